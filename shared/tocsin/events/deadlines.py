@@ -47,7 +47,7 @@ class ClockWarned(ClockEvent):
 
 
 class ClockBreached(ClockEvent):
-    """`clock.breached`, effective `at`. `roles` get the FYI mail of a missed response or answer; none for resolution."""
+    """`clock.breached`, effective `at`. `roles` get the FYI mail of a missed response or answer."""
 
     roles: tuple[str, ...] = ()
 
@@ -92,7 +92,7 @@ class LadderStepDue(LadderEvent):
 
 
 class LadderStepVoided(LadderEvent):
-    """`ladder.step_voided`: late evidence shows that this step was not due yet. Its run goes on; nobody is mailed twice."""
+    """`ladder.step_voided`: late evidence shows that this step was not due yet. Its run goes on."""
 
     step: Count
 

@@ -26,7 +26,6 @@ from tocsin.events.notifications import Delivery
 from tocsin.events.tickets import Progress, TicketChanged, TicketImported, TicketOpened
 from tocsin.events.values import FactType, render_instant
 
-
 Event = TicketOpened | TicketChanged | TicketImported | Progress | Deadline | Escalation | Delivery
 Headers = Sequence[tuple[str, bytes]]
 

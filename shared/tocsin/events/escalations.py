@@ -1,4 +1,4 @@
-"""Events of `tocsin.escalations.v1`: which role must be told what, addressed by the escalator, delivered by the notifier."""
+"""Events of `tocsin.escalations.v1`: which role must be told what."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -19,7 +19,7 @@ class ToldBefore(Value):
 
 
 class Upcoming(Value):
-    """What follows if nothing else happens: the tier that is told next, or `tier` null where the ladder is exhausted."""
+    """What follows if nothing else happens: the tier told next, or `tier` null where the ladder is exhausted."""
 
     at: Instant
     tier: Tier | None = None
@@ -72,7 +72,7 @@ class Withdraw(Escalation):
 
 
 class StandDown(Escalation):
-    """`stand_down`: whoever was mailed one of `notifications` gets one mail that says why; what is queued is not sent."""
+    """`stand_down`: whoever was mailed one of `notifications` gets one mail that says why; the rest is not sent."""
 
     notifications: tuple[UUID, ...]
     reason: EndReason

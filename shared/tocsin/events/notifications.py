@@ -12,7 +12,7 @@ MailKind = Literal["escalation", "warning", "response_missed", "answer_missed", 
 
 
 class Recipient(Value):
-    """Who was chosen and why: `rule` is the directory's (`default`, `customer acme` ...). Null `email`: nobody held the role."""
+    """Who was chosen and by which rule of the directory. Null `email`: nobody held the role."""
 
     role: str
     person: str | None = None
