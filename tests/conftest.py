@@ -1,0 +1,77 @@
+"""The real servers for tests: started once per session, when the first test asks, and stopped at the end.
+
+    postgres        the server (tocsin_local.postgres.Postgres)
+    make_database   make_database("intake") -> SQLAlchemy URL of a fresh, migrated database of that service;
+                    make_database() -> URL of a fresh, empty one; both are dropped after the test
+    kafka           the broker (servers.SharedKafka): kafka.bootstrap ("host:port"); kafka.fresh_topics() makes tocsin's
+                    four topics anew and empty, kafka.fresh_topics("a", "b", partitions=2) others
+
+A test that stops or kills a server starts its own (tocsin_local.processes.Process): these here are shared.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import MakeDatabase, SharedKafka, migrate, role_of, running, tell
+from tocsin_local.kafka import Kafka
+from tocsin_local.postgres import Postgres
+from tocsin_local.processes import free_port
+
+
+@pytest.fixture(scope="session")
+def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def postgres(servers_folder: Path) -> Iterator[Postgres]:
+    server = Postgres(servers_folder / "postgres", free_port(), tell, durable=False)
+    with running(server, servers_folder):
+        yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def kafka(servers_folder: Path) -> Iterator[SharedKafka]:
+    broker = Kafka(servers_folder / "kafka", free_port(), free_port(), tell)
+    with running(broker, servers_folder):
+        yield SharedKafka(broker.bootstrap)
+
+
+@pytest.fixture
+def make_database(postgres: Postgres, templates: Callable[[str], str]) -> Iterator[MakeDatabase]:
+    made: list[str] = []
+
+    def make(service: str | None = None) -> str:
+        owner = role_of(service or "tocsin")
+        name = f"{owner.name}_{next(_numbers)}"
+        postgres.create_role(owner)
+        url = postgres.create_database(name, owner, templates(service) if service else None)
+        made.append(name)
+        return url
+
+    yield make
+    for name in made:
+        postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def templates(postgres: Postgres) -> Callable[[str], str]:
+    """The name of a service's migrated template database, made when it is first asked for."""
+    made: dict[str, str] = {}
+
+    def template(service: str) -> str:
+        if service not in made:
+            owner = role_of(service)
+            postgres.create_role(owner)
+            name = f"template_{owner.name}"
+            migrate(service, postgres.create_database(name, owner))
+            made[service] = name
+        return made[service]
+
+    return template
+
+
+_numbers = itertools.count(1)
