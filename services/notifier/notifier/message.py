@@ -1,0 +1,130 @@
+"""What a mail says: a notification, its reader, what was told before and now -> subject, text, html, headers. Pure.
+
+The exact set of headers is a contract (DESIGN, "Every mail carries"); `compose` parses what it made again and refuses
+to hand out anything that carries another header or another recipient.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from typing import Final
+from uuid import UUID
+
+from tocsin.events import Notify, StandDown, derived_id, render_instant
+
+from notifier.untrusted import header_text
+from notifier.wording import Letter, Reader, Told, write
+
+_PLUMBING: Final = frozenset(
+    {"from", "to", "subject", "date", "message-id", "auto-submitted", "mime-version", "content-type"}
+)
+_SUBJECT: Final = 180
+_HEADER: Final = 200
+
+
+class UnsafeMail(Exception):
+    """A composed mail that carries a header or a recipient that is not ours. Never sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One message for one recipient. `headers` are the Tocsin ones; `raw` is what goes on the wire."""
+
+    message_id: str
+    recipient: str
+    subject: str
+    text: str
+    html: str
+    headers: tuple[tuple[str, str], ...]
+    raw: bytes
+
+
+def compose(
+    notice: Notify | StandDown, reader: Reader, told: Sequence[Told], *, now: datetime, late: bool, sender: str
+) -> Mail:
+    """The mail that tells `reader` of `notice` at the business instant `now`.
+
+    `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
+    Raises UnsafeMail where the message, parsed again, is not what was meant.
+    """
+    letter = write(notice, reader, told, now=now, late=late)
+    headers = tocsin_headers(notice, late=late)
+    identity = message_id(notice, reader.person, sender)
+    raw = _serialise(letter, headers, reader, identity, now, sender)
+    _assert_ours(raw, headers, reader.email, identity)
+    return Mail(identity, reader.email, letter.subject, letter.text, letter.html, headers, raw)
+
+
+def tocsin_headers(notice: Notify | StandDown, *, late: bool) -> tuple[tuple[str, str], ...]:
+    """The headers of DESIGN's "Every mail carries", in that order, values already harmless."""
+    headers = [
+        ("Tocsin-Kind", notice.kind if isinstance(notice, Notify) else "stand_down"),
+        ("Tocsin-Ticket", str(notice.ticket_id)),
+        ("Tocsin-External-Id", notice.ticket.external_id),
+        ("Tocsin-Severity", str(notice.severity)),
+        ("Tocsin-Cycle", str(notice.cycle)),
+        ("Tocsin-Scheduled-At", render_instant(notice.at)),
+    ]
+    if isinstance(notice, Notify) and notice.kind == "escalation":
+        headers += [
+            ("Tocsin-Run", str(notice.run)),
+            ("Tocsin-Step", str(notice.step)),
+            ("Tocsin-Tier", str(notice.tier.number if notice.tier else "")),
+            ("Tocsin-Reason", str(notice.reason)),
+        ]
+    elif notice.clock is not None:
+        headers.append(("Tocsin-Clock", notice.clock))
+    elif notice.run is not None:
+        headers.append(("Tocsin-Run", str(notice.run)))
+    if late:
+        headers.append(("Tocsin-Late", "yes"))
+    return tuple((name, header_text(value, _HEADER)) for name, value in headers)
+
+
+def message_id(notice: Notify | StandDown, person: str, sender: str) -> str:
+    """The same for every attempt to tell `person` of `notice`, so that a repeated mail can be recognised."""
+    return f"<{message_uuid(notice, person)}@{sender.rpartition('@')[2]}>"
+
+
+def message_uuid(notice: Notify | StandDown, person: str) -> UUID:
+    return derived_id(notice.ticket_id, "mail", str(notice.event_id), person)
+
+
+def _serialise(
+    letter: Letter, headers: Sequence[tuple[str, str]], reader: Reader, identity: str, now: datetime, sender: str
+) -> bytes:
+    message = EmailMessage(policy=SMTP)
+    message["From"] = Address("Tocsin", addr_spec=sender)
+    message["To"] = Address(header_text(reader.name, 80), addr_spec=reader.email)
+    message["Subject"] = header_text(letter.subject, _SUBJECT)
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = identity
+    message["Auto-Submitted"] = "auto-generated"
+    for name, value in headers:
+        message[name] = value
+    message.set_content(letter.text, cte="quoted-printable")
+    message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
+    return message.as_bytes()
+
+
+def _assert_ours(raw: bytes, headers: Sequence[tuple[str, str]], recipient: str, identity: str) -> None:
+    parsed = message_from_bytes(raw, policy=SMTP)
+    found = sorted(name.lower() for name in parsed)
+    wanted = sorted([*_PLUMBING, *(name.lower() for name, _ in headers)])
+    if found != wanted:
+        raise UnsafeMail(f"headers {sorted(set(found) ^ set(wanted)) or 'doubled'} are not ours")
+    for name, value in [*headers, ("Message-ID", identity)]:
+        if parsed[name] != value:
+            raise UnsafeMail(f"{name} reads {str(parsed[name])[:80]!r} after parsing")
+    addresses = [address.addr_spec for address in parsed["To"].addresses]
+    if addresses != [recipient]:
+        raise UnsafeMail(f"the message is addressed to {addresses!r}")
+    if parsed.get_content_type() != "multipart/alternative" or len(parts := list(parsed.iter_parts())) != 2:
+        raise UnsafeMail("the body is not one text and one html part")
+    if [part.get_content_type() for part in parts] != ["text/plain", "text/html"]:
+        raise UnsafeMail("the body is not one text and one html part")

@@ -1,0 +1,29 @@
+"""Text that strangers wrote (tickets, names, a server's answer), made harmless for one line of a mail or a header."""
+
+import re
+import unicodedata
+from typing import Final
+
+# Cc controls, Cf invisible marks (right-to-left overrides among them), Zl and Zp line separators, Cs lone surrogates.
+_UNWANTED: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+_JOINER: Final = "\u200d"
+_SPACES: Final = re.compile(r"\s+")
+
+
+def one_line(text: str, limit: int) -> str:
+    """`text` on one line of at most `limit` characters, without control characters, cut with an ellipsis."""
+    # Cut generously first, so that a megabyte of ticket text is not walked character by character.
+    kept = "".join(_harmless(character) for character in text[: limit * 4])
+    line = _SPACES.sub(" ", kept).strip()
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def header_text(text: str, limit: int) -> str:
+    """As `one_line`, and never an encoded word: CPython delivers `=?utf-8?q?a=0D=0ABcc=3A?=` as a header of its own."""
+    return one_line(text, limit).replace("=?", "= ?")[:limit].rstrip()
+
+
+def _harmless(character: str) -> str:
+    if character == _JOINER:
+        return character
+    return " " if unicodedata.category(character) in _UNWANTED else character
