@@ -1,0 +1,131 @@
+"""PostgreSQL: engines, naming conventions, migrations, and which failures are not the data's fault."""
+
+import importlib
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+from alembic import command, context
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, ResourceClosedError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_NAMES = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+_DATA_FAULTS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+
+
+class NotMigratedError(Exception):
+    """The database's schema is older than the code; str() says which command to run."""
+
+
+def new_metadata() -> MetaData:
+    """Metadata with our names for constraints and indexes, so that migrations can name them."""
+    return MetaData(naming_convention=_NAMES)
+
+
+def engine(url: str, application_name: str, *, pool_size: int = 10, statement_seconds: float = 30) -> AsyncEngine:
+    """A pool of connections that show as `application_name` (`intake-writer`, `intake-reader`, `intake-relay`).
+
+    No statement, lock wait, idle transaction or dead peer can hold one for ever.
+    """
+    made = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": statement_seconds + 5,
+            "server_settings": {
+                "application_name": application_name,
+                "timezone": "UTC",
+                "statement_timeout": f"{statement_seconds * 1000:.0f}",
+                "lock_timeout": f"{min(statement_seconds, 10) * 1000:.0f}",
+                "idle_in_transaction_session_timeout": "5000",
+                "client_connection_check_interval": "1000",
+            },
+        },
+    )
+    event.listen(made.sync_engine.pool, "checkout", _discard_closed)
+    return made
+
+
+def _discard_closed(connection: object, _: object, __: object) -> None:
+    """A connection the server closed (it was restarted) is replaced at checkout: a ping that costs no round trip."""
+    if connection.driver_connection.is_closed():  # type: ignore[attr-defined]  # asyncpg's, behind SQLAlchemy's adapter
+        raise DisconnectionError
+
+
+async def clock_timestamp(connection: AsyncConnection) -> datetime:
+    """The database's clock, now (not at the transaction's start). Real time: map it by the clock before storing it."""
+    now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return now
+
+
+def is_transient(error: BaseException) -> bool:
+    """True if the database or the network failed, not the data: trying the same again later can succeed."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        return not str(getattr(error.orig, "sqlstate", None) or "").startswith(_DATA_FAULTS)
+    return isinstance(error, OSError | TimeoutError | PoolTimeout | DisconnectionError | ResourceClosedError)
+
+
+async def migrate(package: str, url: str) -> None:
+    """Bring the database of `package` (`intake`, `sla_timer` ...) to the newest schema; two at a time wait for each
+    other.
+    """
+    worker = engine(url, f"{package}-migrate", pool_size=1, statement_seconds=3600)
+    try:
+        async with worker.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(7031986)"))
+            await connection.run_sync(_upgrade, package)
+    finally:
+        await worker.dispose()
+
+
+async def check_migrated(source: AsyncEngine, package: str) -> None:
+    """Raise `NotMigratedError` unless the database has this code's schema or a newer one (schemas expand first)."""
+    scripts = ScriptDirectory.from_config(_config(package))
+    async with source.connect() as connection:
+        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
+    known = {script.revision for script in scripts.walk_revisions()}
+    if found and (set(found) == set(scripts.get_heads()) or not set(found) <= known):
+        return
+    raise NotMigratedError(f"The database is not migrated: run `python -m {package} migrate`.")
+
+
+def run_migrations(metadata: MetaData) -> None:
+    """All that a service's migrations/env.py does: run on the connection that `migrate` (or a test) hands over."""
+    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _upgrade(connection: Connection, package: str) -> None:
+    config = _config(package)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config(package: str) -> Config:
+    """Alembic's configuration: the migrations lie beside the package."""
+    source = importlib.import_module(package).__file__
+    if source is None:
+        raise ImportError(f"{package} is no package with a file")
+    config = Config()
+    config.set_main_option("script_location", str(Path(source).parent.parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,135 @@
+"""The HTTP edge every service shares: problems for errors, strict JSON, bounded bodies, keys, health, metrics."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import orjson
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
+from tocsin.runtime.keys import SCOPES, Caller, KeyRing
+from tocsin.runtime.problems import MEDIA_TYPE, SCHEMA, Problem, invalid
+
+log = structlog.get_logger(__name__)
+
+Check = Callable[[], Awaitable[str | None]]
+"""A readiness check: None when all is well, otherwise what is not, in a few words."""
+
+_CHECK_SECONDS = 3.0
+_bearer = HTTPBearer(auto_error=False, description="A key of keys.yaml")
+
+
+class JsonResponse(Response):
+    """JSON by orjson. Instants must be strings already (`tocsin.business_time.render`)."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def create_app(
+    service: str,
+    description: str,
+    keys: KeyRing,
+    checks: Mapping[str, Check],
+    *,
+    body_limits: Mapping[str, int] | None = None,
+    free_form: Sequence[str] = (),
+) -> FastAPI:
+    """An application with /livez, /readyz and /metrics, to which the service adds its routers.
+
+    `checks` are asked by /readyz, each by its name. `body_limits` allows a path more (or less) bytes than 1 MB. Below
+    `free_form` prefixes a body need not be JSON.
+    """
+    content = {MEDIA_TYPE: {"schema": SCHEMA}}
+    described: dict[int | str, dict[str, Any]] = {
+        "4XX": {"description": "What the caller did wrong", "content": content},
+        422: {"description": "Every wrong field by name", "content": content},
+        "5XX": {"description": "What we did wrong; try again", "content": content},
+    }
+    app = FastAPI(title=f"tocsin {service}", description=description, version="1", responses=described, redoc_url=None)
+    app.state.keys = keys
+    app.add_middleware(Edge, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation)
+    _add_health(app, {"keys": keys.ready, **checks})
+    return app
+
+
+def require(scope: str) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that lets only keys with this scope pass and gives the `Caller`: `Annotated[Caller,
+    Depends(require(...))]`.
+    """
+    if scope not in SCOPES:
+        raise ValueError(f"unknown scope {scope}; there are {', '.join(SCOPES)}")
+
+    async def caller(
+        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Caller:
+        keys: KeyRing = request.app.state.keys
+        found = keys.check(given.credentials) if given else None
+        if found is None:
+            error = ', error="invalid_token"' if given else ""
+            detail = "Send `Authorization: Bearer KEY` with a valid key."
+            raise Problem(401, detail, headers={"WWW-Authenticate": f'Bearer realm="tocsin"{error}'})
+        if scope not in found.scopes:
+            challenge = f'Bearer realm="tocsin", error="insufficient_scope", scope="{scope}"'
+            raise Problem(403, f"This key lacks the scope {scope}.", headers={"WWW-Authenticate": challenge})
+        return found
+
+    return caller
+
+
+def _add_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
+    @app.get("/livez", tags=["health"], summary="The process answers")
+    async def livez() -> Response:
+        return JsonResponse({"status": "ok"})
+
+    @app.get("/readyz", tags=["health"], summary="Everything it needs is there; 503 says what is not")
+    async def readyz() -> Response:
+        names = sorted(checks)
+        answers = await asyncio.gather(*(_asked(name, checks[name]) for name in names))
+        failed = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
+        body = {"status": "not ready" if failed else "ok", "checks": {name: failed.get(name, "ok") for name in names}}
+        return JsonResponse(body, status_code=503 if failed else 200)
+
+    @app.get("/metrics", tags=["health"], summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _asked(name: str, check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {_CHECK_SECONDS:.0f} s"
+    except Exception as error:  # the edge: whatever a check raises means not ready
+        log.warning("check_failed", check=name, error=repr(error))
+        return "failed"
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    details = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    detail = details.get(error.status_code)
+    return Problem(error.status_code, detail, headers=error.headers).response()
+
+
+async def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return invalid(error).response()

@@ -1,0 +1,132 @@
+"""Kafka: the topics, how a key finds its partition, and clients with values that lose nothing."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+
+TICKETS: Final = "tocsin.tickets.v1"
+DEADLINES: Final = "tocsin.deadlines.v1"
+ESCALATIONS: Final = "tocsin.escalations.v1"
+NOTIFICATIONS: Final = "tocsin.notifications.v1"
+TOPICS: Final = (TICKETS, DEADLINES, ESCALATIONS, NOTIFICATIONS)
+PARTITIONS: Final = 6
+"""The same for every topic, so that a ticket's story stays in order from end to end. Changing it is a new topic
+version.
+"""
+
+MAX_REQUEST_BYTES: Final = 1_000_000
+"""What one record may take, headers and all: a little below the broker's default."""
+
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+class TopicError(Exception):
+    """A topic is missing or has another number of partitions than the code; str() says what to do."""
+
+
+def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:
+    """The partition of a key, as Kafka's default partitioner computes it (murmur2)."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+async def create_topics(bootstrap: str) -> list[str]:
+    """Create the topics that do not exist yet and return their names. Their records are stamped by the broker's clock:
+    business instants would be deleted by retention at once. The tickets topic carries the progress, hence its small
+    segments.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+        answer = await admin.create_topics([_described(topic, replicas) for topic in TOPICS])
+    finally:
+        await admin.close()
+    created = []
+    for name, code, *rest in answer.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            created.append(name)
+        elif error is not TopicAlreadyExistsError:
+            raise TopicError(f"Topic {name} could not be created: {error.__name__} {rest}")
+    await check_partitions(bootstrap, dict.fromkeys(TOPICS, PARTITIONS))
+    return created
+
+
+def _described(topic: str, replicas: int) -> NewTopic:
+    days = 3 if topic == TICKETS else 14
+    configuration = {
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(days * _DAY_MS),
+        "min.insync.replicas": str(max(1, replicas - 1)),
+    }
+    if topic == TICKETS:
+        configuration["segment.bytes"] = str(128 * 1024 * 1024)
+    return NewTopic(topic, PARTITIONS, replicas, topic_configs=configuration)
+
+
+async def check_partitions(bootstrap: str, expected: Mapping[str, int]) -> None:
+    """Raise `TopicError` unless every topic is there with the number of partitions that keys were computed with."""
+    producer = new_producer(bootstrap)
+    try:
+        await producer.start()
+        for topic, count in expected.items():
+            try:
+                found = await asyncio.wait_for(producer.partitions_for(topic), 10)
+            except (KafkaError, TimeoutError) as error:
+                raise TopicError(f"Topic {topic} is not there: run `python -m tocsin topics`.") from error
+            if len(found) != count:
+                raise TopicError(f"Topic {topic} has {len(found)} partitions where the code expects {count}.")
+    finally:
+        await discard(producer)
+
+
+def new_producer(bootstrap: str) -> AIOKafkaProducer:
+    """An idempotent producer that waits for all replicas and does not linger. Not started; end it with `discard`."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=64 * 1024,
+        max_request_size=MAX_REQUEST_BYTES,
+        request_timeout_ms=20_000,
+        metadata_max_age_ms=30_000,
+    )
+
+
+def new_consumer(bootstrap: str, group: str | None) -> AIOKafkaConsumer:
+    """A consumer that commits nothing by itself and never decides by itself where to begin. Not started."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        session_timeout_ms=15_000,
+        heartbeat_interval_ms=3_000,
+        rebalance_timeout_ms=30_000,
+        max_poll_interval_ms=60_000,
+        request_timeout_ms=20_000,
+        metadata_max_age_ms=30_000,
+        fetch_max_wait_ms=500,
+    )
+
+
+async def discard(producer: AIOKafkaProducer) -> None:
+    """End a producer at once, whatever it still holds: `stop()` would wait for Kafka to take it, for hours if need be.
+
+    What was not acknowledged stays in the outbox, so nothing is lost; only its sender must not send it later on its
+    own.
+    """
+    producer._closed = True  # else its finaliser complains
+    sending = producer._sender.sender_task
+    if sending is not None:
+        sending.cancel()
+        await asyncio.wait([sending])
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(producer.client.close(), 2)

@@ -1,0 +1,157 @@
+"""API keys: hashes in keys.yaml, written by `python -m intake keys`, read again by every service when the file
+changes.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import string
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+log = structlog.get_logger(__name__)
+
+TICKETS_READ: Final = "tickets:read"
+TICKETS_WRITE: Final = "tickets:write"
+OPERATIONS: Final = "operations"
+SCOPES: Final = (TICKETS_READ, TICKETS_WRITE, OPERATIONS)
+"""Reading (tickets, clocks, escalations, deliveries, reports); taking tickets and events in; dead letters and
+redelivery.
+"""
+
+_PREFIX = "tcs"
+_ALPHABET = string.ascii_letters + string.digits
+_NOBODY = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the provider (tenant) a key belongs to, and what the key may do."""
+
+    tenant: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+class Key(BaseModel):
+    """An entry of keys.yaml. The key itself is shown once, when it is issued; here is only its SHA-256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[A-Za-z0-9]{8}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    tenant: str = Field(min_length=1, max_length=100)
+    scopes: tuple[str, ...]
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+
+
+class KeyFile(BaseModel):
+    """keys.yaml as a whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keys: tuple[Key, ...] = ()
+
+
+class KeyFileError(Exception):
+    """keys.yaml cannot be used; str() says why, without its content."""
+
+
+class KeyRing:
+    """The keys of one file. `check` looks at the file's time each call, so a new or removed key counts at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._keys: dict[str, Key] = {}
+        self.problem: str | None = "keys.yaml was not read yet"
+        self._refresh()
+
+    def check(self, text: str) -> Caller | None:
+        """The caller whose key this is, or None. A valid key costs the same whatever was tried before it."""
+        self._refresh()
+        prefix, _, rest = text.partition("_")
+        key = self._keys.get(rest.partition("_")[0]) if prefix == _PREFIX else None
+        right = hmac.compare_digest(_digest(text), key.sha256 if key else _NOBODY)
+        if key is None or not right or (key.expires_at is not None and key.expires_at <= datetime.now(UTC)):
+            return None
+        return Caller(key.tenant, key.id, frozenset(key.scopes))
+
+    async def ready(self) -> str | None:
+        """A readiness check: None, or why there are no keys to check with."""
+        self._refresh()
+        return self.problem
+
+    def _refresh(self) -> None:
+        try:
+            status = self._path.stat()
+            version = (status.st_size, status.st_mtime_ns, status.st_ino)
+            if version == self._version:
+                return
+            self._version = version
+            self._keys = {key.id: key for key in read_keys(self._path).keys}
+            self.problem = None
+        except (OSError, KeyFileError) as error:
+            problem = str(error) if isinstance(error, KeyFileError) else f"{self._path.name} cannot be read"
+            if problem != self.problem:
+                log.error("keys_unusable", problem=problem)
+            self.problem = problem
+
+
+def issue(tenant: str, scopes: tuple[str, ...] = SCOPES, expires_at: datetime | None = None) -> tuple[str, Key]:
+    """A new key: its text, `tcs_ID_SECRET`, to be shown once, and the entry to keep."""
+    if unknown := set(scopes) - set(SCOPES):
+        raise ValueError(f"unknown scopes {sorted(unknown)}; there are {', '.join(SCOPES)}")
+    key_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    text = f"{_PREFIX}_{key_id}_{''.join(secrets.choice(_ALPHABET) for _ in range(40))}"
+    entry = Key(
+        id=key_id,
+        sha256=_digest(text),
+        tenant=tenant,
+        scopes=scopes,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        expires_at=expires_at,
+    )
+    return text, entry
+
+
+def read_keys(path: Path) -> KeyFile:
+    """The file's keys. Raises `KeyFileError` if it is no list of keys, OSError if it cannot be read."""
+    try:
+        return KeyFile.model_validate(YAML(typ="safe").load(path.read_text()) or {})
+    except YAMLError as error:
+        raise KeyFileError(f"{path.name} is not YAML") from error
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise KeyFileError(f"{path.name}: {where}: {error.errors()[0]['msg']}") from error
+
+
+def write_keys(path: Path, keys: KeyFile) -> None:
+    """Replace the file atomically; only its owner may read it."""
+    text = StringIO()
+    YAML(typ="safe", pure=True).dump(keys.model_dump(mode="json", exclude_none=True), text)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "w") as file:
+        file.write(text.getvalue())
+    Path(temporary).replace(path)
+
+
+def add_key(path: Path, key: Key) -> None:
+    """Add a key to the file, which may not exist yet."""
+    before = read_keys(path) if path.exists() else KeyFile()
+    write_keys(path, KeyFile(keys=(*before.keys, key)))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

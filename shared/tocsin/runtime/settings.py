@@ -1,0 +1,112 @@
+"""Settings of a service: from the environment only (prefix TOCSIN_), checked once at start, then frozen."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+
+def _postgres_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ValueError("must be a URL such as postgresql+asyncpg://role:password@127.0.0.1:5432/intake") from error
+    if url.drivername != "postgresql+asyncpg" or not url.database:
+        raise ValueError("must start with postgresql+asyncpg:// and name a database")
+    return text
+
+
+def _bootstrap(text: str) -> str:
+    for server in text.split(","):
+        host, separator, port = server.strip().rpartition(":")
+        if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
+            raise ValueError("must be HOST:PORT, or several of them with commas between")
+    return text
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_postgres_url)]
+Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+class ClockSettings(BaseSettings):
+    """Business time: `epoch + (real - origin) * rate` (DESIGN, Time). Nothing set: business time is real time."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+
+    clock_epoch: Instant | None = None
+    clock_origin: Instant | None = None
+    clock_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    clock_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole_triple(self) -> Self:
+        if (self.clock_epoch is None) != (self.clock_origin is None):
+            raise ValueError("TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be given together")
+        if self.clock_rate != 1 and self.clock_epoch is None:
+            raise ValueError("TOCSIN_CLOCK_RATE needs TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN")
+        return self
+
+
+class DatabaseSettings(BaseSettings):
+    """All that `migrate` needs."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+
+    database_url: DatabaseUrl
+
+
+class KafkaSettings(BaseSettings):
+    """All that `python -m tocsin topics` needs."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+
+    kafka: Bootstrap
+
+
+class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
+    """What all four services are told. A service adds its own fields and its default port."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    keys: Path
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    relay_interval: float = Field(default=0.05, gt=0, le=10)
+    """Seconds between two looks of the relay into the outbox (it is also woken by its own process)."""
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def load(settings: type[Settings]) -> Settings:
+    """The settings from the environment. Wrong ones are told on stderr, a sentence a variable, and end the process
+    with 2.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            print(_sentence(dict(problem)), file=sys.stderr)  # noqa: T201 (logging is not configured yet)
+        raise SystemExit(2) from None
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    """One problem in words. The value is not repeated: it may hold a password."""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message + "."
+    name = "TOCSIN_" + str(problem["loc"][0]).upper().removeprefix("TOCSIN_")
+    if problem["type"] == "missing":
+        return f"{name} is not set, and is needed."
+    return f"{name}: {message[0].lower()}{message[1:]}."
