@@ -5,6 +5,9 @@
                     make_database() -> URL of a fresh, empty one; both are dropped after the test
     kafka           the broker (servers.SharedKafka): kafka.bootstrap ("host:port"); kafka.fresh_topics() makes tocsin's
                     four topics anew and empty, kafka.fresh_topics("a", "b", partitions=2) others
+    smtp_sink       the mail server (servers.SharedSink), with an empty inbox and no fault: smtp_sink.address
+                    ("host:port"), smtp_sink.inbox (URL), smtp_sink.messages(),
+                    smtp_sink.fail("refuse", code=550, recipient="a@example.org")
 
 A test that stops or kills a server starts its own (tocsin_local.processes.Process): these here are shared.
 """
@@ -14,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import MakeDatabase, SharedKafka, migrate, role_of, running, tell
+from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
+from tocsin_local.smtp import SmtpSink
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +42,21 @@ def kafka(servers_folder: Path) -> Iterator[SharedKafka]:
     broker = Kafka(servers_folder / "kafka", free_port(), free_port(), tell)
     with running(broker, servers_folder):
         yield SharedKafka(broker.bootstrap)
+
+
+@pytest.fixture(scope="session")
+def started_sink(servers_folder: Path) -> Iterator[SmtpSink]:
+    sink = SmtpSink(servers_folder / "smtp", free_port(), free_port())
+    with running(sink, servers_folder):
+        yield sink
+
+
+@pytest.fixture
+def smtp_sink(started_sink: SmtpSink) -> Iterator[SharedSink]:
+    sink = SharedSink(started_sink.address, started_sink.inbox)
+    sink.clear()
+    yield sink
+    sink.fail("none")
 
 
 @pytest.fixture

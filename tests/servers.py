@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import httpx
 from tocsin_local.kafka import recreate_topics
 from tocsin_local.postgres import Role
 from tocsin_local.processes import Part, Process
@@ -30,6 +31,25 @@ class SharedKafka:
     def fresh_topics(self, *names: str, partitions: int = 6) -> None:
         """Empties the topics (all of tocsin's without names) by making them anew."""
         recreate_topics(self.bootstrap, names or TOPICS, partitions)
+
+
+class SharedSink:
+    """The session's mail server, seen from a test."""
+
+    def __init__(self, address: str, inbox: str) -> None:
+        self.address = address
+        self.inbox = inbox
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What was taken, oldest first, in the form of the inbox's `GET /messages`."""
+        return list(httpx.get(f"{self.inbox}/messages").raise_for_status().json())
+
+    def clear(self) -> None:
+        httpx.delete(f"{self.inbox}/messages").raise_for_status()
+
+    def fail(self, mode: str, **details: object) -> None:
+        """From now on (`"none"`: no longer) the sink misbehaves; `details` as in `PUT /faults`."""
+        httpx.put(f"{self.inbox}/faults", json={"mode": mode, **details}).raise_for_status()
 
 
 @contextmanager

@@ -1,0 +1,152 @@
+"""The SMTP sink with its inbox: takes every mail, shows it on a page, and fails on request.
+
+python -m tocsin_local.sink --smtp-port 2525 --inbox-port 8025 --mailbox FILE
+"""
+
+import asyncio
+import socket
+import struct
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+import uvicorn
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from tocsin_local.mailbox import Mailbox, parsed
+from tocsin_local.processes import LOOPBACK
+
+PAGE = Path(__file__).with_name("inbox.html")
+LARGEST_MAIL = 32 * 1024 * 1024
+TAKEN = "250 2.0.0 taken"
+
+
+class Fault(BaseModel):
+    """How the sink misbehaves, for all mail or for one recipient.
+
+    refuse: RCPT is answered with `code`. drop: the connection ends at RCPT. Both take nothing.
+    delay: the mail is taken, and acknowledged after `seconds`. hang_after_dot: taken, and never acknowledged
+    (after `seconds`, where given). reset_after_dot: taken, and the connection is reset.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    mode: Literal["none", "refuse", "delay", "hang_after_dot", "reset_after_dot", "drop"]
+    code: int = Field(default=450, ge=400, le=599)
+    seconds: float | None = Field(default=None, ge=0)
+    recipient: str | None = None
+
+    def concerns(self, recipients: list[str]) -> bool:
+        return self.recipient is None or self.recipient.lower() in (address.lower() for address in recipients)
+
+
+class Sink:
+    """One mailbox, one fault: what the SMTP side writes and the web side shows."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
+        self.fault = Fault(mode="none")
+
+    async def handle_RCPT(
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if self.fault.concerns([address]):
+            if self.fault.mode == "refuse":
+                return f"{self.fault.code} {self.fault.code // 100}.2.0 refused on request"
+            if self.fault.mode == "drop":
+                _connection(server).abort()
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+        content = envelope.original_content or b""
+        self.mailbox.add(parsed(content, envelope.mail_from or "", envelope.rcpt_tos))
+        if self.fault.concerns(envelope.rcpt_tos):
+            await self._misbehave(server)
+        return TAKEN
+
+    async def _misbehave(self, server: SMTP) -> None:
+        match self.fault:
+            case Fault(mode="delay", seconds=seconds):
+                await asyncio.sleep(5 if seconds is None else seconds)
+            case Fault(mode="hang_after_dot", seconds=None):
+                await asyncio.Event().wait()  # until the client goes: aiosmtpd cancels this then
+            case Fault(mode="hang_after_dot", seconds=seconds):
+                await asyncio.sleep(seconds or 0)
+            case Fault(mode="reset_after_dot"):
+                end_with_reset = struct.pack("ii", 1, 0)
+                connection = _connection(server)
+                connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, end_with_reset)
+                connection.abort()
+
+
+def _connection(server: SMTP) -> asyncio.Transport:
+    assert isinstance(server.transport, asyncio.Transport)
+    return server.transport
+
+
+def web(sink: Sink) -> Starlette:
+    """The inbox: a page for people, three calls for programs."""
+
+    async def page(_request: Request) -> Response:
+        return FileResponse(PAGE)
+
+    async def messages(request: Request) -> Response:
+        if request.method == "DELETE":
+            sink.mailbox.clear()
+            return Response(status_code=204)
+        return Response(sink.mailbox.json(), media_type="application/json")
+
+    async def faults(request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                sink.fault = Fault.model_validate_json(await request.body())
+            except ValidationError as error:
+                return _problem(error)
+        return Response(sink.fault.model_dump_json(), media_type="application/json")
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/messages", messages, methods=["GET", "DELETE"]),
+            Route("/faults", faults, methods=["GET", "PUT"]),
+        ]
+    )
+
+
+def _problem(error: ValidationError) -> Response:
+    errors = [{"field": ".".join(map(str, wrong["loc"])), "message": wrong["msg"]} for wrong in error.errors()]
+    problem = {"type": "about:blank", "title": "not a fault", "status": 422, "errors": errors}
+    return JSONResponse(problem, status_code=422, media_type="application/problem+json")
+
+
+async def serve(smtp_port: int, inbox_port: int, mailbox: Path) -> None:
+    """Takes mail and shows it until TERM or INT."""
+    sink = Sink(Mailbox(mailbox))
+
+    def session() -> SMTP:
+        return SMTP(sink, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost", ident="tocsin sink")
+
+    server = await asyncio.get_running_loop().create_server(session, LOOPBACK, smtp_port)
+    try:
+        config = uvicorn.Config(web(sink), host=LOOPBACK, port=inbox_port, log_level="warning", access_log=False)
+        await uvicorn.Server(config).serve()
+    finally:
+        server.close()
+
+
+def main(
+    smtp_port: Annotated[int, typer.Option()],
+    inbox_port: Annotated[int, typer.Option()],
+    mailbox: Annotated[Path, typer.Option(help="the file that keeps the mails")],
+) -> None:
+    asyncio.run(serve(smtp_port, inbox_port, mailbox))
+
+
+if __name__ == "__main__":
+    typer.run(main)

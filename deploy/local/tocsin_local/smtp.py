@@ -1,0 +1,44 @@
+"""The SMTP sink as a part of the stack."""
+
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+
+from tocsin_local.processes import LOOPBACK, Launch, answers, check_port
+
+
+class SmtpSink:
+    """`folder` keeps the mails; they outlive the sink."""
+
+    name = "smtp"
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, folder: Path, port: int, inbox_port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.inbox_port = inbox_port
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def inbox(self) -> str:
+        return f"http://{LOOPBACK}:{self.inbox_port}"
+
+    def launch(self) -> Launch:
+        check_port("the inbox", self.inbox_port)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mailbox = self.folder.resolve() / "mails.jsonl"
+        ports = ("--smtp-port", str(self.port), "--inbox-port", str(self.inbox_port))
+        return Launch((sys.executable, "-m", "tocsin_local.sink", *ports, "--mailbox", str(mailbox)))
+
+    def ready(self) -> bool:
+        if not answers(self.port):
+            return False
+        try:
+            return httpx.get(f"{self.inbox}/faults", timeout=2).is_success
+        except httpx.TransportError:
+            return False
