@@ -222,6 +222,8 @@ hostile = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(DANGEROUS), m
 
 @given(summary=hostile, external=hostile, name=hostile, customer=hostile, service=hostile, rule=hostile)
 @example(INJECTION, INJECTION, INJECTION, INJECTION, INJECTION, INJECTION)
+@example("a", "a", "=?Bcc: x@evil.example" + "a" * 80, "a", "a", "a")
+@example('"', "\\", '"\\" <x@evil.example>, y@evil.example', ",", ";", ":")
 @example("x" * 1_000_000, "y" * 5000, "z" * 5000, "é" * 5000, "=?" * 5000, "\r\n" * 5000)
 def test_no_text_changes_the_headers_or_the_recipient(
     summary: str, external: str, name: str, customer: str, service: str, rule: str
