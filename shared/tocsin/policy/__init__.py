@@ -1,0 +1,20 @@
+"""The policy: the service levels as data, read, checked and compiled. Pure but for `tocsin.policy.files`."""
+
+from tocsin.policy.loading import PolicyError, load_policy, policy_from_json
+from tocsin.policy.model import Policy
+from tocsin.policy.rules import Rules, Target, Tier
+from tocsin.policy.severity import Impact
+from tocsin.policy.suggestion import Suggestion, suggest
+
+__all__ = [
+    "Impact",
+    "Policy",
+    "PolicyError",
+    "Rules",
+    "Suggestion",
+    "Target",
+    "Tier",
+    "load_policy",
+    "policy_from_json",
+    "suggest",
+]

@@ -1,0 +1,95 @@
+"""Calendars as they are written, and the clocks they become (RULES 2)."""
+
+from datetime import date
+from functools import lru_cache
+from itertools import pairwise
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from tocsin.business_time import DAY, Business, Holidays
+from tocsin.policy.refusal import refused
+from tocsin.policy.written import WEEKDAYS, DaySpan, Duration, Windows, Written, Zone, weekdays
+
+
+def _place(code: str) -> str:
+    Holidays(code)
+    return code
+
+
+class HolidayRule(Written):
+    """Which days a calendar does not open: a country's or subdivision's, plus and minus dates of one's own."""
+
+    of: Annotated[str, AfterValidator(_place), Field(max_length=20, examples=["US", "US-CA", "IT"])] | None = None
+    added: tuple[date, ...] = ()
+    removed: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _either_added_or_removed(self) -> Self:
+        for index, day in enumerate(self.removed):
+            if day in self.added:
+                raise refused(("removed", index), day, f"{day} is added as well; keep one of the two")
+        return self
+
+    @property
+    def holidays(self) -> Holidays:
+        return Holidays(self.of, frozenset(self.added), frozenset(self.removed))
+
+
+class Calendar(Written):
+    """Opening hours at a place. `business_day` may be left out where all open days are equally long."""
+
+    zone: Zone
+    open: Annotated[dict[DaySpan, Windows], Field(examples=[{"monday-friday": "08:00-17:00"}])]
+    holidays: HolidayRule = HolidayRule()
+    business_day: Duration | None = None
+
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        week = self._week()
+        lengths = {sum(end - start for start, end in spans) for spans in week.values()}
+        if not lengths:
+            raise refused(("open",), {}, "never opens; give it hours, for example monday-friday: 08:00-17:00")
+        if self.business_day is None and len(lengths) > 1:
+            raise refused(
+                ("business_day",), None, "is missing while open days differ in length; state it, for example 9h"
+            )
+        if self.business_day is not None and (self.business_day.business or self.business_day.micros > DAY):
+            raise refused(
+                ("business_day",), self.business_day, f"`{self.business_day}` is no day; state up to 24h, such as 9h"
+            )
+        return self
+
+    @property
+    def day(self) -> int:
+        """The standard business day in microseconds."""
+        if self.business_day is not None:
+            return self.business_day.micros
+        return sum(end - start for start, end in next(iter(self._week().values())))
+
+    def business(self, name: str) -> Business:
+        """The calendar's clock."""
+        return Business(name, self.zone, self._week(), self.holidays.holidays)
+
+    def open_days(self, year: int) -> int:
+        """On how many days of that year it opens, clock changes aside."""
+        return _open_days(year, frozenset(self._week()), self.holidays.holidays)
+
+    def _week(self) -> dict[int, tuple[tuple[int, int], ...]]:
+        week: dict[int, tuple[tuple[int, int], ...]] = {}
+        for span, windows in self.open.items():
+            for day in weekdays(span):
+                week[day] = tuple(sorted((*week.get(day, ()), *windows.spans)))
+                if any(end > start for (_, end), (start, _) in pairwise(week[day])):
+                    raise refused(
+                        ("open", span), str(windows), f"windows of {WEEKDAYS[day]} overlap; join or part them"
+                    )
+        return week
+
+
+@lru_cache(maxsize=1024)
+def _open_days(year: int, opening: frozenset[int], holidays: Holidays) -> int:
+    closed = holidays.between(year, year)
+    first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+    days = (date.fromordinal(day) for day in range(first, last + 1))
+    return sum(1 for day in days if day.weekday() in opening and day not in closed)

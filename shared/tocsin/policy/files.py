@@ -1,0 +1,11 @@
+"""Policies out of files: the only part of `tocsin.policy` that reads from disk."""
+
+from pathlib import Path
+
+from tocsin.policy.loading import load_policy
+from tocsin.policy.model import Policy
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in that file. Raises PolicyError, or OSError where it cannot be read."""
+    return load_policy(path.read_text("utf-8"), str(path))

@@ -1,0 +1,157 @@
+"""How an operations manager writes things, read into values: durations, opening windows, days, shares.
+
+Each value keeps its text, so that a policy written out again reads as it was written.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from tocsin.business_time import DAY, HOUR, MINUTE, load_zone
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class Written(BaseModel):
+    """A part of a written document: frozen, strict, and without fields that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A value that is one piece of text. Subclasses read it in `__post_init__`, which raises ValueError."""
+
+    text: str
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            cls, core_schema.str_schema(max_length=200), serialization=core_schema.to_string_ser_schema()
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+
+_UNITS: Final = {"m": ("minute", MINUTE), "h": ("hour", HOUR), "d": ("day", DAY)}
+_PART: Final = re.compile(r"([0-9]{1,5}) ?(business )?(minutes?|mins?|hours?|days?|[mhd])")
+_DURATION: Final = re.compile(rf"{_PART.pattern}( ?{_PART.pattern})*")
+_DURATION_HINT: Final = "write it like 30m, 1h 30m, 24h, 6 business hours or 5 business days"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(_Text):
+    """A length of time, `30m`, `24h`, `6 business hours`, `5 business days`: one kind, elapsed or business.
+
+    `micros` are the fixed microseconds, `business_days` the standard days of whatever calendar it is used with.
+    """
+
+    business: bool = field(init=False, compare=False)
+    micros: int = field(init=False, compare=False)
+    business_days: int = field(init=False, compare=False)
+    words: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _DURATION.fullmatch(self.text):
+            raise ValueError(f"`{self.text}` is no length of time; {_DURATION_HINT}")
+        parts = [(int(number), kind, *_UNITS[unit[0]]) for number, kind, unit in _PART.findall(self.text)]
+        business = bool(parts[0][1])
+        if any(bool(kind) != business for _, kind, _, _ in parts):
+            raise ValueError(f"`{self.text}` mixes elapsed and business time; use one of them")
+        days = sum(number for number, _, unit, _ in parts if business and unit == "day")
+        fixed = sum(number * length for number, _, unit, length in parts if not (business and unit == "day"))
+        if not days and not fixed:
+            raise ValueError(f"`{self.text}` is no time at all; {_DURATION_HINT}")
+        if days > 366 or fixed > 366 * DAY:
+            raise ValueError(f"`{self.text}` is longer than a year; {_DURATION_HINT}")
+        words = " ".join(_said(number, kind + unit) for number, kind, unit, _ in parts)
+        for name, value in (("business", business), ("micros", fixed), ("business_days", days), ("words", words)):
+            object.__setattr__(self, name, value)
+
+    def length(self, business_day: int) -> int:
+        """In microseconds on its clock, given the calendar's standard day."""
+        return self.micros + self.business_days * business_day
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["1h", "30m", "5 business days"]}
+
+
+def _said(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+_TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_WINDOW: Final = re.compile(rf"({_TIME})\s*[-–]\s*({_TIME}|24:00)")
+_WINDOWS: Final = re.compile(rf"{_WINDOW.pattern}(\s*,\s*{_WINDOW.pattern})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Windows(_Text):
+    """The opening windows of a day, `08:00-12:00, 13:00-17:00`; `spans` in microseconds since midnight, sorted."""
+
+    spans: tuple[tuple[int, int], ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _WINDOWS.fullmatch(self.text.strip()):
+            raise ValueError(
+                f"`{self.text}` are no opening hours; write them like 08:00-17:00 or 08:00-12:00, 13:00-24:00"
+            )
+        spans = tuple(sorted((_clock(start), _clock(end)) for start, end in _WINDOW.findall(self.text)))
+        for start, end in spans:
+            if start >= end:
+                raise ValueError(
+                    f"`{self.text}` closes before it opens; split a night, 22:00-24:00 and the next day 00:00-06:00"
+                )
+        object.__setattr__(self, "spans", spans)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {
+            "type": "string",
+            "pattern": f"^{_WINDOWS.pattern}$",
+            "examples": ["08:00-17:00", "08:00-12:00, 13:00-24:00"],
+        }
+
+
+def _clock(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * HOUR + int(minutes) * MINUTE
+
+
+def weekdays(span: str) -> range:
+    """`monday` or `monday-friday` as weekday numbers, Monday being 0. Anything else raises ValueError."""
+    first, _, last = span.partition("-")
+    last = last or first
+    if first not in WEEKDAYS or last not in WEEKDAYS:
+        raise ValueError(f"`{span}` is no day; write days like monday or monday-friday")
+    days = range(WEEKDAYS.index(first), WEEKDAYS.index(last) + 1)
+    if not days:
+        raise ValueError(f"`{span}` runs backwards; write {last}-{first}, or the days one by one")
+    return days
+
+
+def _weekday_span(span: str) -> str:
+    weekdays(span)
+    return span
+
+
+def _zone(name: str) -> str:
+    load_zone(name)
+    return name
+
+
+_DAY: Final = f"({'|'.join(WEEKDAYS)})"
+DaySpan = Annotated[str, AfterValidator(_weekday_span), Field(json_schema_extra={"pattern": f"^{_DAY}(-{_DAY})?$"})]
+Zone = Annotated[str, AfterValidator(_zone), Field(examples=["America/New_York"])]
+Name = Annotated[str, Field(pattern=r"^\S(.{0,98}\S)?$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
