@@ -2,7 +2,7 @@
 
 from tocsin.policy.loading import PolicyError, load_policy, policy_from_json
 from tocsin.policy.model import Policy
-from tocsin.policy.rules import Rules, Target, Tier
+from tocsin.policy.rules import Rules, Target
 from tocsin.policy.severity import Impact
 from tocsin.policy.suggestion import Suggestion, suggest
 
@@ -13,7 +13,6 @@ __all__ = [
     "Rules",
     "Suggestion",
     "Target",
-    "Tier",
     "load_policy",
     "policy_from_json",
     "suggest",

@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.business_time import ELAPSED
-from tocsin.policy.rules import Rules, Target, Tier
+from tocsin.policy.rules import Rules, Target
 from tocsin.policy.terms import Promise, Terms, merged
 
 if TYPE_CHECKING:
-    from tocsin.policy.model import Policy
+    from tocsin.events import Tier
+from tocsin.policy.model import Policy
 
 
 def compile_rules(policy: "Policy", customer: str | None) -> Rules:
@@ -25,7 +26,9 @@ def compile_rules(policy: "Policy", customer: str | None) -> Rules:
         },
         answer=_target(policy, terms, terms.targets.answer),
         interval={severity: replace(target, warn=None) for severity, target in response.items()},
-        ladder=tuple(Tier(number, role, policy.roles[role]) for number, role in sorted(terms.ladder.items())),
+        ladder=tuple(
+            Tier(number=number, role=role, title=policy.roles[role]) for number, role in sorted(terms.ladder.items())
+        ),
         warning_roles=terms.mail.warnings_to or first_tier,
         response_missed_roles=terms.mail.response_missed_to or first_tier,
         answer_missed_roles=terms.mail.answer_missed_to or first_tier,

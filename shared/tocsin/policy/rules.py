@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tocsin.business_time import Business, Measure
+from tocsin.events import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +18,6 @@ class Target:
     due: int
     warn: int | None
     words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A rung of the ladder; `number` counts from 1."""
-
-    number: int
-    role: str
-    title: str
 
 
 @dataclass(frozen=True, slots=True)
