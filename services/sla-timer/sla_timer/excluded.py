@@ -84,7 +84,7 @@ class Excluded:
 
 
 class _Sums:
-    """`before[i]` is what intervals 0 to i-1 excluded on a measure, `net_at_start[i]` the net counter where i begins."""
+    """`before[i]`: what intervals 0 to i-1 excluded on a measure; `net_at_start[i]`: its net counter where i begins."""
 
     __slots__ = ("before", "net_at_start")
 

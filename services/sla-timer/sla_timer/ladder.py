@@ -10,7 +10,8 @@ class Ladder:
     """A ladder from its first tier on. Instants in microseconds since the epoch.
 
     `base` is what the interval is counted from: the last tier's scheduled instant, or the reopen. While `held`, the
-    next tier waits for the resolution due. `start` is what started it and never changes; `reason` is what its steps carry.
+    next tier waits for the resolution due. `start` is what started it and never changes; `reason` is what its steps
+    carry.
     """
 
     __slots__ = ("acknowledged_at", "base", "exhausted_at", "held", "kept", "next_at", "reason", "start", "step")

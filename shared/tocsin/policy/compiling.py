@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.business_time import ELAPSED
+from tocsin.events import Tier
 from tocsin.policy.rules import Rules, Target
 from tocsin.policy.terms import Promise, Terms, merged
 
 if TYPE_CHECKING:
-    from tocsin.events import Tier
-from tocsin.policy.model import Policy
+    from tocsin.policy.model import Policy
 
 
 def compile_rules(policy: "Policy", customer: str | None) -> Rules:
