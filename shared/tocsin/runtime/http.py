@@ -41,13 +41,14 @@ def create_app(
     keys: KeyRing,
     checks: Mapping[str, Check],
     *,
+    notes: Mapping[str, Check] | None = None,
     body_limits: Mapping[str, int] | None = None,
     free_form: Sequence[str] = (),
 ) -> FastAPI:
     """An application with /livez, /readyz and /metrics, to which the service adds its routers.
 
-    `checks` are asked by /readyz, each by its name. `body_limits` allows a path more (or less) bytes than 1 MB. Below
-    `free_form` prefixes a body need not be JSON.
+    `checks` are asked by /readyz, each by its name; `notes` too, but what they say is shown and makes nobody not ready.
+    `body_limits` allows a path more (or less) bytes than 1 MB. Below `free_form` prefixes a body need not be JSON.
     """
     content = {MEDIA_TYPE: {"schema": SCHEMA}}
     described: dict[int | str, dict[str, Any]] = {
@@ -61,7 +62,7 @@ def create_app(
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation)
-    _add_health(app, {"keys": keys.ready, **checks})
+    _add_health(app, {"keys": keys.ready, **checks}, notes or {})
     return app
 
 
@@ -89,18 +90,21 @@ def require(scope: str) -> Callable[..., Awaitable[Caller]]:
     return caller
 
 
-def _add_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
+def _add_health(app: FastAPI, checks: Mapping[str, Check], notes: Mapping[str, Check]) -> None:
+    asked = {**notes, **checks}
+
     @app.get("/livez", tags=["health"], summary="The process answers")
     async def livez() -> Response:
         return JsonResponse({"status": "ok"})
 
     @app.get("/readyz", tags=["health"], summary="Everything it needs is there; 503 says what is not")
     async def readyz() -> Response:
-        names = sorted(checks)
-        answers = await asyncio.gather(*(_asked(name, checks[name]) for name in names))
+        names = sorted(asked)
+        answers = await asyncio.gather(*(_asked(name, asked[name]) for name in names))
         failed = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
-        body = {"status": "not ready" if failed else "ok", "checks": {name: failed.get(name, "ok") for name in names}}
-        return JsonResponse(body, status_code=503 if failed else 200)
+        ready = not failed.keys() & checks.keys()
+        body = {"status": "ok" if ready else "not ready", "checks": {name: failed.get(name, "ok") for name in names}}
+        return JsonResponse(body, status_code=200 if ready else 503)
 
     @app.get("/metrics", tags=["health"], summary="Prometheus metrics")
     async def metrics() -> Response:

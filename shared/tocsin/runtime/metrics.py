@@ -27,6 +27,9 @@ OFFSETS_OUT_OF_RANGE = Counter(
     "sla_offsets_out_of_range_total", "Times the topic no longer held the next offset: records may be lost", ["topic"]
 )
 DEAD_LETTERS = Counter("sla_dead_letters_total", "Records put aside as dead letters", ["topic"])
+DIRECTORY_BROKEN = Gauge(
+    "sla_directory_broken", "1 while directory.yaml cannot be used and the last good one, if any, is in force"
+)
 JOB_FAILURES = Counter("sla_job_failures_total", "Runs of a periodic job that failed or took too long", ["job"])
 
 
