@@ -1,5 +1,6 @@
 """pydantic's errors said so that whoever wrote the document knows what to write instead."""
 
+import re
 from difflib import get_close_matches
 from typing import Any
 
@@ -42,14 +43,11 @@ def explain(error: ErrorDetails, schema: dict[str, Any]) -> tuple[Place, str]:
     if kind == "literal_error":
         words = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return place, _unknown(f"`{error['input']}` is not known", str(error["input"]), words)
+    if error["input"] is None:
+        return place, _with_example("is empty; state it", place, schema)
     if kind in _WANTED:
         return place, _WANTED[kind]
-    said = (
-        error["msg"]
-        .replace("Input should", "should")
-        .replace("String should", "should")
-        .replace("Value should", "should")
-    )
+    said = re.sub("^(Input|String|Value|Dictionary|Tuple) should", "should", error["msg"])
     return place, _with_example(f"`{str(error['input'])[:60]}` {said}", place, schema)
 
 
@@ -71,10 +69,15 @@ def _with_example(message: str, place: Place, schema: dict[str, Any]) -> str:
 def _schema_of(schema: dict[str, Any], place: Place) -> dict[str, Any]:
     node = _resolved(schema, schema)
     for part in place:
-        fields = node.get("properties", {})
-        below = fields[part] if part in fields else node.get("additionalProperties") or node.get("items") or {}
-        node = _resolved(schema, below if isinstance(below, dict) else {})
+        node = _resolved(schema, _below(node, part))
     return node
+
+
+def _below(node: dict[str, Any], part: str | int) -> dict[str, Any]:
+    if part in node.get("properties", {}):
+        return dict(node["properties"][part])
+    entries = [node.get("additionalProperties"), node.get("items"), *node.get("patternProperties", {}).values()]
+    return next((entry for entry in entries if isinstance(entry, dict)), {})
 
 
 def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
