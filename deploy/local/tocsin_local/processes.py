@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 
@@ -17,6 +17,7 @@ from tocsin_local.errors import PartFailed, PortTaken
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.05
 STOP_SECONDS = 30.0
+LARGEST_LOG = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Process:
         check_port(part.name, part.port)
         self.part = part
         self.log = log
+        _keep_small(log)
         launch = part.launch()
         with log.open("ab") as output:
             try:
@@ -79,6 +81,13 @@ class Process:
             except OSError as error:
                 raise PartFailed(f"{part.name} could not be started: {error}.") from error
         self.pid = self._popen.pid
+        self._created = psutil.Process(self.pid).create_time()
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What another process must know to end this one (see `recorded_process`)."""
+        signal_number = self.part.stop_signal.value
+        return {"name": self.part.name, "pid": self.pid, "created": self._created, "stop_signal": signal_number}
 
     def alive(self) -> bool:
         return self._popen.poll() is None
@@ -120,6 +129,16 @@ class Process:
             return psutil.Process(self.pid).children(recursive=True) if self.alive() else []
         except psutil.NoSuchProcess:
             return []
+
+
+def recorded_process(entry: Mapping[str, Any]) -> psutil.Process | None:
+    """The process of an `entry`, if it still runs: a pid alone may belong to somebody else by now."""
+    try:
+        process = psutil.Process(entry["pid"])
+        same = abs(process.create_time() - entry["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    return process if same else None
 
 
 def run_to_end(launch: Launch) -> subprocess.CompletedProcess[bytes]:
@@ -175,6 +194,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _keep_small(log: Path) -> None:
+    """A log that grew large is put aside, in place of the one before, when its part starts anew."""
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.replace(log.with_suffix(".old.log"))
 
 
 def last_line(log: Path) -> str:
