@@ -1,6 +1,7 @@
 """PostgreSQL: engines, naming conventions, migrations, and which failures are not the data's fault."""
 
 import importlib
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def is_transient(error: BaseException) -> bool:
             return True
         return not str(getattr(error.orig, "sqlstate", None) or "").startswith(_DATA_FAULTS)
     return isinstance(error, OSError | TimeoutError | PoolTimeout | DisconnectionError | ResourceClosedError)
+
+
+def responds(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
+    """A readiness check: the database answers."""
+
+    async def check() -> str | None:
+        try:
+            async with source.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return "does not answer"
+        return None
+
+    return check
 
 
 async def migrate(package: str, url: str) -> None:

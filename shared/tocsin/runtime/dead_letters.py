@@ -130,10 +130,10 @@ async def listed(
     return await _select(connection, table, where, limit=limit)
 
 
-async def mark_replayed(connection: AsyncConnection, table: Table, letter_id: int) -> None:
-    """Set a letter aside as done."""
-    done = update(table).where(table.c.id == letter_id).values(replayed_at=func.clock_timestamp())
-    await connection.execute(done)
+async def mark_replayed(connection: AsyncConnection, table: Table, letter_id: int) -> bool:
+    """Set a letter aside as done; False if it was already."""
+    done = update(table).where(table.c.id == letter_id, table.c.replayed_at.is_(None))
+    return (await connection.execute(done.values(replayed_at=func.clock_timestamp()))).rowcount > 0
 
 
 async def _select(connection: AsyncConnection, table: Table, where: Any, limit: int | None = None) -> list[DeadLetter]:

@@ -104,6 +104,10 @@ class Outbox:
         query = select(t.id, t.partition, t.key, t.headers, t.value).order_by(t.id).limit(limit)
         return (await connection.execute(query)).all()
 
+    async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
+        """Forget published rows."""
+        await connection.execute(text(f"DELETE FROM {self.table.name} WHERE id = ANY(:ids)"), {"ids": list(ids)})
+
     async def pending(self, connection: AsyncConnection) -> tuple[int, float]:
         """How many rows wait, and the real age in seconds of the oldest (0 when none)."""
         age = func.extract("epoch", func.clock_timestamp() - func.min(self.table.c.received_at))
