@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tocsin.events import Deadline, Escalation, Exhausted, Notify, StandDown, Withdraw
 
 told = Telling()
+MOVES = ("step", "step", "step", "held", "void", "end", "cycle", "run", "top")
 vacancies = st.frozensets(st.integers(1, 6))
 reasons = st.sampled_from(["resolved", "voided"])
 instants = st.integers(0, 40).map(lambda quarters: quarters / 4)

@@ -133,10 +133,6 @@ class Case:
             ToldBefore(tier=told.tier, at=told.at) for _, told in self.told(ladder) if told.notification is not None
         )
 
-    def current(self) -> Ladder | None:
-        """The ladder of the last cycle's last run."""
-        return self.ladders[max(self.ladders)] if self.ladders else None
-
     def put(self, ladder: Ladder) -> "Case":
         return replace(self, ladders={**self.ladders, ladder.key: ladder})
 
