@@ -1,0 +1,53 @@
+# tocsin. `make` alone tells what there is; Python 3.11 or newer and make are all it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SERVICES := shared services/intake services/sla-timer services/escalator services/notifier
+OURS := $(SERVICES) deploy/local
+STAMP := .venv/installed
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check fix clean lock
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## .venv with everything in it, from the hashed lock
+
+run: setup  ## start the whole system and stay (Ctrl-C stops it)
+	@$(BIN)/python -m tocsin_local run
+
+test: setup  ## all tests, against real PostgreSQL, Kafka and SMTP
+	$(BIN)/pytest
+
+check: setup  ## lint, format, types, architecture, dependencies: reports only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python deploy/dependencies.py check
+
+fix: setup  ## mend what `make check` can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## delete the state and all caches (.venv stays)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tocsin_local clean; else rm -rf var; fi
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+lock: setup  ## resolve deploy/requirements*.lock anew from the pyproject.toml files
+	$(BIN)/python deploy/dependencies.py list $(SERVICES) | $(UV_COMPILE) --output-file deploy/requirements.lock -
+	$(BIN)/python deploy/dependencies.py list | $(UV_COMPILE) --output-file deploy/requirements-dev.lock \
+		--constraint deploy/requirements.lock deploy/requirements-dev.in -
+
+# pip takes no editable package under --require-hashes: first what is hashed (our build backend too), then ours.
+$(STAMP): deploy/requirements-dev.lock $(addsuffix /pyproject.toml,$(OURS))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tocsin needs Python 3.11 or newer: make setup PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(OURS))
+	@touch $@

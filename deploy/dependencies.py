@@ -1,0 +1,84 @@
+"""What our packages need from others: the input of `make lock`, and the check that the locks still hold it.
+
+python deploy/dependencies.py list [PACKAGE...]     requirements of the packages (folders; without, all)
+python deploy/dependencies.py check                 exits 1 naming each requirement that a lock does not satisfy, and
+                                                    (by deptry) each that is missing in a pyproject.toml, or not used
+"""
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[1]
+SERVICES = ("shared", "services/intake", "services/sla-timer", "services/escalator", "services/notifier")
+PACKAGES = (*SERVICES, "deploy/local")
+LOADED_BY_NAME = ("asyncpg", "tzdata", "email-validator")  # by a URL, by zoneinfo, by pydantic
+LOCKS = {"deploy/requirements.lock": SERVICES, "deploy/requirements-dev.lock": PACKAGES}
+
+
+def main(command: str, *packages: str) -> int:
+    if command == "list":
+        sys.stdout.writelines(f"{line}\n" for line in sorted(set(map(str, third_party(packages or PACKAGES)))))
+        return 0
+    missing = [problem for lock, of in LOCKS.items() for problem in unsatisfied(lock, of)]
+    sys.stderr.writelines(f"{problem}; run `make lock`\n" for problem in missing)
+    undeclared = [package for package in PACKAGES if not declared(package)]
+    return 1 if missing or undeclared else 0
+
+
+def third_party(packages: Iterable[str]) -> Iterator[Requirement]:
+    """The requirements of `packages` without those on each other: ours are in no index."""
+    ours = {_project(package)["name"] for package in PACKAGES}
+    for package in packages:
+        for text in _project(package).get("dependencies", ()):
+            requirement = Requirement(text)
+            if requirement.name not in ours:
+                yield requirement
+
+
+def unsatisfied(lock: str, packages: Iterable[str]) -> Iterator[str]:
+    """A line for each requirement that the pinned versions in `lock` do not meet."""
+    pinned: dict[str, set[str]] = {}
+    for line in (REPOSITORY / lock).read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            name, _, rest = line.partition("==")
+            pinned.setdefault(canonicalize_name(name), set()).add(rest.split()[0])
+    for requirement in third_party(packages):
+        versions = pinned.get(canonicalize_name(requirement.name), set())
+        if not any(requirement.specifier.contains(version) for version in versions):
+            yield f"{lock}: {requirement} is not satisfied by {', '.join(versions) or 'anything'}"
+
+
+def declared(package: str) -> bool:
+    """Whether `package` imports what its pyproject.toml names and no more, told by deptry.
+
+    What `tocsin` itself needs, a service may use without naming it again: the versions are decided in one place.
+    """
+    from_shared = [] if package == "shared" else [_module(requirement) for requirement in third_party(["shared"])]
+    ignored = f"DEP002={'|'.join(LOADED_BY_NAME)}" + (f",DEP003={'|'.join(from_shared)}" if from_shared else "")
+    command = (sys.executable, "-m", "deptry", ".", "--no-ansi", "--per-rule-ignores", ignored)
+    done = subprocess.run(command, cwd=REPOSITORY / package, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(f"{package}:\n{done.stderr}")
+    return done.returncode == 0
+
+
+def _module(requirement: Requirement) -> str:
+    return requirement.name.partition("-yaml")[0].replace("-", "_")
+
+
+def _project(package: str) -> dict[str, str | list[str]]:
+    document = tomllib.loads((REPOSITORY / package / "pyproject.toml").read_text())
+    project: dict[str, str | list[str]] = document["project"]
+    return project
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in ("list", "check"):
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
