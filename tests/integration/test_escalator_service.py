@@ -1,0 +1,243 @@
+"""The escalator as a process: deadlines in by Kafka, escalations out by Kafka, its calls by HTTP."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer
+from deadlines_told import HOUR, START, Telling, ticket
+from servers import MakeDatabase, SharedKafka
+from tocsin.events import Deadline, Escalation, Event, Exhausted, Notify, StandDown, decode, encode, render_instant
+from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, new_producer, partition_of
+from tocsin.runtime.keys import KeyFile, issue, write_keys
+from tocsin_local.processes import Process, free_port
+from tocsin_local.services import Service, run_command
+
+SECONDS = 30
+PEOPLE = "people:\n  maya: { name: Maya Lindqvist, email: maya@example.com }\nroles:\n"
+HELD = ("service_desk_team_lead", "it_operations_director", "account_manager", "chief_operating_officer")
+
+
+def directory_of(roles: Sequence[str]) -> str:
+    return PEOPLE + "".join(f"  {role}: [{{ person: maya }}]\n" for role in roles)
+
+
+class World:
+    """A running escalator, its topics and its directory."""
+
+    def __init__(self, service: Service, kafka: str, keys: Mapping[str, str], directory: Path, log: Path) -> None:
+        self.service = service
+        self.kafka = kafka
+        self.keys = keys
+        self.directory = directory
+        self.log = log
+        self.process = Process(service, log)
+        self.heard: list[Escalation] = []
+
+    def restart(self, end: Callable[[Process], None]) -> None:
+        end(self.process)
+        self.process = Process(self.service, self.log)
+        self.process.wait_ready(SECONDS)
+
+    async def tells(self, *events: Deadline) -> None:
+        await self.puts(*((str(event.ticket_id).encode(), *encode(event, "sla-timer")) for event in events))
+
+    async def puts(self, *records: tuple[bytes, Sequence[tuple[str, bytes]], bytes]) -> None:
+        producer = new_producer(self.kafka)
+        await producer.start()
+        try:
+            for key, headers, value in records:
+                await producer.send_and_wait(DEADLINES, value, key, partition_of(key), headers=list(headers))
+        finally:
+            await producer.stop()
+
+    async def listen(self) -> None:
+        consumer = AIOKafkaConsumer(
+            ESCALATIONS, bootstrap_servers=self.kafka, group_id=None, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            async for record in consumer:
+                event: Event = decode(record.headers, record.value)
+                assert isinstance(event, Escalation)
+                assert record.partition == partition_of(record.key)
+                self.heard.append(event)
+        finally:
+            await consumer.stop()
+
+    async def get(self, path: str, tenant: str = "default", status: int = 200, **query: Any) -> Any:
+        async with httpx.AsyncClient(base_url=self.service.url) as client:
+            headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
+            answer = await client.get(path, params=query, headers=headers, timeout=10)
+        assert answer.status_code == status, answer.text
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
+
+    def words(self) -> str:
+        return f"heard {[type(event).__name__ for event in self.heard]}; log: {self.log.read_text()[-4000:]}"
+
+
+async def until(reached: Callable[[], bool], words: Callable[[], str]) -> None:
+    end = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < end, words()
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> Iterator[World]:
+    kafka.fresh_topics()
+    issued = {tenant: issue(tenant) for tenant in ("default", "other")}
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in issued.values())))
+    directory = tmp_path / "directory.yaml"
+    directory.write_text(directory_of(HELD))
+    settings = {
+        "TOCSIN_DATABASE_URL": make_database("escalator"),
+        "TOCSIN_KAFKA": kafka.bootstrap,
+        "TOCSIN_KEYS": str(tmp_path / "keys.yaml"),
+        "TOCSIN_DIRECTORY": str(directory),
+        "TOCSIN_CLOCK_EPOCH": render_instant(START),
+        "TOCSIN_CLOCK_ORIGIN": render_instant(START),
+    }
+    service = Service("escalator", "escalator", free_port(), settings)
+    keys = {tenant: text for tenant, (text, _) in issued.items()}
+    world = World(service, kafka.bootstrap, keys, directory, tmp_path / "escalator.log")
+    try:
+        world.process.wait_ready(SECONDS)
+        yield world
+    finally:
+        world.process.stop()
+
+
+@pytest.fixture
+async def world(running: World) -> AsyncIterator[World]:
+    listening = asyncio.create_task(running.listen())
+    yield running
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
+    told = Telling()
+    steps = [told.step(n) for n in (1, 2)]
+    await world.tells(told.warned("resolution"), *steps, steps[0], *steps)
+    await until(lambda: len(world.heard) >= 3, world.words)
+    path = f"/v1/tickets/{told.ticket.ticket_id}/escalation"
+    found = await world.get(path)
+    assert (found["state"], found["tier"], found["step"], found["reason"]) == ("running", 3, 2, "resolution_breached")
+    assert [(step["tier"], step["skipped"], step["at"]) for step in found["told"]] == [
+        (1, [], "2026-06-09T13:00:00.000000Z"),
+        (3, [2], "2026-06-09T14:00:00.000000Z"),
+    ]
+    assert found["next"] == {"at": "2026-06-09T15:00:00.000000Z", "tier": 4, "role": "account_manager"}
+
+    await world.tells(told.held(1.5, until=24), told.ended(2), told.ended(2))
+    await until(lambda: isinstance(world.heard[-1], StandDown), world.words)
+    assert [type(event) for event in world.heard] == [Notify, Notify, Notify, StandDown]
+    found = await world.get(path)
+    assert (found["state"], found["end_reason"], found["next"]) == ("ended", "resolved", None)
+    assert found["ended_at"] == render_instant(START + 2 * HOUR)
+    metrics = await world.get("/metrics")
+    assert 'sla_escalations_total{reason="resolution_breached",tier="1"} 1.0' in metrics
+    assert 'sla_escalations_total{reason="explicit",tier="6"} 0.0' in metrics
+
+
+async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) -> None:
+    stories = [Telling(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
+    theirs = Telling(ticket("SR-1", tenant="other"))
+    await world.tells(*(told.step(1) for told in [*stories, theirs]), stories[0].step(2), stories[1].ended(1))
+    await until(lambda: len(world.heard) == 8, world.words)
+
+    pages, cursor = [], None
+    while True:
+        page = await world.get("/v1/escalations", limit=2, **({"cursor": cursor} if cursor else {}))
+        pages.append([item["ticket_id"] for item in page["items"]])
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert {name for page in pages for name in page} == {str(told.ticket.ticket_id) for told in stories}
+
+    async def names(**query: Any) -> set[str]:
+        return {item["ticket_id"] for item in (await world.get("/v1/escalations", **query))["items"]}
+
+    def ids(*numbers: int) -> set[str]:
+        return {str(stories[n].ticket.ticket_id) for n in numbers}
+
+    assert await names(customer="acme") == ids(1, 3)
+    assert await names(tier=3) == ids(0)
+    assert await names(state="ended") == ids(1)
+    assert await names(ticket_id=stories[4].ticket.ticket_id) == ids(4)
+    assert await names(ticket_id=theirs.ticket.ticket_id) == set()
+    assert await names(tenant="other") == {str(theirs.ticket.ticket_id)}
+    await world.get(f"/v1/tickets/{theirs.ticket.ticket_id}/escalation", status=404)
+    await world.get(f"/v1/tickets/{uuid4()}/escalation", status=404)
+    for wrong in ({"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"state": "lost"}, {"tier": 0}):
+        problem = await world.get("/v1/escalations", status=422, **wrong)
+        assert [error["field"] for error in problem["errors"]] == list(wrong)
+
+
+async def test_a_new_directory_counts_without_a_restart(world: World) -> None:
+    told = Telling()
+    await world.tells(told.step(1))
+    await until(lambda: len(world.heard) == 1, world.words)
+    world.directory.write_text(directory_of(["senior_it_operations_manager"]))
+    await world.tells(told.step(2), told.step(3))
+    await until(lambda: len(world.heard) == 3, world.words)
+    second, exhausted = world.heard[1:]
+    assert isinstance(second, Notify)
+    assert second.role == "senior_it_operations_manager"
+    assert isinstance(exhausted, Exhausted)
+    assert [tier.number for tier in exhausted.skipped] == [3, 4, 5, 6]
+
+
+async def test_a_broken_directory_is_told_and_the_last_good_one_serves(world: World) -> None:
+    world.directory.write_text("people: [\n")
+    told = Telling()
+    await world.tells(told.step(1), told.step(2))
+    await until(lambda: len(world.heard) == 2, world.words)
+    assert isinstance(world.heard[1], Notify)
+    assert world.heard[1].role == "it_operations_director"
+    ready = await world.get("/readyz")
+    assert "directory.yaml" in ready["checks"]["directory"]
+    assert "sla_directory_broken 1.0" in await world.get("/metrics")
+
+
+async def test_killed_and_started_again_it_misses_nothing_and_repeats_nothing(world: World) -> None:
+    stories = [Telling(ticket(f"SR-{n}")) for n in range(20)]
+    await world.tells(*(told.step(1) for told in stories))
+    world.restart(Process.kill)
+    await world.tells(*(told.step(2) for told in stories))
+    world.restart(Process.stop)
+    await world.tells(*(told.ended(1.5) for told in stories))
+    await until(lambda: sum(isinstance(event, StandDown) for event in world.heard) >= 20, world.words)
+    for told in stories:
+        # On the bus at least once and in order, once in effect: the ids are the same.
+        mine = {event.event_id: event for event in world.heard if event.ticket_id == told.ticket.ticket_id}
+        assert [type(event) for event in mine.values()] == [Notify, Notify, StandDown]
+
+
+async def test_later_events_wait_behind_a_dead_letter_and_are_replayed_in_order(world: World) -> None:
+    told = Telling()
+    key = str(told.ticket.ticket_id).encode()
+    headers, value = encode(told.step(1), "sla-timer")
+    await world.puts((key, headers, value.replace(b'"step":1', b'"step":"one"')))
+    await world.tells(told.step(2), Telling(ticket("SR-2")).step(1))
+    await until(lambda: len(world.heard) == 1, world.words)
+    letters = (await world.get("/v1/dead-letters"))["items"]
+    assert [letter["offset"] for letter in letters] == [0, 1]
+    assert "step" in letters[0]["reason"]
+    await world.get(f"/v1/tickets/{told.ticket.ticket_id}/escalation", status=404)
+
+
+async def test_decisions_are_published_again_with_the_same_ids(world: World) -> None:
+    told = Telling()
+    await world.tells(told.step(1), told.step(2), told.ended(2))
+    await until(lambda: len(world.heard) == 3, world.words)
+    url = {"TOCSIN_DATABASE_URL": world.service.settings["TOCSIN_DATABASE_URL"]}
+    run_command("republish", ["escalator", "republish", "--since", "2020-01-01T00:00:00Z"], url)
+    await until(lambda: len(world.heard) == 6, world.words)
+    assert world.heard[3:] == world.heard[:3]
