@@ -97,7 +97,8 @@ def _elapsed_only(policy: "Policy") -> Iterator[Problem]:
 
 def _calendars(policy: "Policy") -> Iterator[Problem]:
     for name, calendar in policy.calendars.items():
-        for year in _years(policy):
+        own_years = {day.year for day in calendar.holidays.added if FIRST_YEAR <= day.year <= LAST_YEAR}
+        for year in sorted({*_years(policy), *own_years}):
             if not calendar.open_days(year):
                 message = f"never opens in {year}: every open day is a holiday; it must open every year"
                 yield ("calendars", name), None, message
@@ -135,7 +136,11 @@ def _promises(policy: "Policy", terms: Terms, own: Terms, place: Place) -> Itera
             message = f"{promise.warning} is not before the due, {promise.due}; warn earlier, or leave the warning out"
             yield (*at, "warning"), str(promise.warning), message
         if promise.due.business and due > within:
-            yield (*at, "due"), str(promise.due), f"cannot be reached within {_YEARS_AHEAD} years; open more often"
+            yield (
+                (*at, "due"),
+                str(promise.due),
+                f"{promise.due} cannot be reached within {_YEARS_AHEAD} years; open more often",
+            )
 
 
 def _written(own: Terms, place: Place) -> Iterator[tuple[Place, Promise]]:

@@ -14,6 +14,7 @@ from tocsin.policy.written import Written
 
 _LARGEST = 1_000_000
 _DEEPEST = 20
+_KINDS = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 
 Model = TypeVar("Model", bound=Written)
 
@@ -78,11 +79,15 @@ class _Document:
         if len(place) > _DEEPEST:
             self._problems.append((line, f"{label(place)}: is nested too deeply; write it flat"))
             return None
+        kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
+        if kind not in _KINDS:
+            self._problems.append((line, f"{label(place)}: `{node.tag}` is a tag; write the plain value"))
+            return None
         if isinstance(node, MappingNode):
             return self._mapping(node, place)
         if isinstance(node, SequenceNode):
             return [self.plain(item, (*place, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node.value, str(node.tag), place)
+        return _scalar(node.value, kind)
 
     def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -98,20 +103,6 @@ class _Document:
             self._lines[field] = line
             mapping[key.value] = self.plain(value, field)
         return mapping
-
-    def _scalar(self, text: str, tag: str, place: Place) -> Any:
-        kind = tag.removeprefix("tag:yaml.org,2002:")
-        if kind == "null":
-            return None
-        if kind == "bool":
-            return text.lower() == "true"
-        if kind == "int" and text.lstrip("+-").isdecimal() and len(text) < 20:
-            return int(text)
-        if kind == "float":
-            return _number(text)
-        if kind not in ("str", "int", "timestamp"):
-            self._problems.append((self._lines[place], f"{label(place)}: `{tag}` is a tag; write the plain value"))
-        return text
 
     def problem(self, place: Place, message: str) -> None:
         """Note what is wrong at that place, or, where nothing stands there, at what it belongs to."""
@@ -137,6 +128,18 @@ def label(place: Place) -> str:
     for part in place:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text or "the document"
+
+
+def _scalar(text: str, kind: str) -> Any:
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    if kind == "int" and text.lstrip("+-").isdecimal() and len(text) < 20:
+        return int(text)
+    if kind == "float":
+        return _number(text)
+    return text
 
 
 def _number(text: str) -> float | str:

@@ -30,7 +30,7 @@ class MailboxRule(Written):
 class Policy(Terms):
     """One version of the service levels. It is never built invalid: what could not work raises a ValidationError."""
 
-    version: Name
+    version: Annotated[Name, Field(examples=["2026-1"])]
     in_force_from: Instant
     severities: dict[Severity, Criteria]
     roles: dict[Identifier, Name]

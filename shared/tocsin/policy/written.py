@@ -30,8 +30,11 @@ class _Text:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_after_validator_function(
-            cls, core_schema.str_schema(max_length=200), serialization=core_schema.to_string_ser_schema()
+        text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(max_length=200))
+        return core_schema.json_or_python_schema(
+            json_schema=text,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), text]),
+            serialization=core_schema.to_string_ser_schema(),
         )
 
     def __str__(self) -> str:

@@ -1,0 +1,161 @@
+"""The shipped policy is the page; a customer may have terms of its own; what is stored loads again equal."""
+
+from pathlib import Path
+
+import pytest
+from tocsin.business_time import DAY, ELAPSED, HOUR, MINUTE
+from tocsin.policy import Policy, load_policy, policy_from_json
+from tocsin.policy.files import read_policy
+
+SHIPPED = Path(__file__).parents[2] / "deploy/policy/policy.yaml"
+LADDER = [
+    "Service Desk Team Lead",
+    "Senior IT Operations Manager",
+    "IT Operations Director",
+    "Account Manager",
+    "Chief Operating Officer",
+    "Chief Executive Officer",
+]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Policy:
+    return read_policy(SHIPPED)
+
+
+def with_terms(terms: str, calendars: str = "") -> Policy:
+    text = SHIPPED.read_text("utf-8").replace("customers: {}", f"customers:\n  acme:\n{terms}")
+    return load_policy(text.replace("calendars:\n", f"calendars:\n{calendars}", 1), "policy.yaml")
+
+
+def test_the_page_is_the_shipped_default(shipped: Policy) -> None:
+    rules = shipped.rules(None)
+    calendar = shipped.clocks["default"]
+    response = {severity: (t.measure, t.warn, t.due, t.words) for severity, t in rules.response.items()}
+    assert response == {
+        1: (ELAPSED, 45 * MINUTE, HOUR, "1 hour"),
+        2: (ELAPSED, 90 * MINUTE, 2 * HOUR, "2 hours"),
+        3: (calendar, 6 * HOUR, 9 * HOUR, "1 business day"),
+        4: (calendar, 8 * HOUR, 9 * HOUR, "1 business day"),
+    }
+    resolution = {severity: (t.measure, t.warn, t.due, t.words) for severity, t in rules.resolution.items()}
+    assert resolution == {
+        1: (ELAPSED, 18 * HOUR, DAY, "24 hours"),
+        2: (ELAPSED, 27 * HOUR, 36 * HOUR, "36 hours"),
+        3: (calendar, 45 * HOUR * 3 // 4, 45 * HOUR, "5 business days"),
+        4: (calendar, 63 * HOUR * 3 // 4, 63 * HOUR, "7 business days"),
+    }
+    assert (rules.answer.measure, rules.answer.warn, rules.answer.due) == (ELAPSED, 18 * HOUR, DAY)
+    assert {severity: (t.measure, t.warn, t.due) for severity, t in rules.interval.items()} == {
+        severity: (t.measure, None, t.due) for severity, t in rules.response.items()
+    }
+    assert [(tier.number, tier.title) for tier in rules.ladder] == list(enumerate(LADDER, 1))
+    assert rules.warning_roles == rules.response_missed_roles == rules.answer_missed_roles == (rules.ladder[0].role,)
+    assert rules.stand_down
+    assert rules.channels == {"voicemail": HOUR, "chat": 5 * MINUTE}
+
+
+def test_mailboxes_notice_and_machine_sources_are_data(shipped: Policy) -> None:
+    assert shipped.mailboxes["support"].address.lower() == "support@betterworldtech.com"
+    escalations = shipped.mailboxes["escalations"]
+    assert (escalations.it_contact_only, escalations.otherwise) == (True, "support")
+    assert set(escalations.purposes) == {"onboarding", "offboarding", "mishandled_request", "project", "security"}
+    assert {category: notice.micros for category, notice in shipped.notice.items()} == {"onboarding": 48 * HOUR}
+    assert shipped.machine_sources == {}
+
+
+def test_rules_are_compiled_once(shipped: Policy) -> None:
+    assert shipped.rules("somebody") is shipped.rules(None)
+    policy = with_terms("    warning_share: 50 %")
+    assert policy.rules("acme") is policy.rules("acme") is not policy.rules(None)
+
+
+def test_a_stored_policy_loads_again_equal(shipped: Policy) -> None:
+    for policy in (shipped, with_terms("    targets: { response: { 1: 1h 30m } }\n    mail: { stand_down: false }")):
+        policy.rules("acme")
+        stored = policy_from_json(policy.model_dump_json())
+        assert stored == policy
+        assert stored.rules("acme").response[1].words == policy.rules("acme").response[1].words
+        assert stored.model_dump_json() == policy.model_dump_json()
+
+
+def test_another_version_is_not_equal(shipped: Policy) -> None:
+    other = load_policy(SHIPPED.read_text("utf-8").replace('version: "1"', 'version: "2"'), "policy.yaml")
+    assert other != shipped
+
+
+def test_a_stored_policy_that_could_not_work_is_refused(shipped: Policy) -> None:
+    with pytest.raises(ValueError, match="no calendar is called"):
+        policy_from_json(shipped.model_dump_json().replace('"calendar":"default"', '"calendar":"rome"'))
+
+
+ROME = "  rome:\n    zone: Europe/Rome\n    open: { monday-friday: '09:00-13:00' }\n    holidays: { of: IT }\n"
+
+
+def test_a_customer_may_have_a_calendar_of_its_own() -> None:
+    rules = with_terms("    calendar: rome", ROME).rules("acme")
+    assert rules.calendar.name == "rome"
+    assert rules.resolution[3].measure is rules.calendar
+    assert rules.resolution[3].due == 5 * 4 * HOUR
+    assert rules.resolution[1].due == DAY
+
+
+def test_a_warning_that_falls_at_or_after_the_due_is_not_given() -> None:
+    assert with_terms("    calendar: rome", ROME).rules("acme").response[3].warn is None
+
+
+def test_a_customer_may_have_a_whole_policy_of_its_own() -> None:
+    policy = with_terms(
+        """\
+    targets:
+      response: { 1: 30m, 2: { warning: 10m, due: 1h } }
+      resolution: { 4: 10 business days }
+      answer: 12h
+    warning_share: 50 %
+    ladder: { 1: account_manager, 2: chief_executive_officer }
+    mail: { response_missed_to: [it_operations_director], stand_down: false }
+    average_under: { chat: 2m }
+"""
+    )
+    rules, general = policy.rules("acme"), policy.rules("globex")
+    assert [rules.response[severity].due for severity in (1, 2, 3)] == [30 * MINUTE, HOUR, 9 * HOUR]
+    assert [rules.response[severity].warn for severity in (1, 2, 3)] == [15 * MINUTE, 10 * MINUTE, 6 * HOUR]
+    assert rules.interval[1].due == 30 * MINUTE
+    assert rules.resolution[4].words == "10 business days"
+    assert rules.answer.due == 12 * HOUR
+    assert [tier.role for tier in rules.ladder] == ["account_manager", "chief_executive_officer"]
+    assert rules.warning_roles == ("account_manager",)
+    assert rules.response_missed_roles == ("it_operations_director",)
+    assert not rules.stand_down
+    assert rules.channels == {"voicemail": HOUR, "chat": 2 * MINUTE}
+    assert general.response[1].due == HOUR
+    assert len(general.ladder) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "words"),
+    [
+        ("30m", 30 * MINUTE, "30 minutes"),
+        ("90 min", 90 * MINUTE, "90 minutes"),
+        ("1h", HOUR, "1 hour"),
+        ("1h 30m", 90 * MINUTE, "1 hour 30 minutes"),
+        ("2 days", 2 * DAY, "2 days"),
+    ],
+)
+def test_lengths_of_time_are_written_as_people_write_them(text: str, length: int, words: str) -> None:
+    target = with_terms(f"    targets: {{ answer: {text} }}").rules("acme").answer
+    assert (target.measure, target.due, target.words) == (ELAPSED, length, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [("6 business hours", 6 * HOUR), ("1 business day 2 business hours", 11 * HOUR)]
+)
+def test_business_lengths_run_on_the_calendar(text: str, length: int) -> None:
+    rules = with_terms(f"    targets: {{ response: {{ 1: {text} }} }}").rules("acme")
+    assert (rules.response[1].measure, rules.response[1].due) == (rules.calendar, length)
+
+
+def test_a_stated_business_day_governs_days_that_differ() -> None:
+    week = "{ monday-thursday: '08:00-12:00, 13:00-17:00', friday: '08:00-12:00', saturday: '20:00-24:00' }"
+    calendar = f"  own:\n    zone: Asia/Kolkata\n    open: {week}\n    business_day: 8h\n"
+    assert with_terms("    calendar: own", calendar).rules("acme").resolution[3].due == 40 * HOUR

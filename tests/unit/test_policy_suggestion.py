@@ -1,0 +1,34 @@
+"""The severity matrix: each criterion votes, the most severe vote wins (RULES 1)."""
+
+from pathlib import Path
+
+import pytest
+from tocsin.policy import Impact, Suggestion, suggest
+from tocsin.policy.files import read_policy
+
+POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("impact", "severity", "fit"),
+    [
+        (Impact(), None, None),
+        (Impact(business_risk="catastrophic"), 1, True),
+        (Impact(business_risk="major", work_stoppage="significant", workaround="semi_acceptable"), 2, True),
+        (Impact(business_risk="moderate", work_stoppage="some", users_affected_percent=20), 3, True),
+        (Impact(business_risk="minimal", work_stoppage="minor", workaround="acceptable"), 4, True),
+        (Impact(business_risk="minimal", work_stoppage="full"), 1, False),
+        (Impact(work_stoppage="some", workaround="acceptable"), 3, False),
+        (Impact(workaround="none"), 1, True),
+    ],
+)
+def test_votes(impact: Impact, severity: int | None, fit: bool | None) -> None:
+    assert suggest(POLICY, impact) == Suggestion(severity, fit)
+
+
+@pytest.mark.parametrize(
+    ("percent", "severity"),
+    [(100, 1), (75, 1), (74.999, 2), (30, 2), (29.999, 3), (15, 3), (14.999, 4), (0.5, 4), (0, 4)],
+)
+def test_users_affected(percent: float, severity: int) -> None:
+    assert suggest(POLICY, Impact(users_affected_percent=percent)) == Suggestion(severity, True)
