@@ -32,6 +32,10 @@ class UnsafeMail(Exception):
     """A composed mail that carries a header or a recipient that is not ours. Never sent."""
 
 
+class UnmailableAddress(Exception):
+    """An address that cannot be written in a plain ASCII message; str() says so in a server's manner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mail:
     """One message for one recipient. `headers` are the Tocsin ones; `raw` is what goes on the wire."""
@@ -51,14 +55,16 @@ def compose(
     """The mail that tells `reader` of `notice` at the business instant `now`.
 
     `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
-    Raises UnsafeMail where the message, parsed again, is not what was meant.
+    Raises UnmailableAddress for a reader whose address needs SMTPUTF8, and UnsafeMail where the message, parsed again,
+    is not what was meant.
     """
+    address = wire_address(reader.email)
     letter = write(notice, reader, told, now=now, late=late)
     headers = tocsin_headers(notice, late=late)
     identity = message_id(notice, reader.person, sender)
-    raw = _serialise(letter, headers, reader, identity, now, sender)
-    _assert_ours(raw, headers, reader.email, identity)
-    return Mail(identity, reader.email, letter.subject, letter.text, letter.html, headers, raw)
+    raw = _serialise(letter, headers, reader.name, address, identity, now, sender)
+    _assert_ours(raw, headers, address, identity)
+    return Mail(identity, address, letter.subject, letter.text, letter.html, headers, raw)
 
 
 def tocsin_headers(notice: Notify | StandDown, *, late: bool) -> tuple[tuple[str, str], ...]:
@@ -87,6 +93,18 @@ def tocsin_headers(notice: Notify | StandDown, *, late: bool) -> tuple[tuple[str
     return tuple((name, header_text(value, _HEADER)) for name, value in headers)
 
 
+def wire_address(email: str) -> str:
+    """The address as SMTP takes it without extensions: the domain in its ASCII form."""
+    local, _, domain = email.rpartition("@")
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise UnmailableAddress(f"553 the domain of {email} has no ASCII form") from error
+    if not local.isascii():
+        raise UnmailableAddress(f"553 the address {email} needs SMTPUTF8")
+    return f"{local}@{ascii_domain}"
+
+
 def message_id(notice: Notify | StandDown, person: str, sender: str) -> str:
     """The same for every attempt to tell `person` of `notice`, so that a repeated mail can be recognised."""
     return f"<{message_uuid(notice, person)}@{sender.rpartition('@')[2]}>"
@@ -97,13 +115,19 @@ def message_uuid(notice: Notify | StandDown, person: str) -> UUID:
 
 
 def _serialise(
-    letter: Letter, headers: Sequence[tuple[str, str]], reader: Reader, identity: str, now: datetime, sender: str
+    letter: Letter,
+    headers: Sequence[tuple[str, str]],
+    name: str,
+    address: str,
+    identity: str,
+    now: datetime,
+    sender: str,
 ) -> bytes:
     # The header lines are written here: CPython 3.11 folds a long display name by dropping its quotes, and what stands
     # in it becomes an address of its own (found by hypothesis).
     head = [
         ("From", f'"Tocsin" <{sender}>'),
-        ("To", f"{_phrase(header_text(reader.name, 80))} <{reader.email}>"),
+        ("To", f"{_phrase(header_text(name, 80))} <{address}>"),
         ("Subject", _unstructured(header_text(letter.subject, _SUBJECT))),
         ("Date", format_datetime(now)),
         ("Message-ID", identity),

@@ -1,0 +1,125 @@
+"""`python -m notifier`: serve; `migrate`; `republish --since T`. The only place that builds things."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from tocsin.runtime import database
+from tocsin.runtime.clock import clock_from
+from tocsin.runtime.consumer import Consumer
+from tocsin.runtime.database import engine, responds
+from tocsin.runtime.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.http import create_app
+from tocsin.runtime.kafka import ESCALATIONS
+from tocsin.runtime.keys import KeyRing
+from tocsin.runtime.logging import configure
+from tocsin.runtime.relay import Relay
+from tocsin.runtime.republish import republish as queue_again
+from tocsin.runtime.scheduling import Scheduler
+from tocsin.runtime.service import run
+from tocsin.runtime.settings import DatabaseSettings, load
+
+from notifier import api, metrics, store
+from notifier.attempts import Attempts
+from notifier.claiming import Claims
+from notifier.handlers import Handlers
+from notifier.sender import Sender
+from notifier.settings import Settings
+from notifier.tables import DEAD_LETTERS, OFFSETS, OUTBOX
+
+INSTANTS = ["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context) -> None:
+    """Mail the right contact, once, and keep the proof."""
+    if context.invoked_subcommand is None:
+        settings = load(Settings)
+        configure("notifier", settings)
+        asyncio.run(serve(settings))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    asyncio.run(database.migrate("notifier", load(DatabaseSettings).database_url))
+
+
+@app.command()
+def republish(
+    since: Annotated[datetime, typer.Option(formats=INSTANTS, help="business time, UTC: 2026-06-08T12:00:00Z")],
+) -> None:
+    """Publish again, with the same ids, what was told of deliveries at or after an instant. The service sends it."""
+    count = asyncio.run(_republish(load(DatabaseSettings).database_url, since.replace(tzinfo=UTC)))
+    typer.echo(f"{count} events queued.")
+
+
+async def serve(settings: Settings) -> None:
+    """Run until TERM or INT."""
+    clock = clock_from(settings)
+    writer = engine(settings.database_url, "notifier-writer", pool_size=settings.smtp_concurrency + 4)
+    reader = engine(settings.database_url, "notifier-reader", pool_size=5)
+    relay_engine = engine(settings.database_url, "notifier-relay", pool_size=3, statement_seconds=5)
+    directory = DirectoryFile(settings.directory)
+    relay = Relay(relay_engine, settings.kafka, OUTBOX, DEAD_LETTERS, interval=settings.relay_interval)
+    claims = Claims(writer, directory, clock, settings.lease)
+    sender = Sender(claims, Attempts(writer, clock, settings.patience, settings.lease), clock, settings, relay.wake)
+
+    async def committed(_: Mapping[int, datetime | None]) -> None:
+        sender.wake()
+        relay.wake()
+
+    async def measure() -> None:
+        async with reader.connect() as connection:
+            metrics.set_queue(*await store.queue(connection))
+
+    consumer = Consumer(
+        bootstrap=settings.kafka,
+        topic=ESCALATIONS,
+        group="notifier",
+        engine=writer,
+        offsets=OFFSETS,
+        dead_letters=DEAD_LETTERS,
+        on_batch=Handlers(clock).on_batch,
+        after_commit=committed,
+        ordered=True,
+    )
+    scheduler = Scheduler()
+    scheduler.every(5, measure, name="queue_gauges", timeout=5)
+    scheduler.every(5, directory.note, name="directory", timeout=3)
+    web = create_app(
+        "notifier",
+        "What became of every mail.",
+        KeyRing(settings.keys),
+        {"database": responds(reader), "consumer": consumer.ready},
+        notes={"directory": directory.note},
+    )
+    web.include_router(api.router(reader))
+    web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))
+    await run(
+        web,
+        settings,
+        package="notifier",
+        engines=[writer, reader, relay_engine],
+        relay=relay,
+        consumer=consumer,
+        scheduler=scheduler,
+        tasks=[sender.run],
+    )
+
+
+async def _republish(url: str, since: datetime) -> int:
+    writer = engine(url, "notifier-writer", pool_size=2)
+    try:
+        return await queue_again(writer, OUTBOX, store.told_since(writer, since))
+    finally:
+        await writer.dispose()
+
+
+if __name__ == "__main__":
+    app()

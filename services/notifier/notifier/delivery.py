@@ -1,0 +1,142 @@
+"""One delivery as a value, and what follows from it alone. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+from uuid import UUID
+
+from tocsin.events import Delivery, Notify, Recipient, StandDown, derived_id
+from tocsin.events.notifications import MailKind
+
+from notifier.turns import Person
+from notifier.wording import Told
+
+State = Literal["queued", "claimed", "in_data", "sent", "deferred", "refused", "cancelled", "undeliverable"]
+ToldState = Literal["sent", "deferred", "refused", "cancelled", "undeliverable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of `deliveries`.
+
+    Real time: `created_at`, and `ready_at`: when it may be tried next or, in flight, when its lease ends; null when it
+    is final. Everything else is business time. `token` fences: it counts the claims. `attempts` counts those begun.
+    """
+
+    seq: int
+    id: UUID
+    notification_id: UUID
+    tenant: str
+    ticket_id: UUID
+    customer_id: str
+    kind: MailKind
+    cycle: int
+    run: int | None
+    step: int | None
+    tier: int | None
+    severity: int
+    occasion: str
+    role: str
+    role_title: str
+    scheduled_at: datetime
+    state: State
+    ready_at: datetime | None
+    created_at: datetime
+    queued_at: datetime
+    changed_at: datetime
+    sent_at: datetime | None = None
+    token: int = 0
+    attempts: int = 0
+    ambiguous: bool = False
+    late: bool = False
+    person: str | None = None
+    name: str | None = None
+    email: str | None = None
+    rule: str | None = None
+    message_id: str | None = None
+    reply: str | None = None
+
+    @property
+    def addressee(self) -> Person | None:
+        if self.person is None or self.name is None or self.email is None or self.rule is None:
+            return None
+        return Person(self.person, self.name, self.email, self.rule)
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Sent, or taken by the server for all we know: it counts as sent (RULES 5)."""
+        return self.state == "sent" or self.ambiguous
+
+
+def notify_delivery_id(ticket_id: UUID, notification_id: UUID) -> UUID:
+    """The id of the delivery that a `notify` asks for."""
+    return derived_id(ticket_id, "delivery", str(notification_id))
+
+
+def stand_down_delivery_id(ticket_id: UUID, notification_id: UUID, person: str) -> UUID:
+    """The id of the delivery that a `stand_down` asks for `person`."""
+    return derived_id(ticket_id, "delivery", str(notification_id), person)
+
+
+def occasion(notice: Notify | StandDown) -> str:
+    """What a mail tells of: a person is told of it once, even who holds two of the roles that are told."""
+    if isinstance(notice, StandDown):
+        return f"stand_down/{notice.event_id}"
+    return f"{notice.kind}/{notice.cycle}/{notice.run or ''}/{notice.step or notice.clock or ''}"
+
+
+def told_event(delivery: Stored) -> Delivery:
+    """The event that tells of the delivery's present state, one of `ToldState`; the same id whenever it is made."""
+    return Delivery(
+        event_id=derived_id(delivery.ticket_id, "told", str(delivery.id), delivery.state, delivery.attempts),
+        delivery_id=delivery.id,
+        notification_id=delivery.notification_id,
+        tenant=delivery.tenant,
+        ticket_id=delivery.ticket_id,
+        kind=delivery.kind,
+        cycle=delivery.cycle,
+        run=delivery.run,
+        step=delivery.step,
+        tier=delivery.tier,
+        recipient=Recipient(
+            role=delivery.role,
+            person=delivery.person,
+            name=delivery.name,
+            email=delivery.email,
+            rule=delivery.rule,
+        ),
+        state=cast(ToldState, delivery.state),
+        attempts=delivery.attempts,
+        scheduled_at=delivery.scheduled_at,
+        at=delivery.changed_at,
+        late=delivery.late,
+        ambiguous=delivery.ambiguous,
+        message_id=delivery.message_id,
+        reply=delivery.reply,
+    )
+
+
+def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[Stored]) -> Sequence[Told]:
+    """Who was told before in this ladder, with names from our own deliveries; for a stand-down, what `person` was."""
+    if isinstance(notice, StandDown):
+        mine = set(notice.notifications)
+        return [
+            Told(past.tier, past.role_title, past.name, past.scheduled_at, past.sent_at)
+            for past in deliveries
+            if past.notification_id in mine and past.person == person and past.may_have_arrived
+        ]
+    steps = {(past.tier, past.scheduled_at): past for past in deliveries if past.kind == "escalation"}
+    told = []
+    for before in notice.told_before:
+        past = steps.get((before.tier.number, before.at))
+        told.append(
+            Told(
+                before.tier.number,
+                before.tier.title,
+                past.name if past else None,
+                before.at,
+                past.sent_at if past else None,
+            )
+        )
+    return told

@@ -1,0 +1,109 @@
+"""What an event of the escalator does: load, decide, save. Runs in the batch's transaction; never commits."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import Notify, StandDown, Withdraw
+from tocsin.runtime.clock import Clock
+from tocsin.runtime.consumer import Received
+from tocsin.runtime.database import clock_timestamp
+
+from notifier import store
+from notifier.delivery import Stored, notify_delivery_id, occasion, stand_down_delivery_id
+
+log = structlog.get_logger(__name__)
+
+
+class Handlers:
+    """The consumer's `on_batch`. An event taken in before changes nothing."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
+        events = [got.event for got in batch if isinstance(got.event, Notify | Withdraw | StandDown)]
+        if not events:
+            return
+        await store.lock_tickets(connection, [event.ticket_id for event in events])
+        now = self._clock.business(await clock_timestamp(connection))
+        for event in events:
+            with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
+                match event:
+                    case Notify():
+                        await _queue(connection, event, now)
+                    case Withdraw():
+                        await _withdraw(connection, event, now)
+                    case StandDown():
+                        await _stand_down(connection, event, now)
+
+
+async def _queue(connection: AsyncConnection, notify: Notify, now: datetime) -> None:
+    if not await store.add_notice(connection, notify):
+        return
+    row = _row(notify, now) | {
+        "id": notify_delivery_id(notify.ticket_id, notify.event_id),
+        "kind": notify.kind,
+        "step": notify.step,
+        "tier": notify.tier.number if notify.tier else None,
+        "role": notify.role,
+        "role_title": notify.role_title,
+    }
+    await store.add_deliveries(connection, [row])
+    reason = await store.withdrawal_reason(connection, notify.event_id)
+    if reason is not None:
+        await store.cancel_unsent(connection, [notify.event_id], reason, now)
+    log.info("notification_taken_in", kind=notify.kind, role=notify.role, needed=reason is None)
+
+
+async def _withdraw(connection: AsyncConnection, event: Withdraw | StandDown, now: datetime) -> None:
+    await store.withdraw(connection, event)
+    cancelled = await store.cancel_unsent(connection, event.notifications, event.reason, now)
+    await store.wake_ticket(connection, event.ticket_id)
+    log.info("notifications_withdrawn", reason=event.reason, cancelled=len(cancelled))
+
+
+async def _stand_down(connection: AsyncConnection, event: StandDown, now: datetime) -> None:
+    """One mail to each person who was mailed; for who is being mailed right now, it waits for what comes of that."""
+    if not await store.add_notice(connection, event):
+        return
+    await _withdraw(connection, event, now)
+    mailed: dict[str, Stored] = {}
+    for delivery in await store.of_notifications(connection, event.notifications):
+        if delivery.addressee is not None and (delivery.may_have_arrived or delivery.state == "in_data"):
+            mailed[delivery.addressee.person] = delivery
+    rows = [
+        _row(event, now)
+        | {
+            "id": stand_down_delivery_id(event.ticket_id, event.event_id, person),
+            "kind": "stand_down",
+            "tier": delivery.tier,
+            "role": delivery.role,
+            "role_title": delivery.role_title,
+            "person": person,
+            "name": delivery.name,
+            "email": delivery.email,
+            "rule": delivery.rule,
+        }
+        for person, delivery in mailed.items()
+    ]
+    await store.add_deliveries(connection, rows)
+
+
+def _row(notice: Notify | StandDown, now: datetime) -> dict[str, Any]:
+    return {
+        "notification_id": notice.event_id,
+        "tenant": notice.ticket.tenant,
+        "ticket_id": notice.ticket_id,
+        "customer_id": notice.ticket.customer.id,
+        "cycle": notice.cycle,
+        "run": notice.run,
+        "severity": notice.severity,
+        "occasion": occasion(notice),
+        "scheduled_at": notice.at,
+        "state": "queued",
+        "queued_at": now,
+        "changed_at": now,
+    }

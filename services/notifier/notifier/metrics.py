@@ -1,0 +1,31 @@
+"""Every metric of the notifier beyond those that services share."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+from tocsin.runtime import metrics as _shared  # noqa: F401 (first of all: it switches the `_created` series off)
+
+_RESULTS: Final = ("sent", "deferred", "refused", "cancelled", "undeliverable", "ambiguous")
+_OPEN: Final = ("queued", "claimed", "in_data", "deferred")
+
+EMAILS = Counter("sla_emails_total", "What became of attempts to mail somebody; ambiguous: perhaps taken", ["result"])
+BREACH_TO_EMAIL = Histogram(
+    "sla_breach_to_email_seconds",
+    "Real seconds from the scheduled instant of a breach or step to the mail's hand-over",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
+)
+QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
+QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 when none")
+SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tried because the server takes none")
+
+for _result in _RESULTS:
+    EMAILS.labels(_result)
+for _state in _OPEN:
+    QUEUE.labels(_state)
+
+
+def set_queue(counts: dict[str, int], oldest: float) -> None:
+    """Show the queue as it was counted: open deliveries by state, and the age of the oldest in seconds."""
+    for state in _OPEN:
+        QUEUE.labels(state).set(counts.get(state, 0))
+    QUEUE_OLDEST_AGE.set(oldest)

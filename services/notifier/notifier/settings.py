@@ -1,0 +1,73 @@
+"""What the environment tells the notifier (README.md has the table)."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, EmailStr, Field, SecretStr, model_validator
+from tocsin.runtime.settings import Port, ServiceSettings
+
+from notifier.outcome import Patience
+
+
+def _server(text: str) -> str:
+    host, separator, port = text.strip().rpartition(":")
+    if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:2525")
+    return text.strip()
+
+
+def _ascii(text: str) -> str:
+    if not text.isascii():
+        raise ValueError("must be plain ASCII")
+    return text
+
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Settings(ServiceSettings):
+    port: Port = 8083
+    directory: Path
+    smtp: Annotated[str, AfterValidator(_server)]
+    smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    smtp_batch: Annotated[int, Field(ge=1, le=1000)] = 20
+    smtp_timeout: Seconds = 20
+    smtp_data_timeout: Seconds = 60
+    mail_from: Annotated[EmailStr, AfterValidator(_ascii)]
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 15
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
+    retry_base: Seconds = 1
+    retry_ceiling: Seconds = 300
+    retry_give_up: Annotated[float, Field(gt=0)] = 86400
+
+    @model_validator(mode="after")
+    def _whole_login(self) -> Self:
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("TOCSIN_SMTP_USERNAME and TOCSIN_SMTP_PASSWORD must be given together")
+        if self.smtp_username is not None and self.smtp_tls == "none":
+            raise ValueError("TOCSIN_SMTP_TLS must be starttls or tls where a password is sent")
+        return self
+
+    @property
+    def smtp_host(self) -> str:
+        return self.smtp.rpartition(":")[0].strip("[]")
+
+    @property
+    def smtp_port(self) -> int:
+        return int(self.smtp.rpartition(":")[2])
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(
+            timedelta(seconds=self.retry_base),
+            timedelta(seconds=self.retry_ceiling),
+            timedelta(seconds=self.retry_give_up),
+        )

@@ -1,0 +1,107 @@
+"""The conversation with the mail server: every failure becomes an `Answer` that says at which point it happened."""
+
+import contextlib
+import socket
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final
+
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+
+from notifier.outcome import Answer, Phase, Verdict, judge
+from notifier.settings import Settings
+
+_QUIT_SECONDS: Final = 2.0
+
+
+@dataclass(slots=True)
+class Connection:
+    """An open connection and how many messages it was used for."""
+
+    client: SMTP
+    used: int = 0
+
+
+class Smtp:
+    """Opens connections by the settings and speaks on them. TLS is explicit: it can be neither offered nor stripped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._idle: list[Connection] = []
+
+    async def connect(self, *, fresh: bool = False) -> Connection | Answer:
+        """A connection that is open and, where asked for, encrypted and logged in; or why there is none."""
+        if self._idle and not fresh:
+            return self._idle.pop()
+        settings = self._settings
+        client = SMTP(
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            local_hostname=_own_name(),
+            username=settings.smtp_username,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+            timeout=settings.smtp_timeout,
+            use_tls=settings.smtp_tls == "tls",
+            start_tls=settings.smtp_tls == "starttls",
+        )
+        answer = await _answered(Phase.CONNECT, client.connect())
+        if judge(answer) is Verdict.SENT:
+            return Connection(client)
+        client.close()
+        return answer
+
+    async def envelope(self, connection: Connection, recipient: str) -> Answer:
+        """Sender and recipient; the answer of the last one asked."""
+        client, connection.used = connection.client, connection.used + 1
+        answer = await _answered(Phase.SENDER, client.mail(self._settings.mail_from))
+        if judge(answer) is not Verdict.SENT:
+            return answer
+        return await _answered(Phase.RECIPIENT, client.rcpt(recipient))
+
+    async def data(self, connection: Connection, raw: bytes) -> Answer:
+        """The message itself. The end of DATA has its own, long timeout: servers scan before they answer."""
+        sending = connection.client.data(raw, timeout=self._settings.smtp_data_timeout)
+        return await _answered(Phase.DATA, sending)
+
+    async def release(self, connection: Connection, answer: Answer) -> None:
+        """Keep the connection for the next message where it can be used again, otherwise end it."""
+        reusable = answer.code is not None and judge(answer) is not Verdict.SERVER and connection.client.is_connected
+        if reusable and connection.used < self._settings.smtp_batch and await self._is_clean(connection, answer):
+            self._idle.append(connection)
+        else:
+            await _quit(connection)
+
+    async def close_idle(self) -> None:
+        """End the connections that nobody uses: long-lived ones hang."""
+        while self._idle:
+            await _quit(self._idle.pop())
+
+    async def _is_clean(self, connection: Connection, answer: Answer) -> bool:
+        """True once no half-told envelope is left on the connection."""
+        if answer.phase is Phase.DATA:
+            return True
+        return judge(await _answered(Phase.SENDER, connection.client.rset())) is Verdict.SENT
+
+
+async def _answered(phase: Phase, speaking: Awaitable[object]) -> Answer:
+    try:
+        said = await speaking
+    except SMTPResponseException as error:
+        return Answer(phase, error.code, error.message)
+    except (SMTPException, OSError, TimeoutError) as error:
+        return Answer(phase, None, f"{type(error).__name__}: {error}")
+    code, words = said if isinstance(said, tuple) else (250, "")
+    return Answer(phase, code, words)
+
+
+async def _quit(connection: Connection) -> None:
+    if connection.client.is_connected:
+        with contextlib.suppress(SMTPException, OSError, TimeoutError):
+            await connection.client.quit(timeout=_QUIT_SECONDS)
+    connection.client.close()
+
+
+def _own_name() -> str:
+    """The host's name for EHLO, without asking DNS, which may not answer."""
+    name = socket.gethostname()
+    return name if name and name.isascii() and " " not in name else "localhost"
