@@ -1,0 +1,83 @@
+"""What `GET /v1/tickets` may be asked, and its cursor."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Final, Literal
+
+from fastapi import Depends, Query, Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from tocsin.events import Severity
+from tocsin.runtime.problems import FieldError, Problem
+
+from intake.requests import Text
+from intake.store import Filter
+
+LARGEST_PAGE: Final = 500
+_CURSOR = re.compile(r"before:([1-9][0-9]{0,18})", re.ASCII)
+
+
+def _digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _position(cursor: str) -> str:
+    position_before(cursor)
+    return cursor
+
+
+Cursor = Annotated[Text, AfterValidator(_position)]
+
+
+class ListQuery(BaseModel):
+    """The filters, all of which must hold, and the page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    severity: Annotated[Severity, BeforeValidator(_digits)] | None = Field(None, description="The effective severity")
+    state: Literal["open", "closed"] | None = None
+    customer: Annotated[Text, Field(min_length=1)] | None = Field(None, description="The customer's id")
+    source: Annotated[Text, Field(min_length=1)] | None = None
+    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=LARGEST_PAGE)] = 100
+    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before, as it was given")
+
+    def filter(self, tenant: str) -> Filter:
+        """What the store is asked."""
+        return Filter(
+            tenant=tenant,
+            severity=self.severity,
+            is_open=None if self.state is None else self.state == "open",
+            customer=self.customer,
+            source=self.source,
+            before=None if self.cursor is None else position_before(self.cursor),
+        )
+
+
+def _query(request: Request, query: Annotated[ListQuery, Query()]) -> ListQuery:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        errors = [FieldError(field=name, message="is given more than once") for name in twice]
+        raise Problem(422, "Some fields are wrong.", errors=errors)
+    return query
+
+
+Listing = Annotated[ListQuery, Depends(_query)]
+
+
+def cursor_before(position: int) -> str:
+    """The cursor of the page that begins below `position`."""
+    return base64.urlsafe_b64encode(f"before:{position}".encode()).decode().rstrip("=")
+
+
+def position_before(cursor: str) -> int:
+    """The position in a cursor. Raises ValueError for what `cursor_before` has never given."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    found = _CURSOR.fullmatch(text)
+    if found is None or int(found[1]) >= 1 << 63:
+        raise ValueError("is no cursor of this list")
+    return int(found[1])

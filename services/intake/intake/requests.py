@@ -1,0 +1,220 @@
+"""What may be posted (DESIGN, Contracts): strict models of the bodies.
+
+Values are what `json` makes of a body. `null` and blank strings count as absent, a boolean is no number, an instant
+names its zone. Pure.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from tocsin.events import Category, Channel, Mailbox, Severity
+
+LONGEST_STRING: Final = 10_000
+LONGEST_LIST: Final = 500
+FIRST_YEAR: Final = 1990
+LAST_YEAR: Final = 2099
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+FactRequestType = Literal[
+    "responded",
+    "severity_changed",
+    "paused",
+    "resumed",
+    "resolved",
+    "reopened",
+    "cancelled",
+    "acknowledged",
+    "escalated",
+]
+
+
+def _clean(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def instant(value: object) -> datetime:
+    """An instant as RFC 3339 writes it, with its zone, in years that make sense. Raises ValueError."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
+    try:
+        at = datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise ValueError("is no date and time that exists") from None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return at.astimezone(UTC)
+
+
+Text = Annotated[str, Field(max_length=LONGEST_STRING), AfterValidator(_clean)]
+Instant = Annotated[datetime, BeforeValidator(instant)]
+
+
+class Request(BaseModel):
+    """Strict and frozen; a field that nobody knows is refused, since a misspelt one would be lost in silence."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_absent(cls, value: Any) -> Any:
+        """`null` and blank are absent: an optional field takes its default, a required one is missing."""
+        if not isinstance(value, dict):
+            return value
+        return {key: item for key, item in value.items() if not _absent(item)}
+
+    def digest(self) -> bytes:
+        """Equal for requests that say the same (absent = null = default), and for ever: new fields have defaults."""
+        return sha256(self.model_dump_json(exclude_defaults=True).encode()).digest()
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _no_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+class ContactRequest(Request):
+    """Who is most familiar with the issue: a name and an e-mail address or a phone number (RULES 1)."""
+
+    name: Text
+    phone: Text | None = None
+    email: Text | None = Field(default=None, validate_default=True)
+
+    @field_validator("email")
+    @classmethod
+    def reachable(cls, email: str | None, info: ValidationInfo) -> str | None:
+        if email is None and info.data.get("phone", "") is None:
+            raise ValueError("an e-mail address or a phone number is required")
+        return email
+
+
+class CustomerRequest(Request):
+    id: Text
+    name: Text
+
+
+class ImpactRequest(Request):
+    """The criteria of the severity matrix; any may be missing (RULES 1)."""
+
+    business_risk: Literal["catastrophic", "major", "moderate", "minimal"] | None = None
+    work_stoppage: Literal["full", "significant", "some", "minor"] | None = None
+    users_affected_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    workaround: Literal["none", "semi_acceptable", "acceptable"] | None = None
+
+
+class EventRequest(Request):
+    """One further fact of a ticket. Without `occurred_at` it occurred when it was received."""
+
+    type: FactRequestType
+    occurred_at: Instant | None = None
+    actor: Text
+    event_id: Text | None = None
+    severity: Severity | None = Field(default=None, validate_default=True)
+    reason: Text | None = None
+    resolution_kind: Literal["resolved", "workaround"] | None = Field(default=None, validate_default=True)
+
+    @field_validator("severity")
+    @classmethod
+    def severity_of_a_change(cls, severity: int | None, info: ValidationInfo) -> int | None:
+        kind = info.data.get("type")
+        if severity is None and kind == "severity_changed":
+            raise ValueError("is required by severity_changed")
+        if severity is not None and kind not in (None, "severity_changed"):
+            raise ValueError("is only for severity_changed")
+        return severity
+
+    @field_validator("resolution_kind")
+    @classmethod
+    def kind_of_a_resolve(cls, kind: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("type") == "resolved":
+            return kind or "resolved"
+        if kind is not None and "type" in info.data:
+            raise ValueError("is only for resolved")
+        return kind
+
+
+class TicketRequest(Request):
+    """A ticket as a PSA tool posts it.
+
+    `severity` is None only where the policy gives the machine source `source` a default (RULES 1); the validation
+    context's `default_severities` says which those are.
+    """
+
+    source: Text
+    external_id: Text
+    opened_at: Instant | None = None
+    severity: Severity | None = Field(default=None, validate_default=True)
+    summary: Text
+    description: Text | None = None
+    affected_services: Annotated[
+        tuple[Annotated[Text, AfterValidator(_no_blank)], ...],
+        Strict(False),
+        Field(min_length=1, max_length=LONGEST_LIST),
+    ]
+    contact: ContactRequest
+    customer: CustomerRequest
+    channel: Channel = "portal"
+    category: Category = "incident"
+    via: Mailbox = "support"
+    sender_is_it_contact: bool = False
+    starts_at: Instant | None = None
+    impact: ImpactRequest | None = None
+
+    @field_validator("severity")
+    @classmethod
+    def severity_given(cls, severity: int | None, info: ValidationInfo) -> int | None:
+        defaults: Mapping[str, int] = (info.context or {}).get("default_severities", {})
+        if severity is None and info.data.get("source") not in defaults:
+            raise ValueError("the initial severity, 1 to 4, is required")
+        return severity
+
+
+class TicketItem(TicketRequest):
+    """A batch's item: a ticket, with everything that has happened to it since where `events` are given."""
+
+    events: Annotated[tuple[EventRequest, ...], Strict(False), Field(max_length=LONGEST_LIST)] = ()
+    history: bool = False
+
+    @property
+    def imported(self) -> bool:
+        """Whether it is taken in as one record with all its facts."""
+        return self.history or bool(self.events)
+
+
+class Batch(Request):
+    """`tickets` as they came: each is judged by itself, so that a bad one never stops its neighbours."""
+
+    tickets: Annotated[tuple[Any, ...], Strict(False), Field(max_length=LONGEST_LIST)]
+
+
+R = TypeVar("R", bound=Request)
+
+
+def read(model: type[R], body: object, default_severities: Mapping[str, int] | None = None) -> R:
+    """The validated request. Raises pydantic's ValidationError, which names everything that is wrong.
+
+    `default_severities` are the policy's, by machine source.
+    """
+    return model.model_validate(body, context={"default_severities": default_severities or {}})

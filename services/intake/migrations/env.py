@@ -1,0 +1,6 @@
+"""Alembic's entry: intake's tables, migrated by `python -m intake migrate`."""
+
+from intake.store import metadata
+from tocsin.runtime.database import run_migrations
+
+run_migrations(metadata)

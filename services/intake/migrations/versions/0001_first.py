@@ -1,0 +1,113 @@
+"""Intake's first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+INSTANT = sa.DateTime(timezone=True)
+CLOCK = sa.text("clock_timestamp()")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "tickets",
+        sa.Column("ticket_id", sa.Uuid, primary_key=True),
+        sa.Column("position", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("external_id", sa.Text, nullable=False),
+        sa.Column("customer_id", sa.Text, nullable=False),
+        sa.Column("opened_at", INSTANT, nullable=False),
+        sa.Column("received_at", INSTANT, nullable=False),
+        sa.Column("initial_severity", sa.SmallInteger, nullable=False),
+        sa.Column("suggested_severity", sa.SmallInteger),
+        sa.Column("fit", sa.Boolean),
+        sa.Column("routed_to", sa.Text, nullable=False),
+        sa.Column("flags", ARRAY(sa.Text), nullable=False),
+        sa.Column("imported", sa.Boolean, nullable=False),
+        sa.Column("history", sa.Boolean, nullable=False),
+        sa.Column("body", JSONB, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("first_facts", sa.Integer, nullable=False),
+        sa.Column("last_number", sa.Integer, nullable=False),
+        sa.Column("severity", sa.SmallInteger, nullable=False),
+        sa.Column("is_open", sa.Boolean, nullable=False),
+        postgresql_with={"fillfactor": 85},
+    )
+    op.create_index("tickets_tenant_position_idx", "tickets", ["tenant", "position"], unique=True)
+    op.create_index("tickets_customer_idx", "tickets", ["tenant", sa.text("md5(customer_id)"), "position"])
+    op.create_table(
+        "facts",
+        sa.Column("fact_id", sa.Uuid, primary_key=True),
+        sa.Column("ticket_id", sa.Uuid, sa.ForeignKey("tickets.ticket_id"), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("event_id", sa.Text, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("occurred_at", INSTANT, nullable=False),
+        sa.Column("received_at", INSTANT, nullable=False),
+        sa.Column("actor", sa.Text),
+        sa.Column("severity", sa.SmallInteger),
+        sa.Column("reason", sa.Text),
+        sa.Column("resolution_kind", sa.Text),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("ticket_id", "number"),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("holder", sa.Text, primary_key=True),
+        sa.Column("key_digest", sa.LargeBinary, primary_key=True),
+        sa.Column("request_digest", sa.LargeBinary, nullable=False),
+        sa.Column("event_id", sa.Text),
+        sa.Column("created_at", INSTANT, nullable=False),
+    )
+    op.create_index("idempotency_keys_created_at_idx", "idempotency_keys", ["created_at"])
+    _outbox()
+    _dead_letters()
+
+
+def _outbox() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("partition", sa.SmallInteger, nullable=False),
+        sa.Column("key", sa.LargeBinary, nullable=False),
+        sa.Column("headers", sa.LargeBinary, nullable=False),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+        sa.Column("received_at", INSTANT, nullable=False, server_default=CLOCK),
+    )
+    op.create_index("outbox_partition_received_at_idx", "outbox", ["partition", "received_at"])
+    op.create_table(
+        "outbox_lease",
+        sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("holder", sa.Uuid, nullable=False),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", INSTANT, nullable=False),
+    )
+
+
+def _dead_letters() -> None:
+    op.create_table(
+        "dead_letters",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("partition", sa.SmallInteger, nullable=False),
+        sa.Column("offset", sa.BigInteger),
+        sa.Column("key", sa.LargeBinary),
+        sa.Column("headers", sa.LargeBinary, nullable=False),
+        sa.Column("value", sa.LargeBinary),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False, server_default=CLOCK),
+        sa.Column("replayed_at", INSTANT),
+    )
+    op.create_index(
+        "dead_letters_waiting_idx",
+        "dead_letters",
+        ["topic", "key"],
+        postgresql_where=sa.text("replayed_at IS NULL"),
+    )
