@@ -1,6 +1,7 @@
 """Happenings as events of `tocsin.deadlines.v1`, with all that those who read them need to know. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from tocsin.events import (
 )
 from tocsin.policy import Rules, Target
 
-from sla_timer.happening import Happening, Kind
+from sla_timer.happening import LADDER, Happening, Item, Kind
 from sla_timer.story import Rulebook
 
 
@@ -44,47 +45,43 @@ class Scope:
     confirmed_through: int
 
 
-def announce(run: int, happening: Happening, scope: Scope) -> Deadline:
-    """The event that tells a happening under its run."""
+def announce(item: Item, happening: Happening, scope: Scope) -> Deadline:
+    """The event that tells a happening under its natural key."""
     rules = scope.rulebook.rules[scope.rulebook.index_at(happening.at)]
-    body = _body(scope, happening.at, happening.cycle, run, happening.severity)
+    body = _body(item, happening.at, happening.severity, scope)
     if happening.clock is not None:
-        return _clock(body, happening, happening.clock, rules)
-    return _ladder(body, happening, rules)
+        return _clock(body, item, happening, happening.clock, rules)
+    return _ladder(body, item, happening, rules)
 
 
-def announce_void(cycle: int, run: int, subject: str, kind: str, step: int, now: int, scope: Scope) -> Deadline:
-    """The event that takes back what was told under this key; a whole run for kind `ladder`."""
+def announce_void(item: Item, now: int, scope: Scope) -> Deadline:
+    """The event that takes back what was told under this key; the whole run for the kind `ladder`."""
     rules = scope.rulebook.rules[scope.rulebook.index_at(now)]
-    body = _body(scope, now, cycle, run, scope.severity)
+    body = _body(item, now, scope.severity, scope)
     ticket_id = scope.ticket.ticket_id
-    if subject != "ladder":
-        clock = cast("ClockName", subject)
+    if item.subject != LADDER:
         return ClockVoided(
             **body,
-            event_id=derived_id(ticket_id, "clock.voided", cycle, clock, run, kind),
-            clock=clock,
-            kind=cast("Literal['warned', 'breached', 'met', 'cancelled']", kind),
-            voids=_clock_id(ticket_id, Kind(f"clock.{kind}"), cycle, clock, run),
-            stand_down=rules.stand_down and kind == "breached",
+            event_id=derived_id(ticket_id, "clock.voided", item.cycle, item.subject, item.run, item.kind),
+            clock=cast("ClockName", item.subject),
+            kind=cast("Literal['warned', 'breached', 'met', 'cancelled']", item.kind),
+            voids=_id(ticket_id, Kind(f"clock.{item.kind}"), item),
+            stand_down=rules.stand_down and item.kind == "breached" and item.subject != "resolution",
         )
-    if kind == "step":
-        return LadderStepVoided(
-            **body, event_id=derived_id(ticket_id, "ladder.step_voided", cycle, run, step), step=step
-        )
-    return LadderEnded(
-        **body, event_id=_ladder_id(ticket_id, Kind.ENDED, cycle, run, 0), reason="voided", stand_down=rules.stand_down
-    )
+    if item.kind == "step":
+        event_id = derived_id(ticket_id, "ladder.step_voided", item.cycle, item.run, item.step)
+        return LadderStepVoided(**body, event_id=event_id, step=item.step)
+    event_id = _id(ticket_id, Kind.ENDED, item)
+    return LadderEnded(**body, event_id=event_id, reason="voided", stand_down=rules.stand_down)
 
 
-def _clock(body: dict[str, Any], happening: Happening, clock: ClockName, rules: Rules) -> Deadline:
-    target = _target(rules, clock, happening.severity)
+def _clock(body: dict[str, Any], item: Item, happening: Happening, clock: ClockName, rules: Rules) -> Deadline:
     body |= {
-        "event_id": _clock_id(body["ticket"].ticket_id, happening.kind, happening.cycle, clock, body["run"]),
+        "event_id": _id(body["ticket"].ticket_id, happening.kind, item),
         "clock": clock,
         "started_at": _instant(happening.started_at),
         "due_at": _instant(happening.due_at),
-        "target": target.words,
+        "target": _target(rules, clock, happening.severity).words,
     }
     match happening.kind:
         case Kind.WARNED:
@@ -100,20 +97,15 @@ def _clock(body: dict[str, Any], happening: Happening, clock: ClockName, rules: 
             raise ValueError(f"{happening.kind} is about no clock")
 
 
-def _ladder(body: dict[str, Any], happening: Happening, rules: Rules) -> Deadline:
-    step = happening.step or 0
-    discriminator = happening.at if happening.kind is Kind.HELD else step
-    body |= {
-        "event_id": _ladder_id(body["ticket"].ticket_id, happening.kind, happening.cycle, body["run"], discriminator),
-        "kept": happening.kept,
-    }
+def _ladder(body: dict[str, Any], item: Item, happening: Happening, rules: Rules) -> Deadline:
+    body |= {"event_id": _id(body["ticket"].ticket_id, happening.kind, item), "kept": happening.kept}
     match happening.kind:
         case Kind.STEP_DUE:
             due_at = happening.due_at
             missed = due_at is not None and due_at <= happening.at
             return LadderStepDue(
                 **body,
-                step=step,
+                step=item.step,
                 reason=cast("Reason", happening.reason),
                 ladder=rules.ladder,
                 interval=rules.interval[happening.severity].words,
@@ -133,11 +125,11 @@ def _ladder(body: dict[str, Any], happening: Happening, rules: Rules) -> Deadlin
             raise ValueError(f"{happening.kind} is about no ladder")
 
 
-def _body(scope: Scope, at: int, cycle: int, run: int, severity: int) -> dict[str, Any]:
+def _body(item: Item, at: int, severity: int, scope: Scope) -> dict[str, Any]:
     return {
         "ticket": scope.ticket,
-        "cycle": cycle,
-        "run": run,
+        "cycle": item.cycle,
+        "run": item.run,
         "severity": severity,
         "at": instant(at),
         "historic": scope.historic_through is not None and at <= scope.historic_through,
@@ -155,13 +147,9 @@ def _target(rules: Rules, clock: ClockName, severity: int) -> Target:
             return rules.answer
 
 
-def _clock_id(ticket_id: UUID, kind: Kind, cycle: int, clock: str, run: int) -> UUID:
-    return derived_id(ticket_id, kind.value, cycle, clock, run)
+def _id(ticket_id: UUID, kind: Kind, item: Item) -> UUID:
+    return derived_id(ticket_id, kind.value, item.cycle, item.subject, item.run, item.step)
 
 
-def _ladder_id(ticket_id: UUID, kind: Kind, cycle: int, run: int, step: int) -> UUID:
-    return derived_id(ticket_id, kind.value, cycle, run, step)
-
-
-def _instant(at: int | None) -> Any:
+def _instant(at: int | None) -> datetime | None:
     return None if at is None else instant(at)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 from tocsin.events import ClockName, EndReason, Reason
 
+LADDER: Final = "ladder"
+VOIDED: Final = "voided-"
 HeldBy = Literal["response", "severity_changed", "acknowledged", "policy"]
 
 
@@ -42,3 +44,16 @@ class Happening:
     started_at: int | None = None
     due_at: int | None = None
     next_at: int | None = None
+
+
+class Item(NamedTuple):
+    """The natural key of something told: once within its run, ever. `subject` is a clock or `ladder`.
+
+    What voids it has a key of its own, `voided-` before the kind. `step` counts the steps, and the holds, of a cycle.
+    """
+
+    cycle: int
+    run: int
+    subject: str
+    kind: str
+    step: int = 0

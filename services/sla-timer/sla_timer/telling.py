@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from tocsin.events import Deadline
 
 from sla_timer.announcing import Scope, announce, announce_void
-from sla_timer.happening import Happening, Kind
+from sla_timer.happening import LADDER, VOIDED, Happening, Item, Kind
 from sla_timer.timeline import FOREVER, Timeline
 
-LADDER: Final = "ladder"
-VOIDED: Final = "voided-"
 _SHORT: Final = {
     Kind.WARNED: "warned",
     Kind.BREACHED: "breached",
@@ -22,19 +20,6 @@ _SHORT: Final = {
     Kind.ENDED: "ended",
     Kind.EXHAUSTED: "exhausted",
 }
-
-
-class Item(NamedTuple):
-    """The natural key of something told: once within its run, ever. `subject` is a clock or `ladder`.
-
-    What voids it has a key of its own, `voided-` before the kind. `step` counts the steps, and the holds, of a cycle.
-    """
-
-    cycle: int
-    run: int
-    subject: str
-    kind: str
-    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +73,7 @@ def compare(timeline: Timeline, told: Iterable[Item], scope: Scope) -> Telling:
         if index >= len(past):
             agenda.append(Planned(item, happening))
         elif item not in log.items:
-            telling.append((item, announce(item.run, happening, scope)))
+            telling.append((item, announce(item, happening, scope)))
     return Telling(telling, agenda)
 
 
@@ -123,7 +108,7 @@ def _ladder_run(
 
 def _void(item: Item, now: int, scope: Scope) -> tuple[Item, Deadline]:
     voiding = item._replace(kind=VOIDED + item.kind)
-    return voiding, announce_void(item.cycle, item.run, item.subject, item.kind, item.step, now, scope)
+    return voiding, announce_void(item, now, scope)
 
 
 class _Log:

@@ -47,7 +47,7 @@ class Timeline:
         self._told = 1
         self._silent = False
         self._stale = True
-        self._gaps = Excluded()
+        self.gaps = Excluded()
         self._stops = Excluded()
         self._open: list[Clock] = []
         self._begin_cycle()
@@ -77,6 +77,11 @@ class Timeline:
     def resolution(self) -> Clock:
         """The resolution clock of the present cycle."""
         return next(clock for clock in reversed(self.clocks) if clock.name == "resolution")
+
+    @property
+    def closed_at(self) -> int | None:
+        """When the ticket was closed; None while it is open."""
+        return self.gaps.open_since
 
     def outcome(self, clock: Clock) -> str:
         """As it stands: `paused` is a running resolution clock while the ticket waits for its customer."""
@@ -213,7 +218,7 @@ class Timeline:
         if self.ladder is not None:
             self._tell_ladder(Kind.ENDED, reason=reason)
         self.closed = True
-        self._gaps.begin(self.now)
+        self.gaps.begin(self.now)
         self._stops.begin(self.now)
         return True
 
@@ -221,7 +226,7 @@ class Timeline:
         if not self.closed:
             return False
         self.closed = False
-        self._gaps.end(self.now)
+        self.gaps.end(self.now)
         self._stops.end(self.now)
         silent = self._silent and self.responded_at is None
         if self.ladder is not None and (silent or self.resolution.breached_at is not None):
@@ -332,12 +337,12 @@ class Timeline:
         previous = {clock.name: clock for clock in self.clocks if clock.cycle == self.cycle - 1}
         clocks = []
         if self.responded_at is None:
-            clocks.append(Clock("response", self.cycle, self.opened_at, self._gaps))
+            clocks.append(Clock("response", self.cycle, self.opened_at, self.gaps))
         started_at = self.opened_at if self.responded_at is None else self.responded_at
         clocks.append(Clock("resolution", self.cycle, started_at, self._stops))
         clocks[-1].provisional = self.responded_at is None
         if self.responded_at is None and self.story.channel == "email":
-            clocks.append(Clock("answer", self.cycle, self.opened_at, self._gaps))
+            clocks.append(Clock("answer", self.cycle, self.opened_at, self.gaps))
         for clock in clocks:
             before = previous.get(clock.name)
             if before is not None and before.breached_at is not None:

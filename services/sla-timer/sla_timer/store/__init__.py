@@ -1,0 +1,1 @@
+"""The timer's tables and every query on them."""

@@ -1,0 +1,73 @@
+"""Queries for reports and gauges, on the reader's connection. Never commits."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from tocsin.events import TYPES, Event
+
+from sla_timer.compliance import Answer, Outcome
+from sla_timer.store.tables import AGENDA, CLOCKS, TICKETS, TOLD
+
+PAGE = 500
+
+
+async def open_clocks(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    """(clock, severity, state, count) of the clocks that have not ended."""
+    c = CLOCKS.c
+    return (
+        await connection.execute(
+            select(c.clock, c.severity, c.state, func.count().label("clocks"))
+            .where(c.open)
+            .group_by(c.clock, c.severity, c.state)
+        )
+    ).all()
+
+
+async def oldest_on_agenda(connection: AsyncConnection) -> datetime | None:
+    """The earliest instant that lies on any ticket's agenda."""
+    oldest: datetime | None = await connection.scalar(select(func.min(AGENDA.c.next_at)))
+    return oldest
+
+
+async def outcomes(
+    connection: AsyncConnection, tenant: str, begin: datetime, end: datetime, zone: str
+) -> list[Outcome]:
+    """The clocks whose outcome lies in `[begin, end)`, counted; months are those of `zone`."""
+    c = CLOCKS.c
+    month = func.to_char(func.timezone(zone, c.outcome_at), "YYYY-MM").label("month")
+    rows = await connection.execute(
+        select(c.clock, c.severity, c.customer, month, c.state, func.count())
+        .where(c.tenant == tenant, c.outcome_at >= begin, c.outcome_at < end)
+        .group_by(c.clock, c.severity, c.customer, month, c.state)
+    )
+    return [Outcome(*row) for row in rows]
+
+
+async def answers(
+    connection: AsyncConnection, tenant: str, channels: Sequence[str], begin: datetime, end: datetime
+) -> list[Answer]:
+    """The items of these channels that were opened in `[begin, end)`."""
+    t = TICKETS.c
+    rows = await connection.execute(
+        select(t.customer, t.channel, t.opened_at, t.responded_at, t.closed_at).where(
+            t.tenant == tenant, t.channel.in_(channels), t.opened_at >= begin, t.opened_at < end
+        )
+    )
+    return [Answer(*row) for row in rows]
+
+
+async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[Event]]:
+    """Pages of the events that were told since that real instant, in the order in which they were."""
+    t = TOLD.c
+    after = -1
+    while True:
+        query = select(t.id, t.type, t.event).where(t.id > after, t.told_at >= since).order_by(t.id).limit(PAGE)
+        async with engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        if not rows:
+            return
+        yield [TYPES[row.type].model_validate_json(row.event) for row in rows]
+        after = rows[-1].id

@@ -1,0 +1,280 @@
+"""Queries about tickets: their facts, what was told of them, and what lies ahead. Never commits.
+
+Instants go in and come out as aware UTC datetimes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Row, bindparam, delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.business_time import instant
+from tocsin.events import Deadline, Fact, Ticket, event_type
+
+from sla_timer.happening import Happening, Item, Kind
+from sla_timer.judging import Judged, Stored
+from sla_timer.store.tables import AGENDA, CLOCKS, FACTS, OUTBOX, TICKETS, TOLD
+from sla_timer.telling import Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A ticket of which something is due, with all that lies ahead of it."""
+
+    ticket: Ticket
+    partition: int
+    severity: int
+    historic_through: datetime | None
+    planned: list[Planned]
+
+
+class Store:
+    """Queries of one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add_tickets(self, tickets: Sequence[tuple[Ticket, int, int, datetime | None]]) -> None:
+        """Tickets that are not known yet: (ticket, partition, severity, historic_through)."""
+        rows = [
+            {
+                "ticket_id": ticket.ticket_id,
+                "tenant": ticket.tenant,
+                "partition": partition,
+                "customer": ticket.customer.id,
+                "channel": ticket.channel,
+                "severity": severity,
+                "ticket": ticket.model_dump_json().encode(),
+                "opened_at": ticket.opened_at,
+                "historic_through": historic_through,
+            }
+            for ticket, partition, severity, historic_through in tickets
+        ]
+        if rows:
+            await self._connection.execute(insert(TICKETS).values(rows).on_conflict_do_nothing())
+
+    async def lock(self, ticket_ids: Iterable[UUID]) -> None:
+        """The row locks of these tickets, in the order of their ids, so that nobody waits in a circle."""
+        await self._connection.execute(
+            select(TICKETS.c.ticket_id)
+            .where(TICKETS.c.ticket_id.in_(sorted(ticket_ids)))
+            .order_by(TICKETS.c.ticket_id)
+            .with_for_update()
+        )
+
+    async def add_facts(self, facts: Mapping[UUID, Sequence[Fact]]) -> set[UUID]:
+        """The tickets of which a fact was new."""
+        rows = [
+            {
+                "ticket_id": ticket_id,
+                "number": fact.number,
+                "fact": fact.model_dump_json().encode(),
+                "received_at": fact.received_at,
+            }
+            for ticket_id in sorted(facts)
+            for fact in facts[ticket_id]
+        ]
+        new: set[UUID] = set()
+        for begin in range(0, len(rows), 1000):
+            statement = (
+                insert(FACTS).values(rows[begin : begin + 1000]).on_conflict_do_nothing().returning(FACTS.c.ticket_id)
+            )
+            new.update((await self._connection.execute(statement)).scalars())
+        return new
+
+    async def load(self, ticket_ids: Iterable[UUID]) -> list[Stored]:
+        """These tickets with their facts and what was told. One whose opening is not here yet is left out."""
+        wanted = sorted(ticket_ids)
+        t, f = TICKETS.c, FACTS.c
+        tickets = await self._connection.execute(
+            select(t.ticket_id, t.ticket, t.partition, t.historic_through, t.responded_at).where(
+                t.ticket_id.in_(wanted)
+            )
+        )
+        facts: dict[UUID, list[Fact]] = {ticket_id: [] for ticket_id in wanted}
+        for ticket_id, fact in await self._connection.execute(
+            select(f.ticket_id, f.fact).where(f.ticket_id.in_(wanted)).order_by(f.ticket_id, f.number)
+        ):
+            facts[ticket_id].append(Fact.model_validate_json(fact))
+        told: dict[UUID, list[Row[Any]]] = {ticket_id: [] for ticket_id in wanted}
+        for row in await self._connection.execute(
+            select(*(TOLD.c[name] for name in ("ticket_id", *Item._fields, "at"))).where(TOLD.c.ticket_id.in_(wanted))
+        ):
+            told[row.ticket_id].append(row)
+        return [
+            Stored(
+                Ticket.model_validate_json(row.ticket),
+                row.partition,
+                row.historic_through,
+                row.responded_at,
+                facts[row.ticket_id],
+                [_item(told_row[1:-1]) for told_row in told[row.ticket_id]],
+                max((told_row.at for told_row in told[row.ticket_id]), default=None),
+            )
+            for row in tickets
+            if facts[row.ticket_id] and facts[row.ticket_id][0].number == 1
+        ]
+
+    async def tell(self, told: Sequence[tuple[Item, Deadline]]) -> list[tuple[Item, Deadline]]:
+        """Writes down what is told, under its natural keys, and queues what was not told before; that is returned."""
+        new: list[tuple[Item, Deadline]] = []
+        for begin in range(0, len(told), 1000):
+            page = told[begin : begin + 1000]
+            rows = [
+                {
+                    "ticket_id": event.ticket_id,
+                    **item._asdict(),
+                    "at": event.at,
+                    "type": event_type(event),
+                    "event": event.model_dump_json().encode(),
+                }
+                for item, event in page
+            ]
+            key = (TOLD.c[name] for name in ("ticket_id", *Item._fields))
+            written = await self._connection.execute(insert(TOLD).values(rows).on_conflict_do_nothing().returning(*key))
+            keys = {tuple(row) for row in written}
+            new += [(item, event) for item, event in page if (event.ticket_id, *item) in keys]
+        await OUTBOX.add(self._connection, [event for _, event in new])
+        return new
+
+    async def judged(self, judged: Sequence[Judged]) -> None:
+        """What follows from the facts of these tickets takes the place of what stood before."""
+        if not judged:
+            return
+        t = TICKETS.c
+        await self._connection.execute(
+            update(TICKETS)
+            .where(t.ticket_id == bindparam("b_id"))
+            .values(
+                severity=bindparam("b_severity"),
+                closed_at=bindparam("b_closed"),
+                responded_at=bindparam("b_responded"),
+                policies=bindparam("b_policies"),
+            ),
+            [
+                {
+                    "b_id": one.ticket_id,
+                    "b_severity": one.severity,
+                    "b_closed": one.closed_at,
+                    "b_responded": one.responded_at,
+                    "b_policies": one.policies,
+                }
+                for one in judged
+            ],
+        )
+        ids = [one.ticket_id for one in judged]
+        await self._connection.execute(delete(CLOCKS).where(CLOCKS.c.ticket_id.in_(ids)))
+        await self._connection.execute(
+            text(
+                "INSERT INTO clocks (ticket_id, tenant, customer, cycle, clock, severity, state, open, outcome_at)"
+                " SELECT t.ticket_id, t.tenant, t.customer, c.cycle, c.clock, c.severity, c.state, c.open, c.outcome_at"
+                " FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
+                " CAST(:severities AS smallint[]), CAST(:states AS text[]), CAST(:opens AS boolean[]),"
+                " CAST(:outcomes AS timestamptz[]))"
+                " AS c (ticket_id, cycle, clock, severity, state, open, outcome_at) JOIN tickets t USING (ticket_id)"
+            ),
+            {
+                "ids": [one.ticket_id for one in judged for _ in one.clocks],
+                "cycles": [clock.cycle for one in judged for clock in one.clocks],
+                "clocks": [clock.clock for one in judged for clock in one.clocks],
+                "severities": [clock.severity for one in judged for clock in one.clocks],
+                "states": [clock.state for one in judged for clock in one.clocks],
+                "opens": [clock.open for one in judged for clock in one.clocks],
+                "outcomes": [clock.outcome_at for one in judged for clock in one.clocks],
+            },
+        )
+        await self.plan({one.ticket_id: (one.partition, one.agenda) for one in judged})
+
+    async def plan(self, agendas: Mapping[UUID, tuple[int, Sequence[Planned]]]) -> None:
+        """Each ticket's agenda anew: its partition and what lies ahead, in order. Nothing ahead: no row."""
+        done = [ticket_id for ticket_id, (_, planned) in agendas.items() if not planned]
+        if done:
+            await self._connection.execute(delete(AGENDA).where(AGENDA.c.ticket_id.in_(done)))
+        rows = [
+            {
+                "ticket_id": ticket_id,
+                "partition": partition,
+                "next_at": instant(planned[0].happening.at),
+                "items": orjson.dumps([[list(one.item), one.happening] for one in planned]),
+            }
+            for ticket_id, (partition, planned) in sorted(agendas.items())
+            if planned
+        ]
+        if rows:
+            statement = insert(AGENDA).values(rows)
+            await self._connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["ticket_id"],
+                    set_={"next_at": statement.excluded.next_at, "items": statement.excluded["items"]},
+                )
+            )
+
+    async def lock_due(self, partition: int, through: datetime, limit: int) -> list[Due]:
+        """The tickets of a partition with something due by `through`, locked; those that others hold are passed over.
+
+        The agenda is read after the lock, in a statement of its own: what was read before it may be older.
+        """
+        a, t = AGENDA.c, TICKETS.c
+        locked = await self._connection.execute(
+            select(t.ticket_id, t.ticket, t.historic_through, t.severity)
+            .join(AGENDA, a.ticket_id == t.ticket_id)
+            .where(a.partition == partition, a.next_at <= through)
+            .order_by(a.next_at)
+            .limit(limit)
+            .with_for_update(of=TICKETS, skip_locked=True)
+        )
+        tickets = {row.ticket_id: row for row in locked}
+        if not tickets:
+            return []
+        rows = await self._connection.execute(select(a.ticket_id, a["items"]).where(a.ticket_id.in_(tickets)))
+        return [
+            Due(
+                Ticket.model_validate_json(tickets[ticket_id].ticket),
+                partition,
+                tickets[ticket_id].severity,
+                tickets[ticket_id].historic_through,
+                [_planned(item, happening) for item, happening in orjson.loads(items)],
+            )
+            for ticket_id, items in rows
+        ]
+
+    async def breached(self, clocks: Sequence[tuple[UUID, Item, datetime]]) -> None:
+        """Clocks that breached by the passing of time: (ticket, key, instant)."""
+        c = CLOCKS.c
+        if clocks:
+            await self._connection.execute(
+                update(CLOCKS)
+                .where(
+                    c.ticket_id == bindparam("b_id"), c.cycle == bindparam("b_cycle"), c.clock == bindparam("b_clock")
+                )
+                .values(state="breached", outcome_at=bindparam("b_at")),
+                [
+                    {"b_id": ticket_id, "b_cycle": item.cycle, "b_clock": item.subject, "b_at": at}
+                    for ticket_id, item, at in clocks
+                ],
+            )
+
+    async def lock_older_than(self, policies: int, limit: int) -> list[UUID]:
+        """Open tickets that were last judged with fewer versions of the policy, locked."""
+        t = TICKETS.c
+        rows = await self._connection.execute(
+            select(t.ticket_id)
+            .where(t.policies < policies, t.closed_at.is_(None))
+            .order_by(t.ticket_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return list(rows.scalars())
+
+
+def _item(columns: Sequence[Any]) -> Item:
+    return Item(*columns)
+
+
+def _planned(item: list[Any], happening: dict[str, Any]) -> Planned:
+    return Planned(Item(*item), Happening(**happening | {"kind": Kind(happening["kind"])}))
