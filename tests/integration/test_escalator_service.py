@@ -220,7 +220,7 @@ async def test_killed_and_started_again_it_misses_nothing_and_repeats_nothing(wo
         assert [type(event) for event in mine.values()] == [Notify, Notify, StandDown]
 
 
-async def test_later_events_wait_behind_a_dead_letter_and_are_replayed_in_order(world: World) -> None:
+async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World) -> None:
     told = Telling()
     key = str(told.ticket.ticket_id).encode()
     headers, value = encode(told.step(1), "sla-timer")
