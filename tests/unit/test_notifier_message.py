@@ -1,89 +1,26 @@
 """What a mail says, and that nothing a ticket holds can change what it is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import getaddresses
-from typing import Any, Literal
-from uuid import UUID
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from notifier.message import Mail, compose
 from notifier.wording import Reader, Told, distance
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, Upcoming
+from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
+from tocsin.events import Contact, Customer, Notify, StandDown, Upcoming
 
-NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
 NOW = NOON + timedelta(hours=1, minutes=5)
-TIERS = {1: Tier(number=1, role="service_desk_team_lead", title="Service Desk Team Lead")}
-TIERS[2] = Tier(number=2, role="senior_it_operations_manager", title="Senior IT Operations Manager")
 READER = Reader(
     "dana", "Dana Østergård", "dana@example.com", "service_desk_team_lead", "Service Desk Team Lead", 1, "default"
 )
 PLUMBING = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
 COMMON = ["Tocsin-Kind", "Tocsin-Ticket", "Tocsin-External-Id", "Tocsin-Severity", "Tocsin-Cycle"]
 COMMON += ["Tocsin-Scheduled-At"]
-
-
-def ticket(**fields: Any) -> Ticket:
-    given_fields: dict[str, Any] = {
-        "tenant": "default",
-        "ticket_id": UUID(int=7),
-        "source": "connectwise",
-        "external_id": "SR-1042",
-        "summary": "Mail is down",
-        "affected_services": ("Email",),
-        "contact": Contact(name="Sam", email="sam@acme.example"),
-        "customer": Customer(id="acme", name="Acme"),
-        "channel": "portal",
-        "category": "incident",
-        "opened_at": NOON,
-        "initial_severity": 1,
-    }
-    return Ticket(**(given_fields | fields))
-
-
-def escalation(of: Ticket | None = None, **fields: Any) -> Notify:
-    given_fields: dict[str, Any] = {
-        "event_id": UUID(int=1),
-        "ticket": of or ticket(),
-        "cycle": 1,
-        "run": 1,
-        "severity": 1,
-        "at": NOON + timedelta(hours=1),
-        "kind": "escalation",
-        "role": "service_desk_team_lead",
-        "role_title": "Service Desk Team Lead",
-        "step": 1,
-        "tier": TIERS[1],
-        "reason": "resolution_breached",
-        "target": "24 hours",
-        "due_at": NOON + timedelta(hours=1),
-        "upcoming": Upcoming(at=NOON + timedelta(hours=2), tier=TIERS[2]),
-    }
-    return Notify(**(given_fields | fields))
-
-
-def about_clock(kind: Literal["warning", "response_missed", "answer_missed"], **fields: Any) -> Notify:
-    clock = "answer" if kind == "answer_missed" else "response"
-    cleared = {"run": None, "step": None, "tier": None, "reason": None, "upcoming": None}
-    return escalation(kind=kind, clock=clock, **(cleared | fields))
-
-
-def stand_down(of: Ticket | None = None, **fields: Any) -> StandDown:
-    given_fields: dict[str, Any] = {
-        "event_id": UUID(int=2),
-        "ticket": of or ticket(),
-        "cycle": 1,
-        "run": 1,
-        "severity": 1,
-        "at": NOW,
-        "notifications": (UUID(int=1),),
-        "reason": "resolved",
-    }
-    return StandDown(**(given_fields | fields))
 
 
 def mailed(notice: Notify | StandDown, *told: Told, late: bool = False, reader: Reader = READER) -> Mail:
