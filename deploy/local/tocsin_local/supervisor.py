@@ -31,8 +31,7 @@ class Supervisor:
         self._tell = tell
         self._parts: dict[str, _Watched] = {}
         self._ending = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
-        self._watcher.start()
+        self._watcher: threading.Thread | None = None
 
     def launch(self, part: Part) -> None:
         """Starts a new part and returns at once."""
@@ -41,6 +40,9 @@ class Supervisor:
             watched.launch()
             watched.wanted = True
             self._parts[part.name] = watched
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+            self._watcher.start()
         self._changed()
 
     def wait_ready(self, name: str, seconds: float) -> None:
@@ -108,7 +110,8 @@ class Supervisor:
     def end(self, *stages: list[str]) -> None:
         """Stops everything, a stage after the other, the parts of a stage together."""
         self.interrupt()
-        self._watcher.join()
+        if self._watcher is not None:
+            self._watcher.join()
         for stage in stages:
             with ThreadPoolExecutor(max(1, len(stage))) as pool:
                 list(pool.map(self.stop, [name for name in stage if name in self._parts]))
