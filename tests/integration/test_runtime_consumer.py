@@ -1,0 +1,318 @@
+"""The way in, on a real PostgreSQL and a real Kafka: once in effect, whatever fails, and the database decides."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from prometheus_client import REGISTRY
+from runtime_world import (
+    AT,
+    DEAD_LETTERS,
+    OFFSETS,
+    SEEN,
+    Seer,
+    event,
+    number_of,
+    rows,
+    running,
+    seen,
+    tables,
+    ticket,
+    until,
+)
+from servers import MakeDatabase, SharedKafka
+from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.events import Event, Progress, encode
+from tocsin.runtime.consumer import Consumer, Poison, Received
+from tocsin.runtime.database import engine
+from tocsin.runtime.kafka import TICKETS, partition_of
+
+NAMES = [f"T-{n}" for n in range(12)]
+Send = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def url(make_database: MakeDatabase) -> str:
+    return make_database()
+
+
+@pytest.fixture
+async def db(url: str) -> AsyncIterator[AsyncEngine]:
+    async with tables(url) as made:
+        yield made
+
+
+@pytest.fixture
+async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
+    """Puts events, or raw bytes, into an emptied tickets topic."""
+    kafka.fresh_topics()
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
+    await producer.start()
+
+    async def sending(*events: Event | tuple[str, bytes]) -> None:
+        for one in events:
+            if isinstance(one, tuple):
+                name, value = str(ticket(one[0])), one[1]
+                headers = [("ce_type", b"ticket.paused")]
+            else:
+                headers, value = encode(one, "intake")
+                name = str(one.ticket_id)
+            key = name.encode()
+            await producer.send(TICKETS, value, key=key, partition=partition_of(key), headers=headers)
+        await producer.flush()
+
+    async def progress(at: datetime) -> None:
+        headers, value = encode(Progress(accepted_through=at), "intake")
+        for partition in range(6):
+            await producer.send(TICKETS, value, partition=partition, headers=headers)
+        await producer.flush()
+
+    sending.progress = progress  # type: ignore[attr-defined]
+    yield sending
+    await producer.stop()
+
+
+def consumer(kafka: SharedKafka, db: AsyncEngine, seer: Seer, **more: object) -> Consumer:
+    return Consumer(
+        bootstrap=kafka.bootstrap,
+        topic=TICKETS,
+        group=f"group-{id(db)}",
+        engine=db,
+        offsets=OFFSETS,
+        dead_letters=DEAD_LETTERS,
+        on_batch=seer.on_batch,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def everything(numbers: range) -> list[Event]:
+    return [event(name, number) for number in numbers for name in NAMES]
+
+
+def expected(numbers: range) -> set[object]:
+    return {(ticket(name), number) for number in numbers for name in NAMES}
+
+
+async def test_events_arrive_and_progress_moves_what_is_accepted(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    told: list[Mapping[int, datetime | None]] = []
+
+    async def after_commit(through: Mapping[int, datetime | None]) -> None:
+        told.append(through)
+
+    seer = Seer()
+    reading = consumer(kafka, db, seer, after_commit=after_commit)
+    async with running(reading.run()) as (task,):
+        await send(*everything(range(1, 4)))
+        await send.progress(AT)  # type: ignore[attr-defined]
+        await until(lambda: all_read(db, reading))
+        await send.progress(AT - timedelta(hours=1))  # type: ignore[attr-defined]
+        await until(lambda: all_read(db, reading))
+        assert await reading.ready() is None
+        reading.stop()
+        await asyncio.wait_for(task, 10)
+    assert await seen(db) == expected(range(1, 4))
+    assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT}
+    assert all(at in (None, AT) for through in told for at in through.values())
+    assert {p for through in told for p in through} == set(range(6))
+    for call in seer.calls:
+        assert [(one.partition, one.offset) for one in call] == sorted((one.partition, one.offset) for one in call)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    committed = await admin.list_consumer_group_offsets(f"group-{id(db)}")
+    await admin.close()
+    assert {tp.partition: at.offset for tp, at in committed.items()} == {
+        row.partition: row.next_offset for row in await rows(db, OFFSETS)
+    }
+
+
+async def test_a_database_put_back_reads_on_from_where_it_stood(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    async with running(consumer(kafka, db, Seer()).run()):
+        await send(*everything(range(1, 4)))
+        await until(lambda: all_seen(db, range(1, 4)))
+        copy = [row._asdict() for row in await rows(db, OFFSETS)]
+        await send(*everything(range(4, 6)))
+        await until(lambda: all_seen(db, range(1, 6)))
+        async with db.begin() as connection:  # the earlier copy, under the running process
+            await connection.execute(delete(OFFSETS))
+            await connection.execute(OFFSETS.insert(), copy)
+            await connection.execute(delete(SEEN).where(SEEN.c.number > 3))
+        await send(*everything(range(6, 7)))
+        await until(lambda: all_seen(db, range(1, 7)))
+        async with db.begin() as connection:  # and one from before the first event
+            await connection.execute(delete(OFFSETS))
+            await connection.execute(delete(SEEN))
+        await send(*everything(range(7, 8)))
+        await until(lambda: all_seen(db, range(1, 8)))
+
+
+async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+    bad = ticket(NAMES[3])
+
+    def fails(received: Received) -> Exception | None:
+        poisoned = received.event.ticket_id == bad and number_of(received.event) == 2
+        return Poison("cannot be") if poisoned else None
+
+    await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
+    async with running(consumer(kafka, db, Seer(fails)).run()):
+        await until(lambda: all_seen(db, range(4, 5)))
+    letters = await rows(db, DEAD_LETTERS)
+    assert await seen(db) == expected(range(1, 5)) - {(bad, 2)}
+    assert {letter.key: letter.reason for letter in letters}[str(bad).encode()] == "Poison: cannot be"
+    assert {letter.value for letter in letters} >= {b"\xff no json"}
+    assert len(letters) == 2
+
+
+async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    bad, broken = ticket(NAMES[0]), True
+
+    def fails(received: Received) -> Exception | None:
+        poisoned = broken and received.event.ticket_id == bad and number_of(received.event) == 2
+        return ValueError("not yet") if poisoned else None
+
+    seer = Seer(fails)
+    reading = consumer(kafka, db, seer, ordered=True)
+    async with running(reading.run()):
+        await send(*everything(range(1, 4)))
+        await until(lambda: is_seen(db, NAMES[1], 3))
+        await send(*everything(range(4, 5)))
+        await until(lambda: is_seen(db, NAMES[1], 4))
+        await until(lambda: count_is(db, 3))
+        assert await seen(db) == expected(range(1, 5)) - {(bad, 2), (bad, 3), (bad, 4)}
+        first = (await rows(db, DEAD_LETTERS))[0]
+        assert await reading.replay(first.id) == (0, "ValueError: not yet")
+        broken = False
+        seer.calls.clear()
+        assert await reading.replay(first.id) == (3, None)
+        assert [number_of(one.event) for call in seer.calls for one in call] == [2, 3, 4]
+        assert await reading.replay(first.id) == (0, None)
+        await send(*everything(range(5, 6)))
+        await until(lambda: all_seen(db, range(1, 6)))
+    assert all(letter.replayed_at for letter in await rows(db, DEAD_LETTERS))
+
+
+async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    await send(*everything(range(1, 31)))
+    reading = consumer(kafka, db, Seer(lambda _: RuntimeError("a bug")))
+    async with running(reading.run()) as (task,):
+        await until(lambda: count_is(db, 20))
+        await asyncio.sleep(1)
+        await send(*everything(range(31, 32)))
+        await asyncio.sleep(1)
+        assert len(await rows(db, DEAD_LETTERS)) == 20
+        assert "20 records in a row" in (await reading.ready() or "")
+        assert not task.done()
+    async with running(consumer(kafka, db, Seer()).run()):
+        await until(lambda: seen_count_is(db, 31 * 12 - 20))
+
+
+async def test_a_failing_database_loses_nothing_and_repeats_nothing(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    failures = iter([OSError("network"), TimeoutError(), OSError("network")])
+    await send(*everything(range(1, 11)))
+    async with running(consumer(kafka, db, Seer(lambda _: next(failures, None))).run()):
+        await until(lambda: all_seen(db, range(1, 11)))
+        async with db.begin() as connection:  # every connection dies
+            await connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        await send(*everything(range(11, 13)))
+        await until(lambda: all_seen(db, range(1, 13)))
+    assert await rows(db, DEAD_LETTERS) == []
+
+
+async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    async with db.begin() as connection:
+        lost = [{"topic": TICKETS, "partition": p, "next_offset": 1_000_000, "accepted_through": AT} for p in range(6)]
+        await connection.execute(OFFSETS.insert(), lost)
+    before = REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) or 0
+    await send(*everything(range(1, 3)))
+    async with running(consumer(kafka, db, Seer()).run()):
+        await until(lambda: all_seen(db, range(1, 3)))
+    assert REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) == before + 6
+    assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT}
+
+
+async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+    other = engine(url, "intake-writer")
+    first, second = Seer(), Seer()
+    one = consumer(kafka, db, first, max_records=20)
+    two = Consumer(
+        bootstrap=kafka.bootstrap, topic=TICKETS, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
+        dead_letters=DEAD_LETTERS, on_batch=second.on_batch, max_records=20,
+    )  # fmt: skip
+    async with running(one.run()) as (leaving,):
+        await send(*everything(range(1, 20)))
+        async with running(two.run()):
+            for number in range(20, 120):
+                await send(*everything(range(number, number + 1)))
+                await asyncio.sleep(0.05)
+            assert second.calls
+            one.stop()
+            await asyncio.wait_for(leaving, 10)
+            await send(*everything(range(120, 130)))
+            await until(lambda: all_seen(db, range(1, 130)))
+    handled = [(r.partition, r.offset) for seer in (first, second) for call in seer.calls for r in call]
+    assert len(set(handled)) == 129 * 12
+    assert len(handled) - len(set(handled)) <= 20 * 12  # only what was rolled back at a hand-over comes twice
+    await other.dispose()
+
+
+async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, max_batch_size=500_000)
+    await producer.start()
+    for n in range(10_000):
+        headers, value = encode(Progress(accepted_through=AT + timedelta(milliseconds=n)), "intake")
+        for partition in range(6):
+            await producer.send(TICKETS, value, partition=partition, headers=headers)
+    await producer.stop()
+    reading = consumer(kafka, db, Seer())
+    async with running(reading.run()):
+        started = time.monotonic()
+
+        async def caught_up() -> bool:
+            found = await rows(db, OFFSETS)
+            return len(found) == 6 and all(row.next_offset == 10_000 for row in found)
+
+        await until(caught_up)
+        assert time.monotonic() - started < 8
+    assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT + timedelta(milliseconds=9_999)}
+
+
+async def all_read(db: AsyncEngine, reading: Consumer) -> bool:
+    ends = await reading.probe()
+    return {row.partition: row.next_offset for row in await rows(db, OFFSETS)} == ends
+
+
+async def all_seen(db: AsyncEngine, numbers: range) -> bool:
+    return expected(numbers) <= await seen(db)
+
+
+async def is_seen(db: AsyncEngine, name: str, number: int) -> bool:
+    return (ticket(name), number) in await seen(db)
+
+
+async def count_is(db: AsyncEngine, count: int) -> bool:
+    return len(await rows(db, DEAD_LETTERS)) == count
+
+
+async def seen_count_is(db: AsyncEngine, count: int) -> bool:
+    return len(await seen(db)) == count

@@ -1,0 +1,232 @@
+"""The way out, on a real PostgreSQL and a real Kafka: in order, nothing lost, and progress that never lies."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket, until
+from servers import MakeDatabase, SharedKafka
+from servers import running as running_server
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.events import Progress
+from tocsin.runtime.clock import BusinessClock
+from tocsin.runtime.database import engine
+from tocsin.runtime.kafka import check_partitions, create_topics, partition_of
+from tocsin.runtime.progress import ProgressBlindError, ProgressSource
+from tocsin.runtime.records import pack
+from tocsin.runtime.relay import Relay
+from tocsin_local.kafka import Kafka
+from tocsin_local.postgres import Postgres, Role
+from tocsin_local.processes import free_port
+
+REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
+PROGRESS = ProgressSource(writers="intake-writer", clock=REAL, interval=0.1)
+
+
+@pytest.fixture
+def url(make_database: MakeDatabase) -> str:
+    return make_database()
+
+
+@pytest.fixture
+async def writer(url: str) -> AsyncIterator[AsyncEngine]:
+    async with tables(url) as made:
+        yield made
+
+
+@pytest.fixture
+async def relay_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    made = engine(url, "intake-relay", pool_size=4, statement_seconds=5)
+    yield made
+    await made.dispose()
+
+
+async def empty(writer: AsyncEngine) -> bool:
+    return not await rows(writer, OUTBOX.table)
+
+
+async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
+    writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    names = [f"T-{n}" for n in range(20)]
+    for number in range(1, 51):
+        await add(writer, *(event(name, number) for name in names))
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS)
+    async with running(relay.run()):
+        await until(lambda: empty(writer))
+    found = await in_topic(kafka.bootstrap)
+    for name in names:
+        partition = partition_of(str(ticket(name)).encode())
+        mine = [number_of(one) for one in found[partition] if one.ticket_id == ticket(name)]
+        assert mine == list(range(1, 51))
+
+
+async def test_woken_it_publishes_within_milliseconds(
+    writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=5)
+    async with running(relay.run()):
+        await add(writer, event("first", 1))
+        relay.wake()
+        await until(lambda: empty(writer))
+        started = time.monotonic()
+        await add(writer, event("first", 2))
+        relay.wake()
+        await until(lambda: empty(writer))
+        assert time.monotonic() - started < 1
+        assert await relay.flush(1)
+
+
+async def test_what_cannot_be_published_blocks_nobody(
+    writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    huge = b"x" * 2_000_000
+    async with writer.begin() as connection:
+        await OUTBOX.put_back(connection, 0, b"huge", pack([("ce_type", b"notify")]), huge)
+        await OUTBOX.put_back(connection, 17, b"nowhere", pack([("ce_type", b"notify")]), b"{}")
+        await OUTBOX.add(connection, [event("behind", 1)])
+    async with running(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS).run()):
+        await until(lambda: empty(writer))
+    assert [one.ticket_id for part in await in_topic(kafka.bootstrap) for one in part] == [ticket("behind")]
+    reasons = {letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS) if letter.origin == "outbox"}
+    assert set(reasons) == {b"huge", b"nowhere"}
+    assert reasons[b"huge"].startswith("MessageSizeTooLargeError")
+    assert "no partition 17" in reasons[b"nowhere"]
+
+
+async def test_one_leads_and_a_lost_lease_ends_its_publishing(
+    url: str, writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    other_engine = engine(url, "intake-relay", pool_size=4)
+    first = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
+    second = Relay(other_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
+    async with running(first.run()) as (leading,):
+        await add(writer, event("a", 1))
+        await until(lambda: empty(writer))
+        async with running(second.run()):
+            await asyncio.sleep(1.5)
+            assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
+            leading.cancel()
+            started = time.monotonic()
+            await add(writer, event("a", 2))
+            await until(lambda: empty(writer))
+            assert time.monotonic() - started < 1  # released, not run out
+            async with writer.begin() as connection:  # somebody else takes it
+                await connection.execute(
+                    text("UPDATE outbox_lease SET token = 99, expires_at = clock_timestamp() + interval '2 seconds'")
+                )
+            await add(writer, event("a", 3))
+            await asyncio.sleep(1)
+            assert not await empty(writer)
+            await until(lambda: empty(writer))
+            assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
+    await other_engine.dispose()
+
+
+async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_transactions(
+    writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+    async with running(relay.run()):
+        await asyncio.sleep(0.7)
+        async with writer.begin() as connection:
+            begun: datetime = (await connection.execute(text("SELECT now()"))).scalar_one()
+            await asyncio.sleep(0.7)
+            await OUTBOX.add(connection, [event("slow", 1)])
+        await asyncio.sleep(0.7)
+    found = await in_topic(kafka.bootstrap)
+    for partition in found:
+        told = [one.accepted_through for one in partition if isinstance(one, Progress)]
+        assert told == sorted(told)
+        assert len(told) >= 8
+        assert told[-1] > begun
+    part = found[partition_of(str(ticket("slow")).encode())]
+    before = part[: [isinstance(one, Progress) for one in part].index(False)]
+    assert all(isinstance(one, Progress) and one.accepted_through < begun for one in before)
+    assert max(one.accepted_through for one in before if isinstance(one, Progress)) == begun - timedelta(microseconds=1)
+
+
+async def test_no_fact_follows_a_progress_that_vouched_for_it(
+    url: str, writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    received: dict[str, datetime] = {}
+    dice = random.Random(7)
+
+    async def write(name: str) -> None:
+        for number in range(1, 60):
+            async with writer.begin() as connection:
+                await asyncio.sleep(dice.random() * 0.02)
+                at: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+                await OUTBOX.add(connection, [event(name, number)], at)
+                received[f"{name}-{number}"] = at
+                await asyncio.sleep(dice.random() * 0.05)
+                if dice.random() < 0.1:
+                    await connection.rollback()
+
+    quick = ProgressSource(writers="intake-writer", clock=REAL, interval=0.005)
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=quick, interval=0.005)
+    async with running(relay.run()):
+        await asyncio.gather(*(write(f"W-{n}") for n in range(8)))
+        await until(lambda: empty(writer))
+    facts = 0
+    for partition in await in_topic(kafka.bootstrap):
+        vouched = datetime(1970, 1, 1, tzinfo=UTC)
+        for one in partition:
+            if isinstance(one, Progress):
+                vouched = max(vouched, one.accepted_through)
+            else:
+                facts += 1
+                assert received[one.fact.event_id] > vouched  # type: ignore[union-attr]  # all are TicketChanged
+    assert facts > 300
+
+
+async def test_transactions_that_cannot_be_seen_are_an_error(postgres: Postgres, url: str, writer: AsyncEngine) -> None:
+    stranger = Role("stranger", "for-tests-only")
+    postgres.create_role(stranger)
+    database = url.rpartition("/")[2]
+    async with writer.begin() as connection:
+        await connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger"))
+        await connection.execute(text("GRANT USAGE ON SCHEMA public TO stranger"))
+    blind = engine(postgres.url(stranger, database), "intake-relay").execution_options(isolation_level="AUTOCOMMIT")
+    async with writer.begin():
+        with pytest.raises(ProgressBlindError):
+            await PROGRESS.accepted_through(blind, OUTBOX)
+    await blind.dispose()
+
+
+async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
+    broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
+    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+    with running_server(broker, tmp_path):
+        assert len(await create_topics(broker.bootstrap)) == 4
+        assert await create_topics(broker.bootstrap) == []
+        await check_partitions(broker.bootstrap, {OUTBOX.topic: 6})
+        relaying = asyncio.create_task(relay.run())
+        await add(writer, event("before", 1))
+        await until(lambda: empty(writer))
+    for number in range(1, 301):
+        await add(writer, event("meanwhile", number))
+    await asyncio.sleep(1)
+    assert len(await rows(writer, OUTBOX.table)) == 300
+    with running_server(broker, tmp_path):
+        started = time.monotonic()
+        await until(lambda: empty(writer))
+        took = time.monotonic() - started
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)
+        found = await in_topic(broker.bootstrap)
+    part = found[partition_of(str(ticket("meanwhile")).encode())]
+    mine = [number_of(one) for one in part if one.ticket_id == ticket("meanwhile")]
+    assert list(dict.fromkeys(mine)) == list(range(1, 301))
+    assert took < 2
