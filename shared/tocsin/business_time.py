@@ -114,18 +114,19 @@ class Holidays:
 
     def between(self, first_year: int, last_year: int) -> frozenset[date]:
         """The holidays of these years, both included."""
-        return frozenset(self._public(first_year, last_year)) - self.removed | self.added
+        public = _public_holidays(self.place, first_year, last_year) if self.place is not None else frozenset()
+        return public - self.removed | self.added
 
-    def _public(self, first_year: int, last_year: int) -> Iterator[date]:
-        if self.place is None:
-            return
-        country, _, subdivision = self.place.partition("-")
-        # A day may be observed in the year before or after its own.
-        years = range(first_year - 1, last_year + 2)
-        try:
-            yield from country_holidays(country, subdiv=subdivision or None, years=years)
-        except NotImplementedError as error:
-            raise ValueError(f"no holidays are known for `{self.place}`") from error
+
+@lru_cache(maxsize=512)
+def _public_holidays(place: str, first_year: int, last_year: int) -> frozenset[date]:
+    country, _, subdivision = place.partition("-")
+    # A day may be observed in the year before or after its own.
+    years = range(first_year - 1, last_year + 2)
+    try:
+        return frozenset(country_holidays(country, subdiv=subdivision or None, years=years))
+    except NotImplementedError as error:
+        raise ValueError(f"no holidays are known for `{place}`") from error
 
 
 @lru_cache

@@ -154,6 +154,8 @@ def test_instants_are_rendered_in_the_form_of_answers() -> None:
             beyond(10**18)
 
 
+laws = settings(max_examples=60, deadline=None)
+
 ZONES = [
     "America/New_York",
     "Europe/Rome",
@@ -180,6 +182,7 @@ instants = st.integers(at("2025-01-01T00:00Z"), at("2027-12-31T00:00Z"))
 durations = st.integers(1, 2 * DAY)
 
 
+@laws
 @given(calendars, instants, durations)
 def test_add_and_counted_are_inverses(calendar: Business, start: int, duration: int) -> None:
     end = add(calendar, start, duration)
@@ -187,28 +190,33 @@ def test_add_and_counted_are_inverses(calendar: Business, start: int, duration: 
     assert counted(calendar, start, end - 1) == duration - 1
 
 
+@laws
 @given(calendars, instants, instants)
 def test_the_counter_never_runs_backwards_nor_faster_than_time(calendar: Business, one: int, other: int) -> None:
     start, end = sorted((one, other))
     assert 0 <= counted(calendar, start, end) <= end - start
 
 
+@laws
 @given(calendars, instants, instants, durations)
 def test_who_starts_later_ends_no_earlier(calendar: Business, one: int, other: int, duration: int) -> None:
     start, later = sorted((one, other))
     assert add(calendar, start, duration) <= add(calendar, later, duration)
 
 
+@laws
 @given(calendars, instants, instants, instants)
 def test_counting_is_additive(calendar: Business, start: int, between: int, end: int) -> None:
     assert counted(calendar, start, between) + counted(calendar, between, end) == counted(calendar, start, end)
 
 
+@laws
 @given(calendars, instants, durations, durations)
 def test_adding_twice_is_adding_the_sum(calendar: Business, start: int, one: int, other: int) -> None:
     assert add(calendar, add(calendar, start, one), other) == add(calendar, start, one + other)
 
 
+@laws
 @given(calendars, st.dates(date(2025, 1, 1), date(2027, 12, 31)), instants, durations)
 def test_an_added_holiday_never_makes_an_instant_earlier(
     calendar: Business, day: date, start: int, duration: int
@@ -218,6 +226,7 @@ def test_an_added_holiday_never_makes_an_instant_earlier(
     assert add(closed, start, duration) >= add(calendar, start, duration)
 
 
+@laws
 @given(calendars, instants, st.integers(0, 60 * DAY))
 def test_stretches_add_up_to_what_is_counted(calendar: Business, start: int, length: int) -> None:
     stretches = calendar.stretches(start, start + length)
@@ -225,8 +234,8 @@ def test_stretches_add_up_to_what_is_counted(calendar: Business, start: int, len
     assert stretches == sorted(stretches)
 
 
-@settings(max_examples=10)
-@given(instants, st.permutations(range(1995, 2060, 5)))
+@laws
+@given(instants, st.permutations(range(1990, 2061, 10)))
 def test_the_order_in_which_years_are_asked_for_changes_nothing(start: int, years: list[int]) -> None:
     fresh = Business("fresh", "America/New_York", OFFICE, Holidays("US"))
     for year in years:
@@ -235,6 +244,7 @@ def test_the_order_in_which_years_are_asked_for_changes_nothing(start: int, year
     assert fresh.instant(fresh.position(start)) <= start
 
 
+@laws
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_micros_and_instant_are_inverses(moment: datetime) -> None:
     assert instant(micros(moment)) == moment

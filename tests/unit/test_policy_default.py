@@ -159,3 +159,8 @@ def test_a_stated_business_day_governs_days_that_differ() -> None:
     week = "{ monday-thursday: '08:00-12:00, 13:00-17:00', friday: '08:00-12:00', saturday: '20:00-24:00' }"
     calendar = f"  own:\n    zone: Asia/Kolkata\n    open: {week}\n    business_day: 8h\n"
     assert with_terms("    calendar: own", calendar).rules("acme").resolution[3].due == 40 * HOUR
+
+
+def test_a_machine_source_may_have_a_default_severity() -> None:
+    text = SHIPPED.read_text("utf-8").replace("machine_sources: {}", "machine_sources: { prometheus: 2 }")
+    assert load_policy(text, "policy.yaml").machine_sources == {"prometheus": 2}

@@ -23,3 +23,17 @@ def test_the_shipped_document_fits_its_schema(document: str) -> None:
     # As an editor sees it: every name is text, every instant as it is written.
     plain = json.loads(json.dumps(written, default=str))
     jsonschema.validate(plain, json.loads(schemas()[f"{document}.schema.json"]))
+
+
+def test_a_customers_terms_fit_the_schema() -> None:
+    written = YAML(typ="safe", pure=True).load(FOLDER / "policy.yaml")
+    terms = {
+        "targets": {"response": {"1": "30m", "2": {"warning": "10m", "due": "1h"}}, "answer": "12h"},
+        "calendar": "default",
+    }
+    plain = json.loads(json.dumps(written | {"customers": {"acme": terms}}, default=str))
+    schema = json.loads(schemas()["policy.schema.json"])
+    jsonschema.validate(plain, schema)
+    plain["customers"]["acme"]["targets"]["answer"] = "soon"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(plain, schema)
