@@ -234,7 +234,7 @@ def test_stretches_add_up_to_what_is_counted(calendar: Business, start: int, len
     assert stretches == sorted(stretches)
 
 
-@laws
+@settings(laws, max_examples=10)
 @given(instants, st.permutations(range(1990, 2061, 10)))
 def test_the_order_in_which_years_are_asked_for_changes_nothing(start: int, years: list[int]) -> None:
     fresh = Business("fresh", "America/New_York", OFFICE, Holidays("US"))
