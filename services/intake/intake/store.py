@@ -227,13 +227,12 @@ class Store:
         False, and nothing done, if the fact's event id is known already.
         """
         new = insert(facts).values(_fact_row(ticket_id, fact, digest))
-        new_fact = (
-            new.on_conflict_do_nothing(index_elements=[facts.c.fact_id]).returning(facts.c.number).cte("new_fact")
-        )
+        new = new.on_conflict_do_nothing(index_elements=[facts.c.fact_id])
+        new_fact = new.returning(facts.c.ticket_id, facts.c.number).cte("new_fact")
         changes: dict[str, Any] = {"last_number": new_fact.c.number}
         if standing is not None:
             changes |= {"severity": standing.severity, "is_open": standing.is_open}
-        statement = update(tickets).where(tickets.c.ticket_id == ticket_id, new_fact.c.number == fact.number)
+        statement = update(tickets).where(tickets.c.ticket_id == new_fact.c.ticket_id)
         row = await self._connection.execute(statement.values(changes).returning(tickets.c.last_number))
         return row.one_or_none() is not None
 

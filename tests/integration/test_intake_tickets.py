@@ -1,0 +1,197 @@
+"""Tickets through the API into a real PostgreSQL: what is stored, queued, answered, and what counts once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from intake_world import World, event, ticket, world
+from servers import MakeDatabase
+from tocsin.events import FactType, TicketChanged, TicketOpened, ticket_id
+
+
+@pytest.fixture
+async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("intake"), tmp_path) as made:
+        yield made
+
+
+async def test_a_ticket_is_answered_stored_and_queued(intake: World) -> None:
+    impact = {"business_risk": "major", "workaround": "acceptable"}
+    answer = await intake.post("/v1/tickets", ticket(impact=impact, description="No mail since 8"), 201)
+    assert answer["ticket_id"] == str(ticket_id("default", "connectwise", "SR-1042"))
+    assert (answer["severity"], answer["initial_severity"]) == (1, 1)
+    assert (answer["suggested_severity"], answer["fit"]) == (2, False)
+    assert (answer["routed_to"], answer["flags"], answer["state"]) == ("support", [], "open")
+    assert answer["description"] == "No mail since 8"
+    assert answer["opened_at"] == answer["received_at"]
+    assert answer["received_at"].startswith("2026-06-08T12:0")
+    (queued,) = await intake.queued()
+    assert isinstance(queued, TicketOpened)
+    assert (queued.fact.number, queued.fact.type, queued.fact.severity) == (1, FactType.OPENED, 1)
+    assert queued.ticket.contact.email == "ada@acme.example"
+    assert intake.woken
+
+    stored = await intake.get(f"/v1/tickets/{answer['ticket_id']}")
+    facts = stored.pop("facts")
+    assert stored == answer
+    assert [(fact["number"], fact["type"], fact["occurred_at"]) for fact in facts] == [
+        (1, "opened", answer["opened_at"])
+    ]
+
+
+async def test_the_same_ticket_again_is_the_first_answer_and_no_event(intake: World) -> None:
+    first = await intake.post("/v1/tickets", ticket(), 201)
+    path = f"/v1/tickets/{first['ticket_id']}/events"
+    await intake.post(path, event("severity_changed", severity=3), 201)
+    again = await intake.post("/v1/tickets", ticket(description=None, channel="portal"), 200)
+    assert again == first
+    assert len(await intake.queued()) == 2
+    problem = await intake.post("/v1/tickets", ticket(summary="Mail is up"), 409)
+    assert problem["status"] == 409
+
+
+async def test_twenty_at_once_are_one(intake: World) -> None:
+    answers = await asyncio.gather(*(intake.clients["default"].post("/v1/tickets", json=ticket()) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert len({answer.text for answer in answers}) == 1
+    assert len(await intake.queued()) == 1
+
+
+async def test_tenants_do_not_see_each_other(intake: World) -> None:
+    mine = await intake.post("/v1/tickets", ticket(), 201)
+    theirs = await intake.post("/v1/tickets", ticket(summary="Theirs"), 201, key="other")
+    assert mine["ticket_id"] != theirs["ticket_id"]
+    await intake.get(f"/v1/tickets/{mine['ticket_id']}", 404, key="other")
+    await intake.post(f"/v1/tickets/{mine['ticket_id']}/events", event("responded"), 404, key="other")
+    listed = await intake.get("/v1/tickets", key="other")
+    assert [item["ticket_id"] for item in listed["items"]] == [theirs["ticket_id"]]
+
+
+async def test_an_opening_in_the_future_is_clamped_and_one_in_the_past_is_kept(intake: World) -> None:
+    future = await intake.post("/v1/tickets", ticket("A", opened_at="2030-01-01T00:00:00Z"), 201)
+    assert future["opened_at"] == future["received_at"]
+    past = await intake.post("/v1/tickets", ticket("B", opened_at="2026-06-01T10:00:00.5+02:00"), 201)
+    assert past["opened_at"] == "2026-06-01T08:00:00.500000Z"
+
+
+async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_opening(intake: World) -> None:
+    body = ticket(category="mishandled_request", via="escalations", sender_is_it_contact=True)
+    answer = await intake.post("/v1/tickets", body, 201)
+    assert answer["routed_to"] == "escalations"
+    opened, escalated = await intake.queued()
+    assert isinstance(opened, TicketOpened)
+    assert isinstance(escalated, TicketChanged)
+    fact = escalated.fact
+    assert (fact.number, fact.type, fact.actor, fact.event_id) == (
+        2,
+        FactType.ESCALATED,
+        "policy",
+        "policy:mishandled_request",
+    )
+    assert fact.occurred_at == opened.fact.occurred_at
+    await intake.post("/v1/tickets", body, 200)
+    assert len(await intake.queued()) == 2
+    await intake.post("/v1/tickets", ticket("B", category="mishandled_request"), 201)
+    assert len(await intake.queued()) == 3
+
+
+async def test_a_machine_source_has_a_default_severity_and_onboarding_its_notice(intake: World) -> None:
+    machine = await intake.post("/v1/tickets", ticket("A", source="probe", severity=None), 201)
+    assert (machine["initial_severity"], machine["flags"]) == (2, ["default_severity"])
+    late = (datetime(2026, 6, 8, 12, tzinfo=UTC) + timedelta(hours=40)).isoformat()
+    onboarding = await intake.post("/v1/tickets", ticket("B", category="onboarding", starts_at=late), 201)
+    assert onboarding["flags"] == ["short_notice"]
+
+
+async def test_every_wrong_field_is_named_and_nothing_is_echoed(intake: World) -> None:
+    answer = await intake.clients["default"].post(
+        "/v1/tickets",
+        content=b'{"source": "s", "severity": true, "summary": "se\\ud800cret", "contact": {}, "\\udc00": 1}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    fields = {error["field"] for error in answer.json()["errors"]}
+    assert fields >= {"severity", "summary", "contact.name", "contact.email", "external_id", "customer"}
+    assert "cret" not in answer.text
+    assert await intake.queued() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"", "application/json", 400),
+        (b'{"a": NaN}', "application/json", 400),
+        (b"[" * 50_000, "application/json", 400),
+        ('{"source": "x"}'.encode("utf-16"), "application/json", 400),
+        (b'"text"', "application/json", 422),
+        (b"source=x", "application/x-www-form-urlencoded", 415),
+        (b" " * 1_000_001, "application/json", 413),
+    ],
+)
+async def test_what_is_no_ticket_at_all(intake: World, content: bytes, kind: str, status: int) -> None:
+    answer = await intake.clients["default"].post("/v1/tickets", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    assert answer.json()["status"] == status
+
+
+async def test_keys_are_needed(intake: World) -> None:
+    await intake.post("/v1/tickets", ticket(), 401, key="nobody")
+    await intake.post("/v1/tickets", ticket(), 403, key="reading")
+    await intake.get("/v1/tickets", 401, key="nobody")
+    await intake.get("/v1/tickets", 200, key="reading")
+    await intake.get(f"/v1/tickets/{uuid4()}", 404)
+    await intake.get("/v1/tickets/no-id", 404)
+
+
+async def test_an_idempotency_key_stands_for_one_request_of_its_holder(intake: World) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    first = await intake.post("/v1/tickets", ticket(), 201, headers=key)
+    assert await intake.post("/v1/tickets", ticket(), 200, headers=key) == first
+    problem = await intake.post("/v1/tickets", ticket("SR-2"), 422, headers=key)
+    assert problem["errors"][0]["field"] == "Idempotency-Key"
+    await intake.post("/v1/tickets", ticket("SR-2"), 201, headers=key, key="second")
+    path = f"/v1/tickets/{first['ticket_id']}/events"
+    await intake.post(path, event("responded"), 422, headers=key)
+
+
+async def test_the_list_is_filtered_and_paged(intake: World) -> None:
+    for number in range(1, 8):
+        await intake.post("/v1/tickets", ticket(f"T{number}", severity=1 + number % 4, source=f"s{number % 2}"), 201)
+    await intake.post("/v1/tickets", ticket("T8", severity=4, customer={"id": "c" * 9000, "name": "C"}), 201)
+    closed = "/v1/tickets/by-external/s1/T1/events"
+    await intake.post(closed, event("resolved"), 201)
+
+    async def ids(**query: object) -> list[str]:
+        return [item["external_id"] for item in (await intake.get("/v1/tickets", **query))["items"]]
+
+    assert await ids() == ["T8", "T7", "T6", "T5", "T4", "T3", "T2", "T1"]
+    assert await ids(severity=4) == ["T8", "T7", "T3"]
+    assert await ids(state="closed") == ["T1"]
+    assert await ids(source="s1", state="open") == ["T7", "T5", "T3"]
+    assert await ids(customer="c" * 9000) == ["T8"]
+    seen, cursor = [], None
+    while cursor is not None or not seen:
+        page = await intake.get("/v1/tickets", limit=3, **({"cursor": cursor} if cursor else {}))
+        seen += [item["external_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        assert len(page["items"]) <= 3
+    assert seen == ["T8", "T7", "T6", "T5", "T4", "T3", "T2", "T1"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "severity=0", "severity=5", "severity=true", "severity=1.0", "severity=", "limit=0", "limit=501", "limit=x",
+        "state=new", "cursor=abc", "cursor=", "cursor=YmVmb3JlOjA", "customer=", "customer=%00", "unknown=1",
+        "severity=1&severity=2", "limit=+5", "limit=%D9%A1",
+    ],
+)  # fmt: skip
+async def test_anything_else_in_a_list_is_refused(intake: World, query: str) -> None:
+    answer = await intake.clients["default"].get(f"/v1/tickets?{query}")
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == query.split("=")[0]
