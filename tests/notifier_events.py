@@ -58,7 +58,7 @@ def about_clock(kind: Literal["warning", "response_missed", "answer_missed"], **
 
 def stand_down(of: Ticket | None = None, **fields: Any) -> StandDown:
     given_fields: dict[str, Any] = {
-        "event_id": UUID(int=2),
+        "event_id": UUID(int=900),
         "ticket": of or ticket(),
         "cycle": 1,
         "run": 1,

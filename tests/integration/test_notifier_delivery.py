@@ -1,0 +1,300 @@
+"""Deliveries on real PostgreSQL and a real mail server that fails on request: retried, never twice, in order."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from notifier import store
+from notifier.claiming import Claims
+from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
+from notifier_world import World, eventually, world
+from servers import MakeDatabase, SharedSink
+from tocsin.events import EndReason, Notify, Withdraw
+from tocsin.runtime.directory_file import DirectoryFile
+
+NOW = NOON + timedelta(hours=1, seconds=1)
+
+
+@pytest.fixture
+async def house(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
+        yield made
+
+
+def step(number: int, tier: int, **fields: Any) -> Notify:
+    """The nth step of the ladder, told to the role of that tier."""
+    to = TIERS[tier]
+    return escalation(event_id=UUID(int=number), step=number, tier=to, role=to.role, role_title=to.title, **fields)
+
+
+def withdrawn(*notices: Notify, reason: EndReason = "resolved") -> Withdraw:
+    ids = tuple(notice.event_id for notice in notices)
+    return Withdraw(
+        event_id=uuid4(), ticket=ticket(), cycle=1, run=1, severity=1, at=NOW, notifications=ids, reason=reason
+    )
+
+
+async def test_a_notification_becomes_one_mail_and_one_event(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1), step(1, 1))
+        await house.reaches("sent")
+        await house.take(step(1, 1))
+        await house.quiet()
+    [mail] = house.mails()
+    assert (mail["rcpt"], mail["Tocsin-Tier"], mail["Tocsin-Step"]) == ("dana@example.com", "1", "1")
+    [event] = await house.told()
+    assert (event.state, event.attempts, event.late, event.recipient.person) == ("sent", 1, False, "dana")
+    assert event.message_id == mail["Message-ID"]
+    assert await house.journal() == ["queued", "claimed", "in_data", "sent"]
+
+
+async def test_who_was_told_before_is_named_with_the_instant(house: World) -> None:
+    first = step(1, 1)
+    before = ({"tier": TIERS[1], "at": first.at},)
+    async with house.notifier():
+        await house.take(first, step(2, 2, told_before=before))
+        await house.reaches("sent", "sent")
+        await house.take(step(3, 2, told_before=before))
+        await house.quiet()
+    text = house.sink.messages()[-1]["text"]
+    assert "Tier 1, Service Desk Team Lead: Dana, scheduled 2026-06-08 13:00:00 UTC, mailed 2026-06-08 13:00" in text
+
+
+async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_now(house: World) -> None:
+    own = ticket(ticket_id=UUID(int=8), customer={"id": "globex", "name": "Globex"})
+    left = escalation(event_id=UUID(int=2), role="account_manager", at=NOON)
+    house.now = NOON + timedelta(hours=2)
+    async with house.notifier():
+        await house.take(escalation(own), left)
+        await house.quiet()
+    assert {mail["rcpt"] for mail in house.mails()} == {"lee@example.com"}
+    assert [delivery.rule for delivery in await house.deliveries()] == ["customer globex", "default"]
+    assert [mail["Tocsin-Late"] for mail in house.mails()] == ["yes", "yes"]
+
+
+async def test_nobody_holds_the_role(house: World) -> None:
+    async with house.notifier():
+        await house.take(escalation(role="chief_executive_officer"))
+        await house.reaches("undeliverable")
+    assert [(event.state, event.recipient.email) for event in await house.told()] == [("undeliverable", None)]
+    assert house.mails() == []
+
+
+async def test_a_person_in_two_roles_is_told_of_a_step_once(house: World) -> None:
+    other = about_clock("warning", event_id=UUID(int=2), role="it_operations_director")
+    async with house.notifier():
+        await house.take(about_clock("warning"), other)
+        await house.reaches("sent", "cancelled")
+    assert len(house.mails()) == 1
+
+
+async def test_a_450_is_tried_again(house: World) -> None:
+    house.sink.fail("refuse", code=450)
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await eventually(lambda: _attempts(house, 2), house.states)
+        house.sink.fail("none")
+        await house.reaches("sent")
+    assert len(house.mails()) == 1
+    states = [event.state for event in await house.told()]
+    assert states[:2] == ["deferred", "deferred"]
+    assert states[-1] == "sent"
+    assert (await house.told())[0].reply == "450 4.2.0 refused on request"
+
+
+async def test_a_550_is_refused_and_nobody_else_is(house: World) -> None:
+    house.sink.fail("refuse", code=550, recipient="dana@example.com")
+    async with house.notifier():
+        await house.take(step(1, 1), step(2, 2))
+        await house.reaches("refused", "sent")
+    assert [mail["rcpt"] for mail in house.mails()] == ["kim@example.com"]
+    assert {event.state for event in await house.told()} == {"refused", "sent"}
+
+
+@pytest.mark.parametrize("mode", ["hang_after_dot", "reset_after_dot"])
+async def test_a_silence_after_the_dot_is_journalled_and_repeated_with_the_same_message_id(
+    house: World, mode: str
+) -> None:
+    house.sink.fail(mode)
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await eventually(lambda: _mailed(house, 1), house.states)
+        house.sink.fail("none")
+        await house.reaches("sent")
+    mails = house.mails()
+    assert len(mails) >= 2
+    assert len({mail["Message-ID"] for mail in mails}) == 1
+    assert (await house.journal()).count("ambiguous") == len(mails) - 1
+    assert [event.ambiguous for event in await house.told()] == [True] * len(mails)
+
+
+async def test_mails_of_a_ticket_to_a_person_keep_their_order_behind_a_retry(house: World) -> None:
+    house.sink.fail("refuse", code=450, recipient="dana@example.com")
+    mine = [step(number, 1) for number in (1, 3, 5)]
+    other = step(4, 2)
+    async with house.notifier():
+        await house.take(mine[0], mine[1], other, mine[2])
+        await eventually(lambda: _attempts(house, 2), house.states)
+        assert await house.states() == ["deferred", "queued", "sent", "queued"] or (await house.states())[2] == "sent"
+        house.sink.fail("none")
+        await house.quiet()
+    assert [mail["Tocsin-Step"] for mail in house.mails()] == ["4", "1", "3", "5"]
+
+
+async def test_two_replicas_mail_nobody_twice_and_in_order(house: World) -> None:
+    tickets = [ticket(ticket_id=UUID(int=number)) for number in range(100, 130)]
+    notices = [
+        escalation(of, event_id=uuid4(), step=number, tier=TIERS[1], run=1) for of in tickets for number in (1, 2, 3)
+    ]
+    async with house.notifier(), house.notifier():
+        for start in range(0, len(notices), 10):
+            await house.take(*notices[start : start + 10])
+        await house.quiet()
+    steps: dict[str, list[str]] = {}
+    for mail in house.mails():
+        steps.setdefault(mail["Tocsin-Ticket"], []).append(mail["Tocsin-Step"])
+    assert len(steps) == 30
+    assert set(map(tuple, steps.values())) == {("1", "2", "3")}
+
+
+async def test_severity_one_and_higher_tiers_go_first(house: World) -> None:
+    low = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4) for _ in range(20)]
+    high = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), tier=TIERS[tier]) for tier in (1, 2)]
+    await house.take(*low, *high)
+    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=5))
+    claimed = await claims.claim(3)
+    assert [(claim.delivery.severity, claim.delivery.tier) for claim in claimed] == [(1, 2), (1, 1), (4, 1)]
+
+
+async def test_what_is_withdrawn_before_it_leaves_is_cancelled(house: World) -> None:
+    await house.take(step(1, 1))
+    await house.take(withdrawn(step(1, 1)))
+    async with house.notifier():
+        await house.quiet()
+    assert await house.states() == ["cancelled"]
+    assert [(event.state, event.reply) for event in await house.told()] == [("cancelled", "resolved")]
+    assert house.mails() == []
+
+
+async def test_a_stand_down_in_the_same_batch_mails_nobody(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1), stand_down(notifications=(UUID(int=1),)))
+        await house.quiet()
+    assert await house.states() == ["cancelled"]
+    assert house.mails() == []
+
+
+async def test_a_notify_that_comes_after_its_withdrawal_is_not_mailed(house: World) -> None:
+    async with house.notifier():
+        await house.take(withdrawn(step(1, 1)), step(1, 1))
+        await house.quiet()
+    assert await house.states() == ["cancelled"]
+    assert house.mails() == []
+
+
+async def test_a_stand_down_reaches_exactly_who_was_mailed_once(house: World) -> None:
+    end = stand_down(notifications=(UUID(int=1), UUID(int=2), UUID(int=3)))
+    house.sink.fail("refuse", code=550, recipient="kim@example.com")
+    async with house.notifier():
+        await house.take(step(1, 1), step(2, 2), step(3, 1))
+        await house.reaches("sent", "refused", "sent")
+        house.sink.fail("none")
+        await house.take(end, end)
+        await house.take(end)
+        await house.quiet()
+    downs = [mail for mail in house.sink.messages() if dict(mail["headers"])["Tocsin-Kind"] == "stand_down"]
+    assert [mail["rcpt_to"] for mail in downs] == [["dana@example.com"]]
+    assert dict(downs[0]["headers"])["Tocsin-Run"] == "1"
+    assert "The ticket was resolved at" in downs[0]["text"]
+    assert downs[0]["text"].count("Tier 1, Service Desk Team Lead: Dana") == 2
+
+
+async def test_a_stand_down_waits_for_the_attempt_in_flight(house: World) -> None:
+    house.sink.fail("delay", seconds=0.4)
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await eventually(lambda: _is(house, "in_data"), house.states)
+        await house.take(stand_down())
+        await house.reaches("sent", "sent")
+    assert [mail["Tocsin-Kind"] for mail in house.mails()] == ["escalation", "stand_down"]
+
+
+async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_end(house: World) -> None:
+    house.sink.fail("hang_after_dot")
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await eventually(lambda: _is(house, "in_data"), house.states)
+        await house.take(stand_down())
+        await eventually(lambda: _mailed(house, 1), house.states)
+        house.sink.fail("none")
+        await house.quiet()
+    assert [mail["Tocsin-Kind"] for mail in house.mails()] == ["escalation", "stand_down"]
+    assert await house.states() == ["cancelled", "sent"]
+
+
+async def test_a_server_that_is_away_refuses_nobody(house: World, unused_tcp_port: int) -> None:
+    there = house.sink.address
+    house.settings = {**house.settings, "smtp": f"127.0.0.1:{unused_tcp_port}"}
+    notices = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(30)]
+    async with house.notifier():
+        await house.take(*notices)
+        await eventually(lambda: _attempts(house, 1), house.states)
+        assert set(await house.states()) <= {"queued", "claimed", "deferred"}
+        assert sum(delivery.attempts for delivery in await house.deliveries()) < 30  # it did not ask for each of them
+    house.settings = {**house.settings, "smtp": there}
+    async with house.notifier():
+        await house.quiet()
+    assert set(await house.states()) == {"sent"}
+    assert len(house.mails()) == 30
+
+
+async def test_a_worker_that_lost_its_claim_sends_nothing(house: World) -> None:
+    await house.take(step(1, 1))
+    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=0))
+    [stale] = await claims.claim(1)
+    async with house.notifier():
+        await house.reaches("sent")
+    async with house.engine.begin() as connection:
+        assert not await store.enter_data(connection, stale.delivery, timedelta(seconds=5), {})
+        assert await store.in_flight(connection, stale.delivery) is None
+    assert len(house.mails()) == 1
+
+
+async def test_stored_delivery_events_can_be_told_again_with_the_same_ids(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1), step(2, 2))
+        await house.quiet()
+    told = [event.event_id for event in await house.told()]
+    again = [event.event_id async for page in store.told_since(house.engine, NOON) for event in page]
+    assert sorted(again) == sorted(told)
+    assert [page async for page in store.told_since(house.engine, NOW + timedelta(hours=1))] == []
+
+
+async def test_a_mail_leaves_within_a_tenth_of_a_second(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("sent")
+        seconds = []
+        for number in range(2, 12):
+            begun = asyncio.get_running_loop().time()
+            await house.take(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()))
+            await eventually(functools.partial(_mailed, house, number), house.states)
+            seconds.append(asyncio.get_running_loop().time() - begun)
+    assert sorted(seconds)[5] < 0.1, seconds
+
+
+async def _attempts(house: World, count: int) -> bool:
+    return any(delivery.attempts >= count for delivery in await house.deliveries())
+
+
+async def _mailed(house: World, count: int) -> bool:
+    return len(await asyncio.to_thread(house.mails)) >= count
+
+
+async def _is(house: World, state: str) -> bool:
+    return state in await house.states()
