@@ -1,0 +1,107 @@
+"""Events as they were published once, under recorded/v1: they must parse for ever, with the same ids.
+
+A file is never changed. A new event type gets a file of its own, taken from its topic.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from asyncapi_document import PATH
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
+from cloudevents.core.formats.json import JSONFormat
+from jsonschema import Draft7Validator, FormatChecker
+from tocsin.events import TYPES, Progress, decode, encode, event_type
+
+RECORDED = Path(__file__).parent / "recorded" / "v1"
+FILES = sorted(RECORDED.glob("*.json"))
+CLOUD_EVENTS = [path for path in FILES if path.stem != "progress"]
+
+each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+each_cloud_event = pytest.mark.parametrize("path", CLOUD_EVENTS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    """docs/asyncapi.yaml."""
+    found: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    return found
+
+
+def recorded(path: Path) -> tuple[bytes | None, list[tuple[str, bytes]], bytes]:
+    """(key, headers, value) of the record."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    key = found["key"].encode() if found["key"] is not None else None
+    value = json.dumps(found["value"]).encode() if found["value"] is not None else b""
+    return key, [(name, text.encode()) for name, text in found["headers"].items()], value
+
+
+def test_every_type_is_recorded() -> None:
+    assert {path.stem for path in FILES} >= set(TYPES)
+
+
+@each
+def test_it_still_parses_as_what_it_was(path: Path) -> None:
+    key, headers, value = recorded(path)
+    event = decode(headers, value)
+    assert event_type(event) == path.stem
+    assert key == (str(event.ticket_id).encode() if event.ticket_id else None)
+
+
+@each
+def test_published_today_it_would_have_the_same_headers_and_all_it_said(path: Path) -> None:
+    _, headers, value = recorded(path)
+    source = dict(headers).get("ce_source", b"/tocsin/intake").decode().removeprefix("/tocsin/")
+    headers_today, value_today = encode(decode(headers, value), source)
+    assert headers_today == headers
+    assert holds(json.loads(value_today or b"null"), json.loads(value or b"null"))
+
+
+@each
+def test_what_a_newer_writer_adds_is_ignored(path: Path) -> None:
+    _, headers, value = recorded(path)
+    newer = json.dumps({**json.loads(value), "added_later": {"deep": [1]}}).encode() if value else value
+    assert decode([*headers, ("ce_addedlater", b"x")], newer) == decode(headers, value)
+
+
+@each_cloud_event
+def test_it_is_a_cloud_event_in_kafkas_binary_mode(path: Path) -> None:
+    key, headers, value = recorded(path)
+    event = from_binary(KafkaMessage(dict(headers), key, value), JSONFormat())
+    assert event.get_specversion() == "1.0"
+    assert event.get_type() == path.stem
+    assert event.get_source().startswith("/tocsin/")
+    assert event.get_datacontenttype() == "application/json"
+    assert event.get_extension("partitionkey") == event.get_subject()
+
+
+@each
+def test_it_is_as_asyncapi_describes_it(path: Path, described: dict[str, Any]) -> None:
+    message = described["components"]["messages"][path.stem]
+    _, headers, value = recorded(path)
+
+    def check(schema: dict[str, Any], instance: Any) -> None:
+        whole = {"allOf": [schema], "components": described["components"]}
+        Draft7Validator(whole, format_checker=FormatChecker()).validate(instance)
+
+    check(message["headers"], {name: text.decode() for name, text in headers})
+    if value:
+        check(message["payload"], json.loads(value))
+
+
+def test_a_progress_record_carries_only_what_its_readers_need() -> None:
+    _, headers, value = recorded(RECORDED / "progress.json")
+    assert isinstance(decode(headers, value), Progress)
+    assert [name for name, _ in headers] == ["ce_type", "ce_acceptedthrough"]
+    assert value == b""
+
+
+def holds(today: Any, then: Any) -> bool:
+    """Whether everything that was said then is said today; more may be."""
+    if isinstance(then, dict):
+        return isinstance(today, dict) and all(name in today and holds(today[name], then[name]) for name in then)
+    if isinstance(then, list):
+        return isinstance(today, list) and len(today) == len(then) and all(map(holds, today, then))
+    return bool(today == then)
