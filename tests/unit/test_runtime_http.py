@@ -1,0 +1,194 @@
+"""The HTTP edge: every error a problem, strict JSON, bounded bodies, keys."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends
+from openapi_spec_validator import validate
+from pydantic import BaseModel
+from tocsin.runtime.http import JsonResponse, create_app, require
+from tocsin.runtime.keys import TICKETS_READ, TICKETS_WRITE, Caller, KeyFile, KeyRing, add_key, issue, write_keys
+from tocsin.runtime.problems import FieldError, Problem
+
+
+class Contact(BaseModel):
+    email: str
+
+
+class Thing(BaseModel):
+    contact: Contact
+    events: list[Contact] = []
+
+
+router = APIRouter(prefix="/v1")
+
+
+@router.post("/things")
+@router.post("/things/batch")
+async def post(thing: Thing, caller: Annotated[Caller, Depends(require(TICKETS_WRITE))]) -> JsonResponse:
+    return JsonResponse({"tenant": caller.tenant, "email": thing.contact.email}, 201)
+
+
+@router.get("/things/{number}")
+async def get(number: int) -> JsonResponse:
+    if number == 1:
+        raise Problem(409, "Not now.", errors=[FieldError(field="number", message="is one")])
+    if number == 2:
+        raise RuntimeError("secret words")
+    if number == 3:
+        raise OSError("secret words")
+    return JsonResponse({})
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    return tmp_path / "keys.yaml"
+
+
+@pytest.fixture
+async def client(keys: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async def hangs_not() -> str | None:
+        return None
+
+    async def lacks() -> str | None:
+        return "does not answer"
+
+    ring = KeyRing(keys)
+    app = create_app(
+        "intake", "A test", ring, {"kafka": hangs_not, "database": lacks}, body_limits={"/v1/things/batch": 2_000_000}
+    )
+    app.include_router(router)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as made:
+        yield made
+
+
+@pytest.fixture
+def key(keys: Path) -> dict[str, str]:
+    text, entry = issue("acme")
+    add_key(keys, entry)
+    return {"Authorization": f"Bearer {text}"}
+
+
+def is_problem(answer: httpx.Response, status: int) -> dict[str, object]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = answer.json()
+    assert body["status"] == status
+    assert body["type"] == "about:blank"
+    assert "secret" not in answer.text
+    return body
+
+
+async def test_every_error_is_a_problem(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    is_problem(await client.get("/nowhere"), 404)
+    assert is_problem(await client.get("/v1/things/1"), 409)["errors"] == [{"field": "number", "message": "is one"}]
+    is_problem(await client.get("/v1/things/2"), 500)
+    assert (await client.get("/v1/things/3")).headers["retry-after"] == "1"
+    is_problem(await client.get("/v1/things/3"), 503)
+    refused = await client.put("/v1/things/1")
+    is_problem(refused, 405)
+    assert "GET" in refused.headers["allow"]
+    is_problem(await client.post("/v1/things", content=b"{", headers={**key, "Content-Type": "application/json"}), 400)
+
+
+async def test_wrong_fields_have_the_names_a_caller_wrote(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    body = {"contact": {"email": ["secret"]}, "events": [{"email": "a"}, {}]}
+    assert is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"] == [
+        {"field": "contact.email", "message": "Input should be a valid string"},
+        {"field": "events[1].email", "message": "is missing"},
+    ]
+    answer = await client.get("/v1/things/one")
+    assert is_problem(answer, 422)["errors"] == [
+        {"field": "number", "message": "Input should be a valid integer, unable to parse string as an integer"}
+    ]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=latin-1", ""])
+async def test_only_json_is_taken(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    answer = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
+    is_problem(answer, 415)
+
+
+async def test_a_body_has_a_limit_by_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    long = {"contact": {"email": "x" * 1_500_000}}
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(15):
+            yield b"x" * 100_000
+
+    is_problem(await client.post("/v1/things", json=long, headers=key), 413)
+    assert (await client.post("/v1/things/batch", json=long, headers=key)).status_code == 201
+    streamed = await client.post("/v1/things", content=chunks(), headers={**key, "Content-Type": "application/json"})
+    is_problem(streamed, 413)
+
+
+async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path) -> None:
+    good = {"contact": {"email": "a@b.c"}}
+
+    async def posted(text: str) -> httpx.Response:
+        return await client.post("/v1/things", json=good, headers=[(b"Authorization", text.encode())])
+
+    text, entry = issue("acme")
+    denied = await posted(f"Bearer {text}")
+    is_problem(denied, 401)
+    assert 'error="invalid_token"' in denied.headers["www-authenticate"]
+    add_key(keys, entry)  # counts at once
+    assert (await posted(f"Bearer {text}")).json()["tenant"] == "acme"
+    for wrong in (text[:-1], text + "x", "tcs_", "", "é"):
+        is_problem(await posted(f"Bearer {wrong}"), 401)
+    is_problem(await posted(f"Basic {text}"), 401)
+    assert "error" not in (await client.post("/v1/things", json=good)).headers["www-authenticate"]
+    reader, reading = issue("acme", (TICKETS_READ,))
+    expired, gone = issue("acme", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    write_keys(keys, KeyFile(keys=(reading, gone)))
+    short = await posted(f"Bearer {reader}")
+    is_problem(short, 403)
+    assert 'scope="tickets:write"' in short.headers["www-authenticate"]
+    is_problem(await posted(f"Bearer {expired}"), 401)
+    is_problem(await posted(f"Bearer {text}"), 401)  # taken out of the file
+
+
+def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
+    text, entry = issue("acme")
+    add_key(keys, entry)
+    assert text.rpartition("_")[2] not in keys.read_text()
+    assert keys.stat().st_mode & 0o077 == 0
+
+
+async def test_a_broken_key_file_keeps_the_keys_known(
+    client: httpx.AsyncClient, keys: Path, key: dict[str, str]
+) -> None:
+    good = {"contact": {"email": "a@b.c"}}
+    assert (await client.post("/v1/things", json=good, headers=key)).status_code == 201
+    keys.write_text("keys: [{id: 1}]")  # noqa: ASYNC240 (a test has no other caller to hold up)
+    assert (await client.post("/v1/things", json=good, headers=key)).status_code == 201
+    assert (await client.get("/readyz")).json()["checks"]["keys"].startswith("keys.yaml: keys.0.id:")
+
+
+async def test_health_says_what_is_not(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    assert (await client.get("/livez")).json() == {"status": "ok"}
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"database": "does not answer", "kafka": "ok", "keys": "ok"}
+    assert "python_info" in (await client.get("/metrics")).text
+
+
+async def test_openapi_is_valid_3_1(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/openapi.json")).json()
+    assert described["openapi"].startswith("3.1")
+    validate(described)
+    post = described["paths"]["/v1/things"]["post"]
+    assert set(post["responses"]["422"]["content"]) == {"application/problem+json"}
+    assert post["security"]
+
+
+def test_an_unknown_scope_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown scope"):
+        require("tickets:erase")
+    with pytest.raises(ValueError, match="unknown scopes"):
+        issue("acme", ("everything",))
