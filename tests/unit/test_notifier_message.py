@@ -182,6 +182,8 @@ def test_no_text_changes_the_headers_or_the_recipient(
         parsed = parse(mail)
         assert sorted(parsed.keys()) == sorted(expected)
         assert [address.addr_spec for address in parsed["To"].addresses] == ["dana@example.com"]
+        text, html = parsed.iter_parts()
+        assert [part.get_content().replace("\r\n", "\n") for part in (text, html)] == [mail.text, mail.html]
         legacy = message_from_bytes(mail.raw)
         assert sorted(legacy.keys()) == sorted(expected)
         assert [address for _, address in getaddresses([str(legacy["To"])])] == ["dana@example.com"]
