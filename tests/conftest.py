@@ -17,11 +17,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
+
+# Machines that test are small and noisy: a slow example says nothing.
+settings.register_profile("tocsin", deadline=None)
+settings.load_profile("tocsin")
 
 
 @pytest.fixture(scope="session")

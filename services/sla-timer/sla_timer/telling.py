@@ -50,6 +50,7 @@ def compare(timeline: Timeline, told: Iterable[Item], scope: Scope) -> Telling:
     for item in log.standing():
         if (item.cycle, item.subject, item.kind) not in true:
             telling.append(_void(item, now, scope))
+            log.write(telling[-1][0])
     runs = {}
     for cycle in sorted(ladders.keys() | log.cycles()):
         mine = [h for h in past if h.cycle == cycle and h.clock is None]
@@ -70,9 +71,11 @@ def compare(timeline: Timeline, told: Iterable[Item], scope: Scope) -> Telling:
             if run is None:
                 continue
             item = Item(happening.cycle, run, LADDER, kind, step)
+        if item in log.items:
+            continue
         if index >= len(past):
             agenda.append(Planned(item, happening))
-        elif item not in log.items:
+        else:
             telling.append((item, announce(item, happening, scope)))
     return Telling(telling, agenda)
 
@@ -115,15 +118,19 @@ class _Log:
     """What was told of a ticket, by its natural keys."""
 
     def __init__(self, told: Iterable[Item]) -> None:
-        self.items = set(told)
+        self.items: set[Item] = set()
         self._clock_runs: dict[tuple[int, str, str], int] = {}
         self._ladder_runs: dict[int, int] = {}
-        for item in self.items:
-            if item.subject == LADDER:
-                self._ladder_runs[item.cycle] = max(item.run, self._ladder_runs.get(item.cycle, 0))
-            else:
-                key = (item.cycle, item.subject, item.kind)
-                self._clock_runs[key] = max(item.run, self._clock_runs.get(key, 0))
+        for item in told:
+            self.write(item)
+
+    def write(self, item: Item) -> None:
+        self.items.add(item)
+        if item.subject == LADDER:
+            self._ladder_runs[item.cycle] = max(item.run, self._ladder_runs.get(item.cycle, 0))
+        else:
+            key = (item.cycle, item.subject, item.kind)
+            self._clock_runs[key] = max(item.run, self._clock_runs.get(key, 0))
 
     def clock_run(self, cycle: int, clock: str, kind: str) -> int:
         """The run under which this is told: the last one while it stands, the next one after it was voided."""
