@@ -11,7 +11,8 @@ import psutil
 import pytest
 from servers import tell
 from tocsin_local.clock import asked
-from tocsin_local.control import Control, send
+from tocsin_local.command import send
+from tocsin_local.control import Control
 from tocsin_local.errors import LocalError, PortTaken, StateRefused
 from tocsin_local.ports import ports
 from tocsin_local.processes import Process, answers, free_port
@@ -84,15 +85,15 @@ def test_a_part_that_dies_is_back_within_five_seconds(stack: Stack, part: str) -
 def test_a_part_that_was_put_down_stays_down_until_it_is_started(stack: Stack, command: str) -> None:
     commands = {"start": stack.start_part, "stop": stack.stop_part, "kill": stack.kill_part}
     control = Control(stack.state, commands)
-    send(stack.state, command, "smtp")
+    send(stack.plan.state, command, "smtp")
     assert not answers(stack.smtp.port)
     assert pid(stack, "smtp") is None
     time.sleep(1)
     assert not answers(stack.smtp.port)
-    send(stack.state, "start", "smtp")
+    send(stack.plan.state, "start", "smtp")
     assert answers(stack.smtp.port)
     with pytest.raises(LocalError, match="postgres, kafka, smtp"):
-        send(stack.state, command, "toaster")
+        send(stack.plan.state, command, "toaster")
     control.close()
 
 
@@ -109,7 +110,7 @@ def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
 
 def test_without_a_stack_a_command_says_so(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="make run"):
-        send(Stack(Plan(tmp_path), tell).state, "stop", "kafka")
+        send(tmp_path, "stop", "kafka")
 
 
 def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:

@@ -2,20 +2,15 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from tocsin_local import control
+from tocsin_local.command import send
 from tocsin_local.errors import LocalError
-from tocsin_local.postgres import Postgres
-from tocsin_local.run import run as run_stack
-from tocsin_local.run import tell
-from tocsin_local.stack import plan_from, state_folder
-from tocsin_local.state import State
+from tocsin_local.places import state_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifier, kafka, postgres or smtp")]
@@ -24,8 +19,10 @@ Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifie
 @app.command()
 def run() -> None:
     """Start everything, wait until all is ready, and stay until Ctrl-C or TERM."""
+    from tocsin_local.run import run_from  # here, since the other commands need none of what it imports
+
     with _in_one_sentence():
-        run_stack(plan_from(os.environ))
+        run_from(os.environ)
 
 
 @app.command()
@@ -49,18 +46,15 @@ def start(part: Part) -> None:
 @app.command()
 def clean() -> None:
     """Delete the state, with PostgreSQL's data wherever it lies. Refused while a stack runs on it."""
+    from tocsin_local.run import remove
+
     with _in_one_sentence():
-        state = State(state_folder(os.environ))
-        if state.folder.exists():
-            with state.held():
-                state.end_leftovers()
-                Postgres(state.folder / "postgres", 0, tell).remove()
-                shutil.rmtree(state.folder)
+        remove(state_folder(os.environ))
 
 
 def _send(command: str, part: str) -> None:
     with _in_one_sentence():
-        control.send(State(state_folder(os.environ)), command, part)
+        send(state_folder(os.environ), command, part)
 
 
 @contextmanager
@@ -69,12 +63,13 @@ def _in_one_sentence() -> Iterator[None]:
     try:
         yield
     except LocalError as error:
-        tell(f"tocsin: {error}")
+        typer.echo(f"tocsin: {error}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        tell(f"tocsin: the disk is full ({error.filename or 'writing the state'}): make room and start again.")
+        where = error.filename or "writing the state"
+        typer.echo(f"tocsin: the disk is full ({where}): make room and start again.", err=True)
         raise typer.Exit(1) from None
 
 

@@ -1,6 +1,6 @@
 """How `python -m tocsin_local stop|start|kill PART` reaches the stack that runs: a small HTTP server on loopback.
 
-Its port and its token lie in the state, readable by its owner only.
+Its port and its token lie in the state, readable by its owner only; `tocsin_local.command` is its client.
 """
 
 import hmac
@@ -9,11 +9,8 @@ import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
-import orjson
-
 from tocsin_local.errors import LocalError
-from tocsin_local.processes import LOOPBACK
+from tocsin_local.ports import LOOPBACK
 from tocsin_local.state import State
 
 Commands = Mapping[str, Callable[[str], None]]
@@ -31,21 +28,6 @@ class Control:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-def send(state: State, command: str, part: str) -> None:
-    """Returns when the running stack has done it. Raises LocalError with its answer, or when none runs."""
-    try:
-        control = orjson.loads(state.control_file.read_bytes())
-        answer = httpx.post(
-            f"http://{LOOPBACK}:{control['port']}/{command}/{part}",
-            headers={"Authorization": f"Bearer {control['token']}"},
-            timeout=httpx.Timeout(5, read=None),
-        )
-    except (OSError, httpx.TransportError) as error:
-        raise LocalError(f"no stack runs on {state.folder}: start one with `make run`.") from error
-    if not answer.is_success:
-        raise LocalError(answer.text)
 
 
 def _handler(commands: Commands, token: str) -> type[BaseHTTPRequestHandler]:

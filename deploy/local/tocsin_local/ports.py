@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tocsin_local.errors import LocalError
 
+LOOPBACK = "127.0.0.1"
 BASE = {
     "intake": 8080,
     "sla-timer": 8081,

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import psutil
 
 from tocsin_local.errors import PartFailed, PortTaken
+from tocsin_local.ports import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.05
 STOP_SECONDS = 30.0
 LARGEST_LOG = 50_000_000

@@ -1,16 +1,19 @@
 """`make run`: a stack in the foreground, until Ctrl-C or TERM."""
 
+import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 
 from tocsin_local.control import Control
 from tocsin_local.jars import fetch
-from tocsin_local.postgres import bundle
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.postgres import Postgres, bundle
+from tocsin_local.stack import Plan, Stack, plan_from
+from tocsin_local.state import State
 from tocsin_local.supervisor import Interrupted
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -37,6 +40,21 @@ def run(plan: Plan) -> None:
             control.close()
             stack.stop()
             tell("stopped, nothing is left running")
+
+
+def run_from(environment: Mapping[str, str]) -> None:
+    """The stack that the environment describes (see `plan_from`)."""
+    run(plan_from(environment))
+
+
+def remove(folder: Path) -> None:
+    """Deletes a state, with PostgreSQL's data wherever it lies. Raises StateRefused while a stack runs on it."""
+    state = State(folder)
+    if folder.exists():
+        with state.held():
+            state.end_leftovers()
+            Postgres(folder / "postgres", 0, tell).remove()
+            shutil.rmtree(folder)
 
 
 def tell(line: str) -> None:
@@ -94,5 +112,5 @@ def _where_to_look(stack: Stack, seconds: float) -> str:
 
 TICKET = (
     '{"source": "curl", "external_id": "1", "severity": 1, "summary": "Mail is down", "affected_services": ["Email"], '
-    '"contact": {"name": "Ada"}, "customer": {"id": "acme", "name": "Acme"}}'
+    '"contact": {"name": "Ada", "email": "ada@example.org"}, "customer": {"id": "acme", "name": "Acme"}}'
 )

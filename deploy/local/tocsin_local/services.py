@@ -1,15 +1,15 @@
-"""The four services as parts of the stack, and the commands of theirs that are run before they start."""
+"""The four services as parts of the stack."""
 
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
 
-from tocsin_local.errors import PartFailed
-from tocsin_local.processes import LOOPBACK, Launch, answers, run_to_end
+from tocsin_local.ports import LOOPBACK
+from tocsin_local.processes import Launch, answers
 
 PACKAGES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
 OURS = ("TOCSIN_STATE", "TOCSIN_PORT_OFFSET", "TOCSIN_CLOCK_EPOCH", "TOCSIN_CLOCK_RATE", "TOCSIN_CLOCK_ORIGIN")
@@ -40,13 +40,6 @@ class Service:
             return httpx.get(f"{self.url}/readyz", timeout=3).is_success
         except httpx.TransportError:
             return False
-
-
-def run_command(what: str, argv: Sequence[str], settings: Mapping[str, str]) -> None:
-    """Runs `python -m ARGV...` of a service or of tocsin to its end; raises PartFailed with what it wrote."""
-    done = run_to_end(Launch((sys.executable, "-m", *argv), environment(settings)))
-    if done.returncode:
-        raise PartFailed(f"{what} failed: {done.stdout.decode(errors='replace').strip()}")
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tocsin_local.mailbox import Mailbox, parsed
-from tocsin_local.processes import LOOPBACK
+from tocsin_local.ports import LOOPBACK
 
 PAGE = Path(__file__).with_name("inbox.html")
 LARGEST_MAIL = 32 * 1024 * 1024

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from tocsin_local.processes import LOOPBACK, Launch, answers, check_port
+from tocsin_local.ports import LOOPBACK
+from tocsin_local.processes import Launch, answers, check_port
 
 
 class SmtpSink:

@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,16 @@ from typing import Any
 from tocsin_local.clock import NOTHING_ASKED, Asked, Clock, asked
 from tocsin_local.errors import LocalError
 from tocsin_local.kafka import Kafka
-from tocsin_local.ports import offset_from, ports
+from tocsin_local.places import POLICY_FOLDER, state_folder
+from tocsin_local.ports import LOOPBACK, offset_from, ports
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import LOOPBACK, Part, check_port, free_port
-from tocsin_local.services import PACKAGES, Service, run_command
+from tocsin_local.preparation import create_all_topics, migrate_all
+from tocsin_local.processes import Part, check_port, free_port
+from tocsin_local.services import PACKAGES, Service
 from tocsin_local.smtp import SmtpSink
 from tocsin_local.state import State
 from tocsin_local.supervisor import Supervisor
 
-REPOSITORY = Path(__file__).parents[3]
-POLICY_FOLDER = REPOSITORY / "deploy" / "policy"
 SERVER_SECONDS = 120.0
 SERVICE_SECONDS = 90.0
 SENDER = "tocsin@example.org"
@@ -76,7 +75,7 @@ class Stack:
         self._supervisor.wait_ready("smtp", SERVER_SECONDS)
         self._supervisor.wait_ready("kafka", SERVER_SECONDS)
         if self.plan.services:
-            run_command("creating the topics", ("tocsin", "topics"), {"TOCSIN_KAFKA": self.kafka.bootstrap})
+            create_all_topics(self.kafka.bootstrap)
             self._tell(f"starting {', '.join(self.plan.services)} ...")
         for name in self.plan.services:
             self._supervisor.launch(self._service(name, name, self._listeners[name]))
@@ -156,12 +155,7 @@ class Stack:
             self.postgres.create_role(role)
             if role.name not in existing:
                 self.postgres.create_database(role.name, role)
-        with ThreadPoolExecutor(max(1, len(self.plan.services))) as pool:
-            list(pool.map(self._migrate, self.plan.services))
-
-    def _migrate(self, name: str) -> None:
-        settings = {"TOCSIN_DATABASE_URL": self._database_url(name)}
-        run_command(f"migrating the database of {name}", (PACKAGES[name], "migrate"), settings)
+        migrate_all({PACKAGES[name]: self._database_url(name) for name in self.plan.services})
 
     def _service(self, name: str, service: str, port: int) -> Part:
         return Service(name, PACKAGES[service], port, self._settings(service))
@@ -199,11 +193,6 @@ def plan_from(environment: Mapping[str, str]) -> Plan:
         policy=_file(environment, "TOCSIN_POLICY", Plan.policy),
         directory=_file(environment, "TOCSIN_DIRECTORY", Plan.directory),
     )
-
-
-def state_folder(environment: Mapping[str, str]) -> Path:
-    """`$TOCSIN_STATE`, or var/ in the repository."""
-    return Path(environment.get("TOCSIN_STATE") or REPOSITORY / "var")
 
 
 def _file(environment: Mapping[str, str], name: str, default: Path) -> Path:

@@ -18,6 +18,7 @@ from tocsin.runtime.keys import add_key, issue
 
 from tocsin_local.clock import Asked, Clock, check, first
 from tocsin_local.errors import LocalError, StateRefused
+from tocsin_local.places import control_file
 from tocsin_local.postgres import Role
 from tocsin_local.processes import end_processes, recorded_process
 
@@ -37,7 +38,7 @@ class State:
 
     @property
     def control_file(self) -> Path:
-        return self.folder / "control.json"
+        return control_file(self.folder)
 
     @property
     def keys_file(self) -> Path:
