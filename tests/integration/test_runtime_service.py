@@ -1,0 +1,232 @@
+"""A whole little service as a process of its own: how it starts, serves, and ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows, until
+from servers import MakeDatabase, SharedKafka
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.database import engine
+from tocsin.runtime.kafka import DEADLINES
+from tocsin.runtime.keys import add_key, issue
+from tocsin_local.processes import free_port
+
+MAIN = """
+import asyncio
+import typer
+from runtime_world import DEAD_LETTERS, OFFSETS, OUTBOX, Seer
+from dataclasses import replace
+from tocsin.runtime import database
+from tocsin.runtime.consumer import Consumer
+from tocsin.runtime.database import engine, responds
+from tocsin.runtime.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.http import create_app
+from tocsin.runtime.kafka import DEADLINES, TICKETS
+from tocsin.runtime.keys import KeyRing
+from tocsin.runtime.logging import configure
+from tocsin.runtime.relay import Relay
+from tocsin.runtime.service import run
+from tocsin.runtime.settings import DatabaseSettings, ServiceSettings, load
+
+app = typer.Typer()
+
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        settings = load(ServiceSettings)
+        configure("bell", settings)
+        asyncio.run(serve(settings))
+
+@app.command()
+def migrate() -> None:
+    asyncio.run(database.migrate("bell", load(DatabaseSettings).database_url))
+
+async def serve(settings: ServiceSettings) -> None:
+    writer = engine(settings.database_url, "bell-writer")
+    publishing = engine(settings.database_url, "bell-relay", pool_size=3)
+    outbox = replace(OUTBOX, topic=DEADLINES)
+    consumer = Consumer(bootstrap=settings.kafka, topic=TICKETS, group="bell", engine=writer, offsets=OFFSETS,
+                        dead_letters=DEAD_LETTERS, on_batch=Seer().on_batch)
+    checks = {"database": responds(writer), "consumer": consumer.ready}
+    web = create_app("bell", "Rings", KeyRing(settings.keys), checks)
+    web.include_router(dead_letter_routes(writer, DEAD_LETTERS, outbox, consumer))
+    relay = Relay(publishing, settings.kafka, outbox, DEAD_LETTERS)
+    await run(web, settings, package="bell", engines=[writer, publishing], relay=relay, consumer=consumer)
+
+app()
+"""
+ENV = """
+from runtime_world import metadata
+from tocsin.runtime.database import run_migrations
+
+run_migrations(metadata)
+"""
+FIRST = """
+from alembic import op
+from runtime_world import metadata
+
+revision = "0001"
+down_revision = None
+
+def upgrade() -> None:
+    metadata.create_all(op.get_bind())
+"""
+
+
+class Bell:
+    """The service's folder, its environment and its processes."""
+
+    def __init__(self, folder: Path, database_url: str, bootstrap: str) -> None:
+        (folder / "bell").mkdir()
+        (folder / "bell/__init__.py").touch()
+        (folder / "bell/__main__.py").write_text(MAIN)
+        (folder / "migrations/versions").mkdir(parents=True)
+        (folder / "migrations/env.py").write_text(ENV)
+        (folder / "migrations/versions/first.py").write_text(FIRST)
+        self.folder = folder
+        self.port = free_port()
+        self.key, entry = issue("default")
+        add_key(folder / "keys.yaml", entry)
+        self.environment = os.environ | {
+            "PYTHONPATH": f"{folder}:{Path(__file__).parent.parent}",
+            "TOCSIN_DATABASE_URL": database_url,
+            "TOCSIN_KAFKA": bootstrap,
+            "TOCSIN_KEYS": str(folder / "keys.yaml"),
+        }
+
+    def migrate(self) -> None:
+        command = (sys.executable, "-m", "bell", "migrate")
+        subprocess.run(command, env=self.environment, check=True, timeout=90)
+
+    @contextmanager
+    def serves(self, port: int) -> Iterator[subprocess.Popen[str]]:
+        environment = self.environment | {"TOCSIN_PORT": str(port)}
+        process = subprocess.Popen(
+            (sys.executable, "-m", "bell"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def wait_ready(self, port: int) -> None:
+        self.wait(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
+
+    def wait(self, true: Callable[[], bool], seconds: float = 90) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if true():
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError("not within time")
+
+
+@pytest.fixture
+def bell(tmp_path: Path, make_database: MakeDatabase, kafka: SharedKafka) -> Bell:
+    kafka.fresh_topics()
+    return Bell(tmp_path, make_database(), kafka.bootstrap)
+
+
+async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bell: Bell, kafka: SharedKafka) -> None:
+    bell.migrate()
+    bell.migrate()
+    db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
+    other = free_port()
+    with bell.serves(bell.port) as first, bell.serves(other) as second:
+        bell.wait_ready(bell.port)
+        bell.wait_ready(other)
+        await add(db, *(event("out", n) for n in range(1, 4)))
+        await until(lambda: nothing_waits(db))
+        async with httpx.AsyncClient() as http:
+            metrics = (await http.get(f"http://127.0.0.1:{bell.port}/metrics")).text
+        assert 'sla_consumer_lag{partition="5",topic="tocsin.tickets.v1"} 0.0' in metrics
+        assert 'sla_dead_letters_total{topic="tocsin.tickets.v1"} 0.0' in metrics
+        assert "_created" not in metrics
+        first.send_signal(signal.SIGTERM)
+        told, _ = first.communicate(timeout=90)
+        assert first.returncode == 0, told
+        lines = [json.loads(line) for line in told.splitlines()]
+        assert {line["service"] for line in lines} == {"bell"}
+        assert lines[-1]["event"] == "stopped"
+        await add(db, event("out", 4))
+        await until(lambda: nothing_waits(db))
+        second.send_signal(signal.SIGINT)
+        told, _ = second.communicate(timeout=90)
+        assert second.returncode == 0, told
+    published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
+    assert len(published) == 4
+    await db.dispose()
+
+
+async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka: SharedKafka) -> None:
+    bell.migrate()
+    db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
+    async with db.begin() as connection:
+        await connection.execute(
+            DEAD_LETTERS.insert(),
+            {
+                "origin": "outbox",
+                "topic": DEADLINES,
+                "partition": 1,
+                "key": b"k",
+                "headers": b'[["ce_type","bm90aWZ5"]]',
+                "value": b"{}",
+                "reason": "was too large",
+            },
+        )
+    with bell.serves(bell.port):
+        bell.wait_ready(bell.port)
+        base, headers = f"http://127.0.0.1:{bell.port}/v1/dead-letters", {"Authorization": f"Bearer {bell.key}"}
+        async with httpx.AsyncClient(headers=headers) as http:
+            assert (await http.get(base, headers={"Authorization": ""})).status_code == 401
+            listed = (await http.get(base)).json()
+            assert [(one["type"], one["reason"], one["value"]) for one in listed["items"]] == [
+                ("notify", "was too large", "{}")
+            ]
+            replay = f"{base}/{listed['items'][0]['id']}/replay"
+            assert (await http.post(replay)).json() == {"replayed": 1}
+            assert (await http.post(replay)).status_code == 409
+            assert (await http.post(f"{base}/999/replay")).status_code == 404
+            assert (await http.get(base)).json() == {"items": [], "next_cursor": None}
+    await db.dispose()
+
+
+def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
+    with bell.serves(bell.port) as process:
+        told, _ = process.communicate(timeout=90)
+        assert process.returncode == 1
+        assert "python -m bell migrate" in told
+    bell.migrate()
+    bell.environment["TOCSIN_KAFKA"] = "nonsense"
+    with bell.serves(bell.port) as process:
+        told, _ = process.communicate(timeout=90)
+        assert process.returncode == 2
+        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several of them with commas between.\n"
+
+
+def test_a_taken_port_is_one_sentence(bell: Bell) -> None:
+    bell.migrate()
+    with bell.serves(bell.port):
+        bell.wait_ready(bell.port)
+        with bell.serves(bell.port) as late:
+            told, _ = late.communicate(timeout=90)
+            assert late.returncode == 1
+            assert "cannot be listened on: Address already in use" in told
+            assert "Traceback" not in told
+
+
+async def nothing_waits(db: AsyncEngine) -> bool:
+    return not await rows(db, OUTBOX.table)
