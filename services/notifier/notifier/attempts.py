@@ -2,13 +2,12 @@
 
 import random
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.runtime.clock import Clock
-from tocsin.runtime.database import clock_timestamp
 
 from notifier import store
 from notifier.claiming import Claim
@@ -45,18 +44,19 @@ class Attempts:
     async def finish(self, claim: Claim, verdict: Verdict, reply: str) -> Stored | None:
         """Note what the server said and what follows. None: the lease was lost, and with it the say in the matter."""
         async with self._engine.begin() as connection:
-            await store.lock_tickets(connection, [claim.delivery.ticket_id])
+            real_now = await store.lock_tickets(connection, [claim.delivery.ticket_id])
             delivery = await store.in_flight(connection, claim.delivery)
             if delivery is None:
                 log.warning("attempt_outlived_its_claim", delivery_id=str(claim.delivery.id), verdict=verdict)
                 return None
-            ended = await self._end(connection, delivery, verdict, reply)
+            ended = await self._end(connection, delivery, verdict, reply, real_now)
             await store.wake_ticket(connection, delivery.ticket_id)
         self._count(ended, verdict)
         return ended
 
-    async def _end(self, connection: AsyncConnection, delivery: Stored, verdict: Verdict, reply: str) -> Stored:
-        real_now = await clock_timestamp(connection)
+    async def _end(
+        self, connection: AsyncConnection, delivery: Stored, verdict: Verdict, reply: str, real_now: datetime
+    ) -> Stored:
         withdrawn = await store.withdrawal_reason(connection, delivery.notification_id)
         past = Past(delivery.attempts, real_now - delivery.created_at, withdrawn is not None)
         following = follow(verdict, past, self._patience, random.random())

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Received
-from tocsin.runtime.database import clock_timestamp
 
 from notifier import store
 from notifier.delivery import Stored, notify_delivery_id, occasion, stand_down_delivery_id
@@ -27,8 +26,9 @@ class Handlers:
         events = [got.event for got in batch if isinstance(got.event, Notify | Withdraw | StandDown)]
         if not events:
             return
-        await store.lock_tickets(connection, [event.ticket_id for event in events])
-        now = self._clock.business(await clock_timestamp(connection))
+        ticket_ids = {event.ticket_id for event in events}
+        await store.add_tickets(connection, ticket_ids)
+        now = self._clock.business(await store.lock_tickets(connection, ticket_ids))
         for event in events:
             with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
                 match event:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, upd
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import Delivery, Notify, StandDown, Withdraw
+from tocsin.runtime.database import clock_timestamp
 
 from notifier.delivery import State, Stored, told_event
 from notifier.tables import OUTBOX, deliveries, journal, notices, tickets, withdrawals
@@ -19,12 +20,17 @@ _PAGE: Final = 500
 _NOTICES: Final[Mapping[str, type[Notify] | type[StandDown]]] = {"notify": Notify, "stand_down": StandDown}
 
 
-async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
-    """Lock the rows of these tickets, made where missing. Read what is decided on only after this."""
-    ids = sorted(set(ticket_ids))
-    if ids:
-        await connection.execute(upsert(tickets).on_conflict_do_nothing(), [{"ticket_id": id_} for id_ in ids])
-        await connection.execute(_tickets(ids).with_for_update())
+async def add_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
+    """Rows to lock, for tickets that have none yet."""
+    rows = [{"ticket_id": ticket_id} for ticket_id in sorted(set(ticket_ids))]
+    if rows:
+        await connection.execute(upsert(tickets).on_conflict_do_nothing(), rows)
+
+
+async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> datetime:
+    """Lock these tickets' rows, and say when that was (real time). Read what is decided on only after this."""
+    await connection.execute(_tickets(ticket_ids).with_for_update())
+    return await clock_timestamp(connection)
 
 
 async def lock_free_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> list[UUID]:

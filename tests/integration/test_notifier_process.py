@@ -1,0 +1,186 @@
+"""The notifier as it runs: a process of its own on real Kafka, killed in the middle of a hand-over."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from notifier_events import escalation, stand_down, ticket
+from notifier_world import DIRECTORY, eventually
+from servers import MakeDatabase, SharedKafka, SharedSink
+from tocsin.events import Notify, StandDown, encode, event_type
+from tocsin.runtime.kafka import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
+from tocsin.runtime.keys import KeyFile, issue, write_keys
+from tocsin_local.processes import Process, free_port
+from tocsin_local.services import Service
+
+
+class Running:
+    """A notifier process that can be started again, and the topics before and behind it."""
+
+    def __init__(self, settings: dict[str, str], key: str, kafka: SharedKafka, sink: SharedSink, folder: Path) -> None:
+        self.settings = settings
+        self.key = key
+        self.kafka = kafka
+        self.sink = sink
+        self.folder = folder
+        self.processes: list[Process] = []
+
+    async def start(self) -> Process:
+        part = Service("notifier", "notifier", free_port(), self.settings)
+        process = Process(part, self.folder / "notifier.log")
+        self.processes.append(process)
+        await asyncio.to_thread(process.wait_ready, 60)
+        return process
+
+    async def publish(self, *events: Notify | StandDown) -> None:
+        producer = new_producer(self.kafka.bootstrap)
+        try:
+            await producer.start()
+            for event in events:
+                headers, value = encode(event, "escalator")
+                key = str(event.ticket_id).encode()
+                await producer.send_and_wait(ESCALATIONS, value, key=key, headers=headers)
+        finally:
+            await discard(producer)
+
+    async def mails(self) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self.sink.messages)
+
+    async def mailed(self, count: int) -> None:
+        async def reached() -> bool:
+            return len(await self.mails()) >= count
+
+        await eventually(reached, self.mails, 60)
+
+    async def deliveries(self, process: Process, **filters: str) -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.part.port}", headers=headers) as client:
+            answer = await client.get("/v1/deliveries", params=filters)
+        return list(answer.raise_for_status().json()["items"])
+
+    async def metrics(self, process: Process) -> str:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://127.0.0.1:{process.part.port}/metrics")).text
+
+    async def settled(self, process: Process, states: Sequence[str]) -> None:
+        async def reached() -> bool:
+            return [delivery["state"] for delivery in await self.deliveries(process)] == list(states)
+
+        await eventually(reached, lambda: self.deliveries(process), 60)
+
+    async def told(self, count: int) -> list[str]:
+        """The types of the first events on the notifications topic."""
+        consumer = new_consumer(self.kafka.bootstrap, None)
+        consumer.subscribe([NOTIFICATIONS])
+        await consumer.start()
+        try:
+            await consumer.seek_to_beginning()
+            types: list[str] = []
+            async with asyncio.timeout(30):
+                while len(types) < count:
+                    batches = await consumer.getmany(timeout_ms=300)
+                    types += [dict(record.headers)["ce_type"].decode() for got in batches.values() for record in got]
+        finally:
+            await consumer.stop()
+        return types
+
+
+@pytest.fixture
+async def running(
+    make_database: MakeDatabase, kafka: SharedKafka, smtp_sink: SharedSink, tmp_path: Path
+) -> AsyncIterator[Running]:
+    kafka.fresh_topics()
+    key, entry = issue("default")
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(entry,)))
+    (tmp_path / "directory.yaml").write_text(DIRECTORY)
+    settings = {
+        "TOCSIN_DATABASE_URL": make_database("notifier"),
+        "TOCSIN_KAFKA": kafka.bootstrap,
+        "TOCSIN_KEYS": str(tmp_path / "keys.yaml"),
+        "TOCSIN_DIRECTORY": str(tmp_path / "directory.yaml"),
+        "TOCSIN_SMTP": smtp_sink.address,
+        "TOCSIN_MAIL_FROM": "tocsin@example.org",
+        "TOCSIN_LEASE_SECONDS": "2",
+    }
+    made = Running(settings, key, kafka, smtp_sink, tmp_path)
+    yield made
+    for process in made.processes:
+        await asyncio.to_thread(process.stop)
+
+
+def due_now(**fields: Any) -> Notify:
+    return escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=datetime.now(UTC), **fields)
+
+
+async def test_from_the_topic_to_the_inbox_and_on_to_the_audit(running: Running) -> None:
+    process = await running.start()
+    first = due_now()
+    await running.publish(first)
+    await running.mailed(1)
+    await running.settled(process, ["sent"])
+    end = stand_down(first.ticket, notifications=(first.event_id,), at=datetime.now(UTC))
+    await running.publish(end, first)
+    await running.mailed(2)
+    await running.settled(process, ["sent", "sent"])
+    assert [event_type(event) for event in (first, end)] == ["notify", "stand_down"]
+    assert await running.told(2) == ["delivery.sent", "delivery.sent"]
+    [delivery, _] = await running.deliveries(process, ticket_id=str(first.ticket_id), recipient="dana@example.com")
+    assert (delivery["kind"], delivery["tier"], delivery["attempts"]) == ("escalation", 1, 1)
+    assert await running.deliveries(process, state="refused") == []
+    assert await running.deliveries(process, recipient="kim@example.com") == []
+    metrics = await running.metrics(process)
+    assert 'sla_emails_total{result="sent"} 2.0' in metrics
+    assert "sla_breach_to_email_seconds_count 1.0" in metrics
+
+
+async def test_killed_between_the_dot_and_the_answer(running: Running) -> None:
+    """The one window: the message lies with the server, nobody knows. It is told, and repeated with the same id."""
+    running.sink.fail("hang_after_dot")
+    process = await running.start()
+    await running.publish(due_now())
+    await running.mailed(1)
+    await running.settled(process, ["in_data"])
+    await asyncio.to_thread(process.kill)
+    running.sink.fail("none")
+    process = await running.start()
+    await running.settled(process, ["sent"])
+    mails = await running.mails()
+    assert len(mails) == 2
+    assert len({dict(mail["headers"])["Message-ID"] for mail in mails}) == 1
+    [delivery] = await running.deliveries(process)
+    assert (delivery["ambiguous"], delivery["attempts"]) == (True, 2)
+    metrics = await running.metrics(process)
+    assert 'sla_emails_total{result="ambiguous"} 1.0' in metrics
+
+
+async def test_killed_in_the_middle_of_many_nobody_is_missed(running: Running) -> None:
+    running.sink.fail("delay", seconds=0.05)
+    process = await running.start()
+    notices = [due_now() for _ in range(60)]
+    await running.publish(*notices)
+    await running.mailed(10)
+    await asyncio.to_thread(process.kill)
+    running.sink.fail("none")
+    process = await running.start()
+    await running.settled(process, ["sent"] * 60)
+    ambiguous = {delivery["message_id"] for delivery in await running.deliveries(process) if delivery["ambiguous"]}
+    identities = [dict(mail["headers"])["Message-ID"] for mail in await running.mails()]
+    twice = {identity for identity in identities if identities.count(identity) > 1}
+    assert len(set(identities)) == 60
+    assert twice <= ambiguous
+
+
+async def test_settings_that_are_wrong_are_one_sentence_each() -> None:
+    environment = {"TOCSIN_SMTP": "nowhere", "TOCSIN_DATABASE_URL": "mysql://x"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "notifier", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), timedelta(seconds=60).total_seconds())
+    assert process.returncode == 2
+    assert "TOCSIN_SMTP: must be HOST:PORT, for example 127.0.0.1:2525." in errors.decode()
