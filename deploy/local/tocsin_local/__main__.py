@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -19,6 +20,7 @@ Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifie
 @app.command()
 def run() -> None:
     """Start everything, wait until all is ready, and stay until Ctrl-C or TERM."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something runs that must be stopped, Ctrl-C just ends us
     from tocsin_local.run import run_from  # here, since the other commands need none of what it imports
 
     with _in_one_sentence():
