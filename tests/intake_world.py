@@ -26,7 +26,7 @@ HISTORY_LIMIT = 3
 
 @dataclass(frozen=True)
 class World:
-    """`clients` have keys: `default` and `second` full ones of a tenant, `other` of another; `reading` may not write."""
+    """`default`, `second` and `reading` are clients of one tenant, `other` of another; `reading` only reads."""
 
     writer: AsyncEngine
     clients: Mapping[str, httpx.AsyncClient]

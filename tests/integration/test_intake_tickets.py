@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -166,7 +167,7 @@ async def test_the_list_is_filtered_and_paged(intake: World) -> None:
     closed = "/v1/tickets/by-external/s1/T1/events"
     await intake.post(closed, event("resolved"), 201)
 
-    async def ids(**query: object) -> list[str]:
+    async def ids(**query: Any) -> list[str]:
         return [item["external_id"] for item in (await intake.get("/v1/tickets", **query))["items"]]
 
     assert await ids() == ["T8", "T7", "T6", "T5", "T4", "T3", "T2", "T1"]
@@ -174,9 +175,11 @@ async def test_the_list_is_filtered_and_paged(intake: World) -> None:
     assert await ids(state="closed") == ["T1"]
     assert await ids(source="s1", state="open") == ["T7", "T5", "T3"]
     assert await ids(customer="c" * 9000) == ["T8"]
-    seen, cursor = [], None
+    seen: list[str] = []
+    cursor = None
     while cursor is not None or not seen:
-        page = await intake.get("/v1/tickets", limit=3, **({"cursor": cursor} if cursor else {}))
+        query: dict[str, Any] = {"cursor": cursor} if cursor else {}
+        page = await intake.get("/v1/tickets", limit=3, **query)
         seen += [item["external_id"] for item in page["items"]]
         cursor = page["next_cursor"]
         assert len(page["items"]) <= 3

@@ -1,0 +1,158 @@
+"""Batches: each item by itself, a ticket with its events as one record, and history that waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from intake_world import HISTORY_LIMIT, World, event, ticket, world
+from servers import MakeDatabase
+from tocsin.events import FactType, TicketImported, TicketOpened
+
+
+@pytest.fixture
+async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("intake"), tmp_path) as made:
+        yield made
+
+
+async def posted(intake: World, *items: object) -> list[dict[str, Any]]:
+    answer = await intake.post("/v1/tickets/batch", {"tickets": items}, 200)
+    results = answer["results"]
+    assert len(results) == len(items)
+    return list(results)
+
+
+def statuses(results: list[dict[str, Any]]) -> list[int]:
+    return [result["status"] for result in results]
+
+
+TOLD = [
+    event("responded", occurred_at="2026-06-01T10:00:00Z", event_id="r"),
+    event("severity_changed", occurred_at="2026-06-01T11:00:00Z", severity=3),
+    event("resolved", occurred_at="2026-06-01T12:00:00Z", resolution_kind="workaround"),
+]
+
+
+async def test_a_bad_item_never_stops_its_neighbours(intake: World) -> None:
+    await intake.post("/v1/tickets", ticket("known"), 201)
+    results = await posted(
+        intake,
+        ticket("a"),
+        ticket("b", severity=9),
+        "no ticket",
+        ticket("c", events=[event("responded"), {"type": "paused"}]),
+        ticket("known"),
+        ticket("known", summary="other"),
+        ticket("d"),
+    )
+    assert statuses(results) == [201, 422, 422, 422, 200, 409, 201]
+    assert results[1]["problem"]["errors"][0]["field"] == "severity"
+    assert results[3]["problem"]["errors"][0]["field"] == "events[1].actor"
+    assert results[0]["ticket"]["external_id"] == "a"
+    assert len(await intake.queued()) == 3
+
+
+async def test_the_same_ticket_twice_in_a_batch_is_as_posted_twice(intake: World) -> None:
+    results = await posted(
+        intake, ticket("a"), ticket("a"), ticket("a", severity=2), ticket("a", severity=7), ticket("b")
+    )
+    assert statuses(results) == [201, 200, 409, 422, 201]
+    assert results[1]["ticket"] == results[0]["ticket"]
+    assert len(await intake.queued()) == 2
+
+
+async def test_a_ticket_with_its_events_is_one_record(intake: World) -> None:
+    item = ticket("a", opened_at="2026-06-01T09:00:00Z", events=TOLD)
+    (result,) = await posted(intake, item)
+    answer = result["ticket"]
+    assert (answer["severity"], answer["initial_severity"], answer["state"]) == (3, 1, "closed")
+    (record,) = await intake.queued()
+    assert isinstance(record, TicketImported)
+    assert [(fact.number, fact.type) for fact in record.facts] == [
+        (1, FactType.OPENED),
+        (2, FactType.RESPONDED),
+        (3, FactType.SEVERITY_CHANGED),
+        (4, FactType.RESOLVED),
+    ]
+    assert not record.history
+    path = f"/v1/tickets/{answer['ticket_id']}"
+    assert (await intake.post(f"{path}/events", event("reopened"), 201))["number"] == 5
+    assert await posted(intake, item) == [{"status": 200, "ticket": answer}]
+    await intake.post(f"{path}/events", TOLD[0], 200)
+    assert [fact["number"] for fact in (await intake.get(path))["facts"]] == [1, 2, 3, 4, 5]
+    assert statuses(await posted(intake, ticket("a", opened_at="2026-06-01T09:00:00Z"))) == [409]
+
+
+async def test_events_that_contradict_refuse_their_item(intake: World) -> None:
+    workaround = event("resolved", resolution_kind="workaround", occurred_at="2026-06-01T12:00:00Z")
+    down = event("severity_changed", severity=2, occurred_at="2026-06-01T11:00:00Z")
+    opened = "2026-06-01T09:00:00Z"
+    twice = [event("responded", event_id="x"), event("paused", event_id="x")]
+    same = [event("responded", event_id="x"), event("responded", event_id="x")]
+    results = await posted(
+        intake,
+        ticket("a", opened_at=opened, events=[workaround]),
+        ticket("b", opened_at=opened, events=[workaround, down]),
+        ticket("c", events=twice),
+        ticket("d", events=same),
+    )
+    assert statuses(results) == [409, 201, 409, 201]
+    facts = (await intake.get(f"/v1/tickets/{results[3]['ticket']['ticket_id']}"))["facts"]
+    assert [fact["number"] for fact in facts] == [1, 2]
+
+
+async def test_a_mishandled_request_is_escalated_before_its_events(intake: World) -> None:
+    item = ticket(category="mishandled_request", sender_is_it_contact=True, events=[event("responded")])
+    await posted(intake, item)
+    (record,) = await intake.queued()
+    assert isinstance(record, TicketImported)
+    assert [fact.type for fact in record.facts] == ["opened", "escalated", "responded"]
+
+
+async def test_history_waits_while_the_outbox_is_long_and_live_tickets_do_not(intake: World) -> None:
+    (first,) = await posted(intake, ticket("h0", history=True))
+    assert first["ticket"]["history"] is True
+    (record,) = await intake.queued()
+    assert isinstance(record, TicketImported)
+    assert record.history
+    assert statuses(await posted(intake, *(ticket(f"t{n}") for n in range(HISTORY_LIMIT)))) == [201] * HISTORY_LIMIT
+    results = await posted(intake, ticket("h1", history=True), ticket("live"), ticket("e", events=[event("responded")]))
+    assert statuses(results) == [503, 201, 201]
+
+
+async def test_a_record_over_900_kb_refuses_its_item_only(intake: World) -> None:
+    huge = [event("responded", reason="x" * 9_900) for _ in range(100)]
+    results = await posted(intake, ticket("a", events=huge), ticket("b", events=huge[:50]))
+    assert statuses(results) == [413, 201]
+    services = ["y" * 9_900] * 95
+    problem = await intake.post("/v1/tickets", ticket("c", affected_services=services), 413)
+    assert "900000" in problem["detail"]
+
+
+async def test_500_are_taken_and_501_are_not(intake: World) -> None:
+    assert set(statuses(await posted(intake, *(ticket(f"t{n}") for n in range(500))))) == {201}
+    queued = await intake.queued()
+    assert len(queued) == 500
+    assert all(isinstance(made, TicketOpened) for made in queued)
+    await intake.post("/v1/tickets/batch", {"tickets": [ticket()] * 501}, 422)
+    await intake.post("/v1/tickets/batch", {"items": []}, 422)
+    assert (await intake.post("/v1/tickets/batch", {"tickets": []}, 200))["results"] == []
+
+
+async def test_two_batches_in_opposite_order_do_not_block_each_other(intake: World) -> None:
+    items = [ticket(f"t{n}") for n in range(120)]
+    answers = await asyncio.gather(
+        posted(intake, *items), posted(intake, *reversed(items)), posted(intake, *items[::2])
+    )
+    assert sorted(status for results in answers for status in statuses(results)) == [200] * 180 + [201] * 120
+    assert len(await intake.queued()) == 120
+
+
+async def test_a_batch_under_an_idempotency_key(intake: World) -> None:
+    key = {"Idempotency-Key": "batch-1"}
+    body = {"tickets": [ticket("a")]}
+    assert statuses((await intake.post("/v1/tickets/batch", body, 200, headers=key))["results"]) == [201]
+    assert statuses((await intake.post("/v1/tickets/batch", body, 200, headers=key))["results"]) == [200]
+    await intake.post("/v1/tickets/batch", {"tickets": [ticket("b")]}, 422, headers=key)

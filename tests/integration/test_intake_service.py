@@ -1,0 +1,199 @@
+"""Intake as a process and as commands: durable without Kafka, published with it, quick to say no without PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from intake import store
+from intake.__main__ import app
+from intake_world import ROOT, event, ticket, world
+from runtime_world import in_topic, until
+from servers import MakeDatabase, SharedKafka, migrate, role_of, running, tell
+from sqlalchemy import Connection
+from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
+from tocsin.runtime.database import engine
+from tocsin.runtime.keys import KeyFile, issue, write_keys
+from tocsin_local.postgres import Postgres
+from tocsin_local.processes import Process, free_port
+from tocsin_local.services import Service
+from typer.testing import CliRunner
+
+SECONDS = 30
+
+
+class Front:
+    """A running intake and its caller."""
+
+    def __init__(self, service: Service, key: str) -> None:
+        self._service = service
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def post(self, path: str, body: object, status: int) -> Any:
+        async with httpx.AsyncClient(base_url=self._service.url, headers=self._headers, timeout=10) as client:
+            answer = await client.post(path, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def words(self, path: str) -> str:
+        async with httpx.AsyncClient(base_url=self._service.url, headers=self._headers) as client:
+            return (await client.get(path)).raise_for_status().text
+
+
+@contextmanager
+def front(url: str, kafka: str, folder: Path) -> Iterator[Front]:
+    text, entry = issue("default")
+    write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
+    described = {
+        "TOCSIN_DATABASE_URL": url,
+        "TOCSIN_KAFKA": kafka,
+        "TOCSIN_KEYS": str(folder / "keys.yaml"),
+        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
+    }
+    service = Service("intake", "intake", free_port(), described)
+    with running(service, folder):
+        yield Front(service, text)
+
+
+async def facts_of(bootstrap: str) -> list[Event]:
+    """What lies in the topic, without progress."""
+    return [each for part in await in_topic(bootstrap) for each in part if not isinstance(each, Progress)]
+
+
+async def test_taken_without_kafka_and_published_once_it_is_there(
+    make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path
+) -> None:
+    kafka.fresh_topics()
+    url = make_database("intake")
+    with front(url, f"127.0.0.1:{free_port()}", tmp_path) as intake:
+        answer = await intake.post("/v1/tickets", ticket(severity=2), 201)
+        await intake.post(f"/v1/tickets/{answer['ticket_id']}/events", event("responded"), 201)
+    with front(url, kafka.bootstrap, tmp_path) as intake:
+        batch = {"tickets": [ticket("SR-2", severity=9), ticket("SR-3", events=[event("paused")])]}
+        await intake.post("/v1/tickets/batch", batch, 200)
+
+        async def published() -> bool:
+            return len(await facts_of(kafka.bootstrap)) >= 3
+
+        await until(published, SECONDS)
+        metrics = await intake.words("/metrics")
+    assert 'sla_tickets_ingested_total{result="created",severity="1",source="connectwise"} 1.0' in metrics
+    assert 'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"} 1.0' in metrics
+    parts = await in_topic(kafka.bootstrap)
+    facts = [each for part in parts for each in part if not isinstance(each, Progress)]
+    assert {type(each) for each in facts} == {TicketOpened, TicketChanged, TicketImported}
+    mine = [each for each in facts if str(each.ticket_id) == answer["ticket_id"]]
+    assert [type(each) for each in mine] == [TicketOpened, TicketChanged]
+    for part in parts:
+        told = [each for each in part if isinstance(each, Progress)]
+        assert told
+        assert [each.accepted_through for each in told] == sorted(each.accepted_through for each in told)
+
+
+async def test_stored_facts_are_published_again_with_the_same_ids(
+    make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path
+) -> None:
+    kafka.fresh_topics()
+    url = make_database("intake")
+    with front(url, kafka.bootstrap, tmp_path) as intake:
+        answer = await intake.post("/v1/tickets", ticket(category="mishandled_request", sender_is_it_contact=True), 201)
+        events = f"/v1/tickets/{answer['ticket_id']}/events"
+        await intake.post(events, event("responded"), 201)
+        await intake.post(
+            "/v1/tickets/batch", {"tickets": [ticket("SR-3", events=[event("paused")], history=True)]}, 200
+        )
+        late = await intake.post(events, event("resolved"), 201)
+
+        async def count(number: int) -> bool:
+            return len(await facts_of(kafka.bootstrap)) >= number
+
+        await until(lambda: count(5), SECONDS)
+        before = await facts_of(kafka.bootstrap)
+        assert "5 events queued" in await asyncio.to_thread(command, url, "republish", "--since", answer["received_at"])
+        await until(lambda: count(10), SECONDS)
+        assert "1 events queued" in await asyncio.to_thread(command, url, "republish", "--since", late["received_at"])
+        assert "0 events queued" in await asyncio.to_thread(
+            command, url, "republish", "--since", "2098-01-01T00:00:00Z"
+        )
+        await until(lambda: count(11), SECONDS)
+    after = await facts_of(kafka.bootstrap)
+    assert {event_id(each): each for each in after} == {event_id(each): each for each in before}
+
+
+async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "postgres", free_port(), tell, durable=False)
+    with running(server, tmp_path) as process:
+        server.create_role(role_of("intake"))
+        url = server.create_database("intake", role_of("intake"))
+        migrate("intake", url)
+        async with world(url, tmp_path) as intake:
+            await intake.post("/v1/tickets", ticket(), 201)
+            process.stop()
+            began = time.monotonic()
+            answer = await intake.clients["default"].post("/v1/tickets", json=ticket("SR-2"))
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert time.monotonic() - began < 2
+            again = Process(server, tmp_path / "postgres.log")
+            again.wait_ready(SECONDS)
+            await intake.post("/v1/tickets", ticket("SR-2"), 201)
+            again.stop()
+    server.remove()
+
+
+async def test_the_migrations_make_what_the_code_says(make_database: MakeDatabase) -> None:
+    made = engine(make_database("intake"), "test")
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, store.metadata))
+
+    async with made.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await made.dispose()
+
+
+def command(url: str, *arguments: str, status: int = 0, settings: Mapping[str, str] | None = None) -> str:
+    done = CliRunner().invoke(app, arguments, env={"TOCSIN_DATABASE_URL": url, **(settings or {})})
+    assert done.exit_code == status, done.output
+    return done.output
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    settings = {"TOCSIN_KEYS": str(tmp_path / "keys.yaml")}
+    text = command("", "keys", "create", "--tenant", "acme-msp", "--scope", "tickets:read", settings=settings).strip()
+    key_id = text.split("_")[1]
+    assert f"{key_id}  acme-msp  tickets:read  for ever" in command("", "keys", "list", settings=settings)
+    assert text not in (tmp_path / "keys.yaml").read_text()
+    assert "unknown scopes" in command("", "keys", "create", "--scope", "everything", status=1, settings=settings)
+    command("", "keys", "revoke", key_id, settings=settings)
+    assert command("", "keys", "list", settings=settings) == ""
+    assert "no key" in command("", "keys", "revoke", key_id, status=1, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "TOCSIN_DATABASE_URL"),
+        ({"TOCSIN_POLICY": "no-such-file.yaml"}, "TOCSIN_POLICY"),
+        ({"TOCSIN_PROGRESS_INTERVAL": "0"}, "TOCSIN_PROGRESS_INTERVAL"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path, settings: dict[str, str], words: str) -> None:
+    fine = {"TOCSIN_KAFKA": "127.0.0.1:1", "TOCSIN_KEYS": str(tmp_path), "TOCSIN_POLICY": str(tmp_path / "policy.yaml")}
+    url = "postgresql+asyncpg://a:b@127.0.0.1:1/intake" if settings else ""
+    told = command(url, status=2, settings=fine | settings)
+    assert words in told
+    assert "Traceback" not in told
+    assert len(told.strip().splitlines()) == 1
+
+
+def test_an_instant_without_its_zone_is_refused() -> None:
+    url = "postgresql+asyncpg://a:b@127.0.0.1:1/intake"
+    assert "2026-06-08T12:00:00Z" in command(url, "republish", "--since", "2026-06-08", status=2)
