@@ -1,6 +1,8 @@
 """The escalator as a process: deadlines in by Kafka, escalations out by Kafka, its calls by HTTP."""
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from tocsin.events import Deadline, Escalation, Event, Exhausted, Notify, StandD
 from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, new_producer, partition_of
 from tocsin.runtime.keys import KeyFile, issue, write_keys
 from tocsin_local.processes import Process, free_port
-from tocsin_local.services import Service, run_command
+from tocsin_local.services import Service
 
 SECONDS = 30
 PEOPLE = "people:\n  maya: { name: Maya Lindqvist, email: maya@example.com }\nroles:\n"
@@ -237,7 +239,8 @@ async def test_decisions_are_published_again_with_the_same_ids(world: World) -> 
     told = Telling()
     await world.tells(told.step(1), told.step(2), told.ended(2))
     await until(lambda: len(world.heard) == 3, world.words)
-    url = {"TOCSIN_DATABASE_URL": world.service.settings["TOCSIN_DATABASE_URL"]}
-    run_command("republish", ["escalator", "republish", "--since", "2020-01-01T00:00:00Z"], url)
+    command = [sys.executable, "-m", "escalator", "republish", "--since", "2020-01-01T00:00:00Z"]
+    process = await asyncio.create_subprocess_exec(*command, env=os.environ | world.service.settings)
+    assert await process.wait() == 0
     await until(lambda: len(world.heard) == 6, world.words)
     assert world.heard[3:] == world.heard[:3]

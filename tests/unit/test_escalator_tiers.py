@@ -296,3 +296,4 @@ def test_history_is_exhausted_in_silence() -> None:
 
 def test_a_ladder_nobody_has_stepped_on_has_nothing_upcoming() -> None:
     assert Ladder(1, 1).upcoming(nobody_vacant) is None
+    assert Ladder(1, 1, held=True, next_at=START).upcoming(nobody_vacant) is None

@@ -84,7 +84,7 @@ class Ladder:
 
     def upcoming(self, vacant: Vacant) -> Upcoming | None:
         """Who is told next and when, by the vacancies of that instant; None where nobody knows or nothing follows."""
-        if self.next_at is None or self.state in ("ended", "exhausted"):
+        if self.next_at is None or not self.tiers or self.state in ("ended", "exhausted"):
             return None
         at = self.next_at
         tier, _ = next_tier(self.tiers, self.tier, lambda tier: vacant(tier, at))

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Table, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import TYPES, Deadline, Escalation, Event, Ticket, Tier, event_type
 
+from escalator.store.bulk import insert_new, upsert
 from escalator.store.tables import decisions, handled, ladders, notifications, outbox, steps, tickets
 from escalator.tiers import Case, Ladder, LadderKey, LadderState, Notification, Told
 
@@ -24,29 +25,29 @@ async def lock(connection: AsyncConnection, concerned: Mapping[UUID, Ticket]) ->
         {"ticket_id": ticket_id, "tenant": ticket.tenant, "customer_id": ticket.customer.id}
         for ticket_id, ticket in sorted(concerned.items())
     ]
-    await _upsert(connection, tickets, rows)
+    await upsert(connection, tickets, rows)
 
 
 async def unhandled(connection: AsyncConnection, events: Sequence[Deadline]) -> set[UUID]:
     """The ids of those events that were never decided on; from now on they were. Their tickets are locked."""
     rows = {event.event_id: {"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events}
-    statement = insert(handled).on_conflict_do_nothing().returning(handled.c.event_id)
-    return {row.event_id for row in await connection.execute(statement, list(rows.values()))}
+    return {row.event_id for row in await insert_new(connection, handled, list(rows.values()))}
 
 
 async def load(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, Case]:
     """What was decided about each ticket; of one that is not known, nothing."""
+    wanted = any_(literal(list(ticket_ids), ARRAY(Uuid)))
     told: dict[tuple[UUID, int, int], list[Told]] = defaultdict(list)
-    query = select(steps).where(steps.c.ticket_id.in_(ticket_ids)).order_by(steps.c.tier["number"].as_integer())
+    query = select(steps).where(steps.c.ticket_id == wanted).order_by(steps.c.tier["number"].as_integer())
     for row in await connection.execute(query):
         told[row.ticket_id, row.cycle, row.run].append(_told(row))
     found: dict[UUID, dict[LadderKey, Ladder]] = defaultdict(dict)
-    for row in await connection.execute(select(ladders).where(ladders.c.ticket_id.in_(ticket_ids))):
+    for row in await connection.execute(select(ladders).where(ladders.c.ticket_id == wanted)):
         ladder = _ladder(row, told[row.ticket_id, row.cycle, row.run])
         found[row.ticket_id][ladder.key] = ladder
     notified: dict[UUID, list[Notification]] = defaultdict(list)
     about = notifications.c
-    query = select(notifications).where(about.ticket_id.in_(ticket_ids)).order_by(about.position)
+    query = select(notifications).where(about.ticket_id == wanted).order_by(about.position)
     for row in await connection.execute(query):
         notified[row.ticket_id].append(
             Notification(row.id, row.source, row.cycle, row.run, row.kind, row.clock, row.open)
@@ -62,8 +63,8 @@ async def save(connection: AsyncConnection, before: Mapping[UUID, Case], after: 
         for ladder in case.ladders.values()
         if before[ticket_id].ladders.get(ladder.key) != ladder
     ]
-    await _upsert(connection, ladders, [_ladder_row(ticket_id, ladder) for ticket_id, ladder, _ in changed])
-    await _upsert(
+    await upsert(connection, ladders, [_ladder_row(ticket_id, ladder) for ticket_id, ladder, _ in changed])
+    await upsert(
         connection,
         steps,
         [
@@ -73,7 +74,7 @@ async def save(connection: AsyncConnection, before: Mapping[UUID, Case], after: 
             if known is None or told not in known.told
         ],
     )
-    await _upsert(
+    await upsert(
         connection,
         notifications,
         [
@@ -99,7 +100,7 @@ async def publish(connection: AsyncConnection, decided: Sequence[Escalation], at
         }
         for event in decided
     ]
-    await connection.execute(insert(decisions).on_conflict_do_nothing(), rows)
+    await insert_new(connection, decisions, rows)
     await outbox.add(connection, decided)
 
 
@@ -170,15 +171,6 @@ async def current(connection: AsyncConnection, tenant: str, ticket_id: UUID) -> 
 _LISTED = select(ladders.c.position, ladders.c.ticket_id, ladders.c.cycle, ladders.c.run, tickets.c.customer_id).join(
     tickets, tickets.c.ticket_id == ladders.c.ticket_id
 )
-
-
-async def _upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
 
 
 def _ladder_row(ticket_id: UUID, ladder: Ladder) -> dict[str, Any]:
