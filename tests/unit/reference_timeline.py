@@ -1,0 +1,584 @@
+"""The rules once more: slow, literal, and written without sight of the implementation that it checks.
+
+`reference(story)` walks from instant to instant. At each it applies the facts of that instant in intake's order, then
+judges what has fallen due, every due being counted anew from the beginning. Comments quote the clause of RULES.md (or
+of DESIGN.md, where they say so) that the lines below them follow. Instants and durations are whole microseconds.
+
+Default policy and default calendar only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from holidays import country_holidays
+
+MINUTE = 60 * 1_000_000
+HOUR = 60 * MINUTE
+NEVER = 10**18  # the end of an interval that is still open
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEW_YORK = ZoneInfo("America/New_York")
+HOLIDAYS = country_holidays("US")
+
+Interval = tuple[int, int]  # half-open
+
+
+@dataclass(frozen=True)
+class Target:
+    business: bool
+    warn: int
+    due: int
+
+
+# "6 hours - 1 business day" is a range: its lower bound is the warning, its upper bound the due.
+# Where the page gives one number, the warning is at 75 % of the target.
+# 1 business day = one standard day of that calendar on the business clock (default 9 h).
+RESPONSE = {
+    1: Target(business=False, warn=45 * MINUTE, due=1 * HOUR),
+    2: Target(business=False, warn=90 * MINUTE, due=2 * HOUR),
+    3: Target(business=True, warn=6 * HOUR, due=9 * HOUR),
+    4: Target(business=True, warn=8 * HOUR, due=9 * HOUR),
+}
+RESOLUTION = {
+    1: Target(business=False, warn=24 * HOUR * 3 // 4, due=24 * HOUR),
+    2: Target(business=False, warn=36 * HOUR * 3 // 4, due=36 * HOUR),
+    3: Target(business=True, warn=5 * 9 * HOUR * 3 // 4, due=5 * 9 * HOUR),
+    4: Target(business=True, warn=7 * 9 * HOUR * 3 // 4, due=7 * 9 * HOUR),
+}
+ANSWER = Target(business=False, warn=18 * HOUR, due=24 * HOUR)
+
+LAST_TIER = 6
+
+
+def reference(story: dict[str, Any]) -> dict[str, Any]:
+    """What DESIGN's simulate answers to `{"facts", "until"}`, without its events."""
+    until = instant(story["until"])
+    opening = story["facts"][0]
+    opened_at = instant(opening["occurred_at"])
+    if opening["type"] != "opened" or until < opened_at:
+        raise ValueError("a story begins with its opening, and is told to an instant after it")
+
+    # "A fact older than the ticket's opening is clamped to the opening." "Facts apply in the order of (occurred,
+    # number)".
+    facts = [(max(instant(fact["occurred_at"]), opened_at), fact) for fact in story["facts"][1:]]
+    facts.sort(key=lambda dated: dated[0])  # stable: intake's order within an instant
+    # DESIGN: "later facts are not seen, what falls on it has happened".
+    facts = [dated for dated in facts if dated[0] <= until]
+
+    ticket = Ticket(opened_at, opening["severity"], opening.get("channel") == "email")
+    now = opened_at
+    while True:
+        # "Whatever falls due at an instant, a breach effective at a change included, is judged after all facts of that
+        # instant."
+        for occurred, fact in facts:
+            if occurred == now:
+                ticket.apply(fact, now)
+        ticket.judge(now)
+        coming = [occurred for occurred, _ in facts if occurred > now] + [due.at for due in ticket.coming(now)]
+        if not coming or min(coming) > until:
+            return ticket.told(until)
+        now = min(coming)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """Something that will happen by itself; `name` is DESIGN's `next`, None for what changes nothing that is told."""
+
+    at: int
+    name: str | None
+
+
+@dataclass
+class Clock:
+    """One clock in one cycle. What stands at its end is `final`: an ended clock is not measured again."""
+
+    cycle: int
+    name: str
+    started_at: int
+    breached_at: int | None
+    warned: bool = False
+    ended_at: int | None = None
+    final: dict[str, Any] | None = None
+
+
+@dataclass
+class Ladder:
+    """From its first tier on. `since` is the instant from which the interval to the next tier counts."""
+
+    started_by: str  # "explicit", "silence" or "breach"
+    since: int
+    tier: int = 0
+    held: bool = False  # for the resolution due
+    not_before: int | None = None  # the last severity change
+    acknowledged_at: int | None = None
+    met_real_breach: bool = False
+    exhausted: bool = False
+
+
+class Ticket:
+    def __init__(self, opened_at: int, severity: int, by_email: bool) -> None:
+        self.opened_at = opened_at
+        self.reported_severity = severity
+        self.severity = severity  # the one that governs
+        self.first_responded_at: int | None = None
+        self.pauses: list[Interval] = []
+        self.gaps: list[Interval] = []  # from a resolve or cancel to the reopen
+        self.cycle = 1
+        self.closed = False
+        self.silence_passed = False
+        # "response | opened", "resolution ... alive from the opening, provisional until the response",
+        # "answer (channel email only) | opened".
+        self.clocks = [Clock(1, "response", opened_at, None), Clock(1, "resolution", opened_at, None)]
+        if by_email:
+            self.clocks.append(Clock(1, "answer", opened_at, None))
+        self.ladder: Ladder | None = None
+        self.steps: list[dict[str, Any]] = []
+        self.exhausted_at: int | None = None
+
+    # What the facts do
+
+    def apply(self, fact: dict[str, Any], now: int) -> None:
+        kind = fact["type"]
+        # Ignored: "while a ticket is closed, anything but a reopen or a severity change".
+        if self.closed and kind not in ("reopened", "severity_changed"):
+            return
+        match kind:
+            case "responded":
+                self.responded(now)
+            case "severity_changed":
+                self.severity_changed(fact["severity"], now)
+            case "paused":
+                # Ignored: "a pause while paused".
+                if not self.paused():
+                    self.pauses.append((now, NEVER))
+            case "resumed":
+                # "the first resume ends it"; ignored: "a resume when not paused".
+                self.end_pause(now)
+            case "resolved":
+                # Ignored: "a workaround on severity 1".
+                if fact.get("resolution_kind") == "workaround" and self.severity == 1:
+                    return
+                self.resolved(now)
+            case "cancelled":
+                self.end_pause(now)
+                for clock in self.open_clocks():
+                    self.end(clock, "cancelled", now)
+                self.close(now)
+            case "reopened":
+                # Ignored: "a reopen of an open ticket".
+                if self.closed:
+                    self.reopened(now)
+            case "acknowledged":
+                # Ignored: "an acknowledgement without a running ladder". "A ladder is running from its first tier until
+                # it ends or is exhausted, also while it is held for a due."
+                if self.ladder is not None and not self.ladder.exhausted:
+                    self.ladder.acknowledged_at = now
+            case "escalated":
+                self.escalated(now)
+            case _:
+                raise ValueError(f"no such fact: {kind}")
+
+    def responded(self, now: int) -> None:
+        # Ignored: "a second response". A resolve counts as one too.
+        if self.first_responded_at is not None:
+            return
+        self.first_response(now)
+        # "A ladder that silence started is held by the response and goes on at its next tier at the real due."
+        # "What started it stays its start, whatever moves it later."
+        if self.ladder is not None and not self.ladder.exhausted and self.ladder.started_by == "silence":
+            self.ladder.held = True
+            self.ladder.not_before = None
+
+    def first_response(self, now: int) -> None:
+        self.first_responded_at = now
+        for clock in self.open_clocks():
+            if clock.name == "resolution":
+                # "From first response": the clock starts, and is provisional no more.
+                clock.started_at = now
+            else:
+                self.end(clock, "met", now)
+
+    def resolved(self, now: int) -> None:
+        # "Resolving without a response counts as the response too, at that instant."
+        if self.first_responded_at is None:
+            self.first_response(now)
+        # "a resolve or cancel ends an open one"
+        self.end_pause(now)
+        for clock in self.open_clocks():
+            self.end(clock, "met", now)
+        self.close(now)
+
+    def close(self, now: int) -> None:
+        self.closed = True
+        self.gaps.append((now, NEVER))
+
+    def reopened(self, now: int) -> None:
+        self.closed = False
+        self.cycle += 1
+        # "The time in between is excluded like a pause for every clock that comes back".
+        self.gaps[-1] = (self.gaps[-1][0], now)
+        # "A severity change made while closed ... governs the clocks from the reopen".
+        self.severity = self.reported_severity
+        # "The resolution clock always comes back, whatever its outcome was; response and answer come back only while
+        # there has been no response or resolve". "A cycle that had breached does not breach again and stays breached".
+        # DESIGN: "`breached_at` is the first, kept in later cycles; `started_at` is the fact that started it".
+        for clock in [clock for clock in self.clocks if clock.cycle == self.cycle - 1]:
+            if clock.name == "resolution" or self.first_responded_at is None:
+                self.clocks.append(Clock(self.cycle, clock.name, clock.started_at, clock.breached_at))
+        # "when it had breached, or had passed its provisional due and still has no response, its ladder, even if it was
+        # held, keeps its tier and goes on at the next one, one interval after the reopen, also when a severity change
+        # made while closed puts the due later. Any other cycle leaves no ladder behind".
+        had_breached = self.resolution().breached_at is not None
+        silent = self.silence_passed and self.first_responded_at is None
+        if not (had_breached or silent):
+            self.ladder = None
+        # "An exhausted ladder stays exhausted, also where a reopen keeps it".
+        elif self.ladder is not None and not self.ladder.exhausted:
+            self.ladder.since = now
+            self.ladder.held = False
+            self.ladder.not_before = None
+            self.ladder.acknowledged_at = None
+
+    def severity_changed(self, severity: int, now: int) -> None:
+        # Ignored: "a change to the same severity".
+        if severity == self.reported_severity:
+            return
+        # "A severity change made while closed is the reported severity at once and governs the clocks from the reopen".
+        self.reported_severity = severity
+        if self.closed:
+            return
+        self.severity = severity
+        ladder = self.ladder
+        if ladder is None or ladder.exhausted:
+            return
+        due = self.due(self.resolution())
+        # "A due that is unknown because of a pause counts as in the future."
+        due_lies_ahead = due is None or due > now
+        if due_lies_ahead and ladder.started_by in ("breach", "silence"):
+            # "A change after which the resolution due, real or provisional, lies in the future holds a ladder that a
+            # breach or silence started, even one that an escalation has moved since".
+            ladder.held = True
+            ladder.not_before = None
+        else:
+            # "Otherwise the ladder goes on with the new severity's interval from the last tier's scheduled instant
+            # (after a reopen and before a further tier: from the reopen), but not before the change."
+            ladder.held = False
+            ladder.not_before = now
+
+    def escalated(self, now: int) -> None:
+        # "An explicit escalation starts the ladder now, or, where it runs, takes the next tier now and schedules from
+        # now. Its step is taken in the facts' order". Ignored: "an escalation of an exhausted one".
+        if self.ladder is None:
+            self.ladder = Ladder("explicit", since=now)
+        if not self.ladder.exhausted:
+            self.take_next(self.ladder, now, explicit=True)
+
+    def end_pause(self, now: int) -> None:
+        if self.paused():
+            self.pauses[-1] = (self.pauses[-1][0], now)
+
+    def end(self, clock: Clock, outcome: str, now: int) -> None:
+        # "occurred <= due is met": at the due it is not breached yet, since facts come before what falls due.
+        # "`cancelled` ends every clock that has not breached as neither met nor breached; a breach stays".
+        clock.ended_at = now
+        clock.final = self.measured(clock, outcome, now)
+
+    # What falls due
+
+    def judge(self, now: int) -> None:
+        if self.closed:
+            return
+        for clock in self.open_clocks():
+            # "each clock warns once a cycle"; "A warning that a change moved into the past is given at the change".
+            warn = self.warn(clock)
+            if warn is not None and warn <= now:
+                clock.warned = True
+        for clock in self.open_clocks():
+            due = self.due(clock)
+            if due is None or due > now or clock.breached_at is not None:
+                continue
+            if not self.provisional(clock):
+                # "one microsecond later is breached"; "A running clock whose new due lies before the change is breached
+                # effective at the change, once"; "what is then overdue is breached effective at the reopen". The walk
+                # stops at every due, so one that lies before now was moved there by a fact of now.
+                clock.breached_at = now
+                # "Only a missed resolution target, silence past the provisional due, or an explicit escalation, starts
+                # it. A missed response or answer is an event ...; the ladder does not move."
+                if clock.name == "resolution":
+                    self.start_ladder("breach", now)
+            elif not self.silence_passed:
+                # "Passing it starts the ladder with the reason no_response, but is no outcome of the resolution clock".
+                self.silence_passed = True
+                self.start_ladder("silence", now)
+        while self.ladder is not None:
+            scheduled = self.next_tier_at(self.ladder)
+            if scheduled is None or scheduled > now:
+                break
+            self.take_next(self.ladder, scheduled, explicit=False)
+
+    def start_ladder(self, started_by: str, now: int) -> None:
+        if self.ladder is None:
+            # "Tier 1 is at the effective breach B."
+            self.ladder = Ladder(started_by, since=now)
+            self.take_next(self.ladder, now, explicit=False)
+        elif started_by == "breach":
+            # "A later breach is recorded and adds no step of its own to a running ladder."
+            self.ladder.met_real_breach = True
+
+    def take_next(self, ladder: Ladder, at: int, explicit: bool) -> None:
+        if ladder.tier == LAST_TIER:
+            # "One interval after tier 6: exhausted, once a ladder. It counts as the tier after 6".
+            ladder.exhausted = True
+            self.exhausted_at = at
+            return
+        ladder.tier += 1
+        # "Tier n+1 is one interval after tier n's scheduled instant". An acknowledgement "expires by itself".
+        ladder.since = at
+        ladder.held = False
+        ladder.not_before = None
+        ladder.acknowledged_at = None
+        # DESIGN: "`tier` in a ladder here equals `step`".
+        self.steps.append(
+            {"step": ladder.tier, "tier": ladder.tier, "at": written(at), "reason": self.reason(ladder, explicit)}
+        )
+
+    def reason(self, ladder: Ladder, explicit: bool) -> str:
+        # "explicit only on the steps that an escalation itself took and in a ladder that one started."
+        if explicit or ladder.started_by == "explicit":
+            return "explicit"
+        # "resolution_breached once a ladder that silence started has met a real breach".
+        if ladder.started_by == "silence" and not ladder.met_real_breach:
+            return "no_response"
+        return "resolution_breached"
+
+    def next_tier_at(self, ladder: Ladder) -> int | None:
+        if ladder.exhausted or self.closed:
+            return None
+        bounds: list[int | None] = []
+        if ladder.held:
+            # "at that due it goes on at the next tier"
+            bounds.append(self.due(self.resolution()))
+        else:
+            bounds.append(self.one_interval_after(ladder.since))
+        if ladder.not_before is not None:
+            bounds.append(ladder.not_before)
+        if ladder.acknowledged_at is not None:
+            # "the next tier is at max(scheduled, acknowledged + interval), measured with the interval that governs at
+            # the next tier". "A hold and an acknowledgement both bind, in whichever order they came: the later instant
+            # counts."
+            bounds.append(self.one_interval_after(ladder.acknowledged_at))
+        known = [bound for bound in bounds if bound is not None]
+        return max(known) if len(known) == len(bounds) else None
+
+    def one_interval_after(self, since: int) -> int | None:
+        # "Interval = the governing severity's response due". "Pauses stop the interval as they stop the resolution
+        # clock."
+        interval = RESPONSE[self.severity]
+        return used_up(interval.business, since, interval.due, self.pauses)
+
+    def coming(self, now: int) -> list[Coming]:
+        """What happens after `now` if nothing else does: clocks in their order, then the ladder."""
+        if self.closed:
+            return []
+        found = []
+        for clock in self.open_clocks():
+            warn, due = self.warn(clock), self.due(clock)
+            if clock.breached_at is not None:
+                continue
+            if warn is not None and not clock.warned:
+                found.append(Coming(warn, f"warning:{clock.name}"))
+            if due is not None and not self.provisional(clock):
+                found.append(Coming(due, f"breach:{clock.name}"))
+        resolution = self.resolution()
+        if self.provisional(resolution) and not self.silence_passed:
+            due = self.due(resolution)
+            if due is not None:
+                found.append(Coming(due, "step:1" if self.ladder is None else None))
+        if self.ladder is not None:
+            scheduled = self.next_tier_at(self.ladder)
+            if scheduled is not None:
+                name = "exhausted" if self.ladder.tier == LAST_TIER else f"step:{self.ladder.tier + 1}"
+                found.append(Coming(scheduled, name))
+        return [one for one in found if one.at > now]
+
+    # How the clocks count
+
+    def paused(self) -> bool:
+        return bool(self.pauses) and self.pauses[-1][1] == NEVER
+
+    def open_clocks(self) -> list[Clock]:
+        return [clock for clock in self.clocks if clock.ended_at is None]
+
+    def resolution(self) -> Clock:
+        return next(clock for clock in reversed(self.clocks) if clock.name == "resolution")
+
+    def provisional(self, clock: Clock) -> bool:
+        return clock.name == "resolution" and self.first_responded_at is None
+
+    def target(self, clock: Clock) -> Target:
+        if clock.name == "answer":
+            return ANSWER  # "24 h elapsed, any severity"
+        return (RESPONSE if clock.name == "response" else RESOLUTION)[self.severity]
+
+    def excluded(self, clock: Clock) -> list[Interval]:
+        # "`waiting_customer` pauses the resolution clock and the ladder, nothing else."
+        # "The time in between is excluded like a pause for every clock that comes back".
+        return self.gaps + (self.pauses if clock.name == "resolution" else [])
+
+    def due(self, clock: Clock) -> int | None:
+        target = self.target(clock)
+        start = clock.started_at
+        if self.provisional(clock):
+            # "provisional resolution due = response due + target". "Pauses after the response due extend the
+            # provisional due."
+            response = RESPONSE[self.severity]
+            response_due = used_up(response.business, self.opened_at, response.due, self.gaps)
+            assert response_due is not None, "nothing pauses a response"
+            start = response_due
+        return used_up(target.business, start, target.due, self.excluded(clock))
+
+    def warn(self, clock: Clock) -> int | None:
+        # "it has no warning" (the provisional due)
+        if self.provisional(clock):
+            return None
+        target = self.target(clock)
+        warn = used_up(target.business, clock.started_at, target.warn, self.excluded(clock))
+        due = self.due(clock)
+        # "A warning that would fall at or after the due is not fired."
+        if warn is not None and due is not None and warn >= due:
+            return None
+        return warn
+
+    # What is told
+
+    def measured(self, clock: Clock, outcome: str, until: int) -> dict[str, Any]:
+        start = clock.started_at
+        return {
+            "cycle": clock.cycle,
+            "clock": clock.name,
+            "provisional": self.provisional(clock),
+            "started_at": written(start),
+            "warn_at": written_or_none(self.warn(clock)),
+            "due_at": written_or_none(self.due(clock)),
+            "ended_at": written_or_none(clock.ended_at),
+            "breached_at": written_or_none(clock.breached_at),
+            "outcome": outcome if clock.breached_at is None else "breached",
+            # DESIGN: "`gross_seconds` runs from start to `ended_at` or `until`, `net_seconds` is what the governing
+            # clock counted".
+            "gross_seconds": (until - start) / 1_000_000,
+            "net_seconds": counted(self.target(clock).business, start, until, self.excluded(clock)) / 1_000_000,
+        }
+
+    def told(self, until: int) -> dict[str, Any]:
+        clocks = []
+        for clock in self.clocks:
+            if clock.final is not None:
+                clocks.append(clock.final)
+            else:
+                waiting = clock.name == "resolution" and self.paused()
+                clocks.append(self.measured(clock, "paused" if waiting else "running", until))
+        # DESIGN: "sorted by cycle, then response, resolution, answer"
+        clocks.sort(key=lambda told: (told["cycle"], ("response", "resolution", "answer").index(told["clock"])))
+        named = [one for one in self.coming(until) if one.name is not None]
+        following = min(named, key=lambda one: one.at) if named else None  # the first of those at one instant
+        return {
+            "policy_version": "1",
+            "severity": self.reported_severity,
+            "first_responded_at": written_or_none(self.first_responded_at),
+            "next_at": written(following.at) if following else None,
+            "next": following.name if following else None,
+            "clocks": clocks,
+            "ladder": self.steps,
+            "exhausted_at": written_or_none(self.exhausted_at),
+        }
+
+
+def used_up(business: bool, start: int, amount: int, excluded: list[Interval]) -> int | None:
+    """The instant at which `amount` has been counted from `start`; None while an open exclusion stands before it.
+
+    "A duration that is used up exactly at a closing is due at that closing, not at the next opening." "Time that is
+    used up exactly where a pause begins is due there, as at a closing."
+    """
+    endless = [begin for begin, end in excluded if end == NEVER]
+    left = amount
+    for window in open_windows(business, start):
+        for begin, end in without(window, excluded):
+            if end - begin >= left:
+                return begin + left
+            left -= end - begin
+        if any(begin <= window[1] for begin in endless):
+            return None
+    raise AssertionError("windows never end")
+
+
+def counted(business: bool, start: int, end: int, excluded: list[Interval]) -> int:
+    """How much of `start` to `end` counts."""
+    total = 0
+    for opening, closing in open_windows(business, start):
+        if opening >= end:
+            break
+        total += sum(last - first for first, last in without((opening, min(closing, end)), excluded))
+        if closing == NEVER:
+            break
+    return total
+
+
+def without(window: Interval, excluded: list[Interval]) -> list[Interval]:
+    pieces = [window]
+    for begin, end in excluded:
+        parts = [part for first, last in pieces for part in ((first, min(last, begin)), (max(first, end), last))]
+        pieces = sorted((first, last) for first, last in parts if first < last)
+    return pieces
+
+
+def open_windows(business: bool, start: int) -> Iterator[Interval]:
+    """The windows of a clock from `start` on, in order: one without an end, or the local opening hours day by day."""
+    if not business:
+        yield start, NEVER
+        return
+    day = (EPOCH + timedelta(microseconds=start)).astimezone(NEW_YORK).date()
+    while True:
+        window = opening_hours(day)
+        if window is not None and window[1] > start:
+            yield max(window[0], start), window[1]
+        day += timedelta(days=1)
+
+
+def opening_hours_after(start: int) -> Interval:
+    """What is left of the window that is open at `start`, or the whole next one."""
+    return next(open_windows(True, start))
+
+
+@cache
+def opening_hours(day: date) -> Interval | None:
+    # "Default calendar: Mon-Fri 08:00-17:00 America/New_York, US federal holidays (observed days included)."
+    if day.weekday() >= 5 or day in HOLIDAYS:
+        return None
+    return local(day, time(8)), local(day, time(17))
+
+
+def local(day: date, at: time) -> int:
+    return microseconds(datetime.combine(day, at, NEW_YORK))
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+
+
+def instant(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"an instant without a zone: {text}")
+    return microseconds(moment)
+
+
+def written(at: int) -> str:
+    return (EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def written_or_none(at: int | None) -> str | None:
+    return None if at is None else written(at)
