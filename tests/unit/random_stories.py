@@ -8,7 +8,7 @@ from reference_timeline import HOUR, MINUTE, instant, opening_hours_after, refer
 DAY = 24 * HOUR
 
 # Ordinary days, weekends, closings, holidays (2026-07-03 is the observed one, 11-26 Thanksgiving) and the two nights on
-# which the clocks change (2026-03-08 and 2026-11-01). New York is open 12:00Z-21:00Z in summer, an hour later in winter.
+# which clocks change (2026-03-08 and 2026-11-01). New York is open 12:00Z-21:00Z in summer, in winter an hour later.
 OPENINGS = (
     "2026-06-08T12:00:00Z",
     "2026-06-08T13:30:00Z",
