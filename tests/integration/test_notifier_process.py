@@ -130,6 +130,11 @@ async def test_from_the_topic_to_the_inbox_and_on_to_the_audit(running: Running)
     await running.settled(process, ["sent", "sent"])
     assert [event_type(event) for event in (first, end)] == ["notify", "stand_down"]
     assert await running.told(2) == ["delivery.sent", "delivery.sent"]
+    since = first.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    command = (sys.executable, "-m", "notifier", "republish", "--since", since)
+    again = await asyncio.create_subprocess_exec(*command, env=running.settings)
+    assert await again.wait() == 0
+    assert await running.told(4) == ["delivery.sent"] * 4
     [delivery, _] = await running.deliveries(process, ticket_id=str(first.ticket_id), recipient="dana@example.com")
     assert (delivery["kind"], delivery["tier"], delivery["attempts"]) == ("escalation", 1, 1)
     assert await running.deliveries(process, state="refused") == []

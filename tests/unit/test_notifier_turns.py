@@ -124,7 +124,10 @@ def test_a_deferred_mail_is_given_up_after_a_day_but_never_for_the_servers_troub
     old = Past(attempts=50, age=timedelta(hours=25))
     assert follow(Verdict.DEFERRED, old, Patience(), 0.5).state == "undeliverable"
     assert follow(Verdict.AMBIGUOUS, old, Patience(), 0.5).state == "undeliverable"
-    assert follow(Verdict.SERVER, old, Patience(), 0.5).state == "deferred"
+    following = follow(Verdict.SERVER, old, Patience(), 0.5)
+    assert following.state == "deferred"
+    assert following.retry_in is not None
+    assert following.retry_in <= timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.AMBIGUOUS, Verdict.SERVER])

@@ -78,6 +78,9 @@ async def serve(settings: Settings) -> None:
         async with reader.connect() as connection:
             metrics.set_queue(*await store.queue(connection))
 
+    async def someone_to_mail() -> str | None:
+        return None if directory.current() else "there is no directory that can be used; mails wait"
+
     consumer = Consumer(
         bootstrap=settings.kafka,
         topic=ESCALATIONS,
@@ -96,8 +99,8 @@ async def serve(settings: Settings) -> None:
         "notifier",
         "What became of every mail.",
         KeyRing(settings.keys),
-        {"database": responds(reader), "consumer": consumer.ready},
-        notes={"directory": directory.note},
+        {"database": responds(reader), "consumer": consumer.ready, "directory": someone_to_mail},
+        notes={"directory_file": directory.note},
     )
     web.include_router(api.router(reader))
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))

@@ -44,21 +44,27 @@ class Attempts:
     async def finish(self, claim: Claim, verdict: Verdict, reply: str) -> Stored | None:
         """Note what the server said and what follows. None: the lease was lost, and with it the say in the matter."""
         async with self._engine.begin() as connection:
-            real_now = await store.lock_tickets(connection, [claim.delivery.ticket_id])
-            delivery = await store.in_flight(connection, claim.delivery)
-            if delivery is None:
+            await store.lock_tickets(connection, [claim.delivery.ticket_id])
+            found = await store.in_flight(connection, claim.delivery)
+            if found is None:
                 log.warning("attempt_outlived_its_claim", delivery_id=str(claim.delivery.id), verdict=verdict)
                 return None
-            ended = await self._end(connection, delivery, verdict, reply, real_now)
+            delivery, real_now, withdrawn = found
+            past = Past(delivery.attempts, real_now - delivery.created_at, withdrawn)
+            ended = await self._end(connection, delivery, verdict, past, reply, real_now)
             await store.wake_ticket(connection, delivery.ticket_id)
         self._count(ended, verdict)
         return ended
 
     async def _end(
-        self, connection: AsyncConnection, delivery: Stored, verdict: Verdict, reply: str, real_now: datetime
+        self,
+        connection: AsyncConnection,
+        delivery: Stored,
+        verdict: Verdict,
+        past: Past,
+        reply: str,
+        real_now: datetime,
     ) -> Stored:
-        withdrawn = await store.withdrawal_reason(connection, delivery.notification_id)
-        past = Past(delivery.attempts, real_now - delivery.created_at, withdrawn is not None)
         following = follow(verdict, past, self._patience, random.random())
         now = self._clock.business(real_now)
         changes: dict[str, Any] = {

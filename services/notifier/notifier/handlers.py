@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Received
+from tocsin.runtime.database import clock_timestamp
 
 from notifier import store
 from notifier.delivery import Stored, notify_delivery_id, occasion, stand_down_delivery_id
@@ -28,7 +29,8 @@ class Handlers:
             return
         ticket_ids = {event.ticket_id for event in events}
         await store.add_tickets(connection, ticket_ids)
-        now = self._clock.business(await store.lock_tickets(connection, ticket_ids))
+        await store.lock_tickets(connection, ticket_ids)
+        now = self._clock.business(await clock_timestamp(connection))
         for event in events:
             with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
                 match event:

@@ -65,6 +65,7 @@ class Next:
 
 _SERVER_WIDE: Final = frozenset({421, 454, 530, 534, 535, 538})
 _AMBIGUOUS_CEILING: Final = timedelta(hours=1)
+_SERVER_CEILING: Final = timedelta(seconds=30)
 
 
 def judge(answer: Answer) -> Verdict:
@@ -84,8 +85,8 @@ def judge(answer: Answer) -> Verdict:
 def follow(verdict: Verdict, past: Past, patience: Patience, jitter: float) -> Next:
     """What becomes of the delivery. `jitter` is a random number in [0, 1).
 
-    A server-wide trouble never makes a mail undeliverable, however long it lasts. An ambiguous mail is repeated at
-    ever longer distances, since each repetition may be one too many.
+    A server-wide trouble never makes a mail undeliverable, and once it is over its mails follow soon. An ambiguous mail
+    is repeated at ever longer distances, since each repetition may be one too many.
     """
     match verdict:
         case Verdict.SENT:
@@ -97,7 +98,11 @@ def follow(verdict: Verdict, past: Past, patience: Patience, jitter: float) -> N
                 return Next("cancelled")
             if verdict is not Verdict.SERVER and past.age >= patience.give_up:
                 return Next("undeliverable")
-            growth, ceiling = (4, _AMBIGUOUS_CEILING) if verdict is Verdict.AMBIGUOUS else (2, patience.ceiling)
+            growth, ceiling = {
+                Verdict.DEFERRED: (2, patience.ceiling),
+                Verdict.SERVER: (2, min(patience.ceiling, _SERVER_CEILING)),
+                Verdict.AMBIGUOUS: (4, _AMBIGUOUS_CEILING),
+            }[verdict]
             return Next("deferred", backoff(past.attempts, patience.base, ceiling, jitter, growth))
         case _:
             assert_never(verdict)

@@ -9,13 +9,12 @@ from typing import Final
 
 import stamina
 import structlog
-from jinja2 import TemplateError
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.database import is_transient
 
 from notifier.attempts import Attempts
 from notifier.claiming import Claim, Claims
-from notifier.message import Mail, UnmailableAddress, UnsafeMail, compose
+from notifier.message import Mail, UnmailableAddress, compose
 from notifier.metrics import SERVER_BACKING_OFF
 from notifier.outcome import Answer, Phase, Verdict, backoff, judge
 from notifier.settings import Settings
@@ -157,9 +156,9 @@ class Sender:
                 )
             except UnmailableAddress as error:
                 await self._finish(claim, Verdict.REFUSED, str(error))
-            except (UnsafeMail, TemplateError) as error:
+            except Exception as error:  # the edge of one attempt: the others go on, and this one is tried again later
                 log.exception("mail_not_composed")
-                await self._finish(claim, Verdict.DEFERRED, f"not composed: {error}")
+                await self._finish(claim, Verdict.DEFERRED, f"not composed: {type(error).__name__}: {error}")
             else:
                 await self._converse(claim, mail, late=late)
 
@@ -170,6 +169,7 @@ class Sender:
                 if not await self._attempts.enter_data(claim, mail.message_id, late=late):
                     log.info("delivery_called_off")
                     return
+                answer = Answer(Phase.DATA, None, "cut off")  # what holds if this process is stopped meanwhile
                 answer = await self._smtp.data(connection, mail.raw)
             self._gate.answered(judge(answer))
             await self._finish(claim, judge(answer), f"{answer.code} {answer.words}" if answer.code else answer.words)

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, upd
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import Delivery, Notify, StandDown, Withdraw
-from tocsin.runtime.database import clock_timestamp
 
 from notifier.delivery import State, Stored, told_event
 from notifier.tables import OUTBOX, deliveries, journal, notices, tickets, withdrawals
@@ -27,10 +26,9 @@ async def add_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -
         await connection.execute(upsert(tickets).on_conflict_do_nothing(), rows)
 
 
-async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> datetime:
-    """Lock these tickets' rows, and say when that was (real time). Read what is decided on only after this."""
+async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
+    """Lock these tickets' rows. Read what is decided on only after this."""
     await connection.execute(_tickets(ticket_ids).with_for_update())
-    return await clock_timestamp(connection)
 
 
 async def lock_free_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> list[UUID]:
@@ -175,15 +173,23 @@ async def enter_data(
     return True
 
 
-async def in_flight(connection: AsyncConnection, delivery: Stored) -> Stored | None:
-    """The delivery as it is now; None where its claim was lost."""
-    where = and_(
+async def in_flight(connection: AsyncConnection, delivery: Stored) -> tuple[Stored, datetime, bool] | None:
+    """The delivery as it is now, when that is (real time), and whether it is not needed any more.
+
+    None where its claim was lost.
+    """
+    unneeded = select(withdrawals.c.event_id).where(withdrawals.c.notification_id == deliveries.c.notification_id)
+    query = select(*_COLUMNS, func.clock_timestamp().label("now"), unneeded.exists().label("withdrawn")).where(
         deliveries.c.id == delivery.id,
         deliveries.c.token == delivery.token,
         deliveries.c.state.in_(("claimed", "in_data")),
     )
-    found = await _select(connection, where)
-    return found[0] if found else None
+    row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        return None
+    columns = dict(row)
+    now, withdrawn = columns.pop("now"), columns.pop("withdrawn")
+    return Stored(**columns), now, withdrawn
 
 
 async def renew(connection: AsyncConnection, claims: Collection[tuple[UUID, int]], lease: timedelta) -> None:
