@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from intake_world import HISTORY_LIMIT, World, event, ticket, world
 from servers import MakeDatabase
+from sqlalchemy import text
 from tocsin.events import FactType, TicketImported, TicketOpened
 
 
@@ -129,6 +130,21 @@ async def test_a_record_over_900_kb_refuses_its_item_only(intake: World) -> None
     services = ["y" * 9_900] * 95
     problem = await intake.post("/v1/tickets", ticket("c", affected_services=services), 413)
     assert "900000" in problem["detail"]
+
+
+async def test_an_item_that_the_database_refuses_stays_alone(intake: World) -> None:
+    async with intake.writer.begin() as connection:
+        await connection.execute(text("ALTER TABLE tickets ADD CHECK (external_id <> 'poison')"))
+    results = await posted(intake, ticket("a"), ticket("poison"), ticket("b", events=[event("responded")]))
+    assert statuses(results) == [201, 500, 201]
+    assert "poison" not in str(results[1]["problem"])
+    assert len(await intake.queued()) == 2
+
+
+async def test_items_with_many_events_are_taken_in_order(intake: World) -> None:
+    items = [ticket(f"t{n}", events=[event("paused")] * (n * 40)) for n in range(12)]
+    results = await posted(intake, *items)
+    assert [result["ticket"]["external_id"] for result in results] == [f"t{n}" for n in range(12)]
 
 
 async def test_500_are_taken_and_501_are_not(intake: World) -> None:

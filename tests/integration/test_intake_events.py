@@ -7,8 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from intake.handlers import forget_keys
 from intake_world import World, event, ticket, world
 from servers import MakeDatabase
+from sqlalchemy import text
 from tocsin.events import TicketChanged
 
 
@@ -83,6 +85,26 @@ async def test_an_idempotency_key_makes_an_event_without_id_count_once(intake: W
     other = await intake.post("/v1/tickets", ticket("SR-2"), 201)
     await intake.post(f"/v1/tickets/{other['ticket_id']}/events", event("escalated"), 422, headers=key)
     await intake.post(events, event("escalated"), 201, headers=key, key="second")
+
+
+async def test_an_idempotency_key_is_free_again_after_24_hours(intake: World, events: str) -> None:
+    async def hours_pass(hours: int) -> None:
+        async with intake.writer.begin() as connection:
+            older = "UPDATE idempotency_keys SET created_at = created_at - make_interval(hours => :hours)"
+            await connection.execute(text(older), {"hours": hours})
+
+    key = {"Idempotency-Key": "daily"}
+    await intake.post(events, event("escalated"), 201, headers=key)
+    await hours_pass(23)
+    await intake.post(events, event("acknowledged"), 422, headers=key)
+    await hours_pass(2)
+    await intake.post(events, event("acknowledged"), 201, headers=key)
+    await forget_keys(intake.writer)
+    await intake.post(events, event("escalated"), 422, headers=key)
+    await hours_pass(25)
+    await forget_keys(intake.writer)
+    async with intake.writer.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM idempotency_keys"))).scalar_one() == 0
 
 
 async def test_a_refused_request_does_not_use_its_idempotency_key_up(intake: World, events: str) -> None:

@@ -14,6 +14,8 @@ from intake.store import StoredTicket
 
 
 class Answer(BaseModel):
+    """Frozen; instants in UTC with microseconds."""
+
     model_config = ConfigDict(frozen=True)
 
 

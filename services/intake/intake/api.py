@@ -1,7 +1,8 @@
 """Intake's routes: where a request begins and its transaction ends."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
@@ -25,12 +26,14 @@ from intake.bodies import JsonBody, described
 from intake.handlers import Desk, TakenTicket, claim_key, take_event, take_tickets, unknown_ticket
 from intake.listing import Listing, cursor_before
 from intake.requests import Batch, EventRequest, R, TicketItem, TicketRequest, read
+from intake.standing import standing
 from intake.store import Store
 
 log = structlog.get_logger(__name__)
 
-CHUNK: Final = 50
-"""Items of a batch that share a transaction: few round trips, and none that lasts (its age is everybody's lateness)."""
+CHUNK_TICKETS: Final = 50
+CHUNK_EVENTS: Final = 500
+"""What shares a transaction of a batch: few round trips, and none that lasts (its age is everybody's lateness)."""
 
 MayWrite = Annotated[Caller, Depends(require(TICKETS_WRITE))]
 MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
@@ -76,15 +79,18 @@ class Calls:
         self, caller: MayWrite, body: JsonBody, idempotency_key: IdempotencyKey = None
     ) -> JsonResponse:
         """Up to 500 tickets, each with what happened to it since. A bad item never stops its neighbours."""
-        items = [self._item(item) for item in self._read(Batch, body).tickets]
+        items: list[TicketItem | Problem] = []
+        for item in self._read(Batch, body).tickets:
+            items.append(self._item(item))
+            await asyncio.sleep(0)  # a large batch must not keep the relay of this process from its progress
         if idempotency_key is not None:
             digest = sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
             async with self.writer.begin() as connection:
                 await _claim(connection, caller, idempotency_key, "batch", digest)
         valid = [item for item in items if not isinstance(item, Problem)]
         outcomes: list[Outcome] = []
-        for start in range(0, len(valid), CHUNK):
-            outcomes += await self._take(caller, valid[start : start + CHUNK])
+        for chunk in _chunks(valid):
+            outcomes += await self._take(caller, chunk)
         taken = iter(outcomes)
         results = [_result(item if isinstance(item, Problem) else next(taken)) for item in items]
         return JsonResponse({"results": results})
@@ -119,6 +125,8 @@ class Calls:
             if ticket is None:
                 raise unknown_ticket()
             facts = await store.facts([found])
+        # Its standing is told from the facts that are shown: one may have come between the two queries.
+        ticket = replace(ticket, standing=standing(facts[found]))
         return JsonResponse(answers.ticket_with_facts(ticket, facts[found]))
 
     async def list_tickets(self, caller: MayRead, query: Listing) -> JsonResponse:
@@ -201,6 +209,20 @@ async def _claim(
     if key is None:
         return event_id
     return await claim_key(connection, caller.key_id, key, sha256(call.encode() + digest).digest(), event_id)
+
+
+def _chunks(items: Sequence[TicketItem]) -> Iterator[list[TicketItem]]:
+    """The items in their order, as many together as one short transaction may take."""
+    chunk: list[TicketItem] = []
+    events = 0
+    for item in items:
+        if chunk and (len(chunk) == CHUNK_TICKETS or events + len(item.events) > CHUNK_EVENTS):
+            yield chunk
+            chunk, events = [], 0
+        chunk.append(item)
+        events += len(item.events)
+    if chunk:
+        yield chunk
 
 
 def _ticket_id(text: str) -> UUID:

@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SkipValidation,
     Strict,
     ValidationInfo,
     field_validator,
@@ -128,12 +129,14 @@ class EventRequest(Request):
     """One further fact of a ticket. Without `occurred_at` it occurred when it was received."""
 
     type: FactRequestType
-    occurred_at: Instant | None = None
+    occurred_at: Instant | None = Field(None, description="The receipt if left out or later")
     actor: Text
-    event_id: Text | None = None
-    severity: Severity | None = Field(default=None, validate_default=True)
+    event_id: Text | None = Field(None, description="Makes it count once within the ticket; made if left out")
+    severity: Severity | None = Field(None, validate_default=True, description="The new one, of severity_changed only")
     reason: Text | None = None
-    resolution_kind: Literal["resolved", "workaround"] | None = Field(default=None, validate_default=True)
+    resolution_kind: Literal["resolved", "workaround"] | None = Field(
+        None, validate_default=True, description="Of resolved only; resolved if left out"
+    )
 
     @field_validator("severity")
     @classmethod
@@ -158,14 +161,13 @@ class EventRequest(Request):
 class TicketRequest(Request):
     """A ticket as a PSA tool posts it.
 
-    `severity` is None only where the policy gives the machine source `source` a default (RULES 1); the validation
-    context's `default_severities` says which those are.
+    Its severity may be missing only where the policy gives the machine source a default (RULES 1).
     """
 
     source: Text
     external_id: Text
-    opened_at: Instant | None = None
-    severity: Severity | None = Field(default=None, validate_default=True)
+    opened_at: Instant | None = Field(None, description="When it was submitted; the receipt if left out or later")
+    severity: Severity | None = Field(None, validate_default=True, description="The customer's initial severity")
     summary: Text
     description: Text | None = None
     affected_services: Annotated[
@@ -178,13 +180,14 @@ class TicketRequest(Request):
     channel: Channel = "portal"
     category: Category = "incident"
     via: Mailbox = "support"
-    sender_is_it_contact: bool = False
-    starts_at: Instant | None = None
+    sender_is_it_contact: bool = Field(False, description="Whether the customer's own IT point of contact wrote")
+    starts_at: Instant | None = Field(None, description="When an onboarding or a project begins")
     impact: ImpactRequest | None = None
 
     @field_validator("severity")
     @classmethod
     def severity_given(cls, severity: int | None, info: ValidationInfo) -> int | None:
+        # The context holds the policy's machine sources; see `read`.
         defaults: Mapping[str, int] = (info.context or {}).get("default_severities", {})
         if severity is None and info.data.get("source") not in defaults:
             raise ValueError("the initial severity, 1 to 4, is required")
@@ -195,7 +198,7 @@ class TicketItem(TicketRequest):
     """A batch's item: a ticket, with everything that has happened to it since where `events` are given."""
 
     events: Annotated[tuple[EventRequest, ...], Strict(False), Field(max_length=LONGEST_LIST)] = ()
-    history: bool = False
+    history: bool = Field(False, description="What fell due before the receipt is reported and mails nobody")
 
     @property
     def imported(self) -> bool:
@@ -204,9 +207,9 @@ class TicketItem(TicketRequest):
 
 
 class Batch(Request):
-    """`tickets` as they came: each is judged by itself, so that a bad one never stops its neighbours."""
+    """Up to 500 tickets, here still unread: each is judged by itself, so that a bad one never stops its neighbours."""
 
-    tickets: Annotated[tuple[Any, ...], Strict(False), Field(max_length=LONGEST_LIST)]
+    tickets: Annotated[tuple[Annotated[TicketItem, SkipValidation], ...], Strict(False), Field(max_length=LONGEST_LIST)]
 
 
 R = TypeVar("R", bound=Request)
