@@ -15,7 +15,7 @@ from tocsin_local.command import send
 from tocsin_local.control import Control
 from tocsin_local.errors import LocalError, PortTaken, StateRefused
 from tocsin_local.ports import ports
-from tocsin_local.processes import Process, answers, free_port
+from tocsin_local.processes import Process, answers, free_offset, free_port
 from tocsin_local.smtp import SmtpSink
 from tocsin_local.stack import Plan, Stack
 
@@ -45,10 +45,6 @@ def stack(plan: Plan) -> Iterator[Stack]:
     assert not any(answers(port) for port in ports(plan.port_offset).values())
     assert not stack.state.run_file.exists()
     stack.postgres.remove()
-
-
-def free_offset() -> int:
-    return next(offset for offset in range(20_000, 50_000, 100) if not any(map(answers, ports(offset).values())))
 
 
 def pid(stack: Stack, part: str) -> int | None:

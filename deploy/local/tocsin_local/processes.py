@@ -1,11 +1,12 @@
 """Processes: started with a log file of their own, waited for, stopped or killed with everything they started."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +14,12 @@ from typing import Any, Protocol
 import psutil
 
 from tocsin_local.errors import PartFailed, PortTaken
-from tocsin_local.ports import LOOPBACK
+from tocsin_local.ports import BASE, LOOPBACK, ports
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 30.0
 LARGEST_LOG = 50_000_000
+BELOW_EPHEMERAL = 32_000
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,27 @@ def check_port(name: str, port: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, for tests."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, for tests; below those that systems give to outgoing connections."""
+    return next(port for port in _candidates(BELOW_EPHEMERAL) if _free(port))
+
+
+def free_offset() -> int:
+    """A port offset at which a whole stack finds its ports free now, for tests."""
+    highest = BELOW_EPHEMERAL - max(BASE.values())
+    return next(offset for offset in _candidates(highest) if all(_free(port) for port in ports(offset).values()))
+
+
+def _candidates(end: int) -> Iterator[int]:
+    while True:
+        yield 10_000 + secrets.randbelow(end - 10_000)
+
+
+def _free(port: int) -> bool:
+    try:
+        check_port("a test", port)
+    except PortTaken:
+        return False
+    return True
 
 
 def _keep_small(log: Path) -> None:
