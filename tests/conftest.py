@@ -8,12 +8,13 @@
     smtp_sink       the mail server (servers.SharedSink), with an empty inbox and no fault: smtp_sink.address
                     ("host:port"), smtp_sink.inbox (URL), smtp_sink.messages(),
                     smtp_sink.fail("refuse", code=550, recipient="a@example.org")
+    world           the whole stack, whose business time the story moves (world.World)
 
 A test that stops or kills a server starts its own (tocsin_local.processes.Process): these here are shared.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
+from world import Clockwork, World, started
 
 # Machines that test are small and noisy: a slow example says nothing.
 settings.register_profile("tocsin", deadline=None)
@@ -96,6 +98,20 @@ def templates(postgres: Postgres) -> Callable[[str], str]:
         return made[service]
 
     return template
+
+
+@pytest.fixture(scope="session")
+def clockwork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clockwork]:
+    """One whole stack for all stories; its business time is moved by them, forward only."""
+    with started(tmp_path_factory.mktemp("stories")) as running_stack:
+        yield running_stack
+
+
+@pytest.fixture
+async def world(clockwork: Clockwork) -> AsyncIterator[World]:
+    """A world that begins on a Monday morning, with every part running."""
+    async with World(clockwork) as story:
+        yield story
 
 
 _numbers = itertools.count(1)
