@@ -68,6 +68,8 @@ def simulate(request: StoryRequest, policies: Sequence[Policy]) -> Answer:
     steps = (
         Step(micros(fact.occurred_at), number, fact.type, fact.severity or 0, fact.resolution_kind == "workaround")
         for number, fact in enumerate(facts, start=1)
+        # Later facts are not seen, not even by what comes next.
+        if fact.occurred_at <= request.until
     )
     story = Story(steps, opening.channel)
     rulebook = Rulebook(policies, request.customer)

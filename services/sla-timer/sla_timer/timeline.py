@@ -258,27 +258,30 @@ class Timeline:
     # What falls due by itself.
 
     def _next(self) -> tuple[int, str]:
-        """The earliest thing that happens by itself, its instant not before `now`; FOREVER for nothing."""
+        """The earliest thing that happens by itself, and its instant: not before `now`, which is when what a change
+        moved into the past takes effect. At one instant the clocks come before the ladder. FOREVER for nothing.
+        """
+        now = self.now
         earliest, name, silence = FOREVER, "", FOREVER
         for clock in self._open:
             if clock.breached_at is not None:
                 continue
-            at = clock.warning_after(self.now)
+            at = clock.warning_after(now)
             if at is not None and at < earliest:
                 earliest, name = at, f"warning:{clock.name}"
-            at = clock.due
-            if at is None:
+            if clock.due is None:
                 continue
+            at = max(clock.due, now)
             if clock.provisional and (self._silent or self.ladder is not None):
                 silence = FOREVER if self._silent else at
             elif at < earliest:
                 earliest, name = at, "step" if clock.provisional else f"breach:{clock.name}"
         ladder = self.ladder
-        if ladder is not None and not self.closed and ladder.next_at is not None and ladder.next_at < earliest:
-            earliest, name = ladder.next_at, "step"
-        if silence < earliest:
-            earliest, name = silence, "silence"
-        return max(earliest, self.now), name
+        if ladder is not None and not self.closed and ladder.next_at is not None:
+            at = max(ladder.next_at, now)
+            if at < earliest:
+                earliest, name = at, "step"
+        return (silence, "silence") if silence < earliest else (earliest, name)
 
     def _judge(self) -> None:
         """Tells all that is due by `now`, in order; what a change moved into the past is effective now."""
