@@ -155,9 +155,9 @@ async def _recovered(work: _Work, row: Stored) -> Stored:
     work.results.append("ambiguous")
     row = await store.change(work.connection, row, ambiguous=True, changed_at=work.now)
     await store.journal_ambiguous(work.connection, row)
-    reason = await store.withdrawal_reason(work.connection, row.notification_id)
-    if reason is not None:
-        return await _ended(work, row, "cancelled", reason, row.addressee)
+    reasons = await store.withdrawal_reasons(work.connection, [row.notification_id])
+    if reasons:
+        return await _ended(work, row, "cancelled", reasons[row.notification_id], row.addressee)
     row = await store.change(work.connection, row, state="deferred", reply="the server's answer was not noted")
     await store.tell(work.connection, [row])
     return row

@@ -1,6 +1,6 @@
 """What an event of the escalator does: load, decide, save. Runs in the batch's transaction; never commits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,33 +31,57 @@ class Handlers:
         await store.add_tickets(connection, ticket_ids)
         await store.lock_tickets(connection, ticket_ids)
         now = self._clock.business(await clock_timestamp(connection))
-        for event in events:
-            with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
-                match event:
-                    case Notify():
-                        await _queue(connection, event, now)
-                    case Withdraw():
+        for notifies, others in _runs(events):
+            await _queue(connection, notifies, now)
+            for event in others:
+                with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
+                    if isinstance(event, Withdraw):
                         await _withdraw(connection, event, now)
-                    case StandDown():
+                    else:
                         await _stand_down(connection, event, now)
 
 
-async def _queue(connection: AsyncConnection, notify: Notify, now: datetime) -> None:
-    if not await store.add_notice(connection, notify):
+def _runs(events: Sequence[Notify | Withdraw | StandDown]) -> Iterator[tuple[list[Notify], list[Withdraw | StandDown]]]:
+    """The events in their order, as notifies in a row (they are stored together) and what follows them."""
+    notifies: list[Notify] = []
+    others: list[Withdraw | StandDown] = []
+    for event in events:
+        if isinstance(event, Notify):
+            if others:
+                yield notifies, others
+                notifies, others = [], []
+            notifies.append(event)
+        else:
+            others.append(event)
+    yield notifies, others
+
+
+async def _queue(connection: AsyncConnection, notifies: Sequence[Notify], now: datetime) -> None:
+    if not notifies:
         return
-    row = _row(notify, now) | {
-        "id": notify_delivery_id(notify.ticket_id, notify.event_id),
-        "kind": notify.kind,
-        "step": notify.step,
-        "tier": notify.tier.number if notify.tier else None,
-        "role": notify.role,
-        "role_title": notify.role_title,
-    }
-    await store.add_deliveries(connection, [row])
-    reason = await store.withdrawal_reason(connection, notify.event_id)
-    if reason is not None:
-        await store.cancel_unsent(connection, [notify.event_id], reason, now)
-    log.info("notification_taken_in", kind=notify.kind, role=notify.role, needed=reason is None)
+    new = await store.add_notices(connection, notifies)
+    added = {notify.event_id: notify for notify in notifies if notify.event_id in new}
+    rows = [
+        _row(notify, now)
+        | {
+            "id": notify_delivery_id(notify.ticket_id, notify.event_id),
+            "kind": notify.kind,
+            "step": notify.step,
+            "tier": notify.tier.number if notify.tier else None,
+            "role": notify.role,
+            "role_title": notify.role_title,
+        }
+        for notify in added.values()
+    ]
+    await store.add_deliveries(connection, rows)
+    reasons = await store.withdrawal_reasons(connection, new) if new else {}
+    for notification_id, reason in reasons.items():
+        await store.cancel_unsent(connection, [notification_id], reason, now)
+    for notify in added.values():
+        needed = notify.event_id not in reasons
+        log.info(
+            "notification_taken_in", ticket_id=str(notify.ticket_id), kind=notify.kind, role=notify.role, needed=needed
+        )
 
 
 async def _withdraw(connection: AsyncConnection, event: Withdraw | StandDown, now: datetime) -> None:
@@ -69,7 +93,7 @@ async def _withdraw(connection: AsyncConnection, event: Withdraw | StandDown, no
 
 async def _stand_down(connection: AsyncConnection, event: StandDown, now: datetime) -> None:
     """One mail to each person who was mailed; for who is being mailed right now, it waits for what comes of that."""
-    if not await store.add_notice(connection, event):
+    if not await store.add_notices(connection, [event]):
         return
     await _withdraw(connection, event, now)
     mailed: dict[str, Stored] = {}

@@ -41,16 +41,19 @@ def _tickets(ticket_ids: Iterable[UUID]) -> Any:
     return select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(list(ticket_ids))).order_by(tickets.c.ticket_id)
 
 
-async def add_notice(connection: AsyncConnection, notice: Notify | StandDown) -> bool:
-    """Keep a notify or stand_down. False: it was taken in before."""
-    row = {
-        "id": notice.event_id,
-        "ticket_id": notice.ticket_id,
-        "type": "notify" if isinstance(notice, Notify) else "stand_down",
-        "event": notice.model_dump_json().encode(),
-    }
-    added = upsert(notices).values(row).on_conflict_do_nothing().returning(notices.c.id)
-    return (await connection.execute(added)).first() is not None
+async def add_notices(connection: AsyncConnection, added: Sequence[Notify | StandDown]) -> set[UUID]:
+    """Keep notifies and stand_downs; the ids of those that were not taken in before."""
+    rows = [
+        {
+            "id": notice.event_id,
+            "ticket_id": notice.ticket_id,
+            "type": "notify" if isinstance(notice, Notify) else "stand_down",
+            "event": notice.model_dump_json().encode(),
+        }
+        for notice in added
+    ]
+    statement = upsert(notices).on_conflict_do_nothing().returning(notices.c.id)
+    return set((await connection.execute(statement, rows)).scalars())
 
 
 async def open_notices(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, Notify | StandDown]:
@@ -79,22 +82,20 @@ async def withdraw(connection: AsyncConnection, event: Withdraw | StandDown) -> 
         )
 
 
-async def withdrawal_reason(connection: AsyncConnection, notification_id: UUID) -> str | None:
-    """Why a notification is not needed any more; None: it is."""
-    query = select(withdrawals.c.reason).where(withdrawals.c.notification_id == notification_id)
-    return (await connection.execute(query)).scalar_one_or_none()
+async def withdrawal_reasons(connection: AsyncConnection, notification_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Why notifications are not needed any more, of those that are not."""
+    query = select(withdrawals.c.notification_id, withdrawals.c.reason).where(
+        withdrawals.c.notification_id.in_(list(notification_ids))
+    )
+    return {row.notification_id: row.reason for row in await connection.execute(query)}
 
 
-async def add_deliveries(connection: AsyncConnection, added: Sequence[Mapping[str, Any]]) -> list[Stored]:
-    """New deliveries, in this order, as far as their ids are new."""
-    stored = []
-    for row in added:
-        statement = upsert(deliveries).values(**row, ready_at=func.clock_timestamp()).on_conflict_do_nothing()
-        found = (await connection.execute(statement.returning(*_COLUMNS))).mappings().first()
-        if found is not None:
-            stored.append(Stored(**found))
-    await _write_journal(connection, stored)
-    return stored
+async def add_deliveries(connection: AsyncConnection, added: Sequence[Mapping[str, Any]]) -> None:
+    """New deliveries, in this order, as far as their ids are new. All give the same columns."""
+    if added:
+        statement = upsert(deliveries).values(ready_at=func.clock_timestamp()).on_conflict_do_nothing()
+        rows = await connection.execute(statement.returning(*_COLUMNS), list(added))
+        await _write_journal(connection, [Stored(**row) for row in rows.mappings()])
 
 
 async def of_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> list[Stored]:
