@@ -31,6 +31,8 @@ from tocsin.events import Event, Progress, encode
 from tocsin.runtime.consumer import Consumer, Poison, Received
 from tocsin.runtime.database import engine
 from tocsin.runtime.kafka import TICKETS, partition_of
+from tocsin.runtime.topic_ends import TopicEnds
+from tocsin.runtime.watchdog import StuckError, Watchdog
 
 NAMES = [f"T-{n}" for n in range(12)]
 Send = Callable[..., Awaitable[None]]
@@ -295,6 +297,25 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
         await until(caught_up)
         assert time.monotonic() - started < 8
     assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT + timedelta(milliseconds=9_999)}
+
+
+async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+    ends = TopicEnds(kafka.bootstrap, TICKETS, 6)
+    watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=3)
+    async with running(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
+        await asyncio.sleep(5)
+        assert not watching.done()  # nothing waits to be read
+        await send(event("waits", 1))
+        with pytest.raises(StuckError, match="stands at 0"):
+            await asyncio.wait_for(watching, 20)
+    assert (
+        sum(
+            REGISTRY.get_sample_value("sla_consumer_lag", {"topic": TICKETS, "partition": str(p)}) or 0
+            for p in range(6)
+        )
+        == 1
+    )
+    await ends.close()
 
 
 async def all_read(db: AsyncEngine, reading: Consumer) -> bool:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
+from prometheus_client import REGISTRY
 from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket, until
 from servers import MakeDatabase, SharedKafka
 from servers import running as running_server
@@ -203,6 +205,38 @@ async def test_transactions_that_cannot_be_seen_are_an_error(postgres: Postgres,
         with pytest.raises(ProgressBlindError):
             await PROGRESS.accepted_through(blind, OUTBOX)
     await blind.dispose()
+
+
+async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
+    writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path
+) -> None:
+    broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
+    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
+    with running_server(broker, tmp_path) as process:
+        await create_topics(broker.bootstrap)
+        async with running(relay.run()):
+            await add(writer, event("a", 1))
+            await until(lambda: empty(writer))
+            hanging = psutil.Process(process.entry["pid"])
+            hanging.suspend()
+            try:
+                await add(writer, event("a", 2))
+                await asyncio.sleep(0.5)
+                async with writer.begin() as connection:
+                    await connection.execute(
+                        text(
+                            "UPDATE outbox_lease SET token = 99, expires_at = clock_timestamp() + interval '5 seconds'"
+                        )
+                    )
+                await until(followed, 2)
+            finally:
+                hanging.resume()
+            await until(lambda: empty(writer))
+            assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
+
+
+async def followed() -> bool:
+    return REGISTRY.get_sample_value("sla_relay_leader") == 0
 
 
 async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_HEADER_SECONDS = 10.0
+HEADER_SECONDS = 10.0
 
 
 class BoundedH11(H11Protocol):
@@ -31,7 +31,7 @@ class BoundedH11(H11Protocol):
         if self.conn.their_state is not h11.IDLE:
             self._forget()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(_HEADER_SECONDS, self._give_up)
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self._give_up)
 
     def _forget(self) -> None:
         if self._deadline is not None:

@@ -137,14 +137,17 @@ class Consumer:
                 await self._poll(client)
                 await self._committing
                 await self._commit(client)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except Exception as error:
+                if not isinstance(error, KafkaError) and not is_transient(error):
+                    raise
                 log.warning("consumer_reconnects", topic=self.topic, error=repr(error))
                 await asyncio.sleep(_FIRST_BACKOFF * 5)
             finally:
                 self._joined = False
                 self._assigned = frozenset()
                 with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                    await asyncio.wait_for(client.stop(), _CLOSE_SECONDS)
+                    async with asyncio.timeout(_CLOSE_SECONDS):
+                        await client.stop()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
         """Always poll, also while paused: a member that stops polling loses its place for good."""
@@ -239,7 +242,8 @@ class Consumer:
         known = {TopicPartition(self.topic, p): offset for p, offset in read.items() if p in self._assigned}
         if known:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(client.commit(known), _COMMIT_SECONDS)
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await client.commit(known)
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

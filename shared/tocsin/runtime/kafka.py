@@ -23,6 +23,8 @@ version.
 MAX_REQUEST_BYTES: Final = 1_000_000
 """What one record may take, headers and all: a little below the broker's default."""
 
+_CLOSE_SECONDS: Final = 1.0
+_CANCEL_SECONDS: Final = 0.1
 _DAY_MS: Final = 24 * 3600 * 1000
 
 
@@ -77,7 +79,8 @@ async def check_partitions(bootstrap: str, expected: Mapping[str, int]) -> None:
         await producer.start()
         for topic, count in expected.items():
             try:
-                found = await asyncio.wait_for(producer.partitions_for(topic), 10)
+                async with asyncio.timeout(10):
+                    found = await producer.partitions_for(topic)
             except (KafkaError, TimeoutError) as error:
                 raise TopicError(f"Topic {topic} is not there: run `python -m tocsin topics`.") from error
             if len(found) != count:
@@ -127,6 +130,11 @@ async def discard(producer: AIOKafkaProducer) -> None:
     sending = producer._sender.sender_task
     if sending is not None:
         sending.cancel()
-        await asyncio.wait([sending])
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(producer.client.close(), 2)
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):  # ends the requests that the sender still awaits
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await producer.client.close()
+    if sending is not None:  # cancelled, it sends no more; what it may still wait for never comes
+        done, _ = await asyncio.wait([sending], timeout=_CANCEL_SECONDS)
+        for task in done:
+            with contextlib.suppress(KafkaError, asyncio.CancelledError):
+                task.result()

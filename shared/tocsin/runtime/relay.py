@@ -90,8 +90,8 @@ class Relay:
             log.info("relay_leads", topic=self.topic, token=token)
             try:
                 await self._lead(token)
-            except* LeaseLostError as lost:
-                log.warning("relay_lease_lost", topic=self.topic, reason=str(lost.exceptions[0]))
+            except LeaseLostError as lost:
+                log.warning("relay_lease_lost", topic=self.topic, reason=str(lost))
 
     async def flush(self, seconds: float) -> bool:
         """Wait until the outbox is empty, at most so long; True also where another process publishes it."""
@@ -124,17 +124,22 @@ class Relay:
             return None
 
     async def _lead(self, token: int) -> None:
+        """Publish until the lease is lost. (No TaskGroup: Python 3.11 forgets a cancellation while it unwinds.)"""
         self._leading = True
         RELAY_LEADER.set(1)
+        parts = [asyncio.create_task(self._lease.keep(token)), asyncio.create_task(self._publish(token))]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._lease.keep(token))
-                tasks.create_task(self._publish(token))
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._leading = False
             RELAY_LEADER.set(0)
+            for part in parts:
+                part.cancel()
+            await asyncio.wait(parts)
             with contextlib.suppress(Exception):  # a courtesy to the next process: otherwise the lease just runs out
                 await self._lease.release(token)
+        for part in done:
+            part.result()
 
     async def _publish(self, token: int) -> None:
         """Publish for ever. Whatever goes wrong, the producer is given up and the oldest rows come first again."""
@@ -169,7 +174,8 @@ class Relay:
                 pause = min(pause, max(0.0, progress_at - time.monotonic()))
             if len(rows) < _BATCH:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._woken.wait()
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[OutboxRow]) -> list[DeadLetter]:
         """Send rows and wait until all are acknowledged, in no transaction; what Kafka never takes is returned."""

@@ -41,7 +41,8 @@ class TopicEnds:
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(client.stop(), _SECONDS)
+                async with asyncio.timeout(_SECONDS):
+                    await client.stop()
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._client is None:
