@@ -1,0 +1,188 @@
+"""deploy/prometheus and deploy/grafana: every expression is PromQL over metrics and labels that our code has, every
+alert tells somebody woken by it what to do, every dashboard shows what is there.
+"""
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from intake.metrics import INGESTED
+from prometheus_client import REGISTRY
+from promql_parser import AggregateExpr, Expr, VectorSelector
+from tocsin.runtime.metrics import JOB_FAILURES, declare_consumer
+
+REPOSITORY = Path(__file__).parents[2]
+PROMETHEUS = REPOSITORY / "deploy/prometheus"
+GRAFANA = REPOSITORY / "deploy/grafana"
+COMPOSE = yaml.safe_load((REPOSITORY / "deploy/docker/compose.yaml").read_text())["services"]
+PORTS = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083}
+PROMETHEUS_OWN = {"up": frozenset({"job", "instance"})}
+GRAFANA_VARIABLES = {"$__rate_interval": "1m", "$__range": "24h"}
+
+Json = dict[str, Any]
+
+
+def alerts() -> list[Json]:
+    groups = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def dashboards() -> list[Path]:
+    return sorted((GRAFANA / "dashboards").glob("*.json"))
+
+
+def panels(dashboard: Path) -> list[Json]:
+    found: list[Json] = json.loads(dashboard.read_text())["panels"]
+    return found
+
+
+def shown(dashboard: Path) -> Iterator[str]:
+    """The expressions of a dashboard, as Prometheus gets them."""
+    for panel in panels(dashboard):
+        for target in panel.get("targets", ()):
+            expression = target["expr"]
+            for variable, value in GRAFANA_VARIABLES.items():
+                expression = expression.replace(variable, value)
+            yield expression
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[str, frozenset[str]]:
+    """The series of all four services by name, with their labels as Prometheus stores them."""
+    for service in PORTS:
+        importlib.import_module(service.replace("-", "_") + ".metrics")
+    declare_consumer("a.topic", 1)  # these have samples, and so labels, only once they have been used
+    JOB_FAILURES.labels("a job")
+    INGESTED.labels("unknown", "unknown", "invalid")
+    series = dict(PROMETHEUS_OWN)
+    for family in REGISTRY.collect():
+        if family.name.startswith("sla_"):
+            for sample in family.samples:
+                own = {"exported_job" if name == "job" else name for name in sample.labels}
+                series[sample.name] = frozenset({"job", "instance", *own})
+    return series
+
+
+def misused(expression: str, exported: dict[str, frozenset[str]]) -> list[str]:
+    """What an expression names and nobody exports. Raises ValueError where it is no PromQL."""
+    wrong: list[str] = []
+    grouped: set[str] = set()
+    known: set[str] = set()
+
+    def visit(node: Expr) -> None:
+        if isinstance(node, VectorSelector):
+            labels = exported.get(node.name or "")
+            if labels is None:
+                wrong.append(f"metric {node.name}")
+                return
+            known.update(labels)
+            wrong.extend(
+                f"label {matcher.name} of {node.name}"
+                for matcher in node.matchers.matchers
+                if matcher.name not in labels
+            )
+        elif isinstance(node, AggregateExpr) and node.modifier is not None:
+            grouped.update(node.modifier.labels)
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return wrong + [f"grouping by {label}" for label in sorted(grouped - known)]
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
+def test_an_alert_is_promql_over_metrics_that_exist(rule: Json, exported: dict[str, frozenset[str]]) -> None:
+    assert misused(rule["expr"], exported) == []
+    if "for" in rule:
+        assert promql_parser.parse_duration(rule["for"]).total_seconds() > 0
+
+
+@pytest.mark.parametrize("dashboard", dashboards(), ids=lambda path: path.stem)
+def test_a_dashboard_is_promql_over_metrics_that_exist(dashboard: Path, exported: dict[str, frozenset[str]]) -> None:
+    assert {expression: wrong for expression in shown(dashboard) if (wrong := misused(expression, exported))} == {}
+
+
+def test_what_is_misused_is_found(exported: dict[str, frozenset[str]]) -> None:
+    assert misused("sum by (tier) (sla_outbox_pending)", exported) == ["grouping by tier"]
+    assert misused('rate(sla_emails{result="sent"}[5m])', exported) == ["metric sla_emails"]
+    assert misused('sla_emails_total{results="sent"}', exported) == ["label results of sla_emails_total"]
+    with pytest.raises(ValueError, match="unclosed"):
+        misused("sum by (sla_outbox_pending", exported)
+
+
+def test_every_metric_of_the_design_is_shown_or_watched(exported: dict[str, frozenset[str]]) -> None:
+    used = " ".join([*(rule["expr"] for rule in alerts()), *(e for path in dashboards() for e in shown(path))])
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported}
+    assert sorted(name for name in families if name not in used) == []
+
+
+def test_every_alert_has_its_section_and_says_what_to_do_first() -> None:
+    headings = re.findall(r"^## (.+)$", (REPOSITORY / "docs/operations.md").read_text(), flags=re.MULTILINE)
+    names = [rule["alert"] for rule in alerts()]
+    assert len(set(names)) == len(names)
+    for rule in alerts():
+        assert rule["alert"] in headings
+        assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
+        assert rule["labels"] in ({"urgency": "page"}, {"urgency": "work"})
+        assert re.search(r"\bFirst\b|At night: nothing", rule["annotations"]["description"])
+        assert rule["annotations"]["summary"]
+
+
+def test_what_an_alert_says_names_labels_it_has() -> None:
+    for rule in alerts():
+        said = " ".join(rule["annotations"].values())
+        expression = rule["expr"]
+        for label in re.findall(r"\$labels\.(\w+)", said):
+            assert label in expression or expression.startswith("up{"), f"{rule['alert']}: {label}"
+
+
+def test_the_documents_links_lead_somewhere() -> None:
+    text = (REPOSITORY / "docs/operations.md").read_text()
+    slugs = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    assert {link for link in re.findall(r"\]\(#([\w-]+)\)", text) if link not in slugs} == set()
+
+
+def test_prometheus_scrapes_every_service_where_it_listens() -> None:
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    for service, port in PORTS.items():
+        (found,) = jobs[service]["dns_sd_configs"]
+        assert found["names"] == [service]
+        assert service in COMPOSE
+        assert (found["type"], found["port"]) == ("A", port)
+    assert all((PROMETHEUS / name).is_file() for name in config["rule_files"])
+    watched = next(rule for rule in alerts() if rule["alert"] == "ServiceMissing")["expr"]
+    assert set(re.findall(r'job="([\w-]+)"', watched)) == set(PORTS)
+
+
+def test_dashboards_are_provisioned_with_a_datasource_that_is_there() -> None:
+    (datasource,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/tocsin.yaml").read_text())["providers"]
+    assert datasource["url"] == "http://prometheus:9090"
+    assert "../grafana/dashboards:" + provider["options"]["path"] + ":ro" in COMPOSE["grafana"]["volumes"]
+    assert "../grafana/provisioning:/etc/grafana/provisioning:ro" in COMPOSE["grafana"]["volumes"]
+    assert [path.stem for path in dashboards()] == ["pipeline", "service-levels"]
+    for dashboard in dashboards():
+        for panel in panels(dashboard):
+            sources = [panel, *panel.get("targets", ())] if panel["type"] != "row" else []
+            assert all(source["datasource"]["uid"] == datasource["uid"] for source in sources), panel["title"]
+
+
+@pytest.mark.parametrize("dashboard", dashboards(), ids=lambda path: path.stem)
+def test_panels_have_ids_of_their_own_and_do_not_overlap(dashboard: Path) -> None:
+    ids = [panel["id"] for panel in panels(dashboard)]
+    assert len(set(ids)) == len(ids)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels(dashboard):
+        place = panel["gridPos"]
+        columns = range(place["x"], place["x"] + place["w"])
+        cells = {(x, y) for x in columns for y in range(place["y"], place["y"] + place["h"])}
+        assert max(columns) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        references = [target["refId"] for target in panel.get("targets", ())]
+        assert len(set(references)) == len(references)
