@@ -1,0 +1,190 @@
+"""deploy/docker/compose.yaml: names what it uses, starts in the right order, and gives every service the settings that
+its Settings class wants; no secret stands in a file.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from escalator.settings import Settings as Escalator
+from intake.keys import KeysSettings
+from intake.settings import Settings as Intake
+from notifier.settings import Settings as Notifier
+from pydantic_settings import BaseSettings
+from sla_timer.settings import Settings as SlaTimer
+from tocsin.runtime.settings import ClockSettings, DatabaseSettings, KafkaSettings
+
+DOCKER = Path(__file__).parents[2] / "deploy/docker"
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS: dict[str, type[BaseSettings]] = {
+    "intake": Intake,
+    "sla-timer": SlaTimer,
+    "escalator": Escalator,
+    "notifier": Notifier,
+}
+JOBS: dict[str, type[BaseSettings]] = {
+    "topics": KafkaSettings,
+    "keys": KeysSettings,
+    **{f"migrate-{service}": DatabaseSettings for service in OURS},
+}
+KEYS_OF_A_SERVICE = {
+    *("build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles"),
+    *("pull_policy", "restart", "shm_size", "stop_grace_period", "volumes"),
+}
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL")
+VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+NOT_FOR_PRODUCTION = {f"TOCSIN_{name.upper()}" for name in ClockSettings.model_fields}
+OF_THE_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
+
+
+def variables(settings: type[BaseSettings]) -> set[str]:
+    return {f"TOCSIN_{name.upper()}" for name in settings.model_fields}
+
+
+def needed(settings: type[BaseSettings]) -> set[str]:
+    return {f"TOCSIN_{name.upper()}" for name, field in settings.model_fields.items() if field.is_required()}
+
+
+def resolved(value: str | None) -> str:
+    """A value as compose would hand it on, where .env has nothing but what must be there."""
+
+    def replacement(found: re.Match[str]) -> str:
+        return found[3] if found[2] == ":-" else "1025"  # a port, a word, a password: whatever is asked for
+
+    return VARIABLE.sub(replacement, value or "")
+
+
+def test_it_has_only_what_the_specification_knows() -> None:
+    assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
+    for name, service in SERVICES.items():
+        assert set(service) <= KEYS_OF_A_SERVICE, name
+        assert re.fullmatch(r"[\w.-]+(/[\w.-]+)?:([\w.-]*\d[\w.-]*|\$\{TOCSIN_VERSION:-local\})", service["image"]), (
+            name
+        )
+        for seconds in (service.get("stop_grace_period"), service.get("healthcheck", {}).get("interval")):
+            assert seconds is None or re.fullmatch(r"\d+s", seconds), name
+        for command in (service.get("command"), service.get("entrypoint")):
+            assert command is None or isinstance(command, list), f"{name}: the exec form passes signals on"
+
+
+def test_what_a_service_waits_for_is_there_and_can_be_waited_for() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in SERVICES, name
+            assert how["condition"] in CONDITIONS
+            if how["condition"] == "service_healthy":
+                assert SERVICES[other]["healthcheck"]["test"], other
+            if how["condition"] == "service_completed_successfully":
+                assert other in JOBS, f"{name} would wait for ever for {other}"
+                assert "restart" not in SERVICES[other]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_starts_after_its_servers_the_topics_and_its_own_migration(name: str) -> None:
+    waits = {other: how["condition"] for other, how in SERVICES[name]["depends_on"].items()}
+    assert waits == {
+        "postgres": "service_healthy",
+        "kafka": "service_healthy",
+        "topics": "service_completed_successfully",
+        f"migrate-{name}": "service_completed_successfully",
+    }
+    assert set(SERVICES[f"migrate-{name}"]["depends_on"]) == {"postgres"}
+    assert SERVICES[f"migrate-{name}"]["command"] == ["python", "-m", name.replace("-", "_"), "migrate"]
+    assert SERVICES[f"migrate-{name}"]["image"] == SERVICES[name]["image"]
+
+
+def test_every_mount_is_a_named_volume_or_a_file_that_is_there() -> None:
+    used = set()
+    for name, service in SERVICES.items():
+        for mount in service.get("volumes", ()):
+            source = mount.split(":")[0]
+            if source.startswith("."):
+                assert (DOCKER / source).exists(), f"{name}: {source}"
+                assert mount.endswith(":ro"), f"{name}: {mount}"
+            else:
+                used.add(source)
+    assert used == set(COMPOSE["volumes"])
+
+
+def test_every_build_has_its_dockerfile() -> None:
+    assert {name for name, service in SERVICES.items() if "build" in service} == set(OURS)
+    for name in OURS:
+        build = SERVICES[name]["build"]
+        assert (DOCKER / build["context"] / build["dockerfile"]).resolve().is_file()
+        assert build["dockerfile"] == f"services/{name}/Dockerfile"
+
+
+@pytest.mark.parametrize(("name", "settings"), [*OURS.items(), *JOBS.items()])
+def test_it_gets_every_setting_it_needs_and_none_it_does_not_know(name: str, settings: type[BaseSettings]) -> None:
+    given = set(SERVICES[name]["environment"])
+    assert given - variables(settings) == set()
+    assert needed(settings) - given == set()
+
+
+@pytest.mark.parametrize(("name", "settings"), OURS.items())
+def test_every_setting_can_be_given(name: str, settings: type[BaseSettings]) -> None:
+    given = set(SERVICES[name]["environment"])
+    assert variables(settings) - given - NOT_FOR_PRODUCTION - OF_THE_IMAGE == set()
+
+
+@pytest.mark.parametrize(("name", "settings"), [*OURS.items(), *JOBS.items()])
+def test_its_settings_accept_what_they_get(
+    name: str, settings: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in SERVICES[name]["environment"].items():
+        if value is not None:
+            monkeypatch.setenv(variable, "it@example.com" if variable.endswith("MAIL_FROM") else resolved(value))
+    monkeypatch.setenv("TOCSIN_SMTP", "mail-sink:1025")
+    settings()
+
+
+def test_a_service_finds_its_files_where_they_are_mounted() -> None:
+    for name in OURS:
+        mounts = [mount.split(":") for mount in SERVICES[name]["volumes"]]
+        for variable in ("TOCSIN_POLICY", "TOCSIN_DIRECTORY"):
+            if path := SERVICES[name]["environment"].get(variable):
+                source, target, _ = next(mount for mount in mounts if path.startswith(mount[1] + "/"))
+                assert (DOCKER / source / path.removeprefix(target + "/")).is_file()
+        keys = Path(SERVICES[name]["environment"]["TOCSIN_KEYS"])
+        assert ["keys", str(keys.parent), "ro"] in mounts
+    assert SERVICES["keys"]["volumes"] == [f"keys:{keys.parent}"]
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            if SECRET.search(variable) and value is not None:
+                required = [found for found in VARIABLE.finditer(value) if found[2] == ":?"]
+                assert len(required) == 1, f"{name}: {variable} must come from .env, and from nowhere else"
+    example = (DOCKER / "env.example").read_text()
+    assert re.findall(r"^\w*(?:PASSWORD|SECRET)\w*=(?!$).*", example, re.MULTILINE) == []
+    assert ".env" in (DOCKER / ".gitignore").read_text().splitlines()
+
+
+def test_the_example_names_what_must_be_given() -> None:
+    text = (DOCKER / "compose.yaml").read_text()
+    must = {found[1] for found in VARIABLE.finditer(text) if found[2] == ":?"}
+    assert set(re.findall(r"^(\w+)=$", (DOCKER / "env.example").read_text(), re.MULTILINE)) == must
+
+
+def test_only_the_front_listens_to_the_world() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", ()):
+            public = port.startswith("${TOCSIN_BIND:-127.0.0.1}:")
+            assert public or port.startswith("127.0.0.1:"), f"{name}: {port}"
+            assert not public or name == "front"
+    assert not any(SERVICES[name].get("ports") for name in (*OURS, *JOBS, "kafka", "postgres"))
+
+
+def test_the_front_lets_the_api_through_and_nothing_else() -> None:
+    text = (DOCKER / "Caddyfile").read_text()
+    (let_through,) = re.findall(r"@api path (.+)", text)
+    assert let_through.split() == ["/v1/*", "/ack/*", "/docs", "/openapi.json"]
+    ports = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083}
+    assert re.findall(r"import service (\S+)", text) == [f"{name}:{port}" for name, port in ports.items()]
+    assert {name: settings.model_fields["port"].default for name, settings in OURS.items()} == ports
+    assert text.count("{") == text.count("}")
