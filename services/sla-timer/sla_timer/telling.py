@@ -8,7 +8,8 @@ from tocsin.events import Deadline
 
 from sla_timer.announcing import Scope, announce, announce_void
 from sla_timer.happening import LADDER, VOIDED, Happening, Item, Kind
-from sla_timer.timeline import FOREVER, Timeline
+from sla_timer.standing import FOREVER
+from sla_timer.timeline import Timeline
 
 _SHORT: Final = {
     Kind.WARNED: "warned",
