@@ -95,7 +95,9 @@ class Kafka:
 
     def _format(self, java: tuple[str, ...], settings: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        done = run_to_end(Launch((*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings))))
+        # One word: an id may begin with a dash.
+        options = (f"--cluster-id={cluster}", f"--config={settings}")
+        done = run_to_end(Launch((*java, "kafka.tools.StorageTool", "format", *options)))
         if done.returncode:
             raise PartFailed(f"Kafka's data folder could not be formatted: {done.stdout.decode().strip()}")
 
