@@ -42,6 +42,7 @@ lock: setup  ## resolve deploy/requirements*.lock anew from the pyproject.toml f
 	$(BIN)/python deploy/dependencies.py list $(SERVICES) | $(UV_COMPILE) --output-file deploy/requirements.lock -
 	$(BIN)/python deploy/dependencies.py list | $(UV_COMPILE) --output-file deploy/requirements-dev.lock \
 		--constraint deploy/requirements.lock deploy/requirements-dev.in -
+	echo hatchling | $(UV_COMPILE) --constraint deploy/requirements-dev.lock --output-file deploy/docker/build.lock -
 
 # pip takes no editable package under --require-hashes: first what is hashed (our build backend too), then ours.
 $(STAMP): deploy/requirements-dev.lock $(addsuffix /pyproject.toml,$(OURS))

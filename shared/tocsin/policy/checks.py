@@ -1,16 +1,14 @@
 """Whether a policy could work at all: what no single field can tell. Bounded, whatever is written."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from tocsin.business_time import FIRST_YEAR, LAST_YEAR
 from tocsin.events.values import Category, Mailbox
+from tocsin.policy.content import Content
 from tocsin.policy.refusal import Place
 from tocsin.policy.terms import Promise, Terms, merged
 from tocsin.policy.written import Duration
-
-if TYPE_CHECKING:
-    from tocsin.policy.model import Policy
 
 Problem = tuple[Place, object, str]
 
@@ -18,7 +16,7 @@ _SEVERITIES = (1, 2, 3, 4)
 _YEARS_AHEAD = 10
 
 
-def problems(policy: "Policy") -> Iterator[Problem]:
+def problems(policy: Content) -> Iterator[Problem]:
     """Everything that is wrong: its place, the value found there, and "what is wrong; what would be right"."""
     yield from _matrix(policy)
     yield from _complete(policy)
@@ -38,7 +36,7 @@ def problems(policy: "Policy") -> Iterator[Problem]:
         yield from _terms(policy, merged(policy, own), own, ("customers", name))
 
 
-def _matrix(policy: "Policy") -> Iterator[Problem]:
+def _matrix(policy: Content) -> Iterator[Problem]:
     yield from _each_severity(policy.severities, ("severities",))
     seen: dict[tuple[str, object], int] = {}
     least = 101
@@ -56,7 +54,7 @@ def _matrix(policy: "Policy") -> Iterator[Problem]:
         least = least if percent is None else percent
 
 
-def _complete(policy: "Policy") -> Iterator[Problem]:
+def _complete(policy: Content) -> Iterator[Problem]:
     yield from _each_severity(policy.targets.response, ("targets", "response"))
     yield from _each_severity(policy.targets.resolution, ("targets", "resolution"))
     if policy.targets.answer is None:
@@ -69,7 +67,7 @@ def _each_severity(given: Mapping[int, object], place: Place) -> Iterator[Proble
             yield (*place, severity), None, f"is missing; state it for severity {severity} as for the others"
 
 
-def _mailboxes(policy: "Policy") -> Iterator[Problem]:
+def _mailboxes(policy: Content) -> Iterator[Problem]:
     for name in get_args(Mailbox):
         if name not in policy.mailboxes:
             yield ("mailboxes", name), None, "is missing; state its address and purposes"
@@ -84,7 +82,7 @@ def _mailboxes(policy: "Policy") -> Iterator[Problem]:
             yield ("mailboxes", name, "otherwise"), mailbox.otherwise, message
 
 
-def _elapsed_only(policy: "Policy") -> Iterator[Problem]:
+def _elapsed_only(policy: Content) -> Iterator[Problem]:
     durations: list[tuple[Place, Duration]] = [(("notice", name), notice) for name, notice in policy.notice.items()]
     durations += [(("average_under", channel), average) for channel, average in policy.average_under.items()]
     for name, own in policy.customers.items():
@@ -95,7 +93,7 @@ def _elapsed_only(policy: "Policy") -> Iterator[Problem]:
             yield at, str(duration), f"`{duration}` is business time; state elapsed time, for example 48h"
 
 
-def _calendars(policy: "Policy") -> Iterator[Problem]:
+def _calendars(policy: Content) -> Iterator[Problem]:
     for name, calendar in policy.calendars.items():
         own_years = {day.year for day in calendar.holidays.added if FIRST_YEAR <= day.year <= LAST_YEAR}
         for year in sorted({*_years(policy), *own_years}):
@@ -105,11 +103,11 @@ def _calendars(policy: "Policy") -> Iterator[Problem]:
                 break
 
 
-def _years(policy: "Policy") -> range:
+def _years(policy: Content) -> range:
     return range(policy.in_force_from.year, policy.in_force_from.year + _YEARS_AHEAD)
 
 
-def _terms(policy: "Policy", terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
+def _terms(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
     ladder = own.ladder or {}
     if own.ladder is not None and sorted(ladder) != list(range(1, len(ladder) + 1)):
         message = f"the tiers are {_listed(sorted(ladder))}; number them 1, 2, 3 ... without a gap"
@@ -127,7 +125,7 @@ def _terms(policy: "Policy", terms: Terms, own: Terms, place: Place) -> Iterator
         yield from _promises(policy, terms, own, place)
 
 
-def _promises(policy: "Policy", terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
+def _promises(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
     calendar = policy.calendars[terms.calendar or policy.calendar]
     within = sum(calendar.open_days(year) for year in _years(policy)) * calendar.day
     for at, promise in _written(own, place):

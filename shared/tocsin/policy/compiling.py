@@ -1,18 +1,15 @@
 """From a policy as it is written to the rules of one customer."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tocsin.business_time import ELAPSED
 from tocsin.events import Tier
+from tocsin.policy.content import Content
 from tocsin.policy.rules import Rules, Target
 from tocsin.policy.terms import Promise, Terms, merged
 
-if TYPE_CHECKING:
-    from tocsin.policy.model import Policy
 
-
-def compile_rules(policy: "Policy", customer: str | None) -> Rules:
+def compile_rules(policy: Content, customer: str | None) -> Rules:
     """The rules of that customer, who has terms of its own; None: of everybody else."""
     terms = merged(policy, policy.customers[customer]) if customer is not None else policy
     if terms.calendar is None or terms.ladder is None or terms.targets.answer is None:
@@ -38,7 +35,7 @@ def compile_rules(policy: "Policy", customer: str | None) -> Rules:
     )
 
 
-def _target(policy: "Policy", terms: Terms, promise: Promise) -> Target:
+def _target(policy: Content, terms: Terms, promise: Promise) -> Target:
     calendar = terms.calendar or policy.calendar
     business_day = policy.calendars[calendar].day
     due = promise.due.length(business_day)
