@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from tocsin.policy import PolicyError
@@ -45,10 +45,7 @@ def main(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         settings = load(Settings)
         configure("sla-timer", settings)
-        try:
-            asyncio.run(serve(settings))
-        except (PolicyError, PolicyChangedError, OSError) as error:
-            sys.exit(f"sla_timer: {error}")
+        asyncio.run(serve(settings))
 
 
 @app.command()
@@ -83,19 +80,25 @@ def simulate(
 
 async def serve(settings: Settings) -> None:
     """The whole service, until it is told to stop."""
+    try:
+        policy = read_policy(settings.policy)
+    except (PolicyError, OSError) as error:
+        _refuse(error)
     clock = clock_from(settings)
-    policy = read_policy(settings.policy)
     writer = engine(settings.database_url, "sla-timer-writer")
     reader = engine(settings.database_url, "sla-timer-reader", pool_size=5)
     relay_engine = engine(settings.database_url, "sla-timer-relay", pool_size=3, statement_seconds=5)
-    book = PolicyBook()
-    await database.check_migrated(reader, "sla_timer")
-    async with writer.begin() as connection:
-        await add_policy(connection, policy)
-        book.renew(await all_policies(connection))
-
     relay = Relay(relay_engine, settings.kafka, OUTBOX, DEAD_LETTERS, interval=settings.relay_interval)
+    book = PolicyBook()
     handlers = Handlers(writer, book, clock)
+
+    async def store_policy() -> None:
+        try:
+            async with writer.begin() as connection:
+                await add_policy(connection, policy)
+                book.renew(await all_policies(connection))
+        except PolicyChangedError as error:
+            _refuse(error)
 
     async def judge(partitions: Mapping[int, datetime | None]) -> None:
         for partition, accepted_through in sorted(partitions.items()):
@@ -135,8 +138,14 @@ async def serve(settings: Settings) -> None:
         relay=relay,
         consumer=consumer,
         scheduler=scheduler,
-        tasks=[],
+        prepare=store_policy,
     )
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """A policy that cannot be served by ends the process like any wrong setting."""
+    typer.echo(f"TOCSIN_POLICY: {error}", err=True)
+    raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

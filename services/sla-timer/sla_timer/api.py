@@ -40,8 +40,9 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
     )
     async def clocks(ticket_id: UUID, caller: Reader) -> JsonResponse:
         async with reader.connect() as connection:
-            loaded = await Store(connection).load([ticket_id])
+            # In this order: what the facts are told through must not be newer than the facts.
             progress = await offsets.read(connection, OFFSETS, TICKETS)
+            loaded = await Store(connection).load([ticket_id])
         if not loaded or loaded[0].ticket.tenant != caller.tenant:
             raise Problem(404, "No ticket with this id has arrived here yet.")
         stored = loaded[0]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.business_time import micros
 from tocsin.events import (
@@ -28,18 +29,21 @@ from tocsin.runtime import offsets
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Poison, Received
 from tocsin.runtime.kafka import TICKETS
+from tocsin.runtime.offsets import Position
 
 from sla_timer import metrics
 from sla_timer.announcing import Scope, announce
 from sla_timer.book import PolicyBook
 from sla_timer.happening import Item
 from sla_timer.judging import Judged, Stored, judge
-from sla_timer.store.policies import all_policies
+from sla_timer.store.policies import all_policies, how_many_policies
 from sla_timer.store.tables import OFFSETS
 from sla_timer.store.tickets import Due, Store
 from sla_timer.telling import Planned
 
 SWEEP_LIMIT: Final = 300
+JUDGE_LIMIT: Final = 100
+"""Tickets judged between two statements: PostgreSQL ends a transaction that is idle for 5 s."""
 _BY_ITSELF: Final = (ClockWarned, ClockBreached, LadderStepDue, LadderExhausted)
 _OUTCOMES: Final[Mapping[type[Deadline], str]] = {
     ClockMet: "met",
@@ -56,6 +60,7 @@ class Handlers:
         self._writer = writer
         self._book = book
         self._clock = clock
+        self._renewed = 0
 
     async def facts_received(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Stores the facts of a batch and judges every ticket of which one was new."""
@@ -64,7 +69,7 @@ class Handlers:
         await store.add_tickets(arrivals.tickets)
         await store.lock(arrivals.facts)
         new = await store.add_facts(arrivals.facts)
-        await self._judge(connection, store, new)
+        await self._judge(connection, new)
 
     async def sweep(self, partition: int, through: datetime, confirmed_through: datetime | None = None) -> None:
         """Tells everything of a partition that fell due by `through`, in batches with a transaction each.
@@ -75,13 +80,15 @@ class Handlers:
             async with self._writer.begin() as connection:
                 store = Store(connection)
                 due = await store.lock_due(partition, through, SWEEP_LIMIT)
+                if due:
+                    await self._know_policies(connection)
                 fired = [self._fire(one, through, confirmed_through or through) for one in due]
                 told = await store.tell([pair for pairs in fired for pair in pairs])
                 await store.breached(
                     [(event.ticket_id, item, event.at) for item, event in told if item.kind == "breached"]
                 )
                 await store.plan({one.ticket.ticket_id: (partition, _remaining(one, through)) for one in due})
-            self._count([event for _, event in told])
+                self._count_at_commit(connection, [event for _, event in told], [])
             if len(due) < SWEEP_LIMIT:
                 return
 
@@ -94,31 +101,51 @@ class Handlers:
                 await self.sweep(partition, position.accepted_through)
 
     async def renew_policies(self) -> None:
-        """Judges open tickets anew that were last judged with fewer versions of the policy."""
+        """Judges anew what was last judged with fewer versions of the policy.
+
+        These are open tickets; and once, after a version came that is in force from an earlier instant than it was
+        stored, also those that were closed since that instant.
+        """
         async with self._writer.connect() as connection:
-            self._book.renew(await all_policies(connection))
+            await self._know_policies(connection)
+        policies = self._book.policies
+        since = min((policy.in_force_from for policy in policies[1:]), default=None)
+        if len(policies) == self._renewed:
+            since = None
+        after = UUID(int=0)
         while True:
             async with self._writer.begin() as connection:
-                store = Store(connection)
-                tickets = await store.lock_older_than(len(self._book.policies), SWEEP_LIMIT)
-                await self._judge(connection, store, tickets)
+                tickets = await Store(connection).lock_older_than(len(policies), since, after, SWEEP_LIMIT)
+                await self._judge(connection, tickets)
             if len(tickets) < SWEEP_LIMIT:
+                self._renewed = len(policies)
                 return
+            after = tickets[-1]
 
-    async def _judge(self, connection: AsyncConnection, store: Store, ticket_ids: Collection[UUID]) -> None:
+    async def _know_policies(self, connection: AsyncConnection) -> None:
+        """Asked after tickets are locked: whoever judged them before knew no version that we do not know now."""
+        if await how_many_policies(connection) != len(self._book.policies):
+            self._book.renew(await all_policies(connection))
+
+    async def _judge(self, connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
+        """Judges tickets whose locks this transaction holds."""
         if not ticket_ids:
             return
+        store = Store(connection)
+        await self._know_policies(connection)
         progress = await offsets.read(connection, OFFSETS, TICKETS)
-        judged: list[Judged] = []
-        for stored in await store.load(ticket_ids):
-            position = progress.get(stored.partition)
-            accepted_through = None if position is None else position.accepted_through
-            one = judge(stored, accepted_through, self._book.rulebook(stored.ticket.customer.id))
-            judged.append(one)
-            _count_answer(stored, one)
-        told = await store.tell([pair for one in judged for pair in one.telling])
-        await store.judged(judged)
-        self._count([event for _, event in told])
+        wanted = sorted(ticket_ids)
+        for begin in range(0, len(wanted), JUDGE_LIMIT):
+            loaded = await store.load(wanted[begin : begin + JUDGE_LIMIT])
+            judged = [self._judged(stored, progress.get(stored.partition)) for stored in loaded]
+            told = await store.tell([pair for one in judged for pair in one.telling])
+            await store.judged(judged)
+            answered = [pair for pair in zip(loaded, judged, strict=True) if _newly_answered(*pair)]
+            self._count_at_commit(connection, [event for _, event in told], answered)
+
+    def _judged(self, stored: Stored, position: Position | None) -> Judged:
+        accepted_through = None if position is None else position.accepted_through
+        return judge(stored, accepted_through, self._book.rulebook(stored.ticket.customer.id))
 
     def _fire(self, due: Due, through: datetime, confirmed_through: datetime) -> list[tuple[Item, Deadline]]:
         scope = Scope(
@@ -135,14 +162,26 @@ class Handlers:
             if planned.happening.at <= until
         ]
 
-    def _count(self, events: Sequence[Deadline]) -> None:
-        now = self._clock.now()
-        for event in events:
-            outcome = _OUTCOMES.get(type(event))
-            if outcome is not None and isinstance(event, ClockEvent):
-                metrics.CLOCK_OUTCOMES.labels(event.clock, str(event.severity), outcome).inc()
-            if isinstance(event, _BY_ITSELF) and not event.historic:
-                metrics.FIRE_LATENESS.observe(max(0.0, self._clock.lateness(event.at, now).total_seconds()))
+    def _count_at_commit(
+        self, connection: AsyncConnection, events: Sequence[Deadline], answered: Sequence[tuple[Stored, Judged]]
+    ) -> None:
+        """What is rolled back is not counted: a connection's listener dies with it."""
+
+        def count(_: object) -> None:
+            now = self._clock.now()
+            for event in events:
+                outcome = _OUTCOMES.get(type(event))
+                if outcome is not None and isinstance(event, ClockEvent):
+                    metrics.CLOCK_OUTCOMES.labels(event.clock, str(event.severity), outcome).inc()
+                if isinstance(event, _BY_ITSELF) and not event.historic:
+                    metrics.FIRE_LATENESS.observe(max(0.0, self._clock.lateness(event.at, now).total_seconds()))
+            for stored, judged in answered:
+                assert judged.responded_at is not None
+                wait = judged.responded_at - stored.ticket.opened_at
+                metrics.ANSWER_SECONDS.labels(stored.ticket.channel).observe(wait.total_seconds())
+
+        if events or answered:
+            sqlalchemy_event.listen(connection.sync_connection, "commit", count, once=True)
 
 
 class _Arrivals:
@@ -176,9 +215,5 @@ def _remaining(due: Due, through: datetime) -> list[Planned]:
     return [planned for planned in due.planned if planned.happening.at > until]
 
 
-def _count_answer(stored: Stored, judged: Judged) -> None:
-    answered = judged.responded_at
-    if stored.responded_at is None and answered is not None and stored.historic_through is None:
-        metrics.ANSWER_SECONDS.labels(stored.ticket.channel).observe(
-            (answered - stored.ticket.opened_at).total_seconds()
-        )
+def _newly_answered(stored: Stored, judged: Judged) -> bool:
+    return stored.responded_at is None and judged.responded_at is not None and stored.historic_through is None

@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 Task = Callable[[asyncio.Event], Awaitable[None]]
 """Work of its own: runs until the event is set, and returns soon after."""
 
+Prepare = Callable[[], Awaitable[None]]
+"""What a service does once its database answers and is migrated, before it takes anything."""
+
 _HTTP_SECONDS = 10
 _STOP_SECONDS = 15.0
 _FLUSH_SECONDS = 5.0
@@ -43,15 +46,18 @@ async def run(
     consumer: Consumer | None = None,
     scheduler: Scheduler | None = None,
     tasks: Sequence[Task] = (),
+    prepare: Prepare | None = None,
 ) -> None:
     """Serve until TERM or INT, then end cleanly: take nothing more, finish, flush the outbox, commit, leave the group.
+
+    `prepare` is awaited before anything starts, and again where the database failed in it.
 
     Raises SystemExit(1) when the database is not migrated, a topic has the wrong partitions, the port is taken, or a
     part died: the supervisor starts the process again.
     """
     stopping = _stop_on_signals()
     try:
-        await _until_migrated(engines[0], package, stopping)
+        await _until_prepared(engines[0], package, prepare, stopping)
         if not stopping.is_set():
             await _serve(app, settings, stopping, relay, consumer, scheduler or Scheduler(), tasks)
     except (NotMigratedError, TopicError) as error:
@@ -126,11 +132,13 @@ async def _start(task: Task, stopping: asyncio.Event) -> None:
     await task(stopping)
 
 
-async def _until_migrated(engine: AsyncEngine, package: str, stopping: asyncio.Event) -> None:
-    """Check the schema, waiting for the database as long as it does not answer."""
+async def _until_prepared(engine: AsyncEngine, package: str, prepare: Prepare | None, stopping: asyncio.Event) -> None:
+    """Check the schema and prepare, waiting for the database as long as it does not answer."""
     while not stopping.is_set():
         try:
             await check_migrated(engine, package)
+            if prepare is not None:
+                await prepare()
         except Exception as error:
             if not is_transient(error):
                 raise

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.policy import Policy, policy_from_json
@@ -25,7 +25,7 @@ async def add_policy(connection: AsyncConnection, policy: Policy) -> None:
     rows = await connection.execute(select(POLICIES.c.policy).where(POLICIES.c.version == policy.version))
     if policy_from_json(rows.scalar_one()) != policy:
         raise PolicyChangedError(
-            f"TOCSIN_POLICY: version {policy.version!r} is stored already and says something else;"
+            f"version {policy.version!r} is stored already and says something else;"
             " give the changed policy a version and an in_force_from of its own."
         )
 
@@ -34,3 +34,8 @@ async def all_policies(connection: AsyncConnection) -> Sequence[Policy]:
     """Every version, in the order in which they were stored."""
     rows = await connection.execute(select(POLICIES.c.policy).order_by(POLICIES.c.stored_at))
     return [policy_from_json(content) for content in rows.scalars()]
+
+
+async def how_many_policies(connection: AsyncConnection) -> int:
+    """The number of versions. None is ever changed or taken away, so as many are the same."""
+    return (await connection.execute(select(func.count()).select_from(POLICIES))).scalar_one()

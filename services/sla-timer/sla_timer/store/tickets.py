@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, bindparam, delete, select, text, update
+from sqlalchemy import Row, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.business_time import instant
@@ -18,7 +18,7 @@ from tocsin.events import Deadline, Fact, Ticket, event_type
 
 from sla_timer.happening import Happening, Item, Kind
 from sla_timer.judging import Judged, Stored
-from sla_timer.store.tables import AGENDA, CLOCKS, FACTS, OUTBOX, TICKETS, TOLD
+from sla_timer.store.tables import AGENDA, CLOCKS, FACTS, OUTBOX, POLICIES, TICKETS, TOLD
 from sla_timer.telling import Planned
 
 
@@ -217,13 +217,19 @@ class Store:
     async def lock_due(self, partition: int, through: datetime, limit: int) -> list[Due]:
         """The tickets of a partition with something due by `through`, locked; those that others hold are passed over.
 
-        The agenda is read after the lock, in a statement of its own: what was read before it may be older.
+        The agenda is read after the lock, in a statement of its own: what was read before it may be older. One that was
+        made before a version of the policy was stored that is in force by `through` is passed over too: the ticket is
+        about to be judged anew.
         """
         a, t = AGENDA.c, TICKETS.c
+        stored = select(
+            POLICIES.c.in_force_from, func.row_number().over(order_by=POLICIES.c.stored_at).label("number")
+        ).subquery()
+        needed = select(func.max(stored.c.number)).where(stored.c.in_force_from <= through).scalar_subquery()
         locked = await self._connection.execute(
             select(t.ticket_id, t.ticket, t.historic_through, t.severity)
             .join(AGENDA, a.ticket_id == t.ticket_id)
-            .where(a.partition == partition, a.next_at <= through)
+            .where(a.partition == partition, a.next_at <= through, t.policies >= func.coalesce(needed, 0))
             .order_by(a.next_at)
             .limit(limit)
             .with_for_update(of=TICKETS, skip_locked=True)
@@ -259,12 +265,16 @@ class Store:
                 ],
             )
 
-    async def lock_older_than(self, policies: int, limit: int) -> list[UUID]:
-        """Open tickets that were last judged with fewer versions of the policy, locked."""
+    async def lock_older_than(self, policies: int, since: datetime | None, after: UUID, limit: int) -> list[UUID]:
+        """Tickets that were last judged with fewer versions of the policy, locked; in the order of ids from `after` on.
+
+        Open ones, and those closed at `since` or later. Those that others hold are passed over.
+        """
         t = TICKETS.c
+        still = t.closed_at.is_(None) if since is None else or_(t.closed_at.is_(None), t.closed_at >= since)
         rows = await self._connection.execute(
             select(t.ticket_id)
-            .where(t.policies < policies, t.closed_at.is_(None))
+            .where(t.policies < policies, still, t.ticket_id > after)
             .order_by(t.ticket_id)
             .limit(limit)
             .with_for_update(skip_locked=True)
