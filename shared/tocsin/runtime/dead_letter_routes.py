@@ -13,7 +13,7 @@ from tocsin.runtime import dead_letters
 from tocsin.runtime.consumer import Consumer
 from tocsin.runtime.dead_letters import DeadLetter
 from tocsin.runtime.http import JsonResponse, require
-from tocsin.runtime.keys import OPERATIONS
+from tocsin.runtime.keys import ADMIN
 from tocsin.runtime.outbox import Outbox
 from tocsin.runtime.problems import Problem
 from tocsin.runtime.records import unpack
@@ -21,7 +21,7 @@ from tocsin.runtime.records import unpack
 
 def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consumer: Consumer | None) -> APIRouter:
     """`GET /v1/dead-letters` and `POST /v1/dead-letters/{id}/replay`. `consumer` None: the service reads no topic."""
-    router = APIRouter(prefix="/v1/dead-letters", tags=["operations"], dependencies=[Depends(require(OPERATIONS))])
+    router = APIRouter(prefix="/v1/dead-letters", tags=["admin"], dependencies=[Depends(require(ADMIN))])
 
     @router.get("", summary="What could not be handled or published, oldest first")
     async def listed(

@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 
 TICKETS_READ: Final = "tickets:read"
 TICKETS_WRITE: Final = "tickets:write"
-OPERATIONS: Final = "operations"
-SCOPES: Final = (TICKETS_READ, TICKETS_WRITE, OPERATIONS)
+ADMIN: Final = "admin"
+SCOPES: Final = (TICKETS_READ, TICKETS_WRITE, ADMIN)
 """Reading (tickets, clocks, escalations, deliveries, reports); taking tickets and events in; dead letters and
 redelivery.
 """
