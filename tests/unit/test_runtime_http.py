@@ -93,6 +93,7 @@ async def test_every_error_is_a_problem(client: httpx.AsyncClient, key: dict[str
     refused = await client.put("/v1/things/1")
     is_problem(refused, 405)
     assert "GET" in refused.headers["allow"]
+    is_problem(await client.get("/v1/things/2/"), 404)  # no redirect, which would carry the key with it
     is_problem(await client.post("/v1/things", content=b"{", headers={**key, "Content-Type": "application/json"}), 400)
 
 
@@ -112,6 +113,20 @@ async def test_wrong_fields_have_the_names_a_caller_wrote(client: httpx.AsyncCli
 async def test_only_json_is_taken(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
     answer = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
     is_problem(answer, 415)
+
+
+@pytest.mark.parametrize("kind", ["Application/JSON", "application/json; charset=UTF-8", "application/json; version=1"])
+async def test_json_is_json_whatever_its_parameters(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    content = b'{"contact": {"email": "a@b.c"}}'
+    assert (await client.post("/v1/things", content=content, headers={**key, "Content-Type": kind})).status_code == 201
+
+
+async def test_the_list_of_what_is_wrong_has_an_end(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    body = {"contact": [], "events": [{}] * 1000}
+    errors = is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"]
+    assert isinstance(errors, list)
+    assert errors[0] == {"field": "contact", "message": "must be an object"}
+    assert len(errors) == 500
 
 
 async def test_a_body_has_a_limit_by_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:

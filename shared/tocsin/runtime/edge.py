@@ -66,14 +66,14 @@ class _Body:
         self._size = 0
         self._complete = False
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > limit:
+        if not length.isdecimal() or int(length) > limit:
             raise self._too_large()
 
     def check_json(self) -> None:
         empty = self._headers.get("content-length", "0") == "0" and "transfer-encoding" not in self._headers
-        media_type, _, parameters = self._headers.get("content-type", "").partition(";")
-        charset = parameters.lower().replace(" ", "").replace('"', "")
-        if not empty and (media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8")):
+        media_type, *parameters = (part.strip().lower() for part in self._headers.get("content-type", "").split(";"))
+        charsets = {part.replace('"', "") for part in parameters if part.startswith("charset")}
+        if not empty and (media_type != "application/json" or charsets - {"charset=utf-8"}):
             raise Problem(
                 415, "Send JSON with `Content-Type: application/json`.", headers={"Accept": "application/json"}
             )

@@ -56,7 +56,14 @@ def create_app(
         422: {"description": "Every wrong field by name", "content": content},
         "5XX": {"description": "What we did wrong; try again", "content": content},
     }
-    app = FastAPI(title=f"tocsin {service}", description=description, version="1", responses=described, redoc_url=None)
+    app = FastAPI(
+        title=f"tocsin {service}",
+        description=description,
+        version="1",
+        responses=described,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would send the key again, to whatever host the request named
+    )
     app.state.keys = keys
     app.add_middleware(Edge, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
     app.add_exception_handler(Problem, _problem)

@@ -31,6 +31,18 @@ SCHEMA: Mapping[str, Any] = {
 """A problem's JSON schema, for OpenAPI."""
 
 _PLACES = {"body", "query", "path", "header", "cookie"}
+_MOST_ERRORS = 500
+_LONGEST_FIELD = 200
+_MESSAGES = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be an object"),
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    "string_unicode": "must not contain half of a surrogate pair",
+    "too_long": "must have at most {max_length} items",
+    "too_short": "must have at least {min_length} items",
+}
+"""For pydantic's errors that speak of Python, or of what a caller cannot see."""
 
 
 class FieldError(BaseModel):
@@ -91,13 +103,16 @@ def invalid(error: ValidationError | RequestValidationError) -> Problem:
 
 
 def field_errors(found: Sequence[Mapping[str, Any]]) -> list[FieldError]:
-    """pydantic's errors with the names of fields as they are written in JSON."""
-    return [FieldError(field=_path(problem["loc"]), message=_message(problem)) for problem in found]
+    """pydantic's errors, at most 500 of them, with the names of fields as they are written in JSON."""
+    return [
+        FieldError(field=_path(problem["loc"])[:_LONGEST_FIELD], message=_message(problem))
+        for problem in found[:_MOST_ERRORS]
+    ]
 
 
 def _message(problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "missing":
-        return "is missing"
+    if problem["type"] in _MESSAGES:
+        return _MESSAGES[problem["type"]].format(**problem.get("ctx", {}))
     return str(problem["msg"]).removeprefix("Value error, ")[:300]
 
 
