@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,6 +44,16 @@ def kill(part: Part) -> None:
 def start(part: Part) -> None:
     """Bring a part back that was stopped or killed; returns when it is ready."""
     _send("start", part)
+
+
+@app.command()
+def replay(file: Annotated[Path, typer.Argument(help="a help-desk log, CSV")]) -> None:
+    """Take a real help-desk log through the pipeline as history; compare every ticket with the pure function."""
+    from tocsin_local.replay.run import replay_from
+
+    with _in_one_sentence():
+        if not replay_from(file, os.environ):
+            raise typer.Exit(1)
 
 
 @app.command()

@@ -1,0 +1,268 @@
+"""What each activity of a help desk's log means, by example."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from tocsin_local.replay.log import COLUMNS, Log, NoLogError, read_log
+
+INSERTED = ("Insert ticket", "2012-01-10 09:00:00")
+ASSIGNED = ("Assign seriousness", "2012-01-10 09:10:00")
+TAKEN = ("Take in charge ticket", "2012-01-10 09:20:00")
+RESOLVED = ("Resolve ticket", "2012-01-10 12:00:00")
+
+
+def row(activity: str, at: str, **other: str) -> dict[str, str]:
+    standard = {
+        "Case ID": "Case 1",
+        "Activity": activity,
+        "Resource": "Value 7",
+        "Complete Timestamp": at,
+        "customer": "Value 22",
+        "product": "Value 3",
+        "seriousness_2": "Value 2",
+        "workgroup": "Value 1",
+    }
+    return standard | other
+
+
+def read(*rows: dict[str, str]) -> Log:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return read_log(file.getvalue().splitlines(keepends=True))
+
+
+def events(*rows: dict[str, str]) -> list[dict[str, Any]]:
+    log = read(*rows)
+    assert log.bad == []
+    (ticket,) = log.tickets
+    return list(ticket.body["events"])
+
+
+def told(*rows: dict[str, str]) -> list[tuple[str, str]]:
+    """(type, UTC time of day) of the events."""
+    return [(event["type"], event["occurred_at"][11:19]) for event in events(*rows)]
+
+
+def test_the_ticket_of_the_first_row() -> None:
+    (ticket,) = read(row(*INSERTED)).tickets
+    assert ticket.body == {
+        "source": "helpdesk-log",
+        "external_id": "Case 1",
+        "opened_at": "2012-01-10T08:00:00.000000Z",
+        "severity": 2,
+        "summary": "Value 3",
+        "description": "Workgroup: Value 1",
+        "affected_services": ["Value 3"],
+        "contact": {"name": "Value 22", "email": "Value22@replay.example"},
+        "customer": {"id": "Value 22", "name": "Value 22"},
+        "history": True,
+        "events": [],
+    }
+    assert ticket.lines == [2]
+    assert ticket.facts == [{"type": "opened", "occurred_at": "2012-01-10T08:00:00.000000Z", "severity": 2}]
+
+
+@pytest.mark.parametrize("opening", [INSERTED, ASSIGNED])
+def test_what_opens(opening: tuple[str, str]) -> None:
+    assert told(row(*opening)) == []
+
+
+def test_a_second_opening_adds_nothing() -> None:
+    assert told(row(*INSERTED), row(*ASSIGNED)) == []
+
+
+def test_taken_in_charge_is_the_human_response() -> None:
+    (response,) = events(row(*INSERTED), row(*TAKEN))
+    assert response == {"type": "responded", "occurred_at": "2012-01-10T08:20:00.000000Z", "actor": "Value 7"}
+
+
+@pytest.mark.parametrize("activity", ["Resolve ticket", "RESOLVED", "Closed"])
+def test_what_resolves(activity: str) -> None:
+    (end,) = events(row(*INSERTED), row(activity, "2012-01-10 10:00:00"))
+    assert (end["type"], end["reason"]) == ("resolved", activity)
+
+
+@pytest.mark.parametrize("activity", ["DUPLICATE", "INVALID"])
+def test_what_cancels(activity: str) -> None:
+    (end,) = events(row(*INSERTED), row(activity, "2012-01-10 10:00:00"))
+    assert (end["type"], end["reason"]) == ("cancelled", activity)
+
+
+@pytest.mark.parametrize("activity", ["Closed", "Resolve ticket", "RESOLVED", "DUPLICATE", "INVALID"])
+def test_an_end_after_the_end_changes_nothing(activity: str) -> None:
+    assert told(row(*INSERTED), row(*RESOLVED), row(activity, "2012-01-25 12:00:00")) == [("resolved", "11:00:00")]
+
+
+GOES_ON = ["Require upgrade", "Create SW anomaly", "Resolve SW anomaly", "Schedule intervention", "VERIFIED"]
+
+
+@pytest.mark.parametrize("activity", GOES_ON)
+def test_what_only_ends_a_wait(activity: str) -> None:
+    assert told(row(*INSERTED), row(activity, "2012-01-10 10:00:00")) == []
+    waited = told(row(*INSERTED), row("Wait", "2012-01-10 09:30:00"), row(activity, "2012-01-10 10:00:00"))
+    assert waited == [("paused", "08:30:00"), ("resumed", "09:00:00")]
+
+
+def test_a_wait_ends_with_the_response_that_follows() -> None:
+    waited = told(row(*INSERTED), row("Wait", "2012-01-10 09:15:00"), row(*TAKEN))
+    assert waited == [("paused", "08:15:00"), ("resumed", "08:20:00"), ("responded", "08:20:00")]
+
+
+def test_a_wait_that_follows_a_wait_goes_on() -> None:
+    waits = [row("Wait", f"2012-01-10 09:{minute}:00") for minute in (30, 40)]
+    waited = told(row(*INSERTED), *waits, row("VERIFIED", "2012-01-10 10:00:00"))
+    assert waited == [("paused", "08:30:00"), ("resumed", "09:00:00")]
+
+
+def test_an_end_needs_no_resume() -> None:
+    assert told(row(*INSERTED), row("Wait", "2012-01-10 09:30:00"), row(*RESOLVED)) == [
+        ("paused", "08:30:00"),
+        ("resolved", "11:00:00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("activity", "kinds"),
+    [
+        ("Take in charge ticket", ["reopened", "responded"]),
+        ("Wait", ["reopened", "paused"]),
+        ("Assign seriousness", ["reopened"]),
+        ("Require upgrade", ["reopened"]),
+    ],
+)
+def test_what_does_not_end_opens_again_and_then_counts(activity: str, kinds: list[str]) -> None:
+    again = told(row(*INSERTED), row(*RESOLVED), row(activity, "2012-01-11 12:00:00"))
+    assert [kind for kind, _ in again] == ["resolved", *kinds]
+
+
+def test_after_a_reopen_it_can_end_again_and_waits_for_nobody() -> None:
+    again = told(
+        row(*INSERTED),
+        row("Wait", "2012-01-10 09:30:00"),
+        row(*RESOLVED),
+        row("Wait", "2012-01-11 09:00:00"),
+        row("Closed", "2012-01-11 10:00:00"),
+    )
+    assert [kind for kind, _ in again] == ["paused", "resolved", "reopened", "paused", "resolved"]
+
+
+def test_another_seriousness_changes_the_severity_before_the_activity_counts() -> None:
+    changed = events(row(*INSERTED), row(*TAKEN, seriousness_2="Value 1"), row(*RESOLVED, seriousness_2="Value 1"))
+    assert [(event["type"], event.get("severity")) for event in changed] == [
+        ("severity_changed", 1),
+        ("responded", None),
+        ("resolved", None),
+    ]
+
+
+def test_a_severity_can_change_while_closed() -> None:
+    closed = told(row(*INSERTED), row(*RESOLVED), row("Closed", "2012-01-25 12:00:00", seriousness_2="Value 4"))
+    assert [kind for kind, _ in closed] == ["resolved", "severity_changed"]
+
+
+def test_a_reopen_comes_before_the_new_severity() -> None:
+    again = told(row(*INSERTED), row(*RESOLVED), row("Wait", "2012-01-11 09:00:00", seriousness_2="Value 4"))
+    assert [kind for kind, _ in again] == ["resolved", "reopened", "severity_changed", "paused"]
+
+
+def test_a_row_that_stands_twice_adds_nothing_that_counts() -> None:
+    twice = [row(*each) for each in (INSERTED, INSERTED, ("Wait", "2012-01-10 09:30:00"), RESOLVED) for _ in (1, 2)]
+    assert told(*twice) == [("paused", "08:30:00"), ("resolved", "11:00:00")]
+
+
+def test_rows_of_one_ticket_may_lie_apart_and_in_any_order() -> None:
+    other = row(*INSERTED) | {"Case ID": "Case 2"}
+    log = read(row(*RESOLVED), other, row(*INSERTED), row(*TAKEN))
+    one, two = log.tickets
+    assert [event["type"] for event in one.body["events"]] == ["responded", "resolved"]
+    assert one.lines == [4, 5, 2]
+    assert (two.body["external_id"], two.lines) == ("Case 2", [3])
+    assert log.rows == 4
+
+
+def test_the_first_good_row_opens_whatever_it_is_and_says_so() -> None:
+    log = read(row("Insert ticket", "yesterday"), row(*TAKEN))
+    (ticket,) = log.tickets
+    assert ticket.body["opened_at"] == "2012-01-10T08:20:00.000000Z"
+    assert [event["type"] for event in ticket.body["events"]] == ["responded"]
+    assert [note.line for note in log.notes] == [3]
+    assert [remark.line for remark in log.bad] == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("Activity", "Sing a song", "nobody knows the activity 'Sing a song'"),
+        ("Activity", "", "Activity is empty"),
+        ("Case ID", " ", "Case ID is empty"),
+        ("Resource", "", "Resource is empty"),
+        ("customer", "", "customer is empty"),
+        ("product", "", "product is empty"),
+        ("workgroup", "", "workgroup is empty"),
+        ("seriousness_2", "Value 5", "seriousness_2 is 'Value 5', not one of Value 1, Value 2, Value 3, Value 4"),
+        ("seriousness_2", "1", "seriousness_2 is '1'"),
+        ("Complete Timestamp", "2012-02-30 10:00:00", "'2012-02-30 10:00:00' is no date and time"),
+        ("Complete Timestamp", "10/01/2012", "'10/01/2012' is no date and time"),
+        ("product", "caf\N{REPLACEMENT CHARACTER}", "product is not UTF-8"),
+    ],
+)
+def test_a_bad_row_is_told_with_its_line_and_stops_no_other(column: str, value: str, says: str) -> None:
+    log = read(row(*INSERTED), row(*TAKEN) | {column: value}, row(*RESOLVED))
+    (bad,) = log.bad
+    assert bad.line == 3
+    assert says in bad.text
+    (ticket,) = log.tickets
+    assert [event["type"] for event in ticket.body["events"]] == ["resolved"]
+    assert log.rows == 3
+
+
+def test_everything_that_is_wrong_with_a_row_is_told() -> None:
+    (bad,) = read(row(*INSERTED) | {"customer": "", "seriousness_2": "Value 9"}).bad
+    assert bad.text.startswith("customer is empty; seriousness_2 is 'Value 9'")
+
+
+def test_a_row_of_another_width_and_one_that_is_no_csv_are_bad() -> None:
+    header = ",".join(COLUMNS) + "\n"
+    good = "Case 1,Insert ticket,Value 7,2012-01-10 09:00:00,Value 22,Value 3,Value 2,Value 1\n"
+    log = read_log([header, "Case 1,Wait\n", good, "\n", '"' + "x" * 200_000 + '"\n', good.replace("Case 1", "Case 2")])
+    assert [(bad.line, bad.text.split(":")[0]) for bad in log.bad] == [
+        (2, "has 2 columns, the header has 8"),
+        (5, "is no CSV"),
+    ]
+    assert [ticket.body["external_id"] for ticket in log.tickets] == ["Case 1", "Case 2"]
+    assert log.rows == 4
+
+
+@pytest.mark.parametrize("lines", [[], ["a,b,c\n", "1,2,3\n"]])
+def test_a_file_without_the_columns_is_no_log(lines: list[str]) -> None:
+    with pytest.raises(NoLogError, match="Case ID"):
+        read_log(lines)
+
+
+def test_summer_and_winter_time() -> None:
+    summer = told(row("Insert ticket", "2012-07-01 09:00:00"), row("Closed", "2012-07-01 10:00:00"))
+    assert summer == [("resolved", "08:00:00")]
+
+
+def test_a_time_that_came_twice_is_the_first_unless_the_row_before_lies_later() -> None:
+    log = read(
+        row("Insert ticket", "2012-10-28 02:10:00"),
+        row("Wait", "2012-10-28 02:50:00"),
+        row("VERIFIED", "2012-10-28 02:20:00"),
+        row("Closed", "2012-10-28 03:30:00"),
+    )
+    (ticket,) = log.tickets
+    assert [fact["occurred_at"][11:19] for fact in ticket.facts] == ["00:10:00", "00:50:00", "01:20:00", "02:30:00"]
+    assert [(note.line, note.text.split()[-1]) for note in log.notes] == [(2, "first"), (3, "first"), (4, "second")]
+    assert log.bad == []
+
+
+def test_a_time_that_never_was_is_as_much_later_as_the_clocks_were_set_forward() -> None:
+    log = read(row("Insert ticket", "2012-03-25 02:30:00"))
+    assert log.tickets[0].body["opened_at"] == "2012-03-25T01:30:00.000000Z"
+    (note,) = log.notes
+    assert note.text == "2012-03-25 02:30:00 never was in Europe/Rome: taken as 2012-03-25 03:30:00+02:00"
