@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix clean lock
+.PHONY: help setup run test check fix clean lock bench-domain
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: setup  ## lint, format, types, architecture, dependencies: reports only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python deploy/dependencies.py check
+
+bench-domain: setup  ## how fast timelines are computed, against what is required
+	@$(BIN)/python tests/bench/domain.py
 
 fix: setup  ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix .

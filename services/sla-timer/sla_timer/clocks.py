@@ -14,6 +14,7 @@ class Clock:
     """
 
     __slots__ = (
+        "_measured",
         "breached_at",
         "cycle",
         "due",
@@ -46,10 +47,12 @@ class Clock:
         self.ended_at: int | None = None
         self.outcome = "running" if breached_at is None else "breached"
         self.net = 0
+        self._measured: tuple[Target, int, bool, int] | None = None
 
     def measure(self, target: Target) -> None:
         """Same start, this target: the due and the warning anew (RULES 4, Severity change)."""
-        self.target = target
+        if not self._moved(target, self.started_at):
+            return
         self.due = self.excluded.due(target.measure, self.started_at, target.due)
         self.warn = None
         if target.warn is not None:
@@ -59,9 +62,19 @@ class Clock:
 
     def measure_provisional(self, target: Target, response_due: int) -> None:
         """Nobody has responded: counted from the response's due, without a warning (RULES 3)."""
-        self.target = target
+        if not self._moved(target, response_due):
+            return
         self.due = self.excluded.due(target.measure, response_due, target.due)
         self.warn = None
+
+    def _moved(self, target: Target, since: int) -> bool:
+        """Whether anything that decides about the due is not as it was when this was asked last."""
+        self.target = target
+        basis = (target, since, self.provisional, self.excluded.changes)
+        if basis == self._measured:
+            return False
+        self._measured = basis
+        return True
 
     def warning_after(self, now: int) -> int | None:
         """When the warning is given: not after a breach, once a cycle, not at or after the due."""

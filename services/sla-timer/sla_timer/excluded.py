@@ -9,24 +9,27 @@ class Excluded:
     """Half-open intervals `[start, end)` in order, disjoint; the last may still be open. Instants in microseconds.
 
     Sums are kept per measure and grow with the intervals, so that a due is found by bisection however many pauses
-    a ticket has had.
+    a ticket has had. `changes` counts them: as many are the same intervals.
     """
 
-    __slots__ = ("_sums", "ends", "open_since", "starts")
+    __slots__ = ("_sums", "changes", "ends", "open_since", "starts")
 
     def __init__(self) -> None:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.open_since: int | None = None
+        self.changes = 0
         self._sums: dict[Measure, _Sums] = {}
 
     def begin(self, at: int) -> None:
         """Time stops counting at `at`."""
+        self.changes += 1
         self.open_since = at
         self.starts.append(at)
 
     def end(self, at: int) -> None:
         """Time counts again from `at`. An interval of no length leaves no trace."""
+        self.changes += 1
         if at == self.open_since:
             self.starts.pop()
             for sums in self._sums.values():
@@ -76,6 +79,8 @@ class Excluded:
         if sums is None:
             sums = self._sums[measure] = _Sums()
         before, net_at_start = sums.before, sums.net_at_start
+        if len(net_at_start) == len(self.starts) and len(before) > len(self.ends):
+            return sums
         for index in range(len(before) - 1, len(self.ends)):
             before.append(before[index] + measure.position(self.ends[index]) - measure.position(self.starts[index]))
         for index in range(len(net_at_start), len(self.starts)):

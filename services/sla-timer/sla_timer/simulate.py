@@ -1,10 +1,12 @@
 """Stories in, timelines out, as JSON: simulation by HTTP and command line, and the clocks of a live ticket."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
-from tocsin.business_time import SECOND, micros, render
+from tocsin.business_time import SECOND, micros
+from tocsin.business_time import render as render_anew
 from tocsin.events import Category, Channel, FactType, Severity
 from tocsin.policy import Policy
 
@@ -14,6 +16,8 @@ from sla_timer.story import Rulebook, Step, Story
 from sla_timer.timeline import Timeline
 
 Answer = dict[str, Any]
+# The same instants come again and again in one answer.
+render = lru_cache(maxsize=1024)(render_anew)
 
 
 class StoryFact(BaseModel):

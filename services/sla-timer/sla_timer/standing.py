@@ -19,7 +19,8 @@ class Standing:
 
     clocks: every clock of every cycle, sorted by cycle, then response, resolution, answer.
     ladders: the ladder of each cycle that has one; a reopen may keep the one before.
-    gaps: the times in which the ticket was closed. happenings: what has happened, in order.
+    resolution: the resolution clock of the present cycle. gaps: the times in which the ticket was closed.
+    happenings: what has happened, in order.
     """
 
     def __init__(self, opening: Step, channel: str, rules: Rules) -> None:
@@ -42,11 +43,6 @@ class Standing:
         self._silent = False
         self._stale = True
         self._begin_cycle()
-
-    @property
-    def resolution(self) -> Clock:
-        """The resolution clock of the present cycle."""
-        return next(clock for clock in reversed(self.clocks) if clock.name == "resolution")
 
     @property
     def closed_at(self) -> int | None:
@@ -122,12 +118,14 @@ class Standing:
                 earliest, name = at, "step"
         return (silence, "silence") if silence < earliest else (earliest, name)
 
-    def judge(self) -> None:
-        """Tells all that is due by `now`, in order; what a change moved into the past is effective now."""
+    def judge(self) -> int:
+        """Tells all that is due by `now`, in order; what a change moved into the past is effective now. Returns when
+        the next thing happens by itself.
+        """
         while True:
             at, name = self.next_by_itself()
             if at > self.now:
-                return
+                return at
             what, _, which = name.partition(":")
             match what:
                 case "warning":
@@ -284,13 +282,15 @@ class Standing:
             self._tell_ladder(Kind.STEP_DUE, step=step, reason=reason)
 
     def _begin_cycle(self) -> None:
-        previous = {clock.name: clock for clock in self.clocks if clock.cycle == self.cycle - 1}
+        # A cycle has three clocks at most.
+        previous = {clock.name: clock for clock in self.clocks[-3:] if clock.cycle == self.cycle - 1}
         clocks = []
         if self.responded_at is None:
             clocks.append(Clock("response", self.cycle, self.opened_at, self.gaps))
         started_at = self.opened_at if self.responded_at is None else self.responded_at
-        clocks.append(Clock("resolution", self.cycle, started_at, self._stops))
-        clocks[-1].provisional = self.responded_at is None
+        self.resolution = Clock("resolution", self.cycle, started_at, self._stops)
+        self.resolution.provisional = self.responded_at is None
+        clocks.append(self.resolution)
         if self.responded_at is None and self.channel == "email":
             clocks.append(Clock("answer", self.cycle, self.opened_at, self.gaps))
         for clock in clocks:

@@ -30,10 +30,11 @@ class Timeline(Standing):
     def tell(self, until: int) -> Self:
         """Goes on to `until`, inclusive: what falls on it has happened. Never back."""
         steps = self.story.steps
+        by_itself_at = self.next_by_itself()[0]
         while True:
             fact_at = steps[self._told].at if self._told < len(steps) else FOREVER
             rules_at = self._rules_change_at()
-            at = min(self.next_by_itself()[0], fact_at, rules_at)
+            at = min(by_itself_at, fact_at, rules_at)
             if at > until:
                 self.now = max(self.now, until)
                 return self
@@ -46,7 +47,7 @@ class Timeline(Standing):
                 self._told += 1
                 if not self.apply(step):
                     self.ignored.append(step.number)
-            self.judge()
+            by_itself_at = self.judge()
 
     def upcoming(self) -> Happening | None:
         """What happens next by itself, after `now`, if nothing else does; tells the story on to it."""

@@ -1,0 +1,22 @@
+"""Our timeline against one that others wrote from the rules alone: the same answer to every random story."""
+
+import os
+from random import Random
+
+import pytest
+from random_stories import story
+from reference_timeline import reference
+from sla_timer.simulate import StoryRequest, simulate
+from stories import shipped_policy
+
+STORIES = int(os.environ.get("TOCSIN_TORTURE_STORIES", "400"))
+BLOCK = 100
+
+
+@pytest.mark.parametrize("first", range(0, STORIES, BLOCK))
+def test_every_story_is_told_as_the_reference_tells_it(first: int) -> None:
+    for seed in range(first, min(first + BLOCK, STORIES)):
+        asked = story(Random(seed))
+        told = simulate(StoryRequest.model_validate(asked, strict=False), [shipped_policy()])
+        del told["events"]
+        assert told == reference(asked), f"story {seed}: {asked}"
