@@ -92,15 +92,15 @@ def _ladder_run(
 ) -> tuple[int | None, list[tuple[Item, Deadline]]]:
     """The run under which a cycle's ladder is told (None: its last run has ended and stays so), and what is voided.
 
-    `kept` is None where the cycle has no ladder. A ladder that starts again after its run ended is a new run.
+    `kept` is None where the cycle has no ladder. A ladder that starts again after its run ended is a new run, also one
+    that is still to come.
     """
     last = log.last_run(cycle)
     if last == 0:
         return 1, []
     ended = any(h.kind is Kind.ENDED for h in happenings)
     if log.run_is_over(cycle, last):
-        stays = kept is None or ended
-        return (None if stays and not log.run_was_voided(cycle, last) else last + 1), []
+        return (None if ended and not log.run_was_voided(cycle, last) else last + 1), []
     steps = log.steps(cycle, last)
     true = {h.step for h in happenings if h.kind is Kind.STEP_DUE}
     if kept is None or (steps and kept != (min(steps) > 1)):
