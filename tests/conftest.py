@@ -18,13 +18,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from clockwork import Clockwork, started
 from hypothesis import settings
 from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
-from world import Clockwork, World, started
+from world import World
 
 # Machines that test are small and noisy: a slow example says nothing.
 settings.register_profile("tocsin", deadline=None)

@@ -1,108 +1,41 @@
 """The world of the stories: PSA tools that post, time that is moved, people who get mail."""
 
 import asyncio
-import contextlib
 import itertools
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 import httpx
+from agreement import Answer, Ticket, Told, agree, agree_on_clocks
+from clockwork import Clockwork
 from holidays import country_holidays
-from servers import tell
-from sla_timer.simulate import StoryRequest, simulate
-from stories import shipped_policy
+from inbox import Mail, mail_of
+from parts import Parts
 from tocsin.events import render_instant
-from tocsin_local.clock import Asked
 from tocsin_local.quiet import Pipeline
-from tocsin_local.stack import Plan, Stack
 
-FIRST_MONDAY = datetime(2026, 6, 8, 12, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
 HOLIDAYS = country_holidays("US")
 OPENING = clock_time(8)
-QUIET_SECONDS = 90.0
+QUIET_SECONDS = 120.0
+CLIENTS = 16
+POLL_SECONDS = 0.05
 MICROSECOND = timedelta(microseconds=1)
-SERVICES = ("intake", "sla-timer", "escalator", "notifier")
-
-
-class Clockwork:
-    """A running stack and the file by which its business time is moved. It stands still between the moves."""
-
-    def __init__(self, stack: Stack, file: Path) -> None:
-        self.stack = stack
-        self._file = file
-        self.now = FIRST_MONDAY
-
-    def move(self, now: datetime) -> None:
-        """Business time jumps to `now`; never back."""
-        assert now >= self.now, f"time only moves forward: {now} lies before {self.now}"
-        self.now = now
-        with self._file.open("a") as file:
-            file.write(f"{datetime.now(UTC).isoformat()} {now.isoformat()} 0\n")
-
-
-@contextlib.contextmanager
-def started(folder: Path) -> Iterator[Clockwork]:
-    """The whole stack in a folder of its own, its clock standing at FIRST_MONDAY."""
-    clock_file = folder / "clock"
-    clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
-    plan = Plan(
-        state=folder / "state",
-        port_offset=20000,
-        clock=Asked(render_instant(FIRST_MONDAY), 1.0, None),
-        durable=False,
-        settings={
-            "TOCSIN_CLOCK_FILE": str(clock_file),
-            "TOCSIN_SILENCE_SECONDS": "4",
-            "TOCSIN_PROBE_SECONDS": "0.5",
-        },
-    )
-    stack = Stack(plan, tell)
-    with stack.state.held():
-        try:
-            stack.start()
-            yield Clockwork(stack, clock_file)
-        finally:
-            stack.stop()
-
-
-@dataclass(frozen=True)
-class Mail:
-    """A mail as the sink took it: to whom, and what its headers say."""
-
-    to: str
-    subject: str
-    text: str
-    headers: Mapping[str, str]
-
-    @property
-    def kind(self) -> str:
-        return self.headers["Tocsin-Kind"]
-
-    @property
-    def tier(self) -> int:
-        return int(self.headers["Tocsin-Tier"])
-
-    @property
-    def scheduled_at(self) -> str:
-        return self.headers["Tocsin-Scheduled-At"]
-
-
-@dataclass
-class Ticket:
-    """A ticket of a story: its id, and its facts as the simulation takes them."""
-
-    id: str
-    external_id: str
-    facts: list[dict[str, Any]] = field(default_factory=list)
+TICKET: Answer = {
+    "source": "connectwise",
+    "severity": 1,
+    "summary": "Mail is down",
+    "affected_services": ["Email"],
+    "contact": {"name": "Ada Byron", "email": "ada@acme.example"},
+    "customer": {"id": "acme", "name": "Acme"},
+}
+Result = TypeVar("Result")
 
 
 class World:
@@ -112,21 +45,33 @@ class World:
 
     def __init__(self, clockwork: Clockwork) -> None:
         self._clockwork = clockwork
-        self.stack = clockwork.stack
+        self._tickets: list[Ticket] = []
+        self.parts = Parts(clockwork.stack)
+        self.directory = clockwork.directory
 
     async def __aenter__(self) -> Self:
-        self.run = self.stack.run
-        self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {self.run['api_key']}"}, timeout=30)
-        self.pipeline = await Pipeline(self.run).__aenter__()
+        run = self._clockwork.stack.run
+        self._urls: Mapping[str, str] = run["urls"]
+        limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
+        self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=30, limits=limits)
+        self._pipeline = await Pipeline(run).__aenter__()
         self.monday = _ordinary_monday(self.now)
         await self.comes_to(self.monday)
+        await self._http.delete(f"{self._urls['inbox']}/messages")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.pipeline.__aexit__(kind, error, trace)
-        await self._http.aclose()
+        """Leaves the world as it was found: every part running, the shipped directory, and no ticket open."""
+        try:
+            await self.parts.restore()
+            self.directory.restore()
+            await self._clockwork.run(0)
+            await self.together(self.happens(ticket, "cancelled") for ticket in self._tickets if ticket.is_open)
+        finally:
+            await self._pipeline.__aexit__(kind, error, trace)
+            await self._http.aclose()
 
     @property
     def now(self) -> datetime:
@@ -138,151 +83,171 @@ class World:
 
     async def comes_to(self, instant: datetime) -> None:
         """Time moves to `instant` itself: what falls due then is not judged yet, facts of that instant can come."""
-        self._clockwork.move(max(instant, self.now))
+        await self.jumps_to(max(instant, self.now))
         await self.settles()
 
     async def reaches(self, instant: datetime) -> None:
         """Time moves past `instant`: everything due up to it has been told, mailed and settled."""
         await self.comes_to(instant + MICROSECOND)
 
-    async def climbs_to(self, instant: datetime, *, by: timedelta = timedelta(hours=1)) -> None:
-        """Time moves past `instant` in steps, so that nobody is late."""
-        while self.now + by < instant:
-            await self.reaches(self.now + by)
+    async def climbs_to(self, instant: datetime) -> None:
+        """Time moves past `instant` and stops wherever something of an open ticket is due, so that nobody is late."""
+        await self.jumps_to(self.now + MICROSECOND)
+        while coming := [due for ticket in self._tickets if (due := self._next_due(ticket)) and due <= instant]:
+            await self.reaches(min(coming))
         await self.reaches(instant)
 
-    def jumps_to(self, instant: datetime) -> None:
+    async def jumps_to(self, instant: datetime) -> None:
         """Time moves without anybody waiting for what it brings."""
-        self._clockwork.move(instant)
+        await self._clockwork.move(instant)
+
+    async def runs(self, rate: float = 1.0) -> None:
+        """Time runs by itself from now on, until it is moved again; `rate` 0 stops it."""
+        await self._clockwork.run(rate)
 
     async def settles(self) -> None:
         """Waits until the pipeline is quiet."""
+        busy: object = None
 
         async def quiet() -> bool:
-            return not await self.pipeline.busy(self.now - MICROSECOND)
+            nonlocal busy
+            busy = await self._pipeline.busy(self.now - MICROSECOND)
+            return not busy
 
-        await eventually(quiet, f"the pipeline is quiet at {self.now}", QUIET_SECONDS)
+        await eventually(quiet, lambda: f"the pipeline is quiet at {self.now}, but {busy}", QUIET_SECONDS)
 
     async def opens(self, severity: int = 1, **more: Any) -> Ticket:
         """A customer's PSA tool posts a ticket, opened now."""
-        external_id = f"SR-{next(World._numbers)}"
-        body = {
-            "source": "connectwise",
-            "external_id": external_id,
-            "severity": severity,
-            "summary": "Mail is down",
-            "affected_services": ["Email"],
-            "contact": {"name": "Ada Byron", "email": "ada@acme.example"},
-            "customer": {"id": "acme", "name": "Acme"},
-        } | more
-        answer = await self.posts("/v1/tickets", body)
-        ticket = Ticket(answer["ticket_id"], external_id)
+        body = self.request(severity, **more)
+        return self.opened(body, await self.posts("/v1/tickets", body))
+
+    async def opens_many(self, count: int, *events: str) -> list[Ticket]:
+        """Critical tickets in one batch, opened now, with what happened to each at once."""
+        bodies = [self.request() for _ in range(count)]
+        happened = [{"type": kind, "actor": "ada", "occurred_at": render_instant(self.now)} for kind in events]
+        answer = await self.posts("/v1/tickets/batch", {"tickets": [body | {"events": happened} for body in bodies]})
+        tickets = []
+        for body, result in zip(bodies, answer["results"], strict=True):
+            assert result["status"] == 201, result
+            tickets.append(self.opened(body, result["ticket"]))
+            tickets[-1].facts += [{"type": event["type"], "occurred_at": event["occurred_at"]} for event in happened]
+        return tickets
+
+    def request(self, severity: int = 1, **more: Any) -> Answer:
+        """The body of a new ticket."""
+        return TICKET | {"external_id": f"SR-{next(World._numbers)}", "severity": severity} | more
+
+    def opened(self, body: Answer, answer: Answer) -> Ticket:
+        """The ticket that `answer` tells has been taken in; it is withdrawn when the story ends."""
+        ticket = Ticket(answer["ticket_id"], body["external_id"], body["customer"]["id"])
+        fact = {"type": "opened", "occurred_at": answer["opened_at"], "severity": answer["initial_severity"]}
         ticket.facts.append(
-            {
-                "type": "opened",
-                "occurred_at": answer["opened_at"],
-                "severity": answer["initial_severity"],
-                "channel": body.get("channel", "portal"),
-                "category": body.get("category", "incident"),
-                "sender_is_it_contact": body.get("sender_is_it_contact", False),
-            }
+            fact | {name: body[name] for name in ("channel", "category", "sender_is_it_contact") if name in body}
         )
+        self._tickets.append(ticket)
         return ticket
 
-    async def happens(self, ticket: Ticket, kind: str, at: datetime | None = None, **more: Any) -> dict[str, Any]:
+    async def happens(self, ticket: Ticket, kind: str, at: datetime | None = None, **more: Any) -> None:
         """Something happens to the ticket, now or at an instant that has passed, and its PSA tool posts it."""
-        body: dict[str, Any] = {"type": kind, "actor": "ada"} | more
+        body: Answer = {"type": kind, "actor": "ada"} | more
         if at is not None:
             body["occurred_at"] = render_instant(at)
         answer = await self.posts(f"/v1/tickets/{ticket.id}/events", body)
         ticket.facts.append({"type": kind, "occurred_at": answer["occurred_at"]} | more)
-        return answer
 
-    async def posts(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def posts(self, path: str, body: Answer) -> Answer:
         """POST to intake. Anything but a 2xx fails the story."""
-        answer = await self._http.post(self.run["urls"]["intake"] + path, json=body)
+        answer = await self._http.post(self._urls["intake"] + path, json=body)
         assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
+        found: Answer = answer.json()
         return found
 
-    async def asks(self, service: str, path: str) -> dict[str, Any]:
+    async def insists(self, path: str, body: Answer) -> Answer:
+        """POST to intake again and again until it is taken, as a client does that was not answered."""
+        found: list[Answer] = []
+
+        async def taken() -> bool:
+            try:
+                answer = await self._http.post(self._urls["intake"] + path, json=body)
+            except httpx.TransportError:
+                return False
+            if answer.is_success:
+                found.append(answer.json())
+            assert answer.is_success or answer.status_code >= 500, answer.text
+            return answer.is_success
+
+        await eventually(taken, f"intake takes {body}", QUIET_SECONDS)
+        return found[0]
+
+    async def together(self, work: Iterable[Awaitable[Result]]) -> list[Result]:
+        """Does many things at once, as many as there are clients."""
+        clients = asyncio.Semaphore(CLIENTS)
+
+        async def one(awaitable: Awaitable[Result]) -> Result:
+            async with clients:
+                return await awaitable
+
+        return await asyncio.gather(*(one(awaitable) for awaitable in work))
+
+    async def asks(self, service: str, path: str) -> Answer:
         """GET from a service."""
-        answer = await self._http.get(self.run["urls"][service] + path)
+        answer = await self._http.get(self._urls[service] + path)
         assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
+        found: Answer = answer.json()
         return found
+
+    async def answers(self, service: str, path: str) -> bool:
+        """Whether a GET from a service finds something, now."""
+        try:
+            return (await self._http.get(self._urls[service] + path)).is_success
+        except httpx.TransportError:
+            return False
 
     async def mails(self, ticket: Ticket, kind: str | None = None) -> list[Mail]:
         """What arrived about a ticket, oldest first; the same message handed over twice counts twice."""
-        return [
-            mail
-            for mail in await self.all_mails()
-            if mail.headers.get("Tocsin-Ticket") == ticket.id and (kind is None or mail.kind == kind)
-        ]
+        return [mail for mail in (await self.all_mails())[ticket.id] if kind in (None, mail.kind)]
 
-    async def all_mails(self) -> list[Mail]:
-        """Everything that arrived since the session began, oldest first."""
-        answer = await self._http.get(self.run["urls"]["inbox"] + "/messages")
-        return [
-            Mail(message["rcpt_to"][0], message["subject"], message["text"], dict(message["headers"]))
-            for message in answer.json()
-        ]
+    async def all_mails(self) -> dict[str, list[Mail]]:
+        """Everything that arrived since the story began, by ticket, oldest first."""
+        answer = await self._http.get(f"{self._urls['inbox']}/messages")
+        found: dict[str, list[Mail]] = defaultdict(list)
+        for mail in map(mail_of, answer.json()):
+            found[mail.ticket_id].append(mail)
+        return found
 
-    async def clocks(self, ticket: Ticket) -> dict[str, Any]:
-        """What sla-timer says of the ticket."""
-        return await self.asks("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
+    async def clocks(self, ticket: Ticket) -> Answer:
+        """What sla-timer says of the ticket, which is what the pure function says."""
+        clocks = await self.asks("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
+        agree_on_clocks(clocks, ticket.simulated(clocks["told_to"]))
+        return clocks
 
-    def simulated(self, ticket: Ticket, until: str | None = None) -> dict[str, Any]:
-        """What the pure function says of the same facts, told to now."""
-        until = until or render_instant(self.now - MICROSECOND)
-        story = StoryRequest.model_validate_json(json.dumps({"facts": ticket.facts, "until": until}))
-        return simulate(story, [shipped_policy()])
-
-    async def told_alike(self, ticket: Ticket) -> dict[str, Any]:
-        """That mails, APIs and the pure function tell the same; what they tell.
-
-        Only for tickets of which nothing was ever told that turned out untrue: what was mailed stays mailed.
-        """
-        live = await self.clocks(ticket)
-        pure = self.simulated(ticket, live["told_to"])
-        for name in ("severity", "first_responded_at", "next_at", "next", "ladder", "exhausted_at"):
-            assert live[name] == pure[name], f"{name}: {live[name]} but {pure[name]}"
-        for one, other in zip(live["clocks"], pure["clocks"], strict=True):
-            assert {name: one[name] for name in other} == other
-        mailed = [
-            (int(mail.headers["Tocsin-Step"]), mail.scheduled_at, mail.headers["Tocsin-Reason"])
-            for mail in await self.mails(ticket, "escalation")
-        ]
-        assert mailed == [(step["step"], step["at"], step["reason"]) for step in pure["ladder"]]
-        return live
-
-    async def escalation(self, ticket: Ticket) -> dict[str, Any]:
+    async def escalation(self, ticket: Ticket) -> Answer:
         """What the escalator says of the ticket's ladder."""
         return await self.asks("escalator", f"/v1/tickets/{ticket.id}/escalation")
 
-    async def everything_runs(self) -> None:
-        """Waits until every service is ready, having been started again where it died."""
+    async def deliveries(self, ticket: Ticket) -> Sequence[Answer]:
+        """What the notifier says of the ticket's mails."""
+        found: Sequence[Answer] = (await self.asks("notifier", f"/v1/deliveries?ticket_id={ticket.id}"))["items"]
+        return found
 
-        async def ready() -> bool:
-            try:
-                answers = [await self._http.get(f"{self.run['urls'][service]}/readyz") for service in SERVICES]
-            except httpx.TransportError:
-                return False
-            return all(answer.is_success for answer in answers)
+    async def told_alike(self, *tickets: Ticket, mails: Mapping[str, Sequence[Mail]] | None = None) -> list[Answer]:
+        """That mails (by default all that arrived), APIs and the pure function tell the same (see `agreement.agree`).
 
-        await eventually(ready, "every service is ready", 90)
+        Returned: what sla-timer tells.
+        """
+        mails = await self.all_mails() if mails is None else mails
+        return await self.together(self._told_alike(ticket, mails.get(ticket.id, ())) for ticket in tickets)
 
-    async def stops(self, *parts: str) -> None:
-        for part in parts:
-            await asyncio.to_thread(self.stack.stop_part, part)
+    async def _told_alike(self, ticket: Ticket, mails: Sequence[Mail]) -> Answer:
+        clocks = await self.asks("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
+        ladders = (await self.asks("escalator", f"/v1/escalations?ticket_id={ticket.id}"))["items"]
+        told = Told(clocks, ladders, await self.deliveries(ticket), mails)
+        agree(told, ticket.simulated(clocks["told_to"]))
+        return clocks
 
-    async def kills(self, *parts: str) -> None:
-        for part in parts:
-            await asyncio.to_thread(self.stack.kill_part, part)
-
-    async def starts(self, *parts: str) -> None:
-        for part in parts:
-            await asyncio.to_thread(self.stack.start_part, part)
+    def _next_due(self, ticket: Ticket) -> datetime | None:
+        upcoming = ticket.simulated(render_instant(self.now - MICROSECOND))["next_at"]
+        return datetime.fromisoformat(upcoming) if upcoming else None
 
 
 def _ordinary_monday(now: datetime) -> datetime:
@@ -295,13 +260,11 @@ def _ordinary_monday(now: datetime) -> datetime:
             return weeks[0].astimezone(UTC)
 
 
-async def eventually(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> None:
-    """Polls an async condition until it holds; fails the story at the deadline."""
+async def eventually(
+    condition: Callable[[], Awaitable[bool]], what: str | Callable[[], str], seconds: float = 30.0
+) -> None:
+    """Polls an async condition until it holds; fails the story at the deadline, which says what was waited for."""
     deadline = time.monotonic() + seconds
     while not await condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        await asyncio.sleep(0.05)
-
-
-def tiers(mails: Sequence[Mail]) -> list[int]:
-    return [mail.tier for mail in mails]
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}"
+        await asyncio.sleep(POLL_SECONDS)

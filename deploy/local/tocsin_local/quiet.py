@@ -35,7 +35,7 @@ class Pipeline:
 
     async def __aenter__(self) -> Self:
         for service, url in self._run["databases"].items():
-            self._engines[service] = create_async_engine(url, pool_size=1)
+            self._engines[service] = create_async_engine(url, pool_size=1, pool_pre_ping=True)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=self._run["kafka"], enable_auto_commit=False)
         await self._consumer.start()
         return self
