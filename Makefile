@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix clean lock bench-domain
+.PHONY: help setup run demo replay test check fix clean lock bench-domain
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,12 @@ setup: $(STAMP)  ## .venv with everything in it, from the hashed lock
 
 run: setup  ## start the whole system and stay (Ctrl-C stops it)
 	@$(BIN)/python -m tocsin_local run
+
+demo: setup  ## see a day in the life: what was due, fired and mailed
+	@$(BIN)/python -m tocsin_local demo
+
+replay: setup  ## a real help-desk log as history, every ticket checked: make replay FILE=log.csv
+	@$(if $(FILE),,$(error which log? make replay FILE=log.csv))$(BIN)/python -m tocsin_local replay "$(FILE)"
 
 test: setup  ## all tests, against real PostgreSQL, Kafka and SMTP
 	$(BIN)/pytest

@@ -47,6 +47,16 @@ def start(part: Part) -> None:
 
 
 @app.command()
+def demo() -> None:
+    """Play a day in the life against the running stack, or one of its own, and check it against the rules."""
+    from tocsin_local.demo.run import demo_from
+
+    with _in_one_sentence():
+        if not demo_from(os.environ):
+            raise typer.Exit(1)
+
+
+@app.command()
 def replay(file: Annotated[Path, typer.Argument(help="a help-desk log, CSV")]) -> None:
     """Take a real help-desk log through the pipeline as history; compare every ticket with the pure function."""
     from tocsin_local.replay.run import replay_from

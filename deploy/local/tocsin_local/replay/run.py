@@ -5,22 +5,18 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.errors import LocalError
-from tocsin_local.quiet import Pipeline
 from tocsin_local.replay import checking
 from tocsin_local.replay.log import Log, NoLogError, read_log
 from tocsin_local.replay.posting import Posted, post_history
 from tocsin_local.replay.report import Outcome, show
 from tocsin_local.run import tell
 from tocsin_local.running import Run, run_of, started
+from tocsin_local.settling import settled
 from tocsin_local.stack import plan_from
 from tocsin_local.terminal import console, progress
-
-STALLED_SECONDS: Final = 180.0
-LOOK_SECONDS: Final = 0.1
 
 
 def replay_from(file: Path, environment: Mapping[str, str]) -> bool:
@@ -79,19 +75,11 @@ def _read(file: Path) -> Log:
 
 
 async def _quiet(run: Run, posted: Sequence[Posted]) -> None:
-    """Waits until nothing of what was posted is on its way any more. Raises LocalError when it gets no further."""
+    """Waits until nothing of what was posted is on its way any more."""
     if not posted:
         return
     last_receipt = max(datetime.fromisoformat(ticket.answer["received_at"]) for ticket in posted)
     through = last_receipt - timedelta(microseconds=1)  # on a clock that stands still, progress gets no further
     with progress("waiting until the pipeline is quiet", 1) as advance:
-        async with Pipeline(run) as pipeline:
-            seen, since = await pipeline.busy(through), time.monotonic()
-            while seen:
-                await asyncio.sleep(LOOK_SECONDS)
-                now = await pipeline.busy(through)
-                if now != seen:
-                    seen, since = now, time.monotonic()
-                elif time.monotonic() - since > STALLED_SECONDS:
-                    raise LocalError(f"the pipeline does not become quiet: {'; '.join(seen.what)}.")
+        await settled(run, through)
         advance(1)
