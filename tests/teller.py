@@ -2,14 +2,29 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from sla_timer.announcing import Scope, announce
-from sla_timer.happening import Happening, Item
+from sla_timer.happening import Item
 from sla_timer.judging import Judged, Stored, judge
 from sla_timer.story import Rulebook
 from sla_timer.telling import Planned
-from tocsin.business_time import instant, micros
-from tocsin.events import Contact, Customer, Deadline, Fact, Ticket, ticket_id
+from stories import at
+from tocsin.business_time import micros
+from tocsin.events import (
+    ClockEvent,
+    ClockVoided,
+    Contact,
+    Customer,
+    Deadline,
+    Fact,
+    LadderEnded,
+    LadderStepDue,
+    LadderStepVoided,
+    Ticket,
+    event_type,
+    ticket_id,
+)
 
 
 def ticket(channel: str = "portal") -> Ticket:
@@ -62,10 +77,11 @@ class Teller:
         self.agenda = judged.agenda
         return judged
 
-    def pass_time(self, through: datetime) -> None:
+    def pass_time(self, through: datetime, confirmed_through: datetime | None = None) -> None:
         """What the agenda holds up to `through` is told, without looking at any fact."""
         until = micros(through)
-        scope = Scope(self.ticket, self.rulebook, 1, None, until)
+        historic_through = None if self.historic_through is None else micros(self.historic_through)
+        scope = Scope(self.ticket, self.rulebook, 1, historic_through, micros(confirmed_through or through))
         while self.agenda and self.agenda[0].happening.at <= until:
             planned = self.agenda.pop(0)
             self._write(planned.item, announce(planned.item, planned.happening, scope))
@@ -81,5 +97,40 @@ class Teller:
         self.events.append(event)
 
 
-def happened(happening: Happening) -> tuple[str, int, str | None, int | None, datetime]:
-    return (happening.kind.value, happening.cycle, happening.clock, happening.step, instant(happening.at))
+def moment(text: str) -> datetime:
+    """`06-08 12:00` in 2026."""
+    return datetime.fromisoformat(at(text))
+
+
+def said(number: int, kind: str, when: str, received: str | None = None, **more: Any) -> Fact:
+    """A numbered fact that occurred `when`, received then or later."""
+    return Fact.model_validate(
+        {
+            "number": number,
+            "event_id": str(number),
+            "type": kind,
+            "occurred_at": at(when),
+            "received_at": at(received or when),
+        }
+        | more
+    )
+
+
+def briefly(events: Iterable[Deadline]) -> list[tuple[str, str]]:
+    """What was told, and for which instant: (`breached resolution`, `06-08 12:00`), (`step_due 2 of run 1`, ...)."""
+    return [(_briefly(event), event.at.strftime("%m-%d %H:%M")) for event in events]
+
+
+def _briefly(event: Deadline) -> str:
+    kind = event_type(event).split(".")[1]
+    match event:
+        case ClockVoided():
+            return f"voided {event.kind} {event.clock}"
+        case ClockEvent():
+            return f"{kind} {event.clock}"
+        case LadderStepDue() | LadderStepVoided():
+            return f"{kind} {event.step} of run {event.run}"
+        case LadderEnded():
+            return f"{kind} run {event.run}: {event.reason}"
+        case _:
+            return f"{kind} in run {event.run}"

@@ -79,6 +79,10 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
         if unknown:
             message = f"unknown: {', '.join(unknown)}; there are {', '.join(GROUPS)}"
             raise Problem(422, "A grouping is unknown.", errors=[FieldError(field="group_by", message=message)])
+        if end < begin:
+            raise Problem(
+                422, "The period ends before it begins.", errors=[FieldError(field="to", message="lies before `from`")]
+            )
         rules = book.rulebook(None).rules[-1]
         async with reader.connect() as connection:
             counted = await reports.outcomes(connection, caller.tenant, begin, end, book.zone)

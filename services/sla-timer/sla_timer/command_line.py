@@ -20,20 +20,19 @@ def simulate_stories(name: str, policy_file: Path | None) -> int:
     The exit status: one story that makes no sense is 1, with a problem on standard error. A bad line of several is
     answered in its place.
     """
+    file = policy_file or _policy()
     try:
-        policies = [read_policy(policy_file or _policy())]
-        text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
-    except PolicyError as error:
+        policies = [read_policy(file)]
+    except (PolicyError, OSError) as error:
         return _fail(Problem(422, str(error)))
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return _fail(Problem(422, f"{name}: {error}"))
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if name.endswith(".jsonl") or (len(lines) > 1 and not _is_one_document(text)):
-        for number, line in lines:
-            try:
-                sys.stdout.write(_told(line, policies))
-            except Problem as problem:
-                sys.stdout.write(orjson.dumps({"line": number, "error": _sentence(problem)}).decode() + "\n")
+    if name.endswith(".jsonl") or _is_a_story_a_line(text):
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                sys.stdout.write(_answered(number, line, policies))
         return 0
     try:
         sys.stdout.write(_told(text, policies))
@@ -48,12 +47,27 @@ def _policy() -> Path:
     return Path(configured) if configured else Path(__file__).parents[3] / "deploy" / "policy" / "policy.yaml"
 
 
-def _is_one_document(text: str) -> bool:
+def _is_a_story_a_line(text: str) -> bool:
+    """Several lines that are not one document. One that was meant to be, but is broken, opens without closing."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if len(lines) < 2 or _is_json(text):
+        return False
+    return not lines[0].endswith(("{", "[", ",")) or any('"facts"' in line and _is_json(line) for line in lines)
+
+
+def _is_json(text: str) -> bool:
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:
         return False
     return True
+
+
+def _answered(number: int, line: str, policies: Sequence[Policy]) -> str:
+    try:
+        return _told(line, policies)
+    except Problem as problem:
+        return orjson.dumps({"line": number, "error": _sentence(problem)}).decode() + "\n"
 
 
 def _told(story: str, policies: Sequence[Policy]) -> str:

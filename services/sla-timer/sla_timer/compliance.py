@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,6 @@ class Outcome(NamedTuple):
 class Answer:
     """One item of a channel. Unanswered, it counts with its age: at its closing, or now."""
 
-    customer: str
     channel: str
     opened_at: datetime
     answered_at: datetime | None
@@ -58,25 +57,35 @@ def shares(outcomes: Iterable[Outcome], groups: Sequence[str]) -> list[dict[str,
 def averages(answers: Iterable[Answer], targets: Mapping[str, int], zone: str, now: datetime) -> list[dict[str, Any]]:
     """The mean answer time per channel and calendar month of the opening, in `zone` (RULES 6).
 
-    `targets` in microseconds per channel; `met` only strictly below the target.
+    `targets` in microseconds per channel; `met` only strictly below the target. A channel without any item has one
+    entry that says so: its month, mean and `met` are null.
     """
     local = ZoneInfo(zone)
-    waits: dict[tuple[str, str], list[float]] = defaultdict(list)
+    waits: dict[tuple[str, str], timedelta] = defaultdict(timedelta)
+    items: Counter[tuple[str, str]] = Counter()
     for answer in answers:
-        month = answer.opened_at.astimezone(local).strftime("%Y-%m")
-        end = answer.answered_at or answer.closed_at or now
-        waits[answer.channel, month].append((end - answer.opened_at).total_seconds())
-    return [
-        {
-            "channel": channel,
-            "month": month,
-            "items": len(seconds),
-            "mean_seconds": sum(seconds) / len(seconds),
-            "target_seconds": targets[channel] / SECOND,
-            "met": sum(seconds) / len(seconds) < targets[channel] / SECOND,
-        }
-        for (channel, month), seconds in sorted(waits.items())
+        key = answer.channel, answer.opened_at.astimezone(local).strftime("%Y-%m")
+        waits[key] += (answer.answered_at or answer.closed_at or now) - answer.opened_at
+        items[key] += 1
+    found = [
+        _average(channel, month, waits[channel, month], count, targets[channel])
+        for (channel, month), count in items.items()
     ]
+    silent = targets.keys() - {channel for channel, _ in items}
+    found += [_average(channel, None, timedelta(0), 0, targets[channel]) for channel in silent]
+    return sorted(found, key=lambda average: (average["channel"], average["month"] or ""))
+
+
+def _average(channel: str, month: str | None, waits: timedelta, items: int, target: int) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "month": month,
+        "items": items,
+        "mean_seconds": waits.total_seconds() / items if items else None,
+        "target_seconds": target / SECOND,
+        # Whole microseconds: a mean that only rounding brings below its target is not below it.
+        "met": waits < items * timedelta(microseconds=target) if items else None,
+    }
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime import offsets
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Consumer
-from tocsin.runtime.database import clock_timestamp
+from tocsin.runtime.database import clock_timestamp, is_transient
 from tocsin.runtime.kafka import TICKETS
 
 from sla_timer import metrics
@@ -41,14 +41,16 @@ class Watch:
         """Asks the bus whether anything lies unread; what has long been silent is judged by our clock."""
         try:
             ends = await self._consumer.probe()
-        except (KafkaError, OSError, TimeoutError) as error:
+            async with self._reader.connect() as connection:
+                positions = await offsets.read(connection, OFFSETS, TICKETS)
+                now = self._clock.business(await clock_timestamp(connection))
+        except Exception as error:
+            if not isinstance(error, KafkaError) and not is_transient(error):
+                raise
             log.warning("probe_failed", error=repr(error))
             self._silence.broken()
             self._tell_silent(set())
             return
-        async with self._reader.connect() as connection:
-            positions = await offsets.read(connection, OFFSETS, TICKETS)
-            now = self._clock.business(await clock_timestamp(connection))
         at = time.monotonic()
         self._silence.observe(at, ends, positions)
         self._tell_silent(self._silence.silent(at))
