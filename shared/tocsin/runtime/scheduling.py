@@ -53,6 +53,9 @@ async def _guarded(job: Job, name: str, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await job()
+    except asyncio.CancelledError:
+        # Only the end of the scheduler cancels a job; APScheduler would call it an error.
+        log.info("job_cancelled", job=name)
     except Exception as error:  # the edge of a job: the next run is a new try
         JOB_FAILURES.labels(name).inc()
         log.error("job_failed", job=name, error=repr(error), exc_info=not isinstance(error, OSError | TimeoutError))
