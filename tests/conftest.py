@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from clockwork import Clockwork, started
 from hypothesis import settings
 from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
@@ -30,6 +31,14 @@ from world import World
 # Machines that test are small and noisy: a slow example says nothing.
 settings.register_profile("tocsin", deadline=None)
 settings.load_profile("tocsin")
+# Rich's tracebacks take seconds, in which the event loop of the test stands still.
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.dev.set_exc_info,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

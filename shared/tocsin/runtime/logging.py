@@ -41,7 +41,8 @@ def configure(service: str, settings: ServiceSettings) -> None:
     if settings.log_format == "json":
         rendering: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _json]
     else:
-        rendering = [structlog.dev.ConsoleRenderer()]
+        # Plain: rich's tracebacks take seconds, in which everything stands still, and show what a body held.
+        rendering = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(_Repeated())
     handler.setFormatter(
