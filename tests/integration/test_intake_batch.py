@@ -1,12 +1,14 @@
 """Batches: each item by itself, a ticket with its events as one record, and history that waits."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from intake_world import HISTORY_LIMIT, World, event, ticket, world
+from prometheus_client import REGISTRY
 from servers import MakeDatabase
 from sqlalchemy import text
 from tocsin.events import FactType, TicketImported, TicketOpened
@@ -138,6 +140,8 @@ async def test_an_item_that_the_database_refuses_stays_alone(intake: World) -> N
     results = await posted(intake, ticket("a"), ticket("poison"), ticket("b", events=[event("responded")]))
     assert statuses(results) == [201, 500, 201]
     assert "poison" not in str(results[1]["problem"])
+    failed = {"source": "connectwise", "severity": "1", "result": "failed"}
+    assert REGISTRY.get_sample_value("sla_tickets_ingested_total", failed)
     assert len(await intake.queued()) == 2
 
 
@@ -172,3 +176,30 @@ async def test_a_batch_under_an_idempotency_key(intake: World) -> None:
     assert statuses((await intake.post("/v1/tickets/batch", body, 200, headers=key))["results"]) == [201]
     assert statuses((await intake.post("/v1/tickets/batch", body, 200, headers=key))["results"]) == [200]
     await intake.post("/v1/tickets/batch", {"tickets": [ticket("b")]}, 422, headers=key)
+    not_in_64_bits = {"tickets": [ticket("c", summary="\ud800", severity=10**40), ticket("d")]}
+    once = {"Idempotency-Key": "batch-2"}
+    for status in (201, 200):
+        answer = await intake.clients["default"].post(
+            "/v1/tickets/batch",
+            content=json.dumps(not_in_64_bits).encode(),
+            headers={**once, "Content-Type": "application/json"},
+        )
+        assert statuses(answer.json()["results"]) == [422, status]
+    written_out = {"tickets": [not_in_64_bits["tickets"][0], ticket("d", channel="portal", via="")]}
+    answer = await intake.clients["default"].post(
+        "/v1/tickets/batch",
+        content=json.dumps(written_out).encode(),
+        headers={**once, "Content-Type": "application/json"},
+    )
+    assert statuses(answer.json()["results"]) == [422, 200]
+
+
+async def test_an_item_that_gives_a_name_twice_stays_alone(intake: World) -> None:
+    twice = json.dumps(ticket("a"))[:-1] + ', "severity": 2}'
+    content = '{"tickets": [' + twice + ", " + json.dumps(ticket("b")) + "]}"
+    answer = await intake.clients["default"].post(
+        "/v1/tickets/batch", content=content.encode(), headers={"Content-Type": "application/json"}
+    )
+    assert statuses(answer.json()["results"]) == [422, 201]
+    (error,) = answer.json()["results"][0]["problem"]["errors"]
+    assert "severity" in error["message"]

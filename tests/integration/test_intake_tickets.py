@@ -76,6 +76,8 @@ async def test_an_opening_in_the_future_is_clamped_and_one_in_the_past_is_kept(i
     assert future["opened_at"] == future["received_at"]
     past = await intake.post("/v1/tickets", ticket("B", opened_at="2026-06-01T10:00:00.5+02:00"), 201)
     assert past["opened_at"] == "2026-06-01T08:00:00.500000Z"
+    unknown = await intake.post("/v1/tickets", ticket("C", opened_at="9999-12-31T23:59:59Z"), 201)
+    assert unknown["opened_at"] == unknown["received_at"]
 
 
 async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_opening(intake: World) -> None:
@@ -126,6 +128,8 @@ async def test_every_wrong_field_is_named_and_nothing_is_echoed(intake: World) -
     [
         (b"{", "application/json", 400),
         (b"", "application/json", 400),
+        (b"\xef\xbb\xbf{}", "application/json", 400),
+        (b"{}", "application/vnd.api+json", 415),
         (b'{"a": NaN}', "application/json", 400),
         (b"[" * 50_000, "application/json", 400),
         ('{"source": "x"}'.encode("utf-16"), "application/json", 400),
@@ -147,6 +151,7 @@ async def test_keys_are_needed(intake: World) -> None:
     await intake.get("/v1/tickets", 200, key="reading")
     await intake.get(f"/v1/tickets/{uuid4()}", 404)
     await intake.get("/v1/tickets/no-id", 404)
+    await intake.post("/v1/tickets/", ticket(), 404)
 
 
 async def test_an_idempotency_key_stands_for_one_request_of_its_holder(intake: World) -> None:
@@ -158,6 +163,35 @@ async def test_an_idempotency_key_stands_for_one_request_of_its_holder(intake: W
     await intake.post("/v1/tickets", ticket("SR-2"), 201, headers=key, key="second")
     path = f"/v1/tickets/{first['ticket_id']}/events"
     await intake.post(path, event("responded"), 422, headers=key)
+
+
+async def test_a_refused_ticket_does_not_use_its_idempotency_key_up(intake: World) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    await intake.post("/v1/tickets", ticket(), 201)
+    await intake.post("/v1/tickets", ticket(summary="Mail is up"), 409, headers=key)
+    await intake.post("/v1/tickets", ticket("SR-2"), 201, headers=key)
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (b'{"severity": 1, "severity": 2}', ""),
+        (b'{"contact": {"name": "A", "name": "B"}}', "contact"),
+        (b'{"affected_services": {"a": 1, "a": 2}}', "affected_services"),
+        (b'{"\\ud800": 1, "?": 2}', "?"),
+        (b"{" + b",".join(b'"k%d":1' % n for n in range(50_000)) + b"}", ""),
+        (b'{"severity": ' + b"9" * 4000 + b"}", "severity"),
+        (b'{"impact": ' + b"[" * 500 + b"]" * 500 + b"}", "impact"),
+        (b'{"impact": {"users_affected_percent": 1e400}}', "impact.users_affected_percent"),
+    ],
+)
+async def test_json_that_a_lenient_reader_would_bend_is_refused(intake: World, content: bytes, field: str) -> None:
+    answer = await intake.clients["default"].post(
+        "/v1/tickets", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422
+    assert field in {error["field"] for error in answer.json()["errors"]}
+    assert len(answer.content) < 5000
 
 
 async def test_the_list_is_filtered_and_paged(intake: World) -> None:
@@ -191,7 +225,7 @@ async def test_the_list_is_filtered_and_paged(intake: World) -> None:
     [
         "severity=0", "severity=5", "severity=true", "severity=1.0", "severity=", "limit=0", "limit=501", "limit=x",
         "state=new", "cursor=abc", "cursor=", "cursor=YmVmb3JlOjA", "customer=", "customer=%00", "unknown=1",
-        "severity=1&severity=2", "limit=+5", "limit=%D9%A1",
+        "severity=1&severity=2", "limit=+5", "limit=%D9%A1", "severity=01", "limit=0005", "Severity=1",
     ],
 )  # fmt: skip
 async def test_anything_else_in_a_list_is_refused(intake: World, query: str) -> None:

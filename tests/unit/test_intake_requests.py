@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intake.requests import Batch, EventRequest, TicketItem, TicketRequest, read
+from intake.strict import Repeated
 from pydantic import ValidationError
 
 TICKET: dict[str, Any] = {
@@ -59,6 +60,9 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("external_id", "\t \n"),
         ("affected_services", []),
         ("affected_services", {"0": "Email"}),
+        ("affected_services", Repeated("Email")),
+        ("contact", Repeated("email")),
+        ("severity", 1.0),
         ("affected_services", "Email"),
         ("affected_services", ["x"] * 501),
         ("contact", []),
@@ -73,6 +77,7 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("opened_at", 1780920000),
         ("opened_at", "1780920000"),
         ("opened_at", "0001-01-01T00:00:00+14:00"),
+        ("opened_at", "1990-01-01T00:30:00+01:00"),
         ("opened_at", "9999-12-31T23:59:59-14:00"),
         ("opened_at", "2026-02-30T12:00:00Z"),
         ("starts_at", "2026-06-08T25:00:00Z"),
@@ -95,6 +100,33 @@ def test_items_of_lists_are_named_by_their_index() -> None:
         "affected_services.1",
         "affected_services.2",
     ]
+
+
+@pytest.mark.parametrize(("percent", "taken"), [(0, True), (75, True), (74.999, True), (100, True), (100.0001, False)])
+def test_a_percentage_ends_at_100(percent: float, taken: bool) -> None:
+    body = {**TICKET, "impact": {"users_affected_percent": percent}}
+    if taken:
+        impact = read(TicketRequest, body).impact
+        assert impact is not None
+        assert impact.users_affected_percent == percent
+    else:
+        assert wrong(TicketRequest, body) == ["impact.users_affected_percent"]
+
+
+def test_a_wrong_service_is_named_once() -> None:
+    assert wrong(TicketRequest, {**TICKET, "affected_services": [None]}) == ["affected_services.0"]
+
+
+def test_an_object_that_gives_a_name_twice_or_endless_names_is_refused_as_a_whole() -> None:
+    assert wrong(TicketRequest, Repeated("severity")) == [""]
+    assert wrong(TicketRequest, {**TICKET, **{f"x{n}": n for n in range(100)}}) == [""]
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "1990-01-01T00:00:00Z", "2100-01-01t00:00:00.123456789Z"])
+def test_an_instant_far_away_is_an_instant(text: str) -> None:
+    found = read(TicketRequest, {**TICKET, "opened_at": text, "starts_at": text})
+    assert found.opened_at == found.starts_at
+    assert found.opened_at is not None
 
 
 def test_null_and_blank_are_absent() -> None:

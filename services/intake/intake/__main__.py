@@ -23,8 +23,8 @@ from tocsin.runtime.settings import DatabaseSettings, load
 
 from intake import api, handlers, keys, metrics, store
 from intake.handlers import Desk
-from intake.requests import instant
 from intake.settings import Settings
+from intake.strict import instant
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(keys.app, name="keys", help="API keys, for all four services.")

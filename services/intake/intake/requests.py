@@ -1,34 +1,12 @@
-"""What may be posted (DESIGN, Contracts): strict models of the bodies.
+"""What may be posted (DESIGN, Contracts): the bodies as models. Pure."""
 
-Values are what `json` makes of a body. `null` and blank strings count as absent, a boolean is no number, an instant
-names its zone. Pure.
-"""
-
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SkipValidation,
-    Strict,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SkipValidation, Strict, ValidationInfo, field_validator
 from tocsin.events import Category, Channel, Mailbox, Severity
 
-LONGEST_STRING: Final = 10_000
-LONGEST_LIST: Final = 500
-FIRST_YEAR: Final = 1990
-LAST_YEAR: Final = 2099
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+from intake.strict import LONGEST_LIST, Instant, Request, Text, not_blank
 
 FactRequestType = Literal[
     "responded",
@@ -43,57 +21,10 @@ FactRequestType = Literal[
 ]
 
 
-def _clean(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain a NUL character")
-    return text
-
-
-def instant(value: object) -> datetime:
-    """An instant as RFC 3339 writes it, with its zone, in years that make sense. Raises ValueError."""
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
-    try:
-        at = datetime.fromisoformat(value.upper())
-    except ValueError:
-        raise ValueError("is no date and time that exists") from None
-    if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise ValueError(f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
-    return at.astimezone(UTC)
-
-
-Text = Annotated[str, Field(max_length=LONGEST_STRING), AfterValidator(_clean)]
-Instant = Annotated[datetime, BeforeValidator(instant)]
-
-
-class Request(BaseModel):
-    """Strict and frozen; a field that nobody knows is refused, since a misspelt one would be lost in silence."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def drop_absent(cls, value: Any) -> Any:
-        """`null` and blank are absent: an optional field takes its default, a required one is missing."""
-        if not isinstance(value, dict):
-            return value
-        return {key: item for key, item in value.items() if not _absent(item)}
-
-    def digest(self) -> bytes:
-        """Equal for requests that say the same (absent = null = default), and for ever: new fields have defaults."""
-        return sha256(self.model_dump_json(exclude_defaults=True).encode()).digest()
-
-
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _no_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
+def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must name at least one")
+    return names
 
 
 class ContactRequest(Request):
@@ -171,9 +102,10 @@ class TicketRequest(Request):
     summary: Text
     description: Text | None = None
     affected_services: Annotated[
-        tuple[Annotated[Text, AfterValidator(_no_blank)], ...],
+        tuple[Annotated[Text, AfterValidator(not_blank)], ...],
         Strict(False),
-        Field(min_length=1, max_length=LONGEST_LIST),
+        Field(max_length=LONGEST_LIST, json_schema_extra={"minItems": 1}),
+        AfterValidator(_not_empty),
     ]
     contact: ContactRequest
     customer: CustomerRequest

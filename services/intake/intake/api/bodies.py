@@ -3,34 +3,37 @@
 import json
 from typing import Annotated, Any
 
-import orjson
 from fastapi import Depends, Request
 from pydantic import BaseModel
 from tocsin.runtime.problems import Problem
+
+from intake.strict import Repeated
 
 
 async def _json(request: Request) -> object:
     raw = await request.body()
     try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return _with_surrogates(raw)
+        # Not orjson: it drops all but the last of equal names, and refuses what the models can name the field of.
+        return json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Problem(400, "The body is not JSON.") from None
 
 
 JsonBody = Annotated[object, Depends(_json)]
 """The body of a request. Raises Problem 400 where it is no JSON."""
 
 
-def _with_surrogates(raw: bytes) -> object:
-    """JSON that orjson refuses for its lone surrogates is read all the same, so that the models can name the field."""
-    try:
-        return json.loads(raw.decode(), object_pairs_hook=_readable_names, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise Problem(400, "The body is not JSON.") from None
+def _object(pairs: list[tuple[str, object]]) -> object:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return Repeated(_readable(name))
+        seen.add(name)
+    return {_readable(name): value for name, value in pairs}
 
 
-def _readable_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    return {name.encode(errors="replace").decode(): value for name, value in pairs}
+def _readable(name: str) -> str:
+    return name.encode(errors="replace").decode()
 
 
 def _no_constant(name: str) -> object:

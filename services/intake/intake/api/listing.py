@@ -10,15 +10,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tocsin.events import Severity
 from tocsin.runtime.problems import FieldError, Problem
 
-from intake.requests import Text
 from intake.store import Filter
+from intake.strict import Text
 
 LARGEST_PAGE: Final = 500
 _CURSOR = re.compile(r"before:([1-9][0-9]{0,18})", re.ASCII)
 
 
 def _digits(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,8}", value, re.ASCII):
         raise ValueError("must be a whole number")
     return value
 

@@ -1,0 +1,21 @@
+"""Intake's routes: where a request begins and its transaction ends."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from intake.api import batch, events, reading, tickets
+from intake.api.front import Front
+from intake.handlers import Desk
+
+
+def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None]) -> APIRouter:
+    """Intake's calls below /v1; `wake` tells the relay of this process that something was committed."""
+    front = Front(desk, writer, wake)
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
+    tickets.add(routes, front)
+    batch.add(routes, front)
+    events.add(routes, front)
+    reading.add(routes, reader)
+    return routes

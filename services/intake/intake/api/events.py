@@ -1,0 +1,69 @@
+"""`POST /v1/tickets/.../events`: what happened to a ticket, by its id or by its tool's own."""
+
+from typing import Any, Final
+from urllib.parse import unquote
+from uuid import UUID, uuid4
+
+import structlog
+from fastapi import APIRouter, Request
+from tocsin.events import ticket_id as id_of
+from tocsin.runtime.http import JsonResponse
+from tocsin.runtime.keys import Caller
+
+from intake.api.answers import EventAnswer, event_answer, status_of
+from intake.api.bodies import JsonBody, described
+from intake.api.front import Front, IdempotencyKey, MayWrite, ticket_id_of
+from intake.handlers import claim, take_event
+from intake.requests import EventRequest
+
+log = structlog.get_logger(__name__)
+
+_SEGMENTS: Final = len(["", "v1", "tickets", "by-external", "SOURCE", "ID", "events"])
+
+
+def add(routes: APIRouter, front: Front) -> None:
+    """Add both calls."""
+    described_event: dict[str, Any] = {
+        "status_code": 201,
+        "responses": {201: {"model": EventAnswer}, 200: {"model": EventAnswer, "description": "Known already"}},
+        "openapi_extra": described(EventRequest),
+    }
+
+    @routes.post("/{ticket_id}/events", summary="Post an event of a ticket", **described_event)
+    async def post_event(
+        ticket_id: str, caller: MayWrite, body: JsonBody, idempotency_key: IdempotencyKey = None
+    ) -> JsonResponse:
+        """What happened to a ticket. The same `event_id` with an equal body is 200 with the first answer."""
+        return await _take(front, caller, ticket_id_of(ticket_id), body, idempotency_key)
+
+    @routes.post(
+        "/by-external/{source}/{external_id:path}/events",
+        summary="Post an event of a ticket by its own source and id",
+        **described_event,
+    )
+    async def post_event_by_external_id(
+        request: Request,
+        source: str,
+        external_id: str,
+        caller: MayWrite,
+        body: JsonBody,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JsonResponse:
+        """What happened to the ticket that this source knows by this id; a slash in either is written %2F."""
+        segments = request.scope["raw_path"].decode().split("/")
+        if len(segments) == _SEGMENTS:
+            source, external_id = unquote(segments[-3]), unquote(segments[-2])
+        return await _take(front, caller, id_of(caller.tenant, source, external_id), body, idempotency_key)
+
+
+async def _take(front: Front, caller: Caller, ticket: UUID, body: object, idempotency_key: str | None) -> JsonResponse:
+    request = front.read(EventRequest, body)
+    made_id = str(uuid4())
+    async with front.writer.begin() as connection:
+        digest = b"event" + ticket.bytes + request.digest()
+        made_id = await claim(connection, caller.key_id, idempotency_key, digest, made_id) or made_id
+        taken = await take_event(front.desk, connection, caller.tenant, ticket, request, made_id)
+    front.wake()
+    status = status_of(taken)
+    log.info("event_taken", ticket_id=str(ticket), type=request.type, number=taken.fact.number, status=status)
+    return JsonResponse(event_answer(taken), status)

@@ -1,0 +1,71 @@
+"""Taking in tickets, each by itself, many in one transaction."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import Fact
+from tocsin.runtime.database import clock_timestamp
+from tocsin.runtime.problems import Problem
+
+from intake.handlers.desk import Desk, TakenTicket
+from intake.handlers.draft import drafted, is_history
+from intake.handlers.publishing import first_events
+from intake.requests import TicketRequest
+from intake.standing import Standing, standing
+from intake.store import NewTicket, Store, StoredTicket
+
+
+async def take_tickets(
+    desk: Desk, connection: AsyncConnection, tenant: str, requests: Sequence[TicketRequest]
+) -> list[TakenTicket | Problem]:
+    """Take tickets in, each by itself: one answer per request, in their order, as if they had come one by one."""
+    store = Store(connection)
+    real = await clock_timestamp(connection)
+    received_at = desk.business(real)
+    busy = any(is_history(request) for request in requests) and await store.outbox_longer_than(
+        desk.history_outbox_limit
+    )
+    drafts = [drafted(desk, tenant, request, received_at, busy) for request in requests]
+    first: dict[UUID, NewTicket] = {}
+    for draft in drafts:
+        if isinstance(draft, NewTicket):
+            first.setdefault(draft.ticket.ticket_id, draft)
+    added = await store.add_tickets(list(first.values()))
+    told = [event for key, draft in first.items() if key in added for event in first_events(draft.ticket, draft.facts)]
+    await desk.outbox.add(connection, told, real)
+    new = {id(first[key]) for key in added}
+    again = [draft for draft in drafts if isinstance(draft, NewTicket) and id(draft) not in new]
+    known = await _first_answers(store, {draft.ticket.ticket_id for draft in again})
+    return [
+        draft
+        if isinstance(draft, Problem)
+        else TakenTicket(draft.ticket, created=True)
+        if id(draft) in new
+        else _again(draft, known[draft.ticket.ticket_id])
+        for draft in drafts
+    ]
+
+
+async def _first_answers(store: Store, ids: Collection[UUID]) -> dict[UUID, TakenTicket]:
+    """Stored tickets as they stood when they were taken in."""
+    if not ids:
+        return {}
+    found = await store.tickets(ids)
+    facts = await store.facts([key for key, ticket in found.items() if ticket.imported])
+    return {
+        key: TakenTicket(replace(ticket, standing=_first_standing(ticket, facts.get(key, ()))), created=False)
+        for key, ticket in found.items()
+    }
+
+
+def _first_standing(ticket: StoredTicket, facts: Sequence[Fact]) -> Standing:
+    return standing(facts[: ticket.first_facts]) if ticket.imported else Standing(ticket.initial_severity, True)
+
+
+def _again(draft: NewTicket, known: TakenTicket) -> TakenTicket | Problem:
+    if known.ticket.digest == draft.ticket.digest:
+        return known
+    detail = "This source and external_id are known with another body. Post what happened since as an event."
+    return Problem(409, detail)

@@ -1,0 +1,87 @@
+"""Intake's tables."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    literal_column,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from tocsin.runtime.database import new_metadata
+from tocsin.runtime.dead_letters import dead_letters_table
+from tocsin.runtime.kafka import TICKETS
+from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
+
+metadata = new_metadata()
+outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
+dead_letters = dead_letters_table(metadata)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("ticket_id", Uuid, primary_key=True),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("initial_severity", SmallInteger, nullable=False),
+    Column("suggested_severity", SmallInteger),
+    Column("fit", Boolean),
+    Column("routed_to", Text, nullable=False),
+    Column("flags", ARRAY(Text, as_tuple=True), nullable=False),
+    Column("imported", Boolean, nullable=False),
+    Column("history", Boolean, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("first_facts", Integer, nullable=False),
+    Column("last_number", Integer, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Index("tickets_tenant_position_idx", "tenant", "position", unique=True),
+    # A customer's id may be too long for an index row, its hash never is.
+    Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
+    postgresql_with={"fillfactor": 85},
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("fact_id", Uuid, primary_key=True),
+    Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text),
+    Column("severity", SmallInteger),
+    Column("reason", Text),
+    Column("resolution_kind", Text),
+    Column("digest", LargeBinary, nullable=False),
+    UniqueConstraint("ticket_id", "number"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("holder", Text, primary_key=True),
+    Column("key_digest", LargeBinary, primary_key=True),
+    Column("request_digest", LargeBinary, nullable=False),
+    Column("event_id", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+)

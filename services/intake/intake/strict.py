@@ -1,0 +1,84 @@
+"""The JSON that we take (DESIGN, Contracts): nothing is guessed, nothing is lost in silence.
+
+Values are what `json` makes of a body. `null` and blank strings count as absent, a boolean is no number, an instant
+names its zone, an object gives each name once and no name that nobody knows. Pure.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+LONGEST_STRING: Final = 10_000
+LONGEST_LIST: Final = 500
+MOST_FIELDS: Final = 100
+FIRST_YEAR: Final = 1990
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Request(BaseModel):
+    """Strict and frozen; a field that nobody knows is refused, since a misspelt one would be lost in silence."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_absent(cls, value: Any) -> Any:
+        """`null` and blank are absent: an optional field takes its default, a required one is missing."""
+        if isinstance(value, Repeated):
+            raise ValueError(f"gives `{value.name[:100]}` more than once")
+        if not isinstance(value, dict):
+            return value
+        if len(value) > MOST_FIELDS:
+            raise ValueError(f"has more than {MOST_FIELDS} fields")
+        return {key: item for key, item in value.items() if not _absent(item)}
+
+    def digest(self) -> bytes:
+        """Equal for requests that say the same (absent = null = default), and for ever: new fields have defaults."""
+        return sha256(self.model_dump_json(exclude_defaults=True).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Stands in a body for an object that gives `name` more than once: nobody can tell which value is meant."""
+
+    name: str
+
+
+def instant(value: object) -> datetime:
+    """An instant as RFC 3339 writes it, with its zone, not before 1990. Raises ValueError."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
+    try:
+        at = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("is no date and time that exists") from None
+    if at.year < FIRST_YEAR:  # what a tool writes that knows no better, such as year 1
+        raise ValueError(f"must not lie before the year {FIRST_YEAR}")
+    return at
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def not_blank(text: str) -> str:
+    """The text, if it is more than blanks. Raises ValueError."""
+    if _absent(text):
+        raise ValueError("must not be blank")
+    return text
+
+
+def _clean(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+Text = Annotated[str, Field(max_length=LONGEST_STRING), AfterValidator(_clean)]
+Instant = Annotated[datetime, BeforeValidator(instant)]

@@ -1,0 +1,112 @@
+"""Everybody at once: what is stored is numbered without a gap, and queued in the order of its numbers."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from intake_world import World, event, ticket, world
+from servers import MakeDatabase
+from sqlalchemy import text
+from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
+
+TICKETS = 4
+
+
+@pytest.fixture
+async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("intake"), tmp_path) as made:
+        yield made
+
+
+async def until_known(post: Any) -> httpx.Response:
+    """Post an event until its ticket is there, as a tool does whose ticket is still on its way."""
+    while True:
+        answer: httpx.Response = await post()
+        if answer.status_code != 404:
+            return answer
+        await asyncio.sleep(0.01)
+
+
+async def told(intake: World) -> dict[UUID, list[Fact]]:
+    """The facts in the outbox, by ticket, in the order in which they will be published."""
+    found: dict[UUID, list[Fact]] = defaultdict(list)
+    for queued in await intake.queued():
+        if isinstance(queued, TicketImported):
+            found[queued.ticket_id] += queued.facts
+        else:
+            assert isinstance(queued, TicketOpened | TicketChanged)
+            found[queued.ticket_id].append(queued.fact)
+    return found
+
+
+async def test_tickets_batches_events_and_repetitions_at_once(intake: World) -> None:
+    client = intake.clients["default"]
+    items = [ticket(f"T{n}") for n in range(TICKETS)]
+    imported = [
+        ticket(f"I{n}", severity=2, events=[event("responded", event_id="r"), event("paused", event_id="p")])
+        for n in range(TICKETS)
+    ]
+
+    def posting(name: str, body: dict[str, Any], **headers: str) -> Any:
+        path = f"/v1/tickets/by-external/connectwise/{name}/events"
+        return until_known(lambda: client.post(path, json=body, headers=headers))
+
+    posts: list[Any] = []
+    for n in range(TICKETS):
+        posts += [client.post("/v1/tickets", json=items[n]) for _ in range(3)]
+        for name in (f"T{n}", f"I{n}"):
+            posts += [posting(name, event("paused", event_id=f"e{k % 4}")) for k in range(8)]
+            posts += [posting(name, event("resumed")) for _ in range(4)]
+            posts += [posting(name, event("escalated"), **{"Idempotency-Key": name}) for _ in range(3)]
+            posts += [posting(name, event("severity_changed", severity=k)) for k in (2, 3, 4)]
+            posts.append(posting(name, event("responded", event_id="r")))
+    for order in (items + imported, imported[::-1] + items[::-1], imported[::2] + items):
+        posts.append(client.post("/v1/tickets/batch", json={"tickets": order}))
+    answers = await asyncio.gather(*posts)
+    assert {answer.status_code for answer in answers} <= {200, 201}
+
+    found = await told(intake)
+    assert len(found) == 2 * TICKETS
+    for ticket_id, facts in found.items():
+        numbers = [fact.number for fact in facts]
+        assert numbers == list(range(1, len(facts) + 1))
+        stored = await intake.get(f"/v1/tickets/{ticket_id}")
+        assert [(fact["number"], fact["event_id"]) for fact in stored["facts"]] == [
+            (fact.number, fact.event_id) for fact in facts
+        ]
+        assert [fact.received_at for fact in facts] == sorted(fact.received_at for fact in facts)
+        ids = [fact.event_id for fact in facts]
+        assert len(set(ids)) == len(ids)
+        by_type = {kind: sum(fact.type == kind for fact in facts) for kind in ("escalated", "resumed", "responded")}
+        assert by_type == {"escalated": 1, "resumed": 4, "responded": 1}
+
+
+async def test_a_refused_event_leaves_no_gap(intake: World) -> None:
+    opened = await intake.post("/v1/tickets", ticket(severity=1), 201)
+    events = f"/v1/tickets/{opened['ticket_id']}/events"
+    workaround = event("resolved", resolution_kind="workaround")
+    bodies = [workaround, event("paused")] * 5
+    answers = await asyncio.gather(*(intake.clients["default"].post(events, json=body) for body in bodies))
+    assert [answer.status_code for answer in answers] == [409, 201] * 5
+    (facts,) = (await told(intake)).values()
+    assert [fact.number for fact in facts] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_writer_that_fails_after_its_number_gives_it_back(intake: World) -> None:
+    answer = await intake.post("/v1/tickets", ticket(severity=2), 201)
+    events = f"/v1/tickets/{answer['ticket_id']}/events"
+    async with intake.writer.begin() as connection:
+        await connection.execute(text("ALTER TABLE facts ADD CHECK (actor <> 'poison')"))
+    posts = [
+        intake.clients["default"].post(events, json=event("paused", actor=actor))
+        for actor in ("Ada", "poison", "Bob", "poison", "Cyd")
+    ]
+    statuses = [answer.status_code for answer in await asyncio.gather(*posts)]
+    assert statuses == [201, 500, 201, 500, 201]
+    (facts,) = (await told(intake)).values()
+    assert [fact.number for fact in facts] == [1, 2, 3, 4]
