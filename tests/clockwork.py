@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from holidays import country_holidays
 from servers import tell
 from tocsin.events import render_instant
 from tocsin.runtime.clock import FileClock
@@ -15,8 +18,11 @@ from tocsin_local.stack import Plan, Stack
 from written_directory import WrittenDirectory
 
 FIRST_MONDAY = datetime(2026, 6, 8, 12, tzinfo=UTC)
+NEW_YORK = ZoneInfo("America/New_York")
+HOLIDAYS = country_holidays("US")
+OPENING = clock_time(8)
 NOTICE = timedelta(milliseconds=20)
-SILENCE_SECONDS = "15"  # longer than a service needs to be started again on a busy machine
+SILENCE_SECONDS = "10"  # longer than a service needs to be started again on a busy machine
 
 
 class Clockwork:
@@ -76,3 +82,13 @@ def started(folder: Path) -> Iterator[Clockwork]:
         finally:
             stack.stop()
             stack.postgres.remove()
+
+
+def ordinary_monday(now: datetime) -> datetime:
+    """The next Monday, 08:00 in New York, that begins two weeks without a holiday and without a clock change."""
+    day = now.astimezone(NEW_YORK).date()
+    while True:
+        day += timedelta(days=(7 - day.weekday()) % 7 or 7)
+        weeks = [datetime.combine(day + timedelta(days=n), OPENING, NEW_YORK) for n in range(15)]
+        if not any(each.date() in HOLIDAYS for each in weeks) and weeks[0].utcoffset() == weeks[-1].utcoffset():
+            return weeks[0].astimezone(UTC)

@@ -4,9 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,7 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from servers import SERVICES
 from tocsin.runtime.kafka import PARTITIONS
 from tocsin_local.stack import Stack
+from waiting import eventually
 
+READY_SECONDS = 90.0
 SERVERS = ("postgres", "kafka", "smtp")
 
 
@@ -94,12 +96,9 @@ class Parts:
     async def all_ready(self) -> None:
         """Waits until every service is ready, having been started again where it died."""
         urls = self._stack.run["urls"]
-        deadline = time.monotonic() + 90
         async with httpx.AsyncClient(timeout=10) as http:
             for service in SERVICES:
-                while not await _is_ready(http, urls[service]):
-                    assert time.monotonic() < deadline, f"{service} is not ready"
-                    await asyncio.sleep(0.05)
+                await eventually(partial(_is_ready, http, urls[service]), f"{service} is ready", READY_SECONDS)
 
     async def restore(self) -> None:
         """Everything as at the beginning: all parts up, no replica, no copy."""

@@ -2,30 +2,23 @@
 
 import asyncio
 import itertools
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from datetime import time as clock_time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from zoneinfo import ZoneInfo
 
 import httpx
 from agreement import Answer, Ticket, Told, agree, agree_on_clocks
-from clockwork import Clockwork
-from holidays import country_holidays
+from clockwork import Clockwork, ordinary_monday
 from inbox import Mail, mail_of
 from parts import Parts
 from tocsin.events import render_instant
 from tocsin_local.quiet import Pipeline
+from waiting import eventually
 
-NEW_YORK = ZoneInfo("America/New_York")
-HOLIDAYS = country_holidays("US")
-OPENING = clock_time(8)
 QUIET_SECONDS = 120.0
 CLIENTS = 16
-POLL_SECONDS = 0.05
 MICROSECOND = timedelta(microseconds=1)
 TICKET: Answer = {
     "source": "connectwise",
@@ -55,7 +48,7 @@ class World:
         limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
         self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=30, limits=limits)
         self._pipeline = await Pipeline(run).__aenter__()
-        self.monday = _ordinary_monday(self.now)
+        self.monday = ordinary_monday(self.now)
         await self.comes_to(self.monday)
         await self._http.delete(f"{self._urls['inbox']}/messages")
         return self
@@ -248,23 +241,3 @@ class World:
     def _next_due(self, ticket: Ticket) -> datetime | None:
         upcoming = ticket.simulated(render_instant(self.now - MICROSECOND))["next_at"]
         return datetime.fromisoformat(upcoming) if upcoming else None
-
-
-def _ordinary_monday(now: datetime) -> datetime:
-    """The next Monday, 08:00 in New York, that begins two weeks without a holiday and without a clock change."""
-    day = now.astimezone(NEW_YORK).date()
-    while True:
-        day += timedelta(days=(7 - day.weekday()) % 7 or 7)
-        weeks = [datetime.combine(day + timedelta(days=n), OPENING, NEW_YORK) for n in range(15)]
-        if not any(each.date() in HOLIDAYS for each in weeks) and weeks[0].utcoffset() == weeks[-1].utcoffset():
-            return weeks[0].astimezone(UTC)
-
-
-async def eventually(
-    condition: Callable[[], Awaitable[bool]], what: str | Callable[[], str], seconds: float = 30.0
-) -> None:
-    """Polls an async condition until it holds; fails the story at the deadline, which says what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}"
-        await asyncio.sleep(POLL_SECONDS)

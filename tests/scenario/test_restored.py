@@ -2,10 +2,11 @@
 twice.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime
 
 import pytest
-from inbox import kinds, tiers
+from inbox import tiers
+from tocsin.runtime.kafka import DEADLINES, TICKETS
 from world import World
 
 
@@ -30,25 +31,33 @@ async def test_a_database_put_back_reads_on_from_where_it_stands(world: World, s
     await world.told_alike(known, new)
 
 
-async def test_republish_fills_what_the_topic_holds_no_more(world: World) -> None:
-    ticket = await world.opens(severity=1)
+@pytest.mark.parametrize(
+    ("service", "topic", "source", "knows"),
+    [("sla-timer", TICKETS, "intake", "clocks"), ("escalator", DEADLINES, "sla-timer", "escalation")],
+)
+async def test_republish_fills_what_the_topic_holds_no_more(
+    world: World, service: str, topic: str, source: str, knows: str
+) -> None:
+    known = await world.opens(severity=1)
     await world.settles()
-    await world.parts.copy_database("sla-timer")
+    await world.parts.copy_database(service)
+    since = {"intake": world.now, "sla-timer": datetime.now(UTC)}[source]  # the timer's is real time
+    new = await world.opens(severity=1)
     await world.climbs_to(world.after(hours=2))
-    await world.happens(ticket, "resolved")
-    forgotten = await world.opens(severity=1)
+    await world.together(world.happens(ticket, "escalated") for ticket in (known, new))
     await world.settles()
     before = await world.all_mails()
-    await world.parts.stop("sla-timer")
-    await world.parts.put_back_database("sla-timer")
-    await world.parts.forget_topic("tocsin.tickets.v1")
-    await world.parts.start("sla-timer")
+    await world.parts.stop(service)
+    await world.parts.put_back_database(service)
+    await world.parts.forget_topic(topic)
+    await world.parts.start(service)
     await world.settles()
-    assert not await world.answers("sla-timer", f"/v1/tickets/{forgotten.id}/clocks")
-    await world.parts.republish("intake", since=world.after(seconds=1))
+    assert not await world.answers(service, f"/v1/tickets/{new.id}/{knows}")
+    await world.parts.republish(source, since)
     await world.settles()
     assert await world.all_mails() == before
-    await world.told_alike(ticket, forgotten)
-    await world.climbs_to(world.now + timedelta(hours=1))
-    assert kinds(await world.mails(forgotten)) == {"warning": 1, "response_missed": 1}
-    await world.told_alike(ticket, forgotten)
+    await world.told_alike(known, new)
+    await world.climbs_to(world.after(hours=3))
+    for ticket in (known, new):
+        assert tiers(await world.mails(ticket, "escalation")) == [1, 2]
+    await world.told_alike(known, new)
