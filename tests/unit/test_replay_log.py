@@ -2,10 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tocsin_local.errors import LocalError
 from tocsin_local.replay.log import COLUMNS, Log, NoLogError, read_log
+from tocsin_local.replay.run import read_file
 
 INSERTED = ("Insert ticket", "2012-01-10 09:00:00")
 ASSIGNED = ("Assign seriousness", "2012-01-10 09:10:00")
@@ -266,3 +269,22 @@ def test_a_time_that_never_was_is_as_much_later_as_the_clocks_were_set_forward()
     assert log.tickets[0].body["opened_at"] == "2012-03-25T01:30:00.000000Z"
     (note,) = log.notes
     assert note.text == "2012-03-25 02:30:00 never was in Europe/Rome: taken as 2012-03-25 03:30:00+02:00"
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), (b"a,b\n1,2\n", "is no help-desk log")])
+def test_a_file_that_is_no_log_is_one_sentence(tmp_path: Path, content: bytes | None, says: str) -> None:
+    file = tmp_path / "log.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(LocalError, match=says):
+        read_file(file)
+
+
+def test_a_file_that_is_not_utf8_is_read_around_its_bad_rows(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    good = b"Case 1,Insert ticket,Value 7,2012-01-10 09:00:00,Value 22,Value 3,Value 2,Value 1\n"
+    header = (",".join(COLUMNS) + "\n").encode("utf-8-sig")
+    file.write_bytes(header + good.replace(b"Value 7", b"Andr\xe8") + good)
+    log = read_file(file)
+    assert [(bad.line, bad.text) for bad in log.bad] == [(2, "Resource is not UTF-8")]
+    assert [ticket.lines for ticket in log.tickets] == [[3]]

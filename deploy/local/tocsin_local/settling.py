@@ -14,7 +14,7 @@ LOOK_SECONDS: Final = 0.1
 
 
 async def settled(run: Run, through: datetime) -> None:
-    """Returns when nothing is on its way any more of what was received and fell due up to the business instant `through`.
+    """Returns when nothing is on its way any more of what was received and fell due by the business instant `through`.
 
     Raises LocalError when it gets no further for three minutes.
     """

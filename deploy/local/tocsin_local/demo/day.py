@@ -83,9 +83,7 @@ class Day:
                 body = {"type": "resolved", "actor": "demo", "event_id": EVENING}
                 answer = await self._calls.post(f"/v1/tickets/{ticket.id}/events", body)
                 ticket.facts.append({"type": "resolved", "occurred_at": answer["occurred_at"]})
-                self._screen.fact(
-                    answer["occurred_at"], ticket.story.title, "resolved, so that the demo leaves nothing"
-                )
+                self._screen.fact(answer["occurred_at"], ticket.story.title, "resolved: a demo leaves nothing open")
                 received = datetime.fromisoformat(answer["received_at"])
         return received
 

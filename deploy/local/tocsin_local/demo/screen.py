@@ -1,7 +1,8 @@
-"""How the demo's day looks: a line for everything that happens, in the end a table of what was due, fired and mailed."""
+"""How the demo's day looks: a line for all that happens, and in the end a table of what was due, fired and mailed."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,6 +35,16 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._held: list[tuple[str, Text]] | None = None
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """What is shown inside the with block comes at its end, in the order in which it happened."""
+        self._held = []
+        yield
+        lines, self._held = self._held, None
+        for _, line in sorted(lines, key=lambda held: held[0]):
+            self._print(line)
 
     def says(self, *lines: str) -> None:
         for line in lines:
@@ -53,11 +64,15 @@ class Screen:
 
     def table(self, rows: Sequence[tuple[Story, Findings, Sequence[str]]]) -> None:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-        for name in ("ticket", "due", "fired", "mailed", "as the rules say"):
-            table.add_column(name)
+        table.add_column("ticket", width=30)
+        table.add_column("due", no_wrap=True)
+        table.add_column("fired", no_wrap=True)
+        table.add_column("mailed", no_wrap=True)
+        table.add_column("as the\nrules say")
         for story, found, wrong in rows:
             verdict = Text("no", "bold red") if wrong else Text("yes", "bold green")
-            table.add_row(f"{story.title}\nS{story.severity}", _due(found), _fired(found), _mailed(found), verdict)
+            title = Text.assemble((f"{story.title}, S{story.severity}", "bold"), "\n", (story.moral, "dim"))
+            table.add_row(title, _due(found), _fired(found), _mailed(found), verdict)
             table.add_section()
         self._console.print(table)
 
@@ -69,8 +84,14 @@ class Screen:
         self._console.print(text, style="bold green" if good else "bold red", highlight=False)
 
     def _line(self, at: str, title: str, text: Text) -> None:
-        line = Text(f"  {_moment(at)}  {title:21} ", "default")
-        self._console.print(line + text, soft_wrap=True, highlight=False)
+        line = Text.assemble(f"  {_moment(at)}  {title:21} ", text)
+        if self._held is None:
+            self._print(line)
+        else:
+            self._held.append((at, line))
+
+    def _print(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False)
 
 
 def _moment(at: str | None) -> str:
@@ -98,5 +119,5 @@ def _mailed(found: Findings) -> str:
     lines = [f"{kinds[kind]} {KINDS[kind]}{'s' if kinds[kind] > 1 else ''}" for kind in KINDS if kinds[kind]]
     cancelled = sum(delivery["state"] == "cancelled" for delivery in found.deliveries)
     if cancelled:
-        lines.append(f"{cancelled} not sent: over before")
+        lines.append(f"{cancelled} never sent: over")
     return "\n".join(lines) or "nobody"

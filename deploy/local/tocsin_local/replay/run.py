@@ -24,7 +24,7 @@ def replay_from(file: Path, environment: Mapping[str, str]) -> bool:
 
     Raises LocalError for a file that is no log, and where the stack does not do its part.
     """
-    log = _read(file)
+    log = read_file(file)
     plan = plan_from(environment)
     run = run_of(plan.state)
     if run is not None:
@@ -64,7 +64,8 @@ async def replay(log: Log, run: Run) -> bool:
     return outcome.good
 
 
-def _read(file: Path) -> Log:
+def read_file(file: Path) -> Log:
+    """Raises LocalError where there is no file, or one that is no log."""
     try:
         with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             return read_log(lines)
