@@ -52,9 +52,13 @@ tickets = Table(
     Column("last_number", Integer, nullable=False),
     Column("severity", SmallInteger, nullable=False),
     Column("is_open", Boolean, nullable=False),
+    # One for each filter of the list that may match few among many; more than one of them leave little to sift.
     Index("tickets_tenant_position_idx", "tenant", "position", unique=True),
-    # A customer's id may be too long for an index row, its hash never is.
+    Index("tickets_open_idx", "tenant", "position", postgresql_where=literal_column("is_open")),
+    Index("tickets_severity_idx", "tenant", "severity", "position"),
+    # A customer's id or a source may be too long for an index row, its hash never is.
     Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
+    Index("tickets_source_idx", "tenant", func.md5(literal_column("source")), "position"),
     postgresql_with={"fillfactor": 85},
 )
 

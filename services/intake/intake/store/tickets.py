@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal_column, select, update
+from sqlalchemy import func, literal_column, not_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact, fact_id
@@ -124,13 +124,10 @@ class Store:
         if wanted.severity is not None:
             query = query.where(tickets.c.severity == wanted.severity)
         if wanted.is_open is not None:
-            query = query.where(tickets.c.is_open == wanted.is_open)
-        if wanted.customer is not None:
-            query = query.where(
-                func.md5(tickets.c.customer_id) == func.md5(wanted.customer), tickets.c.customer_id == wanted.customer
-            )
-        if wanted.source is not None:
-            query = query.where(tickets.c.source == wanted.source)
+            query = query.where(tickets.c.is_open if wanted.is_open else not_(tickets.c.is_open))
+        for column, text in ((tickets.c.customer_id, wanted.customer), (tickets.c.source, wanted.source)):
+            if text is not None:
+                query = query.where(func.md5(column) == func.md5(text), column == text)
         if wanted.before is not None:
             query = query.where(tickets.c.position < wanted.before)
         rows = await self._connection.execute(query.order_by(tickets.c.position.desc()).limit(limit))
