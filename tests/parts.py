@@ -16,7 +16,6 @@ from tocsin.runtime.kafka import PARTITIONS
 from tocsin_local.stack import Stack
 from waiting import eventually
 
-READY_SECONDS = 90.0
 SERVERS = ("postgres", "kafka", "smtp")
 
 
@@ -98,7 +97,7 @@ class Parts:
         urls = self._stack.run["urls"]
         async with httpx.AsyncClient(timeout=10) as http:
             for service in SERVICES:
-                await eventually(partial(_is_ready, http, urls[service]), f"{service} is ready", READY_SECONDS)
+                await eventually(partial(_is_ready, http, urls[service]), f"{service} is ready")
 
     async def restore(self) -> None:
         """Everything as at the beginning: all parts up, no replica, no copy."""

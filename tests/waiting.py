@@ -8,7 +8,7 @@ POLL_SECONDS = 0.05
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[bool]], what: str | Callable[[], str], seconds: float = 30.0
+    condition: Callable[[], Awaitable[bool]], what: str | Callable[[], str], seconds: float = 120.0
 ) -> None:
     """Polls an async condition until it holds; fails the story at the deadline, which says what was waited for."""
     deadline = time.monotonic() + seconds

@@ -17,7 +17,6 @@ from tocsin.events import render_instant
 from tocsin_local.quiet import Pipeline
 from waiting import eventually
 
-QUIET_SECONDS = 120.0
 CLIENTS = 16
 MICROSECOND = timedelta(microseconds=1)
 TICKET: Answer = {
@@ -46,7 +45,7 @@ class World:
         run = self._clockwork.stack.run
         self._urls: Mapping[str, str] = run["urls"]
         limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
-        self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=30, limits=limits)
+        self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=60, limits=limits)
         self._pipeline = await Pipeline(run).__aenter__()
         self.monday = ordinary_monday(self.now)
         await self.comes_to(self.monday)
@@ -107,7 +106,7 @@ class World:
             busy = await self._pipeline.busy(self.now - MICROSECOND)
             return not busy
 
-        await eventually(quiet, lambda: f"the pipeline is quiet at {self.now}, but {busy}", QUIET_SECONDS)
+        await eventually(quiet, lambda: f"the pipeline is quiet at {self.now}, but {busy}")
 
     async def opens(self, severity: int = 1, **more: Any) -> Ticket:
         """A customer's PSA tool posts a ticket, opened now."""
@@ -169,7 +168,7 @@ class World:
             assert answer.is_success or answer.status_code >= 500, answer.text
             return answer.is_success
 
-        await eventually(taken, f"intake takes {body}", QUIET_SECONDS)
+        await eventually(taken, f"intake takes {body}")
         return found[0]
 
     async def together(self, work: Iterable[Awaitable[Result]]) -> list[Result]:

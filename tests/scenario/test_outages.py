@@ -51,7 +51,7 @@ async def test_intake_is_down_and_breaches_are_told_without_proof(world: World) 
     async def paged() -> bool:
         return bool(await world.mails(ticket, "escalation") and await world.mails(evidence, "escalation"))
 
-    await eventually(paged, "the team lead is told although intake is gone", 60)
+    await eventually(paged, "the team lead is told although intake is gone")
     (mail,) = await world.mails(ticket, "escalation")
     assert "unconfirmed" in mail.text.lower()
     await world.parts.start("intake")

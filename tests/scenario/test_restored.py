@@ -57,7 +57,7 @@ async def test_republish_fills_what_the_topic_holds_no_more(
     await world.settles()
     assert await world.all_mails() == before
     await world.told_alike(known, new)
-    await world.climbs_to(world.after(hours=3))
+    await world.climbs_to(world.after(hours=3, seconds=1))
     for ticket in (known, new):
         assert tiers(await world.mails(ticket, "escalation")) == [1, 2]
     await world.told_alike(known, new)

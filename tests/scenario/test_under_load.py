@@ -57,7 +57,7 @@ async def test_every_service_is_killed_in_the_middle_of_500_tickets(world: World
 
     async def killing(progress: Callable[[int], Awaitable[bool]], *kills: tuple[int, str]) -> None:
         for count, service in kills:
-            await eventually(partial(progress, count), f"{count} are {progress.__name__}", 60)
+            await eventually(partial(progress, count), f"{count} are {progress.__name__}")
             await world.parts.crash(service)
 
     kills = killing(posted, (100, "intake"), (200, "sla-timer"), (300, "escalator"), (400, "notifier"))
@@ -86,7 +86,7 @@ async def test_replicas_join_and_leave_under_load(world: World) -> None:
             ticket = world.opened(body, await world.insists("/v1/tickets", body))
             tickets.append(ticket)
             known = partial(world.answers, "sla-timer", f"/v1/tickets/{ticket.id}/clocks")
-            await eventually(known, "the timer knows the ticket", 60)
+            await eventually(known, "the timer knows the ticket")
 
     await world.runs(rate=300)
     clients = [asyncio.create_task(client()) for _ in range(4)]
