@@ -43,6 +43,7 @@ def engine(url: str, application_name: str, *, pool_size: int = 10, statement_se
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=10,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -73,6 +74,12 @@ async def clock_timestamp(connection: AsyncConnection) -> datetime:
     """The database's clock, now (not at the transaction's start). Real time: map it by the clock before storing it."""
     now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now
+
+
+def on_commit(connection: AsyncConnection, act: Callable[[], None]) -> None:
+    """Have `act` called once the connection's transaction is committed, and never if it is rolled back."""
+    # A connection's listener dies with it: each transaction of ours has a connection object of its own.
+    event.listen(connection.sync_connection, "commit", lambda _: act(), once=True)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -11,8 +11,8 @@ from sqlalchemy import Row, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import TYPES, Deadline, Escalation, Event, Ticket, Tier, event_type
+from tocsin.runtime.bulk import insert_new, upsert
 
-from escalator.store.bulk import insert_new, upsert
 from escalator.store.tables import decisions, handled, ladders, notifications, outbox, steps, tickets
 from escalator.tiers import Case, Ladder, LadderKey, LadderState, Notification, Told
 
