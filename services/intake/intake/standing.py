@@ -3,8 +3,7 @@
 Pure.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tocsin.events import Fact, FactType
@@ -26,10 +25,9 @@ def standing(facts: Iterable[Fact]) -> Standing:
     `facts` are in any order and hold the opening (number 1). They apply in the order of (occurred, number), none before
     the opening; what is impossible at its instant changes nothing (RULES, introduction).
     """
-    numbered = sorted(facts, key=lambda fact: fact.number)
-    opening = numbered[0]
+    opening, *later = _in_order(facts)
     severity, is_open = opening.severity or 0, True
-    for fact in sorted(numbered[1:], key=lambda fact: _order(fact, opening)):
+    for fact in later:
         match fact.type:
             case FactType.SEVERITY_CHANGED:
                 severity = fact.severity or severity
@@ -42,14 +40,19 @@ def standing(facts: Iterable[Fact]) -> Standing:
     return Standing(severity, is_open)
 
 
-def is_impossible_workaround(fact: Fact, facts: Sequence[Fact]) -> bool:
-    """Whether `fact`, one of `facts`, is a workaround on what they know to be severity 1 at that instant (RULES 3)."""
-    if fact.type is not FactType.RESOLVED or fact.resolution_kind != "workaround":
-        return False
-    opening = min(facts, key=lambda other: other.number)
-    until = _order(fact, opening)
-    return standing([other for other in facts if _order(other, opening) <= until]).severity == 1
+def impossible_workarounds(facts: Iterable[Fact]) -> list[Fact]:
+    """The workarounds on what these facts know to be severity 1 at that instant (RULES 3)."""
+    found = []
+    severity = 0
+    for fact in _in_order(facts):
+        if fact.type in (FactType.OPENED, FactType.SEVERITY_CHANGED):
+            severity = fact.severity or severity
+        elif fact.type is FactType.RESOLVED and fact.resolution_kind == "workaround" and severity == 1:
+            found.append(fact)
+    return found
 
 
-def _order(fact: Fact, opening: Fact) -> tuple[datetime, int]:
-    return max(fact.occurred_at, opening.occurred_at), fact.number
+def _in_order(facts: Iterable[Fact]) -> list[Fact]:
+    """The opening (number 1), then the others by (occurred, number), none before the opening."""
+    opening, *later = sorted(facts, key=lambda fact: fact.number)
+    return [opening, *sorted(later, key=lambda fact: (max(fact.occurred_at, opening.occurred_at), fact.number))]

@@ -50,24 +50,10 @@ class TicketAnswer(Answer):
     history: bool
 
 
-class FactAnswer(Answer):
-    """A fact of a ticket, as intake numbered it."""
-
-    number: int
-    event_id: str
-    type: FactType
-    occurred_at: Instant
-    received_at: Instant
-    actor: str | None = None
-    severity: Severity | None = None
-    reason: str | None = None
-    resolution_kind: Literal["resolved", "workaround"] | None = None
-
-
 class TicketWithFacts(TicketAnswer):
     """A stored ticket with all its facts by number."""
 
-    facts: tuple[FactAnswer, ...]
+    facts: tuple[Fact, ...]
 
 
 class TicketList(Answer):
@@ -112,8 +98,7 @@ def ticket_answer(ticket: StoredTicket) -> dict[str, Any]:
 
 def ticket_with_facts(ticket: StoredTicket, facts: Sequence[Fact]) -> dict[str, Any]:
     """The ticket and its facts as JSON data, valid as `TicketWithFacts`."""
-    answers = tuple(FactAnswer.model_validate(fact.model_dump()) for fact in facts)
-    return _ticket(TicketWithFacts, ticket, facts=answers).model_dump(mode="json")
+    return _ticket(TicketWithFacts, ticket, facts=tuple(facts)).model_dump(mode="json")
 
 
 def event_answer(taken: TakenEvent) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from intake.handlers.desk import Desk, fact_of, workaround_refused
 from intake.handlers.publishing import first_events, too_large
 from intake.requests import TicketItem, TicketRequest
 from intake.routing import route
-from intake.standing import is_impossible_workaround, standing
+from intake.standing import impossible_workarounds, standing
 from intake.store import NewTicket, StoredTicket
 
 
@@ -25,9 +25,8 @@ def drafted(desk: Desk, tenant: str, request: TicketRequest, received_at: dateti
     if isinstance(told, Problem):
         return told
     facts = tuple(fact for fact, _ in told)
-    for fact in facts:
-        if is_impossible_workaround(fact, facts):
-            return workaround_refused()
+    if impossible_workarounds(facts):
+        return workaround_refused()
     ticket = StoredTicket(
         ticket_id=key,
         position=0,

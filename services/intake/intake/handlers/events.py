@@ -8,7 +8,7 @@ from tocsin.runtime.problems import Problem
 from intake.handlers.desk import Desk, TakenEvent, fact_of, unknown_ticket, workaround_refused
 from intake.handlers.publishing import changed, too_large
 from intake.requests import EventRequest
-from intake.standing import TELLING, Standing, is_impossible_workaround, standing
+from intake.standing import TELLING, Standing, impossible_workarounds, standing
 from intake.store import Store
 
 
@@ -24,7 +24,7 @@ async def take_event(
     stands: Standing | None = None
     if fact.type in TELLING:
         known = [*await store.telling_facts(ticket), fact]
-        if is_impossible_workaround(fact, known):
+        if fact in impossible_workarounds(known):
             if earlier := await _earlier(store, ticket, fact.event_id, request):
                 return earlier
             raise workaround_refused()
