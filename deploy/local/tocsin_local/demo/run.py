@@ -20,7 +20,7 @@ from tocsin_local.demo.day import Day, Played, findings
 from tocsin_local.demo.screen import Screen
 from tocsin_local.demo.stories import DAY, STORIES
 from tocsin_local.processes import free_offset
-from tocsin_local.run import tell
+from tocsin_local.run import remove, tell
 from tocsin_local.running import Run, run_of, started
 from tocsin_local.settling import settled
 from tocsin_local.stack import Plan, plan_from
@@ -59,13 +59,16 @@ def _on_own(plan: Plan, folder: Path) -> bool:
         durable=False,
         settings={**plan.settings, "TOCSIN_CLOCK_FILE": str(file)},
     )
-    with started(own, tell) as stack:
-        origin = datetime.now(UTC) + timedelta(seconds=0.2)
-        noon = origin + MORNING / MORNING_RATE
-        with file.open("a") as lines:
-            lines.write(f"{rendered(origin)} {rendered(MONDAY)} {MORNING_RATE}\n")
-            lines.write(f"{rendered(noon)} {rendered(MONDAY + MORNING)} {DAY_RATE}\n")
-        return asyncio.run(demo(stack.run, FileClock(file), MONDAY, live=True))
+    try:
+        with started(own, tell) as stack:
+            origin = datetime.now(UTC) + timedelta(seconds=0.2)
+            noon = origin + MORNING / MORNING_RATE
+            with file.open("a") as lines:
+                lines.write(f"{rendered(origin)} {rendered(MONDAY)} {MORNING_RATE}\n")
+                lines.write(f"{rendered(noon)} {rendered(MONDAY + MORNING)} {DAY_RATE}\n")
+            return asyncio.run(demo(stack.run, FileClock(file), MONDAY, live=True))
+    finally:
+        remove(own.state)  # what PostgreSQL keeps may lie outside the folder
 
 
 async def _on_running(run: Run) -> bool:
