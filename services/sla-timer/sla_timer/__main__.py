@@ -36,6 +36,8 @@ from sla_timer.store.reports import told_since
 from sla_timer.store.tables import DEAD_LETTERS, OFFSETS, OUTBOX
 from sla_timer.watching import Watch
 
+INSTANTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"]
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Schedules and fires the deadlines.")
 
 
@@ -55,18 +57,20 @@ def migrate() -> None:
 
 
 @app.command()
-def republish(since: Annotated[datetime, typer.Option(help="real instant, e.g. 2026-06-08T12:00:00+00:00")]) -> None:
-    """Queue what was told since then again, with the same ids; the running service publishes it."""
+def republish(
+    since: Annotated[datetime, typer.Option(formats=INSTANTS, help="business time, UTC: 2026-06-08T12:00:00Z")],
+) -> None:
+    """Queue what was told at or after an instant once more, with the same ids; the running service publishes it."""
+    url = load(DatabaseSettings).database_url
 
     async def work() -> int:
-        writer = engine(load(DatabaseSettings).database_url, "sla-timer-republish", pool_size=2)
+        writer = engine(url, "sla-timer-republish", pool_size=2)
         try:
-            at = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
-            return await queue_again(writer, OUTBOX, told_since(writer, at))
+            return await queue_again(writer, OUTBOX, told_since(writer, since.replace(tzinfo=UTC)))
         finally:
             await writer.dispose()
 
-    typer.echo(f"{asyncio.run(work())} events queued")
+    typer.echo(f"{asyncio.run(work())} events queued.")
 
 
 @app.command()

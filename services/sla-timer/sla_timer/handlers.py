@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.business_time import micros
 from tocsin.events import (
@@ -28,6 +27,7 @@ from tocsin.events import (
 from tocsin.runtime import offsets
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Poison, Received
+from tocsin.runtime.database import on_commit
 from tocsin.runtime.kafka import TICKETS
 from tocsin.runtime.offsets import Position
 
@@ -39,7 +39,6 @@ from sla_timer.judging import Judged, Stored, judge
 from sla_timer.store.policies import all_policies, how_many_policies
 from sla_timer.store.tables import OFFSETS
 from sla_timer.store.tickets import Due, Store
-from sla_timer.telling import Planned
 
 SWEEP_LIMIT: Final = 300
 JUDGE_LIMIT: Final = 100
@@ -82,12 +81,12 @@ class Handlers:
                 due = await store.lock_due(partition, through, SWEEP_LIMIT)
                 if due:
                     await self._know_policies(connection)
-                fired = [self._fire(one, through, confirmed_through or through) for one in due]
-                told = await store.tell([pair for pairs in fired for pair in pairs])
+                fired = [self._fire(one, confirmed_through or through) for one in due]
+                told = await store.tell([pair for pairs in fired for pair in pairs], self._clock.now())
                 await store.breached(
                     [(event.ticket_id, item, event.at) for item, event in told if item.kind == "breached"]
                 )
-                await store.plan({one.ticket.ticket_id: (partition, _remaining(one, through)) for one in due})
+                await store.put_off(due)
                 self._count_at_commit(connection, [event for _, event in told], [])
             if len(due) < SWEEP_LIMIT:
                 return
@@ -138,7 +137,7 @@ class Handlers:
         for begin in range(0, len(wanted), JUDGE_LIMIT):
             loaded = await store.load(wanted[begin : begin + JUDGE_LIMIT])
             judged = [self._judged(stored, progress.get(stored.partition)) for stored in loaded]
-            told = await store.tell([pair for one in judged for pair in one.telling])
+            told = await store.tell([pair for one in judged for pair in one.telling], self._clock.now())
             await store.judged(judged)
             answered = [pair for pair in zip(loaded, judged, strict=True) if _newly_answered(*pair)]
             self._count_at_commit(connection, [event for _, event in told], answered)
@@ -147,7 +146,7 @@ class Handlers:
         accepted_through = None if position is None else position.accepted_through
         return judge(stored, accepted_through, self._book.rulebook(stored.ticket.customer.id))
 
-    def _fire(self, due: Due, through: datetime, confirmed_through: datetime) -> list[tuple[Item, Deadline]]:
+    def _fire(self, due: Due, confirmed_through: datetime) -> list[tuple[Item, Deadline]]:
         scope = Scope(
             due.ticket,
             self._book.rulebook(due.ticket.customer.id),
@@ -155,19 +154,14 @@ class Handlers:
             None if due.historic_through is None else micros(due.historic_through),
             micros(confirmed_through),
         )
-        until = micros(through)
-        return [
-            (planned.item, announce(planned.item, planned.happening, scope))
-            for planned in due.planned
-            if planned.happening.at <= until
-        ]
+        return [(planned.item, announce(planned.item, planned.happening, scope)) for planned in due.planned]
 
     def _count_at_commit(
         self, connection: AsyncConnection, events: Sequence[Deadline], answered: Sequence[tuple[Stored, Judged]]
     ) -> None:
-        """What is rolled back is not counted: a connection's listener dies with it."""
+        """What is rolled back is not counted."""
 
-        def count(_: object) -> None:
+        def count() -> None:
             now = self._clock.now()
             for event in events:
                 outcome = _OUTCOMES.get(type(event))
@@ -181,7 +175,7 @@ class Handlers:
                 metrics.ANSWER_SECONDS.labels(stored.ticket.channel).observe(wait.total_seconds())
 
         if events or answered:
-            sqlalchemy_event.listen(connection.sync_connection, "commit", count, once=True)
+            on_commit(connection, count)
 
 
 class _Arrivals:
@@ -208,11 +202,6 @@ class _Arrivals:
             facts[event.ticket_id].update((fact.number, fact) for fact in new)
         self.tickets = [tickets[ticket_id] for ticket_id in sorted(tickets)]
         self.facts = {ticket_id: list(by_number.values()) for ticket_id, by_number in facts.items()}
-
-
-def _remaining(due: Due, through: datetime) -> list[Planned]:
-    until = micros(through)
-    return [planned for planned in due.planned if planned.happening.at > until]
 
 
 def _newly_answered(stored: Stored, judged: Judged) -> bool:

@@ -66,7 +66,7 @@ async def answers(
 
 
 async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[Event]]:
-    """Pages of the events that were told since that real instant, in the order in which they were."""
+    """Pages of the events that were told at or after a business instant, in the order in which they were."""
     t = TOLD.c
     after = -1
     while True:

@@ -81,7 +81,8 @@ TOLD = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("id", BigInteger, Identity(always=True), nullable=False),
     _instant("at"),
-    Column("told_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    # Business time, like all that is stored here; `republish` asks for it.
+    _instant("told_at"),
     Column("type", Text, nullable=False),
     Column("event", LargeBinary, nullable=False),
     Index("told_id_idx", "id", unique=True),

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, bindparam, delete, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.business_time import instant
+from tocsin.business_time import instant, micros
 from tocsin.events import Deadline, Fact, Ticket, event_type
+from tocsin.runtime import bulk
 
 from sla_timer.happening import Happening, Item, Kind
 from sla_timer.judging import Judged, Stored
@@ -24,13 +24,14 @@ from sla_timer.telling import Planned
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A ticket of which something is due, with all that lies ahead of it."""
+    """A ticket of which something is due: what is, and the agenda's items that are not yet, as they are stored."""
 
     ticket: Ticket
     partition: int
     severity: int
     historic_through: datetime | None
     planned: list[Planned]
+    later: list[Any]
 
 
 class Store:
@@ -55,8 +56,7 @@ class Store:
             }
             for ticket, partition, severity, historic_through in tickets
         ]
-        if rows:
-            await self._connection.execute(insert(TICKETS).values(rows).on_conflict_do_nothing())
+        await bulk.insert_new(self._connection, TICKETS, rows)
 
     async def lock(self, ticket_ids: Iterable[UUID]) -> None:
         """The row locks of these tickets, in the order of their ids, so that nobody waits in a circle."""
@@ -79,13 +79,7 @@ class Store:
             for ticket_id in sorted(facts)
             for fact in facts[ticket_id]
         ]
-        new: set[UUID] = set()
-        for begin in range(0, len(rows), 1000):
-            statement = (
-                insert(FACTS).values(rows[begin : begin + 1000]).on_conflict_do_nothing().returning(FACTS.c.ticket_id)
-            )
-            new.update((await self._connection.execute(statement)).scalars())
-        return new
+        return {row.ticket_id for row in await bulk.insert_new(self._connection, FACTS, rows)}
 
     async def load(self, ticket_ids: Iterable[UUID]) -> list[Stored]:
         """These tickets with their facts and what was told. One whose opening is not here yet is left out."""
@@ -120,25 +114,23 @@ class Store:
             if facts[row.ticket_id] and facts[row.ticket_id][0].number == 1
         ]
 
-    async def tell(self, told: Sequence[tuple[Item, Deadline]]) -> list[tuple[Item, Deadline]]:
-        """Writes down what is told, under its natural keys, and queues what was not told before; that is returned."""
-        new: list[tuple[Item, Deadline]] = []
-        for begin in range(0, len(told), 1000):
-            page = told[begin : begin + 1000]
-            rows = [
-                {
-                    "ticket_id": event.ticket_id,
-                    **item._asdict(),
-                    "at": event.at,
-                    "type": event_type(event),
-                    "event": event.model_dump_json().encode(),
-                }
-                for item, event in page
-            ]
-            key = (TOLD.c[name] for name in ("ticket_id", *Item._fields))
-            written = await self._connection.execute(insert(TOLD).values(rows).on_conflict_do_nothing().returning(*key))
-            keys = {tuple(row) for row in written}
-            new += [(item, event) for item, event in page if (event.ticket_id, *item) in keys]
+    async def tell(self, told: Sequence[tuple[Item, Deadline]], now: datetime) -> list[tuple[Item, Deadline]]:
+        """Writes down what is told at the business instant `now`, under its natural keys, and queues what was not told
+        before; that is returned.
+        """
+        rows = [
+            {
+                "ticket_id": event.ticket_id,
+                **item._asdict(),
+                "at": event.at,
+                "told_at": now,
+                "type": event_type(event),
+                "event": event.model_dump_json().encode(),
+            }
+            for item, event in told
+        ]
+        written = {tuple(row) for row in await bulk.insert_new(self._connection, TOLD, rows)}
+        new = [(item, event) for item, event in told if (event.ticket_id, *item) in written]
         await OUTBOX.add(self._connection, [event for _, event in new])
         return new
 
@@ -146,23 +138,16 @@ class Store:
         """What follows from the facts of these tickets takes the place of what stood before."""
         if not judged:
             return
-        t = TICKETS.c
-        await self._connection.execute(
-            update(TICKETS)
-            .where(t.ticket_id == bindparam("b_id"))
-            .values(
-                severity=bindparam("b_severity"),
-                closed_at=bindparam("b_closed"),
-                responded_at=bindparam("b_responded"),
-                policies=bindparam("b_policies"),
-            ),
+        await bulk.update(
+            self._connection,
+            TICKETS,
             [
                 {
-                    "b_id": one.ticket_id,
-                    "b_severity": one.severity,
-                    "b_closed": one.closed_at,
-                    "b_responded": one.responded_at,
-                    "b_policies": one.policies,
+                    "ticket_id": one.ticket_id,
+                    "severity": one.severity,
+                    "closed_at": one.closed_at,
+                    "responded_at": one.responded_at,
+                    "policies": one.policies,
                 }
                 for one in judged
             ],
@@ -188,31 +173,40 @@ class Store:
                 "outcomes": [clock.outcome_at for one in judged for clock in one.clocks],
             },
         )
-        await self.plan({one.ticket_id: (one.partition, one.agenda) for one in judged})
+        await self._plan(
+            (
+                one.ticket_id,
+                one.partition,
+                [[list(planned.item), planned.happening] for planned in one.agenda],
+                one.agenda[0].happening.at if one.agenda else None,
+            )
+            for one in judged
+        )
 
-    async def plan(self, agendas: Mapping[UUID, tuple[int, Sequence[Planned]]]) -> None:
-        """Each ticket's agenda anew: its partition and what lies ahead, in order. Nothing ahead: no row."""
-        done = [ticket_id for ticket_id, (_, planned) in agendas.items() if not planned]
+    async def put_off(self, due: Sequence[Due]) -> None:
+        """What was due of these tickets has been told: what is left of their agendas stays on them."""
+        await self._plan(
+            (one.ticket.ticket_id, one.partition, one.later, one.later[0][1]["at"] if one.later else None)
+            for one in due
+        )
+
+    async def _plan(self, agendas: Iterable[tuple[UUID, int, list[Any], int | None]]) -> None:
+        """Agendas anew: ticket, partition, items in order, and when the first is due. Nothing ahead: no row."""
+        ordered = sorted(agendas, key=lambda agenda: agenda[0])
+        done = [ticket_id for ticket_id, _, _, next_at in ordered if next_at is None]
         if done:
             await self._connection.execute(delete(AGENDA).where(AGENDA.c.ticket_id.in_(done)))
         rows = [
             {
                 "ticket_id": ticket_id,
                 "partition": partition,
-                "next_at": instant(planned[0].happening.at),
-                "items": orjson.dumps([[list(one.item), one.happening] for one in planned]),
+                "next_at": instant(next_at),
+                "items": orjson.dumps(items),
             }
-            for ticket_id, (partition, planned) in sorted(agendas.items())
-            if planned
+            for ticket_id, partition, items, next_at in ordered
+            if next_at is not None
         ]
-        if rows:
-            statement = insert(AGENDA).values(rows)
-            await self._connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["ticket_id"],
-                    set_={"next_at": statement.excluded.next_at, "items": statement.excluded["items"]},
-                )
-            )
+        await bulk.upsert(self._connection, AGENDA, rows)
 
     async def lock_due(self, partition: int, through: datetime, limit: int) -> list[Due]:
         """The tickets of a partition with something due by `through`, locked; those that others hold are passed over.
@@ -238,32 +232,28 @@ class Store:
         if not tickets:
             return []
         rows = await self._connection.execute(select(a.ticket_id, a["items"]).where(a.ticket_id.in_(tickets)))
-        return [
-            Due(
-                Ticket.model_validate_json(tickets[ticket_id].ticket),
-                partition,
-                tickets[ticket_id].severity,
-                tickets[ticket_id].historic_through,
-                [_planned(item, happening) for item, happening in orjson.loads(items)],
-            )
-            for ticket_id, items in rows
-        ]
+        until, due = micros(through), []
+        for ticket_id, text_ in rows:
+            row, items = tickets[ticket_id], orjson.loads(text_)
+            count = sum(happening["at"] <= until for _, happening in items)
+            planned = [_planned(item, happening) for item, happening in items[:count]]
+            ticket = Ticket.model_validate_json(row.ticket)
+            due.append(Due(ticket, partition, row.severity, row.historic_through, planned, items[count:]))
+        return due
 
     async def breached(self, clocks: Sequence[tuple[UUID, Item, datetime]]) -> None:
         """Clocks that breached by the passing of time: (ticket, key, instant)."""
-        c = CLOCKS.c
-        if clocks:
-            await self._connection.execute(
-                update(CLOCKS)
-                .where(
-                    c.ticket_id == bindparam("b_id"), c.cycle == bindparam("b_cycle"), c.clock == bindparam("b_clock")
-                )
-                .values(state="breached", outcome_at=bindparam("b_at")),
-                [
-                    {"b_id": ticket_id, "b_cycle": item.cycle, "b_clock": item.subject, "b_at": at}
-                    for ticket_id, item, at in clocks
-                ],
-            )
+        rows = [
+            {
+                "ticket_id": ticket_id,
+                "cycle": item.cycle,
+                "clock": item.subject,
+                "state": "breached",
+                "outcome_at": at,
+            }
+            for ticket_id, item, at in clocks
+        ]
+        await bulk.update(self._connection, CLOCKS, rows)
 
     async def lock_older_than(self, policies: int, since: datetime | None, after: UUID, limit: int) -> list[UUID]:
         """Tickets that were last judged with fewer versions of the policy, locked; in the order of ids from `after` on.
