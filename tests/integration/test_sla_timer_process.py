@@ -1,0 +1,203 @@
+"""The timer as a process: how it starts, what it refuses, facts in and deadlines out by Kafka, and its end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from runtime_world import in_topic, rows, until
+from servers import MakeDatabase, SharedKafka
+from sla_timer.store.tables import OUTBOX
+from sqlalchemy.engine import make_url
+from stories import DEFAULT_POLICY
+from teller import briefly, said
+from timer_world import events
+from tocsin.events import Deadline, Event, Progress, encode
+from tocsin.runtime.database import engine
+from tocsin.runtime.kafka import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
+from tocsin.runtime.keys import KeyFile, write_keys
+from tocsin_local.processes import free_port
+
+SECONDS = 90
+START = datetime(2026, 6, 8, 16, tzinfo=UTC)
+Started = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def start(tmp_path: Path, log: Path) -> Iterator[Started]:
+    """start(**settings) -> the timer as a process, its log in `log`; business time stands still."""
+    started: list[subprocess.Popen[bytes]] = []
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=()))
+    (tmp_path / "clock").write_text(f"2020-01-01T00:00:00+00:00 {START.isoformat()} 0\n")
+
+    def begin(**changes: str) -> subprocess.Popen[bytes]:
+        settings = {
+            "TOCSIN_KAFKA": f"127.0.0.1:{free_port()}",
+            "TOCSIN_KEYS": str(tmp_path / "keys.yaml"),
+            "TOCSIN_POLICY": str(DEFAULT_POLICY),
+            "TOCSIN_PORT": str(free_port()),
+            "TOCSIN_CLOCK_FILE": str(tmp_path / "clock"),
+        } | {f"TOCSIN_{name.upper()}": value for name, value in changes.items()}
+        with log.open("ab") as out:
+            started.append(
+                subprocess.Popen([sys.executable, "-m", "sla_timer"], env=os.environ | settings, stdout=out, stderr=out)
+            )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    return process.wait(SECONDS)
+
+
+def read(log: Path) -> str:
+    return log.read_text()
+
+
+async def logged(log: Path, words: str) -> None:
+    async def there() -> bool:
+        return words in read(log)
+
+    await until(there, SECONDS)
+
+
+@asynccontextmanager
+async def door(port: int, url: str) -> AsyncIterator[None]:
+    """As long as this is open, the database answers at that port too."""
+    server = make_url(url)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection(server.host, server.port)
+        await asyncio.gather(carry(reader, outer), carry(inner, writer))
+
+    opened = await asyncio.start_server(enter, "127.0.0.1", port)
+    yield
+    opened.close()
+
+
+async def test_it_waits_for_the_database_and_comes_up_with_it(
+    make_database: MakeDatabase, start: Started, log: Path
+) -> None:
+    url, port, http = make_database("sla-timer"), free_port(), free_port()
+    behind_the_door = make_url(url).set(port=port).render_as_string(hide_password=False)
+    process = start(database_url=behind_the_door, port=str(http))
+    await logged(log, "database_awaited")
+    async with door(port, url):
+        await logged(log, '"started"')
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://127.0.0.1:{http}/livez")).is_success
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(ended, process) == 0
+
+
+async def test_it_ends_cleanly_while_it_waits_for_the_database(start: Started, log: Path) -> None:
+    process = start(database_url=f"postgresql+asyncpg://a:b@127.0.0.1:{free_port()}/nowhere")
+    await logged(log, "database_awaited")
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(ended, process) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("zone: America/New_York", "zone: Mars/Olympus", "policy.yaml:"),
+        ("1: 24h", "1: 23h", "TOCSIN_POLICY: version '1' is stored already and says something else"),
+    ],
+)
+async def test_a_policy_that_cannot_be_served_by_is_refused_in_words(
+    make_database: MakeDatabase, start: Started, log: Path, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    url = make_database("sla-timer")
+    first = start(database_url=url)
+    await logged(log, '"started"')
+    first.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(ended, first)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(DEFAULT_POLICY.read_text().replace(old, new))
+    before = len(read(log))
+    assert await asyncio.to_thread(ended, start(database_url=url, policy=str(policy))) == 2
+    text = read(log)[before:]
+    assert said in text
+    assert "Traceback" not in text
+    assert len([line for line in text.splitlines() if not line.startswith("{")]) == 1  # the others are logs
+
+
+async def test_a_policy_that_is_not_there_is_refused_in_words(start: Started, log: Path, tmp_path: Path) -> None:
+    missing = start(database_url="postgresql+asyncpg://a:b@127.0.0.1:1/nowhere", policy=str(tmp_path / "none.yaml"))
+    assert await asyncio.to_thread(ended, missing) == 2
+    assert "TOCSIN_POLICY" in read(log)
+    assert "Traceback" not in read(log)
+
+
+async def put(bootstrap: str, records: Sequence[Event]) -> None:
+    producer = new_producer(bootstrap)
+    await producer.start()
+    try:
+        for event in records:
+            headers, value = encode(event, "intake")
+            if isinstance(event, Progress):
+                for partition in range(PARTITIONS):
+                    await producer.send_and_wait(TICKETS, value, partition=partition, headers=headers)
+            else:
+                key = str(event.ticket_id).encode()
+                await producer.send_and_wait(TICKETS, value, key, partition_of(key), headers=headers)
+    finally:
+        await producer.stop()
+
+
+async def test_facts_come_in_and_deadlines_go_out_and_it_ends_without_a_trace(
+    make_database: MakeDatabase, kafka: SharedKafka, start: Started, log: Path
+) -> None:
+    kafka.fresh_topics()
+    url = make_database("sla-timer")
+    reader = engine(url, "test")
+    process = start(database_url=url, kafka=kafka.bootstrap, probe_seconds="0.2")
+    opened = said(1, "opened", "06-08 13:00", severity=1)
+    await put(kafka.bootstrap, [*events("SR-1", [opened]), Progress(accepted_through=START - timedelta(seconds=1))])
+
+    async def published() -> list[Deadline]:
+        found = await in_topic(kafka.bootstrap, DEADLINES)
+        return [event for partition in found for event in partition if isinstance(event, Deadline)]
+
+    async def both() -> bool:
+        return len(await published()) == 2
+
+    await until(both, SECONDS)
+    assert briefly(await published()) == [("warned response", "06-08 13:45"), ("breached response", "06-08 14:00")]
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(ended, process) == 0
+    text = read(log)
+    assert "Traceback" not in text
+    assert "raised an exception" not in text
+
+    # What was published can be queued again, with the same ids.
+    environment = os.environ | {"TOCSIN_DATABASE_URL": url}
+    command = [sys.executable, "-m", "sla_timer", "republish", "--since", "2026-06-08T16:00:00Z"]
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "2 events queued.\n"
+    assert len(await rows(reader, OUTBOX.table)) == 2
+    await reader.dispose()
