@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ roles:
   account_manager:
     - { person: lee, to: 2026-06-08T13:30:00Z }
 """
-PATIENT: Mapping[str, Any] = {"retry_base": 0.1, "smtp_timeout": 5, "smtp_data_timeout": 0.5, "lease_seconds": 2}
-DEADLINE = 15.0
+PATIENT: Mapping[str, Any] = {"retry_base": 0.1, "smtp_timeout": 10, "smtp_data_timeout": 10, "lease_seconds": 5}
+IMPATIENT: Mapping[str, Any] = {"smtp_data_timeout": 0.5}
+DEADLINE = 30.0
 
 
 @dataclass
@@ -98,7 +100,8 @@ class World:
     async def deliveries(self) -> list[Stored]:
         async with self.engine.connect() as connection:
             rows = (await connection.execute(select(deliveries.c.ticket_id).distinct())).scalars().all()
-            return await store.of_tickets(connection, rows)
+            tickets, _ = await store.of_tickets(connection, rows)
+        return sorted(chain.from_iterable(tickets.values()), key=lambda delivery: delivery.seq)
 
     async def states(self) -> list[str]:
         return [delivery.state for delivery in await self.deliveries()]
@@ -125,22 +128,27 @@ class World:
     async def _are(self, states: list[str]) -> bool:
         return await self.states() == states
 
-    async def quiet(self) -> None:
+    async def quiet(self, seconds: float = DEADLINE, *, every: float = 0.02) -> None:
         """Wait until no delivery is open."""
-        await eventually(self._all_final, lambda: self.states())
+        await eventually(self._all_final, lambda: self.states(), seconds, every)
 
     async def _all_final(self) -> bool:
-        return all(delivery.ready_at is None for delivery in await self.deliveries())
+        async with self.engine.connect() as connection:
+            counts, _ = await store.queue(connection)
+        return not counts
 
 
 async def eventually(
-    check: Callable[[], Awaitable[bool]], shown: Callable[[], Awaitable[object]], seconds: float = DEADLINE
+    check: Callable[[], Awaitable[bool]],
+    shown: Callable[[], Awaitable[object]],
+    seconds: float = DEADLINE,
+    every: float = 0.02,
 ) -> None:
     end = time.monotonic() + seconds
     while not await check():
         if time.monotonic() > end:
             raise AssertionError(f"not reached within {seconds} s: {await shown()}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 from notifier import store
 from notifier.claiming import Claims
+from notifier.delivery import Entering
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from notifier_world import World, eventually, world
+from notifier_world import IMPATIENT, World, eventually, world
 from servers import MakeDatabase, SharedSink
 from tocsin.events import EndReason, Notify, Withdraw
 from tocsin.runtime.directory_file import DirectoryFile
@@ -61,7 +62,7 @@ async def test_who_was_told_before_is_named_with_the_instant(house: World) -> No
         await house.take(step(3, 2, told_before=before))
         await house.quiet()
     text = house.sink.messages()[-1]["text"]
-    assert "Tier 1, Service Desk Team Lead: Dana, scheduled 2026-06-08 13:00:00 UTC, mailed 2026-06-08 13:00" in text
+    assert "tier 1, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
 async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_now(house: World) -> None:
@@ -119,6 +120,7 @@ async def test_a_550_is_refused_and_nobody_else_is(house: World) -> None:
 async def test_a_silence_after_the_dot_is_journalled_and_repeated_with_the_same_message_id(
     house: World, mode: str
 ) -> None:
+    house.settings = {**house.settings, **IMPATIENT}
     house.sink.fail(mode)
     async with house.notifier():
         await house.take(step(1, 1))
@@ -139,7 +141,7 @@ async def test_mails_of_a_ticket_to_a_person_keep_their_order_behind_a_retry(hou
     async with house.notifier():
         await house.take(mine[0], mine[1], other, mine[2])
         await eventually(lambda: _attempts(house, 2), house.states)
-        assert await house.states() == ["deferred", "queued", "sent", "queued"] or (await house.states())[2] == "sent"
+        await eventually(lambda: _third_is_sent(house), house.states)
         house.sink.fail("none")
         await house.quiet()
     assert [mail["Tocsin-Step"] for mail in house.mails()] == ["4", "1", "3", "5"]
@@ -168,6 +170,15 @@ async def test_severity_one_and_higher_tiers_go_first(house: World) -> None:
     claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=5))
     claimed = await claims.claim(3)
     assert [(claim.delivery.severity, claim.delivery.tier) for claim in claimed] == [(1, 2), (1, 1), (4, 1)]
+
+
+async def test_many_mails_of_one_ticket_hold_up_no_other(house: World) -> None:
+    await house.take(*(step(number, 1) for number in range(1, 31)))
+    await house.take(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4))
+    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=30))
+    first = await claims.claim(2)
+    second = await claims.claim(2)
+    assert [claim.delivery.severity for claim in first + second] == [1, 4]
 
 
 async def test_what_is_withdrawn_before_it_leaves_is_cancelled(house: World) -> None:
@@ -210,7 +221,7 @@ async def test_a_stand_down_reaches_exactly_who_was_mailed_once(house: World) ->
     assert [mail["rcpt_to"] for mail in downs] == [["dana@example.com"]]
     assert dict(downs[0]["headers"])["Tocsin-Run"] == "1"
     assert "The ticket was resolved at" in downs[0]["text"]
-    assert downs[0]["text"].count("Tier 1, Service Desk Team Lead: Dana") == 2
+    assert downs[0]["text"].count("tier 1, Service Desk Team Lead: Dana") == 2
 
 
 async def test_a_stand_down_waits_for_the_attempt_in_flight(house: World) -> None:
@@ -224,6 +235,7 @@ async def test_a_stand_down_waits_for_the_attempt_in_flight(house: World) -> Non
 
 
 async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_end(house: World) -> None:
+    house.settings = {**house.settings, **IMPATIENT}
     house.sink.fail("hang_after_dot")
     async with house.notifier():
         await house.take(step(1, 1))
@@ -259,8 +271,9 @@ async def test_a_worker_that_lost_its_claim_sends_nothing(house: World) -> None:
     async with house.notifier():
         await house.reaches("sent")
     async with house.engine.begin() as connection:
-        assert not await store.enter_data(connection, stale.delivery, timedelta(seconds=5), {})
-        assert await store.in_flight(connection, stale.delivery) is None
+        entering = Entering(stale.delivery.key, "<late@example.org>", late=False)
+        assert await store.enter_data(connection, [entering], timedelta(seconds=5)) == set()
+        assert await store.held(connection, [stale.delivery.key]) == {}
     assert len(house.mails()) == 1
 
 
@@ -274,20 +287,20 @@ async def test_stored_delivery_events_can_be_told_again_with_the_same_ids(house:
     assert [page async for page in store.told_since(house.engine, NOW + timedelta(hours=1))] == []
 
 
-async def test_a_mail_leaves_within_a_tenth_of_a_second(house: World) -> None:
-    begun: dict[str, datetime] = {}
+async def test_nothing_waits_for_a_poll(house: World) -> None:
+    """How fast that is, tests/bench/notifier.py measures; here the machine may be busy."""
+    house.settings = {**house.settings, "poll_interval": 60}
     async with house.notifier():
-        for _ in range(20):
-            of = ticket(ticket_id=uuid4())
-            begun[str(of.ticket_id)] = datetime.now(UTC)
-            await house.take(escalation(of, event_id=uuid4()))
+        for _ in range(5):
+            await house.take(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(20)))
             await house.quiet()
-    seconds = sorted(
-        (datetime.fromisoformat(mail["received_at"]) - begun[dict(mail["headers"])["Tocsin-Ticket"]]).total_seconds()
-        for mail in house.sink.messages()
-    )
-    assert len(seconds) == 20
-    assert seconds[2] < 0.1, seconds  # the machine may be busy; a poll or a timer in between would show in all of them
+        await house.take(step(1, 1), step(2, 1), step(3, 1), stand_down(notifications=(UUID(int=3),)))
+        await house.quiet()
+    assert [mail["Tocsin-Step"] for mail in house.mails()[-2:]] == ["1", "2"]
+
+
+async def _third_is_sent(house: World) -> bool:
+    return (await house.states())[2] == "sent"
 
 
 async def _attempts(house: World, count: int) -> bool:

@@ -1,20 +1,23 @@
 """What a mail says, and that nothing a ticket holds can change what it is."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import getaddresses
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from notifier.message import Mail, compose
-from notifier.wording import Reader, Told, distance
+from notifier.wording import Reader, Told, distance, moment
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from tocsin.events import Contact, Customer, Notify, StandDown, Upcoming
 
 NOW = NOON + timedelta(hours=1, minutes=5)
+NEW_YORK = ZoneInfo("America/New_York")
 READER = Reader(
     "dana", "Dana Østergård", "dana@example.com", "service_desk_team_lead", "Service Desk Team Lead", 1, "default"
 )
@@ -24,7 +27,7 @@ COMMON += ["Tocsin-Scheduled-At"]
 
 
 def mailed(notice: Notify | StandDown, *told: Told, late: bool = False, reader: Reader = READER) -> Mail:
-    return compose(notice, reader, told, now=NOW, late=late, sender="tocsin@example.com")
+    return compose(notice, reader, told, now=NOW, late=late, sender="tocsin@example.com", zone=NEW_YORK)
 
 
 def parse(mail: Mail) -> EmailMessage:
@@ -70,35 +73,64 @@ def test_other_kinds_say_which_clock_or_run(notice: Notify | StandDown, extra: l
 def test_a_late_mail_says_so_in_a_header_and_in_words() -> None:
     mail = mailed(escalation(), late=True)
     assert parse(mail)["Tocsin-Late"] == "yes"
-    assert "This mail is late: it was scheduled for 2026-06-08 13:00:00 UTC." in mail.text
+    assert "This mail is late: it was scheduled for 2026-06-08 13:00 UTC (09:00 EDT)." in mail.text
     assert "This mail is late" not in mailed(escalation()).text
 
 
-def test_the_first_lines_say_what_where_and_whom_to_call() -> None:
-    lines = mailed(escalation()).text.splitlines()
-    assert lines[0] == "Severity 1 escalated to tier 1, Service Desk Team Lead"
-    assert lines[2:7] == [
-        "Severity:  1 (Critical)",
-        "Ticket:    SR-1042 (connectwise): Mail is down",
-        "Customer:  Acme",
-        "Affected:  Email",
-        "Contact:   Sam, sam@acme.example",
+def test_what_is_wrong_what_was_promised_why_you_who_before_and_who_next_on_one_screen() -> None:
+    tiers = [(1, "Service Desk Team Lead", "Kim"), (2, "Senior IT Operations Manager", None)]
+    told = [Told(tier, title, name, NOON, NOON + timedelta(seconds=1) if name else None) for tier, title, name in tiers]
+    assert mailed(escalation(), *told).text.splitlines() == [
+        "Severity 1: resolution overdue, escalated to tier 1",
+        "",
+        "Ticket:      SR-1042: Mail is down",
+        "Customer:    Acme",
+        "Affected:    Email",
+        "Contact:     Sam, sam@acme.example",
+        "Severity:    1 (Critical)",
+        "Promised:    resolution within 24 hours",
+        "Due:         2026-06-08 13:00 UTC (09:00 EDT), 5 min ago",
+        "",
+        "Why you:     you are Service Desk Team Lead (tier 1) for Acme",
+        "Told before: tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)",
+        "             tier 2, Senior IT Operations Manager, scheduled 2026-06-08 12:00 UTC (08:00 EDT), nobody mailed",
+        "Told next:   tier 2, Senior IT Operations Manager, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, "
+        "unless the ticket is resolved or acknowledged before",
+        "",
+        "Opened 2026-06-08 12:00 UTC (08:00 EDT) in connectwise. "
+        "Ticket id 00000000-0000-0000-0000-000000000007, cycle 1.",
     ]
 
 
-def test_it_says_what_was_promised_why_you_who_before_and_who_next() -> None:
-    text = mailed(
-        escalation(),
-        Told(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1)),
-        Told(2, "Senior IT Operations Manager", None, NOON, None),
-    ).text
-    assert (
-        "The promised resolution within 24 hours was missed. It fell due at 2026-06-08 13:00:00 UTC, 5 min ago." in text
-    )
-    assert "You hold the role Service Desk Team Lead (tier 1) for Acme; directory rule: default." in text
-    assert "Service Desk Team Lead: Kim, scheduled 2026-06-08 12:00:00 UTC, mailed 2026-06-08 12:00:01 UTC" in text
-    assert "Senior IT Operations Manager, scheduled 2026-06-08 12:00:00 UTC, no mail delivered" in text
-    assert "Tier 2, Senior IT Operations Manager, at 2026-06-08 14:00:00 UTC, unless" in text
+@pytest.mark.parametrize(
+    ("notice", "subject"),
+    [
+        (escalation(), "[SR-1042] Severity 1: resolution overdue, escalated to tier 1 - Mail is down"),
+        (
+            escalation(reason="no_response"),
+            "[SR-1042] Severity 1: nobody has responded, escalated to tier 1 - Mail is down",
+        ),
+        (escalation(reason="explicit"), "[SR-1042] Severity 1: escalated on request to tier 1 - Mail is down"),
+        (about_clock("warning"), "[SR-1042] Severity 1: response due soon - Mail is down"),
+        (about_clock("answer_missed"), "[SR-1042] Severity 1: answer missed - Mail is down"),
+        (stand_down(reason="cancelled"), "[SR-1042] Stand down: cancelled - Mail is down"),
+    ],
+)
+def test_a_subject_begins_with_the_tickets_own_id_and_says_what_is_wrong(
+    notice: Notify | StandDown, subject: str
+) -> None:
+    assert mailed(notice).subject == subject
+
+
+def test_a_customers_own_holder_is_told_why_it_is_them() -> None:
+    own = replace(READER, rule="customer acme")
+    assert "(tier 1) for Acme, by the directory's entry for customer acme" in mailed(escalation(), reader=own).text
+    assert "default" not in mailed(escalation()).text
+
+
+def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() -> None:
+    text = mailed(escalation(), Told(1, "Service Desk Team Lead", "Kim", NOON, None)).text
+    assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), mail not confirmed" in text
 
 
 def test_unconfirmed_is_said_plainly() -> None:
@@ -107,8 +139,8 @@ def test_unconfirmed_is_said_plainly() -> None:
 
 def test_a_vacant_tier_and_the_end_of_the_ladder_are_told() -> None:
     text = mailed(escalation(skipped=(TIERS[2],), upcoming=Upcoming(at=NOON + timedelta(hours=2)))).text
-    assert "Tier 2, Senior IT Operations Manager: vacant, skipped" in text
-    assert "At 2026-06-08 14:00:00 UTC the ladder is exhausted." in text
+    assert "tier 2, Senior IT Operations Manager: vacant, skipped" in text
+    assert "no tier is left above, and at 2026-06-08 14:00 UTC (10:00 EDT) the ladder is exhausted" in text
 
 
 @pytest.mark.parametrize(
@@ -204,3 +236,17 @@ def test_no_text_changes_the_headers_or_the_recipient(
 )
 def test_distances_in_words(apart: timedelta, words: str) -> None:
     assert distance(NOW - apart, NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "words"),
+    [
+        (NOON, "America/New_York", "2026-06-08 12:00 UTC (08:00 EDT)"),
+        (NOON + timedelta(seconds=7, microseconds=9), "America/New_York", "2026-06-08 12:00:07 UTC (08:00 EDT)"),
+        (NOON + timedelta(hours=14), "America/New_York", "2026-06-09 02:00 UTC (2026-06-08 22:00 EDT)"),
+        (NOON, "Asia/Kathmandu", "2026-06-08 12:00 UTC (17:45 +0545)"),
+        (NOON, "UTC", "2026-06-08 12:00 UTC"),
+    ],
+)
+def test_instants_in_utc_and_in_a_zone(at: datetime, zone: str, words: str) -> None:
+    assert moment(at, ZoneInfo(zone)) == words

@@ -62,7 +62,7 @@ def republish(
 async def serve(settings: Settings) -> None:
     """Run until TERM or INT."""
     clock = clock_from(settings)
-    writer = engine(settings.database_url, "notifier-writer", pool_size=settings.smtp_concurrency + 4)
+    writer = engine(settings.database_url, "notifier-writer", pool_size=8)
     reader = engine(settings.database_url, "notifier-reader", pool_size=5)
     relay_engine = engine(settings.database_url, "notifier-relay", pool_size=3, statement_seconds=5)
     directory = DirectoryFile(settings.directory)

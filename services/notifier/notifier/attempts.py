@@ -2,92 +2,103 @@
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.clock import Clock
+from tocsin.runtime.database import is_transient
+from tocsin.runtime.grouping import Grouped
 
-from notifier import store
-from notifier.claiming import Claim
-from notifier.delivery import Stored
-from notifier.metrics import BREACH_TO_EMAIL, EMAILS
+from notifier import metrics, store
+from notifier.delivery import Entering, Held, Key, Noted, Stored
 from notifier.outcome import Past, Patience, Verdict, follow
 
 log = structlog.get_logger(__name__)
 
+_LINGER: Final = 0.01  # seconds
 _BREACHES: Final = ("escalation", "response_missed", "answer_missed")
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: what the server's answer means, and its words."""
+
+    key: Key
+    verdict: Verdict
+    reply: str
+
+
 class Attempts:
-    """Each method is one transaction; all of them are fenced by the claim's token."""
+    """What attempts that go on side by side have to note becomes one transaction; all is fenced by the claims' tokens.
+
+    `enter_data(entering)` commits that a message is about to be handed over. False: it must not be, the claim is lost
+    or the mail cancelled. `finish(ending)` notes what the server said and what follows. None: the claim was lost, and
+    with it the say in the matter.
+    """
 
     def __init__(self, engine: AsyncEngine, clock: Clock, patience: Patience, lease: timedelta) -> None:
         self._engine = engine
         self._clock = clock
         self._patience = patience
         self._lease = lease
+        self.enter_data = Grouped(self._enter_data, alike=is_transient, linger=_LINGER)
+        self.finish = Grouped(self._finish, alike=is_transient, linger=_LINGER)
 
-    async def enter_data(self, claim: Claim, message_id: str, *, late: bool) -> bool:
-        """Commit that the message is about to be handed over. False: it must not be, the claim is lost or cancelled."""
-        async with self._engine.begin() as connection:
-            message = {"message_id": message_id, "late": late}
-            return await store.enter_data(connection, claim.delivery, self._lease, message)
-
-    async def renew(self, claims: Sequence[Claim]) -> None:
+    async def renew(self, keys: Sequence[Key]) -> None:
         """Prolong the leases of attempts that go on."""
-        held = sorted((claim.delivery.id, claim.delivery.token) for claim in claims)
+        if keys:
+            async with self._engine.begin() as connection:
+                await store.renew(connection, keys, self._lease)
+
+    async def _enter_data(self, entering: Sequence[Entering]) -> Sequence[bool]:
         async with self._engine.begin() as connection:
-            await store.renew(connection, held, self._lease)
+            entered = await store.enter_data(connection, entering, self._lease)
+        return [one.key.id in entered for one in entering]
 
-    async def finish(self, claim: Claim, verdict: Verdict, reply: str) -> Stored | None:
-        """Note what the server said and what follows. None: the lease was lost, and with it the say in the matter."""
+    async def _finish(self, endings: Sequence[Ending]) -> Sequence[Stored | None]:
+        ended: dict[Key, Stored] = {}
+        noted: list[Noted] = []
         async with self._engine.begin() as connection:
-            await store.lock_tickets(connection, [claim.delivery.ticket_id])
-            found = await store.in_flight(connection, claim.delivery)
-            if found is None:
-                log.warning("attempt_outlived_its_claim", delivery_id=str(claim.delivery.id), verdict=verdict)
-                return None
-            delivery, real_now, withdrawn = found
-            past = Past(delivery.attempts, real_now - delivery.created_at, withdrawn)
-            ended = await self._end(connection, delivery, verdict, past, reply, real_now)
-            await store.wake_ticket(connection, delivery.ticket_id)
-        self._count(ended, verdict)
-        return ended
+            held = await store.held(connection, [ending.key for ending in endings])
+            for ending in endings:
+                if (found := held.get(ending.key.id)) is not None:
+                    delivery = self._ended(ending, found)
+                    ended[ending.key] = delivery
+                    if ending.verdict is Verdict.AMBIGUOUS:
+                        noted.append(Noted(delivery, "ambiguous"))
+                    noted.append(Noted(delivery, delivery.state))
+            await store.write(connection, ended.values(), noted)
+            await store.wake_tickets(connection, (found.delivery.ticket_id for found in held.values() if found.others))
+        for ending in endings:
+            self._count(ending, ended.get(ending.key))
+        return [ended.get(ending.key) for ending in endings]
 
-    async def _end(
-        self,
-        connection: AsyncConnection,
-        delivery: Stored,
-        verdict: Verdict,
-        past: Past,
-        reply: str,
-        real_now: datetime,
-    ) -> Stored:
-        following = follow(verdict, past, self._patience, random.random())
-        now = self._clock.business(real_now)
-        changes: dict[str, Any] = {
-            "state": following.state,
-            "ready_at": real_now + following.retry_in if following.retry_in is not None else None,
-            "changed_at": now,
-            "reply": reply,
-        }
-        if verdict is Verdict.SENT:
-            changes["sent_at"] = now
-        if verdict is Verdict.AMBIGUOUS:
-            changes["ambiguous"] = True
-        ended = await store.change(connection, delivery, **changes)
-        if verdict is Verdict.AMBIGUOUS:
-            await store.journal_ambiguous(connection, ended)
-        await store.tell(connection, [ended])
-        return ended
+    def _ended(self, ending: Ending, held: Held) -> Stored:
+        past = Past(held.delivery.attempts, held.real_now - held.delivery.created_at, held.withdrawn)
+        following = follow(ending.verdict, past, self._patience, random.random())
+        now = self._clock.business(held.real_now)
+        return replace(
+            held.delivery,
+            state=following.state,
+            ready_at=held.real_now + following.retry_in if following.retry_in is not None else None,
+            changed_at=now,
+            reply=ending.reply,
+            sent_at=now if ending.verdict is Verdict.SENT else held.delivery.sent_at,
+            ambiguous=held.delivery.ambiguous or ending.verdict is Verdict.AMBIGUOUS,
+        )
 
-    def _count(self, ended: Stored, verdict: Verdict) -> None:
-        EMAILS.labels(ended.state).inc()
-        if verdict is Verdict.AMBIGUOUS:
-            EMAILS.labels("ambiguous").inc()
+    def _count(self, ending: Ending, ended: Stored | None) -> None:
+        about = {"ticket_id": str(ending.key.ticket_id), "delivery_id": str(ending.key.id)}
+        if ended is None:
+            log.warning("attempt_outlived_its_claim", **about, verdict=ending.verdict)
+            return
+        metrics.EMAILS.labels(ended.state).inc()
+        if ending.verdict is Verdict.AMBIGUOUS:
+            metrics.EMAILS.labels("ambiguous").inc()
         if ended.sent_at is not None and ended.kind in _BREACHES:
             lateness = self._clock.lateness(ended.scheduled_at, ended.sent_at)
-            BREACH_TO_EMAIL.observe(max(0.0, lateness.total_seconds()))
-        log.info("delivery_attempted", state=ended.state, attempts=ended.attempts, reply=ended.reply)
+            metrics.BREACH_TO_EMAIL.observe(max(0.0, lateness.total_seconds()))
+        log.info("delivery_attempted", **about, state=ended.state, attempts=ended.attempts, reply=ended.reply)

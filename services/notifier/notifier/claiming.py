@@ -1,7 +1,7 @@
 """Who is mailed next: claims deliveries for this process, choosing each recipient at that moment (RULES 5)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
@@ -11,18 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.directory import Directory
 from tocsin.events import Notify, StandDown
 from tocsin.runtime.clock import Clock
-from tocsin.runtime.database import clock_timestamp
 from tocsin.runtime.directory_file import DirectoryFile
 
-from notifier import store
-from notifier.delivery import Stored, told_before
-from notifier.metrics import EMAILS
+from notifier import metrics, store
+from notifier.delivery import Entry, Noted, State, Stored, told_before
 from notifier.turns import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
 from notifier.wording import Told
 
 log = structlog.get_logger(__name__)
-
-_TICKETS_A_CLAIM = 4  # tickets looked at for each delivery wanted: some of them wait behind another delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +29,6 @@ class Claim:
     notice: Notify | StandDown
     person: Person
     told: Sequence[Told]
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One claiming transaction: its instants, what it read, and what it ended."""
-
-    connection: AsyncConnection
-    directory: Directory
-    lease: timedelta
-    real_now: datetime
-    now: datetime
-    notices: Mapping[UUID, Notify | StandDown]
-    results: list[str] = field(default_factory=list)
 
 
 class Claims:
@@ -63,47 +46,116 @@ class Claims:
 
     async def claim(self, limit: int) -> list[Claim]:
         """Up to `limit` deliveries whose turn it is, the most urgent first; nothing while there is no directory."""
-        directory = self._directory.current()
-        if directory is None:
-            return []
+        while (directory := self._directory.current()) is not None:
+            claims, looked_at = await self._look(directory, limit)
+            if claims or not looked_at:
+                return claims  # otherwise all that was looked at ended or waits for another: what comes behind it?
+        return []
+
+    async def _look(self, directory: Directory, limit: int) -> tuple[list[Claim], int]:
+        """Decide on the most urgent tickets: the claims, and how many were looked at."""
         async with self._engine.begin() as connection:
-            urgent = await store.tickets_with_work(connection, limit * _TICKETS_A_CLAIM)
-            locked = await store.lock_free_tickets(connection, urgent) if urgent else []
-            if not locked:
-                return []
-            work = await self._read(connection, directory, locked)
-            tickets = _by_ticket(await store.of_tickets(connection, locked))
+            urgent = await store.lock_urgent(connection, limit)
+            tickets, real_now = await store.of_tickets(connection, urgent) if urgent else ({}, None)
+            if real_now is None:
+                return [], 0
+            recovering = _Work(directory, real_now, self._clock.business(real_now), self._lease)
+            standing = await _recovered(connection, recovering, tickets)
+            work = await _work(connection, recovering, standing)
             claims: list[Claim] = []
             for ticket_id in urgent:
-                if ticket_id in tickets:
-                    claims += await _claim_of(work, tickets[ticket_id], limit - len(claims))
-        for result in work.results:
-            EMAILS.labels(result).inc()
-        return claims
-
-    async def _read(self, connection: AsyncConnection, directory: Directory, locked: Sequence[UUID]) -> _Work:
-        real_now = await clock_timestamp(connection)
-        notices = await store.open_notices(connection, locked)
-        return _Work(connection, directory, self._lease, real_now, self._clock.business(real_now), notices)
+                claims += _claims_of(work, standing[ticket_id], limit - len(claims))
+            await store.write(connection, work.changed, work.noted)
+        for result in [*recovering.results, *work.results]:
+            metrics.EMAILS.labels(result).inc()
+        return claims, len(urgent)
 
 
-async def _claim_of(work: _Work, ticket: Sequence[Stored], room: int) -> list[Claim]:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One claiming transaction: its instants, what it knows, and what it decided."""
+
+    directory: Directory
+    real_now: datetime
+    now: datetime
+    lease: timedelta
+    notices: Mapping[UUID, Notify | StandDown] = field(default_factory=dict)
+    changed: list[Stored] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+    def note(self, row: Stored, entry: Entry) -> None:
+        self.noted.append(Noted(row, entry))
+        if entry not in ("claimed", "deferred"):
+            self.results.append(entry)
+
+    def end(self, row: Stored, state: State, why: str, person: Person | None) -> Stored:
+        ended = _for(replace(row, state=state, ready_at=None, changed_at=self.now, reply=why), person)
+        self.note(ended, state)
+        return ended
+
+
+async def _recovered(
+    connection: AsyncConnection, work: _Work, tickets: Mapping[UUID, Sequence[Stored]]
+) -> dict[UUID, Sequence[Stored]]:
+    """The tickets once what dead attempts left behind is put right; written before anything is decided on it."""
+    left = {row.id: row for rows in tickets.values() for row in rows if _is_left_behind(row, work.real_now)}
+    if not left:
+        return dict(tickets)
+    reasons = await store.withdrawal_reasons(connection, {row.notification_id for row in left.values()})
+    for row in left.values():
+        log.warning("lease_expired", ticket_id=str(row.ticket_id), delivery_id=str(row.id), state=row.state)
+        left[row.id] = _put_right(work, row, reasons.get(row.notification_id))
+    await store.write(connection, left.values(), work.noted)
+    return {ticket_id: [left.get(row.id, row) for row in rows] for ticket_id, rows in tickets.items()}
+
+
+def _is_left_behind(row: Stored, real_now: datetime) -> bool:
+    return row.state in ("claimed", "in_data") and row.ready_at is not None and row.ready_at <= real_now
+
+
+def _put_right(work: _Work, row: Stored, withdrawn: str | None) -> Stored:
+    """One that was only claimed waits again. In DATA the server may have taken it: it is repeated, and counted."""
+    if row.state == "claimed":
+        return replace(row, state="queued")
+    row = replace(row, ambiguous=True, changed_at=work.now)
+    work.note(row, "ambiguous")
+    if withdrawn is not None:
+        return work.end(row, "cancelled", withdrawn, row.addressee)
+    row = replace(row, state="deferred", reply="the server's answer was not noted")
+    work.note(row, "deferred")
+    return row
+
+
+async def _work(connection: AsyncConnection, known: _Work, tickets: Mapping[UUID, Sequence[Stored]]) -> _Work:
+    """The work with what it takes to decide: what those tell that may be sent now, and whom stand-downs concern."""
+    needed = {
+        row.notification_id
+        for rows in tickets.values()
+        for row in rows
+        if row.ready_at is not None and (row.ready_at <= known.real_now or row.kind == "stand_down")
+    }
+    notices = await store.open_notices(connection, needed) if needed else {}
+    return _Work(known.directory, known.real_now, known.now, known.lease, notices)
+
+
+def _claims_of(work: _Work, ticket: Sequence[Stored], room: int) -> list[Claim]:
     """Act on every turn of one ticket; at most `room` are claimed, the others keep their place."""
-    rows = {row.id: row for row in [await _recovered(work, row) for row in ticket]}
+    rows = {row.id: row for row in ticket}
     claims: list[Claim] = []
-    for turn in _turns(work, list(rows.values())):
+    for turn in _turns(work, ticket):
         row = rows[turn.id]
         match turn:
             case Send():
                 if len(claims) < room:
-                    claims.append(await _claimed(work, row, turn.person, list(rows.values())))
+                    claims.append(_claimed(work, row, turn.person, ticket))
             case Wait():
-                await store.change(work.connection, row, ready_at=turn.until)
+                work.changed.append(replace(row, ready_at=turn.until))
             case Needless():
-                await _ended(work, row, "cancelled", turn.why, turn.person)
+                work.changed.append(work.end(row, "cancelled", turn.why, turn.person))
             case NobodyFound():
                 log.error("nobody_to_mail", ticket_id=str(row.ticket_id), role=row.role)
-                await _ended(work, row, "undeliverable", f"nobody holds the role {row.role}", None)
+                work.changed.append(work.end(row, "undeliverable", f"nobody holds the role {row.role}", None))
             case _:
                 assert_never(turn)
     return claims
@@ -114,7 +166,7 @@ def _turns(work: _Work, rows: Sequence[Stored]) -> list[Turn]:
         found = work.directory.holder(role, customer_id, at)
         return Person(found.person, found.name, found.email, found.rule) if found else None
 
-    arrived = [row for row in rows if row.may_have_arrived and row.person is not None]
+    arrived = [row for row in rows if row.may_have_arrived]
     return turns(
         [_open(row, row.ready_at, work) for row in rows if row.ready_at is not None],
         holder,
@@ -126,8 +178,8 @@ def _turns(work: _Work, rows: Sequence[Stored]) -> list[Turn]:
 
 
 def _open(row: Stored, ready_at: datetime, work: _Work) -> Open:
-    notice = work.notices[row.notification_id]
-    in_flight = row.state in ("claimed", "in_data") and ready_at > work.real_now
+    notice = work.notices.get(row.notification_id)
+    in_flight = row.state in ("claimed", "in_data")
     return Open(
         id=row.id,
         occasion=row.occasion,
@@ -135,66 +187,32 @@ def _open(row: Stored, ready_at: datetime, work: _Work) -> Open:
         customer_id=row.customer_id,
         scheduled_at=row.scheduled_at,
         ready_at=ready_at,
-        fixed=row.addressee if in_flight or row.ambiguous or isinstance(notice, StandDown) else None,
+        fixed=row.addressee if in_flight or row.ambiguous or row.kind == "stand_down" else None,
         in_flight=in_flight,
         ambiguous=row.ambiguous,
         stands_down=frozenset(notice.notifications) if isinstance(notice, StandDown) else frozenset(),
     )
 
 
-async def _recovered(work: _Work, row: Stored) -> Stored:
-    """What an attempt left behind whose process never told how it ended.
-
-    One that was only claimed waits again. In DATA the server may have taken it: it is repeated, and counted.
-    """
-    if row.ready_at is None or row.ready_at > work.real_now or row.state not in ("claimed", "in_data"):
-        return row
-    log.warning("lease_expired", ticket_id=str(row.ticket_id), delivery_id=str(row.id), state=row.state)
-    if row.state == "claimed":
-        return await store.change(work.connection, row, state="queued")
-    work.results.append("ambiguous")
-    row = await store.change(work.connection, row, ambiguous=True, changed_at=work.now)
-    await store.journal_ambiguous(work.connection, row)
-    reasons = await store.withdrawal_reasons(work.connection, [row.notification_id])
-    if reasons:
-        return await _ended(work, row, "cancelled", reasons[row.notification_id], row.addressee)
-    row = await store.change(work.connection, row, state="deferred", reply="the server's answer was not noted")
-    await store.tell(work.connection, [row])
-    return row
-
-
-async def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored]) -> Claim:
-    claimed = await store.change(
-        work.connection,
-        row,
-        state="claimed",
-        ready_at=work.real_now + work.lease,
-        token=row.token + 1,
-        attempts=row.attempts + 1,
-        changed_at=work.now,
-        **_columns(person),
+def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored]) -> Claim:
+    claimed = _for(
+        replace(
+            row,
+            state="claimed",
+            ready_at=work.real_now + work.lease,
+            token=row.token + 1,
+            attempts=row.attempts + 1,
+            changed_at=work.now,
+        ),
+        person,
     )
-    await store.note(work.connection, claimed)
+    work.changed.append(claimed)
+    work.note(claimed, "claimed")
     notice = work.notices[row.notification_id]
     return Claim(claimed, notice, person, told_before(notice, person.person, ticket))
 
 
-async def _ended(work: _Work, row: Stored, state: str, why: str, person: Person | None) -> Stored:
-    changes = _columns(person) if person else {}
-    ended = await store.change(
-        work.connection, row, state=state, ready_at=None, changed_at=work.now, reply=why, **changes
-    )
-    await store.tell(work.connection, [ended])
-    work.results.append(state)
-    return ended
-
-
-def _columns(person: Person) -> dict[str, str]:
-    return {"person": person.person, "name": person.name, "email": person.email, "rule": person.rule}
-
-
-def _by_ticket(rows: Sequence[Stored]) -> dict[UUID, list[Stored]]:
-    tickets: dict[UUID, list[Stored]] = {}
-    for row in rows:
-        tickets.setdefault(row.ticket_id, []).append(row)
-    return tickets
+def _for(row: Stored, person: Person | None) -> Stored:
+    if person is None:
+        return row
+    return replace(row, person=person.person, name=person.name, email=person.email, rule=person.rule)

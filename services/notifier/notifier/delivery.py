@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 from uuid import UUID
 
 from tocsin.events import Delivery, Notify, Recipient, StandDown, derived_id
@@ -14,6 +14,7 @@ from notifier.wording import Told
 
 State = Literal["queued", "claimed", "in_data", "sent", "deferred", "refused", "cancelled", "undeliverable"]
 ToldState = Literal["sent", "deferred", "refused", "cancelled", "undeliverable"]
+Entry = State | Literal["ambiguous"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class Stored:
     reply: str | None = None
 
     @property
+    def key(self) -> "Key":
+        return Key(self.ticket_id, self.id, self.token)
+
+    @property
     def addressee(self) -> Person | None:
         if self.person is None or self.name is None or self.email is None or self.rule is None:
             return None
@@ -67,6 +72,50 @@ class Stored:
     def may_have_arrived(self) -> bool:
         """Sent, or taken by the server for all we know: it counts as sent (RULES 5)."""
         return self.state == "sent" or self.ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A line of the journal: what a delivery reached; `ambiguous`: the server may have taken the attempt."""
+
+    delivery: Stored
+    entry: Entry
+
+    @property
+    def is_told(self) -> bool:
+        """True if an event tells of it."""
+        return self.entry in get_args(ToldState)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A claim: of which delivery of which ticket, and the token that fences it."""
+
+    ticket_id: UUID
+    id: UUID
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """A message that is about to be handed over."""
+
+    key: Key
+    message_id: str
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A delivery whose claim still holds, at the real instant at which that is so.
+
+    `withdrawn`: it is not needed any more. `others`: more of its ticket wait, perhaps behind it.
+    """
+
+    delivery: Stored
+    real_now: datetime
+    withdrawn: bool
+    others: bool
 
 
 def notify_delivery_id(ticket_id: UUID, notification_id: UUID) -> UUID:

@@ -1,20 +1,28 @@
 """What an event of the escalator does: load, decide, save. Runs in the batch's transaction; never commits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Received
-from tocsin.runtime.database import clock_timestamp
+from tocsin.runtime.database import clock_timestamp, on_commit
 
-from notifier import store
+from notifier import metrics, store
 from notifier.delivery import Stored, notify_delivery_id, occasion, stand_down_delivery_id
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    real: datetime
+    business: datetime
 
 
 class Handlers:
@@ -30,7 +38,8 @@ class Handlers:
         ticket_ids = {event.ticket_id for event in events}
         await store.add_tickets(connection, ticket_ids)
         await store.lock_tickets(connection, ticket_ids)
-        now = self._clock.business(await clock_timestamp(connection))
+        real = await clock_timestamp(connection)
+        now = _Now(real, self._clock.business(real))
         for notifies, others in _runs(events):
             await _queue(connection, notifies, now)
             for event in others:
@@ -56,7 +65,7 @@ def _runs(events: Sequence[Notify | Withdraw | StandDown]) -> Iterator[tuple[lis
     yield notifies, others
 
 
-async def _queue(connection: AsyncConnection, notifies: Sequence[Notify], now: datetime) -> None:
+async def _queue(connection: AsyncConnection, notifies: Sequence[Notify], now: _Now) -> None:
     if not notifies:
         return
     new = await store.add_notices(connection, notifies)
@@ -76,7 +85,7 @@ async def _queue(connection: AsyncConnection, notifies: Sequence[Notify], now: d
     await store.add_deliveries(connection, rows)
     reasons = await store.withdrawal_reasons(connection, new) if new else {}
     for notification_id, reason in reasons.items():
-        await store.cancel_unsent(connection, [notification_id], reason, now)
+        await _cancel(connection, [notification_id], reason, now)
     for notify in added.values():
         needed = notify.event_id not in reasons
         log.info(
@@ -84,14 +93,20 @@ async def _queue(connection: AsyncConnection, notifies: Sequence[Notify], now: d
         )
 
 
-async def _withdraw(connection: AsyncConnection, event: Withdraw | StandDown, now: datetime) -> None:
+async def _withdraw(connection: AsyncConnection, event: Withdraw | StandDown, now: _Now) -> None:
     await store.withdraw(connection, event)
-    cancelled = await store.cancel_unsent(connection, event.notifications, event.reason, now)
-    await store.wake_ticket(connection, event.ticket_id)
-    log.info("notifications_withdrawn", reason=event.reason, cancelled=len(cancelled))
+    cancelled = await _cancel(connection, event.notifications, event.reason, now)
+    await store.wake_tickets(connection, [event.ticket_id])
+    log.info("notifications_withdrawn", reason=event.reason, cancelled=cancelled)
 
 
-async def _stand_down(connection: AsyncConnection, event: StandDown, now: datetime) -> None:
+async def _cancel(connection: AsyncConnection, notifications: Collection[UUID], reason: str, now: _Now) -> int:
+    cancelled = len(await store.cancel_unsent(connection, notifications, reason, now.business))
+    on_commit(connection, lambda: metrics.EMAILS.labels("cancelled").inc(cancelled))
+    return cancelled
+
+
+async def _stand_down(connection: AsyncConnection, event: StandDown, now: _Now) -> None:
     """One mail to each person who was mailed; for who is being mailed right now, it waits for what comes of that."""
     if not await store.add_notices(connection, [event]):
         return
@@ -118,7 +133,7 @@ async def _stand_down(connection: AsyncConnection, event: StandDown, now: dateti
     await store.add_deliveries(connection, rows)
 
 
-def _row(notice: Notify | StandDown, now: datetime) -> dict[str, Any]:
+def _row(notice: Notify | StandDown, now: _Now) -> dict[str, Any]:
     return {
         "notification_id": notice.event_id,
         "tenant": notice.ticket.tenant,
@@ -130,6 +145,7 @@ def _row(notice: Notify | StandDown, now: datetime) -> dict[str, Any]:
         "occasion": occasion(notice),
         "scheduled_at": notice.at,
         "state": "queued",
-        "queued_at": now,
-        "changed_at": now,
+        "ready_at": now.real,
+        "queued_at": now.business,
+        "changed_at": now.business,
     }

@@ -8,9 +8,9 @@ from base64 import b64encode
 from binascii import b2a_qp
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from email.parser import BytesHeaderParser
-from email.policy import SMTP
+from email.policy import SMTP, compat32
 from email.utils import format_datetime
 from typing import Final
 from uuid import UUID
@@ -23,7 +23,8 @@ from notifier.wording import Letter, Reader, Told, write
 _PLUMBING: Final = frozenset(
     {"from", "to", "subject", "date", "message-id", "auto-submitted", "mime-version", "content-type"}
 )
-_PARSER: Final = BytesHeaderParser(policy=SMTP)
+# Every header as it stands on the wire; what decodes them is asked only where something is encoded.
+_PARSER: Final = BytesHeaderParser(policy=compat32)
 _SUBJECT: Final = 180
 _HEADER: Final = 200
 _ENCODED_WORD: Final = 42  # octets: 56 characters of base64, below the 75 that RFC 2047 allows a word
@@ -51,16 +52,24 @@ class Mail:
 
 
 def compose(
-    notice: Notify | StandDown, reader: Reader, told: Sequence[Told], *, now: datetime, late: bool, sender: str
+    notice: Notify | StandDown,
+    reader: Reader,
+    told: Sequence[Told],
+    *,
+    now: datetime,
+    late: bool,
+    sender: str,
+    zone: tzinfo = UTC,
 ) -> Mail:
     """The mail that tells `reader` of `notice` at the business instant `now`.
 
     `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
+    Instants are told in UTC and in `zone`.
     Raises UnmailableAddress for a reader whose address needs SMTPUTF8, and UnsafeMail where the message, parsed again,
     is not what was meant.
     """
     address = wire_address(reader.email)
-    letter = write(notice, reader, told, now=now, late=late)
+    letter = write(notice, reader, told, now=now, late=late, zone=zone)
     headers = tocsin_headers(notice, late=late)
     identity = message_id(notice, reader.person, sender)
     raw = _serialise(letter, headers, reader.name, address, identity, now, sender)
@@ -180,8 +189,11 @@ def _assert_ours(raw: bytes, headers: Sequence[tuple[str, str]], recipient: str,
     if found != wanted:
         raise UnsafeMail(f"headers {sorted(set(found) ^ set(wanted)) or 'doubled'} are not ours")
     for name, value in [*headers, ("Message-ID", identity)]:
-        if parsed[name] != value:
-            raise UnsafeMail(f"{name} reads {str(parsed[name])[:80]!r} after parsing")
-    addresses = [address.addr_spec for address in parsed["To"].addresses]
+        read = str(parsed[name])
+        if "=?" in read:
+            read = str(SMTP.header_fetch_parse(name, read))
+        if read != value:
+            raise UnsafeMail(f"{name} reads {read[:80]!r} after parsing")
+    addresses = [address.addr_spec for address in SMTP.header_fetch_parse("To", str(parsed["To"])).addresses]
     if addresses != [recipient]:
         raise UnsafeMail(f"the message is addressed to {addresses!r}")

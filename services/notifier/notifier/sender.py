@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import stamina
@@ -12,8 +12,9 @@ import structlog
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.database import is_transient
 
-from notifier.attempts import Attempts
+from notifier.attempts import Attempts, Ending
 from notifier.claiming import Claim, Claims
+from notifier.delivery import Entering
 from notifier.message import Mail, UnmailableAddress, compose
 from notifier.metrics import SERVER_BACKING_OFF
 from notifier.outcome import Answer, Phase, Verdict, backoff, judge
@@ -31,20 +32,30 @@ _LONGEST_PAUSE: Final = timedelta(seconds=30)
 
 
 class Gate:
-    """Open while the mail server takes mails. A server-wide failure closes it; then one mail at a time tries again."""
+    """Open while the mail server takes mails. At first, and after a failure that concerns every mail, one goes alone.
+
+    So a wrong password is tried once a pause, not once a connection: servers lock accounts for less.
+    """
 
     def __init__(self) -> None:
+        self._open = False
         self._failures = 0
         self._closed_until = 0.0
 
     def room(self, concurrency: int, active: int) -> int:
         """How many more attempts may begin now."""
-        if not self._failures:
+        if self._open:
             return concurrency - active
         return 1 if not active and time.monotonic() >= self._closed_until else 0
 
+    def let_in(self) -> None:
+        """The server accepted a login and an envelope: unless it failed before, the others need not wait any longer."""
+        self._open = self._open or not self._failures
+
     def answered(self, verdict: Verdict) -> None:
-        if verdict is not Verdict.SERVER:
+        """What the server's answer to an attempt meant."""
+        self._open = verdict is not Verdict.SERVER
+        if self._open:
             self._failures = 0
             SERVER_BACKING_OFF.set(0)
         elif time.monotonic() >= self._closed_until:
@@ -138,7 +149,7 @@ class Sender:
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             try:
-                await self._attempts.renew(list(self._active.values()))
+                await self._attempts.renew([claim.delivery.key for claim in self._active.values()])
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -151,9 +162,7 @@ class Sender:
             now = self._clock.now()
             late = self._clock.lateness(claim.notice.at, now) > _LATE
             try:
-                mail = compose(
-                    claim.notice, _reader(claim), claim.told, now=now, late=late, sender=self._settings.mail_from
-                )
+                mail = self._compose(claim, now, late=late)
             except UnmailableAddress as error:
                 await self._finish(claim, Verdict.REFUSED, str(error))
             except Exception as error:  # the edge of one attempt: the others go on, and this one is tried again later
@@ -162,11 +171,20 @@ class Sender:
             else:
                 await self._converse(claim, mail, late=late)
 
+    def _compose(self, claim: Claim, now: datetime, *, late: bool) -> Mail:
+        settings = self._settings
+        reader = _reader(claim)
+        return compose(
+            claim.notice, reader, claim.told, now=now, late=late, sender=settings.mail_from, zone=settings.zone
+        )
+
     async def _converse(self, claim: Claim, mail: Mail, *, late: bool) -> None:
         connection, answer = await self._envelope(mail.recipient)
         try:
             if connection is not None and judge(answer) is Verdict.SENT:
-                if not await self._attempts.enter_data(claim, mail.message_id, late=late):
+                self._gate.let_in()
+                self.wake()
+                if not await self._attempts.enter_data(Entering(claim.delivery.key, mail.message_id, late)):
                     log.info("delivery_called_off")
                     return
                 answer = Answer(Phase.DATA, None, "cut off")  # what holds if this process is stopped meanwhile
@@ -196,7 +214,7 @@ class Sender:
         """Noted as soon as the database takes it: an answer that is lost makes the mail ambiguous."""
         async for attempt in stamina.retry_context(on=is_transient, timeout=60, attempts=None, wait_max=2):
             with attempt:
-                await self._attempts.finish(claim, verdict, one_line(reply, _REPLY))
+                await self._attempts.finish(Ending(claim.delivery.key, verdict, one_line(reply, _REPLY)))
 
 
 def _reader(claim: Claim) -> Reader:

@@ -1,10 +1,12 @@
 """What the environment tells the notifier (README.md has the table)."""
 
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, EmailStr, Field, SecretStr, model_validator
+from pydantic import AfterValidator, EmailStr, Field, FilePath, SecretStr, model_validator
 from tocsin.runtime.settings import Port, ServiceSettings
 
 from notifier.outcome import Patience
@@ -23,6 +25,23 @@ def _ascii(text: str) -> str:
     return text
 
 
+def _authorities(path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError):
+            raise ValueError("must be a file with certificates in PEM form") from None
+    return path
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone of the IANA database, for example America/New_York") from None
+    return name
+
+
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
@@ -31,13 +50,15 @@ class Settings(ServiceSettings):
     directory: Path
     smtp: Annotated[str, AfterValidator(_server)]
     smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    smtp_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
-    smtp_concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    smtp_concurrency: Annotated[int, Field(ge=1, le=100)] = 16
     smtp_batch: Annotated[int, Field(ge=1, le=1000)] = 20
     smtp_timeout: Seconds = 20
     smtp_data_timeout: Seconds = 60
     mail_from: Annotated[EmailStr, AfterValidator(_ascii)]
+    mail_zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 15
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
     retry_base: Seconds = 1
@@ -59,6 +80,10 @@ class Settings(ServiceSettings):
     @property
     def smtp_port(self) -> int:
         return int(self.smtp.rpartition(":")[2])
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.mail_zone)
 
     @property
     def lease(self) -> timedelta:

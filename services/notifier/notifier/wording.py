@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from tocsin.events import Notify, StandDown, Tier
+from tocsin.events import Notify, StandDown
 
 from notifier.untrusted import header_text, one_line
 
@@ -58,37 +58,66 @@ class Letter:
     html: str
 
 
-def write(notice: Notify | StandDown, reader: Reader, told: Sequence[Told], *, now: datetime, late: bool) -> Letter:
-    """The letter for `reader` at the business instant `now`; all that came from outside is on one line and capped."""
-    sheet = _sheet(notice, reader, now)
-    words = _words(sheet, told, notice.skipped if isinstance(notice, Notify) else (), late=late)
+def write(
+    notice: Notify | StandDown, reader: Reader, told: Sequence[Told], *, now: datetime, late: bool, zone: tzinfo
+) -> Letter:
+    """The letter for `reader` at the business instant `now`; all that came from outside is on one line and capped.
+
+    Instants are told in UTC and, beside it, in `zone`.
+    """
+    sheet = _sheet(notice, reader, now, zone)
+    words: Any = _ENVIRONMENT.get_template("words.j2").module
+    skipped = notice.skipped if isinstance(notice, Notify) else ()
+    before = [
+        *(words.told(_entry(entry, zone)) for entry in told),
+        *(words.skipped({"tier": tier.number, "title": one_line(tier.title, 100)}) for tier in skipped),
+    ]
+    letter = {
+        "headline": words.headline(sheet),
+        "colour": sheet["colour"],
+        "notes": _notes(words, sheet, late=late),
+        "rows": [(label, lines) for label, lines in _rows(words, sheet, before) if lines],
+        "origin": words.origin(sheet),
+    }
     return Letter(
-        subject=words["subject"],
-        text=_ENVIRONMENT.get_template("mail.txt.j2").render(m=sheet, words=words),
-        html=_ENVIRONMENT.get_template("mail.html.j2").render(m=sheet, words=words),
+        subject=words.subject(sheet),
+        text=_ENVIRONMENT.get_template("mail.txt.j2").render(letter=letter),
+        html=_ENVIRONMENT.get_template("mail.html.j2").render(letter=letter),
     )
 
 
-def _words(sheet: Mapping[str, Any], told: Sequence[Told], skipped: Sequence[Tier], *, late: bool) -> dict[str, Any]:
-    macros: Any = _ENVIRONMENT.get_template("words.j2").module
-    stand_down = sheet["kind"] == "stand_down"
-    return {
-        "subject": macros.subject(sheet),
-        "headline": macros.headline(sheet),
-        "promised": macros.promised(sheet),
-        "unconfirmed": macros.unconfirmed(sheet) if sheet["unconfirmed"] else None,
-        "late": macros.late(sheet) if late else None,
-        "why": macros.why(sheet),
-        "told_title": "What you were mailed" if stand_down else "Told before you",
-        "told": [
-            *(macros.told(_entry(entry)) for entry in told),
-            *(macros.skipped({"tier": tier.number, "title": one_line(tier.title, 100)}) for tier in skipped),
-        ],
-        "upcoming": None if stand_down else macros.upcoming(sheet),
-    }
+def _notes(words: Any, sheet: Mapping[str, Any], *, late: bool) -> list[str]:
+    """What must be known beside the headline, in whole sentences; usually nothing."""
+    ended = [words.over(sheet)] if sheet["kind"] == "stand_down" else []
+    unconfirmed = [words.unconfirmed(sheet)] if sheet["unconfirmed"] else []
+    return [*ended, *unconfirmed, *([words.late(sheet)] if late else [])]
 
 
-def _sheet(notice: Notify | StandDown, reader: Reader, now: datetime) -> dict[str, Any]:
+def _rows(words: Any, sheet: Mapping[str, Any], before: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """Labels and their lines, in the order of reading; those without lines are left out."""
+    about = [
+        ("Ticket", [f"{sheet['external_id']}: {sheet['summary']}"]),
+        ("Customer", [sheet["customer"]]),
+        ("Affected", [sheet["affected"]]),
+        ("Contact", [sheet["contact"]]),
+        ("Severity", [f"{sheet['severity']} ({sheet['severity_name']})"]),
+    ]
+    why = ("Why you", [words.why(sheet)])
+    if sheet["kind"] == "stand_down":
+        return [*about, why, ("Your mails", before)]
+    escalation = sheet["kind"] == "escalation"
+    return [
+        *about,
+        ("Escalated", [f"{sheet['at']}, {sheet['at_ago']}"] if sheet["reason"] == "explicit" else []),
+        ("Promised", [words.promised(sheet)]),
+        ("Due", [words.due(sheet)]),
+        why,
+        ("Told before", before or (["nobody, you are the first"] if escalation else [])),
+        ("Told next", [] if sheet["kind"] == "warning" else [words.upcoming(sheet)]),
+    ]
+
+
+def _sheet(notice: Notify | StandDown, reader: Reader, now: datetime, zone: tzinfo) -> dict[str, Any]:
     ticket = notice.ticket
     contact = ticket.contact
     return {
@@ -101,18 +130,18 @@ def _sheet(notice: Notify | StandDown, reader: Reader, now: datetime) -> dict[st
         "customer": one_line(ticket.customer.name, 120),
         "affected": one_line(", ".join(ticket.affected_services), 300),
         "contact": one_line(", ".join(part for part in (contact.name, contact.email, contact.phone) if part), 300),
-        "opened_at": moment(ticket.opened_at),
+        "opened_at": moment(ticket.opened_at, zone),
         "cycle": notice.cycle,
         "role_title": one_line(reader.role_title, 100),
         "tier": reader.tier,
         "rule": one_line(reader.rule, 120),
-        "at": moment(notice.at),
+        "at": moment(notice.at, zone),
         "at_ago": distance(notice.at, now),
-        **(_asked(notice, now) if isinstance(notice, Notify) else _ended(notice)),
+        **(_asked(notice, now, zone) if isinstance(notice, Notify) else _ended(notice)),
     }
 
 
-def _asked(notice: Notify, now: datetime) -> dict[str, Any]:
+def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
     upcoming = notice.upcoming
     following = upcoming.tier if upcoming else None
     return {
@@ -121,11 +150,11 @@ def _asked(notice: Notify, now: datetime) -> dict[str, Any]:
         "clock": notice.clock or "resolution",
         "reason": notice.reason,
         "target": one_line(notice.target, 80) if notice.target else None,
-        "due_at": moment(notice.due_at) if notice.due_at else None,
+        "due_at": moment(notice.due_at, zone) if notice.due_at else None,
         "due_ago": distance(notice.due_at, now) if notice.due_at else None,
-        "due_ahead": notice.due_at is not None and notice.due_at > now,
         "unconfirmed": notice.unconfirmed,
-        "next_at": moment(upcoming.at) if upcoming else None,
+        "next_at": moment(upcoming.at, zone) if upcoming else None,
+        "next_ago": distance(upcoming.at, now) if upcoming else None,
         "next_tier": following.number if following else None,
         "next_title": one_line(following.title, 100) if following else None,
     }
@@ -141,19 +170,24 @@ def _ended(notice: StandDown) -> dict[str, Any]:
     }
 
 
-def _entry(told: Told) -> dict[str, Any]:
+def _entry(told: Told, zone: tzinfo) -> dict[str, Any]:
     return {
         "tier": told.tier,
         "title": one_line(told.title, 100),
         "name": one_line(told.name, 100) if told.name else None,
-        "scheduled_at": moment(told.scheduled_at),
-        "sent_at": moment(told.sent_at) if told.sent_at else None,
+        "scheduled_at": moment(told.scheduled_at, zone),
+        "sent_at": moment(told.sent_at, zone) if told.sent_at else None,
     }
 
 
-def moment(at: datetime) -> str:
-    """`2026-06-08 13:00:00 UTC`: for people; headers and answers have microseconds."""
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+def moment(at: datetime, zone: tzinfo) -> str:
+    """`2026-06-08 13:00 UTC (09:00 EDT)`: for people; headers and answers have microseconds."""
+    local = at.astimezone(zone)
+    told = f"{at:%Y-%m-%d %H:%M{':%S' if at.second else ''}} UTC"
+    if local.tzname() == "UTC":
+        return told
+    day = "" if local.date() == at.date() else f"{local:%Y-%m-%d} "
+    return f"{told} ({day}{local:%H:%M %Z})"
 
 
 def distance(at: datetime, now: datetime) -> str:
