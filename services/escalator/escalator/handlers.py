@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Deadline, Escalation, Notify, event_type
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.consumer import Poison, Received
+from tocsin.runtime.database import on_commit
 from tocsin.runtime.directory_file import DirectoryFile
 
 from escalator import metrics, store
@@ -43,8 +43,7 @@ class Handlers:
         await store.publish(connection, decided, self.clock.now())
         for follow in decided:
             _tell(follow)
-        # A connection's listener dies with it, so a transaction that is rolled back counts nothing.
-        sqlalchemy_event.listen(connection.sync_connection, "commit", lambda _: metrics.count(decided), once=True)
+        on_commit(connection, lambda: metrics.count(decided))
 
 
 def _deadline(received: Received) -> Deadline:
