@@ -27,8 +27,8 @@ class Doubling:
         return [2 * number for number in numbers]
 
 
-def grouped(act: Doubling, **options: float) -> Grouped[int, int]:
-    return Grouped(act, alike=lambda error: isinstance(error, ConnectionError), **options)
+def grouped(act: Doubling, linger: float = 0) -> Grouped[int, int]:
+    return Grouped(act, alike=lambda error: isinstance(error, ConnectionError), linger=linger)
 
 
 async def test_what_comes_at_the_same_time_is_one_group_with_each_its_own_answer() -> None:
