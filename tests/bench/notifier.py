@@ -1,0 +1,143 @@
+"""How fast the notifier mails: a burst, and one at a time, beside a bare loop of aiosmtplib in the same run.
+
+    PYTHONPATH=tests python -m bench.notifier [--mails 1000] [--profile FILE]
+
+Real PostgreSQL (durable) and the sink are processes of their own; events are handed in as the consumer would. The bare
+loop sends the same messages to the same sink, composed before, over as many connections and as many mails on each.
+"""
+
+import asyncio
+import cProfile
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import structlog
+import typer
+from aiosmtplib import SMTP
+from notifier_events import escalation, ticket
+from notifier_world import World, world
+from servers import SharedSink, migrate, role_of, running, tell
+from tocsin.events import Notify
+from tocsin_local.postgres import Postgres
+from tocsin_local.processes import free_port
+from tocsin_local.smtp import SmtpSink
+
+CONNECTIONS = 16
+MAILS_A_CONNECTION = 20
+SINGLES = 30
+AS_SHIPPED: dict[str, Any] = {"retry_base": 1, "smtp_timeout": 20, "smtp_data_timeout": 60, "lease_seconds": 15}
+AS_SHIPPED["smtp_concurrency"] = CONNECTIONS
+
+
+def main(mails: Annotated[int, typer.Option()] = 1000, profile: Annotated[Path | None, typer.Option()] = None) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with _servers() as (url, sink, folder):
+        asyncio.run(_measure(url, sink, folder, mails, profile))
+
+
+async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile: Path | None) -> None:
+    async with world(url, sink, folder, datetime.now(UTC), **AS_SHIPPED) as house:
+        await _burst(house, _notices(50))  # statements prepared, templates compiled, the sink warm
+        sink.clear()
+        single = await _singles(house)
+        sink.clear()
+        notices = _notices(mails)
+        cpu = time.process_time()
+        profiler = cProfile.Profile()
+        if profile:
+            profiler.enable()
+        seconds = await _burst(house, notices)
+        if profile:
+            profiler.disable()
+            profiler.dump_stats(profile)
+        cpu = time.process_time() - cpu
+        taken = sink.messages()
+        assert len(taken) == len({dict(mail["headers"])["Message-ID"] for mail in taken}) == mails
+        tell(f"burst      {mails / seconds:7.0f} mails/s   {1000 * cpu / mails:5.1f} ms CPU of the notifier a mail")
+        tell(f"single     {single[len(single) // 2]:7.0f} ms median, {single[-1]:.0f} ms worst of {len(single)}")
+        sink.clear()
+        bare = mails / await _bare(sink, [_raw(mail) for mail in taken])
+        tell(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
+
+
+async def _burst(house: World, notices: Sequence[Notify]) -> float:
+    """Seconds from the first event handed in to the last outcome noted."""
+    begun = time.perf_counter()
+    async with house.notifier():
+        for start in range(0, len(notices), 250):
+            await house.take(*notices[start : start + 250])
+        await house.quiet(seconds=300, every=0.1)
+    return time.perf_counter() - begun
+
+
+async def _singles(house: World) -> list[float]:
+    """Milliseconds from an event handed in to the mail in the sink, one after the other, sorted."""
+    begun: dict[str, datetime] = {}
+    async with house.notifier():
+        for [notice] in (_notices(1) for _ in range(SINGLES)):
+            begun[str(notice.ticket_id)] = datetime.now(UTC)
+            await house.take(notice)
+            await house.quiet()
+    return sorted(
+        (datetime.fromisoformat(mail["received_at"]) - begun[dict(mail["headers"])["Tocsin-Ticket"]])
+        / timedelta(milliseconds=1)
+        for mail in house.sink.messages()
+    )
+
+
+async def _bare(sink: SharedSink, messages: Sequence[bytes]) -> float:
+    """Seconds that aiosmtplib alone takes for these messages."""
+    waiting = list(messages)
+    host, _, port = sink.address.rpartition(":")
+
+    async def connection() -> None:
+        while waiting:
+            batch = [waiting.pop() for _ in range(min(MAILS_A_CONNECTION, len(waiting)))]
+            async with SMTP(hostname=host, port=int(port), start_tls=False) as client:
+                for raw in batch:
+                    await client.mail("tocsin@example.org")
+                    await client.rcpt("dana@example.com")
+                    await client.data(raw)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    return time.perf_counter() - begun
+
+
+def _notices(count: int) -> list[Notify]:
+    now = datetime.now(UTC)
+    return [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=now, due_at=now) for _ in range(count)]
+
+
+def _raw(mail: dict[str, Any]) -> bytes:
+    """A message as large as the one that the sink had taken."""
+    head = "".join(f"{name}: {value}\r\n" for name, value in mail["headers"])
+    return f"{head}\r\n{mail['text']}\r\n{mail['html']}".encode("ascii", "replace")
+
+
+@contextmanager
+def _servers() -> Iterator[tuple[str, SharedSink, Path]]:
+    folder = Path(tempfile.mkdtemp())
+    server = Postgres(folder / "postgres", free_port(), tell)
+    sink = SmtpSink(folder / "smtp", free_port(), free_port())
+    try:
+        with running(server, folder), running(sink, folder):
+            server.create_role(role_of("notifier"))
+            url = server.create_database("notifier", role_of("notifier"), None)
+            migrate("notifier", url)
+            yield url, SharedSink(sink.address, sink.inbox), folder
+        server.remove()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
