@@ -1,67 +1,25 @@
 """`python -m intake`: serve; `migrate`; `republish --since T`; `keys`. The only place that builds things."""
 
-import asyncio
-from datetime import datetime
-from typing import Annotated
-
 import typer
 from tocsin.policy import PolicyError
 from tocsin.policy.files import read_policy
-from tocsin.runtime import database
 from tocsin.runtime.clock import clock_from
+from tocsin.runtime.commands import service_commands
 from tocsin.runtime.database import engine, responds
 from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.http import create_app
 from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.logging import configure
 from tocsin.runtime.progress import ProgressSource
 from tocsin.runtime.relay import Relay
-from tocsin.runtime.republish import republish as queue_again
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
-from tocsin.runtime.settings import DatabaseSettings, load
 
 from intake import api, handlers, keys, metrics, store
 from intake.handlers import Desk
 from intake.settings import Settings
-from intake.strict import instant
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 WRITERS = "intake-writer"
 BATCH_BYTES = 32_000_000
-
-
-@app.callback(invoke_without_command=True)
-def main(context: typer.Context) -> None:
-    """Take tickets and their events in, and publish them."""
-    if context.invoked_subcommand is None:
-        settings = load(Settings)
-        configure("intake", settings)
-        asyncio.run(serve(settings))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database to this version's schema."""
-    asyncio.run(database.migrate("intake", load(DatabaseSettings).database_url))
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return instant(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-@app.command()
-def republish(
-    since: Annotated[datetime, typer.Option(parser=_instant, metavar="T", help="business time: 2026-06-08T12:00:00Z")],
-) -> None:
-    """Publish again, with the same ids, what was received at or after an instant. The running service sends it."""
-    count = asyncio.run(_republish(load(DatabaseSettings).database_url, since))
-    typer.echo(f"{count} events queued.")
 
 
 async def serve(settings: Settings) -> None:
@@ -106,14 +64,15 @@ async def serve(settings: Settings) -> None:
     )
 
 
-async def _republish(url: str, since: datetime) -> int:
-    writer = engine(url, WRITERS, pool_size=2)
-    reader = engine(url, "intake-reader", pool_size=1)
-    try:
-        return await queue_again(writer, store.outbox, handlers.stored_events(reader, since))
-    finally:
-        await writer.dispose()
-        await reader.dispose()
+app = service_commands(
+    "intake",
+    "Take tickets and their events in, and publish them.",
+    Settings,
+    serve,
+    store.outbox,
+    handlers.stored_events,
+)
+app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 """`python -m notifier`: serve; `migrate`; `republish --since T`. The only place that builds things."""
 
-import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
 
-import typer
-from tocsin.runtime import database
 from tocsin.runtime.clock import clock_from
+from tocsin.runtime.commands import service_commands
 from tocsin.runtime.consumer import Consumer
 from tocsin.runtime.database import engine, responds
 from tocsin.runtime.dead_letter_routes import dead_letter_routes
@@ -15,12 +12,9 @@ from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
 from tocsin.runtime.kafka import ESCALATIONS
 from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.logging import configure
 from tocsin.runtime.relay import Relay
-from tocsin.runtime.republish import republish as queue_again
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
-from tocsin.runtime.settings import DatabaseSettings, load
 
 from notifier import api, metrics, store
 from notifier.attempts import Attempts
@@ -29,34 +23,6 @@ from notifier.handlers import Handlers
 from notifier.sender import Sender
 from notifier.settings import Settings
 from notifier.tables import DEAD_LETTERS, OFFSETS, OUTBOX
-
-INSTANTS = ["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ"]
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback(invoke_without_command=True)
-def main(context: typer.Context) -> None:
-    """Mail the right contact, once, and keep the proof."""
-    if context.invoked_subcommand is None:
-        settings = load(Settings)
-        configure("notifier", settings)
-        asyncio.run(serve(settings))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database to this version's schema."""
-    asyncio.run(database.migrate("notifier", load(DatabaseSettings).database_url))
-
-
-@app.command()
-def republish(
-    since: Annotated[datetime, typer.Option(formats=INSTANTS, help="business time, UTC: 2026-06-08T12:00:00Z")],
-) -> None:
-    """Publish again, with the same ids, what was told of deliveries at or after an instant. The service sends it."""
-    count = asyncio.run(_republish(load(DatabaseSettings).database_url, since.replace(tzinfo=UTC)))
-    typer.echo(f"{count} events queued.")
 
 
 async def serve(settings: Settings) -> None:
@@ -116,12 +82,9 @@ async def serve(settings: Settings) -> None:
     )
 
 
-async def _republish(url: str, since: datetime) -> int:
-    writer = engine(url, "notifier-writer", pool_size=2)
-    try:
-        return await queue_again(writer, OUTBOX, store.told_since(writer, since))
-    finally:
-        await writer.dispose()
+app = service_commands(
+    "notifier", "Mail the right contact, once, and keep the proof.", Settings, serve, OUTBOX, store.told_since
+)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,25 @@
 """`python -m sla_timer` serves; its commands are `simulate`, `migrate`, `republish`. The only place that wires."""
 
-import asyncio
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from tocsin.policy import PolicyError
 from tocsin.policy.files import read_policy
-from tocsin.runtime import database
 from tocsin.runtime.clock import clock_from
+from tocsin.runtime.commands import service_commands
 from tocsin.runtime.consumer import Consumer
 from tocsin.runtime.database import engine, responds
 from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.http import create_app
 from tocsin.runtime.kafka import TICKETS
 from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.logging import configure
 from tocsin.runtime.relay import Relay
-from tocsin.runtime.republish import republish as queue_again
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
-from tocsin.runtime.settings import DatabaseSettings, load
 
 from sla_timer import api
 from sla_timer.book import PolicyBook
@@ -35,51 +31,6 @@ from sla_timer.store.policies import PolicyChangedError, add_policy, all_policie
 from sla_timer.store.reports import told_since
 from sla_timer.store.tables import DEAD_LETTERS, OFFSETS, OUTBOX
 from sla_timer.watching import Watch
-
-INSTANTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"]
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Schedules and fires the deadlines.")
-
-
-@app.callback(invoke_without_command=True)
-def main(context: typer.Context) -> None:
-    """Serve, with the settings of the environment."""
-    if context.invoked_subcommand is None:
-        settings = load(Settings)
-        configure("sla-timer", settings)
-        asyncio.run(serve(settings))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    asyncio.run(database.migrate("sla_timer", load(DatabaseSettings).database_url))
-
-
-@app.command()
-def republish(
-    since: Annotated[datetime, typer.Option(formats=INSTANTS, help="business time, UTC: 2026-06-08T12:00:00Z")],
-) -> None:
-    """Queue what was told at or after an instant once more, with the same ids; the running service publishes it."""
-    url = load(DatabaseSettings).database_url
-
-    async def work() -> int:
-        writer = engine(url, "sla-timer-republish", pool_size=2)
-        try:
-            return await queue_again(writer, OUTBOX, told_since(writer, since.replace(tzinfo=UTC)))
-        finally:
-            await writer.dispose()
-
-    typer.echo(f"{asyncio.run(work())} events queued.")
-
-
-@app.command()
-def simulate(
-    file: Annotated[str, typer.Argument(help="a story as JSON, or one a line; - is standard input")] = "-",
-    policy: Annotated[Path | None, typer.Option(help="another policy than the shipped or configured one")] = None,
-) -> None:
-    """Tell stories by a policy: what falls due when, and why. Needs no Kafka and no database."""
-    sys.exit(simulate_stories(file, policy))
 
 
 async def serve(settings: Settings) -> None:
@@ -105,9 +56,7 @@ async def serve(settings: Settings) -> None:
             _refuse(error)
 
     async def judge(partitions: Mapping[int, datetime | None]) -> None:
-        for partition, accepted_through in sorted(partitions.items()):
-            if accepted_through is not None:
-                await handlers.sweep(partition, accepted_through)
+        await handlers.sweep_through(partitions)
         relay.wake()
 
     consumer = Consumer(
@@ -150,6 +99,20 @@ def _refuse(error: Exception) -> NoReturn:
     """A policy that cannot be served by ends the process like any wrong setting."""
     typer.echo(f"TOCSIN_POLICY: {error}", err=True)
     raise SystemExit(2) from None
+
+
+app = service_commands(
+    "sla_timer", "Schedule and fire the deadlines of every ticket.", Settings, serve, OUTBOX, told_since
+)
+
+
+@app.command("simulate")
+def simulate(
+    file: Annotated[str, typer.Argument(help="a story as JSON, or one a line; - is standard input")] = "-",
+    policy: Annotated[Path | None, typer.Option(help="another policy than the shipped or configured one")] = None,
+) -> None:
+    """Tell stories by a policy: what falls due when, and why. Needs no Kafka and no database."""
+    sys.exit(simulate_stories(file, policy))
 
 
 if __name__ == "__main__":

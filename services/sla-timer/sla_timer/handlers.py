@@ -91,13 +91,19 @@ class Handlers:
             if len(due) < SWEEP_LIMIT:
                 return
 
+    async def sweep_through(self, progress: Mapping[int, datetime | None]) -> None:
+        """Sweeps the partitions that have something due by their progress; most of the time none has."""
+        known = {partition: through for partition, through in progress.items() if through is not None}
+        async with self._writer.connect() as connection:
+            due = await Store(connection).partitions_due(known)
+        for partition in due:
+            await self.sweep(partition, known[partition])
+
     async def sweep_all(self) -> None:
         """Sweeps every partition up to its own progress: beside the progress records, in case one was missed."""
         async with self._writer.connect() as connection:
             positions = await offsets.read(connection, OFFSETS, TICKETS)
-        for partition, position in positions.items():
-            if position.accepted_through is not None:
-                await self.sweep(partition, position.accepted_through)
+        await self.sweep_through({partition: found.accepted_through for partition, found in positions.items()})
 
     async def renew_policies(self) -> None:
         """Judges anew what was last judged with fewer versions of the policy.

@@ -208,6 +208,18 @@ class Store:
         ]
         await bulk.upsert(self._connection, AGENDA, rows)
 
+    async def partitions_due(self, progress: Mapping[int, datetime]) -> list[int]:
+        """The partitions on whose agenda something lies at or before their instant in `progress`."""
+        found = await self._connection.execute(
+            text(
+                "SELECT partition FROM unnest(CAST(:partitions AS smallint[]), CAST(:throughs AS timestamptz[]))"
+                " AS p (partition, through) WHERE EXISTS (SELECT FROM agenda"
+                " WHERE agenda.partition = p.partition AND agenda.next_at <= p.through) ORDER BY partition"
+            ),
+            {"partitions": list(progress), "throughs": list(progress.values())},
+        )
+        return list(found.scalars())
+
     async def lock_due(self, partition: int, through: datetime, limit: int) -> list[Due]:
         """The tickets of a partition with something due by `through`, locked; those that others hold are passed over.
 

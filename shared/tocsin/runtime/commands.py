@@ -1,0 +1,67 @@
+"""The command line that every service has: serve by default, `migrate`, `republish --since T`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tocsin.events import Event
+from tocsin.runtime import database
+from tocsin.runtime.logging import configure
+from tocsin.runtime.outbox import Outbox
+from tocsin.runtime.republish import republish
+from tocsin.runtime.settings import DatabaseSettings, ServiceSettings, load
+
+S = TypeVar("S", bound=ServiceSettings)
+Stored = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
+"""Pages of the events that a service stored at or after a business instant, in order per ticket."""
+
+_INSTANTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"]
+
+
+def service_commands(
+    package: str,
+    about: str,
+    settings: type[S],
+    serve: Callable[[S], Coroutine[Any, Any, None]],
+    outbox: Outbox,
+    stored: Stored,
+) -> typer.Typer:
+    """The commands of `python -m PACKAGE`; a service adds its own to the result."""
+    name = package.replace("_", "-")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=about)
+
+    @app.callback(invoke_without_command=True)
+    def main(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            loaded = load(settings)
+            configure(name, loaded)
+            asyncio.run(serve(loaded))
+
+    @app.command("migrate")
+    def migrate() -> None:
+        """Bring the database to this version's schema."""
+        asyncio.run(database.migrate(package, load(DatabaseSettings).database_url))
+
+    @app.command("republish")
+    def queue_again(
+        since: Annotated[datetime, typer.Option(formats=_INSTANTS, help="business time, UTC: 2026-06-08T12:00:00Z")],
+    ) -> None:
+        """Queue what was stored at or after an instant once more, with the same ids. The running service sends it."""
+        url = load(DatabaseSettings).database_url
+        count = asyncio.run(_queue_again(url, name, outbox, stored, since.replace(tzinfo=UTC)))
+        typer.echo(f"{count} events queued.")
+
+    return app
+
+
+async def _queue_again(url: str, name: str, outbox: Outbox, stored: Stored, since: datetime) -> int:
+    # As a writer, so that intake's progress waits for it.
+    writer = database.engine(url, f"{name}-writer", pool_size=2)
+    try:
+        return await republish(writer, outbox, stored(writer, since))
+    finally:
+        await writer.dispose()
