@@ -1,4 +1,4 @@
-"""A timer in the test's own process: a real database, facts handed in as by the consumer, progress moved by the test."""
+"""A timer in the test's process: a real database, facts handed in as by the consumer, progress moved by the test."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
