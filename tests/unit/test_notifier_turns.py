@@ -38,8 +38,23 @@ def now(
     return turns(deliveries, holder, told or set(), mailed or set(), business_now=NOON + MINUTE, real_now=NOON + MINUTE)
 
 
-def test_one_at_a_time_to_a_person_and_people_side_by_side() -> None:
-    assert now(waiting(1), waiting(2), waiting(3, "manager")) == [Send(UUID(int=1), DANA), Send(UUID(int=3), KIM)]
+def test_first_attempts_of_a_ticket_leave_in_the_order_of_events() -> None:
+    assert now(waiting(1), waiting(2), waiting(3, "manager")) == [Send(UUID(int=1), DANA)]
+    lease = NOON + 2 * MINUTE
+    assert now(waiting(1, in_flight=True, fixed=DANA, ready_at=lease), waiting(3, "manager")) == [
+        Wait(UUID(int=3), lease)
+    ]
+
+
+def test_nobody_waits_for_the_retries_of_somebody_else() -> None:
+    later = NOON + 5 * MINUTE
+    assert now(waiting(1, ready_at=later, tried=True), waiting(3, "manager")) == [Send(UUID(int=3), KIM)]
+    assert now(waiting(1, ready_at=later, tried=True), waiting(2), waiting(3, "manager")) == [
+        Wait(UUID(int=2), later),
+        Send(UUID(int=3), KIM),
+    ]
+    again = waiting(1, in_flight=True, fixed=DANA, ready_at=later, tried=True)
+    assert now(again, waiting(3, "manager")) == [Send(UUID(int=3), KIM)]
 
 
 def test_what_waits_behind_a_retry_rests_as_long() -> None:

@@ -122,7 +122,7 @@ async def test_json_is_json_whatever_its_parameters(kind: str, client: httpx.Asy
 
 
 async def test_the_list_of_what_is_wrong_has_an_end(client: httpx.AsyncClient, key: dict[str, str]) -> None:
-    body = {"contact": [], "events": [{}] * 1000}
+    body: dict[str, list[dict[str, str]]] = {"contact": [], "events": [{}] * 1000}
     errors = is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"]
     assert isinstance(errors, list)
     assert errors[0] == {"field": "contact", "message": "must be an object"}

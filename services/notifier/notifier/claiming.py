@@ -189,6 +189,7 @@ def _open(row: Stored, ready_at: datetime, work: _Work) -> Open:
         ready_at=ready_at,
         fixed=row.addressee if in_flight or row.ambiguous or row.kind == "stand_down" else None,
         in_flight=in_flight,
+        tried=row.attempts > (1 if in_flight else 0),
         ambiguous=row.ambiguous,
         stands_down=frozenset(notice.notifications) if isinstance(notice, StandDown) else frozenset(),
     )

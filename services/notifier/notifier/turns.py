@@ -1,7 +1,8 @@
 """Whose turn it is among a ticket's open deliveries. Pure.
 
 Mails of one ticket to one person leave in the order of events: a delivery waits behind every earlier open one to the
-same person. Who the person is is decided here, at sending (RULES 5).
+same person. Between persons it waits for earlier first attempts alone: what was missed is told in order, yet nobody
+waits for somebody else's retries. Who the person is is decided here, at sending (RULES 5).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ class Open:
 
     `fixed`: its person is settled (a stand-down, or a mail that an ambiguous attempt may have delivered).
     `ready_at`: real; when it may be tried next, or when the lease of the attempt in flight ends.
+    `tried`: its first attempt is over.
     `stands_down`: the notifications a stand-down takes back; empty for every other kind.
     """
 
@@ -38,6 +40,7 @@ class Open:
     ready_at: datetime
     fixed: Person | None = None
     in_flight: bool = False
+    tried: bool = False
     ambiguous: bool = False
     stands_down: AbstractSet[UUID] = frozenset()
 
@@ -66,7 +69,7 @@ class NobodyFound:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not before `until` (real time): an earlier one to the same person is still open."""
+    """Not before `until` (real time): an earlier one has to leave first."""
 
     id: UUID
     until: datetime
@@ -92,19 +95,26 @@ def turns(
     """
     decided: list[Turn] = []
     busy: dict[str, datetime] = {}
+    untried: datetime | None = None
     for delivery in deliveries:
         who = delivery.fixed or _chosen(delivery, holder, business_now)
         if who is None:
             decided.append(NobodyFound(delivery.id))
             continue
         if not delivery.in_flight:
-            turn = _turn(delivery, who, busy.get(who.person), told, mailed, real_now)
+            turn = _turn(delivery, who, _later(busy.get(who.person), untried), told, mailed, real_now)
             if turn is not None:
                 decided.append(turn)
             if isinstance(turn, Needless):
                 continue
+        if not delivery.tried and who.person not in busy:
+            untried = _later(untried, delivery.ready_at)
         busy[who.person] = max(delivery.ready_at, busy.get(who.person, delivery.ready_at))
     return decided
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((at for at in (one, other) if at is not None), default=None)
 
 
 def _chosen(delivery: Open, holder: Holder, business_now: datetime) -> Person | None:
