@@ -28,12 +28,13 @@ replay: setup  ## a real help-desk log as history, every ticket checked: make re
 test: setup  ## all tests, against real PostgreSQL, Kafka and SMTP
 	$(BIN)/pytest
 
-check: setup  ## lint, format, types, architecture, dependencies: reports only
+check: setup  ## lint, format, types, architecture, dependencies, API documents: reports only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python deploy/dependencies.py check
+	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
 
 bench-domain: setup  ## how fast timelines are computed, against what is required
 	@$(BIN)/python tests/bench/domain.py
