@@ -26,7 +26,7 @@ replay: setup  ## a real help-desk log as history, every ticket checked: make re
 	@$(if $(FILE),,$(error which log? make replay FILE=log.csv))$(BIN)/python -m tocsin_local replay "$(FILE)"
 
 test: setup  ## all tests, against real PostgreSQL, Kafka and SMTP
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: setup  ## lint, format, types, architecture, dependencies, API documents: reports only
 	$(BIN)/ruff check .

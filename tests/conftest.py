@@ -41,6 +41,13 @@ structlog.configure(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (`make test`) each file stays in one process, and so do all stories: they share a stack."""
+    for item in items:
+        stories = "clockwork" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stories" if stories else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("servers")

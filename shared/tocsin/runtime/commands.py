@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -19,7 +19,15 @@ S = TypeVar("S", bound=ServiceSettings)
 Stored = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
 """Pages of the events that a service stored at or after a business instant, in order per ticket."""
 
-_INSTANTS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"]
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise typer.BadParameter("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
+    return at
 
 
 def service_commands(
@@ -48,11 +56,13 @@ def service_commands(
 
     @app.command("republish")
     def queue_again(
-        since: Annotated[datetime, typer.Option(formats=_INSTANTS, help="business time, UTC: 2026-06-08T12:00:00Z")],
+        since: Annotated[
+            datetime, typer.Option(parser=_instant, metavar="T", help="business time: 2026-06-08T12:00:00Z")
+        ],
     ) -> None:
         """Queue what was stored at or after an instant once more, with the same ids. The running service sends it."""
         url = load(DatabaseSettings).database_url
-        count = asyncio.run(_queue_again(url, name, outbox, stored, since.replace(tzinfo=UTC)))
+        count = asyncio.run(_queue_again(url, name, outbox, stored, since))
         typer.echo(f"{count} events queued.")
 
     return app
