@@ -62,6 +62,7 @@ $(STAMP): deploy/requirements-dev.lock $(addsuffix /pyproject.toml,$(OURS))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tocsin needs Python 3.11 or newer: make setup PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements-dev.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements-dev.lock || \
+		{ echo "no package could be fetched: see what pip says above, check the network or package mirror, then make setup again." >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(OURS))
 	@touch $@

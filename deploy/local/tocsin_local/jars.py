@@ -13,6 +13,7 @@ from pathlib import Path
 import jgo
 import requests
 from jgo.config import GlobalSettings
+from jgo.constants import MAVEN_CENTRAL_URL as MAVEN_CENTRAL
 from jgo.maven import MavenContext, PythonResolver
 
 from tocsin_local.errors import DownloadFailed
@@ -20,7 +21,6 @@ from tocsin_local.errors import DownloadFailed
 Tell = Callable[[str], None]
 
 LOCK = Path(__file__).with_name("jars.lock")
-MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
 ROOTS = {
     "kafka": ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
     **{
