@@ -1,6 +1,13 @@
-"""Every row of RULES.md's table of worked examples that one story can show, by name."""
+"""Every row of RULES.md's table of worked examples, by name."""
 
-from stories import at, clock, fact, ladder, tell
+from datetime import timedelta
+
+from sla_timer.compliance import Answer, averages
+from sla_timer.story import Rulebook
+from stories import at, clock, fact, ladder, shipped_policy, tell
+from teller import Teller, briefly, moment, said
+from tocsin.business_time import HOUR
+from tocsin.events import ClockBreached, LadderEnded
 
 
 def test_severity_1_responded_the_night_the_clocks_change() -> None:
@@ -112,9 +119,59 @@ def test_severity_1_acknowledged_after_tier_2() -> None:
     ]
 
 
-def test_severity_1_with_a_late_pause_is_due_later() -> None:
-    facts = [fact("opened", "06-08 11:00", severity=1), fact("responded", "06-07 13:00")]
-    without = tell(*facts, until="06-08 12:00")
-    paused = tell(*facts, fact("paused", "06-08 12:30"), fact("resumed", "06-08 12:45"), until="06-08 13:05")
-    assert clock(without, "resolution")["due_at"] == at("06-09 11:00")
-    assert clock(paused, "resolution")["due_at"] == at("06-09 11:15")
+def test_severity_1_whose_breach_a_late_pause_disproves_is_due_later_in_a_new_run() -> None:
+    one = answered_severity_1()
+    one.pass_time(moment("06-09 13:00"))
+    assert briefly(one.events[-2:]) == [("breached resolution", "06-09 13:00"), ("step_due 1 of run 1", "06-09 13:00")]
+    before = len(one.events)
+    late = [said(3, "paused", "06-09 12:30", "06-09 13:05"), said(4, "resumed", "06-09 12:45", "06-09 13:05")]
+    one.receive(late, accepted_through=moment("06-09 13:05"))
+    voided, ended = one.events[before:]
+    assert briefly([voided, ended]) == [
+        ("voided breached resolution", "06-09 13:05"),
+        ("ended run 1: voided", "06-09 13:05"),
+    ]
+    assert isinstance(ended, LadderEnded)
+    assert ended.stand_down
+    one.pass_time(moment("06-09 13:15"))
+    breached, step = one.events[before + 2 :]
+    assert briefly([breached, step]) == [
+        ("breached resolution", "06-09 13:15"),
+        ("step_due 1 of run 2", "06-09 13:15"),
+    ]
+    assert isinstance(breached, ClockBreached)
+    assert breached.due_at == moment("06-09 13:15")
+
+
+def test_severity_1_breached_while_everything_is_down_takes_each_tier_once() -> None:
+    one = answered_severity_1()
+    one.pass_time(moment("06-09 12:55"))
+    before = len(one.events)
+    assert "breached resolution" not in dict(briefly(one.events))
+    back = moment("06-09 15:30")
+    one.receive([], accepted_through=back)  # in between, nothing was judged
+    caught_up = one.events[before:]
+    assert briefly(caught_up) == [
+        ("breached resolution", "06-09 13:00"),
+        ("step_due 1 of run 1", "06-09 13:00"),
+        ("step_due 2 of run 1", "06-09 14:00"),
+        ("step_due 3 of run 1", "06-09 15:00"),
+    ]
+    assert all(back - event.at > timedelta(seconds=60) for event in caught_up)  # whose mails are late
+    one.receive([], accepted_through=back)
+    one.pass_time(moment("06-09 16:00"))
+    assert briefly(one.events[before + 4 :]) == [("step_due 4 of run 1", "06-09 16:00")]
+
+
+def test_voicemails_answered_after_an_hour_on_average_are_missed() -> None:
+    opened = moment("06-08 12:00")
+    calls = [Answer("voicemail", opened, opened + timedelta(minutes=minutes), None) for minutes in (30, 60, 90)]
+    [average] = averages(calls, {"voicemail": HOUR}, "America/New_York", moment("07-01 12:00"))
+    assert (average["mean_seconds"], average["met"]) == (3600.0, False)
+
+
+def answered_severity_1() -> Teller:
+    """Opened and answered so that it is due on 06-09 at 13:00."""
+    one = Teller(Rulebook([shipped_policy()], None))
+    one.receive([said(1, "opened", "06-08 13:00", severity=1), said(2, "responded", "06-08 13:00")])
+    return one
