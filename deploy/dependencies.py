@@ -1,10 +1,12 @@
 """What our packages need from others: the input of `make lock`, and the check that the locks still hold it.
 
 python deploy/dependencies.py list [PACKAGE...]     requirements of the packages (folders; without, all)
-python deploy/dependencies.py check                 exits 1 naming each requirement that a lock does not satisfy, and
-                                                    (by deptry) each that is missing in a pyproject.toml, or not used
+python deploy/dependencies.py check                 exits 1 naming each requirement that a lock does not satisfy, each
+                                                    line of a lock that is no hashed pin, and (by deptry) each
+                                                    that is missing in a pyproject.toml, or not used
 """
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -19,6 +21,8 @@ SERVICES = ("shared", "services/intake", "services/sla-timer", "services/escalat
 PACKAGES = (*SERVICES, "deploy/local")
 LOADED_BY_NAME = ("asyncpg", "tzdata", "email-validator")  # by a URL, by zoneinfo, by pydantic
 LOCKS = {"deploy/requirements.lock": SERVICES, "deploy/requirements-dev.lock": PACKAGES}
+HASHED = (*LOCKS, "deploy/docker/build.lock")
+HASHED_PIN = re.compile(r"[\w.\[\],-]+==[^\s;]+( *;.*?)?( +--hash=sha256:[0-9a-f]{64})+( +#.*)?")
 
 
 def main(command: str, *packages: str) -> int:
@@ -26,6 +30,7 @@ def main(command: str, *packages: str) -> int:
         sys.stdout.writelines(f"{line}\n" for line in sorted(set(map(str, third_party(packages or PACKAGES)))))
         return 0
     missing = [problem for lock, of in LOCKS.items() for problem in unsatisfied(lock, of)]
+    missing += [f"{lock}: {line}" for lock in HASHED for line in unhashed((REPOSITORY / lock).read_text())]
     sys.stderr.writelines(f"{problem}; run `make lock`\n" for problem in missing)
     undeclared = [package for package in PACKAGES if not declared(package)]
     return 1 if missing or undeclared else 0
@@ -52,6 +57,12 @@ def unsatisfied(lock: str, packages: Iterable[str]) -> Iterator[str]:
         versions = pinned.get(canonicalize_name(requirement.name), set())
         if not any(requirement.specifier.contains(version) for version in versions):
             yield f"{lock}: {requirement} is not satisfied by {', '.join(versions) or 'anything'}"
+
+
+def unhashed(lock: str) -> list[str]:
+    """The lines of a lock's text that are no pin with a hash: an index URL, a find-links line, a mere version."""
+    lines = (line.strip() for line in lock.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line and not line.startswith("#") and not HASHED_PIN.fullmatch(line)]
 
 
 def declared(package: str) -> bool:
