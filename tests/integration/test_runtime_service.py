@@ -171,6 +171,26 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
     await db.dispose()
 
 
+async def test_what_was_committed_before_the_signal_is_published_before_the_end(bell: Bell, kafka: SharedKafka) -> None:
+    """The only process there is: what it left in its outbox would lie there until the next start."""
+    bell.migrate()
+    db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
+    events = [event("out", number) for number in range(2, 5002)]  # several batches of the relay
+    with bell.serves(bell.port) as process:
+        bell.wait_ready(bell.port)
+        await add(db, event("out", 1))
+        await until(lambda: nothing_waits(db))  # it leads
+        await add(db, *events)
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, told
+    assert "outbox_not_empty" not in told
+    assert await nothing_waits(db)
+    published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
+    assert len(published) == 1 + len(events)
+    await db.dispose()
+
+
 async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka: SharedKafka) -> None:
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
