@@ -82,6 +82,7 @@ def started(folder: Path) -> Iterator[Clockwork]:
         finally:
             stack.stop()
             stack.postgres.remove()
+            stack.postgres.remove()
 
 
 def ordinary_monday(now: datetime) -> datetime:
