@@ -22,9 +22,25 @@ OPENED = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LATER = [kind for kind in FactType if kind is not FactType.OPENED]
 
 
+OPEN_OTHERWISE = (
+    ("America/New_York", "monday-friday: 08:00-17:00"),
+    ("Europe/Rome", "monday-friday: 08:00-12:00, 13:00-18:00"),
+    ("Australia/Lord_Howe", "monday-saturday: 09:00-24:00"),
+    ("Asia/Kolkata", "tuesday-sunday: 00:00-24:00"),
+)
+
+
 @lru_cache
-def rulebook() -> Rulebook:
-    return Rulebook([shipped_policy()], None)
+def rulebook(calendar: int = 0) -> Rulebook:
+    """The shipped policy on one of several calendars, in zones with whole and half hours, north and south."""
+    if calendar == 0:
+        return Rulebook([shipped_policy()], None)
+    zone, opened = OPEN_OTHERWISE[calendar]
+    text = DEFAULT_POLICY.read_text().replace("America/New_York", zone).replace(OPEN_OTHERWISE[0][1], opened)
+    return Rulebook([load_policy(text, "policy.yaml")], None)
+
+
+CALENDARS = st.integers(0, len(OPEN_OTHERWISE) - 1)
 
 
 @st.composite
@@ -57,29 +73,33 @@ def _fact(number: int, kind: FactType, at: datetime, severity: int) -> Fact:
     )
 
 
-def told(story: Sequence[Fact], until: datetime) -> dict[str, object]:
-    timeline = Timeline(Story.of(story, "email"), rulebook()).tell(micros(until))
+def told(story: Sequence[Fact], until: datetime, calendar: int) -> dict[str, object]:
+    timeline = Timeline(Story.of(story, "email"), rulebook(calendar)).tell(micros(until))
     return answer(timeline, micros(until))
 
 
-@given(story=facts(), extra=st.integers(0, 400), random=st.randoms(use_true_random=False))
-def test_order_of_arrival_and_duplicates_change_nothing(story: list[Fact], extra: int, random: Random) -> None:
+@given(story=facts(), calendar=CALENDARS, extra=st.integers(0, 400), random=st.randoms(use_true_random=False))
+def test_order_of_arrival_and_duplicates_change_nothing(
+    story: list[Fact], calendar: int, extra: int, random: Random
+) -> None:
     until = story[-1].occurred_at + timedelta(hours=extra)
     shuffled = story + story[: extra % len(story)]
     random.shuffle(shuffled)
-    assert told(shuffled, until) == told(story, until)
+    assert told(shuffled, until, calendar) == told(story, until, calendar)
 
 
-@given(story=facts(), later=facts(), extra=st.integers(0, 400))
-def test_what_stands_never_depends_on_later_facts(story: list[Fact], later: list[Fact], extra: int) -> None:
+@given(story=facts(), later=facts(), calendar=CALENDARS, extra=st.integers(0, 400))
+def test_what_stands_never_depends_on_later_facts(
+    story: list[Fact], later: list[Fact], calendar: int, extra: int
+) -> None:
     until = story[-1].occurred_at + timedelta(hours=extra)
     shift = until - OPENED + timedelta(microseconds=1)
     future = [
         fact.model_copy(update={"number": fact.number + 100, "occurred_at": fact.occurred_at + shift})
         for fact in later[1:]
     ]
-    known = Timeline(Story.of([*story, *future], "email"), rulebook()).tell(micros(until))
-    alone = Timeline(Story.of(story, "email"), rulebook()).tell(micros(until))
+    known = Timeline(Story.of([*story, *future], "email"), rulebook(calendar)).tell(micros(until))
+    alone = Timeline(Story.of(story, "email"), rulebook(calendar)).tell(micros(until))
     assert known.happenings == alone.happenings
     assert [(c.name, c.due, c.warn, c.outcome) for c in known.clocks] == [
         (c.name, c.due, c.warn, c.outcome) for c in alone.clocks
@@ -88,22 +108,23 @@ def test_what_stands_never_depends_on_later_facts(story: list[Fact], later: list
 
 @given(
     severity=st.integers(1, 4),
+    calendar=CALENDARS,
     starts=st.lists(st.integers(1, 10**12), min_size=2, max_size=8, unique=True),
     without=st.integers(0, 3),
 )
-def test_a_pause_never_makes_a_due_earlier(severity: int, starts: list[int], without: int) -> None:
+def test_a_pause_never_makes_a_due_earlier(severity: int, calendar: int, starts: list[int], without: int) -> None:
     edges = [OPENED + timedelta(microseconds=micro) for micro in sorted(starts)]
     pauses = list(zip(edges[::2], edges[1::2], strict=False))
     fewer = [pause for index, pause in enumerate(pauses) if index != without % len(pauses)]
-    assert _due(severity, pauses) >= _due(severity, fewer)
+    assert _due(severity, pauses, calendar) >= _due(severity, fewer, calendar)
 
 
-def _due(severity: int, pauses: Sequence[tuple[datetime, datetime]]) -> int:
+def _due(severity: int, pauses: Sequence[tuple[datetime, datetime]], calendar: int) -> int:
     story = [_fact(1, FactType.OPENED, OPENED, severity), _fact(2, FactType.RESPONDED, OPENED, severity)]
     for begin, end in pauses:
         story.append(_fact(len(story) + 1, FactType.PAUSED, begin, severity))
         story.append(_fact(len(story) + 1, FactType.RESUMED, end, severity))
-    timeline = Timeline(Story.of(story, "portal"), rulebook()).tell(micros(story[-1].occurred_at))
+    timeline = Timeline(Story.of(story, "portal"), rulebook(calendar)).tell(micros(story[-1].occurred_at))
     due = timeline.resolution.due
     assert due is not None
     return due
@@ -126,10 +147,12 @@ def test_an_added_holiday_never_makes_a_due_earlier(severity: int, minutes: int,
         assert more.due >= less.due
 
 
-@given(story=facts(), extra=st.integers(0, 400))
-def test_counted_and_excluded_add_up_and_the_ledger_accounts_for_both(story: list[Fact], extra: int) -> None:
+@given(story=facts(), calendar=CALENDARS, extra=st.integers(0, 400))
+def test_counted_and_excluded_add_up_and_the_ledger_accounts_for_both(
+    story: list[Fact], calendar: int, extra: int
+) -> None:
     until = micros(story[-1].occurred_at + timedelta(hours=extra))
-    timeline = Timeline(Story.of(story, "email"), rulebook()).tell(until)
+    timeline = Timeline(Story.of(story, "email"), rulebook(calendar)).tell(until)
     accounts = ledger(timeline, until)
     for account, clock in zip(accounts, answer(timeline, until)["clocks"], strict=True):
         counted = sum(_micros(one["seconds"]) for one in account["intervals"] if one["counted"])
@@ -143,9 +166,11 @@ def _micros(seconds: float) -> int:
 
 
 @settings(max_examples=300)
-@given(story=facts(), pauses=st.lists(st.integers(1, 99), max_size=4))
-def test_told_in_steps_with_the_agenda_in_between_is_told_at_once(story: list[Fact], pauses: list[int]) -> None:
-    teller = Teller(rulebook(), "email")
+@given(story=facts(), calendar=CALENDARS, pauses=st.lists(st.integers(1, 99), max_size=4))
+def test_told_in_steps_with_the_agenda_in_between_is_told_at_once(
+    story: list[Fact], calendar: int, pauses: list[int]
+) -> None:
+    teller = Teller(rulebook(calendar), "email")
     instants = sorted({fact.occurred_at for fact in story})
     for index, at in enumerate(instants):
         teller.receive([fact for fact in story if fact.occurred_at == at])
@@ -155,7 +180,7 @@ def test_told_in_steps_with_the_agenda_in_between_is_told_at_once(story: list[Fa
             teller.pass_time(at + (following - at) * share / 100)
         teller.pass_time(following - timedelta(microseconds=1))
     end = instants[-1] + timedelta(days=60) - timedelta(microseconds=1)
-    at_once = Teller(rulebook(), "email")
+    at_once = Teller(rulebook(calendar), "email")
     at_once.receive(story, accepted_through=end)
     assert teller.keys() == at_once.keys()
     assert [event.event_id for event in teller.events] == [event.event_id for event in at_once.events]
