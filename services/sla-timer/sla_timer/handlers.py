@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.business_time import micros
 from tocsin.events import (
@@ -23,6 +24,8 @@ from tocsin.events import (
     TicketChanged,
     TicketImported,
     TicketOpened,
+    event_type,
+    render_instant,
 )
 from tocsin.runtime import offsets
 from tocsin.runtime.clock import Clock
@@ -39,6 +42,8 @@ from sla_timer.judging import Judged, Stored, judge
 from sla_timer.store.policies import all_policies, how_many_policies
 from sla_timer.store.tables import OFFSETS
 from sla_timer.store.tickets import Due, Store
+
+log = structlog.get_logger(__name__)
 
 SWEEP_LIMIT: Final = 300
 JUDGE_LIMIT: Final = 100
@@ -87,7 +92,7 @@ class Handlers:
                     [(event.ticket_id, item, event.at) for item, event in told if item.kind == "breached"]
                 )
                 await store.put_off(due)
-                self._count_at_commit(connection, [event for _, event in told], [])
+                self._report_at_commit(connection, [event for _, event in told], [])
             if len(due) < SWEEP_LIMIT:
                 return
 
@@ -146,7 +151,7 @@ class Handlers:
             told = await store.tell([pair for one in judged for pair in one.telling], self._clock.now())
             await store.judged(judged)
             answered = [pair for pair in zip(loaded, judged, strict=True) if _newly_answered(*pair)]
-            self._count_at_commit(connection, [event for _, event in told], answered)
+            self._report_at_commit(connection, [event for _, event in told], answered)
 
     def _judged(self, stored: Stored, position: Position | None) -> Judged:
         accepted_through = None if position is None else position.accepted_through
@@ -162,14 +167,15 @@ class Handlers:
         )
         return [(planned.item, announce(planned.item, planned.happening, scope)) for planned in due.planned]
 
-    def _count_at_commit(
+    def _report_at_commit(
         self, connection: AsyncConnection, events: Sequence[Deadline], answered: Sequence[tuple[Stored, Judged]]
     ) -> None:
-        """What is rolled back is not counted."""
+        """Counts and logs what was told; what is rolled back is neither counted nor logged."""
 
-        def count() -> None:
+        def report() -> None:
             now = self._clock.now()
             for event in events:
+                _log_told(event)
                 outcome = _OUTCOMES.get(type(event))
                 if outcome is not None and isinstance(event, ClockEvent):
                     metrics.CLOCK_OUTCOMES.labels(event.clock, str(event.severity), outcome).inc()
@@ -181,7 +187,14 @@ class Handlers:
                 metrics.ANSWER_SECONDS.labels(stored.ticket.channel).observe(wait.total_seconds())
 
         if events or answered:
-            on_commit(connection, count)
+            on_commit(connection, report)
+
+
+def _log_told(event: Deadline) -> None:
+    tell = log.debug if event.historic else log.info
+    about = {"ticket_id": str(event.ticket_id), "cycle": event.cycle, "run": event.run, "at": render_instant(event.at)}
+    which = event.model_dump(include={"clock", "step", "reason"}, exclude_none=True)
+    tell("told", type=event_type(event), **about, **which)
 
 
 class _Arrivals:

@@ -16,7 +16,7 @@ from tocsin.runtime import dead_letters, offsets
 from tocsin.runtime.database import is_transient
 from tocsin.runtime.dead_letters import DeadLetter, reason_of
 from tocsin.runtime.offsets import Position
-from tocsin.runtime.records import Headers, pack, unpack
+from tocsin.runtime.records import Headers, pack, ticket_of, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -205,7 +205,7 @@ class Handling:
                     taken.bad_in_a_row = 0
                     continue
                 where = {"topic": self._topic, "partition": part.partition, "offset": item.record.offset}
-                log.error("record_poisoned", **where, reason=fault)
+                log.error("record_poisoned", **where, ticket_id=ticket_of(item.record.key), reason=fault)
                 taken.letters.append(self._letter(part.partition, item.record, fault))
                 if self._ordered and item.record.key is not None:
                     waiting.add(item.record.key)

@@ -21,3 +21,8 @@ def unpack(packed: bytes) -> list[tuple[str, bytes]]:
 def header(headers: Headers, name: str) -> bytes | None:
     """The value of the first header of that name."""
     return next((value for key, value in headers if key == name), None)
+
+
+def ticket_of(key: bytes | None) -> str | None:
+    """The ticket a record is about, for logs: its key, whatever it really holds."""
+    return None if key is None else key.decode(errors="replace")[:80]

@@ -22,7 +22,7 @@ from tocsin.runtime.lease import Lease, LeaseLostError
 from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS
 from tocsin.runtime.outbox import Outbox
 from tocsin.runtime.progress import ProgressSource
-from tocsin.runtime.records import unpack
+from tocsin.runtime.records import ticket_of, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -219,7 +219,7 @@ class Relay:
             await self._outbox.delete(connection, [row.id for row in rows])
         dead_letters.count(refused)
         for letter in refused:
-            log.error("event_unpublishable", topic=self.topic, reason=letter.reason)
+            log.error("event_unpublishable", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
 
     async def _send_progress(self, producer: AIOKafkaProducer, source: ProgressSource) -> None:
         """One record to every partition, acknowledged before anything else is sent: never two of them under way."""
