@@ -170,6 +170,8 @@ class Stack:
             "TOCSIN_SMTP": self.smtp.address,
             "TOCSIN_SMTP_TLS": "none",
             "TOCSIN_MAIL_FROM": SENDER,
+            "TOCSIN_ACK_KEYS": self.state.ack_key(),
+            "TOCSIN_PUBLIC_URL": f"http://{LOOPBACK}:{self._listeners['intake']}",
         }
         return own | self._clock.environment() | dict(self.plan.settings)
 

@@ -106,6 +106,10 @@ class State:
         """A key of the tenant `default` with all scopes, made once and known to the services through keys.yaml."""
         return self._secret("api-key", self._issue)
 
+    def ack_key(self) -> str:
+        """The key that acknowledgement links are signed with, made once."""
+        return self._secret("ack-key", lambda: secrets.token_urlsafe(32))
+
     def write_run(self, run: Mapping[str, Any]) -> None:
         self._write(self.run_file.name, run)
 

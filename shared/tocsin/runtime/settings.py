@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from tocsin.acknowledgement import Links
 
 
 def _postgres_url(text: str) -> str:
@@ -84,6 +86,24 @@ class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
     log_format: Literal["json", "console"] = "json"
     relay_interval: float = Field(default=0.05, gt=0, le=10)
     """Seconds between two looks of the relay into the outbox (it is also woken by its own process)."""
+
+
+def _link_keys(secret: SecretStr) -> SecretStr:
+    Links(secret.get_secret_value().split(","))
+    return secret
+
+
+class LinkSettings(BaseSettings):
+    """What those need who write or read acknowledgement links."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+
+    ack_keys: Annotated[SecretStr, AfterValidator(_link_keys)]
+    """The key that links are signed with, and, after commas, keys that signed earlier ones."""
+
+    @property
+    def links(self) -> Links:
+        return Links(self.ack_keys.get_secret_value().split(","))
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)
