@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from notifier.message import Mail, compose
-from notifier.wording import Reader, Told, distance, moment
+from notifier.wording import Reader, Told, distance
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from tocsin.events import Contact, Customer, Notify, StandDown, Upcoming
+from tocsin.moments import moment
 
 NOW = NOON + timedelta(hours=1, minutes=5)
 NEW_YORK = ZoneInfo("America/New_York")

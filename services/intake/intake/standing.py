@@ -4,6 +4,7 @@ Pure.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from tocsin.events import Fact, FactType
@@ -19,25 +20,40 @@ class Standing(NamedTuple):
     is_open: bool
 
 
+class Story(NamedTuple):
+    """`ended_by` is what closed the ticket, null while it is open; `cycle` counts from 1 with each reopening."""
+
+    severity: int
+    cycle: int
+    ended_by: Fact | None
+    reopened_at: datetime | None
+
+
 def standing(facts: Iterable[Fact]) -> Standing:
-    """How the ticket stands after its facts.
+    """How the ticket stands after its facts (see `story`)."""
+    told = story(facts)
+    return Standing(told.severity, told.ended_by is None)
+
+
+def story(facts: Iterable[Fact]) -> Story:
+    """What has become of the ticket.
 
     `facts` are in any order and hold the opening (number 1). They apply in the order of (occurred, number), none before
     the opening; what is impossible at its instant changes nothing (RULES, introduction).
     """
     opening, *later = _in_order(facts)
-    severity, is_open = opening.severity or 0, True
+    told = Story(opening.severity or 0, 1, None, None)
     for fact in later:
         match fact.type:
             case FactType.SEVERITY_CHANGED:
-                severity = fact.severity or severity
-            case FactType.RESOLVED if severity > 1 or fact.resolution_kind != "workaround":
-                is_open = False
-            case FactType.CANCELLED:
-                is_open = False
-            case FactType.REOPENED:
-                is_open = True
-    return Standing(severity, is_open)
+                told = told._replace(severity=fact.severity or told.severity)
+            case FactType.RESOLVED if told.severity == 1 and fact.resolution_kind == "workaround":
+                continue
+            case FactType.RESOLVED | FactType.CANCELLED if told.ended_by is None:
+                told = told._replace(ended_by=fact)
+            case FactType.REOPENED if told.ended_by is not None:
+                told = told._replace(cycle=told.cycle + 1, ended_by=None, reopened_at=fact.occurred_at)
+    return told
 
 
 def impossible_workarounds(facts: Iterable[Fact]) -> list[Fact]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from tocsin.events import Notify, StandDown
+from tocsin.moments import moment
 
 from notifier.untrusted import header_text, one_line
 
@@ -178,16 +179,6 @@ def _entry(told: Told, zone: tzinfo) -> dict[str, Any]:
         "scheduled_at": moment(told.scheduled_at, zone),
         "sent_at": moment(told.sent_at, zone) if told.sent_at else None,
     }
-
-
-def moment(at: datetime, zone: tzinfo) -> str:
-    """`2026-06-08 13:00 UTC (09:00 EDT)`: for people; headers and answers have microseconds."""
-    local = at.astimezone(zone)
-    told = f"{at:%Y-%m-%d %H:%M{':%S' if at.second else ''}} UTC"
-    if local.tzname() == "UTC":
-        return told
-    day = "" if local.date() == at.date() else f"{local:%Y-%m-%d} "
-    return f"{told} ({day}{local:%H:%M %Z})"
 
 
 def distance(at: datetime, now: datetime) -> str:
