@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
 from tocsin.runtime.keys import SCOPES, Caller, KeyRing
-from tocsin.runtime.problems import MEDIA_TYPE, SCHEMA, Problem, invalid
+from tocsin.runtime.openapi import EVERYWHERE, Application
+from tocsin.runtime.problems import Problem, invalid
 
 log = structlog.get_logger(__name__)
 
@@ -50,17 +51,11 @@ def create_app(
     `checks` are asked by /readyz, each by its name; `notes` too, but what they say is shown and makes nobody not ready.
     `body_limits` allows a path more (or less) bytes than 1 MB. Below `free_form` prefixes a body need not be JSON.
     """
-    content = {MEDIA_TYPE: {"schema": SCHEMA}}
-    described: dict[int | str, dict[str, Any]] = {
-        "4XX": {"description": "What the caller did wrong", "content": content},
-        422: {"description": "Every wrong field by name", "content": content},
-        "5XX": {"description": "What we did wrong; try again", "content": content},
-    }
-    app = FastAPI(
+    app = Application(
         title=f"tocsin {service}",
         description=description,
         version="1",
-        responses=described,
+        responses=EVERYWHERE,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would send the key again, to whatever host the request named
     )
