@@ -25,6 +25,8 @@ PAGE_ROLES: Final = (
 )
 """The roles of the page's ladder. Others must be named in `own_roles`, so that a slip of the pen is found."""
 
+Email = Annotated[EmailStr, Field(examples=["dana.whitfield@example.com"])]
+
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -35,19 +37,40 @@ class DirectoryError(DocumentError):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a role; `rule` says by which entry: `default` or `customer acme`."""
+    """Who holds a role; `rule` says by which entry: `default` or `customer acme`.
+
+    `fallbacks` are the person's further addresses, tried in this order when `email` is refused.
+    """
 
     person: str
     name: str
     email: str
     rule: str
+    fallbacks: tuple[str, ...] = ()
 
 
 class Person(Written):
     """Somebody who can be mailed."""
 
     name: Name
-    email: Annotated[EmailStr, Field(examples=["dana.whitfield@example.com"])]
+    email: Email
+    fallbacks: tuple[Email, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_address_twice(self) -> Self:
+        addresses = (self.email, *self.fallbacks)
+        for index, address in enumerate(self.fallbacks):
+            if address in addresses[: index + 1]:
+                raise refused(("fallbacks", index), address, f"`{address}` stands here already; keep one of the two")
+        return self
+
+
+class GroupAddress(Written):
+    """Where a role's mail goes when none of its holder's own addresses takes it; of one customer, or of all others."""
+
+    role: Identifier
+    customer: Name | None = None
+    email: Email
 
 
 class Holding(Written):
@@ -76,10 +99,11 @@ class Directory(Written):
     people: dict[Identifier, Person]
     roles: dict[Identifier, tuple[Holding, ...]]
     own_roles: tuple[Identifier, ...] = ()
+    group_addresses: tuple[GroupAddress, ...] = ()
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if found := [*self._unknown(), *self._overlapping()]:
+        if found := [*self._unknown(), *self._overlapping(), *self._grouped()]:
             raise all_refused(found)
         return self
 
@@ -94,8 +118,14 @@ class Directory(Written):
                 if starts_at <= at < ends_at:
                     person = self.roles[role][index].person
                     rule = "default" if customer is None else f"customer {customer}"
-                    return Holder(person, self.people[person].name, self.people[person].email, rule)
+                    found = self.people[person]
+                    return Holder(person, found.name, found.email, rule, found.fallbacks)
         return None
+
+    def group_address(self, role: str, customer_id: str | None) -> str | None:
+        """The role's group address: the customer's own before the general one; None: it has none."""
+        addresses = {group.customer: group.email for group in self.group_addresses if group.role == role}
+        return addresses.get(customer_id) or addresses.get(None)
 
     @cached_property
     def _holdings(self) -> dict[tuple[str, str | None], list[tuple[datetime, datetime, int]]]:
@@ -116,6 +146,16 @@ class Directory(Written):
                 if entry.person not in self.people:
                     message = f"nobody is called `{entry.person}`; add the name and e-mail address under people"
                     yield ("roles", role, index, "person"), entry.person, message
+
+    def _grouped(self) -> Iterator[tuple[Place, object, str]]:
+        first: dict[tuple[str, str | None], int] = {}
+        for index, group in enumerate(self.group_addresses):
+            place: Place = ("group_addresses", index)
+            if group.role not in (*PAGE_ROLES, *self.own_roles):
+                message = f"is no role of the ladder; use one of {', '.join(PAGE_ROLES)}, or add it to own_roles"
+                yield (*place, "role"), group.role, message
+            if first.setdefault((group.role, group.customer), index) != index:
+                yield place, None, f"entry {first[group.role, group.customer] + 1} is for the same; keep one of the two"
 
     def _overlapping(self) -> Iterator[tuple[Place, object, str]]:
         for (role, _), holdings in self._holdings.items():

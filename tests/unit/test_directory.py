@@ -138,3 +138,50 @@ def test_a_slip_is_told_with_its_line(holding: str, line: int, error: str) -> No
 def test_a_person_without_an_address_is_refused() -> None:
     with pytest.raises(DirectoryError, match=r"d.yaml:2: people.ana.email: .*; write it like email: "):
         load_directory("people:\n  ana: { name: Ana, email: ana }\nroles: {}\n", "d.yaml")
+
+
+def test_a_person_has_further_addresses_and_a_role_a_group_address() -> None:
+    directory = load_directory(
+        """\
+people:
+  ana: { name: Ana Silva, email: ana@example.com, fallbacks: [ana@example.org, ana@example.net] }
+roles:
+  account_manager: [{ person: ana }]
+group_addresses:
+  - { role: account_manager, email: accounts@example.com }
+  - { role: account_manager, customer: acme, email: acme@example.com }
+""",
+        "directory.yaml",
+    )
+    holder = directory.holder("account_manager", "acme", at("2026-06-08T12:00Z"))
+    assert holder is not None
+    assert holder.fallbacks == ("ana@example.org", "ana@example.net")
+    assert directory.group_address("account_manager", "acme") == "acme@example.com"
+    assert directory.group_address("account_manager", "globex") == "accounts@example.com"
+    assert directory.group_address("account_manager", None) == "accounts@example.com"
+    assert directory.group_address("chief_executive_officer", "acme") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("people:\n  ana: { name: A, email: a@example.com, fallbacks: [a@] }", "d.yaml:2: people.ana.fallbacks[0]: "),
+        (
+            "people:\n  ana: { name: A, email: a@example.com, fallbacks: [a@example.com] }",
+            "d.yaml:2: people.ana.fallbacks[0]: `a@example.com` stands here already",
+        ),
+        (
+            "people: {}\ngroup_addresses:\n  - { role: boss, email: a@example.com }",
+            "d.yaml:3: group_addresses[0].role: is no role of the ladder",
+        ),
+        (
+            "people: {}\ngroup_addresses:\n"
+            "  - { role: account_manager, email: a@example.com }\n  - { role: account_manager, email: b@example.com }",
+            "d.yaml:4: group_addresses[1]: entry 1 is for the same; keep one",
+        ),
+    ],
+)
+def test_a_wrong_address_is_told_with_its_line(text: str, error: str) -> None:
+    with pytest.raises(DirectoryError) as refusal:
+        load_directory(f"{text}\nroles: {{}}\n", "d.yaml")
+    assert refusal.value.problems[0].startswith(error)
