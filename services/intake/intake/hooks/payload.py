@@ -1,0 +1,70 @@
+"""JSON bodies of tools, read without trusting them. Pure."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from intake.hooks.sighting import Payload, Unreadable
+
+LONGEST: Final = 10_000
+"""Characters that are kept of a text (DESIGN, Contracts)."""
+FIRST_YEAR: Final = 1990
+
+
+def parsed(body: bytes) -> Payload:
+    """The body as JSON data, an object or a list. Raises Unreadable."""
+    try:
+        data: object = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Unreadable("body", "is not JSON; have the tool send JSON") from None
+    if not isinstance(data, Mapping | list):
+        raise Unreadable("body", "is no JSON object or list; have the tool send its ticket as an object")
+    return data
+
+
+def text(value: object) -> str | None:
+    """A value as a tool's word or text: at most 10,000 characters, without what cannot be stored. None for nothing.
+
+    Numbers are written out; what is neither text nor number says nothing.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return None
+    found = str(value).replace("\x00", "").encode(errors="replace").decode().strip()
+    if not found:
+        return None
+    return found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…"
+
+
+def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
+    """A tool's instant, in UTC; without a zone of its own it is in `zone`. None for what is none, or before 1990.
+
+    `form` is iso, unix (seconds), unix_ms or a strptime format. Fractions may have any number of digits.
+    """
+    try:
+        at = _read(value, form)
+        at = at.replace(tzinfo=zone) if at is not None and at.tzinfo is None else at
+        at = at.astimezone(UTC) if at is not None else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    # What a tool writes that knows no better, such as year 1 or 1900-01-01, is no instant.
+    return at if at is not None and at.year >= FIRST_YEAR else None
+
+
+def _read(value: object, form: str) -> datetime | None:
+    if form in ("unix", "unix_ms"):
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return None
+        return datetime.fromtimestamp(float(value) / (1000 if form == "unix_ms" else 1), UTC)
+    if not isinstance(value, str):
+        return None
+    if form == "iso":
+        return datetime.fromisoformat(value.strip())
+    return datetime.strptime(value.strip(), form)  # noqa: DTZ007 (the zone is given by the caller)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
