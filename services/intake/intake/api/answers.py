@@ -50,10 +50,26 @@ class TicketAnswer(Answer):
     history: bool
 
 
+class FactAnswer(Answer):
+    """One thing that happened to the ticket: what, when, and who said so."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    number: int = Field(description="Its place among the ticket's facts as they came in; 1 is the opening")
+    event_id: str
+    type: FactType
+    occurred_at: Instant = Field(description="When it happened in the world, never after `received_at`")
+    received_at: Instant = Field(description="When intake learned of it")
+    actor: str | None = Field(description="Who did it; null for the opening")
+    severity: Severity | None = Field(description="Of an opening or a change of severity")
+    reason: str | None
+    resolution_kind: Literal["resolved", "workaround"] | None = Field(description="Of a resolve")
+
+
 class TicketWithFacts(TicketAnswer):
     """A stored ticket with all its facts by number."""
 
-    facts: tuple[Fact, ...]
+    facts: tuple[FactAnswer, ...]
 
 
 class TicketList(Answer):
@@ -98,7 +114,9 @@ def ticket_answer(ticket: StoredTicket) -> dict[str, Any]:
 
 def ticket_with_facts(ticket: StoredTicket, facts: Sequence[Fact]) -> dict[str, Any]:
     """The ticket and its facts as JSON data, valid as `TicketWithFacts`."""
-    return _ticket(TicketWithFacts, ticket, facts=tuple(facts)).model_dump(mode="json")
+    return _ticket(TicketWithFacts, ticket, facts=tuple(FactAnswer.model_validate(fact) for fact in facts)).model_dump(
+        mode="json"
+    )
 
 
 def event_answer(taken: TakenEvent) -> dict[str, Any]:

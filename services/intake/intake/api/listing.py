@@ -3,17 +3,28 @@
 import base64
 import binascii
 import re
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Query, Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from tocsin.events import Severity
 from tocsin.runtime.problems import FieldError, Problem
 
-from intake.store import Filter
-from intake.strict import Text
+from intake.store import PUNCTUATION, Filter
+from intake.strict import Instant, Text
 
 LARGEST_PAGE: Final = 500
+LONGEST_TEXT: Final = 200
+_PUNCTUATION = re.compile(PUNCTUATION)
 _CURSOR = re.compile(r"before:([1-9][0-9]{0,18})", re.ASCII)
 
 
@@ -28,6 +39,16 @@ def _position(cursor: str) -> str:
     return cursor
 
 
+def _with_words(text: str) -> str:
+    if not _words(text):
+        raise ValueError("must hold a letter or a digit")
+    return text
+
+
+def _words(text: str) -> list[str]:
+    return _PUNCTUATION.sub(" ", text).split()
+
+
 Cursor = Annotated[Text, AfterValidator(_position)]
 
 
@@ -40,8 +61,27 @@ class ListQuery(BaseModel):
     state: Literal["open", "closed"] | None = None
     customer: Annotated[Text, Field(min_length=1)] | None = Field(None, description="The customer's id")
     source: Annotated[Text, Field(min_length=1)] | None = None
+    opened_from: Instant | None = Field(
+        None, description="Opened at this instant or later", examples=["2026-06-08T12:00:00Z"]
+    )
+    opened_to: Instant | None = Field(None, description="Opened before this instant", examples=["2026-06-09T12:00:00Z"])
+    text: Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_with_words)] | None = Field(
+        None,
+        description="Words, or beginnings of words, that all occur in the ticket's external id, summary, affected "
+        "services, the names of its customer and contact, or the first 1,000 characters of its description",
+        examples=["mail outage", "SR-1042"],
+    )
     limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=LARGEST_PAGE)] = 100
     cursor: Cursor | None = Field(None, description="`next_cursor` of the page before, as it was given")
+
+    @field_validator("opened_to")
+    @classmethod
+    def after_its_beginning(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        """A range that holds no instant was meant otherwise."""
+        begin = info.data.get("opened_from")
+        if value is not None and begin is not None and value <= begin:
+            raise ValueError("must lie after opened_from")
+        return value
 
     def filter(self, tenant: str) -> Filter:
         """What the store is asked."""
@@ -51,6 +91,9 @@ class ListQuery(BaseModel):
             is_open=None if self.state is None else self.state == "open",
             customer=self.customer,
             source=self.source,
+            opened_from=self.opened_from,
+            opened_to=self.opened_to,
+            words=_words(self.text or ""),
             before=None if self.cursor is None else position_before(self.cursor),
         )
 

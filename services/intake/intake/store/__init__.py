@@ -2,10 +2,11 @@
 
 from intake.store.idempotency import KeyUse, forget_keys, use_key
 from intake.store.stored import NewTicket, StoredTicket
-from intake.store.tables import dead_letters, metadata, outbox
+from intake.store.tables import PUNCTUATION, dead_letters, metadata, outbox
 from intake.store.tickets import Filter, Locked, Store
 
 __all__ = [
+    "PUNCTUATION",
     "Filter",
     "KeyUse",
     "Locked",

@@ -1,5 +1,8 @@
 """Intake's tables."""
 
+from functools import reduce
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,11 +21,32 @@ from sqlalchemy import (
     func,
     literal_column,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from tocsin.runtime.database import new_metadata
 from tocsin.runtime.dead_letters import dead_letters_table
 from tocsin.runtime.kafka import TICKETS
 from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
+
+PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
+"""ASCII's punctuation, as PostgreSQL and Python both write it: what stands between words.
+
+PostgreSQL would otherwise take the hyphen of `SR-1042` for a minus, and an address for one word.
+"""
+
+_SHOWN: Final = (
+    "external_id",
+    "(body ->> 'summary')",
+    "(body ->> 'affected_services')",
+    "((body -> 'customer') ->> 'name')",
+    "((body -> 'contact') ->> 'name')",
+    "COALESCE(\"left\"(body ->> 'description', 1000), '')",
+)
+# Written as PostgreSQL shows it, so that the schema can be compared with the tables.
+_JOINED: Final = reduce(lambda text, part: f"(({text} || ' ') || {part})", _SHOWN)[1:-1]
+words = literal_column(
+    f"to_tsvector('simple'::regconfig, regexp_replace({_JOINED}, '{PUNCTUATION}', ' ', 'g'))", TSVECTOR
+)
+"""The words by which a ticket is found, in the index and in the queries alike: PostgreSQL compares the expressions."""
 
 metadata = new_metadata()
 outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
@@ -59,6 +83,8 @@ tickets = Table(
     # A customer's id or a source may be too long for an index row, its hash never is.
     Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
     Index("tickets_source_idx", "tenant", func.md5(literal_column("source")), "position"),
+    Index("tickets_opened_idx", "tenant", "opened_at"),
+    Index("tickets_words_idx", words, postgresql_using="gin"),
     postgresql_with={"fillfactor": 85},
 )
 

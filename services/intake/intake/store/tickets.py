@@ -13,7 +13,7 @@ from tocsin.events import Fact, fact_id
 
 from intake.standing import TELLING, Standing
 from intake.store.stored import NewTicket, StoredTicket, fact_of, fact_row, ticket_of, ticket_row
-from intake.store.tables import facts, outbox, tickets
+from intake.store.tables import facts, outbox, tickets, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,20 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which tickets a list shows; `before` is the position that the page before ended at."""
+    """Which tickets a list shows; `before` is the position that the page before ended at.
+
+    `opened_from` is inclusive, `opened_to` exclusive. `words` hold no punctuation and no blank; a ticket shows each of
+    them, or a word that begins so.
+    """
 
     tenant: str
     severity: int | None = None
     is_open: bool | None = None
     customer: str | None = None
     source: str | None = None
+    opened_from: datetime | None = None
+    opened_to: datetime | None = None
+    words: Sequence[str] = ()
     before: int | None = None
 
 
@@ -128,6 +135,13 @@ class Store:
         for column, text in ((tickets.c.customer_id, wanted.customer), (tickets.c.source, wanted.source)):
             if text is not None:
                 query = query.where(func.md5(column) == func.md5(text), column == text)
+        if wanted.opened_from is not None:
+            query = query.where(tickets.c.opened_at >= wanted.opened_from)
+        if wanted.opened_to is not None:
+            query = query.where(tickets.c.opened_at < wanted.opened_to)
+        if wanted.words:
+            found = " & ".join(f"'{word}':*" for word in wanted.words)
+            query = query.where(words.bool_op("@@")(func.to_tsquery(literal_column("'simple'::regconfig"), found)))
         if wanted.before is not None:
             query = query.where(tickets.c.position < wanted.before)
         rows = await self._connection.execute(query.order_by(tickets.c.position.desc()).limit(limit))
