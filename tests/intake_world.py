@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 from intake import api, store
+from intake.api import ack
 from intake.handlers import Desk
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.acknowledgement import Links
 from tocsin.events import TicketChanged, TicketImported, TicketOpened, decode
 from tocsin.policy import load_policy
 from tocsin.runtime.clock import BusinessClock
@@ -22,6 +24,7 @@ from tocsin.runtime.records import unpack
 
 ROOT = Path(__file__).parents[1]
 HISTORY_LIMIT = 3
+LINKS = Links(["k" * 32])
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,16 @@ async def world(url: str, folder: Path, *, connections: int = 10) -> AsyncIterat
     reader = engine(url, "intake-reader", pool_size=2)
     woken: list[int] = []
     app = create_app(
-        "intake", "Tests", KeyRing(folder / "keys.yaml"), {}, body_limits={"/v1/tickets/batch": 32_000_000}
+        "intake",
+        "Tests",
+        KeyRing(folder / "keys.yaml"),
+        {},
+        body_limits={"/v1/tickets/batch": 32_000_000},
+        free_form=("/ack/",),
     )
     desk = Desk(policy, clock.business, store.outbox, HISTORY_LIMIT)
     app.include_router(api.router(desk, writer, reader, lambda: woken.append(1)))
+    app.include_router(ack.router(desk, writer, reader, lambda: woken.append(1), LINKS))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     clients = {
         name: httpx.AsyncClient(

@@ -35,7 +35,7 @@ KEYS_OF_A_SERVICE = {
     *("pull_policy", "restart", "shm_size", "stop_grace_period", "volumes"),
 }
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
-SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL")
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|ACK_KEYS")
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 NOT_FOR_PRODUCTION = {f"TOCSIN_{name.upper()}" for name in ClockSettings.model_fields}
 OF_THE_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
@@ -50,10 +50,13 @@ def needed(settings: type[BaseSettings]) -> set[str]:
 
 
 def resolved(value: str | None) -> str:
-    """A value as compose would hand it on, where .env has nothing but what must be there."""
+    """A value as compose would hand it on, where .env has nothing but what must be there.
+
+    What .env gives is a port, a word or a password, whatever is asked for; or a key, which is long.
+    """
 
     def replacement(found: re.Match[str]) -> str:
-        return found[3] if found[2] == ":-" else "1025"  # a port, a word, a password: whatever is asked for
+        return found[3] if found[2] == ":-" else "1025" * 8 if found[1].endswith("_KEYS") else "1025"
 
     return VARIABLE.sub(replacement, value or "")
 

@@ -55,6 +55,7 @@ def front(url: str, kafka: str, folder: Path) -> Iterator[Front]:
         "TOCSIN_KAFKA": kafka,
         "TOCSIN_KEYS": str(folder / "keys.yaml"),
         "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
+        "TOCSIN_ACK_KEYS": "k" * 32,
     }
     service = Service("intake", "intake", free_port(), described)
     with running(service, folder):
@@ -182,11 +183,17 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     [
         ({}, "TOCSIN_DATABASE_URL"),
         ({"TOCSIN_POLICY": "no-such-file.yaml"}, "TOCSIN_POLICY"),
+        ({"TOCSIN_ACK_KEYS": "short"}, "TOCSIN_ACK_KEYS"),
         ({"TOCSIN_PROGRESS_INTERVAL": "0"}, "TOCSIN_PROGRESS_INTERVAL"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path, settings: dict[str, str], words: str) -> None:
-    fine = {"TOCSIN_KAFKA": "127.0.0.1:1", "TOCSIN_KEYS": str(tmp_path), "TOCSIN_POLICY": str(tmp_path / "policy.yaml")}
+    fine = {
+        "TOCSIN_KAFKA": "127.0.0.1:1",
+        "TOCSIN_KEYS": str(tmp_path),
+        "TOCSIN_POLICY": str(tmp_path / "policy.yaml"),
+        "TOCSIN_ACK_KEYS": "k" * 32,
+    }
     url = "postgresql+asyncpg://a:b@127.0.0.1:1/intake" if settings else ""
     told = command(url, status=2, settings=fine | settings)
     assert words in told

@@ -15,11 +15,13 @@ from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
 
 from intake import api, handlers, keys, metrics, store
+from intake.api import ack
 from intake.handlers import Desk
 from intake.settings import Settings
 
 WRITERS = "intake-writer"
 BATCH_BYTES = 32_000_000
+FORM_BYTES = 1_000
 
 
 async def serve(settings: Settings) -> None:
@@ -50,9 +52,11 @@ async def serve(settings: Settings) -> None:
         "The front door: takes tickets and what happens to them. A 2xx means durable.",
         KeyRing(settings.keys),
         {"database": responds(reader)},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES},
+        free_form=("/ack/",),
     )
     web.include_router(api.router(desk, writer, reader, relay.wake))
+    web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
     web.include_router(dead_letter_routes(reader, store.dead_letters, store.outbox, None))
     await run(
         web,

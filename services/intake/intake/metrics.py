@@ -11,6 +11,11 @@ INGESTED = Counter(
     "Tickets posted, by source, initial severity and what became of them",
     ["source", "severity", "result"],
 )
+ACKNOWLEDGEMENTS = Counter(
+    "sla_acknowledgement_links_total", "Acknowledgement links opened or used, by what became of them", ["result"]
+)
+for _result in ("shown", "taken", "again", "closed", "superseded", "expired", "refused", "unknown", "failed"):
+    ACKNOWLEDGEMENTS.labels(_result)
 
 RESULTS: Final = {
     201: "created",

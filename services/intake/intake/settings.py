@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pydantic import Field
-from tocsin.runtime.settings import Port, ServiceSettings
+from tocsin.runtime.settings import LinkSettings, Port, ServiceSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, LinkSettings):
     """What intake is told beside what all services are."""
 
     port: Port = 8080
