@@ -15,6 +15,7 @@ from notifier.attempts import Attempts
 from notifier.claiming import Claims
 from notifier.delivery import Stored
 from notifier.handlers import Handlers
+from notifier.letters import letters_from
 from notifier.sender import Sender
 from notifier.settings import Settings
 from notifier.tables import OUTBOX, deliveries, journal
@@ -46,6 +47,7 @@ roles:
 """
 PATIENT: Mapping[str, Any] = {"retry_base": 0.1, "smtp_timeout": 10, "smtp_data_timeout": 10, "lease_seconds": 5}
 IMPATIENT: Mapping[str, Any] = {"smtp_data_timeout": 0.5}
+LINKS: Mapping[str, str] = {"public_url": "https://sla.example.org", "ack_keys": "a key for the links of tests only"}
 DEADLINE = 30.0
 
 
@@ -81,12 +83,13 @@ class World:
 
     def make_sender(self) -> Sender:
         own = {"database_url": self.url, "kafka": "127.0.0.1:9", "keys": "none", "directory": self.directory}
-        mail = {"smtp": self.sink.address, "mail_from": "tocsin@example.org"}
+        mail = {"smtp": self.sink.address, "mail_from": "tocsin@example.org", **LINKS}
         settings = Settings(**{**own, **mail, **self.settings})
         clock = self.clock()
-        claims = Claims(self.engine, DirectoryFile(self.directory), clock, settings.lease)
+        directory = DirectoryFile(self.directory)
+        claims = Claims(self.engine, directory, clock, settings.lease)
         attempts = Attempts(self.engine, clock, settings.patience, settings.lease)
-        return Sender(claims, attempts, clock, settings, lambda: None)
+        return Sender(claims, attempts, letters_from(settings, directory), clock, settings, lambda: None)
 
     async def take(self, *events: Notify | Withdraw | StandDown) -> None:
         """The events arrive in one batch, in this order."""

@@ -106,6 +106,8 @@ async def running(
         "TOCSIN_DIRECTORY": str(tmp_path / "directory.yaml"),
         "TOCSIN_SMTP": smtp_sink.address,
         "TOCSIN_MAIL_FROM": "tocsin@example.org",
+        "TOCSIN_PUBLIC_URL": "https://sla.example.org",
+        "TOCSIN_ACK_KEYS": "a key for the links of tests only",
         "TOCSIN_LEASE_SECONDS": "2",
     }
     made = Running(settings, key, kafka, smtp_sink, tmp_path)

@@ -20,6 +20,7 @@ from notifier import api, metrics, store
 from notifier.attempts import Attempts
 from notifier.claiming import Claims
 from notifier.handlers import Handlers
+from notifier.letters import letters_from
 from notifier.sender import Sender
 from notifier.settings import Settings
 from notifier.tables import DEAD_LETTERS, OFFSETS, OUTBOX
@@ -34,7 +35,9 @@ async def serve(settings: Settings) -> None:
     directory = DirectoryFile(settings.directory)
     relay = Relay(relay_engine, settings.kafka, OUTBOX, DEAD_LETTERS, interval=settings.relay_interval)
     claims = Claims(writer, directory, clock, settings.lease)
-    sender = Sender(claims, Attempts(writer, clock, settings.patience, settings.lease), clock, settings, relay.wake)
+    attempts = Attempts(writer, clock, settings.patience, settings.lease)
+    letters = letters_from(settings, directory)
+    sender = Sender(claims, attempts, letters, clock, settings, relay.wake)
 
     async def committed(_: Mapping[int, datetime | None]) -> None:
         sender.wake()

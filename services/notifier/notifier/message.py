@@ -49,6 +49,8 @@ class Mail:
     html: str
     headers: tuple[tuple[str, str], ...]
     raw: bytes
+    needs_utf8: bool = False
+    """True: the recipient's address is not ASCII; the server is told SMTPUTF8 with the envelope."""
 
 
 def compose(

@@ -15,7 +15,8 @@ from tocsin.runtime.database import is_transient
 from notifier.attempts import Attempts, Ending
 from notifier.claiming import Claim, Claims
 from notifier.delivery import Entering
-from notifier.message import Mail, UnmailableAddress, compose
+from notifier.letters import Letters
+from notifier.message import Mail, UnmailableAddress
 from notifier.metrics import SERVER_BACKING_OFF
 from notifier.outcome import Answer, Phase, Verdict, backoff, judge
 from notifier.settings import Settings
@@ -73,10 +74,17 @@ class Sender:
     """
 
     def __init__(
-        self, claims: Claims, attempts: Attempts, clock: Clock, settings: Settings, told: Callable[[], None]
+        self,
+        claims: Claims,
+        attempts: Attempts,
+        letters: Letters,
+        clock: Clock,
+        settings: Settings,
+        told: Callable[[], None],
     ) -> None:
         self._claims = claims
         self._attempts = attempts
+        self._letters = letters
         self._clock = clock
         self._settings = settings
         self._told = told
@@ -172,11 +180,7 @@ class Sender:
                 await self._converse(claim, mail, late=late)
 
     def _compose(self, claim: Claim, now: datetime, *, late: bool) -> Mail:
-        settings = self._settings
-        reader = _reader(claim)
-        return compose(
-            claim.notice, reader, claim.told, now=now, late=late, sender=settings.mail_from, zone=settings.zone
-        )
+        return self._letters.compose(claim.notice, _reader(claim), claim.told, now=now, late=late)
 
     async def _converse(self, claim: Claim, mail: Mail, *, late: bool) -> None:
         connection, answer = await self._envelope(mail.recipient)

@@ -1,14 +1,17 @@
 """What the environment tells the notifier (README.md has the table)."""
 
 import ssl
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, EmailStr, Field, FilePath, SecretStr, model_validator
-from tocsin.runtime.settings import Port, ServiceSettings
+from pydantic import AfterValidator, BeforeValidator, EmailStr, Field, FilePath, SecretStr, model_validator
+from pydantic_settings import NoDecode
+from tocsin.runtime.settings import LinkSettings, Port, ServiceSettings
 
+from notifier.links import page_templates, public_url
 from notifier.outcome import Patience
 
 
@@ -19,8 +22,8 @@ def _server(text: str) -> str:
     return text.strip()
 
 
-def _ascii(text: str) -> str:
-    if not text.isascii():
+def _ascii(text: str | None) -> str | None:
+    if text is not None and not text.isascii():
         raise ValueError("must be plain ASCII")
     return text
 
@@ -45,7 +48,11 @@ def _zone(name: str) -> str:
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
-class Settings(ServiceSettings):
+def _pages(value: object) -> object:
+    return page_templates(value) if isinstance(value, str) else value
+
+
+class Settings(ServiceSettings, LinkSettings):
     port: Port = 8083
     directory: Path
     smtp: Annotated[str, AfterValidator(_server)]
@@ -59,6 +66,12 @@ class Settings(ServiceSettings):
     smtp_data_timeout: Seconds = 60
     mail_from: Annotated[EmailStr, AfterValidator(_ascii)]
     mail_zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
+    reply_to: Annotated[EmailStr | None, AfterValidator(_ascii)] = None
+    public_url: Annotated[str, AfterValidator(public_url)]
+    """Where people reach intake: the base of the links in mails."""
+    ack_days: Annotated[float, Field(gt=0, le=365)] = 7
+    ticket_urls: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_pages)] = {}
+    """By source, the address of a ticket's page, with {external_id} or {ticket_id} in it."""
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 15
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
     retry_base: Seconds = 1
@@ -84,6 +97,11 @@ class Settings(ServiceSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.mail_zone)
+
+    @property
+    def link_life(self) -> timedelta:
+        """How long an acknowledgement link counts, in business time."""
+        return timedelta(days=self.ack_days)
 
     @property
     def lease(self) -> timedelta:

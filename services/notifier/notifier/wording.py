@@ -53,6 +53,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Redelivery:
+    """That a mail was asked for once more: by whom, when, and the how manieth time (1, 2, ...)."""
+
+    by: str
+    at: datetime
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     subject: str
     text: str
