@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intake.requests import Batch, EventRequest, TicketItem, TicketRequest, read
-from intake.strict import Repeated
+from intake.strict_json import Huge, Repeated
 from pydantic import ValidationError
 
 TICKET: dict[str, Any] = {
@@ -53,6 +53,8 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("severity", 0),
         ("severity", 1.5),
         ("severity", 10**400),
+        ("severity", Huge()),
+        ("impact", Huge()),
         ("source", 7),
         ("summary", "x" * 10_001),
         ("summary", "a\x00b"),
@@ -79,6 +81,10 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("opened_at", "0001-01-01T00:00:00+14:00"),
         ("opened_at", "1990-01-01T00:30:00+01:00"),
         ("opened_at", "9999-12-31T23:59:59-14:00"),
+        ("opened_at", "0001-01-01T00:00:00Z"),
+        ("opened_at", "9999-12-31T23:59:59.9-00:01"),
+        ("opened_at", "2016-12-31T23:59:60Z"),
+        ("opened_at", "2026-06-08T24:00:00Z"),
         ("opened_at", "2026-02-30T12:00:00Z"),
         ("starts_at", "2026-06-08T25:00:00Z"),
         ("impact", True),

@@ -5,12 +5,13 @@ names its zone, an object gives each name once and no name that nobody knows. Pu
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from intake.strict_json import Repeated
 
 LONGEST_STRING: Final = 10_000
 LONGEST_LIST: Final = 500
@@ -39,13 +40,6 @@ class Request(BaseModel):
     def digest(self) -> bytes:
         """Equal for requests that say the same (absent = null = default), and for ever: new fields have defaults."""
         return sha256(self.model_dump_json(exclude_defaults=True).encode()).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """Stands in a body for an object that gives `name` more than once: nobody can tell which value is meant."""
-
-    name: str
 
 
 def instant(value: object) -> datetime:

@@ -1,43 +1,28 @@
 """Bodies as they come in: from bytes to Python data, and how OpenAPI is told what may come."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.problems import FieldError, Problem
 
-from intake.strict import Repeated
+from intake.strict_json import JsonFault, NotJsonError, loads
 
 
 async def _json(request: Request) -> object:
     raw = await request.body()
     try:
-        # Not orjson: it drops all but the last of equal names, and refuses what the models can name the field of.
-        return json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        return loads(raw)
+    except NotJsonError:
         raise Problem(400, "The body is not JSON.") from None
+    except JsonFault as fault:
+        raise Problem(
+            422, "Some fields are wrong.", errors=[FieldError(field=fault.field, message=fault.message)]
+        ) from None
 
 
 JsonBody = Annotated[object, Depends(_json)]
-"""The body of a request. Raises Problem 400 where it is no JSON."""
-
-
-def _object(pairs: list[tuple[str, object]]) -> object:
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            return Repeated(_readable(name))
-        seen.add(name)
-    return {_readable(name): value for name, value in pairs}
-
-
-def _readable(name: str) -> str:
-    return name.encode(errors="replace").decode()
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+"""The body of a request. Raises Problem 400 where it is no JSON, 422 where it is nested too deep."""
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:

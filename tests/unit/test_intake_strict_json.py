@@ -1,0 +1,69 @@
+"""JSON from outside: what is none, what nobody can use, and the field that is named for it."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from intake.strict_json import MOST_DEPTH, Huge, JsonFault, NotJsonError, Repeated, checked, loads
+
+TEXT = st.text(st.characters(exclude_characters="\\", codec="utf-8"))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"NaN", b"[Infinity]", b"\xff", b'{"a":}', b"\xef\xbb\xbf{}", b"1 2", b"'a'"]
+)
+def test_what_is_no_json_is_refused_as_that(raw: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        loads(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field", "message"),
+    [
+        (b'{"a": [{"b": 1, "b": 2}]}', "a[0]", "gives `b` more than once"),
+        (b'{"a": {"n": 1' + b"0" * 5000 + b"}}", "a.n", "too large"),
+        (b'{"n": 1e999}', "n", "too large"),
+        (b'{"a": ["x", "y\\u0000"]}', "a[1]", "NUL"),
+        (b'{"a": "\\ud83d"}', "a", "surrogate"),
+        (b'{"a": {"\\u0000": 1}}', "a", "NUL"),
+        (b"[" * 33 + b"]" * 33, "[0][0][0]", "deep"),
+        (b"[" * 100_000 + b"]" * 100_000, "", "deep"),
+        (b'{"a":' * 40 + b"1" + b"}" * 40, "a.a.a", "deep"),
+    ],
+)
+def test_what_nobody_can_use_is_named(raw: bytes, field: str, message: str) -> None:
+    with pytest.raises(JsonFault, match=message) as refused:
+        checked(raw)
+    assert refused.value.field == field
+    assert len(str(refused.value)) < 200
+
+
+def test_a_model_is_left_to_name_the_field() -> None:
+    raw = b'[{"a": 1, "a": 2}, ' + b"9" * 5000 + b', "\\u0000"]'
+    assert loads(raw) == [Repeated("a"), Huge(), "\x00"]
+
+
+def test_the_deepest_that_may_come_is_taken() -> None:
+    assert checked(b"[" * MOST_DEPTH + b"]" * MOST_DEPTH)
+
+
+@given(VALUES)
+def test_a_value_comes_as_it_was_sent_or_is_refused(value: object) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text:
+        with pytest.raises(JsonFault, match="NUL"):
+            checked(text.encode())
+    else:
+        assert checked(text.encode()) == value
+
+
+@given(st.binary())
+def test_nothing_else_comes_of_any_bytes(raw: bytes) -> None:
+    with contextlib.suppress(NotJsonError, JsonFault):
+        checked(raw)
