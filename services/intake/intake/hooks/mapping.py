@@ -16,6 +16,8 @@ from tocsin.policy.written import Name, Written, Zone
 
 from intake.hooks.auth import Auth, problem_with
 from intake.hooks.expressions import Reading
+from intake.hooks.known import KnownCustomer as KnownCustomer  # part of what an integration says
+from intake.hooks.mailing import Mailing
 
 AdapterName = Literal["connectwise", "autotask", "halopsa", "generic"]
 Status = Literal[
@@ -34,13 +36,6 @@ Words: Final = ("statuses", "priorities", "types", "channels", "customers")
 
 class IntegrationsError(DocumentError):
     """The integrations are refused; a line of the message for each thing that is wrong."""
-
-
-class KnownCustomer(Written):
-    """A customer as we call it."""
-
-    id: Name
-    name: Name
 
 
 class DefaultContact(Written):
@@ -122,10 +117,14 @@ class Integration(Written):
 
 
 class Integrations(Written):
-    """All integrations: by tenant, and by the provider's name in `POST /v1/hooks/{provider}/{tenant}`."""
+    """All integrations: by tenant, and by the provider's name in `POST /v1/hooks/{provider}/{tenant}`.
+
+    email: what mails to the two mailboxes mean, by tenant; they come in by `POST /v1/hooks/email/{tenant}`.
+    """
 
     version: Annotated[Name, Field(examples=["2026-1"])]
     tenants: dict[Name, dict[Provider, Integration]]
+    email: dict[Name, Mailing] = Field(default_factory=dict)
 
     def find(self, tenant: str, provider: str) -> Integration | None:
         """The integration behind that path, or None."""
