@@ -115,3 +115,12 @@ idempotency_keys = Table(
     Column("event_id", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, index=True),
 )
+
+mails = Table(
+    "mails",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("message", LargeBinary, primary_key=True),  # the digest of its Message-ID, which may be of any length
+    Column("ticket_id", Uuid, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+)
