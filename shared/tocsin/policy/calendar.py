@@ -1,5 +1,6 @@
 """Calendars as they are written, and the clocks they become (RULES 2)."""
 
+from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 from typing import Annotated, Self
@@ -75,15 +76,18 @@ class Calendar(Written):
         return _open_days(year, frozenset(self._week()), self.holidays.holidays)
 
     def _week(self) -> dict[int, tuple[tuple[int, int], ...]]:
-        week: dict[int, tuple[tuple[int, int], ...]] = {}
-        for span, windows in self.open.items():
-            for day in weekdays(span):
-                week[day] = tuple(sorted((*week.get(day, ()), *windows.spans)))
-                if any(end > start for (_, end), (start, _) in pairwise(week[day])):
-                    raise refused(
-                        ("open", span), str(windows), f"windows of {WEEKDAYS[day]} overlap; join or part them"
-                    )
-        return week
+        return week(self.open, "open")
+
+
+def week(windows: Mapping[str, Windows], name: str) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Windows by weekday (Monday is 0), each day's sorted. Overlapping ones of the field `name` are refused."""
+    days: dict[int, tuple[tuple[int, int], ...]] = {}
+    for span, given in windows.items():
+        for day in weekdays(span):
+            days[day] = tuple(sorted((*days.get(day, ()), *given.spans)))
+            if any(end > start for (_, end), (start, _) in pairwise(days[day])):
+                raise refused((name, span), str(given), f"windows of {WEEKDAYS[day]} overlap; join or part them")
+    return days
 
 
 def _open_days(year: int, opening: frozenset[int], holidays: Holidays) -> int:

@@ -23,7 +23,7 @@ class Written(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class Text:
     """A value that is one piece of text. Subclasses read it in `__post_init__`, which raises ValueError."""
 
     text: str
@@ -48,7 +48,7 @@ _DURATION_HINT: Final = "write it like 30m, 1h 30m, 24h, 6 business hours or 5 b
 
 
 @dataclass(frozen=True, slots=True)
-class Duration(_Text):
+class Duration(Text):
     """A length of time, `30m`, `24h`, `6 business hours`, `5 business days`: one kind, elapsed or business.
 
     `micros` are the fixed microseconds, `business_days` the standard days of whatever calendar it is used with.
@@ -97,7 +97,7 @@ _WINDOWS: Final = re.compile(rf"{_WINDOW.pattern}(\s*,\s*{_WINDOW.pattern})*")
 
 
 @dataclass(frozen=True, slots=True)
-class Windows(_Text):
+class Windows(Text):
     """The opening windows of a day, `08:00-12:00, 13:00-17:00`; `spans` in microseconds since midnight, sorted."""
 
     spans: tuple[tuple[int, int], ...] = field(init=False, compare=False)

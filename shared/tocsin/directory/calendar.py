@@ -1,0 +1,117 @@
+"""An iCalendar as the source of a rotation: text in, turns out. Pure; where the text comes from is others' affair."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
+from typing import Any, Final
+
+import icalendar
+import recurring_ical_events
+
+from tocsin.business_time import load_zone, zone_names
+from tocsin.directory.local import first_instant
+
+PERSON: Final = "X-TOCSIN-PERSON"
+"""The property by which a calendar of ours names a person of the directory."""
+
+LARGEST: Final = 2_000_000
+_MOST_EVENTS: Final = 5_000
+_SLOW_ENOUGH: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+_MOST_A_DAY: Final = 24
+_YEARS_KEPT: Final = 16
+
+
+class CalendarError(ValueError):
+    """An iCalendar is refused; says what is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Event:
+    """One event, or one occurrence of a recurring one. Whoever it names: `person` (of ours), `addresses`, `summary`."""
+
+    starts_at: datetime
+    ends_at: datetime
+    person: str
+    addresses: tuple[str, ...]
+    summary: str
+
+
+class Calendar:
+    """The events of an iCalendar, year by year as they are asked for. Immutable but for what it remembers.
+
+    Raises CalendarError where the text is no calendar that can be understood.
+    """
+
+    def __init__(self, text: str, zone: str) -> None:
+        if len(text) > LARGEST:
+            raise CalendarError(f"has {len(text)} characters; keep it below {LARGEST}")
+        self._zone: Final = load_zone(zone)
+        self._query: Final = _queried(text)
+        self.year: Final = lru_cache(maxsize=_YEARS_KEPT)(self._of_year)
+        self.year(datetime(2020, 1, 1, tzinfo=UTC).year)  # every series is looked at in any year: now, not at 3 a.m.
+
+    def _of_year(self, year: int) -> tuple[Event, ...]:
+        """The events that touch that year (UTC), by their start. Those without a length do not count."""
+        start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+        try:
+            occurring = self._query.between(start, end)
+            found = [self._event(component) for component in occurring if component.get("STATUS") != "CANCELLED"]
+        except Exception as error:  # whatever the library makes of a broken series
+            raise CalendarError(f"has an event that cannot be understood ({_said(error)}); mend or remove it") from None
+        return tuple(sorted(event for event in found if event.starts_at < event.ends_at))
+
+    def _event(self, component: Any) -> Event:
+        attendees = component.get("ATTENDEE", ())
+        addresses = attendees if isinstance(attendees, list) else [attendees] if attendees else []
+        return Event(
+            self._instant(component.start),
+            self._instant(component.end),
+            str(component.get(PERSON, "")),
+            tuple(str(address).lower().removeprefix("mailto:").strip() for address in addresses),
+            " ".join(str(component.get("SUMMARY", "")).split())[:200],
+        )
+
+    def _instant(self, at: date) -> datetime:
+        if not isinstance(at, datetime):
+            return first_instant(datetime.combine(at, time()), self._zone)
+        if at.tzinfo is None:
+            return first_instant(at, self._zone)
+        name = getattr(at.tzinfo, "key", None)
+        # Every replica reckons with the same database of zones, not with its machine's (0011).
+        return (at.replace(tzinfo=load_zone(name)) if name in zone_names() else at).astimezone(UTC)
+
+
+def _queried(text: str) -> recurring_ical_events.CalendarQuery:
+    try:
+        calendar = icalendar.Calendar.from_ical(text)
+        events = calendar.walk("VEVENT")
+        zones = {str(zone.get("TZID")) for zone in calendar.walk("VTIMEZONE")}
+        if len(events) > _MOST_EVENTS:
+            raise CalendarError(f"has {len(events)} events; keep them below {_MOST_EVENTS}")
+        for event in events:
+            _check(event, zones)
+        return recurring_ical_events.of(calendar)
+    except CalendarError:
+        raise
+    except Exception as error:  # the library raises many kinds
+        raise CalendarError(f"is no iCalendar ({_said(error)}); it must begin with BEGIN:VCALENDAR") from None
+
+
+def _check(event: Any, zones: set[str]) -> None:
+    summary = " ".join(str(event.get("SUMMARY", "")).split())[:60]
+    start = event.get("DTSTART")
+    if start is None or not isinstance(getattr(start, "dt", None), date):
+        raise CalendarError(f"the event `{summary}` has no DTSTART; state when it begins")
+    name = start.params.get("TZID")
+    if name is not None and start.dt.tzinfo is None and name not in zones:
+        raise CalendarError(f"the event `{summary}` is in the zone `{name}`, which is not known; add its VTIMEZONE")
+    rules = event.get("RRULE", ())
+    for rule in rules if isinstance(rules, list) else [rules] if rules else []:
+        times = [len(rule.get(part, ())) or 1 for part in ("BYHOUR", "BYMINUTE", "BYSECOND")]
+        if (rule.get("FREQ") or ["?"])[0] not in _SLOW_ENOUGH or times[0] * times[1] * times[2] > _MOST_A_DAY:
+            raise CalendarError(f"the event `{summary}` recurs too often; let it recur daily or more rarely")
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:100]}"

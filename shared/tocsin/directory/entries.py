@@ -1,0 +1,202 @@
+"""The entries of directory.yaml, each with what it alone can tell to be wrong with it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, EmailStr, Field, model_validator
+
+from tocsin.business_time import HOUR, load_zone
+from tocsin.directory.local import LocalTime
+from tocsin.directory.turns import Listed, Regular, Schedule, Week
+from tocsin.events.values import Instant, render_instant
+from tocsin.policy.calendar import week
+from tocsin.policy.refusal import refused
+from tocsin.policy.written import DaySpan, Duration, Identifier, Name, Windows, Written, Zone
+
+ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)
+
+Email = Annotated[EmailStr, Field(examples=["dana.whitfield@example.com"])]
+_From = Field(alias="from", examples=["2026-06-08T00:00:00Z"])
+_To = Field(alias="to", examples=["2026-06-15T00:00:00Z"])
+
+
+class Person(Written):
+    """Somebody who can be mailed; `fallbacks` are tried in this order when `email` is refused."""
+
+    name: Name
+    email: Email
+    fallbacks: tuple[Email, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_address_twice(self) -> Self:
+        for index, address in enumerate(self.fallbacks):
+            if address in (self.email, *self.fallbacks[:index]):
+                raise refused(("fallbacks", index), address, f"`{address}` stands here already; keep one of the two")
+        return self
+
+
+class GroupAddress(Written):
+    """Where a role's mail goes when none of its holder's own addresses takes it; of one customer, or of all others."""
+
+    role: Identifier
+    customer: Name | None = None
+    email: Email
+
+
+class Holding(Written):
+    """A person or a rotation in a role, from an instant until before another; without them, always and for ever."""
+
+    person: Annotated[Identifier | None, Field(examples=["dana.whitfield"])] = None
+    rotation: Annotated[Identifier | None, Field(examples=["primary"])] = None
+    customer: Name | None = None
+    starts_at: Annotated[Instant | None, _From] = None
+    ends_at: Annotated[Instant | None, _To] = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if self.person is None and self.rotation is None:
+            raise refused(("person",), None, "is missing; state it, or name a rotation")
+        if self.person is not None and self.rotation is not None:
+            raise refused(("rotation",), self.rotation, "stands beside a person; keep one of the two")
+        _ends_after_it_starts(self.starts_at, self.ends_at)
+        return self
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """From when, until before when."""
+        return self.starts_at or ALWAYS, self.ends_at or FOREVER
+
+    @property
+    def rank(self) -> int:
+        """Which kind of entry answers first: 0 a person with both dates, 1 a rotation, 2 any other person."""
+        if self.rotation is not None:
+            return 1
+        return 2 if self.starts_at is None or self.ends_at is None else 0
+
+
+class Override(Written):
+    """Cover for a while: `person` holds a role, or stands in for somebody (`instead_of`) wherever they hold one."""
+
+    person: Identifier
+    role: Identifier | None = None
+    customer: Name | None = None
+    instead_of: Annotated[Identifier | None, Field(examples=["dana.whitfield"])] = None
+    starts_at: Annotated[Instant, _From]
+    ends_at: Annotated[Instant, _To]
+    reason: Annotated[Name | None, Field(examples=["holiday"])] = None
+
+    @model_validator(mode="after")
+    def _covers_one_thing(self) -> Self:
+        if (self.role is None) == (self.instead_of is None):
+            wrong = "is missing; state it" if self.role is None else "stands beside `instead_of`; keep one of the two"
+            raise refused(("role",), self.role, f"{wrong}" + ("" if self.role else ", or somebody as `instead_of`"))
+        if self.instead_of is not None and self.customer is not None:
+            message = "stands beside `instead_of`, which covers everything a person holds; name the role instead"
+            raise refused(("customer",), self.customer, message)
+        if self.instead_of == self.person:
+            raise refused(("person",), self.person, f"`{self.person}` cannot stand in for themselves; name another")
+        _ends_after_it_starts(self.starts_at, self.ends_at)
+        return self
+
+
+def _ends_after_it_starts(starts_at: datetime | None, ends_at: datetime | None) -> None:
+    if starts_at is not None and ends_at is not None and starts_at >= ends_at:
+        raise refused(("to",), ends_at, f"is not after `from`, {render_instant(starts_at)}; end later")
+
+
+def _https(url: str) -> str:
+    # What is wrong with it is not repeated: a feed's address often holds a token.
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("is no https address; write it like https://calendar.example.com/on-call.ics")
+    return url
+
+
+class Source(Written):
+    """Where an iCalendar comes from: a file (beside directory.yaml), an https address, or what holds that address."""
+
+    file: Annotated[str | None, Field(min_length=1, examples=["on-call.ics"])] = None
+    url: Annotated[str | None, AfterValidator(_https)] = None
+    url_env: Annotated[str | None, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["ON_CALL_FEED"])] = None
+    url_file: Annotated[str | None, Field(min_length=1, examples=["/run/secrets/on-call-feed"])] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        given = [field for field, value in self if value is not None]
+        if len(given) != 1:
+            raise refused((), None, "must name one of file, url, url_env and url_file; write it like file: on-call.ics")
+        return self
+
+
+def _turns(duration: Duration) -> Duration:
+    if duration.business or duration.micros < HOUR:
+        raise ValueError(f"`{duration}` is no length of a turn; write weekly, daily, or a length from 1h on, like 12h")
+    return duration
+
+
+class Rotation(Written):
+    """People who take turns, all by the clock on the wall of `zone`: in equal `turns` from `start`, or at `handovers`,
+    or as an iCalendar says. `only` are the hours in which it answers; outside them the role's next rule does.
+    """
+
+    zone: Zone
+    members: tuple[Identifier, ...] = ()
+    turns: Annotated[Literal["weekly", "daily"] | Annotated[Duration, AfterValidator(_turns)] | None, Field()] = None
+    start: LocalTime | None = None
+    handovers: tuple[LocalTime, ...] = ()
+    calendar: Source | None = None
+    only: Annotated[dict[DaySpan, Windows] | None, Field(examples=[{"monday-friday": "08:00-17:00"}])] = None
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        kinds = [kind for kind in ("turns", "handovers", "calendar") if getattr(self, kind)]
+        if len(kinds) != 1:
+            said = " and ".join(f"`{kind}`" for kind in kinds)
+            wrong = (
+                f"{said} stand side by side; keep one of them" if kinds else "is missing; state it, for example weekly"
+            )
+            raise refused((kinds[1],) if kinds else ("turns",), None, wrong)
+        if (self.start is None) == (self.turns is not None):
+            message = "is missing; state it" if self.turns else f"has no meaning beside `{kinds[0]}`; leave it out"
+            raise refused(("start",), self.start and str(self.start), message)
+        if bool(self.members) == (self.calendar is not None):
+            message = (
+                "has no meaning beside `calendar`; leave it out"
+                if self.calendar
+                else "is missing; name who takes turns"
+            )
+            raise refused(("members",), None, message)
+        for index in range(1, len(self.handovers)):
+            if self.handovers[index - 1].at >= self.handovers[index].at:
+                place = ("handovers", index)
+                raise refused(place, str(self.handovers[index]), f"is not after {self.handovers[index - 1]}; sort them")
+        if self.only is not None and not self.only:
+            raise refused(("only",), None, "is never; give it hours, for example monday-friday: 08:00-17:00")
+        _ = self.week  # overlapping windows are refused there
+        return self
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """Whose turn it is when; None: as the calendar says."""
+        zone = load_zone(self.zone)
+        if self.handovers:
+            return Listed(zone, tuple(handover.at for handover in self.handovers), self.members)
+        if self.turns is None or self.start is None:
+            return None
+        if isinstance(self.turns, Duration):
+            return Regular(zone, self.start.at, timedelta(microseconds=self.turns.micros), self.members, "turn")
+        length, kind = (timedelta(7), "week") if self.turns == "weekly" else (timedelta(1), "day")
+        return Regular(zone, self.start.at, length, self.members, kind)
+
+    @property
+    def week(self) -> Week | None:
+        """The hours in which it answers; None: always."""
+        if self.only is None:
+            return None
+        return Week(self.zone, week(self.only, "only"))
