@@ -1,12 +1,13 @@
 """JSON bodies of tools, read without trusting them. Pure."""
 
-import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from intake.hooks.sighting import Payload, Unreadable
+from intake.strict_json import JsonFault, NotJsonError, loads
 
 LONGEST: Final = 10_000
 """Characters that are kept of a text (DESIGN, Contracts)."""
@@ -16,9 +17,11 @@ FIRST_YEAR: Final = 1990
 def parsed(body: bytes) -> Payload:
     """The body as JSON data, an object or a list. Raises Unreadable."""
     try:
-        data: object = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        data = loads(body.removeprefix(BOM_UTF8))
+    except NotJsonError:
         raise Unreadable("body", "is not JSON; have the tool send JSON") from None
+    except JsonFault as fault:
+        raise Unreadable(fault.field or "body", f"{fault.message}; have the tool send less") from None
     if not isinstance(data, Mapping | list):
         raise Unreadable("body", "is no JSON object or list; have the tool send its ticket as an object")
     return data
@@ -64,7 +67,3 @@ def _read(value: object, form: str) -> datetime | None:
     if form == "iso":
         return datetime.fromisoformat(value.strip())
     return datetime.strptime(value.strip(), form)  # noqa: DTZ007 (the zone is given by the caller)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")

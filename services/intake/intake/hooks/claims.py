@@ -1,0 +1,116 @@
+"""What the sightings of a ticket claim of it, instant by instant, and what makes a claim true. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, Self
+
+from tocsin.events import FactType
+
+from intake.hooks.effect import Effect, State, applied
+from intake.hooks.mapping import Status
+from intake.hooks.shown import Shown, in_order
+
+Stands = Literal["open", "waiting", "resolved", "workaround", "cancelled"]
+_STANDS: Final[dict[Status, Stands | None]] = {
+    "new": "open",
+    "in_progress": "open",
+    "responded": "open",
+    "waiting_customer": "waiting",
+    "resolved": "resolved",
+    "workaround": "workaround",
+    "cancelled": "cancelled",
+    "ignored": None,
+}
+_ANSWERED: Final = ("responded", "waiting_customer")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a ticket stood so at an instant: what is None is not claimed. `responded`: a human has answered by then.
+
+    `actor` and `word` are who is said to have made it so, and the tool's word for it. `opening`: the ticket was opened
+    with that severity, before all else.
+    """
+
+    at: datetime
+    responded: bool = False
+    stands: Stands | None = None
+    severity: int | None = None
+    actor: str | None = None
+    word: str | None = None
+    opening: bool = False
+
+    @classmethod
+    def that(cls, state: State, like: Self) -> Self:
+        """The claim that a ticket stands at `state`, made by whoever made `like`."""
+        stands: Stands = "waiting" if state.paused else "open"
+        if state.closed:
+            stands = like.stands if like.stands in ("workaround", "cancelled") else "resolved"
+        return cls(like.at, state.responded, stands, state.severity, like.actor, like.word)
+
+
+def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | None) -> list[Claim]:
+    """The claims in the order of their instants, none before the opening; see `difference`.
+
+    At one instant answers come first, then the claims in the order of the sightings that make them.
+    """
+    claims = [Claim(opened_at, severity=opened_with, opening=True)] if opened_with is not None else []
+    for one in in_order(seen):
+        claims += _claims(one, opened_at)
+    return sorted(claims, key=lambda claim: (claim.at, not claim.opening, not _only_answered(claim)))
+
+
+def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Effect]]:
+    """How the ticket stands once these claims of one instant are true, and what must happen there for it.
+
+    The severity that the last of them gives changes last of all, but for a workaround, which severity 1 does not allow
+    (RULES 3): one that is still claimed then does not happen.
+    """
+    given = [claim.severity for claim in claims if claim.severity is not None and not claim.opening]
+    severity = given[-1] if given else None
+    made: list[Effect] = []
+    for claim in claims:
+        for effect in _steps(state, claim, severity):
+            after = applied(state, effect)
+            if after != state:
+                made.append(effect)
+            state = after
+    if severity is not None and severity != state.severity:
+        made.append(Effect(FactType.SEVERITY_CHANGED, severity))
+        state = applied(state, made[-1])
+    return state, made
+
+
+def _claims(one: Shown, opened_at: datetime) -> Iterator[Claim]:
+    stands = _STANDS[one.status] if one.status is not None else None
+    if one.responded_at is not None:
+        yield Claim(max(one.responded_at, opened_at), responded=True, actor=one.actor)
+    if one.resolved_at is not None and stands in ("resolved", "workaround"):
+        yield Claim(max(one.resolved_at, opened_at), stands=stands, actor=one.actor, word=one.word)
+    answered = one.status in _ANSWERED
+    yield Claim(max(one.at, opened_at), answered, stands, one.severity, one.actor, one.word)
+
+
+def _only_answered(claim: Claim) -> bool:
+    return claim.responded and claim.stands is None
+
+
+def _steps(state: State, claim: Claim, severity: int | None) -> Iterator[Effect]:
+    """What may have to happen, in order; what is so already is impossible and does nothing."""
+    if claim.opening and claim.severity is not None:
+        yield Effect(FactType.SEVERITY_CHANGED, claim.severity)
+    stays_open = claim.stands in ("open", "waiting")
+    if stays_open:
+        yield Effect(FactType.REOPENED)
+    if claim.responded:
+        yield Effect(FactType.RESPONDED)
+    if stays_open:
+        yield Effect(FactType.PAUSED if claim.stands == "waiting" else FactType.RESUMED)
+    elif claim.stands == "cancelled":
+        yield Effect(FactType.CANCELLED)
+    elif claim.stands is not None:
+        workaround = claim.stands == "workaround"
+        if workaround and not state.closed and state.severity == 1 and severity is not None:
+            yield Effect(FactType.SEVERITY_CHANGED, severity)
+        yield Effect(FactType.RESOLVED, workaround=workaround)

@@ -1,0 +1,163 @@
+"""A sighting in our words: what the mapping makes of what a tool says of a ticket. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from tocsin.events import Category, Channel, Severity
+from tocsin.events.values import Instant
+
+from intake.hooks.mapping import Integration, KnownCustomer, Status, folded, meaning
+from intake.hooks.payload import FIRST_YEAR, text
+from intake.hooks.sighting import Person, Sighting
+
+Reason = Literal[
+    "unreadable",
+    "unknown_status",
+    "unknown_priority",
+    "missing_queue",
+    "missing_severity",
+    "missing_services",
+    "missing_contact",
+    "missing_customer",
+    "missing_summary",
+    "refused",
+    "failed",
+]
+"""Why a delivery is kept as an unmapped webhook."""
+
+
+class Unmapped(Exception):
+    """The mapping does not know what to make of a delivery; str() says what it would have to say."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+
+
+class Shown(BaseModel):
+    """A ticket as one delivery showed it, in our words. None: it did not say.
+
+    `at` is the tool's instant of it, or its receipt, never later than the receipt; with `sequence` and `key` it gives
+    the order of a ticket's sightings. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is
+    whether its queue does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: Instant
+    sequence: int = 0
+    key: str = ""
+    deleted: bool = False
+    status: Status | None = None
+    word: str | None = None
+    severity: Severity | None = None
+    opened_at: Instant | None = None
+    responded_at: Instant | None = None
+    resolved_at: Instant | None = None
+    actor: str | None = None
+    counts: bool | None = None
+    summary: str | None = None
+    description: str | None = None
+    customer: KnownCustomer | None = None
+    contact_name: str | None = None
+    contact_email: str | None = None
+    contact_phone: str | None = None
+    services: tuple[str, ...] | None = None
+    channel: Channel | None = None
+    category: Category | None = None
+
+
+def shown(sighting: Sighting, integration: Integration, received_at: datetime, key: str) -> Shown:
+    """The sighting in our words; `key` is its delivery's. Raises Unmapped for a status or a priority nobody knows."""
+    at = min(_instant(sighting.seen_at) or received_at, received_at)
+    status, word = _status(sighting, integration)
+    return Shown(
+        at=at,
+        sequence=sighting.sequence,
+        key=key,
+        deleted=sighting.action == "deleted",
+        status=status,
+        word=word,
+        severity=_severity(sighting, integration),
+        opened_at=_not_after(sighting.opened_at, at),
+        responded_at=_not_after(sighting.responded_at, at),
+        resolved_at=_not_after(sighting.resolved_at, at),
+        actor=text(sighting.actor),
+        counts=_counts(sighting, integration),
+        summary=text(sighting.summary),
+        description=text(sighting.description),
+        customer=_customer(sighting, integration),
+        **_contact(sighting.contact),
+        services=_services(sighting, integration),
+        channel=meaning(integration.channels, sighting.channel) if sighting.channel else None,
+        category=meaning(integration.types, sighting.type) if sighting.type else None,
+    )
+
+
+def in_order(seen: Iterable[Shown]) -> Sequence[Shown]:
+    """A ticket's sightings in the order in which the tool was in these states."""
+    return sorted(seen, key=lambda one: (one.at, one.sequence, one.key))
+
+
+def _status(sighting: Sighting, integration: Integration) -> tuple[Status | None, str | None]:
+    if sighting.action == "deleted":
+        return "cancelled", "deleted"
+    word = text(sighting.status)
+    if word is None:
+        return None, None
+    status: Status | None = meaning(integration.statuses, word)
+    if status is None:
+        raise Unmapped("unknown_status", f"The status `{word[:60]}` is not in `statuses`; say there what it means.")
+    return (None, None) if status == "ignored" else (status, word)
+
+
+def _severity(sighting: Sighting, integration: Integration) -> int | None:
+    word = text(sighting.priority)
+    if word is None or not integration.priorities:
+        return None
+    severity: int | None = meaning(integration.priorities, word)
+    if severity is None:
+        raise Unmapped("unknown_priority", f"The priority `{word[:60]}` is not in `priorities`; give its severity.")
+    return severity
+
+
+def _counts(sighting: Sighting, integration: Integration) -> bool | None:
+    if integration.queues is None:
+        return True
+    word = text(sighting.queue)
+    return None if word is None else folded(word) in {folded(queue) for queue in integration.queues}
+
+
+def _customer(sighting: Sighting, integration: Integration) -> KnownCustomer | None:
+    key, name = text(sighting.customer_id), text(sighting.customer_name)
+    for word in (key, name):
+        known: KnownCustomer | None = meaning(integration.customers, word) if word else None
+        if known is not None:
+            return known
+    word = key or name
+    return KnownCustomer.model_construct(id=word, name=name or word) if word else None
+
+
+def _contact(person: Person) -> dict[str, str | None]:
+    return {
+        "contact_name": text(person.name),
+        "contact_email": text(person.email),
+        "contact_phone": text(person.phone),
+    }
+
+
+def _services(sighting: Sighting, integration: Integration) -> tuple[str, ...] | None:
+    words = [word for word in map(text, sighting.services or ()) if word]
+    ours = dict.fromkeys(meaning(integration.services, word) or word for word in words)
+    return tuple(ours)[:500] or None
+
+
+def _instant(at: datetime | None) -> datetime | None:
+    return at if at is not None and at.year >= FIRST_YEAR else None
+
+
+def _not_after(at: datetime | None, latest: datetime) -> datetime | None:
+    found = _instant(at)
+    return min(found, latest) if found is not None else None
