@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SkipValidation, Strict, ValidationInfo, field_validator
-from tocsin.events import Category, Channel, Mailbox, Severity
+from tocsin.events import Category, Channel, Flag, Mailbox, Severity
 
 from intake.strict import LONGEST_LIST, Instant, Request, Text, not_blank
 
@@ -136,6 +136,12 @@ class TicketItem(TicketRequest):
     def imported(self) -> bool:
         """Whether it is taken in as one record with all its facts."""
         return self.history or bool(self.events)
+
+
+class SeenTicket(TicketItem):
+    """A ticket that a tool showed and nobody posted; `defaulted` flags what stands in for what the tool left out."""
+
+    defaulted: tuple[Flag, ...] = ()
 
 
 class Batch(Request):

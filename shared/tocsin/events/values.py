@@ -25,7 +25,16 @@ Severity = Annotated[int, Field(ge=1, le=4)]
 Channel = Literal["portal", "email", "voicemail", "chat", "api"]
 Category = Literal["incident", "user_request", "onboarding", "offboarding", "mishandled_request", "project", "security"]
 Mailbox = Literal["support", "escalations"]
-Flag = Literal["rerouted", "short_notice", "security", "default_severity"]
+Flag = Literal[
+    "rerouted",
+    "short_notice",
+    "security",
+    "default_severity",
+    "default_services",
+    "default_contact",
+    "default_customer",
+    "default_summary",
+]
 ClockName = Literal["response", "resolution", "answer"]
 Reason = Literal["resolution_breached", "no_response", "explicit"]
 EndReason = Literal["resolved", "workaround", "cancelled", "voided"]

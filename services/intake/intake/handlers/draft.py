@@ -42,7 +42,7 @@ def drafted(desk: Desk, tenant: str, request: TicketRequest, received_at: dateti
         flags=routing.flags,
         imported=isinstance(request, TicketItem) and request.imported,
         history=is_history(request),
-        body=request.model_dump(mode="json", exclude={"events", "history"}),
+        body=request.model_dump(mode="json", exclude={"events", "history", "defaulted"}),
         digest=request.digest(),
         first_facts=len(facts),
         standing=standing(facts),
