@@ -124,3 +124,41 @@ mails = Table(
     Column("ticket_id", Uuid, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
 )
+
+hook_deliveries = Table(
+    "hook_deliveries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),  # the digest of its own identity, which may be of any length
+    Column("headers", JSONB, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("stored_at", DateTime(timezone=True), nullable=False, index=True),  # real time, as is next_at
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", DateTime(timezone=True), index=True),
+    UniqueConstraint("tenant", "provider", "key"),
+    Index("hook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
+)
+
+hook_sightings = Table(
+    "hook_sightings",
+    metadata,
+    Column("delivery_id", BigInteger, ForeignKey("hook_deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", SmallInteger, primary_key=True),
+    Column("ticket_id", Uuid, nullable=False, index=True),
+    Column("shown", JSONB, nullable=False),
+    Column("opened_it", Boolean, nullable=False),
+)
+
+hook_integrations = Table(
+    "hook_integrations",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+)
