@@ -66,7 +66,7 @@ def _roles(
 
 def _role(known: Collection[str], place: Place, role: str) -> Iterator[Problem]:
     if role not in known:
-        yield place, role, f"is no role of the ladder; use one of {', '.join(sorted(known))}, or add it to own_roles"
+        yield place, role, f"is no role of the ladder; use one of {', '.join(known)}, or add it to own_roles"
 
 
 def _person(people: Mapping[str, Person], place: Place, person: str) -> Iterator[Problem]:

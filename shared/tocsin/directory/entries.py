@@ -23,11 +23,15 @@ _To = Field(alias="to", examples=["2026-06-15T00:00:00Z"])
 
 
 class Person(Written):
-    """Somebody who can be mailed; `fallbacks` are tried in this order when `email` is refused."""
+    """Somebody who can be mailed; `fallbacks` are tried in this order when `email` is refused.
+
+    `zone`: in which their mails tell instants, beside UTC; without one, in that of the installation.
+    """
 
     name: Name
     email: Email
     fallbacks: tuple[Email, ...] = ()
+    zone: Zone | None = None
 
     @model_validator(mode="after")
     def _no_address_twice(self) -> Self:

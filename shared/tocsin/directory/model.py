@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from tocsin.business_time import load_zone
 from tocsin.directory.calendar import Calendar
 from tocsin.directory.consistency import problems
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person, Rotation
+from tocsin.directory.entries import GroupAddress, Holding, Override, Person, Rotation, Source
 from tocsin.directory.feed import Feed
 from tocsin.directory.spans import Spans
 from tocsin.directory.turns import Schedule, Turn, Week
@@ -132,6 +132,24 @@ class Directory(Written):
                     found.update(self._turns_of(entry.rotation, max(start, entry.span[0]), min(end, entry.span[1])))
         found.update(at for span in spans for at in span)
         return sorted(at for at in found if start < at < end)
+
+    @property
+    def sources(self) -> dict[str, tuple[Source, str]]:
+        """Where the calendars of rotations come from, each with its rotation's zone, by the rotations' names."""
+        return {
+            name: (rotation.calendar, rotation.zone)
+            for name, rotation in self.rotations.items()
+            if rotation.calendar is not None
+        }
+
+    @property
+    def known_roles(self) -> tuple[str, ...]:
+        """The roles of the page, then those of one's own."""
+        return tuple(dict.fromkeys((*PAGE_ROLES, *self.own_roles)))
+
+    def is_unread(self, rotation: str) -> bool:
+        """True where the rotation's calendar is not known: it answers nothing."""
+        return self._schedule(rotation) is None
 
     @property
     def feeds(self) -> Mapping[str, Feed]:

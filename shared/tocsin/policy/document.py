@@ -1,6 +1,7 @@
 """YAML read into a model, with every error at its line: `FILE:LINE: FIELD: what is wrong; what would be right`."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -41,6 +42,15 @@ def read(text: str, name: str, model: type[Model], error: type[DocumentError]) -
             document.problem(*explain(problem, schema))
     document.refuse_if_wrong()
     raise AssertionError("an invalid document has problems")
+
+
+def at_lines(text: str, name: str, problems: Iterable[tuple[Place, str]]) -> list[str]:
+    """`FILE:LINE: FIELD: message` for what was found wrong with a document that `read` took, in the order of lines."""
+    document = _Document(name, DocumentError)
+    document.plain(document.compose(text), ())
+    for place, message in problems:
+        document.problem(place, message)
+    return document.told()
 
 
 class _Document:
@@ -114,9 +124,10 @@ class _Document:
 
     def refuse_if_wrong(self) -> None:
         if self._problems:
-            raise self._error(
-                [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems, key=lambda p: p[0])]
-            )
+            raise self._error(self.told())
+
+    def told(self) -> list[str]:
+        return [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems, key=lambda p: p[0])]
 
     def _refuse(self, line: int, message: str) -> NoReturn:
         raise self._error([f"{self._name}:{line}: {message}"])

@@ -1,36 +1,68 @@
-"""directory.yaml as it is now: read again when it changes; a broken one leaves the last good one in force."""
+"""directory.yaml as it is now, with its calendars: read again when they change; the last good ones stay in force."""
 
 from pathlib import Path
 
 import structlog
 
 from tocsin.directory import Directory, DirectoryError, load_directory
-from tocsin.runtime.metrics import DIRECTORY_BROKEN
+from tocsin.runtime.calendar_sources import CalendarSources
+from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN
 
 log = structlog.get_logger(__name__)
 
 
 class DirectoryFile:
-    """The directory of one file. `current` looks at the file's time each call, so a change counts at once."""
+    """The directory of one file. `current` looks at the times of the file, and of the calendars beside it, each call,
+    so a change counts at once. Feeds count when `refresh` has fetched them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._version: tuple[int, int, int] | None = None
+        self._written: Directory | None = None
         self._directory: Directory | None = None
+        self._calendars = CalendarSources(path.parent)
+        self._composed = 0
         self.problem: str | None = None
-        self._refresh()
+        self._look()
 
     def current(self) -> Directory | None:
         """The last good directory; None while there never was one, which says nothing about who holds a role."""
-        self._refresh()
+        self._look()
         return self._directory
 
-    async def note(self) -> str | None:
-        """For /readyz: None, or what is wrong with the file. No reason to be not ready: the last good one serves."""
-        self._refresh()
-        return self.problem
+    async def refresh(self, *, at_once: bool = False) -> None:
+        """Fetch the calendars whose time has come (or all, `at_once`), for the scheduler to call every few seconds."""
+        self._look()
+        if self._written is not None:
+            await self._calendars.fetch(self._written.sources, at_once=at_once)
+            self._look()
 
-    def _refresh(self) -> None:
+    async def note(self) -> str | None:
+        """For /readyz: None, or what is wrong with the file and its calendars. No reason to be not ready: the last good
+        ones serve.
+        """
+        self._look()
+        return "\n".join([*([self.problem] if self.problem else []), *self.calendar_problems()]) or None
+
+    def calendar_problems(self) -> list[str]:
+        """What is wrong with the calendars, a sentence each."""
+        broken = self._calendars.problems(self._written.sources) if self._written else {}
+        return [f"rotation {name}: {problem}" for name, problem in sorted(broken.items())]
+
+    def _look(self) -> None:
+        before = self._written
+        self._read()
+        if self._written is None:
+            return
+        sources = self._written.sources
+        self._calendars.look(sources)
+        if self._written is not before or self._calendars.generation != self._composed:
+            self._composed = self._calendars.generation
+            self._directory = self._written.with_calendars(self._calendars.calendars(sources))
+        DIRECTORY_CALENDARS_BROKEN.set(len(self._calendars.problems(sources)))
+
+    def _read(self) -> None:
         try:
             status = self._path.stat()
             version = (status.st_size, status.st_mtime_ns, status.st_ino)
@@ -38,9 +70,9 @@ class DirectoryFile:
                 return
             # Kept even if reading fails: a broken file is complained about once, not at every look.
             self._version = version
-            self._directory = load_directory(self._path.read_text(encoding="utf-8"), self._path.name)
+            self._written = load_directory(self._path.read_text(encoding="utf-8"), self._path.name)
             self._found(None)
-            log.info("directory_loaded", people=len(self._directory.people), roles=len(self._directory.roles))
+            log.info("directory_loaded", people=len(self._written.people), roles=len(self._written.roles))
         except (OSError, UnicodeDecodeError) as error:
             self._version = None
             self._found(f"{self._path.name} cannot be read: {type(error).__name__}")
@@ -49,6 +81,6 @@ class DirectoryFile:
 
     def _found(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
-            log.error("directory_broken", problem=problem, in_force="the last good one" if self._directory else "none")
+            log.error("directory_broken", problem=problem, in_force="the last good one" if self._written else "none")
         self.problem = problem
         DIRECTORY_BROKEN.set(problem is not None)

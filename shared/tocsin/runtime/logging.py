@@ -17,6 +17,9 @@ _QUIET = {
     "apscheduler": logging.WARNING,
     "asyncio": logging.WARNING,
     "alembic": logging.INFO,
+    # They tell whole addresses, and a calendar feed's often holds a token.
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
 }
 
 

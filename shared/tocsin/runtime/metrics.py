@@ -30,6 +30,9 @@ DEAD_LETTERS = Counter("sla_dead_letters_total", "Records put aside as dead lett
 DIRECTORY_BROKEN = Gauge(
     "sla_directory_broken", "1 while directory.yaml cannot be used and the last good one, if any, is in force"
 )
+DIRECTORY_CALENDARS_BROKEN = Gauge(
+    "sla_directory_calendars_broken", "Calendars of rotations that cannot be had or read; the last good ones serve"
+)
 JOB_FAILURES = Counter("sla_job_failures_total", "Runs of a periodic job that failed or took too long", ["job"])
 
 

@@ -1,0 +1,81 @@
+"""What will go wrong with a directory that is well written: gaps, entries never reached, events naming nobody. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from tocsin.directory.model import Directory
+from tocsin.directory.shifts import shifts
+from tocsin.events.values import in_utc
+from tocsin.policy.refusal import Place
+
+AHEAD: Final = timedelta(days=366)
+_MOST_OF_A_KIND: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong at a place of the document: "what is wrong; what would be right"."""
+
+    place: Place
+    message: str
+
+
+def findings(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
+    """What is wrong between two instants. A gap counts for customers without a holder of their own."""
+    yield from _calendars(directory, start, end)
+    for role in directory.known_roles:
+        yield from _gaps(directory, role, start, end)
+    yield from _never_reached(directory, start, end)
+
+
+def _gaps(directory: Directory, role: str, start: datetime, end: datetime) -> Iterator[Finding]:
+    place: Place = ("roles", role)
+    vacant = [shift for shift in shifts(directory, role, None, start, end) if shift.holder is None]
+    for gap in vacant[:_MOST_OF_A_KIND]:
+        until = "for the whole time looked at" if gap.ends_at == end else f"until {_told(gap.ends_at)}"
+        message = f"nobody holds it from {_told(gap.starts_at)} {until}: the tier is vacant; name somebody"
+        yield Finding(place, message)
+    if len(vacant) > _MOST_OF_A_KIND:
+        yield Finding(place, f"and {len(vacant) - _MOST_OF_A_KIND} more gaps; name somebody without dates as a default")
+
+
+def _never_reached(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
+    """Entries that others come before at every instant of their span."""
+    for role, entries in directory.roles.items():
+        for customer in {entry.customer for entry in entries}:
+            reached = {
+                answer.place
+                for at in (start, *directory.edges(role, customer, start, end))
+                if (answer := directory.answer(role, customer, at)) is not None
+            }
+            for index, entry in enumerate(entries):
+                place: Place = ("roles", role, index)
+                from_, to = max(entry.span[0], start), min(entry.span[1], end)
+                unread = entry.rotation is not None and directory.is_unread(entry.rotation)
+                if entry.customer == customer and place not in reached and from_ < to and not unread:
+                    message = "never answers: others come before it at all times; remove it, or give them an end"
+                    yield Finding(place, message)
+
+
+def _calendars(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
+    for name, feed in directory.feeds.items():
+        place: Place = ("rotations", name, "calendar")
+        for event in feed.nameless(start, end)[:_MOST_OF_A_KIND]:
+            who = ", ".join(event.addresses) or "no attendee"
+            message = (
+                f"the event `{event.summary}` ({who}) of {_told(event.starts_at)} names nobody of people; "
+                "add the person, or the address to their fallbacks"
+            )
+            yield Finding(place, message)
+        for first, second in feed.overlapping(start, end)[:_MOST_OF_A_KIND]:
+            message = (
+                f"the event `{second.summary}` of {_told(second.starts_at)} overlaps with `{first.summary}` of "
+                f"{_told(first.starts_at)}; the one that begins later counts"
+            )
+            yield Finding(place, message)
+
+
+def _told(at: datetime) -> str:
+    return f"{in_utc(at):%Y-%m-%d %H:%M} UTC"
