@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test check fix clean lock bench-domain bench-notifier
+.PHONY: help setup run demo replay test check fix clean lock bench-domain bench-intake bench-notifier
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: setup  ## lint, format, types, architecture, dependencies, API documents:
 
 bench-domain: setup  ## how fast timelines are computed, against what is required
 	@$(BIN)/python tests/bench/domain.py
+
+bench-intake: setup  ## tickets and events a second of one worker, beside a no-op of FastAPI
+	@PYTHONPATH=tests $(BIN)/python -m bench.intake
 
 bench-notifier: setup  ## mails a second in a burst and milliseconds for one, beside a bare loop of aiosmtplib
 	@PYTHONPATH=tests $(BIN)/python -m bench.notifier
