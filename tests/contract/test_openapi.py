@@ -49,7 +49,7 @@ CALLS = {
     },
     "sla-timer": {"get /v1/tickets/{ticket_id}/clocks", "post /v1/simulate", "get /v1/compliance"},
     "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation"},
-    "notifier": {"get /v1/deliveries"},
+    "notifier": {"get /v1/deliveries", "get /v1/deliveries/{delivery_id}"},
 }
 
 each_service = pytest.mark.parametrize("service", CALLS)

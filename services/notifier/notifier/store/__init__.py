@@ -9,7 +9,7 @@ from notifier.store.delivering import (
     renew,
     wake_tickets,
 )
-from notifier.store.reading import listed, queue, told_since
+from notifier.store.reading import Filter, Line, delivery, journal_of, page, queue, told_since
 from notifier.store.taking_in import (
     add_deliveries,
     add_notices,
@@ -21,18 +21,22 @@ from notifier.store.taking_in import (
 from notifier.store.writing import lock_tickets, withdrawal_reasons, write
 
 __all__ = [
+    "Filter",
+    "Line",
     "add_deliveries",
     "add_notices",
     "add_tickets",
     "cancel_unsent",
+    "delivery",
     "enter_data",
     "held",
-    "listed",
+    "journal_of",
     "lock_tickets",
     "lock_urgent",
     "of_notifications",
     "of_tickets",
     "open_notices",
+    "page",
     "queue",
     "renew",
     "told_since",

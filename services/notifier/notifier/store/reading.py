@@ -1,41 +1,84 @@
 """What the calls, the gauges and `republish` read."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import Delivery
+from tocsin.events.notifications import MailKind
 
-from notifier.delivery import State, Stored
+from notifier.delivery import Entry, State, Stored
 from notifier.store.writing import COLUMNS
 from notifier.tables import deliveries, journal
 
 _PAGE: Final = 500
 
 
-async def listed(
-    connection: AsyncConnection,
-    tenant: str,
-    *,
-    ticket_id: UUID | None,
-    recipient: str | None,
-    state: State | None,
-    after: int,
-    limit: int,
-) -> list[Stored]:
-    """A page of a tenant's deliveries, oldest first. `recipient` is an address or a person of the directory."""
-    where = and_(deliveries.c.tenant == tenant, deliveries.c.seq > after)
-    if ticket_id is not None:
-        where = and_(where, deliveries.c.ticket_id == ticket_id)
-    if recipient is not None:
-        where = and_(where, or_(func.lower(deliveries.c.email) == recipient.lower(), deliveries.c.person == recipient))
-    if state is not None:
-        where = and_(where, deliveries.c.state == state)
-    rows = await connection.execute(select(*COLUMNS).where(where).order_by(deliveries.c.seq).limit(limit))
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which deliveries a list shows; `after` is the `seq` that the page before ended at.
+
+    `recipient` is an address or a person of the directory; `queued_from` is inclusive, `queued_to` exclusive.
+    """
+
+    tenant: str
+    ticket_id: UUID | None = None
+    recipient: str | None = None
+    state: State | None = None
+    kind: MailKind | None = None
+    queued_from: datetime | None = None
+    queued_to: datetime | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a delivery's journal; `at` is business time."""
+
+    entry: Entry
+    attempts: int
+    at: datetime
+    real_at: datetime
+    reply: str | None
+
+
+async def page(connection: AsyncConnection, wanted: Filter, limit: int) -> list[Stored]:
+    """Up to `limit` deliveries, oldest first."""
+    query = select(*COLUMNS).where(deliveries.c.tenant == wanted.tenant, deliveries.c.seq > wanted.after)
+    for column, value in (
+        (deliveries.c.ticket_id, wanted.ticket_id),
+        (deliveries.c.state, wanted.state),
+        (deliveries.c.kind, wanted.kind),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.recipient is not None:
+        address = func.lower(deliveries.c.email) == wanted.recipient.lower()
+        query = query.where(or_(address, deliveries.c.person == wanted.recipient))
+    if wanted.queued_from is not None:
+        query = query.where(deliveries.c.queued_at >= wanted.queued_from)
+    if wanted.queued_to is not None:
+        query = query.where(deliveries.c.queued_at < wanted.queued_to)
+    rows = await connection.execute(query.order_by(deliveries.c.seq).limit(limit))
     return [Stored(*row) for row in rows]
+
+
+async def delivery(connection: AsyncConnection, tenant: str, delivery_id: UUID) -> Stored | None:
+    """This tenant's delivery of that id."""
+    query = select(*COLUMNS).where(deliveries.c.id == delivery_id, deliveries.c.tenant == tenant)
+    row = (await connection.execute(query)).one_or_none()
+    return Stored(*row) if row else None
+
+
+async def journal_of(connection: AsyncConnection, delivery_id: UUID) -> list[Line]:
+    """What became of a delivery, oldest first."""
+    columns = [journal.c[field.name] for field in fields(Line)]
+    rows = await connection.execute(select(*columns).where(journal.c.delivery_id == delivery_id).order_by(journal.c.id))
+    return [Line(*row) for row in rows]
 
 
 async def queue(connection: AsyncConnection) -> tuple[dict[str, int], float]:

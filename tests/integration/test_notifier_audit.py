@@ -1,0 +1,110 @@
+"""Who reads what became of every mail: lists that are filtered and paged, and one mail with its journal."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from notifier_calls import Calls, calls
+from notifier_events import NOON, about_clock, escalation, ticket
+from notifier_world import World, world
+from servers import MakeDatabase, SharedSink
+
+
+@pytest.fixture
+async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
+        yield made
+
+
+@pytest.fixture
+async def api(desk: World, tmp_path: Path) -> AsyncIterator[Calls]:
+    async with calls(desk, tmp_path) as made:
+        yield made
+
+
+async def test_mails_are_filtered_by_ticket_recipient_state_kind_and_time(desk: World, api: Calls) -> None:
+    manager: dict[str, Any] = {"role": "senior_it_operations_manager", "role_title": "Manager"}
+    other = ticket(ticket_id=UUID(int=8))
+    async with desk.notifier():
+        await desk.take(escalation(), escalation(event_id=UUID(int=2), step=2, **manager))
+        await desk.quiet()
+        desk.now += timedelta(hours=1)
+        await desk.take(about_clock("warning", ticket=other, event_id=UUID(int=3), **manager))
+        await desk.quiet()
+    desk.now += timedelta(hours=1)
+    await desk.take(escalation(ticket=other, event_id=UUID(int=4), role="it_operations_director"))
+    foreign = ticket(ticket_id=UUID(int=9), tenant="other")
+    await desk.take(escalation(ticket=foreign, event_id=UUID(int=5)))
+    one, two, three, four, five = [str(delivery.id) for delivery in await desk.deliveries()]
+
+    assert await api.listed() == [one, two, three, four]
+    assert await api.listed(key="other") == [five]
+    assert await api.listed(ticket_id=UUID(int=8)) == [three, four]
+    assert await api.listed(recipient="KIM@example.com") == [two, three]
+    assert await api.listed(recipient="kim", ticket_id=UUID(int=8)) == [three]
+    assert await api.listed(state="sent") == [one, two, three]
+    assert await api.listed(state="queued", recipient="kim") == []
+    assert await api.listed(kind="warning") == [three]
+    second = NOON + timedelta(hours=1, minutes=59)
+    assert await api.listed(queued_from=second.isoformat()) == [three, four]
+    assert await api.listed(queued_to=second.isoformat()) == [one, two]
+    assert await api.listed(queued_from=second.isoformat(), queued_to=(second + timedelta(minutes=30)).isoformat()) == [
+        three
+    ]
+
+    first = await api.get("/v1/deliveries", limit=3)
+    assert [item["id"] for item in first["items"]] == [one, two, three]
+    assert await api.listed(limit=3, cursor=first["next_cursor"]) == [four]
+    assert (await api.get("/v1/deliveries", limit=4))["next_cursor"] is None
+
+
+async def test_a_mail_shows_every_state_that_it_reached(desk: World, api: Calls) -> None:
+    desk.sink.fail("refuse", code=450)
+    async with desk.notifier():
+        await desk.take(escalation())
+        await desk.reaches("deferred")
+        desk.sink.fail("none")
+        await desk.quiet()
+    (sent,) = await desk.deliveries()
+    shown = await api.get(f"/v1/deliveries/{sent.id}")
+    journal = shown.pop("journal")
+    assert shown == (await api.get("/v1/deliveries"))["items"][0]
+    assert (shown["state"], shown["recipient"], shown["person"]) == ("sent", "dana@example.com", "dana")
+    entries = [line["entry"] for line in journal]
+    assert entries[:3] == ["queued", "claimed", "deferred"]
+    assert entries[-3:] == ["claimed", "in_data", "sent"]
+    assert journal[2]["reply"].startswith("450")
+    assert [line["attempts"] for line in journal] == sorted(line["attempts"] for line in journal)
+    assert [line["real_at"] for line in journal] == sorted(line["real_at"] for line in journal)
+    assert journal[0]["at"].startswith("2026-06-08T13:00")
+
+
+async def test_another_tenant_sees_nothing_and_a_key_is_needed(desk: World, api: Calls) -> None:
+    await desk.take(escalation())
+    (queued,) = await desk.deliveries()
+    path = f"/v1/deliveries/{queued.id}"
+    await api.get(path, 404, key="other")
+    await api.get(path, 401, key="nobody")
+    await api.get(path, 403, key="writing")
+    await api.get("/v1/deliveries", 403, key="writing")
+    await api.get(f"/v1/deliveries/{uuid4()}", 404)
+    await api.get("/v1/deliveries/no-id", 404)
+    assert await api.listed(key="other") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ticket_id=x", "state=new", "state=", "kind=mail", "limit=0", "limit=501", "cursor=x", "cursor=-1",
+        "recipient=%00", "recipient=", "queued_from=now", "queued_from=2026-06-08T12:00:00",
+        "queued_to=0001-01-01T00:00:00%2B14:00", "queued_to=9999-12-31T23:59:59-14:00", "unknown=1",
+        "queued_to=2026-06-08T12:00:00Z&queued_from=2026-06-08T12:00:00Z",
+    ],
+)  # fmt: skip
+async def test_anything_else_in_a_list_is_refused(api: Calls, query: str) -> None:
+    answer = await api.clients["reading"].get(f"/v1/deliveries?{query}")
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == query.split("=")[0]
