@@ -41,7 +41,7 @@ def story(facts: Iterable[Fact]) -> Story:
     `facts` are in any order and hold the opening (number 1). They apply in the order of (occurred, number), none before
     the opening; what is impossible at its instant changes nothing (RULES, introduction).
     """
-    opening, *later = _in_order(facts)
+    opening, *later = in_order(facts)
     told = Story(opening.severity or 0, 1, None, None)
     for fact in later:
         match fact.type:
@@ -60,7 +60,7 @@ def impossible_workarounds(facts: Iterable[Fact]) -> list[Fact]:
     """The workarounds on what these facts know to be severity 1 at that instant (RULES 3)."""
     found = []
     severity = 0
-    for fact in _in_order(facts):
+    for fact in in_order(facts):
         if fact.type in (FactType.OPENED, FactType.SEVERITY_CHANGED):
             severity = fact.severity or severity
         elif fact.type is FactType.RESOLVED and fact.resolution_kind == "workaround" and severity == 1:
@@ -68,7 +68,7 @@ def impossible_workarounds(facts: Iterable[Fact]) -> list[Fact]:
     return found
 
 
-def _in_order(facts: Iterable[Fact]) -> list[Fact]:
-    """The opening (number 1), then the others by (occurred, number), none before the opening."""
+def in_order(facts: Iterable[Fact]) -> list[Fact]:
+    """The opening (number 1), then the others by (occurred, number), none before the opening (RULES, introduction)."""
     opening, *later = sorted(facts, key=lambda fact: fact.number)
     return [opening, *sorted(later, key=lambda fact: (max(fact.occurred_at, opening.occurred_at), fact.number))]

@@ -4,57 +4,33 @@ Strangers write it: broken, mislabelled, nested or huge. Every header and every 
 cannot be decoded is replaced, and nothing but a message that names no sender is unreadable.
 """
 
-import codecs
 import re
 from base64 import b32encode
-from binascii import Error as BinasciiError
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.errors import HeaderParseError
-from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import compat32
-from email.utils import getaddresses
 from hashlib import sha256
 from typing import Final
 
-from intake.mail_text import text_of_html
+from intake.mail.headers import LONGEST_NAME, READING, UNWANTED, Address, Headers, characters, decoded, one_line
+from intake.mail.html_text import text_of_html
 
 LONGEST_TEXT: Final = 9_000
 LONGEST_SUBJECT: Final = 300
 LARGEST_PART: Final = 1_000_000
-_LONGEST_HEADER: Final = 20_000
-_LONGEST_NAME: Final = 200
-_LONGEST_ADDRESS: Final = 254  # RFC 5321
+_MOST_BOUNDARIES: Final = 10_000
 _MOST_PARTS: Final = 200
 _MOST_REFERENCES: Final = 50
 _MOST_ADDRESSES: Final = 200
 _DEEPEST: Final = 20
-_ADDRESS: Final = re.compile(r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\]{1,189}")
 _MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,990})>")
-_UNWANTED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ud800-\udfff]")
-_FOLDED: Final = re.compile(r"\r?\n[ \t]|[\r\n]")
-# Codecs that are no character sets of mails: slow, lossy, or with warnings of their own.
-_NO_CHARSETS: Final = frozenset({"unicode_escape", "raw-unicode-escape", "raw_unicode_escape", "idna", "punycode"})
 _RECIPIENTS: Final = ("To", "Cc")
 _ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To")
 
 
 class UnreadableMail(Exception):
     """Bytes that are no message, or one without a sender; str() says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """`email` is in lower case; `name` is empty where none was written."""
-
-    name: str
-    email: str
-
-    @property
-    def domain(self) -> str:
-        return self.email.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +67,16 @@ def reference_of(message_id: str) -> str:
 
 def read_mail(raw: bytes) -> Mail:
     """The message in those bytes. Raises UnreadableMail."""
+    if raw.count(b"\n--") > _MOST_BOUNDARIES:
+        raise UnreadableMail("has too many parts")
     try:
-        message = BytesParser(policy=compat32).parsebytes(raw)
-        return _read(message, raw)
+        return _read(BytesParser(policy=READING).parsebytes(raw), raw)
     except RecursionError:
         raise UnreadableMail("is nested too deeply") from None
 
 
 def _read(message: Message, raw: bytes) -> Mail:
-    headers = _Headers(message)
+    headers = Headers(message)
     senders = [*headers.addresses("From"), *headers.addresses("Sender")]
     if not senders:
         raise UnreadableMail("names no sender in From")
@@ -119,13 +96,13 @@ def _read(message: Message, raw: bytes) -> Mail:
     )
 
 
-def _references(headers: "_Headers") -> tuple[str, ...]:
+def _references(headers: Headers) -> tuple[str, ...]:
     nearest = _MESSAGE_ID.findall(headers.text("In-Reply-To"))
     chain = _MESSAGE_ID.findall(headers.text("References"))
     return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MOST_REFERENCES]
 
 
-def _automatic(message: Message, headers: "_Headers") -> str | None:
+def _automatic(message: Message, headers: Headers) -> str | None:
     """Why no human wrote this (RFC 3834, and what is used beside it), or None."""
     submitted = headers.text("Auto-Submitted").partition(";")[0].strip().lower()
     if submitted not in ("", "no"):
@@ -147,74 +124,6 @@ def _automatic(message: Message, headers: "_Headers") -> str | None:
     return None
 
 
-class _Headers:
-    """Headers as text, whatever bytes they are made of."""
-
-    def __init__(self, message: Message) -> None:
-        self._found: dict[str, list[str]] = {}
-        for name, value in message.raw_items():
-            self._found.setdefault(name.lower(), []).append(str(value)[:_LONGEST_HEADER])
-
-    def texts(self, name: str) -> Iterator[str]:
-        for raw in self._found.get(name.lower(), ()):
-            yield _decoded(_FOLDED.sub(" ", raw))
-
-    def text(self, name: str) -> str:
-        """The first header of that name, decoded; empty where there is none."""
-        return next(self.texts(name), "")
-
-    def addresses(self, name: str) -> list[Address]:
-        """The addresses in all headers of that name, those that are none left out."""
-        raw = [_FOLDED.sub(" ", value) for value in self._found.get(name.lower(), ())]
-        found = []
-        for display, email in getaddresses([_octets(value).decode("utf-8", "replace") for value in raw]):
-            email = email.strip().lower()
-            if _ADDRESS.fullmatch(email) and len(email) <= _LONGEST_ADDRESS and not _UNWANTED.search(email):
-                found.append(Address(one_line(_decoded(display), _LONGEST_NAME), email))
-        return found
-
-
-def _octets(raw: str) -> bytes:
-    """The bytes of a header as they came: what was no ASCII stands as surrogates in it."""
-    return raw.encode("utf-8", "surrogateescape")
-
-
-def _decoded(raw: str) -> str:
-    """A header's text: encoded words (RFC 2047) read, bare 8-bit as UTF-8 or else as Latin-1."""
-    octets = _octets(raw)
-    try:
-        text = octets.decode()
-    except UnicodeDecodeError:
-        text = octets.decode("latin-1")
-    if "=?" not in text:
-        return text
-    try:
-        pieces = decode_header(text)
-    except (HeaderParseError, BinasciiError, ValueError):
-        return text
-    return "".join(
-        piece if isinstance(piece, str) else characters(piece, charset or "ascii") for piece, charset in pieces
-    )
-
-
-def characters(octets: bytes, charset: str | None) -> str:
-    """Text in a character set that may be wrong, unknown or none at all: what cannot be read is replaced."""
-    for name in (charset or "utf-8", "utf-8"):
-        try:
-            if codecs.lookup(name).name in _NO_CHARSETS:
-                continue
-            return octets.decode(name)
-        except (LookupError, ValueError):  # of which UnicodeError is one
-            continue
-    return octets.decode("latin-1")
-
-
-def one_line(text: str, limit: int) -> str:
-    """On one line, without control characters, cut with an ellipsis."""
-    line = " ".join(_UNWANTED.sub(" ", text[: limit * 4]).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
 def _content(message: Message) -> tuple[str, tuple[str, ...]]:
     """The text, and the attachments by their names."""
     plain, html, attachments = [], [], []
@@ -229,7 +138,7 @@ def _content(message: Message) -> tuple[str, tuple[str, ...]]:
     text = "\n".join(piece for piece in plain if piece.strip())
     if not text:
         text = "\n".join(text_of_html(piece) for piece in html)
-    text = _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
     cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     return cut, tuple(attachments)
 
@@ -244,7 +153,7 @@ def _parts(message: Message) -> Iterator[Message]:
         inside = part.get_payload()
         if part.get_content_maintype() == "multipart" and isinstance(inside, list):
             if depth < _DEEPEST:
-                waiting += [(each, depth + 1) for each in reversed(inside)]
+                waiting += [(each, depth + 1) for each in reversed(inside) if isinstance(each, Message)]
         else:
             yield part
 
@@ -261,4 +170,4 @@ def _name_of(part: Message) -> str:
         name = part.get_filename()
     except (LookupError, ValueError):  # a name in a character set that does not exist
         name = None
-    return one_line(_decoded(str(name)), _LONGEST_NAME) if name else part.get_content_type()
+    return one_line(decoded(str(name)), LONGEST_NAME) if name else part.get_content_type()

@@ -1,0 +1,167 @@
+"""What a mail to the two mailboxes means: a ticket, or something that happened to one (RULES 6). Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from tocsin.events import Fact, Mailbox, ticket_id
+from tocsin.policy.content import MailboxRule
+
+from intake.hooks.effect import Effect, State, applied
+from intake.hooks.known import KnownCustomer
+from intake.hooks.mailing import Correspondent, Mailing, SubjectRule
+from intake.mail import Mail, reference_of
+from intake.requests import EventRequest
+from intake.standing import in_order, story
+
+SOURCE: Final = "email"
+"""The source of every ticket that a mail opens."""
+
+_MOST_IDS: Final = 5
+_BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
+_PASSED: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote: for which customer (null: nobody knows), whether one of us, whether the customer's IT contact."""
+
+    customer: KnownCustomer | None
+    ours: bool
+    it_contact: bool
+    services: tuple[str, ...]
+
+
+def sender_of(mail: Mail, mailing: Mailing) -> Sender:
+    """Who wrote the mail. An address wins over its domain; a sender that failed our mail server's check is unknown."""
+    email, domain = mail.sender.email, mail.sender.domain
+    if not _trusted(mail, mailing.authserv):
+        return Sender(mailing.customer, ours=False, it_contact=False, services=mailing.services)
+    found = _correspondent(email, domain, mailing.customers)
+    if found is None:
+        return Sender(mailing.customer, ours=domain in mailing.ours, it_contact=False, services=mailing.services)
+    return Sender(
+        KnownCustomer(id=found.id, name=found.name),
+        ours=domain in mailing.ours,
+        it_contact=email in found.it_contacts,
+        services=found.services or mailing.services,
+    )
+
+
+def mailbox_of(mail: Mail, mailboxes: Mapping[Mailbox, MailboxRule]) -> Mailbox:
+    """Which mailbox it was written to: Escalations@ where it is among the recipients, otherwise Support@."""
+    written_to = {address.email for address in mail.recipients} | set(mail.delivered_to)
+    rule = mailboxes.get("escalations")
+    return "escalations" if rule is not None and rule.address.lower() in written_to else "support"
+
+
+def answered(mail: Mail, tenant: str, sources: Iterable[str]) -> list[UUID]:
+    """The tickets that it may answer, the likeliest first.
+
+    By the mails that it refers to (one that opened a ticket, or one of ours, which begins with the ticket's id), then
+    by the ids in square brackets in its subject, of `sources`.
+    """
+    found = []
+    for reference in mail.references:
+        found.append(ticket_id(tenant, SOURCE, reference_of(reference)))
+        with suppress(ValueError):
+            found.append(UUID(reference.partition("@")[0]))
+    names = _BRACKETED.findall(mail.subject)[:_MOST_IDS]
+    found += [
+        ticket_id(tenant, source, name.strip().removeprefix("#")) for name in names for source in (SOURCE, *sources)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def opening(mail: Mail, sender: Sender, mailbox: Mailbox, mailing: Mailing) -> dict[str, Any] | None:
+    """The body of the ticket that it opens; None: nobody knows whose mail it is.
+
+    It has a severity only where the subject says one.
+    """
+    if sender.customer is None:
+        return None
+    rules = [rule for rule in mailing.subjects if rule.contains.casefold() in mail.subject.casefold()]
+    contact_only = mailbox == "escalations" and sender.it_contact
+    usual = mailing.escalations_category if contact_only else mailing.support_category
+    return {
+        "source": SOURCE,
+        "external_id": mail.reference,
+        "severity": _first(rules, "severity"),
+        "summary": mail.subject or "(no subject)",
+        "description": _description(mail),
+        "affected_services": list(sender.services),
+        "contact": {"name": mail.sender.name or mail.sender.email, "email": mail.sender.email},
+        "customer": {"id": sender.customer.id, "name": sender.customer.name},
+        "channel": "email",
+        "category": _first(rules, "category") or usual,
+        "via": mailbox,
+        "sender_is_it_contact": sender.it_contact,
+    }
+
+
+Reaction = EventRequest | Literal["new", "noted"]
+"""What an answer to a ticket is: something that happened to it, a ticket of its own, or nothing the clocks know."""
+
+
+def reaction(
+    mail: Mail, sender: Sender, customer_id: str, facts: Sequence[Fact], now: datetime, mailing: Mailing
+) -> Reaction:
+    """What an answer by `sender` to the ticket of `customer_id` with those facts is.
+
+    The customer's answer ends a pause that waited for it, and reopens what was closed not longer ago than
+    `reopen_within`. Ours is the response, where it also goes to somebody outside. A stranger's is a new matter.
+    """
+    told = story(facts)
+    by_customer = sender.customer is not None and sender.customer.id == customer_id and not sender.ours
+    if not (by_customer or sender.ours):
+        return "new"
+    if told.ended_by is not None:
+        if sender.ours:
+            return "noted"
+        kept_until = told.ended_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
+        return _event(mail, "reopened", "the customer wrote again") if now <= kept_until else "new"
+    opened, *later = in_order(facts)
+    state = reduce(applied, map(_effect, later), State(opened.severity or 0))
+    if sender.ours:
+        outside = any(address.domain not in mailing.ours for address in mail.recipients)
+        return _event(mail, "responded", None) if outside and not state.responded else "noted"
+    return _event(mail, "resumed", "the customer answered") if state.paused else "noted"
+
+
+def _event(mail: Mail, kind: Literal["reopened", "responded", "resumed"], reason: str | None) -> EventRequest:
+    return EventRequest(type=kind, actor=mail.sender.email, event_id=f"mail:{mail.reference}", reason=reason)
+
+
+def _effect(fact: Fact) -> Effect:
+    return Effect(fact.type, fact.severity or 0, fact.resolution_kind == "workaround")
+
+
+def _correspondent(email: str, domain: str, customers: Sequence[Correspondent]) -> Correspondent | None:
+    by_address = (found for found in customers if email in found.addresses or email in found.it_contacts)
+    by_domain = (found for found in customers if domain in found.domains)
+    return next(by_address, None) or next(by_domain, None)
+
+
+def _trusted(mail: Mail, authserv: str | None) -> bool:
+    """Whether our mail server vouches for the sender's domain; where it is not asked, it is believed."""
+    if authserv is None:
+        return True
+    # Only the first of that name is its own: others may have come with the mail.
+    ours = next((text for text in mail.authentication if text.partition(";")[0].split()[:1] == [authserv]), "")
+    return bool(_PASSED.search(ours))
+
+
+def _first(rules: Sequence[SubjectRule], field: Literal["severity", "category"]) -> Any:
+    return next((value for rule in rules if (value := getattr(rule, field)) is not None), None)
+
+
+def _description(mail: Mail) -> str | None:
+    parts = [mail.text]
+    if mail.attachments:
+        parts.append(f"Attached: {', '.join(mail.attachments)[:900]}")
+    return "\n\n".join(part for part in parts if part) or None
