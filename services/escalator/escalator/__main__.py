@@ -45,7 +45,7 @@ async def serve(settings: Settings) -> None:
         ordered=True,
     )
     scheduler = Scheduler()
-    scheduler.every(5, directory.note, name="directory", timeout=3)
+    scheduler.every(5, directory.refresh, name="directory", timeout=20)
     web = create_app(
         "escalator",
         "Which ladders run, who was told, what comes next.",

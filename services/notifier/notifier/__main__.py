@@ -1,5 +1,6 @@
 """`python -m notifier`: serve; `migrate`; `republish --since T`. The only place that builds things."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -16,11 +17,13 @@ from tocsin.runtime.relay import Relay
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
 
-from notifier import api, metrics, store
+from notifier import api, metrics, on_call_api, store
 from notifier.attempts import Attempts
 from notifier.claiming import Claims
 from notifier.handlers import Handlers
 from notifier.letters import letters_from
+from notifier.on_call import seconds_to_gap
+from notifier.on_call_commands import add_commands
 from notifier.sender import Sender
 from notifier.settings import Settings
 from notifier.tables import DEAD_LETTERS, OFFSETS, OUTBOX
@@ -47,6 +50,10 @@ async def serve(settings: Settings) -> None:
         async with reader.connect() as connection:
             metrics.set_queue(*await store.queue(connection))
 
+    async def look_ahead() -> None:
+        if (known := directory.current()) is not None:
+            metrics.set_gaps(await asyncio.to_thread(seconds_to_gap, known, clock.now()))
+
     async def someone_to_mail() -> str | None:
         return None if directory.current() else "there is no directory that can be used; mails wait"
 
@@ -63,7 +70,8 @@ async def serve(settings: Settings) -> None:
     )
     scheduler = Scheduler()
     scheduler.every(5, measure, name="queue_gauges", timeout=5)
-    scheduler.every(5, directory.note, name="directory", timeout=3)
+    scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    scheduler.every(60, look_ahead, name="directory_gaps", timeout=60)
     web = create_app(
         "notifier",
         "What became of every mail.",
@@ -71,6 +79,7 @@ async def serve(settings: Settings) -> None:
         {"database": responds(reader), "consumer": consumer.ready, "directory": someone_to_mail},
         notes={"directory_file": directory.note},
     )
+    web.include_router(on_call_api.router(directory, clock))
     web.include_router(api.router(reader))
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))
     await run(
@@ -88,6 +97,7 @@ async def serve(settings: Settings) -> None:
 app = service_commands(
     "notifier", "Mail the right contact, once, and keep the proof.", Settings, serve, OUTBOX, store.told_since
 )
+add_commands(app)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Every metric of the notifier beyond those that services share."""
 
+from collections.abc import Mapping
+from math import inf
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+from tocsin.directory import PAGE_ROLES
 from tocsin.runtime import metrics as _shared  # noqa: F401 (first of all: it switches the `_created` series off)
 
 _RESULTS: Final = ("sent", "deferred", "refused", "cancelled", "undeliverable", "ambiguous")
@@ -17,11 +20,24 @@ BREACH_TO_EMAIL = Histogram(
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
 QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 when none")
 SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tried because the server takes none")
+DIRECTORY_GAP = Gauge(
+    "sla_directory_gap_seconds",
+    "Business seconds until nobody holds a role, for customers without a holder of their own; +Inf: not within 14 days",
+    ["role"],
+)
 
+for _role in PAGE_ROLES:
+    DIRECTORY_GAP.labels(_role).set(inf)
 for _result in _RESULTS:
     EMAILS.labels(_result)
 for _state in _OPEN:
     QUEUE.labels(_state)
+
+
+def set_gaps(gaps: Mapping[str, float]) -> None:
+    """Show how far off the next gap of each role is, in seconds."""
+    for role, seconds in gaps.items():
+        DIRECTORY_GAP.labels(role).set(seconds)
 
 
 def set_queue(counts: dict[str, int], oldest: float) -> None:

@@ -11,7 +11,7 @@ from tocsin.events.values import in_utc
 from tocsin.policy.refusal import Place
 
 AHEAD: Final = timedelta(days=366)
-_MOST_OF_A_KIND: Final = 20
+_MOST_OF_A_KIND: Final = 5
 
 
 @dataclass(frozen=True, slots=True)

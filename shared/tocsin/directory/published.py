@@ -37,4 +37,4 @@ def published(shifts: Iterable[Shift], role: str, customer_id: str | None, now: 
         event.add(PERSON, shift.holder.person)
         event.add("transp", "TRANSPARENT")
         calendar.add_component(event)
-    return calendar.to_ical()
+    return bytes(calendar.to_ical())

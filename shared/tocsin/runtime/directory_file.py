@@ -43,12 +43,12 @@ class DirectoryFile:
         ones serve.
         """
         self._look()
-        return "\n".join([*([self.problem] if self.problem else []), *self.calendar_problems()]) or None
+        calendars = [f"rotation {name}: {problem}" for name, problem in sorted(self.calendar_problems().items())]
+        return "\n".join([*([self.problem] if self.problem else []), *calendars]) or None
 
-    def calendar_problems(self) -> list[str]:
-        """What is wrong with the calendars, a sentence each."""
-        broken = self._calendars.problems(self._written.sources) if self._written else {}
-        return [f"rotation {name}: {problem}" for name, problem in sorted(broken.items())]
+    def calendar_problems(self) -> dict[str, str]:
+        """What is wrong with the calendars, by the rotations' names."""
+        return self._calendars.problems(self._written.sources) if self._written else {}
 
     def _look(self) -> None:
         before = self._written

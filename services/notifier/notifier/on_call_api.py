@@ -1,0 +1,115 @@
+"""The notifier's calls about who is on call, and why."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel
+from starlette.responses import Response
+from tocsin.directory import Directory, Holder
+from tocsin.directory.published import published
+from tocsin.events import Instant
+from tocsin.runtime.clock import Clock
+from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.http import require
+from tocsin.runtime.keys import TICKETS_READ, Caller
+from tocsin.runtime.problems import FieldError, Problem
+
+from notifier.on_call import FIRST, LAST, around, on_call
+
+_CALENDAR = "text/calendar"
+
+
+class HolderShown(BaseModel):
+    """A person who holds a role, and the rule that says so. `fallbacks` are tried when `email` is refused."""
+
+    person: str
+    name: str
+    email: str
+    fallbacks: tuple[str, ...]
+    rule: str
+
+
+class OnCallShown(BaseModel):
+    """Who is on call. `holder` null: nobody, the tier is vacant. `until` null: nothing changes within a year; otherwise
+    `then` is who follows, by which rule, null where nobody does. `group_address` is tried last.
+    """
+
+    role: str
+    customer: str | None
+    at: Instant
+    holder: HolderShown | None
+    until: Instant | None
+    then: HolderShown | None
+    group_address: str | None
+
+
+Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
+Role = Annotated[str, Query(max_length=100, description="a role of the directory, such as service_desk_team_lead")]
+CustomerId = Annotated[str | None, Query(min_length=1, max_length=100, description="a customer's id; without: any")]
+
+
+def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
+    """The routes, by the directory as it is when they are called."""
+    routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
+
+    @routes.get("", summary="Who holds a role, why, and until when")
+    async def who(
+        _: Reader,
+        role: Role,
+        at: Annotated[AwareDatetime | None, Query(description="an instant; without: now")] = None,
+        customer: CustomerId = None,
+    ) -> OnCallShown:
+        known = _known(directory, role)
+        instant = at or clock.now()
+        if not FIRST <= instant < LAST:
+            raise _wrong("at", f"must lie in the years {FIRST.year} to {LAST.year - 1}")
+        found = on_call(known, role, customer, instant)
+        return OnCallShown(
+            role=role,
+            customer=customer,
+            at=instant,
+            holder=_shown(found.holder),
+            until=found.until,
+            then=_shown(found.then),
+            group_address=known.group_address(role, customer),
+        )
+
+    @routes.get(
+        "/calendar.ics",
+        summary="Who holds a role, as an iCalendar from 90 days back to a year ahead",
+        response_class=Response,
+        responses={200: {"description": "An event a shift", "content": {_CALENDAR: {"schema": {"type": "string"}}}}},
+    )
+    async def calendar(_: Reader, role: Role, customer: CustomerId = None) -> Response:
+        content = await asyncio.to_thread(_calendar, _known(directory, role), role, customer, clock.now())
+        name = f'attachment; filename="{role}.ics"'
+        return Response(content, media_type=_CALENDAR, headers={"Content-Disposition": name})
+
+    return routes
+
+
+def _calendar(directory: Directory, role: str, customer: str | None, now: datetime) -> bytes:
+    return published(around(directory, role, customer, now), role, customer, now)
+
+
+def _known(file: DirectoryFile, role: str) -> Directory:
+    directory = file.current()
+    if directory is None:
+        raise Problem(503, "There is no directory that can be used; /readyz says what is wrong with it.")
+    if role not in directory.known_roles:
+        raise _wrong("role", f"is no role of the directory; known are {', '.join(directory.known_roles)}")
+    return directory
+
+
+def _wrong(field: str, message: str) -> Problem:
+    return Problem(422, "Some fields are wrong.", errors=[FieldError(field=field, message=message)])
+
+
+def _shown(holder: Holder | None) -> HolderShown | None:
+    if holder is None:
+        return None
+    return HolderShown(
+        person=holder.person, name=holder.name, email=holder.email, fallbacks=holder.fallbacks, rule=holder.rule
+    )

@@ -1,0 +1,111 @@
+"""`python -m notifier who` and `directory check`: they need TOCSIN_DIRECTORY and nothing else."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+from tocsin.directory import Directory, DirectoryError, Holder, load_directory
+from tocsin.directory.checking import AHEAD, findings
+from tocsin.moments import moment
+from tocsin.policy.document import at_lines
+from tocsin.policy.refusal import Place
+from tocsin.runtime.clock import clock_from
+from tocsin.runtime.commands import instant_given
+from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.settings import ClockSettings, load
+
+from notifier.on_call import FIRST, LAST, on_call
+
+
+class DirectorySettings(ClockSettings):
+    """All that these commands need."""
+
+    directory: Path
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to those of the service."""
+    app.command("who")(who)
+    directory = typer.Typer(no_args_is_help=True, help="The directory: who holds which role.")
+    directory.callback()(lambda: None)  # so that `check` stays a word of its own while it is the only one
+    directory.command("check")(check)
+    app.add_typer(directory, name="directory")
+
+
+def who(
+    role: Annotated[str, typer.Option(help="A role of the directory, such as service_desk_team_lead.")],
+    at: Annotated[
+        datetime | None, typer.Option(parser=instant_given, metavar="T", help="2026-12-24T23:30Z; now if left out")
+    ] = None,
+    customer: Annotated[str | None, typer.Option(help="A customer's id; any customer if left out.")] = None,
+) -> None:
+    """Say who holds a role, why, and until when. Exit code 1: nobody does."""
+    path = load(DirectorySettings).directory
+    instant = at or clock_from(load(ClockSettings)).now()
+    directory, _ = _read(path)
+    if role not in directory.known_roles:
+        _fail(f"{role} is no role of the directory; known are {', '.join(directory.known_roles)}.")
+    if not FIRST <= instant < LAST:
+        _fail(f"The instant must lie in the years {FIRST.year} to {LAST.year - 1}.")
+    found = on_call(directory, role, customer, instant)
+    group = directory.group_address(role, customer)
+    typer.echo(f"{role} at {moment(instant, UTC)}" + (f", for {customer}" if customer else ""))
+    typer.echo(f"  who    {_said(found.holder)}")
+    if found.holder is not None:
+        typer.echo(f"  why    {found.holder.rule}")
+    for address in (*(found.holder.fallbacks if found.holder else ()), *([group] if group else [])):
+        typer.echo(f"  else   {address}")
+    if found.until is None:
+        typer.echo("  until  no change within a year")
+    else:
+        typer.echo(f"  until  {moment(found.until, UTC)}, then {_said(found.then)}")
+    raise typer.Exit(0 if found.holder else 1)
+
+
+def check(
+    file: Annotated[Path | None, typer.Option(help="A file to check before it takes TOCSIN_DIRECTORY's place.")] = None,
+) -> None:
+    """Find what is wrong, or will be within a year: gaps, overlaps, unknown people, addresses that cannot be."""
+    path = file or load(DirectorySettings).directory
+    now = clock_from(load(ClockSettings)).now()
+    directory, calendars = _read(path)
+    found: list[tuple[Place, str]] = [
+        (("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
+        for name, problem in calendars.items()
+    ]
+    found += [(finding.place, finding.message) for finding in findings(directory, now, now + AHEAD)]
+    if found:
+        _fail("\n".join(at_lines(path.read_text(encoding="utf-8"), str(path), found)))
+    ahead = f"{now:%Y-%m-%d} to {now + AHEAD:%Y-%m-%d}"
+    typer.echo(f"{path}: {len(directory.people)} people; every role is held from {ahead}.")
+
+
+def _read(path: Path) -> tuple[Directory, dict[str, str]]:
+    """The directory with its calendars, and what is wrong with these by rotation."""
+    # What goes wrong is told by the commands themselves.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        load_directory(path.read_text(encoding="utf-8"), str(path))
+    except DirectoryError as error:
+        _fail(str(error))
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{path} cannot be read: {type(error).__name__}.")
+    reading = DirectoryFile(path)
+    asyncio.run(reading.refresh(at_once=True))
+    directory = reading.current()
+    if directory is None:
+        _fail(f"{path}: {reading.problem}")
+    return directory, reading.calendar_problems()
+
+
+def _said(holder: Holder | None) -> str:
+    return f"{holder.name} <{holder.email}> ({holder.person})" if holder else "nobody: the tier is vacant"
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
