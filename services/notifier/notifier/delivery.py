@@ -23,6 +23,7 @@ class Stored:
 
     Real time: `created_at`, and `ready_at`: when it may be tried next or, in flight, when its lease ends; null when it
     is final. Everything else is business time. `token` fences: it counts the claims. `attempts` counts those begun.
+    `redelivery` counts how often `redelivery_of` was asked for once more, 0 for what an event asked for.
     """
 
     seq: int
@@ -57,6 +58,9 @@ class Stored:
     rule: str | None = None
     message_id: str | None = None
     reply: str | None = None
+    redelivery: int = 0
+    redelivery_of: UUID | None = None
+    redelivered_by: str | None = None
 
     @property
     def key(self) -> "Key":
@@ -163,6 +167,8 @@ def told_event(delivery: Stored) -> Delivery:
         ambiguous=delivery.ambiguous,
         message_id=delivery.message_id,
         reply=delivery.reply,
+        redelivery_of=delivery.redelivery_of,
+        redelivered_by=delivery.redelivered_by,
     )
 
 
@@ -175,7 +181,8 @@ def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[St
             for past in deliveries
             if past.notification_id in mine and past.person == person and past.may_have_arrived
         ]
-    steps = {(past.tier, past.scheduled_at): past for past in deliveries if past.kind == "escalation"}
+    first = (past for past in deliveries if past.kind == "escalation" and not past.redelivery)
+    steps = {(past.tier, past.scheduled_at): past for past in first}
     told = []
     for before in notice.told_before:
         past = steps.get((before.tier.number, before.at))

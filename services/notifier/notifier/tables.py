@@ -91,9 +91,21 @@ deliveries = Table(
     Column("rule", Text),
     Column("message_id", Text),
     Column("reply", Text),
-    UniqueConstraint("notification_id", "person"),
+    Column(
+        "redelivery",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="0: what an event asked for; otherwise the how manieth time somebody asked for it once more",
+    ),
+    Column("redelivery_of", Uuid, ForeignKey("deliveries.id")),
+    Column("redelivered_by", Text),
+    UniqueConstraint("notification_id", "person", "redelivery"),
     Index("deliveries_ticket_idx", "ticket_id", "seq"),
     Index("deliveries_tenant_idx", "tenant", "seq"),
+    Index("deliveries_message_id_idx", "message_id"),
+    # Rows stay near the place where they were queued, and this index costs a change of theirs next to nothing.
+    Index("deliveries_queued_at_idx", "queued_at", postgresql_using="brin"),
     # The queue: small whatever the table grows to, in the order in which it is worked.
     Index(
         "deliveries_open_idx",
@@ -102,7 +114,7 @@ deliveries = Table(
         "seq",
         postgresql_where=text("ready_at IS NOT NULL"),
     ),
-    # One mail for an occasion and a person, ever, whatever the code above believes.
+    # One mail for an occasion and a person, ever, whatever the code above believes; a redelivery is one of its own.
     Index(
         "deliveries_once_idx",
         "ticket_id",

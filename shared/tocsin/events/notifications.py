@@ -22,7 +22,10 @@ class Recipient(Value):
 
 
 class Delivery(Value):
-    """`delivery.sent`, `.deferred`, `.refused`, `.cancelled`, `.undeliverable`: one recipient, one mail, one state."""
+    """`delivery.sent`, `.deferred`, `.refused`, `.cancelled`, `.undeliverable`: one recipient, one mail, one state.
+
+    `redelivery_of`: somebody asked for that delivery once more, and this is the mail; `redelivered_by` says who.
+    """
 
     event_id: UUID
     delivery_id: UUID
@@ -43,3 +46,5 @@ class Delivery(Value):
     ambiguous: bool = False
     message_id: str | None = None
     reply: str | None = None
+    redelivery_of: UUID | None = None
+    redelivered_by: str | None = None

@@ -19,6 +19,7 @@ COLUMNS: Final = [deliveries.c[field.name] for field in fields(Stored)]
 _FIXED: Final = (
     *("id", "notification_id", "tenant", "ticket_id", "customer_id", "kind", "cycle", "run", "step", "tier"),
     *("severity", "occasion", "role", "role_title", "scheduled_at", "created_at", "queued_at"),
+    *("redelivery", "redelivery_of", "redelivered_by"),
 )
 _WRITTEN: Final = [column.name for column in COLUMNS if column.name not in _FIXED]
 
