@@ -7,6 +7,8 @@ impossible then and ignored (RULES, introduction). So neither the order of deliv
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -19,6 +21,8 @@ from intake.requests import EventRequest
 
 PREFIX: Final = "hook:"
 """How the ids of the facts begin that are made here."""
+
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 def difference(
@@ -45,33 +49,43 @@ def difference(
         while read < len(later) and max(later[read].occurred_at, opened_at) == at:
             here.append(later[read])
             read += 1
-        missing = _missing(state, here, claims)
-        state, _ = effects(state, [*map(Effect.of, here), *missing])
-        made += _requests(missing, claims[-1], actor, ids)
+        before, then = _missing(state, here, claims)
+        state, _ = effects(state, [*before, *map(Effect.of, here), *then])
+        made += _requests(before, at - _MOMENT, claims[-1], actor, ids)
+        made += _requests(then, at, claims[-1], actor, ids)
     return made
 
 
-def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> list[Effect]:
-    """What the facts of an instant, before which the ticket stood at `state`, lack so that they do what is claimed."""
+def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> tuple[list[Effect], list[Effect]]:
+    """What the facts of an instant, before which the ticket stood at `state`, lack so that they do what is claimed.
+
+    What must happen just before them, and after them.
+    """
+    facts = list(map(Effect.of, here))
     others = [Effect.of(fact) for fact in here if not fact.event_id.startswith(PREFIX)]
     wanted, ideal = effects(state, others)
     wanted, more = needed(wanted, claims)
     ideal = lasting(state.severity, [*ideal, *more])
-    stands, happened = effects(state, map(Effect.of, here))
+    stands, happened = effects(state, facts)
     if stands == wanted and lasting(state.severity, happened) == ideal:
-        return []
-    # A severity is the last thing that changes at an instant: what has changed is taken back until the others are made.
-    back = [Effect(FactType.SEVERITY_CHANGED, state.severity)] if stands.severity != state.severity else []
-    _, again = needed(effects(stands, back)[0], claims)
-    if lasting(state.severity, [*happened, *back, *again]) == ideal:
-        return [*back, *again]
+        return [], []
+    for first in range(len(claims)):
+        _, again = needed(stands, claims[first:])
+        if lasting(state.severity, [*happened, *again]) == ideal:
+            return [], again
+    # A severity is the last thing that changes at an instant. Where it has changed already, the others come before it.
+    early, before = needed(state, [replace(claim, severity=None) for claim in claims if not claim.opening])
+    if lasting(state.severity, [*before, *effects(early, facts)[1]]) == ideal:
+        return before, []
     # Too late to be told in full, such as a close in between that was another: how it stands then is what counts.
-    return needed(stands, [Claim.that(wanted, claims[-1])])[1]
+    return [], needed(stands, [Claim.that(wanted, claims[-1])])[1]
 
 
-def _requests(missing: Iterable[Effect], claim: Claim, actor: str, ids: set[str]) -> Iterator[EventRequest]:
+def _requests(
+    missing: Iterable[Effect], at: datetime, claim: Claim, actor: str, ids: set[str]
+) -> Iterator[EventRequest]:
     for effect in missing:
-        stem = f"{PREFIX}{effect.type}:{render_instant(claim.at)}"
+        stem = f"{PREFIX}{effect.type}:{render_instant(at)}"
         event_id, again = stem, 1
         while event_id in ids:
             again += 1
@@ -81,7 +95,7 @@ def _requests(missing: Iterable[Effect], claim: Claim, actor: str, ids: set[str]
         yield EventRequest.model_validate(
             {
                 "type": effect.type.value,
-                "occurred_at": claim.at,
+                "occurred_at": at,
                 "actor": claim.actor or actor,
                 "event_id": event_id,
                 "severity": effect.severity or None,

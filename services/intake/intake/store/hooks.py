@@ -1,0 +1,200 @@
+"""Queries about webhooks: deliveries as they came, the sightings in them, and since when integrations are known."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, case, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from intake.hooks.shown import Reason, Shown
+from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings
+
+DeliveryState = Literal["waiting", "taken", "ignored", "unmapped"]
+"""waiting: to be taken in, now or again. ignored: it holds no ticket that counts."""
+
+_ROWS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery as it came. `received_at` is business time, `attempts` how often it could not be taken in."""
+
+    id: int
+    tenant: str
+    provider: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+    state: DeliveryState
+    reason: Reason | None
+    detail: str | None
+    attempts: int
+
+
+class HookStore:
+    """The queries, on one connection whose transaction belongs to the caller."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def keep(
+        self,
+        tenant: str,
+        provider: str,
+        key: bytes,
+        headers: Mapping[str, str],
+        body: bytes,
+        received_at: datetime,
+        taken_up_within: timedelta,
+    ) -> int | None:
+        """Store a delivery that is to be taken in at once; its id, or None where its key is known.
+
+        Where that has not happened within `taken_up_within`, it is waiting for whoever looks.
+        """
+        now = func.clock_timestamp()
+        values = {
+            "tenant": tenant,
+            "provider": provider,
+            "key": sha256(key).digest(),
+            "headers": dict(headers),
+            "body": body,
+            "received_at": received_at,
+            "stored_at": now,
+            "state": "waiting",
+            "attempts": 0,
+            "next_at": now + taken_up_within,
+        }
+        new = (
+            insert(hook_deliveries).values(values).on_conflict_do_nothing(index_elements=["tenant", "provider", "key"])
+        )
+        row = (await self._connection.execute(new.returning(hook_deliveries.c.id))).one_or_none()
+        return int(row.id) if row else None
+
+    async def delivery(self, delivery_id: int, tenant: str | None = None) -> Delivery | None:
+        """That delivery; with a tenant only one of theirs."""
+        query = select(hook_deliveries).where(hook_deliveries.c.id == delivery_id)
+        if tenant is not None:
+            query = query.where(hook_deliveries.c.tenant == tenant)
+        row = (await self._connection.execute(query)).one_or_none()
+        return _delivery(row) if row else None
+
+    async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[Delivery]:
+        """Deliveries whose time has come, the oldest first; for `retry_after` nobody else is given them."""
+        table = hook_deliveries
+        due = select(table.c.id).where(table.c.next_at <= func.clock_timestamp()).order_by(table.c.id).limit(limit)
+        due = due.with_for_update(skip_locked=True)
+        claimed = update(table).where(table.c.id.in_(due.scalar_subquery()))
+        rows = await self._connection.execute(
+            claimed.values(next_at=func.clock_timestamp() + retry_after).returning(*table.c)
+        )
+        return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
+
+    async def settle(
+        self, delivery_id: int, state: DeliveryState, reason: Reason | None = None, detail: str | None = None
+    ) -> None:
+        """What became of a delivery; it waits for nothing more."""
+        values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
+        await self._update(hook_deliveries.c.id == delivery_id, values)
+
+    async def postpone(self, delivery_id: int, retry_after: timedelta) -> None:
+        """A delivery could not be taken in, for a reason that may pass."""
+        next_at = func.clock_timestamp() + retry_after
+        await self._update(
+            hook_deliveries.c.id == delivery_id, {"attempts": hook_deliveries.c.attempts + 1, "next_at": next_at}
+        )
+
+    async def replay(self, tenant: str | None, ids: Collection[int] | None = None) -> list[int]:
+        """Have unmapped deliveries taken in once more, all of them or those; their ids. No tenant: everybody's."""
+        table = hook_deliveries
+        wanted = table.c.state == "unmapped"
+        if tenant is not None:
+            wanted &= table.c.tenant == tenant
+        if ids is not None:
+            wanted &= table.c.id.in_(ids)
+        values = {"state": "waiting", "attempts": 0, "next_at": func.clock_timestamp()}
+        rows = await self._connection.execute(update(table).where(wanted).values(values).returning(table.c.id))
+        return sorted(rows.scalars())
+
+    async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[Delivery]:
+        """Unmapped deliveries with ids above `after`, the oldest first. No tenant: everybody's."""
+        table = hook_deliveries
+        query = select(table).where(table.c.state == "unmapped", table.c.id > after)
+        if tenant is not None:
+            query = query.where(table.c.tenant == tenant)
+        rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))
+        return [_delivery(row) for row in rows]
+
+    async def counts(self) -> tuple[dict[str, int], int]:
+        """How many unmapped deliveries each provider has, and how many deliveries wait."""
+        table = hook_deliveries
+        number = func.count().label("number")
+        unmapped = select(table.c.provider, number).where(table.c.state == "unmapped").group_by(table.c.provider)
+        found = {row.provider: row.number for row in await self._connection.execute(unmapped)}
+        waiting = select(func.count()).select_from(table).where(table.c.next_at.is_not(None))
+        return found, (await self._connection.execute(waiting)).scalar_one()
+
+    async def forget(self, settled_after: timedelta, unmapped_after: timedelta) -> int:
+        """Remove up to 1000 deliveries that are older, with their sightings; how many. What waits is kept."""
+        table = hook_deliveries
+        life = case((table.c.state == "unmapped", unmapped_after), else_=settled_after)
+        old = select(table.c.id).where(
+            table.c.stored_at < func.clock_timestamp() - min(settled_after, unmapped_after),
+            table.c.stored_at < func.clock_timestamp() - life,
+            table.c.state != "waiting",
+        )
+        removed = delete(table).where(table.c.id.in_(old.limit(_ROWS).scalar_subquery()))
+        return (await self._connection.execute(removed)).rowcount
+
+    async def lock_ticket(self, ticket_id: UUID) -> None:
+        """Wait for whoever takes this ticket in from a webhook, also where it does not exist yet."""
+        key = int.from_bytes(ticket_id.bytes[:8], signed=True)
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    async def add_sighting(self, delivery_id: int, place: int, ticket_id: UUID, shown: Shown) -> None:
+        """Store what a delivery showed of a ticket, the first at place 0; again it replaces what was stored."""
+        values = {"shown": shown.model_dump(mode="json", exclude_defaults=True), "ticket_id": ticket_id}
+        new = insert(hook_sightings).values(delivery_id=delivery_id, place=place, opened_it=False, **values)
+        await self._connection.execute(new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=values))
+
+    async def opened_by(self, delivery_id: int, place: int) -> None:
+        """That sighting opened its ticket."""
+        mine = (hook_sightings.c.delivery_id == delivery_id, hook_sightings.c.place == place)
+        await self._connection.execute(update(hook_sightings).where(*mine).values(opened_it=True))
+
+    async def sightings(self, ticket_id: UUID) -> tuple[Sequence[Shown], bool]:
+        """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
+        query = select(hook_sightings.c.shown, hook_sightings.c.opened_it)
+        rows = (await self._connection.execute(query.where(hook_sightings.c.ticket_id == ticket_id))).all()
+        return [Shown.model_validate(row.shown, strict=False) for row in rows], any(row.opened_it for row in rows)
+
+    async def made_at(self, tenant: str, provider: str, now: datetime) -> datetime:
+        """When this integration was first known, in business time: `now`, where it was not."""
+        key = {"tenant": tenant, "provider": provider}
+        new = insert(hook_integrations).values(**key, made_at=now).on_conflict_do_nothing()
+        await self._connection.execute(new)
+        query = select(hook_integrations.c.made_at).filter_by(**key)
+        found: datetime = (await self._connection.execute(query)).scalar_one()
+        return found
+
+    async def _update(self, wanted: ColumnElement[bool], values: Mapping[str, Any]) -> None:
+        await self._connection.execute(update(hook_deliveries).where(wanted).values(**values))
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        tenant=row.tenant,
+        provider=row.provider,
+        headers=row.headers,
+        body=row.body,
+        received_at=row.received_at,
+        state=row.state,
+        reason=row.reason,
+        detail=row.detail,
+        attempts=row.attempts,
+    )
