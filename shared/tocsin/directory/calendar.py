@@ -14,8 +14,8 @@ from tocsin.directory.local import first_instant
 PERSON: Final = "X-TOCSIN-PERSON"
 """The property by which a calendar of ours names a person of the directory."""
 
-LARGEST: Final = 2_000_000
-_MOST_EVENTS: Final = 5_000
+LARGEST: Final = 5_000_000
+_MOST_EVENTS: Final = 20_000
 _SLOW_ENOUGH: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _MOST_A_DAY: Final = 24
 _YEARS_KEPT: Final = 16

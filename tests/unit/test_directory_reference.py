@@ -1,0 +1,122 @@
+"""Rotations, hours, cover and customers over two years of clock changes, against somebody who looks at the wall."""
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import pytest
+from reference_on_call import STEP, walk
+from tocsin.directory import Calendar, Directory, Holder, load_directory, shifts
+from tocsin.directory.published import published
+
+START, END = datetime(2025, 2, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
+ZONES = ("America/New_York", "Europe/Rome", "Australia/Lord_Howe")  # forward and back, north and south, by half an hour
+ROLE = "service_desk_team_lead"
+CUSTOMERS = (None, "acme")
+PEOPLE = [f"p{number}" for number in range(6)]
+WINDOWS = ("08:00-18:00", "00:00-08:00, 18:00-24:00", "01:30-02:30", "02:00-03:00", "09:00-12:00, 12:30-17:00")
+DAYS = ("monday-friday", "saturday", "sunday", "saturday-sunday")
+
+
+def rotation(chance: random.Random, zone: str) -> dict[str, Any]:
+    first = datetime(2025, 1, 1) + timedelta(days=chance.randrange(60), minutes=30 * chance.randrange(48))  # noqa: DTZ001
+    written: dict[str, Any] = {"zone": zone, "members": chance.sample(PEOPLE, chance.randint(1, 4))}
+    if chance.random() < 0.3:
+        times = sorted({first + timedelta(hours=chance.randrange(15_000)) for _ in range(30)})
+        written["handovers"] = [f"{time:%Y-%m-%dT%H:%M}" for time in times]
+    else:
+        # Half of them turn at an hour that clock changes skip or repeat.
+        time = first.replace(hour=chance.choice((1, 2))) if chance.random() < 0.5 else first
+        written |= {"turns": chance.choice(("weekly", "daily", "12h", "1h", "50h")), "start": f"{time:%Y-%m-%dT%H:%M}"}
+    if chance.random() < 0.6:
+        days = ["monday-friday", *chance.sample(DAYS[1:3], 1)] if chance.random() < 0.5 else [chance.choice(DAYS)]
+        written["only"] = {span: chance.choice(WINDOWS) for span in days}
+    return written
+
+
+def spans(chance: random.Random, count: int, longest: int) -> list[dict[str, str]]:
+    """Spans of time that do not overlap."""
+    found = []
+    at = START + timedelta(hours=chance.randrange(2000))
+    for _ in range(count):
+        end = at + STEP * chance.randint(1, longest * 48)
+        found.append({"from": at.isoformat(), "to": end.isoformat()})
+        at = end + STEP * chance.randrange(60 * 48)
+    return found
+
+
+def directory(seed: int, zone: str) -> dict[str, Any]:
+    chance = random.Random(f"{seed} {zone}")
+    entries: list[dict[str, Any]] = []
+    for customer in ({}, {"customer": "acme"}):
+        entries += [{"rotation": name, **customer} for name in chance.sample(("one", "two", "three"), 2)]
+        entries += [{"person": chance.choice(PEOPLE), **span, **customer} for span in spans(chance, 4, 10)]
+    entries[0] |= {"from": "2025-06-01T00:00:00Z"} if chance.random() < 0.5 else {"to": "2026-09-01T12:30:00Z"}
+    chance.shuffle(entries)
+    if chance.random() < 0.5:
+        entries = [entry for entry in entries if "person" not in entry or entry.get("customer")]
+        entries.append({"person": "p0"})
+    # Only people of a higher number stand in: no circles.
+    away = [{"instead_of": PEOPLE[n], "person": PEOPLE[chance.randint(n + 1, 5)]} for n in chance.sample(range(5), 3)]
+    covers = [{**who, **span} for who in away for span in spans(chance, 5, 20)]
+    for customer in ({}, {"customer": "acme"}):
+        covers += [{"role": ROLE, "person": chance.choice(PEOPLE), **span, **customer} for span in spans(chance, 6, 4)]
+    return {
+        "people": {name: {"name": f"Person {name}", "email": f"{name}@example.com"} for name in PEOPLE},
+        "rotations": {name: rotation(chance, zone) for name in ("one", "two", "three")},
+        "roles": {ROLE: entries},
+        "overrides": covers,
+    }
+
+
+def told(holder: Holder | None) -> tuple[str, str] | None:
+    if holder is None:
+        return None
+    kind = holder.rule.partition(" ")[0].rstrip(":")
+    return holder.person, kind if kind in ("override", "customer") else "general"
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("seed", range(2))
+def test_it_says_what_the_walls_say(seed: int, zone: str) -> None:
+    written = directory(seed, zone)
+    built = load_directory(json.dumps(written), "directory.yaml")
+    coming = [shifts(built, ROLE, customer, START, END) for customer in CUSTOMERS]
+    standing = [next(shifts) for shifts in coming]
+    held = 0
+    for number, (at, expected) in enumerate(walk(written, START, END, ROLE, CUSTOMERS)):
+        standing = [next(more) if now.ends_at <= at else now for now, more in zip(standing, coming, strict=True)]
+        assert [told(shift.holder) for shift in standing] == expected, at
+        if number % 29 == 0:
+            last = at + STEP - timedelta(microseconds=1)
+            for moment in (at, last):
+                assert [told(built.holder(ROLE, customer, moment)) for customer in CUSTOMERS] == expected, moment
+        held += None not in expected
+    assert held > 1000
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_given_back_as_a_calendar_reads_as_the_same_holders(seed: int) -> None:
+    built = load_directory(json.dumps(directory(seed, ZONES[seed % 3])), "directory.yaml")
+    start, end = START + timedelta(days=30), START + timedelta(days=90)
+    text = published(shifts(built, ROLE, "acme", start, end), ROLE, "acme", start).decode()
+    again = load_directory(
+        json.dumps(
+            {
+                "people": {name: {"name": "A name of many", "email": f"{name}@example.com"} for name in PEOPLE},
+                "rotations": {"published": {"zone": "Asia/Tokyo", "calendar": {"file": "published.ics"}}},
+                "roles": {ROLE: [{"rotation": "published"}]},
+            }
+        ),
+        "again.yaml",
+    ).with_calendars({"published": Calendar(text, "Asia/Tokyo")})
+    assert turns(again, None, start, end) == turns(built, "acme", start, end)
+
+
+def turns(directory: Directory, customer: str | None, start: datetime, end: datetime) -> list[tuple[datetime, Any]]:
+    """(from, person), a new one only where the person changes."""
+    found = shifts(directory, ROLE, customer, start, end)
+    whose = groupby(found, key=lambda shift: shift.holder and shift.holder.person)
+    return [(next(same).starts_at, person) for person, same in whose]
