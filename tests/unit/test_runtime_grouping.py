@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from tocsin.runtime.grouping import Grouped
+from tocsin.runtime.grouping import Grouped, Overloaded
 
 
 class Doubling:
@@ -80,3 +80,31 @@ async def test_in_a_burst_a_group_is_waited_for() -> None:
     await asyncio.sleep(0.01)
     assert list(await asyncio.gather(second, double(3))) == [4, 6]
     assert act.groups == [[1], [2, 3]]
+
+
+async def test_where_too_much_waits_one_more_is_sent_away() -> None:
+    act = Doubling()
+    double = Grouped(act, alike=lambda error: False, most=2)
+    asked = [asyncio.create_task(double(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await asked[2]
+    assert await asyncio.gather(*asked[:2]) == [0, 2]
+    assert await double(3) == 6
+
+
+async def test_while_a_group_hangs_nobody_new_waits_behind_it() -> None:
+    release = asyncio.Event()
+
+    async def hang(numbers: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return numbers
+
+    same = Grouped(hang, alike=lambda error: False, patience=0.01)
+    first, second = asyncio.create_task(same(1)), asyncio.create_task(same(2))
+    await asyncio.sleep(0.02)
+    with pytest.raises(Overloaded):
+        await same(3)
+    release.set()
+    assert list(await asyncio.gather(first, second)) == [1, 2]
+    assert await same(4) == 4

@@ -32,7 +32,7 @@ class Huge:
 
 
 class NotJsonError(ValueError):
-    """The bytes are no JSON at all."""
+    """The bytes are no JSON, or none that can be read; str() says so."""
 
 
 class JsonFault(ValueError):
@@ -50,7 +50,7 @@ def loads(raw: bytes) -> object:
         # Not orjson: it drops all but the last of equal names, and refuses what a model can name the field of.
         value = json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
-        raise JsonFault((), _TOO_DEEP) from None
+        raise NotJsonError(_TOO_DEEP) from None
     except ValueError:
         raise NotJsonError("is not JSON") from None
     _check_depth(value)
@@ -112,7 +112,7 @@ def _check_depth(value: object) -> None:
 
 
 def _deepest(value: object) -> Path:
-    """The way to the first part that lies too deep: named as far as a person reads."""
+    """The first part that lies too deep, named by the field it lies in."""
     paths: list[tuple[Path, object]] = [((), value)]
     for _ in range(MOST_DEPTH):
         paths = [
@@ -121,7 +121,7 @@ def _deepest(value: object) -> Path:
             for name, part in _parts(whole)
             if isinstance(part, dict | list)
         ]
-    return paths[0][0][:3]
+    return paths[0][0][:1]
 
 
 def _parts(whole: object) -> Iterator[tuple[str | int, object]]:

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import orjson
 from sqlalchemy import Dialect, Row, Table, TextClause, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 Rows = Sequence[Mapping[str, Any]]
 """Values by column name; every row names the same columns."""
@@ -48,9 +49,10 @@ async def _execute(connection: AsyncConnection, table: Table, rows: Rows, kind: 
 def _statement(dialect: Dialect, table: Table, names: tuple[str, ...], kind: _Kind) -> TextClause:
     keys = [column.name for column in table.primary_key]
     types = [table.c[name].type.compile(dialect=dialect) for name in names]
-    # JSON travels as text: the driver has no arrays of it.
+    # JSON and arrays travel as text: the driver has no arrays of the one, and unnest would flatten those of the other.
     arrays = [
-        f"CAST(:{name} AS {'text' if type_ == 'JSONB' else type_}[])" for name, type_ in zip(names, types, strict=True)
+        f"CAST(:{name} AS {'text' if type_ == 'JSONB' or type_.endswith('[]') else type_}[])"
+        for name, type_ in zip(names, types, strict=True)
     ]
     columns = ", ".join(f'"{name}"' for name in names)
     given = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS u ({columns}, n)"
@@ -71,7 +73,17 @@ def _statement(dialect: Dialect, table: Table, names: tuple[str, ...], kind: _Ki
 
 
 def _arrays(table: Table, names: Sequence[str], rows: Rows) -> dict[str, list[Any]]:
-    return {
-        name: [orjson.dumps(row[name]).decode() if isinstance(table.c[name].type, JSONB) else row[name] for row in rows]
-        for name in names
-    }
+    return {name: [_sent(table.c[name].type, row[name]) for row in rows] for name in names}
+
+
+def _sent(type_: TypeEngine[Any], value: Any) -> Any:
+    if isinstance(type_, JSONB):
+        return orjson.dumps(value).decode()
+    if isinstance(type_, ARRAY) and value is not None:
+        return "{" + ",".join(_quoted(item) for item in value) + "}"
+    return value
+
+
+def _quoted(item: str) -> str:
+    escaped = item.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

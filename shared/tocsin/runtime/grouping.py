@@ -1,12 +1,19 @@
 """Group commit: what several tasks want from the database at the same time becomes one transaction."""
 
 import asyncio
+import math
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+
+
+class Overloaded(Exception):
+    """So much waits, or what is being done takes so long, that one more had better come back later."""
+
 
 _BURST = 4  # a group within so many lingers of the one before is part of a burst
 
@@ -18,6 +25,8 @@ class Grouped(Generic[Asked, Answer]):
     waited for up to `linger` seconds. `act` answers in the order asked and does all or nothing. Where it fails for a
     group, each item is tried alone, so that one that cannot be done does not fail its neighbours; `alike(error)` says
     for which errors that would be useless: every item gets those.
+
+    Where `most` items wait, or a group has been at it for `patience` seconds, another item is not taken: Overloaded.
     """
 
     def __init__(
@@ -27,17 +36,27 @@ class Grouped(Generic[Asked, Answer]):
         alike: Callable[[BaseException], bool],
         linger: float = 0,
         limit: int = 100,
+        most: int = sys.maxsize,
+        patience: float = math.inf,
     ) -> None:
         self._act = act
         self._alike = alike
         self._linger = linger
         self._limit = limit
+        self._most = most
+        self._patience = patience
+        self._begun = math.inf
         self._last = 0.0
         self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self, item: Asked) -> Answer:
-        """The result for `item`, or what `act` raised for it. A caller that is cancelled leaves the act to its end."""
+        """The result for `item`, or what `act` raised for it. A caller that is cancelled leaves the act to its end.
+
+        Raises Overloaded, and then nothing was done.
+        """
+        if len(self._waiting) >= self._most or time.monotonic() - self._begun > self._patience:
+            raise Overloaded
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._running is None:
@@ -50,10 +69,13 @@ class Grouped(Generic[Asked, Answer]):
                 if time.monotonic() - self._last < _BURST * self._linger:
                     await asyncio.sleep(self._linger)
                 group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                self._begun = time.monotonic()
                 await self._answer(group)
+                self._begun = math.inf
                 self._last = time.monotonic()
         finally:
             self._running = None
+            self._begun = math.inf
             for _, answer in self._waiting:  # only where the loop is ending and cancelled this task
                 answer.cancel()
 

@@ -7,12 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from intake.api import batch, events, reading, tickets
 from intake.api.front import Front
+from intake.api.taking import Taking
 from intake.handlers import Desk
 
 
 def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None]) -> APIRouter:
     """Intake's calls below /v1; `wake` tells the relay of this process that something was committed."""
-    front = Front(desk, writer, wake)
+    front = Front(desk, writer, Taking(desk, writer, wake), wake)
     routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
     tickets.add(routes, front)
     batch.add(routes, front)

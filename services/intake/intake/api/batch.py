@@ -16,8 +16,9 @@ from tocsin.runtime.problems import Problem
 from intake.api.answers import BatchAnswer, status_of, ticket_answer
 from intake.api.bodies import JsonBody, described
 from intake.api.front import Front, IdempotencyKey, MayWrite
-from intake.handlers import TakenTicket, claim, take_tickets
+from intake.handlers import TakenTicket, claim, held_key, take_tickets
 from intake.requests import Batch, TicketItem
+from intake.store import HeldKey, KeyUse
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +42,7 @@ def add(routes: APIRouter, front: Front) -> None:
         """Up to 500 tickets, each with what happened to it since. A bad item never stops its neighbours."""
         items = await _items(front, body)
         if idempotency_key is not None:
-            async with front.writer.begin() as connection:
-                await claim(connection, caller.key_id, idempotency_key, b"batch" + _digest(items))
+            await _claim(front, held_key(caller.key_id, idempotency_key), items)
         outcomes: list[Outcome] = []
         for chunk in _chunks([item for item in items if not isinstance(item, Problem)]):
             outcomes += await _take(front, caller.tenant, chunk)
@@ -60,6 +60,14 @@ async def _items(front: Front, body: object) -> list[TicketItem | Problem]:
             items.append(problem)
         await asyncio.sleep(0)  # a large batch must not keep the relay of this process from its progress
     return items
+
+
+async def _claim(front: Front, held: HeldKey, items: Sequence[TicketItem | Problem]) -> None:
+    use = KeyUse(sha256(b"batch" + _digest(items)).digest())
+    async with front.writer.begin() as connection:
+        found = (await claim(connection, {held: use}))[held]
+    if isinstance(found, Problem):
+        raise found
 
 
 def _digest(items: Sequence[TicketItem | Problem]) -> bytes:
@@ -96,6 +104,7 @@ async def _take(front: Front, tenant: str, items: Sequence[TicketItem]) -> Seque
             return [outcome for item in items for outcome in await _take(front, tenant, [item])]
         log.exception("ticket_refused_by_the_database", source=items[0].source)
         outcomes = [Problem(500, "This is our fault, and logged. The other items are not affected.")]
+    front.wake()
     for item, outcome in zip(items, outcomes, strict=True):
         front.told(item, outcome)
     return outcomes

@@ -13,8 +13,8 @@ async def _json(request: Request) -> object:
     raw = await request.body()
     try:
         return loads(raw)
-    except NotJsonError:
-        raise Problem(400, "The body is not JSON.") from None
+    except NotJsonError as error:
+        raise Problem(400, f"The body {error}.") from None
     except JsonFault as fault:
         raise Problem(
             422, "Some fields are wrong.", errors=[FieldError(field=fault.field, message=fault.message)]

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http import JsonResponse
 from tocsin.runtime.keys import Caller
+from tocsin.runtime.problems import Problem
 
 from intake.api.answers import EventAnswer, event_answer, status_of
 from intake.api.bodies import JsonBody, described
 from intake.api.front import Front, IdempotencyKey, MayWrite, ticket_id_of
-from intake.handlers import claim, take_event
+from intake.handlers import EventAsked, HeldEvent, TakenEvent, held_key
 from intake.requests import EventRequest
 
 log = structlog.get_logger(__name__)
@@ -58,12 +59,11 @@ def add(routes: APIRouter, front: Front) -> None:
 
 async def _take(front: Front, caller: Caller, ticket: UUID, body: object, idempotency_key: str | None) -> JsonResponse:
     request = front.read(EventRequest, body)
-    made_id = str(uuid4())
-    async with front.writer.begin() as connection:
-        digest = b"event" + ticket.bytes + request.digest()
-        made_id = await claim(connection, caller.key_id, idempotency_key, digest, made_id) or made_id
-        taken = await take_event(front.desk, connection, caller.tenant, ticket, request, made_id)
-    front.wake()
+    held = held_key(caller.key_id, idempotency_key) if idempotency_key is not None else None
+    taken = await front.take(HeldEvent(EventAsked(caller.tenant, ticket, request, str(uuid4())), held))
+    if isinstance(taken, Problem):
+        raise taken
+    assert isinstance(taken, TakenEvent)
     status = status_of(taken)
     log.info("event_taken", ticket_id=str(ticket), type=request.type, number=taken.fact.number, status=status)
     return JsonResponse(event_answer(taken), status)

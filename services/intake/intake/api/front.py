@@ -15,6 +15,7 @@ from tocsin.runtime.problems import Problem, invalid
 
 from intake import metrics
 from intake.api.answers import status_of
+from intake.api.taking import Taking
 from intake.handlers import Desk, TakenTicket, unknown_ticket
 from intake.requests import R, TicketRequest, read
 
@@ -34,10 +35,13 @@ IdempotencyKey = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Where things are taken in; `wake` tells the relay of this process that something was committed."""
+    """Where things are taken in: `take` what single callers ask for. `wake` tells the relay of this process that
+    something was committed.
+    """
 
     desk: Desk
     writer: AsyncEngine
+    take: Taking
     wake: Callable[[], None]
 
     def read(self, model: type[R], body: object) -> R:
@@ -63,7 +67,6 @@ class Front:
         status = status_of(outcome)
         metrics.count_ticket(request.source, outcome.ticket.initial_severity, status)
         log.info("ticket_taken", ticket_id=str(outcome.ticket.ticket_id), status=status)
-        self.wake()
 
 
 def ticket_id_of(text: str) -> UUID:

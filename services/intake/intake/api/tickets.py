@@ -7,7 +7,7 @@ from tocsin.runtime.problems import Problem
 from intake.api.answers import TicketAnswer, status_of, ticket_answer
 from intake.api.bodies import JsonBody, described
 from intake.api.front import Front, IdempotencyKey, MayWrite
-from intake.handlers import claim, take_tickets
+from intake.handlers import TakenEvent, TicketAsked, held_key
 from intake.requests import TicketRequest
 
 
@@ -24,14 +24,14 @@ def add(routes: APIRouter, front: Front) -> None:
     async def post_ticket(caller: MayWrite, body: JsonBody, idempotency_key: IdempotencyKey = None) -> JsonResponse:
         """A ticket of a PSA tool. The same `(source, external_id)` with an equal body is 200 with the first answer."""
         request = front.read_ticket(TicketRequest, body)
+        held = held_key(caller.key_id, idempotency_key) if idempotency_key is not None else None
         try:
-            async with front.writer.begin() as connection:
-                await claim(connection, caller.key_id, idempotency_key, b"ticket" + request.digest())
-                (outcome,) = await take_tickets(front.desk, connection, caller.tenant, [request])
-                if isinstance(outcome, Problem):
-                    raise outcome  # so that what is refused uses no key up
+            outcome = await front.take(TicketAsked(caller.tenant, request, held))
         except Problem as problem:
             front.told(request, problem)
             raise
+        assert not isinstance(outcome, TakenEvent)
         front.told(request, outcome)
+        if isinstance(outcome, Problem):
+            raise outcome
         return JsonResponse(ticket_answer(outcome.ticket), status_of(outcome))

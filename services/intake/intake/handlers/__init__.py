@@ -1,23 +1,33 @@
 """What a request does: load, ask the domain, save. Nothing here commits or asks the time; the edge does."""
 
 from intake.handlers.acknowledgement import Seen, acknowledge, look
+from intake.handlers.asking import Asked, HeldEvent, HeldTwiceError, Outcome, TicketAsked, take_asked
 from intake.handlers.desk import Desk, TakenEvent, TakenTicket, unknown_ticket
-from intake.handlers.events import take_event
-from intake.handlers.idempotency import claim, forget_keys
+from intake.handlers.events import EventAsked, take_event, take_events
+from intake.handlers.idempotency import claim, forget_keys, held_key
 from intake.handlers.publishing import stored_events
 from intake.handlers.tickets import take_tickets
 
 __all__ = [
+    "Asked",
     "Desk",
+    "EventAsked",
+    "HeldEvent",
+    "HeldTwiceError",
+    "Outcome",
     "Seen",
     "TakenEvent",
     "TakenTicket",
+    "TicketAsked",
     "acknowledge",
     "claim",
     "forget_keys",
+    "held_key",
     "look",
     "stored_events",
+    "take_asked",
     "take_event",
+    "take_events",
     "take_tickets",
     "unknown_ticket",
 ]

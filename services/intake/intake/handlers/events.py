@@ -1,51 +1,100 @@
-"""Taking in what happened to a ticket."""
+"""Taking in what happened to tickets, many in one transaction."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import fact_id
 from tocsin.runtime.problems import Problem
 
 from intake.handlers.desk import Desk, TakenEvent, fact_of, unknown_ticket, workaround_refused
 from intake.handlers.publishing import changed, too_large
 from intake.requests import EventRequest
-from intake.standing import TELLING, Standing, impossible_workarounds, standing
-from intake.store import Store
+from intake.standing import TELLING, impossible_workarounds, standing
+from intake.store import Locked, NewFact, Store, TicketKey
+
+
+@dataclass(frozen=True, slots=True)
+class EventAsked:
+    """An event to be taken in; `made_id` is its event id where the request has none."""
+
+    tenant: str
+    ticket_id: UUID
+    request: EventRequest
+    made_id: str
+
+    @property
+    def key(self) -> TicketKey:
+        return self.tenant, self.ticket_id
+
+    @property
+    def event_id(self) -> str:
+        return self.request.event_id or self.made_id
 
 
 async def take_event(
     desk: Desk, connection: AsyncConnection, tenant: str, ticket: UUID, request: EventRequest, made_id: str
 ) -> TakenEvent:
     """Take one further fact in; `made_id` is its event id where the request has none. Raises Problem 404, 409, 413."""
+    (outcome,) = await take_events(desk, connection, [EventAsked(tenant, ticket, request, made_id)])
+    if isinstance(outcome, Problem):
+        raise outcome
+    return outcome
+
+
+async def take_events(
+    desk: Desk, connection: AsyncConnection, asked: Sequence[EventAsked]
+) -> list[TakenEvent | Problem]:
+    """Take events in, each by itself: one answer each, in their order, as if they had come one by one.
+
+    What is refused (404, 409, 413) has changed nothing.
+    """
     store = Store(connection)
-    locked = await store.lock(tenant, ticket)
-    if locked is None:
-        raise unknown_ticket()
-    fact = fact_of(request, locked.number, request.event_id or made_id, desk.business(locked.clock))
-    stands: Standing | None = None
-    if fact.type in TELLING:
-        known = [*await store.telling_facts(ticket), fact]
-        if fact in impossible_workarounds(known):
-            if earlier := await _earlier(store, ticket, fact.event_id, request):
-                return earlier
-            raise workaround_refused()
-        stands = standing(known)
-    if not await store.add_fact(ticket, fact, request.digest(), stands):
-        earlier = await _earlier(store, ticket, fact.event_id, request)
-        assert earlier is not None  # the row that was in the way is visible to a statement after it
-        return earlier
-    event = changed(tenant, ticket, fact)
-    if refusal := too_large([event]):
-        raise refusal
-    await desk.outbox.add(connection, [event], locked.clock)
-    return TakenEvent(ticket, fact, created=True)
+    locked = await store.lock({event.key for event in asked})
+    here = [event for event in asked if event.key in locked]
+    known = await store.known_facts(
+        {event.ticket_id for event in here if event.request.type in TELLING},
+        {fact_id(event.ticket_id, event.event_id) for event in here},
+    )
+    books = {key: _Book(key, locked[key], [each for each in known if each.ticket_id == key[1]]) for key in locked}
+    outcomes = [books[event.key].take(desk, event) if event.key in books else unknown_ticket() for event in asked]
+    new = [each for book in books.values() for each in book.new]
+    if new:
+        await store.add_facts(new, {key[1]: book.standing for key, book in books.items()})
+        tenants = {key[1]: key[0] for key in books}
+        events = [changed(tenants[each.ticket_id], each.ticket_id, each.fact) for each in new]
+        await desk.outbox.add(connection, events, min(each.clock for each in locked.values()))
+    return outcomes
 
 
-async def _earlier(store: Store, ticket: UUID, event_id: str, request: EventRequest) -> TakenEvent | None:
-    """The fact that this event id brought before. Raises Problem 409 if it was another one."""
-    found = await store.fact(ticket, event_id)
-    if found is None:
-        return None
-    fact, digest = found
-    if digest != request.digest():
-        raise Problem(409, "This event_id of the ticket is known with another body.")
-    return TakenEvent(ticket, fact, created=False)
+class _Book:
+    """A locked ticket while events of it are taken in: what is known of its facts, and how it stands."""
+
+    def __init__(self, key: TicketKey, locked: Locked, known: Sequence[NewFact]) -> None:
+        self._tenant, self._ticket_id = key
+        self._locked = locked
+        self._known = {each.fact.event_id: each for each in known}
+        self.standing = locked.standing
+        self.new: list[NewFact] = []
+
+    def take(self, desk: Desk, event: EventAsked) -> TakenEvent | Problem:
+        digest = event.request.digest()
+        earlier = self._known.get(event.event_id)
+        if earlier is not None:
+            if earlier.digest != digest:
+                return Problem(409, "This event_id of the ticket is known with another body.")
+            return TakenEvent(self._ticket_id, earlier.fact, created=False)
+        number = self._locked.number + len(self.new)
+        fact = fact_of(event.request, number, event.event_id, desk.business(self._locked.clock))
+        if refusal := too_large([changed(self._tenant, self._ticket_id, fact)]):
+            return refusal
+        if fact.type in TELLING:
+            telling = [*(each.fact for each in self._known.values() if each.fact.type in TELLING), fact]
+            if fact in impossible_workarounds(telling):
+                return workaround_refused()
+            self.standing = standing(telling)
+        new = NewFact(self._ticket_id, fact, digest)
+        self._known[event.event_id] = new
+        self.new.append(new)
+        return TakenEvent(self._ticket_id, fact, created=True)

@@ -1,21 +1,25 @@
 """Intake's tables and every query on them. Nothing here commits: the edge does."""
 
-from intake.store.idempotency import KeyUse, forget_keys, use_key
+from intake.store.idempotency import HeldKey, KeyUse, forget_keys, free_keys, use_keys
 from intake.store.stored import NewTicket, StoredTicket
 from intake.store.tables import PUNCTUATION, dead_letters, metadata, outbox
-from intake.store.tickets import Filter, Locked, Store
+from intake.store.tickets import Filter, Locked, NewFact, Store, TicketKey
 
 __all__ = [
     "PUNCTUATION",
     "Filter",
+    "HeldKey",
     "KeyUse",
     "Locked",
+    "NewFact",
     "NewTicket",
     "Store",
     "StoredTicket",
+    "TicketKey",
     "dead_letters",
     "forget_keys",
+    "free_keys",
     "metadata",
     "outbox",
-    "use_key",
+    "use_keys",
 ]

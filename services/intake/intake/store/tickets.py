@@ -1,15 +1,16 @@
 """Queries about tickets and their facts. Rows in, values out; nothing here commits or asks the time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, literal_column, not_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Uuid, and_, any_, bindparam, func, literal_column, not_, or_, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Fact, fact_id
+from tocsin.events import Fact
+from tocsin.runtime import bulk
 
 from intake.standing import TELLING, Standing
 from intake.store.stored import NewTicket, StoredTicket, fact_of, fact_row, ticket_of, ticket_row
@@ -18,10 +19,20 @@ from intake.store.tables import facts, outbox, tickets, words
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A ticket whose row this transaction holds: its next fact's `number`, and the database's clock."""
+    """A ticket whose row this transaction holds: its next fact's `number`, how it stands, and the database's clock."""
 
     number: int
+    standing: Standing
     clock: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewFact:
+    """A fact of a ticket with the digest of the request that brought it."""
+
+    ticket_id: UUID
+    fact: Fact
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,20 @@ class Filter:
     before: int | None = None
 
 
+TicketKey = tuple[str, UUID]
+"""A ticket as its tenant names it: (tenant, id)."""
+
+_LOCK: Final = text("""
+    SELECT tenant, ticket_id, last_number + 1 AS number, severity, is_open, clock_timestamp() AS clock
+    FROM tickets
+    WHERE (tenant, ticket_id) IN (
+        SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:ids AS uuid[])) AS wanted (tenant, ticket_id)
+    )
+    ORDER BY ticket_id
+    FOR NO KEY UPDATE
+""")
+
+
 class Store:
     """The queries, on one connection whose transaction belongs to the caller."""
 
@@ -57,54 +82,51 @@ class Store:
         if not new:
             return set()
         ordered = sorted(new, key=lambda item: item.ticket.ticket_id)
-        statement = insert(tickets).on_conflict_do_nothing().returning(tickets.c.ticket_id)
-        rows = await self._connection.execute(statement, [ticket_row(item.ticket) for item in ordered])
-        added = set(rows.scalars())
+        rows = await bulk.insert_new(self._connection, tickets, [ticket_row(item.ticket) for item in ordered])
+        added = {row.ticket_id for row in rows}
         fact_rows = [
             fact_row(item.ticket.ticket_id, fact, digest)
             for item in ordered
             if item.ticket.ticket_id in added
             for fact, digest in zip(item.facts, item.digests, strict=True)
         ]
-        if fact_rows:
-            await self._connection.execute(insert(facts), fact_rows)
+        await bulk.insert(self._connection, facts, fact_rows)
         return added
 
-    async def lock(self, tenant: str, ticket_id: UUID) -> Locked | None:
-        """Lock the ticket; None if this tenant has no such ticket.
+    async def lock(self, wanted: Collection[TicketKey]) -> dict[TicketKey, Locked]:
+        """Lock tickets by (tenant, id), in the order of their ids; those that the tenant does not have are left out.
 
         A row that changed while it was waited for is computed again, so the number and the clock are the lock holder's.
         """
-        query = select((tickets.c.last_number + 1).label("number"), func.clock_timestamp().label("clock"))
-        query = query.where(tickets.c.ticket_id == ticket_id, tickets.c.tenant == tenant)
-        row = (await self._connection.execute(query.with_for_update(key_share=True))).one_or_none()
-        return Locked(row.number, row.clock) if row else None
+        pairs = {"tenants": [tenant for tenant, _ in wanted], "ids": [key for _, key in wanted]}
+        rows = await self._connection.execute(_LOCK, pairs)
+        return {
+            (row.tenant, row.ticket_id): Locked(row.number, Standing(row.severity, row.is_open), row.clock)
+            for row in rows
+        }
 
-    async def add_fact(self, ticket_id: UUID, fact: Fact, digest: bytes, standing: Standing | None) -> bool:
-        """Store the next fact of a locked ticket, and how it stands then where that may have changed.
+    async def add_facts(self, new: Sequence[NewFact], standings: Mapping[UUID, Standing]) -> None:
+        """Store further facts of locked tickets, none of them known, and how each ticket stands then."""
+        rows = [fact_row(each.ticket_id, each.fact, each.digest) for each in new]
+        await bulk.insert(self._connection, facts, rows)
+        last = {each.ticket_id: each.fact.number for each in new}
+        changes = [
+            {"ticket_id": key, "last_number": number, **standings[key]._asdict()} for key, number in last.items()
+        ]
+        await bulk.update(self._connection, tickets, changes)
 
-        False, and nothing done, if the fact's event id is known already.
+    async def known_facts(self, telling: Collection[UUID], fact_ids: Collection[UUID]) -> list[NewFact]:
+        """The stored facts of those ids, and those that decide severity and state of the `telling` tickets, by number,
+        each with the digest of the request that brought it.
         """
-        new = insert(facts).values(fact_row(ticket_id, fact, digest))
-        new = new.on_conflict_do_nothing(index_elements=[facts.c.fact_id])
-        new_fact = new.returning(facts.c.ticket_id, facts.c.number).cte("new_fact")
-        changes: dict[str, Any] = {"last_number": new_fact.c.number}
-        if standing is not None:
-            changes |= {"severity": standing.severity, "is_open": standing.is_open}
-        statement = update(tickets).where(tickets.c.ticket_id == new_fact.c.ticket_id)
-        row = await self._connection.execute(statement.values(changes).returning(tickets.c.last_number))
-        return row.one_or_none() is not None
-
-    async def fact(self, ticket_id: UUID, event_id: str) -> tuple[Fact, bytes] | None:
-        """The fact with that event id, and the digest of the request that brought it."""
-        query = select(facts).where(facts.c.fact_id == fact_id(ticket_id, event_id))
-        row = (await self._connection.execute(query)).one_or_none()
-        return (fact_of(row), row.digest) if row else None
-
-    async def telling_facts(self, ticket_id: UUID) -> list[Fact]:
-        """The facts that decide the ticket's severity and state, by number."""
-        query = select(facts).where(facts.c.ticket_id == ticket_id, facts.c.type.in_([str(kind) for kind in TELLING]))
-        return [fact_of(row) for row in await self._connection.execute(query.order_by(facts.c.number))]
+        wanted = facts.c.fact_id == any_(bindparam("fact_ids", type_=ARRAY(Uuid)))
+        parameters: dict[str, list[UUID]] = {"fact_ids": list(fact_ids)}
+        if telling:
+            of_ticket = facts.c.ticket_id == any_(bindparam("telling", type_=ARRAY(Uuid)))
+            wanted = or_(wanted, and_(of_ticket, facts.c.type.in_([str(kind) for kind in TELLING])))
+            parameters["telling"] = list(telling)
+        rows = await self._connection.execute(select(facts).where(wanted).order_by(facts.c.number), parameters)
+        return [NewFact(row.ticket_id, fact_of(row), row.digest) for row in rows]
 
     async def ticket(self, tenant: str, ticket_id: UUID) -> StoredTicket | None:
         """This tenant's ticket of that id."""
@@ -132,9 +154,9 @@ class Store:
             query = query.where(tickets.c.severity == wanted.severity)
         if wanted.is_open is not None:
             query = query.where(tickets.c.is_open if wanted.is_open else not_(tickets.c.is_open))
-        for column, text in ((tickets.c.customer_id, wanted.customer), (tickets.c.source, wanted.source)):
-            if text is not None:
-                query = query.where(func.md5(column) == func.md5(text), column == text)
+        for column, value in ((tickets.c.customer_id, wanted.customer), (tickets.c.source, wanted.source)):
+            if value is not None:
+                query = query.where(func.md5(column) == func.md5(value), column == value)
         if wanted.opened_from is not None:
             query = query.where(tickets.c.opened_at >= wanted.opened_from)
         if wanted.opened_to is not None:
