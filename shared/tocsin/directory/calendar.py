@@ -94,7 +94,8 @@ def _queried(text: str) -> recurring_ical_events.CalendarQuery:
     except CalendarError:
         raise
     except Exception as error:  # the library raises many kinds
-        raise CalendarError(f"is no iCalendar ({_said(error)}); it must begin with BEGIN:VCALENDAR") from None
+        message = f"is no iCalendar that can be understood ({_said(error)}); it must begin with BEGIN:VCALENDAR"
+        raise CalendarError(message) from None
 
 
 def _check(event: Any, zones: set[str]) -> None:

@@ -1,10 +1,13 @@
 """The entries of directory.yaml, each with what it alone can tell to be wrong with it."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, EmailStr, Field, model_validator
+from pydantic import AfterValidator, EmailStr, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from tocsin.business_time import HOUR, load_zone
 from tocsin.directory.local import LocalTime
@@ -12,7 +15,7 @@ from tocsin.directory.turns import Listed, Regular, Schedule, Week
 from tocsin.events.values import Instant, render_instant
 from tocsin.policy.calendar import week
 from tocsin.policy.refusal import refused
-from tocsin.policy.written import DaySpan, Duration, Identifier, Name, Windows, Written, Zone
+from tocsin.policy.written import DaySpan, Duration, Identifier, Name, Text, Windows, Written, Zone
 
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -138,10 +141,35 @@ class Source(Written):
         return self
 
 
-def _turns(duration: Duration) -> Duration:
-    if duration.business or duration.micros < HOUR:
-        raise ValueError(f"`{duration}` is no length of a turn; write weekly, daily, or a length from 1h on, like 12h")
-    return duration
+@dataclass(frozen=True, slots=True)
+class TurnLength(Text):
+    """`weekly`, `daily`, or a length by the wall's clock such as `12h` or `3 days`; `kind` is what its turns are called
+    in a rule.
+    """
+
+    length: timedelta = field(init=False, compare=False)
+    kind: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        named = {"weekly": (timedelta(7), "week"), "daily": (timedelta(1), "day")}
+        length, kind = named.get(self.text) or (self._measured(), "turn")
+        object.__setattr__(self, "length", length)
+        object.__setattr__(self, "kind", kind)
+
+    def _measured(self) -> timedelta:
+        try:
+            duration = Duration(self.text)
+        except ValueError:
+            duration = None
+        if duration is None or duration.business or duration.micros < HOUR:
+            raise ValueError(f"`{self.text}` is no length of a turn; write weekly, daily, or from 1h on, like 12h")
+        return timedelta(microseconds=duration.micros)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "examples": ["weekly", "daily", "12h", "14 days"]}
 
 
 class Rotation(Written):
@@ -151,7 +179,7 @@ class Rotation(Written):
 
     zone: Zone
     members: tuple[Identifier, ...] = ()
-    turns: Annotated[Literal["weekly", "daily"] | Annotated[Duration, AfterValidator(_turns)] | None, Field()] = None
+    turns: TurnLength | None = None
     start: LocalTime | None = None
     handovers: tuple[LocalTime, ...] = ()
     calendar: Source | None = None
@@ -193,10 +221,7 @@ class Rotation(Written):
             return Listed(zone, tuple(handover.at for handover in self.handovers), self.members)
         if self.turns is None or self.start is None:
             return None
-        if isinstance(self.turns, Duration):
-            return Regular(zone, self.start.at, timedelta(microseconds=self.turns.micros), self.members, "turn")
-        length, kind = (timedelta(7), "week") if self.turns == "weekly" else (timedelta(1), "day")
-        return Regular(zone, self.start.at, length, self.members, kind)
+        return Regular(zone, self.start.at, self.turns.length, self.members, self.turns.kind)
 
     @property
     def week(self) -> Week | None:

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,9 +115,16 @@ class Feed:
 
 
 def _names(people: Mapping[str, Person]) -> dict[str, str]:
-    """Whom an id, a name or an address means, in small letters; what could mean two people means nobody."""
-    meant: dict[str, set[str]] = {}
-    for person, found in people.items():
-        for name in (person, found.name, found.email, *found.fallbacks):
-            meant.setdefault(name.casefold(), set()).add(person)
-    return {name: persons.pop() for name, persons in meant.items() if len(persons) == 1}
+    """Whom an id, an address or a name means, in this order, in small letters; what means two people means nobody."""
+    meant: dict[str, str] = {}
+    kinds = (
+        [(person, person) for person in people],
+        [(address, person) for person, found in people.items() for address in (found.email, *found.fallbacks)],
+        [(found.name, person) for person, found in people.items()],
+    )
+    for kind in kinds:
+        persons: dict[str, set[str]] = defaultdict(set)
+        for name, person in kind:
+            persons[name.casefold()].add(person)
+        meant = {name: found.pop() for name, found in persons.items() if len(found) == 1} | meant
+    return meant
