@@ -41,7 +41,7 @@ async def calls(world: World, folder: Path) -> AsyncIterator[Calls]:
     issued = {name: issue("default", given) for name, given in scopes.items()} | {"other": issue("other")}
     write_keys(folder / "keys.yaml", KeyFile(keys=tuple(key for _, key in issued.values())))
     app = create_app("notifier", "Tests", KeyRing(folder / "keys.yaml"), {}, free_form=["/v1/bounces"])
-    app.include_router(api.router(world.engine))
+    app.include_router(api.router(world.engine, world.engine, world.clock(), world.wake))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     clients = {
         name: httpx.AsyncClient(

@@ -97,6 +97,9 @@ class World:
         self._taken += len(batch)
         async with self.engine.begin() as connection:
             await Handlers(self.clock()).on_batch(connection, batch)
+        self.wake()
+
+    def wake(self) -> None:
         for sender in self.senders:
             sender.wake()
 

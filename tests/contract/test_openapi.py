@@ -1,6 +1,7 @@
 """What each service says of its calls at /openapi.json is OpenAPI 3.1, and names every call of the contract."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import escalator.api
 import escalator.store
 import httpx
 import intake.api
+import intake.api.ack
 import intake.handlers
 import intake.store
 import notifier.api
@@ -18,8 +20,12 @@ import sla_timer.api
 import sla_timer.book
 import sla_timer.store.tables
 from fastapi import APIRouter
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.acknowledgement import Links
 from tocsin.policy.files import read_policy
 from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.database import engine
@@ -30,7 +36,7 @@ from tocsin.runtime.keys import KeyFile, KeyRing, write_keys
 
 REPOSITORY = Path(__file__).parents[2]
 CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
-PUBLIC = {"/livez", "/readyz", "/metrics"}
+PUBLIC = {"/livez", "/readyz", "/metrics", "/ack/{token}"}
 EVERYWHERE = {
     "get /livez",
     "get /readyz",
@@ -46,10 +52,16 @@ CALLS = {
         "post /v1/tickets/by-external/{source}/{external_id}/events",
         "get /v1/tickets/{ticket_id}",
         "get /v1/tickets",
+        "get /ack/{token}",
+        "post /ack/{token}",
     },
     "sla-timer": {"get /v1/tickets/{ticket_id}/clocks", "post /v1/simulate", "get /v1/compliance"},
     "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation"},
-    "notifier": {"get /v1/deliveries", "get /v1/deliveries/{delivery_id}"},
+    "notifier": {
+        "get /v1/deliveries",
+        "get /v1/deliveries/{delivery_id}",
+        "post /v1/deliveries/{delivery_id}/redeliver",
+    },
 }
 
 each_service = pytest.mark.parametrize("service", CALLS)
@@ -77,6 +89,7 @@ def intake_routes(database: AsyncEngine) -> list[APIRouter]:
     desk = intake.handlers.Desk(policy, CLOCK.business, intake.store.outbox, 1)
     return [
         intake.api.router(desk, database, database, lambda: None),
+        intake.api.ack.router(desk, database, database, lambda: None, Links(["k" * 32])),
         dead_letter_routes(database, intake.store.dead_letters, intake.store.outbox, None),
     ]
 
@@ -100,7 +113,7 @@ def escalator_routes(database: AsyncEngine) -> list[APIRouter]:
 def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
     tables = notifier.tables
     return [
-        notifier.api.router(database),
+        notifier.api.router(database, database, CLOCK, lambda: None),
         dead_letter_routes(database, tables.DEAD_LETTERS, tables.OUTBOX, None),
     ]
 
@@ -133,6 +146,77 @@ async def test_every_call_but_health_wants_a_key_and_answers_errors_as_problems(
         assert bool(operation.get("security")) == (name.partition(" ")[2] not in PUBLIC), name
         assert operation.get("summary"), name
         assert "application/problem+json" in operation["responses"]["4XX"]["content"], name
+
+
+@each_service
+async def test_every_call_and_every_error_has_words_and_an_example(
+    service: str, described: Callable[[str], Any]
+) -> None:
+    document = await described(service)
+    lacking = [lack for name, operation in operations(document).items() for lack in lacks(name, operation)]
+    assert lacking == []
+
+
+@each_service
+async def test_examples_are_what_the_schemas_say(service: str, described: Callable[[str], Any]) -> None:
+    document = json.loads(json.dumps(await described(service)).replace('"#/components', '"urn:api#/components'))
+    registry: Registry[Any] = Registry().with_resource("urn:api", DRAFT202012.create_resource(document))
+    for name, operation in operations(document).items():
+        for where, media in contents(operation):
+            validator = OAS31Validator(media.get("schema", {}), registry=registry)
+            for example in examples(media):
+                errors = [error.message for error in validator.iter_errors(example)]
+                assert errors == [], f"{name}: {where}"
+
+
+def lacks(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader of the documentation would miss of a call."""
+    for words in ("summary", "description"):
+        if not operation.get(words):
+            yield f"{name}: {words}"
+    for parameter in operation.get("parameters", ()):
+        if not (parameter.get("description") or parameter["schema"].get("description")):
+            yield f"{name}: description of {parameter['name']}"
+    for where, media in contents(operation):
+        if not list(examples(media)):
+            yield f"{name}: example of {where}"
+    for status, response in operation["responses"].items():
+        if not response.get("description") or response["description"] == "Successful Response":
+            yield f"{name}: description of {status}"
+        if (
+            (name, status) != ("get /readyz", "503")
+            and status[0] in "45"
+            and "application/problem+json" not in response.get("content", {})
+        ):
+            yield f"{name}: {status} is no problem"
+    yield from (f"{name}: {status}" for status in expected(name, operation) if status not in operation["responses"])
+
+
+def expected(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    """The errors that such a call may answer."""
+    if operation.get("security"):
+        yield from ("401", "403", "429", "503")
+    if "{" in name:
+        yield "404"
+    if "requestBody" in operation and name.startswith("post /v1/"):
+        yield from ("400", "413", "415", "422")
+
+
+def contents(operation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What is sent and answered, each by where it stands and its media type."""
+    for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+        yield f"the body as {media_type}", media
+    for status, response in operation["responses"].items():
+        for media_type, media in response.get("content", {}).items():
+            yield f"{status} as {media_type}", media
+
+
+def examples(media: Mapping[str, Any]) -> Iterator[Any]:
+    """The examples of a media type, wherever OpenAPI lets them stand."""
+    if "example" in media:
+        yield media["example"]
+    yield from (named["value"] for named in media.get("examples", {}).values())
+    yield from media.get("schema", {}).get("examples", ())
 
 
 def operations(described: Mapping[str, Any]) -> dict[str, Any]:

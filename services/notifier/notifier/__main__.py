@@ -42,9 +42,12 @@ async def serve(settings: Settings) -> None:
     letters = letters_from(settings, directory)
     sender = Sender(claims, attempts, letters, clock, settings, relay.wake)
 
-    async def committed(_: Mapping[int, datetime | None]) -> None:
+    def queued() -> None:
         sender.wake()
         relay.wake()
+
+    async def committed(_: Mapping[int, datetime | None]) -> None:
+        queued()
 
     async def measure() -> None:
         async with reader.connect() as connection:
@@ -80,7 +83,7 @@ async def serve(settings: Settings) -> None:
         notes={"directory_file": directory.note},
     )
     web.include_router(on_call_api.router(directory, clock))
-    web.include_router(api.router(reader))
+    web.include_router(api.router(reader, writer, clock, queued))
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))
     await run(
         web,

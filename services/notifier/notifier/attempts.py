@@ -98,7 +98,7 @@ class Attempts:
         metrics.EMAILS.labels(ended.state).inc()
         if ending.verdict is Verdict.AMBIGUOUS:
             metrics.EMAILS.labels("ambiguous").inc()
-        if ended.sent_at is not None and ended.kind in _BREACHES:
+        if ended.sent_at is not None and ended.kind in _BREACHES and not ended.redelivery:
             lateness = self._clock.lateness(ended.scheduled_at, ended.sent_at)
             metrics.BREACH_TO_EMAIL.observe(max(0.0, lateness.total_seconds()))
         log.info("delivery_attempted", **about, state=ended.state, attempts=ended.attempts, reply=ended.reply)

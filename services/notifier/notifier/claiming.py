@@ -187,7 +187,7 @@ def _open(row: Stored, ready_at: datetime, work: _Work) -> Open:
         customer_id=row.customer_id,
         scheduled_at=row.scheduled_at,
         ready_at=ready_at,
-        fixed=row.addressee if in_flight or row.ambiguous or row.kind == "stand_down" else None,
+        fixed=row.addressee if in_flight or row.ambiguous or row.kind == "stand_down" or row.redelivery else None,
         in_flight=in_flight,
         tried=row.attempts > (1 if in_flight else 0),
         ambiguous=row.ambiguous,

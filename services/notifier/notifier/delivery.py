@@ -10,7 +10,7 @@ from tocsin.events import Delivery, Notify, Recipient, StandDown, derived_id
 from tocsin.events.notifications import MailKind
 
 from notifier.turns import Person
-from notifier.wording import Told
+from notifier.wording import Redelivery, Told
 
 State = Literal["queued", "claimed", "in_data", "sent", "deferred", "refused", "cancelled", "undeliverable"]
 ToldState = Literal["sent", "deferred", "refused", "cancelled", "undeliverable"]
@@ -71,6 +71,11 @@ class Stored:
         if self.person is None or self.name is None or self.email is None or self.rule is None:
             return None
         return Person(self.person, self.name, self.email, self.rule)
+
+    @property
+    def asked_again(self) -> Redelivery | None:
+        """What its mail says of that; None: an event asked for it."""
+        return Redelivery(self.redelivered_by or "", self.queued_at, self.redelivery) if self.redelivery else None
 
     @property
     def may_have_arrived(self) -> bool:

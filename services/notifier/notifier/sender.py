@@ -180,7 +180,10 @@ class Sender:
                 await self._converse(claim, mail, late=late)
 
     def _compose(self, claim: Claim, now: datetime, *, late: bool) -> Mail:
-        return self._letters.compose(claim.notice, _reader(claim), claim.told, now=now, late=late)
+        redelivery = claim.delivery.asked_again
+        return self._letters.compose(
+            claim.notice, _reader(claim), claim.told, now=now, late=late, redelivery=redelivery
+        )
 
     async def _converse(self, claim: Claim, mail: Mail, *, late: bool) -> None:
         connection, answer = await self._envelope(mail.recipient)

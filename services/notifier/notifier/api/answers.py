@@ -50,6 +50,8 @@ class Delivery(Answer):
     )
     message_id: str | None
     reply: str | None = Field(description="The server's last words, or ours where no server was asked")
+    redelivery_of: UUID | None = Field(description="The mail that this one repeats, because somebody asked for it")
+    redelivered_by: str | None = Field(description="Who asked: the key's id, and the name that was given")
 
 
 class JournalLine(Answer):

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http import JsonResponse, require
 from tocsin.runtime.keys import TICKETS_READ, Caller
-from tocsin.runtime.problems import Problem
 
 from notifier import store
 from notifier.api.answers import Deliveries, DeliveryWithJournal, delivery_answer, with_journal
 from notifier.api.listing import Listing
+from notifier.redelivering import unknown_delivery
 
 MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
 
@@ -50,7 +50,3 @@ def delivery_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise unknown_delivery() from None
-
-
-def unknown_delivery() -> Problem:
-    return Problem(404, "There is no such delivery.")

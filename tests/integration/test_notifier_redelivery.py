@@ -1,0 +1,138 @@
+"""A mail sent once more because somebody asked for it: marked, kept in the audit, and never by itself."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from notifier_calls import Calls, calls
+from notifier_events import NOON, escalation, stand_down
+from notifier_world import World, world
+from servers import MakeDatabase, SharedSink
+
+ONE = NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, ONE) as made:
+        yield made
+
+
+@pytest.fixture
+async def api(desk: World, tmp_path: Path) -> AsyncIterator[Calls]:
+    async with calls(desk, tmp_path) as made:
+        yield made
+
+
+async def sent(desk: World) -> str:
+    """A mail that Dana got; the path to have it once more."""
+    await desk.take(escalation())
+    await desk.quiet()
+    (mail,) = await desk.deliveries()
+    return f"/v1/deliveries/{mail.id}/redeliver"
+
+
+async def test_a_redelivery_is_a_mail_of_its_own_that_says_who_asked(desk: World, api: Calls) -> None:
+    async with desk.notifier():
+        path = await sent(desk)
+        asked = await api.post(path, 201, json={"by": "Kim", "reason": "she\u202e deleted\nit"})
+        await desk.quiet()
+    first, again = await desk.deliveries()
+    assert (asked["id"], asked["state"], asked["redelivery_of"]) == (str(again.id), "queued", str(first.id))
+    assert asked["redelivered_by"].startswith("Kim (key ")
+    assert (first.state, again.state, again.email, again.occasion) == (
+        "sent",
+        "sent",
+        "dana@example.com",
+        f"{first.occasion}/redelivery/1",
+    )
+    one, two = desk.mails()
+    assert one["rcpt"] == two["rcpt"]
+    assert one["Message-ID"] != two["Message-ID"]
+    assert [told.redelivery_of for told in await desk.told()] == [None, first.id]
+    assert (await desk.told())[1].redelivered_by == asked["redelivered_by"]
+    journal = (await api.get(f"/v1/deliveries/{again.id}"))["journal"]
+    assert [line["entry"] for line in journal] == ["queued", "claimed", "in_data", "sent"]
+    assert journal[0]["reply"] == f"asked for by {asked['redelivered_by']}: she deleted it"
+    assert journal[0]["at"].startswith("2026-06-08T13:00")
+
+
+async def test_each_asking_is_a_mail_but_for_the_same_idempotency_key(desk: World, api: Calls) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    async with desk.notifier():
+        path = await sent(desk)
+        first = await api.post(path, 201, headers=key)
+        assert (await api.post(path, 200, headers=key))["id"] == first["id"]
+        await desk.quiet()
+        second = await api.post(path, 201)
+        await desk.quiet()
+        third = await api.post(f"/v1/deliveries/{second['id']}/redeliver", 201, json={})
+        await desk.quiet()
+        assert (await api.post(path, 200, headers=key))["state"] == "sent"
+    assert {second["redelivery_of"], third["redelivery_of"]} == {first["redelivery_of"]}
+    assert [delivery.redelivery for delivery in await desk.deliveries()] == [0, 1, 2, 3]
+    assert len({mail["Message-ID"] for mail in desk.mails()}) == 4
+    assert await desk.states() == ["sent"] * 4
+
+
+async def test_what_is_on_its_way_or_not_needed_is_not_sent_once_more(desk: World, api: Calls) -> None:
+    await desk.take(escalation())
+    (queued,) = await desk.deliveries()
+    path = f"/v1/deliveries/{queued.id}/redeliver"
+    refused = await api.post(path, 409)
+    assert refused["detail"].startswith("This mail is queued: it is still on its way.")
+    async with desk.notifier():
+        await desk.quiet()
+    again = await api.post(path, 201)
+    refused = await api.post(path, 409)
+    assert refused["detail"].startswith("A redelivery of this mail is queued")
+    assert again["id"] in refused["detail"]
+
+    await desk.take(stand_down())
+    assert (await api.post(path, 409))["detail"] == "This mail is not needed any more: resolved."
+    assert await desk.states() == ["sent", "cancelled", "queued"]
+    async with desk.notifier():
+        await desk.quiet()
+    down = (await desk.deliveries())[2]
+    async with desk.notifier():
+        await api.post(f"/v1/deliveries/{down.id}/redeliver", 201)
+        await desk.quiet()
+    assert [mail["Tocsin-Kind"] for mail in desk.mails()] == ["escalation", "stand_down", "stand_down"]
+
+
+async def test_what_was_refused_or_found_nobody_goes_out_once_more(desk: World, api: Calls) -> None:
+    desk.sink.fail("refuse", code=550)
+    async with desk.notifier():
+        await desk.take(escalation(), escalation(event_id=UUID(int=2), step=2, role="chief_executive_officer"))
+        await desk.quiet()
+        lost, nobody = await desk.deliveries()
+        assert nobody.state == "undeliverable"
+        desk.sink.fail("none")
+        text = desk.directory.read_text()
+        desk.directory.write_text(text + "  chief_executive_officer:\n    - person: lee\n")
+        for mail in (lost, nobody):
+            await api.post(f"/v1/deliveries/{mail.id}/redeliver", 201)
+        await desk.quiet()
+    assert sorted(mail["rcpt"] for mail in desk.mails()) == ["dana@example.com", "lee@example.com"]
+
+
+async def test_only_an_administrator_of_the_tenant_may_ask(desk: World, api: Calls) -> None:
+    async with desk.notifier():
+        path = await sent(desk)
+    await api.post(path, 401, key="nobody")
+    await api.post(path, 403, key="reading")
+    await api.post(path, 403, key="writing")
+    await api.post(path, 404, key="other")
+    await api.post(f"/v1/deliveries/{uuid4()}/redeliver", 404)
+    await api.post("/v1/deliveries/x/redeliver", 404)
+    for body, field in (
+        ({"by": "  "}, "by"),
+        ({"by": 1}, "by"),
+        ({"reason": "x" * 201}, "reason"),
+        ({"who": "me"}, "who"),
+        ([], ""),
+    ):
+        assert (await api.post(path, 422, json=body))["errors"][0]["field"] == field, body
+    assert await desk.states() == ["sent"]
