@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person, Rotation
+from tocsin.directory.entries import GroupAddress, Holding, Override, Person
+from tocsin.directory.rotations import Rotation
 from tocsin.directory.spans import Spans
 from tocsin.events.values import render_instant
 from tocsin.policy.refusal import Place

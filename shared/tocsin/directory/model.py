@@ -12,8 +12,9 @@ from pydantic import Field, PrivateAttr, model_validator
 from tocsin.business_time import load_zone
 from tocsin.directory.calendar import Calendar
 from tocsin.directory.consistency import problems
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person, Rotation, Source
+from tocsin.directory.entries import GroupAddress, Holding, Override, Person
 from tocsin.directory.feed import Feed
+from tocsin.directory.rotations import Rotation, Source
 from tocsin.directory.spans import Spans
 from tocsin.directory.turns import Schedule, Turn, Week
 from tocsin.policy.refusal import Place, all_refused

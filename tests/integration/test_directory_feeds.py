@@ -1,0 +1,188 @@
+"""Calendars of rotations from files and from a real https server: changed, broken, moved, too large; no token told."""
+
+import http.server
+import os
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trustme
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+from tocsin.runtime.directory_file import DirectoryFile
+
+AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
+ROLE = "service_desk_team_lead"
+TOKEN = "token-1f2e3d"
+DIRECTORY = """\
+people:
+  ana: {{ name: Ana Silva, email: ana@example.com }}
+  ben: {{ name: Ben Okafor, email: ben@example.com }}
+rotations:
+  primary: {{ zone: UTC, calendar: {{ {source} }} }}
+roles:
+  service_desk_team_lead: [{{ rotation: primary }}]
+"""
+
+
+def calendar(person: str) -> str:
+    event = f"UID:1\nDTSTART:20260601T000000Z\nDTEND:20270601T000000Z\nSUMMARY:{person}"
+    return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
+
+
+class Feed:
+    """An https server; `answer` is what it gives next: (status, body, headers)."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        self.ca = folder / "ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca))
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(tls)
+        self.answer: tuple[int, bytes, dict[str, str]] = (200, calendar("ana").encode(), {})
+        self.asked: list[str] = []
+        feed = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                feed.asked.append(self.path)
+                moved = self.path.startswith("/moved")
+                status, body, headers = (302, b"", {"Location": "/new.ics"}) if moved else feed.answer
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_port}/{TOKEN}.ics"
+
+
+@pytest.fixture
+def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
+    served = Feed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(served.ca))
+    thread = threading.Thread(target=served.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield served
+    served.server.shutdown()
+    thread.join()
+    served.server.server_close()
+
+
+def directory(folder: Path, source: str) -> DirectoryFile:
+    path = folder / "directory.yaml"
+    path.write_text(DIRECTORY.format(source=source))
+    return DirectoryFile(path)
+
+
+def who(file: DirectoryFile) -> str | None:
+    known = file.current()
+    assert known is not None
+    found = known.holder(ROLE, None, AT)
+    return found.person if found else None
+
+
+def broken() -> float | None:
+    return REGISTRY.get_sample_value("sla_directory_calendars_broken")
+
+
+async def test_a_file_counts_as_soon_as_it_changes_and_a_broken_one_leaves_the_last_good_one(tmp_path: Path) -> None:
+    path = tmp_path / "on-call.ics"
+    path.write_text(calendar("ana"))
+    file = directory(tmp_path, "file: on-call.ics")
+    assert (who(file), await file.note(), broken()) == ("ana", None, 0)
+    for number, text in enumerate(["no calendar", calendar("ben")], 1):
+        path.write_text(text)
+        os.utime(path, (number, number))
+        if number == 1:
+            note = await file.note()
+            assert note is not None
+            assert note.startswith("rotation primary: on-call.ics is no iCalendar that can be understood")
+            assert (who(file), broken()) == ("ana", 1)
+    assert (who(file), await file.note(), broken()) == ("ben", None, 0)
+    path.unlink()
+    assert (who(file), broken()) == ("ben", 1)
+    assert await file.note() == "rotation primary: on-call.ics cannot be read: FileNotFoundError"
+
+
+async def test_a_feed_is_fetched_and_the_last_good_copy_stays(feed: Feed, tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        file = directory(tmp_path, f"url: '{feed.url}'")
+        assert (who(file), await file.note()) == (None, "rotation primary: its calendar was not fetched yet")
+        await file.refresh()
+        assert (who(file), await file.note(), broken()) == ("ana", None, 0)
+        await file.refresh()
+        assert len(feed.asked) == 1, "not before its time"
+        notes = []
+        for answer in [
+            (500, b"", {}),
+            (200, b"<html>Sign in</html>", {}),
+            (200, b"BEGIN:VCALENDAR\n" + b"X" * 5_000_001, {}),
+            (200, b"\xff\xfe", {}),
+            (302, b"", {"Location": "https://127.0.0.1/elsewhere.ics"}),
+            (302, b"", {"Location": feed.url.replace("https", "http")}),
+            (302, b"", {"Location": feed.url}),
+        ]:
+            feed.answer = answer
+            await file.refresh(at_once=True)
+            notes.append(await file.note())
+            assert (who(file), broken()) == ("ana", 1)
+        feed.answer = (200, calendar("ben").encode(), {})
+        await file.refresh(at_once=True)
+        assert (who(file), await file.note(), broken()) == ("ben", None, 0)
+    told = [str(note).removeprefix("rotation primary: the feed of localhost ")[:35] for note in notes]
+    assert told == [
+        "answers 500",
+        "is no iCalendar that can be underst",
+        "is larger than 5000000 bytes",
+        "'utf-8' codec can't decode byte 0xf",
+        "redirects to another host; name tha",
+        "redirects to another host; name tha",
+        "redirects in a circle",
+    ]
+    assert TOKEN not in repr(logs) + repr(notes)
+    assert {"calendar_loaded", "calendar_broken"} <= {entry["event"] for entry in logs}
+
+
+async def test_a_redirect_on_the_same_host_is_followed(feed: Feed, tmp_path: Path) -> None:
+    file = directory(tmp_path, f"url: '{feed.url.replace(TOKEN, 'moved')}'")
+    await file.refresh()
+    assert who(file) == "ana"
+    assert feed.asked == ["/moved.ics", "/new.ics"]
+
+
+async def test_a_server_that_is_away_or_not_trusted(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = directory(tmp_path, f"url: '{feed.url}'")
+    monkeypatch.delenv("SSL_CERT_FILE")
+    await file.refresh()
+    assert await file.note() == "rotation primary: the feed of localhost cannot be fetched: ConnectError"
+    assert feed.asked == []
+
+
+async def test_the_address_may_come_from_the_environment_or_from_a_file(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = directory(tmp_path, "url_env: ON_CALL_FEED")
+    await file.refresh()
+    assert await file.note() == "rotation primary: the variable ON_CALL_FEED holds no https address"
+    monkeypatch.setenv("ON_CALL_FEED", feed.url)
+    await file.refresh(at_once=True)
+    assert (who(file), await file.note()) == ("ana", None)
+
+    file = directory(tmp_path, "url_file: feed-address")
+    await file.refresh()
+    assert await file.note() == "rotation primary: the file feed-address cannot be read: FileNotFoundError"
+    (tmp_path / "feed-address").write_text(feed.url + "\n")
+    await file.refresh(at_once=True)
+    assert (who(file), await file.note()) == ("ana", None)
