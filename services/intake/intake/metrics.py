@@ -1,10 +1,12 @@
 """Intake's own metrics. Those of every service are in `tocsin.runtime.metrics`."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, get_args
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from tocsin.runtime import metrics as _shared  # noqa: F401 (switches the `_created` series off before the first metric)
+
+from intake.hooks.shown import Reason
 
 INGESTED = Counter(
     "sla_tickets_ingested_total",
@@ -16,6 +18,22 @@ ACKNOWLEDGEMENTS = Counter(
 )
 for _result in ("shown", "taken", "again", "closed", "superseded", "expired", "refused", "unknown", "failed"):
     ACKNOWLEDGEMENTS.labels(_result)
+
+HOOK_DELIVERIES = Counter(
+    "sla_hook_deliveries_total", "Webhook deliveries, by provider and what became of them", ["provider", "result"]
+)
+HOOKS_UNMAPPED = Counter(
+    "sla_hook_unmapped_total",
+    "Webhook deliveries that were kept as unmapped, by provider and reason",
+    ["provider", "reason"],
+)
+HOOKS_UNMAPPED_NOW = Gauge(
+    "sla_hook_unmapped", "Webhook deliveries that wait for the mapping to be mended and a replay", ["provider"]
+)
+HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet taken in")
+INTEGRATIONS_BROKEN = Gauge(
+    "sla_integrations_broken", "1 while integrations.yaml cannot be used and the last good one, if any, is in force"
+)
 
 RESULTS: Final = {
     201: "created",
@@ -30,6 +48,7 @@ MOST_SOURCES: Final = 50
 LONGEST_SOURCE: Final = 60
 OTHER: Final = "other"
 _sources: set[str] = set()
+_providers: set[str] = set()
 
 
 def declare(machine_sources: Iterable[str]) -> None:
@@ -48,6 +67,22 @@ def count_ticket(source: str, severity: int | None, status: int) -> None:
 def count_invalid() -> None:
     """Count a ticket that was refused before its source could be trusted."""
     INGESTED.labels("unknown", "unknown", RESULTS[422]).inc()
+
+
+def declare_hooks(providers: Iterable[str]) -> None:
+    """Create the label sets of these providers' webhooks."""
+    for provider in providers:
+        _providers.add(provider)
+        for result in ("taken", "ignored", "unmapped", "duplicate", "forged", "waiting"):
+            HOOK_DELIVERIES.labels(provider, result)
+        for reason in get_args(Reason):
+            HOOKS_UNMAPPED.labels(provider, reason)
+        HOOKS_UNMAPPED_NOW.labels(provider)
+
+
+def hook_providers() -> Iterable[str]:
+    """The providers whose label sets there are."""
+    return frozenset(_providers)
 
 
 def _source(source: str) -> str:

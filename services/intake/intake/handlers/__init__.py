@@ -4,6 +4,7 @@ from intake.handlers.acknowledgement import Seen, acknowledge, look
 from intake.handlers.asking import Asked, HeldEvent, HeldTwiceError, Outcome, TicketAsked, take_asked
 from intake.handlers.desk import Desk, TakenEvent, TakenTicket, unknown_ticket
 from intake.handlers.events import EventAsked, take_event, take_events
+from intake.handlers.hooks import Looked, keep_delivery, take_sighting
 from intake.handlers.idempotency import claim, forget_keys, held_key
 from intake.handlers.publishing import stored_events
 from intake.handlers.tickets import take_tickets
@@ -14,6 +15,7 @@ __all__ = [
     "EventAsked",
     "HeldEvent",
     "HeldTwiceError",
+    "Looked",
     "Outcome",
     "Seen",
     "TakenEvent",
@@ -23,11 +25,13 @@ __all__ = [
     "claim",
     "forget_keys",
     "held_key",
+    "keep_delivery",
     "look",
     "stored_events",
     "take_asked",
     "take_event",
     "take_events",
+    "take_sighting",
     "take_tickets",
     "unknown_ticket",
 ]

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
+from intake.hooks import generic
 from intake.hooks.auth import Auth
-from intake.hooks.mapping import Integration
+from intake.hooks.mapping import AdapterName, Integration
 from intake.hooks.sighting import Delivered
 
 
@@ -23,3 +24,6 @@ class Adapter(Protocol):
 
     def read(self, body: bytes, settings: Integration) -> Delivered:
         """What the delivery says. Raises Unreadable, and nothing else."""
+
+
+ADAPTERS: Final[Mapping[AdapterName, Adapter]] = {"generic": generic}

@@ -22,6 +22,7 @@ Reason = Literal[
     "missing_contact",
     "missing_customer",
     "missing_summary",
+    "no_integration",
     "refused",
     "failed",
 ]

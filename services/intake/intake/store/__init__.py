@@ -1,5 +1,6 @@
 """Intake's tables and every query on them. Nothing here commits: the edge does."""
 
+from intake.store.hooks import Delivery, DeliveryState, HookStore
 from intake.store.idempotency import HeldKey, KeyUse, forget_keys, free_keys, use_keys
 from intake.store.stored import NewTicket, StoredTicket
 from intake.store.tables import PUNCTUATION, dead_letters, metadata, outbox
@@ -7,8 +8,11 @@ from intake.store.tickets import Filter, Locked, NewFact, Store, TicketKey
 
 __all__ = [
     "PUNCTUATION",
+    "Delivery",
+    "DeliveryState",
     "Filter",
     "HeldKey",
+    "HookStore",
     "KeyUse",
     "Locked",
     "NewFact",

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, case, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Row, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -138,14 +138,11 @@ class HookStore:
         waiting = select(func.count()).select_from(table).where(table.c.next_at.is_not(None))
         return found, (await self._connection.execute(waiting)).scalar_one()
 
-    async def forget(self, settled_after: timedelta, unmapped_after: timedelta) -> int:
-        """Remove up to 1000 deliveries that are older, with their sightings; how many. What waits is kept."""
+    async def forget(self, older_than: timedelta) -> int:
+        """Remove up to 1000 older deliveries, with their sightings; how many. What is waiting is kept."""
         table = hook_deliveries
-        life = case((table.c.state == "unmapped", unmapped_after), else_=settled_after)
         old = select(table.c.id).where(
-            table.c.stored_at < func.clock_timestamp() - min(settled_after, unmapped_after),
-            table.c.stored_at < func.clock_timestamp() - life,
-            table.c.state != "waiting",
+            table.c.stored_at < func.clock_timestamp() - older_than, table.c.next_at.is_(None)
         )
         removed = delete(table).where(table.c.id.in_(old.limit(_ROWS).scalar_subquery()))
         return (await self._connection.execute(removed)).rowcount

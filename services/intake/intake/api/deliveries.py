@@ -1,0 +1,207 @@
+"""Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.database import clock_timestamp, is_transient
+from tocsin.runtime.problems import Problem
+
+from intake import metrics
+from intake.handlers import Desk, Looked, keep_delivery, take_sighting
+from intake.hooks.adapters import ADAPTERS
+from intake.hooks.mapping import Integration
+from intake.hooks.shown import Reason, Unmapped
+from intake.hooks.sighting import Delivered, Sighting, Unreadable
+from intake.integrations_file import IntegrationsFile
+from intake.store import Delivery, DeliveryState, HookStore
+
+log = structlog.get_logger(__name__)
+
+TAKE_SECONDS: Final = 5.0
+"""How long a delivery may take; a tool waits for it (Autotask for 10 s). Then it is tried again behind its back."""
+
+_TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
+_LONGEST_WAIT: Final = 600
+_MOST_ATTEMPTS: Final = 20
+_AT_ONCE: Final = 10
+_LONGEST_DETAIL: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits."""
+
+    state: DeliveryState
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class Deliveries:
+    """Takes deliveries in; `wake` tells the relay of this process that something was committed."""
+
+    def __init__(
+        self, desk: Desk, writer: AsyncEngine, wake: Callable[[], None], integrations: IntegrationsFile
+    ) -> None:
+        self._desk = desk
+        self._writer = writer
+        self._wake = wake
+        self._integrations = integrations
+
+    async def keep(
+        self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
+    ) -> Delivery | None:
+        """Store it as it came, before anything is made of it; None where it was stored before."""
+        async with self._writer.begin() as connection:
+            return await keep_delivery(
+                self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
+            )
+
+    async def take(self, delivery: Delivery) -> Settled:
+        """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped."""
+        try:
+            async with asyncio.timeout(TAKE_SECONDS):
+                settled = await self._taken(delivery)
+                await self._settle(delivery, settled)
+        except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
+            settled = await self._failed(delivery, error)
+        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc()
+        if settled.state == "unmapped" and settled.reason is not None:
+            metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
+        log.info(
+            "hook_delivery",
+            delivery=delivery.id,
+            provider=delivery.provider,
+            tenant=delivery.tenant,
+            state=settled.state,
+            reason=settled.reason,
+        )
+        return settled
+
+    async def retry(self) -> None:
+        """Take in what waits and whose time has come, and tell how much is left; a job for the scheduler."""
+        while True:
+            async with self._writer.begin() as connection:
+                waiting = await HookStore(connection).claim_waiting(
+                    _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
+                )
+            for delivery in waiting:
+                await self.take(delivery)
+            if len(waiting) < _AT_ONCE:
+                break
+        async with self._writer.begin() as connection:
+            unmapped, left = await HookStore(connection).counts()
+        metrics.HOOKS_WAITING.set(left)
+        for provider in {*unmapped, *metrics.hook_providers()}:
+            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
+
+    async def note_integrations(self) -> None:
+        """Remember since when each integration is known, which says what is history; a job for the scheduler."""
+        integrations = self._integrations.current()
+        if integrations is None:
+            return
+        async with self._writer.begin() as connection:
+            now = self._desk.business(await clock_timestamp(connection))
+            for tenant, providers in integrations.tenants.items():
+                for provider in providers:
+                    await HookStore(connection).made_at(tenant, provider, now)
+
+    async def _taken(self, delivery: Delivery) -> Settled:
+        integration = self._integrations.find(delivery.tenant, delivery.provider)
+        if integration is None:
+            return Settled("unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant.")
+        try:
+            delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
+        except Unreadable as unreadable:
+            return Settled("unmapped", "unreadable", str(unreadable)[:_LONGEST_DETAIL])
+        looked = await self._take_tickets(delivery, integration, delivered)
+        unmapped = next((found for found in looked if isinstance(found, Unmapped)), None)
+        if unmapped is not None:
+            return Settled("unmapped", unmapped.reason, str(unmapped)[:_LONGEST_DETAIL])
+        if all(isinstance(found, Looked) and found.result == "ignored" for found in looked):
+            return Settled("ignored", detail=delivered.about)
+        return Settled("taken")
+
+    async def _take_tickets(
+        self, delivery: Delivery, integration: Integration, delivered: Delivered
+    ) -> list[Looked | Unmapped]:
+        """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours."""
+        looked: list[Looked | Unmapped] = []
+        failure: Exception | None = None
+        for place, sighting in enumerate(delivered.sightings):
+            try:
+                looked.append(await self._take_ticket(delivery, integration, place, sighting))
+            except Problem as problem:
+                if problem.status == 503:
+                    failure = failure or problem
+                else:
+                    looked.append(Unmapped("refused", str(problem)))
+            except Exception as error:  # so that its neighbours are taken in; it is raised behind them
+                if is_transient(error):
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return looked
+
+    async def _take_ticket(
+        self, delivery: Delivery, integration: Integration, place: int, sighting: Sighting
+    ) -> Looked | Unmapped:
+        async with self._writer.begin() as connection:
+            found = await take_sighting(self._desk, connection, integration, delivery, place, sighting)
+        self._wake()
+        if isinstance(found, Looked):
+            if found.opened is not None:
+                ticket = found.opened.ticket
+                metrics.count_ticket(ticket.source, ticket.initial_severity, 201)
+            log.info("hook_ticket", ticket_id=str(found.ticket_id), result=found.result, facts=found.facts)
+        return found
+
+    async def _settle(self, delivery: Delivery, settled: Settled) -> None:
+        async with self._writer.begin() as connection:
+            await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
+
+    async def _failed(self, delivery: Delivery, error: Exception) -> Settled:
+        """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
+        passing = is_transient(error) or (isinstance(error, Problem) and error.status == 503)
+        if passing:
+            log.warning("hook_postponed", delivery=delivery.id, error=repr(error))
+        else:
+            log.error("hook_failed", delivery=delivery.id, attempts=delivery.attempts, exc_info=error)
+        settled = Settled("waiting", "failed", type(error).__name__)
+        if not passing and delivery.attempts + 1 >= _MOST_ATTEMPTS:
+            settled = Settled("unmapped", "failed", f"{type(error).__name__}: this is our fault, and logged.")
+        wait = timedelta(seconds=min(2**delivery.attempts, _LONGEST_WAIT))
+        try:
+            if settled.state == "unmapped":
+                await self._settle(delivery, settled)
+            else:
+                async with self._writer.begin() as connection:
+                    await HookStore(connection).postpone(delivery.id, wait)
+        except Exception as again:
+            if not is_transient(again):
+                raise
+            # It was given a time when it was stored or claimed, so it comes up again by itself.
+            log.warning("hook_postponed", delivery=delivery.id, error=repr(again))
+        return settled
+
+
+def identity(integration: Integration, body: bytes) -> bytes | None:
+    """What tells a delivery from others: the tool's own identity of it, or the body, which holds an instant.
+
+    None: neither; then the same body may well be another delivery, of a ticket that is as it was before.
+    """
+    try:
+        delivered = ADAPTERS[integration.adapter].read(body, integration)
+    except Unreadable:
+        return b"body:" + body
+    except Exception:  # a fault of the adapter's must not lose what it cannot read: it is stored, and fails there
+        log.exception("hook_unidentified")
+        return b"body:" + body
+    if delivered.key is not None:
+        return b"key:" + delivered.key.encode()
+    return b"body:" + body if all(sighting.seen_at is not None for sighting in delivered.sightings) else None
