@@ -53,7 +53,7 @@ def escalation(of: Ticket | None = None, **fields: Any) -> Notify:
 def about_clock(kind: Literal["warning", "response_missed", "answer_missed"], **fields: Any) -> Notify:
     clock = "answer" if kind == "answer_missed" else "response"
     cleared = {"run": None, "step": None, "tier": None, "reason": None, "upcoming": None}
-    return escalation(kind=kind, clock=clock, **(cleared | fields))
+    return escalation(kind=kind, **(cleared | {"clock": clock} | fields))
 
 
 def stand_down(of: Ticket | None = None, **fields: Any) -> StandDown:

@@ -1,40 +1,35 @@
-"""What a mail says, and that nothing a ticket holds can change what it is."""
+"""What a message is made of, read by two independent parsers; and that nothing a ticket holds can change what it is."""
 
+import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from email.utils import getaddresses
-from zoneinfo import ZoneInfo
+from typing import Any
+from uuid import UUID
 
 import pytest
+from fast_mail_parser import parse_email
 from hypothesis import example, given
 from hypothesis import strategies as st
-from notifier.message import Mail, compose
-from notifier.wording import Reader, Told, distance
-from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from tocsin.events import Contact, Customer, Notify, StandDown, Upcoming
-from tocsin.moments import moment
+from notifier.message import Mail, UnmailableAddress
+from notifier.rehearsal import kinds
+from notifier.wire import UnsafeMail, serialise
+from notifier.wording import Redelivery, Told
+from notifier_events import NOON, about_clock, escalation, stand_down, ticket
+from notifier_letters import NOW, READER, letters, mailed, parse
+from tocsin.events import Contact, Customer, Notify, StandDown, Ticket
 
-NOW = NOON + timedelta(hours=1, minutes=5)
-NEW_YORK = ZoneInfo("America/New_York")
-READER = Reader(
-    "dana", "Dana Østergård", "dana@example.com", "service_desk_team_lead", "Service Desk Team Lead", 1, "default"
-)
-PLUMBING = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
+PLUMBING = ["From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Thread-Topic", "Thread-Index"]
+PLUMBING += ["Auto-Submitted", "X-Auto-Response-Suppress", "MIME-Version", "Content-Type"]
 COMMON = ["Tocsin-Kind", "Tocsin-Ticket", "Tocsin-External-Id", "Tocsin-Severity", "Tocsin-Cycle"]
 COMMON += ["Tocsin-Scheduled-At"]
+OF_A_STEP = ["Tocsin-Run", "Tocsin-Step", "Tocsin-Tier", "Tocsin-Reason"]
 
 
-def mailed(notice: Notify | StandDown, *told: Told, late: bool = False, reader: Reader = READER) -> Mail:
-    return compose(notice, reader, told, now=NOW, late=late, sender="tocsin@example.com", zone=NEW_YORK)
-
-
-def parse(mail: Mail) -> EmailMessage:
-    parsed = message_from_bytes(mail.raw, policy=default)
-    assert isinstance(parsed, EmailMessage)
-    return parsed
+def expected(notice: Notify | StandDown) -> list[str]:
+    own = OF_A_STEP if isinstance(notice, Notify) else ["Tocsin-Run"]
+    return sorted([*PLUMBING, *(["Importance"] if notice.severity == 1 else []), *COMMON, *own])
 
 
 def test_an_escalation_carries_exactly_its_headers() -> None:
@@ -51,8 +46,10 @@ def test_an_escalation_carries_exactly_its_headers() -> None:
         "Tocsin-Tier": "1",
         "Tocsin-Reason": "resolution_breached",
     }
-    assert sorted(name for name in parsed if not name.startswith("Tocsin-")) == sorted(PLUMBING)
-    assert parsed["Auto-Submitted"] == "auto-generated"
+    assert sorted(parsed.keys()) == expected(escalation())
+    assert parsed["From"] == '"Tocsin: severity 1, tier 1" <tocsin@example.com>'
+    assert parsed["To"] == "Dana Østergård <dana@example.com>"
+    assert (parsed["Auto-Submitted"], parsed["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
 
 
 @pytest.mark.parametrize(
@@ -71,108 +68,134 @@ def test_other_kinds_say_which_clock_or_run(notice: Notify | StandDown, extra: l
     assert [name for name in parsed if name.startswith("Tocsin-")] == COMMON + extra
 
 
-def test_a_late_mail_says_so_in_a_header_and_in_words() -> None:
-    mail = mailed(escalation(), late=True)
-    assert parse(mail)["Tocsin-Late"] == "yes"
-    assert "This mail is late: it was scheduled for 2026-06-08 13:00 UTC (09:00 EDT)." in mail.text
-    assert "This mail is late" not in mailed(escalation()).text
+def test_what_only_some_mails_carry() -> None:
+    assert parse(mailed(escalation(), late=True))["Tocsin-Late"] == "yes"
+    assert parse(mailed(escalation(), redelivery=Redelivery("key", NOW, 3)))["Tocsin-Redelivery"] == "3"
+    assert parse(mailed(escalation(), by=letters(reply_to="desk@example.com")))["Reply-To"] == "desk@example.com"
+    assert parse(mailed(escalation()))["Importance"] == "high"
+    assert all("Importance" not in parse(mailed(escalation(severity=severity))) for severity in (2, 3, 4))
 
 
-def test_what_is_wrong_what_was_promised_why_you_who_before_and_who_next_on_one_screen() -> None:
-    tiers = [(1, "Service Desk Team Lead", "Kim"), (2, "Senior IT Operations Manager", None)]
-    told = [Told(tier, title, name, NOON, NOON + timedelta(seconds=1) if name else None) for tier, title, name in tiers]
-    assert mailed(escalation(), *told).text.splitlines() == [
-        "Severity 1: resolution overdue, escalated to tier 1",
-        "",
-        "Ticket:      SR-1042: Mail is down",
-        "Customer:    Acme",
-        "Affected:    Email",
-        "Contact:     Sam, sam@acme.example",
-        "Severity:    1 (Critical)",
-        "Promised:    resolution within 24 hours",
-        "Due:         2026-06-08 13:00 UTC (09:00 EDT), 5 min ago",
-        "",
-        "Why you:     you are Service Desk Team Lead (tier 1) for Acme",
-        "Told before: tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)",
-        "             tier 2, Senior IT Operations Manager, scheduled 2026-06-08 12:00 UTC (08:00 EDT), nobody mailed",
-        "Told next:   tier 2, Senior IT Operations Manager, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, "
-        "unless the ticket is resolved or acknowledged before",
-        "",
-        "Opened 2026-06-08 12:00 UTC (08:00 EDT) in connectwise. "
-        "Ticket id 00000000-0000-0000-0000-000000000007, cycle 1.",
+@pytest.mark.parametrize("kind", kinds())
+def test_two_parsers_read_the_same_in_a_mail_of_each_kind(kind: str) -> None:
+    sample = kinds()[kind]
+    mail = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now)
+    ours, other = parse(mail), parse_email(mail.raw)
+    assert list(other.warnings) == []
+    assert {name: [str(value) for value in ours.get_all(name, [])] for name in ours} | _addresses(other) == dict(
+        other.headers
+    )
+    assert other.subject == mail.subject == ours["Subject"]
+    assert [(address.display_name, address.address) for address in other.to] == [
+        (sample.reader.name, sample.reader.email)
+    ]
+    assert other.from_ is not None
+    assert other.from_.address == "tocsin@example.com"
+    assert list(other.attachments) == []
+    for told, found, part in ((mail.text, other.text_plain, "plain"), (mail.html, other.text_html, "html")):
+        body = ours.get_body((part,))
+        assert body is not None
+        assert [text.replace("\r\n", "\n").rstrip("\n") for text in (*found, body.get_content())] == [
+            told.rstrip("\n")
+        ] * 2
+
+
+def _addresses(parsed: Any) -> dict[str, list[str]]:
+    """The two fields whose quotes one parser keeps and the other takes off."""
+    return {name: parsed.headers[name] for name in ("From", "To")}
+
+
+def mails_of_a_ticket() -> list[Mail]:
+    other = replace(READER, person="kim", email="kim@example.com")
+    return [
+        mailed(about_clock("warning", event_id=UUID(int=4))),
+        mailed(about_clock("response_missed", event_id=UUID(int=3)), now=NOW + timedelta(days=3), late=True),
+        mailed(escalation(event_id=UUID(int=2), severity=3), reader=other),
+        mailed(escalation(), redelivery=Redelivery("key", NOW, 1)),
+        mailed(stand_down()),
     ]
 
 
-@pytest.mark.parametrize(
-    ("notice", "subject"),
-    [
-        (escalation(), "[SR-1042] Severity 1: resolution overdue, escalated to tier 1 - Mail is down"),
-        (
-            escalation(reason="no_response"),
-            "[SR-1042] Severity 1: nobody has responded, escalated to tier 1 - Mail is down",
-        ),
-        (escalation(reason="explicit"), "[SR-1042] Severity 1: escalated on request to tier 1 - Mail is down"),
-        (about_clock("warning"), "[SR-1042] Severity 1: response due soon - Mail is down"),
-        (about_clock("answer_missed"), "[SR-1042] Severity 1: answer missed - Mail is down"),
-        (stand_down(reason="cancelled"), "[SR-1042] Stand down: cancelled - Mail is down"),
-    ],
-)
-def test_a_subject_begins_with_the_tickets_own_id_and_says_what_is_wrong(
-    notice: Notify | StandDown, subject: str
-) -> None:
-    assert mailed(notice).subject == subject
+def test_the_mails_of_a_cycle_are_one_conversation() -> None:
+    parsed = [parse(mail) for mail in mails_of_a_ticket()]
+    assert len({mail["Message-ID"] for mail in parsed}) == len(parsed)
+    for name in ("Subject", "References", "In-Reply-To", "Thread-Topic", "Thread-Index"):
+        assert len({mail[name] for mail in parsed}) == 1, name
+    assert parsed[0]["References"] == parsed[0]["In-Reply-To"]
+    assert parsed[0]["References"] not in {mail["Message-ID"] for mail in parsed}
+    assert parsed[0]["Subject"] == "[SR-1042] Acme: Mail is down"
 
 
-def test_a_customers_own_holder_is_told_why_it_is_them() -> None:
-    own = replace(READER, rule="customer acme")
-    assert "(tier 1) for Acme, by the directory's entry for customer acme" in mailed(escalation(), reader=own).text
-    assert "default" not in mailed(escalation()).text
-
-
-def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() -> None:
-    text = mailed(escalation(), Told(1, "Service Desk Team Lead", "Kim", NOON, None)).text
-    assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), mail not confirmed" in text
-
-
-def test_unconfirmed_is_said_plainly() -> None:
-    assert "Unconfirmed: the front door for tickets has been silent" in mailed(escalation(unconfirmed=True)).text
-
-
-def test_a_vacant_tier_and_the_end_of_the_ladder_are_told() -> None:
-    text = mailed(escalation(skipped=(TIERS[2],), upcoming=Upcoming(at=NOON + timedelta(hours=2)))).text
-    assert "tier 2, Senior IT Operations Manager: vacant, skipped" in text
-    assert "no tier is left above, and at 2026-06-08 14:00 UTC (10:00 EDT) the ladder is exhausted" in text
-
-
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        ("resolved", "The ticket was resolved at"),
-        ("workaround", "The ticket was given a workaround at"),
-        ("cancelled", "The ticket was cancelled at"),
-        ("voided", "Late evidence shows that what you were mailed about did not happen."),
-    ],
-)
-def test_a_stand_down_says_why(reason: str, words: str) -> None:
-    assert words in mailed(stand_down(reason=reason)).text
+def test_a_reopened_ticket_is_another_conversation_whose_subject_begins_alike() -> None:
+    first, second, third = (parse(mailed(escalation(cycle=cycle))) for cycle in (1, 2, 3))
+    assert second["Subject"] == first["Subject"] + " (reopened)"
+    assert third["Subject"] == first["Subject"] + " (reopened 2 times)"
+    for name in ("References", "Thread-Index"):
+        assert len({mail[name] for mail in (first, second, third)}) == 3
+    long = ticket(summary="x" * 5000)
+    subjects = [parse(mailed(escalation(long, cycle=cycle)))["Subject"] for cycle in (1, 2)]
+    assert subjects[1] == subjects[0] + " (reopened)"
 
 
 def test_the_message_id_is_the_same_at_every_attempt_and_another_for_another_reader() -> None:
-    later = compose(escalation(), READER, (), now=NOW + timedelta(hours=1), late=True, sender="tocsin@example.com")
-    other = Reader("kim", "Kim", "kim@example.com", "x", "X", None, "default")
-    assert mailed(escalation()).message_id == later.message_id
-    assert mailed(escalation(), reader=other).message_id != later.message_id
+    first = mailed(escalation())
+    assert mailed(escalation(), now=NOW + timedelta(hours=1), late=True).message_id == first.message_id
+    assert mailed(escalation(), reader=replace(READER, person="kim")).message_id != first.message_id
+    again = [mailed(escalation(), redelivery=Redelivery("key", NOW, number)).message_id for number in (1, 2, 2)]
+    assert again[1] == again[2]
+    assert len({first.message_id, *again}) == 3
 
 
-def test_html_shows_a_hostile_summary_as_text() -> None:
-    html = mailed(escalation(ticket(summary="<script>alert(1)</script>"))).html
-    assert "<script" not in html
-    assert "&lt;script&gt;" in html
+def test_the_date_is_that_of_the_event() -> None:
+    late = mailed(escalation(), now=NOW + timedelta(days=1), late=True)
+    assert parse(late)["Date"].datetime == escalation().at
+    asked = Redelivery("key", NOW + timedelta(days=2), 1)
+    assert parse(mailed(escalation(), redelivery=asked))["Date"].datetime == asked.at
+
+
+@pytest.mark.parametrize(
+    ("email", "utf8", "on_the_wire"),
+    [
+        ("dana@münchen.example", False, "dana@xn--mnchen-3ya.example"),
+        ("dana@straße.example", True, "dana@xn--strae-oqa.example"),
+        ("josé@example.com", True, "josé@example.com"),
+        ("δοκιμή@παράδειγμα.example", True, "δοκιμή@xn--hxajbheg2az3al.example"),
+    ],
+)
+def test_addresses_that_are_not_ascii(email: str, utf8: bool, on_the_wire: str) -> None:
+    mail = mailed(escalation(), reader=replace(READER, email=email), utf8=utf8)
+    assert mail.recipient == on_the_wire
+    assert mail.needs_utf8 is not on_the_wire.isascii()
+    assert f"<{on_the_wire}>\r\n".encode() in mail.raw
+    assert [address.address for address in parse_email(mail.raw).to] == [on_the_wire]
+    assert mail.raw.isascii() is not mail.needs_utf8
+
+
+def test_an_address_that_the_server_cannot_take_is_refused_in_words() -> None:
+    with pytest.raises(UnmailableAddress, match=r"^553 the address josé@.* needs SMTPUTF8, which the mail server"):
+        mailed(escalation(), reader=replace(READER, email="josé@example.com"))
+    with pytest.raises(UnmailableAddress, match=r"^553 the domain of dana@localhost cannot be"):
+        mailed(escalation(), reader=replace(READER, email="dana@localhost"))
 
 
 INJECTION = "=?utf-8?q?a=0D=0ABcc=3A_x@evil.example?="
-DANGEROUS = ["\r\n", "\n", "\r", "\x00", "\x0b", "\x85", "\u2028", "\u2029", "\u202e", "\ud800", "\u200d", "\t", " "]
+DANGEROUS = [
+    "\r\n",
+    "\n",
+    "\r",
+    "\x00",
+    "\x0b",
+    "\x85",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\u200f",
+    "\ud800",
+    "\u200d",
+    "\t",
+]
 DANGEROUS += [
+    " ",
     "=?",
     "?=",
     "=",
@@ -184,70 +207,77 @@ DANGEROUS += [
     ",",
     '"',
     "\\",
-    "--",
 ]
-DANGEROUS += ["\U0001f600", "é", "a", "a" * 90, "Ω" * 90]
+DANGEROUS += ["--", "{{", "{%", "]", "\U0001f600", "é", "a", "א", "a" * 90, "Ω" * 90, "\U0001f600" * 250_000]
 hostile = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(DANGEROUS), max_size=12).map("".join))
+HUGE = 1_000_000
+
+
+def hostile_ticket(summary: str, external: str, customer: str, service: str, contact: str) -> Ticket:
+    return ticket().model_copy(
+        update={
+            "summary": summary,
+            "external_id": external,
+            "affected_services": (service,),
+            "customer": Customer.model_construct(id="x", name=customer),
+            "contact": Contact.model_construct(name=contact, email=contact, phone=contact),
+        }
+    )
 
 
 @given(summary=hostile, external=hostile, name=hostile, customer=hostile, service=hostile, rule=hostile)
 @example(INJECTION, INJECTION, INJECTION, INJECTION, INJECTION, INJECTION)
 @example("a", "a", "=?Bcc: x@evil.example" + "a" * 80, "a", "a", "a")
 @example('"', "\\", '"\\" <x@evil.example>, y@evil.example', ",", ";", ":")
-@example("x" * 1_000_000, "y" * 5000, "z" * 5000, "é" * 5000, "=?" * 5000, "\r\n" * 5000)
-def test_no_text_changes_the_headers_or_the_recipient(
+@example("x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
+@example("\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE)
+def test_no_text_changes_the_headers_the_recipient_or_the_size(
     summary: str, external: str, name: str, customer: str, service: str, rule: str
 ) -> None:
-    hostile_ticket = ticket().model_copy(
-        update={
-            "summary": summary,
-            "external_id": external,
-            "affected_services": (service,),
-            "customer": Customer.model_construct(id="x", name=customer),
-            "contact": Contact.model_construct(name=name, email=None, phone=None),
-        }
-    )
-    reader = Reader("dana", name, "dana@example.com", "r", summary, 1, rule)
-    for notice in (escalation(hostile_ticket), stand_down(hostile_ticket)):
-        mail = mailed(notice.model_copy(update={"target": rule}), Told(1, customer, name, NOON, NOON), reader=reader)
-        kind_headers = ["Tocsin-Run", "Tocsin-Step", "Tocsin-Tier", "Tocsin-Reason"]
-        expected = PLUMBING + COMMON + (kind_headers if isinstance(notice, Notify) else ["Tocsin-Run"])
+    of = hostile_ticket(summary, external, customer, service, name)
+    reader = replace(READER, name=name, role_title=summary, rule=rule, instead_of=external)
+    again = Redelivery(rule, NOW, 1)
+    for notice in (escalation(of, interval=rule), stand_down(of)):
+        notice = notice.model_copy(update={"target": rule})
+        mail = mailed(notice, Told(1, customer, name, NOON, NOON), reader=reader, redelivery=again)
         parsed = parse(mail)
-        assert sorted(parsed.keys()) == sorted(expected)
+        assert sorted(parsed.keys()) == sorted([*expected(notice), "Tocsin-Redelivery"])
         assert [address.addr_spec for address in parsed["To"].addresses] == ["dana@example.com"]
+        assert [address.addr_spec for address in parsed["From"].addresses] == ["tocsin@example.com"]
         text, html = parsed.iter_parts()
         assert [part.get_content().replace("\r\n", "\n") for part in (text, html)] == [mail.text, mail.html]
         legacy = message_from_bytes(mail.raw)
-        assert sorted(legacy.keys()) == sorted(expected)
+        assert sorted(legacy.keys()) == sorted(parsed.keys())
         assert [address for _, address in getaddresses([str(legacy["To"])])] == ["dana@example.com"]
+        other = parse_email(mail.raw)
+        assert sorted(other.headers) == sorted(parsed.keys())
+        assert [address.address for address in other.to] == ["dana@example.com"]
         assert all(len(line) <= 998 for line in mail.raw.split(b"\r\n"))
         assert b"\n" not in mail.raw.replace(b"\r\n", b"")
         mail.raw.decode("ascii")
+        assert len(mail.html.encode()) < 100_000  # Gmail cuts off what is longer
+        assert len(mail.raw) < 200_000
+
+
+def test_a_megabyte_in_every_field_costs_hardly_more_than_a_word() -> None:
+    huge = "\U0001f600" * HUGE
+    notice = escalation(hostile_ticket(huge, huge, huge, huge, huge), target=huge)
+    mailed(notice)
+    began = time.process_time()
+    for _ in range(20):
+        mailed(notice)
+    assert (time.process_time() - began) / 20 < 0.05
 
 
 @pytest.mark.parametrize(
-    ("apart", "words"),
+    ("headers", "name"),
     [
-        (timedelta(0), "just now"),
-        (timedelta(seconds=59), "59 s ago"),
-        (timedelta(hours=1, minutes=5, seconds=9), "1 h 5 min ago"),
-        (timedelta(days=2), "2 d ago"),
-        (-timedelta(minutes=3), "in 3 min"),
+        ([("Subject", "a\r\nBcc: x@evil.example")], "Dana"),
+        ([("Subject", "=?utf-8?q?a=0D=0ABcc=3A_x@evil.example?=")], "Dana"),
+        ([("Subject", "a"), ("Subject", "b")], "Dana\r\nBcc: x@evil.example"),
+        ([("To", "x@evil.example")], "Dana"),
     ],
 )
-def test_distances_in_words(apart: timedelta, words: str) -> None:
-    assert distance(NOW - apart, NOW) == words
-
-
-@pytest.mark.parametrize(
-    ("at", "zone", "words"),
-    [
-        (NOON, "America/New_York", "2026-06-08 12:00 UTC (08:00 EDT)"),
-        (NOON + timedelta(seconds=7, microseconds=9), "America/New_York", "2026-06-08 12:00:07 UTC (08:00 EDT)"),
-        (NOON + timedelta(hours=14), "America/New_York", "2026-06-09 02:00 UTC (2026-06-08 22:00 EDT)"),
-        (NOON, "Asia/Kathmandu", "2026-06-08 12:00 UTC (17:45 +0545)"),
-        (NOON, "UTC", "2026-06-08 12:00 UTC"),
-    ],
-)
-def test_instants_in_utc_and_in_a_zone(at: datetime, zone: str, words: str) -> None:
-    assert moment(at, ZoneInfo(zone)) == words
+def test_what_was_not_made_harmless_never_leaves(headers: list[tuple[str, str]], name: str) -> None:
+    with pytest.raises(UnsafeMail):
+        serialise(("Tocsin", "t@example.com"), (name, "d@example.com"), headers, "text", "html", boundary="x")

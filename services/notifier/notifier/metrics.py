@@ -20,6 +20,9 @@ BREACH_TO_EMAIL = Histogram(
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
 QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 when none")
 SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tried because the server takes none")
+TEMPLATE_FALLBACKS = Counter(
+    "sla_mail_template_fallbacks_total", "Mails written in the built-in words because a deployment's template failed"
+)
 DIRECTORY_GAP = Gauge(
     "sla_directory_gap_seconds",
     "Business seconds until nobody holds a role, for customers without a holder of their own; +Inf: not within 14 days",

@@ -5,14 +5,26 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, EmailStr, Field, FilePath, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    DirectoryPath,
+    EmailStr,
+    Field,
+    FilePath,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import NoDecode
+from tocsin.business_time import load_zone
 from tocsin.runtime.settings import LinkSettings, Port, ServiceSettings
 
 from notifier.links import page_templates, public_url
 from notifier.outcome import Patience
+from notifier.rehearsal import rehearse
+from notifier.templating import TemplateFailed, Templates
 
 
 def _server(text: str) -> str:
@@ -39,17 +51,26 @@ def _authorities(path: Path | None) -> Path | None:
 
 def _zone(name: str) -> str:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        load_zone(name)
+    except ValueError:
         raise ValueError("must be a time zone of the IANA database, for example America/New_York") from None
     return name
 
 
-Seconds = Annotated[float, Field(gt=0, le=86400)]
+def _templates(folder: Path | None) -> Path | None:
+    if folder is not None:
+        try:
+            rehearse(Templates(folder))
+        except TemplateFailed as error:
+            raise ValueError(str(error)) from None
+    return folder
 
 
 def _pages(value: object) -> object:
     return page_templates(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
 class Settings(ServiceSettings, LinkSettings):
@@ -69,6 +90,7 @@ class Settings(ServiceSettings, LinkSettings):
     reply_to: Annotated[EmailStr | None, AfterValidator(_ascii)] = None
     public_url: Annotated[str, AfterValidator(public_url)]
     """Where people reach intake: the base of the links in mails."""
+    mail_templates: Annotated[DirectoryPath | None, AfterValidator(_templates)] = None
     ack_days: Annotated[float, Field(gt=0, le=365)] = 7
     ticket_urls: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_pages)] = {}
     """By source, the address of a ticket's page, with {external_id} or {ticket_id} in it."""
@@ -96,7 +118,7 @@ class Settings(ServiceSettings, LinkSettings):
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.mail_zone)
+        return load_zone(self.mail_zone)
 
     @property
     def link_life(self) -> timedelta:

@@ -1,36 +1,39 @@
-"""The words of a mail: what the templates see, and the letter they make of it. Pure."""
+"""What a mail tells, put in words for the templates: every value is text on one line, or a number. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from tocsin.events import Notify, StandDown
 from tocsin.moments import moment
 
 from notifier.untrusted import header_text, one_line
 
-_ENVIRONMENT: Final = Environment(
-    loader=PackageLoader("notifier", "templates"),
-    undefined=StrictUndefined,
-    autoescape=select_autoescape(enabled_extensions=("html.j2",), default_for_string=True, default=False),
-    keep_trailing_newline=True,
-)
 _SEVERITIES: Final[Mapping[int, str]] = {1: "Critical", 2: "High", 3: "Medium", 4: "Low"}
-_COLOURS: Final[Mapping[int, str]] = {1: "#c62828", 2: "#e65100", 3: "#f9a825", 4: "#1565c0"}
-_STAND_DOWN_COLOUR: Final = "#2e7d32"
+_COLOURS: Final[Mapping[int, tuple[str, str]]] = {
+    1: ("#b71c1c", "#ffffff"),
+    2: ("#bf360c", "#ffffff"),
+    3: ("#ffca28", "#1f1f1f"),
+    4: ("#1565c0", "#ffffff"),
+}
+_STAND_DOWN_COLOURS: Final = ("#2e7d32", "#ffffff")
 _ENDED: Final[Mapping[str, str]] = {
     "resolved": "resolved",
     "workaround": "given a workaround",
     "cancelled": "cancelled",
     "voided": "not missed after all",
 }
+MOST: Final = 12
+"""How many lines or names of a list are shown; then it is said how many more there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who is mailed, as the holder of which role, and by which rule of the directory."""
+    """Who is mailed, as the holder of which role, and by which rule of the directory.
+
+    `instead_of`: the address that did not take the mail, where this one is the fallback.
+    """
 
     person: str
     name: str
@@ -39,6 +42,7 @@ class Reader:
     role_title: str
     tier: int | None
     rule: str
+    instead_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,74 +66,37 @@ class Redelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    subject: str
-    text: str
-    html: str
+class Pages:
+    """What the mail links to: `ticket` in its own tool, `acknowledge`, which counts until `expires_at`."""
+
+    ticket: str | None = None
+    acknowledge: str | None = None
+    expires_at: datetime | None = None
 
 
-def write(
-    notice: Notify | StandDown, reader: Reader, told: Sequence[Told], *, now: datetime, late: bool, zone: tzinfo
-) -> Letter:
-    """The letter for `reader` at the business instant `now`; all that came from outside is on one line and capped.
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """All that a letter tells of: `notice` to `reader` at the business instant `now`, instants in `zone` beside UTC.
 
-    Instants are told in UTC and, beside it, in `zone`.
+    `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
     """
-    sheet = _sheet(notice, reader, now, zone)
-    words: Any = _ENVIRONMENT.get_template("words.j2").module
-    skipped = notice.skipped if isinstance(notice, Notify) else ()
-    before = [
-        *(words.told(_entry(entry, zone)) for entry in told),
-        *(words.skipped({"tier": tier.number, "title": one_line(tier.title, 100)}) for tier in skipped),
-    ]
-    letter = {
-        "headline": words.headline(sheet),
-        "colour": sheet["colour"],
-        "notes": _notes(words, sheet, late=late),
-        "rows": [(label, lines) for label, lines in _rows(words, sheet, before) if lines],
-        "origin": words.origin(sheet),
-    }
-    return Letter(
-        subject=words.subject(sheet),
-        text=_ENVIRONMENT.get_template("mail.txt.j2").render(letter=letter),
-        html=_ENVIRONMENT.get_template("mail.html.j2").render(letter=letter),
-    )
+
+    notice: Notify | StandDown
+    reader: Reader
+    told: Sequence[Told]
+    now: datetime
+    late: bool
+    zone: tzinfo
+    pages: Pages = Pages()
+    redelivery: Redelivery | None = None
 
 
-def _notes(words: Any, sheet: Mapping[str, Any], *, late: bool) -> list[str]:
-    """What must be known beside the headline, in whole sentences; usually nothing."""
-    ended = [words.over(sheet)] if sheet["kind"] == "stand_down" else []
-    unconfirmed = [words.unconfirmed(sheet)] if sheet["unconfirmed"] else []
-    return [*ended, *unconfirmed, *([words.late(sheet)] if late else [])]
-
-
-def _rows(words: Any, sheet: Mapping[str, Any], before: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
-    """Labels and their lines, in the order of reading; those without lines are left out."""
-    about = [
-        ("Ticket", [f"{sheet['external_id']}: {sheet['summary']}"]),
-        ("Customer", [sheet["customer"]]),
-        ("Affected", [sheet["affected"]]),
-        ("Contact", [sheet["contact"]]),
-        ("Severity", [f"{sheet['severity']} ({sheet['severity_name']})"]),
-    ]
-    why = ("Why you", [words.why(sheet)])
-    if sheet["kind"] == "stand_down":
-        return [*about, why, ("Your mails", before)]
-    escalation = sheet["kind"] == "escalation"
-    return [
-        *about,
-        ("Escalated", [f"{sheet['at']}, {sheet['at_ago']}"] if sheet["reason"] == "explicit" else []),
-        ("Promised", [words.promised(sheet)]),
-        ("Due", [words.due(sheet)]),
-        why,
-        ("Told before", before or (["nobody, you are the first"] if escalation else [])),
-        ("Told next", [] if sheet["kind"] == "warning" else [words.upcoming(sheet)]),
-    ]
-
-
-def _sheet(notice: Notify | StandDown, reader: Reader, now: datetime, zone: tzinfo) -> dict[str, Any]:
+def sheet(telling: Telling) -> dict[str, Any]:
+    """What the macros of `words.j2` are called with. All that came from outside is on one line and capped."""
+    notice, reader, zone, now = telling.notice, telling.reader, telling.zone, telling.now
     ticket = notice.ticket
     contact = ticket.contact
+    again = telling.redelivery
     return {
         "severity": notice.severity,
         "severity_name": _SEVERITIES[notice.severity],
@@ -138,15 +105,22 @@ def _sheet(notice: Notify | StandDown, reader: Reader, now: datetime, zone: tzin
         "source": one_line(ticket.source, 60),
         "summary": one_line(ticket.summary, 300),
         "customer": one_line(ticket.customer.name, 120),
-        "affected": one_line(", ".join(ticket.affected_services), 300),
-        "contact": one_line(", ".join(part for part in (contact.name, contact.email, contact.phone) if part), 300),
+        "affected": _listed(ticket.affected_services),
+        "contact": _listed([part for part in (contact.name, contact.phone, contact.email) if part]),
         "opened_at": moment(ticket.opened_at, zone),
         "cycle": notice.cycle,
         "role_title": one_line(reader.role_title, 100),
-        "tier": reader.tier,
+        "name": one_line(reader.name, 100),
+        "tier": notice.tier.number if isinstance(notice, Notify) and notice.tier else reader.tier,
         "rule": one_line(reader.rule, 120),
+        "instead_of": one_line(reader.instead_of, 120) if reader.instead_of else None,
         "at": moment(notice.at, zone),
         "at_ago": distance(notice.at, now),
+        "late": telling.late,
+        "again": {"by": one_line(again.by, 100), "at": moment(again.at, zone), "number": again.number}
+        if again
+        else None,
+        "link_until": moment(telling.pages.expires_at, zone) if telling.pages.expires_at else None,
         **(_asked(notice, now, zone) if isinstance(notice, Notify) else _ended(notice)),
     }
 
@@ -156,10 +130,11 @@ def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
     following = upcoming.tier if upcoming else None
     return {
         "kind": notice.kind,
-        "colour": _COLOURS[notice.severity],
+        "colours": _COLOURS[notice.severity],
         "clock": notice.clock or "resolution",
         "reason": notice.reason,
         "target": one_line(notice.target, 80) if notice.target else None,
+        "interval": one_line(notice.interval, 80) if notice.interval else None,
         "due_at": moment(notice.due_at, zone) if notice.due_at else None,
         "due_ago": distance(notice.due_at, now) if notice.due_at else None,
         "unconfirmed": notice.unconfirmed,
@@ -167,20 +142,24 @@ def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "next_ago": distance(upcoming.at, now) if upcoming else None,
         "next_tier": following.number if following else None,
         "next_title": one_line(following.title, 100) if following else None,
+        "skipped": [{"tier": tier.number, "title": one_line(tier.title, 100)} for tier in notice.skipped[:MOST]],
     }
 
 
 def _ended(notice: StandDown) -> dict[str, Any]:
     return {
         "kind": "stand_down",
-        "colour": _STAND_DOWN_COLOUR,
+        "colours": _STAND_DOWN_COLOURS,
+        "clock": notice.clock or "resolution",
         "ended": _ENDED[notice.reason],
         "end_reason": notice.reason,
         "unconfirmed": False,
+        "skipped": [],
     }
 
 
-def _entry(told: Told, zone: tzinfo) -> dict[str, Any]:
+def entry(told: Told, zone: tzinfo) -> dict[str, Any]:
+    """One earlier telling, for the macro `told`."""
     return {
         "tier": told.tier,
         "title": one_line(told.title, 100),
@@ -190,12 +169,20 @@ def _entry(told: Told, zone: tzinfo) -> dict[str, Any]:
     }
 
 
+def _listed(items: Sequence[str]) -> str:
+    """`Email, VPN and 3 more`: each cut by itself, so that a long one hides none of the others."""
+    shown = [line for item in items[:MOST] if (line := one_line(item, 100))]
+    more = f" and {len(items) - MOST} more" if len(items) > MOST else ""
+    return ", ".join(shown) + more
+
+
 def distance(at: datetime, now: datetime) -> str:
-    """`1 h 5 min ago`, `in 2 d 3 h`, `just now`: the two largest units, rounded down."""
+    """`1 h 5 min ago`, `in 2 d 3 h`, `7 s ago`, `just now`: the two largest units, seconds only alone; rounded down."""
     seconds = abs(now - at) // timedelta(seconds=1)
     units = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
     first = next((index for index, (count, _) in enumerate(units) if count), None)
     if first is None:
         return "just now"
-    words = " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count)
+    shown = units[first : min(first + 2, 3)] or units[3:]
+    words = " ".join(f"{count} {unit}" for count, unit in shown if count)
     return f"{words} ago" if now >= at else f"in {words}"
