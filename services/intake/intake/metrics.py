@@ -28,7 +28,7 @@ HOOKS_UNMAPPED = Counter(
     ["provider", "reason"],
 )
 HOOKS_UNMAPPED_NOW = Gauge(
-    "sla_hook_unmapped", "Webhook deliveries that wait for the mapping to be mended and a replay", ["provider"]
+    "sla_hook_unmapped_now", "Webhook deliveries that wait for the mapping to be mended and a replay", ["provider"]
 )
 HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet taken in")
 INTEGRATIONS_BROKEN = Gauge(
