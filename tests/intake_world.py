@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 from intake import api, store
-from intake.api import ack
+from intake.api import ack, hooks
+from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
+from intake.integrations_file import IntegrationsFile
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.acknowledgement import Links
@@ -29,11 +31,16 @@ LINKS = Links(["k" * 32])
 
 @dataclass(frozen=True)
 class World:
-    """`default`, `second` and `reading` are clients of one tenant, `other` of another; `reading` only reads."""
+    """`default`, `second` and `reading` are clients of one tenant, `other` of another; `reading` only reads.
+
+    `integrations` is where its integrations.yaml may be written, at any time.
+    """
 
     writer: AsyncEngine
     clients: Mapping[str, httpx.AsyncClient]
     woken: list[int]
+    deliveries: Deliveries
+    integrations: Path
 
     async def post(
         self, path: str, body: object, status: int, *, key: str = "default", headers: Mapping[str, str] | None = None
@@ -79,10 +86,13 @@ async def world(url: str, folder: Path, *, connections: int = 10) -> AsyncIterat
         KeyRing(folder / "keys.yaml"),
         {},
         body_limits={"/v1/tickets/batch": 32_000_000},
-        free_form=("/ack/",),
+        free_form=("/ack/", hooks.PREFIX),
     )
     desk = Desk(policy, clock.business, store.outbox, HISTORY_LIMIT)
+    integrations = IntegrationsFile(folder / "integrations.yaml")
+    deliveries = Deliveries(desk, writer, reader, lambda: woken.append(1), integrations)
     app.include_router(api.router(desk, writer, reader, lambda: woken.append(1)))
+    app.include_router(hooks.router(reader, deliveries, integrations))
     app.include_router(ack.router(desk, writer, reader, lambda: woken.append(1), LINKS))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     clients = {
@@ -92,7 +102,7 @@ async def world(url: str, folder: Path, *, connections: int = 10) -> AsyncIterat
         for name, text in zip(("default", "other", "reading", "second"), texts, strict=True)
     }
     clients["nobody"] = httpx.AsyncClient(transport=transport, base_url="http://intake")
-    yield World(writer, clients, woken)
+    yield World(writer, clients, woken, deliveries, folder / "integrations.yaml")
     for client in clients.values():
         await client.aclose()
     await writer.dispose()

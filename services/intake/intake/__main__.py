@@ -1,5 +1,7 @@
 """`python -m intake`: serve; `migrate`; `republish --since T`; `keys`. The only place that builds things."""
 
+from datetime import timedelta
+
 import typer
 from tocsin.policy import PolicyError
 from tocsin.policy.files import read_policy
@@ -15,8 +17,10 @@ from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
 
 from intake import api, handlers, keys, metrics, store
-from intake.api import ack
+from intake.api import ack, hooks
+from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
+from intake.integrations_file import IntegrationsFile
 from intake.settings import Settings
 
 WRITERS = "intake-writer"
@@ -47,16 +51,24 @@ async def serve(settings: Settings) -> None:
     desk = Desk(policy, clock.business, store.outbox, settings.history_outbox_limit)
     scheduler = Scheduler()
     scheduler.every(3600, lambda: handlers.forget_keys(reader), name="idempotency_keys", timeout=60)
+    integrations = IntegrationsFile(settings.integrations)
+    deliveries = Deliveries(desk, writer, reader, relay.wake, integrations)
+    kept_for = timedelta(days=settings.hook_retention_days)
+    scheduler.every(5, deliveries.retry, name="hook_retries", timeout=120)
+    scheduler.every(30, deliveries.note_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(3600, lambda: deliveries.forget(kept_for), name="hook_retention", timeout=300)
     web = create_app(
         "intake",
         "The front door: takes tickets and what happens to them. A 2xx means durable.",
         KeyRing(settings.keys),
         {"database": responds(reader)},
+        notes={"integrations": integrations.note},
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES},
-        free_form=("/ack/",),
+        free_form=("/ack/", hooks.PREFIX),
     )
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
+    web.include_router(hooks.router(reader, deliveries, integrations))
     web.include_router(dead_letter_routes(reader, store.dead_letters, store.outbox, None))
     await run(
         web,

@@ -15,3 +15,7 @@ class Settings(ServiceSettings, LinkSettings):
     """Seconds between two progress records of a partition."""
     history_outbox_limit: int = Field(default=5000, ge=0)
     """While more events than this wait to be published, history is refused with 503."""
+    integrations: Path | None = None
+    """integrations.yaml; without it there are no webhooks."""
+    hook_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long webhook deliveries are kept as they came, the unmapped ones too."""

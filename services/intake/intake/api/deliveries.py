@@ -42,13 +42,22 @@ class Settled:
 
 
 class Deliveries:
-    """Takes deliveries in; `wake` tells the relay of this process that something was committed."""
+    """Takes deliveries in; `wake` tells the relay of this process that something was committed.
+
+    `keeper` is for deliveries as such: only what makes facts holds up the progress of writers.
+    """
 
     def __init__(
-        self, desk: Desk, writer: AsyncEngine, wake: Callable[[], None], integrations: IntegrationsFile
+        self,
+        desk: Desk,
+        writer: AsyncEngine,
+        keeper: AsyncEngine,
+        wake: Callable[[], None],
+        integrations: IntegrationsFile,
     ) -> None:
         self._desk = desk
         self._writer = writer
+        self._keeper = keeper
         self._wake = wake
         self._integrations = integrations
 
@@ -56,7 +65,7 @@ class Deliveries:
         self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
     ) -> Delivery | None:
         """Store it as it came, before anything is made of it; None where it was stored before."""
-        async with self._writer.begin() as connection:
+        async with self._keeper.begin() as connection:
             return await keep_delivery(
                 self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
             )
@@ -85,7 +94,7 @@ class Deliveries:
     async def retry(self) -> None:
         """Take in what waits and whose time has come, and tell how much is left; a job for the scheduler."""
         while True:
-            async with self._writer.begin() as connection:
+            async with self._keeper.begin() as connection:
                 waiting = await HookStore(connection).claim_waiting(
                     _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
                 )
@@ -93,7 +102,7 @@ class Deliveries:
                 await self.take(delivery)
             if len(waiting) < _AT_ONCE:
                 break
-        async with self._writer.begin() as connection:
+        async with self._keeper.begin() as connection:
             unmapped, left = await HookStore(connection).counts()
         metrics.HOOKS_WAITING.set(left)
         for provider in {*unmapped, *metrics.hook_providers()}:
@@ -104,11 +113,18 @@ class Deliveries:
         integrations = self._integrations.current()
         if integrations is None:
             return
-        async with self._writer.begin() as connection:
+        async with self._keeper.begin() as connection:
             now = self._desk.business(await clock_timestamp(connection))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
                     await HookStore(connection).made_at(tenant, provider, now)
+
+    async def forget(self, older_than: timedelta) -> None:
+        """Remove what was settled long ago; a job for the scheduler."""
+        removed = 1
+        while removed:
+            async with self._keeper.begin() as connection:
+                removed = await HookStore(connection).forget(older_than)
 
     async def _taken(self, delivery: Delivery) -> Settled:
         integration = self._integrations.find(delivery.tenant, delivery.provider)
@@ -162,7 +178,7 @@ class Deliveries:
         return found
 
     async def _settle(self, delivery: Delivery, settled: Settled) -> None:
-        async with self._writer.begin() as connection:
+        async with self._keeper.begin() as connection:
             await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
 
     async def _failed(self, delivery: Delivery, error: Exception) -> Settled:
@@ -180,7 +196,7 @@ class Deliveries:
             if settled.state == "unmapped":
                 await self._settle(delivery, settled)
             else:
-                async with self._writer.begin() as connection:
+                async with self._keeper.begin() as connection:
                     await HookStore(connection).postpone(delivery.id, wait)
         except Exception as again:
             if not is_transient(again):

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 from tocsin.events import Fact, FactType
 
 _CLOSING = (FactType.RESOLVED, FactType.CANCELLED)
+_ENDING_NO_CLOCK = (FactType.PAUSED, FactType.RESUMED, FactType.REOPENED)
 _UNDONE = {FactType.RESUMED: FactType.PAUSED, FactType.PAUSED: FactType.RESUMED}
 
 
@@ -70,7 +71,7 @@ def effects(state: State, happened: Iterable[Effect]) -> tuple[State, list[Effec
 def lasting(severity: int, possible: Iterable[Effect]) -> list[Effect]:
     """What lasts of the effects of one instant, before which `severity` stood.
 
-    A pause that ended at once was none; nor was a severity that was changed at once. A resolve is a response.
+    A pause that ended at once was none, nor was a severity that no clock ended by. A resolve is a response.
     """
     left: list[Effect] = []
     for effect in possible:
@@ -79,8 +80,7 @@ def lasting(severity: int, possible: Iterable[Effect]) -> list[Effect]:
         if last is not None and last is _UNDONE.get(kind):
             left.pop()
         elif kind is FactType.SEVERITY_CHANGED:
-            if last is kind:
-                left.pop()
+            left = _without_last_severity(left)
             before = next((one.severity for one in reversed(left) if one.type is kind), severity)
             if effect.severity != before:
                 left.append(effect)
@@ -88,6 +88,15 @@ def lasting(severity: int, possible: Iterable[Effect]) -> list[Effect]:
             while kind in _CLOSING and left and left[-1].type in _ended_by(kind):
                 left.pop()
             left.append(effect)
+    return left
+
+
+def _without_last_severity(left: list[Effect]) -> list[Effect]:
+    for index in range(len(left) - 1, -1, -1):
+        if left[index].type is FactType.SEVERITY_CHANGED:
+            return [*left[:index], *left[index + 1 :]]
+        if left[index].type not in _ENDING_NO_CLOCK:
+            break
     return left
 
 
