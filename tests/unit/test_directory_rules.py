@@ -165,7 +165,7 @@ roles:
         (("roles", LEAD), f"nobody holds it from 2026-07-01 00:00 UTC until 2026-08-01 00:00 UTC: {vacant}"),
         (
             ("roles", "chief_executive_officer"),
-            f"nobody holds it from 2026-01-01 00:00 UTC for the whole time looked at: {vacant}",
+            f"nobody holds it from 2026-01-01 00:00 UTC on: {vacant}",
         ),
         (
             ("roles", "it_operations_director", 1),

@@ -34,7 +34,7 @@ def _gaps(directory: Directory, role: str, start: datetime, end: datetime) -> It
     place: Place = ("roles", role)
     vacant = [shift for shift in shifts(directory, role, None, start, end) if shift.holder is None]
     for gap in vacant[:_MOST_OF_A_KIND]:
-        until = "for the whole time looked at" if gap.ends_at == end else f"until {_told(gap.ends_at)}"
+        until = "on" if gap.ends_at == end else f"until {_told(gap.ends_at)}"
         message = f"nobody holds it from {_told(gap.starts_at)} {until}: the tier is vacant; name somebody"
         yield Finding(place, message)
     if len(vacant) > _MOST_OF_A_KIND:

@@ -36,7 +36,8 @@ class Holder:
     """Who holds a role; `rule` says why in words: `default`, `customer acme`, `rotation primary, week of 2026-06-08`,
     `customer acme: rotation ...` or `override: ...`.
 
-    `fallbacks` are the person's further addresses, tried in this order when `email` is refused.
+    `fallbacks` are the person's further addresses, tried in this order when `email` is refused; `zone` is the time zone
+    of theirs in which mails tell instants, if they named one.
     """
 
     person: str
@@ -44,6 +45,7 @@ class Holder:
     email: str
     rule: str
     fallbacks: tuple[str, ...] = ()
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Directory(Written):
             cover = self.overrides[index]
             person, rule = cover.person, _covering(cover, f"instead of {self.people[person].name} ")
         found = self.people[person]
-        return Holder(person, found.name, found.email, rule, found.fallbacks)
+        return Holder(person, found.name, found.email, rule, found.fallbacks, found.zone)
 
     def answer(self, role: str, customer_id: str | None, at: datetime) -> Answer | None:
         """The first rule that answers, before anybody stands in for its person."""

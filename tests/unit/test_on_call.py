@@ -1,0 +1,244 @@
+"""`who`, `directory check`, GET /v1/on-call and its calendar, and the gauge that sees the next gap."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+import typer
+from notifier import metrics, on_call_api
+from notifier.on_call import seconds_to_gap
+from notifier.on_call_commands import add_commands
+from prometheus_client import REGISTRY
+from tocsin.directory import Calendar, load_directory
+from tocsin.runtime.clock import BusinessClock
+from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.http import create_app
+from tocsin.runtime.keys import KeyFile, KeyRing, issue, write_keys
+from typer.testing import CliRunner
+
+LEAD = "service_desk_team_lead"
+NOW = datetime(2026, 12, 24, 12, tzinfo=UTC)
+DIRECTORY = """\
+people:
+  ana: { name: Ana Silva, email: ana@example.com, fallbacks: [ana@example.org] }
+  ben: { name: Ben Okafor, email: ben@example.com }
+rotations:
+  primary: { zone: America/New_York, members: [ana, ben], turns: weekly, start: 2026-12-07T09:00 }
+roles:
+  service_desk_team_lead:
+    - rotation: primary
+    - { person: ben, customer: acme, to: 2027-01-01T00:00:00Z }
+  senior_it_operations_manager: [{ person: ana }]
+  it_operations_director: [{ person: ana, to: 2026-12-28T12:00:00Z }, { person: ben, from: 2026-12-29T00:00:00Z }]
+  account_manager: [{ person: ana }]
+  chief_operating_officer: [{ person: ana, to: 2026-12-01T00:00:00Z }]
+  chief_executive_officer: [{ person: ana, to: 2027-02-01T00:00:00Z }]
+group_addresses:
+  - { role: service_desk_team_lead, email: desk@example.com }
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "directory.yaml"
+    path.write_text(DIRECTORY)
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, path: Path) -> Iterator[Any]:
+    """Run `python -m notifier ...`, on the path: (exit code, standard output, standard error)."""
+    before = structlog.get_config()
+    monkeypatch.setenv("TOCSIN_DIRECTORY", str(path))
+    monkeypatch.setenv("TOCSIN_CLOCK_EPOCH", "2026-12-24T12:00:00Z")
+    monkeypatch.setenv("TOCSIN_CLOCK_ORIGIN", datetime.now(UTC).isoformat())
+    app = typer.Typer()
+    add_commands(app)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, list(arguments))
+        return result.exit_code, result.stdout, result.stderr
+
+    yield run
+    structlog.configure(**before)
+
+
+def test_who_says_who_why_and_until_when(run: Any) -> None:
+    code, told, _ = run("who", "--role", LEAD, "--at", "2026-12-24T23:30Z")
+    assert (code, told.splitlines()) == (
+        0,
+        [
+            "service_desk_team_lead at 2026-12-24 23:30 UTC",
+            "  who    Ana Silva <ana@example.com> (ana)",
+            "  why    rotation primary, week of 2026-12-21",
+            "  else   ana@example.org",
+            "  else   desk@example.com",
+            "  until  2026-12-28 14:00 UTC, then Ben Okafor <ben@example.com> (ben)",
+        ],
+    )
+    code, told, _ = run("who", "--role", LEAD, "--customer", "acme")
+    assert (code, told.splitlines()[:3]) == (
+        0,
+        [
+            "service_desk_team_lead at 2026-12-24 12:00 UTC, for acme",
+            "  who    Ben Okafor <ben@example.com> (ben)",
+            "  why    customer acme",
+        ],
+    )
+
+
+def test_who_says_that_nobody_is(run: Any) -> None:
+    code, told, _ = run("who", "--role", "chief_operating_officer")
+    assert (code, told.splitlines()[1:]) == (
+        1,
+        ["  who    nobody: the tier is vacant", "  until  no change within a year"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--role", "boss"), "boss is no role of the directory; known are service_desk_team_lead, "),
+        (("--role", LEAD, "--at", "9999-01-01T00:00Z"), "The instant must lie in the years 1900 to 2099."),
+        (("--role", LEAD, "--at", "tonight"), "must be an instant with its zone"),
+    ],
+)
+def test_who_says_what_was_wrong_with_the_question(run: Any, arguments: tuple[str, ...], error: str) -> None:
+    code, _, told = run("who", *arguments)
+    assert code
+    assert error in told
+
+
+def test_a_check_names_every_gap_at_its_line(run: Any, path: Path) -> None:
+    code, told, errors = run("directory", "check")
+    assert (code, told) == (1, "")
+    assert errors.splitlines() == [
+        f"{path}:11: roles.it_operations_director: nobody holds it from 2026-12-28 12:00 UTC until 2026-12-29 00:00 "
+        "UTC: the tier is vacant; name somebody",
+        f"{path}:13: roles.chief_operating_officer: nobody holds it from 2026-12-24 12:00 UTC on: "
+        "the tier is vacant; name somebody",
+        f"{path}:14: roles.chief_executive_officer: nobody holds it from 2027-02-01 00:00 UTC on: "
+        "the tier is vacant; name somebody",
+    ]
+
+
+def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> None:
+    new = tmp_path / "new.yaml"
+    for text, error in [
+        (DIRECTORY.replace("members: [ana, ben]", "members: [ana, bob]"), ":5: rotations.primary.members[1]: nobody"),
+        (DIRECTORY.replace("email: ben@example.com", "email: ben@"), ":3: people.ben.email: "),
+        (
+            DIRECTORY.replace("members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: x.ics}"),
+            ":5: rotations.primary.calendar: x.ics cannot be read: FileNotFoundError; until it can be read",
+        ),
+    ]:
+        new.write_text(text)
+        code, _, errors = run("directory", "check", "--file", str(new))
+        assert code == 1
+        assert f"{new}{error}" in errors
+    assert run("directory", "check", "--file", str(tmp_path / "none.yaml"))[0] == 1
+
+
+def test_a_good_directory_passes(run: Any) -> None:
+    shipped = Path(__file__).parents[2] / "deploy/policy/directory.yaml"
+    code, told, _ = run("directory", "check", "--file", str(shipped))
+    assert code == 0
+    assert told.strip().endswith("6 people; every role is held from 2026-12-24 to 2027-12-25.")
+
+
+@pytest.fixture
+async def client(path: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    key, stored = issue("default", ("tickets:read",), None)
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(stored,)))
+    app = create_app("notifier", "", KeyRing(tmp_path / "keys.yaml"), {})
+    app.include_router(on_call_api.router(DirectoryFile(path), BusinessClock(NOW, datetime.now(UTC), 0)))
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=headers) as client:
+        yield client
+
+
+async def test_the_call_says_who_why_and_what_comes_next(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/on-call", params={"role": LEAD, "at": "2026-12-24T18:30:00-05:00"})
+    assert answer.json() == {
+        "role": LEAD,
+        "customer": None,
+        "at": "2026-12-24T23:30:00.000000Z",
+        "holder": {
+            "person": "ana",
+            "name": "Ana Silva",
+            "email": "ana@example.com",
+            "fallbacks": ["ana@example.org"],
+            "rule": "rotation primary, week of 2026-12-21",
+        },
+        "until": "2026-12-28T14:00:00.000000Z",
+        "then": {
+            "person": "ben",
+            "name": "Ben Okafor",
+            "email": "ben@example.com",
+            "fallbacks": [],
+            "rule": "rotation primary, week of 2026-12-28",
+        },
+        "group_address": "desk@example.com",
+    }
+    vacant = (await client.get("/v1/on-call", params={"role": "chief_operating_officer"})).json()
+    assert (vacant["at"], vacant["holder"], vacant["until"]) == ("2026-12-24T12:00:00.000000Z", None, None)
+    own = (await client.get("/v1/on-call", params={"role": LEAD, "customer": "acme"})).json()
+    assert (own["holder"]["rule"], own["until"]) == ("customer acme", "2027-01-01T00:00:00.000000Z")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"role": "boss"}, "role"),
+        ({}, "role"),
+        ({"role": LEAD, "at": "2026-12-24T12:00:00"}, "at"),
+        ({"role": LEAD, "at": "9999-12-31T23:59:59Z"}, "at"),
+        ({"role": LEAD, "customer": ""}, "customer"),
+    ],
+)
+async def test_a_wrong_question_names_its_field(client: httpx.AsyncClient, query: dict[str, str], field: str) -> None:
+    answer = await client.get("/v1/on-call", params=query)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_who_is_on_call_is_for_those_with_a_key(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/on-call", "/v1/on-call/calendar.ics"):
+        answer = await client.get(path, params={"role": LEAD}, headers={"Authorization": ""})
+        assert answer.status_code == 401
+
+
+async def test_the_calendar_reads_as_the_same_holders(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/on-call/calendar.ics", params={"role": LEAD, "customer": "acme"})
+    assert answer.headers["content-type"].startswith("text/calendar")
+    again = load_directory(
+        """\
+people: { ana: { name: A, email: a@example.com }, ben: { name: B, email: b@example.com } }
+rotations: { told: { zone: UTC, calendar: { file: told.ics } } }
+roles: { service_desk_team_lead: [{ rotation: told }] }
+""",
+        "again.yaml",
+    ).with_calendars({"told": Calendar(answer.text, "UTC")})
+    known = load_directory(DIRECTORY, "directory.yaml")
+    for days in range(-89, 365):
+        at = NOW + timedelta(days=days)
+        one, other = known.holder(LEAD, "acme", at), again.holder(LEAD, None, at)
+        assert (one and one.person) == (other and other.person), at
+
+
+def test_the_gauge_sees_the_next_gap_of_each_role() -> None:
+    metrics.set_gaps(seconds_to_gap(load_directory(DIRECTORY, "directory.yaml"), NOW))
+
+    def shown(role: str) -> float | None:
+        return REGISTRY.get_sample_value("sla_directory_gap_seconds", {"role": role})
+
+    assert shown("it_operations_director") == timedelta(days=4).total_seconds()
+    assert shown("chief_operating_officer") == 0
+    assert shown("chief_executive_officer") == inf
+    assert shown(LEAD) == inf
