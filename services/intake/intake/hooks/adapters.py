@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from intake.hooks import generic
+from intake.hooks import autotask, connectwise, generic, halopsa
 from intake.hooks.auth import Auth
 from intake.hooks.mapping import AdapterName, Integration
 from intake.hooks.sighting import Delivered
@@ -26,4 +26,9 @@ class Adapter(Protocol):
         """What the delivery says. Raises Unreadable, and nothing else."""
 
 
-ADAPTERS: Final[Mapping[AdapterName, Adapter]] = {"generic": generic}
+ADAPTERS: Final[Mapping[AdapterName, Adapter]] = {
+    "connectwise": connectwise,
+    "autotask": autotask,
+    "halopsa": halopsa,
+    "generic": generic,
+}

@@ -1,0 +1,80 @@
+"""HaloPSA webhooks: a ticket, or a list of them, bare or as the `ticket` of an event. Pure.
+
+Basic or Bearer. Instants name no zone and may have seven digits after the second; that there is none is written as a
+day at the end of 1899 or the beginning of 1900.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from intake.hooks import payload, signatures
+from intake.hooks.auth import Auth
+from intake.hooks.fields import Part
+from intake.hooks.mapping import Integration
+from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable
+
+_NO_DAY: Final = ("1899-12-30", "1900-01-01")
+_MOST_TICKETS: Final = 500
+
+
+def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+    """Whether the Authorization header holds one of the secrets; see `Adapter`."""
+    return signatures.authorized(headers.get("authorization"), secrets, user=auth.user)
+
+
+def read(body: bytes, settings: Integration) -> Delivered:
+    """What the delivery says. Raises Unreadable."""
+    data = payload.parsed(body)
+    if not isinstance(data, list):
+        return _delivered([Part.of(data)], settings)
+    if len(data) > _MOST_TICKETS:
+        raise Unreadable("body", f"holds more than {_MOST_TICKETS} tickets; have HaloPSA send smaller batches")
+    return _delivered([Part.of(item, f"[{place}]") for place, item in enumerate(data)], settings)
+
+
+def _delivered(events: Sequence[Part], settings: Integration) -> Delivered:
+    sightings = tuple(_sighting(event, settings) for event in events if _about(event) is None)
+    about = next((about for event in events if (about := _about(event)) is not None), "no ticket")
+    return Delivered(sightings, about=None if sightings else about)
+
+
+def _about(event: Part) -> str | None:
+    """What an event without a ticket concerns."""
+    if event.values.get("ticket") is None and "event" in event.values:
+        return event.text("event") or "no ticket"
+    return None
+
+
+def _sighting(event: Part, settings: Integration) -> Sighting:
+    ticket = event.part("ticket") if "ticket" in event.values else event
+    zone = ZoneInfo(settings.zone)
+
+    def instant(name: str) -> datetime | None:
+        return ticket.instant(name, zone, none_on=_NO_DAY)
+
+    changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
+    return Sighting(
+        external_id=ticket.identity("id"),
+        action="deleted" if _deleted(event, ticket) else None,
+        seen_at=max(changes, default=None),
+        opened_at=instant("dateoccurred"),
+        responded_at=instant("responsedate") or instant("first_responsedate"),
+        resolved_at=instant("dateclosed") or instant("dateclearance"),
+        status=ticket.text("status_id", "status_name"),
+        priority=ticket.text("priority_id"),
+        queue=ticket.text("team"),
+        type=ticket.text("tickettype_id", "tickettype_name"),
+        channel=ticket.text("source"),
+        summary=ticket.text("summary"),
+        description=ticket.text("details"),
+        customer_id=ticket.text("client_id"),
+        customer_name=ticket.text("client_name"),
+        contact=Person(ticket.text("user_name", "reportedby"), ticket.text("user_email")),
+        services=ticket.services(settings, "category_1", "category_2", "category_3", "category_4"),
+    )
+
+
+def _deleted(event: Part, ticket: Part) -> bool:
+    return ticket.values.get("deleted") is True or "deleted" in (event.text("event") or "").casefold()
