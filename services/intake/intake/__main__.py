@@ -22,6 +22,7 @@ from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
 from intake.settings import Settings
+from intake.signing_keys import SigningKeys
 
 WRITERS = "intake-writer"
 BATCH_BYTES = 32_000_000
@@ -68,7 +69,7 @@ async def serve(settings: Settings) -> None:
     )
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
-    web.include_router(hooks.router(reader, deliveries, integrations))
+    web.include_router(hooks.router(reader, deliveries, integrations, SigningKeys()))
     web.include_router(dead_letter_routes(reader, store.dead_letters, store.outbox, None))
     await run(
         web,

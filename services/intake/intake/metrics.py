@@ -31,6 +31,13 @@ HOOKS_UNMAPPED_NOW = Gauge(
     "sla_hook_unmapped_now", "Webhook deliveries that wait for the mapping to be mended and a replay", ["provider"]
 )
 HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet taken in")
+SIGNING_KEYS = Counter(
+    "sla_signing_keys_total",
+    "Signing keys of ConnectWise that deliveries asked us to fetch, by what came of it",
+    ["result"],
+)
+for _result in ("fetched", "failed", "refused"):
+    SIGNING_KEYS.labels(_result)
 INTEGRATIONS_BROKEN = Gauge(
     "sla_integrations_broken", "1 while integrations.yaml cannot be used and the last good one, if any, is in force"
 )

@@ -13,17 +13,11 @@ from typing import Final, TypeVar
 
 import httpx
 import structlog
-from prometheus_client import Counter
 
+from intake import metrics
 from intake.hooks import connectwise
 
 log = structlog.get_logger(__name__)
-
-FETCHES: Final = Counter(
-    "sla_signing_key_fetches_total", "Signing keys of ConnectWise that were asked for, by what came of it", ["result"]
-)
-for _result in ("fetched", "failed", "refused"):
-    FETCHES.labels(_result)
 
 _SECONDS: Final = 10.0
 _LARGEST: Final = 65_536
@@ -54,7 +48,7 @@ class SigningKeys:
         """
         url = connectwise.key_url(body)
         if url is None:
-            FETCHES.labels("refused").inc()
+            metrics.SIGNING_KEYS.labels("refused").inc()
             return ()
         now = time.monotonic()
         if url in self._known and self._known[url][0] > now:
@@ -83,11 +77,11 @@ class SigningKeys:
             async with asyncio.timeout(_SECONDS):
                 key = _key_in(await self._downloaded(url))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
-            FETCHES.labels("failed").inc()
+            metrics.SIGNING_KEYS.labels("failed").inc()
             log.warning("signing_key_not_fetched", host=httpx.URL(url).host, problem=type(error).__name__)
             _remember(self._failed, url, time.monotonic() + _FAILURE_KEPT_SECONDS)
             return None
-        FETCHES.labels("fetched").inc()
+        metrics.SIGNING_KEYS.labels("fetched").inc()
         _remember(self._known, url, (time.monotonic() + _KEPT_SECONDS, key))
         return key
 

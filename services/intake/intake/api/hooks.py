@@ -17,13 +17,16 @@ from tocsin.runtime.problems import Problem
 from intake import metrics
 from intake.api.deliveries import Deliveries, Settled, identity
 from intake.hooks.adapters import ADAPTERS
+from intake.hooks.mapping import Integration
 from intake.hooks.shown import Reason
 from intake.integrations_file import IntegrationsFile, read_secret
+from intake.signing_keys import KeyUnavailableError, SigningKeys
 from intake.store import Delivery, DeliveryState, HookStore
 
 PREFIX: Final = "/v1/hooks"
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 _SHOWN_BODY: Final = 2000
+_LATER: Final = {"Retry-After": "30"}
 _LARGEST_ID: Final = (1 << 63) - 1
 
 MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
@@ -63,7 +66,9 @@ class UnmappedHooks(BaseModel):
     next_cursor: str | None
 
 
-def router(reader: AsyncEngine, deliveries: Deliveries, integrations: IntegrationsFile) -> APIRouter:
+def router(
+    reader: AsyncEngine, deliveries: Deliveries, integrations: IntegrationsFile, signing_keys: SigningKeys
+) -> APIRouter:
     """The calls below /v1/hooks."""
     routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
@@ -108,8 +113,7 @@ def router(reader: AsyncEngine, deliveries: Deliveries, integrations: Integratio
             raise Problem(404, "There is no such integration.")
         body = await request.body()
         headers = _single(request)
-        secrets = integration.auth.found(read_secret)
-        if not ADAPTERS[integration.adapter].genuine(integration.auth, secrets, headers, body, datetime.now(UTC)):
+        if not await _genuine(integration, headers, body, signing_keys):
             metrics.HOOK_DELIVERIES.labels(provider, "forged").inc()
             raise Problem(401, "The signature is missing or wrong.")
         key = identity(integration, body) or uuid4().bytes
@@ -129,6 +133,22 @@ _BODY: Final[dict[str, Any]] = {
         "content": {"application/json": {"schema": {"description": "As the tool sends it"}}},
     }
 }
+
+
+async def _genuine(
+    integration: Integration, headers: Mapping[str, str], body: bytes, signing_keys: SigningKeys
+) -> bool:
+    """Whether a secret proves the delivery; a key is only fetched where none does. Raises Problem 503."""
+    adapter, auth = ADAPTERS[integration.adapter], integration.auth
+    if adapter.genuine(auth, auth.found(read_secret), headers, body, datetime.now(UTC)):
+        return True
+    if not auth.fetch_keys:
+        return False
+    try:
+        fetched = await signing_keys.of(body)
+    except KeyUnavailableError:
+        raise Problem(503, "The signing key cannot be fetched now. Try again.", headers=_LATER) from None
+    return adapter.genuine(auth, fetched, headers, body, datetime.now(UTC))
 
 
 def _single(request: Request) -> Mapping[str, str]:
