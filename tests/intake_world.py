@@ -13,6 +13,7 @@ from intake.api import ack, hooks
 from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
+from intake.signing_keys import SigningKeys
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.acknowledgement import Links
@@ -65,7 +66,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(url: str, folder: Path, *, connections: int = 10) -> AsyncIterator[World]:
+async def world(
+    url: str, folder: Path, *, connections: int = 10, signing_keys: SigningKeys | None = None
+) -> AsyncIterator[World]:
     """Intake's application on that database, in this process, without a relay."""
     texts, entries = zip(
         issue("default"), issue("other"), issue("default", (TICKETS_READ,)), issue("default"), strict=True
@@ -92,7 +95,7 @@ async def world(url: str, folder: Path, *, connections: int = 10) -> AsyncIterat
     integrations = IntegrationsFile(folder / "integrations.yaml")
     deliveries = Deliveries(desk, writer, reader, lambda: woken.append(1), integrations)
     app.include_router(api.router(desk, writer, reader, lambda: woken.append(1)))
-    app.include_router(hooks.router(reader, deliveries, integrations))
+    app.include_router(hooks.router(reader, deliveries, integrations, signing_keys or SigningKeys()))
     app.include_router(ack.router(desk, writer, reader, lambda: woken.append(1), LINKS))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     clients = {
