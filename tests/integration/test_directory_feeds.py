@@ -117,7 +117,7 @@ async def test_a_file_counts_as_soon_as_it_changes_and_a_broken_one_leaves_the_l
 async def test_a_feed_is_fetched_and_the_last_good_copy_stays(feed: Feed, tmp_path: Path) -> None:
     with capture_logs() as logs:
         file = directory(tmp_path, f"url: '{feed.url}'")
-        assert (who(file), await file.note()) == (None, "rotation primary: its calendar was not fetched yet")
+        assert (file.current(), await file.note()) == (None, "rotation primary: its calendar was not fetched yet")
         await file.refresh()
         assert (who(file), await file.note(), broken()) == ("ana", None, 0)
         await file.refresh()
@@ -151,6 +151,19 @@ async def test_a_feed_is_fetched_and_the_last_good_copy_stays(feed: Feed, tmp_pa
     ]
     assert TOKEN not in repr(logs) + repr(notes)
     assert {"calendar_loaded", "calendar_broken"} <= {entry["event"] for entry in logs}
+
+
+async def test_a_directory_that_names_a_new_feed_counts_once_that_was_tried(feed: Feed, tmp_path: Path) -> None:
+    (tmp_path / "on-call.ics").write_text(calendar("ben"))
+    file = directory(tmp_path, "file: on-call.ics")
+    (tmp_path / "directory.yaml").write_text(DIRECTORY.format(source=f"url: '{feed.url}'"))
+    assert who(file) == "ben", "the calendar before it is in force until the feed was asked"
+    feed.answer = (503, b"", {})
+    await file.refresh()
+    assert (who(file), broken()) == (None, 1), "nobody is on call, for all that can be known"
+    feed.answer = (200, calendar("ana").encode(), {})
+    await file.refresh(at_once=True)
+    assert (who(file), broken()) == ("ana", 0)
 
 
 async def test_a_redirect_on_the_same_host_is_followed(feed: Feed, tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ class CalendarSources:
         """The last good calendars, by rotation; one that never was good is not there."""
         return {name: self._good[key] for name, key in wanted.items() if key in self._good}
 
+    def awaited(self, wanted: Wanted) -> bool:
+        """True while a feed was neither had nor failed: nobody can say yet whose turn it is."""
+        return any(key not in self._good and key not in self._problems for key in wanted.values())
+
     def problems(self, wanted: Wanted) -> dict[str, str]:
         """What is wrong now, by rotation. The last good calendar, if any, is in force meanwhile."""
         unread = {name: "its calendar was not fetched yet" for name, key in wanted.items() if key not in self._good}

@@ -13,7 +13,8 @@ log = structlog.get_logger(__name__)
 
 class DirectoryFile:
     """The directory of one file. `current` looks at the times of the file, and of the calendars beside it, each call,
-    so a change counts at once. Feeds count when `refresh` has fetched them.
+    so a change counts at once. One that names a new feed counts when `refresh` has tried it: until then a role would
+    seem vacant.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,7 +23,7 @@ class DirectoryFile:
         self._written: Directory | None = None
         self._directory: Directory | None = None
         self._calendars = CalendarSources(path.parent)
-        self._composed = 0
+        self._composed: tuple[Directory | None, int] = (None, 0)
         self.problem: str | None = None
         self._look()
 
@@ -51,14 +52,15 @@ class DirectoryFile:
         return self._calendars.problems(self._written.sources) if self._written else {}
 
     def _look(self) -> None:
-        before = self._written
         self._read()
         if self._written is None:
             return
         sources = self._written.sources
         self._calendars.look(sources)
-        if self._written is not before or self._calendars.generation != self._composed:
-            self._composed = self._calendars.generation
+        written, generation = self._composed
+        changed = written is not self._written or generation != self._calendars.generation
+        if changed and not self._calendars.awaited(sources):
+            self._composed = (self._written, self._calendars.generation)
             self._directory = self._written.with_calendars(self._calendars.calendars(sources))
         DIRECTORY_CALENDARS_BROKEN.set(len(self._calendars.problems(sources)))
 
