@@ -1,0 +1,67 @@
+"""A rotation that turns between scheduling and sending, and one person in two roles, through to the mailbox."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from notifier_events import NOON, about_clock, escalation
+from notifier_world import World, world
+from servers import MakeDatabase, SharedSink
+
+DIRECTORY = """
+people:
+  dana: { name: Dana, email: dana@example.com }
+  kim: { name: Kim, email: kim@example.com }
+  lee: { name: Lee, email: lee@example.com }
+rotations:
+  desk: { zone: America/New_York, members: [dana, kim], turns: daily, start: 2026-06-07T09:30 }
+roles:
+  service_desk_team_lead: [{ rotation: desk }]
+  senior_it_operations_manager: [{ rotation: desk }]
+"""
+COVER = """
+overrides:
+  - { instead_of: kim, person: lee, from: 2026-06-08T13:30:00Z, to: 2026-06-08T20:00:00Z, reason: ill }
+"""
+SCHEDULED = NOON + timedelta(hours=1)  # 09:00 in New York: Dana's turn for another half hour
+SENDING = NOON + timedelta(hours=2)
+
+
+@pytest.fixture
+async def house(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, SENDING) as made:
+        made.directory.write_text(DIRECTORY)
+        yield made
+
+
+async def test_a_rotation_that_turns_mails_who_holds_it_at_sending(house: World) -> None:
+    async with house.notifier():
+        await house.take(escalation(at=SCHEDULED))
+        await house.reaches("sent")
+    [delivery] = await house.deliveries()
+    assert (delivery.person, delivery.rule) == ("kim", "rotation desk, day of 2026-06-08")
+    assert [mail["rcpt"] for mail in house.mails()] == ["kim@example.com"]
+
+
+async def test_cover_that_is_written_while_a_mail_waits_counts(house: World) -> None:
+    house.sink.fail("refuse", code=450)
+    async with house.notifier():
+        await house.take(escalation(at=SCHEDULED))
+        await house.reaches("deferred")
+        house.directory.write_text(DIRECTORY + COVER)
+        house.sink.fail("none")
+        await house.reaches("sent")
+    [delivery] = await house.deliveries()
+    assert delivery.rule == "override: instead of Kim until 2026-06-08 20:00 UTC (ill)"
+    assert [mail["rcpt"] for mail in house.mails()] == ["lee@example.com"]
+
+
+async def test_who_holds_two_roles_by_one_rotation_is_told_once(house: World) -> None:
+    other = about_clock("warning", event_id=UUID(int=2), role="senior_it_operations_manager")
+    async with house.notifier():
+        await house.take(about_clock("warning"), other)
+        await house.reaches("sent", "cancelled")
+    assert [mail["rcpt"] for mail in house.mails()] == ["kim@example.com"]
+    assert [delivery.reply for delivery in await house.deliveries()][1] == "told already"
