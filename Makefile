@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test check fix clean lock bench-domain bench-intake bench-notifier
+.PHONY: help setup run demo replay test check fix clean lock bench-domain bench-intake bench-notifier mail-pictures
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-intake: setup  ## tickets and events a second of one worker, beside a no-o
 
 bench-notifier: setup  ## mails a second in a burst and milliseconds for one, beside a bare loop of aiosmtplib
 	@PYTHONPATH=tests $(BIN)/python -m bench.notifier
+
+mail-pictures: setup  ## the pictures of docs/mail.md, made in a browser (chromium must be there)
+	@PYTHONPATH=tests $(BIN)/python tests/mail_pictures.py
 
 fix: setup  ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix .

@@ -165,7 +165,7 @@ def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline:
             about_clock("warning", due_at=NOON + timedelta(hours=2)),
             "whoever is told of a missed response, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless",
         ),
-        (about_clock("response_missed"), "nobody for now: the ladder begins only when the resolution is overdue too"),
+        (about_clock("response_missed"), "nobody because of this: the ladder waits for the resolution's deadline"),
     ],
 )
 def test_what_happens_next(notice: Notify, words: str) -> None:

@@ -179,7 +179,7 @@ def _about(severity: int, kind: str) -> Sample:
             "due_at": due,
         }
     )
-    return Sample(notice, _reader(1), at + _HANDED_OVER)
+    return Sample(notice, replace(_reader(1), tier=None), at + _HANDED_OVER)
 
 
 _TICKETS: Final = {
