@@ -1,7 +1,9 @@
 """Settings: a wrong value is one clear sentence, and the process ends with 2."""
 
+from pathlib import Path
+
 import pytest
-from tocsin.runtime.settings import DatabaseSettings, ServiceSettings, load
+from tocsin.runtime.settings import DatabaseSettings, LinkSettings, ServiceSettings, load
 
 GOOD = {
     "TOCSIN_DATABASE_URL": "postgresql+asyncpg://intake:secret@127.0.0.1:5432/intake",
@@ -56,3 +58,43 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with pytest.raises(SystemExit):
         load(DatabaseSettings)
     assert capsys.readouterr().err == "TOCSIN_DATABASE_URL is not set, and is needed.\n"
+
+
+def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TOCSIN_DATABASE_URL")
+    for name, secret in (("DATABASE_URL", GOOD["TOCSIN_DATABASE_URL"]), ("ACK_KEYS", "k" * 32)):
+        (tmp_path / name).write_text(f"{secret}\n")
+        monkeypatch.setenv(f"TOCSIN_{name}_FILE", str(tmp_path / name))
+    assert load(ServiceSettings).database_url == GOOD["TOCSIN_DATABASE_URL"]
+    assert load(LinkSettings).ack_keys.get_secret_value() == "k" * 32
+    assert "kkk" not in repr(load(LinkSettings))
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "sentence"),
+    [
+        ("", None, "TOCSIN_DATABASE_URL_FILE cannot be read: No such file or directory."),
+        ("", b"\xff\xfesecret", "TOCSIN_DATABASE_URL_FILE cannot be read: it is no text."),
+        ("", b"mysql://me:secret@host/db", "TOCSIN_DATABASE_URL: must start with postgresql+asyncpg:// and"),
+        ("postgresql+asyncpg://me:secret@host/db", b"", "TOCSIN_DATABASE_URL and TOCSIN_DATABASE_URL_FILE are both"),
+    ],
+)
+def test_a_secret_file_that_cannot_be_used_is_a_sentence(
+    given: str,
+    content: bytes | None,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("TOCSIN_DATABASE_URL", given)
+    monkeypatch.setenv("TOCSIN_DATABASE_URL_FILE", str(tmp_path / "secret"))
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(SystemExit) as ended:
+        load(ServiceSettings)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(sentence)
+    assert told.count("\n") == 1
+    assert "secret@" not in told

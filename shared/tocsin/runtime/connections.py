@@ -1,22 +1,34 @@
-"""uvicorn's h11 protocol with a bound it lacks: how long a client may take to send a request's headers."""
+"""uvicorn's h11 protocol with bounds it lacks: how many connections, and how long a request's headers may take."""
 
 import asyncio
+import sys
+from http import HTTPStatus
 from typing import Any
 
 import h11
+import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tocsin.runtime.problems import MEDIA_TYPE, Problem
+
 HEADER_SECONDS = 10.0
+MOST_CONNECTIONS = 2000
 
 
 class BoundedH11(H11Protocol):
-    """Closes a connection that opened, or began a request, and did not finish its headers within 10 s."""
+    """Closes a connection that opened, or began a request, and did not finish its headers within 10 s.
+
+    What cannot be read as a request is answered by a problem; so is a connection that is one too many.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        self._expect_headers()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(Problem(503, "Too many connections. Try again.", headers={"Retry-After": "1"}))
+        else:
+            self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -25,6 +37,26 @@ class BoundedH11(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        error = sys.exc_info()[1]  # uvicorn calls this while it handles what h11 raised
+        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
+            self._refuse(Problem(431, "The headers of this request are too large."))
+        else:
+            self._refuse(Problem(400, "This is no HTTP request that can be read."))
+
+    def _refuse(self, problem: Problem) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            content = orjson.dumps(problem.as_dict())
+            headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content)), "Connection": "close"}
+            told = h11.Response(
+                status_code=problem.status,
+                headers=list((headers | problem.headers).items()),
+                reason=HTTPStatus(problem.status).phrase,
+            )
+            for event in (told, h11.Data(content), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _expect_headers(self) -> None:
         """The clock runs from the first byte, or the connection, until the headers are whole."""

@@ -45,6 +45,7 @@ def engine(url: str, application_name: str, *, pool_size: int = 10, statement_se
         max_overflow=0,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=10,
+        hide_parameters=True,  # an error that is logged says what failed, not what a caller wrote
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={

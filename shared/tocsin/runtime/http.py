@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import structlog
@@ -12,9 +12,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
-from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
+from tocsin.runtime.api_docs import add_docs
+from tocsin.runtime.edge import DEFAULT_LIMIT, Edge, add_headers
 from tocsin.runtime.keys import SCOPES, Caller, KeyRing
+from tocsin.runtime.limiting import FailedTries, Requests
 from tocsin.runtime.openapi import EVERYWHERE, Application
 from tocsin.runtime.problems import Problem, invalid
 
@@ -56,10 +59,14 @@ def create_app(
         description=description,
         version="1",
         responses=EVERYWHERE,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would send the key again, to whatever host the request named
     )
     app.state.keys = keys
+    app.state.requests = Requests()
+    app.state.failed_tries = FailedTries()
+    add_docs(app)
     app.add_middleware(Edge, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -78,18 +85,29 @@ def require(scope: str) -> Callable[..., Awaitable[Caller]]:
     async def caller(
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
+        if given is None:
+            raise _unauthorized("")
         keys: KeyRing = request.app.state.keys
-        found = keys.check(given.credentials) if given else None
-        if found is None:
-            error = ', error="invalid_token"' if given else ""
-            detail = "Send `Authorization: Bearer KEY` with a valid key."
-            raise Problem(401, detail, headers={"WWW-Authenticate": f'Bearer realm="tocsin"{error}'})
+        found = keys.check(given.credentials)
+        if not isinstance(found, Caller):
+            tries: FailedTries = request.app.state.failed_tries
+            await tries.one_more(request.client.host if request.client else "", found)
+            raise _unauthorized(', error="invalid_token"')
+        if found.requests_per_minute is not None:
+            requests: Requests = request.app.state.requests
+            left = requests.one_more(found.key_id, found.requests_per_minute)
+            add_headers(request.scope, left.headers())
         if scope not in found.scopes:
             challenge = f'Bearer realm="tocsin", error="insufficient_scope", scope="{scope}"'
             raise Problem(403, f"This key lacks the scope {scope}.", headers={"WWW-Authenticate": challenge})
         return found
 
     return caller
+
+
+def _unauthorized(error: str) -> Problem:
+    detail = "Send `Authorization: Bearer KEY` with a valid key."
+    return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer realm="tocsin"{error}'})
 
 
 def _add_health(app: FastAPI, checks: Mapping[str, Check], notes: Mapping[str, Check]) -> None:
@@ -129,11 +147,30 @@ async def _problem(_: Request, error: Exception) -> Response:
     return error.response()
 
 
-async def _http_exception(_: Request, error: Exception) -> Response:
+async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    details = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-    detail = details.get(error.status_code)
-    return Problem(error.status_code, detail, headers=error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return Problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=headers).response()
+
+
+_DETAILS: Final = {
+    400: "The body is not JSON.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    408: "The body came too slowly.",
+}
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method that this path takes: the route that refused the request knows its own alone."""
+    asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _validation(_: Request, error: Exception) -> Response:

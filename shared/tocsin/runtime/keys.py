@@ -2,17 +2,19 @@
 changes.
 """
 
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
 import string
 import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -34,6 +36,9 @@ _ALPHABET = string.ascii_letters + string.digits
 _NOBODY = "0" * 64
 
 
+Refused = Literal["unknown", "expired"]
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls: the provider (tenant) a key belongs to, and what the key may do."""
@@ -41,6 +46,7 @@ class Caller:
     tenant: str
     key_id: str
     scopes: frozenset[str]
+    requests_per_minute: int | None = None
 
 
 class Key(BaseModel):
@@ -54,6 +60,8 @@ class Key(BaseModel):
     scopes: tuple[str, ...]
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
+    requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Of each process of a service; none: no limit."""
 
 
 class KeyFile(BaseModel):
@@ -75,18 +83,30 @@ class KeyRing:
         self._path = path
         self._version: tuple[int, int, int] | None = None
         self._keys: dict[str, Key] = {}
+        self.used: dict[str, datetime] = {}
+        """When each key was last used here, until somebody takes it away to keep it."""
         self.problem: str | None = "keys.yaml was not read yet"
         self._refresh()
 
-    def check(self, text: str) -> Caller | None:
-        """The caller whose key this is, or None. A valid key costs the same whatever was tried before it."""
+    @property
+    def keys(self) -> Sequence[Key]:
+        """Every key of the file."""
+        self._refresh()
+        return tuple(self._keys.values())
+
+    def check(self, text: str) -> Caller | Refused:
+        """The caller whose key this is, or why there is none. A valid key costs the same whatever was tried before."""
         self._refresh()
         prefix, _, rest = text.partition("_")
         key = self._keys.get(rest.partition("_")[0]) if prefix == _PREFIX else None
         right = hmac.compare_digest(_digest(text), key.sha256 if key else _NOBODY)
-        if key is None or not right or (key.expires_at is not None and key.expires_at <= datetime.now(UTC)):
-            return None
-        return Caller(key.tenant, key.id, frozenset(key.scopes))
+        if key is None or not right:
+            return "unknown"
+        now = datetime.now(UTC)
+        if key.expires_at is not None and key.expires_at <= now:
+            return "expired"
+        self.used[key.id] = now
+        return Caller(key.tenant, key.id, frozenset(key.scopes), key.requests_per_minute)
 
     async def ready(self) -> str | None:
         """A readiness check: None, or why there are no keys to check with."""
@@ -109,7 +129,12 @@ class KeyRing:
             self.problem = problem
 
 
-def issue(tenant: str, scopes: tuple[str, ...] = SCOPES, expires_at: datetime | None = None) -> tuple[str, Key]:
+def issue(
+    tenant: str,
+    scopes: tuple[str, ...] = SCOPES,
+    expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
+) -> tuple[str, Key]:
     """A new key: its text, `tcs_ID_SECRET`, to be shown once, and the entry to keep."""
     if unknown := set(scopes) - set(SCOPES):
         raise ValueError(f"unknown scopes {sorted(unknown)}; there are {', '.join(SCOPES)}")
@@ -122,6 +147,7 @@ def issue(tenant: str, scopes: tuple[str, ...] = SCOPES, expires_at: datetime | 
         scopes=scopes,
         created_at=datetime.now(UTC).replace(microsecond=0),
         expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
     )
     return text, entry
 
@@ -147,10 +173,17 @@ def write_keys(path: Path, keys: KeyFile) -> None:
     Path(temporary).replace(path)
 
 
+def edit_keys(path: Path, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> None:
+    """Give the file, which may not exist yet, the keys that `change` makes of its own; one editor after the other."""
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = read_keys(path) if path.exists() else KeyFile()
+        write_keys(path, KeyFile(keys=tuple(change(before.keys))))
+
+
 def add_key(path: Path, key: Key) -> None:
     """Add a key to the file, which may not exist yet."""
-    before = read_keys(path) if path.exists() else KeyFile()
-    write_keys(path, KeyFile(keys=(*before.keys, key)))
+    edit_keys(path, lambda keys: (*keys, key))
 
 
 def _digest(text: str) -> str:

@@ -33,6 +33,11 @@ DIRECTORY_BROKEN = Gauge(
 DIRECTORY_CALENDARS_BROKEN = Gauge(
     "sla_directory_calendars_broken", "Calendars of rotations that cannot be had or read; the last good ones serve"
 )
+KEYS_REFUSED = Counter("sla_keys_refused_total", "Requests with a key that is not valid, by why", ["reason"])
+REQUESTS_LIMITED = Counter("sla_requests_limited_total", "Requests refused because their key was used too often")
+REQUESTS_SHED = Counter("sla_requests_shed_total", "Requests sent away because too much was asked at once")
+for _reason in ("unknown", "expired"):
+    KEYS_REFUSED.labels(_reason)
 JOB_FAILURES = Counter("sla_job_failures_total", "Runs of a periodic job that failed or took too long", ["job"])
 
 

@@ -1,16 +1,27 @@
-"""Settings of a service: from the environment only (prefix TOCSIN_), checked once at start, then frozen."""
+"""Settings of a service: from the environment only (prefix TOCSIN_), checked once at start, then frozen.
 
+A secret may lie in a file instead: `TOCSIN_X_FILE` names it, for every setting X that is one.
+"""
+
+import os
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tocsin.acknowledgement import Links
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Marks a field whose value is nobody's business though it is no SecretStr."""
 
 
 def _postgres_url(text: str) -> str:
@@ -35,16 +46,62 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-DatabaseUrl = Annotated[str, AfterValidator(_postgres_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_postgres_url), Secret()]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
-class ClockSettings(BaseSettings):
-    """Business time: `epoch + (real - origin) * rate` (DESIGN, Time). Nothing set: business time is real time."""
+class SecretFileError(Exception):
+    """A secret cannot be read from its file; str() says why, without what the file holds."""
+
+
+class Environment(BaseSettings):
+    """What all settings have in common: where they come from."""
 
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, and for secrets the files that it names."""
+        return (init_settings, _SecretFiles(settings_cls), env_settings)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The secrets of which the environment names a file. Raises SecretFileError."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = f"TOCSIN_{field_name.upper()}"
+        path = os.environ.get(f"{name}_FILE")
+        if path is None or not _is_secret(field):
+            return None, field_name, False
+        if os.environ.get(name):
+            raise SecretFileError(f"{name} and {name}_FILE are both set: only one of them can count.")
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SecretFileError(f"{name}_FILE cannot be read: {reason}.") from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    kinds = (field.annotation, *get_args(field.annotation))
+    return SecretStr in kinds or any(isinstance(mark, Secret) for mark in field.metadata)
+
+
+class ClockSettings(Environment):
+    """Business time: `epoch + (real - origin) * rate` (DESIGN, Time). Nothing set: business time is real time."""
 
     clock_epoch: Instant | None = None
     clock_origin: Instant | None = None
@@ -60,18 +117,14 @@ class ClockSettings(BaseSettings):
         return self
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(Environment):
     """All that `migrate` needs."""
-
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
 
     database_url: DatabaseUrl
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(Environment):
     """All that `python -m tocsin topics` needs."""
-
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
 
     kafka: Bootstrap
 
@@ -93,10 +146,8 @@ def _link_keys(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class LinkSettings(BaseSettings):
+class LinkSettings(Environment):
     """What those need who write or read acknowledgement links."""
-
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
 
     ack_keys: Annotated[SecretStr, AfterValidator(_link_keys)]
     """The key that links are signed with, and, after commas, keys that signed earlier ones."""
@@ -115,6 +166,9 @@ def load(settings: type[Settings]) -> Settings:
     """
     try:
         return settings()
+    except SecretFileError as error:
+        print(error, file=sys.stderr)  # noqa: T201 (logging is not configured yet)
+        raise SystemExit(2) from None
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             print(_sentence(dict(problem)), file=sys.stderr)  # noqa: T201 (logging is not configured yet)

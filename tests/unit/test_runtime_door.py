@@ -1,0 +1,227 @@
+"""The door: how often a key is good, what failed tries cost, what is too large or too slow, docs without a network."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends
+from prometheus_client import REGISTRY
+from pydantic import BaseModel
+from starlette.types import Message, Scope
+from tocsin.runtime import bodies, edge, limiting
+from tocsin.runtime.http import JsonResponse, create_app, require
+from tocsin.runtime.keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
+
+LIMIT = 3
+KEYS = {
+    name: issue("acme", (TICKETS_READ,), requests_per_minute=limit)
+    for name, limit in (("free", None), ("limited", LIMIT), ("also", LIMIT))
+}
+AUTHORIZATION = {name: {"Authorization": f"Bearer {text}"} for name, (text, _) in KEYS.items()}
+
+routes = APIRouter(prefix="/v1")
+Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
+
+
+class Thing(BaseModel):
+    name: str
+
+
+@routes.get("/things")
+async def get(caller: Reader) -> JsonResponse:
+    return JsonResponse({})
+
+
+@routes.post("/things")
+async def post(caller: Reader, thing: Thing) -> JsonResponse:
+    return JsonResponse({}, 201)
+
+
+@routes.delete("/things")
+async def delete(caller: Reader) -> JsonResponse:
+    return JsonResponse({})
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Any:
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in KEYS.values())))
+    made = create_app("intake", "A test", KeyRing(tmp_path / "keys.yaml"), {})
+    made.include_router(routes)
+    return made
+
+
+@pytest.fixture
+async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as made:
+        yield made
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_a_key_that_is_used_too_often_is_told_when_it_is_good_again(client: httpx.AsyncClient) -> None:
+    before = counted("sla_requests_limited_total")
+    for left in (2, 1, 0):
+        answer = await client.get("/v1/things", headers=AUTHORIZATION["limited"])
+        assert answer.status_code == 200
+        assert (answer.headers["ratelimit-limit"], answer.headers["ratelimit-remaining"]) == ("3", str(left))
+        assert answer.headers["ratelimit-policy"] == "3;w=60"
+    refused = await client.get("/v1/things", headers=AUTHORIZATION["limited"])
+    assert refused.status_code == 429
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert 55 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["ratelimit-reset"] == refused.headers["retry-after"]
+    assert refused.headers["ratelimit-remaining"] == "0"
+    assert counted("sla_requests_limited_total") == before + 1
+    assert (await client.get("/v1/things", headers=AUTHORIZATION["also"])).status_code == 200
+
+
+async def test_a_key_without_a_limit_has_none(client: httpx.AsyncClient) -> None:
+    answers = [await client.get("/v1/things", headers=AUTHORIZATION["free"]) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert "ratelimit-limit" not in answers[-1].headers
+
+
+async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "TRY_SECONDS", 0.4)
+    monkeypatch.setattr(limiting, "MOST_WAITING", 3)
+    wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
+    before = counted("sla_keys_refused_total", reason="unknown")
+    began = time.monotonic()
+    free = [await client.get("/v1/things", headers=wrong) for _ in range(limiting.FREE_TRIES)]
+    assert {answer.status_code for answer in free} == {401}
+    assert time.monotonic() - began < 0.4
+    slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
+    began = time.monotonic()
+    assert (await client.get("/v1/things", headers=AUTHORIZATION["free"])).status_code == 200
+    assert time.monotonic() - began < 0.4
+    statuses = sorted(answer.status_code for answer in await slow)
+    assert statuses == [401, 401, 401, 429, 429]
+    assert time.monotonic() - began >= 0.3
+    assert counted("sla_keys_refused_total", reason="unknown") == before + limiting.FREE_TRIES + 5
+    assert (await client.get("/v1/things")).status_code == 401  # without any key nothing was tried
+
+
+async def test_allow_names_every_method_of_the_path(client: httpx.AsyncClient) -> None:
+    refused = await client.put("/v1/things")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET, POST")
+    assert (await client.post("/livez")).headers["allow"] == "GET"
+
+
+async def test_docs_need_no_other_server(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).raise_for_status()
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert len(loaded) == 3
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    for path in loaded:
+        assert path.startswith("/docs/")
+        assert (await client.get(path)).status_code == 200
+    assert (await client.get("/docs/files/../../core.py")).status_code == 404
+
+
+async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
+    many = {f"X-{n}": "1" for n in range(edge.MOST_HEADERS)}
+    for headers, words in ((many, "100 headers"), ({"X": "x" * 40_000}, "32768 bytes")):
+        refused = await client.get("/v1/things", headers=headers)
+        assert refused.status_code == 431
+        assert words in refused.json()["detail"]
+    assert (await client.get("/v1/things", params={"q": "x" * 40_000})).status_code == 431
+
+
+async def test_too_much_at_once_is_sent_away_and_health_still_answers(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "MOST_REQUESTS", 0)
+    before = counted("sla_requests_shed_total")
+    refused = await client.get("/v1/things", headers=AUTHORIZATION["free"])
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert counted("sla_requests_shed_total") == before + 1
+    assert (await client.get("/livez")).status_code == 200
+
+
+class Trickle:
+    """A body that comes in as the test says; None: nothing more for now."""
+
+    def __init__(self, app: Any, headers: Mapping[str, str], method: str = "POST") -> None:
+        self.parts: asyncio.Queue[Message] = asyncio.Queue()
+        self.sent: list[Message] = []
+        told = {"content-type": "application/json", "content-length": "1000", **headers}
+        self._scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": "/v1/things",
+            "raw_path": b"/v1/things",
+            "query_string": b"",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in told.items()],
+        }
+        self._app = app
+
+    def part(self, body: bytes, *, last: bool = False) -> None:
+        self.parts.put_nowait({"type": "http.request", "body": body, "more_body": not last})
+
+    async def answer(self) -> tuple[int, dict[bytes, bytes]]:
+        async def send(message: Message) -> None:
+            self.sent.append(message)
+
+        await self._app(self._scope, self.parts.get, send)
+        return self.sent[0]["status"], dict(self.sent[0]["headers"])
+
+
+async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
+    slow = Trickle(app, AUTHORIZATION["free"])
+    answering = asyncio.create_task(slow.answer())
+    while not answering.done():
+        slow.part(b" ")
+        await asyncio.sleep(0.05)
+    status, headers = await answering
+    assert status == 408
+    assert headers[b"connection"] == b"close"
+
+
+async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "MOST_BODIES", 2)
+    slow = [Trickle(app, AUTHORIZATION["free"]) for _ in range(3)]
+    answering = [asyncio.create_task(each.answer()) for each in slow]
+    for each in slow:
+        each.part(b'{"name"')
+    assert (await answering[0])[0] == 408
+    for each in slow[1:]:
+        each.part(b':"x"}', last=True)
+    assert [(await answer)[0] for answer in answering[1:]] == [201, 201]
+
+
+async def test_what_bodies_hold_together_has_a_limit(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MOST_BYTES", 5)
+    first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
+    answering = asyncio.create_task(first.answer())
+    first.part(b'{"name"')
+    await asyncio.sleep(0.01)
+    status, headers = await second.answer()
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+    first.part(b':"x"}', last=True)
+    assert (await answering)[0] == 201
+    third = Trickle(app, AUTHORIZATION["free"])
+    third.part(b'{"name":"x"}', last=True)
+    assert (await third.answer())[0] == 201
+
+
+async def test_a_connection_is_kept_where_the_body_of_a_refused_request_has_come(app: Any) -> None:
+    whole, waiting = Trickle(app, {}, "DELETE"), Trickle(app, {}, "DELETE")
+    whole.part(b"{}", last=True)
+    assert (await whole.answer())[0] == 401
+    assert b"connection" not in dict(whole.sent[0]["headers"])
+    waiting.part(b"{}")
+    status, headers = await waiting.answer()
+    assert (status, headers[b"connection"]) == (401, b"close")
