@@ -14,6 +14,7 @@ import intake.api.ack
 import intake.handlers
 import intake.store
 import notifier.api
+import notifier.on_call_api
 import notifier.tables
 import pytest
 import sla_timer.api
@@ -61,6 +62,8 @@ CALLS = {
         "get /v1/deliveries",
         "get /v1/deliveries/{delivery_id}",
         "post /v1/deliveries/{delivery_id}/redeliver",
+        "get /v1/on-call",
+        "get /v1/on-call/calendar.ics",
     },
 }
 
@@ -112,7 +115,9 @@ def escalator_routes(database: AsyncEngine) -> list[APIRouter]:
 
 def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
     tables = notifier.tables
+    directory = DirectoryFile(REPOSITORY / "deploy" / "policy" / "directory.yaml")
     return [
+        notifier.on_call_api.router(directory, CLOCK),
         notifier.api.router(database, database, CLOCK, lambda: None),
         dead_letter_routes(database, tables.DEAD_LETTERS, tables.OUTBOX, None),
     ]

@@ -2,10 +2,10 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from starlette.responses import Response
 from tocsin.directory import Directory, Holder
 from tocsin.directory.published import published
@@ -19,6 +19,41 @@ from tocsin.runtime.problems import FieldError, Problem
 from notifier.on_call import FIRST, LAST, around, on_call
 
 _CALENDAR = "text/calendar"
+_CALENDAR_EXAMPLE = """\
+BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//tocsin//on call//EN
+NAME:service_desk_team_lead
+BEGIN:VEVENT
+SUMMARY:Maya Lindqvist
+DTSTART:20260608T130000Z
+DTEND:20260615T130000Z
+DTSTAMP:20260608T120000Z
+UID:0d6a4b1f9c1e4d7a8c2f5b3e6a7d8c9b@tocsin
+ATTENDEE;CN=Maya Lindqvist:mailto:maya.lindqvist@example.com
+DESCRIPTION:rotation primary\\, week of 2026-06-08
+TRANSP:TRANSPARENT
+X-TOCSIN-PERSON:maya.lindqvist
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def _example() -> dict[str, Any]:
+    def holder(person: str, week: str) -> dict[str, Any]:
+        name = person.replace(".", " ").title()
+        rule = f"rotation primary, week of {week}"
+        return {"person": person, "name": name, "email": f"{person}@example.com", "fallbacks": [], "rule": rule}
+
+    return {
+        "role": "service_desk_team_lead",
+        "customer": None,
+        "at": "2026-06-08T14:00:00.000000Z",
+        "holder": holder("maya.lindqvist", "2026-06-08"),
+        "until": "2026-06-15T13:00:00.000000Z",
+        "then": holder("tomas.herrera", "2026-06-15"),
+        "group_address": "desk-leads@example.com",
+    }
 
 
 class HolderShown(BaseModel):
@@ -35,6 +70,8 @@ class OnCallShown(BaseModel):
     """Who is on call. `holder` null: nobody, the tier is vacant. `until` null: nothing changes within a year; otherwise
     `then` is who follows, by which rule, null where nobody does. `group_address` is tried last.
     """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_example()]})
 
     role: str
     customer: str | None
@@ -54,7 +91,12 @@ def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
     """The routes, by the directory as it is when they are called."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
 
-    @routes.get("", summary="Who holds a role, why, and until when")
+    @routes.get(
+        "",
+        summary="Who holds a role, why, and until when",
+        description="By the directory as it is now: overrides, then the customer's own rules, then the general ones.",
+        responses={200: {"description": "Who holds it, or null where nobody does"}},
+    )
     async def who(
         _: Reader,
         role: Role,
@@ -79,8 +121,14 @@ def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
     @routes.get(
         "/calendar.ics",
         summary="Who holds a role, as an iCalendar from 90 days back to a year ahead",
+        description="An event for each shift, in UTC, its holder the attendee. It can be read as a rotation again.",
         response_class=Response,
-        responses={200: {"description": "An event a shift", "content": {_CALENDAR: {"schema": {"type": "string"}}}}},
+        responses={
+            200: {
+                "description": "The calendar",
+                "content": {_CALENDAR: {"schema": {"type": "string"}, "example": _CALENDAR_EXAMPLE}},
+            }
+        },
     )
     async def calendar(_: Reader, role: Role, customer: CustomerId = None) -> Response:
         content = await asyncio.to_thread(_calendar, _known(directory, role), role, customer, clock.now())
