@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from intake import api, store
-from intake.api import ack, hooks
+from intake.api import ack, hooks, mails
 from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
@@ -88,13 +88,14 @@ async def world(
         "Tests",
         KeyRing(folder / "keys.yaml"),
         {},
-        body_limits={"/v1/tickets/batch": 32_000_000},
+        body_limits={"/v1/tickets/batch": 32_000_000, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
     desk = Desk(policy, clock.business, store.outbox, HISTORY_LIMIT)
     integrations = IntegrationsFile(folder / "integrations.yaml")
     deliveries = Deliveries(desk, writer, reader, lambda: woken.append(1), integrations)
     app.include_router(api.router(desk, writer, reader, lambda: woken.append(1)))
+    app.include_router(mails.router(deliveries, integrations))
     app.include_router(hooks.router(reader, deliveries, integrations, signing_keys or SigningKeys()))
     app.include_router(ack.router(desk, writer, reader, lambda: woken.append(1), LINKS))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

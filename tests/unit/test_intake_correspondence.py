@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from intake.correspondence import answered, mailbox_of, opening, reaction, sender_of
+from intake.hooks.known import KnownCustomer
 from intake.hooks.mailing import Mailing
 from intake.hooks.mapping import IntegrationsError, load_integrations
 from intake.mail import Mail, read_mail
@@ -46,9 +47,9 @@ def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.co
 
 def opened_by(message: Mail, **changed: Any) -> dict[str, Any]:
     mailing = section(**changed)
-    found = opening(message, sender_of(message, mailing), mailbox_of(message, MAILBOXES), mailing)
+    found = opening(message, sender_of(message, mailing), mailbox_of(message, MAILBOXES), NOW, mailing)
     assert found is not None
-    return found
+    return found.model_dump()
 
 
 def fact(number: int, kind: str, minutes: int, **fields: Any) -> Fact:
@@ -69,16 +70,21 @@ def test_a_customer_is_known_by_address_or_domain() -> None:
     assert opened_by(mail("Ada <ADA@Acme.Example>"))["customer"] == {"id": "acme", "name": "Acme"}
     assert opened_by(mail("boss@freemail.example"))["customer"]["id"] == "one"
     stranger = mail("x@freemail.example")
-    assert opening(stranger, sender_of(stranger, section()), "support", section()) is None
+    assert opening(stranger, sender_of(stranger, section()), "support", NOW, section()) is None
 
 
 def test_a_ticket_says_only_what_the_mail_says() -> None:
     body = opened_by(mail("Ada <ada@acme.example>", Subject="Printer"))
-    assert (body["severity"], body["summary"], body["description"]) == (None, "Printer", "It is broken.")
-    assert body["contact"] == {"name": "Ada", "email": "ada@acme.example"}
+    assert (body["summary"], body["description"]) == ("Printer", "It is broken.")
+    assert (body["severity"], body["defaulted"]) == (3, ("default_severity",))
+    assert body["contact"] == {"name": "Ada", "email": "ada@acme.example", "phone": None}
     assert (body["channel"], body["category"], body["via"]) == ("email", "incident", "support")
-    assert body["affected_services"] == ["Acme's desk"]
-    assert opened_by(mail(Subject="[p1] Printer"))["severity"] == 1
+    assert body["affected_services"] == ("Acme's desk",)
+    urgent = opened_by(mail("boss@freemail.example", Subject="[p1] Printer"))
+    assert (urgent["severity"], urgent["defaulted"]) == (1, ("default_services",))
+    house = opened_by(mail("x@freemail.example"), customer=KnownCustomer(id="house", name="Walk-ins"))
+    assert house["customer"]["id"] == "house"
+    assert "default_customer" in house["defaulted"]
 
 
 def test_escalations_is_for_the_it_contact() -> None:

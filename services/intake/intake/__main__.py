@@ -1,4 +1,4 @@
-"""`python -m intake`: serve; `migrate`; `republish --since T`; `keys`. The only place that builds things."""
+"""`python -m intake`: serve; `migrate`; `republish --since T`; `keys`; `mail`. The only place that builds things."""
 
 from datetime import timedelta
 
@@ -10,14 +10,15 @@ from tocsin.runtime.commands import service_commands
 from tocsin.runtime.database import engine, responds
 from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.http import create_app
+from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
 from tocsin.runtime.keys import KeyRing
 from tocsin.runtime.progress import ProgressSource
 from tocsin.runtime.relay import Relay
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
 
-from intake import api, handlers, keys, metrics, store
-from intake.api import ack, hooks
+from intake import api, handlers, keys, mail_command, metrics, store
+from intake.api import ack, hooks, mails
 from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
@@ -50,7 +51,10 @@ async def serve(settings: Settings) -> None:
     )
     metrics.declare(policy.machine_sources)
     desk = Desk(policy, clock.business, store.outbox, settings.history_outbox_limit)
+    ring = KeyRing(settings.keys)
+    key_uses = KeyUses(ring, reader, store.key_uses)
     scheduler = Scheduler()
+    scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(3600, lambda: handlers.forget_keys(reader), name="idempotency_keys", timeout=60)
     integrations = IntegrationsFile(settings.integrations)
     deliveries = Deliveries(desk, writer, reader, relay.wake, integrations)
@@ -61,15 +65,17 @@ async def serve(settings: Settings) -> None:
     web = create_app(
         "intake",
         "The front door: takes tickets and what happens to them. A 2xx means durable.",
-        KeyRing(settings.keys),
+        ring,
         {"database": responds(reader)},
         notes={"integrations": integrations.note},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
+    web.include_router(mails.router(deliveries, integrations))
     web.include_router(hooks.router(reader, deliveries, integrations, SigningKeys()))
+    web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(reader, store.dead_letters, store.outbox, None))
     await run(
         web,
@@ -89,6 +95,7 @@ app = service_commands(
     store.outbox,
     handlers.stored_events,
 )
+app.command("mail")(mail_command.mail)
 app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 

@@ -9,14 +9,13 @@ from functools import reduce
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from tocsin.events import Fact, Mailbox, ticket_id
+from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy.content import MailboxRule
 
 from intake.hooks.effect import Effect, State, applied
-from intake.hooks.known import KnownCustomer
 from intake.hooks.mailing import Correspondent, Mailing, SubjectRule
 from intake.mail import Mail, reference_of
-from intake.requests import EventRequest
+from intake.requests import EventRequest, SeenTicket
 from intake.standing import in_order, story
 
 SOURCE: Final = "email"
@@ -29,28 +28,20 @@ _PASSED: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who wrote: for which customer (null: nobody knows), whether one of us, whether the customer's IT contact."""
+    """Who wrote: for which customer, as far as is known, whether one of us, whether the customer's IT contact."""
 
-    customer: KnownCustomer | None
+    customer: Correspondent | None
     ours: bool
     it_contact: bool
-    services: tuple[str, ...]
 
 
 def sender_of(mail: Mail, mailing: Mailing) -> Sender:
     """Who wrote the mail. An address wins over its domain; a sender that failed our mail server's check is unknown."""
     email, domain = mail.sender.email, mail.sender.domain
     if not _trusted(mail, mailing.authserv):
-        return Sender(mailing.customer, ours=False, it_contact=False, services=mailing.services)
+        return Sender(None, ours=False, it_contact=False)
     found = _correspondent(email, domain, mailing.customers)
-    if found is None:
-        return Sender(mailing.customer, ours=domain in mailing.ours, it_contact=False, services=mailing.services)
-    return Sender(
-        KnownCustomer(id=found.id, name=found.name),
-        ours=domain in mailing.ours,
-        it_contact=email in found.it_contacts,
-        services=found.services or mailing.services,
-    )
+    return Sender(found, ours=domain in mailing.ours, it_contact=found is not None and email in found.it_contacts)
 
 
 def mailbox_of(mail: Mail, mailboxes: Mapping[Mailbox, MailboxRule]) -> Mailbox:
@@ -78,30 +69,42 @@ def answered(mail: Mail, tenant: str, sources: Iterable[str]) -> list[UUID]:
     return list(dict.fromkeys(found))
 
 
-def opening(mail: Mail, sender: Sender, mailbox: Mailbox, mailing: Mailing) -> dict[str, Any] | None:
-    """The body of the ticket that it opens; None: nobody knows whose mail it is.
+def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime, mailing: Mailing) -> SeenTicket | None:
+    """The ticket that it opens at its receipt, flagged with what stands in for what it leaves out.
 
-    It has a severity only where the subject says one.
+    None: nobody knows whose mail it is.
     """
-    if sender.customer is None:
+    customer = sender.customer or mailing.customer
+    if customer is None:
         return None
     rules = [rule for rule in mailing.subjects if rule.contains.casefold() in mail.subject.casefold()]
     contact_only = mailbox == "escalations" and sender.it_contact
     usual = mailing.escalations_category if contact_only else mailing.support_category
-    return {
-        "source": SOURCE,
-        "external_id": mail.reference,
-        "severity": _first(rules, "severity"),
-        "summary": mail.subject or "(no subject)",
-        "description": _description(mail),
-        "affected_services": list(sender.services),
-        "contact": {"name": mail.sender.name or mail.sender.email, "email": mail.sender.email},
-        "customer": {"id": sender.customer.id, "name": sender.customer.name},
-        "channel": "email",
-        "category": _first(rules, "category") or usual,
-        "via": mailbox,
-        "sender_is_it_contact": sender.it_contact,
+    severity = _first(rules, "severity")
+    services = sender.customer.services if sender.customer else ()
+    said: dict[Flag, object] = {
+        "default_severity": severity,
+        "default_services": services,
+        "default_customer": sender.customer,
     }
+    return SeenTicket.model_validate(
+        {
+            "source": SOURCE,
+            "external_id": mail.reference,
+            "opened_at": received_at,
+            "severity": severity or mailing.severity,
+            "summary": mail.subject or "(no subject)",
+            "description": _description(mail),
+            "affected_services": services or mailing.services,
+            "contact": {"name": mail.sender.name or mail.sender.email, "email": mail.sender.email},
+            "customer": {"id": customer.id, "name": customer.name},
+            "channel": "email",
+            "category": _first(rules, "category") or usual,
+            "via": mailbox,
+            "sender_is_it_contact": sender.it_contact,
+            "defaulted": tuple(flag for flag, given in said.items() if not given),
+        }
+    )
 
 
 Reaction = EventRequest | Literal["new", "noted"]
@@ -109,9 +112,9 @@ Reaction = EventRequest | Literal["new", "noted"]
 
 
 def reaction(
-    mail: Mail, sender: Sender, customer_id: str, facts: Sequence[Fact], now: datetime, mailing: Mailing
+    mail: Mail, sender: Sender, customer_id: str, facts: Sequence[Fact], received_at: datetime, mailing: Mailing
 ) -> Reaction:
-    """What an answer by `sender` to the ticket of `customer_id` with those facts is.
+    """What an answer by `sender`, received at `received_at`, to the ticket of `customer_id` with those facts is.
 
     The customer's answer ends a pause that waited for it, and reopens what was closed not longer ago than
     `reopen_within`. Ours is the response, where it also goes to somebody outside. A stranger's is a new matter.
@@ -124,17 +127,22 @@ def reaction(
         if sender.ours:
             return "noted"
         kept_until = told.ended_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
-        return _event(mail, "reopened", "the customer wrote again") if now <= kept_until else "new"
+        if received_at > kept_until:
+            return "new"
+        return _event(mail, "reopened", received_at, "the customer wrote again")
     opened, *later = in_order(facts)
     state = reduce(applied, map(_effect, later), State(opened.severity or 0))
     if sender.ours:
         outside = any(address.domain not in mailing.ours for address in mail.recipients)
-        return _event(mail, "responded", None) if outside and not state.responded else "noted"
-    return _event(mail, "resumed", "the customer answered") if state.paused else "noted"
+        return _event(mail, "responded", received_at) if outside and not state.responded else "noted"
+    return _event(mail, "resumed", received_at, "the customer answered") if state.paused else "noted"
 
 
-def _event(mail: Mail, kind: Literal["reopened", "responded", "resumed"], reason: str | None) -> EventRequest:
-    return EventRequest(type=kind, actor=mail.sender.email, event_id=f"mail:{mail.reference}", reason=reason)
+def _event(
+    mail: Mail, kind: Literal["reopened", "responded", "resumed"], at: datetime, reason: str | None = None
+) -> EventRequest:
+    event_id = f"mail:{mail.reference}"
+    return EventRequest(type=kind, occurred_at=at, actor=mail.sender.email, event_id=event_id, reason=reason)
 
 
 def _effect(fact: Fact) -> Effect:

@@ -60,7 +60,7 @@ class IntegrationsFile:
         else:
             self._found(None)
             providers = {provider for tenant in self._integrations.tenants.values() for provider in tenant}
-            metrics.declare_hooks(providers)
+            metrics.declare_hooks(providers | ({"email"} if self._integrations.email else set()))
             log.info("integrations_loaded", tenants=len(self._integrations.tenants), providers=sorted(providers))
 
     def _found(self, problem: str | None) -> None:

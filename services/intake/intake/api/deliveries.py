@@ -12,6 +12,8 @@ from tocsin.runtime.database import clock_timestamp, is_transient
 from tocsin.runtime.problems import Problem
 
 from intake import metrics
+from intake.api.mail_taking import take_kept_mail
+from intake.correspondence import SOURCE as MAIL
 from intake.handlers import Desk, Looked, keep_delivery, take_sighting
 from intake.hooks.adapters import ADAPTERS
 from intake.hooks.mapping import Integration
@@ -127,6 +129,10 @@ class Deliveries:
                 removed = await HookStore(connection).forget(older_than)
 
     async def _taken(self, delivery: Delivery) -> Settled:
+        if delivery.provider == MAIL:
+            mailed = await take_kept_mail(self._desk, self._writer, self._integrations.current(), delivery)
+            self._wake()
+            return Settled(*mailed)
         integration = self._integrations.find(delivery.tenant, delivery.provider)
         if integration is None:
             return Settled("unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant.")

@@ -97,8 +97,8 @@ def router(
         if delivery is None:
             raise Problem(404, "There is no such webhook delivery.")
         if not replayed:
-            return _answer(delivery.id, Settled(delivery.state, delivery.reason, delivery.detail))
-        return _answer(delivery.id, await deliveries.take(delivery))
+            return hook_answer(delivery.id, Settled(delivery.state, delivery.reason, delivery.detail))
+        return hook_answer(delivery.id, await deliveries.take(delivery))
 
     @routes.post(
         "/{provider}/{tenant}",
@@ -122,7 +122,7 @@ def router(
         if delivery is None:
             metrics.HOOK_DELIVERIES.labels(provider, "duplicate").inc()
             return JsonResponse(HookAnswer(state="duplicate").model_dump(exclude_none=True))
-        return _answer(delivery.id, await deliveries.take(delivery))
+        return hook_answer(delivery.id, await deliveries.take(delivery))
 
     return routes
 
@@ -157,7 +157,8 @@ def _single(request: Request) -> Mapping[str, str]:
     return {name: value for name, value in request.headers.items() if times[name] == 1}
 
 
-def _answer(delivery_id: int, settled: Settled) -> JsonResponse:
+def hook_answer(delivery_id: int, settled: Settled) -> JsonResponse:
+    """What a tool is told of its delivery."""
     answer = HookAnswer(state=settled.state, delivery_id=delivery_id, reason=settled.reason, detail=settled.detail)
     return JsonResponse(answer.model_dump(exclude_none=True), 202 if settled.state == "waiting" else 200)
 

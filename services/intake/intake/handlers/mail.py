@@ -1,25 +1,26 @@
 """Taking in a mail: as a ticket, or as what happened to one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.database import clock_timestamp
 from tocsin.runtime.problems import Problem
 
-from intake.correspondence import SOURCE, Sender, answered, mailbox_of, opening, reaction, sender_of
+from intake.correspondence import Sender, answered, mailbox_of, opening, reaction, sender_of
 from intake.handlers.desk import Desk
 from intake.handlers.events import take_event
 from intake.handlers.tickets import take_tickets
 from intake.hooks.mailing import Mailing
+from intake.hooks.shown import Unmapped
 from intake.mail import Mail
-from intake.requests import EventRequest, TicketRequest, read
+from intake.requests import EventRequest
 from intake.store import Store
 from intake.store.mails import add_mail, first_ticket, ticket_of_mail
 
-MailResult = Literal["opened", "happened", "noted", "duplicate", "automatic", "unmapped"]
+MailResult = Literal["opened", "happened", "noted", "duplicate", "automatic"]
 
 UNKNOWN_CUSTOMER: Final = "Nobody knows whose mail this is: give the sender's domain to a customer of `email`."
 
@@ -27,7 +28,7 @@ UNKNOWN_CUSTOMER: Final = "Nobody knows whose mail this is: give the sender's do
 @dataclass(frozen=True, slots=True)
 class TakenMail:
     """What a mail became: `opened` a ticket, `happened` to one, `noted` with one, a `duplicate` of an earlier one, or
-    nothing, since it is `automatic` or `unmapped`; `detail` says why or what.
+    nothing, since it is `automatic`; `detail` says why or what.
     """
 
     result: MailResult
@@ -36,12 +37,19 @@ class TakenMail:
 
 
 async def take_mail(
-    desk: Desk, connection: AsyncConnection, tenant: str, mailing: Mailing, sources: Sequence[str], mail: Mail
+    desk: Desk,
+    connection: AsyncConnection,
+    tenant: str,
+    mailing: Mailing,
+    sources: Sequence[str],
+    mail: Mail,
+    received_at: datetime,
 ) -> TakenMail:
     """Take a mail in, in this transaction. `sources` are the tools whose ids may stand in its subject.
 
-    The Date that a mail bears is anybody's word: what it tells occurred at its receipt. Raises Problem where the ticket
-    that it would open cannot be taken.
+    The Date that a mail bears is anybody's word: what it tells occurred when it was delivered, at `received_at`. Raises
+    Unmapped where nobody knows whose it is, Problem where the ticket that it would open cannot be taken, and
+    MailKnownError.
     """
     if mail.automatic is not None:
         return TakenMail("automatic", detail=mail.automatic)
@@ -49,16 +57,20 @@ async def take_mail(
         return TakenMail("duplicate", known)
     sender = sender_of(mail, mailing)
     ticket = await first_ticket(connection, tenant, mail.references, answered(mail, tenant, sources))
-    taken = await _follow(desk, connection, tenant, mailing, mail, sender, ticket) if ticket else None
-    taken = taken or await _open(desk, connection, tenant, mailing, mail, sender)
-    if taken.ticket_id is not None:
-        now = desk.business(await clock_timestamp(connection))
-        if not await add_mail(connection, tenant, mail.message_id, taken.ticket_id, now):
-            raise MailKnown
+    taken = None
+    if ticket is not None:
+        taken = await _follow(desk, connection, tenant, mailing, mail, sender, ticket, received_at)
+    if taken is None:
+        taken = await _open(desk, connection, tenant, mailing, mail, sender, received_at)
+    known_now = taken.ticket_id is not None and not await add_mail(
+        connection, tenant, mail.message_id, taken.ticket_id, received_at
+    )
+    if known_now:
+        raise MailKnownError
     return taken
 
 
-class MailKnown(Exception):
+class MailKnownError(Exception):
     """Another copy of the mail was taken in at the same time: roll back, and try again."""
 
 
@@ -70,14 +82,14 @@ async def _follow(
     mail: Mail,
     sender: Sender,
     ticket_id: UUID,
+    received_at: datetime,
 ) -> TakenMail | None:
     """What it says of that ticket; None where it is a matter of its own."""
     store = Store(connection)
     ticket = await store.ticket(tenant, ticket_id)
     assert ticket is not None  # it was just found, and tickets are never deleted
     facts = (await store.facts([ticket_id]))[ticket_id]
-    now = desk.business(await clock_timestamp(connection))
-    found = reaction(mail, sender, ticket.body["customer"]["id"], facts, now, mailing)
+    found = reaction(mail, sender, ticket.body["customer"]["id"], facts, received_at, mailing)
     if found == "new":
         return None
     if isinstance(found, EventRequest):
@@ -87,17 +99,20 @@ async def _follow(
 
 
 async def _open(
-    desk: Desk, connection: AsyncConnection, tenant: str, mailing: Mailing, mail: Mail, sender: Sender
+    desk: Desk,
+    connection: AsyncConnection,
+    tenant: str,
+    mailing: Mailing,
+    mail: Mail,
+    sender: Sender,
+    received_at: datetime,
 ) -> TakenMail:
-    body = opening(mail, sender, mailbox_of(mail, desk.policy.mailboxes), mailing)
-    if body is None:
-        return TakenMail("unmapped", detail=UNKNOWN_CUSTOMER)
-    # Mail is a machine source (RULES 1), whose default severity its section says.
-    policy = desk.policy.model_copy(
-        update={"machine_sources": {**desk.policy.machine_sources, SOURCE: mailing.severity}}
-    )
-    request = read(TicketRequest, body, policy.machine_sources)
-    (outcome,) = await take_tickets(replace(desk, policy=policy), connection, tenant, [request])
+    request = opening(mail, sender, mailbox_of(mail, desk.policy.mailboxes), received_at, mailing)
+    if request is None:
+        raise Unmapped("missing_customer", UNKNOWN_CUSTOMER)
+    (outcome,) = await take_tickets(desk, connection, tenant, [request])
     if isinstance(outcome, Problem):
+        if await ticket_of_mail(connection, tenant, mail.message_id):
+            raise MailKnownError
         raise outcome
     return TakenMail("opened" if outcome.created else "duplicate", outcome.ticket.ticket_id)

@@ -1,0 +1,228 @@
+"""Mails to the two mailboxes: tickets, answers to them, and what is kept and means nothing."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from intake import store
+from intake_world import ROOT, World, event, ticket, world
+from servers import MakeDatabase
+from sqlalchemy import func, select
+
+MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/mails").glob("*.eml"))}
+SECRET = "mail-secret-of-the-tests"
+INTEGRATIONS = """
+version: "1"
+tenants: {}
+email:
+  default:
+    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
+    ours: [betterworldtech.com]
+    severity: 3
+    services: [Not said]
+    sources: [connectwise]
+    customers:
+      - { id: acme, name: Acme, domains: [acme.example], it_contacts: [it@acme.example] }
+    subjects:
+      - { contains: onboarding, category: onboarding }
+  other:
+    auth: { user: pipe, secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
+    severity: 2
+    services: [Not said]
+    customer: { id: house, name: Everybody }
+"""
+
+
+@pytest.fixture
+async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setenv("TOCSIN_HOOK_EMAIL", SECRET)
+    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
+    async with world(make_database("intake"), tmp_path) as made:
+        yield made
+
+
+async def delivered(intake: World, raw: bytes, status: int = 200, tenant: str = "default") -> Any:
+    basic = b64encode(f"pipe:{SECRET}".encode()).decode()
+    authorization = f"Bearer {SECRET}" if tenant == "default" else f"Basic {basic}"
+    headers = {"Content-Type": "message/rfc822", "Authorization": authorization}
+    answer = await intake.clients["nobody"].post(f"/v1/hooks/email/{tenant}", content=raw, headers=headers)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def mail(sender: str = "Ada <ada@acme.example>", to: str = "support@betterworldtech.com", **headers: str) -> bytes:
+    lines = [f"From: {sender}", f"To: {to}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
+    return "\r\n".join([*lines, "", "It is broken."]).encode()
+
+
+async def tickets(intake: World, key: str = "default") -> list[Any]:
+    return list((await intake.get("/v1/tickets", key=key))["items"])
+
+
+async def facts(intake: World, ticket_id: str) -> list[str]:
+    return [fact["type"] for fact in (await intake.get(f"/v1/tickets/{ticket_id}"))["facts"]]
+
+
+def taken(answer: Any, result: str) -> str:
+    """The ticket that `answer` names, after the result."""
+    assert answer["state"] == "taken", answer
+    assert answer["detail"].split()[0] == result
+    return str(answer["detail"].split()[1])
+
+
+async def test_a_mail_is_a_ticket_whose_answer_clock_runs(intake: World) -> None:
+    key = taken(await delivered(intake, MAILS["outlook"]), "opened")
+    found = await intake.get(f"/v1/tickets/{key}")
+    assert (found["summary"], found["channel"], found["source"]) == ("Mail is down for everybody", "email", "email")
+    assert found["contact"] == {"name": "Byron, Ada", "email": "ada.byron@acme.example", "phone": None}
+    assert found["customer"] == {"id": "acme", "name": "Acme"}
+    assert (found["severity"], found["flags"]) == (3, ["default_severity", "default_services"])
+    assert found["opened_at"] >= "2026-06-08T12:00:00"  # its receipt, whatever its Date says
+    assert "Attached: image001.png" in found["description"]
+    assert intake.woken
+
+
+async def test_a_second_copy_counts_once_and_is_kept(intake: World) -> None:
+    first = taken(await delivered(intake, MAILS["outlook"]), "opened")
+    assert (await delivered(intake, MAILS["outlook"]))["state"] == "duplicate"
+    copy = b"Delivered-To: escalations@betterworldtech.com\r\n" + MAILS["outlook"]
+    assert taken(await delivered(intake, copy), "duplicate") == first
+    raced = [mail(Message_ID="<race@acme.example>", Delivered_To=f"box{n}@betterworldtech.com") for n in range(6)]
+    answers = await asyncio.gather(*(delivered(intake, raw) for raw in raced))
+    assert len({answer["detail"].split()[1] for answer in answers}) == 1
+    assert len(await tickets(intake)) == 2
+
+
+async def test_a_conversation_keeps_to_its_ticket(intake: World) -> None:
+    key = taken(await delivered(intake, MAILS["outlook"]), "opened")
+    first = "<AM0PR01MB1234A1B2C3D4E5F6@AM0PR01MB1234.eurprd01.prod.exchangelabs.com>"
+    ours = mail(
+        "Ruth <ruth@betterworldtech.com>",
+        "ada.byron@acme.example",
+        Cc="support@betterworldtech.com",
+        In_Reply_To=first,
+        Message_ID="<20260608131500.4711@desk.betterworldtech.com>",
+    )
+    assert taken(await delivered(intake, ours), "happened") == key
+    await intake.post(f"/v1/tickets/{key}/events", event("paused"), 201)
+    # Its In-Reply-To names our answer, which is known by now.
+    assert taken(await delivered(intake, MAILS["gmail_reply"]), "happened") == key
+    assert await facts(intake, key) == ["opened", "responded", "paused", "resumed"]
+    await intake.post(f"/v1/tickets/{key}/events", event("resolved"), 201)
+    again = mail(In_Reply_To="<CAJx9gPd7kQ=ZrT3@mail.gmail.com>", Message_ID="<again@acme.example>")
+    assert taken(await delivered(intake, again), "happened") == key
+    thanks = mail(In_Reply_To="<again@acme.example>", Message_ID="<thanks@acme.example>")
+    assert taken(await delivered(intake, thanks), "noted") == key
+    assert (await facts(intake, key))[-2:] == ["resolved", "reopened"]
+    assert len(await tickets(intake)) == 1
+
+
+async def test_the_id_in_a_subject_leads_to_a_ticket_of_any_tool_of_this_customer_alone(intake: World) -> None:
+    psa = await intake.post("/v1/tickets", ticket("SR-1042"), 201)
+    await intake.post(f"/v1/tickets/{psa['ticket_id']}/events", event("paused"), 201)
+    assert taken(await delivered(intake, MAILS["html_only"]), "happened") == psa["ticket_id"]
+    assert await facts(intake, psa["ticket_id"]) == ["opened", "paused", "resumed"]
+    stranger = mail("eve@elsewhere.example", Subject="Re: [SR-1042] close it")
+    unmapped = await delivered(intake, stranger)
+    assert (unmapped["state"], unmapped["reason"]) == ("unmapped", "missing_customer")
+    theirs = mail("eve@elsewhere.example", Subject="Re: [SR-1042] close it", Message_ID="<eve@elsewhere.example>")
+    taken(await delivered(intake, theirs, tenant="other"), "opened")
+    assert len(await facts(intake, psa["ticket_id"])) == 3
+
+
+async def test_escalations_from_anyone_else_go_on_to_support_and_say_so(intake: World) -> None:
+    to = "Escalations@betterworldtech.com"
+    contact = taken(await delivered(intake, mail("it@acme.example", to, Subject="Nobody answers")), "opened")
+    found = await intake.get(f"/v1/tickets/{contact}")
+    assert (found["category"], found["routed_to"]) == ("mishandled_request", "escalations")
+    assert await facts(intake, contact) == ["opened", "escalated"]
+    user = taken(await delivered(intake, MAILS["apple"]), "opened")
+    found = await intake.get(f"/v1/tickets/{user}")
+    assert (found["via"], found["routed_to"], found["category"]) == ("escalations", "support", "onboarding")
+    assert "rerouted" in found["flags"]
+
+
+@pytest.mark.parametrize("name", ["auto_reply", "dsn"])
+async def test_what_a_machine_wrote_is_kept_and_means_nothing(intake: World, name: str) -> None:
+    await intake.post("/v1/tickets", ticket("SR-1042"), 201)
+    answer = await delivered(intake, MAILS[name])
+    assert answer["state"] == "ignored"
+    assert answer["detail"].startswith("automatic")
+    assert len(await tickets(intake)) == 1
+
+
+async def test_what_nobody_knows_waits_for_the_mapping(intake: World) -> None:
+    answer = await delivered(intake, mail("bo@new.example", Message_ID="<bo@new.example>"))
+    assert answer["state"] == "unmapped"
+    (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
+    assert (listed["provider"], listed["reason"]) == ("email", "missing_customer")
+    known = INTEGRATIONS.replace("domains: [acme.example]", "domains: [acme.example, new.example]")
+    intake.integrations.write_text(known)
+    replayed = await intake.post(f"/v1/hooks/unmapped/{listed['id']}/replay", None, 200)
+    key = taken(replayed, "opened")
+    assert (await intake.get(f"/v1/tickets/{key}"))["opened_at"] == listed["received_at"]
+
+
+async def test_only_who_has_the_secret_delivers(intake: World) -> None:
+    client = intake.clients["nobody"]
+    raw, rfc822 = mail(), {"Content-Type": "message/rfc822"}
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {SECRET}"}):
+        refused = await client.post("/v1/hooks/email/default", content=raw, headers=headers | rfc822)
+        assert refused.status_code == 401
+        assert SECRET not in refused.text
+    nobody = await client.post(
+        "/v1/hooks/email/nobody", content=raw, headers={"Authorization": f"Bearer {SECRET}"} | rfc822
+    )
+    assert nobody.status_code == 404
+    assert await tickets(intake) == []
+
+
+async def test_whatever_arrives_is_stored_and_nothing_is_a_5xx(intake: World) -> None:
+    sent = 0
+
+    @given(st.data())
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    def mutated(data: st.DataObject) -> None:
+        raw = bytearray(MAILS[data.draw(st.sampled_from(sorted(MAILS)))])
+        for _ in range(data.draw(st.integers(0, 6))):
+            place = data.draw(st.integers(0, len(raw)))
+            raw[place : place + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=12))
+        wanted.add(bytes(raw))
+
+    wanted = {b"", b"\x00", *MAILS.values()}
+    await asyncio.to_thread(mutated)
+    for raw in sorted(wanted):
+        answer = await delivered(intake, raw)
+        assert answer["state"] in ("taken", "ignored", "unmapped"), answer
+        sent += 1
+    async with intake.writer.connect() as connection:
+        query = select(func.count()).select_from(store.tables.hook_deliveries)
+        assert (await connection.execute(query)).scalar_one() == sent
+
+
+def test_the_command_takes_a_mail_from_a_pipe(make_database: MakeDatabase, tmp_path: Path) -> None:
+    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
+    environment = {
+        **os.environ,
+        "TOCSIN_DATABASE_URL": make_database("intake"),
+        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
+        "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
+    }
+
+    def piped(raw: bytes, *arguments: str, **changed: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "intake", "mail", "-", *arguments]
+        return subprocess.run(command, input=raw, env=environment | changed, capture_output=True, timeout=60)
+
+    taken_in = piped(MAILS["outlook"])
+    assert taken_in.returncode == 0, taken_in.stderr
+    assert b'"state":"taken"' in taken_in.stdout
+    away = piped(MAILS["apple"], TOCSIN_DATABASE_URL="postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
+    assert (away.returncode, b"Traceback" in away.stderr) == (75, False)
