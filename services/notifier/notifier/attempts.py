@@ -14,6 +14,7 @@ from tocsin.runtime.grouping import Grouped
 
 from notifier import metrics, store
 from notifier.delivery import Entering, Held, Key, Noted, Stored
+from notifier.going_on import go_on
 from notifier.outcome import Past, Patience, Verdict, follow
 
 log = structlog.get_logger(__name__)
@@ -24,11 +25,12 @@ _BREACHES: Final = ("escalation", "response_missed", "answer_missed")
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended: what the server's answer means, and its words."""
+    """How an attempt ended: what the server's answer means, and its words. `addresses`: where else to try."""
 
     key: Key
     verdict: Verdict
     reply: str
+    addresses: tuple[str, ...] = ()
 
 
 class Attempts:
@@ -71,6 +73,12 @@ class Attempts:
                         noted.append(Noted(delivery, "ambiguous"))
                     noted.append(Noted(delivery, delivery.state))
             await store.write(connection, ended.values(), noted)
+            refused = {
+                ended[ending.key].id: ending.addresses
+                for ending in endings
+                if ending.verdict is Verdict.REFUSED and ending.key in ended and not held[ending.key.id].withdrawn
+            }
+            await go_on(connection, self._clock, refused, list({ending.key.ticket_id for ending in endings}))
             await store.wake_tickets(connection, (found.delivery.ticket_id for found in held.values() if found.others))
         for ending in endings:
             self._count(ending, ended.get(ending.key))

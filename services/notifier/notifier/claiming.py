@@ -15,6 +15,7 @@ from tocsin.runtime.directory_file import DirectoryFile
 
 from notifier import metrics, store
 from notifier.delivery import Entry, Noted, State, Stored, told_before
+from notifier.fallback import addresses, chain
 from notifier.turns import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
 from notifier.wording import Told
 
@@ -23,12 +24,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that is ours to attempt while its lease is renewed, to whom, and what its mail tells."""
+    """A delivery that is ours to attempt while its lease is renewed, to whom, and what its mail tells.
+
+    `addresses`: where the person can be mailed, in order, with the role's group address. `instead_of`: the address that
+    did not take the mail before this one.
+    """
 
     delivery: Stored
     notice: Notify | StandDown
     person: Person
     told: Sequence[Told]
+    addresses: tuple[str, ...]
+    instead_of: str | None
 
 
 class Claims:
@@ -167,8 +174,11 @@ def _turns(work: _Work, rows: Sequence[Stored]) -> list[Turn]:
         return Person(found.person, found.name, found.email, found.rule) if found else None
 
     arrived = [row for row in rows if row.may_have_arrived]
+    places = {row.id: row.seq for row in rows}
+    # A mail keeps its place among the ticket's, whichever address it goes to.
+    in_order = sorted(rows, key=lambda row: (places[row.fallback_of or row.id], row.fallback))
     return turns(
-        [_open(row, row.ready_at, work) for row in rows if row.ready_at is not None],
+        [_open(row, row.ready_at, work, rows) for row in in_order if row.ready_at is not None],
         holder,
         told={(row.occasion, row.person) for row in arrived if row.person},
         mailed={(row.notification_id, row.person) for row in arrived if row.person},
@@ -177,9 +187,11 @@ def _turns(work: _Work, rows: Sequence[Stored]) -> list[Turn]:
     )
 
 
-def _open(row: Stored, ready_at: datetime, work: _Work) -> Open:
+def _open(row: Stored, ready_at: datetime, work: _Work, ticket: Sequence[Stored]) -> Open:
     notice = work.notices.get(row.notification_id)
     in_flight = row.state in ("claimed", "in_data")
+    ambiguous = any(past.ambiguous for past in chain(row, ticket))
+    settled = in_flight or row.ambiguous or row.kind == "stand_down" or row.redelivery or row.fallback
     return Open(
         id=row.id,
         occasion=row.occasion,
@@ -187,10 +199,10 @@ def _open(row: Stored, ready_at: datetime, work: _Work) -> Open:
         customer_id=row.customer_id,
         scheduled_at=row.scheduled_at,
         ready_at=ready_at,
-        fixed=row.addressee if in_flight or row.ambiguous or row.kind == "stand_down" or row.redelivery else None,
+        fixed=row.addressee if settled else None,
         in_flight=in_flight,
-        tried=row.attempts > (1 if in_flight else 0),
-        ambiguous=row.ambiguous,
+        tried=row.attempts > (1 if in_flight else 0) or row.fallback > 0,
+        ambiguous=ambiguous,
         stands_down=frozenset(notice.notifications) if isinstance(notice, StandDown) else frozenset(),
     )
 
@@ -210,7 +222,15 @@ def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored])
     work.changed.append(claimed)
     work.note(claimed, "claimed")
     notice = work.notices[row.notification_id]
-    return Claim(claimed, notice, person, told_before(notice, person.person, ticket))
+    before = [past.email for past in chain(row, ticket) if past.fallback < row.fallback]
+    return Claim(
+        claimed,
+        notice,
+        person,
+        told_before(notice, person.person, ticket),
+        addresses(work.directory, claimed),
+        before[-1] if before else None,
+    )
 
 
 def _for(row: Stored, person: Person | None) -> Stored:

@@ -7,14 +7,13 @@ from typing import Literal, cast, get_args
 from uuid import UUID
 
 from tocsin.events import Delivery, Notify, Recipient, StandDown, derived_id
-from tocsin.events.notifications import MailKind
+from tocsin.events.notifications import DeliveryState, MailKind
 
 from notifier.turns import Person
 from notifier.wording import Redelivery, Told
 
-State = Literal["queued", "claimed", "in_data", "sent", "deferred", "refused", "cancelled", "undeliverable"]
-ToldState = Literal["sent", "deferred", "refused", "cancelled", "undeliverable"]
-Entry = State | Literal["ambiguous"]
+State = Literal["queued", "claimed", "in_data", "sent", "deferred", "refused", "bounced", "cancelled", "undeliverable"]
+Entry = State | Literal["ambiguous", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,9 @@ class Stored:
     Real time: `created_at`, and `ready_at`: when it may be tried next or, in flight, when its lease ends; null when it
     is final. Everything else is business time. `token` fences: it counts the claims. `attempts` counts those begun.
     `redelivery` counts how often `redelivery_of` was asked for once more, 0 for what an event asked for.
+    `fallback` counts the addresses that did not take the mail before; then `fallback_of` is the delivery to the first
+    one, and person and address are settled. `scheduled_person` held the role at `scheduled_at`, where `person`, who
+    held it at sending, is somebody else.
     """
 
     seq: int
@@ -61,6 +63,9 @@ class Stored:
     redelivery: int = 0
     redelivery_of: UUID | None = None
     redelivered_by: str | None = None
+    fallback: int = 0
+    fallback_of: UUID | None = None
+    scheduled_person: str | None = None
 
     @property
     def key(self) -> "Key":
@@ -80,12 +85,15 @@ class Stored:
     @property
     def may_have_arrived(self) -> bool:
         """Sent, or taken by the server for all we know: it counts as sent (RULES 5)."""
-        return self.state == "sent" or self.ambiguous
+        return self.state == "sent" or (self.ambiguous and self.state != "bounced")
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A line of the journal: what a delivery reached; `ambiguous`: the server may have taken the attempt."""
+    """A line of the journal: what a delivery reached.
+
+    `ambiguous`: the server may have taken the attempt. `reported`: a server told later of one; it changed nothing.
+    """
 
     delivery: Stored
     entry: Entry
@@ -93,7 +101,7 @@ class Noted:
     @property
     def is_told(self) -> bool:
         """True if an event tells of it."""
-        return self.entry in get_args(ToldState)
+        return self.entry in get_args(DeliveryState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ def occasion(notice: Notify | StandDown) -> str:
 
 
 def told_event(delivery: Stored) -> Delivery:
-    """The event that tells of the delivery's present state, one of `ToldState`; the same id whenever it is made."""
+    """The event that tells of the delivery's present state, one of `DeliveryState`; the same id whenever it is made."""
     return Delivery(
         event_id=derived_id(delivery.ticket_id, "told", str(delivery.id), delivery.state, delivery.attempts),
         delivery_id=delivery.id,
@@ -164,7 +172,7 @@ def told_event(delivery: Stored) -> Delivery:
             email=delivery.email,
             rule=delivery.rule,
         ),
-        state=cast(ToldState, delivery.state),
+        state=cast(DeliveryState, delivery.state),
         attempts=delivery.attempts,
         scheduled_at=delivery.scheduled_at,
         at=delivery.changed_at,
@@ -174,6 +182,8 @@ def told_event(delivery: Stored) -> Delivery:
         reply=delivery.reply,
         redelivery_of=delivery.redelivery_of,
         redelivered_by=delivery.redelivered_by,
+        fallback_of=delivery.fallback_of,
+        scheduled_person=delivery.scheduled_person,
     )
 
 
@@ -197,7 +207,7 @@ def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[St
                 before.tier.title,
                 past.name if past else None,
                 before.at,
-                past.sent_at if past else None,
+                past.sent_at if past and past.may_have_arrived else None,
             )
         )
     return told

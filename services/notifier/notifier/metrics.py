@@ -8,7 +8,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from tocsin.directory import PAGE_ROLES
 from tocsin.runtime import metrics as _shared  # noqa: F401 (first of all: it switches the `_created` series off)
 
-_RESULTS: Final = ("sent", "deferred", "refused", "cancelled", "undeliverable", "ambiguous")
+_RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
+_REPORTS: Final = ("bounced", "noted", "known", "nothing", "unknown", "unreadable")
 _OPEN: Final = ("queued", "claimed", "in_data", "deferred")
 
 EMAILS = Counter("sla_emails_total", "What became of attempts to mail somebody; ambiguous: perhaps taken", ["result"])
@@ -23,6 +24,7 @@ SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tr
 TEMPLATE_FALLBACKS = Counter(
     "sla_mail_template_fallbacks_total", "Mails written in the built-in words because a deployment's template failed"
 )
+REPORTS = Counter("sla_mail_reports_total", "What mail servers reported of mails, by what it changed", ["result"])
 DIRECTORY_GAP = Gauge(
     "sla_directory_gap_seconds",
     "Business seconds until nobody holds a role, for customers without a holder of their own; +Inf: not within 14 days",
@@ -33,6 +35,8 @@ for _role in PAGE_ROLES:
     DIRECTORY_GAP.labels(_role).set(inf)
 for _result in _RESULTS:
     EMAILS.labels(_result)
+for _result in _REPORTS:
+    REPORTS.labels(_result)
 for _state in _OPEN:
     QUEUE.labels(_state)
 

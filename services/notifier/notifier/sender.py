@@ -221,11 +221,20 @@ class Sender:
         """Noted as soon as the database takes it: an answer that is lost makes the mail ambiguous."""
         async for attempt in stamina.retry_context(on=is_transient, timeout=60, attempts=None, wait_max=2):
             with attempt:
-                await self._attempts.finish(Ending(claim.delivery.key, verdict, one_line(reply, _REPLY)))
+                await self._attempts.finish(
+                    Ending(claim.delivery.key, verdict, one_line(reply, _REPLY), claim.addresses)
+                )
 
 
 def _reader(claim: Claim) -> Reader:
     delivery, person = claim.delivery, claim.person
     return Reader(
-        person.person, person.name, person.email, delivery.role, delivery.role_title, delivery.tier, person.rule
+        person.person,
+        person.name,
+        person.email,
+        delivery.role,
+        delivery.role_title,
+        delivery.tier,
+        person.rule,
+        claim.instead_of,
     )

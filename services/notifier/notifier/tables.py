@@ -21,6 +21,7 @@ from sqlalchemy import (
 from tocsin.runtime.database import new_metadata
 from tocsin.runtime.dead_letters import dead_letters_table
 from tocsin.runtime.kafka import NOTIFICATIONS
+from tocsin.runtime.key_uses import key_uses_table
 from tocsin.runtime.offsets import offsets_table
 from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
 
@@ -28,6 +29,7 @@ metadata = new_metadata()
 
 OFFSETS = offsets_table(metadata)
 DEAD_LETTERS = dead_letters_table(metadata)
+KEY_USES = key_uses_table(metadata)
 OUTBOX = Outbox(outbox_table(metadata), lease_table(metadata), NOTIFICATIONS, "notifier")
 
 tickets = Table(
@@ -100,7 +102,16 @@ deliveries = Table(
     ),
     Column("redelivery_of", Uuid, ForeignKey("deliveries.id")),
     Column("redelivered_by", Text),
-    UniqueConstraint("notification_id", "person", "redelivery"),
+    Column(
+        "fallback",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="0: to the person's first address; otherwise the how manieth address after it",
+    ),
+    Column("fallback_of", Uuid, ForeignKey("deliveries.id")),
+    Column("scheduled_person", Text, comment="who held the role at `scheduled_at`, where somebody else did at sending"),
+    UniqueConstraint("notification_id", "person", "redelivery", "fallback"),
     Index("deliveries_ticket_idx", "ticket_id", "seq"),
     Index("deliveries_tenant_idx", "tenant", "seq"),
     Index("deliveries_message_id_idx", "message_id"),
@@ -131,11 +142,12 @@ journal = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("delivery_id", Uuid, ForeignKey("deliveries.id"), nullable=False),
-    Column("entry", Text, nullable=False, comment="the state reached, or `ambiguous`"),
+    Column("entry", Text, nullable=False, comment="the state reached, `ambiguous` or `reported`"),
     Column("attempts", Integer, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, comment="business time"),
     Column("real_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("reply", Text),
+    Column("email", Text, comment="the address that it was about, if there was one"),
     Column("event", LargeBinary, comment="the delivery event that told of it, if one did"),
     Index(None, "delivery_id"),
     comment="What became of each delivery, step by step, in the server's words",

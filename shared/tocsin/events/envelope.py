@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final, assert_never, get_args
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -22,7 +22,7 @@ from tocsin.events.deadlines import (
 )
 from tocsin.events.escalations import Escalation, Exhausted, Notify, StandDown, Withdraw
 from tocsin.events.identity import derived_id, fact_id
-from tocsin.events.notifications import Delivery
+from tocsin.events.notifications import Delivery, DeliveryState
 from tocsin.events.tickets import Progress, TicketChanged, TicketImported, TicketOpened
 from tocsin.events.values import FactType, render_instant
 
@@ -48,7 +48,7 @@ TYPES: Final[Mapping[str, type[Event]]] = {
     "withdraw": Withdraw,
     "stand_down": StandDown,
     "exhausted": Exhausted,
-    **{f"delivery.{state}": Delivery for state in ("sent", "deferred", "refused", "cancelled", "undeliverable")},
+    **{f"delivery.{state}": Delivery for state in get_args(DeliveryState)},
 }
 _NAMES: Final[Mapping[type[Event], str]] = {model: name for name, model in TYPES.items()}
 PROGRESS_HEADER: Final = "ce_acceptedthrough"

@@ -8,6 +8,7 @@ from pydantic import Field
 from tocsin.events.values import Instant, Value
 
 Count = Annotated[int, Field(ge=1)]
+DeliveryState = Literal["sent", "deferred", "refused", "bounced", "cancelled", "undeliverable"]
 MailKind = Literal["escalation", "warning", "response_missed", "answer_missed", "stand_down"]
 
 
@@ -22,9 +23,12 @@ class Recipient(Value):
 
 
 class Delivery(Value):
-    """`delivery.sent`, `.deferred`, `.refused`, `.cancelled`, `.undeliverable`: one recipient, one mail, one state.
+    """`delivery.sent`, `.deferred`, `.refused`, `.bounced`, `.cancelled`, `.undeliverable`: one mail in one state.
 
+    It has one recipient. A mail that was sent may bounce later.
     `redelivery_of`: somebody asked for that delivery once more, and this is the mail; `redelivered_by` says who.
+    `fallback_of`: that delivery's address did not take the mail, and this is the same mail to a further one (null
+    `email`: none was left). `scheduled_person` held the role at `scheduled_at`, and somebody else at sending.
     """
 
     event_id: UUID
@@ -38,7 +42,7 @@ class Delivery(Value):
     step: Count | None = None
     tier: Count | None = None
     recipient: Recipient
-    state: Literal["sent", "deferred", "refused", "cancelled", "undeliverable"]
+    state: DeliveryState
     attempts: Annotated[int, Field(ge=0)]
     scheduled_at: Instant
     at: Instant
@@ -48,3 +52,5 @@ class Delivery(Value):
     reply: str | None = None
     redelivery_of: UUID | None = None
     redelivered_by: str | None = None
+    fallback_of: UUID | None = None
+    scheduled_person: str | None = None

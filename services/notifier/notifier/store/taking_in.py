@@ -43,14 +43,15 @@ async def withdraw(connection: AsyncConnection, event: Withdraw | StandDown) -> 
     await bulk.upsert(connection, withdrawals, rows)
 
 
-async def add_deliveries(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """New deliveries, in this order, as far as they are new. All give the same columns."""
-    added = [row.seq for row in await bulk.insert_new(connection, deliveries, rows)]
-    if added:
-        found = await connection.execute(
-            select(*COLUMNS).where(among(deliveries.c.seq, added)).order_by(deliveries.c.seq)
-        )
-        await note(connection, [Noted(Stored(*row), "queued") for row in found])
+async def add_deliveries(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> list[Stored]:
+    """New deliveries, in this order, as far as they are new; these are returned. All give the same columns."""
+    seqs = [row.seq for row in await bulk.insert_new(connection, deliveries, rows)]
+    if not seqs:
+        return []
+    query = select(*COLUMNS).where(among(deliveries.c.seq, seqs)).order_by(deliveries.c.seq)
+    added = [Stored(*row) for row in await connection.execute(query)]
+    await note(connection, [Noted(delivery, delivery.state) for delivery in added])
+    return added
 
 
 async def of_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> list[Stored]:

@@ -19,7 +19,7 @@ COLUMNS: Final = [deliveries.c[field.name] for field in fields(Stored)]
 _FIXED: Final = (
     *("id", "notification_id", "tenant", "ticket_id", "customer_id", "kind", "cycle", "run", "step", "tier"),
     *("severity", "occasion", "role", "role_title", "scheduled_at", "created_at", "queued_at"),
-    *("redelivery", "redelivery_of", "redelivered_by"),
+    *("redelivery", "redelivery_of", "redelivered_by", "fallback", "fallback_of"),
 )
 _WRITTEN: Final = [column.name for column in COLUMNS if column.name not in _FIXED]
 
@@ -61,6 +61,7 @@ async def note(connection: AsyncConnection, noted: Sequence[Noted]) -> None:
             "attempts": line.delivery.attempts,
             "at": line.delivery.changed_at,
             "reply": line.delivery.reply,
+            "email": line.delivery.email,
             "event": events[place].model_dump_json().encode() if place in events else None,
         }
         for place, line in enumerate(noted)
