@@ -11,6 +11,7 @@ from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
 from tocsin.runtime.kafka import DEADLINES
+from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
 from tocsin.runtime.keys import KeyRing
 from tocsin.runtime.relay import Relay
 from tocsin.runtime.scheduling import Scheduler
@@ -44,16 +45,20 @@ async def serve(settings: Settings) -> None:
         after_commit=committed,
         ordered=True,
     )
+    ring = KeyRing(settings.keys)
+    key_uses = KeyUses(ring, reader, store.key_uses)
     scheduler = Scheduler()
+    scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(5, directory.refresh, name="directory", timeout=20)
     web = create_app(
         "escalator",
         "Which ladders run, who was told, what comes next.",
-        KeyRing(settings.keys),
+        ring,
         {"database": responds(reader), "consumer": consumer.ready},
         notes={"directory": directory.note},
     )
     web.include_router(api.router(reader, directory))
+    web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(writer, store.dead_letters, store.outbox, consumer))
     await run(
         web,

@@ -16,6 +16,7 @@ from tocsin.runtime.database import engine, responds
 from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.http import create_app
 from tocsin.runtime.kafka import TICKETS
+from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
 from tocsin.runtime.keys import KeyRing
 from tocsin.runtime.relay import Relay
 from tocsin.runtime.scheduling import Scheduler
@@ -29,7 +30,7 @@ from sla_timer.settings import Settings
 from sla_timer.silence import Silence
 from sla_timer.store.policies import PolicyChangedError, add_policy, all_policies
 from sla_timer.store.reports import told_since
-from sla_timer.store.tables import DEAD_LETTERS, OFFSETS, OUTBOX
+from sla_timer.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from sla_timer.watching import Watch
 
 
@@ -70,7 +71,10 @@ async def serve(settings: Settings) -> None:
         after_commit=judge,
     )
     watch = Watch(reader, consumer, handlers, clock, Silence(settings.silence_seconds))
+    ring = KeyRing(settings.keys)
+    key_uses = KeyUses(ring, reader, KEY_USES)
     scheduler = Scheduler()
+    scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(1, handlers.sweep_all, name="sweep")
     scheduler.every(5, watch.gauges, name="gauges")
     scheduler.every(5, handlers.renew_policies, name="policies", timeout=3600)
@@ -78,10 +82,11 @@ async def serve(settings: Settings) -> None:
     web = create_app(
         "sla-timer",
         "Schedules and fires the deadlines of every ticket, and can say why each is what it is.",
-        KeyRing(settings.keys),
+        ring,
         {"database": responds(reader), "consumer": consumer.ready},
     )
     web.include_router(api.router(reader, book, clock, watch.unconfirmed))
+    web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))
     await run(
         web,

@@ -12,13 +12,14 @@ from escalator.store.queries import (
     stored_decisions,
     unhandled,
 )
-from escalator.store.tables import dead_letters, metadata, offsets, outbox
+from escalator.store.tables import dead_letters, key_uses, metadata, offsets, outbox
 
 __all__ = [
     "Filter",
     "Listed",
     "current",
     "dead_letters",
+    "key_uses",
     "listed",
     "load",
     "lock",

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from tocsin.runtime.database import new_metadata
 from tocsin.runtime.dead_letters import dead_letters_table
 from tocsin.runtime.kafka import ESCALATIONS
+from tocsin.runtime.key_uses import key_uses_table
 from tocsin.runtime.offsets import offsets_table
 from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
 
@@ -25,6 +26,7 @@ metadata = new_metadata()
 
 offsets = offsets_table(metadata)
 dead_letters = dead_letters_table(metadata)
+key_uses = key_uses_table(metadata)
 outbox = Outbox(outbox_table(metadata), lease_table(metadata), ESCALATIONS, "escalator")
 
 tickets = Table(

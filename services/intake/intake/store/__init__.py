@@ -3,7 +3,7 @@
 from intake.store.hooks import Delivery, DeliveryState, HookStore
 from intake.store.idempotency import HeldKey, KeyUse, forget_keys, free_keys, use_keys
 from intake.store.stored import NewTicket, StoredTicket
-from intake.store.tables import PUNCTUATION, dead_letters, metadata, outbox
+from intake.store.tables import PUNCTUATION, dead_letters, key_uses, metadata, outbox
 from intake.store.tickets import Filter, Locked, NewFact, Store, TicketKey
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "dead_letters",
     "forget_keys",
     "free_keys",
+    "key_uses",
     "metadata",
     "outbox",
     "use_keys",

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from tocsin.runtime.database import new_metadata
 from tocsin.runtime.dead_letters import dead_letters_table
 from tocsin.runtime.kafka import TICKETS
+from tocsin.runtime.key_uses import key_uses_table
 from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
@@ -51,6 +52,7 @@ words = literal_column(
 metadata = new_metadata()
 outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
 dead_letters = dead_letters_table(metadata)
+key_uses = key_uses_table(metadata)
 
 tickets = Table(
     "tickets",

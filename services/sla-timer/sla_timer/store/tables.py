@@ -21,11 +21,13 @@ from sqlalchemy import (
 from tocsin.runtime import dead_letters, offsets
 from tocsin.runtime.database import new_metadata
 from tocsin.runtime.kafka import DEADLINES
+from tocsin.runtime.key_uses import key_uses_table
 from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
 
 metadata = new_metadata()
 OFFSETS = offsets.offsets_table(metadata)
 DEAD_LETTERS = dead_letters.dead_letters_table(metadata)
+KEY_USES = key_uses_table(metadata)
 OUTBOX = Outbox(outbox_table(metadata), lease_table(metadata), DEADLINES, "sla-timer")
 
 
