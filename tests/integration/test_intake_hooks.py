@@ -1,0 +1,297 @@
+"""Webhooks through the real route: stored before they are read, told once, kept where nobody knows what they mean."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from intake import store
+from intake.api import deliveries
+from intake_world import World, event, ticket, world
+from servers import MakeDatabase
+from sqlalchemy import text
+from tocsin.events import TicketChanged, TicketImported
+
+SECRET = "sixteen or more characters"
+
+INTEGRATIONS = """
+version: "1"
+tenants:
+  default:
+    desk: &desk
+      adapter: generic
+      auth:
+        secrets: [{secret_file: SECRET_FILE}]
+        signature: {header: X-Signature, prefix: "sha256="}
+      live_since: 2026-01-01T00:00:00Z
+      statuses: {New: new, Answered: responded, Pending: waiting_customer, Done: resolved, Dropped: cancelled}
+      priorities: {Urgent: 1, High: 2, Normal: 3}
+      queues: [Help]
+      defaults:
+        severity: 3
+        services: [Other]
+        contact: {name: Service desk, phone: "+1 555 0100"}
+        customer: {id: unknown, name: Unknown}
+      generic:
+        key: delivery
+        when: "!note"
+        about: "'a note'"
+        tickets: tickets || [@]
+        external_id: id
+        action: action
+        actions: {deleted: deleted}
+        seen_at: at
+        opened_at: opened
+        status: status
+        priority: priority
+        queue: queue
+        summary: subject
+        customer_id: customer
+        contact_name: who
+        contact_email: mail
+        services: services
+        actor: by
+"""
+
+
+def written(folder: Path, text: str = INTEGRATIONS) -> str:
+    """The integrations, for two tenants; an anchor cannot be repeated in them, so the section stands there twice."""
+    (folder / "secret").write_text(SECRET)
+    section = text.split("    desk: &desk\n")[1]
+    return (text.replace(" &desk", "") + "  other:\n    desk:\n" + section).replace(
+        "SECRET_FILE", str(folder / "secret")
+    )
+
+
+@pytest.fixture
+async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
+    (tmp_path / "integrations.yaml").write_text(written(tmp_path))
+    async with world(make_database("intake"), tmp_path) as made:
+        yield made
+
+
+def payload(external_id: str = "T-1", **fields: Any) -> dict[str, Any]:
+    """A ticket of the desk as it stood at `at`."""
+    known = {
+        "id": external_id,
+        "at": "2026-06-08T10:00:00Z",
+        "opened": "2026-06-08T10:00:00Z",
+        "status": "New",
+        "priority": "High",
+        "queue": "Help",
+        "subject": "Mail is down",
+        "customer": "acme",
+        "who": "Ada",
+        "mail": "ada@acme.example",
+        "services": ["Email"],
+    }
+    return {name: value for name, value in {**known, **fields}.items() if value is not None}
+
+
+async def deliver(
+    intake: World, body: object, status: int = 200, *, tenant: str = "default", secret: str = SECRET
+) -> dict[str, Any]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    signature = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    answer = await intake.clients["nobody"].post(
+        f"/v1/hooks/desk/{tenant}", content=raw, headers={"X-Signature": f"sha256={signature}"}
+    )
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def tickets(intake: World, key: str = "default") -> list[dict[str, Any]]:
+    items = (await intake.get("/v1/tickets", key=key))["items"]
+    return [await intake.get(f"/v1/tickets/{item['ticket_id']}", key=key) for item in items]
+
+
+async def facts(intake: World) -> list[tuple[str, str]]:
+    (only,) = await tickets(intake)
+    return [(fact["type"], fact["occurred_at"][11:19]) for fact in only["facts"]]
+
+
+async def rows(intake: World, query: str) -> list[Any]:
+    async with intake.writer.connect() as connection:
+        return list((await connection.execute(text(query))).all())
+
+
+async def test_what_a_tool_shows_becomes_a_ticket_and_what_happened_to_it(intake: World) -> None:
+    assert (await deliver(intake, payload()))["state"] == "taken"
+    await deliver(intake, payload(status="Answered", at="2026-06-08T10:20:00Z", by="Bob"))
+    await deliver(intake, payload(status="Pending", priority="Urgent", at="2026-06-08T10:30:00Z"))
+    await deliver(intake, payload(status="Done", priority="Urgent", at="2026-06-08T11:00:00Z"))
+    assert await facts(intake) == [
+        ("opened", "10:00:00"),
+        ("responded", "10:20:00"),
+        ("paused", "10:30:00"),
+        ("severity_changed", "10:30:00"),
+        ("resolved", "11:00:00"),
+    ]
+    (found,) = await tickets(intake)
+    assert (found["source"], found["external_id"], found["severity"], found["state"]) == ("desk", "T-1", 1, "closed")
+    assert (found["flags"], found["facts"][1]["actor"], found["facts"][2]["actor"]) == ([], "Bob", "desk")
+    assert [type(told) for told in await intake.queued()][1:] == [TicketChanged] * 4
+
+
+async def test_duplicates_and_late_deliveries_change_nothing_but_what_they_must(intake: World) -> None:
+    done = payload(status="Done", at="2026-06-08T11:00:00Z")
+    assert (await deliver(intake, done))["state"] == "taken"
+    assert (await deliver(intake, done))["state"] == "duplicate"
+    await deliver(intake, {**done, "delivery": "the same state, sent anew"})
+    assert await facts(intake) == [("opened", "10:00:00"), ("resolved", "11:00:00")]
+    await deliver(intake, payload(status="Answered", priority="Normal", at="2026-06-08T10:10:00Z"))
+    assert (await facts(intake))[2:] == [
+        ("severity_changed", "10:00:00"),
+        ("responded", "10:10:00"),
+        ("severity_changed", "11:00:00"),
+    ]
+
+
+async def test_what_was_posted_by_rest_counts_too(intake: World) -> None:
+    posted = ticket("T-1", source="desk", severity=2, opened_at="2026-06-08T10:00:00Z")
+    path = f"/v1/tickets/{(await intake.post('/v1/tickets', posted, 201))['ticket_id']}/events"
+    await intake.post(path, event("responded", occurred_at="2026-06-08T10:05:00Z"), 201)
+    await deliver(intake, payload(status="Answered", at="2026-06-08T10:20:00Z"))
+    assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:05:00")]
+    await deliver(intake, payload(status="Dropped", priority="Urgent", at="2026-06-08T10:40:00Z"))
+    assert [kind for kind, _ in await facts(intake)][2:] == ["cancelled", "severity_changed"]
+
+
+async def test_only_who_knows_the_secret_is_heard(intake: World) -> None:
+    await deliver(intake, payload(), 401, secret="another")
+    client: httpx.AsyncClient = intake.clients["nobody"]
+    for signature in ("", "sha256=é", "sha256=", "sha256=00"):
+        headers = {b"X-Signature": signature.encode("latin-1")}
+        answer = await client.post("/v1/hooks/desk/default", json=payload(), headers=headers)
+        assert (answer.status_code, SECRET in answer.text) == (401, False)
+    assert (await client.post("/v1/hooks/desk/nobody", json={})).status_code == 404
+    assert (await client.post("/v1/hooks/nothing/default", json={})).status_code == 404
+    assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+
+
+async def test_a_tenant_has_its_own_tickets_and_unmapped_webhooks(intake: World) -> None:
+    await deliver(intake, payload())
+    await deliver(intake, payload(priority="Normal"), tenant="other")
+    (ours,), (theirs,) = await tickets(intake), await tickets(intake, "other")
+    assert (ours["severity"], theirs["severity"], ours["ticket_id"] == theirs["ticket_id"]) == (2, 3, False)
+    kept = await deliver(intake, payload("T-2", status="?"), tenant="other")
+    assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
+    await intake.post(f"/v1/hooks/unmapped/{kept['delivery_id']}/replay", {}, 404)
+    await intake.get("/v1/hooks/unmapped", 403, key="reading")
+
+
+async def test_what_the_mapping_does_not_know_is_kept_and_replayed_once_it_does(intake: World, tmp_path: Path) -> None:
+    await deliver(intake, payload())
+    answer = await deliver(intake, payload(status="Parked", at="2026-06-08T10:30:00Z"))
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unknown_status")
+    await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
+    (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
+    assert (listed["reason"], listed["id"]) == ("unknown_status", answer["delivery_id"])
+    assert "`Parked`" in listed["detail"]
+    assert json.loads(listed["body"])["status"] == "Parked"
+
+    again = f"/v1/hooks/unmapped/{listed['id']}/replay"
+    assert (await intake.post(again, {}, 200))["state"] == "unmapped"
+    intake.integrations.write_text(written(tmp_path).replace("Pending:", "Parked: waiting_customer, Pending:"))
+    assert (await intake.post(again, {}, 200))["state"] == "taken"
+    assert (await intake.post(again, {}, 200))["state"] == "taken"
+    assert sorted(await facts(intake)) == [
+        ("opened", "10:00:00"),
+        ("paused", "10:30:00"),
+        ("resolved", "11:00:00"),
+        ("responded", "10:30:00"),
+    ]
+    assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "unreadable"),
+        (payload(id=None), "unreadable"),
+        (payload(priority="?"), "unknown_priority"),
+        (payload(queue=None), "missing_queue"),
+        (payload(subject=None), "missing_summary"),
+    ],
+)
+async def test_a_bad_delivery_is_answered_well_and_kept(intake: World, body: object, reason: str) -> None:
+    assert (await deliver(intake, body))["reason"] == reason
+    assert await tickets(intake) == []
+
+
+async def test_defaults_stand_in_and_say_so(intake: World) -> None:
+    await deliver(intake, payload(priority=None, services=None, customer=None, mail=None))
+    (found,) = await tickets(intake)
+    assert (found["severity"], found["affected_services"], found["customer"]["id"]) == (3, ["Other"], "unknown")
+    assert found["contact"]["name"] == "Service desk"
+    assert found["flags"] == ["default_severity", "default_services", "default_contact", "default_customer"]
+
+
+async def test_what_holds_no_ticket_that_counts_is_ignored(intake: World) -> None:
+    for body in (payload(note="a"), payload(queue="Sales"), payload("T-2", action="deleted")):
+        assert (await deliver(intake, body))["state"] == "ignored"
+    assert await tickets(intake) == []
+
+
+async def test_tickets_in_one_delivery_are_taken_in_each_by_itself(intake: World) -> None:
+    answer = await deliver(intake, {"tickets": [payload("T-1"), payload("T-2", status="?"), payload("T-3")]})
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unknown_status")
+    assert sorted(found["external_id"] for found in await tickets(intake)) == ["T-1", "T-3"]
+
+
+async def test_what_was_opened_before_the_integration_lived_is_history(intake: World, tmp_path: Path) -> None:
+    unsaid = written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", "")
+    intake.integrations.write_text(unsaid)
+    await intake.deliveries.note_integrations()
+    await deliver(intake, payload("old", opened="2026-06-08T11:59:00Z", status="Answered"))
+    (told,) = await intake.queued()
+    assert isinstance(told, TicketImported)
+    assert told.history
+    (made_at,) = (
+        row[0] for row in await rows(intake, "SELECT made_at FROM hook_integrations WHERE tenant = 'default'")
+    )
+    later = made_at.isoformat()
+    await deliver(intake, payload("new", opened=later, at=later))
+    await intake.deliveries.note_integrations()
+    assert [found["history"] for found in await tickets(intake)] == [False, True]
+
+
+async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as crash:
+        crash.setattr(deliveries, "take_sighting", dies)
+        assert (await deliver(intake, payload(), 202))["state"] == "waiting"
+    assert await tickets(intake) == []
+    assert (await deliver(intake, payload()))["state"] == "duplicate"
+    await intake.deliveries.retry()
+    assert await tickets(intake) == []  # its time has not come
+    async with intake.writer.begin() as connection:
+        await connection.execute(store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()")))
+    await intake.deliveries.retry()
+    assert await facts(intake) == [("opened", "10:00:00")]
+
+
+async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
+    await deliver(intake, payload())
+    await intake.deliveries.forget(timedelta(hours=1))
+    assert len(await rows(intake, "SELECT 1 FROM hook_deliveries JOIN hook_sightings ON delivery_id = id")) == 1
+    await intake.deliveries.forget(timedelta(0))
+    assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+    await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
+    assert [kind for kind, _ in await facts(intake)] == ["opened", "resolved"]
+
+
+async def test_without_a_good_file_the_last_good_one_serves(intake: World) -> None:
+    await deliver(intake, payload())
+    intake.integrations.write_text("version: 1")
+    assert (await deliver(intake, payload("T-2")))["state"] == "taken"
