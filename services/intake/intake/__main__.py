@@ -17,7 +17,7 @@ from tocsin.runtime.relay import Relay
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
 
-from intake import api, handlers, keys, mail_command, metrics, store
+from intake import api, handlers, hooks_commands, keys, mail_command, metrics, store
 from intake.api import ack, hooks, mails
 from intake.api.deliveries import Deliveries
 from intake.handlers import Desk
@@ -28,6 +28,8 @@ from intake.signing_keys import SigningKeys
 WRITERS = "intake-writer"
 BATCH_BYTES = 32_000_000
 FORM_BYTES = 1_000
+WAIT_SECONDS = 2
+"""How long a caller waits for a connection to the database before it is told to come back."""
 
 
 async def serve(settings: Settings) -> None:
@@ -38,8 +40,8 @@ async def serve(settings: Settings) -> None:
         typer.echo(f"TOCSIN_POLICY: {error}", err=True)
         raise SystemExit(2) from None
     clock = clock_from(settings)
-    writer = engine(settings.database_url, WRITERS)
-    reader = engine(settings.database_url, "intake-reader", pool_size=5)
+    writer = engine(settings.database_url, WRITERS, wait_seconds=WAIT_SECONDS)
+    reader = engine(settings.database_url, "intake-reader", pool_size=5, wait_seconds=WAIT_SECONDS)
     relay_engine = engine(settings.database_url, "intake-relay", pool_size=3, statement_seconds=5)
     relay = Relay(
         relay_engine,
@@ -96,6 +98,7 @@ app = service_commands(
     handlers.stored_events,
 )
 app.command("mail")(mail_command.mail)
+app.add_typer(hooks_commands.app, name="hooks", help="Webhooks: check integrations, try payloads, list and replay.")
 app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 

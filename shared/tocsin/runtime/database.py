@@ -34,22 +34,30 @@ def new_metadata() -> MetaData:
     return MetaData(naming_convention=_NAMES)
 
 
-def engine(url: str, application_name: str, *, pool_size: int = 10, statement_seconds: float = 30) -> AsyncEngine:
+def engine(
+    url: str,
+    application_name: str,
+    *,
+    pool_size: int = 10,
+    statement_seconds: float = 30,
+    wait_seconds: float = 10,
+) -> AsyncEngine:
     """A pool of connections that show as `application_name` (`intake-writer`, `intake-reader`, `intake-relay`).
 
-    No statement, lock wait, idle transaction or dead peer can hold one for ever.
+    No statement, lock wait, idle transaction or dead peer can hold one for ever; nobody waits longer than
+    `wait_seconds` for a connection.
     """
     made = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
-        pool_timeout=10,
+        pool_timeout=wait_seconds,
         hide_parameters=True,  # an error that is logged says what failed, not what a caller wrote
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
-            "timeout": 5,
+            "timeout": min(5, wait_seconds),
             "command_timeout": statement_seconds + 5,
             "server_settings": {
                 "application_name": application_name,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -13,7 +14,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.connections import BoundedH11
+from tocsin.runtime.connections import MOST_CONNECTIONS, BoundedH11
 from tocsin.runtime.consumer import Consumer
 from tocsin.runtime.database import NotMigratedError, check_migrated, is_transient
 from tocsin.runtime.kafka import TopicError, check_partitions
@@ -56,6 +57,7 @@ async def run(
     part died: the supervisor starts the process again.
     """
     stopping = _stop_on_signals()
+    _allow_connections()
     try:
         await _until_prepared(engines[0], package, prepare, stopping)
         if not stopping.is_set():
@@ -181,6 +183,14 @@ def _server(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
             h11_max_incomplete_event_size=32 * 1024,
         )
     )
+
+
+def _allow_connections() -> None:
+    """As many open files as the system lets this process have: what refuses connections is our own limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 2 * MOST_CONNECTIONS) if hard != resource.RLIM_INFINITY else 2 * MOST_CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _socket(settings: ServiceSettings) -> socket.socket:
