@@ -93,15 +93,15 @@ def _requests(
             again += 1
             event_id = f"{stem}:{again}"
         ids.add(event_id)
-        resolved = effect.type is FactType.RESOLVED
+        resolved, severity = effect.type is FactType.RESOLVED, effect.severity or None
         yield EventRequest.model_validate(
             {
                 "type": effect.type.value,
                 "occurred_at": at,
                 "actor": claim.actor or actor,
                 "event_id": event_id,
-                "severity": effect.severity or None,
-                "reason": claim.word,
+                "severity": severity,
+                "reason": claim.word if severity is None else None,
                 "resolution_kind": ("workaround" if effect.workaround else "resolved") if resolved else None,
             }
         )

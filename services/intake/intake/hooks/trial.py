@@ -1,0 +1,97 @@
+"""What an integration would make of payloads, one after the other, as if they were all that is known. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from tocsin.events import Fact, FactType, render_instant
+
+from intake.hooks.adapters import ADAPTERS
+from intake.hooks.difference import difference
+from intake.hooks.mapping import Integration
+from intake.hooks.opening import opening, opening_severity
+from intake.hooks.shown import Shown, Unmapped, in_order, shown
+from intake.hooks.sighting import Sighting, Unreadable
+from intake.requests import EventRequest
+
+Told = dict[str, Any]
+
+
+class Trial:
+    """Deliveries of one tool that are tried and not stored; `received_at` stands for the receipt of all of them."""
+
+    def __init__(self, integration: Integration, source: str, received_at: datetime) -> None:
+        self._integration = integration
+        self._source = source
+        self._received_at = received_at
+        self._seen: dict[str, list[Shown]] = {}
+        self._facts: dict[str, list[Fact]] = {}
+        self._delivered = 0
+
+    def deliver(self, body: bytes) -> list[Told]:
+        """What becomes of each ticket in it: the ticket that it opens, the events that it adds, or why it does not."""
+        self._delivered += 1
+        try:
+            delivered = ADAPTERS[self._integration.adapter].read(body, self._integration)
+        except Unreadable as problem:
+            return [{"unmapped": "unreadable", "detail": str(problem)}]
+        if not delivered.sightings:
+            return [{"ignored": delivered.about or "no ticket"}]
+        return [self._look(sighting) for sighting in delivered.sightings]
+
+    def _look(self, sighting: Sighting) -> Told:
+        key = sighting.external_id
+        try:
+            seen = self._seen.setdefault(key, [])
+            seen.append(shown(sighting, self._integration, self._received_at, f"{self._delivered:09}"))
+            if key in self._facts:
+                return {"external_id": key, "events": self._changed(key, seen)}
+            return self._opened(key, seen)
+        except Unmapped as problem:
+            return {"external_id": key, "unmapped": problem.reason, "detail": str(problem)}
+
+    def _opened(self, key: str, seen: Sequence[Shown]) -> Told:
+        live_since = self._integration.live_since or in_order(seen)[0].at
+        item = opening(self._source, key, seen, self._integration, self._received_at, live_since)
+        if item is None:
+            return {"external_id": key, "ignored": "its queue does not count, or it was deleted before it was seen"}
+        assert item.opened_at is not None  # an opening has its instant
+        opened = Fact(
+            number=1,
+            event_id="opened",
+            type=FactType.OPENED,
+            occurred_at=item.opened_at,
+            received_at=self._received_at,
+            severity=item.severity,
+        )
+        self._facts[key] = [opened]
+        self._add(key, item.events)
+        ticket = item.model_dump(mode="json", exclude_none=True, exclude={"events", "defaulted"})
+        ticket["opened_at"] = render_instant(item.opened_at)
+        return {"ticket": ticket, "flags": list(item.defaulted), "events": [_event(event) for event in item.events]}
+
+    def _changed(self, key: str, seen: Sequence[Shown]) -> list[Told]:
+        opened_with = opening_severity(seen, self._integration)
+        events = difference(seen, self._facts[key], actor=self._source, opened_with=opened_with)
+        self._add(key, events)
+        return [_event(event) for event in events]
+
+    def _add(self, key: str, events: Sequence[EventRequest]) -> None:
+        for event in events:
+            told = event.model_dump(exclude={"event_id", "type"})
+            self._facts[key].append(
+                Fact(
+                    number=len(self._facts[key]) + 1,
+                    event_id=event.event_id or "",
+                    type=FactType(event.type),
+                    received_at=self._received_at,
+                    **told,
+                )
+            )
+
+
+def _event(event: EventRequest) -> Told:
+    told = event.model_dump(mode="json", exclude_none=True)
+    if event.occurred_at is not None:
+        told["occurred_at"] = render_instant(event.occurred_at)
+    return told

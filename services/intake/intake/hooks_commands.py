@@ -1,0 +1,156 @@
+"""`python -m intake hooks`: check the integrations, try payloads, list and replay what is unmapped."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, NoReturn, TypeVar
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import render_instant
+from tocsin.runtime.database import engine
+from tocsin.runtime.settings import DatabaseSettings, Environment, load
+
+from intake.hooks.mapping import Integration, Integrations, IntegrationsError, load_integrations
+from intake.hooks.trial import Trial
+from intake.integrations_file import read_secret
+from intake.store import HookStore
+
+app = typer.Typer(no_args_is_help=True)
+
+_PAGE: Final = 500
+_T = TypeVar("_T")
+
+FileOption = Annotated[
+    Path | None, typer.Option("--integrations", help="integrations.yaml; TOCSIN_INTEGRATIONS if left out.")
+]
+TenantOption = Annotated[str | None, typer.Option(help="Only this tenant's; everybody's if left out.")]
+
+
+class IntegrationsSettings(Environment):
+    """All that `check` and `try` need."""
+
+    integrations: Path
+
+
+@app.command()
+def check(file: FileOption = None) -> None:
+    """Say what is wrong with integrations.yaml, a line a mistake, and which secrets are not there."""
+    integrations = _read(file)
+    for tenant, providers in integrations.tenants.items():
+        for provider, integration in providers.items():
+            fetched = ", keys fetched from ConnectWise" if integration.auth.fetch_keys else ""
+            lacking = [secret for secret in integration.auth.secrets if read_secret(secret) is None]
+            names = ", ".join(secret.secret_env or secret.secret_file or "" for secret in lacking)
+            state = f"no secret in {names}" if lacking else "ready"
+            typer.echo(f"POST /v1/hooks/{provider}/{tenant}  {integration.adapter}{fetched}: {state}")
+
+
+@app.command("try")
+def attempt(
+    files: Annotated[list[Path], typer.Argument(help="Payloads as the tool sends them, in order; `-` is stdin.")],
+    provider: Annotated[str, typer.Option(help="The provider in the hook's path.")],
+    tenant: Annotated[str, typer.Option(help="The tenant in the hook's path.")] = "default",
+    file: FileOption = None,
+) -> None:
+    """Show what payloads would become: a line of JSON for each ticket in each of them. Nothing is stored."""
+    integration = _integration(_read(file), tenant, provider)
+    trial = Trial(integration, integration.source or provider, datetime.now(UTC))
+    for path in files:
+        try:
+            body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
+        except OSError as error:
+            _fail(f"{path} cannot be read: {error.strerror}.")
+        for told in trial.deliver(body):
+            typer.echo(json.dumps(told, ensure_ascii=False))
+
+
+@app.command()
+def unmapped(tenant: TenantOption = None) -> None:
+    """List the webhooks that the mapping did not know what to make of, the oldest first."""
+
+    async def listed(connection: AsyncConnection) -> int:
+        last, count = 0, 0
+        while page := await HookStore(connection).unmapped(tenant, last, _PAGE):
+            for item in page:
+                at = render_instant(item.received_at)
+                typer.echo(f"{item.id}  {at}  {item.provider}/{item.tenant}  {item.reason}: {item.detail or ''}")
+            last, count = page[-1].id, count + len(page)
+        return count
+
+    if not _with_database(listed):
+        typer.echo("There are none.", err=True)
+
+
+@app.command()
+def replay(
+    ids: Annotated[list[int] | None, typer.Argument(help="Ids that `unmapped` lists.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are unmapped.")] = False,
+    tenant: TenantOption = None,
+) -> None:
+    """Queue unmapped webhooks once more; the running service takes them in, by the mapping as it is then."""
+    if bool(ids) == everything:
+        _fail("Name ids, or use --all.")
+
+    async def queued(connection: AsyncConnection) -> list[int]:
+        return await HookStore(connection).replay(tenant, ids or None)
+
+    found = _with_database(queued)
+    typer.echo(f"Queued {len(found)} for the running service.")
+    if missing := set(ids or ()) - set(found):
+        _fail(f"Not unmapped: {', '.join(map(str, sorted(missing)))}.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of integrations.yaml, for editors."""
+    typer.echo(schema_text(), nl=False)
+
+
+def schema_text() -> str:
+    """The JSON Schema of integrations.yaml, generated from the models."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(dialect | Integrations.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _read(file: Path | None) -> Integrations:
+    path = file or load(IntegrationsSettings).integrations
+    try:
+        return load_integrations(path.read_text("utf-8"), str(path))
+    except IntegrationsError as error:
+        _fail(str(error))
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{path} cannot be read: {type(error).__name__}.")
+
+
+def _integration(integrations: Integrations, tenant: str, provider: str) -> Integration:
+    found = integrations.find(tenant, provider)
+    if found is None:
+        known = ", ".join(f"{name}/{owner}" for owner, names in integrations.tenants.items() for name in names)
+        _fail(f"There is no integration {provider}/{tenant}; there are {known or 'none'}.")
+    return found
+
+
+def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
+    url = load(DatabaseSettings).database_url
+
+    async def run() -> _T:
+        source = engine(url, "intake-hooks", pool_size=1)
+        try:
+            async with source.begin() as connection:
+                return await act(connection)
+        finally:
+            await source.dispose()
+
+    try:
+        return asyncio.run(run())
+    except (SQLAlchemyError, OSError) as error:
+        _fail(f"The database does not answer as it should: {type(error).__name__}.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)
