@@ -99,7 +99,6 @@ app = service_commands(
 )
 app.command("mail")(mail_command.mail)
 app.add_typer(hooks_commands.app, name="hooks", help="Webhooks: check integrations, try payloads, list and replay.")
-app.add_typer(hooks_commands.app, name="hooks", help="Webhooks: check integrations, try payloads, list and replay.")
 app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 
