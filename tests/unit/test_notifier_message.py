@@ -3,7 +3,8 @@
 import time
 from dataclasses import replace
 from datetime import timedelta
-from email import message_from_bytes
+from email import message_from_bytes, message_from_string
+from email.policy import default
 from email.utils import getaddresses
 from typing import Any
 from uuid import UUID
@@ -257,6 +258,18 @@ def test_no_text_changes_the_headers_the_recipient_or_the_size(
         mail.raw.decode("ascii")
         assert len(mail.html.encode()) < 100_000  # Gmail cuts off what is longer
         assert len(mail.raw) < 200_000
+
+
+@given(name=hostile, summary=hostile)
+@example('"josé" <x@evil.example>, ', INJECTION)
+def test_no_text_changes_a_recipient_that_is_not_ascii(name: str, summary: str) -> None:
+    reader = replace(READER, name=name, email="josé@example.com")
+    mail = mailed(escalation(ticket().model_copy(update={"summary": summary})), reader=reader, utf8=True)
+    assert [address.address for address in parse_email(mail.raw).to] == ["josé@example.com"]
+    parsed = message_from_string(mail.raw.decode(), policy=default)
+    assert sorted(parsed.keys()) == expected(escalation())
+    assert [address.addr_spec for address in parsed["To"].addresses] == ["josé@example.com"]
+    assert mail.raw.replace("josé".encode(), b"").isascii()
 
 
 def test_a_megabyte_in_every_field_costs_hardly_more_than_a_word() -> None:

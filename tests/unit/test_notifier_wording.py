@@ -207,6 +207,12 @@ def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() 
     assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), mail not confirmed" in text
 
 
+def test_silence_is_said_to_be_what_is_counted() -> None:
+    text = mailed(escalation(reason="no_response")).text
+    assert "Promised:    resolution within 24 hours of the first response, and there was none\n" in text
+    assert "(09:00 EDT), 5 min ago, counted from when the response was due\n" in text
+
+
 def test_unconfirmed_is_said_plainly() -> None:
     assert "Unconfirmed: the front door for tickets has been silent" in mailed(escalation(unconfirmed=True)).text
 
