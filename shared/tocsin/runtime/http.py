@@ -55,6 +55,7 @@ def create_app(
     `body_limits` allows a path more (or less) bytes than 1 MB. Below `free_form` prefixes a body need not be JSON.
     """
     app = Application(
+        ("tocsin", service.replace("-", "_")),
         title=f"tocsin {service}",
         description=description,
         version="1",

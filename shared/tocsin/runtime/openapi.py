@@ -1,10 +1,11 @@
 """What /openapi.json says beside what FastAPI finds out: every error that a call may answer, each with an example."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
 
+from tocsin.runtime.openapi_words import add_words
 from tocsin.runtime.problems import MEDIA_TYPE, SCHEMA, FieldError, Problem
 
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
@@ -55,11 +56,18 @@ _WITH_BODY: Final = ("400", "408", "413", "415", "422")
 
 
 class Application(FastAPI):
-    """FastAPI whose /openapi.json names the errors of each call, beside those that its route names itself."""
+    """FastAPI whose /openapi.json names the errors of each call, beside those that its route names itself, and has the
+    words and examples that `openapi.yaml` of its packages has (see `openapi_words`).
+    """
+
+    def __init__(self, packages: Sequence[str] = ("tocsin",), **settings: Any) -> None:
+        super().__init__(**settings)
+        self._packages = packages
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = super().openapi()
+            add_words(document, self._packages)
             document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
             for path, item in document["paths"].items():
                 for operation in item.values():

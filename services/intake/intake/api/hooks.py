@@ -86,7 +86,9 @@ def router(
         return JsonResponse({"items": [_unmapped(item) for item in page], "next_cursor": following})
 
     @routes.post(
-        "/unmapped/{delivery_id}/replay", summary="Replay an unmapped webhook", responses={200: {"model": HookAnswer}}
+        "/unmapped/{delivery_id}/replay",
+        summary="Replay an unmapped webhook",
+        responses={200: {"model": HookAnswer}, 202: {"model": HookAnswer, "description": "It is tried again"}},
     )
     async def replay_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
         """Take it in by the mapping as it is now. What is not unmapped any more stays as it is."""
