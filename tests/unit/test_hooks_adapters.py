@@ -1,0 +1,274 @@
+"""What the adapters make of recorded webhooks, of instants as tools write them, and of what no tool sends."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hook_recordings import recorded, shipped
+from intake.hooks import connectwise
+from intake.hooks.adapters import ADAPTERS
+from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable
+
+
+def read(provider: str, body: bytes | object, **settings: Any) -> Delivered:
+    integration = shipped(provider).model_copy(update=settings)
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return ADAPTERS[integration.adapter].read(raw, integration)
+
+
+def one(provider: str, name: str, **settings: Any) -> Sighting:
+    (sighting,) = read(provider, recorded(provider, name), **settings).sightings
+    return sighting
+
+
+def changed(provider: str, name: str, **fields: Any) -> Any:
+    """A recorded delivery, as data, with other fields; of ConnectWise's `Entity` those of the ticket."""
+    body = json.loads(recorded(provider, name))
+    if provider == "connectwise":
+        return body | {"Entity": json.dumps(json.loads(body["Entity"]) | fields)}
+    if provider == "autotask":
+        return body | {"Fields": body["Fields"] | fields}
+    return body | fields
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_connectwise() -> None:
+    assert one("connectwise", "5-completed") == Sighting(
+        external_id="48213",
+        action="updated",
+        seen_at=at("2026-06-09T07:12:44"),
+        opened_at=at("2026-06-08T12:00:07"),
+        responded_at=at("2026-06-08T12:41:30"),
+        resolved_at=at("2026-06-09T07:10:00"),
+        status="Completed",
+        priority="Priority 1 - Critical",
+        queue="Help Desk",
+        type="Email",
+        channel="Email Connector",
+        summary="Exchange: nobody in Graz can send mail",
+        description="Since 14:00 local time all mails stay in the outbox.\r\nAbout 40 people.",
+        customer_id="Alpenmilch",
+        customer_name="Alpenmilch eG",
+        contact=Person("Jana Müller", "jana.mueller@alpenmilch.example", "+433165550188"),
+        actor="jhuber",
+    )
+    assert read("connectwise", recorded("connectwise", "1-added")).key == "0b6c1c5e-7b0f-4a3e-9d53-0a1f6b1c0001"
+    assert one("connectwise", "other-deleted") == Sighting(external_id="48213", action="deleted")
+    other = read("connectwise", recorded("connectwise", "other-contact"))
+    assert (other.sightings, other.about) == ((), "contact")
+
+
+def test_connectwise_has_no_services_but_categories_that_the_mapping_may_know_as_services() -> None:
+    assert one("connectwise", "1-added").services is None
+    assert one("connectwise", "1-added", services={"exchange": "Mail"}).services == ("Exchange",)
+
+
+def test_a_connectwise_ticket_that_the_callbacks_member_may_not_read_is_put_aside_in_the_open() -> None:
+    body = json.loads(recorded("connectwise", "2-responded"))
+    for entity in (None, "", "null", "{}"):
+        with pytest.raises(Unreadable, match=r"^Entity: "):
+            read("connectwise", body | {"Entity": entity})
+
+
+def test_autotask() -> None:
+    assert one("autotask", "1-create") == Sighting(
+        external_id="7644",
+        action="created",
+        seen_at=at("2026-06-08T12:00:07"),
+        sequence=1,
+        opened_at=at("2026-06-08T12:00:06.917"),
+        status="1",
+        priority="2",
+        queue="29682833",
+        type="2",
+        channel="4",
+        summary="Line 3: label printers offline",
+        description="All four printers of line 3 stopped after the update.",
+        customer_id="174",
+        actor="29682885",
+    )
+    assert one("autotask", "2-in-progress").responded_at == at("2026-06-08T12:52:39.547")
+    assert one("autotask", "5-complete").resolved_at == at("2026-06-09T08:30:00")
+    assert one("autotask", "other-delete") == Sighting(
+        external_id="7644", action="deleted", seen_at=at("2026-06-10T09:00:00"), sequence=6, actor="29682885"
+    )
+    assert one("autotask", "1-create", services={"136": "Label printing"}).services == ("136",)
+    assert read("autotask", recorded("autotask", "other-note")).about == "TicketNote"
+
+
+@pytest.mark.parametrize("name", ["Guid", "EntityType", "Id", "Action", "EventTime", "SequenceNumber"])
+def test_an_autotask_delivery_is_the_same_where_all_six_of_its_fields_are(name: str) -> None:
+    body = json.loads(recorded("autotask", "2-in-progress"))
+    key = read("autotask", body).key
+    assert key is not None
+    assert key == read("autotask", body | {"PersonID": 1, "Fields": {}}).key
+    other = {"EntityType": "ticketnote", "Action": "Delete", "EventTime": "2026-06-08T12:52:41Z"}.get(name, 99)
+    assert read("autotask", body | {name: other}).key != key
+    if name in ("Guid", "EventTime", "SequenceNumber"):
+        assert read("autotask", body | {name: None}).key is None
+
+
+def test_halopsa() -> None:
+    assert one("halopsa", "2-responded") == Sighting(
+        external_id="2187",
+        seen_at=at("2026-06-08T13:24:11.037111"),
+        opened_at=at("2026-06-08T13:00:07.123456"),
+        responded_at=at("2026-06-08T13:24:10.9"),
+        status="2",
+        priority="3",
+        queue="1st Line Support",
+        type="1",
+        summary="VPN drops every ten minutes",
+        description="Home office users of the finance team.",
+        customer_id="12",
+        customer_name="Kestrel Freight Ltd",
+        contact=Person("Priya Shah", "priya.shah@kestrel.example"),
+    )
+    assert one("halopsa", "1-new").responded_at is None
+    assert one("halopsa", "1-new").resolved_at is None
+    assert one("halopsa", "1-new", services={"Network>VPN": "VPN"}).services == ("Network>VPN",)
+    closed, new = read("halopsa", recorded("halopsa", "5-closed")).sightings
+    assert (closed.external_id, closed.resolved_at) == ("2187", at("2026-06-09T10:05:00"))
+    assert new.external_id == "2188"
+    assert one("halopsa", "4-with-user").status == "4"
+    assert one("halopsa", "other-deleted").action == "deleted"
+    other = read("halopsa", recorded("halopsa", "other-client"))
+    assert (other.sightings, other.about) == ((), "Client Updated")
+    assert read("halopsa", b"[]").sightings == ()
+
+
+INSTANTS = {
+    "connectwise": ("1-added", "dateResponded", "Entity.dateResponded"),
+    "autotask": ("1-create", "FirstResponseDateTime", "Fields.FirstResponseDateTime"),
+    "halopsa": ("1-new", "responsedate", "responsedate"),
+}
+
+
+def responded(provider: str, value: object, zone: str = "UTC") -> datetime | None:
+    name, field, _ = INSTANTS[provider]
+    (sighting,) = read(provider, changed(provider, name, **{field: value}), zone=zone).sightings
+    return sighting.responded_at
+
+
+@pytest.mark.parametrize("provider", INSTANTS)
+@pytest.mark.parametrize(
+    ("value", "zone", "expected"),
+    [
+        ("2026-06-08T12:00:00Z", "America/New_York", "2026-06-08T12:00:00"),
+        ("2026-06-08T12:00:00+02:00", "America/New_York", "2026-06-08T10:00:00"),
+        ("2026-06-08T12:00:00", "America/New_York", "2026-06-08T16:00:00"),
+        ("2026-06-08 12:00", "UTC", "2026-06-08T12:00:00"),
+        ("2026-06-08T12:00:00.1234567", "UTC", "2026-06-08T12:00:00.123456"),
+        ("2026-06-08T12:00:00.9999999", "UTC", "2026-06-08T12:00:00.999999"),
+        (" 2026-06-08T12:00:00.5 ", "UTC", "2026-06-08T12:00:00.5"),
+        # The clock was turned back at 03:00 CEST: of the two times 02:30 it is the earlier.
+        ("2026-10-25T02:30:00", "Europe/Vienna", "2026-10-25T00:30:00"),
+        # 02:30 did not exist: an hour later by the offset before.
+        ("2026-03-29T02:30:00", "Europe/Vienna", "2026-03-29T01:30:00"),
+    ],
+)
+def test_instants_come_out_in_utc(provider: str, value: str, zone: str, expected: str) -> None:
+    assert responded(provider, value, zone) == at(expected)
+
+
+@pytest.mark.parametrize("provider", INSTANTS)
+def test_null_and_blank_are_no_instant(provider: str) -> None:
+    assert responded(provider, None) is None
+    assert responded(provider, " ") is None
+
+
+@pytest.mark.parametrize("provider", INSTANTS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59",
+        "9999-12-31T23:59:59-14:00",
+        "2101-01-01T00:00:00Z",
+        "1989-12-31T23:59:59Z",
+        "2026-06-08T12:00:60Z",
+        "2026-02-30T12:00:00Z",
+        "2026-06-08T24:00:01Z",
+        "2026-06-08",
+        "20260608T120000",
+        "2026-W24-1T12:00:00",
+        "٢٠٢٦-06-08T12:00:00Z",
+        "yesterday",
+        "\ud800",
+        "2026-06-08T12:00:00\x00",
+        1780920007,
+        1e400,
+        True,
+        [],
+        {},
+    ],
+)
+def test_what_is_no_instant_is_unreadable_by_its_name(provider: str, value: object) -> None:
+    with pytest.raises(Unreadable) as problem:
+        responded(provider, value)
+    assert problem.value.field in (INSTANTS[provider][2], "body", "Entity")
+
+
+@pytest.mark.parametrize("value", ["1900-01-01T00:00:00", "1899-12-30T00:00:00", "1900-01-01T00:00:00.0000000"])
+def test_halopsa_writes_a_day_of_long_ago_for_none(value: str) -> None:
+    assert responded("halopsa", value) is None
+    with pytest.raises(Unreadable):
+        responded("autotask", value)
+
+
+HOSTILE = {
+    "not JSON": b"{",
+    "not UTF-8": b'{"a": "\xff"}',
+    "empty": b"",
+    "NaN": b'{"ID": NaN}',
+    "Infinity": b"[Infinity]",
+    "a number": b"7",
+    "a text": b'"ticket"',
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "deep and closed": b'{"a":' * 40 + b"1" + b"}" * 40,
+    "names given twice": b'{"ID": 1, "Id": 1, "id": 1, "id": 2, "Id": 2, "ID": 2}',
+    "a list of lists": b"[[]]",
+    "a list of numbers": b"[1]",
+}
+
+
+@pytest.mark.parametrize("provider", INSTANTS)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_no_json_object_of_the_tool_is_unreadable(provider: str, name: str) -> None:
+    with pytest.raises(Unreadable):
+        read(provider, HOSTILE[name])
+
+
+IDS = {
+    "connectwise": ("1-added", '"ID":48213'),
+    "autotask": ("1-create", '"Id":7644'),
+    "halopsa": ("1-new", '"id":2187'),
+}
+
+
+@pytest.mark.parametrize("provider", IDS)
+@pytest.mark.parametrize(
+    "value",
+    ["null", '""', '" "', "true", "1.5", "1e400", f"{1 << 63}", f"-{1 << 63}", "9" * 5000, "[]", "{}", '"\\u0000"'],
+)
+def test_a_ticket_without_an_id_is_unreadable(provider: str, value: str) -> None:
+    name, written = IDS[provider]
+    body = recorded(provider, name).decode()
+    assert written in body
+    with pytest.raises(Unreadable) as problem:
+        read(provider, body.replace(written, f"{written.partition(':')[0]}:{value}", 1).encode())
+    assert problem.value.field == written[1:3]
+
+
+def test_a_key_of_connectwise_is_only_looked_for_where_connectwise_is() -> None:
+    assert connectwise.key_url(recorded("connectwise", "1-added")) == (
+        "https://api-eu.myconnectwise.net/v4_6_release/apis/3.0/system/callbacks/signingkeys/nordmsp"
+    )
+    for hostile in HOSTILE.values():
+        assert connectwise.key_url(hostile) is None
