@@ -65,6 +65,17 @@ async def test_who_was_told_before_is_named_with_the_instant(house: World) -> No
     assert "tier 1, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
+async def test_a_missed_clock_names_who_was_warned_of_it(house: World) -> None:
+    async with house.notifier():
+        await house.take(about_clock("warning"), about_clock("warning", event_id=UUID(int=4), clock="resolution"))
+        await house.reaches("sent", "sent")
+        await house.take(about_clock("response_missed", event_id=UUID(int=5)))
+        await house.quiet()
+    text = house.sink.messages()[-1]["text"]
+    assert text.count("Dana, mailed") == 1
+    assert "Told before: Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
+
+
 async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_now(house: World) -> None:
     own = ticket(ticket_id=UUID(int=8), customer={"id": "globex", "name": "Globex"})
     left = escalation(event_id=UUID(int=2), role="account_manager", at=NOON)

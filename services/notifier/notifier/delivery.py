@@ -188,14 +188,18 @@ def told_event(delivery: Stored) -> Delivery:
 
 
 def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[Stored]) -> Sequence[Told]:
-    """Who was told before in this ladder, with names from our own deliveries; for a stand-down, what `person` was."""
+    """Who was told before in this ladder, with names from our own deliveries.
+
+    For a stand-down, what `person` was told; for a missed response or answer, who was warned of it.
+    """
     if isinstance(notice, StandDown):
         mine = set(notice.notifications)
-        return [
-            Told(past.tier, past.role_title, past.name, past.scheduled_at, past.sent_at)
-            for past in deliveries
-            if past.notification_id in mine and past.person == person and past.may_have_arrived
-        ]
+        return _told(past for past in deliveries if past.notification_id in mine and past.person == person)
+    if notice.kind == "warning":
+        return ()
+    if notice.kind != "escalation":
+        warning = occasion(notice.model_copy(update={"kind": "warning"}))
+        return _told(past for past in deliveries if past.occasion == warning)
     first = (past for past in deliveries if past.kind == "escalation" and not past.redelivery)
     steps = {(past.tier, past.scheduled_at): past for past in first}
     told = []
@@ -211,3 +215,11 @@ def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[St
             )
         )
     return told
+
+
+def _told(deliveries: Iterable[Stored]) -> Sequence[Told]:
+    return [
+        Told(past.tier, past.role_title, past.name, past.scheduled_at, past.sent_at)
+        for past in deliveries
+        if past.may_have_arrived
+    ]
