@@ -23,6 +23,9 @@ from tocsin_local.supervisor import Supervisor
 SERVER_SECONDS = 120.0
 SERVICE_SECONDS = 90.0
 SENDER = "tocsin@example.org"
+HOOK_SECRET = "TOCSIN_HOOK_"
+TOOLS = ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
+"""Where the shipped integrations have their secrets: the variable's name begins with the first and ends in the tool."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Plan:
     durable: bool = True
     policy: Path = POLICY_FOLDER / "policy.yaml"
     directory: Path = POLICY_FOLDER / "directory.yaml"
+    integrations: Path = POLICY_FOLDER / "integrations.yaml"
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -167,13 +171,15 @@ class Stack:
             "TOCSIN_KEYS": str(self.state.keys_file),
             "TOCSIN_POLICY": str(self.plan.policy.absolute()),
             "TOCSIN_DIRECTORY": str(self.plan.directory.absolute()),
+            "TOCSIN_INTEGRATIONS": str(self.plan.integrations.absolute()),
             "TOCSIN_SMTP": self.smtp.address,
             "TOCSIN_SMTP_TLS": "none",
             "TOCSIN_MAIL_FROM": SENDER,
             "TOCSIN_ACK_KEYS": self.state.ack_key(),
             "TOCSIN_PUBLIC_URL": f"http://{LOOPBACK}:{self._listeners['intake']}",
         }
-        return own | self._clock.environment() | dict(self.plan.settings)
+        hooks = dict.fromkeys((f"{HOOK_SECRET}{tool}" for tool in TOOLS), self.state.hook_secret())
+        return own | hooks | self._clock.environment() | dict(self.plan.settings)
 
     def _database_url(self, service: str) -> str:
         role = self.state.role(PACKAGES[service])
@@ -187,13 +193,15 @@ class Stack:
 
 
 def plan_from(environment: Mapping[str, str]) -> Plan:
-    """The plan of `make run`: state, offset, clock, and where given policy and directory, by environment."""
+    """The plan of `make run`: state, offset, clock, policy, directory, integrations and secrets, by environment."""
     return Plan(
         state=state_folder(environment),
         port_offset=offset_from(environment),
         clock=asked(environment),
         policy=_file(environment, "TOCSIN_POLICY", Plan.policy),
         directory=_file(environment, "TOCSIN_DIRECTORY", Plan.directory),
+        integrations=_file(environment, "TOCSIN_INTEGRATIONS", Plan.integrations),
+        settings={name: value for name, value in environment.items() if name.startswith(HOOK_SECRET)},
     )
 
 

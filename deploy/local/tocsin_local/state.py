@@ -110,6 +110,10 @@ class State:
         """The key that acknowledgement links are signed with, made once."""
         return self._secret("ack-key", lambda: secrets.token_urlsafe(32))
 
+    def hook_secret(self) -> str:
+        """The secret of all shipped integrations, made once; an administrator's own comes by the environment."""
+        return self._secret("hook-secret", lambda: secrets.token_urlsafe(32))
+
     def write_run(self, run: Mapping[str, Any]) -> None:
         self._write(self.run_file.name, run)
 
