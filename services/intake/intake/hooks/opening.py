@@ -41,8 +41,12 @@ def opening(
         return None
     if counts is None:
         raise Unmapped("missing_queue", "No queue is given, and `queues` says which count; map it, or drop `queues`.")
+    given = _last(ordered, "opened_at")
+    if given is None and all(one.updated or one.deleted for one in ordered):
+        # It may be years old, and then it is history.
+        raise Unmapped("missing_opening", "Nothing says when it was opened; have the tool send that instant along.")
     body, flags = _mandatory(ordered, integration)
-    opened_at = min(_last(ordered, "opened_at") or ordered[0].at, received_at)
+    opened_at = min(given or ordered[0].at, received_at)
     opened = Fact(
         number=1,
         event_id="opened",

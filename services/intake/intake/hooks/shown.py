@@ -16,6 +16,7 @@ Reason = Literal[
     "unreadable",
     "unknown_status",
     "unknown_priority",
+    "missing_opening",
     "missing_queue",
     "missing_severity",
     "missing_services",
@@ -41,8 +42,8 @@ class Shown(BaseModel):
     """A ticket as one delivery showed it, in our words. None: it did not say.
 
     `at` is the tool's instant of it, or its receipt, never later than the receipt; with `sequence` and `key` it gives
-    the order of a ticket's sightings. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is
-    whether its queue does.
+    the order of a ticket's sightings. `updated` is whether it is said to have been there before. `status` is never
+    `ignored`. `word` is the tool's own word for it. `counts` is whether its queue does.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -51,6 +52,7 @@ class Shown(BaseModel):
     sequence: int = 0
     key: str = ""
     deleted: bool = False
+    updated: bool = False
     status: Status | None = None
     word: str | None = None
     severity: Severity | None = None
@@ -79,6 +81,7 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
         sequence=sighting.sequence,
         key=key,
         deleted=sighting.action == "deleted",
+        updated=sighting.action == "updated",
         status=status,
         word=word,
         severity=_severity(sighting, integration),

@@ -1,0 +1,174 @@
+"""The recorded story of each tool, delivered in every order and with repetitions: always the timeline of the tool's."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hook_recordings import recorded, shipped, story
+from intake.hooks.adapters import ADAPTERS
+from intake.hooks.difference import difference
+from intake.hooks.opening import opening, opening_severity
+from intake.hooks.shown import Shown, Unmapped, shown
+from intake.requests import EventRequest
+from sla_timer.simulate import StoryRequest, simulate
+from stories import shipped_policy
+from tocsin.events import Fact, FactType, Flag
+
+RECEIVED = datetime(2026, 6, 12, tzinfo=UTC)
+LIVE_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+TELLING = ("connectwise", "autotask", "halopsa", "zendesk", "jira")
+"""Those that tell when a ticket was as they show it. Freshdesk does not: there the order of receipt is all there is."""
+
+
+def taken_in(provider: str, deliveries: Sequence[bytes]) -> tuple[list[Fact], tuple[Flag, ...]]:
+    """The facts of the story's ticket once these were delivered, in this order, and its flags."""
+    integration = shipped(provider)
+    external_id = _ticket(provider)
+    facts: list[Fact] = []
+    seen: list[Shown] = []
+    flags: tuple[Flag, ...] = ()
+    for body in deliveries:
+        delivered = ADAPTERS[integration.adapter].read(body, integration)
+        for sighting in delivered.sightings:
+            now = shown(sighting, integration, RECEIVED, delivered.key or body.decode())
+            if sighting.external_id != external_id or now in seen:
+                continue
+            seen.append(now)
+            if facts:
+                opened_with = opening_severity(seen, integration)
+                for request in difference(seen, facts, actor=provider, opened_with=opened_with):
+                    facts.append(_fact(len(facts) + 1, request))
+                continue
+            try:
+                ticket = opening(provider, external_id, seen, integration, RECEIVED, LIVE_SINCE)
+            except Unmapped:
+                continue
+            assert ticket is not None
+            flags = ticket.defaulted
+            facts.append(
+                Fact(
+                    number=1,
+                    event_id="opened",
+                    type=FactType.OPENED,
+                    occurred_at=ticket.opened_at,
+                    received_at=RECEIVED,
+                    severity=ticket.severity,
+                )
+            )
+            for request in ticket.events:
+                facts.append(_fact(len(facts) + 1, request))
+    return facts, flags
+
+
+def timeline(facts: Sequence[Fact]) -> Any:
+    told = [item.model_dump(mode="json", exclude_none=True) for item in facts]
+    asked = {"facts": told, "until": RECEIVED.isoformat()}
+    return simulate(StoryRequest.model_validate_json(json.dumps(asked)), [shipped_policy()])
+
+
+def happened(facts: Sequence[Fact]) -> list[tuple[str, str, int | None]]:
+    ordered = sorted(facts, key=lambda fact: (fact.occurred_at, fact.number))
+    return [(fact.type.value, fact.occurred_at.strftime("%dT%H:%M:%S"), fact.severity) for fact in ordered]
+
+
+@cache
+def _ticket(provider: str) -> str:
+    integration = shipped(provider)
+    (first,) = ADAPTERS[integration.adapter].read(story(provider)[0], integration).sightings
+    return first.external_id
+
+
+def _fact(number: int, request: EventRequest) -> Fact:
+    assert request.event_id is not None
+    fields = request.model_dump(exclude={"event_id"})
+    return Fact(number=number, received_at=RECEIVED, event_id=request.event_id, **fields)
+
+
+STORIES = {
+    "connectwise": [
+        ("opened", "08T12:00:07", 2),
+        ("responded", "08T12:41:30", None),
+        ("severity_changed", "08T13:05:12", 1),
+        ("paused", "08T15:20:00", None),
+        ("resolved", "09T07:10:00", None),
+    ],
+    "autotask": [
+        ("opened", "08T12:00:06", 3),
+        ("responded", "08T12:52:39", None),
+        # Two changes of one second: a severity is the last thing that changes, so it is taken back for the pause.
+        ("severity_changed", "08T14:00:00", 2),
+        ("severity_changed", "08T14:00:00", 3),
+        ("paused", "08T14:00:00", None),
+        ("severity_changed", "08T14:00:00", 2),
+        ("resolved", "09T08:30:00", None),
+    ],
+    "halopsa": [
+        ("opened", "08T13:00:07", 3),
+        ("responded", "08T13:24:10", None),
+        ("severity_changed", "08T14:10:00", 2),
+        ("paused", "08T15:45:00", None),
+        ("resolved", "09T10:05:00", None),
+    ],
+    "zendesk": [
+        ("opened", "08T12:00:07", 2),
+        ("responded", "08T12:30:00", None),
+        ("paused", "08T12:30:00", None),
+        ("resumed", "08T13:00:00", None),
+        ("severity_changed", "08T13:00:00", 1),
+        ("resolved", "08T16:00:00", None),
+    ],
+    "jira": [
+        ("opened", "08T12:00:07", 2),
+        ("responded", "08T12:30:00", None),
+        ("paused", "08T12:30:00", None),
+        ("resumed", "08T13:00:00", None),
+        ("severity_changed", "08T13:00:00", 1),
+        ("resolved", "08T16:00:00", None),
+    ],
+}
+
+
+@pytest.mark.parametrize("provider", TELLING)
+def test_the_story_as_it_was(provider: str) -> None:
+    facts, _ = taken_in(provider, story(provider))
+    assert happened(facts) == STORIES[provider]
+
+
+@pytest.mark.parametrize("provider", TELLING)
+def test_every_order_of_the_deliveries_ends_in_the_same_timeline(provider: str) -> None:
+    deliveries = story(provider)
+    expected, flags = timeline(taken_in(provider, deliveries)[0]), taken_in(provider, deliveries)[1]
+    for order in permutations(deliveries):
+        facts, others = taken_in(provider, order)
+        assert timeline(facts) == expected
+        assert set(flags) <= set(others) | {"default_severity"}
+
+
+@pytest.mark.parametrize("provider", TELLING)
+def test_repeated_deliveries_change_nothing(provider: str) -> None:
+    deliveries = story(provider)
+    expected = timeline(taken_in(provider, deliveries)[0])
+    assert timeline(taken_in(provider, [one for one in deliveries for _ in range(3)])[0]) == expected
+    assert timeline(taken_in(provider, [*deliveries, *deliveries])[0]) == expected
+    assert timeline(taken_in(provider, [*reversed(deliveries), *deliveries])[0]) == expected
+
+
+def test_what_a_tool_leaves_out_is_flagged() -> None:
+    assert taken_in("connectwise", story("connectwise"))[1] == ("default_services",)
+    assert set(taken_in("autotask", story("autotask"))[1]) == {"default_services", "default_contact"}
+    assert taken_in("halopsa", story("halopsa"))[1] == ("default_services",)
+
+
+def test_an_update_that_comes_before_the_creation_opens_no_ticket_of_an_age_that_nobody_knows() -> None:
+    created, *updates = story("autotask")
+    assert taken_in("autotask", updates)[0] == []
+    assert happened(taken_in("autotask", [*updates, created])[0])[0] == ("opened", "08T12:00:06", 3)
+
+
+def test_a_deleted_ticket_is_cancelled_where_it_was_open() -> None:
+    facts, _ = taken_in("autotask", [story("autotask")[0], recorded("autotask", "other-delete")])
+    assert happened(facts)[-1] == ("cancelled", "10T09:00:00", None)
