@@ -1,7 +1,9 @@
 """A browser's PNG made several times smaller: at most 256 colours, out of a palette. Enough for flat pages."""
 
+import math
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -9,7 +11,7 @@ _MOST = 256
 
 
 def reduced(png: bytes) -> bytes:
-    """The picture (8 bits a channel, RGB or RGBA, not interlaced), its colours rounded until a palette holds them."""
+    """The picture (8 bits a channel, RGB or RGBA, not interlaced), rare colours replaced by common ones."""
     chunks = list(_chunks(png))
     width, height, depth, kind, *rest = struct.unpack(">IIBBBBB", chunks[0][1])
     if (depth, rest) != (8, [0, 0, 0]) or kind not in (2, 6):
@@ -17,14 +19,10 @@ def reduced(png: bytes) -> bytes:
     size = 4 if kind == 6 else 3
     data = zlib.decompress(b"".join(content for name, content in chunks if name == b"IDAT"))
     rows = [[tuple(row[at : at + 3]) for at in range(0, len(row), size)] for row in _rows(data, width * size, size)]
-    for bits in range(8, 0, -1):
-        step = 1 << (8 - bits)
-        nearest = [min(255, (value + step // 2) // step * step) for value in range(256)]
-        rounded = [[tuple(nearest[value] for value in pixel) for pixel in row] for row in rows]
-        if len(colours := {pixel for row in rounded for pixel in row}) <= _MOST:
-            break
-    palette = {pixel: index for index, pixel in enumerate(sorted(colours))}
-    lines = b"".join(b"\0" + bytes(palette[pixel] for pixel in row) for row in rounded)
+    counted = Counter(pixel for row in rows for pixel in row)
+    palette = {pixel: index for index, (pixel, _) in enumerate(counted.most_common(_MOST))}
+    nearest = {pixel: palette[min(palette, key=lambda other: math.dist(pixel, other))] for pixel in counted}
+    lines = b"".join(b"\0" + bytes(nearest[pixel] for pixel in row) for row in rows)
     return _SIGNATURE + b"".join(
         _chunk(name, content)
         for name, content in (

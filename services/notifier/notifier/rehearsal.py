@@ -39,6 +39,7 @@ _LADDER: Final = [
     ("chief_executive_officer", "Chief Executive Officer", "Max Lindqvist", "max"),
 ]
 _TIERS: Final = [Tier(number=n, role=role, title=title) for n, (role, title, _, _) in enumerate(_LADDER, 1)]
+_TARGETS: Final = {"24 hours": 24 * _HOUR, "2 hours": 2 * _HOUR}
 _ACKNOWLEDGE: Final = "https://sla.example.com/ack/a-token"
 
 
@@ -163,7 +164,9 @@ def _about(severity: int, kind: str) -> Sample:
         "answer_missed": (_OPENED + 8 * _HOUR, "24 hours", _OPENED + 32 * _HOUR),
     }[kind]
     ticket = _TICKETS.get(kind, _TICKET).model_copy(update={"opened_at": opened, "initial_severity": severity})
-    at = due - 6 * _HOUR if kind == "warning" else due
+    warned_at = due - _TARGETS[target] / 4
+    at = warned_at if kind == "warning" else due
+    warned = Told(None, _TIERS[0].title, _LADDER[0][2], warned_at, warned_at + _HANDED_OVER)
     notice = Notify.model_validate(
         {
             "event_id": _id(kind),
@@ -179,7 +182,8 @@ def _about(severity: int, kind: str) -> Sample:
             "due_at": due,
         }
     )
-    return Sample(notice, replace(_reader(1), tier=None), at + _HANDED_OVER)
+    told = () if kind == "warning" else (warned,)
+    return Sample(notice, replace(_reader(1), tier=None), at + _HANDED_OVER, told)
 
 
 _TICKETS: Final = {
