@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.runtime.bodies import Bodies, Body
@@ -68,6 +69,8 @@ class Edge:
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
             await self.app(scope, body.receive, sending)
+        except ClientDisconnect:
+            log.info("caller_gone", method=scope["method"])
         except Exception as error:  # the edge of a request: logged, and answered without a word of the error's own
             if started:
                 raise
