@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 from notifier import api
+from notifier.api.bouncing import PATH
 from notifier_world import World
+from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
 from tocsin.runtime.keys import ADMIN, TICKETS_READ, TICKETS_WRITE, KeyFile, KeyRing, issue, write_keys
 
@@ -40,8 +42,9 @@ async def calls(world: World, folder: Path) -> AsyncIterator[Calls]:
     scopes = {"admin": (ADMIN,), "writing": (TICKETS_WRITE,), "reading": (TICKETS_READ,)}
     issued = {name: issue("default", given) for name, given in scopes.items()} | {"other": issue("other")}
     write_keys(folder / "keys.yaml", KeyFile(keys=tuple(key for _, key in issued.values())))
-    app = create_app("notifier", "Tests", KeyRing(folder / "keys.yaml"), {}, free_form=["/v1/bounces"])
-    app.include_router(api.router(world.engine, world.engine, world.clock(), world.wake))
+    app = create_app("notifier", "Tests", KeyRing(folder / "keys.yaml"), {}, free_form=[PATH])
+    directory = DirectoryFile(world.directory)
+    app.include_router(api.router(world.engine, world.engine, world.clock(), directory.current, world.wake))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     clients = {
         name: httpx.AsyncClient(

@@ -107,15 +107,23 @@ async def test_what_was_refused_or_found_nobody_goes_out_once_more(desk: World, 
     async with desk.notifier():
         await desk.take(escalation(), escalation(event_id=UUID(int=2), step=2, role="chief_executive_officer"))
         await desk.quiet()
-        lost, nobody = await desk.deliveries()
-        assert nobody.state == "undeliverable"
-        desk.sink.fail("none")
-        text = desk.directory.read_text()
-        desk.directory.write_text(text + "  chief_executive_officer:\n    - person: lee\n")
-        for mail in (lost, nobody):
-            await api.post(f"/v1/deliveries/{mail.id}/redeliver", 201)
+    refused, nobody, left = await desk.deliveries()
+    assert [refused.state, nobody.state, left.state, left.fallback_of] == [
+        "refused",
+        "undeliverable",
+        "undeliverable",
+        refused.id,
+    ]
+    desk.sink.fail("none")
+    text = desk.directory.read_text().replace("dana@example.com", "dana@new.example.com")
+    desk.directory.write_text(text + "  chief_executive_officer:\n    - person: lee\n")
+    async with desk.notifier():
+        first = await api.post(f"/v1/deliveries/{left.id}/redeliver", 201)
+        assert first["redelivery_of"] == str(refused.id)
+        await api.post(f"/v1/deliveries/{refused.id}/redeliver", 409)
+        await api.post(f"/v1/deliveries/{nobody.id}/redeliver", 201)
         await desk.quiet()
-    assert sorted(mail["rcpt"] for mail in desk.mails()) == ["dana@example.com", "lee@example.com"]
+    assert sorted(mail["rcpt"] for mail in desk.mails()) == ["dana@new.example.com", "lee@example.com"]
 
 
 async def test_only_an_administrator_of_the_tenant_may_ask(desk: World, api: Calls) -> None:

@@ -12,13 +12,16 @@ from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
 from tocsin.runtime.kafka import ESCALATIONS
+from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
 from tocsin.runtime.keys import KeyRing
 from tocsin.runtime.relay import Relay
 from tocsin.runtime.scheduling import Scheduler
 from tocsin.runtime.service import run
 
 from notifier import api, metrics, on_call_api, store
+from notifier.api.bouncing import PATH
 from notifier.attempts import Attempts
+from notifier.bounce_command import bounce
 from notifier.claiming import Claims
 from notifier.handlers import Handlers
 from notifier.letters import letters_from
@@ -26,7 +29,7 @@ from notifier.on_call import seconds_to_gap
 from notifier.on_call_commands import add_commands
 from notifier.sender import Sender
 from notifier.settings import Settings
-from notifier.tables import DEAD_LETTERS, OFFSETS, OUTBOX
+from notifier.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 
 
 async def serve(settings: Settings) -> None:
@@ -71,19 +74,24 @@ async def serve(settings: Settings) -> None:
         after_commit=committed,
         ordered=True,
     )
+    ring = KeyRing(settings.keys)
+    key_uses = KeyUses(ring, reader, KEY_USES)
     scheduler = Scheduler()
+    scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(5, measure, name="queue_gauges", timeout=5)
     scheduler.every(5, directory.refresh, name="directory", timeout=20)
     scheduler.every(60, look_ahead, name="directory_gaps", timeout=60)
     web = create_app(
         "notifier",
         "What became of every mail.",
-        KeyRing(settings.keys),
+        ring,
         {"database": responds(reader), "consumer": consumer.ready, "directory": someone_to_mail},
         notes={"directory_file": directory.note},
+        free_form=[PATH],
     )
     web.include_router(on_call_api.router(directory, clock))
-    web.include_router(api.router(reader, writer, clock, queued))
+    web.include_router(api.router(reader, writer, clock, directory.current, queued))
+    web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))
     await run(
         web,
@@ -101,6 +109,7 @@ app = service_commands(
     "notifier", "Mail the right contact, once, and keep the proof.", Settings, serve, OUTBOX, store.told_since
 )
 add_commands(app)
+app.command("bounce")(bounce)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,20 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.directory import Directory
 from tocsin.events import derived_id
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.problems import Problem
 
 from notifier import store
 from notifier.delivery import Stored
+from notifier.fallback import addresses
 
 log = structlog.get_logger(__name__)
 
 _SAME = (
     *("notification_id", "tenant", "ticket_id", "customer_id", "kind", "cycle", "run", "step", "tier", "severity"),
-    *("role", "role_title", "scheduled_at", "person", "name", "email", "rule"),
+    *("role", "role_title", "scheduled_at", "person", "name", "rule", "scheduled_person"),
 )
 """What a redelivery has in common with the mail that it repeats."""
 
@@ -51,9 +53,14 @@ def unknown_delivery() -> Problem:
 
 
 async def redeliver(
-    connection: AsyncConnection, clock: Clock, tenant: str, delivery_id: UUID, asked: Asked
+    connection: AsyncConnection,
+    clock: Clock,
+    directory: Directory | None,
+    tenant: str,
+    delivery_id: UUID,
+    asked: Asked,
 ) -> Redelivered:
-    """Queue a mail of this tenant once more.
+    """Queue a mail of this tenant once more: to its person, at the first address that they have in the directory now.
 
     Raises Problem: 404, or 409 where it is still on its way or nobody needs it any more.
     """
@@ -63,19 +70,21 @@ async def redeliver(
     await store.lock_tickets(connection, [named.ticket_id])
     found, real_now = await store.of_tickets(connection, [named.ticket_id])
     rows = found[named.ticket_id]
-    original = named.redelivery_of or named.id
-    mails = [row for row in rows if original in (row.id, row.redelivery_of)]
-    number = len(mails)
+    original = named.redelivery_of or named.fallback_of or named.id
+    mails = [row for row in rows if original in (row.id, row.redelivery_of, row.fallback_of)]
+    number = max(mail.redelivery for mail in mails) + 1
     made = derived_id(named.ticket_id, "redelivery", str(original), asked.key or number)
-    if known := next((row for row in mails if row.id == made), None):
-        return Redelivered(known, created=False)
+    if heard := next((row for row in mails if row.id == made), None):
+        return Redelivered(heard, created=False)
     reasons = await store.withdrawal_reasons(connection, [named.notification_id])
     if why_not := _refusal(mails, reasons.get(named.notification_id)):
         raise Problem(409, why_not)
     assert real_now is not None  # of_tickets found the row that was named
     first, now = mails[0], clock.business(real_now)
+    known = addresses(directory, first) if directory and first.person else ()
     row = {name: getattr(first, name) for name in _SAME} | {
         "id": made,
+        "email": known[0] if known else first.email,
         "occasion": f"{first.occasion}/redelivery/{number}",
         "state": "queued",
         "ready_at": real_now,
@@ -94,7 +103,7 @@ async def redeliver(
 
 
 def _refusal(mails: Sequence[Stored], withdrawn: str | None) -> str | None:
-    """Why the mail is not sent once more; `mails` are it and its redeliveries so far."""
+    """Why the mail is not sent once more; `mails` are all that went out of it so far."""
     if open_one := next((mail for mail in mails if mail.ready_at is not None), None):
         which = "A redelivery of this mail" if open_one.redelivery else "This mail"
         return f"{which} is {open_one.state}: it is still on its way. Wait for what becomes of delivery {open_one.id}."

@@ -4,14 +4,22 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.directory import Directory
 from tocsin.runtime.clock import Clock
 
-from notifier.api import reading, redelivering
+from notifier.api import bouncing, reading, redelivering
 
 
-def router(reader: AsyncEngine, writer: AsyncEngine, clock: Clock, wake: Callable[[], None]) -> APIRouter:
-    """The routes; `wake` tells the worker and the relay of this process that something was committed."""
+def router(
+    reader: AsyncEngine,
+    writer: AsyncEngine,
+    clock: Clock,
+    directory: Callable[[], Directory | None],
+    wake: Callable[[], None],
+) -> APIRouter:
+    """The routes. `directory` is the one in force; `wake` tells worker and relay that something was committed."""
     routes = APIRouter(prefix="/v1", tags=["deliveries"])
     reading.add(routes, reader)
-    redelivering.add(routes, writer, clock, wake)
+    redelivering.add(routes, writer, clock, directory, wake)
+    bouncing.add(routes, writer, clock, directory, wake)
     return routes

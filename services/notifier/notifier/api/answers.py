@@ -52,15 +52,24 @@ class Delivery(Answer):
     reply: str | None = Field(description="The server's last words, or ours where no server was asked")
     redelivery_of: UUID | None = Field(description="The mail that this one repeats, because somebody asked for it")
     redelivered_by: str | None = Field(description="Who asked: the key's id, and the name that was given")
+    fallback_of: UUID | None = Field(
+        description="The delivery whose address did not take this mail, so that it went on to this one"
+    )
+    scheduled_person: str | None = Field(
+        description="Who held the role at `scheduled_at`, where somebody else did at sending"
+    )
 
 
 class JournalLine(Answer):
-    """One state that a delivery reached, or `ambiguous` for an attempt that may have arrived."""
+    """One state that a delivery reached; `ambiguous`: an attempt that may have arrived; `reported`: a mail server told
+    something later that changed nothing.
+    """
 
     entry: Entry
     attempts: int = Field(description="How many attempts had begun by then")
     at: Instant = Field(description="Business time")
     real_at: Instant = Field(description="The database's clock")
+    recipient: str | None = Field(validation_alias="email", description="The address that it was about")
     reply: str | None = Field(description="The server's words, or ours")
 
 

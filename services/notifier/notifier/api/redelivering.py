@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.directory import Directory
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.http import JsonResponse, require
 from tocsin.runtime.keys import ADMIN, Caller
@@ -56,7 +57,13 @@ IdempotencyKey = Annotated[
 _NOT_NOW = Problem(409, "This mail is deferred: it is still on its way. Wait for what becomes of delivery ...")
 
 
-def add(routes: APIRouter, writer: AsyncEngine, clock: Clock, wake: Callable[[], None]) -> None:
+def add(
+    routes: APIRouter,
+    writer: AsyncEngine,
+    clock: Clock,
+    directory: Callable[[], Directory | None],
+    wake: Callable[[], None],
+) -> None:
     """Add the call; `wake` is called when a mail was queued."""
 
     @routes.post(
@@ -79,6 +86,7 @@ def add(routes: APIRouter, writer: AsyncEngine, clock: Clock, wake: Callable[[],
 
         It is a delivery of its own, and its mail says that it is a redelivery, who asked and when.
         """
+        found = delivery_id_of(delivery_id)
         key = f"key {caller.key_id}"
         asking = asking or Asking()
         asked = Asked(
@@ -87,6 +95,6 @@ def add(routes: APIRouter, writer: AsyncEngine, clock: Clock, wake: Callable[[],
             key=f"{caller.key_id}/{idempotency_key}" if idempotency_key else None,
         )
         async with writer.begin() as connection:
-            done = await redeliver(connection, clock, caller.tenant, delivery_id_of(delivery_id), asked)
+            done = await redeliver(connection, clock, directory(), caller.tenant, found, asked)
         wake()
         return JsonResponse(delivery_answer(done.delivery), 201 if done.created else 200)

@@ -9,7 +9,7 @@ from notifier.store.delivering import (
     renew,
     wake_tickets,
 )
-from notifier.store.reading import Filter, Line, delivery, journal_of, page, queue, told_since
+from notifier.store.reading import Filter, Line, delivery, journal_of, of_message, page, queue, told_since
 from notifier.store.taking_in import (
     add_deliveries,
     add_notices,
@@ -33,6 +33,7 @@ __all__ = [
     "journal_of",
     "lock_tickets",
     "lock_urgent",
+    "of_message",
     "of_notifications",
     "of_tickets",
     "open_notices",

@@ -43,6 +43,7 @@ class Line:
     attempts: int
     at: datetime
     real_at: datetime
+    email: str | None
     reply: str | None
 
 
@@ -72,6 +73,14 @@ async def delivery(connection: AsyncConnection, tenant: str, delivery_id: UUID) 
     query = select(*COLUMNS).where(deliveries.c.id == delivery_id, deliveries.c.tenant == tenant)
     row = (await connection.execute(query)).one_or_none()
     return Stored(*row) if row else None
+
+
+async def of_message(connection: AsyncConnection, message_id: str, tenant: str | None) -> list[Stored]:
+    """The deliveries whose mail bore that Message-ID, of this tenant (null: of any), oldest first."""
+    query = select(*COLUMNS).where(deliveries.c.message_id == message_id).order_by(deliveries.c.seq)
+    if tenant is not None:
+        query = query.where(deliveries.c.tenant == tenant)
+    return [Stored(*row) for row in await connection.execute(query)]
 
 
 async def journal_of(connection: AsyncConnection, delivery_id: UUID) -> list[Line]:

@@ -1,0 +1,111 @@
+"""What a mail server's report of a mail changes (RFC 3464): load, decide, save. Never commits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.directory import Directory
+from tocsin.runtime.clock import Clock
+from tocsin.runtime.database import clock_timestamp, on_commit
+from tocsin.runtime.problems import FieldError, Problem
+
+from notifier import metrics, store
+from notifier.bounces import NotAReport, Report, Reported, read_report
+from notifier.delivery import Noted, Stored
+from notifier.going_on import bounce
+from notifier.message import UnmailableAddress, wire_address
+from notifier.store import Line
+
+log = structlog.get_logger(__name__)
+
+Result = Literal["bounced", "noted", "known", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a report about one recipient of `delivery`.
+
+    `bounced`: the mail did not arrive, its next address is tried. `noted`: in the journal alone. `known`: the same was
+    reported before. `nothing`: it arrived, as we believed.
+    """
+
+    delivery: Stored
+    reported: Reported
+    result: Result
+
+
+def understood(raw: bytes) -> Report:
+    """The report in a raw message. Raises Problem 422, which names what it lacks."""
+    try:
+        return read_report(raw)
+    except NotAReport as error:
+        metrics.REPORTS.labels("unreadable").inc()
+        log.warning("report_not_understood", field=error.field, error=str(error))
+        errors = [FieldError(field=error.field, message=str(error))]
+        raise Problem(422, "This is no report of a mail server about a mail (RFC 3464).", errors=errors) from None
+
+
+async def take_report(
+    connection: AsyncConnection, clock: Clock, directory: Directory, report: Report, tenant: str | None
+) -> list[Taken]:
+    """Take in a report about a mail of this tenant (null: of any), once however often it comes.
+
+    Raises Problem 404 where no mail bore that Message-ID.
+    """
+    found = await store.of_message(connection, report.message_id, tenant)
+    if not found:
+        metrics.REPORTS.labels("unknown").inc()
+        log.warning("report_of_unknown_mail", message_id=report.message_id)
+        raise Problem(404, f"No mail bore the Message-ID {report.message_id}.")
+    await store.lock_tickets(connection, {row.ticket_id for row in found})
+    taken = []
+    for reported in report.recipients:
+        rows = await store.of_message(connection, report.message_id, tenant)
+        # One mail may have gone to several addresses in turn, each a delivery of its own.
+        row = next((row for row in rows if _names(reported, row.email)), rows[-1])
+        taken.append(Taken(row, reported, await _take(connection, clock, directory, row, reported)))
+    on_commit(connection, lambda: _count(taken))
+    return taken
+
+
+async def _take(
+    connection: AsyncConnection, clock: Clock, directory: Directory, row: Stored, reported: Reported
+) -> Result:
+    if reported.action in ("delivered", "relayed", "expanded"):
+        return "nothing"
+    if reported.action == "failed" and _names(reported, row.email):
+        if row.state == "bounced":
+            return "known"
+        if await bounce(connection, clock, directory, row, reported.words) is not None:
+            return "bounced"
+    told = f"{reported.action} for {reported.addresses[0]}: {reported.words}"
+    if _was_told(await store.journal_of(connection, row.id), told):
+        return "known"
+    noted = replace(row, reply=told, changed_at=clock.business(await clock_timestamp(connection)))
+    await store.write(connection, [], [Noted(noted, "reported")])
+    return "noted"
+
+
+def _was_told(journal: Sequence[Line], words: str) -> bool:
+    return any(line.entry == "reported" and line.reply == words for line in journal)
+
+
+def _names(reported: Reported, email: str | None) -> bool:
+    """Whether it is about this address of ours; servers write addresses in any case, domains in either form."""
+    return email is not None and not {_plain(email)}.isdisjoint(map(_plain, reported.addresses))
+
+
+def _plain(address: str) -> str:
+    try:
+        return wire_address(address, utf8=True).casefold()
+    except UnmailableAddress:
+        return address.casefold()
+
+
+def _count(taken: Iterable[Taken]) -> None:
+    for one in taken:
+        metrics.REPORTS.labels(one.result).inc()
+        about = {"ticket_id": str(one.delivery.ticket_id), "delivery_id": str(one.delivery.id)}
+        log.info("mail_reported", **about, action=one.reported.action, result=one.result, words=one.reported.words)

@@ -1,0 +1,204 @@
+"""Reports of mail servers (RFC 3464) about mails that they had taken: what did not arrive goes to the next address."""
+
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import structlog
+from notifier.__main__ import app
+from notifier.delivery import Stored
+from notifier_calls import Calls, calls
+from notifier_events import NOON, escalation, stand_down
+from notifier_world import World, world
+from servers import MakeDatabase, SharedSink
+from typer.testing import CliRunner
+
+RECORDED = {path.stem: path.read_bytes() for path in (Path(__file__).parents[1] / "recorded" / "bounces").glob("*.eml")}
+FALLBACKS = """
+group_addresses:
+  - { role: service_desk_team_lead, email: desk@example.com }
+"""
+
+
+@pytest.fixture
+async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
+        text = made.directory.read_text().replace(
+            "dana@example.com }", "dana@example.com, fallbacks: [dana@home.example] }"
+        )
+        made.directory.write_text(text + FALLBACKS)
+        yield made
+
+
+@pytest.fixture
+async def api(desk: World, tmp_path: Path) -> AsyncIterator[Calls]:
+    async with calls(desk, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """The command line sets logging up for its whole process, which in a test is this one."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+async def told(desk: World) -> Stored:
+    """The mail that Dana got."""
+    async with desk.notifier():
+        await desk.take(escalation())
+        await desk.quiet()
+    (mail,) = await desk.deliveries()
+    return mail
+
+
+def about(mail: Stored, name: str = "postfix_failed", recipient: str | None = None) -> bytes:
+    """The recorded report, about this mail."""
+    raw = RECORDED[name].replace(b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", str(mail.message_id).encode())
+    return raw.replace(b"dana@example.com", (recipient or str(mail.email)).encode())
+
+
+async def report(api: Calls, raw: bytes, status: int = 200, *, key: str = "writing") -> Any:
+    return await api.post("/v1/bounces", status, key=key, content=raw, headers={"Content-Type": "message/rfc822"})
+
+
+def results(answer: Any) -> list[str]:
+    return [one["result"] for one in answer["recipients"]]
+
+
+@pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
+async def test_what_bounced_goes_to_the_next_address(desk: World, api: Calls, name: str) -> None:
+    mail = await told(desk)
+    async with desk.notifier():
+        answer = await report(api, about(mail, name))
+        assert (answer["message_id"], results(answer)) == (mail.message_id, ["bounced"])
+        assert answer["recipients"][0]["delivery_id"] == str(mail.id)
+        await desk.quiet()
+    bounced, again = await desk.deliveries()
+    assert (bounced.state, again.state, again.fallback_of) == ("bounced", "sent", mail.id)
+    assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
+    assert [(event.state, event.recipient.email) for event in await desk.told()] == [
+        ("sent", "dana@example.com"),
+        ("bounced", "dana@example.com"),
+        ("sent", "dana@home.example"),
+    ]
+    shown = await api.get(f"/v1/deliveries/{mail.id}")
+    assert shown["journal"][-1]["entry"] == "bounced"
+    assert shown["journal"][-1]["recipient"] == "dana@example.com"
+    assert shown["reply"].startswith("55")
+
+
+async def test_each_address_bounces_once_until_none_is_left(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    for address, left in (("dana@example.com", 2), ("dana@home.example", 3), ("desk@example.com", 4)):
+        async with desk.notifier():
+            assert results(await report(api, about(mail, recipient=address))) == ["bounced"]
+            assert results(await report(api, about(mail, recipient=address))) == ["known"]
+            await desk.quiet()
+        assert len(await desk.deliveries()) == left
+    assert await desk.states() == ["bounced", "bounced", "bounced", "undeliverable"]
+    assert len({sent["Message-ID"] for sent in desk.mails()}) == 1
+    assert [event.state for event in await desk.told()][-1] == "undeliverable"
+
+
+async def test_what_changes_nothing_is_noted_once(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    assert results(await report(api, about(mail, "postfix_delayed"))) == ["noted"]
+    assert results(await report(api, about(mail, "postfix_delayed"))) == ["known"]
+    assert results(await report(api, about(mail, "postfix_delivered"))) == ["nothing"]
+    assert results(await report(api, about(mail, recipient="somebody@else.example"))) == ["noted"]
+    assert await desk.states() == ["sent"]
+    journal = (await api.get(f"/v1/deliveries/{mail.id}"))["journal"]
+    assert [line["entry"] for line in journal][-3:] == ["sent", "reported", "reported"]
+    assert journal[-2]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
+    assert journal[-1]["reply"].startswith("failed for somebody@else.example: 550 5.1.1")
+    assert (await api.get(f"/v1/deliveries/{mail.id}"))["reply"].startswith("250")
+
+
+async def test_after_the_end_only_the_stand_down_goes_on(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    async with desk.notifier():
+        await desk.take(stand_down())
+        await desk.quiet()
+        down = (await desk.deliveries())[1]
+        assert results(await report(api, about(down))) == ["bounced"]
+        await desk.quiet()
+        assert results(await report(api, about(mail))) == ["bounced"]
+        await desk.quiet()
+    assert await desk.states() == ["bounced", "bounced", "sent"]
+    assert [(sent["Tocsin-Kind"], sent["rcpt"]) for sent in desk.mails()] == [
+        ("escalation", "dana@example.com"),
+        ("stand_down", "dana@example.com"),
+        ("stand_down", "dana@home.example"),
+    ]
+
+
+async def test_a_redelivery_bounces_on_its_own(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    async with desk.notifier():
+        await api.post(f"/v1/deliveries/{mail.id}/redeliver", 201)
+        await desk.quiet()
+        again = (await desk.deliveries())[1]
+        assert results(await report(api, about(again))) == ["bounced"]
+        await desk.quiet()
+    assert await desk.states() == ["sent", "bounced", "sent"]
+    assert [delivery.redelivery for delivery in await desk.deliveries()] == [0, 1, 1]
+
+
+async def test_a_report_is_the_tenants_own_and_says_what_it_lacks(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    assert mail.message_id in (await report(api, about(mail), 404, key="other"))["detail"]
+    await report(api, about(mail), 401, key="nobody")
+    await report(api, about(mail), 403, key="reading")
+    await report(api, RECORDED["postfix_failed"], 404)
+    lacking = await report(api, about(mail).replace(b"Action: failed\n", b""), 422)
+    assert lacking["errors"][0]["field"] == "Action"
+    assert (await report(api, b"", 422))["errors"][0]["field"] == "Content-Type"
+    assert (await report(api, b"x" * 1_000_001, 413))["status"] == 413
+    assert await desk.states() == ["sent"]
+
+
+async def test_mutated_reports_are_answered_and_never_lost_in_an_error(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    random = Random(3464)
+    for _ in range(150):
+        raw = about(mail, random.choice(sorted(RECORDED)))
+        for _ in range(random.randint(1, 3)):
+            begin = random.randrange(len(raw))
+            piece = random.choice(
+                [b"", b"\x00", b"\xff\xfe", b"\n\n", b";", random.randbytes(8), raw[begin : begin + 60]]
+            )
+            raw = raw[:begin] + piece + raw[begin + random.randrange(80) :]
+        answer = await api.clients["writing"].post("/v1/bounces", content=raw)
+        assert answer.status_code in (200, 404, 422), (answer.text, raw)
+    assert (await desk.deliveries())[0].state in ("sent", "bounced")
+
+
+@pytest.mark.usefixtures("logging_as_before")
+async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
+    mail = await told(desk)
+    environment = {"TOCSIN_DATABASE_URL": desk.url, "TOCSIN_DIRECTORY": str(desk.directory)}
+
+    def pipe(raw: bytes, **changed: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["bounce", "-"], input=raw, env=environment | changed)
+        return done.exit_code, done.output
+
+    code, output = await to_thread(pipe, about(mail))
+    assert (code, '"result":"bounced"' in output) == (0, True)
+    assert await desk.states() == ["bounced", "queued"]
+    assert (await to_thread(pipe, RECORDED["gmail_failed"]))[0] == 65
+    code, output = await to_thread(pipe, b"Subject: hello\n\n")
+    assert (code, output.strip()) == (
+        65,
+        "This is no report of a mail server about a mail (RFC 3464). Content-Type is text/plain, not multipart/report.",
+    )
+    gone = desk.url.rpartition("@")[0] + "@127.0.0.1:9/notifier"
+    assert await to_thread(pipe, about(mail), TOCSIN_DATABASE_URL=gone) == (
+        75,
+        "The database does not answer. Try again.\n",
+    )
