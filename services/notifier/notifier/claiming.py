@@ -51,18 +51,21 @@ class Claims:
         self._clock = clock
         self._lease = lease
 
-    async def claim(self, limit: int) -> list[Claim]:
-        """Up to `limit` deliveries whose turn it is, the most urgent first; nothing while there is no directory."""
+    async def claim(self, limit: int, severity: int = 4) -> list[Claim]:
+        """Up to `limit` deliveries whose turn it is, the most urgent first; nothing while there is no directory.
+
+        Only the turns of tickets that have one of this `severity`, or of a more urgent one, are looked at.
+        """
         while (directory := self._directory.current()) is not None:
-            claims, looked_at = await self._look(directory, limit)
+            claims, looked_at = await self._look(directory, limit, severity)
             if claims or not looked_at:
                 return claims  # otherwise all that was looked at ended or waits for another: what comes behind it?
         return []
 
-    async def _look(self, directory: Directory, limit: int) -> tuple[list[Claim], int]:
+    async def _look(self, directory: Directory, limit: int, severity: int) -> tuple[list[Claim], int]:
         """Decide on the most urgent tickets: the claims, and how many were looked at."""
         async with self._engine.begin() as connection:
-            urgent = await store.lock_urgent(connection, limit)
+            urgent = await store.lock_urgent(connection, limit, severity)
             tickets, real_now = await store.of_tickets(connection, urgent) if urgent else ({}, None)
             if real_now is None:
                 return [], 0
@@ -153,6 +156,9 @@ def _claims_of(work: _Work, ticket: Sequence[Stored], room: int) -> list[Claim]:
     for turn in _turns(work, ticket):
         row = rows[turn.id]
         match turn:
+            case Send() if row.notification_id not in work.notices:
+                log.error("notice_damaged", ticket_id=str(row.ticket_id), delivery_id=str(row.id))
+                work.changed.append(work.end(row, "undeliverable", "what it tells cannot be read", turn.person))
             case Send():
                 if len(claims) < room:
                     claims.append(_claimed(work, row, turn.person, ticket))
@@ -219,9 +225,13 @@ def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored])
         ),
         person,
     )
+    notice = work.notices[row.notification_id]
+    if row.scheduled_person is None and row.kind != "stand_down" and not row.redelivery and not row.fallback:
+        due = work.directory.holder(row.role, row.customer_id, row.scheduled_at)
+        if due is not None and due.person != person.person:
+            claimed = replace(claimed, scheduled_person=due.person)
     work.changed.append(claimed)
     work.note(claimed, "claimed")
-    notice = work.notices[row.notification_id]
     before = [past.email for past in chain(row, ticket) if past.fallback < row.fallback]
     return Claim(
         claimed,

@@ -10,6 +10,7 @@ from tocsin.runtime import metrics as _shared  # noqa: F401 (first of all: it sw
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
 _REPORTS: Final = ("bounced", "noted", "known", "nothing", "unknown", "unreadable")
+_RELAYS: Final = ("first", "second")
 _OPEN: Final = ("queued", "claimed", "in_data", "deferred")
 
 EMAILS = Counter("sla_emails_total", "What became of attempts to mail somebody; ambiguous: perhaps taken", ["result"])
@@ -21,6 +22,8 @@ BREACH_TO_EMAIL = Histogram(
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
 QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 when none")
 SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tried because the server takes none")
+RELAY_FAILING = Gauge("sla_mail_relay_failing", "1 while this mail server takes no mail", ["relay"])
+LOGIN_REFUSED = Gauge("sla_mail_login_refused", "1 while this mail server does not let us in", ["relay"])
 TEMPLATE_FALLBACKS = Counter(
     "sla_mail_template_fallbacks_total", "Mails written in the built-in words because a deployment's template failed"
 )
@@ -37,6 +40,9 @@ for _result in _RESULTS:
     EMAILS.labels(_result)
 for _result in _REPORTS:
     REPORTS.labels(_result)
+for _relay in _RELAYS:
+    RELAY_FAILING.labels(_relay)
+    LOGIN_REFUSED.labels(_relay)
 for _state in _OPEN:
     QUEUE.labels(_state)
 

@@ -63,9 +63,15 @@ class Next:
     retry_in: timedelta | None = None
 
 
-_SERVER_WIDE: Final = frozenset({421, 454, 530, 534, 535, 538})
+_LOGIN: Final = frozenset({530, 534, 535, 538})
+_SERVER_WIDE: Final = frozenset({421, 454, *_LOGIN})
 _AMBIGUOUS_CEILING: Final = timedelta(hours=1)
 _SERVER_CEILING: Final = timedelta(seconds=30)
+
+
+def refuses_login(answer: Answer) -> bool:
+    """True where the server does not let us in: no pause mends that, somebody has to."""
+    return answer.code in _LOGIN and answer.phase is not Phase.DATA
 
 
 def judge(answer: Answer) -> Verdict:

@@ -1,8 +1,6 @@
 """The delivery worker: takes what is due from the queue and hands it to the mail server, a bounded number at a time."""
 
 import asyncio
-import random
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,10 +15,9 @@ from notifier.claiming import Claim, Claims
 from notifier.delivery import Entering
 from notifier.letters import Letters
 from notifier.message import Mail, UnmailableAddress
-from notifier.metrics import SERVER_BACKING_OFF
-from notifier.outcome import Answer, Phase, Verdict, backoff, judge
+from notifier.outcome import Answer, Phase, Verdict, judge
+from notifier.relays import Relays
 from notifier.settings import Settings
-from notifier.smtp import Connection, Smtp
 from notifier.untrusted import one_line
 from notifier.wording import Reader
 
@@ -28,43 +25,9 @@ log = structlog.get_logger(__name__)
 
 _LATE: Final = timedelta(seconds=60)
 _REPLY: Final = 500
-_FIRST_PAUSE: Final = timedelta(seconds=0.5)
-_LONGEST_PAUSE: Final = timedelta(seconds=30)
-
-
-class Gate:
-    """Open while the mail server takes mails. At first, and after a failure that concerns every mail, one goes alone.
-
-    So a wrong password is tried once a pause, not once a connection: servers lock accounts for less.
-    """
-
-    def __init__(self) -> None:
-        self._open = False
-        self._failures = 0
-        self._closed_until = 0.0
-
-    def room(self, concurrency: int, active: int) -> int:
-        """How many more attempts may begin now."""
-        if self._open:
-            return concurrency - active
-        return 1 if not active and time.monotonic() >= self._closed_until else 0
-
-    def let_in(self) -> None:
-        """The server accepted a login and an envelope: unless it failed before, the others need not wait any longer."""
-        self._open = self._open or not self._failures
-
-    def answered(self, verdict: Verdict) -> None:
-        """What the server's answer to an attempt meant."""
-        self._open = verdict is not Verdict.SERVER
-        if self._open:
-            self._failures = 0
-            SERVER_BACKING_OFF.set(0)
-        elif time.monotonic() >= self._closed_until:
-            self._failures += 1
-            pause = backoff(self._failures, _FIRST_PAUSE, _LONGEST_PAUSE, random.random())
-            self._closed_until = time.monotonic() + pause.total_seconds()
-            SERVER_BACKING_OFF.set(1)
-            log.error("mail_server_fails", failures=self._failures, pause_seconds=pause.total_seconds())
+_URGENT: Final = 1
+_ANY: Final = 4
+"""Severities: the least urgent that may be claimed."""
 
 
 class Sender:
@@ -88,8 +51,8 @@ class Sender:
         self._clock = clock
         self._settings = settings
         self._told = told
-        self._smtp = Smtp(settings)
-        self._gate = Gate()
+        self._relays = Relays(settings)
+        self._looking_back: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._active: dict[asyncio.Task[None], Claim] = {}
 
@@ -106,25 +69,25 @@ class Sender:
                 if renewing.done():
                     renewing.result()
                 self._woken.clear()
+                self._look_back()
                 if not await self._begin():
                     await self._rest()
             if self._active:
                 await asyncio.wait(self._active)
         finally:
-            asking.cancel()
-            renewing.cancel()
-            for task in self._active:
+            beside = [asking, renewing, *([self._looking_back] if self._looking_back else []), *self._active]
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(asking, renewing, *self._active, return_exceptions=True)
-            await self._smtp.close_idle()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await self._relays.close_idle()
 
     async def _begin(self) -> int:
         """Claim as much as there is room for and begin the attempts; how many."""
-        room = self._gate.room(self._settings.smtp_concurrency, len(self._active))
+        room, severity = self._room()
         if room <= 0:
             return 0
         try:
-            claims = await self._claims.claim(room)
+            claims = await self._claims.claim(room, severity)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -136,6 +99,23 @@ class Sender:
             task.add_done_callback(self._done)
         return len(claims)
 
+    def _room(self) -> tuple[int, int]:
+        """How many more attempts may begin now, and the least urgent severity that they may be of.
+
+        A quarter of the connections is kept for severity 1: a server that hangs on all others does not hold it up.
+        """
+        if not self._relays.are_open:
+            return (1 if not self._active and self._relays.are_due else 0), _ANY
+        most = self._settings.smtp_concurrency
+        others = sum(claim.delivery.severity > _URGENT for claim in self._active.values())
+        room = most - len(self._active)
+        room_for_others = min(room, most - most // 4 - others)
+        return (room_for_others, _ANY) if room_for_others > 0 else (room, _URGENT)
+
+    def _look_back(self) -> None:
+        if self._relays.are_to_be_asked and (self._looking_back is None or self._looking_back.done()):
+            self._looking_back = asyncio.create_task(self._relays.look_back())
+
     async def _rest(self) -> None:
         """Until woken, or for the time of a poll."""
         try:
@@ -143,7 +123,7 @@ class Sender:
                 await self._woken.wait()
         except TimeoutError:
             if not self._active:
-                await self._smtp.close_idle()
+                await self._relays.close_idle()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         claim = self._active.pop(task)
@@ -182,40 +162,35 @@ class Sender:
     def _compose(self, claim: Claim, now: datetime, *, late: bool) -> Mail:
         redelivery = claim.delivery.asked_again
         return self._letters.compose(
-            claim.notice, _reader(claim), claim.told, now=now, late=late, redelivery=redelivery
+            claim.notice,
+            _reader(claim),
+            claim.told,
+            now=now,
+            late=late,
+            redelivery=redelivery,
+            utf8=True,
         )
 
     async def _converse(self, claim: Claim, mail: Mail, *, late: bool) -> None:
-        connection, answer = await self._envelope(mail.recipient)
+        opened = await self._relays.envelope(mail.recipient)
+        if isinstance(opened, Answer):
+            await self._answered(claim, opened)
+            return
+        answer = Answer(Phase.RECIPIENT, 250, "")
+        self.wake()
         try:
-            if connection is not None and judge(answer) is Verdict.SENT:
-                self._gate.let_in()
-                self.wake()
-                if not await self._attempts.enter_data(Entering(claim.delivery.key, mail.message_id, late)):
-                    log.info("delivery_called_off")
-                    return
-                answer = Answer(Phase.DATA, None, "cut off")  # what holds if this process is stopped meanwhile
-                answer = await self._smtp.data(connection, mail.raw)
-            self._gate.answered(judge(answer))
-            await self._finish(claim, judge(answer), f"{answer.code} {answer.words}" if answer.code else answer.words)
+            if not await self._attempts.enter_data(Entering(claim.delivery.key, mail.message_id, late)):
+                log.info("delivery_called_off")
+                return
+            answer = Answer(Phase.DATA, None, "cut off")  # what holds if this process is stopped meanwhile
+            answer = await opened.relay.smtp.data(opened.connection, mail.raw)
+            self._relays.answered(opened, answer)
+            await self._answered(claim, answer)
         finally:
-            if connection is not None:
-                await self._smtp.release(connection, answer)
+            await opened.relay.smtp.release(opened.connection, answer)
 
-    async def _envelope(self, recipient: str) -> tuple[Connection | None, Answer]:
-        """A connection on which the recipient was accepted, or the answer that says why not."""
-        connection = await self._smtp.connect()
-        if isinstance(connection, Answer):
-            return None, connection
-        answer = await self._smtp.envelope(connection, recipient)
-        if connection.used > 1 and answer.phase is Phase.SENDER and judge(answer) is Verdict.SERVER:
-            # A connection that had rested: the server may have closed it, which says nothing about the server.
-            await self._smtp.release(connection, answer)
-            connection = await self._smtp.connect(fresh=True)
-            if isinstance(connection, Answer):
-                return None, connection
-            answer = await self._smtp.envelope(connection, recipient)
-        return connection, answer
+    async def _answered(self, claim: Claim, answer: Answer) -> None:
+        await self._finish(claim, judge(answer), f"{answer.code} {answer.words}" if answer.code else answer.words)
 
     async def _finish(self, claim: Claim, verdict: Verdict, reply: str) -> None:
         """Noted as soon as the database takes it: an answer that is lost makes the mail ambiguous."""

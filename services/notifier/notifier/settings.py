@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -71,16 +72,43 @@ def _pages(value: object) -> object:
 
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Tls = Literal["none", "starttls", "tls"]
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """A mail server that takes our mails: `name` is `first` or `second`, `address` HOST:PORT."""
+
+    name: str
+    address: str
+    tls: Tls
+    ca: Path | None
+    username: str | None
+    password: SecretStr | None
+
+    @property
+    def host(self) -> str:
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
 
 
 class Settings(ServiceSettings, LinkSettings):
     port: Port = 8083
     directory: Path
     smtp: Annotated[str, AfterValidator(_server)]
-    smtp_tls: Literal["none", "starttls", "tls"] = "none"
+    smtp_tls: Tls = "none"
     smtp_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
+    smtp_second: Annotated[str | None, AfterValidator(lambda text: _server(text) if text is not None else None)] = None
+    """Asked while the first one cannot be reached."""
+    smtp_second_tls: Tls = "none"
+    smtp_second_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
+    smtp_second_username: str | None = None
+    smtp_second_password: SecretStr | None = None
     smtp_concurrency: Annotated[int, Field(ge=1, le=100)] = 16
     smtp_batch: Annotated[int, Field(ge=1, le=1000)] = 20
     smtp_timeout: Seconds = 20
@@ -101,20 +129,30 @@ class Settings(ServiceSettings, LinkSettings):
     retry_give_up: Annotated[float, Field(gt=0)] = 86400
 
     @model_validator(mode="after")
-    def _whole_login(self) -> Self:
-        if (self.smtp_username is None) != (self.smtp_password is None):
-            raise ValueError("TOCSIN_SMTP_USERNAME and TOCSIN_SMTP_PASSWORD must be given together")
-        if self.smtp_username is not None and self.smtp_tls == "none":
-            raise ValueError("TOCSIN_SMTP_TLS must be starttls or tls where a password is sent")
+    def _whole_logins(self) -> Self:
+        for server in self.mail_servers:
+            prefix = "TOCSIN_SMTP" if server.name == "first" else "TOCSIN_SMTP_SECOND"
+            if (server.username is None) != (server.password is None):
+                raise ValueError(f"{prefix}_USERNAME and {prefix}_PASSWORD must be given together")
+            if server.username is not None and server.tls == "none":
+                raise ValueError(f"{prefix}_TLS must be starttls or tls where a password is sent")
         return self
 
     @property
-    def smtp_host(self) -> str:
-        return self.smtp.rpartition(":")[0].strip("[]")
-
-    @property
-    def smtp_port(self) -> int:
-        return int(self.smtp.rpartition(":")[2])
+    def mail_servers(self) -> tuple[MailServer, ...]:
+        """In the order in which they are asked."""
+        first = MailServer("first", self.smtp, self.smtp_tls, self.smtp_ca, self.smtp_username, self.smtp_password)
+        if self.smtp_second is None:
+            return (first,)
+        second = MailServer(
+            "second",
+            self.smtp_second,
+            self.smtp_second_tls,
+            self.smtp_second_ca,
+            self.smtp_second_username,
+            self.smtp_second_password,
+        )
+        return first, second
 
     @property
     def zone(self) -> ZoneInfo:

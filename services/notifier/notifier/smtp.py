@@ -10,7 +10,7 @@ from typing import Final
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from notifier.outcome import Answer, Phase, Verdict, judge
-from notifier.settings import Settings
+from notifier.settings import MailServer, Settings
 
 _QUIT_SECONDS: Final = 2.0
 
@@ -24,27 +24,29 @@ class Connection:
 
 
 class Smtp:
-    """Opens connections by the settings and speaks on them. TLS is explicit: it can be neither offered nor stripped."""
+    """Opens connections to one server and speaks on them. TLS is explicit: it can be neither offered nor stripped."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, server: MailServer, settings: Settings) -> None:
+        self._server = server
         self._settings = settings
-        self._tls = _tls(settings)
+        self._own_name = _own_name()
+        self._tls = _tls(server)
         self._idle: list[Connection] = []
 
     async def connect(self, *, fresh: bool = False) -> Connection | Answer:
         """A connection that is open and, where asked for, encrypted and logged in; or why there is none."""
         if self._idle and not fresh:
             return self._idle.pop()
-        settings = self._settings
+        server = self._server
         client = SMTP(
-            hostname=settings.smtp_host,
-            port=settings.smtp_port,
-            local_hostname=_own_name(),
-            username=settings.smtp_username,
-            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-            timeout=settings.smtp_timeout,
-            use_tls=settings.smtp_tls == "tls",
-            start_tls=settings.smtp_tls == "starttls",
+            hostname=server.host,
+            port=server.port,
+            local_hostname=self._own_name,
+            username=server.username,
+            password=server.password.get_secret_value() if server.password else None,
+            timeout=self._settings.smtp_timeout,
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
             tls_context=self._tls,
         )
         answer = await _answered(Phase.CONNECT, client.connect())
@@ -56,10 +58,27 @@ class Smtp:
     async def envelope(self, connection: Connection, recipient: str) -> Answer:
         """Sender and recipient; the answer of the last one asked."""
         client, connection.used = connection.client, connection.used + 1
-        answer = await _answered(Phase.SENDER, client.mail(self._settings.mail_from))
+        if recipient.isascii():
+            answer = await _answered(Phase.SENDER, client.mail(self._settings.mail_from))
+        elif client.supports_extension("smtputf8"):
+            options = ["SMTPUTF8", "BODY=8BITMIME"]
+            answer = await _answered(
+                Phase.SENDER, client.mail(self._settings.mail_from, options=options, encoding="utf-8")
+            )
+        else:
+            return Answer(Phase.RECIPIENT, 553, f"{recipient} needs SMTPUTF8, which the mail server does not offer")
         if judge(answer) is not Verdict.SENT:
             return answer
-        return await _answered(Phase.RECIPIENT, client.rcpt(recipient))
+        return await _answered(Phase.RECIPIENT, client.rcpt(recipient, encoding="utf-8"))
+
+    async def probe(self) -> Answer:
+        """Whether the server would take a mail now: as far as its sender, on a connection of its own."""
+        connection = await self.connect(fresh=True)
+        if isinstance(connection, Answer):
+            return connection
+        answer = await _answered(Phase.SENDER, connection.client.mail(self._settings.mail_from))
+        await _quit(connection)
+        return answer
 
     async def data(self, connection: Connection, raw: bytes) -> Answer:
         """The message itself. The end of DATA has its own, long timeout: servers scan before they answer."""
@@ -86,11 +105,11 @@ class Smtp:
         return judge(await _answered(Phase.SENDER, connection.client.rset())) is Verdict.SENT
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def _tls(server: MailServer) -> ssl.SSLContext | None:
     """Certificate and name checked, TLS 1.2 at least; made once, since reading the authorities takes a while."""
-    if settings.smtp_tls == "none":
+    if server.tls == "none":
         return None
-    context = ssl.create_default_context(cafile=settings.smtp_ca)
+    context = ssl.create_default_context(cafile=server.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -8,7 +8,22 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Interval, Text, Uuid, bindparam, column, func, select, text, update
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Interval,
+    SmallInteger,
+    Text,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown
@@ -17,15 +32,17 @@ from notifier.delivery import Entering, Held, Key, Noted, Stored
 from notifier.store.writing import COLUMNS, among, lock_tickets, note
 from notifier.tables import deliveries, notices, tickets, withdrawals
 
+log = structlog.get_logger(__name__)
+
 _NOTICES: Final[dict[str, type[Notify] | type[StandDown]]] = {"notify": Notify, "stand_down": StandDown}
 
 
-async def lock_urgent(connection: AsyncConnection, limit: int) -> list[UUID]:
+async def lock_urgent(connection: AsyncConnection, limit: int, severity: int) -> list[UUID]:
     """The tickets of the `limit` most urgent deliveries whose time has come, locked, without those locked elsewhere.
 
-    Severity 1 and higher tiers first. Read what is decided on only after this.
+    Of this severity and more urgent ones. Severity 1 and higher tiers first. Read what is decided on only after this.
     """
-    rows = await connection.execute(_URGENT, {"limit": limit})
+    rows = await connection.execute(_URGENT, {"limit": limit, "severity": severity})
     return list(dict.fromkeys(rows.scalars()))
 
 
@@ -43,9 +60,14 @@ async def of_tickets(
 
 
 async def open_notices(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Notify | StandDown]:
-    """Notifies and stand_downs by their ids."""
-    rows = await connection.execute(_BY_ID, {"ids": list(ids)})
-    return {row.id: _NOTICES[row.type].model_validate_json(row.event) for row in rows}
+    """Notifies and stand_downs by their ids, without those that cannot be read any more."""
+    found: dict[UUID, Notify | StandDown] = {}
+    for row in await connection.execute(_BY_ID, {"ids": list(ids)}):
+        try:
+            found[row.id] = _NOTICES[row.type].model_validate_json(row.event)
+        except (KeyError, ValidationError) as error:
+            log.error("stored_notice_cannot_be_read", notification_id=str(row.id), error=type(error).__name__)
+    return found
 
 
 async def enter_data(connection: AsyncConnection, entering: Sequence[Entering], lease: timedelta) -> set[UUID]:
@@ -115,7 +137,11 @@ _MESSAGES: Final = (
 _URGENT: Final = (
     select(deliveries.c.ticket_id)
     .join(tickets, tickets.c.ticket_id == deliveries.c.ticket_id)
-    .where(deliveries.c.ready_at.is_not(None), deliveries.c.ready_at <= func.statement_timestamp())
+    .where(
+        deliveries.c.ready_at.is_not(None),
+        deliveries.c.ready_at <= func.statement_timestamp(),
+        deliveries.c.severity <= bindparam("severity", type_=SmallInteger),
+    )
     .order_by(deliveries.c.severity, text("coalesce(deliveries.tier, 0) DESC"), deliveries.c.seq)
     .limit(bindparam("limit", type_=BigInteger))
     .with_for_update(of=tickets, skip_locked=True)
