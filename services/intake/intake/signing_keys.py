@@ -23,6 +23,7 @@ _SECONDS: Final = 10.0
 _LARGEST: Final = 65_536
 _MOST_KEYS: Final = 100
 _KEPT_SECONDS: Final = 3600.0
+_SURE_SECONDS: Final = 60.0
 _FAILURE_KEPT_SECONDS: Final = 30.0
 _AT_ONCE: Final = 4
 _T = TypeVar("_T")
@@ -41,9 +42,10 @@ class SigningKeys:
         self._failed: OrderedDict[str, float] = OrderedDict()
         self._fetching: dict[str, asyncio.Task[bytes | None]] = {}
 
-    async def of(self, body: bytes) -> Sequence[bytes]:
+    async def of(self, body: bytes, *, anew: bool = False) -> Sequence[bytes]:
         """The key that proves this delivery or does not; empty where it names no place of ConnectWise.
 
+        `anew` is for when a kept one does not, since ConnectWise may have a new one: it is kept for a minute only.
         Raises KeyUnavailableError where the key cannot be had now.
         """
         url = connectwise.key_url(body)
@@ -51,10 +53,11 @@ class SigningKeys:
             metrics.SIGNING_KEYS.labels("refused").inc()
             return ()
         now = time.monotonic()
-        if url in self._known and self._known[url][0] > now:
+        fetched_at, key = self._known.get(url, (float("-inf"), b""))
+        if now - fetched_at < (_SURE_SECONDS if anew else _KEPT_SECONDS):
             self._known.move_to_end(url)
-            return (self._known[url][1],)
-        if self._failed.get(url, 0.0) > now:
+            return (key,)
+        if now - self._failed.get(url, float("-inf")) < _FAILURE_KEPT_SECONDS:
             raise KeyUnavailableError
         return (await self._fetched(url),)
 
@@ -79,10 +82,10 @@ class SigningKeys:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
             metrics.SIGNING_KEYS.labels("failed").inc()
             log.warning("signing_key_not_fetched", host=httpx.URL(url).host, problem=type(error).__name__)
-            _remember(self._failed, url, time.monotonic() + _FAILURE_KEPT_SECONDS)
+            _remember(self._failed, url, time.monotonic())
             return None
         metrics.SIGNING_KEYS.labels("fetched").inc()
-        _remember(self._known, url, (time.monotonic() + _KEPT_SECONDS, key))
+        _remember(self._known, url, (time.monotonic(), key))
         return key
 
     async def _downloaded(self, url: str) -> bytes:

@@ -147,10 +147,12 @@ async def _genuine(
     if not auth.fetch_keys:
         return False
     try:
-        fetched = await signing_keys.of(body)
+        for anew in (False, True):
+            if adapter.genuine(auth, await signing_keys.of(body, anew=anew), headers, body, datetime.now(UTC)):
+                return True
     except KeyUnavailableError:
         raise Problem(503, "The signing key cannot be fetched now. Try again.", headers=_LATER) from None
-    return adapter.genuine(auth, fetched, headers, body, datetime.now(UTC))
+    return False
 
 
 def _single(request: Request) -> Mapping[str, str]:
