@@ -1,6 +1,12 @@
-"""An instant as people are told it, in mails and on pages."""
+"""Instants as people are told them, in mails and on pages, and as machines write them."""
 
-from datetime import datetime, tzinfo
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated, Final
+
+from pydantic import AwareDatetime, BeforeValidator
+
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def moment(at: datetime, zone: tzinfo) -> str:
@@ -11,3 +17,19 @@ def moment(at: datetime, zone: tzinfo) -> str:
         return told
     day = "" if local.date() == at.date() else f"{local:%Y-%m-%d} "
     return f"{told} ({day}{local:%H:%M %Z})"
+
+
+def written_instant(value: object) -> datetime:
+    """An instant in UTC out of the text that RFC 3339 writes it as, with its zone. Raises ValueError."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("is no date and time that exists") from None
+
+
+WrittenInstant = Annotated[AwareDatetime, BeforeValidator(written_instant)]
+"""A field that nothing but such a text gives a value: no number is guessed to be one."""

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SkipValidation, Strict, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SkipValidation,
+    Strict,
+    ValidationInfo,
+    field_validator,
+)
 from tocsin.events import Category, Channel, Flag, Mailbox, Severity
 
 from intake.strict import LONGEST_LIST, Instant, Request, Text, not_blank
@@ -27,8 +36,17 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _given(field: str) -> dict[str, JsonValue]:
+    """The JSON schema of an object that has the field, and more than blanks in it."""
+    return {"required": [field], "properties": {field: {"type": "string", "pattern": r"\S"}}}
+
+
 class ContactRequest(Request):
     """Who is most familiar with the issue: a name and an e-mail address or a phone number (RULES 1)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [_given("email"), _given("phone")]}  # what `reachable` asks for
+    )
 
     name: Text
     phone: Text | None = None

@@ -4,12 +4,12 @@ Values are what `json` makes of a body. `null` and blank strings count as absent
 names its zone, an object gives each name once and no name that nobody knows. Pure.
 """
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from tocsin.moments import written_instant
 
 from intake.strict_json import Repeated
 
@@ -17,7 +17,6 @@ LONGEST_STRING: Final = 10_000
 LONGEST_LIST: Final = 500
 MOST_FIELDS: Final = 100
 FIRST_YEAR: Final = 1990
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Request(BaseModel):
@@ -44,15 +43,8 @@ class Request(BaseModel):
 
 def instant(value: object) -> datetime:
     """An instant as RFC 3339 writes it, with its zone, not before 1990. Raises ValueError."""
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
-    try:
-        at = datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("is no date and time that exists") from None
-    if at.year < FIRST_YEAR:  # what a tool writes that knows no better, such as year 1
+    at = written_instant(value)
+    if at.year < FIRST_YEAR and not isinstance(value, datetime):  # what a tool writes that knows no better
         raise ValueError(f"must not lie before the year {FIRST_YEAR}")
     return at
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.business_time import micros
 from tocsin.events import render_instant
+from tocsin.moments import WrittenInstant
 from tocsin.runtime import offsets
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.http import JsonResponse, require
@@ -68,8 +68,8 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
     @routes.get("/compliance", summary="How well the promise was kept in a period")
     async def compliance(
         caller: Reader,
-        begin: Annotated[AwareDatetime, Query(alias="from")],
-        end: Annotated[AwareDatetime, Query(alias="to")],
+        begin: Annotated[WrittenInstant, Query(alias="from")],
+        end: Annotated[WrittenInstant, Query(alias="to")],
         group_by: Annotated[
             str, Query(description="comma-separated, out of clock, severity, customer, month")
         ] = "clock",

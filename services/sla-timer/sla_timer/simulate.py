@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tocsin.business_time import SECOND, micros
 from tocsin.business_time import render as render_anew
 from tocsin.events import Category, Channel, FactType, Severity
+from tocsin.moments import WrittenInstant
 from tocsin.policy import Policy
 
 from sla_timer.clocks import Clock
@@ -26,7 +27,7 @@ class StoryFact(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     type: Annotated[FactType, Field(strict=False)]
-    occurred_at: Annotated[AwareDatetime, Field(strict=False)]
+    occurred_at: WrittenInstant
     severity: Severity | None = None
     resolution_kind: Literal["resolved", "workaround"] = "resolved"
     channel: Channel = "portal"
@@ -46,7 +47,7 @@ class StoryRequest(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     facts: Annotated[list[StoryFact], Field(min_length=1, max_length=10_000)]
-    until: Annotated[AwareDatetime, Field(strict=False)]
+    until: WrittenInstant
     customer: Annotated[str | None, Field(max_length=10_000)] = None
 
     @model_validator(mode="after")

@@ -165,7 +165,12 @@ _DETAILS: Final = {
 
 
 def _methods(request: Request) -> list[str]:
-    """Every method that this path takes: the route that refused the request knows its own alone."""
+    """Every method that this path takes: the route that refused the request knows its own alone.
+
+    A path that is written out in the documentation takes what stands there, though it may also look like an id.
+    """
+    if written := request.app.openapi()["paths"].get(request.scope["path"]):
+        return sorted(method.upper() for method in written)
     asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
     return [
         method
