@@ -12,6 +12,8 @@ _SPACES: Final = re.compile(r"\s+")
 
 def one_line(text: str, limit: int) -> str:
     """`text` on one line of at most `limit` characters, without control characters, cut with an ellipsis."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     # Cut generously first, so that a megabyte of ticket text is not walked character by character.
     kept = "".join(_harmless(character) for character in text[: limit * 4])
     line = _SPACES.sub(" ", kept).strip()
