@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 from tocsin.events import FactType
 
-from intake.hooks.effect import Effect, State, applied
+from intake.hooks.effect import Effect, State, effects
 from intake.hooks.mapping import Status
 from intake.hooks.shown import Shown, in_order
 
@@ -62,23 +62,15 @@ def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | Non
 
 
 def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Effect]]:
-    """How the ticket stands once these claims of one instant are true, and what must happen there for it.
+    """How the ticket stands once these claims of one instant are true, one after the other, and what happens for it.
 
-    The severity that the last of them gives changes last of all, but for a workaround, which severity 1 does not allow
-    (RULES 3): one that is still claimed then does not happen.
+    The severity that a claim gives changes last, but for a workaround, which severity 1 does not allow (RULES 3): one
+    that is still claimed then does not happen.
     """
-    given = [claim.severity for claim in claims if claim.severity is not None and not claim.opening]
-    severity = given[-1] if given else None
     made: list[Effect] = []
     for claim in claims:
-        for effect in _steps(state, claim, severity):
-            after = applied(state, effect)
-            if after != state:
-                made.append(effect)
-            state = after
-    if severity is not None and severity != state.severity:
-        made.append(Effect(FactType.SEVERITY_CHANGED, severity))
-        state = applied(state, made[-1])
+        state, possible = effects(state, _steps(state, claim))
+        made += possible
     return state, made
 
 
@@ -96,10 +88,9 @@ def _only_answered(claim: Claim) -> bool:
     return claim.responded and claim.stands is None
 
 
-def _steps(state: State, claim: Claim, severity: int | None) -> Iterator[Effect]:
+def _steps(state: State, claim: Claim) -> Iterator[Effect]:
     """What may have to happen, in order; what is so already is impossible and does nothing."""
-    if claim.opening and claim.severity is not None:
-        yield Effect(FactType.SEVERITY_CHANGED, claim.severity)
+    change = [Effect(FactType.SEVERITY_CHANGED, claim.severity)] if claim.severity is not None else []
     stays_open = claim.stands in ("open", "waiting")
     if stays_open:
         yield Effect(FactType.REOPENED)
@@ -111,6 +102,7 @@ def _steps(state: State, claim: Claim, severity: int | None) -> Iterator[Effect]
         yield Effect(FactType.CANCELLED)
     elif claim.stands is not None:
         workaround = claim.stands == "workaround"
-        if workaround and not state.closed and state.severity == 1 and severity is not None:
-            yield Effect(FactType.SEVERITY_CHANGED, severity)
+        if workaround and not state.closed and state.severity == 1:
+            yield from change
         yield Effect(FactType.RESOLVED, workaround=workaround)
+    yield from change

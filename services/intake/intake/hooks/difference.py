@@ -69,12 +69,13 @@ def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> tup
     stands, happened = effects(state, facts)
     if stands == wanted and lasting(state.severity, happened) == ideal:
         return [], []
-    # A severity is the last thing that changes at an instant: where it has changed, it is first taken back,
-    back = [Effect(FactType.SEVERITY_CHANGED, state.severity)] if stands.severity != state.severity else []
-    for first in range(len(claims)):
-        again = [*back, *needed(effects(stands, back)[0], claims[first:])[1]]
-        if lasting(state.severity, [*happened, *again]) == ideal:
-            return [], again
+    # A severity is the last thing that a sighting changes: where it has changed already, it may have to be taken back,
+    taken_back = Effect(FactType.SEVERITY_CHANGED, state.severity)
+    for back in ([], [taken_back]):
+        for first in range(len(claims)):
+            again = [*back, *needed(effects(stands, back)[0], claims[first:])[1]]
+            if lasting(state.severity, [*happened, *again]) == ideal:
+                return [], again
     # or, where something was to another severity that did not stand there, all else happens just before it.
     early, before = needed(state, [replace(claim, severity=None) for claim in claims if not claim.opening])
     if lasting(state.severity, [*before, *effects(early, facts)[1]]) == ideal:
