@@ -11,7 +11,12 @@ import escalator.store
 import httpx
 import intake.api
 import intake.api.ack
+import intake.api.deliveries
+import intake.api.hooks
+import intake.api.mails
 import intake.handlers
+import intake.integrations_file
+import intake.signing_keys
 import intake.store
 import notifier.api
 import notifier.on_call_api
@@ -37,7 +42,8 @@ from tocsin.runtime.keys import KeyFile, KeyRing, write_keys
 
 REPOSITORY = Path(__file__).parents[2]
 CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
-PUBLIC = {"/livez", "/readyz", "/metrics", "/ack/{token}"}
+SECRETS_OF_THEIR_OWN = {"/ack/{token}", "/v1/hooks/email/{tenant}", "/v1/hooks/{provider}/{tenant}"}
+PUBLIC = {"/livez", "/readyz", "/metrics"} | SECRETS_OF_THEIR_OWN
 EVERYWHERE = {
     "get /livez",
     "get /readyz",
@@ -55,6 +61,10 @@ CALLS = {
         "get /v1/tickets",
         "get /ack/{token}",
         "post /ack/{token}",
+        "post /v1/hooks/{provider}/{tenant}",
+        "post /v1/hooks/email/{tenant}",
+        "get /v1/hooks/unmapped",
+        "post /v1/hooks/unmapped/{delivery_id}/replay",
     },
     "sla-timer": {"get /v1/tickets/{ticket_id}/clocks", "post /v1/simulate", "get /v1/compliance"},
     "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation"},
@@ -90,8 +100,12 @@ async def described(tmp_path: Path) -> Callable[[str], Any]:
 def intake_routes(database: AsyncEngine) -> list[APIRouter]:
     policy = read_policy(REPOSITORY / "deploy" / "policy" / "policy.yaml")
     desk = intake.handlers.Desk(policy, CLOCK.business, intake.store.outbox, 1)
+    integrations = intake.integrations_file.IntegrationsFile(None)
+    deliveries = intake.api.deliveries.Deliveries(desk, database, database, lambda: None, integrations)
     return [
         intake.api.router(desk, database, database, lambda: None),
+        intake.api.mails.router(deliveries, integrations),
+        intake.api.hooks.router(database, deliveries, integrations, intake.signing_keys.SigningKeys()),
         intake.api.ack.router(desk, database, database, lambda: None, Links(["k" * 32])),
         dead_letter_routes(database, intake.store.dead_letters, intake.store.outbox, None),
     ]
@@ -118,7 +132,7 @@ def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
     directory = DirectoryFile(REPOSITORY / "deploy" / "policy" / "directory.yaml")
     return [
         notifier.on_call_api.router(directory, CLOCK),
-        notifier.api.router(database, database, CLOCK, lambda: None),
+        notifier.api.router(database, database, CLOCK, directory.current, lambda: None),
         dead_letter_routes(database, tables.DEAD_LETTERS, tables.OUTBOX, None),
     ]
 
@@ -158,7 +172,8 @@ async def test_every_call_and_every_error_has_words_and_an_example(
     service: str, described: Callable[[str], Any]
 ) -> None:
     document = await described(service)
-    lacking = [lack for name, operation in operations(document).items() for lack in lacks(name, operation)]
+    named = document.get("components", {}).get("schemas", {})
+    lacking = [lack for name, operation in operations(document).items() for lack in lacks(name, operation, named)]
     assert lacking == []
 
 
@@ -174,8 +189,8 @@ async def test_examples_are_what_the_schemas_say(service: str, described: Callab
                 assert errors == [], f"{name}: {where}"
 
 
-def lacks(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    """What a reader of the documentation would miss of a call."""
+def lacks(name: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader of the documentation would miss of a call; `schemas` are those that have a name."""
     for words in ("summary", "description"):
         if not operation.get(words):
             yield f"{name}: {words}"
@@ -183,7 +198,8 @@ def lacks(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
         if not (parameter.get("description") or parameter["schema"].get("description")):
             yield f"{name}: description of {parameter['name']}"
     for where, media in contents(operation):
-        if not list(examples(media)):
+        named = schemas.get(media.get("schema", {}).get("$ref", "").rpartition("/")[2], {})
+        if not list(examples(media)) and not named.get("examples"):
             yield f"{name}: example of {where}"
     for status, response in operation["responses"].items():
         if not response.get("description") or response["description"] == "Successful Response":
