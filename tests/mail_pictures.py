@@ -47,7 +47,7 @@ class Browser:
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands = commands
-        self._answers = open(answers, "rb", buffering=0)  # noqa: SIM115 (closed with the browser's process)
+        self._answers = answers
         self._rest = b""
         self._last = 0
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -84,7 +84,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            read = self._answers.read(1 << 20)
+            read = os.read(self._answers, 1 << 20)
             if not read:
                 raise RuntimeError("the browser ended")
             self._rest += read
@@ -124,6 +124,8 @@ def browser() -> Iterator[Browser]:
         finally:
             process.terminate()
             process.wait(20)
+            os.close(our_commands)
+            os.close(our_answers)
 
 
 def main() -> None:
