@@ -1,5 +1,6 @@
 """What a mail says: in ten seconds what is wrong, why you, and what happens next; the same in text and in HTML."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -250,6 +251,16 @@ def test_html_shows_a_hostile_summary_as_text() -> None:
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "&lt;b&gt;" in html
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_page_needs_nothing_from_elsewhere_and_stands_in_the_dark(kind: str) -> None:
+    sample = kinds()[kind]
+    html = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now).html
+    assert re.findall(r"<(?:img|script|link|iframe|form|object)|url\(|@import|src=", html) == []
+    assert '<meta name="color-scheme" content="light dark">' in html
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert html.count("style=") > 20  # what ignores <style> still shows the page as it is meant
 
 
 @pytest.mark.parametrize(
