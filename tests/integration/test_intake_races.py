@@ -110,3 +110,60 @@ async def test_a_writer_that_fails_after_its_number_gives_it_back(intake: World)
     assert statuses == [201, 500, 201, 500, 201]
     (facts,) = (await told(intake)).values()
     assert [fact.number for fact in facts] == [1, 2, 3, 4]
+
+
+async def transactions(intake: World, table: str) -> int:
+    """How many transactions wrote the rows of a table."""
+    async with intake.writer.connect() as connection:
+        return int((await connection.execute(text(f"SELECT count(DISTINCT xmin::text) FROM {table}"))).scalar_one())
+
+
+async def test_what_comes_at_once_shares_transactions_with_each_its_own_answer(intake: World) -> None:
+    posts = [intake.clients["default"].post("/v1/tickets", json=ticket(f"SR-{n}")) for n in range(40)]
+    posts += [intake.clients["other"].post("/v1/tickets", json=ticket(f"SR-{n}")) for n in range(20)]
+    answers = await asyncio.gather(*posts)
+    assert {answer.status_code for answer in answers} == {201}
+    assert [answer.json()["external_id"] for answer in answers] == [f"SR-{n}" for n in (*range(40), *range(20))]
+    assert len({answer.json()["ticket_id"] for answer in answers}) == 60
+    assert await transactions(intake, "tickets") < 15
+    events = [
+        intake.clients["default"].post(f"/v1/tickets/{answer.json()['ticket_id']}/events", json=event("responded"))
+        for answer in answers
+    ]
+    statuses = [answer.status_code for answer in await asyncio.gather(*events)]
+    assert statuses == [201] * 40 + [404] * 20  # the last ones are another tenant's
+    assert await transactions(intake, "facts") < 30
+
+
+async def test_in_company_too_a_refused_request_uses_no_key_up(intake: World) -> None:
+    await intake.post("/v1/tickets", ticket("SR-0"), 201)
+    client = intake.clients["default"]
+
+    async def together(*bodies: dict[str, Any]) -> list[int]:
+        posts = (
+            client.post("/v1/tickets", json=body, headers={"Idempotency-Key": f"k{n}"}) for n, body in enumerate(bodies)
+        )
+        return [answer.status_code for answer in await asyncio.gather(*posts)]
+
+    assert await together(ticket("SR-0", severity=3), ticket("SR-1"), ticket("SR-2")) == [409, 201, 201]
+    assert await together(ticket("SR-9"), ticket("SR-1"), ticket("SR-8")) == [201, 200, 422]
+
+
+async def test_one_key_for_two_requests_at_once_is_the_first_ones(intake: World) -> None:
+    posts = [
+        intake.clients["default"].post("/v1/tickets", json=ticket(name), headers={"Idempotency-Key": "k"})
+        for name in ("SR-1", "SR-2", "SR-1")
+    ]
+    answers = [answer.status_code for answer in await asyncio.gather(*posts)]
+    assert sorted(answers) in ([200, 201, 422], [201, 422, 422])
+
+
+async def test_events_of_one_ticket_that_come_at_once_are_judged_one_after_the_other(intake: World) -> None:
+    opened = await intake.post("/v1/tickets", ticket("SR-1"), 201)
+    path = f"/v1/tickets/{opened['ticket_id']}/events"
+    bodies = [event("severity_changed", severity=2), event("resolved", resolution_kind="workaround"), event("reopened")]
+    answers = await asyncio.gather(*(intake.clients["default"].post(path, json=body) for body in bodies))
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    stored = await intake.get(f"/v1/tickets/{opened['ticket_id']}")
+    assert [fact["type"] for fact in stored["facts"]] == ["opened", "severity_changed", "resolved", "reopened"]
+    assert stored["severity"] == 2

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from servers import MakeDatabase, SharedKafka, migrate, role_of, running, tell
 from sqlalchemy import Connection
 from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
 from tocsin.runtime.database import engine
-from tocsin.runtime.keys import KeyFile, issue, write_keys
+from tocsin.runtime.keys import Caller, KeyFile, KeyRing, issue, write_keys
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
@@ -175,7 +176,33 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert "unknown scopes" in command("", "keys", "create", "--scope", "everything", status=1, settings=settings)
     command("", "keys", "revoke", key_id, settings=settings)
     assert command("", "keys", "list", settings=settings) == ""
+    limited = command("", "keys", "create", "--requests-per-minute", "60", settings=settings)
+    assert "default  tickets:read,tickets:write  for ever  60 a minute" in command(
+        "", "keys", "list", settings=settings
+    )
+    command("", "keys", "revoke", limited.split("_")[1], settings=settings)
     assert "no key" in command("", "keys", "revoke", key_id, status=1, settings=settings)
+
+
+def test_a_rotated_key_and_the_one_before_it_are_good_until_the_overlap_is_over(tmp_path: Path) -> None:
+    settings = {"TOCSIN_KEYS": str(tmp_path / "keys.yaml")}
+    options = ("--tenant", "acme", "--scope", "tickets:read", "--requests-per-minute", "5")
+    old = command("", "keys", "create", *options, settings=settings).strip()
+    new = command("", "keys", "rotate", old.split("_")[1], "--overlap", "12h", settings=settings).strip()
+    ring = KeyRing(tmp_path / "keys.yaml")
+    for caller in (ring.check(old), ring.check(new)):
+        assert isinstance(caller, Caller)
+        assert (caller.tenant, caller.scopes, caller.requests_per_minute) == ("acme", frozenset({"tickets:read"}), 5)
+    before, after = (key.expires_at for key in ring.keys)
+    assert before is not None
+    assert timedelta(hours=11) < before - datetime.now(UTC) < timedelta(hours=12)
+    assert after is None
+    command("", "keys", "rotate", new.split("_")[1], "--overlap", "0m", settings=settings)
+    assert ring.check(new) == "expired"
+    assert isinstance(ring.check(old), Caller)
+    for wrong in ("7", "-7d", "7w", ""):
+        assert "7d" in command("", "keys", "rotate", "x", "--overlap", wrong, status=2, settings=settings)
+    assert "no key" in command("", "keys", "rotate", "nosuchid", status=1, settings=settings)
 
 
 @pytest.mark.parametrize(
