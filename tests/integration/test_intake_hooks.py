@@ -1,5 +1,6 @@
 """Webhooks through the real route: stored before they are read, told once, kept where nobody knows what they mean."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -12,10 +13,12 @@ import httpx
 import pytest
 from intake import store
 from intake.api import deliveries
+from intake.hooks_commands import app
 from intake_world import World, event, ticket, world
 from servers import MakeDatabase
 from sqlalchemy import text
 from tocsin.events import TicketChanged, TicketImported
+from typer.testing import CliRunner, Result
 
 SECRET = "sixteen or more characters"
 
@@ -223,6 +226,32 @@ async def test_what_the_mapping_does_not_know_is_kept_and_replayed_once_it_does(
 async def test_a_bad_delivery_is_answered_well_and_kept(intake: World, body: object, reason: str) -> None:
     assert (await deliver(intake, body))["reason"] == reason
     assert await tickets(intake) == []
+
+
+async def test_what_is_unmapped_is_listed_and_replayed_by_command_too(
+    intake: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TOCSIN_DATABASE_URL", intake.writer.url.render_as_string(hide_password=False))
+
+    async def command(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments)
+
+    kept = (await deliver(intake, payload(status="Parked")))["delivery_id"]
+    assert "desk/default  unknown_status: The status `Parked` is not" in (await command("unmapped")).output
+    assert (await command("replay", str(kept), "999")).exit_code == 1
+    intake.integrations.write_text(written(tmp_path).replace("Pending:", "Parked: new, Pending:"))
+    await intake.deliveries.retry()
+    assert await facts(intake) == [("opened", "10:00:00")]
+    assert (await command("replay", "--all")).output == "Queued 0 for the running service.\n"
+    assert "There are none." in (await command("unmapped")).output
+
+
+async def test_what_lacked_what_opens_a_ticket_counts_once_another_opens_it(intake: World) -> None:
+    answered = payload(subject=None, status="Answered", at="2026-06-08T10:20:00Z")
+    assert (await deliver(intake, answered))["reason"] == "missing_summary"
+    await deliver(intake, payload())
+    assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:20:00")]
+    assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
 
 
 async def test_defaults_stand_in_and_say_so(intake: World) -> None:

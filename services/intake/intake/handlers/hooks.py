@@ -93,6 +93,7 @@ async def _take(
         (outcome,) = await take_tickets(desk, connection, tenant, [item])
         if isinstance(outcome, TakenTicket) and outcome.created:
             await hooks.opened_by(delivery.id, place)
+            await hooks.settle_opened(key)
             return Looked("opened", key, outcome.ticket.first_facts, outcome)
         if isinstance(outcome, Problem) and await store.ticket(tenant, key) is None:
             raise outcome

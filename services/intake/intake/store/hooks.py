@@ -163,6 +163,14 @@ class HookStore:
         mine = (hook_sightings.c.delivery_id == delivery_id, hook_sightings.c.place == place)
         await self._connection.execute(update(hook_sightings).where(*mine).values(opened_it=True))
 
+    async def settle_opened(self, ticket_id: UUID) -> None:
+        """Deliveries that lacked what opens this ticket lack it no more: they told of it what they had to tell."""
+        table, seen = hook_deliveries, hook_sightings
+        others = select(seen.c.place).where(seen.c.delivery_id == table.c.id, seen.c.ticket_id != ticket_id)
+        told = select(seen.c.delivery_id).where(seen.c.ticket_id == ticket_id)
+        lacking = table.c.id.in_(told) & (table.c.state == "unmapped") & table.c.reason.startswith("missing_")
+        await self._update(lacking & ~others.exists(), {"state": "taken", "reason": None, "detail": None})
+
     async def sightings(self, ticket_id: UUID) -> tuple[Sequence[Shown], bool]:
         """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
         query = select(hook_sightings.c.shown, hook_sightings.c.opened_it)

@@ -1,0 +1,176 @@
+"""integrations.yaml: what is wrong with it is told at its line, and its words are found as people write them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from intake.hooks.mapping import Integration, IntegrationsError, load_integrations, meaning
+from intake.hooks.opening import opening
+from intake.hooks.shown import Shown, Unmapped, shown
+from intake.hooks.sighting import Person, Sighting
+from intake.hooks_commands import schema_text
+from ruamel.yaml import YAML
+
+FOLDER = Path(__file__).parents[2] / "deploy/policy"
+NOW = datetime(2026, 6, 8, 12, tzinfo=UTC)
+GOOD = """version: "1"
+tenants:
+  default:
+    desk:
+      adapter: generic
+      auth: {secrets: [{secret_env: TOCSIN_HOOK_DESK}], header: X-Secret}
+      statuses: {New: new, 7: resolved, Noise: ignored}
+      priorities: {Urgent: 1}
+      types: {Attack: security}
+      channels: {Phone: voicemail}
+      services: {Mail: Email}
+      customers: {"12": {id: acme, name: Acme}}
+      queues: [Help]
+      defaults: {severity: 3}
+      generic: {external_id: id}
+"""
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(IntegrationsError) as caught:
+        load_integrations(text, "integrations.yaml")
+    return list(caught.value.problems)
+
+
+def desk(text: str = GOOD) -> Integration:
+    found = load_integrations(text, "integrations.yaml").find("default", "desk")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("adapter: generic", "adapter: gneric"),
+            "5: tenants.default.desk.adapter: `gneric` is not known; did you mean",
+        ),
+        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not known; did you mean `reso"),
+        (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: is the same as `New` without regard"),
+        (
+            ("header: X-Secret", ""),
+            "6: tenants.default.desk.auth.signature: is not the one way to prove who sends; write",
+        ),
+        (("header: X-Secret", "header: X, bearer: true"), "6: tenants.default.desk.auth.signature: is not the one way"),
+        (
+            ("secrets: [{secret_env: TOCSIN_HOOK_DESK}], ", ""),
+            "6: tenants.default.desk.auth.secrets: is missing; state",
+        ),
+        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: is no field"),
+        (
+            ("{secret_env: TOCSIN_HOOK_DESK}", "{}"),
+            "6: tenants.default.desk.auth.secrets[0]: must say where one secret",
+        ),
+        (
+            ("header: X-Secret", "fetch_keys: true, header: X"),
+            "6: tenants.default.desk.auth.fetch_keys: is not for the",
+        ),
+        (
+            ("{external_id: id}", "{external_id: 'id['}"),
+            "15: tenants.default.desk.generic.external_id: `id[` is no JMES",
+        ),
+        (("      generic: {external_id: id}\n", ""), "4: tenants.default.desk.generic: is missing; state how the"),
+        (
+            ("{severity: 3}", "{contact: {name: Ada}}"),
+            "14: tenants.default.desk.defaults.contact.email: is missing; st",
+        ),
+        (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` should match pattern"),
+        (
+            ("header: X-Secret", "signature: {header: X, signed: [timestamp, body]}"),
+            "6: tenants.default.desk.auth.signat",
+        ),
+        (
+            ("header: X-Secret", "signature: {header: X, signed: [timestamp]}"),
+            "6: tenants.default.desk.auth.signature.s",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_line_with_what_would_be_right(change: tuple[str, str], told: str) -> None:
+    problems = refused(GOOD.replace(*change))
+    assert any(problem.startswith(f"integrations.yaml:{told}") for problem in problems), problems
+
+
+def test_a_severity_must_come_from_somewhere() -> None:
+    (problem,) = refused(
+        GOOD.replace("      priorities: {Urgent: 1}\n", "").replace("      defaults: {severity: 3}\n", "")
+    )
+    assert problem.startswith("integrations.yaml:4: tenants.default.desk.priorities: is missing")
+
+
+def test_words_are_compared_without_regard_to_case_and_blanks() -> None:
+    words = desk().statuses
+    assert [meaning(words, word) for word in ("NEW ", "new", "7", "8")] == ["new", "new", "resolved", None]
+
+
+def seen(**fields: Any) -> Shown:
+    return shown(Sighting("T-1", **fields), desk(), NOW, "key")
+
+
+def test_a_sighting_is_put_into_our_words() -> None:
+    told = seen(
+        status=" new",
+        priority="urgent",
+        queue="HELP",
+        type="Attack",
+        channel="Phone",
+        services=("Mail", "Printer"),
+        customer_id="12",
+        customer_name="ACME Inc.",
+        contact=Person(phone="+1 555 0100"),
+    )
+    assert (told.status, told.severity, told.counts, told.category, told.channel) == (
+        "new",
+        1,
+        True,
+        "security",
+        "voicemail",
+    )
+    assert told.services == ("Email", "Printer")
+    assert told.customer is not None
+    assert (told.customer.id, told.customer.name, told.contact_phone) == ("acme", "Acme", "+1 555 0100")
+    assert told.at == NOW
+
+
+def test_what_the_tool_does_not_say_or_what_says_nothing_is_not_said() -> None:
+    told = seen(status="Noise", seen_at=datetime(1, 1, 1, tzinfo=UTC), opened_at=datetime(1900, 1, 1, tzinfo=UTC))
+    assert (told.status, told.severity, told.counts, told.opened_at, told.at) == (None, None, None, None, NOW)
+
+
+def test_nothing_happened_later_than_it_was_received() -> None:
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    told = seen(seen_at=later, responded_at=later, resolved_at=later)
+    assert {told.at, told.responded_at, told.resolved_at} == {NOW}
+
+
+@pytest.mark.parametrize(("field", "reason"), [("status", "unknown_status"), ("priority", "unknown_priority")])
+def test_a_word_that_nobody_knows_is_unmapped(field: str, reason: str) -> None:
+    with pytest.raises(Unmapped) as caught:
+        seen(**{field: "Parked"})
+    assert caught.value.reason == reason
+
+
+def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_stands_in_for_none() -> None:
+    base = Shown(at=NOW, counts=True, summary="s", services=("Email",), customer=desk().customers["12"], severity=2)
+    reached = base.model_copy(update={"contact_email": "ada@acme.example"})
+    ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)
+    assert ticket is not None
+    assert (ticket.contact.name, ticket.defaulted) == ("ada@acme.example", ())
+    with pytest.raises(Unmapped) as caught:
+        opening("desk", "T-1", [base.model_copy(update={"contact_name": "Ada"})], desk(), NOW, NOW)
+    assert caught.value.reason == "missing_contact"
+
+
+def test_the_schema_is_current_and_takes_the_shipped_integrations() -> None:
+    current = (FOLDER / "integrations.schema.json").read_text("utf-8")
+    assert current == schema_text(), "run: python -m intake hooks schema > deploy/policy/integrations.schema.json"
+    written = YAML(typ="safe", pure=True).load(FOLDER / "integrations.yaml")
+    # As an editor sees it: every name is text, every instant as it is written.
+    jsonschema.validate(json.loads(json.dumps(written, default=str)), json.loads(current))
