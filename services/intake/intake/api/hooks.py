@@ -148,8 +148,9 @@ async def _genuine(
         return False
     try:
         for anew in (False, True):
-            if adapter.genuine(auth, await signing_keys.of(body, anew=anew), headers, body, datetime.now(UTC)):
-                return True
+            fetched = await signing_keys.of(body, anew=anew)
+            if not fetched or adapter.genuine(auth, fetched, headers, body, datetime.now(UTC)):
+                return bool(fetched)
     except KeyUnavailableError:
         raise Problem(503, "The signing key cannot be fetched now. Try again.", headers=_LATER) from None
     return False

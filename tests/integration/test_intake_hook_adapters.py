@@ -1,0 +1,156 @@
+"""The tools' webhooks through the real route: proven, taken in, kept, whatever they hold and in whatever order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from hook_mutations import mutated_delivery
+from hook_recordings import PROVIDERS, SECRET, SHIPPED, proven, recorded, story
+from intake.signing_keys import SigningKeys
+from intake.store.tables import hook_deliveries
+from intake_world import World, world
+from servers import MakeDatabase
+from sqlalchemy import select
+
+OTHER_KEY = "the key that ConnectWise has"
+
+
+@pytest.fixture
+async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    for provider in PROVIDERS:
+        monkeypatch.setenv(f"TOCSIN_HOOK_{provider.upper()}", SECRET.decode())
+    text = SHIPPED.read_text().replace("\n      auth:", "\n      live_since: 2026-01-01T00:00:00Z\n      auth:")
+    section = text.split("    connectwise:\n")[1].split("\n    autotask:")[0]
+    secret = "        secrets: [{ secret_env: TOCSIN_HOOK_CONNECTWISE }]"
+    assert secret in section
+    fetching = "  fetching:\n    connectwise:\n" + section.replace(secret, "        fetch_keys: true") + "\n"
+    (tmp_path / "integrations.yaml").write_text(text.replace("\ntenants:\n", f"\ntenants:\n{fetching}", 1))
+    transport = httpx.MockTransport(_connectwise)
+    async with world(make_database("intake"), tmp_path, signing_keys=SigningKeys(transport)) as made:
+        yield made
+
+
+async def _connectwise(request: httpx.Request) -> httpx.Response:
+    async def content() -> AsyncIterator[bytes]:
+        yield f'{{"signing_key": "{OTHER_KEY}"}}'.encode()
+
+    return httpx.Response(200 if "nordmsp" in request.url.path else 404, content=content())
+
+
+async def deliver(
+    intake: World, provider: str, body: bytes, tenant: str = "default", secret: bytes = SECRET
+) -> httpx.Response:
+    headers = proven(provider, body, secret)
+    return await intake.clients["nobody"].post(f"/v1/hooks/{provider}/{tenant}", content=body, headers=headers)
+
+
+def of_last_month(provider: str, bodies: Sequence[bytes], other: str) -> list[bytes]:
+    """The deliveries as of a month before, of another ticket and with other identities."""
+    names = {
+        "connectwise": (b"48213", b"0b6c1c5e"),
+        "autotask": (b"7644",),
+        "halopsa": (b"2187",),
+        "zendesk": (b"35436", b"01HZX0"),
+        "freshdesk": (b"1207",),
+        "jira": (b"ITSM-42",),
+    }
+    changed = []
+    for body in bodies:
+        for name in names[provider]:
+            body = body.replace(name, name[:-1] + other.encode())
+        changed.append(body.replace(b"2026-06-", b"2026-05-"))
+    return changed
+
+
+async def tickets(intake: World, source: str) -> list[Any]:
+    listed = await intake.get("/v1/tickets", source=source)
+    return [await intake.get(f"/v1/tickets/{item['ticket_id']}") for item in listed["items"]]
+
+
+def comes_to(ticket: Any) -> tuple[Any, ...]:
+    return ticket["state"], ticket["severity"], ticket["opened_at"], ticket.get("first_responded_at")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_story_ends_as_it_did_in_every_order_and_twice_is_once(intake: World, provider: str) -> None:
+    ordered, backwards, mixed = (of_last_month(provider, story(provider), other) for other in "579")
+    Random(provider).shuffle(mixed)
+    # Freshdesk tells no instants: what comes last is how it is.
+    orders = [ordered, ordered] if provider == "freshdesk" else [ordered, backwards[::-1], [*mixed, *mixed]]
+    states = []
+    for bodies in orders:
+        for body in bodies:
+            answer = await deliver(intake, provider, body)
+            assert answer.status_code == 200, answer.text
+            states.append(answer.json()["state"])
+    repeated = "taken" if provider == "freshdesk" else "duplicate"
+    assert states[-len(ordered) :] == [repeated] * len(ordered)
+    found = [ticket for ticket in await tickets(intake, provider) if ticket["external_id"] != "2188"]
+    assert len(found) == (1 if provider == "freshdesk" else 3)
+    assert len({comes_to(ticket) for ticket in found}) == 1
+    assert found[0]["state"] == "closed"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_forgery_is_refused_and_nothing_of_it_is_kept(intake: World, provider: str) -> None:
+    body = story(provider)[0]
+    path = f"/v1/hooks/{provider}/default"
+    nobody = intake.clients["nobody"]
+    genuine = proven(provider, body)
+    name = sorted(genuine)[0]
+    forged: list[tuple[bytes, Any]] = [
+        (body, {}),
+        (body, proven(provider, body, b"a guess")),
+        (body, {name: genuine[name][:-3]}),
+        (body, {name: "é".encode("latin-1")}),
+        (body, {name: b"\xff\xfe\xfd"}),
+        (body, {name: ""}),
+        (body, [*genuine.items(), (name, genuine[name])]),
+    ]
+    if provider not in ("halopsa", "freshdesk"):
+        forged += [(body + b" ", genuine), (body.replace(b'":', b'": '), genuine)]
+    for content, headers in forged:
+        answer = await nobody.post(path, content=content, headers=headers)
+        assert answer.status_code == 401, (headers, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert SECRET.decode() not in answer.text
+    assert await _kept(intake) == []
+    assert (await nobody.post(path, content=body, headers=genuine)).status_code == 200
+    assert await _kept(intake) == [body]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_whatever_is_delivered_it_is_answered_and_kept_as_it_came(intake: World, provider: str) -> None:
+    random = Random(f"{provider} 1")
+    bodies = [mutated_delivery(random, provider) for _ in range(40)]
+    answers = [await deliver(intake, provider, body) for body in bodies]
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    kept = await _kept(intake)
+    for body, answer in zip(bodies, answers, strict=True):
+        assert answer.json()["state"] == "duplicate" or body in kept
+    assert len(kept) == sum(answer.json()["state"] != "duplicate" for answer in answers)
+    assert "failed" not in {answer.json().get("reason") for answer in answers}
+
+
+async def test_a_connectwise_key_that_nobody_configured_is_fetched_from_where_the_delivery_says(intake: World) -> None:
+    body = recorded("connectwise", "1-added")
+    assert (await deliver(intake, "connectwise", body, "fetching", b"a guess")).status_code == 401
+    found = await asyncio.gather(*(deliver(intake, "connectwise", body, "fetching", OTHER_KEY.encode()) for _ in "12"))
+    assert [answer.status_code for answer in found] == [200, 200]
+    elsewhere = body.replace(b"https://api-eu.myconnectwise.net/v4_6_release/apis/3.0/system", b"https://evil.example")
+    assert elsewhere != body
+    assert (await deliver(intake, "connectwise", elsewhere, "fetching", OTHER_KEY.encode())).status_code == 401
+    away = body.replace(b"signingkeys/nordmsp", b"signingkeys/gone")
+    answer = await deliver(intake, "connectwise", away, "fetching", OTHER_KEY.encode())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert len(await _kept(intake)) == 1
+
+
+async def _kept(intake: World) -> list[bytes]:
+    async with intake.writer.connect() as connection:
+        rows = await connection.execute(select(hook_deliveries.c.body).order_by(hook_deliveries.c.id))
+        return list(rows.scalars())
