@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test check fix clean lock bench-domain bench-intake bench-notifier mail-pictures
+.PHONY: help setup run demo replay test check fix clean lock bench-domain bench-intake bench-notifier faults mail-pictures
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-notifier: setup  ## mails a second in a burst and milliseconds for one, be
 
 mail-pictures: setup  ## the pictures of docs/mail.md, made in a browser (chromium must be there)
 	@PYTHONPATH=tests $(BIN)/python tests/mail_pictures.py
+
+faults: setup  ## what becomes of 1,000 mails in every fault that a mail server can play, as a table
+	@PYTHONPATH=tests $(BIN)/python -m faults --mails $(or $(MAILS),1000)
 
 fix: setup  ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix .

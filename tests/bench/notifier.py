@@ -39,7 +39,7 @@ AS_SHIPPED["smtp_concurrency"] = CONNECTIONS
 
 def main(mails: Annotated[int, typer.Option()] = 1000, profile: Annotated[Path | None, typer.Option()] = None) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with _servers() as (url, sink, folder):
+    with own_servers() as (url, sink, folder):
         asyncio.run(_measure(url, sink, folder, mails, profile))
 
 
@@ -124,7 +124,8 @@ def _raw(mail: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def _servers() -> Iterator[tuple[str, SharedSink, Path]]:
+def own_servers() -> Iterator[tuple[str, SharedSink, Path]]:
+    """PostgreSQL with a notifier's empty database, by its URL; a sink; a folder. All of it is gone afterwards."""
     folder = Path(tempfile.mkdtemp())
     server = Postgres(folder / "postgres", free_port(), tell)
     sink = SmtpSink(folder / "smtp", free_port(), free_port())

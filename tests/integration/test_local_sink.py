@@ -83,11 +83,27 @@ async def test_after_the_dot_the_mail_is_taken_though_the_sender_never_hears_of_
     assert len(smtp_sink.messages()) == 1
 
 
-async def test_drop_ends_the_connection_and_takes_nothing(smtp_sink: SharedSink) -> None:
-    smtp_sink.fail("drop")
-    with pytest.raises((aiosmtplib.SMTPException, OSError)):
-        await send(smtp_sink, mail(), patience=5)
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("refuse_connection", "Connect call failed"),
+        ("slow_banner", "[Tt]imed out"),
+        ("busy", "busy on request"),
+        ("refuse_login", "authentication refused"),
+        ("drop", "EOF|[Cc]onnection"),
+        ("drop_in_data", "EOF|[Cc]onnection"),
+    ],
+)
+async def test_what_fails_before_the_dot_takes_nothing_and_is_over_when_it_is_over(
+    smtp_sink: SharedSink, mode: str, words: str
+) -> None:
+    smtp_sink.fail(mode)
+    with pytest.raises((aiosmtplib.SMTPException, OSError), match=words):
+        await send(smtp_sink, mail(), patience=0.5)
+    smtp_sink.fail("none")
     assert smtp_sink.messages() == []
+    await send(smtp_sink, mail())
+    assert len(smtp_sink.messages()) == 1
 
 
 def test_an_unknown_fault_is_refused(smtp_sink: SharedSink) -> None:

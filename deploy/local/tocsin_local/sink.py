@@ -8,6 +8,7 @@ import socket
 import struct
 from pathlib import Path
 from typing import Annotated, Literal
+from weakref import WeakSet
 
 import typer
 import uvicorn
@@ -27,16 +28,30 @@ TAKEN = "250 2.0.0 taken"
 
 
 class Fault(BaseModel):
-    """How the sink misbehaves, for all mail or for one recipient.
+    """How the sink misbehaves, for all mail or, from RCPT on, for one recipient.
 
-    refuse: RCPT is answered with `code`. drop: the connection ends at RCPT. Both take nothing.
+    refuse_connection: nobody listens. slow_banner: the greeting comes after `seconds`. busy: it is a 421.
+    refuse_login: MAIL is answered with a 535, as where AUTH failed. refuse: RCPT is answered with `code`. drop: the
+    connection ends at RCPT. drop_in_data: it ends after the first line of the message. All these take nothing.
     delay: the mail is taken, and acknowledged after `seconds`. hang_after_dot: taken, and never acknowledged
     (after `seconds`, where given). reset_after_dot: taken, and the connection is reset.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    mode: Literal["none", "refuse", "delay", "hang_after_dot", "reset_after_dot", "drop"]
+    mode: Literal[
+        "none",
+        "refuse_connection",
+        "slow_banner",
+        "busy",
+        "refuse_login",
+        "refuse",
+        "drop",
+        "drop_in_data",
+        "delay",
+        "hang_after_dot",
+        "reset_after_dot",
+    ]
     code: int = Field(default=450, ge=400, le=599)
     seconds: float | None = Field(default=None, ge=0)
     recipient: str | None = None
@@ -51,6 +66,46 @@ class Sink:
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
         self.fault = Fault(mode="none")
+        self._sessions: WeakSet[SMTP] = WeakSet()
+        self._port = 0
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, port: int) -> None:
+        """Take mails on that port, as far as the fault allows."""
+        self._port = port
+        self._server = await asyncio.get_running_loop().create_server(self._session, LOOPBACK, port)
+
+    def stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def misbehave(self, fault: Fault) -> None:
+        """From now on so. Connections that are open end where nobody is to listen any more."""
+        self.fault = fault
+        if fault.mode == "refuse_connection":
+            self.stop_listening()
+            for session in list(self._sessions):
+                if isinstance(session.transport, asyncio.Transport):
+                    session.transport.abort()
+        elif self._server is None:
+            await self.listen(self._port)
+
+    def _session(self) -> SMTP:
+        session = Conversation(
+            self, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost", ident="tocsin sink"
+        )
+        self._sessions.add(session)
+        return session
+
+    async def handle_MAIL(
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.fault.mode == "refuse_login":
+            return "535 5.7.8 authentication refused on request"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -85,6 +140,29 @@ class Sink:
                 connection.abort()
 
 
+class Conversation(SMTP):
+    """One connection, which can misbehave before the first command and in the middle of a message."""
+
+    async def _handle_client(self) -> None:
+        match self.event_handler.fault:
+            case Fault(mode="slow_banner", seconds=seconds):
+                await asyncio.sleep(5 if seconds is None else seconds)
+            case Fault(mode="busy"):
+                await self.push("421 4.3.2 busy on request")
+                _connection(self).close()
+                return
+        await super()._handle_client()
+
+    async def smtp_DATA(self, arg: str) -> None:
+        fault = self.event_handler.fault
+        if fault.mode == "drop_in_data" and self.envelope is not None and fault.concerns(self.envelope.rcpt_tos):
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            await self._reader.readline()
+            _connection(self).abort()
+            return
+        await super().smtp_DATA(arg)
+
+
 def _connection(server: SMTP) -> asyncio.Transport:
     assert isinstance(server.transport, asyncio.Transport)
     return server.transport
@@ -105,7 +183,7 @@ def web(sink: Sink) -> Starlette:
     async def faults(request: Request) -> Response:
         if request.method == "PUT":
             try:
-                sink.fault = Fault.model_validate_json(await request.body())
+                await sink.misbehave(Fault.model_validate_json(await request.body()))
             except ValidationError as error:
                 return _problem(error)
         return Response(sink.fault.model_dump_json(), media_type="application/json")
@@ -128,16 +206,12 @@ def _problem(error: ValidationError) -> Response:
 async def serve(smtp_port: int, inbox_port: int, mailbox: Path) -> None:
     """Takes mail and shows it until TERM or INT."""
     sink = Sink(Mailbox(mailbox))
-
-    def session() -> SMTP:
-        return SMTP(sink, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost", ident="tocsin sink")
-
-    server = await asyncio.get_running_loop().create_server(session, LOOPBACK, smtp_port)
+    await sink.listen(smtp_port)
     try:
         config = uvicorn.Config(web(sink), host=LOOPBACK, port=inbox_port, log_level="warning", access_log=False)
         await uvicorn.Server(config).serve()
     finally:
-        server.close()
+        sink.stop_listening()
 
 
 def main(
