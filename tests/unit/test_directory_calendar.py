@@ -165,8 +165,22 @@ def test_at_the_ends_of_time_nobody_is_on_call(at: datetime) -> None:
             "the event `x` is in the zone `Nowhere/Land`, which is not known; add its VTIMEZONE",
         ),
         ("BEGIN:VCALENDAR\n" + "X" * 5_000_001, "keep it below"),
+        (calendar("DTSTART:20260608T090000Z\nRRULE:FREQ=DAILY;INTERVAL=0"), "state an INTERVAL of 1 or more"),
+        (calendar("DTSTART:00010101T000000Z\nRRULE:FREQ=DAILY"), "begins before 1900; let it begin later"),
     ],
-    ids=["empty", "a page", "no start", "a wrong start", "a wrong rule", "secondly", "often", "zone", "large"],
+    ids=[
+        "empty",
+        "a page",
+        "no start",
+        "a wrong start",
+        "a wrong rule",
+        "secondly",
+        "often",
+        "zone",
+        "large",
+        "never ending",
+        "ancient",
+    ],
 )
 def test_what_is_no_calendar_is_refused_with_a_reason(text: str, error: str) -> None:
     with pytest.raises(CalendarError) as refusal:

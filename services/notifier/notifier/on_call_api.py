@@ -84,7 +84,10 @@ class OnCallShown(BaseModel):
 
 Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
 Role = Annotated[str, Query(max_length=100, description="a role of the directory, such as service_desk_team_lead")]
-CustomerId = Annotated[str | None, Query(min_length=1, max_length=100, description="a customer's id; without: any")]
+CustomerId = Annotated[
+    str | None,
+    Query(max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="a customer's id; without: any customer"),
+]
 
 
 def router(directory: DirectoryFile, clock: Clock) -> APIRouter:

@@ -9,7 +9,7 @@ import icalendar
 import recurring_ical_events
 
 from tocsin.business_time import load_zone, zone_names
-from tocsin.directory.local import first_instant
+from tocsin.directory.local import FIRST, first_instant
 
 PERSON: Final = "X-TOCSIN-PERSON"
 """The property by which a calendar of ours names a person of the directory."""
@@ -67,7 +67,7 @@ class Calendar:
             self._instant(component.start),
             self._instant(component.end),
             str(component.get(PERSON, "")),
-            tuple(str(address).lower().removeprefix("mailto:").strip() for address in addresses),
+            tuple(str(address).casefold().removeprefix("mailto:").strip() for address in addresses),
             " ".join(str(component.get("SUMMARY", "")).split())[:200],
         )
 
@@ -106,11 +106,17 @@ def _check(event: Any, zones: set[str]) -> None:
     name = start.params.get("TZID")
     if name is not None and start.dt.tzinfo is None and name not in zones:
         raise CalendarError(f"the event `{summary}` is in the zone `{name}`, which is not known; add its VTIMEZONE")
+    if start.dt.year < FIRST.year:
+        raise CalendarError(f"the event `{summary}` begins before {FIRST.year}; let it begin later")
     rules = event.get("RRULE", ())
     for rule in rules if isinstance(rules, list) else [rules] if rules else []:
         times = [len(rule.get(part, ())) or 1 for part in ("BYHOUR", "BYMINUTE", "BYSECOND")]
         if (rule.get("FREQ") or ["?"])[0] not in _SLOW_ENOUGH or times[0] * times[1] * times[2] > _MOST_A_DAY:
             raise CalendarError(f"the event `{summary}` recurs too often; let it recur daily or more rarely")
+        if min(rule.get("INTERVAL") or [1]) < 1:
+            raise CalendarError(
+                f"the event `{summary}` recurs every {rule['INTERVAL'][0]}; state an INTERVAL of 1 or more"
+            )
 
 
 def _said(error: Exception) -> str:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tocsin.directory.calendar import Calendar, Event
+from tocsin.directory.calendar import Calendar, CalendarError, Event
 from tocsin.directory.entries import Person
 from tocsin.directory.local import FIRST, LAST
 from tocsin.directory.turns import Turn, when
@@ -75,11 +75,17 @@ class Feed:
 
     def _events(self, start: datetime, end: datetime) -> list[Event]:
         years = range(start.year, end.year + 1)
-        events = {event for year in years for event in self._calendar.year(year)}
+        events = {event for year in years for event in self._year(year)}
         return sorted(event for event in events if event.starts_at < end and event.ends_at > start)
 
+    def _year(self, year: int) -> tuple[Event, ...]:
+        try:
+            return self._calendar.year(year)
+        except CalendarError:  # what cannot be understood answers nothing, as a calendar that cannot be had
+            return ()
+
     def _of_year(self, year: int) -> tuple[_Stretch, ...]:
-        events = [(event, person) for event in self._calendar.year(year) if (person := self._person(event))]
+        events = [(event, person) for event in self._year(year) if (person := self._person(event))]
         edges = sorted({at for event, _ in events for at in (event.starts_at, event.ends_at)})
         stretches: list[_Stretch] = []
         standing: list[tuple[Event, str]] = []
