@@ -4,17 +4,20 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from notifier.letters import Linking
+from notifier.letters import Linking, letters_from
 from notifier.rehearsal import kinds
+from notifier.settings import Settings
 from notifier.wording import Redelivery, Told, distance
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from notifier_letters import LINKS, NOW, READER, letters, mailed
 from tocsin.acknowledgement import LinkExpired
 from tocsin.events import Notify, StandDown, Upcoming
 from tocsin.moments import moment
+from tocsin.runtime.directory_file import DirectoryFile
 
 KIM = Told(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1))
 NOBODY = Told(2, "Senior IT Operations Manager", None, NOON, None)
@@ -201,6 +204,29 @@ def test_instants_are_told_in_the_readers_own_zone() -> None:
     assert "2026-06-08 13:00 UTC (15:00 CEST), 5 min ago" in mailed(escalation(), by=by).text
     kim = replace(READER, person="kim")
     assert "2026-06-08 13:00 UTC (09:00 EDT), 5 min ago" in mailed(escalation(), by=by, reader=kim).text
+
+
+def test_the_zone_is_the_one_that_the_directory_names(tmp_path: Path) -> None:
+    path = tmp_path / "directory.yaml"
+    path.write_text(
+        "people:\n"
+        "  dana: { name: Dana, email: dana@example.com, zone: Asia/Kolkata }\n"
+        "  kim: { name: Kim, email: kim@example.com }\n"
+        "roles: {}\n"
+    )
+    given = {
+        "database_url": "postgresql+asyncpg://u@h/d",
+        "kafka": "h:9",
+        "keys": "k",
+        "directory": path,
+        "smtp": "h:25",
+    }
+    given |= {"mail_from": "a@example.com", "public_url": "https://sla.example.com", "ack_keys": "k" * 32}
+    by = letters_from(Settings.model_validate({**given, "mail_zone": "Europe/Paris"}), DirectoryFile(path))
+    assert "2026-06-08 13:00 UTC (18:30 IST)" in mailed(escalation(), by=by).text
+    for person in ("kim", "somebody who left"):
+        reader = replace(READER, person=person)
+        assert "2026-06-08 13:00 UTC (15:00 CEST)" in mailed(escalation(), by=by, reader=reader).text
 
 
 def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() -> None:
