@@ -12,7 +12,7 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from intake.metrics import INGESTED
+from intake.metrics import INGESTED, declare_hooks
 from prometheus_client import REGISTRY
 from promql_parser import AggregateExpr, Expr, VectorSelector
 from tocsin.runtime.metrics import JOB_FAILURES, declare_consumer
@@ -59,6 +59,7 @@ def exported() -> dict[str, frozenset[str]]:
         importlib.import_module(service.replace("-", "_") + ".metrics")
     declare_consumer("a.topic", 1)  # these have samples, and so labels, only once they have been used
     JOB_FAILURES.labels("a job")
+    declare_hooks(["a provider"])
     INGESTED.labels("unknown", "unknown", "invalid")
     series = dict(PROMETHEUS_OWN)
     for family in REGISTRY.collect():
