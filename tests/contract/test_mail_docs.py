@@ -1,0 +1,50 @@
+"""docs/mail.md shows mails as they are: their text, their headers, a picture of each kind."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from notifier.layout import write
+from notifier.rehearsal import kinds, telling
+from notifier.templating import BUILT_IN, TEMPLATES
+from notifier.wording import Redelivery
+from notifier_letters import NEW_YORK, letters, mailed, parse
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "mail.md").read_text()
+
+
+def test_the_text_of_the_escalation_is_the_one_that_is_sent() -> None:
+    letter = write(replace(telling(kinds()["escalation"]), zone=NEW_YORK), BUILT_IN)
+    assert "".join(f"    {line}\n" if line else "\n" for line in letter.text.splitlines()) in PAGE
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_there_is_a_picture_of_each_kind_on_each_screen(kind: str) -> None:
+    for screen in ("desktop", "phone"):
+        assert f"](mail/{kind}-{screen}.png)" in PAGE
+        picture = (DOCS / "mail" / f"{kind}-{screen}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < 120_000
+
+
+def test_every_header_is_told_and_no_other() -> None:
+    table = PAGE.partition("## Headers")[2].partition("\n##")[0]
+    told = {
+        name.partition(":")[0]
+        for row in re.findall(r"^\| (`.*?) \|", table, re.M)
+        for name in re.findall("`(.*?)`", row)
+    }
+    told = {f"Tocsin{name}" if name.startswith("-") else name for name in told} | {"Reply-To", "Tocsin-Clock"}
+    sent = set()
+    for sample in kinds().values():
+        again = Redelivery("key", sample.now, 1)
+        by = letters(reply_to="desk@example.com")
+        mail = mailed(sample.notice, reader=sample.reader, now=sample.now, late=True, redelivery=again, by=by)
+        sent |= set(parse(mail).keys())
+    assert told == sent
+
+
+def test_every_template_is_told() -> None:
+    assert [name for name in TEMPLATES if f"`{name}`" not in PAGE] == []
