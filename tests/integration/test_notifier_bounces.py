@@ -138,6 +138,21 @@ async def test_after_the_end_only_the_stand_down_goes_on(desk: World, api: Calls
     ]
 
 
+async def test_what_was_perhaps_sent_and_bounced_is_not_repeated(desk: World, api: Calls) -> None:
+    desk.settings = {**desk.settings, "smtp_data_timeout": 0.3, "retry_base": 30}
+    desk.sink.fail("hang_after_dot")
+    async with desk.notifier():
+        await desk.take(escalation())
+        await desk.reaches("deferred")
+        (perhaps,) = await desk.deliveries()
+        assert perhaps.ambiguous
+        desk.sink.fail("none")
+        assert results(await report(api, about(perhaps))) == ["bounced"]
+        await desk.quiet()
+    assert await desk.states() == ["bounced", "sent"]
+    assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
+
+
 async def test_a_redelivery_bounces_on_its_own(desk: World, api: Calls) -> None:
     mail = await told(desk)
     async with desk.notifier():

@@ -51,6 +51,8 @@ async def test_a_redelivery_is_a_mail_of_its_own_that_says_who_asked(desk: World
     one, two = desk.mails()
     assert one["rcpt"] == two["rcpt"]
     assert one["Message-ID"] != two["Message-ID"]
+    assert (one.get("Tocsin-Redelivery"), two["Tocsin-Redelivery"]) == (None, "1")
+    assert asked["redelivered_by"] in desk.sink.messages()[1]["text"]
     assert [told.redelivery_of for told in await desk.told()] == [None, first.id]
     assert (await desk.told())[1].redelivered_by == asked["redelivered_by"]
     journal = (await api.get(f"/v1/deliveries/{again.id}"))["journal"]
