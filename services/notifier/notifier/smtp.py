@@ -58,15 +58,16 @@ class Smtp:
     async def envelope(self, connection: Connection, recipient: str) -> Answer:
         """Sender and recipient; the answer of the last one asked."""
         client, connection.used = connection.client, connection.used + 1
-        if recipient.isascii():
-            answer = await _answered(Phase.SENDER, client.mail(self._settings.mail_from))
-        elif client.supports_extension("smtputf8"):
+        options = []
+        if not recipient.isascii():
+            greeted = await self._greeted(client)
+            if judge(greeted) is not Verdict.SENT:
+                return greeted
+            if not client.supports_extension("smtputf8"):
+                words = f"{recipient} needs SMTPUTF8, which the mail server does not offer"
+                return Answer(Phase.RECIPIENT, 553, words)
             options = ["SMTPUTF8", "BODY=8BITMIME"]
-            answer = await _answered(
-                Phase.SENDER, client.mail(self._settings.mail_from, options=options, encoding="utf-8")
-            )
-        else:
-            return Answer(Phase.RECIPIENT, 553, f"{recipient} needs SMTPUTF8, which the mail server does not offer")
+        answer = await _answered(Phase.SENDER, client.mail(self._settings.mail_from, options=options))
         if judge(answer) is not Verdict.SENT:
             return answer
         return await _answered(Phase.RECIPIENT, client.rcpt(recipient, encoding="utf-8"))
@@ -97,6 +98,12 @@ class Smtp:
         """End the connections that nobody uses: long-lived ones hang."""
         while self._idle:
             await _quit(self._idle.pop())
+
+    async def _greeted(self, client: SMTP) -> Answer:
+        """The answer to EHLO, asked where it was not: it says what the server offers."""
+        if not client.is_ehlo_or_helo_needed:
+            return Answer(Phase.SENDER, 250, "")
+        return await _answered(Phase.SENDER, client.ehlo())
 
     async def _is_clean(self, connection: Connection, answer: Answer) -> bool:
         """True once no half-told envelope is left on the connection."""

@@ -1,0 +1,172 @@
+"""A mail that an address does not take goes on to the person's next one, then to the role's group address."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from notifier.delivery import Stored
+from notifier.going_on import bounce
+from notifier.tables import notices
+from notifier_events import NOON, TIERS, escalation, stand_down
+from notifier_world import World, world
+from servers import MakeDatabase, SharedSink
+from sqlalchemy import update
+from tocsin.directory import load_directory
+from tocsin.events import Notify
+
+NOW = NOON + timedelta(hours=1, seconds=1)
+DIRECTORY = """
+people:
+  dana: { name: Dana, email: dana@example.com, fallbacks: [dana@home.example] }
+  kim: { name: Kim, email: kim@example.com }
+  zoe: { name: Zoë, email: zoë@example.com, fallbacks: [zoe@example.com] }
+roles:
+  service_desk_team_lead:
+    - { person: dana }
+  senior_it_operations_manager:
+    - { person: kim }
+  it_operations_director:
+    - { person: dana, to: 2026-06-08T13:00:00Z }
+    - { person: kim, from: 2026-06-08T13:00:00Z }
+  chief_operating_officer:
+    - { person: zoe }
+group_addresses:
+  - { role: service_desk_team_lead, email: desk@example.com }
+"""
+
+
+@pytest.fixture
+async def house(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
+        made.directory.write_text(DIRECTORY)
+        yield made
+
+
+def step(number: int, tier: int, **fields: Any) -> Notify:
+    to = TIERS[tier]
+    return escalation(event_id=UUID(int=number), step=number, **({"role": to.role, "role_title": to.title} | fields))
+
+
+async def bounced(house: World, delivery: Stored, words: str = "550 no such user") -> Stored | None:
+    directory = load_directory(DIRECTORY, "directory.yaml")
+    async with house.engine.begin() as connection:
+        found = await bounce(connection, house.clock(), directory, delivery, words)
+    house.wake()
+    return found
+
+
+def reached(deliveries: list[Stored]) -> list[tuple[str | None, str, int]]:
+    return [(delivery.email, delivery.state, delivery.fallback) for delivery in deliveries]
+
+
+async def test_a_refused_address_is_followed_by_the_persons_next_one(house: World) -> None:
+    house.sink.fail("refuse", code=550, recipient="dana@example.com")
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("refused", "sent")
+    first, second = await house.deliveries()
+    assert reached([first, second]) == [("dana@example.com", "refused", 0), ("dana@home.example", "sent", 1)]
+    assert (second.fallback_of, second.person, second.message_id) == (
+        first.id,
+        "dana",
+        first.message_id or second.message_id,
+    )
+    assert first.reply == "550 5.2.0 refused on request"
+    assert "dana@example.com" in house.sink.messages()[0]["text"]  # it says where it could not go
+    assert [event.state for event in await house.told()] == ["refused", "sent"]
+
+
+async def test_then_the_group_address_then_nobody_and_the_ladder_goes_on(house: World) -> None:
+    house.sink.fail("refuse", code=550)
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("refused", "refused", "refused", "undeliverable")
+        house.sink.fail("none")
+        await house.take(step(2, 2))
+        await house.quiet()
+    rows = await house.deliveries()
+    tried = ["dana@example.com", "dana@home.example", "desk@example.com", None]
+    assert [row.email for row in rows] == [*tried, "kim@example.com"]
+    assert "desk@example.com" in (rows[3].reply or "")
+    last = [event for event in await house.told() if event.state == "undeliverable"]
+    assert [(event.recipient.person, event.recipient.email) for event in last] == [("dana", None)]
+    assert [mail["Tocsin-Tier"] for mail in house.mails()] == ["1"]  # kim's: nothing moved the tier
+
+
+async def test_a_bounce_goes_on_once_and_who_bounced_is_not_stood_down_there(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("sent")
+        [first] = await house.deliveries()
+        assert (await bounced(house, first)) is not None
+        assert await bounced(house, first) is None
+        await house.reaches("bounced", "sent")
+        await house.take(stand_down())
+        await house.quiet()
+    assert [mail["rcpt"] for mail in house.mails()] == ["dana@example.com", "dana@home.example", "dana@home.example"]
+    assert [event.state for event in await house.told()] == ["sent", "bounced", "sent", "sent"]
+
+
+async def test_a_bounce_after_the_end_wakes_nobody(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("sent")
+        [first] = await house.deliveries()
+        await house.take(stand_down())
+        await house.quiet()
+        await bounced(house, first)
+        await house.quiet()
+    assert await house.states() == ["bounced", "sent"]
+
+
+async def test_mails_to_a_person_keep_their_order_over_addresses(house: World) -> None:
+    house.sink.fail("refuse", code=550, recipient="dana@example.com")
+    async with house.notifier():
+        await house.take(*(step(number, 1) for number in (1, 2, 3)))
+        await house.quiet()
+    assert [mail["Tocsin-Step"] for mail in house.mails()] == ["1", "2", "3"]
+    assert {mail["rcpt"] for mail in house.mails()} == {"dana@home.example"}
+
+
+async def test_an_end_cancels_what_would_follow(house: World) -> None:
+    house.sink.fail("refuse", code=550, recipient="dana@example.com")
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("refused", "sent")
+        [_, second] = await house.deliveries()
+        house.sink.fail("refuse", code=450)
+        await bounced(house, second)
+        await house.take(stand_down())
+        await house.quiet()
+    assert await house.states() == ["refused", "bounced", "cancelled"]
+    assert len(house.mails()) == 1
+
+
+async def test_an_address_beyond_ascii_is_mailed(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1, role="chief_operating_officer"))
+        await house.quiet()
+    assert reached(await house.deliveries()) == [("zoë@example.com", "sent", 0)], await house.deliveries()
+    assert [mail["rcpt"] for mail in house.mails()] == ["zoë@example.com"]
+
+
+async def test_a_rotation_that_turned_since_mails_who_holds_it_and_keeps_both(house: World) -> None:
+    early = step(1, 1, role="it_operations_director", at=NOON + timedelta(minutes=30))
+    async with house.notifier():
+        await house.take(early)
+        await house.quiet()
+    [delivery] = await house.deliveries()
+    assert (delivery.person, delivery.scheduled_person) == ("kim", "dana")
+    assert [(event.recipient.person, event.scheduled_person) for event in await house.told()] == [("kim", "dana")]
+
+
+async def test_a_notice_that_cannot_be_read_any_more_ends_undeliverable_and_holds_up_nobody(house: World) -> None:
+    await house.take(step(1, 1), step(2, 2))
+    async with house.engine.begin() as connection:
+        await connection.execute(update(notices).where(notices.c.id == UUID(int=1)).values(event=b'{"half'))
+    async with house.notifier():
+        await house.quiet()
+    assert await house.states() == ["undeliverable", "sent"]

@@ -1,0 +1,161 @@
+"""A second mail server helps out while the first cannot be reached; severity 1 never waits behind what hangs."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from notifier.tables import deliveries
+from notifier_events import NOON, escalation, ticket
+from notifier_world import World, eventually, world
+from prometheus_client import REGISTRY
+from servers import MakeDatabase, SharedSink, running
+from sqlalchemy import func, select, text, update
+from tocsin.events import Notify
+from tocsin_local.processes import free_port
+from tocsin_local.smtp import SmtpSink
+
+NOW = NOON + timedelta(hours=1, seconds=1)
+
+
+@pytest.fixture(scope="module")
+def other_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSink]:
+    folder = tmp_path_factory.mktemp("second")
+    part = SmtpSink(folder / "smtp", free_port(), free_port())
+    with running(part, folder):
+        yield SharedSink(part.address, part.inbox)
+
+
+@pytest.fixture
+def second(other_sink: SharedSink) -> SharedSink:
+    other_sink.fail("none")
+    other_sink.clear()
+    return other_sink
+
+
+@pytest.fixture
+async def house(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
+        yield made
+
+
+def some(count: int, **fields: Any) -> list[Notify]:
+    return [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), **fields) for _ in range(count)]
+
+
+@pytest.mark.parametrize("fault", ["refuse_connection", "busy", "refuse_login"])
+async def test_the_second_server_helps_out_and_the_first_comes_back_by_itself(
+    house: World, second: SharedSink, fault: str
+) -> None:
+    house.settings = {**house.settings, "smtp_second": second.address, "poll_interval": 0.05}
+    house.sink.fail(fault)
+    async with house.notifier():
+        await house.take(*some(10))
+        await house.quiet()
+        assert len(second.messages()) == 10
+        assert all(delivery.attempts == 1 for delivery in await house.deliveries())
+        assert _shown("sla_mail_relay_failing", "first") == 1
+        assert _shown("sla_mail_login_refused", "first") == (fault == "refuse_login")
+        house.sink.fail("none")
+        await eventually(_first_is_back, house.states)
+        await house.take(*some(10))
+        await house.quiet()
+    assert (len(house.sink.messages()), len(second.messages())) == (10, 10)
+    assert _shown("sla_mail_login_refused", "first") == 0
+
+
+async def test_a_recipient_whom_the_first_refuses_is_not_tried_at_the_second(house: World, second: SharedSink) -> None:
+    house.settings = {**house.settings, "smtp_second": second.address}
+    house.sink.fail("refuse", code=550)
+    async with house.notifier():
+        await house.take(*some(2))
+        await house.quiet()
+    assert second.messages() == []
+    assert sorted(await house.states()) == ["refused", "refused", "undeliverable", "undeliverable"]
+
+
+async def test_an_ambiguous_mail_is_repeated_by_the_second_with_the_same_message_id(
+    house: World, second: SharedSink
+) -> None:
+    house.settings = {**house.settings, "smtp_second": second.address, "smtp_data_timeout": 0.5, "retry_base": 1}
+    house.sink.fail("hang_after_dot")
+    async with house.notifier():
+        await house.take(*some(1))
+        await eventually(lambda: _is(house, "deferred"), house.states)
+        house.sink.fail("refuse_connection")
+        await house.quiet()
+    house.sink.fail("none")
+    [first], [repeated] = house.sink.messages(), second.messages()
+    assert dict(first["headers"])["Message-ID"] == dict(repeated["headers"])["Message-ID"]
+    assert (await house.journal()).count("ambiguous") == 1
+
+
+async def test_a_mail_of_severity_1_does_not_wait_behind_ten_thousand_others(house: World) -> None:
+    """A server that hangs on all of those included: some connections are kept for it."""
+    house.settings = {**house.settings, "smtp_concurrency": 8}
+    house.sink.fail("hang_after_dot", recipient="dana@example.com")
+    await house.take(*some(20, severity=3))
+    await _multiply(house, 500)
+    async with house.notifier():
+        await eventually(lambda: _hangs(house, 6), house.states)
+        took = [await _urgent_takes(house) for _ in range(3)]
+        assert await _hangs(house, 6)
+        house.sink.fail("refuse_connection")  # whatever hangs ends
+        async with house.engine.begin() as connection:
+            await connection.execute(update(deliveries).where(deliveries.c.severity == 3).values(ready_at=None))
+    house.sink.fail("none")
+    assert sorted(took)[1] < 1, took
+
+
+async def _urgent_takes(house: World) -> float:
+    """Seconds until a mail of severity 1 is noted as sent."""
+    begun = time.monotonic()
+    [urgent] = some(1, role="senior_it_operations_manager")
+    await house.take(urgent)
+    await eventually(lambda: _is_sent(house, urgent), house.states)
+    return time.monotonic() - begun
+
+
+async def _multiply(house: World, times: int) -> None:
+    """The deliveries that are there, as often again, each of a ticket of its own."""
+    names = [column.name for column in deliveries.columns if column.name not in ("seq", "id", "ticket_id")]
+    columns = ", ".join(names)
+    async with house.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "WITH more AS (SELECT gen_random_uuid() AS new_ticket, d.* FROM deliveries d"
+                f", generate_series(2, {times})),"
+                " known AS (INSERT INTO tickets (ticket_id) SELECT new_ticket FROM more)"
+                f" INSERT INTO deliveries (id, ticket_id, {columns})"
+                f" SELECT gen_random_uuid(), new_ticket, {columns} FROM more"
+            )
+        )
+        await connection.execute(text("ANALYZE deliveries"))
+        assert await connection.scalar(select(func.count()).select_from(deliveries)) == 20 * times
+
+
+async def _hangs(house: World, count: int) -> bool:
+    async with house.engine.connect() as connection:
+        query = select(func.count()).where(deliveries.c.state == "in_data", deliveries.c.severity == 3)
+        return await connection.scalar(query) == count
+
+
+async def _is_sent(house: World, notice: Notify) -> bool:
+    async with house.engine.connect() as connection:
+        query = select(deliveries.c.state).where(deliveries.c.notification_id == notice.event_id)
+        return await connection.scalar(query) == "sent"
+
+
+async def _is(house: World, state: str) -> bool:
+    return state in await house.states()
+
+
+async def _first_is_back() -> bool:
+    return _shown("sla_mail_relay_failing", "first") == 0
+
+
+def _shown(metric: str, relay: str) -> float | None:
+    return REGISTRY.get_sample_value(metric, {"relay": relay})
