@@ -44,6 +44,10 @@ IN_ENV = {
     "TOCSIN_PUBLIC_URL": "https://sla.example.com",
     "TOCSIN_SMTP": "mail-sink:1025",
 }
+HOOK_SECRETS = {
+    f"TOCSIN_HOOK_{tool}" for tool in ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
+}
+OTHERS = {"intake": HOOK_SECRETS | {"TOCSIN_HOOK_EMAIL"}}
 OF_THE_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
 
 
@@ -130,8 +134,14 @@ def test_every_build_has_its_dockerfile() -> None:
 @pytest.mark.parametrize(("name", "settings"), [*OURS.items(), *JOBS.items()])
 def test_it_gets_every_setting_it_needs_and_none_it_does_not_know(name: str, settings: type[BaseSettings]) -> None:
     given = set(SERVICES[name]["environment"])
-    assert given - variables(settings) == set()
+    assert given - variables(settings) - OTHERS.get(name, set()) == set()
     assert needed(settings) - given == set()
+
+
+def test_every_secret_that_the_shipped_integrations_name_is_handed_on() -> None:
+    named = set(re.findall(r"secret_env: (\w+)", (DOCKER.parent / "policy/integrations.yaml").read_text()))
+    assert named >= HOOK_SECRETS
+    assert named - set(SERVICES["intake"]["environment"]) == set()
 
 
 @pytest.mark.parametrize(("name", "settings"), OURS.items())
