@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from intake.hooks.mapping import Integration, IntegrationsError, load_integrations, meaning
 from intake.hooks.opening import opening
-from intake.hooks.shown import Shown, Unmapped, shown
+from intake.hooks.shown import SeenCustomer, Shown, Unmapped, shown
 from intake.hooks.sighting import Person, Sighting
 from intake.hooks_commands import schema_text
 from ruamel.yaml import YAML
@@ -139,6 +139,11 @@ def test_a_sighting_is_put_into_our_words() -> None:
     assert told.at == NOW
 
 
+def test_what_is_shown_is_stored_and_read_again_however_long_its_words_are() -> None:
+    told = seen(customer_name=" A customer " + "é" * 20_000, summary="\x00a\ud800", status="New")
+    assert Shown.model_validate(told.model_dump(mode="json", exclude_defaults=True), strict=False) == told
+
+
 def test_what_the_tool_does_not_say_or_what_says_nothing_is_not_said() -> None:
     told = seen(status="Noise", seen_at=datetime(1, 1, 1, tzinfo=UTC), opened_at=datetime(1900, 1, 1, tzinfo=UTC))
     assert (told.status, told.severity, told.counts, told.opened_at, told.at) == (None, None, None, None, NOW)
@@ -158,7 +163,9 @@ def test_a_word_that_nobody_knows_is_unmapped(field: str, reason: str) -> None:
 
 
 def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_stands_in_for_none() -> None:
-    base = Shown(at=NOW, counts=True, summary="s", services=("Email",), customer=desk().customers["12"], severity=2)
+    base = Shown(
+        at=NOW, counts=True, summary="s", services=("Email",), customer=SeenCustomer(id="acme", name="Acme"), severity=2
+    )
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)
     assert ticket is not None

@@ -14,6 +14,7 @@ from tocsin.events import render_instant
 from tocsin.runtime.database import engine
 from tocsin.runtime.settings import DatabaseSettings, Environment, load
 
+from intake.hooks.auth import Auth
 from intake.hooks.mapping import Integration, Integrations, IntegrationsError, load_integrations
 from intake.hooks.trial import Trial
 from intake.integrations_file import read_secret
@@ -21,6 +22,7 @@ from intake.store import HookStore
 
 app = typer.Typer(no_args_is_help=True)
 
+PREFIX: Final = "/v1/hooks"
 _PAGE: Final = 500
 _T = TypeVar("_T")
 
@@ -43,10 +45,9 @@ def check(file: FileOption = None) -> None:
     for tenant, providers in integrations.tenants.items():
         for provider, integration in providers.items():
             fetched = ", keys fetched from ConnectWise" if integration.auth.fetch_keys else ""
-            lacking = [secret for secret in integration.auth.secrets if read_secret(secret) is None]
-            names = ", ".join(secret.secret_env or secret.secret_file or "" for secret in lacking)
-            state = f"no secret in {names}" if lacking else "ready"
-            typer.echo(f"POST /v1/hooks/{provider}/{tenant}  {integration.adapter}{fetched}: {state}")
+            typer.echo(f"POST {PREFIX}/{provider}/{tenant}  {integration.adapter}{fetched}: {_state(integration.auth)}")
+    for tenant, mailing in integrations.email.items():
+        typer.echo(f"POST {PREFIX}/email/{tenant}  mail: {_state(mailing.auth) if mailing.auth else 'by command only'}")
 
 
 @app.command("try")
@@ -114,6 +115,12 @@ def schema_text() -> str:
     """The JSON Schema of integrations.yaml, generated from the models."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(dialect | Integrations.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _state(auth: Auth) -> str:
+    lacking = [secret for secret in auth.secrets if read_secret(secret) is None]
+    names = ", ".join(secret.secret_env or secret.secret_file or "" for secret in lacking)
+    return f"no secret in {names}" if lacking else "ready"
 
 
 def _read(file: Path | None) -> Integrations:

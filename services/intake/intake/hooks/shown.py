@@ -38,6 +38,15 @@ class Unmapped(Exception):
         self.reason: Reason = reason
 
 
+class SeenCustomer(BaseModel):
+    """A customer as the tool or the mapping calls it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    name: str
+
+
 class Shown(BaseModel):
     """A ticket as one delivery showed it, in our words. None: it did not say.
 
@@ -63,7 +72,7 @@ class Shown(BaseModel):
     counts: bool | None = None
     summary: str | None = None
     description: str | None = None
-    customer: KnownCustomer | None = None
+    customer: SeenCustomer | None = None
     contact_name: str | None = None
     contact_email: str | None = None
     contact_phone: str | None = None
@@ -134,14 +143,14 @@ def _counts(sighting: Sighting, integration: Integration) -> bool | None:
     return None if word is None else folded(word) in {folded(queue) for queue in integration.queues}
 
 
-def _customer(sighting: Sighting, integration: Integration) -> KnownCustomer | None:
+def _customer(sighting: Sighting, integration: Integration) -> SeenCustomer | None:
     key, name = text(sighting.customer_id), text(sighting.customer_name)
     for word in (key, name):
         known: KnownCustomer | None = meaning(integration.customers, word) if word else None
         if known is not None:
-            return known
-    word = key or name
-    return KnownCustomer.model_construct(id=word, name=name or word) if word else None
+            return SeenCustomer(id=known.id, name=known.name)
+    called = key or name
+    return SeenCustomer(id=called, name=name or called) if called else None
 
 
 def _contact(person: Person) -> dict[str, str | None]:
