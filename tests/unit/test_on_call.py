@@ -11,7 +11,7 @@ import pytest
 import structlog
 import typer
 from notifier import metrics, on_call_api
-from notifier.on_call import seconds_to_gap
+from notifier.on_call import seconds_to_gap, unknown_events
 from notifier.on_call_commands import add_commands
 from prometheus_client import REGISTRY
 from tocsin.directory import Calendar, load_directory
@@ -230,6 +230,24 @@ roles: { service_desk_team_lead: [{ rotation: told }] }
         at = NOW + timedelta(days=days)
         one, other = known.holder(LEAD, "acme", at), again.holder(LEAD, None, at)
         assert (one and one.person) == (other and other.person), at
+
+
+def test_an_event_that_names_nobody_is_told_two_weeks_before() -> None:
+    directory = load_directory(
+        """\
+people: { ana: { name: Ana Silva, email: ana@example.com } }
+rotations: { desk: { zone: UTC, calendar: { file: desk.ics } } }
+roles: { service_desk_team_lead: [{ rotation: desk }, { person: ana }] }
+""",
+        "directory.yaml",
+    )
+    events = "".join(
+        f"BEGIN:VEVENT\nUID:{day}\nDTSTART;VALUE=DATE:202701{day}\nSUMMARY:{who}\nEND:VEVENT\n"
+        for day, who in (("01", "Ana"), ("02", "Anna Silver"), ("20", "Bob"))
+    )
+    text = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n"
+    known = directory.with_calendars({"desk": Calendar(text, "UTC")})
+    assert unknown_events(known, NOW) == ["rotation desk: `Anna Silver` of 2027-01-02T00:00:00.000000Z"]
 
 
 def test_the_gauge_sees_the_next_gap_of_each_role() -> None:

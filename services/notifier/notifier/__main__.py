@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
+import structlog
 from tocsin.runtime.clock import clock_from
 from tocsin.runtime.commands import service_commands
 from tocsin.runtime.consumer import Consumer
@@ -25,11 +26,13 @@ from notifier.bounce_command import bounce
 from notifier.claiming import Claims
 from notifier.handlers import Handlers
 from notifier.letters import letters_from
-from notifier.on_call import seconds_to_gap
+from notifier.on_call import seconds_to_gap, unknown_events
 from notifier.on_call_commands import add_commands
 from notifier.sender import Sender
 from notifier.settings import Settings
 from notifier.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+
+log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings) -> None:
@@ -59,6 +62,10 @@ async def serve(settings: Settings) -> None:
     async def look_ahead() -> None:
         if (known := directory.current()) is not None:
             metrics.set_gaps(await asyncio.to_thread(seconds_to_gap, known, clock.now()))
+            unknown = await asyncio.to_thread(unknown_events, known, clock.now())
+            metrics.DIRECTORY_UNKNOWN_EVENTS.set(len(unknown))
+            if unknown:
+                log.warning("calendar_events_name_nobody", events=unknown[:10])
 
     async def someone_to_mail() -> str | None:
         return None if directory.current() else "there is no directory that can be used; mails wait"

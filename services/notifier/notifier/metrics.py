@@ -33,6 +33,9 @@ DIRECTORY_GAP = Gauge(
     "Business seconds until nobody holds a role, for customers without a holder of their own; +Inf: not within 14 days",
     ["role"],
 )
+DIRECTORY_UNKNOWN_EVENTS = Gauge(
+    "sla_directory_unknown_events", "Events of calendars within 14 days that name nobody of the directory"
+)
 
 for _role in PAGE_ROLES:
     DIRECTORY_GAP.labels(_role).set(inf)

@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 from tocsin.directory import Directory, Holder, Shift, gap, shifts
+from tocsin.events import render_instant
 
 FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LAST: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -35,6 +36,15 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
 def around(directory: Directory, role: str, customer_id: str | None, now: datetime) -> list[Shift]:
     """The shifts of a role from 90 days back to a year ahead."""
     return list(shifts(directory, role, customer_id, now - _BACK, now + _AHEAD))
+
+
+def unknown_events(directory: Directory, now: datetime) -> list[str]:
+    """The events of calendars within two weeks that name nobody of the directory, in words: they put nobody on call."""
+    return [
+        f"rotation {name}: `{event.summary}` of {render_instant(event.starts_at)}"
+        for name, feed in directory.feeds.items()
+        for event in feed.nameless(now, now + GAP_HORIZON)
+    ]
 
 
 def seconds_to_gap(directory: Directory, now: datetime) -> dict[str, float]:
