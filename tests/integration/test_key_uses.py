@@ -1,0 +1,103 @@
+"""When a key was last used is kept by each service, and shown to who runs the installation."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends
+from intake.store import key_uses
+from servers import MakeDatabase
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.database import engine
+from tocsin.runtime.http import JsonResponse, create_app, require
+from tocsin.runtime.key_uses import KeyUses
+from tocsin.runtime.keys import ADMIN, TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
+
+routes = APIRouter(prefix="/v1")
+
+
+@routes.get("/things")
+async def things(caller: Annotated[Caller, Depends(require(TICKETS_READ))]) -> JsonResponse:
+    return JsonResponse({})
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of a service: what it keeps, and a client of it."""
+
+    uses: KeyUses
+    client: httpx.AsyncClient
+
+    async def get(self, path: str, key: str, status: int = 200) -> Any:
+        answer = await self.client.get(path, headers={"Authorization": f"Bearer {key}"})
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def last(self, admin: str, key: str) -> str | None:
+        items = (await self.get("/v1/keys", admin))["items"]
+        (found,) = (item["last_used_at"] for item in items if item["id"] == key.split("_")[1])
+        return str(found) if found else None
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
+    made = engine(make_database("intake"), "test")
+    yield made
+    await made.dispose()
+
+
+def service(database: AsyncEngine, folder: Path) -> Service:
+    ring = KeyRing(folder / "keys.yaml")
+    uses = KeyUses(ring, database, key_uses)
+    app = create_app("intake", "A test", ring, {})
+    app.include_router(routes)
+    app.include_router(uses.routes())
+    return Service(uses, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
+
+
+async def test_the_last_use_outlives_the_process_and_is_shown_to_an_admin(
+    database: AsyncEngine, tmp_path: Path
+) -> None:
+    (admin, first), (reader, second) = issue("default", (ADMIN,)), issue("acme", (TICKETS_READ,))
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(first, second)))
+    one = service(database, tmp_path)
+    assert await one.last(admin, reader) is None
+    began = datetime.now(UTC)
+    await one.get("/v1/things", reader)
+    used = await one.last(admin, reader)
+    assert used is not None
+    assert began <= datetime.fromisoformat(used) <= datetime.now(UTC)
+    await one.uses.save()
+    another = service(database, tmp_path)  # started later, or a replica
+    assert await another.last(admin, reader) == used
+    await another.get("/v1/things", reader)
+    await one.uses.save()  # knows nothing newer, and takes nothing back
+    assert str(await another.last(admin, reader)) > used
+    listed = await another.get("/v1/keys", admin)
+    assert "sha256" not in str(listed)
+    assert {item["tenant"] for item in listed["items"]} == {"default", "acme"}
+    await another.get("/v1/keys", reader, 403)
+    for each in (one, another):
+        await each.client.aclose()
+
+
+async def test_what_could_not_be_written_down_is_written_down_later(database: AsyncEngine, tmp_path: Path) -> None:
+    admin, entry = issue("default")
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(entry,)))
+    one = service(database, tmp_path)
+    await one.get("/v1/things", admin)
+    async with database.begin() as connection:
+        await connection.execute(text("ALTER TABLE key_uses RENAME TO away"))
+    with pytest.raises(DBAPIError):
+        await one.uses.save()
+    async with database.begin() as connection:
+        await connection.execute(text("ALTER TABLE away RENAME TO key_uses"))
+    await one.uses.save()
+    assert await service(database, tmp_path).uses.last() != {}
+    await one.client.aclose()
