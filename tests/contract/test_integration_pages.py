@@ -1,0 +1,77 @@
+"""docs/integrations: what it says to write into integrations.yaml is accepted, and its recipes prove what they send."""
+
+import base64
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from textwrap import dedent, indent
+
+import pytest
+from hook_recordings import PROVIDERS, ROOT, SECRET, recordings
+from intake.hooks.adapters import ADAPTERS
+from intake.hooks.mapping import Integrations, load_integrations
+
+PAGES = ROOT / "docs" / "integrations"
+CURL = 'curl() { printf "%s\\0" "$@"; }\n'
+
+
+def blocks(page: str, heading: str) -> Iterator[str]:
+    """The blocks of code below a heading."""
+    text = (PAGES / f"{page}.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE):
+        if block.strip():
+            yield dedent(block).strip() + "\n"
+
+
+def written(page: str) -> Integrations:
+    section = next(blocks(page, "integrations.yaml"))
+    below = "tenants: {}\n" + section if page == "email" else "tenants:\n  default:\n" + indent(section, "    ")
+    return load_integrations('version: "1"\n' + below, f"{page}.md")
+
+
+@pytest.mark.parametrize("page", [*PROVIDERS, "email"])
+def test_what_a_page_says_to_write_is_accepted(page: str) -> None:
+    integrations = written(page)
+    assert (integrations.find("default", page) is not None) == (page != "email")
+
+
+@pytest.mark.parametrize("page", PROVIDERS)
+def test_what_a_page_says_to_write_reads_the_tools_payloads(page: str) -> None:
+    integration = written(page).find("default", page)
+    assert integration is not None
+    for body in recordings(page):
+        ADAPTERS[integration.adapter].read(body, integration)
+
+
+@pytest.mark.parametrize("page", PROVIDERS)
+def test_a_recipe_proves_what_it_sends(page: str) -> None:
+    (recipe,) = blocks(page, "Try it")
+    environment = {"INTAKE": "http://intake", "SECRET": SECRET.decode(), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    ran = subprocess.run(["bash", "-euc", CURL + recipe], cwd=ROOT, env=environment, capture_output=True, check=True)
+    url, *options = ran.stdout.decode().split("\0")[:-1]
+    assert url == f"http://intake/v1/hooks/{page}/default"
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    headers = {
+        name.lower(): value
+        for option, text in zip(options[::2], options[1::2], strict=True)
+        if option == "-H"
+        for name, _, value in [text.partition(": ")]
+    }
+    if "-u" in given:
+        headers["authorization"] = "Basic " + base64.b64encode(given["-u"].encode()).decode()
+    body = (ROOT / given["--data-binary"].removeprefix("@")).read_bytes()
+    json.loads(body)
+    integration = written(page).find("default", page)
+    assert integration is not None
+    adapter = ADAPTERS[integration.adapter]
+    assert adapter.genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
+    assert not adapter.genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
+
+
+def test_the_pages_find_each_other() -> None:
+    for page in PAGES.glob("*.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    assert {page.stem for page in PAGES.glob("*.md")} == {*PROVIDERS, "rest", "email", "README"}
