@@ -62,8 +62,8 @@ def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> tup
     What must happen just before them, and after them.
     """
     facts = list(map(Effect.of, here))
-    others = [Effect.of(fact) for fact in here if not fact.event_id.startswith(PREFIX)]
-    wanted, ideal = effects(state, others)
+    posted = [Effect.of(fact) for fact in here if not fact.event_id.startswith(PREFIX)]
+    wanted, ideal = effects(state, posted)
     wanted, more = needed(wanted, claims)
     ideal = lasting(state.severity, [*ideal, *more])
     stands, happened = effects(state, facts)
@@ -77,8 +77,9 @@ def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> tup
             if lasting(state.severity, [*happened, *again]) == ideal:
                 return [], again
     # or, where something was to another severity that did not stand there, all else happens just before it.
-    early, before = needed(state, [replace(claim, severity=None) for claim in claims if not claim.opening])
-    if lasting(state.severity, [*before, *effects(early, facts)[1]]) == ideal:
+    others = [replace(claim, severity=None) for claim in claims if not claim.opening]
+    early, before = needed(state, others)
+    if not needed(early, others)[1] and lasting(state.severity, [*before, *effects(early, facts)[1]]) == ideal:
         return before, []
     # Too late to be told in full, such as a close in between that was another: how it stands then is what counts.
     return [], needed(stands, [Claim.that(wanted, claims[-1])])[1]
