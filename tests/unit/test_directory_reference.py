@@ -3,8 +3,9 @@
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from reference_on_call import STEP, walk
@@ -95,6 +96,40 @@ def test_it_says_what_the_walls_say(seed: int, zone: str) -> None:
                 assert [told(built.holder(ROLE, customer, moment)) for customer in CUSTOMERS] == expected, moment
         held += None not in expected
     assert held > 1000
+
+
+AROUND = (
+    ("1h", "00:00", None),
+    ("daily", "02:00", None),
+    ("daily", "02:30", None),
+    ("daily", "01:30", None),
+    ("12h", "02:30", {"monday-sunday": "01:30-02:30"}),
+    ("daily", "12:00", {"monday-sunday": "00:00-01:30"}),
+    ("weekly", "02:30", {"monday-sunday": "02:30-24:00"}),
+    ("50h", "01:00", {"saturday-sunday": "02:00-03:00", "monday": "00:00-24:00"}),
+)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(("turns", "time", "only"), AROUND)
+def test_around_every_change_of_the_clocks(zone: str, turns: str, time: str, only: dict[str, str] | None) -> None:
+    rotation: dict[str, Any] = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
+    written = {
+        "people": {name: {"name": name, "email": f"{name}@example.com"} for name in PEOPLE},
+        "rotations": {"one": rotation | ({"only": only} if only else {})},
+        "roles": {ROLE: [{"rotation": "one"}]},
+        "overrides": [],
+    }
+    built = load_directory(json.dumps(written), "directory.yaml")
+    wall = ZoneInfo(zone)
+    days = [START + timedelta(days=day) for day in range((END - START).days)]
+    changes = [
+        day for day, next_ in pairwise(days) if day.astimezone(wall).utcoffset() != next_.astimezone(wall).utcoffset()
+    ]
+    assert len(changes) == 4
+    for change in changes:
+        for at, expected in walk(written, change - timedelta(1), change + timedelta(2), ROLE, [None]):
+            assert [told(built.holder(ROLE, None, at))] == expected, at
 
 
 @pytest.mark.parametrize("seed", range(6))
