@@ -1,6 +1,8 @@
-"""Connections that say nothing, or never finish saying it, are closed."""
+"""Connections that say nothing, or never finish saying it, are closed; what is no request is told so."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -16,20 +18,73 @@ async def app(scope: dict[str, str], receive: object, send: object) -> None:
     await send({"type": "http.response.body"})  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-async def test_headers_must_come_in_time(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+@asynccontextmanager
+async def serving() -> AsyncIterator[int]:
+    """A server with our protocol, on that port."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, http=BoundedH11, ws="none", lifespan="off", log_config=None))
-    serving = asyncio.create_task(server.serve())
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            port=port,
+            http=BoundedH11,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            h11_max_incomplete_event_size=32 * 1024,
+        )
+    )
+    running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.01)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(said)
-    async with httpx.AsyncClient() as client:  # a request that takes longer than the headers may is served
-        answers = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
-    assert {answer.status_code for answer in answers} == {204}
-    assert await asyncio.wait_for(reader.read(), 5) == b""
-    writer.close()
+    yield port
     server.should_exit = True
-    await serving
+    await running
+
+
+async def said(port: int, *parts: bytes) -> bytes:
+    """All that the server answers on a connection on which this is said."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_headers_must_come_in_time(words: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    async with serving() as port:
+        closed = asyncio.create_task(said(port, words))
+        async with httpx.AsyncClient() as client:  # a request that takes longer than the headers may is served
+            answers = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
+        assert {answer.status_code for answer in answers} == {204}
+        assert await closed == b""
+
+
+async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
+    async with serving() as port:
+        endless = await said(port, b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"X-More: " + b"x" * 8000 + b"\r\n"] * 5)
+        nonsense = await said(port, b"\x16\x03\x01 hello\r\n\r\n")
+    assert endless.startswith(b"HTTP/1.1 431 ")
+    assert nonsense.startswith(b"HTTP/1.1 400 ")
+    for answer in (endless, nonsense):
+        assert b"application/problem+json" in answer
+        assert b"xxx" not in answer
+        assert b"hello" not in answer
+
+
+async def test_one_connection_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    async with serving() as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        refused = await said(port)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 1" in refused
+        for _, writer in idle:
+            writer.close()
+            await writer.wait_closed()
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 204
