@@ -2,46 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import escalator.api
-import escalator.store
 import httpx
-import intake.api
-import intake.api.ack
-import intake.api.deliveries
-import intake.api.hooks
-import intake.api.mails
-import intake.handlers
-import intake.integrations_file
-import intake.signing_keys
-import intake.store
-import notifier.api
-import notifier.on_call_api
-import notifier.tables
 import pytest
-import sla_timer.api
-import sla_timer.book
-import sla_timer.store.tables
-from fastapi import APIRouter
+from four_apis import application
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
-from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.acknowledgement import Links
-from tocsin.policy.files import read_policy
-from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.database import engine
-from tocsin.runtime.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.directory_file import DirectoryFile
-from tocsin.runtime.http import create_app
-from tocsin.runtime.keys import KeyFile, KeyRing, write_keys
+from tocsin.runtime.keys import KeyFile, write_keys
 
-REPOSITORY = Path(__file__).parents[2]
-CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
 SECRETS_OF_THEIR_OWN = {"/ack/{token}", "/v1/hooks/email/{tenant}", "/v1/hooks/{provider}/{tenant}"}
 PUBLIC = {"/livez", "/readyz", "/metrics"} | SECRETS_OF_THEIR_OWN
 EVERYWHERE = {
@@ -72,6 +45,7 @@ CALLS = {
         "get /v1/deliveries",
         "get /v1/deliveries/{delivery_id}",
         "post /v1/deliveries/{delivery_id}/redeliver",
+        "post /v1/bounces",
         "get /v1/on-call",
         "get /v1/on-call/calendar.ics",
     },
@@ -87,62 +61,12 @@ async def described(tmp_path: Path) -> Callable[[str], Any]:
     unused = engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing", "contract")
 
     async def get(service: str) -> Any:
-        app = create_app(service, "", KeyRing(tmp_path / "keys.yaml"), {})
-        for routes in ROUTES[service](unused):
-            app.include_router(routes)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
+        transport = httpx.ASGITransport(app=application(service, unused, tmp_path / "keys.yaml"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             answer = await client.get("/openapi.json")
         return answer.json()
 
     return get
-
-
-def intake_routes(database: AsyncEngine) -> list[APIRouter]:
-    policy = read_policy(REPOSITORY / "deploy" / "policy" / "policy.yaml")
-    desk = intake.handlers.Desk(policy, CLOCK.business, intake.store.outbox, 1)
-    integrations = intake.integrations_file.IntegrationsFile(None)
-    deliveries = intake.api.deliveries.Deliveries(desk, database, database, lambda: None, integrations)
-    return [
-        intake.api.router(desk, database, database, lambda: None),
-        intake.api.mails.router(deliveries, integrations),
-        intake.api.hooks.router(database, deliveries, integrations, intake.signing_keys.SigningKeys()),
-        intake.api.ack.router(desk, database, database, lambda: None, Links(["k" * 32])),
-        dead_letter_routes(database, intake.store.dead_letters, intake.store.outbox, None),
-    ]
-
-
-def sla_timer_routes(database: AsyncEngine) -> list[APIRouter]:
-    tables = sla_timer.store.tables
-    return [
-        sla_timer.api.router(database, sla_timer.book.PolicyBook(), CLOCK, lambda partition: False),
-        dead_letter_routes(database, tables.DEAD_LETTERS, tables.OUTBOX, None),
-    ]
-
-
-def escalator_routes(database: AsyncEngine) -> list[APIRouter]:
-    directory = DirectoryFile(REPOSITORY / "deploy" / "policy" / "directory.yaml")
-    return [
-        escalator.api.router(database, directory),
-        dead_letter_routes(database, escalator.store.dead_letters, escalator.store.outbox, None),
-    ]
-
-
-def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
-    tables = notifier.tables
-    directory = DirectoryFile(REPOSITORY / "deploy" / "policy" / "directory.yaml")
-    return [
-        notifier.on_call_api.router(directory, CLOCK),
-        notifier.api.router(database, database, CLOCK, directory.current, lambda: None),
-        dead_letter_routes(database, tables.DEAD_LETTERS, tables.OUTBOX, None),
-    ]
-
-
-ROUTES: Mapping[str, Callable[[AsyncEngine], list[APIRouter]]] = {
-    "intake": intake_routes,
-    "sla-timer": sla_timer_routes,
-    "escalator": escalator_routes,
-    "notifier": notifier_routes,
-}
 
 
 @each_service

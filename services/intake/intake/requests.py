@@ -15,7 +15,7 @@ from pydantic import (
 )
 from tocsin.events import Category, Channel, Flag, Mailbox, Severity
 
-from intake.strict import LONGEST_LIST, Instant, Request, Text, not_blank
+from intake.strict import LONGEST_LIST, Given, Instant, Request, Text, not_blank
 
 FactRequestType = Literal[
     "responded",
@@ -41,6 +41,16 @@ def _given(field: str) -> dict[str, JsonValue]:
     return {"required": [field], "properties": {field: {"type": "string", "pattern": r"\S"}}}
 
 
+def _only_of(kind: str, field: str, required: bool) -> dict[str, JsonValue]:
+    """The JSON schema of a field that only one type of event has."""
+    needed: dict[str, JsonValue] = {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
+    return {
+        "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
+        "then": needed if required else {},
+        "else": {"properties": {field: {"type": "null"}}},
+    }
+
+
 class ContactRequest(Request):
     """Who is most familiar with the issue: a name and an e-mail address or a phone number (RULES 1)."""
 
@@ -48,7 +58,7 @@ class ContactRequest(Request):
         json_schema_extra={"anyOf": [_given("email"), _given("phone")]}  # what `reachable` asks for
     )
 
-    name: Text
+    name: Given
     phone: Text | None = None
     email: Text | None = Field(default=None, validate_default=True)
 
@@ -61,8 +71,8 @@ class ContactRequest(Request):
 
 
 class CustomerRequest(Request):
-    id: Text
-    name: Text
+    id: Given
+    name: Given
 
 
 class ImpactRequest(Request):
@@ -77,9 +87,15 @@ class ImpactRequest(Request):
 class EventRequest(Request):
     """One further fact of a ticket. Without `occurred_at` it occurred when it was received."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [_only_of("severity_changed", "severity", True), _only_of("resolved", "resolution_kind", False)]
+        }
+    )
+
     type: FactRequestType
     occurred_at: Instant | None = Field(None, description="The receipt if left out or later")
-    actor: Text
+    actor: Given
     event_id: Text | None = Field(None, description="Makes it count once within the ticket; made if left out")
     severity: Severity | None = Field(None, validate_default=True, description="The new one, of severity_changed only")
     reason: Text | None = None
@@ -113,14 +129,14 @@ class TicketRequest(Request):
     Its severity may be missing only where the policy gives the machine source a default (RULES 1).
     """
 
-    source: Text
-    external_id: Text
+    source: Given
+    external_id: Given
     opened_at: Instant | None = Field(None, description="When it was submitted; the receipt if left out or later")
     severity: Severity | None = Field(None, validate_default=True, description="The customer's initial severity")
-    summary: Text
+    summary: Given
     description: Text | None = None
     affected_services: Annotated[
-        tuple[Annotated[Text, AfterValidator(not_blank)], ...],
+        tuple[Annotated[Given, AfterValidator(not_blank)], ...],
         Strict(False),
         Field(max_length=LONGEST_LIST, json_schema_extra={"minItems": 1}),
         AfterValidator(_not_empty),

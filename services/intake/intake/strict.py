@@ -66,5 +66,14 @@ def _clean(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=LONGEST_STRING), AfterValidator(_clean)]
-Instant = Annotated[datetime, BeforeValidator(instant)]
+Text = Annotated[
+    str, Field(max_length=LONGEST_STRING, json_schema_extra={"pattern": "^[^\\x00]*$"}), AfterValidator(_clean)
+]
+"""A string that may be left out, or blank, which is the same."""
+
+Given = Annotated[Text, Field(json_schema_extra={"pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"})]
+"""A string of a field that is required: a blank one is missing. Says so in the JSON schema."""
+
+Instant = Annotated[
+    datetime, BeforeValidator(instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-9][0-9]{3})-"})
+]
