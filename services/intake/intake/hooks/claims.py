@@ -1,7 +1,7 @@
 """What the sightings of a ticket claim of it, instant by instant, and what makes a claim true. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, Self
 
@@ -29,8 +29,8 @@ _ANSWERED: Final = ("responded", "waiting_customer")
 class Claim:
     """That a ticket stood so at an instant: what is None is not claimed. `responded`: a human has answered by then.
 
-    `actor` and `word` are who is said to have made it so, and the tool's word for it. `opening`: the ticket was opened
-    with that severity, before all else.
+    `actor` and `word` are who is said to have made it so, and the tool's word for it. `sighting` is the place, in their
+    order, of the one that claims it. `opening`: the ticket was opened with that severity, before all else.
     """
 
     at: datetime
@@ -39,6 +39,7 @@ class Claim:
     severity: int | None = None
     actor: str | None = None
     word: str | None = None
+    sighting: int = -1
     opening: bool = False
 
     @classmethod
@@ -56,8 +57,8 @@ def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | Non
     At one instant answers come first, then the claims in the order of the sightings that make them.
     """
     claims = [Claim(opened_at, severity=opened_with, opening=True)] if opened_with is not None else []
-    for one in in_order(seen):
-        claims += _claims(one, opened_at)
+    for place, one in enumerate(in_order(seen)):
+        claims += [replace(claim, sighting=place) for claim in _claims(one, opened_at)]
     return sorted(claims, key=lambda claim: (claim.at, not claim.opening, not _only_answered(claim)))
 
 

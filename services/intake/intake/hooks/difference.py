@@ -77,9 +77,10 @@ def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> tup
             if lasting(state.severity, [*happened, *again]) == ideal:
                 return [], again
     # or, where something was to another severity that did not stand there, all else happens just before it.
-    others = [replace(claim, severity=None) for claim in claims if not claim.opening]
-    early, before = needed(state, others)
-    if not needed(early, others)[1] and lasting(state.severity, [*before, *effects(early, facts)[1]]) == ideal:
+    showing = [claim for claim in claims if not claim.opening]
+    early, before = needed(state, [replace(claim, severity=None) for claim in showing])
+    alone = len({claim.sighting for claim in showing}) == 1
+    if alone and lasting(state.severity, [*before, *effects(early, facts)[1]]) == ideal:
         return before, []
     # Too late to be told in full, such as a close in between that was another: how it stands then is what counts.
     return [], needed(stands, [Claim.that(wanted, claims[-1])])[1]
