@@ -81,7 +81,7 @@ async def _take(
     tenant, source = delivery.tenant, integration.source or delivery.provider
     key = ticket_id(tenant, source, seen.external_id)
     await hooks.lock_ticket(key)
-    now = shown(seen, integration, delivery.received_at, str(delivery.id))
+    now = shown(seen, integration, delivery.received_at, f"{delivery.id:020}")  # keys are compared as text
     await hooks.add_sighting(delivery.id, place, key, now)
     sightings, ours = await hooks.sightings(key)
     if await store.ticket(tenant, key) is None:
