@@ -14,7 +14,7 @@ import pytest
 from intake import store
 from intake.api import deliveries
 from intake.hooks_commands import app
-from intake_world import World, event, ticket, world
+from intake_world import HISTORY_LIMIT, World, event, ticket, world
 from servers import MakeDatabase
 from sqlalchemy import text
 from tocsin.events import TicketChanged, TicketImported
@@ -308,6 +308,30 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         await connection.execute(store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()")))
     await intake.deliveries.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
+
+
+async def test_history_waits_while_much_is_to_be_published(intake: World) -> None:
+    for number in range(HISTORY_LIMIT + 1):
+        await deliver(intake, payload(f"T-{number}"))
+    assert (await deliver(intake, payload("old", opened="2025-12-31T23:59:59Z"), 202))["state"] == "waiting"
+    assert "old" not in {found["external_id"] for found in await tickets(intake)}
+
+
+async def test_deliveries_of_one_ticket_may_come_at_the_same_time(intake: World) -> None:
+    states = ["New", "Answered", "Pending", "Answered", "Done"]
+    story = [payload(status=status, at=f"2026-06-08T10:{minute}0:00Z") for minute, status in enumerate(states)]
+    answers = await asyncio.gather(
+        *(deliver(intake, {**body, "delivery": f"{n} {body['at']}"}) for n in "12" for body in story)
+    )
+    assert {answer["state"] for answer in answers} <= {"taken", "duplicate"}
+    (found,) = await tickets(intake)
+    assert (found["state"], found["severity"]) == ("closed", 2)
+
+
+async def test_without_a_database_the_tool_is_told_to_come_again(tmp_path: Path) -> None:
+    (tmp_path / "integrations.yaml").write_text(written(tmp_path))
+    async with world("postgresql+asyncpg://nobody:x@127.0.0.1:1/none", tmp_path) as away:
+        assert (await deliver(away, payload(), 503))["status"] == 503
 
 
 async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
