@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database import is_transient
 from tocsin.runtime.grouping import Grouped, Overloaded
+from tocsin.runtime.metrics import REQUESTS_SHED
 from tocsin.runtime.problems import Problem
 
 from intake.handlers import Asked, Desk, HeldTwiceError, Outcome, take_asked
@@ -42,6 +43,7 @@ class Taking:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._grouped(asked)
         except Overloaded:
+            REQUESTS_SHED.inc()
             raise Problem(503, "Too much waits to be stored. Try again.", headers={"Retry-After": "1"}) from None
 
     async def _take(self, asked: Sequence[Asked]) -> Sequence[Outcome]:
