@@ -18,6 +18,7 @@ from intake.hooks.claims import Claim, claims_of, needed
 from intake.hooks.effect import Effect, State, effects, lasting
 from intake.hooks.shown import Shown
 from intake.requests import EventRequest
+from intake.standing import in_order
 
 PREFIX: Final = "hook:"
 """How the ids of the facts begin that are made here."""
@@ -33,9 +34,8 @@ def difference(
     `actor` is who did what nobody is named for. `opened_with` is the severity that the earliest sighting gives the
     opening; None where the ticket was not opened by a sighting.
     """
-    opening, *later = sorted(facts, key=lambda fact: fact.number)
+    opening, *later = in_order(facts)
     opened_at = opening.occurred_at
-    later.sort(key=lambda fact: (max(fact.occurred_at, opened_at), fact.number))
     state = State(opening.severity or 0)
     ids = {fact.event_id for fact in facts}
     made: list[EventRequest] = []
