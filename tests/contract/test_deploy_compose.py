@@ -201,7 +201,7 @@ def test_only_the_front_listens_to_the_world() -> None:
 def test_the_front_lets_the_api_through_and_nothing_else() -> None:
     text = (DOCKER / "Caddyfile").read_text()
     (let_through,) = re.findall(r"@api path (.+)", text)
-    assert let_through.split() == ["/v1/*", "/ack/*", "/docs", "/openapi.json"]
+    assert let_through.split() == ["/v1/*", "/ack/*", "/docs", "/docs/*", "/openapi.json"]
     ports = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083}
     assert re.findall(r"import service (\S+)", text) == [f"{name}:{port}" for name, port in ports.items()]
     assert {name: settings.model_fields["port"].default for name, settings in OURS.items()} == ports
