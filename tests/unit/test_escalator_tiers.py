@@ -140,6 +140,13 @@ def test_a_hold_of_an_unknown_ladder_is_remembered() -> None:
     assert case.ladders[2, 1].state == "held"
 
 
+def test_an_acknowledgement_withdraws_no_mail() -> None:
+    _, before = addressed([told.step(1)])
+    _, after = addressed([told.step(1), told.held(0.5, until=24)])
+    assert [event for event in before if isinstance(event, Notify)]
+    assert after == before
+
+
 def test_a_held_ladder_goes_on_at_its_next_tier() -> None:
     case, _ = addressed([told.step(1), told.held(0.5, until=24)])
     held = case.ladders[1, 1]
