@@ -17,6 +17,7 @@ LONGEST_STRING: Final = 10_000
 LONGEST_LIST: Final = 500
 MOST_FIELDS: Final = 100
 FIRST_YEAR: Final = 1990
+LAST_YEAR: Final = 8999
 
 
 class Request(BaseModel):
@@ -42,10 +43,14 @@ class Request(BaseModel):
 
 
 def instant(value: object) -> datetime:
-    """An instant as RFC 3339 writes it, with its zone, not before 1990. Raises ValueError."""
+    """An instant as RFC 3339 writes it, with its zone, from 1990 to 8999. Raises ValueError."""
     at = written_instant(value)
-    if at.year < FIRST_YEAR and not isinstance(value, datetime):  # what a tool writes that knows no better
+    if isinstance(value, datetime):
+        return at
+    if at.year < FIRST_YEAR:  # year 1, 1970: what a tool writes that knows no better
         raise ValueError(f"must not lie before the year {FIRST_YEAR}")
+    if at.year > LAST_YEAR:  # year 9999: what a tool writes that means never
+        raise ValueError(f"must not lie after the year {LAST_YEAR}")
     return at
 
 
