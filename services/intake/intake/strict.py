@@ -80,5 +80,5 @@ Given = Annotated[Text, Field(json_schema_extra={"pattern": r"^[^\x00]*[^\x00\s]
 """A string of a field that is required: a blank one is missing. Says so in the JSON schema."""
 
 Instant = Annotated[
-    datetime, BeforeValidator(instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-9][0-9]{3})-"})
+    datetime, BeforeValidator(instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"})
 ]
