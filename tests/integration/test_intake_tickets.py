@@ -75,7 +75,7 @@ async def test_an_opening_in_the_future_is_clamped_and_one_in_the_past_is_kept(i
     assert future["opened_at"] == future["received_at"]
     past = await intake.post("/v1/tickets", ticket("B", opened_at="2026-06-01T10:00:00.5+02:00"), 201)
     assert past["opened_at"] == "2026-06-01T08:00:00.500000Z"
-    unknown = await intake.post("/v1/tickets", ticket("C", opened_at="9999-12-31T23:59:59Z"), 201)
+    unknown = await intake.post("/v1/tickets", ticket("C", opened_at="8999-12-31T23:59:59Z"), 201)
     assert unknown["opened_at"] == unknown["received_at"]
 
 
