@@ -42,6 +42,7 @@ async def test_a_rotation_that_turns_mails_who_holds_it_at_sending(house: World)
         await house.reaches("sent")
     [delivery] = await house.deliveries()
     assert (delivery.person, delivery.rule) == ("kim", "rotation desk, day of 2026-06-08")
+    assert [(event.recipient.person, event.scheduled_person) for event in await house.told()] == [("kim", "dana")]
     assert [mail["rcpt"] for mail in house.mails()] == ["kim@example.com"]
 
 
@@ -50,8 +51,9 @@ async def test_cover_that_is_written_while_a_mail_waits_counts(house: World) -> 
     async with house.notifier():
         await house.take(escalation(at=SCHEDULED))
         await house.reaches("deferred")
-        house.directory.write_text(DIRECTORY + COVER)
-        house.sink.fail("none")
+    house.directory.write_text(DIRECTORY + COVER)
+    house.sink.fail("none")
+    async with house.notifier():
         await house.reaches("sent")
     [delivery] = await house.deliveries()
     assert delivery.rule == "override: instead of Kim until 2026-06-08 20:00 UTC (ill)"
