@@ -81,10 +81,13 @@ class World:
             await task
             self.senders.remove(sender)
 
-    def make_sender(self) -> Sender:
+    def make_settings(self) -> Settings:
         own = {"database_url": self.url, "kafka": "127.0.0.1:9", "keys": "none", "directory": self.directory}
         mail = {"smtp": self.sink.address, "mail_from": "tocsin@example.org", **LINKS}
-        settings = Settings(**{**own, **mail, **self.settings})
+        return Settings(**{**own, **mail, **self.settings})
+
+    def make_sender(self) -> Sender:
+        settings = self.make_settings()
         clock = self.clock()
         directory = DirectoryFile(self.directory)
         claims = Claims(self.engine, directory, clock, settings.lease)

@@ -8,6 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from notifier.outcome import Answer, Phase
+from notifier.relays import Opened, Relays
 from notifier.tables import deliveries
 from notifier_events import NOON, escalation, ticket
 from notifier_world import World, eventually, world
@@ -65,6 +67,20 @@ async def test_the_second_server_helps_out_and_the_first_comes_back_by_itself(
         await house.quiet()
     assert (len(house.sink.messages()), len(second.messages())) == (10, 10)
     assert _shown("sla_mail_login_refused", "first") == 0
+
+
+async def test_an_attempt_that_is_called_off_leaves_the_server_to_the_next(house: World) -> None:
+    relays = Relays(house.make_settings())
+    house.sink.fail("busy")
+    assert isinstance(await relays.envelope("dana@example.com"), Answer)
+    house.sink.fail("none")
+    for _ in range(2):
+        await eventually(lambda: _may_ask(relays), house.states)
+        opened = await relays.envelope("dana@example.com")
+        assert isinstance(opened, Opened)
+        await relays.leave(opened, Answer(Phase.RECIPIENT, 250, "accepted"))  # before DATA: nothing was said of it
+    await relays.close_idle()
+    assert house.sink.messages() == []
 
 
 async def test_a_recipient_whom_the_first_refuses_is_not_tried_at_the_second(house: World, second: SharedSink) -> None:
@@ -151,6 +167,10 @@ async def _is_sent(house: World, notice: Notify) -> bool:
 
 async def _is(house: World, state: str) -> bool:
     return state in await house.states()
+
+
+async def _may_ask(relays: Relays) -> bool:
+    return relays.are_due
 
 
 async def _first_is_back() -> bool:

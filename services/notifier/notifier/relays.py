@@ -148,6 +148,11 @@ class Relays:
         opened.relay.gate.answered(answer)
         self._show()
 
+    async def leave(self, opened: Opened, answer: Answer) -> None:
+        """The attempt is over; `answer` is the last that came on its connection."""
+        opened.relay.gate.given_back()
+        await opened.relay.smtp.release(opened.connection, answer)
+
     async def look_back(self) -> None:
         """Ask a server that was left alone whether it takes mails again, while another one does: no mail waits."""
         for relay in self._relays:

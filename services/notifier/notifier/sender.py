@@ -187,7 +187,7 @@ class Sender:
             self._relays.answered(opened, answer)
             await self._answered(claim, answer)
         finally:
-            await opened.relay.smtp.release(opened.connection, answer)
+            await self._relays.leave(opened, answer)
 
     async def _answered(self, claim: Claim, answer: Answer) -> None:
         await self._finish(claim, judge(answer), f"{answer.code} {answer.words}" if answer.code else answer.words)
