@@ -310,6 +310,25 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
+async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def faulty(*_: object) -> None:
+        raise KeyError
+
+    now = store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()"))
+    with monkeypatch.context() as fault:
+        fault.setattr(deliveries, "take_sighting", faulty)
+        assert (await deliver(intake, payload(), 202))["reason"] == "failed"
+        for _ in range(25):
+            async with intake.writer.begin() as connection:
+                await connection.execute(now.where(store.tables.hook_deliveries.c.state == "waiting"))
+            await intake.deliveries.retry()
+    (kept,) = (await intake.get("/v1/hooks/unmapped"))["items"]
+    assert (kept["reason"], kept["detail"]) == ("failed", "KeyError: this is our fault, and logged.")
+    assert (await intake.post(f"/v1/hooks/unmapped/{kept['id']}/replay", {}, 200))["state"] == "taken"
+
+
 async def test_history_waits_while_much_is_to_be_published(intake: World) -> None:
     for number in range(HISTORY_LIMIT + 1):
         await deliver(intake, payload(f"T-{number}"))
