@@ -153,6 +153,20 @@ async def test_what_was_perhaps_sent_and_bounced_is_not_repeated(desk: World, ap
     assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
 
 
+async def test_while_a_mail_is_handed_over_its_report_has_to_wait(desk: World, api: Calls) -> None:
+    desk.sink.fail("delay", seconds=3)
+    async with desk.notifier():
+        await desk.take(escalation())
+        await desk.reaches("in_data")
+        (mail,) = await desk.deliveries()
+        await report(api, about(mail), 503)
+        await desk.reaches("sent")
+        desk.sink.fail("none")
+        assert results(await report(api, about(mail))) == ["bounced"]
+        await desk.quiet()
+    assert await desk.states() == ["bounced", "sent"]
+
+
 async def test_a_redelivery_bounces_on_its_own(desk: World, api: Calls) -> None:
     mail = await told(desk)
     async with desk.notifier():

@@ -53,7 +53,7 @@ def bounce(
         typer.echo(asyncio.run(_take(settings, directory, raw)))
     except Problem as problem:
         wrong = [f" {error.field or 'It'} {error.message}." for error in problem.body.errors or ()]
-        _fail(f"{problem.body.detail}{''.join(wrong)}", NOT_TAKEN)
+        _fail(f"{problem.body.detail}{''.join(wrong)}", TRY_AGAIN if problem.status == 503 else NOT_TAKEN)
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise

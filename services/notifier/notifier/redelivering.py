@@ -95,10 +95,8 @@ async def redeliver(
         "redelivered_by": asked.by,
         "reply": f"asked for by {asked.by}" + (f": {asked.reason}" if asked.reason else ""),
     }
-    await store.add_deliveries(connection, [row])
+    (queued,) = await store.add_deliveries(connection, [row])
     log.info("redelivery_asked_for", ticket_id=str(named.ticket_id), delivery_id=str(made), of=str(original))
-    queued = await store.delivery(connection, tenant, made)
-    assert queued is not None  # just added, under the lock of its ticket
     return Redelivered(queued, created=True)
 
 

@@ -52,7 +52,7 @@ async def take_report(
 ) -> list[Taken]:
     """Take in a report about a mail of this tenant (null: of any), once however often it comes.
 
-    Raises Problem 404 where no mail bore that Message-ID.
+    Raises Problem: 404 where no mail bore that Message-ID, 503 while an attempt at it has not ended.
     """
     found = await store.of_message(connection, report.message_id, tenant)
     if not found:
@@ -80,6 +80,8 @@ async def _take(
             return "known"
         if await bounce(connection, clock, directory, row, reported.words) is not None:
             return "bounced"
+        if row.state == "in_data":  # what its attempt notes next would hide that it did not arrive
+            raise Problem(503, "This mail is being handed over. Try again.", headers={"Retry-After": "10"})
     told = f"{reported.action} for {reported.addresses[0]}: {reported.words}"
     if _was_told(await store.journal_of(connection, row.id), told):
         return "known"
