@@ -23,6 +23,7 @@ import sla_timer.api
 import sla_timer.book
 import sla_timer.store.tables
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.acknowledgement import Links
 from tocsin.policy.files import read_policy
@@ -30,6 +31,7 @@ from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
+from tocsin.runtime.key_uses import KeyUses
 from tocsin.runtime.keys import KeyRing
 
 POLICIES = Path(__file__).parents[1] / "deploy/policy"
@@ -40,8 +42,9 @@ LIMITS = {"/v1/tickets/batch": 32_000_000, intake.api.mails.MAIL_PREFIX: intake.
 
 def application(service: str, database: AsyncEngine, keys: Path) -> FastAPI:
     """That service's application, on that database."""
-    app = create_app(service, "", KeyRing(keys), {}, body_limits=LIMITS, free_form=FREE_FORM.get(service, ()))
-    for routes in ROUTES[service](database):
+    ring = KeyRing(keys)
+    app = create_app(service, "", ring, {}, body_limits=LIMITS, free_form=FREE_FORM.get(service, ()))
+    for routes in (*ROUTES[service](database), KeyUses(ring, database, KEY_USES[service]).routes()):
         app.include_router(routes)
     return app
 
@@ -88,6 +91,12 @@ def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
     ]
 
 
+KEY_USES: Mapping[str, Table] = {
+    "intake": intake.store.key_uses,
+    "sla-timer": sla_timer.store.tables.KEY_USES,
+    "escalator": escalator.store.key_uses,
+    "notifier": notifier.tables.KEY_USES,
+}
 ROUTES: Mapping[str, Callable[[AsyncEngine], list[APIRouter]]] = {
     "intake": intake_routes,
     "sla-timer": sla_timer_routes,
