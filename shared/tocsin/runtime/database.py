@@ -41,6 +41,7 @@ def engine(
     pool_size: int = 10,
     statement_seconds: float = 30,
     wait_seconds: float = 10,
+    idle_seconds: float = 5,
 ) -> AsyncEngine:
     """A pool of connections that show as `application_name` (`intake-writer`, `intake-reader`, `intake-relay`).
 
@@ -64,7 +65,7 @@ def engine(
                 "timezone": "UTC",
                 "statement_timeout": f"{statement_seconds * 1000:.0f}",
                 "lock_timeout": f"{min(statement_seconds, 10) * 1000:.0f}",
-                "idle_in_transaction_session_timeout": "5000",
+                "idle_in_transaction_session_timeout": f"{idle_seconds * 1000:.0f}",
                 "client_connection_check_interval": "1000",
             },
         },
@@ -120,7 +121,8 @@ async def migrate(package: str, url: str) -> None:
     """Bring the database of `package` (`intake`, `sla_timer` ...) to the newest schema; two at a time wait for each
     other.
     """
-    worker = engine(url, f"{package}-migrate", pool_size=1, statement_seconds=3600)
+    # Between two statements it reads scripts, which on a busy machine takes a while.
+    worker = engine(url, f"{package}-migrate", pool_size=1, statement_seconds=3600, idle_seconds=300)
     try:
         async with worker.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(7031986)"))
