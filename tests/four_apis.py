@@ -37,7 +37,11 @@ from tocsin.runtime.keys import KeyRing
 POLICIES = Path(__file__).parents[1] / "deploy/policy"
 CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
 FREE_FORM = {"intake": ("/ack/", intake.api.hooks.PREFIX), "notifier": (notifier.api.bouncing.PATH,)}
-LIMITS = {"/v1/tickets/batch": 32_000_000, intake.api.mails.MAIL_PREFIX: intake.api.mails.MAIL_BYTES}
+LIMITS = {
+    "/v1/tickets/batch": 32_000_000,
+    "/v1/simulate": 4_000_000,
+    intake.api.mails.MAIL_PREFIX: intake.api.mails.MAIL_BYTES,
+}
 
 
 def application(service: str, database: AsyncEngine, keys: Path) -> FastAPI:

@@ -33,6 +33,8 @@ from sla_timer.store.reports import told_since
 from sla_timer.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from sla_timer.watching import Watch
 
+STORY_BYTES = 4_000_000  # 10,000 facts
+
 
 async def serve(settings: Settings) -> None:
     """The whole service, until it is told to stop."""
@@ -84,6 +86,7 @@ async def serve(settings: Settings) -> None:
         "Schedules and fires the deadlines of every ticket, and can say why each is what it is.",
         ring,
         {"database": responds(reader), "consumer": consumer.ready},
+        body_limits={"/v1/simulate": STORY_BYTES},
     )
     web.include_router(api.router(reader, book, clock, watch.unconfirmed))
     web.include_router(key_uses.routes())
