@@ -28,5 +28,3 @@ async def test_every_mail_survives_every_fault(house: World) -> None:
     assert fates["550 for ever"].fallback == MAILS / 2
     assert fates["hang after the dot"].ambiguous > 0
     assert fates["reset after the dot"].ambiguous > 0
-    for name in ("none", "connect refused", "421 as greeting", "450", "AUTH refused", "TLS stripped", "drop at RCPT"):
-        assert fates[name].doubled == 0, fates[name]
