@@ -1,6 +1,7 @@
 """Tickets read again, one and many: filters, pages that stay in place, and who did what when."""
 
 from collections.abc import AsyncIterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,13 @@ async def test_tickets_are_found_by_their_words(intake: World) -> None:
         assert await ids(intake, text=text) == [], text
     assert await ids(intake, text="a", customer="globex", state="open", severity=1) == []
     assert len(await ids(intake, text="mail", key="other")) == 1
+
+
+async def test_a_ticket_of_more_words_than_an_index_takes_is_stored_and_found(intake: World) -> None:
+    words = (f"{number:x}" for number in range(1 << 16, (1 << 16) + 136_000))
+    services = [" ".join(islice(words, 1600)) for _ in range(85)]
+    await intake.post("/v1/tickets", ticket("SR-1", affected_services=services), 201)
+    assert await ids(intake, text="10001") == ["SR-1"]
 
 
 async def test_a_page_stays_in_place_while_tickets_come_and_go(intake: World) -> None:

@@ -22,7 +22,7 @@ _NAMES = {
     "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
     "pk": "%(table_name)s_pkey",
 }
-_DATA_FAULTS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+_DATA_FAULTS = ("22", "23", "54")  # SQLSTATE classes: data exception, integrity constraint violation, limit exceeded
 
 
 class NotMigratedError(Exception):

@@ -37,7 +37,7 @@ PostgreSQL would otherwise take the hyphen of `SR-1042` for a minus, and an addr
 _SHOWN: Final = (
     "external_id",
     "(body ->> 'summary')",
-    "(body ->> 'affected_services')",
+    "\"left\"(body ->> 'affected_services', 10000)",
     "((body -> 'customer') ->> 'name')",
     "((body -> 'contact') ->> 'name')",
     "COALESCE(\"left\"(body ->> 'description', 1000), '')",
@@ -47,7 +47,10 @@ _JOINED: Final = reduce(lambda text, part: f"(({text} || ' ') || {part})", _SHOW
 words = literal_column(
     f"to_tsvector('simple'::regconfig, regexp_replace({_JOINED}, '{PUNCTUATION}', ' ', 'g'))", TSVECTOR
 )
-"""The words by which a ticket is found, in the index and in the queries alike: PostgreSQL compares the expressions."""
+"""The words by which a ticket is found, in the index and in the queries alike: PostgreSQL compares the expressions.
+
+All of a ticket could be more than an index entry may hold (1 MB), and then it could not be stored.
+"""
 
 metadata = new_metadata()
 outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
