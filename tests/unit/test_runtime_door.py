@@ -110,6 +110,14 @@ async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     assert (await client.get("/v1/things")).status_code == 401  # without any key nothing was tried
 
 
+async def test_tries_from_ever_new_addresses_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiting, "MOST_ADDRESSES", 20)
+    tries = limiting.FailedTries()
+    for number in range(100):
+        await tries.one_more(f"2001:db8::{number:x}", "unknown")
+        assert len(tries._storage.events) <= 20
+
+
 async def test_allow_names_every_method_of_the_path(client: httpx.AsyncClient) -> None:
     refused = await client.put("/v1/things")
     assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET, POST")

@@ -18,6 +18,9 @@ TRY_SECONDS: Final = 1.0
 MOST_WAITING: Final = 50
 """Failed tries a minute that an address has before each further one waits so long, and how many may wait at a time."""
 
+MOST_ADDRESSES: Final = 10_000
+"""How many addresses are remembered; then all are forgotten, since the storage forgets none by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -60,7 +63,8 @@ class FailedTries:
     """Slows down who tries keys that are not valid. A valid key never comes here, whatever its address has tried."""
 
     def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._storage = MemoryStorage()
+        self._limiter = MovingWindowRateLimiter(self._storage)
         self._waiting = 0
 
     async def one_more(self, address: str, reason: str) -> None:
@@ -69,6 +73,8 @@ class FailedTries:
         Raises Problem 429 where too many wait already.
         """
         KEYS_REFUSED.labels(reason).inc()
+        if len(self._storage.events) >= MOST_ADDRESSES:
+            self._storage.reset()
         if self._limiter.hit(_TRIES, address):
             return
         if self._waiting >= MOST_WAITING:
