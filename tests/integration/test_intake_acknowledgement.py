@@ -164,6 +164,14 @@ async def test_what_counts_no_more_says_so_kindly(intake: World, method: str) ->
     assert (await asked(intake, link(ticket_id, cycle=2), method)).status_code == 200
 
 
+async def test_a_token_that_was_made_up_costs_no_connection(tmp_path: Path) -> None:
+    said = link(str(uuid4()))
+    async with world("postgresql+asyncpg://nobody:x@127.0.0.1:1/none", tmp_path) as away:
+        client = away.clients["nobody"]
+        assert (await client.get(f"/ack/{Links(['another key of ' + 'x' * 32]).sign(said)}")).status_code == 404
+        assert (await client.get(f"/ack/{LINKS.sign(said)}")).status_code == 503
+
+
 async def test_a_form_of_any_size_is_no_way_in(intake: World) -> None:
     token = LINKS.sign(link(await opened(intake)))
     too_large = await intake.clients["nobody"].post(f"/ack/{token}", content=b"x" * 2_000_000)

@@ -48,6 +48,7 @@ HEADERS: Final = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 LONGEST_TOKEN: Final = 2000
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 Token = Annotated[
     str, Path(description="As it stands in the link of the mail", examples=["eyJ0ZW5hbnQiOiJkZWZhdWx0Ig.x"])
@@ -106,8 +107,10 @@ def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[
     routes = APIRouter(tags=["acknowledgement"])
 
     async def seen(token: str) -> Seen:
+        token = token[:LONGEST_TOKEN]
+        links.read(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
         async with reader.connect() as connection:
-            return await look(desk, connection, links, token[:LONGEST_TOKEN])
+            return await look(desk, connection, links, token)
 
     async def shown(token: str) -> _Told:
         found = await seen(token)
