@@ -363,6 +363,34 @@ async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
     assert [kind for kind, _ in await facts(intake)] == ["opened", "resolved"]
 
 
+async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) -> None:
+    first = await deliver(intake, payload(subject=None))
+    await deliver(intake, payload(priority="Normal", at="2026-06-08T10:10:00Z"))
+    known = [("opened", "10:00:00"), ("severity_changed", "10:10:00")]
+    assert (first["reason"], await facts(intake)) == ("missing_summary", known)
+    aged = store.tables.hook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
+    async with intake.writer.begin() as connection:
+        await connection.execute(aged.where(store.tables.hook_deliveries.c.id == first["delivery_id"]))
+    await intake.deliveries.forget(timedelta(days=30))
+    await deliver(intake, payload(priority="Normal", status="Done", at="2026-06-08T11:00:00Z"))
+    assert await facts(intake) == [*known, ("resolved", "11:00:00")]
+
+
+async def test_while_the_database_hangs_a_tool_is_told_so_in_time(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "_KEEP_SECONDS", 0.2)
+    monkeypatch.setattr(deliveries, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(deliveries, "_POSTPONE_SECONDS", 0.2)
+    async with intake.writer.connect() as connection:
+        await connection.execute(text("LOCK TABLE hook_deliveries"))
+        await deliver(intake, payload(), 503)
+    async with intake.writer.connect() as connection:
+        await connection.execute(text("LOCK TABLE hook_sightings"))
+        assert (await deliver(intake, payload(), 202))["state"] == "waiting"
+    assert await tickets(intake) == []
+
+
 async def test_without_a_good_file_the_last_good_one_serves(intake: World) -> None:
     await deliver(intake, payload())
     intake.integrations.write_text("version: 1")

@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 TAKE_SECONDS: Final = 5.0
 """How long a delivery may take; a tool waits for it (Autotask for 10 s). Then it is tried again behind its back."""
 
+_KEEP_SECONDS: Final = 2.0
+_POSTPONE_SECONDS: Final = 1.0
+"""How long storing a delivery and noting that it waits may take, which comes on top."""
+
 _TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = 600
 _MOST_ATTEMPTS: Final = 20
@@ -66,8 +70,11 @@ class Deliveries:
     async def keep(
         self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
     ) -> Delivery | None:
-        """Store it as it came, before anything is made of it; None where it was stored before."""
-        async with self._keeper.begin() as connection:
+        """Store it as it came, before anything is made of it; None where it was stored before.
+
+        Raises TimeoutError where the database hangs: whether it is stored is unknown, and the tool sends it again.
+        """
+        async with asyncio.timeout(_KEEP_SECONDS), self._keeper.begin() as connection:
             return await keep_delivery(
                 self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
             )
@@ -199,10 +206,10 @@ class Deliveries:
             settled = Settled("unmapped", "failed", f"{type(error).__name__}: this is our fault, and logged.")
         wait = timedelta(seconds=min(2**delivery.attempts, _LONGEST_WAIT))
         try:
-            if settled.state == "unmapped":
-                await self._settle(delivery, settled)
-            else:
-                async with self._keeper.begin() as connection:
+            async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
+                if settled.state == "unmapped":
+                    await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
+                else:
                     await HookStore(connection).postpone(delivery.id, wait)
         except Exception as again:
             if not is_transient(again):

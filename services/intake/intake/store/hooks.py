@@ -139,13 +139,18 @@ class HookStore:
         return found, (await self._connection.execute(waiting)).scalar_one()
 
     async def forget(self, older_than: timedelta) -> int:
-        """Remove up to 1000 older deliveries, with their sightings; how many. What is waiting is kept."""
-        table = hook_deliveries
-        old = select(table.c.id).where(
-            table.c.stored_at < func.clock_timestamp() - older_than, table.c.next_at.is_(None)
-        )
-        removed = delete(table).where(table.c.id.in_(old.limit(_ROWS).scalar_subquery()))
-        return (await self._connection.execute(removed)).rowcount
+        """Remove up to 1000 older deliveries, with their sightings; how many. What is waiting is kept.
+
+        What is left of a ticket's sightings says no more how it was opened: an earlier one may have said otherwise.
+        """
+        table, seen = hook_deliveries, hook_sightings
+        over = table.c.next_at.is_(None)
+        old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, over).limit(_ROWS)
+        ids = (await self._connection.execute(old)).scalars().all()
+        touched = select(seen.c.ticket_id).where(seen.c.delivery_id.in_(ids))
+        opened = update(seen).where(seen.c.opened_it, seen.c.ticket_id.in_(touched))
+        await self._connection.execute(opened.values(opened_it=False))
+        return (await self._connection.execute(delete(table).where(table.c.id.in_(ids), over))).rowcount
 
     async def lock_ticket(self, ticket_id: UUID) -> None:
         """Wait for whoever takes this ticket in from a webhook, also where it does not exist yet."""
