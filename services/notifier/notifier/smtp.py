@@ -125,6 +125,8 @@ async def _answered(phase: Phase, speaking: Awaitable[object]) -> Answer:
     try:
         said = await speaking
     except SMTPResponseException as error:
+        if error.code < 400:  # no answer at all, or none to this: 250 before there was a message to take
+            return Answer(phase, None, f"{type(error).__name__}: {error.code} {error.message}")
         return Answer(phase, error.code, error.message)
     except (SMTPException, OSError, TimeoutError) as error:
         return Answer(phase, None, f"{type(error).__name__}: {error}")
