@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from tocsin.directory import Calendar, CalendarError, Directory, load_directory
+from tocsin.directory import Calendar, CalendarError, Directory, load_directory, shifts
 from tocsin.directory.checking import findings
 
 ROLE = "service_desk_team_lead"
@@ -139,6 +139,24 @@ def test_an_occurrence_that_was_moved_or_called_off_is_not_where_it_was() -> Non
 
 def test_without_its_calendar_a_rotation_answers_nothing() -> None:
     assert who(load_directory(DIRECTORY, "directory.yaml"), "2026-06-08T12:00Z") is None
+
+
+def test_an_instant_may_be_written_with_any_offset() -> None:
+    """Its year by that offset need not be the one of the event."""
+    event = "DTSTART:{}T000000Z\nDTEND:{}T060000Z\nSUMMARY:{}"
+    directory = reading(
+        calendar(event.format("20270101", "20270101", "ana"), event.format("20271231", "20271231", "ben"))
+    )
+    assert who(directory, "2026-12-31T23:30-05:00") == who(directory, "2027-01-01T04:30Z") == "ana"
+    assert who(directory, "2028-01-01T05:00+13:00") is None
+    assert who(directory, "2027-12-31T13:00+13:00") == who(directory, "2027-12-31T00:00Z") == "ben"
+    year = [datetime.fromisoformat(at) for at in ("2026-12-31T20:00-08:00", "2028-01-01T13:00+14:00")]
+    assert [shift.holder and shift.holder.person for shift in shifts(directory, ROLE, None, *year)] == [
+        "ana",
+        None,
+        "ben",
+        None,
+    ]
 
 
 @pytest.mark.parametrize("at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])

@@ -15,6 +15,7 @@ from tocsin.directory.calendar import Calendar, CalendarError, Event
 from tocsin.directory.entries import Person
 from tocsin.directory.local import FIRST, LAST
 from tocsin.directory.turns import Turn, when
+from tocsin.events.values import in_utc
 
 _YEARS_KEPT: Final = 16
 
@@ -43,7 +44,7 @@ class Feed:
     def turn(self, at: datetime) -> Turn | None:
         if not FIRST <= at < LAST:
             return None
-        stretches = self._stretches(at.year)
+        stretches = self._stretches(in_utc(at).year)
         index = bisect_right(stretches, at, key=lambda stretch: stretch.starts_at) - 1
         if index < 0 or at >= stretches[index].ends_at:
             return None
@@ -51,7 +52,7 @@ class Feed:
         return Turn(found.person, f"event of {when(found.event.starts_at, self._zone)}")
 
     def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        start, end = max(start, FIRST), min(end, LAST)
+        start, end = in_utc(max(start, FIRST)), in_utc(min(end, LAST))
         for year in range(start.year, end.year + 1) if start < end else ():
             for stretch in self._stretches(year):
                 yield from (at for at in (stretch.starts_at, stretch.ends_at) if start <= at < end)
