@@ -60,6 +60,16 @@ def test_ours_can_be_extended_with_files_of_ones_own(folder: Path) -> None:
     assert "SR-1042: &lt;b&gt;" in html
 
 
+def test_a_file_of_ones_own_is_escaped_unless_it_is_named_as_text(folder: Path) -> None:
+    shown = "{{ letter.groups[0][0][1][0] }}"
+    page = '{% extends "built-in/mail.html.j2" %}{% block origin %}{% include "_part.j2" %}{% endblock %}'
+    files = {"mail.html.j2": page, "_part.j2": shown, "_part.txt.j2": shown}
+    files["mail.txt.j2"] = '{% include "_part.txt.j2" %}'
+    mail = mailed(stand_down(ticket(summary="<b>&")), by=letters(own(folder, files)))
+    assert "<b>" not in mail.html
+    assert mail.text == "SR-1042: <b>&"
+
+
 @pytest.mark.parametrize(
     ("files", "problem"),
     [

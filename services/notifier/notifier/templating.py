@@ -18,7 +18,6 @@ from jinja2 import (
     Template,
     TemplateError,
     TemplateSyntaxError,
-    select_autoescape,
 )
 from jinja2.environment import TemplateModule
 from markupsafe import Markup, escape
@@ -50,7 +49,7 @@ class Templates:
         self._environment = Environment(
             loader=ChoiceLoader([FileSystemLoader(folder), *loaders] if folder else loaders),
             undefined=StrictUndefined,
-            autoescape=select_autoescape(enabled_extensions=("html.j2",), default_for_string=True, default=False),
+            autoescape=_is_escaped,
             keep_trailing_newline=True,
         )
         self._environment.filters["unbroken"] = unbroken
@@ -76,6 +75,11 @@ class Templates:
                 self._environment.get_template(name)
             except Exception as error:
                 raise TemplateFailed(failure(error)) from error
+
+
+def _is_escaped(name: str | None) -> bool:
+    """Whatever is not plainly for text is escaped: a file of a deployment's own may be part of a page."""
+    return name is None or not name.endswith((WORDS, ".txt.j2"))
 
 
 def unbroken(line: str) -> Markup:
