@@ -18,7 +18,7 @@ from intake.hooks.auth import Auth
 from intake.hooks.mapping import Integration, Integrations, IntegrationsError, load_integrations
 from intake.hooks.trial import Trial
 from intake.integrations_file import read_secret
-from intake.store import HookStore
+from intake.store import DeliveryState, HookStore
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -90,14 +90,18 @@ def unmapped(tenant: TenantOption = None) -> None:
 def replay(
     ids: Annotated[list[int] | None, typer.Argument(help="Ids that `unmapped` lists.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are unmapped.")] = False,
+    ignored: Annotated[
+        bool, typer.Option("--ignored", help="What was ignored too: `queues` may not have listed a queue that counts.")
+    ] = False,
     tenant: TenantOption = None,
 ) -> None:
     """Queue unmapped webhooks once more; the running service takes them in, by the mapping as it is then."""
+    states: tuple[DeliveryState, ...] = ("unmapped", "ignored") if ignored else ("unmapped",)
     if bool(ids) == everything:
         _fail("Name ids, or use --all.")
 
     async def queued(connection: AsyncConnection) -> list[int]:
-        return await HookStore(connection).replay(tenant, ids or None)
+        return await HookStore(connection).replay(tenant, ids or None, states)
 
     found = _with_database(queued)
     typer.echo(f"Queued {len(found)} for the running service.")

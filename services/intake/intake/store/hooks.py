@@ -108,10 +108,15 @@ class HookStore:
             hook_deliveries.c.id == delivery_id, {"attempts": hook_deliveries.c.attempts + 1, "next_at": next_at}
         )
 
-    async def replay(self, tenant: str | None, ids: Collection[int] | None = None) -> list[int]:
-        """Have unmapped deliveries taken in once more, all of them or those; their ids. No tenant: everybody's."""
+    async def replay(
+        self,
+        tenant: str | None,
+        ids: Collection[int] | None = None,
+        states: Collection[DeliveryState] = ("unmapped",),
+    ) -> list[int]:
+        """Have deliveries in these states taken in once more, all or those; their ids. No tenant: everybody's."""
         table = hook_deliveries
-        wanted = table.c.state == "unmapped"
+        wanted: ColumnElement[bool] = table.c.state.in_(states)
         if tenant is not None:
             wanted &= table.c.tenant == tenant
         if ids is not None:
