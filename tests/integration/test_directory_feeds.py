@@ -1,7 +1,9 @@
 """Calendars of rotations from files and from a real https server: changed, broken, moved, too large; no token told."""
 
+import asyncio
 import http.server
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -164,6 +166,17 @@ async def test_a_directory_that_names_a_new_feed_counts_once_that_was_tried(feed
     feed.answer = (200, calendar("ana").encode(), {})
     await file.refresh(at_once=True)
     assert (who(file), broken()) == ("ana", 0)
+
+
+async def test_a_feed_that_takes_too_long_holds_up_no_directory(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        file = directory(tmp_path, f"url: 'https://127.0.0.1:{silent.getsockname()[1]}/on-call.ics'")
+        assert file.current() is None
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await file.refresh()
+    assert (who(file), broken()) == (None, 1)
+    assert await file.note() == "rotation primary: its feed takes too long to be read"
 
 
 async def test_a_redirect_on_the_same_host_is_followed(feed: Feed, tmp_path: Path) -> None:

@@ -98,9 +98,12 @@ class CalendarSources:
                 raise _UnreadableError(f"the feed of {host} cannot be fetched: {type(error).__name__}") from None
             except (CalendarError, _UnreadableError, UnicodeDecodeError) as error:
                 raise _UnreadableError(f"the feed of {host} {error}") from None
-        except _UnreadableError as error:
+        except (_UnreadableError, asyncio.CancelledError) as error:
             self._due[key] = time.monotonic() + _RETRY_SECONDS
-            self._failed(name, key, str(error))
+            # Cut off: it counts as tried, or a directory that waits for this feed would never be in force.
+            self._failed(name, key, str(error) or "its feed takes too long to be read")
+            if isinstance(error, asyncio.CancelledError):
+                raise
         else:
             self._due[key] = time.monotonic() + _AGAIN_SECONDS
             self._found(name, key, calendar)
