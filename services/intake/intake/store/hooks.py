@@ -17,6 +17,7 @@ from intake.store.tables import hook_deliveries, hook_integrations, hook_sightin
 DeliveryState = Literal["waiting", "taken", "ignored", "unmapped"]
 """waiting: to be taken in, now or again. ignored: it holds no ticket that counts."""
 
+_UNMAPPED: Final[Collection[DeliveryState]] = ("unmapped",)
 _ROWS: Final = 1000
 
 
@@ -112,7 +113,7 @@ class HookStore:
         self,
         tenant: str | None,
         ids: Collection[int] | None = None,
-        states: Collection[DeliveryState] = ("unmapped",),
+        states: Collection[DeliveryState] = _UNMAPPED,
     ) -> list[int]:
         """Have deliveries in these states taken in once more, all or those; their ids. No tenant: everybody's."""
         table = hook_deliveries
