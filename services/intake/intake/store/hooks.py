@@ -17,7 +17,7 @@ from intake.store.tables import hook_deliveries, hook_integrations, hook_sightin
 DeliveryState = Literal["waiting", "taken", "ignored", "unmapped"]
 """waiting: to be taken in, now or again. ignored: it holds no ticket that counts."""
 
-_UNMAPPED: Final[Collection[DeliveryState]] = ("unmapped",)
+_UNMAPPED: Final[tuple[DeliveryState, ...]] = ("unmapped",)
 _ROWS: Final = 1000
 
 
