@@ -225,6 +225,21 @@ async def test_what_bodies_hold_together_has_a_limit(app: Any, monkeypatch: pyte
     assert (await third.answer())[0] == 201
 
 
+async def test_bodies_that_began_before_do_not_grow_beyond_twice_that(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "MOST_BYTES", 10)
+    first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
+    answering = [asyncio.create_task(each.answer()) for each in (first, second)]
+    for each in (first, second):
+        each.part(b'{"name":')
+    await asyncio.sleep(0.01)
+    second.part(b'"' + b"x" * 20)
+    assert (await answering[1])[0] == 503
+    first.part(b'"x"}', last=True)
+    assert (await answering[0])[0] == 201
+
+
 async def test_a_connection_is_kept_where_the_body_of_a_refused_request_has_come(app: Any) -> None:
     whole, waiting = Trickle(app, {}, "DELETE"), Trickle(app, {}, "DELETE")
     whole.part(b"{}", last=True)

@@ -16,7 +16,10 @@ LEAST_RATE: Final = 100_000
 
 MOST_BODIES: Final = 200
 MOST_BYTES: Final = 128_000_000
-"""How many bodies may be on their way at once, and how much of them may be held, in one process."""
+"""How many bodies may be on their way at once, and how much of them may be held, in one process.
+
+Bodies that began before may go on to twice that much.
+"""
 
 
 class Bodies:
@@ -32,14 +35,18 @@ class Bodies:
 
     def begin(self, body: "Body") -> None:
         """Raises HTTPException 503 where too much is held already."""
-        if self.held >= MOST_BYTES:
-            REQUESTS_SHED.inc()
-            raise HTTPException(503, "Too much is sent at once. Try again.", {"Retry-After": "1"})
+        self.check(MOST_BYTES)
         while len(self.unfinished) >= MOST_BODIES:
             oldest = next(iter(self.unfinished))
             del self.unfinished[oldest]
             oldest.give_up()
         self.unfinished[body] = None
+
+    def check(self, most: int) -> None:
+        """Raises HTTPException 503 where so much is held."""
+        if self.held >= most:
+            REQUESTS_SHED.inc()
+            raise HTTPException(503, "Too much is sent at once. Try again.", {"Retry-After": "1"})
 
 
 class Body:
@@ -86,6 +93,8 @@ class Body:
         self._count(message)
         if self._size > self._limit:
             raise HTTPException(413, self._too_large())
+        if not self._complete:
+            self._bodies.check(2 * MOST_BYTES)
         return message
 
     async def drain(self) -> bool:
