@@ -82,6 +82,7 @@ def desk(text: str = GOOD) -> Integration:
             ("{severity: 3}", "{contact: {name: Ada}}"),
             "14: tenants.default.desk.defaults.contact.email: is missing; st",
         ),
+        (("desk:", "email:"), "4: tenants.default.email: is the path of mails; call the tool something else"),
         (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` should match pattern"),
         (
             ("header: X-Secret", "signature: {header: X, signed: [timestamp, body]}"),

@@ -126,6 +126,14 @@ class Integrations(Written):
     tenants: dict[Name, dict[Provider, Integration]]
     email: dict[Name, Mailing] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _mails_have_their_own_path(self) -> Self:
+        named = [tenant for tenant, providers in self.tenants.items() if "email" in providers]
+        if named:
+            message = "is the path of mails; call the tool something else"
+            raise all_refused([(("tenants", tenant, "email"), None, message) for tenant in named])
+        return self
+
     def find(self, tenant: str, provider: str) -> Integration | None:
         """The integration behind that path, or None."""
         return self.tenants.get(tenant, {}).get(provider)
