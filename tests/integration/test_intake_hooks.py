@@ -269,6 +269,15 @@ async def test_what_lacked_what_opens_a_ticket_counts_once_another_opens_it(inta
     assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
 
 
+async def test_of_two_tickets_that_lack_something_neither_is_forgotten_when_the_other_is_opened(intake: World) -> None:
+    both = {"tickets": [payload(subject=None), payload("T-2", status="?")]}
+    kept = await deliver(intake, both)
+    await deliver(intake, payload())
+    assert await facts(intake) == [("opened", "10:00:00")]
+    (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
+    assert (listed["id"], listed["reason"]) == (kept["delivery_id"], "unknown_status")
+
+
 async def test_defaults_stand_in_and_say_so(intake: World) -> None:
     await deliver(intake, payload(priority=None, services=None, customer=None, mail=None))
     (found,) = await tickets(intake)

@@ -148,8 +148,10 @@ class Deliveries:
         except Unreadable as unreadable:
             return Settled("unmapped", "unreadable", str(unreadable)[:_LONGEST_DETAIL])
         looked = await self._take_tickets(delivery, integration, delivered)
-        unmapped = next((found for found in looked if isinstance(found, Unmapped)), None)
-        if unmapped is not None:
+        lacking = [found for found in looked if isinstance(found, Unmapped)]
+        if lacking:
+            # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
+            unmapped = min(lacking, key=lambda found: found.reason.startswith("missing_"))
             return Settled("unmapped", unmapped.reason, str(unmapped)[:_LONGEST_DETAIL])
         if all(isinstance(found, Looked) and found.result == "ignored" for found in looked):
             return Settled("ignored", detail=delivered.about)
