@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import structlog
+from notifier import store
 from notifier.__main__ import app
 from notifier.delivery import Stored
+from notifier.tables import journal
 from notifier_calls import Calls, calls
 from notifier_events import NOON, escalation, stand_down
 from notifier_world import World, world
 from servers import MakeDatabase, SharedSink
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 RECORDED = {path.stem: path.read_bytes() for path in (Path(__file__).parents[1] / "recorded" / "bounces").glob("*.eml")}
@@ -71,6 +74,12 @@ def results(answer: Any) -> list[str]:
     return [one["result"] for one in answer["recipients"]]
 
 
+async def undelivered(desk: World) -> dict[str, int]:
+    """What the serving process counts, whichever process took the report in."""
+    async with desk.engine.connect() as connection:
+        return await store.undelivered(connection)
+
+
 @pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
 async def test_what_bounced_goes_to_the_next_address(desk: World, api: Calls, name: str) -> None:
     mail = await told(desk)
@@ -104,6 +113,10 @@ async def test_each_address_bounces_once_until_none_is_left(desk: World, api: Ca
     assert await desk.states() == ["bounced", "bounced", "bounced", "undeliverable"]
     assert len({sent["Message-ID"] for sent in desk.mails()}) == 1
     assert [event.state for event in await desk.told()][-1] == "undeliverable"
+    assert await undelivered(desk) == {"bounced": 3, "undeliverable": 1}
+    async with desk.engine.begin() as connection:
+        await connection.execute(update(journal).values(real_at=journal.c.real_at - timedelta(minutes=10)))
+    assert await undelivered(desk) == {}
 
 
 async def test_what_changes_nothing_is_noted_once(desk: World, api: Calls) -> None:
@@ -220,6 +233,7 @@ async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
     code, output = await to_thread(pipe, about(mail))
     assert (code, '"result":"bounced"' in output) == (0, True)
     assert await desk.states() == ["bounced", "queued"]
+    assert await undelivered(desk) == {"bounced": 1}
     assert (await to_thread(pipe, RECORDED["gmail_failed"]))[0] == 65
     code, output = await to_thread(pipe, b"Subject: hello\n\n")
     assert (code, output.strip()) == (

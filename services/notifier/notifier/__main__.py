@@ -58,6 +58,7 @@ async def serve(settings: Settings) -> None:
     async def measure() -> None:
         async with reader.connect() as connection:
             metrics.set_queue(*await store.queue(connection))
+            metrics.set_undelivered(await store.undelivered(connection))
 
     async def look_ahead() -> None:
         if (known := directory.current()) is not None:

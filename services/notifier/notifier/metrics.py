@@ -12,6 +12,7 @@ _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undel
 _REPORTS: Final = ("bounced", "noted", "known", "nothing", "unknown", "unreadable")
 _RELAYS: Final = ("first", "second")
 _OPEN: Final = ("queued", "claimed", "in_data", "deferred")
+_UNDELIVERED: Final = ("bounced", "refused", "undeliverable")
 
 EMAILS = Counter("sla_emails_total", "What became of attempts to mail somebody; ambiguous: perhaps taken", ["result"])
 BREACH_TO_EMAIL = Histogram(
@@ -21,6 +22,11 @@ BREACH_TO_EMAIL = Histogram(
 )
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
 QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 when none")
+UNDELIVERED = Gauge(
+    "sla_mail_undelivered",
+    "Deliveries that became this in the last 10 real minutes, whichever process noted it",
+    ["state"],
+)
 SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tried because the server takes none")
 RELAY_FAILING = Gauge("sla_mail_relay_failing", "1 while this mail server takes no mail", ["relay"])
 LOGIN_REFUSED = Gauge("sla_mail_login_refused", "1 while this mail server does not let us in", ["relay"])
@@ -48,6 +54,8 @@ for _relay in _RELAYS:
     LOGIN_REFUSED.labels(_relay)
 for _state in _OPEN:
     QUEUE.labels(_state)
+for _state in _UNDELIVERED:
+    UNDELIVERED.labels(_state)
 
 
 def set_gaps(gaps: Mapping[str, float]) -> None:
@@ -61,3 +69,9 @@ def set_queue(counts: dict[str, int], oldest: float) -> None:
     for state in _OPEN:
         QUEUE.labels(state).set(counts.get(state, 0))
     QUEUE_OLDEST_AGE.set(oldest)
+
+
+def set_undelivered(counts: Mapping[str, int]) -> None:
+    """Show how many deliveries lately reached nobody by an address, or nobody at all, by state."""
+    for state in _UNDELIVERED:
+        UNDELIVERED.labels(state).set(counts.get(state, 0))

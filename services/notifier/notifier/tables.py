@@ -1,5 +1,7 @@
 """The notifier's tables."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -137,6 +139,9 @@ deliveries = Table(
     comment="One recipient, one row",
 )
 
+UNDELIVERED: Final = text("entry IN ('bounced', 'refused', 'undeliverable')")
+"""The journal's lines of addresses that did not take a mail, and of mails that reached nobody."""
+
 journal = Table(
     "journal",
     metadata,
@@ -150,5 +155,6 @@ journal = Table(
     Column("email", Text, comment="the address that it was about, if there was one"),
     Column("event", LargeBinary, comment="the delivery event that told of it, if one did"),
     Index(None, "delivery_id"),
+    Index("journal_undelivered_idx", "real_at", postgresql_where=UNDELIVERED),
     comment="What became of each delivery, step by step, in the server's words",
 )

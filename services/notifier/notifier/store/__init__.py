@@ -9,7 +9,7 @@ from notifier.store.delivering import (
     renew,
     wake_tickets,
 )
-from notifier.store.reading import Filter, Line, delivery, journal_of, of_message, page, queue, told_since
+from notifier.store.reading import Filter, Line, delivery, journal_of, of_message, page, queue, told_since, undelivered
 from notifier.store.taking_in import (
     add_deliveries,
     add_notices,
@@ -41,6 +41,7 @@ __all__ = [
     "queue",
     "renew",
     "told_since",
+    "undelivered",
     "wake_tickets",
     "withdraw",
     "withdrawal_reasons",

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from tocsin.events.notifications import MailKind
 
 from notifier.delivery import Entry, State, Stored
 from notifier.store.writing import COLUMNS
-from notifier.tables import deliveries, journal
+from notifier.tables import UNDELIVERED, deliveries, journal
 
 _PAGE: Final = 500
+_LATELY: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,16 @@ async def queue(connection: AsyncConnection) -> tuple[dict[str, int], float]:
     )
     rows = (await connection.execute(query)).all()
     return {state: count for state, count, _ in rows}, max((float(age) for *_, age in rows), default=0.0)
+
+
+async def undelivered(connection: AsyncConnection) -> dict[str, int]:
+    """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state."""
+    query = (
+        select(journal.c.entry, func.count())
+        .where(UNDELIVERED, journal.c.real_at > func.statement_timestamp() - _LATELY)
+        .group_by(journal.c.entry)
+    )
+    return dict((await connection.execute(query)).all())
 
 
 async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[Delivery]]:
