@@ -79,6 +79,19 @@ async def test_a_refused_address_is_followed_by_the_persons_next_one(house: Worl
     assert [event.state for event in await house.told()] == ["refused", "sent"]
 
 
+async def test_an_address_that_defers_past_all_patience_is_followed_too(house: World) -> None:
+    house.settings = {**house.settings, "retry_give_up": 0.3}
+    house.sink.fail("refuse", code=450, recipient="dana@example.com")
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("refused", "sent")
+    first, second = await house.deliveries()
+    assert reached([first, second]) == [("dana@example.com", "refused", 0), ("dana@home.example", "sent", 1)]
+    assert first.reply == "450 4.2.0 refused on request"
+    assert first.attempts > 1
+    assert [mail["rcpt"] for mail in house.mails()] == ["dana@home.example"]
+
+
 async def test_then_the_group_address_then_nobody_and_the_ladder_goes_on(house: World) -> None:
     house.sink.fail("refuse", code=550)
     async with house.notifier():

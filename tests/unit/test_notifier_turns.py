@@ -137,7 +137,7 @@ def test_what_an_answer_means(phase: Phase, code: int | None, verdict: Verdict) 
 
 def test_a_deferred_mail_is_given_up_after_a_day_but_never_for_the_servers_trouble() -> None:
     old = Past(attempts=50, age=timedelta(hours=25))
-    assert follow(Verdict.DEFERRED, old, Patience(), 0.5).state == "undeliverable"
+    assert follow(Verdict.DEFERRED, old, Patience(), 0.5).state == "refused"
     assert follow(Verdict.AMBIGUOUS, old, Patience(), 0.5).state == "undeliverable"
     following = follow(Verdict.SERVER, old, Patience(), 0.5)
     assert following.state == "deferred"

@@ -76,7 +76,7 @@ class Attempts:
             refused = {
                 ended[ending.key].id: ending.addresses
                 for ending in endings
-                if ending.verdict is Verdict.REFUSED and ending.key in ended and not held[ending.key.id].withdrawn
+                if ending.key in ended and ended[ending.key].state == "refused" and not held[ending.key.id].withdrawn
             }
             await go_on(connection, self._clock, refused, list({ending.key.ticket_id for ending in endings}))
             await store.wake_tickets(connection, (found.delivery.ticket_id for found in held.values() if found.others))

@@ -91,8 +91,9 @@ def judge(answer: Answer) -> Verdict:
 def follow(verdict: Verdict, past: Past, patience: Patience, jitter: float) -> Next:
     """What becomes of the delivery. `jitter` is a random number in [0, 1).
 
-    A server-wide trouble never makes a mail undeliverable, and once it is over its mails follow soon. An ambiguous mail
-    is repeated at ever longer distances, since each repetition may be one too many.
+    A server-wide trouble never ends a mail, and once it is over its mails follow soon. An address that defers past all
+    patience counts as one that refuses. An ambiguous mail is repeated at ever longer distances, since each repetition
+    may be one too many, and in the end goes nowhere else: it was perhaps read.
     """
     match verdict:
         case Verdict.SENT:
@@ -102,8 +103,8 @@ def follow(verdict: Verdict, past: Past, patience: Patience, jitter: float) -> N
         case Verdict.DEFERRED | Verdict.AMBIGUOUS | Verdict.SERVER:
             if past.withdrawn:
                 return Next("cancelled")
-            if verdict is not Verdict.SERVER and past.age >= patience.give_up:
-                return Next("undeliverable")
+            if past.age >= patience.give_up and verdict is not Verdict.SERVER:
+                return Next("refused" if verdict is Verdict.DEFERRED else "undeliverable")
             growth, ceiling = {
                 Verdict.DEFERRED: (2, patience.ceiling),
                 Verdict.SERVER: (2, min(patience.ceiling, _SERVER_CEILING)),
