@@ -14,6 +14,8 @@ import pytest
 import trustme
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+from tocsin.directory import Calendar
+from tocsin.directory.calendar import Event
 from tocsin.runtime.directory_file import DirectoryFile
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
@@ -97,7 +99,7 @@ def broken() -> float | None:
     return REGISTRY.get_sample_value("sla_directory_calendars_broken")
 
 
-async def test_a_file_counts_as_soon_as_it_changes_and_a_broken_one_leaves_the_last_good_one(tmp_path: Path) -> None:
+async def test_a_file_counts_when_it_changes_and_a_broken_one_leaves_the_last_good_one(tmp_path: Path) -> None:
     path = tmp_path / "on-call.ics"
     path.write_text(calendar("ana"))
     file = directory(tmp_path, "file: on-call.ics")
@@ -105,6 +107,7 @@ async def test_a_file_counts_as_soon_as_it_changes_and_a_broken_one_leaves_the_l
     for number, text in enumerate(["no calendar", calendar("ben")], 1):
         path.write_text(text)
         os.utime(path, (number, number))
+        await file.refresh()
         if number == 1:
             note = await file.note()
             assert note is not None
@@ -112,6 +115,7 @@ async def test_a_file_counts_as_soon_as_it_changes_and_a_broken_one_leaves_the_l
             assert (who(file), broken()) == ("ana", 1)
     assert (who(file), await file.note(), broken()) == ("ben", None, 0)
     path.unlink()
+    await file.refresh()
     assert (who(file), broken()) == ("ben", 1)
     assert await file.note() == "rotation primary: on-call.ics cannot be read: FileNotFoundError"
 
@@ -166,6 +170,52 @@ async def test_a_directory_that_names_a_new_feed_counts_once_that_was_tried(feed
     feed.answer = (200, calendar("ana").encode(), {})
     await file.refresh(at_once=True)
     assert (who(file), broken()) == ("ana", 0)
+
+
+async def test_a_feed_is_expanded_as_it_is_read_and_again_only_when_it_or_the_year_is_another(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expanded: list[tuple[int, bool]] = []
+    expand = Calendar._of_year
+
+    def watched(self: Calendar, year: int) -> tuple[Event, ...]:
+        expanded.append((year, threading.current_thread() is threading.main_thread()))
+        return expand(self, year)
+
+    monkeypatch.setattr(Calendar, "_of_year", watched)
+    now = AT
+    path = tmp_path / "directory.yaml"
+    path.write_text(DIRECTORY.format(source=f"url: '{feed.url}'"))
+    file = DirectoryFile(path, lambda: now)
+    for year, fresh in [(2026, [1900, 2026, 2027]), (2026, []), (2027, [2028])]:
+        expanded.clear()
+        now = AT.replace(year=year)
+        await file.refresh(at_once=True)
+        assert who(file) == "ana"
+        assert expanded == [(found, False) for found in fresh]
+    before = file.current()
+    await file.refresh(at_once=True)
+    assert file.current() is before, "nor is it put together again"
+
+
+@pytest.mark.parametrize("kind", ["file", "feed"])
+async def test_a_calendar_of_too_many_events_leaves_the_last_good_one(kind: str, feed: Feed, tmp_path: Path) -> None:
+    path = tmp_path / "on-call.ics"
+    path.write_text(calendar("ana"))
+    file = directory(tmp_path, "file: on-call.ics" if kind == "file" else f"url: '{feed.url}'")
+    await file.refresh()
+    often = f"RRULE:FREQ=DAILY;BYHOUR={','.join(map(str, range(24)))}\nSUMMARY:ben"
+    text = calendar("ben").replace("20270601", "20260602").replace("SUMMARY:ben", often)
+    events = text.partition("BEGIN:VEVENT")[1] + text.partition("BEGIN:VEVENT")[2].partition("END:VCAL")[0]
+    text = text.replace("END:VCALENDAR", events.replace("UID:1", "UID:2") + "END:VCALENDAR")
+    path.write_text(text)
+    feed.answer = (200, text.encode(), {})
+    await file.refresh(at_once=True)
+    note = await file.note()
+    assert note is not None
+    year = datetime.now(UTC).year
+    assert f"has more than 10000 events in {year}; remove some" in note or f"in {year + 1}; remove some" in note
+    assert (who(file), broken()) == ("ana", 1)
 
 
 async def test_a_feed_that_takes_too_long_holds_up_no_directory(tmp_path: Path) -> None:

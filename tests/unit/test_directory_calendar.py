@@ -204,3 +204,11 @@ def test_what_is_no_calendar_is_refused_with_a_reason(text: str, error: str) -> 
     with pytest.raises(CalendarError) as refusal:
         Calendar(text, "Europe/Rome")
     assert error in str(refusal.value)
+
+
+def test_a_year_of_too_many_events_is_refused_before_all_of_them_are_expanded() -> None:
+    series = "DTSTART:20250101T{:02}0000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYMINUTE=0,10,20,30,40,50\nSUMMARY:ana"
+    read = Calendar(calendar(*(series.format(hour) for hour in range(5))), "UTC")
+    with pytest.raises(CalendarError, match=r"has more than 10000 events in 2026; remove some, or end their series"):
+        read.year(2026)
+    assert read.year(2024) == ()

@@ -27,8 +27,9 @@ async def serve(settings: Settings) -> None:
     writer = engine(settings.database_url, "escalator-writer")
     reader = engine(settings.database_url, "escalator-reader", pool_size=5)
     relay_engine = engine(settings.database_url, "escalator-relay", pool_size=3, statement_seconds=5)
-    directory = DirectoryFile(settings.directory)
-    handlers = Handlers(clock_from(settings), directory)
+    clock = clock_from(settings)
+    directory = DirectoryFile(settings.directory, clock.now)
+    handlers = Handlers(clock, directory)
     relay = Relay(relay_engine, settings.kafka, store.outbox, store.dead_letters, interval=settings.relay_interval)
 
     async def committed(_: Mapping[int, datetime | None]) -> None:

@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
     writer = engine(settings.database_url, "notifier-writer", pool_size=8)
     reader = engine(settings.database_url, "notifier-reader", pool_size=5)
     relay_engine = engine(settings.database_url, "notifier-relay", pool_size=3, statement_seconds=5)
-    directory = DirectoryFile(settings.directory)
+    directory = DirectoryFile(settings.directory, clock.now)
     relay = Relay(relay_engine, settings.kafka, OUTBOX, DEAD_LETTERS, interval=settings.relay_interval)
     claims = Claims(writer, directory, clock, settings.lease)
     attempts = Attempts(writer, clock, settings.patience, settings.lease)

@@ -94,7 +94,7 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"{path} cannot be read: {type(error).__name__}.")
-    reading = DirectoryFile(path)
+    reading = DirectoryFile(path, clock_from(load(ClockSettings)).now)
     asyncio.run(reading.refresh(at_once=True))
     directory = reading.current()
     if directory is None:

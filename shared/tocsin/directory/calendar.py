@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, Final
 
 import icalendar
@@ -15,7 +16,8 @@ PERSON: Final = "X-TOCSIN-PERSON"
 """The property by which a calendar of ours names a person of the directory."""
 
 LARGEST: Final = 5_000_000
-_MOST_EVENTS: Final = 20_000
+_MOST_EVENTS: Final = 10_000
+_MOST_A_YEAR: Final = 10_000
 _SLOW_ENOUGH: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _MOST_A_DAY: Final = 24
 _YEARS_KEPT: Final = 16
@@ -39,23 +41,31 @@ class Event:
 class Calendar:
     """The events of an iCalendar, year by year as they are asked for. Immutable but for what it remembers.
 
+    `year` expands the events of a year once, which may take seconds, and raises CalendarError where they are too many.
     Raises CalendarError where the text is no calendar that can be understood.
     """
 
     def __init__(self, text: str, zone: str) -> None:
         if len(text) > LARGEST:
             raise CalendarError(f"has {len(text)} characters; keep it below {LARGEST}")
+        self.text: Final = text
         self._zone: Final = load_zone(zone)
         self._query: Final = _queried(text)
         self.year: Final = lru_cache(maxsize=_YEARS_KEPT)(self._of_year)
-        self.year(datetime(2020, 1, 1, tzinfo=UTC).year)  # every series is looked at in any year: now, not at 3 a.m.
+        self.year(FIRST.year)  # every series is looked at in any year: now, not at 3 a.m.
 
     def _of_year(self, year: int) -> tuple[Event, ...]:
         """The events that touch that year (UTC), by their start. Those without a length do not count."""
         start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
         try:
-            occurring = self._query.between(start, end)
+            # Series by series, to stop where there are too many: `between` would expand them all first.
+            every = chain.from_iterable(series.between(start, end) for series in self._query.series)
+            occurring = [found.as_component(False) for found in islice(every, _MOST_A_YEAR + 1)]
+            if len(occurring) > _MOST_A_YEAR:
+                raise CalendarError(f"has more than {_MOST_A_YEAR} events in {year}; remove some, or end their series")
             found = [self._event(component) for component in occurring if component.get("STATUS") != "CANCELLED"]
+        except CalendarError:
+            raise
         except Exception as error:  # whatever the library makes of a broken series
             raise CalendarError(f"has an event that cannot be understood ({_said(error)}); mend or remove it") from None
         return tuple(sorted(event for event in found if event.starts_at < event.ends_at))

@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 Wanted = Mapping[str, tuple[Source, str]]
 """The sources by their rotations' names, each with the zone of events that name none."""
 
+Years = tuple[int, ...]
+"""The years (UTC) that will be asked about."""
+
 _AGAIN_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 30.0
 _FETCH_SECONDS: Final = 15.0
@@ -31,13 +34,16 @@ class _UnreadableError(Exception):
 
 
 class CalendarSources:
-    """The calendars by source. Files are looked at in every `look`; feeds are fetched by `fetch` when it is time."""
+    """The calendars by source. `fetch` looks at the files every time, and fetches the feeds when it is time.
+
+    The years that it is given are expanded with the reading: not when somebody must know at once who is on call.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._good: dict[_Key, Calendar] = {}
         self._problems: dict[_Key, str] = {}
-        self._versions: dict[_Key, tuple[int, int, int]] = {}
+        self._versions: dict[_Key, tuple[int, ...]] = {}
         self._due: dict[_Key, float] = {}
         self.generation = 0
         """Grows whenever a calendar became another."""
@@ -47,7 +53,7 @@ class CalendarSources:
         return {name: self._good[key] for name, key in wanted.items() if key in self._good}
 
     def awaited(self, wanted: Wanted) -> bool:
-        """True while a feed was neither had nor failed: nobody can say yet whose turn it is."""
+        """True while a calendar was neither had nor failed: nobody can say yet whose turn it is."""
         return any(key not in self._good and key not in self._problems for key in wanted.values())
 
     def problems(self, wanted: Wanted) -> dict[str, str]:
@@ -55,37 +61,40 @@ class CalendarSources:
         unread = {name: "its calendar was not fetched yet" for name, key in wanted.items() if key not in self._good}
         return unread | {name: self._problems[key] for name, key in wanted.items() if key in self._problems}
 
-    def look(self, wanted: Wanted) -> None:
-        """Read the files that have changed."""
+    def look(self, wanted: Wanted, years: Years) -> None:
+        """Read the files that have changed. It may take seconds."""
         for name, key in wanted.items():
             if key[0].file is not None:
-                self._look(name, key, self._folder / key[0].file)
+                self._look(name, key, self._folder / key[0].file, years)
 
-    async def fetch(self, wanted: Wanted, *, at_once: bool = False) -> None:
-        """Fetch the feeds whose time has come, or all of them; what fails is tried again sooner."""
+    async def fetch(self, wanted: Wanted, years: Years, *, at_once: bool = False) -> None:
+        """Read the files that have changed, and the feeds whose time has come, or all of them; what fails is tried
+        again sooner.
+        """
+        await asyncio.to_thread(self.look, wanted, years)
         due = [
             (name, key)
             for name, key in wanted.items()
             if key[0].file is None and (at_once or self._due.get(key, 0.0) <= time.monotonic())
         ]
-        await asyncio.gather(*(self._fetch(name, key) for name, key in due))
+        await asyncio.gather(*(self._fetch(name, key, years) for name, key in due))
 
-    def _look(self, name: str, key: _Key, path: Path) -> None:
+    def _look(self, name: str, key: _Key, path: Path, years: Years) -> None:
         try:
             status = path.stat()
-            version = (status.st_size, status.st_mtime_ns, status.st_ino)
+            version = (status.st_size, status.st_mtime_ns, status.st_ino, *years)
             if version == self._versions.get(key):
                 return
             # Kept even if reading fails: a broken file is complained about once, not at every look.
             self._versions[key] = version
-            self._found(name, key, Calendar(path.read_text(encoding="utf-8"), key[1]))
+            self._found(name, key, self._understood(key, path.read_text(encoding="utf-8"), years))
         except (OSError, UnicodeDecodeError) as error:
             self._versions.pop(key, None)
             self._failed(name, key, f"{path.name} cannot be read: {type(error).__name__}")
         except CalendarError as error:
             self._failed(name, key, f"{path.name} {error}")
 
-    async def _fetch(self, name: str, key: _Key) -> None:
+    async def _fetch(self, name: str, key: _Key, years: Years) -> None:
         try:
             url = self._address(key[0])
             host = urlsplit(url).hostname
@@ -93,7 +102,7 @@ class CalendarSources:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     text = await _downloaded(url)
                 # Parsing a large one would hold up the event loop.
-                calendar = await asyncio.to_thread(Calendar, text, key[1])
+                calendar = await asyncio.to_thread(self._understood, key, text, years)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
                 raise _UnreadableError(f"the feed of {host} cannot be fetched: {type(error).__name__}") from None
             except (CalendarError, _UnreadableError, UnicodeDecodeError) as error:
@@ -125,12 +134,21 @@ class CalendarSources:
         except ValueError:
             raise _UnreadableError(f"{where} holds no https address") from None
 
+    def _understood(self, key: _Key, text: str, years: Years) -> Calendar:
+        """The calendar of a text, those years of it expanded; the same as before if the text is."""
+        good = self._good.get(key)
+        calendar = good if good is not None and good.text == text else Calendar(text, key[1])
+        for year in years:
+            calendar.year(year)
+        return calendar
+
     def _found(self, name: str, key: _Key, calendar: Calendar) -> None:
         if key in self._problems or key not in self._good:
             log.info("calendar_loaded", rotation=name)
         self._problems.pop(key, None)
-        self._good[key] = calendar
-        self.generation += 1
+        if calendar is not self._good.get(key):
+            self._good[key] = calendar
+            self.generation += 1
 
     def _failed(self, name: str, key: _Key, problem: str) -> None:
         if problem != self._problems.get(key):

@@ -1,30 +1,35 @@
 """directory.yaml as it is now, with its calendars: read again when they change; the last good ones stay in force."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
 from tocsin.directory import Directory, DirectoryError, load_directory
-from tocsin.runtime.calendar_sources import CalendarSources
+from tocsin.runtime.calendar_sources import CalendarSources, Wanted, Years
 from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN
 
 log = structlog.get_logger(__name__)
 
 
 class DirectoryFile:
-    """The directory of one file. `current` looks at the times of the file, and of the calendars beside it, each call,
-    so a change counts at once. One that names a new feed counts when `refresh` has tried it: until then a role would
-    seem vacant.
+    """The directory of one file. `current` looks at the file's time in each call, so a change counts at once. One that
+    names a new calendar counts when `refresh` has tried it: until then a role would seem vacant. `refresh` reads the
+    calendars beside the file too, and the feeds; the year of `now` and the next are expanded then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._path = path
+        self._now = now
         self._version: tuple[int, int, int] | None = None
         self._written: Directory | None = None
         self._directory: Directory | None = None
         self._calendars = CalendarSources(path.parent)
         self._composed: tuple[Directory | None, int] = (None, 0)
         self.problem: str | None = None
+        self._read()
+        self._calendars.look(self._sources, self._years)
         self._look()
 
     def current(self) -> Directory | None:
@@ -33,11 +38,12 @@ class DirectoryFile:
         return self._directory
 
     async def refresh(self, *, at_once: bool = False) -> None:
-        """Fetch the calendars whose time has come (or all, `at_once`), for the scheduler to call every few seconds."""
+        """Read the calendars that have changed, and the feeds whose time has come (or all, `at_once`), for the
+        scheduler to call every few seconds.
+        """
         self._look()
-        if self._written is not None:
-            await self._calendars.fetch(self._written.sources, at_once=at_once)
-            self._look()
+        await self._calendars.fetch(self._sources, self._years, at_once=at_once)
+        self._look()
 
     async def note(self) -> str | None:
         """For /readyz: None, or what is wrong with the file and its calendars. No reason to be not ready: the last good
@@ -49,14 +55,22 @@ class DirectoryFile:
 
     def calendar_problems(self) -> dict[str, str]:
         """What is wrong with the calendars, by the rotations' names."""
-        return self._calendars.problems(self._written.sources) if self._written else {}
+        return self._calendars.problems(self._sources)
+
+    @property
+    def _sources(self) -> Wanted:
+        return self._written.sources if self._written else {}
+
+    @property
+    def _years(self) -> Years:
+        year = self._now().year
+        return year, year + 1
 
     def _look(self) -> None:
         self._read()
         if self._written is None:
             return
         sources = self._written.sources
-        self._calendars.look(sources)
         written, generation = self._composed
         changed = written is not self._written or generation != self._calendars.generation
         if changed and not self._calendars.awaited(sources):
