@@ -120,6 +120,14 @@ def test_depth_and_size_are_bounded() -> None:
     assert written(f"Content-Type: {'a;' * 1_000_000}").text == "Hello."  # which takes the standard library a minute
 
 
+def test_what_a_nameless_attachment_is_called_holds_no_control_characters() -> None:
+    raw = (
+        b"From: ada@acme.example\r\nTo: support@betterworldtech.com\r\nMessage-ID: <1@acme.example>\r\n"
+        b"Content-Type: \x00text/html\r\n\r\n<p>Hi"
+    )
+    assert read_mail(raw).attachments == ("text/html",)
+
+
 @given(st.data())
 @settings(max_examples=300)
 def test_any_mutation_of_a_recorded_mail_is_a_mail_or_says_what_it_lacks(data: st.DataObject) -> None:

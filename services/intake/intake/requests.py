@@ -13,9 +13,9 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from tocsin.events import Category, Channel, Flag, Mailbox, Severity
+from tocsin.events import Category, Channel, Flag, Mailbox
 
-from intake.strict import LONGEST_LIST, Given, Instant, Request, Text, not_blank
+from intake.strict import LONGEST_LIST, Given, GivenSeverity, Instant, Request, Text, not_blank
 
 FactRequestType = Literal[
     "responded",
@@ -97,7 +97,9 @@ class EventRequest(Request):
     occurred_at: Instant | None = Field(None, description="The receipt if left out or later")
     actor: Given
     event_id: Text | None = Field(None, description="Makes it count once within the ticket; made if left out")
-    severity: Severity | None = Field(None, validate_default=True, description="The new one, of severity_changed only")
+    severity: GivenSeverity | None = Field(
+        None, validate_default=True, description="The new one, of severity_changed only"
+    )
     reason: Text | None = None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(
         None, validate_default=True, description="Of resolved only; resolved if left out"
@@ -132,7 +134,7 @@ class TicketRequest(Request):
     source: Given
     external_id: Given
     opened_at: Instant | None = Field(None, description="When it was submitted; the receipt if left out or later")
-    severity: Severity | None = Field(None, validate_default=True, description="The customer's initial severity")
+    severity: GivenSeverity | None = Field(None, validate_default=True, description="The customer's initial severity")
     summary: Given
     description: Text | None = None
     affected_services: Annotated[

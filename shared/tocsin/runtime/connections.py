@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tocsin.runtime.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 10.0
+LINGER_SECONDS = 1.0
 MOST_CONNECTIONS = 2000
 
 
@@ -22,6 +23,7 @@ class BoundedH11(H11Protocol):
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -31,6 +33,8 @@ class BoundedH11(H11Protocol):
             self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         super().data_received(data)
         self._expect_headers()
 
@@ -56,10 +60,21 @@ class BoundedH11(H11Protocol):
             )
             for event in (told, h11.Data(content), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Closed at once, what is still on its way here would reset the connection, and the answer with it."""
+        self._forget()
+        self._refused = True
+        self.transport.write_eof()
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _expect_headers(self) -> None:
         """The clock runs from the first byte, or the connection, until the headers are whole."""
+        if self._refused:
+            return
         if self.conn.their_state is not h11.IDLE:
             self._forget()
         elif self._deadline is None:

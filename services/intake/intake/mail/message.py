@@ -170,4 +170,4 @@ def _name_of(part: Message) -> str:
         name = part.get_filename()
     except (LookupError, ValueError):  # a name in a character set that does not exist
         name = None
-    return one_line(decoded(str(name)), LONGEST_NAME) if name else part.get_content_type()
+    return one_line(decoded(str(name)) if name else part.get_content_type(), LONGEST_NAME)
