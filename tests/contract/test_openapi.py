@@ -113,6 +113,17 @@ async def test_examples_are_what_the_schemas_say(service: str, described: Callab
                 assert errors == [], f"{name}: {where}"
 
 
+@each_service
+async def test_every_link_leads_to_a_call_and_its_parameters(service: str, described: Callable[[str], Any]) -> None:
+    document = await described(service)
+    for name, operation in operations(document).items():
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                path, method = link["operationRef"].removeprefix("#/paths/").rsplit("/", 1)
+                target = document["paths"][path.replace("~1", "/")][method]
+                assert link["parameters"].keys() <= {each["name"] for each in target["parameters"]}, name
+
+
 def lacks(name: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
     """What a reader of the documentation would miss of a call; `schemas` are those that have a name."""
     for words in ("summary", "description"):

@@ -1,6 +1,7 @@
 """Schemathesis over the whole API of all four services, with all checks and stateful links: nothing fails.
 
-A few examples of each call here; `make fuzz-api` tries many more (TOCSIN_FUZZ_EXAMPLES).
+A few examples of each call here; `make fuzz-api` tries many more (TOCSIN_FUZZ_EXAMPLES), and what lies at every bound of
+every field (the phase `coverage`).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from tocsin.runtime.keys import KeyFile, issue, write_keys
 TESTS = Path(__file__).parents[1]
 EXAMPLES = os.environ.get("TOCSIN_FUZZ_EXAMPLES", "2")
 SERVICES = os.environ.get("TOCSIN_FUZZ_SERVICES", ",".join(ROUTES)).split(",")
+PHASES = os.environ.get("TOCSIN_FUZZ_PHASES", "examples,fuzzing,stateful")
 SECONDS = 300 + 30 * int(EXAMPLES)
 
 
@@ -65,7 +67,7 @@ async def tried(port: int, folder: Path) -> tuple[int, str]:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(TESTS / "fuzzing/schemathesis.toml")),
         *("run", f"http://127.0.0.1:{port}/openapi.json", "--checks", "all", "--continue-on-failure", "--no-color"),
-        *("--max-examples", EXAMPLES, "--workers", "1", "--seed", "1"),
+        *("--phases", PHASES, "--max-examples", EXAMPLES, "--workers", "1", "--seed", "1"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "TOCSIN_FUZZ_KEY": (folder / "key").read_text()}
     told = folder / f"told-{port}.txt"

@@ -5,10 +5,11 @@
       parameters: { ticket_id: what it is }
       body: an example of what is sent
       answers:
-        201: { description: Taken, example: ..., type: application/json }
+        201: { description: Taken, example: ..., type: application/json, links: ... }
 
 A route's own words win over the file's. `type` replaces the media type; an error that the route does not name is a
-problem.
+problem. `links` say what may be called next with what the answer holds, by OpenAPI's runtime expressions:
+`{ ticket: { call: "GET /v1/tickets/{ticket_id}", parameters: { ticket_id: $response.body#/ticket_id } } }`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,6 +58,14 @@ def _add(operation: dict[str, Any], words: Mapping[str, Any]) -> None:
             content[media_type] = {"schema": _SCHEMAS[media_type]}
         for media in content.values():
             media.setdefault("example", answer["example"])
+        if "links" in answer:
+            response["links"] = {name: _link(**link) for name, link in answer["links"].items()}
+
+
+def _link(call: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    method, _, path = call.partition(" ")
+    pointer = path.replace("~", "~0").replace("/", "~1")
+    return {"operationRef": f"#/paths/{pointer}/{method.lower()}", "parameters": dict(parameters)}
 
 
 @cache

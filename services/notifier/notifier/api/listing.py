@@ -12,7 +12,7 @@ from notifier.delivery import State
 from notifier.store import Filter
 
 LARGEST_PAGE: Final = 500
-_YEARS: Final = range(1990, 9999)
+_YEARS: Final = range(1990, 9000)
 
 
 def _within_reach(at: datetime) -> datetime:
@@ -21,7 +21,11 @@ def _within_reach(at: datetime) -> datetime:
     return at
 
 
-At = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+At = Annotated[
+    AwareDatetime,
+    AfterValidator(_within_reach),
+    Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"}),
+]
 
 
 class ListQuery(BaseModel):
