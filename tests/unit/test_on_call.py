@@ -260,3 +260,5 @@ def test_the_gauge_sees_the_next_gap_of_each_role() -> None:
     assert shown("chief_operating_officer") == 0
     assert shown("chief_executive_officer") == inf
     assert shown(LEAD) == inf
+    metrics.set_gaps({LEAD: 60.0})  # the directory has been replaced
+    assert (shown(LEAD), shown("chief_operating_officer")) == (60.0, None)

@@ -59,7 +59,8 @@ for _state in _UNDELIVERED:
 
 
 def set_gaps(gaps: Mapping[str, float]) -> None:
-    """Show how far off the next gap of each role is, in seconds."""
+    """Show how far off the next gap of each role is, in seconds, and of no other role any more."""
+    DIRECTORY_GAP.clear()
     for role, seconds in gaps.items():
         DIRECTORY_GAP.labels(role).set(seconds)
 
