@@ -58,19 +58,18 @@ class Letters:
         now: datetime,
         late: bool,
         redelivery: Redelivery | None = None,
-        utf8: bool = False,
     ) -> Mail:
         """The mail that tells `reader` of `notice` at the business instant `now`.
 
         `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
-        `redelivery`: the mail is marked as asked for once more. `utf8`: the mail server offers SMTPUTF8.
-        Raises UnmailableAddress where the reader's address cannot be written for this server, and UnsafeMail where the
+        `redelivery`: the mail is marked as asked for once more.
+        Raises UnmailableAddress where the reader's address cannot be written for any server, and UnsafeMail where the
         message, parsed again, is not what was meant.
         """
         zone = self._zone_of(reader.person) or self._zone
         pages = self._pages(notice, reader, now)
         letter = self._written(Telling(notice, reader, told, now, late, zone, pages, redelivery))
-        return compose(notice, reader, letter, self._sender, late=late, redelivery=redelivery, utf8=utf8)
+        return compose(notice, reader, letter, self._sender, late=late, redelivery=redelivery)
 
     def _written(self, telling: Telling) -> Letter:
         """In the deployment's templates; where one fails, in ours: a mail in other words beats none."""

@@ -27,7 +27,7 @@ _FILETIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 class UnmailableAddress(Exception):
-    """An address that this mail server cannot be given; str() says so in a server's manner."""
+    """An address that no mail server can be given; str() says so in a server's manner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,6 @@ class Mail:
     html: str
     headers: tuple[Header, ...]
     raw: bytes
-    needs_utf8: bool = False
-    """True: the recipient's address is not ASCII; the server is told SMTPUTF8 with the envelope."""
 
 
 def compose(
@@ -65,14 +63,13 @@ def compose(
     *,
     late: bool,
     redelivery: Redelivery | None = None,
-    utf8: bool = False,
 ) -> Mail:
-    """The message that brings `reader` the letter about `notice`. `utf8`: the mail server offers SMTPUTF8.
+    """The message that brings `reader` the letter about `notice`.
 
-    Raises UnmailableAddress where the reader's address cannot be written for this server, and UnsafeMail where the
+    Raises UnmailableAddress where the reader's address cannot be written for any server, and UnsafeMail where the
     message, parsed again, is not what was meant.
     """
-    address = wire_address(reader.email, utf8=utf8)
+    address = wire_address(reader.email)
     identity = message_id(notice, reader.person, sender, redelivery)
     own = tocsin_headers(notice, late=late, redelivery=redelivery)
     headers = [
@@ -90,7 +87,7 @@ def compose(
     raw = serialise(
         (letter.sender, sender.address), (name, address), headers, letter.text, letter.html, boundary=identity[1:37]
     )
-    return Mail(identity, address, letter.subject, letter.text, letter.html, own, raw, needs_utf8=not address.isascii())
+    return Mail(identity, address, letter.subject, letter.text, letter.html, own, raw)
 
 
 def tocsin_headers(
@@ -142,8 +139,8 @@ def conversation(notice: Notify | StandDown, subject: str, sender: Sender) -> Se
     ]
 
 
-def wire_address(email: str, *, utf8: bool = False) -> str:
-    """The address as SMTP takes it: the domain in its ASCII form, and before it UTF-8 only where the server takes it.
+def wire_address(email: str) -> str:
+    """The address as SMTP takes it: the domain in its ASCII form. A server takes UTF-8 before it by SMTPUTF8.
 
     Raises UnmailableAddress.
     """
@@ -152,8 +149,6 @@ def wire_address(email: str, *, utf8: bool = False) -> str:
         ascii_domain = validate_email_domain_name(domain)["ascii_domain"]
     except EmailNotValidError as error:
         raise UnmailableAddress(f"553 the domain of {email} cannot be: {error}") from error
-    if not (local.isascii() or utf8):
-        raise UnmailableAddress(f"553 the address {email} needs SMTPUTF8, which the mail server does not offer")
     return f"{local}@{ascii_domain}"
 
 

@@ -101,7 +101,7 @@ def _names(reported: Reported, email: str | None) -> bool:
 
 def _plain(address: str) -> str:
     try:
-        return wire_address(address, utf8=True).casefold()
+        return wire_address(address).casefold()
     except UnmailableAddress:
         return address.casefold()
 

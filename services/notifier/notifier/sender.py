@@ -168,7 +168,6 @@ class Sender:
             now=now,
             late=late,
             redelivery=redelivery,
-            utf8=True,
         )
 
     async def _converse(self, claim: Claim, mail: Mail, *, late: bool) -> None:
