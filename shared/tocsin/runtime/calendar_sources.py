@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -42,6 +43,7 @@ class CalendarSources:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._good: dict[_Key, Calendar] = {}
+        self._texts: dict[str, str] = {}
         self._problems: dict[_Key, str] = {}
         self._versions: dict[_Key, tuple[int, ...]] = {}
         self._due: dict[_Key, float] = {}
@@ -80,6 +82,7 @@ class CalendarSources:
         await asyncio.gather(*(self._fetch(name, key, years) for name, key in due))
 
     def _look(self, name: str, key: _Key, path: Path, years: Years) -> None:
+        self._adopt(key, str(path), years)
         try:
             status = path.stat()
             version = (status.st_size, status.st_mtime_ns, status.st_ino, *years)
@@ -87,7 +90,7 @@ class CalendarSources:
                 return
             # Kept even if reading fails: a broken file is complained about once, not at every look.
             self._versions[key] = version
-            self._found(name, key, self._understood(key, path.read_text(encoding="utf-8"), years))
+            self._found(name, key, self._understood(key, path.read_text(encoding="utf-8"), years), str(path))
         except (OSError, UnicodeDecodeError) as error:
             self._versions.pop(key, None)
             self._failed(name, key, f"{path.name} cannot be read: {type(error).__name__}")
@@ -97,6 +100,7 @@ class CalendarSources:
     async def _fetch(self, name: str, key: _Key, years: Years) -> None:
         try:
             url = self._address(key[0])
+            await asyncio.to_thread(self._adopt, key, url, years)
             host = urlsplit(url).hostname
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):
@@ -115,7 +119,7 @@ class CalendarSources:
                 raise
         else:
             self._due[key] = time.monotonic() + _AGAIN_SECONDS
-            self._found(name, key, calendar)
+            self._found(name, key, calendar, url)
 
     def _address(self, source: Source) -> str:
         if source.url_env is not None:
@@ -142,10 +146,18 @@ class CalendarSources:
             calendar.year(year)
         return calendar
 
-    def _found(self, name: str, key: _Key, calendar: Calendar) -> None:
+    def _adopt(self, key: _Key, place: str, years: Years) -> None:
+        """What was read last at that place serves whoever names it in another way, or with another zone."""
+        if key not in self._good and place in self._texts:
+            with suppress(CalendarError):
+                self._good[key] = self._understood(key, self._texts[place], years)
+                self.generation += 1
+
+    def _found(self, name: str, key: _Key, calendar: Calendar, place: str) -> None:
         if key in self._problems or key not in self._good:
             log.info("calendar_loaded", rotation=name)
         self._problems.pop(key, None)
+        self._texts[place] = calendar.text
         if calendar is not self._good.get(key):
             self._good[key] = calendar
             self.generation += 1
