@@ -34,6 +34,18 @@ async def sent(desk: World) -> str:
     return f"/v1/deliveries/{mail.id}/redeliver"
 
 
+async def test_what_is_asked_for_later_is_not_late(desk: World, api: Calls) -> None:
+    desk.now = ONE + timedelta(hours=2)
+    async with desk.notifier():
+        await api.post(await sent(desk), 201, json={})
+        await desk.quiet()
+    assert [(mail.get("Tocsin-Late"), mail.get("Tocsin-Redelivery")) for mail in desk.mails()] == [
+        ("yes", None),
+        (None, "1"),
+    ]
+    assert ["This mail is late" in mail["text"] for mail in desk.sink.messages()] == [True, False]
+
+
 async def test_a_redelivery_is_a_mail_of_its_own_that_says_who_asked(desk: World, api: Calls) -> None:
     async with desk.notifier():
         path = await sent(desk)
