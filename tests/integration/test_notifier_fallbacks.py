@@ -176,6 +176,20 @@ async def test_a_rotation_that_turned_since_mails_who_holds_it_and_keeps_both(ho
     assert [(event.recipient.person, event.scheduled_person) for event in await house.told()] == [("kim", "dana")]
 
 
+async def test_where_the_scheduled_holder_has_the_role_again_nobody_else_is_kept(house: World) -> None:
+    house.sink.fail("refuse", code=450, recipient="kim@example.com")
+    async with house.notifier():
+        await house.take(step(1, 1, role="it_operations_director", at=NOON + timedelta(minutes=30)))
+        await house.reaches("deferred")
+    [delivery] = await house.deliveries()
+    assert (delivery.person, delivery.scheduled_person) == ("kim", "dana")
+    house.directory.write_text(DIRECTORY.replace("2026-06-08T13:00:00Z", "2026-06-08T14:00:00Z"))
+    async with house.notifier():
+        await house.quiet()
+    [delivery] = await house.deliveries()
+    assert (delivery.state, delivery.person, delivery.scheduled_person) == ("sent", "dana", None)
+
+
 async def test_a_notice_that_cannot_be_read_any_more_ends_undeliverable_and_holds_up_nobody(house: World) -> None:
     await house.take(step(1, 1), step(2, 2))
     async with house.engine.begin() as connection:

@@ -226,10 +226,10 @@ def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored])
         person,
     )
     notice = work.notices[row.notification_id]
-    if row.scheduled_person is None and row.kind != "stand_down" and not row.redelivery and not row.fallback:
+    if row.kind != "stand_down" and not row.redelivery and not row.fallback:
         due = work.directory.holder(row.role, row.customer_id, row.scheduled_at)
-        if due is not None and due.person != person.person:
-            claimed = replace(claimed, scheduled_person=due.person)
+        scheduled = due.person if due else row.scheduled_person
+        claimed = replace(claimed, scheduled_person=scheduled if scheduled != person.person else None)
     work.changed.append(claimed)
     work.note(claimed, "claimed")
     before = [past.email for past in chain(row, ticket) if past.fallback < row.fallback]
