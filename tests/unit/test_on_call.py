@@ -1,5 +1,6 @@
 """`who`, `directory check`, GET /v1/on-call and its calendar, and the gauge that sees the next gap."""
 
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -11,7 +12,7 @@ import pytest
 import structlog
 import typer
 from notifier import metrics, on_call_api
-from notifier.on_call import seconds_to_gap, unknown_events
+from notifier.on_call import OnCall, on_call, seconds_to_gap, unknown_events
 from notifier.on_call_commands import add_commands
 from prometheus_client import REGISTRY
 from tocsin.directory import Calendar, load_directory
@@ -190,6 +191,21 @@ async def test_the_call_says_who_why_and_what_comes_next(client: httpx.AsyncClie
     assert (vacant["at"], vacant["holder"], vacant["until"]) == ("2026-12-24T12:00:00.000000Z", None, None)
     own = (await client.get("/v1/on-call", params={"role": LEAD, "customer": "acme"})).json()
     assert (own["holder"]["rule"], own["until"]) == ("customer acme", "2027-01-01T00:00:00.000000Z")
+
+
+async def test_the_year_ahead_is_reckoned_beside_the_event_loop(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def watched(*question: Any) -> OnCall:
+        threads.append(threading.current_thread())
+        return on_call(*question)
+
+    monkeypatch.setattr(on_call_api, "on_call", watched)
+    assert (await client.get("/v1/on-call", params={"role": LEAD})).status_code == 200
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 @pytest.mark.parametrize(

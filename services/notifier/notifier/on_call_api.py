@@ -110,7 +110,7 @@ def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
         instant = at or clock.now()
         if not FIRST <= instant < LAST:
             raise _wrong("at", f"must lie in the years {FIRST.year} to {LAST.year - 1}")
-        found = on_call(known, role, customer, instant)
+        found = await asyncio.to_thread(on_call, known, role, customer, instant)
         return OnCallShown(
             role=role,
             customer=customer,
