@@ -191,3 +191,9 @@ def test_what_was_posted_by_others_is_known() -> None:
     ]
     assert kinds(taken_in([shown(3, "resolved", 2)], posted)[3:]) == []
     assert kinds(taken_in([shown(3, "responded", 1)], posted)[3:]) == ["reopened@3", "severity_changed@3"]
+
+
+def test_a_tool_whose_clock_is_ahead_still_gives_the_order() -> None:
+    closed = shown(1, "resolved", seen_at=OPENED + 3 * HOUR)
+    before = shown(1.5, "in_progress", seen_at=OPENED + 2 * HOUR)
+    assert stands(taken_in([shown(0, "new", 3), closed, before])).closed

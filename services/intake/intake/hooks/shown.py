@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -50,14 +51,15 @@ class SeenCustomer(BaseModel):
 class Shown(BaseModel):
     """A ticket as one delivery showed it, in our words. None: it did not say.
 
-    `at` is the tool's instant of it, or its receipt, never later than the receipt; with `sequence` and `key` it gives
-    the order of a ticket's sightings. `updated` is whether it is said to have been there before. `status` is never
-    `ignored`. `word` is the tool's own word for it. `counts` is whether its queue does.
+    `at` is the tool's instant of it, or its receipt, never later than the receipt; `seen_at`, the tool's own instant as
+    it is, `sequence` and `key` give the order of a ticket's sightings. `updated` is whether it is said to have been
+    there before. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is whether its queue does.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: Instant
+    seen_at: Instant | None = None
     sequence: int = 0
     key: str = ""
     deleted: bool = False
@@ -87,6 +89,7 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
     status, word = _status(sighting, integration)
     return Shown(
         at=at,
+        seen_at=_instant(sighting.seen_at),
         sequence=sighting.sequence,
         key=key,
         deleted=sighting.action == "deleted",
@@ -110,8 +113,13 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
 
 
 def in_order(seen: Iterable[Shown]) -> Sequence[Shown]:
-    """A ticket's sightings in the order in which the tool was in these states."""
-    return sorted(seen, key=lambda one: (one.at, one.sequence, one.key))
+    """A ticket's sightings in the order in which the tool was in these states, none earlier than the one before it.
+
+    The tool's own clock gives the order, also where it is ahead of ours.
+    """
+    ordered = sorted(seen, key=lambda one: (one.seen_at or one.at, one.sequence, one.key))
+    latest = accumulate((one.at for one in ordered), max)
+    return [one.model_copy(update={"at": at}) for one, at in zip(ordered, latest, strict=True)]
 
 
 def _status(sighting: Sighting, integration: Integration) -> tuple[Status | None, str | None]:
