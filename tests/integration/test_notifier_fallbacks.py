@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Debugging
 from notifier.delivery import Stored
 from notifier.going_on import bounce
 from notifier.tables import notices
@@ -16,6 +19,7 @@ from servers import MakeDatabase, SharedSink
 from sqlalchemy import update
 from tocsin.directory import load_directory
 from tocsin.events import Notify
+from tocsin_local.processes import free_port
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 DIRECTORY = """
@@ -164,6 +168,21 @@ async def test_an_address_beyond_ascii_is_mailed(house: World) -> None:
         await house.quiet()
     assert reached(await house.deliveries()) == [("zoë@example.com", "sent", 0)], await house.deliveries()
     assert [mail["rcpt"] for mail in house.mails()] == ["zoë@example.com"]
+
+
+async def test_where_the_server_takes_ascii_alone_the_next_address_gets_it(house: World) -> None:
+    server = Controller(Debugging(StringIO()), hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False)
+    house.settings = {**house.settings, "smtp": f"127.0.0.1:{server.port}"}
+    server.start()
+    try:
+        async with house.notifier():
+            await house.take(step(1, 1, role="chief_operating_officer"))
+            await house.quiet()
+    finally:
+        server.stop()
+    rows = await house.deliveries()
+    assert reached(rows) == [("zoë@example.com", "refused", 0), ("zoe@example.com", "sent", 1)]
+    assert rows[0].reply == "553 zoë@example.com needs SMTPUTF8, which the mail server does not offer"
 
 
 async def test_a_rotation_that_turned_since_mails_who_holds_it_and_keeps_both(house: World) -> None:
