@@ -1,7 +1,7 @@
 """Schemathesis over the whole API of all four services, with all checks and stateful links: nothing fails.
 
-A few examples of each call here; `make fuzz-api` tries many more (TOCSIN_FUZZ_EXAMPLES), and what lies at every bound of
-every field (the phase `coverage`).
+A few examples of each call here; `make fuzz-api` tries many more (TOCSIN_FUZZ_EXAMPLES), and what lies at every bound
+of every field (the phase `coverage`).
 """
 
 import asyncio
