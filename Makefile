@@ -52,7 +52,7 @@ mail-pictures: setup  ## the pictures of docs/mail.md, made in a browser (chromi
 	@PYTHONPATH=tests $(BIN)/python tests/mail_pictures.py
 
 faults: setup  ## what becomes of 1,000 mails in every fault that a mail server can play, as a table
-	@PYTHONPATH=tests $(BIN)/python -m faults --mails $(or $(MAILS),1000)
+	@PYTHONPATH=tests $(BIN)/python -m faults --mails $(or $(MAILS),1000) --only "$(ONLY)"
 
 fix: setup  ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix .
