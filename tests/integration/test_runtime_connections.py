@@ -7,19 +7,21 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tocsin.runtime import connections
 from tocsin.runtime.connections import BoundedH11
+from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
 from tocsin_local.processes import free_port
 
 
-async def app(scope: dict[str, str], receive: object, send: object) -> None:
-    await asyncio.sleep(0.6)
-    await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
-    await send({"type": "http.response.body"})  # type: ignore[operator]
+async def app(_: Scope, __: Receive, send: Send) -> None:
+    await asyncio.sleep(0.6)  # an answer that takes its time
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
+async def serving(app: ASGIApp = app) -> AsyncIterator[int]:
     """A server with our protocol, on that port."""
     port = free_port()
     server = uvicorn.Server(
@@ -88,3 +90,19 @@ async def test_one_connection_too_many_is_told_to_come_back(monkeypatch: pytest.
             await writer.wait_closed()
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 204
+
+
+async def test_who_is_refused_before_the_body_came_reads_the_answer_and_not_a_reset() -> None:
+    async with serving(Edge(app, {"": DEFAULT_LIMIT})) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 300000\r\n\r\n")
+        # The answer is there before the body: only then does the caller send it, as one does who wrote the head alone.
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        for _ in range(3):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+        rest = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 415 ")
+    assert b"\r\nconnection: close\r\n" in head.lower()
+    assert b"application/json" in rest

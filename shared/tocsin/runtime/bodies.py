@@ -50,7 +50,7 @@ class Bodies:
 
 
 class Body:
-    """One of them. Raises Problem 413 or 503 where it cannot be taken at all."""
+    """One of them."""
 
     def __init__(self, receive: Receive, headers: Headers, limit: int, bodies: Bodies) -> None:
         self._receive = receive
@@ -61,11 +61,14 @@ class Body:
         self._begun: float | None = None
         self._given_up = False
         self._waiting: asyncio.Timeout | None = None
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 18 or int(length) > limit:
-            raise Problem(413, self._too_large())
-        self.empty = int(length) == 0 and "transfer-encoding" not in headers
+        self.empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self._complete = self.empty
+
+    def check_length(self) -> None:
+        """Raise Problem 413 where it says that it is too large."""
+        length = self._headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > 18 or int(length) > self._limit:
+            raise Problem(413, self._too_large())
 
     def check_json(self) -> None:
         """Raise Problem 415 unless it is empty or says that it is JSON."""
@@ -87,7 +90,7 @@ class Body:
             async with asyncio.timeout_at(self._deadline()) as self._waiting:
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, headers={"Connection": "close"}) from None
+            raise HTTPException(408) from None
         finally:
             self._waiting = None
         self._count(message)
@@ -97,17 +100,17 @@ class Body:
             self._bodies.check(2 * MOST_BYTES)
         return message
 
-    async def drain(self) -> bool:
-        """Take what has come already without waiting; whether that was all, so that the connection can be kept."""
+    async def drain(self, seconds: float) -> bool:
+        """Throw away what comes within so many seconds of a body that nobody wants; whether that was all of it."""
         if "expect" in self._headers:
             return self._complete  # whoever waits to be asked for the body has not sent it
         try:
-            while not self._complete and self._size <= self._limit:
-                async with asyncio.timeout(0):
-                    self._count(await self._receive())
+            async with asyncio.timeout(seconds):
+                while not self._complete:
+                    self._complete = not (await self._receive()).get("more_body", False)
         except TimeoutError:
             return False
-        return self._complete
+        return True
 
     def give_up(self) -> None:
         """Have it answered as one that came too slowly."""

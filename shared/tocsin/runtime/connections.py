@@ -9,10 +9,10 @@ import h11
 import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tocsin.runtime.edge import LINGER_SECONDS
 from tocsin.runtime.problems import MEDIA_TYPE, Problem
 
 HEADER_SECONDS = 10.0
-LINGER_SECONDS = 1.0
 MOST_CONNECTIONS = 2000
 
 

@@ -20,6 +20,8 @@ MOST_HEADERS: Final = 100
 HEADER_BYTES: Final = 32 * 1024
 MOST_REQUESTS: Final = 1000
 """Requests in progress in one process beyond which another is sent away."""
+LINGER_SECONDS: Final = 1.0
+"""How long an answered connection is kept for the rest of what its caller is still sending."""
 
 _ALWAYS: Final = ("/livez", "/readyz", "/metrics")
 _ADDED: Final = "tocsin.headers"
@@ -48,24 +50,30 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
-        body: Body | None = None
+        started = closes = False
+        body = Body(receive, Headers(scope=scope), self._limit(scope["path"]), self._bodies)
 
         async def sending(message: Message) -> None:
-            nonlocal started
+            nonlocal started, closes
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(raw=list(message.get("headers", ())))
                 headers.update(scope.get(_ADDED, {}))
-                if body is None or not await body.drain():
+                closes = not await body.drain(0)
+                if closes:
                     headers["Connection"] = "close"  # the rest of the body is not worth waiting for
                 message["headers"] = headers.raw
+            elif closes and not message.get("more_body", False):
+                # Closed at once, the rest that is on its way here would reset the connection, and the answer with it.
+                await send({**message, "more_body": True})
+                await body.drain(LINGER_SECONDS)
+                message = {"type": "http.response.body"}
             await send(message)
 
         self._requests += 1
         try:
             self._check(scope)
-            body = Body(receive, Headers(scope=scope), self._limit(scope["path"]), self._bodies)
+            body.check_length()
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
             await self.app(scope, body.receive, sending)
@@ -77,8 +85,7 @@ class Edge:
             await _answer(error, scope)(scope, receive, sending)
         finally:
             self._requests -= 1
-            if body is not None:
-                body.forget()
+            body.forget()
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
