@@ -14,6 +14,7 @@ A test that stops or kills a server starts its own (tocsin_local.processes.Proce
 """
 
 import itertools
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         stories = "clockwork" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("stories" if stories else item.path.name))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Our commands set logging up for their whole process, which in a test is this one: no other test's may see it."""
+    ours = structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.configure(**ours)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
 
 
 @pytest.fixture(scope="session")

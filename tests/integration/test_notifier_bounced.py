@@ -1,14 +1,13 @@
 """Reports of mail servers (RFC 3464) about mails that they had taken: what did not arrive goes to the next address."""
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import structlog
 from notifier import store
 from notifier.__main__ import app
 from notifier.delivery import Stored
@@ -41,14 +40,6 @@ async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Pat
 async def api(desk: World, tmp_path: Path) -> AsyncIterator[Calls]:
     async with calls(desk, tmp_path) as made:
         yield made
-
-
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """The command line sets logging up for its whole process, which in a test is this one."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 async def told(desk: World) -> Stored:
@@ -221,7 +212,6 @@ async def test_mutated_reports_are_answered_and_never_lost_in_an_error(desk: Wor
     assert (await desk.deliveries())[0].state in ("sent", "bounced")
 
 
-@pytest.mark.usefixtures("logging_as_before")
 async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
     mail = await told(desk)
     environment = {"TOCSIN_DATABASE_URL": desk.url, "TOCSIN_DIRECTORY": str(desk.directory)}

@@ -1,7 +1,7 @@
 """`who`, `directory check`, GET /v1/on-call and its calendar, and the gauge that sees the next gap."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from math import inf
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 import typer
 from notifier import metrics, on_call_api
 from notifier.on_call import OnCall, on_call, seconds_to_gap, unknown_events
@@ -52,9 +51,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, path: Path) -> Iterator[Any]:
+def run(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
     """Run `python -m notifier ...`, on the path: (exit code, standard output, standard error)."""
-    before = structlog.get_config()
     monkeypatch.setenv("TOCSIN_DIRECTORY", str(path))
     monkeypatch.setenv("TOCSIN_CLOCK_EPOCH", "2026-12-24T12:00:00Z")
     monkeypatch.setenv("TOCSIN_CLOCK_ORIGIN", datetime.now(UTC).isoformat())
@@ -65,8 +63,7 @@ def run(monkeypatch: pytest.MonkeyPatch, path: Path) -> Iterator[Any]:
         result = CliRunner().invoke(app, list(arguments))
         return result.exit_code, result.stdout, result.stderr
 
-    yield run
-    structlog.configure(**before)
+    return run
 
 
 def test_who_says_who_why_and_until_when(run: Any) -> None:
