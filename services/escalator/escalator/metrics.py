@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import get_args
 
-import tocsin.runtime.metrics  # noqa: F401 (switches the _created series off before anything is declared)
-from prometheus_client import Counter
 from tocsin.events import Escalation, Notify, Reason
+from tocsin.runtime.metrics import Counter
 
 TIERS = range(1, 7)
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, get_args
 
-from prometheus_client import Counter, Gauge
-from tocsin.runtime import metrics as _shared  # noqa: F401 (switches the `_created` series off before the first metric)
+from tocsin.runtime.metrics import Counter, Gauge
 
 from intake.hooks.shown import Reason
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
 from tocsin.directory import PAGE_ROLES
-from tocsin.runtime import metrics as _shared  # noqa: F401 (first of all: it switches the `_created` series off)
+from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
 _REPORTS: Final = ("bounced", "noted", "known", "nothing", "unknown", "unreadable")

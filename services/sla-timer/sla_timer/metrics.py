@@ -2,9 +2,8 @@
 
 from itertools import product
 
-import tocsin.runtime.metrics  # noqa: F401  (it switches the `_created` series off before the first metric is made)
-from prometheus_client import Counter, Gauge, Histogram
 from tocsin.runtime.kafka import PARTITIONS
+from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 CLOCKS = ("response", "resolution", "answer")
 SEVERITIES = ("1", "2", "3", "4")

@@ -1,8 +1,13 @@
 """Every metric that more than one service exports. A service's own are in its `metrics` module. No ticket id in a
 label.
+
+Services take the kinds of metrics from here, where the `_created` series are switched off before the first one is made.
 """
 
-from prometheus_client import Counter, Gauge, disable_created_metrics
+from prometheus_client import Counter as Counter
+from prometheus_client import Gauge as Gauge
+from prometheus_client import Histogram as Histogram
+from prometheus_client import disable_created_metrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
 
