@@ -167,11 +167,11 @@ def load(settings: type[Settings]) -> Settings:
     try:
         return settings()
     except SecretFileError as error:
-        print(error, file=sys.stderr)  # noqa: T201 (logging is not configured yet)
+        sys.stderr.write(f"{error}\n")  # logging is not configured yet
         raise SystemExit(2) from None
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            print(_sentence(dict(problem)), file=sys.stderr)  # noqa: T201 (logging is not configured yet)
+            sys.stderr.write(f"{_sentence(dict(problem))}\n")
         raise SystemExit(2) from None
 
 
