@@ -77,9 +77,18 @@ def test_a_step_carries_the_whole_ladder_and_when_it_goes_on() -> None:
     assert isinstance(told()[-1], LadderExhausted)
 
 
-def test_an_explicit_step_before_any_due_was_missed_names_none() -> None:
+def test_an_explicit_step_names_the_due_that_is_still_to_come() -> None:
     teller = Teller(Rulebook([shipped_policy()], None))
     teller.receive([said(1, "opened", "06-08 12:00", severity=1), said(2, "escalated", "06-08 12:10")])
+    step = teller.events[-1]
+    assert isinstance(step, LadderStepDue)
+    assert (step.reason, step.due_at) == ("explicit", moment("06-09 13:00"))
+
+
+def test_an_explicit_step_during_a_pause_names_no_due() -> None:
+    teller = Teller(Rulebook([shipped_policy()], None))
+    facts = [said(1, "opened", "06-08 12:00", severity=1), said(2, "responded", "06-08 12:10")]
+    teller.receive([*facts, said(3, "paused", "06-08 12:20"), said(4, "escalated", "06-08 12:30")])
     step = teller.events[-1]
     assert isinstance(step, LadderStepDue)
     assert (step.reason, step.due_at) == ("explicit", None)

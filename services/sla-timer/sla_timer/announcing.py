@@ -101,8 +101,6 @@ def _ladder(body: dict[str, Any], item: Item, happening: Happening, rules: Rules
     body |= {"event_id": _id(body["ticket"].ticket_id, happening.kind, item), "kept": happening.kept}
     match happening.kind:
         case Kind.STEP_DUE:
-            due_at = happening.due_at
-            missed = due_at is not None and due_at <= happening.at
             return LadderStepDue(
                 **body,
                 step=item.step,
@@ -111,7 +109,7 @@ def _ladder(body: dict[str, Any], item: Item, happening: Happening, rules: Rules
                 interval=rules.interval[happening.severity].words,
                 target=rules.resolution[happening.severity].words,
                 started_at=_instant(happening.started_at),
-                due_at=_instant(due_at) if missed else None,
+                due_at=_instant(happening.due_at),
                 next_at=_instant(happening.next_at),
             )
         case Kind.HELD:

@@ -77,8 +77,9 @@ class LadderEvent(Deadline):
 class LadderStepDue(LadderEvent):
     """`ladder.step_due`: step `step` is scheduled `at`. `ladder` is the policy's, in order of tiers.
 
-    `started_at`, `due_at`: the resolution clock's, `due_at` being the missed (or provisional) due or null for an
-    explicit escalation before any. `next_at`: when the next step follows if nothing else happens; null is unknown.
+    `started_at`, `due_at`: the resolution clock's, as it stood at this step: missed, provisional, or, for an explicit
+    escalation, perhaps still to come; null while a pause makes it unknown. `next_at`: when the next step follows if
+    nothing else happens; null is unknown.
     """
 
     step: Count
