@@ -269,14 +269,56 @@ def test_told_anew_after_a_void_is_a_new_notification() -> None:
 
 @pytest.mark.parametrize(
     ("then", "reason"),
-    [(told.met("resolution"), "resolved"), (told.cancelled("resolution"), "cancelled")],
+    [(told.met("response"), "resolved"), (told.cancelled("response"), "cancelled")],
 )
 def test_a_warning_is_withdrawn_when_its_clock_ends(then: Deadline, reason: str) -> None:
     _, decided = addressed([told.warned("response"), told.warned("resolution"), then, then])
     assert [type(event) for event in decided] == [Notify, Notify, Withdraw]
     withdraw = decided[2]
     assert isinstance(withdraw, Withdraw)
-    assert (withdraw.notifications, withdraw.reason) == ((decided[1].event_id,), reason)
+    assert (withdraw.notifications, withdraw.reason) == ((decided[0].event_id,), reason)
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        (told.met("resolution"), "resolved"),
+        (told.cancelled("resolution"), "cancelled"),
+        (told.ended(1, stand_down=False), "resolved"),
+    ],
+)
+def test_once_the_ticket_is_closed_nothing_about_its_clocks_is_sent_any_more(then: Deadline, reason: str) -> None:
+    before = [told.warned("response"), told.breached("response"), told.warned("resolution")]
+    other_cycle = told.warned("response", cycle=2)
+    _, decided = addressed([*before, other_cycle, then, then])
+    withdraw = decided[-1]
+    assert isinstance(withdraw, Withdraw)
+    assert (withdraw.notifications, withdraw.reason) == (tuple(event.event_id for event in decided[:3]), reason)
+    assert len(decided) == 5
+
+
+def test_a_ladder_that_ends_stands_down_its_tiers_and_withdraws_the_rest() -> None:
+    _, decided = addressed([told.breached("response"), told.step(1), told.ended(1), told.ended(1)])
+    assert [type(event) for event in decided] == [Notify, Notify, StandDown, Withdraw]
+    missed, step, stand_down, withdraw = decided
+    assert isinstance(stand_down, StandDown)
+    assert isinstance(withdraw, Withdraw)
+    assert (stand_down.notifications, stand_down.run) == ((step.event_id,), 1)
+    assert (withdraw.notifications, withdraw.run) == ((missed.event_id,), None)
+
+
+def test_a_missed_response_stays_told_where_late_evidence_ends_the_ladder_alone() -> None:
+    _, decided = addressed([told.breached("response"), told.step(1), told.ended(1, reason="voided")])
+    assert [type(event) for event in decided] == [Notify, Notify, StandDown]
+
+
+def test_a_missed_response_is_stood_down_though_the_ticket_is_closed_already() -> None:
+    missed = told.breached("response")
+    _, decided = addressed([missed, told.met("resolution"), told.voided(missed), told.voided(missed)])
+    assert [type(event) for event in decided] == [Notify, Withdraw, StandDown]
+    stand_down = decided[2]
+    assert isinstance(stand_down, StandDown)
+    assert stand_down.notifications == (decided[0].event_id,)
 
 
 def test_a_voided_warning_is_withdrawn() -> None:

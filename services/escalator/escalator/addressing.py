@@ -48,9 +48,9 @@ def address(event: Deadline, case: Case, vacant: Vacant) -> Decided:
         case ClockBreached():
             return case, ()  # a missed resolution addresses nobody by itself: the steps of its ladder do
         case ClockMet():
-            return _warnings_withdrawn(event, case, "resolved")
+            return _clock_ended(event, case, "resolved")
         case ClockCancelled():
-            return _warnings_withdrawn(event, case, "cancelled")
+            return _clock_ended(event, case, "cancelled")
         case ClockVoided():
             return _clock_voided(event, case)
         case LadderStepDue():
@@ -137,27 +137,35 @@ def _clock_told(event: ClockWarned | ClockBreached, case: Case, kind: Notificati
     return case, tuple(decided)
 
 
-def _warnings_withdrawn(event: ClockMet | ClockCancelled, case: Case, reason: EndReason) -> Decided:
+def _clock_ended(event: ClockMet | ClockCancelled, case: Case, reason: EndReason) -> Decided:
     """A warning that still waits for its mail server is pointless once its clock is met or cancelled."""
-    pointless = [
+    if event.clock == "resolution":
+        return _withdraw(event, case, _about_clocks(case, event.cycle), None, reason)
+    warnings = [
         notification.id
         for notification in case.notifications
         if notification.open
         and notification.kind == "warning"
         and (notification.cycle, notification.clock) == (event.cycle, event.clock)
     ]
-    return _withdraw(event, case, pointless, None, reason)
+    return _withdraw(event, case, warnings, None, reason)
+
+
+def _about_clocks(case: Case, cycle: int) -> list[UUID]:
+    """Warnings and missed clocks of a cycle: once its ticket is closed, what is queued is not sent (RULES 5)."""
+    return [
+        notification.id
+        for notification in case.notifications
+        if notification.open and notification.kind != "escalation" and notification.cycle == cycle
+    ]
 
 
 def _clock_voided(event: ClockVoided, case: Case) -> Decided:
-    told = [
-        notification.id
-        for notification in case.notifications
-        if notification.open and notification.source == event.voids
-    ]
+    told = [notification for notification in case.notifications if notification.source == event.voids]
     if event.stand_down and event.kind == "breached":
-        return _stand_down(event, case, told, None, "voided")
-    return _withdraw(event, case, told, None, "voided")
+        mailed = [notification.id for notification in told if not notification.stood_down]
+        return _stand_down(event, case, mailed, None, "voided")
+    return _withdraw(event, case, [notification.id for notification in told if notification.open], None, "voided")
 
 
 def _step_voided(event: LadderStepVoided, case: Case) -> Case:
@@ -179,9 +187,12 @@ def _ended(event: LadderEnded, case: Case) -> Decided:
         and notification.kind == "escalation"
         and (notification.cycle, notification.run) == ladder.key
     ]
-    if event.stand_down:
-        return _stand_down(event, case, told, event.run, event.reason)
-    return _withdraw(event, case, told, event.run, event.reason)
+    about_clocks = [] if event.reason == "voided" else _about_clocks(case, event.cycle)
+    if not event.stand_down:
+        return _withdraw(event, case, [*told, *about_clocks], event.run, event.reason)
+    case, stood_down = _stand_down(event, case, told, event.run, event.reason)
+    case, withdrawn = _withdraw(event, case, about_clocks, None, event.reason)
+    return case, stood_down + withdrawn
 
 
 def _exhausted(event: LadderExhausted, case: Case) -> Decided:
@@ -240,7 +251,7 @@ def _stand_down(
         reason=reason,
         clock=event.clock if isinstance(event, ClockVoided) else None,
     )
-    return _closed(case, notifications), (stand_down,)
+    return _closed(case, notifications, stood_down=True), (stand_down,)
 
 
 def _ladder(event: LadderEvent, case: Case) -> Ladder:
@@ -252,12 +263,12 @@ def _remember(case: Case, notify: Notify, event: Deadline) -> Case:
     return replace(case, notifications=(*case.notifications, notification))
 
 
-def _closed(case: Case, notifications: Sequence[UUID]) -> Case:
+def _closed(case: Case, notifications: Sequence[UUID], *, stood_down: bool = False) -> Case:
     closing = set(notifications)
     return replace(
         case,
         notifications=tuple(
-            replace(notification, open=False) if notification.id in closing else notification
+            replace(notification, open=False, stood_down=stood_down) if notification.id in closing else notification
             for notification in case.notifications
         ),
     )

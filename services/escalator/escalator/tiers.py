@@ -93,7 +93,10 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A `notify` that was decided for the event `source`. Open until it was withdrawn or stood down."""
+    """A `notify` that was decided for the event `source`. Open until it was withdrawn or stood down.
+
+    One that was withdrawn may have been mailed before, so it can still be stood down.
+    """
 
     id: UUID
     source: UUID
@@ -102,6 +105,7 @@ class Notification:
     kind: NotificationKind
     clock: ClockName | None = None
     open: bool = True
+    stood_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)

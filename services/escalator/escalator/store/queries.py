@@ -50,7 +50,7 @@ async def load(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dic
     query = select(notifications).where(about.ticket_id == wanted).order_by(about.position)
     for row in await connection.execute(query):
         notified[row.ticket_id].append(
-            Notification(row.id, row.source, row.cycle, row.run, row.kind, row.clock, row.open)
+            Notification(row.id, row.source, row.cycle, row.run, row.kind, row.clock, row.open, row.stood_down)
         )
     return {ticket_id: Case(found[ticket_id], tuple(notified[ticket_id])) for ticket_id in ticket_ids}
 
@@ -245,6 +245,7 @@ def _notification_row(ticket_id: UUID, notification: Notification) -> dict[str, 
         "kind": notification.kind,
         "clock": notification.clock,
         "open": notification.open,
+        "stood_down": notification.stood_down,
     }
 
 

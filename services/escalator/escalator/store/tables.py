@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from tocsin.runtime.database import new_metadata
@@ -94,6 +95,7 @@ notifications = Table(
     Column("kind", Text, nullable=False),
     Column("clock", Text),
     Column("open", Boolean, nullable=False, comment="neither withdrawn nor stood down"),
+    Column("stood_down", Boolean, nullable=False, server_default=false()),
     Index(None, "ticket_id"),
 )
 
