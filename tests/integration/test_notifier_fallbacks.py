@@ -127,6 +127,22 @@ async def test_a_bounce_goes_on_once_and_who_bounced_is_not_stood_down_there(hou
     assert [event.state for event in await house.told()] == ["sent", "bounced", "sent", "sent"]
 
 
+async def test_each_mailbox_that_was_mailed_is_stood_down(house: World) -> None:
+    house.sink.fail("refuse", code=550, recipient="dana@example.com")
+    end = stand_down(notifications=(UUID(int=1), UUID(int=2)))
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.quiet()
+        house.sink.fail("none")
+        await house.take(step(2, 1))
+        await house.quiet()
+        for _ in range(2):
+            await house.take(end)
+            await house.quiet()
+    downs = [mail["rcpt"] for mail in house.mails() if mail["Tocsin-Kind"] == "stand_down"]
+    assert sorted(downs) == ["dana@example.com", "dana@home.example"]
+
+
 async def test_a_bounce_after_the_end_wakes_nobody(house: World) -> None:
     async with house.notifier():
         await house.take(step(1, 1))

@@ -107,19 +107,23 @@ async def _cancel(connection: AsyncConnection, notifications: Collection[UUID], 
 
 
 async def _stand_down(connection: AsyncConnection, event: StandDown, now: _Now) -> None:
-    """One mail to each person who was mailed; for who is being mailed right now, it waits for what comes of that."""
+    """One mail to each mailbox that was mailed; where one is being mailed right now, it waits for what comes of that.
+
+    A person may have been mailed at more than one address, the group address of their role among them.
+    """
     if not await store.add_notices(connection, [event]):
         return
     await _withdraw(connection, event, now)
-    mailed: dict[str, Stored] = {}
+    mailed: dict[tuple[str, str], Stored] = {}
     for delivery in await store.of_notifications(connection, event.notifications):
         if delivery.addressee is not None and (delivery.may_have_arrived or delivery.state == "in_data"):
-            mailed[delivery.addressee.person] = delivery
+            mailed[delivery.addressee.person, delivery.addressee.email.lower()] = delivery
     rows = [
         _row(event, now)
         | {
-            "id": stand_down_delivery_id(event.ticket_id, event.event_id, person),
+            "id": stand_down_delivery_id(event.ticket_id, event.event_id, person, mailbox),
             "kind": "stand_down",
+            "occasion": f"{occasion(event)}/{mailbox}",
             "tier": delivery.tier,
             "role": delivery.role,
             "role_title": delivery.role_title,
@@ -128,7 +132,7 @@ async def _stand_down(connection: AsyncConnection, event: StandDown, now: _Now) 
             "email": delivery.email,
             "rule": delivery.rule,
         }
-        for person, delivery in mailed.items()
+        for (person, mailbox), delivery in mailed.items()
     ]
     await store.add_deliveries(connection, rows)
 

@@ -113,7 +113,7 @@ deliveries = Table(
     ),
     Column("fallback_of", Uuid, ForeignKey("deliveries.id")),
     Column("scheduled_person", Text, comment="who held the role at `scheduled_at`, where somebody else did at sending"),
-    UniqueConstraint("notification_id", "person", "redelivery", "fallback"),
+    UniqueConstraint("notification_id", "person", "email", "redelivery", "fallback"),
     Index("deliveries_ticket_idx", "ticket_id", "seq"),
     Index("deliveries_tenant_idx", "tenant", "seq"),
     Index("deliveries_message_id_idx", "message_id"),
