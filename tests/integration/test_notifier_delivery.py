@@ -73,7 +73,7 @@ async def test_a_missed_clock_names_who_was_warned_of_it(house: World) -> None:
         await house.quiet()
     text = house.sink.messages()[-1]["text"]
     assert text.count("Dana, mailed") == 1
-    assert "Told before: Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
+    assert "Told before: warning, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
 async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_now(house: World) -> None:

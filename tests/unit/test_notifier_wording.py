@@ -143,7 +143,8 @@ def test_a_ticket_of_a_source_without_pages_has_no_link() -> None:
         (escalation(reason="no_response"), "Severity 1: nobody has responded, escalated to tier 1"),
         (escalation(reason="explicit"), "Severity 1: escalated on request to tier 1"),
         (escalation(unconfirmed=True), "Severity 1: resolution overdue, escalated to tier 1 (unconfirmed)"),
-        (about_clock("warning"), "Severity 1: response due soon"),
+        (about_clock("warning"), "Severity 1: response was due"),
+        (about_clock("warning", due_at=NOON + timedelta(hours=2)), "Severity 1: response due soon"),
         (about_clock("response_missed"), "Severity 1: response missed"),
         (about_clock("answer_missed"), "Severity 1: answer missed"),
         (stand_down(reason="cancelled"), "Stand down: cancelled"),
@@ -168,6 +169,12 @@ def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline:
         (
             about_clock("warning", due_at=NOON + timedelta(hours=2)),
             "whoever is told of a missed response, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless",
+        ),
+        (about_clock("warning"), "that deadline has passed: whoever must know is told by a mail of its own"),
+        (
+            escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35), tier=TIERS[2])),
+            "tier 2, Senior IT Operations Manager, since 2026-06-08 12:35 UTC (08:35 EDT), 30 min ago, unless the "
+            "ticket was resolved or acknowledged before",
         ),
         (about_clock("response_missed"), "nobody because of this: the ladder waits for the resolution's deadline"),
     ],
@@ -234,6 +241,30 @@ def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() 
     assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), mail not confirmed" in text
 
 
+def test_who_was_mailed_elsewhere_or_not_yet_is_not_said_to_know() -> None:
+    elsewhere, waiting = replace(KIM, address="leads@example.com"), replace(KIM, sent_at=None, pending=True)
+    text = mailed(escalation(), elsewhere, waiting).text
+    assert "Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT) at leads@example.com" in text
+    assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), not mailed yet" in text
+
+
+def test_a_warning_before_is_called_one() -> None:
+    text = mailed(about_clock("response_missed"), replace(KIM, tier=None, kind="warning")).text
+    assert "Told before: warning, Service Desk Team Lead: Kim, mailed" in text
+
+
+def test_a_voided_answer_is_named_by_its_clock() -> None:
+    lines = mailed(stand_down(reason="voided", clock="answer", run=None), KIM).text.splitlines()
+    assert lines[0] == "Stand down: answer not missed after all"
+    assert lines[2].startswith("Late evidence shows that the answer was not missed.")
+    assert lines[2].endswith("the ticket itself may still be open.")
+
+
+def test_a_late_acknowledgement_holds_whoever_is_next() -> None:
+    text = mailed(escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35), tier=TIERS[2]))).text
+    assert "Holds whoever is next until" in text
+
+
 def test_silence_is_said_to_be_what_is_counted() -> None:
     text = mailed(escalation(reason="no_response")).text
     assert "Promised:    resolution within 24 hours of the first response, and there was none\n" in text
@@ -262,13 +293,13 @@ def test_a_long_list_is_cut_and_says_so() -> None:
         ("resolved", "The ticket was resolved at 2026-06-08 13:05 UTC (09:05 EDT), just now."),
         ("workaround", "The ticket was given a workaround at"),
         ("cancelled", "The ticket was cancelled at"),
-        ("voided", "Late evidence shows that what you were mailed about did not happen."),
+        ("voided", "Late evidence shows that the resolution was not missed."),
     ],
 )
 def test_a_stand_down_says_why_and_what_it_takes_back(reason: str, words: str) -> None:
     text = mailed(stand_down(reason=reason), KIM).text
     assert words in text
-    assert "Nothing is asked of you any more." in text
+    assert "Nothing is asked of you" in text
     assert "Your mails:  tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)" in text
 
 

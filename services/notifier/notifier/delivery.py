@@ -140,9 +140,9 @@ def notify_delivery_id(ticket_id: UUID, notification_id: UUID) -> UUID:
     return derived_id(ticket_id, "delivery", str(notification_id))
 
 
-def stand_down_delivery_id(ticket_id: UUID, notification_id: UUID, person: str) -> UUID:
-    """The id of the delivery that a `stand_down` asks for `person`."""
-    return derived_id(ticket_id, "delivery", str(notification_id), person)
+def stand_down_delivery_id(ticket_id: UUID, notification_id: UUID, person: str, mailbox: str) -> UUID:
+    """The id of the delivery that a `stand_down` asks for `person` at that address, in lower case."""
+    return derived_id(ticket_id, "delivery", str(notification_id), person, mailbox)
 
 
 def occasion(notice: Notify | StandDown) -> str:
@@ -205,21 +205,23 @@ def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[St
     told = []
     for before in notice.told_before:
         past = steps.get((before.tier.number, before.at))
-        told.append(
-            Told(
-                before.tier.number,
-                before.tier.title,
-                past.name if past else None,
-                before.at,
-                past.sent_at if past and past.may_have_arrived else None,
-            )
-        )
+        tier = before.tier
+        told.append(_telling(past, tier.number, tier.title) if past else Told(tier.number, tier.title, None, before.at))
     return told
 
 
 def _told(deliveries: Iterable[Stored]) -> Sequence[Told]:
-    return [
-        Told(past.tier, past.role_title, past.name, past.scheduled_at, past.sent_at)
-        for past in deliveries
-        if past.may_have_arrived
-    ]
+    return [_telling(past, past.tier, past.role_title) for past in deliveries if past.may_have_arrived]
+
+
+def _telling(past: Stored, tier: int | None, title: str) -> Told:
+    return Told(
+        tier,
+        title,
+        past.name,
+        past.scheduled_at,
+        past.sent_at if past.may_have_arrived else None,
+        kind=past.kind,
+        address=past.email if past.fallback else None,
+        pending=past.ready_at is not None,
+    )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from tocsin.events import Notify, StandDown
+from tocsin.events.notifications import MailKind
 from tocsin.moments import moment
 
 from notifier.untrusted import header_text, one_line
@@ -13,10 +14,11 @@ from notifier.untrusted import header_text, one_line
 _SEVERITIES: Final[Mapping[int, str]] = {1: "Critical", 2: "High", 3: "Medium", 4: "Low"}
 _COLOURS: Final[Mapping[int, tuple[str, str]]] = {
     1: ("#b71c1c", "#ffffff"),
-    2: ("#bf360c", "#ffffff"),
-    3: ("#ffca28", "#1f1f1f"),
+    2: ("#ff9800", "#1f1f1f"),
+    3: ("#fdd835", "#1f1f1f"),
     4: ("#1565c0", "#ffffff"),
 }
+_WARNING_COLOURS: Final = ("#fff3cd", "#3d2f00")
 _STAND_DOWN_COLOURS: Final = ("#2e7d32", "#ffffff")
 _ENDED: Final[Mapping[str, str]] = {
     "resolved": "resolved",
@@ -24,6 +26,15 @@ _ENDED: Final[Mapping[str, str]] = {
     "cancelled": "cancelled",
     "voided": "not missed after all",
 }
+_KINDS: Final[Mapping[MailKind, str | None]] = {
+    "escalation": None,
+    "warning": "warning",
+    "response_missed": "response missed",
+    "answer_missed": "answer missed",
+    "stand_down": "stand-down",
+}
+"""What a mail before this one was, beside a step of the ladder."""
+
 MOST: Final = 12
 """How many lines or names of a list are shown; then it is said how many more there are."""
 
@@ -47,13 +58,19 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One earlier telling: `name` null where nobody was found, `sent_at` null where no mail was handed over."""
+    """One earlier telling: `name` null where nobody was found, `sent_at` null where no mail was handed over.
+
+    `address`: where it went, if not to the person's first address. `pending`: its mail is still on its way.
+    """
 
     tier: int | None
     title: str
     name: str | None
     scheduled_at: datetime
-    sent_at: datetime | None
+    sent_at: datetime | None = None
+    kind: MailKind = "escalation"
+    address: str | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +147,18 @@ def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
     following = upcoming.tier if upcoming else None
     return {
         "kind": notice.kind,
-        "colours": _COLOURS[notice.severity],
+        "colours": _WARNING_COLOURS if notice.kind == "warning" else _COLOURS[notice.severity],
         "clock": notice.clock or "resolution",
         "reason": notice.reason,
         "target": one_line(notice.target, 80) if notice.target else None,
         "interval": one_line(notice.interval, 80) if notice.interval else None,
         "due_at": moment(notice.due_at, zone) if notice.due_at else None,
         "due_ago": distance(notice.due_at, now) if notice.due_at else None,
+        "due_passed": notice.due_at is not None and notice.due_at <= now,
         "unconfirmed": notice.unconfirmed,
         "next_at": moment(upcoming.at, zone) if upcoming else None,
         "next_ago": distance(upcoming.at, now) if upcoming else None,
+        "next_passed": upcoming is not None and upcoming.at <= now,
         "next_tier": following.number if following else None,
         "next_title": one_line(following.title, 100) if following else None,
         "skipped": [{"tier": tier.number, "title": one_line(tier.title, 100)} for tier in notice.skipped[:MOST]],
@@ -147,11 +166,12 @@ def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
 
 
 def _ended(notice: StandDown) -> dict[str, Any]:
+    clock = notice.clock or "resolution"
     return {
         "kind": "stand_down",
         "colours": _STAND_DOWN_COLOURS,
-        "clock": notice.clock or "resolution",
-        "ended": _ENDED[notice.reason],
+        "clock": clock,
+        "ended": f"{clock} {_ENDED[notice.reason]}" if notice.reason == "voided" else _ENDED[notice.reason],
         "end_reason": notice.reason,
         "unconfirmed": False,
         "skipped": [],
@@ -164,6 +184,9 @@ def entry(told: Told, zone: tzinfo) -> dict[str, Any]:
         "tier": told.tier,
         "title": one_line(told.title, 100),
         "name": one_line(told.name, 100) if told.name else None,
+        "kind": _KINDS[told.kind],
+        "address": one_line(told.address, 120) if told.address else None,
+        "pending": told.pending,
         "scheduled_at": moment(told.scheduled_at, zone),
         "sent_at": moment(told.sent_at, zone) if told.sent_at else None,
     }
