@@ -47,7 +47,9 @@ class Claim:
         """The claim that a ticket stands at `state`, made by whoever made `like`."""
         stands: Stands = "waiting" if state.paused else "open"
         if state.closed:
-            stands = like.stands if like.stands in ("workaround", "cancelled") else "resolved"
+            stands = "resolved" if state.responded else "cancelled"  # a resolve is a response
+            if like.stands == "cancelled" or (like.stands == "workaround" and state.severity != 1):
+                stands = like.stands
         return cls(like.at, state.responded, stands, state.severity, like.actor, like.word)
 
 
@@ -62,6 +64,12 @@ def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | Non
     return sorted(claims, key=lambda claim: (claim.at, not claim.opening, not _only_answered(claim)))
 
 
+def changed_instants(before: Iterable[Claim], now: Iterable[Claim]) -> set[datetime]:
+    """The instants of `before` at which the claims of `now` are others, or none."""
+    was, is_now = _by_instant(before), _by_instant(now)
+    return {at for at, claims in was.items() if claims != is_now.get(at)}
+
+
 def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Effect]]:
     """How the ticket stands once these claims of one instant are true, one after the other, and what happens for it.
 
@@ -73,6 +81,14 @@ def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Effect]]:
         state, possible = effects(state, _steps(state, claim))
         made += possible
     return state, made
+
+
+def _by_instant(claims: Iterable[Claim]) -> dict[datetime, list[Claim]]:
+    found: dict[datetime, list[Claim]] = {}
+    for claim in claims:
+        if not claim.opening:
+            found.setdefault(claim.at, []).append(replace(claim, sighting=-1))
+    return found
 
 
 def _claims(one: Shown, opened_at: datetime) -> Iterator[Claim]:

@@ -76,9 +76,10 @@ def lasting(severity: int, possible: Iterable[Effect]) -> list[Effect]:
     left: list[Effect] = []
     for effect in possible:
         kind = effect.type
-        last = left[-1].type if left else None
-        if last is not None and last is _UNDONE.get(kind):
-            left.pop()
+        # An answer in between makes no difference to a pause.
+        last = next((index for index in reversed(range(len(left))) if left[index].type is not FactType.RESPONDED), None)
+        if last is not None and left[last].type is _UNDONE.get(kind):
+            del left[last]
         elif kind is FactType.SEVERITY_CHANGED:
             left = _without_last_severity(left)
             before = next((one.severity for one in reversed(left) if one.type is kind), severity)
