@@ -1,10 +1,11 @@
 """Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,14 +14,16 @@ from tocsin.runtime.problems import Problem
 
 from intake import metrics
 from intake.api.mail_taking import take_kept_mail
+from intake.api.rereading import Together, read_together
 from intake.correspondence import SOURCE as MAIL
-from intake.handlers import Desk, Looked, keep_delivery, take_sighting
+from intake.handlers import Desk, Looked, Read, drop_sighting, keep_delivery, read_sightings, take_sighting
+from intake.handlers.reading import LONGEST_DETAIL
 from intake.hooks.adapters import ADAPTERS
 from intake.hooks.mapping import Integration
-from intake.hooks.shown import Reason, Unmapped
-from intake.hooks.sighting import Delivered, Sighting, Unreadable
+from intake.hooks.shown import Reason, Shown, Unmapped
+from intake.hooks.sighting import Unreadable
 from intake.integrations_file import IntegrationsFile
-from intake.store import Delivery, DeliveryState, HookStore
+from intake.store import Delivery, DeliveryState, HookStore, Spot
 
 log = structlog.get_logger(__name__)
 
@@ -31,20 +34,26 @@ _KEEP_SECONDS: Final = 2.0
 _POSTPONE_SECONDS: Final = 1.0
 """How long storing a delivery and noting that it waits may take, which comes on top."""
 
+_AGAIN_SECONDS: Final = 60.0
+"""How long a delivery may take that is read again: no tool waits for it, and a ticket may have thousands of them."""
+
 _TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = 600
 _MOST_ATTEMPTS: Final = 20
 _AT_ONCE: Final = 10
-_LONGEST_DETAIL: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits."""
+    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits.
+
+    `with_it` are others that were read together with it, and are taken in by that.
+    """
 
     state: DeliveryState
     reason: Reason | None = None
     detail: str | None = None
+    with_it: Collection[int] = ()
 
 
 class Deliveries:
@@ -82,12 +91,12 @@ class Deliveries:
     async def take(self, delivery: Delivery) -> Settled:
         """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped."""
         try:
-            async with asyncio.timeout(TAKE_SECONDS):
-                settled = await self._taken(delivery)
+            async with asyncio.timeout(TAKE_SECONDS) as limit:
+                settled = await self._taken(delivery, limit)
                 await self._settle(delivery, settled)
         except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
             settled = await self._failed(delivery, error)
-        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc()
+        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc(1 + len(settled.with_it))
         if settled.state == "unmapped" and settled.reason is not None:
             metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
         log.info(
@@ -97,6 +106,7 @@ class Deliveries:
             tenant=delivery.tenant,
             state=settled.state,
             reason=settled.reason,
+            with_it=len(settled.with_it),
         )
         return settled
 
@@ -107,8 +117,10 @@ class Deliveries:
                 waiting = await HookStore(connection).claim_waiting(
                     _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
                 )
+            done: set[int] = set()
             for delivery in waiting:
-                await self.take(delivery)
+                if delivery.id not in done:
+                    done.update((await self.take(delivery)).with_it)
             if len(waiting) < _AT_ONCE:
                 break
         async with self._keeper.begin() as connection:
@@ -135,37 +147,54 @@ class Deliveries:
             async with self._keeper.begin() as connection:
                 removed = await HookStore(connection).forget(older_than)
 
-    async def _taken(self, delivery: Delivery) -> Settled:
+    async def _taken(self, delivery: Delivery, limit: asyncio.Timeout) -> Settled:
         if delivery.provider == MAIL:
             mailed = await take_kept_mail(self._desk, self._writer, self._integrations.current(), delivery)
             self._wake()
             return Settled(*mailed)
-        integration = self._integrations.find(delivery.tenant, delivery.provider)
-        if integration is None:
+        integrations = self._integrations.current()
+        integration = integrations.find(delivery.tenant, delivery.provider) if integrations is not None else None
+        if integrations is None or integration is None:
             return Settled("unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant.")
         try:
             delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
         except Unreadable as unreadable:
-            return Settled("unmapped", "unreadable", str(unreadable)[:_LONGEST_DETAIL])
-        looked = await self._take_tickets(delivery, integration, delivered)
+            return Settled("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
+        reads = read_sightings(integration, delivery, delivered.sightings)
+        async with self._keeper.connect() as connection:
+            known = await HookStore(connection).spots([delivery.id])
+        again = {read.ticket_id for read in reads if isinstance(read, Read) and known.get(read.spot) == read.ticket_id}
+        if again:
+            limit.reschedule(asyncio.get_running_loop().time() + _AGAIN_SECONDS)
+        together = await read_together(self._keeper, integrations, delivery, again)
+        looked = await self._take_tickets(delivery, integration, reads, known, together)
         lacking = [found for found in looked if isinstance(found, Unmapped)]
         if lacking:
             # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
             unmapped = min(lacking, key=lambda found: found.reason.startswith("missing_"))
-            return Settled("unmapped", unmapped.reason, str(unmapped)[:_LONGEST_DETAIL])
+            return Settled("unmapped", unmapped.reason, str(unmapped)[:LONGEST_DETAIL])
         if all(isinstance(found, Looked) and found.result == "ignored" for found in looked):
             return Settled("ignored", detail=delivered.about)
-        return Settled("taken")
+        return Settled("taken", with_it=together.covered)
 
     async def _take_tickets(
-        self, delivery: Delivery, integration: Integration, delivered: Delivered
+        self,
+        delivery: Delivery,
+        integration: Integration,
+        reads: Sequence[Read | Unmapped],
+        known: Mapping[Spot, UUID],
+        together: Together,
     ) -> list[Looked | Unmapped]:
         """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours."""
         looked: list[Looked | Unmapped] = []
         failure: Exception | None = None
-        for place, sighting in enumerate(delivered.sightings):
+        for read in reads:
             try:
-                looked.append(await self._take_ticket(delivery, integration, place, sighting))
+                if isinstance(read, Read):
+                    others = together.shown.get(read.ticket_id, {})
+                    looked.append(await self._take_ticket(delivery, integration, read, known.get(read.spot), others))
+                else:
+                    looked.append(read)
             except Problem as problem:
                 if problem.status == 503:
                     failure = failure or problem
@@ -177,13 +206,23 @@ class Deliveries:
                 failure = failure or error
         if failure is not None:
             raise failure
+        for spot, ticket in known.items():
+            if spot[1] >= len(reads):
+                async with self._writer.begin() as connection:
+                    await drop_sighting(self._desk, connection, integration, delivery, spot, ticket)
+                self._wake()
         return looked
 
     async def _take_ticket(
-        self, delivery: Delivery, integration: Integration, place: int, sighting: Sighting
+        self,
+        delivery: Delivery,
+        integration: Integration,
+        read: Read,
+        before: UUID | None,
+        others: Mapping[Spot, Shown],
     ) -> Looked | Unmapped:
         async with self._writer.begin() as connection:
-            found = await take_sighting(self._desk, connection, integration, delivery, place, sighting)
+            found = await take_sighting(self._desk, connection, integration, delivery, read, before, others)
         self._wake()
         if isinstance(found, Looked):
             if found.opened is not None:
@@ -194,7 +233,9 @@ class Deliveries:
 
     async def _settle(self, delivery: Delivery, settled: Settled) -> None:
         async with self._keeper.begin() as connection:
-            await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
+            await HookStore(connection).settle(
+                [delivery.id, *settled.with_it], settled.state, settled.reason, settled.detail
+            )
 
     async def _failed(self, delivery: Delivery, error: Exception) -> Settled:
         """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
@@ -210,7 +251,7 @@ class Deliveries:
         try:
             async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
                 if settled.state == "unmapped":
-                    await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
+                    await HookStore(connection).settle([delivery.id], settled.state, settled.reason, settled.detail)
                 else:
                     await HookStore(connection).postpone(delivery.id, wait)
         except Exception as again:

@@ -4,9 +4,10 @@ from intake.handlers.acknowledgement import Seen, acknowledge, look
 from intake.handlers.asking import Asked, HeldEvent, HeldTwiceError, Outcome, TicketAsked, take_asked
 from intake.handlers.desk import Desk, TakenEvent, TakenTicket, unknown_ticket
 from intake.handlers.events import EventAsked, take_event, take_events
-from intake.handlers.hooks import Looked, keep_delivery, take_sighting
+from intake.handlers.hooks import Looked, drop_sighting, keep_delivery, take_sighting
 from intake.handlers.idempotency import claim, forget_keys, held_key
 from intake.handlers.publishing import stored_events
+from intake.handlers.reading import Read, read_sightings
 from intake.handlers.tickets import take_tickets
 
 __all__ = [
@@ -17,16 +18,19 @@ __all__ = [
     "HeldTwiceError",
     "Looked",
     "Outcome",
+    "Read",
     "Seen",
     "TakenEvent",
     "TakenTicket",
     "TicketAsked",
     "acknowledge",
     "claim",
+    "drop_sighting",
     "forget_keys",
     "held_key",
     "keep_delivery",
     "look",
+    "read_sightings",
     "stored_events",
     "take_asked",
     "take_event",

@@ -1,5 +1,6 @@
 """Taking in what a webhook delivered: the raw delivery first, then ticket by ticket."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
@@ -8,23 +9,26 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import ticket_id
 from tocsin.runtime.database import clock_timestamp
 from tocsin.runtime.problems import Problem
 
 from intake.handlers.desk import Desk, TakenTicket
 from intake.handlers.events import EventAsked, take_events
+from intake.handlers.reading import Read, refused
 from intake.handlers.tickets import take_tickets
 from intake.hooks.difference import difference
 from intake.hooks.mapping import Integration
 from intake.hooks.opening import opening, opening_severity
-from intake.hooks.shown import Unmapped, shown
-from intake.hooks.sighting import Sighting
-from intake.store import Delivery, HookStore, Store
+from intake.hooks.shown import Shown, Unmapped
+from intake.store import Delivery, HookStore, Spot, Store
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_DETAIL: Final = 500
+_LONGEST_NAME: Final = 200
+_ANOTHER: Final = (
+    "It was taken in, and by the mapping as it is now it would be another ticket: {}. Undo what was changed of `source`"
+    " or of `generic`; until then it counts as it was taken in."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,50 +62,99 @@ async def keep_delivery(
 
 
 async def take_sighting(
-    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, place: int, seen: Sighting
+    desk: Desk,
+    connection: AsyncConnection,
+    integration: Integration,
+    delivery: Delivery,
+    read: Read,
+    before: UUID | None,
+    others: Mapping[Spot, Shown],
 ) -> Looked | Unmapped:
-    """Take in how a delivery showed one ticket, the one at that place in it, in this transaction.
+    """Take in how a delivery shows one ticket, in this transaction.
 
-    A ticket that cannot be opened yet is remembered as it was shown. Raises Problem: 503 may pass, others will not.
+    `before` is the ticket that it has shown there before, if it was read before, and `others` is how deliveries show
+    the ticket that are read again together with it. A ticket that cannot be opened yet is remembered as it was shown.
+    Raises Problem: 503 may pass, others will not.
     """
     try:
-        return await _take(desk, connection, integration, delivery, place, seen)
+        return await _take(desk, connection, integration, delivery, read, before, others)
     except Unmapped as unmapped:
         return unmapped
     except ValidationError as invalid:
-        wrong = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in wrong["loc"])
-        return Unmapped("refused", f"{field}: {wrong['msg']}"[:_LONGEST_DETAIL])
+        return refused(invalid)
+
+
+async def drop_sighting(
+    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, spot: Spot, ticket: UUID
+) -> Looked:
+    """A delivery that was read again shows nothing any more where it has shown that ticket. Raises Problem."""
+    hooks, store = HookStore(connection), Store(connection)
+    await hooks.lock_ticket(ticket)
+    known, _ = await hooks.sightings(ticket)
+    await hooks.drop_sighting(spot)
+    left, ours = await hooks.sightings(ticket)
+    if await store.ticket(delivery.tenant, ticket) is None:
+        return Looked("ignored", ticket)
+    opened_with = opening_severity(list(left.values()), integration) if ours else None
+    source = integration.source or delivery.provider
+    return await _compare(desk, connection, delivery.tenant, ticket, source, left, opened_with, known)
 
 
 async def _take(
-    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, place: int, seen: Sighting
+    desk: Desk,
+    connection: AsyncConnection,
+    integration: Integration,
+    delivery: Delivery,
+    read: Read,
+    before: UUID | None,
+    others: Mapping[Spot, Shown],
 ) -> Looked:
     hooks, store = HookStore(connection), Store(connection)
-    tenant, source = delivery.tenant, integration.source or delivery.provider
-    key = ticket_id(tenant, source, seen.external_id)
-    await hooks.lock_ticket(key)
-    now = shown(seen, integration, delivery.received_at, f"{delivery.id:020}")  # keys are compared as text
-    await hooks.add_sighting(delivery.id, place, key, now)
-    sightings, ours = await hooks.sightings(key)
+    tenant, key = delivery.tenant, read.ticket_id
+    for each in sorted({key, before or key}):
+        await hooks.lock_ticket(each)
+    if before not in (None, key) and await store.ticket(tenant, before) is not None:
+        raise Unmapped("another_ticket", _ANOTHER.format(f"{read.source}/{read.external_id}"[:_LONGEST_NAME]))
+    known, ours = await hooks.sightings(key)
+    now = {read.spot: read.shown, **{spot: one for spot, one in others.items() if spot in known and spot != read.spot}}
+    changed = {spot: one for spot, one in now.items() if known.get(spot) != one}
+    await hooks.put_sightings(key, changed)
+    sightings = known | now
+    seen = list(sightings.values())
     if await store.ticket(tenant, key) is None:
         received_at = desk.business(await clock_timestamp(connection))
         live_since = integration.live_since or await hooks.made_at(tenant, delivery.provider, received_at)
-        item = opening(source, seen.external_id, sightings, integration, received_at, live_since)
+        item = opening(read.source, read.external_id, seen, integration, received_at, live_since)
         if item is None:
             return Looked("ignored", key)
         (outcome,) = await take_tickets(desk, connection, tenant, [item])
         if isinstance(outcome, TakenTicket) and outcome.created:
-            await hooks.opened_by(delivery.id, place)
+            await hooks.opened_by(read.spot)
             await hooks.settle_opened(key)
             return Looked("opened", key, outcome.ticket.first_facts, outcome)
         if isinstance(outcome, Problem) and await store.ticket(tenant, key) is None:
             raise outcome
+    opened_with = opening_severity(seen, integration) if ours else None
+    replaced = known if changed.keys() & known.keys() else {}
+    return await _compare(desk, connection, tenant, key, read.source, sightings, opened_with, replaced)
+
+
+async def _compare(
+    desk: Desk,
+    connection: AsyncConnection,
+    tenant: str,
+    key: UUID,
+    source: str,
+    sightings: Mapping[Spot, Shown],
+    opened_with: int | None,
+    replaced: Mapping[Spot, Shown],
+) -> Looked:
+    """Add what the facts of a ticket lack to be as it was seen."""
+    store = Store(connection)
     # Locked, then read: nothing comes between what is compared and what is added.
     await store.lock({(tenant, key)})
     facts = (await store.facts([key]))[key]
-    opened_with = opening_severity(sightings, integration) if ours else None
-    missing = difference(sightings, facts, actor=source, opened_with=opened_with)
+    missing = difference(sightings.values(), facts, actor=source, opened_with=opened_with, replaced=replaced.values())
     asked = [EventAsked(tenant, key, request, request.event_id or "") for request in missing]
     for taken in await take_events(desk, connection, asked):
         if isinstance(taken, Problem):

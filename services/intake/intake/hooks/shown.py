@@ -25,6 +25,7 @@ Reason = Literal[
     "missing_customer",
     "missing_summary",
     "no_integration",
+    "another_ticket",
     "refused",
     "failed",
 ]

@@ -1,6 +1,6 @@
 """Intake's tables and every query on them. Nothing here commits: the edge does."""
 
-from intake.store.hooks import Delivery, DeliveryState, HookStore
+from intake.store.hooks import Delivery, DeliveryState, HookStore, Spot
 from intake.store.idempotency import HeldKey, KeyUse, forget_keys, free_keys, use_keys
 from intake.store.stored import NewTicket, StoredTicket
 from intake.store.tables import PUNCTUATION, dead_letters, key_uses, metadata, outbox
@@ -17,6 +17,7 @@ __all__ = [
     "Locked",
     "NewFact",
     "NewTicket",
+    "Spot",
     "Store",
     "StoredTicket",
     "TicketKey",

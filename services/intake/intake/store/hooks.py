@@ -1,6 +1,6 @@
 """Queries about webhooks: deliveries as they came, the sightings in them, and since when integrations are known."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -11,11 +11,15 @@ from sqlalchemy import ColumnElement, Row, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intake.correspondence import SOURCE as MAIL
 from intake.hooks.shown import Reason, Shown
-from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings
+from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
 
 DeliveryState = Literal["waiting", "taken", "ignored", "unmapped"]
 """waiting: to be taken in, now or again. ignored: it holds no ticket that counts."""
+
+Spot = tuple[int, int]
+"""Where a ticket was seen: a delivery's id, and the place in it, from 0."""
 
 _UNMAPPED: Final[tuple[DeliveryState, ...]] = ("unmapped",)
 _ROWS: Final = 1000
@@ -96,11 +100,15 @@ class HookStore:
         return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
 
     async def settle(
-        self, delivery_id: int, state: DeliveryState, reason: Reason | None = None, detail: str | None = None
+        self,
+        delivery_ids: Collection[int],
+        state: DeliveryState,
+        reason: Reason | None = None,
+        detail: str | None = None,
     ) -> None:
-        """What became of a delivery; it waits for nothing more."""
+        """What became of deliveries; they wait for nothing more."""
         values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
-        await self._update(hook_deliveries.c.id == delivery_id, values)
+        await self._update(hook_deliveries.c.id.in_(delivery_ids), values)
 
     async def postpone(self, delivery_id: int, retry_after: timedelta) -> None:
         """A delivery could not be taken in, for a reason that may pass."""
@@ -114,14 +122,26 @@ class HookStore:
         tenant: str | None,
         ids: Collection[int] | None = None,
         states: Collection[DeliveryState] = _UNMAPPED,
+        *,
+        provider: str | None = None,
+        since: datetime | None = None,
     ) -> list[int]:
-        """Have deliveries in these states taken in once more, all or those; their ids. No tenant: everybody's."""
+        """Have deliveries in these states taken in once more, all or those; their ids.
+
+        No tenant, no provider: everybody's; `since`: received at or after it. A mail that was taken in has become what
+        it became, and stays that.
+        """
         table = hook_deliveries
         wanted: ColumnElement[bool] = table.c.state.in_(states)
+        wanted &= (table.c.state != "taken") | (table.c.provider != MAIL)
         if tenant is not None:
             wanted &= table.c.tenant == tenant
         if ids is not None:
             wanted &= table.c.id.in_(ids)
+        if provider is not None:
+            wanted &= table.c.provider == provider
+        if since is not None:
+            wanted &= table.c.received_at >= since
         values = {"state": "waiting", "attempts": 0, "next_at": func.clock_timestamp()}
         rows = await self._connection.execute(update(table).where(wanted).values(values).returning(table.c.id))
         return sorted(rows.scalars())
@@ -163,16 +183,47 @@ class HookStore:
         key = int.from_bytes(ticket_id.bytes[:8], signed=True)
         await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
-    async def add_sighting(self, delivery_id: int, place: int, ticket_id: UUID, shown: Shown) -> None:
-        """Store what a delivery showed of a ticket, the first at place 0; again it replaces what was stored."""
-        values = {"shown": shown.model_dump(mode="json", exclude_defaults=True), "ticket_id": ticket_id}
-        new = insert(hook_sightings).values(delivery_id=delivery_id, place=place, opened_it=False, **values)
-        await self._connection.execute(new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=values))
+    async def put_sightings(self, ticket_id: UUID, seen: Mapping[Spot, Shown]) -> None:
+        """Store what deliveries showed of a ticket; again it replaces what was stored."""
+        new = insert(hook_sightings)
+        values = {"shown": new.excluded.shown, "ticket_id": new.excluded.ticket_id}
+        rows = [
+            {
+                "delivery_id": delivery_id,
+                "place": place,
+                "ticket_id": ticket_id,
+                "shown": shown.model_dump(mode="json", exclude_defaults=True),
+                "opened_it": False,
+            }
+            for (delivery_id, place), shown in sorted(seen.items())
+        ]
+        if rows:
+            put = new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=values)
+            await self._connection.execute(put, rows)
 
-    async def opened_by(self, delivery_id: int, place: int) -> None:
+    async def drop_sighting(self, spot: Spot) -> None:
+        """That delivery shows no ticket there any more."""
+        await self._connection.execute(delete(hook_sightings).where(_is_at(spot)))
+
+    async def spots(self, delivery_ids: Collection[int]) -> dict[Spot, UUID]:
+        """Of which tickets these deliveries have shown something, and where in them."""
+        query = select(hook_sightings.c.delivery_id, hook_sightings.c.place, hook_sightings.c.ticket_id)
+        rows = await self._connection.execute(query.where(hook_sightings.c.delivery_id.in_(delivery_ids)))
+        return {(row.delivery_id, row.place): row.ticket_id for row in rows}
+
+    async def waiting_with(self, ticket_ids: Collection[UUID], after: int, limit: int) -> list[Delivery]:
+        """Deliveries with ids above `after` that wait to be taken in again and have shown one of these tickets, if it
+        was opened.
+        """
+        table, seen = hook_deliveries, hook_sightings
+        opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(ticket_ids))
+        shown = select(seen.c.delivery_id).where(seen.c.ticket_id.in_(opened))
+        query = select(table).where(table.c.id.in_(shown), table.c.state == "waiting", table.c.id > after)
+        return [_delivery(row) for row in await self._connection.execute(query.order_by(table.c.id).limit(limit))]
+
+    async def opened_by(self, spot: Spot) -> None:
         """That sighting opened its ticket."""
-        mine = (hook_sightings.c.delivery_id == delivery_id, hook_sightings.c.place == place)
-        await self._connection.execute(update(hook_sightings).where(*mine).values(opened_it=True))
+        await self._connection.execute(update(hook_sightings).where(_is_at(spot)).values(opened_it=True))
 
     async def settle_opened(self, ticket_id: UUID) -> None:
         """Deliveries that lacked what opens this ticket lack it no more: they told of it what they had to tell."""
@@ -182,11 +233,13 @@ class HookStore:
         lacking = table.c.id.in_(told) & (table.c.state == "unmapped") & table.c.reason.startswith("missing_")
         await self._update(lacking & ~others.exists(), {"state": "taken", "reason": None, "detail": None})
 
-    async def sightings(self, ticket_id: UUID) -> tuple[Sequence[Shown], bool]:
+    async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, Shown], bool]:
         """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
-        query = select(hook_sightings.c.shown, hook_sightings.c.opened_it)
-        rows = (await self._connection.execute(query.where(hook_sightings.c.ticket_id == ticket_id))).all()
-        return [Shown.model_validate(row.shown, strict=False) for row in rows], any(row.opened_it for row in rows)
+        seen = hook_sightings.c
+        query = select(seen.delivery_id, seen.place, seen.shown, seen.opened_it).where(seen.ticket_id == ticket_id)
+        rows = (await self._connection.execute(query)).all()
+        found = {(row.delivery_id, row.place): Shown.model_validate(row.shown, strict=False) for row in rows}
+        return found, any(row.opened_it for row in rows)
 
     async def made_at(self, tenant: str, provider: str, now: datetime) -> datetime:
         """When this integration was first known, in business time: `now`, where it was not."""
@@ -199,6 +252,11 @@ class HookStore:
 
     async def _update(self, wanted: ColumnElement[bool], values: Mapping[str, Any]) -> None:
         await self._connection.execute(update(hook_deliveries).where(wanted).values(**values))
+
+
+def _is_at(spot: Spot) -> ColumnElement[bool]:
+    delivery_id, place = spot
+    return (hook_sightings.c.delivery_id == delivery_id) & (hook_sightings.c.place == place)
 
 
 def _delivery(row: Row[Any]) -> Delivery:
