@@ -11,9 +11,11 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import render_instant
+from tocsin.runtime.commands import instant_given
 from tocsin.runtime.database import engine
 from tocsin.runtime.settings import DatabaseSettings, Environment, load
 
+from intake.correspondence import SOURCE as MAIL
 from intake.hooks.auth import Auth
 from intake.hooks.mapping import Integration, Integrations, IntegrationsError, load_integrations
 from intake.hooks.trial import Trial
@@ -88,25 +90,44 @@ def unmapped(tenant: TenantOption = None) -> None:
 
 @app.command()
 def replay(
-    ids: Annotated[list[int] | None, typer.Argument(help="Ids that `unmapped` lists.")] = None,
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="Ids that `unmapped` lists, or that a tool was answered.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are unmapped.")] = False,
     ignored: Annotated[
         bool, typer.Option("--ignored", help="What was ignored too: `queues` may not have listed a queue that counts.")
     ] = False,
+    taken: Annotated[
+        bool, typer.Option("--taken", help="What was taken in too: the mapping may have said something wrong.")
+    ] = False,
+    provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
     tenant: TenantOption = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(parser=instant_given, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
+    ] = None,
 ) -> None:
-    """Queue unmapped webhooks once more; the running service takes them in, by the mapping as it is then."""
-    states: tuple[DeliveryState, ...] = ("unmapped", "ignored") if ignored else ("unmapped",)
+    """Queue webhooks once more; the running service takes them in, by the mapping as it is then.
+
+    With --taken, facts are added where the tickets were mapped wrongly; none is taken away.
+    """
     if bool(ids) == everything:
         _fail("Name ids, or use --all.")
+    if taken and everything and provider is None:
+        _fail("Say whose webhooks are to be read again: --provider.")
+    if taken and provider == MAIL:
+        _fail("A mail that was taken in is not read again: what it became stays.")
+    wanted: dict[DeliveryState, bool] = {"unmapped": True, "ignored": ignored, "taken": taken}
+    states = [state for state, is_wanted in wanted.items() if is_wanted]
 
     async def queued(connection: AsyncConnection) -> list[int]:
-        return await HookStore(connection).replay(tenant, ids or None, states)
+        return await HookStore(connection).replay(tenant, ids or None, states, provider=provider, since=since)
 
     found = _with_database(queued)
     typer.echo(f"Queued {len(found)} for the running service.")
     if missing := set(ids or ()) - set(found):
-        _fail(f"Not unmapped: {', '.join(map(str, sorted(missing)))}.")
+        mails = ", or a mail that was taken in" if taken else ""
+        _fail(f"Not {' or '.join(states)}{mails}: {', '.join(map(str, sorted(missing)))}.")
 
 
 @app.command()
