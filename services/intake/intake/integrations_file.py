@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import structlog
+from tocsin.runtime.reloading import ReloadedFile
 
 from intake import metrics
 from intake.hooks.auth import Secret
@@ -21,17 +22,27 @@ class IntegrationsFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._version: tuple[int, int, int] | None = None
-        self._integrations: Integrations | None = None
-        self.problem: str | None = None
+        self._file: ReloadedFile[Integrations] | None = None
+        if path is not None:
+            self._file = ReloadedFile(
+                path, _read, IntegrationsError, event="integrations_broken", broken=metrics.INTEGRATIONS_BROKEN
+            )
         self.current()
 
     def current(self) -> Integrations | None:
         """The last good integrations; None while there never were any."""
-        if self._path is not None:
-            self._look(self._path)
-        return self._integrations
+        if self._file is None:
+            return None
+        if (found := self._file.look()) is not None:
+            providers = {provider for tenant in found.tenants.values() for provider in tenant}
+            metrics.declare_hooks(providers | ({"email"} if found.email else set()))
+            log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))
+        return self._file.content
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the file."""
+        return self._file.problem if self._file is not None else None
 
     def find(self, tenant: str, provider: str) -> Integration | None:
         """The integration behind that path as it is now, or None."""
@@ -43,32 +54,9 @@ class IntegrationsFile:
         self.current()
         return self.problem
 
-    def _look(self, path: Path) -> None:
-        try:
-            status = path.stat()
-            version = (status.st_size, status.st_mtime_ns, status.st_ino)
-            if version == self._version:
-                return
-            # Kept even if reading fails: a broken file is complained about once, not at every look.
-            self._version = version
-            self._integrations = load_integrations(path.read_text(encoding="utf-8"), path.name)
-        except (OSError, UnicodeDecodeError) as error:
-            self._version = None
-            self._found(f"{path.name} cannot be read: {type(error).__name__}")
-        except IntegrationsError as error:
-            self._found(str(error))
-        else:
-            self._found(None)
-            providers = {provider for tenant in self._integrations.tenants.values() for provider in tenant}
-            metrics.declare_hooks(providers | ({"email"} if self._integrations.email else set()))
-            log.info("integrations_loaded", tenants=len(self._integrations.tenants), providers=sorted(providers))
 
-    def _found(self, problem: str | None) -> None:
-        if problem is not None and problem != self.problem:
-            kept = "the last good ones" if self._integrations else "none"
-            log.error("integrations_broken", problem=problem, in_force=kept)
-        self.problem = problem
-        metrics.INTEGRATIONS_BROKEN.set(problem is not None)
+def _read(path: Path) -> Integrations:
+    return load_integrations(path.read_text(encoding="utf-8"), path.name)
 
 
 def read_secret(secret: Secret) -> bytes | None:

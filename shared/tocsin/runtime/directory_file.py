@@ -9,6 +9,7 @@ import structlog
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.calendar_sources import CalendarSources, Wanted, Years
 from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN
+from tocsin.runtime.reloading import ReloadedFile
 
 log = structlog.get_logger(__name__)
 
@@ -20,14 +21,11 @@ class DirectoryFile:
     """
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._path = path
         self._now = now
-        self._version: tuple[int, int, int] | None = None
-        self._written: Directory | None = None
+        self._file = ReloadedFile(path, _read, DirectoryError, event="directory_broken", broken=DIRECTORY_BROKEN)
         self._directory: Directory | None = None
         self._calendars = CalendarSources(path.parent)
         self._composed: tuple[Directory | None, int] = (None, 0)
-        self.problem: str | None = None
         self._read()
         self._calendars.look(self._sources, self._years)
         self._look()
@@ -58,8 +56,13 @@ class DirectoryFile:
         return self._calendars.problems(self._sources)
 
     @property
+    def problem(self) -> str | None:
+        """What is wrong with the file itself."""
+        return self._file.problem
+
+    @property
     def _sources(self) -> Wanted:
-        return self._written.sources if self._written else {}
+        return self._file.content.sources if self._file.content else {}
 
     @property
     def _years(self) -> Years:
@@ -68,35 +71,21 @@ class DirectoryFile:
 
     def _look(self) -> None:
         self._read()
-        if self._written is None:
+        written = self._file.content
+        if written is None:
             return
-        sources = self._written.sources
-        written, generation = self._composed
-        changed = written is not self._written or generation != self._calendars.generation
+        sources = written.sources
+        composed, generation = self._composed
+        changed = composed is not written or generation != self._calendars.generation
         if changed and not self._calendars.awaited(sources):
-            self._composed = (self._written, self._calendars.generation)
-            self._directory = self._written.with_calendars(self._calendars.calendars(sources))
+            self._composed = (written, self._calendars.generation)
+            self._directory = written.with_calendars(self._calendars.calendars(sources))
         DIRECTORY_CALENDARS_BROKEN.set(len(self._calendars.problems(sources)))
 
     def _read(self) -> None:
-        try:
-            status = self._path.stat()
-            version = (status.st_size, status.st_mtime_ns, status.st_ino)
-            if version == self._version:
-                return
-            # Kept even if reading fails: a broken file is complained about once, not at every look.
-            self._version = version
-            self._written = load_directory(self._path.read_text(encoding="utf-8"), self._path.name)
-            self._found(None)
-            log.info("directory_loaded", people=len(self._written.people), roles=len(self._written.roles))
-        except (OSError, UnicodeDecodeError) as error:
-            self._version = None
-            self._found(f"{self._path.name} cannot be read: {type(error).__name__}")
-        except DirectoryError as error:
-            self._found(str(error))
+        if (written := self._file.look()) is not None:
+            log.info("directory_loaded", people=len(written.people), roles=len(written.roles))
 
-    def _found(self, problem: str | None) -> None:
-        if problem is not None and problem != self.problem:
-            log.error("directory_broken", problem=problem, in_force="the last good one" if self._written else "none")
-        self.problem = problem
-        DIRECTORY_BROKEN.set(problem is not None)
+
+def _read(path: Path) -> Directory:
+    return load_directory(path.read_text(encoding="utf-8"), path.name)

@@ -16,12 +16,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Final, Literal
 
-import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-log = structlog.get_logger(__name__)
+from tocsin.runtime.reloading import ReloadedFile
 
 TICKETS_READ: Final = "tickets:read"
 TICKETS_WRITE: Final = "tickets:write"
@@ -80,12 +79,10 @@ class KeyRing:
     """The keys of one file. `check` looks at the file's time each call, so a new or removed key counts at once."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._version: tuple[int, int, int] | None = None
+        self._file = ReloadedFile(path, read_keys, KeyFileError, event="keys_unusable")
         self._keys: dict[str, Key] = {}
         self.used: dict[str, datetime] = {}
         """When each key was last used here, until somebody takes it away to keep it."""
-        self.problem: str | None = "keys.yaml was not read yet"
         self._refresh()
 
     @property
@@ -111,22 +108,11 @@ class KeyRing:
     async def ready(self) -> str | None:
         """A readiness check: None, or why there are no keys to check with."""
         self._refresh()
-        return self.problem
+        return self._file.problem
 
     def _refresh(self) -> None:
-        try:
-            status = self._path.stat()
-            version = (status.st_size, status.st_mtime_ns, status.st_ino)
-            if version == self._version:
-                return
-            self._version = version
-            self._keys = {key.id: key for key in read_keys(self._path).keys}
-            self.problem = None
-        except (OSError, KeyFileError) as error:
-            problem = str(error) if isinstance(error, KeyFileError) else f"{self._path.name} cannot be read"
-            if problem != self.problem:
-                log.error("keys_unusable", problem=problem)
-            self.problem = problem
+        if (found := self._file.look()) is not None:
+            self._keys = {key.id: key for key in found.keys}
 
 
 def issue(

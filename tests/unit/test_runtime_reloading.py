@@ -1,0 +1,63 @@
+"""A file that is read again when it changes: what is in force, and what is told, through every way to break it."""
+
+from pathlib import Path
+
+import structlog
+from tocsin.runtime.keys import KeyFile, KeyRing, issue, write_keys
+from tocsin.runtime.reloading import ReloadedFile
+
+
+class NoNumberError(Exception):
+    """The file holds no number."""
+
+
+def number(path: Path) -> int:
+    text = path.read_text("utf-8")
+    if not text.isdigit():
+        raise NoNumberError(f"{path.name}: is no number")
+    return int(text)
+
+
+def test_the_last_good_one_stays_in_force_and_a_problem_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "number"
+    file = ReloadedFile(path, number, NoNumberError, event="number_broken")
+    with structlog.testing.capture_logs() as logs:
+        assert (file.look(), file.look(), file.content) == (None, None, None)
+        path.write_text("7")
+        assert (file.look(), file.look(), file.content, file.problem) == (7, None, 7, None)
+        path.write_text("seven")
+        assert (file.look(), file.look(), file.content, file.problem) == (None, None, 7, "number: is no number")
+        path.write_bytes(b"\xff\xff")
+        assert (file.look(), file.content, file.problem) == (None, 7, "number cannot be read: UnicodeDecodeError")
+        path.write_text("8")
+        assert (file.look(), file.content, file.problem) == (8, 8, None)
+    told = [(entry["problem"], entry["in_force"]) for entry in logs if entry["event"] == "number_broken"]
+    assert told == [
+        ("number cannot be read: FileNotFoundError", "none"),
+        ("number: is no number", "the last good one"),
+        ("number cannot be read: UnicodeDecodeError", "the last good one"),
+    ]
+
+
+def test_what_could_not_be_read_for_a_while_is_read_though_it_has_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "number"
+    path.write_text("7")
+    denied = [PermissionError()]
+
+    def read(path: Path) -> int:
+        if denied:
+            raise denied.pop()
+        return number(path)
+
+    file = ReloadedFile(path, read, NoNumberError, event="number_broken")
+    assert (file.look(), file.problem) == (None, "number cannot be read: PermissionError")
+    assert (file.look(), file.problem) == (7, None)
+
+
+def test_keys_that_are_no_text_leave_the_last_good_ones(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    text, key = issue("default")
+    write_keys(path, KeyFile(keys=(key,)))
+    ring = KeyRing(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    assert not isinstance(ring.check(text), str)
