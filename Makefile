@@ -51,8 +51,8 @@ bench-notifier: setup  ## mails a second in a burst and milliseconds for one, be
 mail-pictures: setup  ## the pictures of docs/mail.md, made in a browser (chromium must be there)
 	@PYTHONPATH=tests $(BIN)/python tests/mail_pictures.py
 
-faults: setup  ## what becomes of 1,000 mails in every fault that a mail server can play, as a table
-	@PYTHONPATH=tests $(BIN)/python -m faults --mails $(or $(MAILS),1000) --only "$(ONLY)"
+faults: setup  ## what becomes of 1,000 mails in every fault of a mail server, as a table: make faults ONLY="450,AUTH refused"
+	@PYTHONPATH=tests $(BIN)/python -m faults --mails $(or $(MAILS),1000) --only "$(ONLY)" $(if $(REAL),--real)
 
 fix: setup  ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix .

@@ -126,15 +126,23 @@ def _raw(mail: dict[str, Any]) -> bytes:
 @contextmanager
 def own_servers() -> Iterator[tuple[str, SharedSink, Path]]:
     """PostgreSQL with a notifier's empty database, by its URL; a sink; a folder. All of it is gone afterwards."""
+    with own_database() as (url, folder):
+        sink = SmtpSink(folder / "smtp", free_port(), free_port())
+        with running(sink, folder):
+            yield url, SharedSink(sink.address, sink.inbox), folder
+
+
+@contextmanager
+def own_database() -> Iterator[tuple[str, Path]]:
+    """PostgreSQL with a notifier's empty database, by its URL, and a folder. All of it is gone afterwards."""
     folder = Path(tempfile.mkdtemp())
     server = Postgres(folder / "postgres", free_port(), tell)
-    sink = SmtpSink(folder / "smtp", free_port(), free_port())
     try:
-        with running(server, folder), running(sink, folder):
+        with running(server, folder):
             server.create_role(role_of("notifier"))
             url = server.create_database("notifier", role_of("notifier"), None)
             migrate("notifier", url)
-            yield url, SharedSink(sink.address, sink.inbox), folder
+            yield url, folder
         server.remove()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

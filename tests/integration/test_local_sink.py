@@ -1,11 +1,13 @@
 """The SMTP sink: takes what a notifier sends, shows it exactly, and fails on request."""
 
+import ssl
 from email.message import EmailMessage
 from pathlib import Path
 
 import aiosmtplib
 import httpx
 import pytest
+from secured_sink import secured_sink
 from servers import SharedSink, running
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
@@ -89,7 +91,7 @@ async def test_after_the_dot_the_mail_is_taken_though_the_sender_never_hears_of_
         ("refuse_connection", "Connect call failed"),
         ("slow_banner", "[Tt]imed out"),
         ("busy", "busy on request"),
-        ("refuse_login", "authentication refused"),
+        ("refuse_login", "authentication required"),
         ("drop", "EOF|[Cc]onnection"),
         ("drop_in_data", "EOF|[Cc]onnection"),
     ],
@@ -104,6 +106,41 @@ async def test_what_fails_before_the_dot_takes_nothing_and_is_over_when_it_is_ov
     assert smtp_sink.messages() == []
     await send(smtp_sink, mail())
     assert len(smtp_sink.messages()) == 1
+
+
+async def test_with_a_certificate_it_takes_mails_over_starttls_and_after_a_login_alone(tmp_path: Path) -> None:
+    with secured_sink(tmp_path) as (sink, settings):
+        host, port = sink.address.split(":")
+
+        async def sent(*, start_tls: bool = True, username: str = "tocsin", password: str = "") -> None:
+            await aiosmtplib.send(
+                mail(),
+                hostname=host,
+                port=int(port),
+                start_tls=start_tls,
+                tls_context=ssl.create_default_context(cafile=settings["smtp_ca"]),
+                username=username or None,
+                password=password or settings["smtp_password"],
+            )
+
+        for wrong, words in (
+            ({"start_tls": False}, "AUTH extension is not supported"),
+            ({"start_tls": False, "username": ""}, "STARTTLS"),
+            ({"username": ""}, "Authentication required"),
+            ({"password": "another"}, "535"),
+        ):
+            with pytest.raises(aiosmtplib.SMTPException, match=words):
+                await sent(**wrong)
+        await sent()
+        sink.fail("refuse_login")
+        with pytest.raises(aiosmtplib.SMTPAuthenticationError, match="authentication by LOGIN refused on request"):
+            await sent()
+        sink.fail("strip_tls")
+        with pytest.raises(aiosmtplib.SMTPException, match="STARTTLS"):
+            await sent()
+        assert len(sink.messages()) == 1
+        await sent(start_tls=False, username="")  # whom the absence of TLS does not stop, nothing else does
+        assert len(sink.messages()) == 2
 
 
 def test_an_unknown_fault_is_refused(smtp_sink: SharedSink) -> None:

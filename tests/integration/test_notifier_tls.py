@@ -1,111 +1,70 @@
 """What was to be encrypted goes encrypted or not at all, and a wrong password refuses nobody."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import trustme
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope
 from notifier_events import NOON, escalation, ticket
 from notifier_world import World, eventually, world
+from secured_sink import secured_sink
 from servers import MakeDatabase, SharedSink
-from tocsin_local.processes import free_port
 
 NOW = NOON + timedelta(hours=1, seconds=1)
-SECRET = "correct horse"
-
-
-class Server:
-    """A mail server with STARTTLS and AUTH by a certificate of its own authority; `taken` are its mails."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        self.ca = folder / "ca.pem"
-        authority.cert_pem.write_to_path(str(self.ca))
-        self.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(self.tls)
-        self.taken: list[tuple[bool, str]] = []
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
-        self.taken.append((session.ssl is not None, str(session.auth_data)))
-        return "250 2.0.0 taken"
-
-    @contextmanager
-    def listening(self, *, offers_tls: bool = True) -> Iterator[dict[str, Any]]:
-        """The settings that lead to it."""
-        tls: dict[str, Any] = {"tls_context": self.tls, "require_starttls": True, "auth_required": True}
-        controller = Controller(
-            self, hostname="127.0.0.1", port=free_port(), authenticator=_known, **tls if offers_tls else {}
-        )
-        controller.start()
-        try:
-            yield {
-                "smtp": f"127.0.0.1:{controller.port}",
-                "smtp_tls": "starttls",
-                "smtp_ca": self.ca,
-                "smtp_username": "tocsin",
-                "smtp_password": SECRET,
-            }
-        finally:
-            controller.stop()
-
-
-def _known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
-    right = given.password == SECRET.encode()
-    return AuthResult(success=right, handled=False, auth_data=given.login.decode() if right else None)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
+def secured(tmp_path: Path) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
+    with secured_sink(tmp_path) as sink_and_login:
+        yield sink_and_login
 
 
 @pytest.fixture
-async def house(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
+async def house(
+    make_database: MakeDatabase, secured: tuple[SharedSink, Mapping[str, Any]], tmp_path: Path
+) -> AsyncIterator[World]:
+    sink, login = secured
+    async with world(make_database("notifier"), sink, tmp_path, NOW, **login) as made:
         yield made
 
 
-async def test_starttls_and_auth(house: World, server: Server) -> None:
-    with server.listening() as settings:
-        house.settings = {**house.settings, **settings}
-        async with house.notifier():
-            await house.take(escalation())
-            await house.reaches("sent")
-    assert server.taken == [(True, "tocsin")]
+async def test_starttls_and_auth(house: World) -> None:
+    async with house.notifier():
+        await house.take(escalation())
+        await house.reaches("sent")
+    assert len(house.mails()) == 1
 
 
-async def test_a_stripped_starttls_sends_nothing_in_clear(house: World, server: Server) -> None:
-    with server.listening(offers_tls=False) as settings:
-        house.settings = {**house.settings, **settings}
-        await _held_back(house, "STARTTLS")
-    assert server.taken == []
+async def test_a_stripped_starttls_sends_nothing_in_clear(house: World) -> None:
+    house.sink.fail("strip_tls")
+    await _held_back(house, "STARTTLS")
+    assert house.mails() == []
 
 
-async def test_a_certificate_of_an_unknown_authority_is_not_trusted(house: World, server: Server) -> None:
-    with server.listening() as settings:
-        house.settings = {**house.settings, **settings, "smtp_ca": None}
-        await _held_back(house, "certificate verify failed")
-    assert server.taken == []
+async def test_a_certificate_of_an_unknown_authority_is_not_trusted(house: World) -> None:
+    house.settings = {**house.settings, "smtp_ca": None}
+    await _held_back(house, "certificate verify failed")
+    assert house.mails() == []
 
 
-async def test_a_wrong_password_refuses_nobody(house: World, server: Server) -> None:
-    with server.listening() as settings:
-        house.settings = {**house.settings, **settings, "smtp_password": "wrong"}
-        await _held_back(house, "535")
-        assert server.taken == []
-        house.settings = {**house.settings, **settings}
-        async with house.notifier():
-            await house.quiet()
+async def test_a_login_is_tried_once_not_by_every_mechanism(house: World) -> None:
+    house.sink.fail("refuse_login")
+    await _held_back(house, "535 5.7.8 authentication by PLAIN refused on request")
+
+
+async def test_a_wrong_password_refuses_nobody(house: World) -> None:
+    right = house.settings
+    house.settings = {**right, "smtp_password": "wrong"}
+    await _held_back(house, "535")
+    assert house.mails() == []
+    house.settings = right
+    async with house.notifier():
+        await house.quiet()
     assert await house.states() == ["sent"] * 10
-    assert server.taken == [(True, "tocsin")] * 10
+    assert len(house.mails()) == 10
 
 
 async def _held_back(house: World, words: str) -> None:

@@ -1,8 +1,9 @@
 """What a message is made of, read by two independent parsers; and that nothing a ticket holds can change what it is."""
 
 import time
+from base64 import b64decode
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, message_from_string
 from email.policy import default
 from email.utils import getaddresses
@@ -125,6 +126,26 @@ def test_the_mails_of_a_cycle_are_one_conversation() -> None:
     assert parsed[0]["References"] == parsed[0]["In-Reply-To"]
     assert parsed[0]["References"] not in {mail["Message-ID"] for mail in parsed}
     assert parsed[0]["Subject"] == "[SR-1042] Acme: Mail is down"
+
+
+def test_a_mail_refers_to_what_its_reader_was_mailed_before() -> None:
+    alone, last = parse(mailed(about_clock("warning"))), parse(mailed(escalation(), before=["<1@a>", "<2@a>"]))
+    assert last["References"] == f"{alone['References']} <1@a> <2@a>"
+    assert last["In-Reply-To"] == "<2@a>"
+    again = mailed(escalation(), before=["<1@a>", last["Message-ID"]])  # its answer was lost: it is no reply to itself
+    assert parse(again)["References"] == f"{alone['References']} <1@a>"
+    many = parse(mailed(escalation(), before=[f"<{number}@{'a' * 60}.example>" for number in range(100)]))
+    assert many["References"].startswith(alone["References"])
+    assert many["References"].endswith(many["In-Reply-To"])
+    assert len(many["References"]) <= 900
+
+
+def test_the_thread_index_is_as_exchange_writes_it() -> None:
+    index = b64decode(parse(mailed(escalation()))["Thread-Index"])
+    assert (len(index), index[0]) == (22, 1)
+    hundred_nanoseconds = int.from_bytes(index[1:6] + bytes(3), "big")
+    opened = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=hundred_nanoseconds / 10)
+    assert timedelta(0) <= escalation().ticket.opened_at - opened < timedelta(seconds=2)
 
 
 def test_a_reopened_ticket_is_another_conversation_whose_subject_begins_alike() -> None:

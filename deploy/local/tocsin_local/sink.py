@@ -1,6 +1,7 @@
 """The SMTP sink with its inbox: takes every mail, shows it on a page, and fails on request.
 
 python -m tocsin_local.sink --smtp-port 2525 --inbox-port 8025 --mailbox FILE
+    [--certificate FILE --username NAME --password PASSWORD]   takes mails over STARTTLS and after this login alone
 """
 
 import asyncio
@@ -12,13 +13,14 @@ from weakref import WeakSet
 
 import typer
 import uvicorn
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from tocsin_local.access import Access
 from tocsin_local.mailbox import Mailbox, parsed
 from tocsin_local.ports import LOOPBACK
 
@@ -31,8 +33,9 @@ class Fault(BaseModel):
     """How the sink misbehaves, for all mail or, from RCPT on, for one recipient.
 
     refuse_connection: nobody listens. slow_banner: the greeting comes after `seconds`. busy: it is a 421.
-    refuse_login: MAIL is answered with a 535, as where AUTH failed. refuse: RCPT is answered with `code`. drop: the
-    connection ends at RCPT. drop_in_data: it ends after the first line of the message. All these take nothing.
+    refuse_login: AUTH is answered with a 535, and MAIL of who did not log in with a 530. refuse: RCPT is answered with
+    `code`. drop: the connection ends at RCPT. drop_in_data: it ends after the first line of the message. All these take
+    nothing. strip_tls: as if somebody stood between: STARTTLS is not offered, and who mails in clear is not stopped.
     delay: the mail is taken, and acknowledged after `seconds`. hang_after_dot: taken, and never acknowledged
     (after `seconds`, where given). reset_after_dot: taken, and the connection is reset.
     """
@@ -45,6 +48,7 @@ class Fault(BaseModel):
         "slow_banner",
         "busy",
         "refuse_login",
+        "strip_tls",
         "refuse",
         "drop",
         "drop_in_data",
@@ -63,9 +67,11 @@ class Fault(BaseModel):
 class Sink:
     """One mailbox, one fault: what the SMTP side writes and the web side shows."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Mailbox, access: Access | None = None) -> None:
         self.mailbox = mailbox
         self.fault = Fault(mode="none")
+        self._access = access
+        self._tls = access.tls() if access else None
         self._sessions: WeakSet[SMTP] = WeakSet()
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -92,17 +98,35 @@ class Sink:
             await self.listen(self._port)
 
     def _session(self) -> SMTP:
+        secured = self._access is not None and self.fault.mode != "strip_tls"
         session = Conversation(
-            self, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True, hostname="localhost", ident="tocsin sink"
+            self,
+            data_size_limit=LARGEST_MAIL,
+            enable_SMTPUTF8=True,
+            hostname="localhost",
+            ident="tocsin sink",
+            tls_context=self._tls if secured else None,
+            require_starttls=secured,
+            auth_required=secured,
+            authenticator=self._login,
         )
         self._sessions.add(session)
         return session
 
-    async def handle_MAIL(
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    def _login(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, given: LoginPassword
+    ) -> AuthResult:
         if self.fault.mode == "refuse_login":
-            return "535 5.7.8 authentication refused on request"
+            words = f"535 5.7.8 authentication by {mechanism} refused on request"
+            return AuthResult(success=False, handled=False, message=words)
+        known = self._access and LoginPassword(self._access.username.encode(), self._access.password.encode())
+        return AuthResult(success=given == known, handled=False, auth_data=given)
+
+    async def handle_MAIL(
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.fault.mode == "refuse_login" and not session.authenticated:
+            return "530 5.7.0 authentication required on request"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
@@ -203,9 +227,9 @@ def _problem(error: ValidationError) -> Response:
     return JSONResponse(problem, status_code=422, media_type="application/problem+json")
 
 
-async def serve(smtp_port: int, inbox_port: int, mailbox: Path) -> None:
+async def serve(smtp_port: int, inbox_port: int, mailbox: Path, access: Access | None) -> None:
     """Takes mail and shows it until TERM or INT."""
-    sink = Sink(Mailbox(mailbox))
+    sink = Sink(Mailbox(mailbox), access)
     await sink.listen(smtp_port)
     try:
         config = uvicorn.Config(web(sink), host=LOOPBACK, port=inbox_port, log_level="warning", access_log=False)
@@ -218,8 +242,12 @@ def main(
     smtp_port: Annotated[int, typer.Option()],
     inbox_port: Annotated[int, typer.Option()],
     mailbox: Annotated[Path, typer.Option(help="the file that keeps the mails")],
+    certificate: Annotated[Path | None, typer.Option(help="a PEM file: key, certificate and its chain")] = None,
+    username: Annotated[str, typer.Option()] = "",
+    password: Annotated[str, typer.Option()] = "",
 ) -> None:
-    asyncio.run(serve(smtp_port, inbox_port, mailbox))
+    access = Access(certificate, username, password) if certificate else None
+    asyncio.run(serve(smtp_port, inbox_port, mailbox, access))
 
 
 if __name__ == "__main__":

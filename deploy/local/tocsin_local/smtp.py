@@ -6,20 +6,22 @@ from pathlib import Path
 
 import httpx
 
+from tocsin_local.access import Access
 from tocsin_local.ports import LOOPBACK
 from tocsin_local.processes import Launch, answers, check_port
 
 
 class SmtpSink:
-    """`folder` keeps the mails; they outlive the sink."""
+    """`folder` keeps the mails; they outlive the sink. Without `access` it is plain and takes them from everybody."""
 
     name = "smtp"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, folder: Path, port: int, inbox_port: int) -> None:
+    def __init__(self, folder: Path, port: int, inbox_port: int, access: Access | None = None) -> None:
         self.folder = folder
         self.port = port
         self.inbox_port = inbox_port
+        self.access = access
 
     @property
     def address(self) -> str:
@@ -34,7 +36,8 @@ class SmtpSink:
         self.folder.mkdir(parents=True, exist_ok=True)
         mailbox = self.folder.resolve() / "mails.jsonl"
         ports = ("--smtp-port", str(self.port), "--inbox-port", str(self.inbox_port))
-        return Launch((sys.executable, "-m", "tocsin_local.sink", *ports, "--mailbox", str(mailbox)))
+        access = self.access.options() if self.access else ()
+        return Launch((sys.executable, "-m", "tocsin_local.sink", *ports, "--mailbox", str(mailbox), *access))
 
     def ready(self) -> bool:
         if not answers(self.port):

@@ -14,7 +14,7 @@ from tocsin.runtime.clock import Clock
 from tocsin.runtime.directory_file import DirectoryFile
 
 from notifier import metrics, store
-from notifier.delivery import Entry, Noted, State, Stored, told_before
+from notifier.delivery import Entry, Noted, State, Stored, in_order, mailed_before, told_before
 from notifier.fallback import addresses, chain
 from notifier.turns import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
 from notifier.wording import Told
@@ -26,14 +26,16 @@ log = structlog.get_logger(__name__)
 class Claim:
     """A delivery that is ours to attempt while its lease is renewed, to whom, and what its mail tells.
 
-    `addresses`: where the person can be mailed, in order, with the role's group address. `instead_of`: the address that
-    did not take the mail before this one.
+    `before`: the Message-IDs of what went there earlier in the ticket's cycle, oldest first. `addresses`: where the
+    person can be mailed, in order, with the role's group address. `instead_of`: the address that did not take the mail
+    before this one.
     """
 
     delivery: Stored
     notice: Notify | StandDown
     person: Person
     told: Sequence[Told]
+    before: Sequence[str]
     addresses: tuple[str, ...]
     instead_of: str | None
 
@@ -180,11 +182,8 @@ def _turns(work: _Work, rows: Sequence[Stored]) -> list[Turn]:
         return Person(found.person, found.name, found.email, found.rule) if found else None
 
     arrived = [row for row in rows if row.may_have_arrived]
-    places = {row.id: row.seq for row in rows}
-    # A mail keeps its place among the ticket's, whichever address it goes to.
-    in_order = sorted(rows, key=lambda row: (places[row.fallback_of or row.id], row.fallback))
     return turns(
-        [_open(row, row.ready_at, work, rows) for row in in_order if row.ready_at is not None],
+        [_open(row, row.ready_at, work, rows) for row in in_order(rows) if row.ready_at is not None],
         holder,
         told={(row.occasion, row.person) for row in arrived if row.person},
         mailed={(row.notification_id, row.person) for row in arrived if row.person},
@@ -238,6 +237,7 @@ def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored])
         notice,
         person,
         told_before(notice, person.person, ticket),
+        mailed_before(row, person, ticket),
         addresses(work.directory, claimed),
         before[-1] if before else None,
     )

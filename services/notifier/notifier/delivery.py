@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Literal, cast, get_args
 from uuid import UUID
 
@@ -185,6 +186,20 @@ def told_event(delivery: Stored) -> Delivery:
         fallback_of=delivery.fallback_of,
         scheduled_person=delivery.scheduled_person,
     )
+
+
+def in_order(deliveries: Sequence[Stored]) -> list[Stored]:
+    """A ticket's deliveries in the order of events. A mail keeps its place, whichever address it goes to."""
+    places = {delivery.id: delivery.seq for delivery in deliveries}
+    return sorted(deliveries, key=lambda delivery: (places[delivery.fallback_of or delivery.id], delivery.fallback))
+
+
+def mailed_before(delivery: Stored, to: Person, deliveries: Sequence[Stored]) -> Sequence[str]:
+    """The Message-IDs, oldest first, of what went earlier in the delivery's cycle to that person or to that address."""
+    earlier = takewhile(lambda past: past.id != delivery.id, in_order(deliveries))
+    arrived = (past for past in earlier if past.may_have_arrived and past.cycle == delivery.cycle)
+    theirs = (past for past in arrived if past.person == to.person or past.email == to.email)
+    return list(dict.fromkeys(past.message_id for past in theirs if past.message_id))
 
 
 def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[Stored]) -> Sequence[Told]:

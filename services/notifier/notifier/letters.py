@@ -57,11 +57,13 @@ class Letters:
         *,
         now: datetime,
         late: bool,
+        before: Sequence[str] = (),
         redelivery: Redelivery | None = None,
     ) -> Mail:
         """The mail that tells `reader` of `notice` at the business instant `now`.
 
         `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
+        `before` are the Message-IDs of what `reader` was mailed earlier in the ticket's cycle, oldest first.
         `redelivery`: the mail is marked as asked for once more.
         Raises UnmailableAddress where the reader's address cannot be written for any server, and UnsafeMail where the
         message, parsed again, is not what was meant.
@@ -69,7 +71,7 @@ class Letters:
         zone = self._zone_of(reader.person) or self._zone
         pages = self._pages(notice, reader, now)
         letter = self._written(Telling(notice, reader, told, now, late, zone, pages, redelivery))
-        return compose(notice, reader, letter, self._sender, late=late, redelivery=redelivery)
+        return compose(notice, reader, letter, self._sender, late=late, before=before, redelivery=redelivery)
 
     def _written(self, telling: Telling) -> Letter:
         """In the deployment's templates; where one fails, in ours: a mail in other words beats none."""

@@ -23,6 +23,7 @@ from notifier.wording import Reader, Redelivery
 
 _HEADER: Final = 200
 _NAME: Final = 80
+_REFERENCES: Final = 900  # a line of a message holds 998 octets
 _FILETIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 
@@ -62,9 +63,12 @@ def compose(
     sender: Sender,
     *,
     late: bool,
+    before: Sequence[str] = (),
     redelivery: Redelivery | None = None,
 ) -> Mail:
     """The message that brings `reader` the letter about `notice`.
+
+    `before` are the Message-IDs of what `reader` was mailed earlier in the ticket's cycle, oldest first.
 
     Raises UnmailableAddress where the reader's address cannot be written for any server, and UnsafeMail where the
     message, parsed again, is not what was meant.
@@ -76,7 +80,7 @@ def compose(
         ("Subject", letter.subject),
         ("Date", format_datetime(redelivery.at if redelivery else notice.at)),
         ("Message-ID", identity),
-        *conversation(notice, letter.subject, sender),
+        *conversation(notice, letter.subject, sender, [earlier for earlier in before if earlier != identity]),
         *([("Reply-To", f"<{sender.reply_to}>")] if sender.reply_to else []),
         ("Auto-Submitted", "auto-generated"),
         ("X-Auto-Response-Suppress", "All"),
@@ -120,23 +124,33 @@ def tocsin_headers(
     return tuple((name, header_text(value, _HEADER)) for name, value in headers)
 
 
-def conversation(notice: Notify | StandDown, subject: str, sender: Sender) -> Sequence[Header]:
+def conversation(notice: Notify | StandDown, subject: str, sender: Sender, before: Sequence[str]) -> Sequence[Header]:
     """What makes mail programs show a ticket's cycle as one conversation: a root that nobody was ever sent.
 
     Each reader gets only some of the mails, so none of them could be the root for all. Gmail goes by References and an
-    equal subject, Apple Mail by References, Outlook by Thread-Index and Thread-Topic (docs/decisions/0017).
+    equal subject, Apple Mail by References, Outlook by Thread-Index and Thread-Topic (docs/decisions/0017). To a root
+    that it never saw Gmail joins a mail within a week of the one before: `before` is what this reader did see.
     """
     thread = derived_id(notice.ticket_id, "conversation", notice.cycle)
     root = f"<{thread}@{sender.domain}>"
-    # MS-OXOMSG: a reserved octet, five of a FILETIME (the opening: the same in every mail), and the thread's GUID.
+    references = _within(_REFERENCES, [root, *before])
+    # MS-OXOMSG 2.2.1.3: a reserved octet, the five highest of a FILETIME (the opening: the same in every mail), a GUID.
     opened = max(0, (notice.ticket.opened_at - _FILETIME) // timedelta(microseconds=1) * 10)
-    index = b"\x01" + opened.to_bytes(8, "big")[1:6] + thread.bytes
+    index = b"\x01" + opened.to_bytes(8, "big")[:5] + thread.bytes
     return [
-        ("In-Reply-To", root),
-        ("References", root),
+        ("In-Reply-To", references[-1]),
+        ("References", " ".join(references)),
         ("Thread-Topic", subject),
         ("Thread-Index", b64encode(index).decode("ascii")),
     ]
+
+
+def _within(limit: int, identities: Sequence[str]) -> Sequence[str]:
+    """The first, and as many of the last as fit into so many octets with it."""
+    first, *later = identities
+    while sum(len(identity) + 1 for identity in [first, *later]) > limit and later:
+        later = later[1:]
+    return [first, *later]
 
 
 def wire_address(email: str) -> str:

@@ -166,6 +166,7 @@ class Sender:
             _reader(claim),
             claim.told,
             now=now,
+            before=claim.before,
             late=late and redelivery is None,  # it is as late as somebody asked for it, and says when that was
             redelivery=redelivery,
         )

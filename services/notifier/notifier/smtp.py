@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 
 from notifier.outcome import Answer, Phase, Verdict, judge
 from notifier.settings import MailServer, Settings
@@ -42,14 +42,12 @@ class Smtp:
             hostname=server.host,
             port=server.port,
             local_hostname=self._own_name,
-            username=server.username,
-            password=server.password.get_secret_value() if server.password else None,
             timeout=self._settings.smtp_timeout,
             use_tls=server.tls == "tls",
             start_tls=server.tls == "starttls",
             tls_context=self._tls,
         )
-        answer = await _answered(Phase.CONNECT, client.connect())
+        answer = await _answered(Phase.CONNECT, self._enter(client))
         if judge(answer) is Verdict.SENT:
             return Connection(client)
         client.close()
@@ -98,6 +96,23 @@ class Smtp:
         """End the connections that nobody uses: long-lived ones hang."""
         while self._idle:
             await _quit(self._idle.pop())
+
+    async def _enter(self, client: SMTP) -> SMTPResponse:
+        """Connect and, where there is a login, log in: once, by one mechanism.
+
+        aiosmtplib's own login tries all that are offered, and servers count each against the account.
+        """
+        said = await client.connect()
+        username, password = self._server.username, self._server.password
+        if username is None or password is None:
+            return said
+        if client.is_ehlo_or_helo_needed:
+            await client.ehlo()
+        mechanisms = {"plain": client.auth_plain, "login": client.auth_login, "cram-md5": client.auth_crammd5}
+        for name, log_in in mechanisms.items():
+            if name in client.supported_auth_methods:
+                return await log_in(username, password.get_secret_value())
+        raise SMTPException("the mail server offers no login by PLAIN, LOGIN or CRAM-MD5")
 
     async def _greeted(self, client: SMTP) -> Answer:
         """The answer to EHLO, asked where it was not: it says what the server offers."""
