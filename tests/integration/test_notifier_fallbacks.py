@@ -1,5 +1,6 @@
 """A mail that an address does not take goes on to the person's next one, then to the role's group address."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import StringIO
@@ -14,9 +15,10 @@ from notifier.delivery import Stored
 from notifier.going_on import bounce
 from notifier.tables import notices
 from notifier_events import NOON, TIERS, escalation, stand_down
-from notifier_world import World, world
+from notifier_world import LINKS, World, world
 from servers import MakeDatabase, SharedSink
 from sqlalchemy import update
+from tocsin.acknowledgement import Links
 from tocsin.directory import load_directory
 from tocsin.events import Notify
 from tocsin_local.processes import free_port
@@ -111,6 +113,21 @@ async def test_then_the_group_address_then_nobody_and_the_ladder_goes_on(house: 
     last = [event for event in await house.told() if event.state == "undeliverable"]
     assert [(event.recipient.person, event.recipient.email) for event in last] == [("dana", None)]
     assert [mail["Tocsin-Tier"] for mail in house.mails()] == ["1"]  # kim's: nothing moved the tier
+
+
+async def test_who_reads_at_the_group_address_is_not_called_by_a_name(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1))
+        for count in (1, 2):
+            await house.reaches(*["bounced"] * (count - 1), "sent")
+            await bounced(house, (await house.deliveries())[-1])
+        await house.reaches("bounced", "bounced", "sent")
+    mail = house.mails()[-1]
+    assert (mail["rcpt"], mail["To"]) == ("desk@example.com", "Service Desk Team Lead <desk@example.com>")
+    told = house.sink.messages()[-1]["text"]
+    token = re.search(r"/ack/(\S+)", told)
+    assert token is not None
+    assert Links([LINKS["ack_keys"]]).read(token[1], house.clock().now()).name == "desk@example.com"
 
 
 async def test_a_bounce_goes_on_once_and_who_bounced_is_not_stood_down_there(house: World) -> None:

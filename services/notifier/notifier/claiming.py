@@ -15,7 +15,7 @@ from tocsin.runtime.directory_file import DirectoryFile
 
 from notifier import metrics, store
 from notifier.delivery import Entry, Noted, State, Stored, in_order, mailed_before, told_before
-from notifier.fallback import addresses, chain
+from notifier.fallback import addresses, chain, is_of_group
 from notifier.turns import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
 from notifier.wording import Told
 
@@ -28,7 +28,7 @@ class Claim:
 
     `before`: the Message-IDs of what went there earlier in the ticket's cycle, oldest first. `addresses`: where the
     person can be mailed, in order, with the role's group address. `instead_of`: the address that did not take the mail
-    before this one.
+    before this one. `of_group`: this one is the role's group address.
     """
 
     delivery: Stored
@@ -38,6 +38,7 @@ class Claim:
     before: Sequence[str]
     addresses: tuple[str, ...]
     instead_of: str | None
+    of_group: bool
 
 
 class Claims:
@@ -240,6 +241,7 @@ def _claimed(work: _Work, row: Stored, person: Person, ticket: Sequence[Stored])
         mailed_before(row, person, ticket),
         addresses(work.directory, claimed),
         before[-1] if before else None,
+        is_of_group(work.directory, claimed),
     )
 
 

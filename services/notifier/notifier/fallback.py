@@ -29,6 +29,14 @@ def addresses(directory: Directory, delivery: Stored) -> tuple[str, ...]:
     return (*own, group) if group else own
 
 
+def is_of_group(directory: Directory, delivery: Stored) -> bool:
+    """Whether it goes to its role's group address and that is none of its person's own: nobody knows who reads it."""
+    person = directory.people.get(delivery.person or "")
+    own = (person.email, *person.fallbacks) if person else ()
+    group = directory.group_address(delivery.role, delivery.customer_id)
+    return group is not None and group == delivery.email and group not in own
+
+
 def chain(delivery: Stored, ticket: Sequence[Stored]) -> list[Stored]:
     """The rows of the same mail among those of the ticket, itself among them, by address."""
     first = delivery.fallback_of or delivery.id

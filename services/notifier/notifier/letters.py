@@ -125,7 +125,7 @@ def _acknowledgement(notice: Notify, reader: Reader, expires_at: datetime) -> Ac
         tier=_short(notice.tier),
         reason=notice.reason,
         person=reader.person,
-        name=one_line(reader.name, 60),
+        name=one_line(reader.called, 60),
         upcoming=Upcoming(at=following.at, tier=_short(following.tier) if following.tier else None)
         if following
         else None,

@@ -87,7 +87,7 @@ def compose(
         *([("Importance", "high")] if notice.severity == 1 else []),
         *own,
     ]
-    name = header_text(reader.name, _NAME)
+    name = header_text(reader.role_title if reader.of_group else reader.name, _NAME)
     raw = serialise(
         (letter.sender, sender.address), (name, address), headers, letter.text, letter.html, boundary=identity[1:37]
     )

@@ -102,14 +102,16 @@ class Sender:
     def _room(self) -> tuple[int, int]:
         """How many more attempts may begin now, and the least urgent severity that they may be of.
 
-        A quarter of the connections is kept for severity 1: a server that hangs on all others does not hold it up.
+        A quarter of the connections, one at least of two, is kept for severity 1: a server that hangs on all others
+        does not hold it up.
         """
         if not self._relays.are_open:
             return (1 if not self._active and self._relays.are_due else 0), _ANY
         most = self._settings.smtp_concurrency
+        kept = max(most // 4, min(1, most - 1))
         others = sum(claim.delivery.severity > _URGENT for claim in self._active.values())
         room = most - len(self._active)
-        room_for_others = min(room, most - most // 4 - others)
+        room_for_others = min(room, most - kept - others)
         return (room_for_others, _ANY) if room_for_others > 0 else (room, _URGENT)
 
     def _look_back(self) -> None:
@@ -212,4 +214,5 @@ def _reader(claim: Claim) -> Reader:
         delivery.tier,
         person.rule,
         claim.instead_of,
+        claim.of_group,
     )

@@ -43,7 +43,8 @@ MOST: Final = 12
 class Reader:
     """Who is mailed, as the holder of which role, and by which rule of the directory.
 
-    `instead_of`: the address that did not take the mail, where this one is the fallback.
+    `instead_of`: the address that did not take the mail, where this one is the fallback. `of_group`: it is the role's
+    group address, behind which others than `name` read.
     """
 
     person: str
@@ -54,6 +55,12 @@ class Reader:
     tier: int | None
     rule: str
     instead_of: str | None = None
+    of_group: bool = False
+
+    @property
+    def called(self) -> str:
+        """Whoever reads the mail, as far as is known: the person, or the mailbox of a group."""
+        return self.email if self.of_group else self.name
 
 
 @dataclass(frozen=True, slots=True)
