@@ -14,7 +14,7 @@ from notifier import metrics, on_call_api
 from notifier.on_call import OnCall, on_call, seconds_to_gap, unknown_events
 from notifier.on_call_commands import add_commands
 from prometheus_client import REGISTRY
-from tocsin.directory import Calendar, load_directory
+from tocsin.directory import PAGE_ROLES, Calendar, load_directory
 from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
@@ -147,6 +147,23 @@ def test_a_good_directory_passes(run: Any) -> None:
     code, told, _ = run("directory", "check", "--file", str(shipped))
     assert code == 0
     assert told.strip().endswith("6 people; every role is held from 2026-12-24 to 2027-12-25.")
+
+
+def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp_path: Path) -> None:
+    shift = "BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20290101\nSUMMARY:ana\nEND:VEVENT\n"
+    swap = "BEGIN:VEVENT\nUID:2\nDTSTART;VALUE=DATE:20270105\nSUMMARY:ben\nEND:VEVENT\n"
+    (tmp_path / "desk.ics").write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{shift}{swap}END:VCALENDAR\n")
+    new = tmp_path / "new.yaml"
+    people, _, _ = DIRECTORY.partition("rotations:")
+    everywhere = "".join(f"  {role}: [{{ rotation: desk }}, {{ person: ana }}]\n" for role in PAGE_ROLES)
+    new.write_text(
+        f"{people}rotations: {{ desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }} }}\nroles:\n{everywhere}"
+    )
+    code, told, errors = run("directory", "check", "--file", str(new))
+    assert (code, errors) == (0, "")
+    assert told.splitlines()[0].startswith(
+        f"{new}:4: rotations.desk.calendar: the event `ben` of 2027-01-05 00:00 UTC overlaps with `ana`"
+    )
 
 
 @pytest.fixture

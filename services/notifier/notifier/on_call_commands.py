@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,10 +10,9 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 from tocsin.directory import Directory, DirectoryError, Holder, load_directory
-from tocsin.directory.checking import AHEAD, findings
+from tocsin.directory.checking import AHEAD, Finding, findings
 from tocsin.moments import moment
 from tocsin.policy.document import at_lines
-from tocsin.policy.refusal import Place
 from tocsin.runtime.clock import clock_from
 from tocsin.runtime.commands import instant_given
 from tocsin.runtime.directory_file import DirectoryFile
@@ -69,17 +69,22 @@ def who(
 def check(
     file: Annotated[Path | None, typer.Option(help="A file to check before it takes TOCSIN_DIRECTORY's place.")] = None,
 ) -> None:
-    """Find what is wrong, or will be within a year: gaps, overlaps, unknown people, addresses that cannot be."""
+    """Find what is wrong, or will be within a year: gaps, unknown people, impossible addresses; then exit with 1.
+
+    Events of a calendar that overlap are told without it: the later one counts.
+    """
     path = file or load(DirectorySettings).directory
     now = clock_from(load(ClockSettings)).now()
     directory, calendars = _read(path)
-    found: list[tuple[Place, str]] = [
-        (("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
+    found = [
+        Finding(("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
         for name, problem in calendars.items()
     ]
-    found += [(finding.place, finding.message) for finding in findings(directory, now, now + AHEAD)]
-    if found:
-        _fail("\n".join(at_lines(path.read_text(encoding="utf-8"), str(path), found)))
+    found += findings(directory, now, now + AHEAD)
+    for line in _lines(path, (finding for finding in found if finding.harmless)):
+        typer.echo(line)
+    if wrong := _lines(path, (finding for finding in found if not finding.harmless)):
+        _fail("\n".join(wrong))
     ahead = f"{now:%Y-%m-%d} to {now + AHEAD:%Y-%m-%d}"
     typer.echo(f"{path}: {len(directory.people)} people; every role is held from {ahead}.")
 
@@ -100,6 +105,11 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     if directory is None:
         _fail(f"{path}: {reading.problem}")
     return directory, reading.calendar_problems()
+
+
+def _lines(path: Path, found: Iterable[Finding]) -> list[str]:
+    places = ((finding.place, finding.message) for finding in found)
+    return at_lines(path.read_text(encoding="utf-8"), str(path), places)
 
 
 def _said(holder: Holder | None) -> str:

@@ -16,10 +16,11 @@ _MOST_OF_A_KIND: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong at a place of the document: "what is wrong; what would be right"."""
+    """What is wrong at a place of the document: "what is wrong; what would be right". `harmless`: it may be meant."""
 
     place: Place
     message: str
+    harmless: bool = False
 
 
 def findings(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
@@ -83,7 +84,13 @@ def _calendars(directory: Directory, start: datetime, end: datetime) -> Iterator
         for first, second in feed.overlapping(start, end)[:_MOST_OF_A_KIND]:
             message = (
                 f"the event `{second.summary}` of {_told(second.starts_at)} overlaps with `{first.summary}` of "
-                f"{_told(first.starts_at)}; the one that begins later counts"
+                f"{_told(first.starts_at)}; the one that begins later counts, of two that begin together the shorter"
+            )
+            yield Finding(place, message, harmless=True)
+        for first, second in feed.alike(start, end)[:_MOST_OF_A_KIND]:
+            message = (
+                f"the events `{first.summary}` and `{second.summary}` of {_told(first.starts_at)} begin and end "
+                "together; let the one that counts begin later, or remove the other"
             )
             yield Finding(place, message)
 
