@@ -1,5 +1,6 @@
 """`who`, `directory check`, GET /v1/on-call and its calendar, and the gauge that sees the next gap."""
 
+import re
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,11 @@ import httpx
 import pytest
 import typer
 from notifier import metrics, on_call_api
-from notifier.on_call import OnCall, on_call, seconds_to_gap, unknown_events
+from notifier.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
 from notifier.on_call_commands import add_commands
 from prometheus_client import REGISTRY
 from tocsin.directory import PAGE_ROLES, Calendar, load_directory
+from tocsin.directory.published import published
 from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
@@ -260,6 +262,21 @@ roles: { service_desk_team_lead: [{ rotation: told }] }
         at = NOW + timedelta(days=days)
         one, other = known.holder(LEAD, "acme", at), again.holder(LEAD, None, at)
         assert (one and one.person) == (other and other.person), at
+
+
+@pytest.mark.parametrize("role", ["account_manager", LEAD])
+def test_an_event_of_the_calendar_stays_the_same_from_fetch_to_fetch(role: str) -> None:
+    directory = load_directory(DIRECTORY, "directory.yaml")
+
+    def events(now: datetime) -> dict[str, str]:
+        """Their UIDs by their beginnings."""
+        text = published(around(directory, role, None, now), role, None, now).decode()
+        return dict(re.findall(r"DTSTART:(\S+)(?s:.)*?\nUID:(\S+)", text))
+
+    first = events(NOW)
+    assert first
+    for later in (timedelta(seconds=1), timedelta(hours=13), timedelta(days=97)):
+        assert first.items() <= events(NOW + later).items()
 
 
 def test_an_event_that_names_nobody_is_told_two_weeks_before() -> None:
