@@ -230,8 +230,32 @@ async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
         65,
         "This is no report of a mail server about a mail (RFC 3464). Content-Type is text/plain, not multipart/report.",
     )
-    gone = desk.url.rpartition("@")[0] + "@127.0.0.1:9/notifier"
-    assert await to_thread(pipe, about(mail), TOCSIN_DATABASE_URL=gone) == (
+
+
+async def test_what_a_mail_servers_pipe_cannot_hand_in_now_is_kept(desk: World) -> None:
+    mail = await told(desk)
+
+    def pipe(file: str = "-", **changed: str) -> tuple[int, str]:
+        environment = {"TOCSIN_DATABASE_URL": desk.url, "TOCSIN_DIRECTORY": str(desk.directory)} | changed
+        done = CliRunner().invoke(app, ["bounce", file], input=about(mail), env=environment)
+        return done.exit_code, done.output
+
+    where = desk.url.rpartition("@")[2]
+    for url, said in (
+        ("tocsin:hush@127.0.0.1:9/notifier", "Connect call failed"),
+        (f"stranger:hush@{where}", '"stranger"'),
+    ):
+        code, output = await to_thread(pipe, TOCSIN_DATABASE_URL=f"postgresql+asyncpg://{url}")
+        assert (code, said in output, "hush" in output) == (75, True, False), output
+    code, output = await to_thread(pipe, TOCSIN_DATABASE_URL="")
+    assert (code, "TOCSIN_DATABASE_URL" in output) == (75, True)
+    beside = desk.directory.with_suffix(".new")
+    desk.directory.rename(beside)
+    assert await to_thread(pipe) == (
         75,
-        "The database does not answer. Try again.\n",
+        f"TOCSIN_DIRECTORY: {desk.directory}: No such file or directory. Try again.\n",
     )
+    beside.rename(desk.directory)
+    assert (await to_thread(pipe, str(beside)))[0] == 2
+    assert await desk.states() == ["sent"]
+    assert (await to_thread(pipe))[0] == 0
