@@ -110,7 +110,7 @@ def test_who_says_that_nobody_is(run: Any) -> None:
 )
 def test_who_says_what_was_wrong_with_the_question(run: Any, arguments: tuple[str, ...], error: str) -> None:
     code, _, told = run("who", *arguments)
-    assert code
+    assert code == 2
     assert error in told
 
 

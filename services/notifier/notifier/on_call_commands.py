@@ -43,14 +43,14 @@ def who(
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; any customer if left out.")] = None,
 ) -> None:
-    """Say who holds a role, why, and until when. Exit code 1: nobody does."""
+    """Say who holds a role, why, and until when. Exits 1 where nobody does, 2 where the question is wrong."""
     path = load(DirectorySettings).directory
     instant = at or clock_from(load(ClockSettings)).now()
     directory, _ = _read(path)
     if role not in directory.known_roles:
-        _fail(f"{role} is no role of the directory; known are {', '.join(directory.known_roles)}.")
+        _fail(f"{role} is no role of the directory; known are {', '.join(directory.known_roles)}.", 2)
     if not FIRST <= instant < LAST:
-        _fail(f"The instant must lie in the years {FIRST.year} to {LAST.year - 1}.")
+        _fail(f"The instant must lie in the years {FIRST.year} to {LAST.year - 1}.", 2)
     found = on_call(directory, role, customer, instant)
     group = directory.group_address(role, customer)
     typer.echo(f"{role} at {moment(instant, UTC)}" + (f", for {customer}" if customer else ""))
@@ -116,6 +116,6 @@ def _said(holder: Holder | None) -> str:
     return f"{holder.name} <{holder.email}> ({holder.person})" if holder else "nobody: the tier is vacant"
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 1) -> NoReturn:
     typer.echo(message, err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
