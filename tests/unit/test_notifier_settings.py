@@ -22,6 +22,22 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TLS", "USERNAME", "PASSWORD", "PASSWORD_FILE"):
+        monkeypatch.setenv(f"TOCSIN_SMTP_{name}", "")
+    (server,) = load(Settings).mail_servers
+    assert (server.tls, server.username, server.password) == ("none", None, None)
+
+
+def test_an_address_without_an_at_sign_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOCSIN_MAIL_FROM", "tocsin")
+    with pytest.raises(SystemExit):
+        load(Settings)
+    assert capsys.readouterr().err.endswith("An email address must have an @-sign.\n")
+
+
 @pytest.mark.parametrize("server", ["127.0.0.1:25", "localhost:25", "[::1]:25"])
 def test_on_this_machine_mail_goes_in_the_clear_by_default(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_SMTP", server)
