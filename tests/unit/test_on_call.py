@@ -134,14 +134,20 @@ def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> N
         (DIRECTORY.replace("email: ben@example.com", "email: ben@"), ":3: people.ben.email: "),
         (
             DIRECTORY.replace("members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: x.ics}"),
-            ":5: rotations.primary.calendar: x.ics cannot be read: FileNotFoundError; until it can be read",
+            ":5: rotations.primary.calendar: x.ics cannot be read: there is no such file; until it can be read",
         ),
     ]:
         new.write_text(text)
         code, _, errors = run("directory", "check", "--file", str(new))
         assert code == 1
         assert f"{new}{error}" in errors
-    assert run("directory", "check", "--file", str(tmp_path / "none.yaml"))[0] == 1
+    new.write_bytes(b"people: \xff")
+    for unreadable, why in (
+        (tmp_path / "none.yaml", "there is no such file"),
+        (tmp_path, "it is a folder"),
+        (new, "it is not in UTF-8"),
+    ):
+        assert run("directory", "check", "--file", str(unreadable)) == (1, "", f"{unreadable} cannot be read: {why}.\n")
 
 
 def test_a_good_directory_passes(run: Any) -> None:

@@ -16,6 +16,7 @@ from tocsin.policy.document import at_lines
 from tocsin.runtime.clock import clock_from
 from tocsin.runtime.commands import instant_given
 from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.reloading import why_unreadable
 from tocsin.runtime.settings import ClockSettings, load
 
 from notifier.on_call import FIRST, LAST, on_call
@@ -98,7 +99,7 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     except DirectoryError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {type(error).__name__}.")
+        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
     reading = DirectoryFile(path, clock_from(load(ClockSettings)).now)
     asyncio.run(reading.refresh(at_once=True))
     directory = reading.current()
