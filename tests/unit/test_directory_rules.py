@@ -277,7 +277,8 @@ COVER = {
     ),
     "a circle": (
         f"{{ instead_of: ben, person: ana, {SPAN} }}\n  - {{ instead_of: ana, person: ben, {SPAN} }}",
-        "is covered in turn at 2026-03-01T00:00:00.000000Z, in a circle; let one of them work",
+        "overrides[0]: `ana` stands in for `ben`, `ben` for `ana` (entry 2), in a circle from "
+        "2026-03-01T00:00:00.000000Z on; let one of them work",
     ),
 }
 
