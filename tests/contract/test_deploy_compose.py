@@ -43,6 +43,7 @@ IN_ENV = {
     "TOCSIN_MAIL_FROM": "it@example.com",
     "TOCSIN_PUBLIC_URL": "https://sla.example.com",
     "TOCSIN_SMTP": "mail-sink:1025",
+    "TOCSIN_SMTP_TLS": "none",
 }
 HOOK_SECRETS = {
     f"TOCSIN_HOOK_{tool}" for tool in ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")

@@ -37,7 +37,7 @@ def who(directory: Directory, at: str, role: str = ROLE, customer: str | None = 
 def test_tonight_as_the_readme_says() -> None:
     (tonight,) = written("README.md")
     shipped = (REPOSITORY / "deploy/policy/directory.yaml").read_text("utf-8")
-    known = load_directory("\n".join([shipped, *tonight.values()]), "directory.yaml")
+    known = directory(parts(shipped), tonight)  # whoever followed README.md has overrides of their own there
     assert who(known, "2026-12-24T22:59Z") == ("maya.lindqvist", "default")
     assert who(known, "2026-12-24T23:30Z") == (
         "tomas.herrera",

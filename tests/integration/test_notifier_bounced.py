@@ -15,6 +15,7 @@ from notifier.tables import journal
 from notifier_calls import Calls, calls
 from notifier_events import NOON, escalation, stand_down
 from notifier_world import World, world
+from prometheus_client import REGISTRY
 from servers import MakeDatabase, SharedSink
 from sqlalchemy import update
 from typer.testing import CliRunner
@@ -71,6 +72,10 @@ async def undelivered(desk: World) -> dict[str, int]:
         return await store.undelivered(connection)
 
 
+def counted(result: str) -> float:
+    return REGISTRY.get_sample_value("sla_mail_reports_total", {"result": result}) or 0
+
+
 @pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
 async def test_what_bounced_goes_to_the_next_address(desk: World, api: Calls, name: str) -> None:
     mail = await told(desk)
@@ -115,13 +120,51 @@ async def test_what_changes_nothing_is_noted_once(desk: World, api: Calls) -> No
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["noted"]
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["known"]
     assert results(await report(api, about(mail, "postfix_delivered"))) == ["nothing"]
-    assert results(await report(api, about(mail, recipient="somebody@else.example"))) == ["noted"]
     assert await desk.states() == ["sent"]
     journal = (await api.get(f"/v1/deliveries/{mail.id}"))["journal"]
-    assert [line["entry"] for line in journal][-3:] == ["sent", "reported", "reported"]
-    assert journal[-2]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
-    assert journal[-1]["reply"].startswith("failed for somebody@else.example: 550 5.1.1")
+    assert [line["entry"] for line in journal][-2:] == ["sent", "reported"]
+    assert journal[-1]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
     assert (await api.get(f"/v1/deliveries/{mail.id}"))["reply"].startswith("250")
+
+
+def forwarded(mail: Stored) -> bytes:
+    """It failed for the address that Dana has her mail forwarded to, which we do not know."""
+    raw = about(mail, recipient="dana@elsewhere.example")
+    return raw.replace(b"Original-Recipient: rfc822;dana@elsewhere.example\n", b"")
+
+
+async def test_a_mail_that_died_where_it_was_forwarded_to_goes_to_the_next_address(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    async with desk.notifier():
+        assert results(await report(api, forwarded(mail))) == ["bounced"]
+        assert results(await report(api, forwarded(mail))) == ["known"]
+        await desk.quiet()
+    assert await desk.states() == ["bounced", "sent"]
+    assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
+    assert str((await desk.deliveries())[0].reply).startswith("failed for dana@elsewhere.example: 550 5.1.1")
+    assert results(await report(api, forwarded(mail))) == ["known"]
+
+
+async def test_where_several_mails_may_have_died_that_is_noted_and_counted(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    async with desk.notifier():
+        assert results(await report(api, about(mail))) == ["bounced"]
+        await desk.quiet()
+    before = counted("unmatched")
+    assert results(await report(api, forwarded(mail))) == ["unmatched"]
+    assert results(await report(api, forwarded(mail))) == ["known"]
+    assert counted("unmatched") == before + 1
+    assert await desk.states() == ["bounced", "sent"]
+
+
+async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(desk: World, api: Calls) -> None:
+    mail = await told(desk)
+    block = b"Final-Recipient: rfc822; ana@elsewhere.example\nAction: relayed\nStatus: 2.0.0\n\n"
+    raw = forwarded(mail).replace(
+        b"Final-Recipient: rfc822; dana@elsewhere", block + b"Final-Recipient: rfc822; dana@elsewhere"
+    )
+    assert results(await report(api, raw)) == ["nothing", "noted"]
+    assert await desk.states() == ["sent"]
 
 
 async def test_after_the_end_only_the_stand_down_goes_on(desk: World, api: Calls) -> None:
@@ -230,8 +273,32 @@ async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
         65,
         "This is no report of a mail server about a mail (RFC 3464). Content-Type is text/plain, not multipart/report.",
     )
-    gone = desk.url.rpartition("@")[0] + "@127.0.0.1:9/notifier"
-    assert await to_thread(pipe, about(mail), TOCSIN_DATABASE_URL=gone) == (
+
+
+async def test_what_a_mail_servers_pipe_cannot_hand_in_now_is_kept(desk: World) -> None:
+    mail = await told(desk)
+
+    def pipe(file: str = "-", **changed: str) -> tuple[int, str]:
+        environment = {"TOCSIN_DATABASE_URL": desk.url, "TOCSIN_DIRECTORY": str(desk.directory)} | changed
+        done = CliRunner().invoke(app, ["bounce", file], input=about(mail), env=environment)
+        return done.exit_code, done.output
+
+    where = desk.url.rpartition("@")[2]
+    for url, said in (
+        ("tocsin:hush@127.0.0.1:9/notifier", "Connect call failed"),
+        (f"stranger:hush@{where}", '"stranger"'),
+    ):
+        code, output = await to_thread(pipe, TOCSIN_DATABASE_URL=f"postgresql+asyncpg://{url}")
+        assert (code, said in output, "hush" in output) == (75, True, False), output
+    code, output = await to_thread(pipe, TOCSIN_DATABASE_URL="")
+    assert (code, "TOCSIN_DATABASE_URL" in output) == (75, True)
+    beside = desk.directory.with_suffix(".new")
+    desk.directory.rename(beside)
+    assert await to_thread(pipe) == (
         75,
-        "The database does not answer. Try again.\n",
+        f"TOCSIN_DIRECTORY: {desk.directory}: No such file or directory. Try again.\n",
     )
+    beside.rename(desk.directory)
+    assert (await to_thread(pipe, str(beside)))[0] == 2
+    assert await desk.states() == ["sent"]
+    assert (await to_thread(pipe))[0] == 0

@@ -91,6 +91,20 @@ async def test_each_asking_is_a_mail_but_for_the_same_idempotency_key(desk: Worl
     assert await desk.states() == ["sent"] * 4
 
 
+async def test_an_idempotency_key_is_good_for_one_body(desk: World, api: Calls) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    body = {"by": "Kim", "reason": "she deleted it"}
+    async with desk.notifier():
+        path = await sent(desk)
+        first = await api.post(path, 201, headers=key, json=body)
+        await desk.quiet()
+        for other in ({"by": "Kim"}, {"by": "Lee", "reason": "she deleted it"}, {}):
+            refused = await api.post(path, 422, headers=key, json=other)
+            assert refused["errors"][0]["field"] == "Idempotency-Key"
+        assert (await api.post(path, 200, headers=key, json=body))["id"] == first["id"]
+    assert len(desk.mails()) == 2
+
+
 async def test_what_is_on_its_way_or_not_needed_is_not_sent_once_more(desk: World, api: Calls) -> None:
     await desk.take(escalation())
     (queued,) = await desk.deliveries()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from tocsin.directory import PAGE_ROLES, DirectoryError, Holder, load_directory
 
-SHIPPED = (Path(__file__).parents[2] / "deploy/policy/directory.yaml").read_text("utf-8")
+DEPLOYED = (Path(__file__).parents[2] / "deploy/policy/directory.yaml").read_text("utf-8")
+SHIPPED, _, _ = DEPLOYED.partition("\noverrides:")  # as README.md says to write at its end
 PEOPLE = """\
 people:
   ana: { name: Ana Silva, email: ana@example.com }
@@ -138,6 +139,34 @@ def test_a_slip_is_told_with_its_line(holding: str, line: int, error: str) -> No
 def test_a_person_without_an_address_is_refused() -> None:
     with pytest.raises(DirectoryError, match=r"d.yaml:2: people.ana.email: .*; write it like email: "):
         load_directory("people:\n  ana: { name: Ana, email: ana }\nroles: {}\n", "d.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "d.yaml:1: is empty; write fields and values, `people:` first"),
+        ("- ana", "d.yaml:1: is no mapping; write fields and values, `people:` first"),
+        (
+            "people:\n  ana silva: { name: Ana, email: ana@example.com }\nroles: {}\n",
+            "d.yaml:2: people.ana silva: `ana silva` is no id; write letters A to Z, digits and _ . : @ - only, "
+            "a letter or digit first, 100 at most",
+        ),
+        (
+            "people:\n  ana: { name: '', email: ana@example.com }\nroles: {}\n",
+            "d.yaml:2: people.ana.name: `` is empty, too long, or has spaces around it; write 1 to 100 characters on "
+            "one line",
+        ),
+        (
+            "people:\n  ana: { name: Ana, email: ana }\nroles: {}\n",
+            "d.yaml:2: people.ana.email: value is not a valid email address: An email address must have an @-sign; "
+            "write it like email: dana.whitfield@example.com",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(text: str, error: str) -> None:
+    with pytest.raises(DirectoryError) as refusal:
+        load_directory(text, "d.yaml")
+    assert str(refusal.value) == error
 
 
 def test_a_person_has_further_addresses_and_a_role_a_group_address() -> None:

@@ -114,17 +114,30 @@ def test_where_events_overlap_the_later_one_counts_and_the_check_says_so() -> No
             "DTSTART:20260601T090000Z\nDTEND:20260608T090000Z\nSUMMARY:ana",
             "DTSTART:20260603T090000Z\nDTEND:20260604T090000Z\nSUMMARY:ben",
             "DTSTART:20260610T090000Z\nDTEND:20260611T090000Z\nSUMMARY:Zoe",
+            "DTSTART:20260615T090000Z\nDTEND:20260622T090000Z\nSUMMARY:ana",
+            "DTSTART:20260615T090000Z\nDTEND:20260616T090000Z\nSUMMARY:ben",
+            "DTSTART:20260624T090000Z\nDTEND:20260625T090000Z\nSUMMARY:ben",
+            "DTSTART:20260624T090000Z\nDTEND:20260625T090000Z\nSUMMARY:ana",
         )
     )
-    at = ["2026-06-03T08:59Z", "2026-06-03T09:00Z", "2026-06-04T09:00Z", "2026-06-10T10:00Z"]
-    assert [who(directory, moment) for moment in at] == ["ana", "ben", "ana", None]
+    at = ["2026-06-03T08:59Z", "2026-06-03T09:00Z", "2026-06-04T09:00Z", "2026-06-10T10:00Z", "2026-06-15T10:00Z"]
+    assert [who(directory, moment) for moment in at] == ["ana", "ben", "ana", None, "ben"]
     found = findings(directory, datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
-    told = [finding.message for finding in found if finding.place == ("rotations", "primary", "calendar")]
+    counts = "the one that begins later counts, of two that begin together the shorter"
+    told = [(finding.message, finding.harmless) for finding in found if finding.place[0] == "rotations"]
     assert told == [
-        "the event `Zoe` (no attendee) of 2026-06-10 09:00 UTC names nobody of people; add the person, or the address "
-        "to their fallbacks",
-        "the event `ben` of 2026-06-03 09:00 UTC overlaps with `ana` of 2026-06-01 09:00 UTC; the one that begins "
-        "later counts",
+        (
+            "the event `Zoe` (no attendee) of 2026-06-10 09:00 UTC names nobody of people; add the person, or the "
+            "address to their fallbacks",
+            False,
+        ),
+        (f"the event `ben` of 2026-06-03 09:00 UTC overlaps with `ana` of 2026-06-01 09:00 UTC; {counts}", True),
+        (f"the event `ana` of 2026-06-15 09:00 UTC overlaps with `ben` of 2026-06-15 09:00 UTC; {counts}", True),
+        (
+            "the events `ana` and `ben` of 2026-06-24 09:00 UTC begin and end together; let the one that counts begin "
+            "later, or remove the other",
+            False,
+        ),
     ]
 
 

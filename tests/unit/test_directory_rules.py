@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from tocsin.directory import Directory, DirectoryError, gap, load_directory, shifts
+from tocsin.directory import Calendar, Directory, DirectoryError, gap, load_directory, shifts
 from tocsin.directory.checking import findings
 
 LEAD = "service_desk_team_lead"
@@ -174,6 +174,42 @@ roles:
     ]
 
 
+WEEKLY = "{ zone: UTC, members: [ana, ben], turns: weekly, start: 2026-01-01T00:00 }"
+SPARES = {
+    "a default": "[{ rotation: p }, { person: cy }]",
+    "a default that begins, and one that ends": (
+        "[{ rotation: p }, { person: cy, to: 2026-05-01T00:00:00Z }, { person: ben, from: 2026-05-01T00:00:00Z }]"
+    ),
+    "a customer's default": "[{ person: cy }, { rotation: p, customer: acme }, { person: ben, customer: acme }]",
+    "what comes after a year": "[{ rotation: p, to: 2028-01-01T00:00:00Z }, { rotation: q }]",
+    "what comes after a person": (
+        "[{ person: cy, from: 2026-01-01T00:00:00Z, to: 2028-01-01T00:00:00Z }, { rotation: p }]"
+    ),
+    "what is below a calendar": "[{ rotation: feed }, { rotation: p }]",
+    "what begins after a year": "[{ rotation: late }, { person: cy }]",
+}
+
+
+@pytest.mark.parametrize("entries", SPARES.values(), ids=SPARES)
+def test_a_check_lets_stand_what_answers_when_others_do_not(entries: str) -> None:
+    directory = load(f"""\
+{PEOPLE}own_roles: [night_desk]
+rotations:
+  p: {WEEKLY}
+  q: {WEEKLY}
+  late: {{ zone: UTC, members: [ana], turns: weekly, start: 2028-01-01T00:00 }}
+  feed: {{ zone: UTC, calendar: {{ file: desk.ics }} }}
+roles: {{ night_desk: {entries} }}
+overrides:
+  - {{ role: night_desk, person: ben, from: 2025-01-01T00:00:00Z, to: 2028-01-01T00:00:00Z }}
+""")
+    always = "DTSTART;VALUE=DATE:20250101\nDTEND;VALUE=DATE:20290101\nSUMMARY:ana"
+    event = f"BEGIN:VEVENT\nUID:1\n{always}\nEND:VEVENT\n"
+    calendar = Calendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{event}END:VCALENDAR\n", "UTC")
+    found = findings(directory.with_calendars({"feed": calendar}), *YEAR)
+    assert [finding for finding in found if finding.place[:2] == ("roles", "night_desk")] == []
+
+
 WRONG = {
     "no kind": ("p: { zone: UTC, members: [ana] }", "rotations.p.turns: is missing; state it, for example weekly"),
     "two kinds": (
@@ -241,7 +277,8 @@ COVER = {
     ),
     "a circle": (
         f"{{ instead_of: ben, person: ana, {SPAN} }}\n  - {{ instead_of: ana, person: ben, {SPAN} }}",
-        "is covered in turn at 2026-03-01T00:00:00.000000Z, in a circle; let one of them work",
+        "overrides[0]: `ana` stands in for `ben`, `ben` for `ana` (entry 2), in a circle from "
+        "2026-03-01T00:00:00.000000Z on; let one of them work",
     ),
 }
 

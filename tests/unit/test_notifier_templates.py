@@ -125,6 +125,17 @@ def test_one_that_fails_only_at_night_gives_way_to_ours(folder: Path) -> None:
     assert f"words.j2, line {line_of('}}: {{ m.summary')}:" in line["problem"]
 
 
+@pytest.mark.parametrize("name", ["words.j2", "mail.txt.j2", "mail.html.j2"])
+def test_what_is_edited_after_the_start_counts_from_the_next_one_on(folder: Path, name: str) -> None:
+    by = letters(own(folder, {"mail.txt.j2": "{% include '_part.txt.j2' %}", "_part.txt.j2": "Tocsin"}))
+    for edited in (name, "_part.txt.j2"):
+        (folder / edited).write_text("broken {{ nothing }}")
+    counted = fallbacks()
+    assert mailed(stand_down(), by=by).text == "Tocsin"
+    assert fallbacks() == counted
+    assert "broken" not in mailed(escalation(), by=by).html
+
+
 def test_words_of_a_template_are_no_way_into_the_headers(folder: Path) -> None:
     evil = WORDS.replace("Tocsin: stand down", "=?utf-8?q?a=0D=0ABcc=3A_x?=\nBcc: x@evil.example")
     mail = mailed(stand_down(), by=letters(own(folder, {"words.j2": evil})))

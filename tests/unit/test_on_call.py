@@ -1,5 +1,6 @@
 """`who`, `directory check`, GET /v1/on-call and its calendar, and the gauge that sees the next gap."""
 
+import re
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,11 @@ import httpx
 import pytest
 import typer
 from notifier import metrics, on_call_api
-from notifier.on_call import OnCall, on_call, seconds_to_gap, unknown_events
+from notifier.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
 from notifier.on_call_commands import add_commands
 from prometheus_client import REGISTRY
-from tocsin.directory import Calendar, load_directory
+from tocsin.directory import PAGE_ROLES, Calendar, load_directory
+from tocsin.directory.published import published
 from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import create_app
@@ -108,7 +110,7 @@ def test_who_says_that_nobody_is(run: Any) -> None:
 )
 def test_who_says_what_was_wrong_with_the_question(run: Any, arguments: tuple[str, ...], error: str) -> None:
     code, _, told = run("who", *arguments)
-    assert code
+    assert code == 2
     assert error in told
 
 
@@ -132,14 +134,20 @@ def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> N
         (DIRECTORY.replace("email: ben@example.com", "email: ben@"), ":3: people.ben.email: "),
         (
             DIRECTORY.replace("members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: x.ics}"),
-            ":5: rotations.primary.calendar: x.ics cannot be read: FileNotFoundError; until it can be read",
+            ":5: rotations.primary.calendar: x.ics cannot be read: there is no such file; until it can be read",
         ),
     ]:
         new.write_text(text)
         code, _, errors = run("directory", "check", "--file", str(new))
         assert code == 1
         assert f"{new}{error}" in errors
-    assert run("directory", "check", "--file", str(tmp_path / "none.yaml"))[0] == 1
+    new.write_bytes(b"people: \xff")
+    for unreadable, why in (
+        (tmp_path / "none.yaml", "there is no such file"),
+        (tmp_path, "it is a folder"),
+        (new, "it is not in UTF-8"),
+    ):
+        assert run("directory", "check", "--file", str(unreadable)) == (1, "", f"{unreadable} cannot be read: {why}.\n")
 
 
 def test_a_good_directory_passes(run: Any) -> None:
@@ -147,6 +155,23 @@ def test_a_good_directory_passes(run: Any) -> None:
     code, told, _ = run("directory", "check", "--file", str(shipped))
     assert code == 0
     assert told.strip().endswith("6 people; every role is held from 2026-12-24 to 2027-12-25.")
+
+
+def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp_path: Path) -> None:
+    shift = "BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20290101\nSUMMARY:ana\nEND:VEVENT\n"
+    swap = "BEGIN:VEVENT\nUID:2\nDTSTART;VALUE=DATE:20270105\nSUMMARY:ben\nEND:VEVENT\n"
+    (tmp_path / "desk.ics").write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{shift}{swap}END:VCALENDAR\n")
+    new = tmp_path / "new.yaml"
+    people, _, _ = DIRECTORY.partition("rotations:")
+    everywhere = "".join(f"  {role}: [{{ rotation: desk }}, {{ person: ana }}]\n" for role in PAGE_ROLES)
+    new.write_text(
+        f"{people}rotations: {{ desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }} }}\nroles:\n{everywhere}"
+    )
+    code, told, errors = run("directory", "check", "--file", str(new))
+    assert (code, errors) == (0, "")
+    assert told.splitlines()[0].startswith(
+        f"{new}:4: rotations.desk.calendar: the event `ben` of 2027-01-05 00:00 UTC overlaps with `ana`"
+    )
 
 
 @pytest.fixture
@@ -243,6 +268,21 @@ roles: { service_desk_team_lead: [{ rotation: told }] }
         at = NOW + timedelta(days=days)
         one, other = known.holder(LEAD, "acme", at), again.holder(LEAD, None, at)
         assert (one and one.person) == (other and other.person), at
+
+
+@pytest.mark.parametrize("role", ["account_manager", LEAD])
+def test_an_event_of_the_calendar_stays_the_same_from_fetch_to_fetch(role: str) -> None:
+    directory = load_directory(DIRECTORY, "directory.yaml")
+
+    def events(now: datetime) -> dict[str, str]:
+        """Their UIDs by their beginnings."""
+        text = published(around(directory, role, None, now), role, None, now).decode()
+        return dict(re.findall(r"DTSTART:(\S+)(?s:.)*?\nUID:(\S+)", text))
+
+    first = events(NOW)
+    assert first
+    for later in (timedelta(seconds=1), timedelta(hours=13), timedelta(days=97)):
+        assert first.items() <= events(NOW + later).items()
 
 
 def test_an_event_that_names_nobody_is_told_two_weeks_before() -> None:

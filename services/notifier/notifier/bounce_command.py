@@ -19,8 +19,10 @@ from tocsin.runtime.settings import ClockSettings, DatabaseSettings, load
 
 from notifier.api.bouncing import report_answer
 from notifier.reports import take_report, understood
+from notifier.untrusted import one_line
 
 WRONG: Final = 2
+"""It was called wrongly; a mail server gives a report up that ends so."""
 NOT_TAKEN: Final = 65
 """EX_DATAERR: it is no report, or of no mail of ours."""
 TRY_AGAIN: Final = 75
@@ -36,19 +38,29 @@ class BounceSettings(DatabaseSettings, ClockSettings):
 def bounce(
     file: Annotated[Path, typer.Argument(help="A raw message; `-` is standard input.")],
 ) -> None:
-    """Take a mail server's report in as `POST /v1/bounces` does, of any tenant. Exits 65 or 75 where it could not."""
-    settings = load(BounceSettings)
+    """Take a mail server's report in as `POST /v1/bounces` does, of any tenant.
+
+    Exits 0 when it was taken in, 65 when it is no report of a mail of ours, 75 when trying again may help, 2 when FILE
+    cannot be read.
+    """
+    try:
+        settings = load(BounceSettings)
+    except SystemExit:  # told already; once they are mended, what the server kept comes in
+        raise typer.Exit(TRY_AGAIN) from None
     # What comes of it is told by the command itself.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         raw = sys.stdin.buffer.read(DEFAULT_LIMIT + 1) if str(file) == "-" else file.read_bytes()
-        directory = load_directory(settings.directory.read_text(encoding="utf-8"), settings.directory.name)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}", WRONG)
-    except (DirectoryError, UnicodeDecodeError) as error:
-        _fail(f"TOCSIN_DIRECTORY: {error}", TRY_AGAIN)
+        _fail(f"{file}: {error.strerror}", WRONG)
     if len(raw) > DEFAULT_LIMIT:
         _fail(f"A report may have {DEFAULT_LIMIT} bytes.", NOT_TAKEN)
+    try:
+        directory = load_directory(settings.directory.read_text(encoding="utf-8"), settings.directory.name)
+    except OSError as error:  # it is being replaced, perhaps
+        _fail(f"TOCSIN_DIRECTORY: {settings.directory}: {error.strerror}. Try again.", TRY_AGAIN)
+    except (DirectoryError, UnicodeDecodeError) as error:
+        _fail(f"TOCSIN_DIRECTORY: {error}", TRY_AGAIN)
     try:
         typer.echo(asyncio.run(_take(settings, directory, raw)))
     except Problem as problem:
@@ -57,7 +69,7 @@ def bounce(
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
-        _fail("The database does not answer. Try again.", TRY_AGAIN)
+        _fail(f"The database cannot be used: {_words(error)}. Try again.", TRY_AGAIN)
 
 
 async def _take(settings: BounceSettings, directory: Directory, raw: bytes) -> str:
@@ -69,6 +81,12 @@ async def _take(settings: BounceSettings, directory: Directory, raw: bytes) -> s
         return orjson.dumps(report_answer(report, taken)).decode()
     finally:
         await writer.dispose()
+
+
+def _words(error: Exception) -> str:
+    """What the database or the network said; it never repeats a password."""
+    said = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return one_line(str(said), 200).rstrip(".") or type(said).__name__
 
 
 def _fail(sentence: str, status: int) -> NoReturn:

@@ -24,9 +24,14 @@ def public_url(text: str) -> str:
     parts = urlsplit(base)
     if parts.query or parts.fragment:
         raise ValueError("must be the base of addresses: nothing may follow the path")
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or ""):
+    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         raise ValueError("must begin with https://, since links in mails are secrets; http:// is for this machine only")
     return base
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to that host leaves no network card."""
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def page_template(text: str) -> str:

@@ -34,8 +34,14 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
 
 
 def around(directory: Directory, role: str, customer_id: str | None, now: datetime) -> list[Shift]:
-    """The shifts of a role from 90 days back to a year ahead."""
-    return list(shifts(directory, role, customer_id, now - _BACK, now + _AHEAD))
+    """The shifts of a role from the beginning of the year (UTC) that it was 90 days ago to a year ahead.
+
+    A shift that began before is cut at an instant that stays the same all year, so that an event made of it does, too.
+    """
+    first = (now - _BACK).astimezone(UTC)
+    start = datetime(first.year, 1, 1, tzinfo=UTC)
+    end = (now + _AHEAD).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return list(shifts(directory, role, customer_id, start, end))
 
 
 def unknown_events(directory: Directory, now: datetime) -> list[str]:

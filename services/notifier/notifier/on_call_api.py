@@ -123,8 +123,9 @@ def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
 
     @routes.get(
         "/calendar.ics",
-        summary="Who holds a role, as an iCalendar from 90 days back to a year ahead",
-        description="An event for each shift, in UTC, its holder the attendee. It can be read as a rotation again.",
+        summary="Who holds a role, as an iCalendar from 90 days back, or more, to a year ahead",
+        description="An event for each shift, in UTC, its holder the attendee. It keeps its UID while it begins when "
+        "it does; the first begins with the year that it was 90 days ago. It can be read as a rotation again.",
         response_class=Response,
         responses={
             200: {

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,13 +10,13 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 from tocsin.directory import Directory, DirectoryError, Holder, load_directory
-from tocsin.directory.checking import AHEAD, findings
+from tocsin.directory.checking import AHEAD, Finding, findings
 from tocsin.moments import moment
 from tocsin.policy.document import at_lines
-from tocsin.policy.refusal import Place
 from tocsin.runtime.clock import clock_from
 from tocsin.runtime.commands import instant_given
 from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.reloading import why_unreadable
 from tocsin.runtime.settings import ClockSettings, load
 
 from notifier.on_call import FIRST, LAST, on_call
@@ -43,14 +44,14 @@ def who(
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; any customer if left out.")] = None,
 ) -> None:
-    """Say who holds a role, why, and until when. Exit code 1: nobody does."""
+    """Say who holds a role, why, and until when. Exits 1 where nobody does, 2 where the question is wrong."""
     path = load(DirectorySettings).directory
     instant = at or clock_from(load(ClockSettings)).now()
     directory, _ = _read(path)
     if role not in directory.known_roles:
-        _fail(f"{role} is no role of the directory; known are {', '.join(directory.known_roles)}.")
+        _fail(f"{role} is no role of the directory; known are {', '.join(directory.known_roles)}.", 2)
     if not FIRST <= instant < LAST:
-        _fail(f"The instant must lie in the years {FIRST.year} to {LAST.year - 1}.")
+        _fail(f"The instant must lie in the years {FIRST.year} to {LAST.year - 1}.", 2)
     found = on_call(directory, role, customer, instant)
     group = directory.group_address(role, customer)
     typer.echo(f"{role} at {moment(instant, UTC)}" + (f", for {customer}" if customer else ""))
@@ -69,17 +70,22 @@ def who(
 def check(
     file: Annotated[Path | None, typer.Option(help="A file to check before it takes TOCSIN_DIRECTORY's place.")] = None,
 ) -> None:
-    """Find what is wrong, or will be within a year: gaps, overlaps, unknown people, addresses that cannot be."""
+    """Find what is wrong, or will be within a year: gaps, unknown people, impossible addresses; then exit with 1.
+
+    Events of a calendar that overlap are told without it: the later one counts.
+    """
     path = file or load(DirectorySettings).directory
     now = clock_from(load(ClockSettings)).now()
     directory, calendars = _read(path)
-    found: list[tuple[Place, str]] = [
-        (("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
+    found = [
+        Finding(("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
         for name, problem in calendars.items()
     ]
-    found += [(finding.place, finding.message) for finding in findings(directory, now, now + AHEAD)]
-    if found:
-        _fail("\n".join(at_lines(path.read_text(encoding="utf-8"), str(path), found)))
+    found += findings(directory, now, now + AHEAD)
+    for line in _lines(path, (finding for finding in found if finding.harmless)):
+        typer.echo(line)
+    if wrong := _lines(path, (finding for finding in found if not finding.harmless)):
+        _fail("\n".join(wrong))
     ahead = f"{now:%Y-%m-%d} to {now + AHEAD:%Y-%m-%d}"
     typer.echo(f"{path}: {len(directory.people)} people; every role is held from {ahead}.")
 
@@ -93,7 +99,7 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     except DirectoryError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {type(error).__name__}.")
+        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
     reading = DirectoryFile(path, clock_from(load(ClockSettings)).now)
     asyncio.run(reading.refresh(at_once=True))
     directory = reading.current()
@@ -102,10 +108,15 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     return directory, reading.calendar_problems()
 
 
+def _lines(path: Path, found: Iterable[Finding]) -> list[str]:
+    places = ((finding.place, finding.message) for finding in found)
+    return at_lines(path.read_text(encoding="utf-8"), str(path), places)
+
+
 def _said(holder: Holder | None) -> str:
     return f"{holder.name} <{holder.email}> ({holder.person})" if holder else "nobody: the tier is vacant"
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 1) -> NoReturn:
     typer.echo(message, err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)

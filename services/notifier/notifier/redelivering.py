@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.events import derived_id
 from tocsin.runtime.clock import Clock
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.problems import FieldError, Problem
 
 from notifier import store
 from notifier.delivery import Stored
@@ -32,12 +32,17 @@ _SAME = (
 class Asked:
     """Who asks, in the words that the mail and the journal repeat, and why.
 
-    `key`: asked again with the same one, it is one redelivery.
+    `key`: asked again with the same one, it is one redelivery; with it nobody asks in other words.
     """
 
     by: str
     reason: str | None = None
     key: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What the journal says of it."""
+        return f"asked for by {self.by}" + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ def unknown_delivery() -> Problem:
     return Problem(404, "There is no such delivery.")
 
 
+def used_otherwise() -> Problem:
+    field = FieldError(field="Idempotency-Key", message="was used for this mail with another body")
+    return Problem(422, "This Idempotency-Key belongs to another request.", errors=[field])
+
+
 async def redeliver(
     connection: AsyncConnection,
     clock: Clock,
@@ -62,7 +72,8 @@ async def redeliver(
 ) -> Redelivered:
     """Queue a mail of this tenant once more: to its person, at the first address that they have in the directory now.
 
-    Raises Problem: 404, or 409 where it is still on its way or nobody needs it any more.
+    Raises Problem: 404, 409 where it is still on its way or nobody needs it any more, 422 where its key was used with
+    another asking.
     """
     named = await store.delivery(connection, tenant, delivery_id)
     if named is None:
@@ -75,6 +86,9 @@ async def redeliver(
     number = max(mail.redelivery for mail in mails) + 1
     made = derived_id(named.ticket_id, "redelivery", str(original), asked.key or number)
     if heard := next((row for row in mails if row.id == made), None):
+        first_line = (await store.journal_of(connection, heard.id))[0]
+        if (heard.redelivered_by, first_line.reply) != (asked.by, asked.words):
+            raise used_otherwise()
         return Redelivered(heard, created=False)
     reasons = await store.withdrawal_reasons(connection, [named.notification_id])
     if why_not := _refusal(mails, reasons.get(named.notification_id)):
@@ -93,7 +107,7 @@ async def redeliver(
         "redelivery": number,
         "redelivery_of": original,
         "redelivered_by": asked.by,
-        "reply": f"asked for by {asked.by}" + (f": {asked.reason}" if asked.reason else ""),
+        "reply": asked.words,
     }
     (queued,) = await store.add_deliveries(connection, [row])
     log.info("redelivery_asked_for", ticket_id=str(named.ticket_id), delivery_id=str(made), of=str(original))

@@ -110,7 +110,6 @@ def kinds() -> Mapping[str, Sample]:
 
 def rehearse(templates: Templates) -> None:
     """Write every mail that there is. Raises TemplateFailed: which template, where, and why it would fail at night."""
-    templates.compile_all()
     for telling in tellings():
         try:
             letter = write(telling, templates)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,14 +20,16 @@ from notifier.store import Line
 
 log = structlog.get_logger(__name__)
 
-Result = Literal["bounced", "noted", "known", "nothing"]
+Result = Literal["bounced", "noted", "unmatched", "known", "nothing"]
+_ARRIVED: Final = ("delivered", "relayed", "expanded")
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What became of a report about one recipient of `delivery`.
 
-    `bounced`: the mail did not arrive, its next address is tried. `noted`: in the journal alone. `known`: the same was
+    `bounced`: the mail did not arrive, its next address is tried. `noted`: in the journal alone. `unmatched`: noted,
+    since it failed for an address that we did not mail, and several of ours bore that Message-ID. `known`: the same was
     reported before. `nothing`: it arrived, as we believed.
     """
 
@@ -60,38 +62,49 @@ async def take_report(
         log.warning("report_of_unknown_mail", message_id=report.message_id)
         raise Problem(404, f"No mail bore the Message-ID {report.message_id}.")
     await store.lock_tickets(connection, {row.ticket_id for row in found})
+    arrived = any(reported.action in _ARRIVED for reported in report.recipients)
     taken = []
     for reported in report.recipients:
         rows = await store.of_message(connection, report.message_id, tenant)
-        # One mail may have gone to several addresses in turn, each a delivery of its own.
-        row = next((row for row in rows if _names(reported, row.email)), rows[-1])
-        taken.append(Taken(row, reported, await _take(connection, clock, directory, row, reported)))
+        taken.append(await _take(connection, clock, directory, rows, reported, arrived=arrived))
     on_commit(connection, lambda: _count(taken))
     return taken
 
 
 async def _take(
-    connection: AsyncConnection, clock: Clock, directory: Directory, row: Stored, reported: Reported
-) -> Result:
-    if reported.action in ("delivered", "relayed", "expanded"):
-        return "nothing"
-    if reported.action == "failed" and _names(reported, row.email):
+    connection: AsyncConnection,
+    clock: Clock,
+    directory: Directory,
+    rows: Sequence[Stored],
+    reported: Reported,
+    *,
+    arrived: bool,
+) -> Taken:
+    """`rows`: one mail may have gone to several addresses in turn, each a delivery of its own."""
+    named = next((row for row in rows if _names(reported, row.email)), None)
+    row = named or rows[-1]
+    told = f"{reported.action} for {reported.addresses[0]}: {reported.words}"
+    if reported.action in _ARRIVED:
+        return Taken(row, reported, "nothing")
+    # A mail that was forwarded fails for an address that we do not know: it is ours that died, where there is but one.
+    if reported.action == "failed" and (named or (len(rows) == 1 and not arrived)):
         if row.state == "bounced":
-            return "known"
-        if await bounce(connection, clock, directory, row, reported.words) is not None:
-            return "bounced"
+            return Taken(row, reported, "known")
+        if await bounce(connection, clock, directory, row, reported.words if named else told) is not None:
+            return Taken(row, reported, "bounced")
         if row.state == "in_data":  # what its attempt notes next would hide that it did not arrive
             raise Problem(503, "This mail is being handed over. Try again.", headers={"Retry-After": "10"})
-    told = f"{reported.action} for {reported.addresses[0]}: {reported.words}"
-    if _was_told(await store.journal_of(connection, row.id), told):
-        return "known"
+    for each in (row,) if named else rows:
+        if _was_told(await store.journal_of(connection, each.id), told):
+            return Taken(row, reported, "known")
     noted = replace(row, reply=told, changed_at=clock.business(await clock_timestamp(connection)))
     await store.write(connection, [], [Noted(noted, "reported")])
-    return "noted"
+    unmatched = reported.action == "failed" and named is None and not arrived
+    return Taken(row, reported, "unmatched" if unmatched else "noted")
 
 
 def _was_told(journal: Sequence[Line], words: str) -> bool:
-    return any(line.entry == "reported" and line.reply == words for line in journal)
+    return any(line.entry in ("reported", "bounced") and line.reply == words for line in journal)
 
 
 def _names(reported: Reported, email: str | None) -> bool:
@@ -111,3 +124,5 @@ def _count(taken: Iterable[Taken]) -> None:
         metrics.REPORTS.labels(one.result).inc()
         about = {"ticket_id": str(one.delivery.ticket_id), "delivery_id": str(one.delivery.id)}
         log.info("mail_reported", **about, action=one.reported.action, result=one.result, words=one.reported.words)
+        if one.result == "unmatched":
+            log.warning("report_matches_no_address", **about, address=one.reported.addresses[0])

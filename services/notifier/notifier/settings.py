@@ -22,7 +22,7 @@ from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
 from tocsin.runtime.settings import LinkSettings, Port, ServiceSettings
 
-from notifier.links import page_templates, public_url
+from notifier.links import is_this_machine, page_templates, public_url
 from notifier.outcome import Patience
 from notifier.rehearsal import rehearse
 from notifier.templating import TemplateFailed, Templates
@@ -99,13 +99,14 @@ class Settings(ServiceSettings, LinkSettings):
     port: Port = 8083
     directory: Path
     smtp: Annotated[str, AfterValidator(_server)]
-    smtp_tls: Tls = "none"
+    smtp_tls: Tls | None = None
+    """None: none, which is taken for granted on this machine alone."""
     smtp_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
     smtp_second: Annotated[str | None, AfterValidator(lambda text: _server(text) if text is not None else None)] = None
     """Asked while the first one cannot be reached."""
-    smtp_second_tls: Tls = "none"
+    smtp_second_tls: Tls | None = None
     smtp_second_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_second_username: str | None = None
     smtp_second_password: SecretStr | None = None
@@ -129,9 +130,14 @@ class Settings(ServiceSettings, LinkSettings):
     retry_give_up: Annotated[float, Field(gt=0)] = 86400
 
     @model_validator(mode="after")
-    def _whole_logins(self) -> Self:
-        for server in self.mail_servers:
+    def _ways_to_mail_servers(self) -> Self:
+        for server, tls in zip(self.mail_servers, (self.smtp_tls, self.smtp_second_tls), strict=False):
             prefix = "TOCSIN_SMTP" if server.name == "first" else "TOCSIN_SMTP_SECOND"
+            if tls is None and not is_this_machine(server.host):
+                raise ValueError(
+                    f"{prefix}_TLS must say starttls, tls or none where the mail server is another machine: mails hold "
+                    "acknowledgement links, which are secrets"
+                )
             if (server.username is None) != (server.password is None):
                 raise ValueError(f"{prefix}_USERNAME and {prefix}_PASSWORD must be given together")
             if server.username is not None and server.tls == "none":
@@ -141,13 +147,15 @@ class Settings(ServiceSettings, LinkSettings):
     @property
     def mail_servers(self) -> tuple[MailServer, ...]:
         """In the order in which they are asked."""
-        first = MailServer("first", self.smtp, self.smtp_tls, self.smtp_ca, self.smtp_username, self.smtp_password)
+        first = MailServer(
+            "first", self.smtp, self.smtp_tls or "none", self.smtp_ca, self.smtp_username, self.smtp_password
+        )
         if self.smtp_second is None:
             return (first,)
         second = MailServer(
             "second",
             self.smtp_second,
-            self.smtp_second_tls,
+            self.smtp_second_tls or "none",
             self.smtp_second_ca,
             self.smtp_second_username,
             self.smtp_second_password,

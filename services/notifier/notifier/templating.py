@@ -39,7 +39,9 @@ class TemplateFailed(Exception):
 class Templates:
     """Every name in a template must be known, and what HTML holds is escaped.
 
-    `folder` has files that replace ours of the same name; ours stay reachable as `built-in/NAME`, to be extended.
+    `folder` has files that replace ours of the same name; ours stay reachable as `built-in/NAME`, to be extended. It is
+    read once, here: what is edited later was tried by nobody. Raises TemplateFailed for a file of it that is no
+    template, or that no mail would ever use.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -51,8 +53,11 @@ class Templates:
             undefined=StrictUndefined,
             autoescape=_is_escaped,
             keep_trailing_newline=True,
+            auto_reload=False,
         )
         self._environment.filters["unbroken"] = unbroken
+        if folder:
+            self._compile(folder)
 
     @cached_property
     def words(self) -> Any:
@@ -63,12 +68,9 @@ class Templates:
         """The template `name` filled in with `letter`."""
         return self._environment.get_template(name).render(letter=letter)
 
-    def compile_all(self) -> None:
-        """Raises TemplateFailed for a file of the folder that is no template, or that no mail would ever use."""
-        for path in sorted(self.folder.rglob("*")) if self.folder else ():
-            name = str(path.relative_to(self.folder or path))
-            if path.is_dir() or name.startswith("."):
-                continue
+    def _compile(self, folder: Path) -> None:
+        names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if not path.is_dir()]
+        for name in dict.fromkeys((*(name for name in names if not name.startswith(".")), *TEMPLATES)):
             if name not in TEMPLATES and not name.startswith("_"):
                 raise TemplateFailed(f"{name} is no template of a mail; those are {', '.join(TEMPLATES)}")
             try:

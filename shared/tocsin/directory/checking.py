@@ -16,10 +16,11 @@ _MOST_OF_A_KIND: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong at a place of the document: "what is wrong; what would be right"."""
+    """What is wrong at a place of the document: "what is wrong; what would be right". `harmless`: it may be meant."""
 
     place: Place
     message: str
+    harmless: bool = False
 
 
 def findings(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
@@ -42,21 +43,32 @@ def _gaps(directory: Directory, role: str, start: datetime, end: datetime) -> It
 
 
 def _never_reached(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
-    """Entries that others come before at every instant of their span."""
+    """Rotations that others come before whenever they answer, from `start` on.
+
+    A person below rotations is the default that docs/on-call.md advises, not one who is never reached. Overrides, which
+    end, and calendars, which may not be had one night, leave something to those below them.
+    """
     for role, entries in directory.roles.items():
-        for customer in {entry.customer for entry in entries}:
-            reached = {
-                answer.place
-                for at in (start, *directory.edges(role, customer, start, end))
-                if (answer := directory.answer(role, customer, at)) is not None
-            }
-            for index, entry in enumerate(entries):
-                place: Place = ("roles", role, index)
-                from_, to = max(entry.span[0], start), min(entry.span[1], end)
-                unread = entry.rotation is not None and directory.is_unread(entry.rotation)
-                if entry.customer == customer and place not in reached and from_ < to and not unread:
-                    message = "never answers: others come before it at all times; remove it, or give them an end"
-                    yield Finding(place, message)
+        for index, entry in enumerate(entries):
+            if entry.rotation is not None and _is_hidden(directory, role, index, start, end):
+                message = "never answers: others come before it at all times; remove it, or give them an end"
+                yield Finding(("roles", role, index), message)
+
+
+def _is_hidden(directory: Directory, role: str, index: int, start: datetime, end: datetime) -> bool:
+    entries = directory.roles[role]
+    entry = entries[index]
+    before = [
+        place
+        for place, other in enumerate(entries)
+        if other.customer == entry.customer and (other.rank, place) < (entry.rank, index)
+    ]
+    from_, to = max(entry.span[0], start), min(entry.span[1], end)
+    later = [entries[place].span[1] for place in before if to <= entries[place].span[1] < entry.span[1]]
+    instants = (from_, *directory.edges(role, entry.customer, from_, to), *later) if from_ < to else ()
+    answering = [at for at in instants if directory.answers(role, index, at)]
+    written = directory.with_calendars({})
+    return bool(answering) and all(any(written.answers(role, place, at) for place in before) for at in answering)
 
 
 def _calendars(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
@@ -72,7 +84,13 @@ def _calendars(directory: Directory, start: datetime, end: datetime) -> Iterator
         for first, second in feed.overlapping(start, end)[:_MOST_OF_A_KIND]:
             message = (
                 f"the event `{second.summary}` of {_told(second.starts_at)} overlaps with `{first.summary}` of "
-                f"{_told(first.starts_at)}; the one that begins later counts"
+                f"{_told(first.starts_at)}; the one that begins later counts, of two that begin together the shorter"
+            )
+            yield Finding(place, message, harmless=True)
+        for first, second in feed.alike(start, end)[:_MOST_OF_A_KIND]:
+            message = (
+                f"the events `{first.summary}` and `{second.summary}` of {_told(first.starts_at)} begin and end "
+                "together; let the one that counts begin later, or remove the other"
             )
             yield Finding(place, message)
 

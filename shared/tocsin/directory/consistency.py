@@ -93,13 +93,20 @@ def _circles(overrides: Sequence[Override]) -> Iterator[Problem]:
     standing = [(index, override) for index, override in enumerate(overrides) if override.instead_of is not None]
     for index, override in standing:
         at = override.starts_at
-        to = {cover.instead_of: cover.person for _, cover in standing if cover.starts_at <= at < cover.ends_at}
+        to = {
+            cover.instead_of: (entry, cover.person)
+            for entry, cover in standing
+            if cover.starts_at <= at < cover.ends_at
+        }
         person, passed = override.person, {override.instead_of}
+        said = [f"`{person}` stands in for `{override.instead_of}`"]
         while person in to and person not in passed:
             passed.add(person)
-            person = to[person]
+            entry, stand_in = to[person]
+            said.append(f"`{stand_in}` for `{person}` (entry {entry + 1})")
+            person = stand_in
         if person == override.instead_of:
-            message = f"is covered in turn at {render_instant(at)}, in a circle; let one of them work"
+            message = f"{', '.join(said)}, in a circle from {render_instant(at)} on; let one of them work"
             yield ("overrides", index), None, message
 
 

@@ -31,7 +31,9 @@ class _Stretch:
 
 
 class Feed:
-    """A `Schedule` by a calendar. Where events overlap, the one that began last counts, as an exception does."""
+    """A `Schedule` by a calendar. Where events overlap, the one that began last counts, as an exception does, of
+    those that began together the shortest.
+    """
 
     def __init__(self, calendar: Calendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
         self._calendar = calendar
@@ -72,7 +74,18 @@ class Feed:
                 found.append((last, event))
             if last is None or event.ends_at > last.ends_at:
                 last = event
-        return found
+        return [pair for pair in found if _span(pair[0]) != _span(pair[1])]
+
+    def alike(self, start: datetime, end: datetime) -> list[tuple[Event, Event]]:
+        """Pairs of events between two instants that put different people on call at once from and to the same instants:
+        no rule says which of them counts.
+        """
+        naming = [event for event in self._events(start, end) if self._person(event) is not None]
+        return [
+            (first, second)
+            for first, second in pairwise(naming)
+            if _span(first) == _span(second) and self._person(first) != self._person(second)
+        ]
 
     def _events(self, start: datetime, end: datetime) -> list[Event]:
         years = range(start.year, end.year + 1)
@@ -119,6 +132,10 @@ class Feed:
             if name in summary and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", summary)
         }
         return named.pop() if len(named) == 1 else None
+
+
+def _span(event: Event) -> tuple[datetime, datetime]:
+    return event.starts_at, event.ends_at
 
 
 def _names(people: Mapping[str, Person]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from tocsin.directory.feed import Feed
 from tocsin.directory.rotations import Rotation, Source
 from tocsin.directory.spans import Spans
 from tocsin.directory.turns import Schedule, Turn, Week
-from tocsin.policy.refusal import Place, all_refused
+from tocsin.policy.refusal import all_refused
 from tocsin.policy.written import Identifier, Written
 
 PAGE_ROLES: Final = (
@@ -50,11 +50,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Who holds a role before anybody stands in for them: the person, why, and which entry says so."""
+    """Who holds a role before anybody stands in for them, and why."""
 
     person: str
     rule: str
-    place: Place
 
 
 class Directory(Written):
@@ -111,12 +110,16 @@ class Directory(Written):
         for customer in customers:
             if (index := self._covers.at((role, customer), at)) is not None:
                 cover = self.overrides[index]
-                return Answer(cover.person, _covering(cover, ""), ("overrides", index))
+                return Answer(cover.person, _covering(cover, ""))
         for customer in customers:
             for index in self._entries.get((role, customer), ()):
                 if (answer := self._answer(role, index, at)) is not None:
                     return answer
         return None
+
+    def answers(self, role: str, index: int, at: datetime) -> bool:
+        """Whether that entry of the role has an answer at that instant, whatever comes before it."""
+        return self._answer(role, index, at) is not None
 
     def group_address(self, role: str, customer_id: str | None) -> str | None:
         """The role's group address: the customer's own before the general one; None: it has none."""
@@ -150,10 +153,6 @@ class Directory(Written):
         """The roles of the page, then those of one's own."""
         return tuple(dict.fromkeys((*PAGE_ROLES, *self.own_roles)))
 
-    def is_unread(self, rotation: str) -> bool:
-        """True where the rotation's calendar is not known: it answers nothing."""
-        return self._schedule(rotation) is None
-
     @property
     def feeds(self) -> Mapping[str, Feed]:
         """What the calendars say that are known, by the rotations' names."""
@@ -166,12 +165,12 @@ class Directory(Written):
             return None
         own = f"customer {entry.customer}" if entry.customer is not None else None
         if entry.person is not None:
-            return Answer(entry.person, own or "default", ("roles", role, index))
+            return Answer(entry.person, own or "default")
         turn = self._turn(entry.rotation or "", at)
         if turn is None:
             return None
         words = f"rotation {entry.rotation}, {turn.words}"
-        return Answer(turn.person, f"{own}: {words}" if own else words, ("roles", role, index))
+        return Answer(turn.person, f"{own}: {words}" if own else words)
 
     def _turn(self, rotation: str, at: datetime) -> Turn | None:
         schedule, week = self._schedule(rotation), self._weeks[rotation]

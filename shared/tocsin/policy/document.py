@@ -30,7 +30,7 @@ class DocumentError(ValueError):
 
 def read(text: str, name: str, model: type[Model], error: type[DocumentError]) -> Model:
     """The document `text` as a `model`; `name` is what errors call it. Raises `error`."""
-    document = _Document(name, error)
+    document = _Document(name, error, next(iter(model.model_fields)))
     data = document.plain(document.compose(text), ())
     document.refuse_if_wrong()
     try:
@@ -46,7 +46,7 @@ def read(text: str, name: str, model: type[Model], error: type[DocumentError]) -
 
 def at_lines(text: str, name: str, problems: Iterable[tuple[Place, str]]) -> list[str]:
     """`FILE:LINE: FIELD: message` for what was found wrong with a document that `read` took, in the order of lines."""
-    document = _Document(name, DocumentError)
+    document = _Document(name, DocumentError, "")
     document.plain(document.compose(text), ())
     for place, message in problems:
         document.problem(place, message)
@@ -54,11 +54,12 @@ def at_lines(text: str, name: str, problems: Iterable[tuple[Place, str]]) -> lis
 
 
 class _Document:
-    """The nodes of a document made plain, and where each of them stood."""
+    """The nodes of a document made plain, and where each of them stood. `first` is the field that it may begin with."""
 
-    def __init__(self, name: str, error: type[DocumentError]) -> None:
+    def __init__(self, name: str, error: type[DocumentError], first: str) -> None:
         self._name = name
         self._error = error
+        self._first = first
         self._lines: dict[Place, int] = {}
         self._seen: set[int] = set()
         self._problems: list[tuple[int, str]] = []
@@ -76,7 +77,8 @@ class _Document:
         except RecursionError:
             self._refuse(1, "is nested too deeply; write it flat")
         if not isinstance(node, MappingNode):
-            self._refuse(1, 'is no mapping; write fields and values, `version: "1"` first')
+            what = "is empty" if node is None else "is no mapping"
+            self._refuse(1, f"{what}; write fields and values, `{self._first}:` first")
         return node
 
     def plain(self, node: Node, place: Place) -> Any:

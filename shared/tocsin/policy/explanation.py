@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from tocsin.policy.refusal import Place
+from tocsin.policy.written import PATTERNS
 
 _WANTED = {
     "string_type": "must be text; write it in quotes",
@@ -33,7 +34,7 @@ def explain(error: ErrorDetails, schema: dict[str, Any]) -> tuple[Place, str]:
     if kind == "refused":
         return place, error["msg"]
     if kind == "value_error":
-        return place, _with_example(str(error.get("ctx", {}).get("error", error["msg"])), place, schema)
+        return place, _with_example(str(error.get("ctx", {}).get("error", error["msg"])).rstrip("."), place, schema)
     if kind == "missing":
         return place, _with_example("is missing; state it", place, schema)
     if kind == "extra_forbidden":
@@ -45,6 +46,8 @@ def explain(error: ErrorDetails, schema: dict[str, Any]) -> tuple[Place, str]:
         return place, _unknown(f"`{error['input']}` is not known", str(error["input"]), words)
     if error["input"] is None:
         return place, _with_example("is empty; state it", place, schema)
+    if kind == "string_pattern_mismatch" and (said := PATTERNS.get(error["ctx"]["pattern"])):
+        return place, f"`{str(error['input'])[:60]}` {said}"
     if kind in _WANTED:
         return place, _WANTED[kind]
     said = re.sub("^(Input|String|Value|Dictionary|Tuple) should", "should", error["msg"])

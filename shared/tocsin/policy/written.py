@@ -156,5 +156,12 @@ def _zone(name: str) -> str:
 _DAY: Final = f"({'|'.join(WEEKDAYS)})"
 DaySpan = Annotated[str, AfterValidator(_weekday_span), Field(json_schema_extra={"pattern": f"^{_DAY}(-{_DAY})?$"})]
 Zone = Annotated[str, AfterValidator(_zone), Field(examples=["America/New_York"])]
-Name = Annotated[str, Field(pattern=r"^\S(.{0,98}\S)?$")]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
+_NAME: Final = r"^\S(.{0,98}\S)?$"
+_IDENTIFIER: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$"
+PATTERNS: Final = {
+    _NAME: "is empty, too long, or has spaces around it; write 1 to 100 characters on one line",
+    _IDENTIFIER: "is no id; write letters A to Z, digits and _ . : @ - only, a letter or digit first, 100 at most",
+}
+"""What is wrong with a value that does not match one of these, and what would be right."""
+Name = Annotated[str, Field(pattern=_NAME)]
+Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]

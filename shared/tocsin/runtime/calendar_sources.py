@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ import structlog
 
 from tocsin.directory import Calendar, CalendarError, Source
 from tocsin.directory.calendar import LARGEST
+from tocsin.runtime.reloading import why_unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +95,7 @@ class CalendarSources:
             self._found(name, key, self._understood(key, path.read_text(encoding="utf-8"), years), str(path))
         except (OSError, UnicodeDecodeError) as error:
             self._versions.pop(key, None)
-            self._failed(name, key, f"{path.name} cannot be read: {type(error).__name__}")
+            self._failed(name, key, f"{path.name} cannot be read: {why_unreadable(error)}")
         except CalendarError as error:
             self._failed(name, key, f"{path.name} {error}")
 
@@ -108,7 +110,7 @@ class CalendarSources:
                 # Parsing a large one would hold up the event loop.
                 calendar = await asyncio.to_thread(self._understood, key, text, years)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
-                raise _UnreadableError(f"the feed of {host} cannot be fetched: {type(error).__name__}") from None
+                raise _UnreadableError(f"the feed of {host} cannot be fetched: {_why(error)}") from None
             except (CalendarError, _UnreadableError, UnicodeDecodeError) as error:
                 raise _UnreadableError(f"the feed of {host} {error}") from None
         except (_UnreadableError, asyncio.CancelledError) as error:
@@ -125,12 +127,14 @@ class CalendarSources:
         if source.url_env is not None:
             url = os.environ.get(source.url_env, "")
             where = f"the variable {source.url_env}"
+            if not url:
+                raise _UnreadableError(f"{where} is not set")
         elif source.url_file is not None:
             where = f"the file {source.url_file}"
             try:
                 url = (self._folder / source.url_file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise _UnreadableError(f"{where} cannot be read: {type(error).__name__}") from None
+                raise _UnreadableError(f"{where} cannot be read: {why_unreadable(error)}") from None
         else:
             return source.url or ""
         try:
@@ -167,6 +171,18 @@ class CalendarSources:
             in_force = "the last good one" if key in self._good else "none"
             log.error("calendar_broken", rotation=name, problem=problem, in_force=in_force)
         self._problems[key] = problem
+
+
+def _why(error: BaseException) -> str:
+    """What kind of failure it was; the library hides a certificate's below its own."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({below.verify_message}); SSL_CERT_FILE names the authorities that are"
+            )
+        below = below.__cause__ or below.__context__
+    return type(error).__name__
 
 
 async def _downloaded(url: str) -> str:

@@ -12,6 +12,18 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
+def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file could not be read as text, in words."""
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "it is a folder"
+        case UnicodeDecodeError():
+            return "it is not in UTF-8"
+    return (error.strerror or type(error).__name__).lower()
+
+
 class ReloadedFile(Generic[T]):
     """What `read` makes of the file at `path`; it raises `refusal` where that cannot be used, OSError, or
     UnicodeDecodeError.
@@ -50,7 +62,7 @@ class ReloadedFile(Generic[T]):
             self.content = self._read(self._path)
         except (OSError, UnicodeDecodeError) as error:
             self._version = None
-            self._found(f"{self._path.name} cannot be read: {type(error).__name__}")
+            self._found(f"{self._path.name} cannot be read: {why_unreadable(error)}")
         except self._refusal as error:
             self._found(str(error))
         else:

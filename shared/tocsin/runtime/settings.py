@@ -1,6 +1,7 @@
 """Settings of a service: from the environment only (prefix TOCSIN_), checked once at start, then frozen.
 
-A secret may lie in a file instead: `TOCSIN_X_FILE` names it, for every setting X that is one.
+An empty variable counts as unset. A secret may lie in a file instead: `TOCSIN_X_FILE` names it, for every setting X
+that is one.
 """
 
 import os
@@ -59,7 +60,7 @@ class SecretFileError(Exception):
 class Environment(BaseSettings):
     """What all settings have in common: where they come from."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     @classmethod
     def settings_customise_sources(
@@ -80,7 +81,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = f"TOCSIN_{field_name.upper()}"
         path = os.environ.get(f"{name}_FILE")
-        if path is None or not _is_secret(field):
+        if not path or not _is_secret(field):
             return None, field_name, False
         if os.environ.get(name):
             raise SecretFileError(f"{name} and {name}_FILE are both set: only one of them can count.")
@@ -177,7 +178,7 @@ def load(settings: type[Settings]) -> Settings:
 
 def _sentence(problem: dict[str, Any]) -> str:
     """One problem in words. The value is not repeated: it may hold a password."""
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
     if not problem["loc"]:
         return message + "."
     name = "TOCSIN_" + str(problem["loc"][0]).upper().removeprefix("TOCSIN_")

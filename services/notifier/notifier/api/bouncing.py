@@ -38,7 +38,8 @@ class ReportOfRecipient(Answer):
     action: Action
     result: Result = Field(
         description="`bounced`: it did not arrive, and the next address is tried. `noted`: in the journal alone. "
-        "`known`: reported before. `nothing`: it arrived"
+        "`unmatched`: noted, since it failed for an address that we did not mail, and several of ours bore that "
+        "`message_id`. `known`: reported before. `nothing`: it arrived"
     )
     delivery_id: UUID
 

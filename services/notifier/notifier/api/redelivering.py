@@ -15,7 +15,7 @@ from tocsin.runtime.problems import Problem
 
 from notifier.api.answers import Delivery, delivery_answer
 from notifier.api.reading import delivery_id_of
-from notifier.redelivering import Asked, redeliver
+from notifier.redelivering import Asked, redeliver, used_otherwise
 from notifier.untrusted import one_line
 
 MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
@@ -51,7 +51,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="The same key of the same caller for the same mail asks once, for ever",
+        description="The same key of the same caller for the same mail asks once, for ever; another body is 422",
     ),
 ]
 _NOT_NOW = Problem(409, "This mail is deferred: it is still on its way. Wait for what becomes of delivery ...")
@@ -74,6 +74,7 @@ def add(
             201: {"model": Delivery, "description": "Queued"},
             200: {"model": Delivery, "description": "Asked for already, with this Idempotency-Key"},
             409: refusal("It is still on its way, or nobody needs it any more", _NOT_NOW),
+            422: refusal("Some fields are wrong, or this Idempotency-Key came with another body", used_otherwise()),
         },
     )
     async def post_redeliver(

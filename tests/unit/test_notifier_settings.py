@@ -1,0 +1,60 @@
+"""The notifier's settings of mail servers: what is not said does not go in the clear."""
+
+import pytest
+from notifier.settings import Settings
+from tocsin.runtime.settings import load
+
+GOOD = {
+    "TOCSIN_DATABASE_URL": "postgresql+asyncpg://notifier:secret@127.0.0.1:5432/notifier",
+    "TOCSIN_KAFKA": "127.0.0.1:9092",
+    "TOCSIN_KEYS": "keys.yaml",
+    "TOCSIN_DIRECTORY": "directory.yaml",
+    "TOCSIN_SMTP": "127.0.0.1:25",
+    "TOCSIN_MAIL_FROM": "tocsin@example.org",
+    "TOCSIN_PUBLIC_URL": "https://sla.example.org",
+    "TOCSIN_ACK_KEYS": "a key for the links of tests only",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TLS", "USERNAME", "PASSWORD", "PASSWORD_FILE"):
+        monkeypatch.setenv(f"TOCSIN_SMTP_{name}", "")
+    (server,) = load(Settings).mail_servers
+    assert (server.tls, server.username, server.password) == ("none", None, None)
+
+
+def test_an_address_without_an_at_sign_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOCSIN_MAIL_FROM", "tocsin")
+    with pytest.raises(SystemExit):
+        load(Settings)
+    assert capsys.readouterr().err.endswith("An email address must have an @-sign.\n")
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:25", "localhost:25", "[::1]:25"])
+def test_on_this_machine_mail_goes_in_the_clear_by_default(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_SMTP", server)
+    assert [server.tls for server in load(Settings).mail_servers] == ["none"]
+
+
+@pytest.mark.parametrize("name", ["TOCSIN_SMTP", "TOCSIN_SMTP_SECOND"])
+def test_how_mail_goes_to_another_machine_must_be_said(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "mail.example.org:587")
+    with pytest.raises(SystemExit):
+        load(Settings)
+    assert capsys.readouterr().err == (
+        f"{name}_TLS must say starttls, tls or none where the mail server is another machine: mails hold "
+        "acknowledgement links, which are secrets.\n"
+    )
+    for tls in ("starttls", "tls", "none"):
+        monkeypatch.setenv(f"{name}_TLS", tls)
+        assert load(Settings).mail_servers[-1].tls == tls
