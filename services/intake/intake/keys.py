@@ -91,7 +91,10 @@ def rotate(
     overlap: Annotated[
         timedelta, typer.Option(parser=_span, metavar="SPAN", help="How long the old one is still taken: 7d, 12h, 30m.")
     ] = OVERLAP,
-    days: Days = None,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=36500, help="How long the new one is valid; as long as the old one if left out."),
+    ] = None,
 ) -> None:
     """Make a key that may do what this one may, and print it; the old one is taken until the overlap is over."""
     path = load(KeysSettings).keys
@@ -102,15 +105,20 @@ def rotate(
             if key.id != key_id:
                 yield key
                 continue
+            if key.expires_at is not None and key.expires_at <= _now():
+                _fail(
+                    f"The key {key_id} expired at {render_instant(key.expires_at)}. Make another one by `keys create`."
+                )
             until = _now() + overlap
             yield key.model_copy(update={"expires_at": min(key.expires_at or until, until)})
-            text, following = issue(key.tenant, key.scopes, _in_days(days), key.requests_per_minute)
+            end = key.expires_at if days is None else _in_days(days)
+            text, following = issue(key.tenant, key.scopes, end, key.requests_per_minute)
             made.append(text)
             yield following
 
     _edit(path, rotated)
     if not made:
-        _fail(f"There is no key {key_id}.")
+        _fail(f"There is no key {key_id}; a revoked one is gone.")
     typer.echo(made[0])
 
 
