@@ -205,6 +205,14 @@ def test_a_rotated_key_and_the_one_before_it_are_good_until_the_overlap_is_over(
     assert "no key" in command("", "keys", "rotate", "nosuchid", status=1, settings=settings)
 
 
+def test_a_broken_keys_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_bytes(b"keys: [] # M\xfcller")
+    for words in (("list",), ("create",), ("rotate", "aB3dE6gH"), ("revoke", "aB3dE6gH")):
+        told = command("", "keys", *words, status=1, settings={"TOCSIN_KEYS": str(file)})
+        assert told == "keys.yaml is not UTF-8\n"
+
+
 def test_a_rotated_key_ends_when_the_one_before_it_would_have(tmp_path: Path) -> None:
     settings = {"TOCSIN_KEYS": str(tmp_path / "keys.yaml")}
     ring = KeyRing(tmp_path / "keys.yaml")

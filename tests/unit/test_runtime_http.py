@@ -175,14 +175,25 @@ def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
     assert keys.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"keys: [{id: 1}]", "keys.yaml: keys.0.id:"),
+        (b"keys: [", "keys.yaml is not YAML"),
+        (b"keys: [] # M\xfcller", "keys.yaml is not UTF-8"),
+        (b"keys: [{created_at: 2026-99-99}]", "keys.yaml is not YAML"),
+        (b"keys: [{id: !!bool x}]", "keys.yaml is not YAML"),
+        (b"keys: " + b"[" * 5000 + b"]" * 5000, "keys.yaml is not YAML"),
+    ],
+)
 async def test_a_broken_key_file_keeps_the_keys_known(
-    client: httpx.AsyncClient, keys: Path, key: dict[str, str]
+    content: bytes, problem: str, client: httpx.AsyncClient, keys: Path, key: dict[str, str]
 ) -> None:
     good = {"contact": {"email": "a@b.c"}}
     assert (await client.post("/v1/things", json=good, headers=key)).status_code == 201
-    keys.write_text("keys: [{id: 1}]")  # noqa: ASYNC240 (a test has no other caller to hold up)
+    keys.write_bytes(content)  # noqa: ASYNC240 (a test has no other caller to hold up)
     assert (await client.post("/v1/things", json=good, headers=key)).status_code == 201
-    assert (await client.get("/readyz")).json()["checks"]["keys"].startswith("keys.yaml: keys.0.id:")
+    assert (await client.get("/readyz")).json()["checks"]["keys"].startswith(problem)
 
 
 async def test_health_says_what_is_not(client: httpx.AsyncClient, key: dict[str, str]) -> None:
