@@ -186,6 +186,43 @@ async def test_who_does_not_read_the_last_answer_gives_way_too(
             await asyncio.wait_for(reader.readexactly(SIZE), 5)
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5, 6",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: identity\r\nContent-Length: 5",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding:\x0bchunked",
+    ],
+)
+async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_read(framing: bytes) -> None:
+    seen: list[str] = []
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        await app(scope, receive, send)
+
+    async with serving(Edge(noting, {"": DEFAULT_LIMIT})) as port:
+        head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
+        smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+        answer = await said(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+    assert b"application/problem+json" in answer
+    assert seen == []
+
+
+async def test_http_1_0_knows_no_chunks() -> None:
+    async with serving(Edge(app, {"": DEFAULT_LIMIT})) as port:
+        answer = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 async def test_who_is_refused_before_the_body_came_reads_the_answer_and_not_a_reset() -> None:
     async with serving(Edge(app, {"": DEFAULT_LIMIT})) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
