@@ -1,7 +1,7 @@
 """JSON as it comes from outside, and what in it nobody can use. Pure.
 
-`loads` is for models, which name the field that is wrong, each item of a batch by itself; `checked` is for payloads
-that no model describes.
+`parsed` is for models, which name the field that is wrong, each item of a batch by itself; `loads` and `checked` are
+for payloads that no model describes.
 """
 
 import json
@@ -44,15 +44,22 @@ class JsonFault(ValueError):
         super().__init__(f"{self.field or 'the body'} {message}")
 
 
-def loads(raw: bytes) -> object:
-    """The value, with `Repeated` and `Huge` where these stand. Raises NotJsonError; JsonFault where it is too deep."""
+def parsed(raw: bytes) -> object:
+    """The value, with `Repeated` and `Huge` where these stand, as deep as it came: a model never looks deeper than it
+    describes, and refuses the field or the item alone. Raises NotJsonError.
+    """
     try:
         # Not orjson: it drops all but the last of equal names, and refuses what a model can name the field of.
-        value = json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
+        return json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
         raise NotJsonError(_TOO_DEEP) from None
     except ValueError:
         raise NotJsonError("is not JSON") from None
+
+
+def loads(raw: bytes) -> object:
+    """The same value. Raises NotJsonError; JsonFault where it is too deep."""
+    value = parsed(raw)
     _check_depth(value)
     return value
 
