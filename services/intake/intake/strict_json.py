@@ -14,7 +14,8 @@ MOST_DEPTH: Final = 32
 MOST_DIGITS: Final = 4000
 """How deep lists and objects may lie in each other, and how many digits an integer may have."""
 
-_LONGEST_NAME: Final = 100
+LONGEST_NAME: Final = 100
+"""How much is told of a name that an object gives more than once."""
 
 Path = tuple[str | int, ...]
 
@@ -140,7 +141,7 @@ def _parts(whole: object) -> Iterator[tuple[str | int, object]]:
 
 def _faults(path: Path, value: object) -> Iterator[tuple[Path, str]]:
     if isinstance(value, Repeated):
-        yield path, f"gives `{value.name[:_LONGEST_NAME]}` more than once"
+        yield (*path, value.name[:LONGEST_NAME]), "is given more than once"
     elif isinstance(value, Huge) or (isinstance(value, float) and not math.isfinite(value)):
         yield path, "is too large a number"
     elif isinstance(value, str):
