@@ -164,8 +164,16 @@ async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path)
     short = await posted(f"Bearer {reader}")
     is_problem(short, 403)
     assert 'scope="tickets:write"' in short.headers["www-authenticate"]
-    is_problem(await posted(f"Bearer {expired}"), 401)
-    is_problem(await posted(f"Bearer {text}"), 401)  # taken out of the file
+    over = await posted(f"Bearer {expired}")
+    assert "expired" in str(is_problem(over, 401)["detail"])
+    assert 'error_description="The key expired"' in over.headers["www-authenticate"]
+    for guessed in (f"{expired[:-1]}-", text):  # the id of one that expired; one that was taken out of the file
+        refused = await posted(f"Bearer {guessed}")
+        is_problem(refused, 401)
+        assert (refused.content, refused.headers["www-authenticate"]) == (
+            denied.content,
+            denied.headers["www-authenticate"],
+        )
 
 
 def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
