@@ -224,5 +224,7 @@ async def test_openapi_is_valid_3_1(client: httpx.AsyncClient) -> None:
 def test_an_unknown_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown scope"):
         require("tickets:erase")
-    with pytest.raises(ValueError, match="unknown scopes"):
-        issue("acme", ("everything",))
+    with pytest.raises(
+        ValueError, match="There is no scope all or everything; there are tickets:read, tickets:write, admin"
+    ):
+        issue("acme", ("everything", "all"))

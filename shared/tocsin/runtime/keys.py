@@ -122,8 +122,8 @@ def issue(
     requests_per_minute: int | None = None,
 ) -> tuple[str, Key]:
     """A new key: its text, `tcs_ID_SECRET`, to be shown once, and the entry to keep."""
-    if unknown := set(scopes) - set(SCOPES):
-        raise ValueError(f"unknown scopes {sorted(unknown)}; there are {', '.join(SCOPES)}")
+    if unknown := sorted(set(scopes) - set(SCOPES)):
+        raise ValueError(f"There is no scope {' or '.join(unknown)}; there are {', '.join(SCOPES)}.")
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
     text = f"{_PREFIX}_{key_id}_{''.join(secrets.choice(_ALPHABET) for _ in range(40))}"
     entry = Key(
