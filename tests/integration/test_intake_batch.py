@@ -57,6 +57,21 @@ async def test_a_bad_item_never_stops_its_neighbours(intake: World) -> None:
     assert len(await intake.queued()) == 3
 
 
+async def test_an_item_that_is_nested_too_deeply_never_stops_its_neighbours(intake: World) -> None:
+    deep: object = "x"
+    for _ in range(100):
+        deep = {"x": deep}
+    results = await posted(
+        intake, ticket("a"), deep, ticket("b", summary=deep), ticket("c", contact={"name": "Eve", "phone": [deep]})
+    )
+    assert statuses(results) == [201, 422, 422, 422]
+    named = [[error["field"] for error in result["problem"]["errors"]] for result in results[1:]]
+    assert "x" in named[0]
+    assert named[1:] == [["summary"], ["contact.phone"]]
+    alone = await intake.post("/v1/tickets", ticket("d", summary=deep), 422)
+    assert [error["field"] for error in alone["errors"]] == ["summary"]
+
+
 async def test_the_same_ticket_twice_in_a_batch_is_as_posted_twice(intake: World) -> None:
     results = await posted(
         intake, ticket("a"), ticket("a"), ticket("a", severity=2), ticket("a", severity=7), ticket("b")

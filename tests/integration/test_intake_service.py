@@ -20,7 +20,7 @@ from servers import MakeDatabase, SharedKafka, migrate, role_of, running, tell
 from sqlalchemy import Connection
 from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
 from tocsin.runtime.database import engine
-from tocsin.runtime.keys import Caller, KeyFile, KeyRing, issue, write_keys
+from tocsin.runtime.keys import Caller, KeyFile, KeyRing, add_key, issue, write_keys
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
@@ -173,7 +173,8 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     key_id = text.split("_")[1]
     assert f"{key_id}  acme-msp  tickets:read  for ever" in command("", "keys", "list", settings=settings)
     assert text not in (tmp_path / "keys.yaml").read_text()
-    assert "unknown scopes" in command("", "keys", "create", "--scope", "everything", status=1, settings=settings)
+    wrong = command("", "keys", "create", "--scope", "everything", status=1, settings=settings)
+    assert wrong == "There is no scope everything; there are tickets:read, tickets:write, admin.\n"
     command("", "keys", "revoke", key_id, settings=settings)
     assert command("", "keys", "list", settings=settings) == ""
     limited = command("", "keys", "create", "--requests-per-minute", "60", settings=settings)
@@ -203,6 +204,57 @@ def test_a_rotated_key_and_the_one_before_it_are_good_until_the_overlap_is_over(
     for wrong in ("7", "-7d", "7w", ""):
         assert "7d" in command("", "keys", "rotate", "x", "--overlap", wrong, status=2, settings=settings)
     assert "no key" in command("", "keys", "rotate", "nosuchid", status=1, settings=settings)
+
+
+def test_where_no_keys_file_can_be_it_is_told_what_to_make(tmp_path: Path) -> None:
+    file = tmp_path / "secrets" / "keys.yaml"
+    settings = {"TOCSIN_KEYS": str(file)}
+    told = command("", "keys", "create", status=1, settings=settings)
+    assert told == f"There is no folder {file.parent}, where TOCSIN_KEYS says that keys.yaml lies: make it first.\n"
+    for words in (("list",), ("rotate", "aB3dE6gH"), ("revoke", "aB3dE6gH")):
+        assert command("", "keys", *words, status=1, settings=settings) == told
+    file.parent.mkdir()
+    for words in (("list",), ("rotate", "aB3dE6gH"), ("revoke", "aB3dE6gH")):
+        missing = command("", "keys", *words, status=1, settings=settings)
+        assert missing == f"There is no {file}: `python -m intake keys create` makes it, with the first key.\n"
+    file.mkdir()
+    assert command("", "keys", "list", status=1, settings=settings) == f"{file}: Is a directory.\n"
+
+
+def test_a_broken_keys_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_bytes(b"keys: [] # M\xfcller")
+    for words in (("list",), ("create",), ("rotate", "aB3dE6gH"), ("revoke", "aB3dE6gH")):
+        told = command("", "keys", *words, status=1, settings={"TOCSIN_KEYS": str(file)})
+        assert told == "keys.yaml is not UTF-8.\n"
+
+
+def test_a_rotated_key_ends_when_the_one_before_it_would_have(tmp_path: Path) -> None:
+    settings = {"TOCSIN_KEYS": str(tmp_path / "keys.yaml")}
+    ring = KeyRing(tmp_path / "keys.yaml")
+
+    def rotated(text: str, *options: str) -> datetime | None:
+        new = command("", "keys", "rotate", text.split("_")[1], *options, settings=settings).split("_")[1]
+        return next(key.expires_at for key in ring.keys if key.id == new)
+
+    old = command("", "keys", "create", "--days", "1", settings=settings).strip()
+    end = ring.keys[0].expires_at
+    assert end is not None
+    assert rotated(old) == end
+    longer = rotated(old, "--days", "30")
+    assert longer is not None
+    assert timedelta(days=28) < longer - end < timedelta(days=30)
+
+
+def test_an_expired_key_is_not_rotated_back_to_life(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    _, entry = issue("acme", expires_at=datetime.now(UTC) - timedelta(seconds=2))
+    add_key(file, entry)
+    before = file.read_bytes()
+    for options in ((), ("--days", "30")):
+        told = command("", "keys", "rotate", entry.id, *options, status=1, settings={"TOCSIN_KEYS": str(file)})
+        assert f"The key {entry.id} expired at 20" in told
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(

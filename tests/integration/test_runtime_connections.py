@@ -1,7 +1,7 @@
 """Connections that say nothing, or never finish saying it, are closed; what is no request is told so."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -78,18 +78,149 @@ async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
         assert b"hello" not in answer
 
 
-async def test_one_connection_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+class Held:
+    """An application that answers no request before the test says so."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Semaphore(0)
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun.release()
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+
+SIZE = 20_000_000  # more than a connection holds on its way
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[..., Awaitable[Connection]]
+
+
+@pytest.fixture
+async def connected() -> AsyncIterator[Connect]:
+    """Opens a connection to that port, and says something on it at once."""
+    opened: list[Connection] = []
+
+    async def connect(port: int, words: bytes = b"") -> Connection:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        opened.append((reader, writer))
+        writer.write(words)
+        return reader, writer
+
+    yield connect
+    for _, writer in opened:
+        writer.close()
+
+
+async def answered(connection: Connection, words: bytes = b"") -> bytes:
+    """The status line with which the server answers these words; empty if it closed the connection."""
+    reader, writer = connection
+    writer.write(words)
+    head = await asyncio.wait_for(reader.readline(), 5)
+    if head:
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    return head
+
+
+async def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest(
+    connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
     async with serving() as port:
-        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-        refused = await said(port)
-        assert refused.startswith(b"HTTP/1.1 503 ")
-        assert b"Retry-After: 1" in refused
-        for _, writer in idle:
-            writer.close()
-            await writer.wait_closed()
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 204
+        kept, silent, begun = await connected(port), await connected(port), await connected(port)
+        assert (await answered(kept, REQUEST)).startswith(b"HTTP/1.1 204 ")  # idle anew: not the oldest any more
+        begun[1].write(b"GET / HTTP/1.1\r\nHost: ")
+        newest = [await connected(port), await connected(port)]
+        assert await answered(silent) == b""
+        assert await answered(begun) == b""
+        for each in (*newest, kept):
+            assert (await answered(each, REQUEST)).startswith(b"HTTP/1.1 204 ")
+
+
+async def test_many_silent_connections_at_once_keep_no_request_out(
+    connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
+    async with serving() as port:
+        await asyncio.gather(*(connected(port) for _ in range(50)))
+        assert (await answered(await connected(port, REQUEST))).startswith(b"HTTP/1.1 204 ")
+
+
+async def test_a_connection_with_a_request_in_progress_never_gives_way(
+    connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    held = Held()
+    async with serving(held) as port:
+        busy = [await connected(port, REQUEST)]
+        await asyncio.wait_for(held.begun.acquire(), 5)
+        silent = await connected(port)
+        busy.append(await connected(port, REQUEST))
+        await asyncio.wait_for(held.begun.acquire(), 5)
+        assert await answered(silent) == b""
+        for _ in range(2):  # all are busy: now, and only now, it is the newest
+            refused = await said(port)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 1" in refused
+        held.may_answer.set()
+        for each in (*busy, await connected(port, REQUEST)):
+            assert (await answered(each)).startswith(b"HTTP/1.1 204 ")
+
+
+async def test_who_does_not_read_the_last_answer_gives_way_too(
+    connected: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 1)
+
+    async def large(scope: Scope, _: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * (SIZE if scope["path"] == "/large" else 1)})
+
+    async with serving(large) as port:
+        reader, _ = await connected(port, REQUEST.replace(b"/", b"/large", 1))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert (await answered(await connected(port, REQUEST))).startswith(b"HTTP/1.1 200 ")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(SIZE), 5)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5, 6",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: identity\r\nContent-Length: 5",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding:\x0bchunked",
+    ],
+)
+async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_read(framing: bytes) -> None:
+    seen: list[str] = []
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        await app(scope, receive, send)
+
+    async with serving(Edge(noting, {"": DEFAULT_LIMIT})) as port:
+        head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
+        smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+        answer = await said(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+    assert b"application/problem+json" in answer
+    assert seen == []
+
+
+async def test_http_1_0_knows_no_chunks() -> None:
+    async with serving(Edge(app, {"": DEFAULT_LIMIT})) as port:
+        answer = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_who_is_refused_before_the_body_came_reads_the_answer_and_not_a_reset() -> None:

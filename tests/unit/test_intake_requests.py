@@ -67,7 +67,6 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("affected_services", []),
         ("affected_services", {"0": "Email"}),
         ("affected_services", Repeated("Email")),
-        ("contact", Repeated("email")),
         ("affected_services", "Email"),
         ("affected_services", ["x"] * 501),
         ("contact", []),
@@ -128,8 +127,15 @@ def test_a_wrong_service_is_named_once() -> None:
     assert wrong(TicketRequest, {**TICKET, "affected_services": [None]}) == ["affected_services.0"]
 
 
-def test_an_object_that_gives_a_name_twice_or_endless_names_is_refused_as_a_whole() -> None:
-    assert wrong(TicketRequest, Repeated("severity")) == [""]
+def test_a_name_that_an_object_gives_twice_is_named_as_the_field_it_is() -> None:
+    assert wrong(TicketRequest, Repeated("severity")) == ["severity"]
+    assert wrong(TicketRequest, {**TICKET, "contact": Repeated("email")}) == ["contact.email"]
+    assert wrong(TicketItem, {**TICKET, "events": [EVENT, Repeated("actor")]}) == ["events.1.actor"]
+    assert wrong(Batch, Repeated("tickets")) == ["tickets"]
+    assert wrong(TicketRequest, Repeated("x" * 10_000)) == ["x" * 100]
+
+
+def test_an_object_of_endless_names_is_refused_as_a_whole() -> None:
     assert wrong(TicketRequest, {**TICKET, **{f"x{n}": n for n in range(100)}}) == [""]
 
 

@@ -16,7 +16,6 @@ from tocsin.runtime.keys import (
     Key,
     KeyFile,
     KeyFileError,
-    add_key,
     edit_keys,
     issue,
     read_keys,
@@ -67,11 +66,11 @@ def create(
     """Make a key and print it. It is shown this once; the file keeps its hash alone."""
     try:
         text, key = issue(tenant, tuple(scope) if scope else COMMON, _in_days(days), requests_per_minute)
-        add_key(load(KeysSettings).keys, key)
     except ValidationError as error:
         _fail(f"The tenant is wrong: {error.errors()[0]['msg']}.")
-    except (ValueError, KeyFileError, OSError) as error:
+    except ValueError as error:
         _fail(str(error))
+    _edit(load(KeysSettings).keys, lambda keys: (*keys, key))
     typer.echo(text)
 
 
@@ -91,10 +90,14 @@ def rotate(
     overlap: Annotated[
         timedelta, typer.Option(parser=_span, metavar="SPAN", help="How long the old one is still taken: 7d, 12h, 30m.")
     ] = OVERLAP,
-    days: Days = None,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=36500, help="How long the new one is valid; as long as the old one if left out."),
+    ] = None,
 ) -> None:
     """Make a key that may do what this one may, and print it; the old one is taken until the overlap is over."""
     path = load(KeysSettings).keys
+    _read(path)  # an edit would make the file that is missing
     made: list[str] = []
 
     def rotated(keys: tuple[Key, ...]) -> Iterator[Key]:
@@ -102,15 +105,20 @@ def rotate(
             if key.id != key_id:
                 yield key
                 continue
+            if key.expires_at is not None and key.expires_at <= _now():
+                _fail(
+                    f"The key {key_id} expired at {render_instant(key.expires_at)}. Make another one by `keys create`."
+                )
             until = _now() + overlap
             yield key.model_copy(update={"expires_at": min(key.expires_at or until, until)})
-            text, following = issue(key.tenant, key.scopes, _in_days(days), key.requests_per_minute)
+            end = key.expires_at if days is None else _in_days(days)
+            text, following = issue(key.tenant, key.scopes, end, key.requests_per_minute)
             made.append(text)
             yield following
 
     _edit(path, rotated)
     if not made:
-        _fail(f"There is no key {key_id}.")
+        _fail(f"There is no key {key_id}; a revoked one is gone.")
     typer.echo(made[0])
 
 
@@ -135,14 +143,24 @@ def _edit(path: Path, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> Non
     try:
         edit_keys(path, change)
     except (KeyFileError, OSError) as error:
-        _fail(str(error))
+        _fail(_told(path, error))
 
 
 def _read(path: Path) -> KeyFile:
     try:
         return read_keys(path)
     except (KeyFileError, OSError) as error:
-        _fail(str(error))
+        _fail(_told(path, error))
+
+
+def _told(path: Path, error: KeyFileError | OSError) -> str:
+    if isinstance(error, KeyFileError):
+        return f"{error}."
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent}, where TOCSIN_KEYS says that {path.name} lies: make it first."
+    if isinstance(error, FileNotFoundError):
+        return f"There is no {path}: `python -m intake keys create` makes it, with the first key."
+    return f"{error.filename or path}: {error.strerror}."
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from tocsin.events import Severity
 from tocsin.moments import written_instant
+from tocsin.policy.refusal import refused
 
-from intake.strict_json import Repeated
+from intake.strict_json import LONGEST_NAME, Repeated
 
 LONGEST_STRING: Final = 10_000
 LONGEST_LIST: Final = 500
@@ -31,7 +32,7 @@ class Request(BaseModel):
     def drop_absent(cls, value: Any) -> Any:
         """`null` and blank are absent: an optional field takes its default, a required one is missing."""
         if isinstance(value, Repeated):
-            raise ValueError(f"gives `{value.name[:100]}` more than once")
+            raise refused((value.name[:LONGEST_NAME],), None, "is given more than once")
         if not isinstance(value, dict):
             return value
         if len(value) > MOST_FIELDS:

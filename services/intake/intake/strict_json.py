@@ -1,7 +1,7 @@
 """JSON as it comes from outside, and what in it nobody can use. Pure.
 
-`loads` is for models, which name the field that is wrong, each item of a batch by itself; `checked` is for payloads
-that no model describes.
+`parsed` is for models, which name the field that is wrong, each item of a batch by itself; `loads` and `checked` are
+for payloads that no model describes.
 """
 
 import json
@@ -14,7 +14,8 @@ MOST_DEPTH: Final = 32
 MOST_DIGITS: Final = 4000
 """How deep lists and objects may lie in each other, and how many digits an integer may have."""
 
-_LONGEST_NAME: Final = 100
+LONGEST_NAME: Final = 100
+"""How much is told of a name that an object gives more than once."""
 
 Path = tuple[str | int, ...]
 
@@ -44,15 +45,22 @@ class JsonFault(ValueError):
         super().__init__(f"{self.field or 'the body'} {message}")
 
 
-def loads(raw: bytes) -> object:
-    """The value, with `Repeated` and `Huge` where these stand. Raises NotJsonError; JsonFault where it is too deep."""
+def parsed(raw: bytes) -> object:
+    """The value, with `Repeated` and `Huge` where these stand, as deep as it came: a model never looks deeper than it
+    describes, and refuses the field or the item alone. Raises NotJsonError.
+    """
     try:
         # Not orjson: it drops all but the last of equal names, and refuses what a model can name the field of.
-        value = json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
+        return json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
         raise NotJsonError(_TOO_DEEP) from None
     except ValueError:
         raise NotJsonError("is not JSON") from None
+
+
+def loads(raw: bytes) -> object:
+    """The same value. Raises NotJsonError; JsonFault where it is too deep."""
+    value = parsed(raw)
     _check_depth(value)
     return value
 
@@ -133,7 +141,7 @@ def _parts(whole: object) -> Iterator[tuple[str | int, object]]:
 
 def _faults(path: Path, value: object) -> Iterator[tuple[Path, str]]:
     if isinstance(value, Repeated):
-        yield path, f"gives `{value.name[:_LONGEST_NAME]}` more than once"
+        yield (*path, value.name[:LONGEST_NAME]), "is given more than once"
     elif isinstance(value, Huge) or (isinstance(value, float) and not math.isfinite(value)):
         yield path, "is too large a number"
     elif isinstance(value, str):

@@ -2,12 +2,16 @@
 
 import asyncio
 import sys
+from collections.abc import MutableMapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import h11
 import orjson
+from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from tocsin.runtime.edge import LINGER_SECONDS
 from tocsin.runtime.problems import MEDIA_TYPE, Problem
@@ -19,15 +23,31 @@ MOST_CONNECTIONS = 2000
 class BoundedH11(H11Protocol):
     """Closes a connection that opened, or began a request, and did not finish its headers within 10 s.
 
-    What cannot be read as a request is answered by a problem; so is a connection that is one too many.
+    One too many costs the connection that has been idle for longest, never the newest: whoever opens connections and
+    says nothing keeps nobody else out. Only where each has a request in progress is the newest refused. That, and what
+    cannot be read as a request, is answered by a problem.
     """
 
     _deadline: asyncio.TimerHandle | None = None
     _refused = False
 
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._idle = _IDLE.setdefault(server_state, {})
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        self._idle[self] = None
+        oldest = next(iter(self._idle))
+        if len(self.connections) > MOST_CONNECTIONS and oldest is not self:
+            oldest._give_way()
+        if len(self.connections) - len(self._idle) >= MOST_CONNECTIONS:
             self._refuse(Problem(503, "Too many connections. Try again.", headers={"Retry-After": "1"}))
         else:
             self._expect_headers()
@@ -37,10 +57,30 @@ class BoundedH11(H11Protocol):
             return
         super().data_received(data)
         self._expect_headers()
+        self._mark()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._mark()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        self._idle.pop(self, None)
         super().connection_lost(exc)
+
+    def _mark(self) -> None:
+        """Bytes that make no request leave it idle since when it was, so that a byte now and then gains nothing."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._idle.setdefault(self)
+        else:
+            self._idle.pop(self, None)
+
+    def _give_way(self) -> None:
+        del self._idle[self]
+        # Counted no more from now on: many may come before the loop tells of the first that it is lost.
+        self.connections.discard(self)
+        # Whoever does not even read the last answer would stay for ever where it is first to be sent whole.
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         error = sys.exc_info()[1]  # uvicorn calls this while it handles what h11 raised
@@ -89,3 +129,7 @@ class BoundedH11(H11Protocol):
         self._deadline = None
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.close()
+
+
+_IDLE: Final[MutableMapping[ServerState, dict[BoundedH11, None]]] = WeakKeyDictionary()
+"""The connections of each server that have no request in progress, the one that has been so for longest first."""

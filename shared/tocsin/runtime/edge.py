@@ -89,6 +89,7 @@ class Edge:
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
+        _check_framing(scope)
         if len(headers) > MOST_HEADERS:
             raise Problem(431, f"A request may have {MOST_HEADERS} headers.")
         target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
@@ -102,6 +103,19 @@ class Edge:
         return next(
             limit for prefix, limit in self._limits if path == prefix or path.startswith(f"{prefix}/") or not prefix
         )
+
+
+def _check_framing(scope: Scope) -> None:
+    """RFC 9112 6.1: where it is unclear how long a body is, whatever lies between may have read another one than we did
+    (request smuggling), and what follows on this connection may be anybody's.
+
+    h11 refuses lengths that differ, and codings other than chunked, by itself.
+    """
+    names = {name for name, _ in scope["headers"]}
+    old = scope.get("http_version", "1.1") < "1.1"
+    if b"transfer-encoding" in names and (old or b"content-length" in names):
+        detail = "Send `Content-Length` or, in HTTP/1.1, `Transfer-Encoding: chunked`, and not both."
+        raise Problem(400, detail, headers={"Connection": "close"})
 
 
 def _answer(error: Exception, scope: Scope) -> ASGIApp:

@@ -87,13 +87,15 @@ def require(scope: str) -> Callable[..., Awaitable[Caller]]:
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
         if given is None:
-            raise _unauthorized("")
+            raise _unauthorized(_ASKED, "")
         keys: KeyRing = request.app.state.keys
         found = keys.check(given.credentials)
         if not isinstance(found, Caller):
             tries: FailedTries = request.app.state.failed_tries
             await tries.one_more(request.client.host if request.client else "", found)
-            raise _unauthorized(', error="invalid_token"')
+            if found == "expired":  # a guesser never reads this: the secret was right
+                raise _unauthorized(_EXPIRED, ', error="invalid_token", error_description="The key expired"')
+            raise _unauthorized(_ASKED, ', error="invalid_token"')
         if found.requests_per_minute is not None:
             requests: Requests = request.app.state.requests
             left = requests.one_more(found.key_id, found.requests_per_minute)
@@ -106,8 +108,11 @@ def require(scope: str) -> Callable[..., Awaitable[Caller]]:
     return caller
 
 
-def _unauthorized(error: str) -> Problem:
-    detail = "Send `Authorization: Bearer KEY` with a valid key."
+_ASKED: Final = "Send `Authorization: Bearer KEY` with a valid key."
+_EXPIRED: Final = "This key has expired. Ask whoever made it for another one."
+
+
+def _unauthorized(detail: str, error: str) -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer realm="tocsin"{error}'})
 
 

@@ -122,8 +122,8 @@ def issue(
     requests_per_minute: int | None = None,
 ) -> tuple[str, Key]:
     """A new key: its text, `tcs_ID_SECRET`, to be shown once, and the entry to keep."""
-    if unknown := set(scopes) - set(SCOPES):
-        raise ValueError(f"unknown scopes {sorted(unknown)}; there are {', '.join(SCOPES)}")
+    if unknown := sorted(set(scopes) - set(SCOPES)):
+        raise ValueError(f"There is no scope {' or '.join(unknown)}; there are {', '.join(SCOPES)}.")
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
     text = f"{_PREFIX}_{key_id}_{''.join(secrets.choice(_ALPHABET) for _ in range(40))}"
     entry = Key(
@@ -141,9 +141,14 @@ def issue(
 def read_keys(path: Path) -> KeyFile:
     """The file's keys. Raises `KeyFileError` if it is no list of keys, OSError if it cannot be read."""
     try:
-        return KeyFile.model_validate(YAML(typ="safe").load(path.read_text()) or {})
-    except YAMLError as error:
+        written = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise KeyFileError(f"{path.name} is not UTF-8") from error
+    # Beside YAMLError: what ruamel says of a date that is none, of `!!bool x`, of 5,000 brackets.
+    except (YAMLError, ValueError, KeyError, RecursionError) as error:
         raise KeyFileError(f"{path.name} is not YAML") from error
+    try:
+        return KeyFile.model_validate(written or {})
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise KeyFileError(f"{path.name}: {where}: {error.errors()[0]['msg']}") from error
@@ -154,7 +159,7 @@ def write_keys(path: Path, keys: KeyFile) -> None:
     text = StringIO()
     YAML(typ="safe", pure=True).dump(keys.model_dump(mode="json", exclude_none=True), text)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text.getvalue())
     Path(temporary).replace(path)
 

@@ -4,25 +4,21 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
-from tocsin.runtime.problems import FieldError, Problem
+from tocsin.runtime.problems import Problem
 
-from intake.strict_json import JsonFault, NotJsonError, loads
+from intake.strict_json import NotJsonError, parsed
 
 
 async def _json(request: Request) -> object:
     raw = await request.body()
     try:
-        return loads(raw)
+        return parsed(raw)
     except NotJsonError as error:
         raise Problem(400, f"The body {error}.") from None
-    except JsonFault as fault:
-        raise Problem(
-            422, "Some fields are wrong.", errors=[FieldError(field=fault.field, message=fault.message)]
-        ) from None
 
 
 JsonBody = Annotated[object, Depends(_json)]
-"""The body of a request. Raises Problem 400 where it is no JSON, 422 where it is nested too deep."""
+"""The body of a request. Raises Problem 400 where it is no JSON."""
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
