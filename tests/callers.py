@@ -18,9 +18,10 @@ class Answered:
     def per_second(self) -> float:
         return len(self.seconds) / self.duration
 
-    def percentile(self, percent: int) -> float:
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+def percentile(seconds: Sequence[float], percent: int) -> float:
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 class Line:

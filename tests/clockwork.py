@@ -53,7 +53,7 @@ class Clockwork:
         epoch = epoch or self._clock.business(origin)
         with self._file.open("a") as file:
             file.write(f"{origin.isoformat()} {epoch.isoformat()} {rate}\n")
-        await asyncio.sleep(NOTICE.total_seconds())
+        await asyncio.sleep(NOTICE.total_seconds())  # the segment begins at that instant of the real clock
 
 
 @contextlib.contextmanager

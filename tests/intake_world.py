@@ -61,8 +61,9 @@ class World:
         async with self.writer.connect() as connection:
             rows = (await connection.execute(select(table).order_by(table.c.id))).all()
         events = [decode(unpack(row.headers), row.value) for row in rows]
-        assert all(isinstance(event, TicketOpened | TicketChanged | TicketImported) for event in events)
-        return events  # type: ignore[return-value]  # just asserted, which mypy does not carry into the list
+        ours = [event for event in events if isinstance(event, TicketOpened | TicketChanged | TicketImported)]
+        assert len(ours) == len(events)
+        return ours
 
 
 @asynccontextmanager

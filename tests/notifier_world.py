@@ -1,8 +1,7 @@
 """A notifier in the test's own process: real PostgreSQL, a real mail server, events handed in as the consumer would."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from tocsin.runtime.consumer import Received
 from tocsin.runtime.database import engine
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.records import unpack
+from waiting import eventually as eventually
 
 DIRECTORY = """
 people:
@@ -132,32 +132,19 @@ class World:
 
     async def reaches(self, *states: str) -> None:
         """Wait until the deliveries, in the order of events, have these states."""
-        await eventually(lambda: self._are(list(states)), lambda: self.states())
+        await eventually(lambda: self._are(list(states)), self.states, DEADLINE)
 
     async def _are(self, states: list[str]) -> bool:
         return await self.states() == states
 
     async def quiet(self, seconds: float = DEADLINE, *, every: float = 0.02) -> None:
         """Wait until no delivery is open."""
-        await eventually(self._all_final, lambda: self.states(), seconds, every)
+        await eventually(self._all_final, self.states, seconds, every=every)
 
     async def _all_final(self) -> bool:
         async with self.engine.connect() as connection:
             counts, _ = await store.queue(connection)
         return not counts
-
-
-async def eventually(
-    check: Callable[[], Awaitable[bool]],
-    shown: Callable[[], Awaitable[object]],
-    seconds: float = DEADLINE,
-    every: float = 0.02,
-) -> None:
-    end = time.monotonic() + seconds
-    while not await check():
-        if time.monotonic() > end:
-            raise AssertionError(f"not reached within {seconds} s: {await shown()}")
-        await asyncio.sleep(every)
 
 
 @asynccontextmanager

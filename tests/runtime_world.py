@@ -85,13 +85,6 @@ async def rows(reader: AsyncEngine, table: Table) -> list[Any]:
         return list((await connection.execute(select(table))).all())
 
 
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
-    """Wait until it is so."""
-    async with asyncio.timeout(seconds):
-        while not await true():  # noqa: ASYNC110 (the truth is in a server)
-            await asyncio.sleep(0.02)
-
-
 async def in_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) -> list[list[Event]]:
     """All that lies in the topic now, by partition, in order."""
     found: list[list[Event]] = [[] for _ in range(partitions)]

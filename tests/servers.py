@@ -4,14 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
+import psutil
+from tocsin.runtime.keys import KeyFile, issue, write_keys
 from tocsin_local.kafka import recreate_topics
-from tocsin_local.postgres import Role
-from tocsin_local.processes import Part, Process
+from tocsin_local.places import POLICY_FOLDER
+from tocsin_local.postgres import Postgres, Role
+from tocsin_local.processes import Part, Process, free_port
+from tocsin_local.services import Service
 
 SERVICES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
 TOPICS = ("tocsin.tickets.v1", "tocsin.deadlines.v1", "tocsin.escalations.v1", "tocsin.notifications.v1")
@@ -61,6 +65,58 @@ def running(part: Part, folder: Path) -> Iterator[Process]:
         yield process
     finally:
         process.stop()
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """The process and its children stand still inside the with block."""
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    for one in family:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
+
+
+def is_ready(url: str) -> bool:
+    """Whether a service answers there, and says that it is ready."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def own_database(service: str, folder: Path, *, durable: bool = False) -> Iterator[tuple[Process, str]]:
+    """A PostgreSQL of the test's own with that service's migrated database: its process, and the database's URL."""
+    server = Postgres(folder / "postgres", free_port(), tell, durable=durable)
+    try:
+        with running(server, folder) as process:
+            server.create_role(role_of(service))
+            url = server.create_database(SERVICES[service], role_of(service))
+            migrate(service, url)
+            yield process, url
+    finally:
+        server.remove()
+
+
+def intake_on(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[Service, str]:
+    """Intake on that database, by default without a Kafka, as a part to be run; and a key for it."""
+    key, entry = issue("default")
+    write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
+    told = {
+        "TOCSIN_DATABASE_URL": url,
+        "TOCSIN_KAFKA": kafka or f"127.0.0.1:{free_port()}",
+        "TOCSIN_KEYS": str(folder / "keys.yaml"),
+        "TOCSIN_POLICY": str(POLICY_FOLDER / "policy.yaml"),
+        "TOCSIN_ACK_KEYS": "k" * 32,
+        **settings,
+    }
+    return Service("intake", "intake", free_port(), told), key
 
 
 def role_of(service: str) -> Role:

@@ -8,7 +8,6 @@ waits. The three take turns, so that a machine that is slow for a while is slow 
 
 import asyncio
 import os
-import shutil
 import signal
 import statistics
 import sys
@@ -20,12 +19,9 @@ from typing import Annotated
 
 import orjson
 import typer
-from callers import Answered, post, together
-from servers import migrate, role_of, running, tell
-from tocsin.runtime.keys import KeyFile, issue, write_keys
-from tocsin_local.postgres import Postgres
+from callers import Answered, percentile, post, together
+from servers import intake_on, own_database, running, tell
 from tocsin_local.processes import Launch, answers, free_port
-from tocsin_local.services import Service
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
@@ -62,7 +58,9 @@ async def _measure(noop: int, intake: int, key: str, callers: int, requests: int
     least = statistics.median(answered.per_second for answered in found["no-op"])
     for name, rounds in found.items():
         rate = statistics.median(answered.per_second for answered in rounds)
-        p50, p99 = (1000 * statistics.median(one.percentile(percent) for one in rounds) for percent in (50, 99))
+        p50, p99 = (
+            1000 * statistics.median(percentile(one.seconds, percent) for one in rounds) for percent in (50, 99)
+        )
         tell(f"{name:8} {rate:6.0f}/s   {rate / least:4.2f} of the no-op   p50 {p50:5.1f} ms   p99 {p99:5.1f} ms")
 
 
@@ -100,30 +98,13 @@ class Noop:
 
 @contextmanager
 def _servers() -> Iterator[tuple[int, int, str]]:
-    folder = Path(tempfile.mkdtemp())
-    server = Postgres(folder / "postgres", free_port(), tell)
-    text, entry = issue("default")
-    write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
     noop = Noop()
-    try:
-        with running(server, folder), running(noop, folder):
-            server.create_role(role_of("intake"))
-            url = server.create_database("intake", role_of("intake"), None)
-            migrate("intake", url)
-            settings = {
-                "TOCSIN_DATABASE_URL": url,
-                "TOCSIN_KAFKA": f"127.0.0.1:{free_port()}",
-                "TOCSIN_KEYS": str(folder / "keys.yaml"),
-                "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
-                "TOCSIN_ACK_KEYS": "k" * 32,
-                "TOCSIN_LOG_LEVEL": "warning",
-            }
-            service = Service("intake", "intake", free_port(), settings)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with own_database("intake", folder, durable=True) as (_, url), running(noop, folder):
+            service, key = intake_on(url, folder, TOCSIN_LOG_LEVEL="warning")
             with running(service, folder):
-                yield noop.port, service.port, text
-        server.remove()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+                yield noop.port, service.port, key
 
 
 if __name__ == "__main__":

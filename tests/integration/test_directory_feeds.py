@@ -1,16 +1,14 @@
 """Calendars of rotations from files and from a real https server: changed, broken, moved, too large; no token told."""
 
 import asyncio
-import http.server
 import os
-import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import trustme
+from calendar_feed import TOKEN, Feed, calendar, fed
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from tocsin.directory import Calendar
@@ -20,7 +18,6 @@ from waiting import eventually
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
 ROLE = "service_desk_team_lead"
-TOKEN = "token-1f2e3d"
 DIRECTORY = """\
 people:
   ana: {{ name: Ana Silva, email: ana@example.com }}
@@ -32,58 +29,11 @@ roles:
 """
 
 
-def calendar(person: str) -> str:
-    event = f"UID:1\nDTSTART:20260601T000000Z\nDTEND:20270601T000000Z\nSUMMARY:{person}"
-    return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
-
-
-class Feed:
-    """An https server; `answer` is what it gives next: (status, body, headers)."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        self.ca = folder / "ca.pem"
-        authority.cert_pem.write_to_path(str(self.ca))
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("localhost").configure_cert(tls)
-        self.answer: tuple[int, bytes, dict[str, str]] = (200, calendar("ana").encode(), {})
-        self.asked: list[str] = []
-        self.answers = threading.Event()
-        self.answers.set()
-        feed = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                feed.asked.append(self.path)
-                feed.answers.wait(30)
-                moved = self.path.startswith("/moved")
-                status, body, headers = (302, b"", {"Location": "/new.ics"}) if moved else feed.answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"https://localhost:{self.server.server_port}/{TOKEN}.ics"
-
-
 @pytest.fixture
 def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
-    served = Feed(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(served.ca))
-    thread = threading.Thread(target=served.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield served
-    served.answers.set()
-    served.server.shutdown()
-    thread.join()
-    served.server.server_close()
+    with fed(tmp_path) as served:
+        monkeypatch.setenv("SSL_CERT_FILE", str(served.ca))
+        yield served
 
 
 def directory(folder: Path, source: str) -> DirectoryFile:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, new_producer, partition
 from tocsin.runtime.keys import KeyFile, issue, write_keys
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
+from waiting import eventually
 
 SECONDS = 30
 PEOPLE = "people:\n  maya: { name: Maya Lindqvist, email: maya@example.com }\nroles:\n"
@@ -83,13 +83,6 @@ class World:
         return f"heard {[type(event).__name__ for event in self.heard]}; log: {self.log.read_text()[-4000:]}"
 
 
-async def until(reached: Callable[[], bool], words: Callable[[], str]) -> None:
-    end = time.monotonic() + SECONDS
-    while not reached():
-        assert time.monotonic() < end, words()
-        await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> Iterator[World]:
     kafka.fresh_topics()
@@ -127,7 +120,7 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     told = Telling()
     steps = [told.step(n) for n in (1, 2)]
     await world.tells(told.warned("resolution"), *steps, steps[0], *steps)
-    await until(lambda: len(world.heard) >= 3, world.words)
+    await eventually(lambda: len(world.heard) >= 3, world.words)
     path = f"/v1/tickets/{told.ticket.ticket_id}/escalation"
     found = await world.get(path)
     assert (found["state"], found["tier"], found["step"], found["reason"]) == ("running", 3, 2, "resolution_breached")
@@ -138,7 +131,7 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     assert found["next"] == {"at": "2026-06-09T15:00:00.000000Z", "tier": 4, "role": "account_manager"}
 
     await world.tells(told.held(1.5, until=24), told.ended(2), told.ended(2))
-    await until(lambda: isinstance(world.heard[-1], StandDown), world.words)
+    await eventually(lambda: isinstance(world.heard[-1], StandDown), world.words)
     assert [type(event) for event in world.heard] == [Notify, Notify, Notify, StandDown]
     found = await world.get(path)
     assert (found["state"], found["end_reason"], found["next"]) == ("ended", "resolved", None)
@@ -152,7 +145,7 @@ async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) 
     stories = [Telling(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
     theirs = Telling(ticket("SR-1", tenant="other"))
     await world.tells(*(told.step(1) for told in [*stories, theirs]), stories[0].step(2), stories[1].ended(1))
-    await until(lambda: len(world.heard) == 8, world.words)
+    await eventually(lambda: len(world.heard) == 8, world.words)
 
     pages, cursor = [], None
     while True:
@@ -185,10 +178,10 @@ async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) 
 async def test_a_new_directory_counts_without_a_restart(world: World) -> None:
     told = Telling()
     await world.tells(told.step(1))
-    await until(lambda: len(world.heard) == 1, world.words)
+    await eventually(lambda: len(world.heard) == 1, world.words)
     world.directory.write_text(directory_of(["senior_it_operations_manager"]))
     await world.tells(told.step(2), told.step(3))
-    await until(lambda: len(world.heard) == 3, world.words)
+    await eventually(lambda: len(world.heard) == 3, world.words)
     second, exhausted = world.heard[1:]
     assert isinstance(second, Notify)
     assert second.role == "senior_it_operations_manager"
@@ -200,7 +193,7 @@ async def test_a_broken_directory_is_told_and_the_last_good_one_serves(world: Wo
     world.directory.write_text("people: [\n")
     told = Telling()
     await world.tells(told.step(1), told.step(2))
-    await until(lambda: len(world.heard) == 2, world.words)
+    await eventually(lambda: len(world.heard) == 2, world.words)
     assert isinstance(world.heard[1], Notify)
     assert world.heard[1].role == "it_operations_director"
     ready = await world.get("/readyz")
@@ -215,7 +208,7 @@ async def test_killed_and_started_again_it_misses_nothing_and_repeats_nothing(wo
     await world.tells(*(told.step(2) for told in stories))
     world.restart(Process.stop)
     await world.tells(*(told.ended(1.5) for told in stories))
-    await until(lambda: sum(isinstance(event, StandDown) for event in world.heard) >= 20, world.words)
+    await eventually(lambda: sum(isinstance(event, StandDown) for event in world.heard) >= 20, world.words)
     for told in stories:
         # On the bus at least once and in order, once in effect: the ids are the same.
         mine = {event.event_id: event for event in world.heard if event.ticket_id == told.ticket.ticket_id}
@@ -228,7 +221,7 @@ async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World
     headers, value = encode(told.step(1), "sla-timer")
     await world.puts((key, headers, value.replace(b'"step":1', b'"step":"one"')))
     await world.tells(told.step(2), Telling(ticket("SR-2")).step(1))
-    await until(lambda: len(world.heard) == 1, world.words)
+    await eventually(lambda: len(world.heard) == 1, world.words)
     letters = (await world.get("/v1/dead-letters"))["items"]
     assert [letter["offset"] for letter in letters] == [0, 1]
     assert "step" in letters[0]["reason"]
@@ -238,9 +231,9 @@ async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World
 async def test_decisions_are_published_again_with_the_same_ids(world: World) -> None:
     told = Telling()
     await world.tells(told.step(1), told.step(2), told.ended(2))
-    await until(lambda: len(world.heard) == 3, world.words)
+    await eventually(lambda: len(world.heard) == 3, world.words)
     command = [sys.executable, "-m", "escalator", "republish", "--since", "2020-01-01T00:00:00Z"]
     process = await asyncio.create_subprocess_exec(*command, env=os.environ | world.service.settings)
     assert await process.wait() == 0
-    await until(lambda: len(world.heard) == 6, world.words)
+    await eventually(lambda: len(world.heard) == 6, world.words)
     assert world.heard[3:] == world.heard[:3]

@@ -13,6 +13,7 @@ from intake_world import World, event, ticket, world
 from servers import MakeDatabase
 from sqlalchemy import text
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
+from waiting import eventually
 
 TICKETS = 4
 
@@ -25,11 +26,12 @@ async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[W
 
 async def until_known(post: Any) -> httpx.Response:
     """Post an event until its ticket is there, as a tool does whose ticket is still on its way."""
-    while True:
+
+    async def known() -> httpx.Response | None:
         answer: httpx.Response = await post()
-        if answer.status_code != 404:
-            return answer
-        await asyncio.sleep(0.01)
+        return answer if answer.status_code != 404 else None
+
+    return await eventually(known)
 
 
 async def told(intake: World) -> dict[UUID, list[Fact]]:

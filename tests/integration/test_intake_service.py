@@ -10,21 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from intake import store
 from intake.__main__ import app
-from intake_world import ROOT, event, ticket, world
-from runtime_world import in_topic, until
-from servers import MakeDatabase, SharedKafka, migrate, role_of, running, tell
-from sqlalchemy import Connection
+from intake_world import event, ticket, world
+from runtime_world import in_topic
+from servers import MakeDatabase, SharedKafka, intake_on, own_database, running
 from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
-from tocsin.runtime.database import engine
-from tocsin.runtime.keys import Caller, KeyFile, KeyRing, add_key, issue, write_keys
-from tocsin_local.postgres import Postgres
+from tocsin.runtime.keys import Caller, KeyRing, add_key, issue
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
 from typer.testing import CliRunner
+from waiting import eventually
 
 SECONDS = 30
 
@@ -49,18 +44,9 @@ class Front:
 
 @contextmanager
 def front(url: str, kafka: str, folder: Path) -> Iterator[Front]:
-    text, entry = issue("default")
-    write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
-    described = {
-        "TOCSIN_DATABASE_URL": url,
-        "TOCSIN_KAFKA": kafka,
-        "TOCSIN_KEYS": str(folder / "keys.yaml"),
-        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
-        "TOCSIN_ACK_KEYS": "k" * 32,
-    }
-    service = Service("intake", "intake", free_port(), described)
+    service, key = intake_on(url, folder, kafka)
     with running(service, folder):
-        yield Front(service, text)
+        yield Front(service, key)
 
 
 async def facts_of(bootstrap: str) -> list[Event]:
@@ -83,7 +69,7 @@ async def test_taken_without_kafka_and_published_once_it_is_there(
         async def published() -> bool:
             return len(await facts_of(kafka.bootstrap)) >= 3
 
-        await until(published, SECONDS)
+        await eventually(published, seconds=SECONDS)
         metrics = await intake.words("/metrics")
     assert 'sla_tickets_ingested_total{result="created",severity="1",source="connectwise"} 1.0' in metrics
     assert 'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"} 1.0' in metrics
@@ -115,25 +101,21 @@ async def test_stored_facts_are_published_again_with_the_same_ids(
         async def count(number: int) -> bool:
             return len(await facts_of(kafka.bootstrap)) >= number
 
-        await until(lambda: count(5), SECONDS)
+        await eventually(lambda: count(5), seconds=SECONDS)
         before = await facts_of(kafka.bootstrap)
         assert "5 events queued" in await asyncio.to_thread(command, url, "republish", "--since", answer["received_at"])
-        await until(lambda: count(10), SECONDS)
+        await eventually(lambda: count(10), seconds=SECONDS)
         assert "1 events queued" in await asyncio.to_thread(command, url, "republish", "--since", late["received_at"])
         assert "0 events queued" in await asyncio.to_thread(
             command, url, "republish", "--since", "2098-01-01T00:00:00Z"
         )
-        await until(lambda: count(11), SECONDS)
+        await eventually(lambda: count(11), seconds=SECONDS)
     after = await facts_of(kafka.bootstrap)
     assert {event_id(each): each for each in after} == {event_id(each): each for each in before}
 
 
 async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:
-    server = Postgres(tmp_path / "postgres", free_port(), tell, durable=False)
-    with running(server, tmp_path) as process:
-        server.create_role(role_of("intake"))
-        url = server.create_database("intake", role_of("intake"))
-        migrate("intake", url)
+    with own_database("intake", tmp_path) as (process, url):
         async with world(url, tmp_path) as intake:
             await intake.post("/v1/tickets", ticket(), 201)
             process.stop()
@@ -142,23 +124,10 @@ async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.headers["content-type"] == "application/problem+json"
             assert time.monotonic() - began < 2
-            again = Process(server, tmp_path / "postgres.log")
+            again = Process(process.part, tmp_path / "postgres.log")
             again.wait_ready(SECONDS)
             await intake.post("/v1/tickets", ticket("SR-2"), 201)
             again.stop()
-    server.remove()
-
-
-async def test_the_migrations_make_what_the_code_says(make_database: MakeDatabase) -> None:
-    made = engine(make_database("intake"), "test")
-
-    def differences(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        return list(compare_metadata(context, store.metadata))
-
-    async with made.connect() as connection:
-        assert await connection.run_sync(differences) == []
-    await made.dispose()
 
 
 def command(url: str, *arguments: str, status: int = 0, settings: Mapping[str, str] | None = None) -> str:

@@ -5,18 +5,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
 import pytest
-from servers import SERVICES, tell
+from servers import SERVICES, is_ready, tell
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import end_processes, free_offset
 from tocsin_local.run import TICKET
+from waiting import eventually
 
 EPOCH = "2026-06-08T12:00:00Z"
 PARTS = {*SERVICES, "kafka", "postgres", "smtp", "supervisor"}
@@ -25,7 +26,6 @@ UP_SECONDS = 150.0
 RESTART_SECONDS = 30.0
 MAIL_SECONDS = 60.0
 END_SECONDS = 60.0
-Found = TypeVar("Found")
 
 
 @dataclass
@@ -74,10 +74,10 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
     Postgres(folder / "postgres", 0, tell).remove()
 
 
-def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours: Ours) -> None:
+async def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours: Ours) -> None:
     began = time.monotonic()
     first = ours.start()
-    run = _eventually(lambda: ours.run_of(first), UP_SECONDS, "run.json")
+    run = await eventually(lambda: ours.run_of(first), "run.json", UP_SECONDS)
     _told("up", began)
     _check(run, first.pid)
     known = {process.pid for process in ours.processes()}
@@ -85,16 +85,18 @@ def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours:
 
     began = time.monotonic()
     ticket_id = _post_overdue(run)
-    mails = _eventually(lambda: _mails(run, ticket_id), MAIL_SECONDS, "a mail of the overdue ticket")
+    mails = await eventually(lambda: _mails(run, ticket_id), "a mail of the overdue ticket", MAIL_SECONDS)
     _told("mailed", began)
     assert "Mail is down" in mails[0]["subject"] + mails[0]["text"]
 
     began = time.monotonic()
     before = run["pids"]["escalator"]
     os.kill(before, signal.SIGKILL)
-    healed = _eventually(lambda: _renewed(ours.run_of(first), before), RESTART_SECONDS, "a new pid of the escalator")
+    healed = await eventually(
+        lambda: _renewed(ours.run_of(first), before), "a new pid of the escalator", RESTART_SECONDS
+    )
     _told("new pid", began)
-    _eventually(lambda: _ready(healed["urls"]["escalator"]), RESTART_SECONDS, "the escalator ready again")
+    await eventually(lambda: is_ready(healed["urls"]["escalator"]), "the escalator ready again", RESTART_SECONDS)
     _told("ready again", began)
     assert healed | {"pids": {}} == run | {"pids": {}}
     assert {part for part in PARTS if healed["pids"][part] != run["pids"][part]} == {"escalator"}
@@ -105,7 +107,7 @@ def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours:
     assert all(process.is_running() for process in left), "nothing was left behind to be ended"
     began = time.monotonic()
     second = ours.start()
-    again = _eventually(lambda: ours.run_of(second), UP_SECONDS, "run.json of the second start")
+    again = await eventually(lambda: ours.run_of(second), "run.json of the second start", UP_SECONDS)
     _told("up again after a kill of the supervisor", began)
     assert not any(process.is_running() for process in left)
     _check(again, second.pid)
@@ -133,7 +135,7 @@ def _check(run: Mapping[str, Any], supervisor: int) -> None:
     assert run["clock"]["epoch"].startswith(EPOCH.removesuffix("Z"))
     assert run["clock"]["rate"] == 3600
     assert all(psutil.pid_exists(pid) for pid in run["pids"].values())
-    assert all(_ready(run["urls"][service]) for service in SERVICES)
+    assert all(is_ready(run["urls"][service]) for service in SERVICES)
 
 
 def _post_overdue(run: Mapping[str, Any]) -> str:
@@ -153,13 +155,6 @@ def _renewed(run: dict[str, Any] | None, before: int) -> dict[str, Any] | None:
     return run if run and run["pids"]["escalator"] not in (before, None) else None
 
 
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).is_success
-    except httpx.TransportError:
-        return False
-
-
 def _data_folder(folder: Path) -> list[str]:
     """Where PostgreSQL's data lies, when that is not below the state."""
     where = folder / "postgres" / "data-folder"
@@ -172,14 +167,6 @@ def _known(process: psutil.Process) -> str:
         return "\0".join([*process.cmdline(), *process.environ().values()])
     except psutil.Error:
         return ""
-
-
-def _eventually(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
-    return found
 
 
 def _told(what: str, began: float) -> None:

@@ -2,8 +2,7 @@
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tocsin_local.ports import ports
 from tocsin_local.processes import Process, answers, free_offset, free_port
 from tocsin_local.smtp import SmtpSink
 from tocsin_local.stack import Plan, Stack
+from waiting import eventually
 
 RESTART_SECONDS = 5
 
@@ -53,13 +53,6 @@ def pid(stack: Stack, part: str) -> int | None:
     return found
 
 
-def until(true: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.05)
-    return true()
-
-
 def test_run_json_tells_where_everything_is(stack: Stack) -> None:
     run = json.loads(stack.state.run_file.read_text())
     assert set(run) == {"urls", "api_key", "kafka", "smtp", "databases", "pids", "clock"}
@@ -69,22 +62,27 @@ def test_run_json_tells_where_everything_is(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("part", ["postgres", "smtp"])
-def test_a_part_that_dies_is_back_within_five_seconds(stack: Stack, part: str) -> None:
+async def test_a_part_that_dies_is_back_within_five_seconds(stack: Stack, part: str) -> None:
+    await ended_and_back(stack, part)
+    port = stack.postgres.port if part == "postgres" else stack.smtp.port
+    await eventually(lambda: answers(port), seconds=RESTART_SECONDS)
+
+
+async def ended_and_back(stack: Stack, part: str) -> None:
     before = pid(stack, part)
     assert before is not None
     psutil.Process(before).kill()
-    assert until(lambda: pid(stack, part) not in (before, None), RESTART_SECONDS)
-    assert until(lambda: answers(stack.postgres.port if part == "postgres" else stack.smtp.port), RESTART_SECONDS)
+    await eventually(lambda: pid(stack, part) not in (before, None), seconds=RESTART_SECONDS)
 
 
 @pytest.mark.parametrize("command", ["stop", "kill"])
-def test_a_part_that_was_put_down_stays_down_until_it_is_started(stack: Stack, command: str) -> None:
+async def test_a_part_that_was_put_down_stays_down_until_it_is_started(stack: Stack, command: str) -> None:
     commands = {"start": stack.start_part, "stop": stack.stop_part, "kill": stack.kill_part}
     control = Control(stack.state, commands)
     send(stack.plan.state, command, "smtp")
     assert not answers(stack.smtp.port)
     assert pid(stack, "smtp") is None
-    time.sleep(1)
+    await ended_and_back(stack, "postgres")  # the supervisor has looked at all parts meanwhile
     assert not answers(stack.smtp.port)
     send(stack.plan.state, "start", "smtp")
     assert answers(stack.smtp.port)

@@ -12,10 +12,11 @@ from notifier import store
 from notifier.claiming import Claims
 from notifier.delivery import Entering
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from notifier_world import IMPATIENT, World, eventually, world
+from notifier_world import IMPATIENT, World, world
 from servers import MakeDatabase, SharedSink
 from tocsin.events import EndReason, Notify, Withdraw
 from tocsin.runtime.directory_file import DirectoryFile
+from waiting import eventually
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 

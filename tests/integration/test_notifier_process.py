@@ -11,13 +11,14 @@ from uuid import uuid4
 import httpx
 import pytest
 from notifier_events import escalation, stand_down, ticket
-from notifier_world import DIRECTORY, eventually
+from notifier_world import DIRECTORY
 from servers import MakeDatabase, SharedKafka, SharedSink
 from tocsin.events import Notify, StandDown, encode, event_type
 from tocsin.runtime.kafka import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
 from tocsin.runtime.keys import KeyFile, issue, write_keys
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
+from waiting import eventually
 
 
 class Running:

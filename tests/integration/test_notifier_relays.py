@@ -12,13 +12,14 @@ from notifier.outcome import Answer, Phase
 from notifier.relays import Opened, Relays
 from notifier.tables import deliveries
 from notifier_events import NOON, escalation, ticket
-from notifier_world import World, eventually, world
+from notifier_world import World, world
 from prometheus_client import REGISTRY
 from servers import MakeDatabase, SharedSink, running
 from sqlalchemy import func, select, text
 from tocsin.events import Notify
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
+from waiting import eventually
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 

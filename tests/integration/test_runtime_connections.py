@@ -12,6 +12,7 @@ from tocsin.runtime import connections
 from tocsin.runtime.connections import BoundedH11
 from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
 from tocsin_local.processes import free_port
+from waiting import eventually
 
 
 async def app(_: Scope, __: Receive, send: Send) -> None:
@@ -36,8 +37,7 @@ async def serving(app: ASGIApp = app) -> AsyncIterator[int]:
         )
     )
     running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.started)  # uvicorn has no event for it
     yield port
     server.should_exit = True
     await running
@@ -49,7 +49,7 @@ async def said(port: int, *parts: bytes) -> bytes:
     for part in parts:
         writer.write(part)
         await writer.drain()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # so that it arrives by itself
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return answer

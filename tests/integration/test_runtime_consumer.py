@@ -1,9 +1,11 @@
 """The way in, on a real PostgreSQL and a real Kafka: once in effect, whatever fails, and the database decides."""
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -22,7 +24,6 @@ from runtime_world import (
     seen,
     tables,
     ticket,
-    until,
 )
 from servers import MakeDatabase, SharedKafka
 from sqlalchemy import delete, text
@@ -33,9 +34,35 @@ from tocsin.runtime.database import engine
 from tocsin.runtime.kafka import TICKETS, partition_of
 from tocsin.runtime.topic_ends import TopicEnds
 from tocsin.runtime.watchdog import StuckError, Watchdog
+from waiting import eventually
 
 NAMES = [f"T-{n}" for n in range(12)]
-Send = Callable[..., Awaitable[None]]
+
+
+class Send:
+    """Puts events, or raw bytes, into the tickets topic."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def __call__(self, *events: Event | tuple[str, bytes]) -> None:
+        for one in events:
+            if isinstance(one, tuple):
+                name, value = str(ticket(one[0])), one[1]
+                headers = [("ce_type", b"ticket.paused")]
+            else:
+                headers, value = encode(one, "intake")
+                name = str(one.ticket_id)
+            key = name.encode()
+            await self._producer.send(TICKETS, value, key=key, partition=partition_of(key), headers=headers)
+        await self._producer.flush()
+
+    async def progress(self, at: datetime) -> None:
+        """Up to that instant nothing is missing, in no partition."""
+        headers, value = encode(Progress(accepted_through=at), "intake")
+        for partition in range(6):
+            await self._producer.send(TICKETS, value, partition=partition, headers=headers)
+        await self._producer.flush()
 
 
 @pytest.fixture
@@ -51,35 +78,15 @@ async def db(url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
-    """Puts events, or raw bytes, into an emptied tickets topic."""
+    """Into an emptied topic."""
     kafka.fresh_topics()
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
     await producer.start()
-
-    async def sending(*events: Event | tuple[str, bytes]) -> None:
-        for one in events:
-            if isinstance(one, tuple):
-                name, value = str(ticket(one[0])), one[1]
-                headers = [("ce_type", b"ticket.paused")]
-            else:
-                headers, value = encode(one, "intake")
-                name = str(one.ticket_id)
-            key = name.encode()
-            await producer.send(TICKETS, value, key=key, partition=partition_of(key), headers=headers)
-        await producer.flush()
-
-    async def progress(at: datetime) -> None:
-        headers, value = encode(Progress(accepted_through=at), "intake")
-        for partition in range(6):
-            await producer.send(TICKETS, value, partition=partition, headers=headers)
-        await producer.flush()
-
-    sending.progress = progress  # type: ignore[attr-defined]
-    yield sending
+    yield Send(producer)
     await producer.stop()
 
 
-def consumer(kafka: SharedKafka, db: AsyncEngine, seer: Seer, **more: object) -> Consumer:
+def consumer(kafka: SharedKafka, db: AsyncEngine, seer: Seer, **more: Any) -> Consumer:
     return Consumer(
         bootstrap=kafka.bootstrap,
         topic=TICKETS,
@@ -88,7 +95,7 @@ def consumer(kafka: SharedKafka, db: AsyncEngine, seer: Seer, **more: object) ->
         offsets=OFFSETS,
         dead_letters=DEAD_LETTERS,
         on_batch=seer.on_batch,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -112,10 +119,10 @@ async def test_events_arrive_and_progress_moves_what_is_accepted(
     reading = consumer(kafka, db, seer, after_commit=after_commit)
     async with running(reading.run()) as (task,):
         await send(*everything(range(1, 4)))
-        await send.progress(AT)  # type: ignore[attr-defined]
-        await until(lambda: all_read(db, reading))
-        await send.progress(AT - timedelta(hours=1))  # type: ignore[attr-defined]
-        await until(lambda: all_read(db, reading))
+        await send.progress(AT)
+        await eventually(lambda: all_read(db, reading))
+        await send.progress(AT - timedelta(hours=1))
+        await eventually(lambda: all_read(db, reading))
         assert await reading.ready() is None
         reading.stop()
         await asyncio.wait_for(task, 10)
@@ -139,21 +146,21 @@ async def test_a_database_put_back_reads_on_from_where_it_stood(
 ) -> None:
     async with running(consumer(kafka, db, Seer()).run()):
         await send(*everything(range(1, 4)))
-        await until(lambda: all_seen(db, range(1, 4)))
+        await eventually(lambda: all_seen(db, range(1, 4)))
         copy = [row._asdict() for row in await rows(db, OFFSETS)]
         await send(*everything(range(4, 6)))
-        await until(lambda: all_seen(db, range(1, 6)))
+        await eventually(lambda: all_seen(db, range(1, 6)))
         async with db.begin() as connection:  # the earlier copy, under the running process
             await connection.execute(delete(OFFSETS))
             await connection.execute(OFFSETS.insert(), copy)
             await connection.execute(delete(SEEN).where(SEEN.c.number > 3))
         await send(*everything(range(6, 7)))
-        await until(lambda: all_seen(db, range(1, 7)))
+        await eventually(lambda: all_seen(db, range(1, 7)))
         async with db.begin() as connection:  # and one from before the first event
             await connection.execute(delete(OFFSETS))
             await connection.execute(delete(SEEN))
         await send(*everything(range(7, 8)))
-        await until(lambda: all_seen(db, range(1, 8)))
+        await eventually(lambda: all_seen(db, range(1, 8)))
 
 
 async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
@@ -165,7 +172,7 @@ async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka:
 
     await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
     async with running(consumer(kafka, db, Seer(fails)).run()):
-        await until(lambda: all_seen(db, range(4, 5)))
+        await eventually(lambda: all_seen(db, range(4, 5)))
     letters = await rows(db, DEAD_LETTERS)
     assert await seen(db) == expected(range(1, 5)) - {(bad, 2)}
     assert {letter.key: letter.reason for letter in letters}[str(bad).encode()] == "Poison: cannot be"
@@ -186,10 +193,10 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
     reading = consumer(kafka, db, seer, ordered=True)
     async with running(reading.run()):
         await send(*everything(range(1, 4)))
-        await until(lambda: is_seen(db, NAMES[1], 3))
+        await eventually(lambda: is_seen(db, NAMES[1], 3))
         await send(*everything(range(4, 5)))
-        await until(lambda: is_seen(db, NAMES[1], 4))
-        await until(lambda: count_is(db, 3))
+        await eventually(lambda: is_seen(db, NAMES[1], 4))
+        await eventually(lambda: count_is(db, 3))
         assert await seen(db) == expected(range(1, 5)) - {(bad, 2), (bad, 3), (bad, 4)}
         first = (await rows(db, DEAD_LETTERS))[0]
         assert await reading.replay(first.id) == (0, "ValueError: not yet")
@@ -199,7 +206,7 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
         assert [number_of(one.event) for call in seer.calls for one in call] == [2, 3, 4]
         assert await reading.replay(first.id) == (0, None)
         await send(*everything(range(5, 6)))
-        await until(lambda: all_seen(db, range(1, 6)))
+        await eventually(lambda: all_seen(db, range(1, 6)))
     assert all(letter.replayed_at for letter in await rows(db, DEAD_LETTERS))
 
 
@@ -209,15 +216,14 @@ async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
     await send(*everything(range(1, 31)))
     reading = consumer(kafka, db, Seer(lambda _: RuntimeError("a bug")))
     async with running(reading.run()) as (task,):
-        await until(lambda: count_is(db, 20))
-        await asyncio.sleep(1)
+        await eventually(lambda: count_is(db, 20))
         await send(*everything(range(31, 32)))
-        await asyncio.sleep(1)
+        await eventually(lambda: all_waits(db, reading))
         assert len(await rows(db, DEAD_LETTERS)) == 20
         assert "20 records in a row" in (await reading.ready() or "")
         assert not task.done()
     async with running(consumer(kafka, db, Seer()).run()):
-        await until(lambda: seen_count_is(db, 31 * 12 - 20))
+        await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
 
 
 async def test_a_failing_database_loses_nothing_and_repeats_nothing(
@@ -226,7 +232,7 @@ async def test_a_failing_database_loses_nothing_and_repeats_nothing(
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
     await send(*everything(range(1, 11)))
     async with running(consumer(kafka, db, Seer(lambda _: next(failures, None))).run()):
-        await until(lambda: all_seen(db, range(1, 11)))
+        await eventually(lambda: all_seen(db, range(1, 11)))
         async with db.begin() as connection:  # every connection dies
             await connection.execute(
                 text(
@@ -235,7 +241,7 @@ async def test_a_failing_database_loses_nothing_and_repeats_nothing(
                 )
             )
         await send(*everything(range(11, 13)))
-        await until(lambda: all_seen(db, range(1, 13)))
+        await eventually(lambda: all_seen(db, range(1, 13)))
     assert await rows(db, DEAD_LETTERS) == []
 
 
@@ -248,7 +254,7 @@ async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest
     before = REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) or 0
     await send(*everything(range(1, 3)))
     async with running(consumer(kafka, db, Seer()).run()):
-        await until(lambda: all_seen(db, range(1, 3)))
+        await eventually(lambda: all_seen(db, range(1, 3)))
     assert REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) == before + 6
     assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT}
 
@@ -264,16 +270,21 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
     async with running(one.run()) as (leaving,):
         await send(*everything(range(1, 20)))
         async with running(two.run()):
-            for number in range(20, 120):
+            numbers = itertools.count(20)
+
+            async def goes_on() -> bool:
+                number = next(numbers)
                 await send(*everything(range(number, number + 1)))
-                await asyncio.sleep(0.05)
-            assert second.calls
+                return number >= 80 and bool(second.calls)
+
+            await eventually(goes_on)
             one.stop()
             await asyncio.wait_for(leaving, 10)
-            await send(*everything(range(120, 130)))
-            await until(lambda: all_seen(db, range(1, 130)))
+            last = next(numbers) + 10
+            await send(*everything(range(last - 10, last)))
+            await eventually(lambda: all_seen(db, range(1, last)))
     handled = [(r.partition, r.offset) for seer in (first, second) for call in seer.calls for r in call]
-    assert len(set(handled)) == 129 * 12
+    assert len(set(handled)) == (last - 1) * 12
     assert len(handled) - len(set(handled)) <= 20 * 12  # only what was rolled back at a hand-over comes twice
     await other.dispose()
 
@@ -294,33 +305,50 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
             found = await rows(db, OFFSETS)
             return len(found) == 6 and all(row.next_offset == 10_000 for row in found)
 
-        await until(caught_up)
+        await eventually(caught_up)
         assert time.monotonic() - started < 8
     assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT + timedelta(milliseconds=9_999)}
 
 
 async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
-    ends = TopicEnds(kafka.bootstrap, TICKETS, 6)
-    watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=3)
+    ends = CountedEnds(kafka.bootstrap, TICKETS, 6)
+    watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=1)
     async with running(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
-        await asyncio.sleep(5)
+        await eventually(lambda: ends.fetched == 3)  # every two seconds
         assert not watching.done()  # nothing waits to be read
         await send(event("waits", 1))
         with pytest.raises(StuckError, match="stands at 0"):
             await asyncio.wait_for(watching, 20)
-    assert (
-        sum(
-            REGISTRY.get_sample_value("sla_consumer_lag", {"topic": TICKETS, "partition": str(p)}) or 0
-            for p in range(6)
-        )
-        == 1
-    )
+    assert lag() == 1
     await ends.close()
+
+
+class CountedEnds(TopicEnds):
+    """Knows how often it told."""
+
+    fetched = 0
+
+    async def fetch(self) -> dict[int, int]:
+        ends = await super().fetch()
+        self.fetched += 1
+        return ends
+
+
+def lag() -> float:
+    """Of all partitions, as the watchdog saw it."""
+    partitions = [{"topic": TICKETS, "partition": str(number)} for number in range(6)]
+    return sum(REGISTRY.get_sample_value("sla_consumer_lag", labels) or 0 for labels in partitions)
 
 
 async def all_read(db: AsyncEngine, reading: Consumer) -> bool:
     ends = await reading.probe()
     return {row.partition: row.next_offset for row in await rows(db, OFFSETS)} == ends
+
+
+async def all_waits(db: AsyncEngine, reading: Consumer) -> bool:
+    """Whether the process knows of all that the database has not."""
+    read: int = sum(row.next_offset for row in await rows(db, OFFSETS))
+    return lag() == sum((await reading.probe()).values()) - read
 
 
 async def all_seen(db: AsyncEngine, numbers: range) -> bool:

@@ -3,19 +3,19 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 from prometheus_client import REGISTRY
-from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket, until
+from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket
 from servers import MakeDatabase, SharedKafka
 from servers import running as running_server
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import Progress
+from tocsin.events import Event, Progress, TicketChanged
 from tocsin.runtime.clock import BusinessClock
 from tocsin.runtime.database import engine
 from tocsin.runtime.kafka import check_partitions, create_topics, partition_of
@@ -25,6 +25,7 @@ from tocsin.runtime.relay import Relay
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres, Role
 from tocsin_local.processes import free_port
+from waiting import eventually
 
 REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
 PROGRESS = ProgressSource(writers="intake-writer", clock=REAL, interval=0.1)
@@ -52,6 +53,37 @@ async def empty(writer: AsyncEngine) -> bool:
     return not await rows(writer, OUTBOX.table)
 
 
+async def leads_on(writer: AsyncEngine, longer: timedelta) -> None:
+    """Returns when whoever holds the lease has renewed it so often that it runs out so much later."""
+    (before,) = await rows(writer, OUTBOX.lease)
+
+    async def renewed() -> bool:
+        (now,) = await rows(writer, OUTBOX.lease)
+        return bool(now.expires_at >= before.expires_at + longer)
+
+    await eventually(renewed)
+
+
+async def take_away(writer: AsyncEngine, duration: timedelta) -> datetime:
+    """Somebody else holds the lease now; until when."""
+    taken = text("UPDATE outbox_lease SET token = 99, expires_at = clock_timestamp() + :duration RETURNING expires_at")
+    async with writer.begin() as connection:
+        until: datetime = (await connection.execute(taken, {"duration": duration})).scalar_one()
+    return until
+
+
+async def instant(writer: AsyncEngine) -> datetime:
+    """What the database's clock shows."""
+    async with writer.connect() as connection:
+        shown: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return shown
+
+
+def progress_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
+    """What each partition was told, in order."""
+    return [[one.accepted_through for one in part if isinstance(one, Progress)] for part in found]
+
+
 async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
@@ -61,7 +93,7 @@ async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
         await add(writer, *(event(name, number) for name in names))
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS)
     async with running(relay.run()):
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
     found = await in_topic(kafka.bootstrap)
     for name in names:
         partition = partition_of(str(ticket(name)).encode())
@@ -77,11 +109,11 @@ async def test_woken_it_publishes_within_milliseconds(
     async with running(relay.run()):
         await add(writer, event("first", 1))
         relay.wake()
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
         started = time.monotonic()
         await add(writer, event("first", 2))
         relay.wake()
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
         assert time.monotonic() - started < 1
         assert await relay.flush(1)
 
@@ -96,7 +128,7 @@ async def test_what_cannot_be_published_blocks_nobody(
         await OUTBOX.put_back(connection, 17, b"nowhere", pack([("ce_type", b"notify")]), b"{}")
         await OUTBOX.add(connection, [event("behind", 1)])
     async with running(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS).run()):
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
     assert [one.ticket_id for part in await in_topic(kafka.bootstrap) for one in part] == [ticket("behind")]
     reasons = {letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS) if letter.origin == "outbox"}
     assert set(reasons) == {b"huge", b"nowhere"}
@@ -113,23 +145,19 @@ async def test_one_leads_and_a_lost_lease_ends_its_publishing(
     second = Relay(other_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
     async with running(first.run()) as (leading,):
         await add(writer, event("a", 1))
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
         async with running(second.run()):
-            await asyncio.sleep(1.5)
+            await leads_on(writer, timedelta(seconds=1))  # the other one has asked for the lease several times
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
             leading.cancel()
             started = time.monotonic()
             await add(writer, event("a", 2))
-            await until(lambda: empty(writer))
+            await eventually(lambda: empty(writer))
             assert time.monotonic() - started < 1  # released, not run out
-            async with writer.begin() as connection:  # somebody else takes it
-                await connection.execute(
-                    text("UPDATE outbox_lease SET token = 99, expires_at = clock_timestamp() + interval '2 seconds'")
-                )
+            taken_until = await take_away(writer, timedelta(seconds=2))
             await add(writer, event("a", 3))
-            await asyncio.sleep(1)
-            assert not await empty(writer)
-            await until(lambda: empty(writer))
+            await eventually(lambda: empty(writer))
+            assert await instant(writer) > taken_until
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
     await other_engine.dispose()
 
@@ -139,19 +167,23 @@ async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_trans
 ) -> None:
     kafka.fresh_topics()
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+
+    async def lie_there(count: int) -> bool:
+        return all(len(told) >= count for told in progress_of(await in_topic(kafka.bootstrap)))
+
+    async def are_past(instant: datetime) -> bool:
+        return all(told[-1] > instant for told in progress_of(await in_topic(kafka.bootstrap)))
+
     async with running(relay.run()):
-        await asyncio.sleep(0.7)
+        await eventually(lambda: lie_there(3))
         async with writer.begin() as connection:
             begun: datetime = (await connection.execute(text("SELECT now()"))).scalar_one()
-            await asyncio.sleep(0.7)
+            so_far = max(len(told) for told in progress_of(await in_topic(kafka.bootstrap)))
+            await eventually(lambda: lie_there(so_far + 3))
             await OUTBOX.add(connection, [event("slow", 1)])
-        await asyncio.sleep(0.7)
+        await eventually(lambda: are_past(begun))
     found = await in_topic(kafka.bootstrap)
-    for partition in found:
-        told = [one.accepted_through for one in partition if isinstance(one, Progress)]
-        assert told == sorted(told)
-        assert len(told) >= 8
-        assert told[-1] > begun
+    assert all(told == sorted(told) for told in progress_of(found))
     part = found[partition_of(str(ticket("slow")).encode())]
     before = part[: [isinstance(one, Progress) for one in part].index(False)]
     assert all(isinstance(one, Progress) and one.accepted_through < begun for one in before)
@@ -168,7 +200,7 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
     async def write(name: str) -> None:
         for number in range(1, 60):
             async with writer.begin() as connection:
-                await asyncio.sleep(dice.random() * 0.02)
+                await asyncio.sleep(dice.random() * 0.02)  # a writer takes its time
                 at: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
                 await OUTBOX.add(connection, [event(name, number)], at)
                 received[f"{name}-{number}"] = at
@@ -180,7 +212,7 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=quick, interval=0.005)
     async with running(relay.run()):
         await asyncio.gather(*(write(f"W-{n}") for n in range(8)))
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
     facts = 0
     for partition in await in_topic(kafka.bootstrap):
         vouched = datetime(1970, 1, 1, tzinfo=UTC)
@@ -189,7 +221,8 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
                 vouched = max(vouched, one.accepted_through)
             else:
                 facts += 1
-                assert received[one.fact.event_id] > vouched  # type: ignore[union-attr]  # all are TicketChanged
+                assert isinstance(one, TicketChanged)
+                assert received[one.fact.event_id] > vouched
     assert facts > 300
 
 
@@ -216,27 +249,18 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
         await create_topics(broker.bootstrap)
         async with running(relay.run()):
             await add(writer, event("a", 1))
-            await until(lambda: empty(writer))
+            await eventually(lambda: empty(writer))
             hanging = psutil.Process(process.entry["pid"])
             hanging.suspend()
             try:
                 await add(writer, event("a", 2))
-                await asyncio.sleep(0.5)
-                async with writer.begin() as connection:
-                    await connection.execute(
-                        text(
-                            "UPDATE outbox_lease SET token = 99, expires_at = clock_timestamp() + interval '5 seconds'"
-                        )
-                    )
-                await until(followed, 2)
+                await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is on its way
+                await take_away(writer, timedelta(seconds=5))
+                await eventually(lambda: REGISTRY.get_sample_value("sla_relay_leader") == 0, seconds=2)
             finally:
                 hanging.resume()
-            await until(lambda: empty(writer))
+            await eventually(lambda: empty(writer))
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
-
-
-async def followed() -> bool:
-    return REGISTRY.get_sample_value("sla_relay_leader") == 0
 
 
 async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
@@ -248,14 +272,14 @@ async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngin
         await check_partitions(broker.bootstrap, {OUTBOX.topic: 6})
         relaying = asyncio.create_task(relay.run())
         await add(writer, event("before", 1))
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
     for number in range(1, 301):
         await add(writer, event("meanwhile", number))
-    await asyncio.sleep(1)
+    await leads_on(writer, timedelta(seconds=1))
     assert len(await rows(writer, OUTBOX.table)) == 300
     with running_server(broker, tmp_path):
         started = time.monotonic()
-        await until(lambda: empty(writer))
+        await eventually(lambda: empty(writer))
         took = time.monotonic() - started
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)

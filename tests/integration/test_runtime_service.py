@@ -5,20 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows, until
-from servers import MakeDatabase, SharedKafka
+from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows
+from servers import MakeDatabase, SharedKafka, is_ready
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database import engine
 from tocsin.runtime.kafka import DEADLINES
 from tocsin.runtime.keys import add_key, issue
 from tocsin_local.processes import free_port
+from waiting import eventually
 
 MAIN = """
 import asyncio
@@ -119,19 +119,8 @@ class Bell:
             process.kill()
             process.communicate()
 
-    def wait_ready(self, port: int) -> None:
-        self.wait(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
-
-    def wait(self, true: Callable[[], bool], seconds: float = 90) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                if true():
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("not within time")
+    async def is_up(self, port: int) -> None:
+        await eventually(lambda: is_ready(f"http://127.0.0.1:{port}"), seconds=90)
 
 
 @pytest.fixture
@@ -146,10 +135,10 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     other = free_port()
     with bell.serves(bell.port) as first, bell.serves(other) as second:
-        bell.wait_ready(bell.port)
-        bell.wait_ready(other)
+        await bell.is_up(bell.port)
+        await bell.is_up(other)
         await add(db, *(event("out", n) for n in range(1, 4)))
-        await until(lambda: nothing_waits(db))
+        await eventually(lambda: nothing_waits(db))
         async with httpx.AsyncClient() as http:
             metrics = (await http.get(f"http://127.0.0.1:{bell.port}/metrics")).text
         assert 'sla_consumer_lag{partition="5",topic="tocsin.tickets.v1"} 0.0' in metrics
@@ -162,7 +151,7 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
         assert {line["service"] for line in lines} == {"bell"}
         assert lines[-1]["event"] == "stopped"
         await add(db, event("out", 4))
-        await until(lambda: nothing_waits(db))
+        await eventually(lambda: nothing_waits(db))
         second.send_signal(signal.SIGINT)
         told, _ = second.communicate(timeout=90)
         assert second.returncode == 0, told
@@ -177,9 +166,9 @@ async def test_what_was_committed_before_the_signal_is_published_before_the_end(
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     events = [event("out", number) for number in range(2, 5002)]  # several batches of the relay
     with bell.serves(bell.port) as process:
-        bell.wait_ready(bell.port)
+        await bell.is_up(bell.port)
         await add(db, event("out", 1))
-        await until(lambda: nothing_waits(db))  # it leads
+        await eventually(lambda: nothing_waits(db))  # it leads
         await add(db, *events)
         process.send_signal(signal.SIGTERM)
         told, _ = process.communicate(timeout=90)
@@ -208,7 +197,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
             },
         )
     with bell.serves(bell.port):
-        bell.wait_ready(bell.port)
+        await bell.is_up(bell.port)
         base, headers = f"http://127.0.0.1:{bell.port}/v1/dead-letters", {"Authorization": f"Bearer {bell.key}"}
         async with httpx.AsyncClient(headers=headers) as http:
             assert (await http.get(base, headers={"Authorization": ""})).status_code == 401
@@ -237,10 +226,10 @@ def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
         assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several of them with commas between.\n"
 
 
-def test_a_taken_port_is_one_sentence(bell: Bell) -> None:
+async def test_a_taken_port_is_one_sentence(bell: Bell) -> None:
     bell.migrate()
     with bell.serves(bell.port):
-        bell.wait_ready(bell.port)
+        await bell.is_up(bell.port)
         with bell.serves(bell.port) as late:
             told, _ = late.communicate(timeout=90)
             assert late.returncode == 1

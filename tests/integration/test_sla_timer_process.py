@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from runtime_world import in_topic, rows, until
+from runtime_world import in_topic, rows
 from servers import MakeDatabase, SharedKafka
 from sla_timer.store.tables import OUTBOX
 from sqlalchemy.engine import make_url
@@ -25,6 +25,7 @@ from tocsin.runtime.database import engine
 from tocsin.runtime.kafka import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
 from tocsin.runtime.keys import KeyFile, write_keys
 from tocsin_local.processes import free_port
+from waiting import eventually
 
 SECONDS = 90
 START = datetime(2026, 6, 8, 16, tzinfo=UTC)
@@ -75,7 +76,7 @@ async def logged(log: Path, words: str) -> None:
     async def there() -> bool:
         return words in read(log)
 
-    await until(there, SECONDS)
+    await eventually(there, seconds=SECONDS)
 
 
 @asynccontextmanager
@@ -186,7 +187,7 @@ async def test_facts_come_in_and_deadlines_go_out_and_it_ends_without_a_trace(
     async def both() -> bool:
         return len(await published()) == 2
 
-    await until(both, SECONDS)
+    await eventually(both, seconds=SECONDS)
     assert briefly(await published()) == [("warned response", "06-08 13:45"), ("breached response", "06-08 14:00")]
     process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(ended, process) == 0

@@ -22,7 +22,7 @@ DAYS = ("monday-friday", "saturday", "sunday", "saturday-sunday")
 
 
 def rotation(chance: random.Random, zone: str) -> dict[str, Any]:
-    first = datetime(2025, 1, 1) + timedelta(days=chance.randrange(60), minutes=30 * chance.randrange(48))  # noqa: DTZ001
+    first = datetime(2025, 1, 1) + timedelta(days=chance.randrange(60), minutes=30 * chance.randrange(48))  # noqa: DTZ001 (what a wall shows has no zone)
     written: dict[str, Any] = {"zone": zone, "members": chance.sample(PEOPLE, chance.randint(1, 4))}
     if chance.random() < 0.3:
         times = sorted({first + timedelta(hours=chance.randrange(15_000)) for _ in range(30)})

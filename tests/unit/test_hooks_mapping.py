@@ -66,6 +66,10 @@ def desk(text: str = GOOD) -> Integration:
         ),
         (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: is no field"),
         (
+            ("secret_env: TOCSIN_HOOK_DESK", "secret_env: hunter2"),
+            "6: tenants.default.desk.auth.secrets[0].secret_env: it should match pattern",
+        ),
+        (
             ("{secret_env: TOCSIN_HOOK_DESK}", "{}"),
             "6: tenants.default.desk.auth.secrets[0]: must say where one secret",
         ),

@@ -202,7 +202,7 @@ async def _endless() -> AsyncIterator[bytes]:
 
 async def _slow() -> AsyncIterator[bytes]:
     yield b"{"
-    await asyncio.sleep(30)
+    await asyncio.sleep(30)  # longer than anybody waits
 
 
 BROKEN: dict[str, Callable[[], httpx.Response]] = {

@@ -16,6 +16,7 @@ from starlette.types import Message, Scope
 from tocsin.runtime import bodies, edge, limiting
 from tocsin.runtime.http import JsonResponse, create_app, require
 from tocsin.runtime.keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
+from waiting import eventually
 
 LIMIT = 3
 KEYS = {
@@ -190,7 +191,7 @@ async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch:
     answering = asyncio.create_task(slow.answer())
     while not answering.done():
         slow.part(b" ")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # which is how it trickles
     status, headers = await answering
     assert status == 408
     assert headers[b"connection"] == b"close"
@@ -215,7 +216,7 @@ async def test_what_bodies_hold_together_has_a_limit(app: Any, monkeypatch: pyte
     first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
     answering = asyncio.create_task(first.answer())
     first.part(b'{"name"')
-    await asyncio.sleep(0.01)
+    await eventually(first.parts.empty)
     status, headers = await second.answer()
     assert (status, headers[b"retry-after"]) == (503, b"1")
     first.part(b':"x"}', last=True)
@@ -233,7 +234,7 @@ async def test_bodies_that_began_before_do_not_grow_beyond_twice_that(
     answering = [asyncio.create_task(each.answer()) for each in (first, second)]
     for each in (first, second):
         each.part(b'{"name":')
-    await asyncio.sleep(0.01)
+    await eventually(lambda: first.parts.empty() and second.parts.empty())
     second.part(b'"' + b"x" * 20)
     assert (await answering[1])[0] == 503
     first.part(b'"x"}', last=True)

@@ -77,7 +77,7 @@ async def test_in_a_burst_a_group_is_waited_for() -> None:
     double = grouped(act, linger=0.05)
     await double(1)
     second = asyncio.create_task(double(2))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # a fifth of what a group is waited for
     assert list(await asyncio.gather(second, double(3))) == [4, 6]
     assert act.groups == [[1], [2, 3]]
 
@@ -94,15 +94,16 @@ async def test_where_too_much_waits_one_more_is_sent_away() -> None:
 
 
 async def test_while_a_group_hangs_nobody_new_waits_behind_it() -> None:
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
 
     async def hang(numbers: Sequence[int]) -> Sequence[int]:
+        begun.set()
         await release.wait()
         return numbers
 
-    same = Grouped(hang, alike=lambda error: False, patience=0.01)
+    same = Grouped(hang, alike=lambda error: False, patience=0)
     first, second = asyncio.create_task(same(1)), asyncio.create_task(same(2))
-    await asyncio.sleep(0.02)
+    await begun.wait()
     with pytest.raises(Overloaded):
         await same(3)
     release.set()

@@ -11,6 +11,7 @@ from tocsin.events import (
     ClockMet,
     ClockVoided,
     ClockWarned,
+    Deadline,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
@@ -21,7 +22,7 @@ from tocsin.policy import Policy, load_policy
 LEAD = ("service_desk_team_lead",)
 
 
-def told(*changes: tuple[str, str], channel: str = "email") -> list[object]:
+def told(*changes: tuple[str, str], channel: str = "email") -> list[Deadline]:
     """A silent severity-1 ticket by e-mail, up to where nobody is left; by the shipped policy with changes."""
     teller = Teller(Rulebook([policy(*changes)], None), channel)
     teller.receive([said(1, "opened", "06-08 12:00", severity=1)])
@@ -115,7 +116,7 @@ def test_the_policy_may_want_no_stand_down() -> None:
 
 def test_ids_are_the_same_every_time_and_differ_between_things() -> None:
     events, again = told(), told()
-    assert [e.event_id for e in events] == [e.event_id for e in again]  # type: ignore[attr-defined]  # all are deadlines
+    assert [event.event_id for event in events] == [event.event_id for event in again]
     scope = Scope(ticket(), Rulebook([shipped_policy()], None), 1, None, micros(moment("06-08 12:00")))
     keys = [
         Item(cycle, run, subject, kind)

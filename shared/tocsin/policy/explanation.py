@@ -51,7 +51,9 @@ def explain(error: ErrorDetails, schema: dict[str, Any]) -> tuple[Place, str]:
     if kind in _WANTED:
         return place, _WANTED[kind]
     said = re.sub("^(Input|String|Value|Dictionary|Tuple) should", "should", error["msg"])
-    return place, _with_example(f"`{str(error['input'])[:60]}` {said}", place, schema)
+    # Where a secret's name or file is to stand, somebody may have written the secret.
+    shown = "it" if any("secret" in str(part) for part in place) else f"`{str(error['input'])[:60]}`"
+    return place, _with_example(f"{shown} {said}", place, schema)
 
 
 def _unknown(message: str, word: str, known: list[str]) -> str:
