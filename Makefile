@@ -37,7 +37,7 @@ check: setup  ## lint, format, types, architecture, dependencies, API documents:
 	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
 
 fuzz-api: setup  ## Schemathesis over all four APIs, many tries of each call: make fuzz-api EXAMPLES=100
-	@TOCSIN_FUZZ_PHASES=examples,coverage,fuzzing,stateful TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q tests/integration/test_api_fuzz.py
+	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 2 --dist loadgroup tests/integration/test_api_fuzz.py
 
 bench-domain: setup  ## how fast timelines are computed, against what is required
 	@$(BIN)/python tests/bench/domain.py

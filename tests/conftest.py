@@ -43,10 +43,13 @@ structlog.configure(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (`make test`) each file stays in one process, and so do all stories: they share a stack."""
+    """Side by side (`make test`) each file stays in one process, unless it says otherwise, and so do all stories: they
+    share a stack.
+    """
     for item in items:
         stories = "clockwork" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stories" if stories else item.path.name))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("stories" if stories else item.path.name))
 
 
 @pytest.fixture(autouse=True)

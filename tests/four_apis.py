@@ -35,6 +35,7 @@ from tocsin.runtime.key_uses import KeyUses
 from tocsin.runtime.keys import KeyRing
 
 POLICIES = Path(__file__).parents[1] / "deploy/policy"
+LINKS = Links(["k" * 32])
 CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
 FREE_FORM = {"intake": ("/ack/", intake.api.hooks.PREFIX), "notifier": (notifier.api.bouncing.PATH,)}
 LIMITS = {
@@ -44,25 +45,26 @@ LIMITS = {
 }
 
 
-def application(service: str, database: AsyncEngine, keys: Path) -> FastAPI:
-    """That service's application, on that database."""
+def application(service: str, database: AsyncEngine, keys: Path, integrations: Path | None = None) -> FastAPI:
+    """That service's application, on that database; `integrations` are intake's, none where it is None."""
     ring = KeyRing(keys)
     app = create_app(service, "", ring, {}, body_limits=LIMITS, free_form=FREE_FORM.get(service, ()))
-    for routes in (*ROUTES[service](database), KeyUses(ring, database, KEY_USES[service]).routes()):
+    own = intake_routes(database, integrations) if service == "intake" else ROUTES[service](database)
+    for routes in (*own, KeyUses(ring, database, KEY_USES[service]).routes()):
         app.include_router(routes)
     return app
 
 
-def intake_routes(database: AsyncEngine) -> list[APIRouter]:
+def intake_routes(database: AsyncEngine, integrations_file: Path | None = None) -> list[APIRouter]:
     policy = read_policy(POLICIES / "policy.yaml")
     desk = intake.handlers.Desk(policy, CLOCK.business, intake.store.outbox, 1)
-    integrations = intake.integrations_file.IntegrationsFile(None)
+    integrations = intake.integrations_file.IntegrationsFile(integrations_file)
     deliveries = intake.api.deliveries.Deliveries(desk, database, database, lambda: None, integrations)
     return [
         intake.api.router(desk, database, database, lambda: None),
         intake.api.mails.router(deliveries, integrations),
         intake.api.hooks.router(database, deliveries, integrations, intake.signing_keys.SigningKeys()),
-        intake.api.ack.router(desk, database, database, lambda: None, Links(["k" * 32])),
+        intake.api.ack.router(desk, database, database, lambda: None, LINKS),
         dead_letter_routes(database, intake.store.dead_letters, intake.store.outbox, None),
     ]
 

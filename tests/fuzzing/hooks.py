@@ -1,26 +1,252 @@
-"""What Schemathesis must be told of our APIs beside their documents."""
+"""What Schemathesis must be told of our APIs beside their documents.
 
+A valid case is completed by what no schema can say, so that none may be refused: a period ends after it begins, a story
+is told to an instant after its opening. And it gets through the doors that no key opens: deliveries are signed as the
+tool signs them, links are ours. What it chooses depends on the case alone: the same one is sent the same way again.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import uuid4
+from zlib import crc32
 
+import requests
 import schemathesis
+from hook_mutations import mutated_delivery
+from hook_recordings import PROVIDERS, SECRET, proven, recordings
+from schemathesis.generation.meta import TestPhase
+from schemathesis.specs.openapi import stateful
 
+Case = schemathesis.Case[Any]
+Call = dict[str, Any]
+
+TESTS = Path(__file__).parents[1]
+KNOWN: Mapping[str, Any] = json.loads(Path(os.environ["TOCSIN_FUZZ_KNOWN"]).read_text())
+MAILS = [path.read_bytes() for path in sorted((TESTS / "mails").glob("*.eml"))]
+REPORTS = [path.read_bytes() for path in sorted((TESTS / "recorded/bounces").glob("*.eml"))]
+ABOUT, ADDRESS = b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", b"dana@example.com"
+ROLES = ("service_desk_team_lead", "account_manager", "chief_executive_officer")
+FILLED_IN = {"provider", "tenant", "token"}  # below
 KEY = "Idempotency-Key"
 LONGEST = 255
 
+_genuine: set[str] = set()
+
+
+def begins(operation: Any, node: Any, produced_anywhere: set[str]) -> bool:
+    """Whether a story may begin with this call: with all that need nothing which another call has made.
+
+    Schemathesis alone takes a ticket's `external_id`, which is the caller's own, for such a thing.
+    """
+    return {parameter.name for parameter in operation.path_parameters} <= FILLED_IN
+
+
+stateful.is_likely_root_transition = begins
+
 
 @schemathesis.hook
-def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    """An Idempotency-Key belongs to one request: a valid one is made anew for each."""
+def before_call(context: schemathesis.HookContext, case: Case, kwargs: Call) -> None:
+    """Completes a valid case, and makes its Idempotency-Key anew: it belongs to one request."""
     if case.headers is not None and _valid(case.headers.get(KEY)):
         case.headers[KEY] = str(uuid4())
+    complete = COMPLETED.get(case.operation.label)
+    if complete is not None and case.meta is not None and case.meta.generation.mode.is_positive:
+        seen = repr((case.path_parameters, case.query, case.body))
+        complete(case, kwargs, Random(crc32(seen.encode(errors="surrogatepass"))))
 
 
-def _valid(key: object) -> bool:
-    return isinstance(key, str) and 0 < len(key) <= LONGEST and key.isascii() and bool(key.strip())
+@schemathesis.check
+def what_is_genuine_is_let_in(ctx: schemathesis.CheckContext, response: schemathesis.Response, case: Case) -> None:
+    """Without this the doors could be shut to all, and every refusal would still be one that is documented."""
+    if case.id in _genuine and response.status_code in (401, 404, 422):
+        raise AssertionError(f"What is genuine was refused: {response.text[:500]}")
 
 
 @schemathesis.serializer("message/rfc822")
 def message(context: schemathesis.SerializationContext, value: Any) -> bytes:
     """A mail is text, or, where it should not be one, whatever it is."""
     return value if isinstance(value, bytes) else str(value).encode(errors="surrogateescape")
+
+
+@dataclass(frozen=True)
+class Stamped(requests.auth.AuthBase):
+    """Adds headers that depend on the body as it goes over the wire."""
+
+    headers: Callable[[bytes], Mapping[str, str]]
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body = request.body or b""
+        request.headers.update(self.headers(body.encode() if isinstance(body, str) else body))
+        return request
+
+
+def ticket(case: Case, kwargs: Call, random: Random) -> None:
+    """Its severity may be missing where the policy gives the source one, and the shipped one gives none.
+
+    Sometimes one that is known already.
+    """
+    body: Any = case.body
+    if random.random() < 0.4:
+        case.body = random.choice(KNOWN["tickets"])
+    elif body.get("severity") is None:
+        body["severity"] = random.randint(1, 4)
+
+
+def by_external_id(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly of a ticket that there is."""
+    if random.random() < 0.8 and not _by_link(case):
+        known = random.choice(KNOWN["tickets"])
+        case.path_parameters.update(source=known["source"], external_id=known["external_id"])
+
+
+def redelivery(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly of a mail that there is, with a key that belongs to it: the second time it was asked for already."""
+    if random.random() < 0.6 and not _by_link(case):
+        case.path_parameters["delivery_id"] = random.choice(KNOWN["deliveries"])
+    if random.random() < 0.8:
+        case.headers[KEY] = f"again {case.path_parameters['delivery_id']}"
+
+
+def story(case: Case, kwargs: Call, random: Random) -> None:
+    """Told to an instant that is not before its opening."""
+    body: Any = case.body
+    opened = body["facts"][0]["occurred_at"]
+    if _at(body["until"]) < _at(opened):
+        body["until"] = opened
+
+
+def event(case: Case, kwargs: Call, random: Random) -> None:
+    """Sometimes of a ticket that there is."""
+    if random.random() < 0.3 and not _by_link(case):
+        case.path_parameters["ticket_id"] = random.choice(KNOWN["ids"])
+
+
+def everything(case: Case, kwargs: Call, random: Random) -> None:
+    """Half of the lists are asked for whole, or a ticket's: few hold what any other filter asks for."""
+    if random.random() < 0.5:
+        case.query = {name: value for name, value in case.query.items() if name == "ticket_id"}
+
+
+def period(begin: str, end: str) -> Callable[[Case, Call, Random], None]:
+    """Ends after it begins; or everything, where nothing is required."""
+
+    def ordered(case: Case, kwargs: Call, random: Random) -> None:
+        if begin != "from":
+            everything(case, kwargs, random)
+        query = case.query
+        if begin not in query or end not in query:
+            return
+        first, last = _at(query[begin]), _at(query[end])
+        if last < first:
+            query[begin], query[end] = query[end], query[begin]
+        elif last == first:
+            query[begin] = "1990-01-01T00:00:00Z"
+
+    return ordered
+
+
+def role(case: Case, kwargs: Call, random: Random) -> None:
+    """One of the directory's."""
+    case.query["role"] = random.choice(ROLES)
+
+
+def webhook(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly to an integration that there is, and signed: a recorded delivery, a changed one, or any JSON."""
+    if random.random() < 0.1:
+        return
+    provider = random.choice(PROVIDERS)
+    case.path_parameters.update(provider=provider, tenant="default")
+    match random.randrange(4):
+        case 0 | 1:
+            kwargs["data"] = random.choice(recordings(provider))
+        case 2:
+            kwargs["data"] = mutated_delivery(random, provider)
+    if random.random() < 0.9:
+        kwargs["auth"] = Stamped(lambda body: proven(provider, body))
+        _genuine.add(case.id)
+
+
+def mail(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly to a mailbox that there is, with its secret: a real mail, a changed one, or any text."""
+    if random.random() < 0.1:
+        return
+    case.path_parameters["tenant"] = "default"
+    match random.randrange(4):
+        case 0 | 1:
+            kwargs["data"] = random.choice(MAILS)
+        case 2:
+            kwargs["data"] = _changed(random, random.choice(MAILS))
+    if random.random() < 0.9:
+        kwargs["auth"] = Stamped(lambda body: {"authorization": f"Bearer {SECRET.decode()}"})
+        _genuine.add(case.id)
+
+
+def bounce(case: Case, kwargs: Call, random: Random) -> None:
+    """A real report, mostly of a mail that was sent, a changed one, or any text."""
+    message_id, address = random.choice(KNOWN["mails"])
+    report = random.choice(REPORTS).replace(ADDRESS, address.encode())
+    match random.randrange(4):
+        case 0 | 1:
+            kwargs["data"] = report.replace(ABOUT, message_id.encode())
+            _genuine.add(case.id)
+        case 2:
+            kwargs["data"] = _changed(random, report)
+
+
+def acknowledgement(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly by a link of ours, as a browser or as a program."""
+    if random.random() < 0.9 and not _by_link(case):
+        case.path_parameters["token"] = random.choice(KNOWN[random.choice(("open", "tokens"))])
+    if random.random() < 0.7:
+        kwargs["auth"] = Stamped(lambda body: {"accept": "application/json"})
+
+
+COMPLETED: Mapping[str, Callable[[Case, Call, Random], None]] = {
+    "POST /v1/tickets": ticket,
+    "POST /v1/tickets/{ticket_id}/events": event,
+    "POST /v1/tickets/by-external/{source}/{external_id}/events": by_external_id,
+    "GET /v1/tickets": period("opened_from", "opened_to"),
+    "POST /v1/hooks/{provider}/{tenant}": webhook,
+    "POST /v1/hooks/email/{tenant}": mail,
+    "GET /ack/{token}": acknowledgement,
+    "POST /ack/{token}": acknowledgement,
+    "GET /v1/hooks/unmapped": everything,
+    "GET /v1/dead-letters": everything,
+    "GET /v1/escalations": everything,
+    "POST /v1/simulate": story,
+    "GET /v1/compliance": period("from", "to"),
+    "GET /v1/deliveries": period("queued_from", "queued_to"),
+    "POST /v1/deliveries/{delivery_id}/redeliver": redelivery,
+    "POST /v1/bounces": bounce,
+    "GET /v1/on-call": role,
+    "GET /v1/on-call/calendar.ics": role,
+}
+
+
+def _by_link(case: Case) -> bool:
+    """Whether the path of this valid case may come out of the answer before it."""
+    assert case.meta is not None
+    begun = case.method == "POST" and not FILLED_IN.isdisjoint(case.path_parameters)
+    return case.meta.phase.name is TestPhase.STATEFUL and not begun
+
+
+def _valid(key: object) -> bool:
+    return isinstance(key, str) and 0 < len(key) <= LONGEST and key.isascii() and bool(key.strip())
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text.upper())
+
+
+def _changed(random: Random, raw: bytes) -> bytes:
+    """With some of its bytes gone, and others in their place."""
+    for _ in range(random.randint(1, 5)):
+        where = random.randint(0, len(raw))
+        raw = raw[:where] + random.randbytes(random.randint(0, 4)) + raw[where + random.randint(0, 40) :]
+    return raw

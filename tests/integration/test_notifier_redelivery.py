@@ -73,6 +73,13 @@ async def test_a_redelivery_is_a_mail_of_its_own_that_says_who_asked(desk: World
     assert journal[0]["at"].startswith("2026-06-08T13:00")
 
 
+async def test_a_blank_name_or_reason_is_none(desk: World, api: Calls) -> None:
+    async with desk.notifier():
+        asked = await api.post(await sent(desk), 201, json={"by": " ", "reason": "\u202e"})
+    assert asked["redelivered_by"].startswith("key ")
+    assert asked["reply"] == f"asked for by {asked['redelivered_by']}"
+
+
 async def test_each_asking_is_a_mail_but_for_the_same_idempotency_key(desk: World, api: Calls) -> None:
     key = {"Idempotency-Key": "k-1"}
     async with desk.notifier():

@@ -209,6 +209,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
             assert (await http.post(replay)).json() == {"replayed": 1}
             assert (await http.post(replay)).status_code == 409
             assert (await http.post(f"{base}/999/replay")).status_code == 404
+            assert (await http.post(f"{base}/{1 << 63}/replay")).status_code == 422
             assert (await http.get(base)).json() == {"items": [], "next_cursor": None}
     await db.dispose()
 

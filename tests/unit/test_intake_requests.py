@@ -1,5 +1,6 @@
 """What may be posted: every wrong field by name, absent = null = blank, instants with their zone."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -150,6 +151,14 @@ def test_null_and_blank_are_absent() -> None:
     absent = {**TICKET, "description": None, "channel": "", "opened_at": " ", "impact": None, "via": None}
     assert read(TicketRequest, absent) == read(TicketRequest, TICKET)
     assert read(TicketRequest, absent).digest() == read(TicketRequest, TICKET).digest()
+
+
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\x1c", "\x1f", "\x85"])
+def test_the_schema_knows_every_blank(blank: str) -> None:
+    pattern = TicketRequest.model_json_schema()["properties"]["summary"]["pattern"]
+    assert re.search(pattern, blank, re.ASCII) is None  # JSON Schema's \s is not Python's
+    assert re.search(pattern, f"{blank}a{blank}", re.ASCII)
+    assert wrong(TicketRequest, {**TICKET, "summary": blank}) == ["summary"]
 
 
 def test_a_default_that_is_written_out_says_the_same() -> None:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from tocsin.events import Category, Channel, Flag, Mailbox
 
-from intake.strict import LONGEST_LIST, Given, GivenSeverity, Instant, Request, Text, not_blank
+from intake.strict import BLANKS, LONGEST_LIST, Given, GivenSeverity, Instant, Request, Text, not_blank
 
 FactRequestType = Literal[
     "responded",
@@ -38,7 +38,7 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _given(field: str) -> dict[str, JsonValue]:
     """The JSON schema of an object that has the field, and more than blanks in it."""
-    return {"required": [field], "properties": {field: {"type": "string", "pattern": r"\S"}}}
+    return {"required": [field], "properties": {field: {"type": "string", "pattern": f"[^{BLANKS}]"}}}
 
 
 def _only_of(kind: str, field: str, required: bool) -> dict[str, JsonValue]:

@@ -78,7 +78,10 @@ Text = Annotated[
 ]
 """A string that may be left out, or blank, which is the same."""
 
-Given = Annotated[Text, Field(json_schema_extra={"pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"})]
+BLANKS: Final = r"\s\x1c-\x1f\x85"
+"""What a blank string is made of, inside a regular expression's brackets: to JSON Schema \\s alone is less."""
+
+Given = Annotated[Text, Field(json_schema_extra={"pattern": rf"^[^\x00]*[^\x00{BLANKS}][^\x00]*$"})]
 """A string of a field that is required: a blank one is missing. Says so in the JSON schema."""
 
 Instant = Annotated[

@@ -29,6 +29,7 @@ from sla_timer.store.tickets import Store
 from sla_timer.timeline import Timeline
 
 Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
+_GROUP = f"({'|'.join(GROUPS)})?"
 
 
 def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Callable[[int], bool]) -> APIRouter:
@@ -71,7 +72,11 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
         begin: Annotated[WrittenInstant, Query(alias="from")],
         end: Annotated[WrittenInstant, Query(alias="to")],
         group_by: Annotated[
-            str, Query(description="comma-separated, out of clock, severity, customer, month")
+            str,
+            Query(
+                description="comma-separated, out of clock, severity, customer, month",
+                json_schema_extra={"pattern": f"^({_GROUP},)*{_GROUP}$"},
+            ),
         ] = "clock",
     ) -> JsonResponse:
         groups = [group for group in group_by.split(",") if group]

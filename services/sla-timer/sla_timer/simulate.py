@@ -24,7 +24,14 @@ render = lru_cache(maxsize=1024)(render_anew)
 class StoryFact(BaseModel):
     """One fact of a story. Fields that a timeline does not use are passed over: recorded facts can be pasted."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        json_schema_extra={  # what `_severity_is_given` asks for
+            "if": {"properties": {"type": {"enum": [FactType.OPENED, FactType.SEVERITY_CHANGED]}}},
+            "then": {"properties": {"severity": {"type": "integer"}}, "required": ["severity"]},
+        },
+    )
 
     type: Annotated[FactType, Field(strict=False)]
     occurred_at: WrittenInstant
@@ -46,7 +53,18 @@ class StoryRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    facts: Annotated[list[StoryFact], Field(min_length=1, max_length=10_000)]
+    facts: Annotated[
+        list[StoryFact],
+        Field(
+            min_length=1,
+            max_length=10_000,
+            json_schema_extra={  # the first is the one that opens
+                "allOf": [{"prefixItems": [{"properties": {"type": {"const": FactType.OPENED}}}]}],
+                "contains": {"properties": {"type": {"const": FactType.OPENED}}},
+                "maxContains": 1,
+            },
+        ),
+    ]
     until: WrittenInstant
     customer: Annotated[str | None, Field(max_length=10_000)] = None
 

@@ -2,9 +2,9 @@
 
 from base64 import b64encode
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +18,8 @@ from tocsin.runtime.outbox import Outbox
 from tocsin.runtime.problems import Problem
 from tocsin.runtime.records import unpack
 
+_LARGEST_ID: Final = (1 << 63) - 1
+
 
 def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consumer: Consumer | None) -> APIRouter:
     """`GET /v1/dead-letters` and `POST /v1/dead-letters/{id}/replay`. `consumer` None: the service reads no topic."""
@@ -26,7 +28,7 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
     @router.get("", summary="What could not be handled or published, oldest first")
     async def listed(
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        cursor: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
+        cursor: Annotated[int, Query(ge=0, le=_LARGEST_ID)] = 0,
         replayed: bool | None = False,
     ) -> JsonResponse:
         async with engine.connect() as connection:
@@ -38,7 +40,7 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
     @router.post(
         "/{letter_id}/replay", summary="Handle or publish it again, and where order matters all that wait with it"
     )
-    async def replay(letter_id: int) -> JsonResponse:
+    async def replay(letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]) -> JsonResponse:
         async with engine.connect() as connection:
             letter = await dead_letters.get(connection, table, letter_id)
         if letter is None:

@@ -56,7 +56,7 @@ def _add(operation: dict[str, Any], words: Mapping[str, Any]) -> None:
         if media_type is not None:
             content.clear()
             content[media_type] = {"schema": _SCHEMAS[media_type]}
-        for media in content.values():
+        for media in content.values() if "example" in answer else ():
             media.setdefault("example", answer["example"])
         if "links" in answer:
             response["links"] = {name: _link(**link) for name, link in answer["links"].items()}

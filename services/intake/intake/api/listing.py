@@ -1,7 +1,5 @@
 """What `GET /v1/tickets` may be asked, and its cursor."""
 
-import base64
-import binascii
 import re
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -20,23 +18,18 @@ from tocsin.events import Severity
 from tocsin.runtime.problems import FieldError, Problem
 
 from intake.store import PUNCTUATION, Filter
-from intake.strict import Instant, Text
+from intake.strict import BLANKS, Instant, Text
 
 LARGEST_PAGE: Final = 500
 LONGEST_TEXT: Final = 200
 _PUNCTUATION = re.compile(PUNCTUATION)
-_CURSOR = re.compile(r"before:([1-9][0-9]{0,18})", re.ASCII)
+_WORD = rf"[^\x00{BLANKS}!-/:-@\[-`{{-~]"
 
 
 def _digits(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,8}", value, re.ASCII):
         raise ValueError("must be a whole number")
     return value
-
-
-def _position(cursor: str) -> str:
-    position_before(cursor)
-    return cursor
 
 
 def _with_words(text: str) -> str:
@@ -47,9 +40,6 @@ def _with_words(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     return _PUNCTUATION.sub(" ", text).split()
-
-
-Cursor = Annotated[Text, AfterValidator(_position)]
 
 
 class ListQuery(BaseModel):
@@ -65,14 +55,27 @@ class ListQuery(BaseModel):
         None, description="Opened at this instant or later", examples=["2026-06-08T12:00:00Z"]
     )
     opened_to: Instant | None = Field(None, description="Opened before this instant", examples=["2026-06-09T12:00:00Z"])
-    text: Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_with_words)] | None = Field(
+    text: (
+        Annotated[
+            Text,
+            Field(
+                min_length=1,
+                max_length=LONGEST_TEXT,
+                json_schema_extra={"pattern": rf"^[^\x00]*{_WORD}[^\x00]*$"},  # what `_with_words` asks for
+            ),
+            AfterValidator(_with_words),
+        ]
+        | None
+    ) = Field(
         None,
         description="Words, or beginnings of words, that all occur in the ticket's external id, summary, affected "
         "services, the names of its customer and contact, or the first 1,000 characters of its description",
         examples=["mail outage", "SR-1042"],
     )
-    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=LARGEST_PAGE)] = 100
-    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before, as it was given")
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = 100
+    cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = Field(
+        None, description="`next_cursor` of the page before, as it was given"
+    )
 
     @field_validator("opened_to")
     @classmethod
@@ -94,7 +97,7 @@ class ListQuery(BaseModel):
             opened_from=self.opened_from,
             opened_to=self.opened_to,
             words=_words(self.text or ""),
-            before=None if self.cursor is None else position_before(self.cursor),
+            before=None if self.cursor is None else int(self.cursor),
         )
 
 
@@ -107,20 +110,3 @@ def _query(request: Request, query: Annotated[ListQuery, Query()]) -> ListQuery:
 
 
 Listing = Annotated[ListQuery, Depends(_query)]
-
-
-def cursor_before(position: int) -> str:
-    """The cursor of the page that begins below `position`."""
-    return base64.urlsafe_b64encode(f"before:{position}".encode()).decode().rstrip("=")
-
-
-def position_before(cursor: str) -> int:
-    """The position in a cursor. Raises ValueError for what `cursor_before` has never given."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    found = _CURSOR.fullmatch(text)
-    if found is None or int(found[1]) >= 1 << 63:
-        raise ValueError("is no cursor of this list")
-    return int(found[1])

@@ -10,7 +10,7 @@ from tocsin.runtime.keys import TICKETS_READ, Caller
 
 from intake.api.answers import TicketList, TicketWithFacts, ticket_answer, ticket_with_facts
 from intake.api.front import ticket_id_of
-from intake.api.listing import Listing, cursor_before
+from intake.api.listing import Listing
 from intake.handlers import unknown_ticket
 from intake.standing import standing
 from intake.store import Store
@@ -27,7 +27,7 @@ def add(routes: APIRouter, reader: AsyncEngine) -> None:
         async with reader.connect() as connection:
             found = await Store(connection).page(query.filter(caller.tenant), query.limit + 1)
         page = found[: query.limit]
-        cursor = cursor_before(page[-1].position) if len(found) > query.limit else None
+        cursor = str(page[-1].position) if len(found) > query.limit else None
         return JsonResponse({"items": [ticket_answer(ticket) for ticket in page], "next_cursor": cursor})
 
     @routes.get("/{ticket_id}", summary="Read a ticket", responses={200: {"model": TicketWithFacts}})

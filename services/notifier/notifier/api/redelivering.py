@@ -22,17 +22,16 @@ MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
 _LONGEST = 200
 
 
-def _told(text: str) -> str:
-    if not (line := one_line(text, _LONGEST)):
-        raise ValueError("must not be blank")
-    return line
+def _told(text: str) -> str | None:
+    return one_line(text, _LONGEST) or None
 
 
 Line = Annotated[str, Field(max_length=_LONGEST), AfterValidator(_told)]
+"""A string that may be left out, or blank, which is the same."""
 
 
 class Asking(BaseModel):
-    """Who asks and why; both may be left out."""
+    """Who asks and why; both may be left out, or blank."""
 
     model_config = ConfigDict(
         strict=True,

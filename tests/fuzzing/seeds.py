@@ -1,0 +1,198 @@
+"""What each service's database holds before Schemathesis comes: rows that its own handlers and calls have made."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import escalator.store
+import httpx
+import intake.store
+import notifier.tables
+import sla_timer.store.tables
+from deadlines_told import START, Telling
+from deadlines_told import ticket as told_ticket
+from escalator.handlers import Handlers
+from four_apis import LINKS, POLICIES, application
+from hook_recordings import proven, recorded
+from intake_world import event
+from intake_world import ticket as posted
+from notifier_events import NOON, TIERS, escalation
+from notifier_events import ticket as mailed_ticket
+from notifier_world import world
+from servers import SharedSink
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+from stories import fact
+from timer_world import events, facts_of, timer
+from tocsin.acknowledgement import Acknowledgement, Links
+from tocsin.events import Event, Upcoming, encode
+from tocsin.runtime import dead_letters
+from tocsin.runtime.clock import BusinessClock
+from tocsin.runtime.consumer import Received
+from tocsin.runtime.database import engine
+from tocsin.runtime.dead_letters import CONSUMED, OUTBOX, DeadLetter
+from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
+from tocsin.runtime.records import pack
+
+Known = Mapping[str, Any]
+NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
+LONG_AGO: Final = datetime(2026, 6, 9, tzinfo=UTC)
+LETTERS: Final = 20
+MAILS: Final = 64
+
+
+async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
+    """Fills that service's database; returns what the hooks must know of it. `folder` is as the test made it."""
+    match service:
+        case "intake":
+            return await seed_intake(url, folder)
+        case "sla-timer":
+            return await seed_timer(url, folder)
+        case "escalator":
+            return await seed_escalator(url, folder)
+        case _:
+            return await seed_notifier(url, folder, sink)
+
+
+async def seed_intake(url: str, folder: Path) -> Known:
+    """Tickets open, ended and reopened, deliveries that no mapping knows; and the links that mails had of them."""
+    database = engine(url, "intake-writer")
+    app = application("intake", database, folder / "keys.yaml", folder / "integrations.yaml")
+    key = {"Authorization": f"Bearer {(folder / 'key').read_text()}"}
+    tickets = {}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake", headers=key) as client:
+
+        async def post(path: str, **request: Any) -> Any:
+            answer = await client.post(path, **request)
+            assert answer.is_success, answer.text
+            return answer.json()
+
+        for name, stories in STORIES.items():
+            tickets[name] = (await post("/v1/tickets", json=posted(name)))["ticket_id"]
+            for kind in stories:
+                await post(f"/v1/tickets/{tickets[name]}/events", json=event(kind))
+        pending = [(await post("/v1/tickets", json=posted(f"SR-1{number}")))["ticket_id"] for number in range(8)]
+        parked = recorded("connectwise", "1-added").replace(b"New (email)", b"Parked")
+        for number in range(LETTERS):
+            raw = parked.replace(b"0001", b"%04d" % number)
+            answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
+            assert answer["state"] == "unmapped", answer
+    await _put_letters(database, intake.store.dead_letters, TICKETS, None)
+    await database.dispose()
+    return {
+        "tickets": [posted(name) for name in tickets],
+        "ids": list(tickets.values()),
+        "open": [LINKS.sign(_link(UUID(ticket), step=1)) for ticket in pending],
+        "tokens": _tokens(tickets),
+    }
+
+
+STORIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "SR-1": ("responded",),
+    "SR-2": (),
+    "SR-3": ("responded", "resolved"),
+    "SR-4": ("resolved", "reopened"),
+}
+
+
+def _tokens(tickets: Mapping[str, str]) -> list[str]:
+    """Of tickets open, ended and reopened, of one that nobody knows, expired, and signed by somebody else."""
+    ids = [*map(UUID, tickets.values()), UUID(int=7)]
+    ours = [LINKS.sign(_link(ticket, step=step)) for ticket in ids for step in (1, 2, 3)]
+    expired = LINKS.sign(_link(ids[0], step=1, expires_at=LONG_AGO))
+    return [*ours, expired, Links(["z" * 32]).sign(_link(ids[0], step=1))]
+
+
+def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
+    said = {
+        "tenant": "default",
+        "ticket_id": ticket,
+        "cycle": 1,
+        "run": 1,
+        "tier": TIERS[1],
+        "reason": "resolution_breached",
+        "person": "ruth.adeyemi",
+        "name": "Ruth Adeyemi",
+        "upcoming": Upcoming(at=NOON, tier=TIERS[2]),
+        "expires_at": NEVER,
+    }
+    return Acknowledgement.model_validate(said | fields)
+
+
+async def seed_timer(url: str, folder: Path) -> Known:
+    """Tickets whose clocks run, pause, were met and were missed."""
+    (folder / "timer").mkdir()
+    async with timer(url, folder / "timer") as made:
+        for name, facts in TOLD.items():
+            await made.receives(*events(name, facts_of({"facts": facts})))
+        await made.reaches(datetime(2026, 6, 12, tzinfo=UTC))
+        await _put_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES, TICKETS)
+    return {}
+
+
+TOLD: Final = {
+    "silent": [fact("opened", "06-08 12:00", severity=1)],
+    "met": [
+        fact("opened", "06-08 12:00", severity=2),
+        fact("responded", "06-08 12:10"),
+        fact("resolved", "06-08 13:00"),
+    ],
+    "paused": [
+        fact("opened", "06-08 12:00", severity=3),
+        fact("responded", "06-08 12:10"),
+        fact("paused", "06-08 14:00"),
+    ],
+}
+
+
+async def seed_escalator(url: str, folder: Path) -> Known:
+    """Ladders that climb, are held, have ended and are exhausted."""
+    database = engine(url, "escalator-writer")
+    handlers = Handlers(BusinessClock(START, START, 0.0), DirectoryFile(POLICIES / "directory.yaml"))
+    one, two, three = (Telling(told_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
+    story = [
+        *(one.step(1), one.step(2), two.step(1), two.held(0.5, until=24), three.warned("resolution")),
+        *(three.step(number) for number in range(1, 7)),
+        *(three.exhausted(7), one.ended(1.5)),
+    ]
+    async with database.begin() as connection:
+        await handlers.deadlines_told(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
+    await _put_letters(database, escalator.store.dead_letters, ESCALATIONS, DEADLINES)
+    await database.dispose()
+    return {}
+
+
+async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
+    """Mails that were sent, and some that no address took."""
+    sink.fail("refuse", code=550, recipient="kim@example.com")
+    higher = {"role": TIERS[2].role, "role_title": TIERS[2].title, "tier": TIERS[2], "step": 2}
+    async with world(url, sink, folder, NOON + timedelta(hours=1)) as made:
+        async with made.notifier():
+            for number in range(1, MAILS + 1):
+                about = mailed_ticket(ticket_id=UUID(int=number), external_id=f"SR-{number}")
+                await made.take(escalation(about, event_id=UUID(int=1000 + number)))
+                if number % 8 == 0:
+                    await made.take(escalation(about, event_id=UUID(int=2000 + number), **higher))
+            await made.quiet()
+        await _put_letters(made.engine, notifier.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
+        mails = await made.deliveries()
+    sent = [mail for mail in mails if mail.state == "sent"]
+    assert len(sent) == MAILS
+    return {"mails": [(mail.message_id, mail.email) for mail in sent], "deliveries": [str(mail.id) for mail in mails]}
+
+
+async def _put_letters(database: AsyncEngine, table: Table, out: str, into: str | None) -> None:
+    """Events that could not go out, which can be put back, and records that could not be handled."""
+    event: Event = escalation()
+    headers, value = encode(event, "tests")
+    key = str(event.ticket_id).encode()
+    origins = [(OUTBOX, out, None)] * LETTERS + ([(CONSUMED, into, 7)] if into else [])
+    letters = [
+        DeadLetter(origin, topic, partition_of(key), offset, key, pack(headers), value, "RecordTooLarge: too large")
+        for origin, topic, offset in origins
+    ]
+    async with database.begin() as connection:
+        await dead_letters.put(connection, table, letters)
