@@ -171,7 +171,6 @@ async def test_only_an_administrator_of_the_tenant_may_ask(desk: World, api: Cal
     await api.post(f"/v1/deliveries/{uuid4()}/redeliver", 404)
     await api.post("/v1/deliveries/x/redeliver", 404)
     for body, field in (
-        ({"by": "  "}, "by"),
         ({"by": 1}, "by"),
         ({"reason": "x" * 201}, "reason"),
         ({"who": "me"}, "who"),
