@@ -82,7 +82,7 @@ async def _held_back(house: World, words: str) -> None:
 
 async def _refused(house: World, words: str, times: int) -> Sequence[datetime]:
     """When attempts ended with these words, once there are so many."""
-    ended = select(journal.c.real_at).where(journal.c.reply.contains(words)).order_by(journal.c.id)
+    ended = select(journal.c.real_at).where(journal.c.entry == "deferred", journal.c.reply.contains(words))
     async with house.engine.connect() as connection:
-        found = (await connection.execute(ended)).scalars().all()
+        found = (await connection.execute(ended.order_by(journal.c.id))).scalars().all()
     return found if len(found) >= times else ()
