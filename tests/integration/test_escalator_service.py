@@ -13,7 +13,18 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from deadlines_told import HOUR, START, Telling, ticket
 from servers import MakeDatabase, SharedKafka
-from tocsin.events import Deadline, Escalation, Event, Exhausted, Notify, StandDown, decode, encode, render_instant
+from tocsin.events import (
+    Deadline,
+    Escalation,
+    Event,
+    Exhausted,
+    Notify,
+    StandDown,
+    Withdraw,
+    decode,
+    encode,
+    render_instant,
+)
 from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, new_producer, partition_of
 from tocsin.runtime.keys import KeyFile, issue, write_keys
 from tocsin_local.processes import Process, free_port
@@ -131,8 +142,8 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     assert found["next"] == {"at": "2026-06-09T15:00:00.000000Z", "tier": 4, "role": "account_manager"}
 
     await world.tells(told.held(1.5, until=24), told.ended(2), told.ended(2))
-    await eventually(lambda: isinstance(world.heard[-1], StandDown), world.words)
-    assert [type(event) for event in world.heard] == [Notify, Notify, Notify, StandDown]
+    await eventually(lambda: isinstance(world.heard[-1], Withdraw), world.words)
+    assert [type(event) for event in world.heard] == [Notify, Notify, Notify, StandDown, Withdraw]
     found = await world.get(path)
     assert (found["state"], found["end_reason"], found["next"]) == ("ended", "resolved", None)
     assert found["ended_at"] == render_instant(START + 2 * HOUR)
