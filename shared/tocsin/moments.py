@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import AwareDatetime, BeforeValidator
 
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_UNESCAPED: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)? \d\d:\d\d", re.ASCII)
 
 
 def moment(at: datetime, zone: tzinfo) -> str:
@@ -24,6 +25,8 @@ def written_instant(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        if isinstance(value, str) and _UNESCAPED.fullmatch(value):
+            raise ValueError("has a blank before its zone: in an address write `+` as `%2B`, or the instant with `Z`")
         raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)

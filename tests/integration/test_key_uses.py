@@ -61,11 +61,12 @@ def service(database: AsyncEngine, folder: Path) -> Service:
     return Service(uses, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
 
 
-async def test_the_last_use_outlives_the_process_and_is_shown_to_an_admin(
+async def test_the_last_use_outlives_the_process_and_is_shown_to_an_admin_of_the_tenant(
     database: AsyncEngine, tmp_path: Path
 ) -> None:
-    (admin, first), (reader, second) = issue("default", (ADMIN,)), issue("acme", (TICKETS_READ,))
-    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(first, second)))
+    (admin, first), (reader, second) = issue("acme", (ADMIN,)), issue("acme", (TICKETS_READ,))
+    stranger, third = issue("default", (ADMIN,))
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(first, second, third)))
     one = service(database, tmp_path)
     assert await one.last(admin, reader) is None
     began = datetime.now(UTC)
@@ -81,7 +82,8 @@ async def test_the_last_use_outlives_the_process_and_is_shown_to_an_admin(
     assert str(await another.last(admin, reader)) > used
     listed = await another.get("/v1/keys", admin)
     assert "sha256" not in str(listed)
-    assert {item["tenant"] for item in listed["items"]} == {"default", "acme"}
+    assert [item["id"] for item in listed["items"]] == [first.id, second.id]
+    assert [item["id"] for item in (await another.get("/v1/keys", stranger))["items"]] == [third.id]
     await another.get("/v1/keys", reader, 403)
     for each in (one, another):
         await each.client.aclose()

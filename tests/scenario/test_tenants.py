@@ -62,7 +62,7 @@ EVERYWHERE: Final[Mapping[str, Kind]] = {
     "get /metrics": Open(),
     "get /v1/dead-letters": Operators(),
     "post /v1/dead-letters/{letter_id}/replay": Operators(),
-    "get /v1/keys": Operators(),
+    "get /v1/keys": Sees("/v1/keys"),
 }
 EVENT: Final = {"type": "responded", "actor": "mallory"}
 CALLS: Final[Mapping[str, Mapping[str, Kind]]] = {
@@ -120,6 +120,7 @@ async def test_no_call_shows_or_changes_what_is_another_tenants(world: World, cl
     names = {"ticket_id": ticket.id, "external_id": ticket.external_id, "delivery_id": delivery["id"]}
     names["message_id"] = delivery["message_id"]
     run = clockwork.stack.run
+    names["key_id"] = run["api_key"].split("_")[1]
     (all_of_theirs, entry), (common, common_entry) = issue(OTHERS), issue(OTHERS, (TICKETS_READ, TICKETS_WRITE))
     for each in (entry, common_entry):
         add_key(clockwork.stack.state.keys_file, each)

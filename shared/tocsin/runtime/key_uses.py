@@ -1,7 +1,7 @@
 """When each key was last used: every service keeps its own record, and shows it to who may see it."""
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.events import Instant
 from tocsin.runtime.http import require
-from tocsin.runtime.keys import ADMIN, KeyRing
+from tocsin.runtime.keys import ADMIN, Caller, KeyRing
 
 SAVE_SECONDS: Final = 60
 """How often a process writes down what it saw: a crash forgets the uses of the last minute."""
@@ -40,7 +40,7 @@ class KeyAnswer(BaseModel):
 
 
 class KeysAnswer(BaseModel):
-    """All keys, in the file's order."""
+    """The tenant's keys, in the file's order."""
 
     items: tuple[KeyAnswer, ...]
 
@@ -80,15 +80,16 @@ class KeyUses:
 
     def routes(self) -> APIRouter:
         """`GET /v1/keys`."""
-        router = APIRouter(prefix="/v1/keys", tags=["admin"], dependencies=[Depends(require(ADMIN))])
+        router = APIRouter(prefix="/v1/keys", tags=["admin"])
 
-        @router.get("", summary="All keys, and when each was last used here")
-        async def listed() -> KeysAnswer:
+        @router.get("", summary="Your tenant's keys, and when each was last used here")
+        async def listed(caller: Annotated[Caller, Depends(require(ADMIN))]) -> KeysAnswer:
             last = await self.last()
             return KeysAnswer(
                 items=tuple(
                     KeyAnswer(**key.model_dump(exclude={"sha256"}), last_used_at=last.get(key.id))
                     for key in self._ring.keys
+                    if key.tenant == caller.tenant
                 )
             )
 

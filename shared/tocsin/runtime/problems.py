@@ -42,7 +42,10 @@ _MESSAGES = {
     "too_long": "must have at most {max_length} items",
     "too_short": "must have at least {min_length} items",
 }
-"""For pydantic's errors that speak of Python, or of what a caller cannot see."""
+"""For pydantic's errors that speak of Python, or of what a caller cannot see.
+
+What it calls a "Value", neither list nor tuple, is a text whose length it counts after a validator of ours.
+"""
 
 
 class FieldError(BaseModel):
@@ -112,7 +115,9 @@ def field_errors(found: Sequence[Mapping[str, Any]]) -> list[FieldError]:
 
 def _message(problem: Mapping[str, Any]) -> str:
     if problem["type"] in _MESSAGES:
-        return _MESSAGES[problem["type"]].format(**problem.get("ctx", {}))
+        context = problem.get("ctx", {})
+        words = _MESSAGES[problem["type"]].format(**context)
+        return words.replace("items", "characters") if context.get("field_type") == "Value" else words
     return str(problem["msg"]).removeprefix("Value error, ")[:300]
 
 

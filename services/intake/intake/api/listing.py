@@ -18,7 +18,7 @@ from tocsin.events import Severity
 from tocsin.runtime.problems import FieldError, Problem
 
 from intake.store import PUNCTUATION, Filter
-from intake.strict import BLANKS, Instant, Text
+from intake.strict import BLANKS, Given, Instant, Text, not_blank
 
 LARGEST_PAGE: Final = 500
 LONGEST_TEXT: Final = 200
@@ -42,6 +42,9 @@ def _words(text: str) -> list[str]:
     return _PUNCTUATION.sub(" ", text).split()
 
 
+Name = Annotated[Given, AfterValidator(not_blank)]
+
+
 class ListQuery(BaseModel):
     """The filters, all of which must hold, and the page."""
 
@@ -49,8 +52,8 @@ class ListQuery(BaseModel):
 
     severity: Annotated[Severity, BeforeValidator(_digits)] | None = Field(None, description="The effective severity")
     state: Literal["open", "closed"] | None = None
-    customer: Annotated[Text, Field(min_length=1)] | None = Field(None, description="The customer's id")
-    source: Annotated[Text, Field(min_length=1)] | None = None
+    customer: Name | None = Field(None, description="The customer's id")
+    source: Name | None = None
     opened_from: Instant | None = Field(
         None, description="Opened at this instant or later", examples=["2026-06-08T12:00:00Z"]
     )
@@ -59,7 +62,6 @@ class ListQuery(BaseModel):
         Annotated[
             Text,
             Field(
-                min_length=1,
                 max_length=LONGEST_TEXT,
                 json_schema_extra={"pattern": rf"^[^\x00]*{_WORD}[^\x00]*$"},  # what `_with_words` asks for
             ),
