@@ -185,6 +185,34 @@ async def test_only_who_has_the_secret_delivers(intake: World) -> None:
     assert await tickets(intake) == []
 
 
+@pytest.mark.parametrize("body", ["<a ", "<!--", "<a b='", "\u2003"])
+async def test_mails_made_to_stop_intake_are_taken_in_while_it_answers_others(intake: World, body: str) -> None:
+    # The standard library's parsers take hours for one, hold up all else, and cannot be cancelled.
+    octets = (body * 1_000_000).encode()
+    bombs = [
+        b"From: ada@acme.example\r\nContent-Type: text/html\r\nMessage-ID: <%d@acme.example>\r\n\r\n%s" % (n, octets)
+        for n in range(3)
+    ]
+
+    async def others() -> None:
+        while not taking.done():
+            await tickets(intake)
+
+    async with asyncio.timeout(60):
+        taking = asyncio.gather(*(delivered(intake, raw) for raw in bombs))
+        await others()
+        for answer in await taking:
+            taken(answer, "opened")
+    assert len(await tickets(intake)) == 3
+
+
+async def test_a_mail_beyond_bounds_is_kept_and_told(intake: World) -> None:
+    answer = await delivered(intake, b"From: ada@acme.example\r\n" + b"X: y\r\n" * 100_000 + b"\r\nHello.")
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unreadable")
+    assert "headers" in answer["detail"]
+    assert len((await intake.get("/v1/hooks/unmapped"))["items"]) == 1
+
+
 async def test_whatever_arrives_is_stored_and_nothing_is_a_5xx(intake: World) -> None:
     sent = 0
 
