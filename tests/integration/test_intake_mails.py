@@ -125,6 +125,68 @@ async def test_a_conversation_keeps_to_its_ticket(intake: World) -> None:
     assert len(await tickets(intake)) == 1
 
 
+async def test_a_question_that_comes_after_its_answer_joins_the_ticket(intake: World) -> None:
+    answer = mail(In_Reply_To="<b@acme.example>", References="<a@acme.example> <b@acme.example>", Message_ID="<c@acme>")
+    key = taken(await delivered(intake, answer), "opened")
+    opened_at = (await intake.get(f"/v1/tickets/{key}"))["opened_at"]
+    ours = mail(
+        "ruth@betterworldtech.com", "ada@acme.example", References="<a@acme.example>", Message_ID="<b@acme.example>"
+    )
+    assert (
+        taken(await delivered(intake, ours), "noted") == key
+    )  # written before what opened it, so it is no answer to it
+    assert taken(await delivered(intake, mail(Message_ID="<a@acme.example>")), "noted") == key
+    assert taken(await delivered(intake, mail(In_Reply_To="<a@acme.example>", Message_ID="<d@acme>")), "noted") == key
+    assert await facts(intake, key) == ["opened"]
+    assert (await intake.get(f"/v1/tickets/{key}"))["opened_at"] == opened_at
+    stranger = mail("eve@elsewhere.example", In_Reply_To="<q@acme.example>", Message_ID="<eve@elsewhere.example>")
+    house = taken(await delivered(intake, stranger, tenant="other"), "opened")
+    theirs = mail(Message_ID="<q@acme.example>")
+    assert taken(await delivered(intake, theirs, tenant="other"), "opened") != house
+
+
+async def test_answers_and_questions_that_come_at_once_are_one_ticket(intake: World) -> None:
+    raws = [
+        raw
+        for n in range(5)
+        for raw in (
+            mail(Message_ID=f"<q{n}@acme.example>"),
+            mail(In_Reply_To=f"<q{n}@acme.example>", Message_ID=f"<a{n}@acme.example>"),
+        )
+    ]
+    await asyncio.gather(*(delivered(intake, raw) for raw in raws))
+    assert len(await tickets(intake)) == 5
+
+
+async def test_our_answer_waits_for_the_question(intake: World) -> None:
+    def ours(number: int) -> bytes:
+        question, answer = f"<q{number}@acme.example>", f"<a{number}@betterworldtech.com>"
+        return mail("ruth@betterworldtech.com", "ada@acme.example", In_Reply_To=question, Message_ID=answer)
+
+    async def again() -> None:
+        async with intake.writer.begin() as connection:
+            table = store.tables.hook_deliveries
+            now = table.update().where(table.c.state == "waiting").values(next_at=func.clock_timestamp())
+            await connection.execute(now)
+        await intake.deliveries.retry()
+
+    assert (await delivered(intake, ours(1), 202))["state"] == "waiting"
+    assert await tickets(intake) == []
+    key = taken(await delivered(intake, mail(Message_ID="<q1@acme.example>")), "opened")
+    await again()
+    assert await facts(intake, key) == ["opened", "responded"]
+
+    await delivered(intake, ours(2), 202)
+    for _ in range(10):
+        await again()
+    (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
+    assert (listed["provider"], listed["reason"]) == ("email", "missing_opening")
+    key = taken(await delivered(intake, mail(Message_ID="<q2@acme.example>")), "opened")
+    assert taken(await intake.post(f"/v1/hooks/unmapped/{listed['id']}/replay", None, 200), "happened") == key
+    forwarded = mail("ruth@betterworldtech.com", References="<q3@acme.example>", Message_ID="<f@betterworldtech.com>")
+    assert (await delivered(intake, forwarded))["reason"] == "missing_customer"  # among us: a request like any other
+
+
 async def test_the_id_in_a_subject_leads_to_a_ticket_of_any_tool_of_this_customer_alone(intake: World) -> None:
     psa = await intake.post("/v1/tickets", ticket("SR-1042"), 201)
     await intake.post(f"/v1/tickets/{psa['ticket_id']}/events", event("paused"), 201)
@@ -183,6 +245,34 @@ async def test_only_who_has_the_secret_delivers(intake: World) -> None:
     )
     assert nobody.status_code == 404
     assert await tickets(intake) == []
+
+
+@pytest.mark.parametrize("body", ["<a ", "<!--", "<a b='", "\u2003"])
+async def test_mails_made_to_stop_intake_are_taken_in_while_it_answers_others(intake: World, body: str) -> None:
+    # The standard library's parsers take hours for one, hold up all else, and cannot be cancelled.
+    octets = (body * 1_000_000).encode()
+    bombs = [
+        b"From: ada@acme.example\r\nContent-Type: text/html\r\nMessage-ID: <%d@acme.example>\r\n\r\n%s" % (n, octets)
+        for n in range(3)
+    ]
+
+    async def others() -> None:
+        while not taking.done():
+            await tickets(intake)
+
+    async with asyncio.timeout(60):
+        taking = asyncio.gather(*(delivered(intake, raw) for raw in bombs))
+        await others()
+        for answer in await taking:
+            taken(answer, "opened")
+    assert len(await tickets(intake)) == 3
+
+
+async def test_a_mail_beyond_bounds_is_kept_and_told(intake: World) -> None:
+    answer = await delivered(intake, b"From: ada@acme.example\r\n" + b"X: y\r\n" * 100_000 + b"\r\nHello.")
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unreadable")
+    assert "headers" in answer["detail"]
+    assert len((await intake.get("/v1/hooks/unmapped"))["items"]) == 1
 
 
 async def test_whatever_arrives_is_stored_and_nothing_is_a_5xx(intake: World) -> None:

@@ -1,5 +1,7 @@
 """Reports of mail servers (RFC 3464), as they were recorded, and everything that only looks like one."""
 
+import time
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,18 @@ def test_what_is_no_report_says_what_is_missing(old: bytes, new: bytes, field: s
     with pytest.raises(NotAReport, match=words) as refused:
         read_report(raw.replace(old, new) if old is not POSTFIX else new)
     assert refused.value.field == field
+
+
+def test_what_is_encoded_is_not_looked_into_for_parts() -> None:
+    boxes = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(150))
+    returned = b64encode(f"Message-ID: {MAILED}\n".encode() + boxes + b"\n" * 700_000)
+    report, _, _ = POSTFIX.rpartition(b"Content-Description: Undelivered Message\n")
+    began = time.process_time()
+    found = read_report(
+        report + b"Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: base64\n\n" + returned + b"\n"
+    )
+    assert time.process_time() - began < 2  # a quarter of a minute, if it is
+    assert found.message_id == MAILED
 
 
 @st.composite

@@ -107,6 +107,16 @@ def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime,
     )
 
 
+def belongs(sender: Sender, customer_id: str) -> bool:
+    """Whether the sender's mails may be of a ticket of that customer: they are the customer's, or ours."""
+    return sender.ours or (sender.customer is not None and sender.customer.id == customer_id)
+
+
+def goes_out(mail: Mail, mailing: Mailing) -> bool:
+    """Whether somebody who is none of ours is among the recipients."""
+    return any(address.domain not in mailing.ours for address in mail.recipients)
+
+
 Reaction = EventRequest | Literal["new", "noted"]
 """What an answer to a ticket is: something that happened to it, a ticket of its own, or nothing the clocks know."""
 
@@ -120,8 +130,7 @@ def reaction(
     `reopen_within`. Ours is the response, where it also goes to somebody outside. A stranger's is a new matter.
     """
     told = story(facts)
-    by_customer = sender.customer is not None and sender.customer.id == customer_id and not sender.ours
-    if not (by_customer or sender.ours):
+    if not belongs(sender, customer_id):
         return "new"
     if told.ended_by is not None:
         if sender.ours:
@@ -133,8 +142,7 @@ def reaction(
     opened, *later = in_order(facts)
     state = reduce(applied, map(_effect, later), State(opened.severity or 0))
     if sender.ours:
-        outside = any(address.domain not in mailing.ours for address in mail.recipients)
-        return _event(mail, "responded", received_at) if outside and not state.responded else "noted"
+        return _event(mail, "responded", received_at) if goes_out(mail, mailing) and not state.responded else "noted"
     return _event(mail, "resumed", received_at, "the customer answered") if state.paused else "noted"
 
 

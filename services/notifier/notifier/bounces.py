@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesParser
+from email.parser import BytesHeaderParser, BytesParser
 from email.policy import compat32
 from typing import Final, Literal, cast, get_args
 
@@ -21,6 +21,7 @@ _STATUS: Final = "message/delivery-status"
 _MOST_PARTS: Final = 60
 _MOST_LINES: Final = 40_000
 _LONGEST_TYPE: Final = 4_000
+_LARGEST_HEADERS: Final = 100_000
 _WORDS: Final = 500
 _GLOBAL_STATUS: Final = re.compile(rb"message/global-delivery-status", re.IGNORECASE)
 _PART: Final = re.compile(rb"^content-type:(?:[^\n]|\n[ \t])*", re.IGNORECASE | re.MULTILINE)
@@ -64,7 +65,7 @@ def read_report(raw: bytes) -> Report:
     _check_size(raw)
     try:
         # The newer media type differs in nothing that matters here, and the library splits only the older into fields.
-        return _report(_parse(_GLOBAL_STATUS.sub(_STATUS.encode(), raw)))
+        return _report(BytesParser(policy=compat32).parsebytes(_GLOBAL_STATUS.sub(_STATUS.encode(), raw)))
     except (RecursionError, ValueError, LookupError):  # what the library's parser raises on what nobody ever wrote
         raise NotAReport("", "cannot be read as a mail") from None
 
@@ -141,11 +142,10 @@ def _message_id(message: Message, parts: list[Message]) -> str:
 
 def _headers(part: Message) -> Message:
     payload = part.get_payload(decode=True)
-    return _parse(payload if isinstance(payload, bytes) else b"")
-
-
-def _parse(raw: bytes) -> Message:
-    return BytesParser(policy=compat32).parsebytes(raw)
+    # What comes behind the headers could be parts again, which nobody has counted: they were encoded.
+    return BytesHeaderParser(policy=compat32).parsebytes(
+        payload[:_LARGEST_HEADERS] if isinstance(payload, bytes) else b""
+    )
 
 
 def _text(block: Message, name: str) -> str:

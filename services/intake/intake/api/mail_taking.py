@@ -17,6 +17,9 @@ from intake.store import Delivery, DeliveryState
 
 log = structlog.get_logger(__name__)
 
+_TRIES_FOR_QUESTION: Final = 10
+"""How often our own answer waits for what it answers, ever longer: a quarter of an hour in all."""
+
 _STATES: Final[dict[str, DeliveryState]] = {"automatic": "ignored"}
 
 
@@ -30,6 +33,8 @@ async def take_kept_mail(
     try:
         taken = await _taken(desk, writer, integrations, delivery)
     except Unmapped as unmapped:
+        if unmapped.reason == "missing_opening" and delivery.attempts < _TRIES_FOR_QUESTION:
+            raise Problem(503, str(unmapped)) from None
         return "unmapped", unmapped.reason, str(unmapped)
     log.info("mail_taken", delivery=delivery.id, result=taken.result, ticket_id=str(taken.ticket_id or ""))
     detail = " ".join(str(part) for part in (taken.result, taken.ticket_id, taken.detail) if part is not None)

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.problems import Problem
 
-from intake.correspondence import Sender, answered, mailbox_of, opening, reaction, sender_of
+from intake.correspondence import Sender, answered, belongs, goes_out, mailbox_of, opening, reaction, sender_of
 from intake.handlers.desk import Desk
 from intake.handlers.events import take_event
 from intake.handlers.tickets import take_tickets
@@ -18,9 +18,11 @@ from intake.hooks.shown import Unmapped
 from intake.mail import Mail
 from intake.requests import EventRequest
 from intake.store import Store
-from intake.store.mails import add_mail, first_ticket, ticket_of_mail
+from intake.store.mails import add_mail, awaiting_ticket, first_ticket, lock_conversation, ticket_of_mail
 
 MailResult = Literal["opened", "happened", "noted", "duplicate", "automatic"]
+
+_UNKNOWN_QUESTION: Final = "One of us answers a mail that has not come: replay it once it has."
 
 UNKNOWN_CUSTOMER: Final = "Nobody knows whose mail this is: give the sender's domain to a customer of `email`."
 
@@ -48,22 +50,26 @@ async def take_mail(
     """Take a mail in, in this transaction. `sources` are the tools whose ids may stand in its subject.
 
     The Date that a mail bears is anybody's word: what it tells occurred when it was delivered, at `received_at`. Raises
-    Unmapped where nobody knows whose it is, Problem where the ticket that it would open cannot be taken, and
-    MailKnownError.
+    Unmapped where nobody knows whose it is, or it is our own answer to what has not come; Problem where the ticket that
+    it would open cannot be taken; and MailKnownError.
     """
     if mail.automatic is not None:
         return TakenMail("automatic", detail=mail.automatic)
+    await lock_conversation(connection, tenant, (mail.message_id, *mail.references)[-1])
     if known := await ticket_of_mail(connection, tenant, mail.message_id):
         return TakenMail("duplicate", known)
     sender = sender_of(mail, mailing)
     ticket = await first_ticket(connection, tenant, mail.references, answered(mail, tenant, sources))
-    taken = None
     if ticket is not None:
         taken = await _follow(desk, connection, tenant, mailing, mail, sender, ticket, received_at)
+    else:
+        taken = await _join(connection, tenant, mail, sender)
+    if ticket is None and taken is None and sender.ours and mail.references and goes_out(mail, mailing):
+        raise Unmapped("missing_opening", _UNKNOWN_QUESTION)
     if taken is None:
         taken = await _open(desk, connection, tenant, mailing, mail, sender, received_at)
     known_now = taken.ticket_id is not None and not await add_mail(
-        connection, tenant, mail.message_id, taken.ticket_id, received_at
+        connection, tenant, mail.message_id, mail.references, taken.ticket_id, received_at
     )
     if known_now:
         raise MailKnownError
@@ -96,6 +102,15 @@ async def _follow(
         await take_event(desk, connection, tenant, ticket_id, found, f"mail:{mail.reference}")
         return TakenMail("happened", ticket_id, found.type)
     return TakenMail("noted", ticket_id)
+
+
+async def _join(connection: AsyncConnection, tenant: str, mail: Mail, sender: Sender) -> TakenMail | None:
+    """With the ticket of a mail that refers to it, and came before it: by then all of that had been said."""
+    ticket_id = await awaiting_ticket(connection, tenant, mail.message_id)
+    ticket = await Store(connection).ticket(tenant, ticket_id) if ticket_id is not None else None
+    if ticket is None or not belongs(sender, ticket.body["customer"]["id"]):
+        return None
+    return TakenMail("noted", ticket_id, "an earlier mail of its conversation")
 
 
 async def _open(

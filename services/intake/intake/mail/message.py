@@ -1,30 +1,26 @@
 """A message as RFC 5322 writes it, read into what intake needs of it. Pure.
 
 Strangers write it: broken, mislabelled, nested or huge. Every header and every text is read as far as it can be, what
-cannot be decoded is replaced, and nothing but a message that names no sender is unreadable.
+cannot be decoded is replaced, and nothing but a message that names no sender, or has more headers than any mail, is
+unreadable. What is looked at is bounded before anything asks more of it than one pass.
 """
 
-import re
 from base64 import b32encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from email.message import Message
-from email.parser import BytesParser
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
-from intake.mail.headers import LONGEST_NAME, READING, UNWANTED, Address, Headers, characters, decoded, one_line
+from intake.mail.headers import LONGEST_RECIPIENTS, UNWANTED, Address, Headers, characters, one_line
 from intake.mail.html_text import text_of_html
+from intake.mail.outline import Outline, Part, TooManyHeaders, outline
 
 LONGEST_TEXT: Final = 9_000
 LONGEST_SUBJECT: Final = 300
-LARGEST_PART: Final = 1_000_000
-_MOST_BOUNDARIES: Final = 10_000
-_MOST_PARTS: Final = 200
+_LARGEST_TEXTS: Final = 300_000
 _MOST_REFERENCES: Final = 50
 _MOST_ADDRESSES: Final = 200
-_DEEPEST: Final = 20
-_MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,990})>")
 _RECIPIENTS: Final = ("To", "Cc")
 _ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To")
 
@@ -67,107 +63,80 @@ def reference_of(message_id: str) -> str:
 
 def read_mail(raw: bytes) -> Mail:
     """The message in those bytes. Raises UnreadableMail."""
-    if raw.count(b"\n--") > _MOST_BOUNDARIES:
-        raise UnreadableMail("has too many parts")
     try:
-        return _read(BytesParser(policy=READING).parsebytes(raw), raw)
-    except RecursionError:
-        raise UnreadableMail("is nested too deeply") from None
-
-
-def _read(message: Message, raw: bytes) -> Mail:
-    headers = Headers(message)
+        message = outline(raw)
+    except TooManyHeaders as too_many:
+        raise UnreadableMail(str(too_many)) from None
+    headers = message.headers
     senders = [*headers.addresses("From"), *headers.addresses("Sender")]
     if not senders:
         raise UnreadableMail("names no sender in From")
-    text, attachments = _content(message)
-    ids = _MESSAGE_ID.findall(headers.text("Message-ID"))
+    recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, LONGEST_RECIPIENTS))
+    text, attachments = _content(message.parts)
+    ids = headers.message_ids("Message-ID")
     return Mail(
         message_id=ids[0] if ids else f"{sha256(raw).hexdigest()}@made.invalid",
         references=_references(headers),
         sender=senders[0],
-        recipients=tuple(found for name in _RECIPIENTS for found in headers.addresses(name))[:_MOST_ADDRESSES],
+        recipients=tuple(recipients)[:_MOST_ADDRESSES],
         delivered_to=tuple(found.email for name in _ENVELOPE for found in headers.addresses(name))[:_MOST_ADDRESSES],
         subject=one_line(headers.text("Subject"), LONGEST_SUBJECT),
         text=text,
         attachments=attachments,
-        automatic=_automatic(message, headers),
-        authentication=tuple(headers.texts("Authentication-Results"))[:10],
+        automatic=_automatic(message),
+        authentication=tuple(islice(headers.plain("Authentication-Results"), 10)),
     )
 
 
 def _references(headers: Headers) -> tuple[str, ...]:
-    nearest = _MESSAGE_ID.findall(headers.text("In-Reply-To"))
-    chain = _MESSAGE_ID.findall(headers.text("References"))
+    nearest, chain = headers.message_ids("In-Reply-To"), headers.message_ids("References")
     return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MOST_REFERENCES]
 
 
-def _automatic(message: Message, headers: Headers) -> str | None:
+def _automatic(message: Outline) -> str | None:
     """Why no human wrote this (RFC 3834, and what is used beside it), or None."""
-    submitted = headers.text("Auto-Submitted").partition(";")[0].strip().lower()
+    headers = message.headers
+    submitted = headers.first("Auto-Submitted").partition(";")[0].strip().lower()
     if submitted not in ("", "no"):
         return f"Auto-Submitted: {submitted[:40]}"
-    if any(name.lower().startswith("tocsin-") for name in message):
+    if any(name.startswith("tocsin-") for name in headers.names()):
         return "a mail of our own"
-    if "Return-Path" in message and not headers.addresses("Return-Path"):
+    if "return-path" in headers.names() and not headers.addresses("Return-Path"):
         return "Return-Path: <>"
-    if message.get_content_type() in ("multipart/report", "message/delivery-status"):
+    if message.content.type in ("multipart/report", "message/delivery-status"):
         return "a report"
-    precedence = headers.text("Precedence").strip().lower()
+    precedence = headers.first("Precedence").strip().lower()
     if precedence in ("bulk", "junk", "auto_reply"):
         return f"Precedence: {precedence}"
     for name in ("X-Auto-Response-Suppress", "X-Autoreply", "X-Autorespond", "X-Failed-Recipients"):
-        if headers.text(name).strip().lower() not in ("", "none", "no"):
+        if headers.first(name).strip().lower() not in ("", "none", "no"):
             return name
-    if headers.addresses("From") and headers.addresses("From")[0].email.startswith(("mailer-daemon@", "postmaster@")):
+    if any(found.email.startswith(("mailer-daemon@", "postmaster@")) for found in headers.addresses("From")[:1]):
         return "a mail server wrote it"
     return None
 
 
-def _content(message: Message) -> tuple[str, tuple[str, ...]]:
+def _content(parts: Iterable[Part]) -> tuple[str, tuple[str, ...]]:
     """The text, and the attachments by their names."""
     plain, html, attachments = [], [], []
-    for part in _parts(message):
-        kind = part.get_content_type()
-        if part.get_content_disposition() == "attachment" or not kind.startswith("text/"):
-            attachments.append(_name_of(part))
-        elif kind == "text/html":
-            html.append(_text_of(part))
+    for part in parts:
+        if part.content.disposition == "attachment" or not part.content.type.startswith("text/"):
+            attachments.append(part.content.name)
+        elif part.content.type == "text/html":
+            html.append(part)
         else:
-            plain.append(_text_of(part))
-    text = "\n".join(piece for piece in plain if piece.strip())
-    if not text:
-        text = "\n".join(text_of_html(piece) for piece in html)
-    text = UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+            plain.append(part)
+    text = "\n".join(_texts(plain)) or "\n".join(map(text_of_html, _texts(html)))
+    text = UNWANTED.sub("", text[: LONGEST_TEXT * 2].replace("\r\n", "\n").replace("\r", "\n")).strip()
     cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     return cut, tuple(attachments)
 
 
-def _parts(message: Message) -> Iterator[Message]:
-    """The parts that hold something, in their order; attached messages are parts, and are not looked into."""
-    waiting = [(message, 0)]
-    for _ in range(_MOST_PARTS):
-        if not waiting:
-            return
-        part, depth = waiting.pop()
-        inside = part.get_payload()
-        if part.get_content_maintype() == "multipart" and isinstance(inside, list):
-            if depth < _DEEPEST:
-                waiting += [(each, depth + 1) for each in reversed(inside) if isinstance(each, Message)]
-        else:
-            yield part
-
-
-def _text_of(part: Message) -> str:
-    octets = part.get_payload(decode=True)
-    if not isinstance(octets, bytes):
-        return ""
-    return characters(octets[:LARGEST_PART], part.get_content_charset())
-
-
-def _name_of(part: Message) -> str:
-    try:
-        name = part.get_filename()
-    except (LookupError, ValueError):  # a name in a character set that does not exist
-        name = None
-    return one_line(decoded(str(name)) if name else part.get_content_type(), LONGEST_NAME)
+def _texts(parts: Iterable[Part]) -> Iterator[str]:
+    """The texts of those parts that hold any, of the first _LARGEST_TEXTS bytes of them."""
+    left = _LARGEST_TEXTS
+    for part in parts:
+        text = characters(part.content.octets(part.body[:left]), part.content.charset)
+        left -= len(part.body[:left])
+        if text.strip():
+            yield text

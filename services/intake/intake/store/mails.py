@@ -1,30 +1,56 @@
 """Queries about mails and the tickets that they belong to. Nothing here commits or asks the time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.store.tables import mails, tickets
+from intake.store.tables import awaited_mails, mails, tickets
 
 
 async def add_mail(
-    connection: AsyncConnection, tenant: str, message_id: str, ticket_id: UUID, received_at: datetime
+    connection: AsyncConnection,
+    tenant: str,
+    message_id: str,
+    references: Collection[str],
+    ticket_id: UUID,
+    received_at: datetime,
 ) -> bool:
-    """Note which ticket a mail belongs to. False, and nothing done, if that is known; waits for who notes it now."""
+    """Note which ticket a mail belongs to, and so do those that it refers to, should they come.
+
+    False, and nothing done, if that is known; waits for who notes it now.
+    """
     new = insert(mails).values(tenant=tenant, message=_digest(message_id), ticket_id=ticket_id, received_at=received_at)
-    return (
-        await connection.execute(new.on_conflict_do_nothing().returning(mails.c.ticket_id))
-    ).one_or_none() is not None
+    noted = await connection.execute(new.on_conflict_do_nothing().returning(mails.c.ticket_id))
+    if noted.one_or_none() is None:
+        return False
+    awaited = [{"tenant": tenant, "message": _digest(each), "ticket_id": ticket_id} for each in sorted(references)]
+    if awaited:
+        await connection.execute(insert(awaited_mails).values(awaited).on_conflict_do_nothing())
+    return True
+
+
+async def lock_conversation(connection: AsyncConnection, tenant: str, message_id: str) -> None:
+    """Wait for whoever takes a mail of the conversation in that begins with this one."""
+    key = int.from_bytes(_digest(f"{tenant} {message_id}")[:8], signed=True)
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 async def ticket_of_mail(connection: AsyncConnection, tenant: str, message_id: str) -> UUID | None:
     """The ticket that the mail belongs to, if it is known."""
     query = select(mails.c.ticket_id).where(mails.c.tenant == tenant, mails.c.message == _digest(message_id))
+    found: UUID | None = (await connection.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def awaiting_ticket(connection: AsyncConnection, tenant: str, message_id: str) -> UUID | None:
+    """The ticket of the first mail that referred to this one before it came."""
+    table = awaited_mails.c
+    query = select(table.ticket_id).where(table.tenant == tenant, table.message == _digest(message_id))
     found: UUID | None = (await connection.execute(query)).scalar_one_or_none()
     return found
 

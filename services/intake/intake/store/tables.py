@@ -130,6 +130,14 @@ mails = Table(
     Column("received_at", DateTime(timezone=True), nullable=False),
 )
 
+awaited_mails = Table(
+    "awaited_mails",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("message", LargeBinary, primary_key=True),  # as in mails
+    Column("ticket_id", Uuid, nullable=False),
+)
+
 hook_deliveries = Table(
     "hook_deliveries",
     metadata,

@@ -1,0 +1,119 @@
+"""Mails that a stranger writes in order to stop intake: each of 10 MB is read in a fraction of a second.
+
+Bounds are ten times what is needed on a busy machine. Read by the standard library, most of these take minutes.
+"""
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from intake.mail import UnreadableMail, read_mail
+
+BYTES = 10_000_000
+SECONDS = 2.0
+FROM = b"From: Ada <ada@acme.example>\r\n"
+MIXED = FROM + b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
+NAMES = ["Subject", "From", "To", "References", "Authentication-Results", "Content-Type"]
+WORDS = ["=?a?q?x", "=?x1?q?a?= ", "<a@b.c>, ", "a:b,", "(", '"', "@", "; a=", '; a="', "; name*0=x", "\n ", "\xff"]
+HTML = ["<a ", "<!--", "<a b='", "<", "</", "<b>", "<script>", "<style><", "&#9", "\u2003", "\r\n", "=", "--!"]
+ENCODED = ["Q", "=", "=\n", "!", "\n", "M" + "A" * 60 + "\n", "\xff"]
+
+
+def filled(unit: str | bytes, size: int) -> bytes:
+    octets = unit if isinstance(unit, bytes) else unit.encode()
+    return (octets * (size // len(octets) + 1))[:size]
+
+
+def nested(depth: int) -> bytes:
+    return FROM + b"".join(
+        b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(depth)
+    )
+
+
+def seconds(raw: bytes) -> float:
+    """How much of a processor it takes to read it or to find it unreadable."""
+    began = time.process_time()
+    with suppress(UnreadableMail):
+        read_mail(raw[:BYTES])
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("unit", HTML, ids=repr)
+def test_html(unit: str) -> None:
+    assert seconds(FROM + b"Content-Type: text/html; charset=utf-8\r\n\r\n" + filled(unit, BYTES)) < SECONDS
+    assert seconds(FROM + b"Content-Type: text/html\r\n\r\n<a b='" + filled(unit, BYTES)) < SECONDS
+
+
+@pytest.mark.parametrize("unit", WORDS, ids=repr)
+@pytest.mark.parametrize("name", NAMES)
+def test_headers(name: str, unit: str) -> None:
+    line = name.encode() + b": "
+    assert seconds(FROM + line + filled(unit, 290_000) + b"\r\n\r\nx") < SECONDS
+    assert seconds(FROM + (line + filled(unit, 3_900) + b"\r\n") * 75 + b"\r\nx") < SECONDS
+    assert seconds(FROM + (line + filled(unit, 250) + b"\r\n") * 990 + b"\r\nx") < SECONDS
+
+
+@pytest.mark.parametrize("unit", ENCODED, ids=repr)
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "x-uuencode", "8bit"])
+def test_encodings(encoding: str, unit: str) -> None:
+    lines = FROM + b"Content-Transfer-Encoding: " + encoding.encode() + b"\r\n\r\nbegin 644 x\n"
+    assert seconds(lines + filled(unit, BYTES)) < SECONDS
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "idna", "punycode", "unicode_escape", "iso-2022-jp-ext", "x" * 3_000])
+@pytest.mark.parametrize("unit", ["\xff", "+2AA-", "\x1b$B!!"], ids=repr)
+def test_charsets(charset: str, unit: str) -> None:
+    header = f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
+    assert seconds(FROM + header + filled(unit, BYTES)) < SECONDS
+
+
+@pytest.mark.parametrize("unit", WORDS, ids=repr)
+def test_parameters_of_parts(unit: str) -> None:
+    part = b"--b\r\nContent-Disposition: attachment" + filled(unit, 9_000) + b"\r\n\r\n" + b"y" * 80_000 + b"\r\n"
+    assert seconds(MIXED + part * 100) < SECONDS
+
+
+@pytest.mark.parametrize(
+    "raw",
+    {
+        "nested": nested(200) + filled("\r\n", BYTES),
+        "nested deeper": nested(100_000),
+        "nested, and dashes": nested(200) + filled("--c\r\n", BYTES),
+        "nested mails": FROM + filled("Content-Type: message/rfc822\r\n\r\n", BYTES),
+        "digest": FROM + b"Content-Type: multipart/digest; boundary=b\r\n\r\n" + filled("--b\r\n\r\n", BYTES),
+        "parts": MIXED + filled("--b\r\n\r\nx\r\n", BYTES),
+        "parts of headers": MIXED + filled(b"--b\r\n" + b"a:\n" * 6_600 + b"\r\n" + b"y" * 70_000 + b"\r\n", BYTES),
+        "ends": MIXED + filled("--b--\r\n", BYTES),
+        "dashes": MIXED + filled("\n--", BYTES),
+        "lines": FROM + filled("\n", BYTES),
+        "old lines": FROM + b"\r\n" + filled("\r", BYTES),
+        "headers": FROM + filled("a:\n", BYTES),
+        "received": FROM + filled("Received: from a by b; x\r\n", 25_000) + b"\r\nx",
+        "one header": FROM + b"X: " + filled("a", BYTES),
+        "folds": FROM + b"Subject: x" + filled("\n x", BYTES),
+        "references": FROM + b"References: " + b" ".join(b"<%d@a>" % n for n in range(100_000)) + b"\r\n\r\nx",
+        "addresses": FROM + (b"To: " + filled("a@b.example, ", 19_998) + b"\r\n") * 100 + b"\r\nx",
+        "groups": b"".join(name + b": a:" + b"b," * 4_000 + b"\r\n" for name in (b"To", b"Cc", b"From", b"Sender")),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_structures(raw: tuple[str, bytes]) -> None:
+    assert seconds(raw[1]) < SECONDS
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*HTML, *WORDS, *ENCODED, "--b\r\n", "\r\n\r\n", "Content-Type: "]), st.integers(1, 9)
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from(["", "Subject: ", "To: ", "Content-Type: text/html; a=", "Content-Type: text/html\r\n\r\n"]),
+    st.sampled_from([250_000, BYTES]),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_pattern(units: list[tuple[str, int]], before: str, size: int) -> None:
+    assert seconds(FROM + before.encode() + filled("".join(unit * times for unit, times in units), size)) < SECONDS
