@@ -165,7 +165,13 @@ def test_a_word_that_nobody_knows_is_unmapped(field: str, reason: str) -> None:
 
 def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_stands_in_for_none() -> None:
     base = Shown(
-        at=NOW, counts=True, summary="s", services=("Email",), customer=SeenCustomer(id="acme", name="Acme"), severity=2
+        at=NOW,
+        opened_at=NOW,
+        counts=True,
+        summary="s",
+        services=("Email",),
+        customer=SeenCustomer(id="acme", name="Acme"),
+        severity=2,
     )
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)

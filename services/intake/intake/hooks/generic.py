@@ -47,8 +47,15 @@ def _sighting(ticket: object, reading: Reading, zone: ZoneInfo) -> Sighting:
         return payload.text(_found(getattr(reading, field), ticket, field))
 
     def instant(field: str) -> datetime | None:
-        value = _found(getattr(reading, field), ticket, field)
-        return next((at for form in reading.instants if (at := payload.instant(value, zone, form))), None)
+        expression = getattr(reading, field)
+        value = _found(expression, ticket, field)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        at = next((at for form in reading.instants if (at := payload.instant(value, zone, form))), None)
+        if at is None:
+            message = f"what `{expression[:60]}` finds {payload.NO_INSTANT}; say in `instants` how it is written"
+            raise Unreadable(field, message)
+        return at
 
     external_id = text("external_id")
     if external_id is None:

@@ -6,7 +6,7 @@ day at the end of 1899 or the beginning of 1900.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from intake.hooks import payload, signatures
@@ -57,7 +57,7 @@ def _sighting(event: Part, settings: Integration) -> Sighting:
     changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
     return Sighting(
         external_id=ticket.identity("id"),
-        action="deleted" if _deleted(event, ticket) else None,
+        action=_action(event, ticket),
         seen_at=max(changes, default=None),
         opened_at=instant("dateoccurred"),
         responded_at=instant("responsedate") or instant("first_responsedate"),
@@ -76,5 +76,8 @@ def _sighting(event: Part, settings: Integration) -> Sighting:
     )
 
 
-def _deleted(event: Part, ticket: Part) -> bool:
-    return ticket.values.get("deleted") is True or "deleted" in (event.text("event") or "").casefold()
+def _action(event: Part, ticket: Part) -> Literal["created", "deleted"] | None:
+    name = (event.text("event") or "").casefold()
+    if ticket.values.get("deleted") is True or "deleted" in name:
+        return "deleted"
+    return "created" if name.startswith("new ticket") else None

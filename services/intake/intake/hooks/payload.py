@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tocsin.business_time import LAST_YEAR
+
 from intake.hooks.sighting import Payload, Unreadable
 from intake.strict_json import JsonFault, NotJsonError, loads
 
 LONGEST: Final = 10_000
 """Characters that are kept of a text (DESIGN, Contracts)."""
 FIRST_YEAR: Final = 1990
+NO_INSTANT: Final = f"is no instant from {FIRST_YEAR} to {LAST_YEAR}"
 
 
 def parsed(body: bytes) -> Payload:
@@ -43,7 +46,7 @@ def text(value: object) -> str | None:
 
 
 def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
-    """A tool's instant, in UTC; without a zone of its own it is in `zone`. None for what is none, or before 1990.
+    """A tool's instant, in UTC; without a zone of its own it is in `zone`. None for what is none from 1990 to 2100.
 
     `form` is iso, unix (seconds), unix_ms or a strptime format. Fractions may have any number of digits.
     """
@@ -54,7 +57,7 @@ def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None
     except (ValueError, OverflowError, OSError):
         return None
     # What a tool writes that knows no better, such as year 1 or 1900-01-01, is no instant.
-    return at if at is not None and at.year >= FIRST_YEAR else None
+    return at if at is not None and FIRST_YEAR <= at.year <= LAST_YEAR else None
 
 
 def _read(value: object, form: str) -> datetime | None:

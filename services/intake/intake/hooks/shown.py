@@ -53,8 +53,9 @@ class Shown(BaseModel):
     """A ticket as one delivery showed it, in our words. None: it did not say.
 
     `at` is the tool's instant of it, or its receipt, never later than the receipt; `seen_at`, the tool's own instant as
-    it is, `sequence` and `key` give the order of a ticket's sightings. `updated` is whether it is said to have been
-    there before. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is whether its queue does.
+    it is, `sequence` and `key` give the order of a ticket's sightings. `created` is whether it is said to have come
+    into being at that instant. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is whether
+    its queue does.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -64,7 +65,7 @@ class Shown(BaseModel):
     sequence: int = 0
     key: str = ""
     deleted: bool = False
-    updated: bool = False
+    created: bool = False
     status: Status | None = None
     word: str | None = None
     severity: Severity | None = None
@@ -94,7 +95,7 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
         sequence=sighting.sequence,
         key=key,
         deleted=sighting.action == "deleted",
-        updated=sighting.action == "updated",
+        created=sighting.action == "created",
         status=status,
         word=word,
         severity=_severity(sighting, integration),
