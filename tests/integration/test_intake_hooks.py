@@ -5,12 +5,14 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from hook_desk import SECRET, deliver, facts, payload, rows, tickets, written
 from intake import store
 from intake.api import deliveries
+from intake.handlers import take_sighting
 from intake.hooks_commands import app
 from intake_world import HISTORY_LIMIT, World, event, ticket, world
 from servers import MakeDatabase
@@ -234,6 +236,55 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         await connection.execute(store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()")))
     await intake.deliveries.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
+
+
+async def _their_time_has_come(intake: World) -> None:
+    waiting = store.tables.hook_deliveries.c.state == "waiting"
+    async with intake.writer.begin() as connection:
+        due = store.tables.hook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
+        await connection.execute(due)
+
+
+def many(number: int) -> dict[str, Any]:
+    return {"tickets": [payload(f"T-{place}") for place in range(number)]}
+
+
+async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behind_its_back(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(*given: Any) -> Any:
+        await asyncio.sleep(0.4)
+        return await take_sighting(*given)
+
+    monkeypatch.setattr(deliveries, "take_sighting", slowly)
+    monkeypatch.setattr(deliveries, "TAKE_SECONDS", 1.5)
+    assert (await deliver(intake, many(8), 202))["state"] == "waiting"
+    await _their_time_has_come(intake)
+    await intake.deliveries.retry()
+    assert len(await tickets(intake)) == 8
+    assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM hook_deliveries")] == [("taken", None)]
+
+
+async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 0
+
+    async def dies(*given: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConnectionResetError
+        return await take_sighting(*given)
+
+    monkeypatch.setattr(deliveries, "take_sighting", dies)
+    left = 3
+    await deliver(intake, many(8), 202)
+    for known in (3, 6, 8):
+        assert len(await tickets(intake)) == known
+        left = 3
+        await _their_time_has_come(intake)
+        await intake.deliveries.retry()
 
 
 async def test_what_fails_by_our_fault_again_and_again_is_put_aside(

@@ -61,7 +61,8 @@ async def serve(settings: Settings) -> None:
     integrations = IntegrationsFile(settings.integrations)
     deliveries = Deliveries(desk, writer, reader, relay.wake, integrations)
     kept_for = timedelta(days=settings.hook_retention_days)
-    scheduler.every(5, deliveries.retry, name="hook_retries", timeout=120)
+    # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
+    scheduler.every(5, deliveries.retry, name="hook_retries", timeout=3600)
     scheduler.every(30, deliveries.note_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: deliveries.forget(kept_for), name="hook_retention", timeout=300)
     web = create_app(
