@@ -202,6 +202,13 @@ async def test_tickets_in_one_delivery_are_taken_in_each_by_itself(intake: World
     assert sorted(found["external_id"] for found in await tickets(intake)) == ["T-1", "T-3"]
 
 
+async def test_a_ticket_that_cannot_be_read_keeps_its_neighbours_not_out(intake: World) -> None:
+    answer = await deliver(intake, {"tickets": [payload("T-1"), payload("T-2", opened="x"), payload("T-3")]})
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unreadable")
+    assert answer["detail"].startswith("[1].opened_at: ")
+    assert sorted(found["external_id"] for found in await tickets(intake)) == ["T-1", "T-3"]
+
+
 async def test_what_was_opened_before_the_integration_lived_is_history(intake: World, tmp_path: Path) -> None:
     unsaid = written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", "")
     intake.integrations.write_text(unsaid)

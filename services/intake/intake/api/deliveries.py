@@ -168,7 +168,7 @@ class Deliveries:
             delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
         except Unreadable as unreadable:
             return Settled("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
-        reads = read_sightings(integration, delivery, delivered.sightings)
+        reads = read_sightings(integration, delivery, delivered.tickets)
         async with self._keeper.connect() as connection:
             known = await HookStore(connection).spots([delivery.id])
         again = {read.ticket_id for read in reads if isinstance(read, Read) and known.get(read.spot) == read.ticket_id}

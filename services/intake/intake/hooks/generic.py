@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from intake.hooks import payload, signatures
 from intake.hooks.auth import Auth, Signature
 from intake.hooks.expressions import Reading
 from intake.hooks.mapping import Integration, meaning
-from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable
+from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable, each
 
 _MOST_TICKETS: Final = 500
 
@@ -35,11 +36,19 @@ def read(body: bytes, settings: Integration) -> Delivered:
     if reading.when is not None and not _found(reading.when, data, "when"):
         return Delivered((), key, payload.text(_found(reading.about, data, "about")) or "no ticket")
     tickets = _found(reading.tickets, data, "tickets")
-    items = tickets if isinstance(tickets, list) else [tickets]
+    items, path = (tickets, "[{}].") if isinstance(tickets, list) else ([tickets], "")
     if len(items) > _MOST_TICKETS:
         raise Unreadable("tickets", f"are more than {_MOST_TICKETS}; have the tool send fewer at once")
     zone = ZoneInfo(settings.zone)
-    return Delivered(tuple(_sighting(item, reading, zone) for item in items), key)
+    seen = (partial(_sighting_at, path.format(place), item, reading, zone) for place, item in enumerate(items))
+    return Delivered(each(seen), key)
+
+
+def _sighting_at(path: str, ticket: object, reading: Reading, zone: ZoneInfo) -> Sighting:
+    try:
+        return _sighting(ticket, reading, zone)
+    except Unreadable as problem:
+        raise Unreadable(f"{path}{problem.field}", problem.message) from None
 
 
 def _sighting(ticket: object, reading: Reading, zone: ZoneInfo) -> Sighting:

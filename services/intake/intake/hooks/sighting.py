@@ -5,7 +5,7 @@ turns a payload into sightings, in the tool's own words; what they mean (which s
 mapping's, and which facts follow is found by comparing all sightings of a ticket with what is known of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -57,12 +57,18 @@ class Delivered:
     """What an adapter makes of one delivery.
 
     `key` is the tool's own identity of it: the same again is the same delivery. None: the tool gives none, and the
-    digest of the body counts. `about` tells what it concerned where it holds no ticket (a note, a test call).
+    digest of the body counts. `about` tells what it concerned where it holds no ticket (a note, a test call). `tickets`
+    are its tickets in their places; of several one that cannot be read is there as the reason.
     """
 
-    sightings: tuple[Sighting, ...]
+    tickets: tuple["Sighting | Unreadable", ...]
     key: str | None = None
     about: str | None = None
+
+    @property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """Those that can be read."""
+        return tuple(ticket for ticket in self.tickets if isinstance(ticket, Sighting))
 
 
 class Unreadable(Exception):
@@ -74,6 +80,21 @@ class Unreadable(Exception):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.message = message
+
+
+def each(readings: Iterable[Callable[[], Sighting]]) -> tuple[Sighting | Unreadable, ...]:
+    """What comes of each of these, by itself. Raises Unreadable where none of them can be read."""
+    found: list[Sighting | Unreadable] = []
+    for reading in readings:
+        try:
+            found.append(reading())
+        except Unreadable as problem:
+            found.append(problem)
+    problems = [one for one in found if isinstance(one, Unreadable)]
+    if problems and len(problems) == len(found):
+        raise problems[0]
+    return tuple(found)
 
 
 Payload = Mapping[str, object] | list[object]

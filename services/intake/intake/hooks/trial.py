@@ -35,11 +35,13 @@ class Trial:
             delivered = ADAPTERS[self._integration.adapter].read(body, self._integration)
         except Unreadable as problem:
             return [{"unmapped": "unreadable", "detail": str(problem)}]
-        if not delivered.sightings:
+        if not delivered.tickets:
             return [{"ignored": delivered.about or "no ticket"}]
-        return [self._look(sighting) for sighting in delivered.sightings]
+        return [self._look(sighting) for sighting in delivered.tickets]
 
-    def _look(self, sighting: Sighting) -> Told:
+    def _look(self, sighting: Sighting | Unreadable) -> Told:
+        if isinstance(sighting, Unreadable):
+            return {"unmapped": "unreadable", "detail": str(sighting)}
         key = sighting.external_id
         try:
             seen = self._seen.setdefault(key, [])
