@@ -1,6 +1,5 @@
 """What the adapters in code take out of a payload: as the tool documents it, or Unreadable naming the field. Pure."""
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 from intake.hooks import payload
 from intake.hooks.mapping import Integration, meaning
 from intake.hooks.sighting import Unreadable
+from intake.strict_json import Repeated
 
 _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,20})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
@@ -29,6 +29,8 @@ class Part:
         """The value as an object, empty for null. Raises Unreadable."""
         if value is None:
             return cls({}, path)
+        if isinstance(value, Repeated):
+            raise Unreadable(path or "body", f"{payload.problem_with_word(value)}; have the tool send it once")
         if not isinstance(value, Mapping):
             raise Unreadable(path or "body", "is not one object; have the tool send it as it documents")
         return cls(value, path)
@@ -47,9 +49,8 @@ class Part:
             value = self.values.get(name)
             if value is None:
                 continue
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not number and not isinstance(value, str):
-                raise Unreadable(self.at(name), "is neither text nor a number; have the tool send it as it documents")
+            if problem := payload.problem_with_word(value):
+                raise Unreadable(self.at(name), f"{problem}; have the tool send it as it documents")
             if found := payload.text(value):
                 return found
         return None

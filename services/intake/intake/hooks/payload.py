@@ -1,5 +1,6 @@
 """JSON bodies of tools, read without trusting them. Pure."""
 
+import math
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 from tocsin.business_time import LAST_YEAR
 
 from intake.hooks.sighting import Payload, Unreadable
-from intake.strict_json import JsonFault, NotJsonError, loads
+from intake.strict_json import Huge, JsonFault, NotJsonError, Repeated, loads
 
 LONGEST: Final = 10_000
 """Characters that are kept of a text (DESIGN, Contracts)."""
@@ -21,13 +22,29 @@ def parsed(body: bytes) -> Payload:
     """The body as JSON data, an object or a list. Raises Unreadable."""
     try:
         data = loads(body.removeprefix(BOM_UTF8))
-    except NotJsonError:
-        raise Unreadable("body", "is not JSON; have the tool send JSON") from None
+    except NotJsonError as error:
+        raise Unreadable("body", f"{error}; have the tool send plain JSON") from None
     except JsonFault as fault:
         raise Unreadable(fault.field or "body", f"{fault.message}; have the tool send less") from None
+    if isinstance(data, Repeated):
+        raise Unreadable("body", f"{problem_with_word(data)}; have the tool send it once")
     if not isinstance(data, Mapping | list):
         raise Unreadable("body", "is no JSON object or list; have the tool send its ticket as an object")
     return data
+
+
+def problem_with_word(value: object) -> str | None:
+    """Why a value that is there can be no word or number of a tool's; None: it can be one."""
+    if isinstance(value, Repeated):
+        return f"gives `{value.name[:60]}` more than once"
+    if isinstance(value, Huge) or (isinstance(value, int) and abs(value) >= 1 << 63):
+        return "is too large a number"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is too large a number"
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        kind = {bool: "true or false", dict: "an object", list: "a list"}
+        return f"is {kind.get(type(value), 'another thing')}, no text and no number"
+    return None
 
 
 def text(value: object) -> str | None:

@@ -28,7 +28,8 @@ class Sighting:
     it gives none, and the receipt counts), `sequence` its order among those of the same instant. `opened_at`,
     `responded_at`, `resolved_at` are the tool's own instants of what happened; instants are aware UTC. `status`,
     `priority`, `queue` (board, team, group), `type` and `channel` are the tool's words or ids, as text, still unmapped.
-    `actor` is who made the change.
+    `actor` is who made the change. `found_nothing` are the fields of the mapping, with their expressions, that this
+    delivery does not say: who tries a mapping looks for mistakes among them.
     """
 
     external_id: str
@@ -50,6 +51,7 @@ class Sighting:
     contact: Person = field(default_factory=Person)
     services: tuple[str, ...] | None = None
     actor: str | None = None
+    found_nothing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

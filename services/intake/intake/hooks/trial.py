@@ -47,10 +47,12 @@ class Trial:
             seen = self._seen.setdefault(key, [])
             seen.append(shown(sighting, self._integration, self._received_at, f"{self._delivered:09}"))
             if key in self._facts:
-                return {"external_id": key, "events": self._changed(key, seen)}
-            return self._opened(key, seen)
+                told = {"external_id": key, "events": self._changed(key, seen)}
+            else:
+                told = self._opened(key, seen)
         except Unmapped as problem:
-            return {"external_id": key, "unmapped": problem.reason, "detail": str(problem)}
+            told = {"external_id": key, "unmapped": problem.reason, "detail": str(problem)}
+        return told | ({"found_nothing": list(sighting.found_nothing)} if sighting.found_nothing else {})
 
     def _opened(self, key: str, seen: Sequence[Shown]) -> Told:
         live_since = self._integration.live_since or in_order(seen)[0].at
