@@ -17,6 +17,7 @@ from intake.hooks_commands import app
 from intake_world import HISTORY_LIMIT, World, event, ticket, world
 from servers import MakeDatabase
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from tocsin.events import TicketChanged, TicketImported
 from typer.testing import CliRunner, Result
 
@@ -71,12 +72,16 @@ async def test_what_was_posted_by_rest_counts_too(intake: World) -> None:
 
 
 async def test_only_who_knows_the_secret_is_heard(intake: World) -> None:
-    await deliver(intake, payload(), 401, secret="another")
+    with capture_logs() as logs:
+        await deliver(intake, payload(), 401, secret="another")
+    refused = {"event": "hook_refused", "log_level": "warning", "provider": "desk", "tenant": "default", "why": "wrong"}
+    assert logs == [refused]
     client: httpx.AsyncClient = intake.clients["nobody"]
     for signature in ("", "sha256=é", "sha256=", "sha256=00"):
         headers = {b"X-Signature": signature.encode("latin-1")}
         answer = await client.post("/v1/hooks/desk/default", json=payload(), headers=headers)
         assert (answer.status_code, SECRET in answer.text) == (401, False)
+        assert answer.json()["detail"] == "The proof is missing or wrong."
     assert (await client.post("/v1/hooks/desk/nobody", json={})).status_code == 404
     assert (await client.post("/v1/hooks/nothing/default", json={})).status_code == 404
     assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []

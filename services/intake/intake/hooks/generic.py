@@ -161,7 +161,7 @@ def _signed(rule: Signature, secrets: Sequence[bytes], headers: Mapping[str, str
     pieces = {"body": body, "timestamp": b""}
     if rule.timestamp_header is not None:
         timestamp = headers.get(rule.timestamp_header.lower(), "")
-        if not timestamp.isascii() or not _recent(timestamp, now, rule.tolerance_seconds):
+        if not recent(timestamp, now, rule.tolerance_seconds):
             return False
         pieces["timestamp"] = timestamp.encode()
     message = rule.separator.encode().join(pieces[piece] for piece in rule.signed)
@@ -171,7 +171,10 @@ def _signed(rule: Signature, secrets: Sequence[bytes], headers: Mapping[str, str
     )
 
 
-def _recent(timestamp: str, now: datetime, tolerance: int) -> bool:
+def recent(timestamp: str, now: datetime, tolerance: int) -> bool:
+    """Whether a signed timestamp, text or seconds since 1970, is no further than `tolerance` seconds from now."""
+    if not timestamp.isascii():
+        return False
     form = "unix" if timestamp.isdecimal() else "iso"
     at = payload.instant(timestamp, ZoneInfo("UTC"), form)
     return at is not None and abs((now.astimezone(UTC) - at).total_seconds()) <= tolerance
