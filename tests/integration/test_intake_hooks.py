@@ -15,6 +15,7 @@ from intake.api import deliveries
 from intake.handlers import take_sighting
 from intake.hooks_commands import app
 from intake_world import HISTORY_LIMIT, World, event, ticket, world
+from prometheus_client import REGISTRY
 from servers import MakeDatabase
 from sqlalchemy import text
 from structlog.testing import capture_logs
@@ -85,6 +86,23 @@ async def test_only_who_knows_the_secret_is_heard(intake: World) -> None:
     assert (await client.post("/v1/hooks/desk/nobody", json={})).status_code == 404
     assert (await client.post("/v1/hooks/nothing/default", json={})).status_code == 404
     assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+
+
+def counted(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"provider": "desk", **labels}) or 0
+
+
+async def test_a_body_that_is_too_large_is_counted_and_logged(intake: World) -> None:
+    before = counted("sla_hook_deliveries_total", result="too_large")
+    with capture_logs() as logs:
+        await deliver(intake, b" " * 1_000_001, 413)
+        await deliver(intake, b" " * 1_000_001, 413, tenant="nobody")
+        assert (await intake.clients["nobody"].post("/v1/hooks/x/y", content=b" " * 1_000_001)).status_code == 413
+    assert [(told["event"], told["tenant"], told["content_length"]) for told in logs] == [
+        ("hook_too_large", "default", "1000001"),
+        ("hook_too_large", "nobody", "1000001"),
+    ]
+    assert counted("sla_hook_deliveries_total", result="too_large") == before + 2
 
 
 async def test_a_tenant_has_its_own_tickets_and_unmapped_webhooks(intake: World) -> None:

@@ -20,6 +20,7 @@ from tocsin.runtime.service import run
 from intake import api, handlers, hooks_commands, keys, mail_command, metrics, store
 from intake.api import ack, hooks, mails
 from intake.api.deliveries import Deliveries
+from intake.api.too_large import TooLargeTold
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
 from intake.settings import Settings
@@ -74,6 +75,7 @@ async def serve(settings: Settings) -> None:
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
+    web.add_middleware(TooLargeTold)
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
     web.include_router(mails.router(deliveries, integrations))
