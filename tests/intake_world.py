@@ -11,6 +11,7 @@ import httpx
 from intake import api, store
 from intake.api import ack, hooks, mails
 from intake.api.deliveries import Deliveries
+from intake.api.too_large import TooLargeTold
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
 from intake.signing_keys import SigningKeys
@@ -92,6 +93,7 @@ async def world(
         body_limits={"/v1/tickets/batch": 32_000_000, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
+    app.add_middleware(TooLargeTold)
     desk = Desk(policy, clock.business, store.outbox, HISTORY_LIMIT)
     integrations = IntegrationsFile(folder / "integrations.yaml")
     deliveries = Deliveries(desk, writer, reader, lambda: woken.append(1), integrations)

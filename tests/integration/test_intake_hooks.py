@@ -5,16 +5,20 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from hook_desk import SECRET, deliver, facts, payload, rows, tickets, written
 from intake import store
 from intake.api import deliveries
+from intake.handlers import take_sighting
 from intake.hooks_commands import app
 from intake_world import HISTORY_LIMIT, World, event, ticket, world
+from prometheus_client import REGISTRY
 from servers import MakeDatabase
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from tocsin.events import TicketChanged, TicketImported
 from typer.testing import CliRunner, Result
 
@@ -69,15 +73,36 @@ async def test_what_was_posted_by_rest_counts_too(intake: World) -> None:
 
 
 async def test_only_who_knows_the_secret_is_heard(intake: World) -> None:
-    await deliver(intake, payload(), 401, secret="another")
+    with capture_logs() as logs:
+        await deliver(intake, payload(), 401, secret="another")
+    refused = {"event": "hook_refused", "log_level": "warning", "provider": "desk", "tenant": "default", "why": "wrong"}
+    assert logs == [refused]
     client: httpx.AsyncClient = intake.clients["nobody"]
     for signature in ("", "sha256=é", "sha256=", "sha256=00"):
         headers = {b"X-Signature": signature.encode("latin-1")}
         answer = await client.post("/v1/hooks/desk/default", json=payload(), headers=headers)
         assert (answer.status_code, SECRET in answer.text) == (401, False)
+        assert answer.json()["detail"] == "The proof is missing or wrong."
     assert (await client.post("/v1/hooks/desk/nobody", json={})).status_code == 404
     assert (await client.post("/v1/hooks/nothing/default", json={})).status_code == 404
     assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+
+
+def counted(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"provider": "desk", **labels}) or 0
+
+
+async def test_a_body_that_is_too_large_is_counted_and_logged(intake: World) -> None:
+    before = counted("sla_hook_deliveries_total", result="too_large")
+    with capture_logs() as logs:
+        await deliver(intake, b" " * 1_000_001, 413)
+        await deliver(intake, b" " * 1_000_001, 413, tenant="nobody")
+        assert (await intake.clients["nobody"].post("/v1/hooks/x/y", content=b" " * 1_000_001)).status_code == 413
+    assert [(told["event"], told["tenant"], told["content_length"]) for told in logs] == [
+        ("hook_too_large", "default", "1000001"),
+        ("hook_too_large", "nobody", "1000001"),
+    ]
+    assert counted("sla_hook_deliveries_total", result="too_large") == before + 2
 
 
 async def test_a_tenant_has_its_own_tickets_and_unmapped_webhooks(intake: World) -> None:
@@ -200,6 +225,13 @@ async def test_tickets_in_one_delivery_are_taken_in_each_by_itself(intake: World
     assert sorted(found["external_id"] for found in await tickets(intake)) == ["T-1", "T-3"]
 
 
+async def test_a_ticket_that_cannot_be_read_keeps_its_neighbours_not_out(intake: World) -> None:
+    answer = await deliver(intake, {"tickets": [payload("T-1"), payload("T-2", opened="x"), payload("T-3")]})
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unreadable")
+    assert answer["detail"].startswith("[1].opened_at: ")
+    assert sorted(found["external_id"] for found in await tickets(intake)) == ["T-1", "T-3"]
+
+
 async def test_what_was_opened_before_the_integration_lived_is_history(intake: World, tmp_path: Path) -> None:
     unsaid = written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", "")
     intake.integrations.write_text(unsaid)
@@ -234,6 +266,55 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         await connection.execute(store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()")))
     await intake.deliveries.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
+
+
+async def _their_time_has_come(intake: World) -> None:
+    waiting = store.tables.hook_deliveries.c.state == "waiting"
+    async with intake.writer.begin() as connection:
+        due = store.tables.hook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
+        await connection.execute(due)
+
+
+def many(number: int) -> dict[str, Any]:
+    return {"tickets": [payload(f"T-{place}") for place in range(number)]}
+
+
+async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behind_its_back(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(*given: Any) -> Any:
+        await asyncio.sleep(0.4)
+        return await take_sighting(*given)
+
+    monkeypatch.setattr(deliveries, "take_sighting", slowly)
+    monkeypatch.setattr(deliveries, "TAKE_SECONDS", 1.5)
+    assert (await deliver(intake, many(8), 202))["state"] == "waiting"
+    await _their_time_has_come(intake)
+    await intake.deliveries.retry()
+    assert len(await tickets(intake)) == 8
+    assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM hook_deliveries")] == [("taken", None)]
+
+
+async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 0
+
+    async def dies(*given: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConnectionResetError
+        return await take_sighting(*given)
+
+    monkeypatch.setattr(deliveries, "take_sighting", dies)
+    left = 3
+    await deliver(intake, many(8), 202)
+    for known in (3, 6, 8):
+        assert len(await tickets(intake)) == known
+        left = 3
+        await _their_time_has_come(intake)
+        await intake.deliveries.retry()
 
 
 async def test_what_fails_by_our_fault_again_and_again_is_put_aside(

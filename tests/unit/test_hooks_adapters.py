@@ -221,6 +221,15 @@ def test_halopsa_writes_a_day_of_long_ago_for_none(value: str) -> None:
         responded("autotask", value)
 
 
+def test_of_several_tickets_one_that_cannot_be_read_keeps_no_other_out() -> None:
+    good = json.loads(recorded("halopsa", "1-new"))
+    delivered = read("halopsa", [good | {"dateoccurred": "x"}, good, 7])
+    assert [sighting.external_id for sighting in delivered.sightings] == ["2187"]
+    first, _, last = map(str, delivered.tickets)
+    assert first.startswith("[0].dateoccurred: is no instant from 1990 to 2100")
+    assert last.startswith("[2]: is not one object")
+
+
 HOSTILE = {
     "not JSON": b"{",
     "not UTF-8": b'{"a": "\xff"}',

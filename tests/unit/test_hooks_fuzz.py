@@ -39,7 +39,10 @@ def test_an_adapter_reads_a_delivery_or_says_what_is_wrong(provider: str, seed: 
     integration = shipped(provider)
     body = mutated_delivery(Random(seed), provider)
     delivered, problem = _read(body, integration)
-    assert (delivered, str(problem)) == (_read(body, integration)[0], str(_read(body, integration)[1]))
+    assert str((delivered, problem)) == str(_read(body, integration))
+    for ticket in delivered.tickets if delivered else ():
+        if isinstance(ticket, Unreadable):
+            _can_be_told(ticket)
     for sighting in delivered.sightings if delivered else ():
         _sound(sighting)
         try:

@@ -1,7 +1,7 @@
 """integrations.yaml: what is wrong with it is told at its line, and its words are found as people write them."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from intake.hooks.mapping import Integration, IntegrationsError, load_integrations, meaning
 from intake.hooks.opening import opening
-from intake.hooks.shown import SeenCustomer, Shown, Unmapped, shown
+from intake.hooks.shown import SeenCustomer, Shown, Unmapped, in_order, shown
 from intake.hooks.sighting import Person, Sighting
 from intake.hooks_commands import schema_text
 from ruamel.yaml import YAML
@@ -155,9 +155,24 @@ def test_what_the_tool_does_not_say_or_what_says_nothing_is_not_said() -> None:
 
 
 def test_nothing_happened_later_than_it_was_received() -> None:
-    later = datetime(2030, 1, 1, tzinfo=UTC)
+    later = NOW + timedelta(minutes=5)
     told = seen(seen_at=later, responded_at=later, resolved_at=later)
     assert {told.at, told.responded_at, told.resolved_at} == {NOW}
+
+
+@pytest.mark.parametrize("field", ["seen_at", "opened_at", "responded_at", "resolved_at"])
+def test_what_a_tool_tells_of_a_time_to_come_is_unmapped_by_its_field(field: str) -> None:
+    with pytest.raises(
+        Unmapped, match=rf"^{field}: 2030-01-01T00:00:00.000000Z lies more than 5 minutes ahead"
+    ) as caught:
+        seen(**{field: datetime(2030, 1, 1, tzinfo=UTC)})
+    assert caught.value.reason == "unreadable"
+
+
+def test_of_two_sightings_by_a_clock_that_is_a_little_ahead_the_tool_gives_the_order() -> None:
+    last = seen(seen_at=NOW + timedelta(minutes=3), status="7")
+    first = seen(seen_at=NOW + timedelta(minutes=2), status="New")
+    assert [one.status for one in in_order([last, first])] == ["new", "resolved"]
 
 
 @pytest.mark.parametrize(("field", "reason"), [("status", "unknown_status"), ("priority", "unknown_priority")])
@@ -169,7 +184,13 @@ def test_a_word_that_nobody_knows_is_unmapped(field: str, reason: str) -> None:
 
 def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_stands_in_for_none() -> None:
     base = Shown(
-        at=NOW, counts=True, summary="s", services=("Email",), customer=SeenCustomer(id="acme", name="Acme"), severity=2
+        at=NOW,
+        opened_at=NOW,
+        counts=True,
+        summary="s",
+        services=("Email",),
+        customer=SeenCustomer(id="acme", name="Acme"),
+        severity=2,
     )
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)

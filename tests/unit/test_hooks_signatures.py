@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intake.hooks.adapters import ADAPTERS
 from intake.hooks.auth import Auth, Signature
+from intake.hooks.refusal import refusal
 
 NOW = datetime(2026, 6, 8, 12, 0, 10, tzinfo=UTC)
 SIGNING = ("connectwise", "autotask", "zendesk", "jira")
@@ -49,6 +50,20 @@ def test_a_wrong_secret_none_and_an_empty_one_prove_nothing(provider: str) -> No
     assert not genuine(provider, headers_of(provider, body), body, ())
     assert not genuine(provider, headers_of(provider, body, b""), body, (b"",))
     assert not genuine(provider, {}, body)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_why_a_delivery_proves_nothing_is_known(provider: str) -> None:
+    body = story(provider)[0]
+    wrong, old = headers_of(provider, body, b"another"), NOW + timedelta(minutes=6)
+    assert refusal(shipped(provider), (), wrong, NOW) == "no_secret"
+    assert refusal(shipped(provider), (SECRET,), wrong, NOW) == "wrong"
+    assert refusal(shipped(provider), (SECRET,), wrong, old) == (
+        "stale_timestamp" if provider == "zendesk" else "wrong"
+    )
+    for missing in wrong:
+        left = {name: value for name, value in wrong.items() if name != missing}
+        assert refusal(shipped(provider), (SECRET,), left, NOW) == "header_missing"
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

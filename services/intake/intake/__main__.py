@@ -20,6 +20,7 @@ from tocsin.runtime.service import run
 from intake import api, handlers, hooks_commands, keys, mail_command, metrics, store
 from intake.api import ack, hooks, mails
 from intake.api.deliveries import Deliveries
+from intake.api.too_large import TooLargeTold
 from intake.handlers import Desk
 from intake.integrations_file import IntegrationsFile
 from intake.settings import Settings
@@ -61,7 +62,8 @@ async def serve(settings: Settings) -> None:
     integrations = IntegrationsFile(settings.integrations)
     deliveries = Deliveries(desk, writer, reader, relay.wake, integrations)
     kept_for = timedelta(days=settings.hook_retention_days)
-    scheduler.every(5, deliveries.retry, name="hook_retries", timeout=120)
+    # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
+    scheduler.every(5, deliveries.retry, name="hook_retries", timeout=3600)
     scheduler.every(30, deliveries.note_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: deliveries.forget(kept_for), name="hook_retention", timeout=300)
     web = create_app(
@@ -73,6 +75,7 @@ async def serve(settings: Settings) -> None:
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
+    web.add_middleware(TooLargeTold)
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
     web.include_router(mails.router(deliveries, integrations))

@@ -79,7 +79,7 @@ def declare_hooks(providers: Iterable[str]) -> None:
     """Create the label sets of these providers' webhooks."""
     for provider in providers:
         _providers.add(provider)
-        for result in ("taken", "ignored", "unmapped", "duplicate", "forged", "waiting"):
+        for result in ("taken", "ignored", "unmapped", "duplicate", "forged", "too_large", "waiting"):
             HOOK_DELIVERIES.labels(provider, result)
         for reason in get_args(Reason):
             HOOKS_UNMAPPED.labels(provider, reason)

@@ -34,6 +34,7 @@ Flag = Literal[
     "default_contact",
     "default_customer",
     "default_summary",
+    "default_opened_at",
 ]
 ClockName = Literal["response", "resolution", "answer"]
 Reason = Literal["resolution_breached", "no_response", "explicit"]

@@ -1,7 +1,7 @@
 """Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -28,14 +28,16 @@ from intake.store import Delivery, DeliveryState, HookStore, Spot
 log = structlog.get_logger(__name__)
 
 TAKE_SECONDS: Final = 5.0
-"""How long a delivery may take; a tool waits for it (Autotask for 10 s). Then it is tried again behind its back."""
+"""How long a delivery may take while a tool waits for it (Autotask for 10 s). Then it is tried again behind its back,
+where each of its tickets may take as long: however many they are, they are taken in at last.
+"""
 
 _KEEP_SECONDS: Final = 2.0
 _POSTPONE_SECONDS: Final = 1.0
 """How long storing a delivery and noting that it waits may take, which comes on top."""
 
 _AGAIN_SECONDS: Final = 60.0
-"""How long a delivery may take that is read again: no tool waits for it, and a ticket may have thousands of them."""
+"""The same for a delivery that is read again: no tool waits for it, and a ticket may have thousands of them."""
 
 _TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = 600
@@ -88,11 +90,14 @@ class Deliveries:
                 self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
             )
 
-    async def take(self, delivery: Delivery) -> Settled:
-        """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped."""
+    async def take(self, delivery: Delivery, *, unhurried: bool = False) -> Settled:
+        """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped.
+
+        `unhurried`: nobody waits for it, so only each of its tickets has a limit.
+        """
         try:
             async with asyncio.timeout(TAKE_SECONDS) as limit:
-                settled = await self._taken(delivery, limit)
+                settled = await self._taken(delivery, limit, unhurried)
                 await self._settle(delivery, settled)
         except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
             settled = await self._failed(delivery, error)
@@ -120,14 +125,10 @@ class Deliveries:
             done: set[int] = set()
             for delivery in waiting:
                 if delivery.id not in done:
-                    done.update((await self.take(delivery)).with_it)
+                    done.update((await self.take(delivery, unhurried=True)).with_it)
+            await self._tell_counts()
             if len(waiting) < _AT_ONCE:
                 break
-        async with self._keeper.begin() as connection:
-            unmapped, left = await HookStore(connection).counts()
-        metrics.HOOKS_WAITING.set(left)
-        for provider in {*unmapped, *metrics.hook_providers()}:
-            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
 
     async def note_integrations(self) -> None:
         """Remember since when each integration is known, which says what is history; a job for the scheduler."""
@@ -147,7 +148,14 @@ class Deliveries:
             async with self._keeper.begin() as connection:
                 removed = await HookStore(connection).forget(older_than)
 
-    async def _taken(self, delivery: Delivery, limit: asyncio.Timeout) -> Settled:
+    async def _tell_counts(self) -> None:
+        async with self._keeper.begin() as connection:
+            unmapped, left = await HookStore(connection).counts()
+        metrics.HOOKS_WAITING.set(left)
+        for provider in {*unmapped, *metrics.hook_providers()}:
+            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
+
+    async def _taken(self, delivery: Delivery, limit: asyncio.Timeout, unhurried: bool) -> Settled:
         if delivery.provider == MAIL:
             mailed = await take_kept_mail(self._desk, self._writer, self._integrations.current(), delivery)
             self._wake()
@@ -160,14 +168,28 @@ class Deliveries:
             delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
         except Unreadable as unreadable:
             return Settled("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
-        reads = read_sightings(integration, delivery, delivered.sightings)
+        reads = read_sightings(integration, delivery, delivered.tickets)
         async with self._keeper.connect() as connection:
             known = await HookStore(connection).spots([delivery.id])
         again = {read.ticket_id for read in reads if isinstance(read, Read) and known.get(read.spot) == read.ticket_id}
+        seconds = _AGAIN_SECONDS if again else TAKE_SECONDS
         if again:
-            limit.reschedule(asyncio.get_running_loop().time() + _AGAIN_SECONDS)
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
         together = await read_together(self._keeper, integrations, delivery, again)
-        looked = await self._take_tickets(delivery, integration, reads, known, together)
+
+        held_at = asyncio.get_running_loop().time()
+
+        async def next_ticket() -> None:
+            nonlocal held_at
+            now = asyncio.get_running_loop().time()
+            if unhurried:
+                limit.reschedule(now + seconds)
+            if unhurried and now > held_at + TAKE_SECONDS:
+                held_at = now
+                async with self._keeper.begin() as connection:
+                    await HookStore(connection).hold(delivery.id, timedelta(seconds=2 * seconds))
+
+        looked = await self._take_tickets(delivery, integration, reads, known, together, next_ticket)
         lacking = [found for found in looked if isinstance(found, Unmapped)]
         if lacking:
             # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
@@ -184,11 +206,16 @@ class Deliveries:
         reads: Sequence[Read | Unmapped],
         known: Mapping[Spot, UUID],
         together: Together,
+        next_ticket: Callable[[], Awaitable[None]],
     ) -> list[Looked | Unmapped]:
-        """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours."""
+        """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours.
+
+        Those that no earlier try came to are the first, so that each try gets further.
+        """
         looked: list[Looked | Unmapped] = []
         failure: Exception | None = None
-        for read in reads:
+        for read in sorted(reads, key=lambda read: isinstance(read, Read) and read.spot in known):
+            await next_ticket()
             try:
                 if isinstance(read, Read):
                     others = together.shown.get(read.ticket_id, {})

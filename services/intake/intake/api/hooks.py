@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
+import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,10 +19,13 @@ from intake import metrics
 from intake.api.deliveries import Deliveries, Settled, identity
 from intake.hooks.adapters import ADAPTERS
 from intake.hooks.mapping import Integration
+from intake.hooks.refusal import refusal
 from intake.hooks.shown import Reason
 from intake.integrations_file import IntegrationsFile, read_secret
 from intake.signing_keys import KeyUnavailableError, SigningKeys
 from intake.store import Delivery, DeliveryState, HookStore
+
+log = structlog.get_logger(__name__)
 
 PREFIX: Final = "/v1/hooks"
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
@@ -117,7 +121,10 @@ def router(
         headers = _single(request)
         if not await _genuine(integration, headers, body, signing_keys):
             metrics.HOOK_DELIVERIES.labels(provider, "forged").inc()
-            raise Problem(401, "The signature is missing or wrong.")
+            found = integration.auth.found(read_secret)
+            why = refusal(integration, found, headers, datetime.now(UTC))
+            log.warning("hook_refused", provider=provider, tenant=tenant, why=why)
+            raise Problem(401, "The proof is missing or wrong.")
         key = identity(integration, body) or uuid4().bytes
         kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
         delivery = await deliveries.keep(tenant, provider, key, kept, body)

@@ -64,6 +64,8 @@ def router(deliveries: Deliveries, integrations: IntegrationsFile) -> APIRouter:
         secrets = mailing.auth.found(read_secret)
         if len(given) != 1 or not signatures.authorized(given[0], secrets, user=mailing.auth.user):
             metrics.HOOK_DELIVERIES.labels(PROVIDER, "forged").inc()
+            why = "no_secret" if not secrets else "wrong" if len(given) == 1 else "header_missing"
+            log.warning("hook_refused", provider=PROVIDER, tenant=tenant, why=why)
             raise _FORGED
         return await take_raw(deliveries, tenant, await request.body())
 

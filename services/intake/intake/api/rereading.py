@@ -78,5 +78,5 @@ def _read(integrations: Integrations, deliveries: Sequence[Delivery]) -> list[tu
         except Exception:  # a fault of the adapter's; it is counted in the delivery's own turn
             log.exception("hook_unread", delivery=delivery.id)
             continue
-        found.append((delivery, read_sightings(integration, delivery, delivered.sightings)))
+        found.append((delivery, read_sightings(integration, delivery, delivered.tickets)))
     return found

@@ -10,7 +10,7 @@ from tocsin.events import ticket_id
 
 from intake.hooks.mapping import Integration
 from intake.hooks.shown import Shown, Unmapped, shown
-from intake.hooks.sighting import Sighting
+from intake.hooks.sighting import Sighting, Unreadable
 from intake.store import Delivery, Spot
 
 LONGEST_DETAIL: Final = 500
@@ -28,10 +28,10 @@ class Read:
 
 
 def read_sightings(
-    integration: Integration, delivery: Delivery, sightings: Sequence[Sighting]
+    integration: Integration, delivery: Delivery, tickets: Sequence[Sighting | Unreadable]
 ) -> list[Read | Unmapped]:
-    """What each sighting of a delivery says in our words, or why nobody knows."""
-    return [_read(integration, delivery, place, seen) for place, seen in enumerate(sightings)]
+    """What each ticket of a delivery says in our words, or why nobody knows."""
+    return [_read(integration, delivery, place, seen) for place, seen in enumerate(tickets)]
 
 
 def refused(invalid: ValidationError) -> Unmapped:
@@ -41,7 +41,9 @@ def refused(invalid: ValidationError) -> Unmapped:
     return Unmapped("refused", f"{field}: {wrong['msg']}"[:LONGEST_DETAIL])
 
 
-def _read(integration: Integration, delivery: Delivery, place: int, seen: Sighting) -> Read | Unmapped:
+def _read(integration: Integration, delivery: Delivery, place: int, seen: Sighting | Unreadable) -> Read | Unmapped:
+    if isinstance(seen, Unreadable):
+        return Unmapped("unreadable", str(seen))
     source = integration.source or delivery.provider
     try:
         # Keys are compared as text.

@@ -1,6 +1,5 @@
 """What the adapters in code take out of a payload: as the tool documents it, or Unreadable naming the field. Pure."""
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,11 +7,10 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tocsin.business_time import LAST_YEAR
-
 from intake.hooks import payload
 from intake.hooks.mapping import Integration, meaning
 from intake.hooks.sighting import Unreadable
+from intake.strict_json import Repeated
 
 _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,20})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
@@ -31,6 +29,8 @@ class Part:
         """The value as an object, empty for null. Raises Unreadable."""
         if value is None:
             return cls({}, path)
+        if isinstance(value, Repeated):
+            raise Unreadable(path or "body", f"{payload.problem_with_word(value)}; have the tool send it once")
         if not isinstance(value, Mapping):
             raise Unreadable(path or "body", "is not one object; have the tool send it as it documents")
         return cls(value, path)
@@ -49,9 +49,8 @@ class Part:
             value = self.values.get(name)
             if value is None:
                 continue
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not number and not isinstance(value, str):
-                raise Unreadable(self.at(name), "is neither text nor a number; have the tool send it as it documents")
+            if problem := payload.problem_with_word(value):
+                raise Unreadable(self.at(name), f"{problem}; have the tool send it as it documents")
             if found := payload.text(value):
                 return found
         return None
@@ -75,8 +74,8 @@ class Part:
             return None
         written = isinstance(value, str) and _INSTANT.fullmatch(value.strip())
         at = payload.instant(value, zone) if written else None
-        if at is None or at.year > LAST_YEAR:
-            message = f"is no instant from 1990 to {LAST_YEAR}; have the tool send one like 2026-06-08T12:00:00Z"
+        if at is None:
+            message = f"{payload.NO_INSTANT}; have the tool send one like 2026-06-08T12:00:00Z"
             raise Unreadable(self.at(name), message)
         return at
 

@@ -1,8 +1,10 @@
 """Any tool, by configuration: JMESPath expressions say where a payload says what, a section says how it is signed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from functools import partial
+from typing import Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import jmespath
@@ -12,9 +14,10 @@ from intake.hooks import payload, signatures
 from intake.hooks.auth import Auth, Signature
 from intake.hooks.expressions import Reading
 from intake.hooks.mapping import Integration, meaning
-from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable
+from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable, each
 
 _MOST_TICKETS: Final = 500
+_T = TypeVar("_T")
 
 
 def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
@@ -31,49 +34,91 @@ def read(body: bytes, settings: Integration) -> Delivered:
     reading = settings.generic
     assert reading is not None  # a generic integration has it (see mapping)
     data = payload.parsed(body)
-    key = payload.text(_found(reading.key, data, "key"))
+    key = _word(reading.key, data, "key")
     if reading.when is not None and not _found(reading.when, data, "when"):
-        return Delivered((), key, payload.text(_found(reading.about, data, "about")) or "no ticket")
+        return Delivered((), key, _word(reading.about, data, "about") or "no ticket")
     tickets = _found(reading.tickets, data, "tickets")
-    items = tickets if isinstance(tickets, list) else [tickets]
+    items, path = (tickets, "[{}].") if isinstance(tickets, list) else ([tickets], "")
     if len(items) > _MOST_TICKETS:
         raise Unreadable("tickets", f"are more than {_MOST_TICKETS}; have the tool send fewer at once")
     zone = ZoneInfo(settings.zone)
-    return Delivered(tuple(_sighting(item, reading, zone) for item in items), key)
+    seen = (partial(_sighting_at, path.format(place), item, reading, zone) for place, item in enumerate(items))
+    return Delivered(each(seen), key)
 
 
-def _sighting(ticket: object, reading: Reading, zone: ZoneInfo) -> Sighting:
-    def text(field: str) -> str | None:
-        return payload.text(_found(getattr(reading, field), ticket, field))
+def _sighting_at(path: str, ticket: object, reading: Reading, zone: ZoneInfo) -> Sighting:
+    try:
+        return _sighting(ticket, reading, zone)
+    except Unreadable as problem:
+        raise Unreadable(f"{path}{problem.field}", problem.message) from None
 
-    def instant(field: str) -> datetime | None:
-        value = _found(getattr(reading, field), ticket, field)
-        return next((at for form in reading.instants if (at := payload.instant(value, zone, form))), None)
 
-    external_id = text("external_id")
+class _Ticket:
+    """A ticket of a payload; `found_nothing` are the mapped fields of which it said nothing."""
+
+    def __init__(self, data: object, reading: Reading, zone: ZoneInfo) -> None:
+        self._data = data
+        self._reading = reading
+        self._zone = zone
+        self.found_nothing: list[str] = []
+
+    def text(self, field: str) -> str | None:
+        expression, value = self._look(field)
+        return self._noted(field, expression, _as_word(value, expression, field))
+
+    def instant(self, field: str) -> datetime | None:
+        expression, value = self._look(field)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return self._noted(field, expression, None)
+        forms = self._reading.instants
+        at = next((at for form in forms if (at := payload.instant(value, self._zone, form))), None)
+        if at is None:
+            message = f"what `{expression[:60]}` finds {payload.NO_INSTANT}; say in `instants` how it is written"
+            raise Unreadable(field, message)
+        return at
+
+    def texts(self, field: str) -> tuple[str, ...] | None:
+        expression, value = self._look(field)
+        words = [_as_word(item, expression, field) for item in (value if isinstance(value, list) else [value])]
+        return self._noted(field, expression, tuple(word for word in words if word is not None) or None)
+
+    def _look(self, field: str) -> tuple[str, object]:
+        expression: str | None = getattr(self._reading, field)
+        return expression or "", _found(expression, self._data, field)
+
+    def _noted(self, field: str, expression: str, value: _T | None) -> _T | None:
+        if expression and value is None:
+            self.found_nothing.append(f"{field}: {expression}")
+        return value
+
+
+def _sighting(data: object, reading: Reading, zone: ZoneInfo) -> Sighting:
+    ticket = _Ticket(data, reading, zone)
+    external_id = ticket.text("external_id")
     if external_id is None:
         raise Unreadable(reading.external_id, "is missing; map external_id to where the ticket's id is")
-    return Sighting(
+    sighting = Sighting(
         external_id=external_id,
-        action=_action(text("action"), reading),
-        sequence=_sequence(text("sequence")),
-        contact=Person(text("contact_name"), text("contact_email"), text("contact_phone")),
-        services=_services(_found(reading.services, ticket, "services")),
-        seen_at=instant("seen_at"),
-        opened_at=instant("opened_at"),
-        responded_at=instant("responded_at"),
-        resolved_at=instant("resolved_at"),
-        status=text("status"),
-        priority=text("priority"),
-        queue=text("queue"),
-        type=text("type"),
-        channel=text("channel"),
-        summary=text("summary"),
-        description=text("description"),
-        customer_id=text("customer_id"),
-        customer_name=text("customer_name"),
-        actor=text("actor"),
+        action=_action(ticket.text("action"), reading),
+        sequence=_sequence(ticket.text("sequence")),
+        contact=Person(ticket.text("contact_name"), ticket.text("contact_email"), ticket.text("contact_phone")),
+        services=ticket.texts("services"),
+        seen_at=ticket.instant("seen_at"),
+        opened_at=ticket.instant("opened_at"),
+        responded_at=ticket.instant("responded_at"),
+        resolved_at=ticket.instant("resolved_at"),
+        status=ticket.text("status"),
+        priority=ticket.text("priority"),
+        queue=ticket.text("queue"),
+        type=ticket.text("type"),
+        channel=ticket.text("channel"),
+        summary=ticket.text("summary"),
+        description=ticket.text("description"),
+        customer_id=ticket.text("customer_id"),
+        customer_name=ticket.text("customer_name"),
+        actor=ticket.text("actor"),
     )
+    return replace(sighting, found_nothing=tuple(ticket.found_nothing))
 
 
 def _action(word: str | None, reading: Reading) -> Literal["created", "updated", "deleted"] | None:
@@ -84,12 +129,22 @@ def _action(word: str | None, reading: Reading) -> Literal["created", "updated",
 
 
 def _sequence(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() and len(text) < 18 else 0
+    if text is None:
+        return 0
+    if not text.isdecimal() or len(text) >= 18:
+        raise Unreadable("sequence", "is no whole number; map it to where the tool counts its changes, or leave it out")
+    return int(text)
 
 
-def _services(value: object) -> tuple[str, ...] | None:
-    items = value if isinstance(value, list) else [value]
-    return tuple(found for item in items if (found := payload.text(item)) is not None) or None
+def _word(expression: str | None, data: object, field: str) -> str | None:
+    return _as_word(_found(expression, data, field), expression or "", field)
+
+
+def _as_word(value: object, expression: str, field: str) -> str | None:
+    if problem := payload.problem_with_word(value):
+        message = f"what `{expression[:60]}` finds {problem}; mend the expression, or what the tool sends"
+        raise Unreadable(field, message)
+    return payload.text(value)
 
 
 def _found(expression: str | None, data: object, field: str) -> object:
@@ -106,7 +161,7 @@ def _signed(rule: Signature, secrets: Sequence[bytes], headers: Mapping[str, str
     pieces = {"body": body, "timestamp": b""}
     if rule.timestamp_header is not None:
         timestamp = headers.get(rule.timestamp_header.lower(), "")
-        if not timestamp.isascii() or not _recent(timestamp, now, rule.tolerance_seconds):
+        if not recent(timestamp, now, rule.tolerance_seconds):
             return False
         pieces["timestamp"] = timestamp.encode()
     message = rule.separator.encode().join(pieces[piece] for piece in rule.signed)
@@ -116,7 +171,10 @@ def _signed(rule: Signature, secrets: Sequence[bytes], headers: Mapping[str, str
     )
 
 
-def _recent(timestamp: str, now: datetime, tolerance: int) -> bool:
+def recent(timestamp: str, now: datetime, tolerance: int) -> bool:
+    """Whether a signed timestamp, text or seconds since 1970, is no further than `tolerance` seconds from now."""
+    if not timestamp.isascii():
+        return False
     form = "unix" if timestamp.isdecimal() else "iso"
     at = payload.instant(timestamp, ZoneInfo("UTC"), form)
     return at is not None and abs((now.astimezone(UTC) - at).total_seconds()) <= tolerance

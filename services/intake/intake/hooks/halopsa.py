@@ -6,14 +6,15 @@ day at the end of 1899 or the beginning of 1900.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from intake.hooks import payload, signatures
 from intake.hooks.auth import Auth
 from intake.hooks.fields import Part
 from intake.hooks.mapping import Integration
-from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable
+from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable, each
 
 _NO_DAY: Final = ("1899-12-30", "1900-01-01")
 _MOST_TICKETS: Final = 500
@@ -28,26 +29,31 @@ def read(body: bytes, settings: Integration) -> Delivered:
     """What the delivery says. Raises Unreadable."""
     data = payload.parsed(body)
     if not isinstance(data, list):
-        return _delivered([Part.of(data)], settings)
+        return _delivered([data], settings, path="")
     if len(data) > _MOST_TICKETS:
         raise Unreadable("body", f"holds more than {_MOST_TICKETS} tickets; have HaloPSA send smaller batches")
-    return _delivered([Part.of(item, f"[{place}]") for place, item in enumerate(data)], settings)
+    return _delivered(data, settings)
 
 
-def _delivered(events: Sequence[Part], settings: Integration) -> Delivered:
-    sightings = tuple(_sighting(event, settings) for event in events if _about(event) is None)
-    about = next((about for event in events if (about := _about(event)) is not None), "no ticket")
-    return Delivered(sightings, about=None if sightings else about)
+def _delivered(events: Sequence[object], settings: Integration, path: str = "[{}]") -> Delivered:
+    abouts = [_about(event) for event in events]
+    tickets = each(
+        partial(_sighting, event, path.format(place), settings)
+        for place, (event, about) in enumerate(zip(events, abouts, strict=True))
+        if about is None
+    )
+    return Delivered(tickets, about=None if tickets else next(filter(None, abouts), "no ticket"))
 
 
-def _about(event: Part) -> str | None:
+def _about(event: object) -> str | None:
     """What an event without a ticket concerns."""
-    if event.values.get("ticket") is None and "event" in event.values:
-        return event.text("event") or "no ticket"
+    if isinstance(event, Mapping) and event.get("ticket") is None and "event" in event:
+        return payload.text(event["event"]) or "no ticket"
     return None
 
 
-def _sighting(event: Part, settings: Integration) -> Sighting:
+def _sighting(value: object, path: str, settings: Integration) -> Sighting:
+    event = Part.of(value, path)
     ticket = event.part("ticket") if "ticket" in event.values else event
     zone = ZoneInfo(settings.zone)
 
@@ -57,7 +63,7 @@ def _sighting(event: Part, settings: Integration) -> Sighting:
     changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
     return Sighting(
         external_id=ticket.identity("id"),
-        action="deleted" if _deleted(event, ticket) else None,
+        action=_action(event, ticket),
         seen_at=max(changes, default=None),
         opened_at=instant("dateoccurred"),
         responded_at=instant("responsedate") or instant("first_responsedate"),
@@ -76,5 +82,8 @@ def _sighting(event: Part, settings: Integration) -> Sighting:
     )
 
 
-def _deleted(event: Part, ticket: Part) -> bool:
-    return ticket.values.get("deleted") is True or "deleted" in (event.text("event") or "").casefold()
+def _action(event: Part, ticket: Part) -> Literal["created", "deleted"] | None:
+    name = (event.text("event") or "").casefold()
+    if ticket.values.get("deleted") is True or "deleted" in name:
+        return "deleted"
+    return "created" if name.startswith("new ticket") else None

@@ -55,8 +55,9 @@ class DefaultContact(Written):
 class Defaults(Written):
     """What stands in for mandatory fields that the tool leaves out. A ticket that needed one says so by a flag.
 
-    Without one, such a ticket is kept as an unmapped webhook. `category` and `channel` also stand in for words that
-    `types` and `channels` do not know.
+    Without one, such a ticket is kept as an unmapped webhook. `opened_at: first_seen` opens a ticket, of which nothing
+    says when it was opened, when it is first heard of: for tools that give no instants at all. `category` and
+    `channel` also stand in for words that `types` and `channels` do not know.
     """
 
     severity: Severity | None = None
@@ -64,6 +65,7 @@ class Defaults(Written):
     contact: DefaultContact | None = None
     customer: KnownCustomer | None = None
     summary: Name | None = None
+    opened_at: Literal["first_seen"] | None = None
     category: Category = "incident"
     channel: Channel = "portal"
 

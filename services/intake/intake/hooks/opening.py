@@ -31,9 +31,10 @@ def opening(
 ) -> SeenTicket | None:
     """The ticket that these sightings open, with what has happened to it by them.
 
-    It is opened at the tool's own instant, or at that of the earliest sighting, and is history where that was before
-    `live_since`. None: its queue does not count, or all that was seen is that it was deleted. Raises Unmapped where
-    something mandatory is missing that has no default.
+    It is opened at the tool's own instant, or at that of the sighting that it was created by; where the mapping says so
+    also at that of the earliest sighting. It is history where that was before `live_since`. None: its queue does not
+    count, or all that was seen is that it was deleted. Raises Unmapped where something mandatory is missing that has no
+    default.
     """
     ordered = in_order(seen)
     counts = _last(ordered, "counts")
@@ -41,12 +42,9 @@ def opening(
         return None
     if counts is None:
         raise Unmapped("missing_queue", "No queue is given, and `queues` says which count; map it, or drop `queues`.")
-    given = _last(ordered, "opened_at")
-    if given is None and all(one.updated or one.deleted for one in ordered):
-        # It may be years old, and then it is history.
-        raise Unmapped("missing_opening", "Nothing says when it was opened; have the tool send that instant along.")
+    given, unsaid = _opened_at(ordered, integration)
     body, flags = _mandatory(ordered, integration)
-    opened_at = min(given or ordered[0].at, received_at)
+    opened_at = min(given, received_at)
     opened = Fact(
         number=1,
         event_id="opened",
@@ -66,9 +64,21 @@ def opening(
             "category": _last(ordered, "category") or integration.defaults.category,
             "events": difference(seen, [opened], actor=source, opened_with=body["severity"]),
             "history": opened_at < live_since,
-            "defaulted": flags,
+            "defaulted": (*flags, *unsaid),
         }
     )
+
+
+def _opened_at(ordered: Sequence[Shown], integration: Integration) -> tuple[datetime, tuple[Flag, ...]]:
+    """When it was opened, and a flag where the default says so."""
+    given: datetime | None = _last(ordered, "opened_at") or next((one.at for one in ordered if one.created), None)
+    if given is not None:
+        return given, ()
+    if integration.defaults.opened_at is None:
+        # It may be years old, and then it is history.
+        message = "Nothing says when it was opened; have the tool send that instant along, or set defaults: opened_at."
+        raise Unmapped("missing_opening", message)
+    return ordered[0].at, ("default_opened_at",)
 
 
 def _mandatory(ordered: Sequence[Shown], integration: Integration) -> tuple[dict[str, Any], tuple[Flag, ...]]:

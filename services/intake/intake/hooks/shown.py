@@ -1,12 +1,12 @@
 """A sighting in our words: what the mapping makes of what a tool says of a ticket. Pure."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
-from tocsin.events import Category, Channel, Severity
+from tocsin.events import Category, Channel, Severity, render_instant
 from tocsin.events.values import Instant
 
 from intake.hooks.mapping import Integration, KnownCustomer, Status, folded, meaning
@@ -32,6 +32,12 @@ Reason = Literal[
 """Why a delivery is kept as an unmapped webhook."""
 
 
+AHEAD: Final = timedelta(minutes=5)
+"""How far a tool's instant may lie ahead of our receipt, as clocks differ. What is further ahead is no clock's error
+but another zone or a wrong year, and would outvote all that happens until then.
+"""
+
+
 class Unmapped(Exception):
     """The mapping does not know what to make of a delivery; str() says what it would have to say."""
 
@@ -53,8 +59,9 @@ class Shown(BaseModel):
     """A ticket as one delivery showed it, in our words. None: it did not say.
 
     `at` is the tool's instant of it, or its receipt, never later than the receipt; `seen_at`, the tool's own instant as
-    it is, `sequence` and `key` give the order of a ticket's sightings. `updated` is whether it is said to have been
-    there before. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is whether its queue does.
+    it is, `sequence` and `key` give the order of a ticket's sightings. `created` is whether it is said to have come
+    into being at that instant. `status` is never `ignored`. `word` is the tool's own word for it. `counts` is whether
+    its queue does.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -64,7 +71,7 @@ class Shown(BaseModel):
     sequence: int = 0
     key: str = ""
     deleted: bool = False
-    updated: bool = False
+    created: bool = False
     status: Status | None = None
     word: str | None = None
     severity: Severity | None = None
@@ -85,7 +92,10 @@ class Shown(BaseModel):
 
 
 def shown(sighting: Sighting, integration: Integration, received_at: datetime, key: str) -> Shown:
-    """The sighting in our words; `key` is its delivery's. Raises Unmapped for a status or a priority nobody knows."""
+    """The sighting in our words; `key` is its delivery's. Raises Unmapped for a status or a priority that
+    nobody knows, and for an instant that is still to come.
+    """
+    _check_instants(sighting, received_at)
     at = min(_instant(sighting.seen_at) or received_at, received_at)
     status, word = _status(sighting, integration)
     return Shown(
@@ -94,7 +104,7 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
         sequence=sighting.sequence,
         key=key,
         deleted=sighting.action == "deleted",
-        updated=sighting.action == "updated",
+        created=sighting.action == "created",
         status=status,
         word=word,
         severity=_severity(sighting, integration),
@@ -121,6 +131,15 @@ def in_order(seen: Iterable[Shown]) -> Sequence[Shown]:
     ordered = sorted(seen, key=lambda one: (one.seen_at or one.at, one.sequence, one.key))
     latest = accumulate((one.at for one in ordered), max)
     return [one.model_copy(update={"at": at}) for one, at in zip(ordered, latest, strict=True)]
+
+
+def _check_instants(sighting: Sighting, received_at: datetime) -> None:
+    for field in ("seen_at", "opened_at", "responded_at", "resolved_at"):
+        at: datetime | None = getattr(sighting, field)
+        if at is not None and at - received_at > AHEAD:
+            minutes = int(AHEAD.total_seconds()) // 60
+            message = f"{field}: {render_instant(at)} lies more than {minutes} minutes ahead of the receipt"
+            raise Unmapped("unreadable", f"{message}; look at the clock and the zone of the tool, and at `zone`.")
 
 
 def _status(sighting: Sighting, integration: Integration) -> tuple[Status | None, str | None]:

@@ -5,7 +5,7 @@ turns a payload into sightings, in the tool's own words; what they mean (which s
 mapping's, and which facts follow is found by comparing all sightings of a ticket with what is known of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -28,7 +28,8 @@ class Sighting:
     it gives none, and the receipt counts), `sequence` its order among those of the same instant. `opened_at`,
     `responded_at`, `resolved_at` are the tool's own instants of what happened; instants are aware UTC. `status`,
     `priority`, `queue` (board, team, group), `type` and `channel` are the tool's words or ids, as text, still unmapped.
-    `actor` is who made the change.
+    `actor` is who made the change. `found_nothing` are the fields of the mapping, with their expressions, that this
+    delivery does not say: who tries a mapping looks for mistakes among them.
     """
 
     external_id: str
@@ -50,6 +51,7 @@ class Sighting:
     contact: Person = field(default_factory=Person)
     services: tuple[str, ...] | None = None
     actor: str | None = None
+    found_nothing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,18 @@ class Delivered:
     """What an adapter makes of one delivery.
 
     `key` is the tool's own identity of it: the same again is the same delivery. None: the tool gives none, and the
-    digest of the body counts. `about` tells what it concerned where it holds no ticket (a note, a test call).
+    digest of the body counts. `about` tells what it concerned where it holds no ticket (a note, a test call). `tickets`
+    are its tickets in their places; of several one that cannot be read is there as the reason.
     """
 
-    sightings: tuple[Sighting, ...]
+    tickets: tuple["Sighting | Unreadable", ...]
     key: str | None = None
     about: str | None = None
+
+    @property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """Those that can be read."""
+        return tuple(ticket for ticket in self.tickets if isinstance(ticket, Sighting))
 
 
 class Unreadable(Exception):
@@ -74,6 +82,21 @@ class Unreadable(Exception):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.message = message
+
+
+def each(readings: Iterable[Callable[[], Sighting]]) -> tuple[Sighting | Unreadable, ...]:
+    """What comes of each of these, by itself. Raises Unreadable where none of them can be read."""
+    found: list[Sighting | Unreadable] = []
+    for reading in readings:
+        try:
+            found.append(reading())
+        except Unreadable as problem:
+            found.append(problem)
+    problems = [one for one in found if isinstance(one, Unreadable)]
+    if problems and len(problems) == len(found):
+        raise problems[0]
+    return tuple(found)
 
 
 Payload = Mapping[str, object] | list[object]

@@ -35,20 +35,24 @@ class Trial:
             delivered = ADAPTERS[self._integration.adapter].read(body, self._integration)
         except Unreadable as problem:
             return [{"unmapped": "unreadable", "detail": str(problem)}]
-        if not delivered.sightings:
+        if not delivered.tickets:
             return [{"ignored": delivered.about or "no ticket"}]
-        return [self._look(sighting) for sighting in delivered.sightings]
+        return [self._look(sighting) for sighting in delivered.tickets]
 
-    def _look(self, sighting: Sighting) -> Told:
+    def _look(self, sighting: Sighting | Unreadable) -> Told:
+        if isinstance(sighting, Unreadable):
+            return {"unmapped": "unreadable", "detail": str(sighting)}
         key = sighting.external_id
         try:
             seen = self._seen.setdefault(key, [])
             seen.append(shown(sighting, self._integration, self._received_at, f"{self._delivered:09}"))
             if key in self._facts:
-                return {"external_id": key, "events": self._changed(key, seen)}
-            return self._opened(key, seen)
+                told = {"external_id": key, "events": self._changed(key, seen)}
+            else:
+                told = self._opened(key, seen)
         except Unmapped as problem:
-            return {"external_id": key, "unmapped": problem.reason, "detail": str(problem)}
+            told = {"external_id": key, "unmapped": problem.reason, "detail": str(problem)}
+        return told | ({"found_nothing": list(sighting.found_nothing)} if sighting.found_nothing else {})
 
     def _opened(self, key: str, seen: Sequence[Shown]) -> Told:
         live_since = self._integration.live_since or in_order(seen)[0].at

@@ -99,6 +99,11 @@ class HookStore:
         )
         return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
 
+    async def hold(self, delivery_id: int, retry_after: timedelta) -> None:
+        """Whoever was given that delivery is still at it: nobody else is given it for `retry_after`."""
+        waiting = (hook_deliveries.c.id == delivery_id) & hook_deliveries.c.next_at.is_not(None)
+        await self._update(waiting, {"next_at": func.clock_timestamp() + retry_after})
+
     async def settle(
         self,
         delivery_ids: Collection[int],
