@@ -173,6 +173,33 @@ async def test_what_is_unmapped_is_listed_and_replayed_by_command_too(
     assert "There are none." in (await command("unmapped")).output
 
 
+async def test_what_nobody_needs_is_dismissed_and_no_longer_listed_or_counted(
+    intake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_DATABASE_URL", intake.writer.url.render_as_string(hide_password=False))
+
+    async def command(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments)
+
+    junk, other = [str((await deliver(intake, body))["delivery_id"]) for body in ({}, payload(status="Parked"))]
+    assert (await command("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
+    told = await command("dismiss", junk, "999", "--by", "Ada")
+    assert (told.exit_code, told.output) == (1, "Dismissed 1.\nNot unmapped: 999.\n")
+    await intake.deliveries.retry()
+    assert counted("sla_hook_unmapped_now") == 1
+    assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
+    query = f"SELECT state, reason, detail FROM hook_deliveries WHERE id = {junk}"
+    assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]
+
+
+async def test_what_is_replayed_and_still_unmapped_counts_once(intake: World) -> None:
+    before = counted("sla_hook_unmapped_total", reason="unknown_status")
+    kept = (await deliver(intake, payload(status="Parked")))["delivery_id"]
+    for _ in range(2):
+        assert (await intake.post(f"/v1/hooks/unmapped/{kept}/replay", {}, 200))["state"] == "unmapped"
+    assert counted("sla_hook_unmapped_total", reason="unknown_status") == before + 1
+
+
 async def test_tickets_of_a_queue_that_was_not_listed_are_replayed_once_it_is(
     intake: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

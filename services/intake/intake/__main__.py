@@ -101,7 +101,9 @@ app = service_commands(
     handlers.stored_events,
 )
 app.command("mail")(mail_command.mail)
-app.add_typer(hooks_commands.app, name="hooks", help="Webhooks: check integrations, try payloads, list and replay.")
+app.add_typer(
+    hooks_commands.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss."
+)
 app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 

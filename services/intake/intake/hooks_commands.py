@@ -1,9 +1,10 @@
-"""`python -m intake hooks`: check the integrations, try payloads, list and replay what is unmapped."""
+"""`python -m intake hooks`: check the integrations, try payloads, list, replay and dismiss what is unmapped."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Final, NoReturn, TypeVar
 
@@ -26,6 +27,7 @@ app = typer.Typer(no_args_is_help=True)
 
 PREFIX: Final = "/v1/hooks"
 _PAGE: Final = 500
+_LONGEST_NAME: Final = 100
 _T = TypeVar("_T")
 
 FileOption = Annotated[
@@ -128,6 +130,24 @@ def replay(
     if missing := set(ids or ()) - set(found):
         mails = ", or a mail that was taken in" if taken else ""
         _fail(f"Not {' or '.join(states)}{mails}: {', '.join(map(str, sorted(missing)))}.")
+
+
+@app.command()
+def dismiss(
+    ids: Annotated[list[int], typer.Argument(help="Ids that `unmapped` lists.")],
+    by: Annotated[str | None, typer.Option(help="Who says so; who runs this, if left out.")] = None,
+    tenant: TenantOption = None,
+) -> None:
+    """Have unmapped webhooks ignored that nobody needs: junk, or a test. They are kept as long as all others."""
+    detail = f"dismissed by {(by or getuser())[:_LONGEST_NAME]}"
+
+    async def dismissed(connection: AsyncConnection) -> list[int]:
+        return await HookStore(connection).dismiss(tenant, ids, detail)
+
+    found = _with_database(dismissed)
+    typer.echo(f"Dismissed {len(found)}.")
+    if missing := set(ids) - set(found):
+        _fail(f"Not unmapped: {', '.join(map(str, sorted(missing)))}.")
 
 
 @app.command()

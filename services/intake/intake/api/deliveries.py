@@ -102,7 +102,8 @@ class Deliveries:
         except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
             settled = await self._failed(delivery, error)
         metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc(1 + len(settled.with_it))
-        if settled.state == "unmapped" and settled.reason is not None:
+        # What is replayed and still unmapped was counted when it came.
+        if settled.state == "unmapped" and settled.reason is not None and delivery.reason is None:
             metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
         log.info(
             "hook_delivery",

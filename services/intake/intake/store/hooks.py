@@ -151,6 +151,15 @@ class HookStore:
         rows = await self._connection.execute(update(table).where(wanted).values(values).returning(table.c.id))
         return sorted(rows.scalars())
 
+    async def dismiss(self, tenant: str | None, ids: Collection[int], detail: str) -> list[int]:
+        """Have unmapped deliveries ignored from now on; their ids. Why they were unmapped stays with them."""
+        table = hook_deliveries
+        wanted = table.c.id.in_(ids) & (table.c.state == "unmapped")
+        if tenant is not None:
+            wanted &= table.c.tenant == tenant
+        dismissed = update(table).where(wanted).values(state="ignored", detail=detail)
+        return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
+
     async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[Delivery]:
         """Unmapped deliveries with ids above `after`, the oldest first. No tenant: everybody's."""
         table = hook_deliveries
