@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.strict_json import MOST_DEPTH, Huge, JsonFault, NotJsonError, Repeated, checked, loads, parsed
+from intake.strict_json import MOST_DEPTH, Huge, JsonFault, NotJsonError, Repeated, loads, parsed
 
 TEXT = st.text(st.characters(exclude_characters="\\", codec="utf-8"))
 VALUES = st.recursive(
@@ -24,21 +24,12 @@ def test_what_is_no_json_is_refused_as_that(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "field", "message"),
-    [
-        (b'{"a": [{"b": 1, "b": 2}]}', "a[0].b", "is given more than once"),
-        (b'{"a": {"n": 1' + b"0" * 5000 + b"}}", "a.n", "too large"),
-        (b'{"n": 1e999}', "n", "too large"),
-        (b'{"a": ["x", "y\\u0000"]}', "a[1]", "NUL"),
-        (b'{"a": "\\ud83d"}', "a", "surrogate"),
-        (b'{"a": {"\\u0000": 1}}', "a", "NUL"),
-        (b"[" * 33 + b"]" * 33, "[0]", "deep"),
-        (b'{"a":' * 40 + b"1" + b"}" * 40, "a", "deep"),
-    ],
+    ("raw", "field"),
+    [(b"[" * 33 + b"]" * 33, "[0]"), (b'{"a":' * 40 + b"1" + b"}" * 40, "a")],
 )
-def test_what_nobody_can_use_is_named(raw: bytes, field: str, message: str) -> None:
-    with pytest.raises(JsonFault, match=message) as refused:
-        checked(raw)
+def test_what_is_too_deep_is_named(raw: bytes, field: str) -> None:
+    with pytest.raises(JsonFault, match="deep") as refused:
+        loads(raw)
     assert refused.value.field == field
     assert len(str(refused.value)) < 200
 
@@ -56,20 +47,15 @@ def test_what_is_too_deep_to_be_read_is_told_so(raw: bytes) -> None:
 
 
 def test_the_deepest_that_may_come_is_taken() -> None:
-    assert checked(b"[" * MOST_DEPTH + b"]" * MOST_DEPTH)
+    assert loads(b"[" * MOST_DEPTH + b"]" * MOST_DEPTH)
 
 
 @given(VALUES)
-def test_a_value_comes_as_it_was_sent_or_is_refused(value: object) -> None:
-    text = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" in text:
-        with pytest.raises(JsonFault, match="NUL"):
-            checked(text.encode())
-    else:
-        assert checked(text.encode()) == value
+def test_a_value_comes_as_it_was_sent(value: object) -> None:
+    assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @given(st.binary())
 def test_nothing_else_comes_of_any_bytes(raw: bytes) -> None:
     with contextlib.suppress(NotJsonError, JsonFault):
-        checked(raw)
+        loads(raw)

@@ -1,11 +1,10 @@
 """JSON as it comes from outside, and what in it nobody can use. Pure.
 
-`parsed` is for models, which name the field that is wrong, each item of a batch by itself; `loads` and `checked` are
-for payloads that no model describes.
+`parsed` is for models, which name the field that is wrong, each item of a batch by itself; `loads` is for payloads that
+no model describes.
 """
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -62,14 +61,6 @@ def loads(raw: bytes) -> object:
     """The same value. Raises NotJsonError; JsonFault where it is too deep."""
     value = parsed(raw)
     _check_depth(value)
-    return value
-
-
-def checked(raw: bytes) -> object:
-    """The value, all of which can be stored. Raises NotJsonError, and JsonFault for the first part that cannot."""
-    value = loads(raw)
-    for path, message in _faults((), value):
-        raise JsonFault(path, message)
     return value
 
 
@@ -137,24 +128,3 @@ def _parts(whole: object) -> Iterator[tuple[str | int, object]]:
         yield from whole.items()
     elif isinstance(whole, list):
         yield from enumerate(whole)
-
-
-def _faults(path: Path, value: object) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, Repeated):
-        yield (*path, value.name[:LONGEST_NAME]), "is given more than once"
-    elif isinstance(value, Huge) or (isinstance(value, float) and not math.isfinite(value)):
-        yield path, "is too large a number"
-    elif isinstance(value, str):
-        yield from _faults_of_text(path, value)
-    else:
-        for name, part in _parts(value):
-            if isinstance(name, str):
-                yield from _faults_of_text(path, name)
-            yield from _faults((*path, name), part)
-
-
-def _faults_of_text(path: Path, text: str) -> Iterator[tuple[Path, str]]:
-    if "\x00" in text:
-        yield path, "must not contain a NUL character"
-    elif not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        yield path, "must not contain half of a surrogate pair"
