@@ -86,6 +86,10 @@ def desk(text: str = GOOD) -> Integration:
             ("{severity: 3}", "{contact: {name: Ada}}"),
             "14: tenants.default.desk.defaults.contact.email: is missing; st",
         ),
+        (
+            ("{Urgent: 1}", "{Urgent: 9}"),
+            "8: tenants.default.desk.priorities.Urgent: `9` should be less than or equal to 4; write a number",
+        ),
         (("desk:", "email:"), "4: tenants.default.email: is the path of mails; call the tool something else"),
         (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` should match pattern"),
         (

@@ -165,7 +165,8 @@ def schema_text() -> str:
 def _state(auth: Auth) -> str:
     lacking = [secret for secret in auth.secrets if read_secret(secret) is None]
     names = ", ".join(secret.secret_env or secret.secret_file or "" for secret in lacking)
-    return f"no secret in {names}" if lacking else "ready"
+    # The service may well have it: it was started elsewhere.
+    return f"no secret in this environment, in {names}" if lacking else "ready"
 
 
 def _read(file: Path | None) -> Integrations:

@@ -64,11 +64,16 @@ def _unknown(message: str, word: str, known: list[str]) -> str:
 def _with_example(message: str, place: Place, schema: dict[str, Any]) -> str:
     if "; " in message and not message.endswith("state it"):
         return message
-    examples = _schema_of(schema, place).get("examples", ())
+    node = _schema_of(schema, place)
+    examples = node.get("examples", ())
     said = f"{place[-1]}: {examples[0]}" if examples and place else ""
     if message.endswith("state it"):
         return f"{message}, for example {said}" if said else message
-    return f"{message}; write it like {said}" if said else f"{message}; write it so"
+    if said:
+        return f"{message}; write it like {said}"
+    if "minimum" in node and "maximum" in node:
+        return f"{message}; write a number from {node['minimum']} to {node['maximum']}"
+    return f"{message}; write it so"
 
 
 def _schema_of(schema: dict[str, Any], place: Place) -> dict[str, Any]:

@@ -272,9 +272,9 @@ class Deliveries:
             log.warning("hook_postponed", delivery=delivery.id, error=repr(error))
         else:
             log.error("hook_failed", delivery=delivery.id, attempts=delivery.attempts, exc_info=error)
-        settled = Settled("waiting", "failed", type(error).__name__)
+        settled = Settled("waiting", "failed", _why_it_waits(error))
         if not passing and delivery.attempts + 1 >= _MOST_ATTEMPTS:
-            settled = Settled("unmapped", "failed", f"{type(error).__name__}: this is our fault, and logged.")
+            settled = Settled("unmapped", "failed", _why_it_waits(error))
         wait = timedelta(seconds=min(2**delivery.attempts, _LONGEST_WAIT))
         try:
             async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
@@ -288,6 +288,16 @@ class Deliveries:
             # It was given a time when it was stored or claimed, so it comes up again by itself.
             log.warning("hook_postponed", delivery=delivery.id, error=repr(again))
         return settled
+
+
+def _why_it_waits(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"It was not taken in within {TAKE_SECONDS:g} s: the database was slow, or it holds many tickets."
+    if isinstance(error, Problem):
+        return str(error)
+    if is_transient(error):
+        return "The database cannot be used now."
+    return f"{type(error).__name__}: this is our fault, and logged."
 
 
 def identity(integration: Integration, body: bytes) -> bytes | None:
