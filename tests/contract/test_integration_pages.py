@@ -26,7 +26,7 @@ def blocks(page: str, heading: str) -> Iterator[str]:
 
 
 def written(page: str) -> Integrations:
-    section = next(blocks(page, "integrations.yaml"))
+    section = next(block for block in blocks(page, "integrations.yaml") if block.startswith(f"{page}:"))
     below = "tenants: {}\n" + section if page == "email" else "tenants:\n  default:\n" + indent(section, "    ")
     return load_integrations('version: "1"\n' + below, f"{page}.md")
 
