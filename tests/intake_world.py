@@ -93,9 +93,9 @@ async def world(
         body_limits={"/v1/tickets/batch": 32_000_000, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
-    app.add_middleware(TooLargeTold)
     desk = Desk(policy, clock.business, store.outbox, HISTORY_LIMIT)
     integrations = IntegrationsFile(folder / "integrations.yaml")
+    app.add_middleware(TooLargeTold, integrations=integrations)
     deliveries = Deliveries(desk, writer, reader, lambda: woken.append(1), integrations)
     app.include_router(api.router(desk, writer, reader, lambda: woken.append(1)))
     app.include_router(mails.router(deliveries, integrations))

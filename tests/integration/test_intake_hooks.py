@@ -98,11 +98,9 @@ async def test_a_body_that_is_too_large_is_counted_and_logged(intake: World) -> 
         await deliver(intake, b" " * 1_000_001, 413)
         await deliver(intake, b" " * 1_000_001, 413, tenant="nobody")
         assert (await intake.clients["nobody"].post("/v1/hooks/x/y", content=b" " * 1_000_001)).status_code == 413
-    assert [(told["event"], told["tenant"], told["content_length"]) for told in logs] == [
-        ("hook_too_large", "default", "1000001"),
-        ("hook_too_large", "nobody", "1000001"),
-    ]
-    assert counted("sla_hook_deliveries_total", result="too_large") == before + 2
+    (told,) = logs  # what a caller makes up is nobody's business
+    assert (told["event"], told["tenant"], told["content_length"]) == ("hook_too_large", "default", "1000001")
+    assert counted("sla_hook_deliveries_total", result="too_large") == before + 1
 
 
 async def test_a_tenant_has_its_own_tickets_and_unmapped_webhooks(intake: World) -> None:

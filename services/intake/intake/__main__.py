@@ -75,7 +75,7 @@ async def serve(settings: Settings) -> None:
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mails.MAIL_PREFIX: mails.MAIL_BYTES},
         free_form=("/ack/", hooks.PREFIX),
     )
-    web.add_middleware(TooLargeTold)
+    web.add_middleware(TooLargeTold, integrations=integrations)
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
     web.include_router(mails.router(deliveries, integrations))
