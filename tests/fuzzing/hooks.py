@@ -33,6 +33,7 @@ REPORTS = [path.read_bytes() for path in sorted((TESTS / "recorded/bounces").glo
 ABOUT, ADDRESS = b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", b"dana@example.com"
 ROLES = ("service_desk_team_lead", "account_manager", "chief_executive_officer")
 FILLED_IN = {"provider", "tenant", "token"}  # below
+CALENDAR, IN_BUSINESS_TIME = range(1901, 2099), (3, 4)
 KEY = "Idempotency-Key"
 LONGEST = 255
 
@@ -110,15 +111,24 @@ def redelivery(case: Case, kwargs: Call, random: Random) -> None:
     if random.random() < 0.6 and not _by_link(case):
         case.path_parameters["delivery_id"] = random.choice(KNOWN["deliveries"])
     if random.random() < 0.8:
-        case.headers[KEY] = f"again {case.path_parameters['delivery_id']}"
+        named = isinstance(case.body, dict)
+        if named:
+            case.body = {"by": "Dana Whitfield"}
+        case.headers[KEY] = f"again {case.path_parameters['delivery_id']}{' by Dana' if named else ''}"
 
 
 def story(case: Case, kwargs: Call, random: Random) -> None:
-    """Told to an instant that is not before its opening."""
+    """Told to an instant that is not before its opening; in business time only where the shipped calendar reaches."""
     body: Any = case.body
     opened = body["facts"][0]["occurred_at"]
     if _at(body["until"]) < _at(opened):
         body["until"] = opened
+    if any(
+        _at(text).year not in CALENDAR for text in (body["until"], *(fact["occurred_at"] for fact in body["facts"]))
+    ):
+        for fact in body["facts"]:
+            if fact.get("severity") in IN_BUSINESS_TIME:
+                fact["severity"] -= 2
 
 
 def event(case: Case, kwargs: Call, random: Random) -> None:

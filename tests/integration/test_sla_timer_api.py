@@ -116,6 +116,12 @@ async def test_simulate_by_http_is_simulate_by_command_line(
     assert lines == [await one.post("/v1/simulate", told) for told in stories]
 
 
+async def test_a_severity_without_a_fraction_is_whole(one: Timer) -> None:
+    told = {"facts": [fact("opened", "06-08 12:00", severity=3)], "until": at("06-08 13:00")}
+    as_a_float = {**told, "facts": [fact("opened", "06-08 12:00", severity=3.0)]}
+    assert await one.post("/v1/simulate", as_a_float) == await one.post("/v1/simulate", told)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -13,9 +13,9 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from tocsin.events import Category, Channel, Flag, Mailbox
+from tocsin.events import Category, Channel, Flag, GivenSeverity, Mailbox
 
-from intake.strict import BLANKS, LONGEST_LIST, Given, GivenSeverity, Instant, Request, Text, not_blank
+from intake.strict import BLANKS, LONGEST_LIST, Given, Instant, Request, Text, not_blank
 
 FactRequestType = Literal[
     "responded",

@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from tocsin.events import Severity
 from tocsin.moments import written_instant
 from tocsin.policy.refusal import refused
 
@@ -87,11 +86,3 @@ Given = Annotated[Text, Field(json_schema_extra={"pattern": rf"^[^\x00]*[^\x00{B
 Instant = Annotated[
     datetime, BeforeValidator(instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"})
 ]
-
-
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-GivenSeverity = Annotated[Severity, BeforeValidator(_whole)]
-"""1 to 4. To JSON 3.0 is the same number as 3."""

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from tocsin.directory import Directory, Holder
 from tocsin.directory.published import published
 from tocsin.events import Instant
+from tocsin.moments import WrittenInstant
 from tocsin.runtime.clock import Clock
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.http import require
@@ -90,6 +91,12 @@ CustomerId = Annotated[
 ]
 
 
+At = Annotated[
+    Annotated[WrittenInstant, Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})] | None,
+    Query(description=f"an instant in the years {FIRST.year} to {LAST.year - 1}; without: now"),
+]
+
+
 def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
     """The routes, by the directory as it is when they are called."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
@@ -103,7 +110,7 @@ def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
     async def who(
         _: Reader,
         role: Role,
-        at: Annotated[AwareDatetime | None, Query(description="an instant; without: now")] = None,
+        at: At = None,
         customer: CustomerId = None,
     ) -> OnCallShown:
         known = _known(directory, role)

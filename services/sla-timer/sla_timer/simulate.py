@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tocsin.business_time import SECOND, micros
 from tocsin.business_time import render as render_anew
-from tocsin.events import Category, Channel, FactType, Severity
+from tocsin.events import Category, Channel, FactType, GivenSeverity
 from tocsin.moments import WrittenInstant
 from tocsin.policy import Policy
 
@@ -35,7 +35,7 @@ class StoryFact(BaseModel):
 
     type: Annotated[FactType, Field(strict=False)]
     occurred_at: WrittenInstant
-    severity: Severity | None = None
+    severity: GivenSeverity | None = None
     resolution_kind: Literal["resolved", "workaround"] = "resolved"
     channel: Channel = "portal"
     category: Category = "incident"

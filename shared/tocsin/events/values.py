@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 
 def in_utc(at: datetime) -> datetime:
@@ -22,6 +22,15 @@ Instant = Annotated[
 ]
 
 Severity = Annotated[int, Field(ge=1, le=4)]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+GivenSeverity = Annotated[Severity, BeforeValidator(_whole)]
+"""1 to 4, as callers write it. To JSON 3.0 is the same number as 3."""
+
 Channel = Literal["portal", "email", "voicemail", "chat", "api"]
 Category = Literal["incident", "user_request", "onboarding", "offboarding", "mishandled_request", "project", "security"]
 Mailbox = Literal["support", "escalations"]
