@@ -217,4 +217,4 @@ async def test_an_item_that_gives_a_name_twice_stays_alone(intake: World) -> Non
     )
     assert statuses(answer.json()["results"]) == [422, 201]
     (error,) = answer.json()["results"][0]["problem"]["errors"]
-    assert "severity" in error["message"]
+    assert (error["field"], error["message"]) == ("severity", "is given more than once")

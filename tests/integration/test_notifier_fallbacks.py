@@ -86,7 +86,7 @@ async def test_a_refused_address_is_followed_by_the_persons_next_one(house: Worl
 
 
 async def test_an_address_that_defers_past_all_patience_is_followed_too(house: World) -> None:
-    house.settings = {**house.settings, "retry_give_up": 0.3}
+    house.settings = {**house.settings, "retry_give_up": 2}
     house.sink.fail("refuse", code=450, recipient="dana@example.com")
     async with house.notifier():
         await house.take(step(1, 1))

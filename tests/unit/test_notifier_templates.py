@@ -103,7 +103,7 @@ def test_what_would_fail_at_night_stops_the_start(folder: Path, files: Mapping[s
         "kafka": "h:9",
         "keys": "k",
         "directory": "d",
-        "smtp": "h:25",
+        "smtp": "127.0.0.1:25",
     }
     given |= {"mail_from": "a@example.com", "public_url": "https://sla.example.com", "ack_keys": "k" * 32}
     with pytest.raises(ValidationError) as refused:

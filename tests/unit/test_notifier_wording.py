@@ -226,7 +226,7 @@ def test_the_zone_is_the_one_that_the_directory_names(tmp_path: Path) -> None:
         "kafka": "h:9",
         "keys": "k",
         "directory": path,
-        "smtp": "h:25",
+        "smtp": "127.0.0.1:25",
     }
     given |= {"mail_from": "a@example.com", "public_url": "https://sla.example.com", "ack_keys": "k" * 32}
     by = letters_from(Settings.model_validate({**given, "mail_zone": "Europe/Paris"}), DirectoryFile(path))

@@ -28,21 +28,21 @@ def test_the_last_good_one_stays_in_force_and_a_problem_is_told_once(tmp_path: P
         path.write_text("seven")
         assert (file.look(), file.look(), file.content, file.problem) == (None, None, 7, "number: is no number")
         path.write_bytes(b"\xff\xff")
-        assert (file.look(), file.content, file.problem) == (None, 7, "number cannot be read: UnicodeDecodeError")
+        assert (file.look(), file.content, file.problem) == (None, 7, "number cannot be read: it is not in UTF-8")
         path.write_text("8")
         assert (file.look(), file.content, file.problem) == (8, 8, None)
     told = [(entry["problem"], entry["in_force"]) for entry in logs if entry["event"] == "number_broken"]
     assert told == [
-        ("number cannot be read: FileNotFoundError", "none"),
+        ("number cannot be read: there is no such file", "none"),
         ("number: is no number", "the last good one"),
-        ("number cannot be read: UnicodeDecodeError", "the last good one"),
+        ("number cannot be read: it is not in UTF-8", "the last good one"),
     ]
 
 
 def test_what_could_not_be_read_for_a_while_is_read_though_it_has_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "number"
     path.write_text("7")
-    denied = [PermissionError()]
+    denied = [PermissionError(13, "Permission denied")]
 
     def read(path: Path) -> int:
         if denied:
@@ -50,7 +50,7 @@ def test_what_could_not_be_read_for_a_while_is_read_though_it_has_not_changed(tm
         return number(path)
 
     file = ReloadedFile(path, read, NoNumberError, event="number_broken")
-    assert (file.look(), file.problem) == (None, "number cannot be read: PermissionError")
+    assert (file.look(), file.problem) == (None, "number cannot be read: permission denied")
     assert (file.look(), file.problem) == (7, None)
 
 
