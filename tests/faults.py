@@ -21,11 +21,12 @@ from bench.notifier import own_database
 from notifier.settings import Settings
 from notifier.tables import deliveries, journal
 from notifier_events import escalation, ticket
-from notifier_world import DIRECTORY, PATIENT, World, eventually, world
+from notifier_world import DIRECTORY, PATIENT, World, world
 from prometheus_client import REGISTRY
 from secured_sink import secured_sink
 from servers import tell
 from sqlalchemy import func, select, update
+from waiting import eventually
 
 FALLBACKS = DIRECTORY.replace(
     "dana: { name: Dana, email: dana@example.com }",

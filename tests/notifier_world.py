@@ -27,7 +27,7 @@ from tocsin.runtime.consumer import Received
 from tocsin.runtime.database import engine
 from tocsin.runtime.directory_file import DirectoryFile
 from tocsin.runtime.records import unpack
-from waiting import eventually as eventually
+from waiting import eventually
 
 DIRECTORY = """
 people:
