@@ -15,6 +15,7 @@ A test that stops or kills a server starts its own (tocsin_local.processes.Proce
 
 import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ structlog.configure(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side (`make test`) each file stays in one process, unless it says otherwise, and so do all stories: they
     share a stack.
@@ -50,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         stories = "clockwork" in getattr(item, "fixturenames", ())
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("stories" if stories else item.path.name))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to go on where the groups do not count: each process would start a stack of its own."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist does not group these tests: run it with --dist loadgroup")
 
 
 @pytest.fixture(autouse=True)
