@@ -142,7 +142,7 @@ async def test_a_ticket_shows_who_did_what_and_when(intake: World) -> None:
     )
     facts = (await intake.get(path))["facts"]
     assert [(fact["type"], fact["actor"], fact["reason"]) for fact in facts] == [
-        ("opened", None, None),
+        ("opened", "connectwise", None),
         ("paused", "Bob", "asked for the log"),
         ("responded", "Cleo", None),
     ]

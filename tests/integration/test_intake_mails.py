@@ -87,6 +87,7 @@ async def test_a_mail_is_a_ticket_whose_answer_clock_runs(intake: World) -> None
     assert (found["severity"], found["flags"]) == (3, ["default_severity", "default_services"])
     assert found["opened_at"] >= "2026-06-08T12:00:00"  # its receipt, whatever its Date says
     assert "Attached: image001.png" in found["description"]
+    assert found["facts"][0]["actor"] == "ada.byron@acme.example"
     assert intake.woken
 
 

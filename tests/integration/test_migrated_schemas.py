@@ -1,4 +1,4 @@
-"""Each service's migrations make what its code expects."""
+"""Each service's migrations make what its code expects; a database that cannot be used is told in a sentence."""
 
 import escalator.store
 import intake.store
@@ -7,9 +7,11 @@ import pytest
 import sla_timer.store.tables
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from intake.__main__ import app
 from servers import MakeDatabase
 from sqlalchemy import Connection, MetaData
 from tocsin.runtime.database import engine
+from typer.testing import CliRunner
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,21 @@ async def test_the_migrated_schema_is_the_tables(service: str, metadata: MetaDat
     async with source.connect() as connection:
         assert await connection.run_sync(differences) == []
     await source.dispose()
+
+
+@pytest.mark.parametrize(
+    "command", [["migrate"], ["republish", "--since", "2026-06-08T12:00:00Z"], ["hooks", "unmapped"]]
+)
+@pytest.mark.parametrize(
+    ("place", "wrong", "said"),
+    [("/", "/no_such_one", 'database "no_such_one" does not exist'), (":", ":1/nowhere", "Connect call failed")],
+)
+def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
+    command: list[str], place: str, wrong: str, said: str, make_database: MakeDatabase
+) -> None:
+    url = make_database("intake").rpartition(place)[0] + wrong
+    done = CliRunner().invoke(app, command, env={"TOCSIN_DATABASE_URL": url})
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("The database cannot be used: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

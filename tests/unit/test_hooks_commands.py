@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hook_recordings import RECORDED, SHIPPED
 from intake.hooks_commands import app
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 RUN = CliRunner()
@@ -50,6 +51,16 @@ def test_a_story_is_tried_delivery_by_delivery() -> None:
     assert again["events"] == []
 
 
+def test_the_only_tool_of_a_tenant_need_not_be_named(tmp_path: Path) -> None:
+    everything = YAML(typ="safe").load(SHIPPED.read_text())
+    everything["tenants"]["default"] = {"jira": everything["tenants"]["default"]["jira"]}
+    only = tmp_path / "integrations.yaml"
+    YAML().dump(everything, only)
+    file = sorted((RECORDED / "jira").glob("[0-9]-*.json"))[0]
+    told = RUN.invoke(app, ["try", str(file), "--integrations", str(only)])
+    assert json.loads(told.output)["ticket"]["source"] == "jira", told.output
+
+
 def test_what_cannot_be_mapped_says_why() -> None:
     payload = '{"freshdesk_webhook": {"ticket_id": 12, "ticket_subject": "Mail", "ticket_status": "Parked"}}'
     told = RUN.invoke(app, ["try", "-", "--provider", "freshdesk"], input=payload)
@@ -68,8 +79,10 @@ def test_what_cannot_be_mapped_says_why() -> None:
     ("arguments", "told"),
     [
         (["try", "-", "--provider", "freshdisk"], "There is no integration freshdisk/default; there are connectwise/d"),
-        (["try", "nothing.json", "--provider", "jira"], "nothing.json cannot be read: No such file or directory."),
-        (["check", "--integrations", "nothing.yaml"], "nothing.yaml cannot be read: FileNotFoundError."),
+        (["try", "-"], "Say which tool sends this: --provider connectwise, autotask, "),
+        (["try", "-", "--tenant", "nobody"], "There is no integration */nobody; there are connectwise/default, "),
+        (["try", "nothing.json", "--provider", "jira"], "nothing.json cannot be read: there is no such file."),
+        (["check", "--integrations", "nothing.yaml"], "nothing.yaml cannot be read: there is no such file."),
         (["replay"], "Name ids, or use --all."),
         (["replay", "3", "--all"], "Name ids, or use --all."),
         (["replay", "--all", "--taken"], "Say whose webhooks are to be read again: --provider."),

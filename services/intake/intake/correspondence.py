@@ -102,6 +102,7 @@ def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime,
             "category": _first(rules, "category") or usual,
             "via": mailbox,
             "sender_is_it_contact": sender.it_contact,
+            "opened_by": mail.sender.email,
             "defaulted": tuple(flag for flag, given in said.items() if not given),
         }
     )

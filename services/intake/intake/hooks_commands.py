@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import render_instant
-from tocsin.runtime.commands import instant_given
+from tocsin.runtime.commands import instant_given, using_database
 from tocsin.runtime.database import engine
+from tocsin.runtime.reloading import why_unreadable
 from tocsin.runtime.settings import DatabaseSettings, Environment, load
 
 from intake.correspondence import SOURCE as MAIL
@@ -57,18 +57,20 @@ def check(file: FileOption = None) -> None:
 @app.command("try")
 def attempt(
     files: Annotated[list[Path], typer.Argument(help="Payloads as the tool sends them, in order; `-` is stdin.")],
-    provider: Annotated[str, typer.Option(help="The provider in the hook's path.")],
+    provider: Annotated[
+        str | None, typer.Option(help="The provider in the hook's path; the tenant's only one, if left out.")
+    ] = None,
     tenant: Annotated[str, typer.Option(help="The tenant in the hook's path.")] = "default",
     file: FileOption = None,
 ) -> None:
     """Show what payloads would become: a line of JSON for each ticket in each of them. Nothing is stored."""
-    integration = _integration(_read(file), tenant, provider)
-    trial = Trial(integration, integration.source or provider, datetime.now(UTC))
+    name, integration = _integration(_read(file), tenant, provider)
+    trial = Trial(integration, integration.source or name, datetime.now(UTC))
     for path in files:
         try:
             body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
         except OSError as error:
-            _fail(f"{path} cannot be read: {error.strerror}.")
+            _fail(f"{path} cannot be read: {why_unreadable(error)}.")
         for told in trial.deliver(body):
             typer.echo(json.dumps(told, ensure_ascii=False))
 
@@ -176,15 +178,20 @@ def _read(file: Path | None) -> Integrations:
     except IntegrationsError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {type(error).__name__}.")
+        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
 
 
-def _integration(integrations: Integrations, tenant: str, provider: str) -> Integration:
-    found = integrations.find(tenant, provider)
+def _integration(integrations: Integrations, tenant: str, provider: str | None) -> tuple[str, Integration]:
+    """The tenant's integration of that provider, or its only one, with the provider's name."""
+    theirs = integrations.tenants.get(tenant, {})
+    if provider is None and len(theirs) > 1:
+        _fail(f"Say which tool sends this: --provider {', '.join(theirs)}.")
+    name = provider or next(iter(theirs), "*")
+    found = theirs.get(name)
     if found is None:
-        known = ", ".join(f"{name}/{owner}" for owner, names in integrations.tenants.items() for name in names)
-        _fail(f"There is no integration {provider}/{tenant}; there are {known or 'none'}.")
-    return found
+        known = ", ".join(f"{each}/{owner}" for owner, names in integrations.tenants.items() for each in names)
+        _fail(f"There is no integration {name}/{tenant}; there are {known or 'none'}.")
+    return name, found
 
 
 def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
@@ -198,10 +205,8 @@ def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
         finally:
             await source.dispose()
 
-    try:
+    with using_database():
         return asyncio.run(run())
-    except (SQLAlchemyError, OSError) as error:
-        _fail(f"The database does not answer as it should: {type(error).__name__}.")
 
 
 def _fail(sentence: str) -> NoReturn:

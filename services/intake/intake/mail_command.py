@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from tocsin.policy import PolicyError
 from tocsin.policy.files import read_policy
 from tocsin.runtime.clock import clock_from
-from tocsin.runtime.database import engine, is_transient
+from tocsin.runtime.database import engine, is_transient, why_unusable
 from tocsin.runtime.settings import ClockSettings, DatabaseSettings, load
 
 from intake.api.deliveries import Deliveries
@@ -50,7 +50,7 @@ def mail(
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
-        _fail("The database does not answer. Try again.", TRY_AGAIN)
+        _fail(f"The database cannot be used: {why_unusable(error)}. Try again.", TRY_AGAIN)
 
 
 async def _take(settings: MailSettings, tenant: str, raw: bytes) -> str:

@@ -175,8 +175,12 @@ class TicketItem(TicketRequest):
 
 
 class SeenTicket(TicketItem):
-    """A ticket that a tool showed and nobody posted; `defaulted` flags what stands in for what the tool left out."""
+    """A ticket that a tool or a mail showed and nobody posted.
 
+    `opened_by` is who opened it, where that was said; `defaulted` flags what stands in for what was left out.
+    """
+
+    opened_by: Text | None = None
     defaulted: tuple[Flag, ...] = ()
 
 

@@ -29,6 +29,19 @@ class Story(NamedTuple):
     reopened_at: datetime | None
 
 
+def opening_fact(severity: int, occurred_at: datetime, received_at: datetime, actor: str) -> Fact:
+    """The fact that a ticket begins with; `actor` is who opened it."""
+    return Fact(
+        number=1,
+        event_id="opened",
+        type=FactType.OPENED,
+        occurred_at=occurred_at,
+        received_at=received_at,
+        actor=actor,
+        severity=severity,
+    )
+
+
 def standing(facts: Iterable[Fact]) -> Standing:
     """How the ticket stands after its facts (see `story`)."""
     told = story(facts)

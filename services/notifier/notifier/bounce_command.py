@@ -12,14 +12,13 @@ import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.clock import clock_from
-from tocsin.runtime.database import engine, is_transient
+from tocsin.runtime.database import engine, is_transient, why_unusable
 from tocsin.runtime.edge import DEFAULT_LIMIT
 from tocsin.runtime.problems import Problem
 from tocsin.runtime.settings import ClockSettings, DatabaseSettings, load
 
 from notifier.api.bouncing import report_answer
 from notifier.reports import take_report, understood
-from notifier.untrusted import one_line
 
 WRONG: Final = 2
 """It was called wrongly; a mail server gives a report up that ends so."""
@@ -69,7 +68,7 @@ def bounce(
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
-        _fail(f"The database cannot be used: {_words(error)}. Try again.", TRY_AGAIN)
+        _fail(f"The database cannot be used: {why_unusable(error)}. Try again.", TRY_AGAIN)
 
 
 async def _take(settings: BounceSettings, directory: Directory, raw: bytes) -> str:
@@ -81,12 +80,6 @@ async def _take(settings: BounceSettings, directory: Directory, raw: bytes) -> s
         return orjson.dumps(report_answer(report, taken)).decode()
     finally:
         await writer.dispose()
-
-
-def _words(error: Exception) -> str:
-    """What the database or the network said; it never repeats a password."""
-    said = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return one_line(str(said), 200).rstrip(".") or type(said).__name__
 
 
 def _fail(sentence: str, status: int) -> NoReturn:

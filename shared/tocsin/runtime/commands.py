@@ -1,11 +1,13 @@
 """The command line that every service has: serve by default, `migrate`, `republish --since T`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.events import Event
@@ -31,6 +33,18 @@ def instant_given(text: str) -> datetime:
     return at
 
 
+@contextmanager
+def using_database() -> Iterator[None]:
+    """Where the database cannot be used, say why in a sentence and exit with 1."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
+        if not database.is_transient(error):
+            raise
+        typer.echo(f"The database cannot be used: {database.why_unusable(error)}.", err=True)
+        raise typer.Exit(1) from None
+
+
 def service_commands(
     package: str,
     about: str,
@@ -53,7 +67,9 @@ def service_commands(
     @app.command("migrate")
     def migrate() -> None:
         """Bring the database to this version's schema."""
-        asyncio.run(database.migrate(package, load(DatabaseSettings).database_url))
+        url = load(DatabaseSettings).database_url
+        with using_database():
+            asyncio.run(database.migrate(package, url))
 
     @app.command("republish")
     def queue_again(
@@ -63,7 +79,8 @@ def service_commands(
     ) -> None:
         """Queue what was stored at or after an instant once more, with the same ids. The running service sends it."""
         url = load(DatabaseSettings).database_url
-        count = asyncio.run(_queue_again(url, name, outbox, stored, since))
+        with using_database():
+            count = asyncio.run(_queue_again(url, name, outbox, stored, since))
         typer.echo(f"{count} events queued.")
 
     return app

@@ -101,6 +101,12 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | PoolTimeout | DisconnectionError | ResourceClosedError)
 
 
+def why_unusable(error: BaseException) -> str:
+    """What the database or the network said, in one line; it never repeats a password."""
+    said = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return " ".join(str(said).split())[:200].rstrip(".") or type(said).__name__
+
+
 def responds(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
     """A readiness check: the database answers."""
 

@@ -60,7 +60,7 @@ class FactAnswer(Answer):
     type: FactType
     occurred_at: Instant = Field(description="When it happened in the world, never after `received_at`")
     received_at: Instant = Field(description="When intake learned of it")
-    actor: str | None = Field(description="Who did it; null for the opening")
+    actor: str | None = Field(description="Who did it; the source where nobody is named")
     severity: Severity | None = Field(description="Of an opening or a change of severity")
     reason: str | None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(description="Of a resolve")

@@ -8,9 +8,9 @@ from tocsin.runtime.problems import FieldError, Problem
 
 from intake.handlers.desk import Desk, fact_of, workaround_refused
 from intake.handlers.publishing import first_events, too_large
-from intake.requests import TicketItem, TicketRequest
+from intake.requests import SeenTicket, TicketItem, TicketRequest
 from intake.routing import route
-from intake.standing import impossible_workarounds, standing
+from intake.standing import impossible_workarounds, opening_fact, standing
 from intake.store import NewTicket, StoredTicket
 
 
@@ -42,7 +42,7 @@ def drafted(desk: Desk, tenant: str, request: TicketRequest, received_at: dateti
         flags=routing.flags,
         imported=isinstance(request, TicketItem) and request.imported,
         history=is_history(request),
-        body=request.model_dump(mode="json", exclude={"events", "history", "defaulted"}),
+        body=request.model_dump(mode="json", exclude={"events", "history", "opened_by", "defaulted"}),
         digest=request.digest(),
         first_facts=len(facts),
         standing=standing(facts),
@@ -60,14 +60,8 @@ def _first_facts(
     key: UUID, request: TicketRequest, severity: int, opened_at: datetime, received_at: datetime
 ) -> list[tuple[Fact, bytes]] | Problem:
     """The opening, what the policy adds to it (RULES 5) and the item's events, each with its request's digest."""
-    opened = Fact(
-        number=1,
-        event_id="opened",
-        type=FactType.OPENED,
-        occurred_at=opened_at,
-        received_at=received_at,
-        severity=severity,
-    )
+    opener = request.opened_by if isinstance(request, SeenTicket) else None
+    opened = opening_fact(severity, opened_at, received_at, opener or request.source)
     told = {opened.event_id: (opened, request.digest())}
     if request.category == "mishandled_request" and request.sender_is_it_contact:
         escalated = Fact(

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tocsin.events import Fact, FactType, Flag
+from tocsin.events import Flag
 
 from intake.hooks.difference import difference
 from intake.hooks.mapping import Integration
 from intake.hooks.shown import Shown, Unmapped, in_order
 from intake.requests import SeenTicket
+from intake.standing import opening_fact
 
 
 def opening_severity(seen: Sequence[Shown], integration: Integration) -> int | None:
@@ -45,14 +46,8 @@ def opening(
     given, unsaid = _opened_at(ordered, integration)
     body, flags = _mandatory(ordered, integration)
     opened_at = min(given, received_at)
-    opened = Fact(
-        number=1,
-        event_id="opened",
-        type=FactType.OPENED,
-        occurred_at=opened_at,
-        received_at=received_at,
-        severity=body["severity"],
-    )
+    opened_by = next((one.actor for one in ordered if one.created), None)
+    opened = opening_fact(body["severity"], opened_at, received_at, opened_by or source)
     return SeenTicket.model_validate(
         {
             **body,
@@ -64,6 +59,7 @@ def opening(
             "category": _last(ordered, "category") or integration.defaults.category,
             "events": difference(seen, [opened], actor=source, opened_with=body["severity"]),
             "history": opened_at < live_since,
+            "opened_by": opened_by,
             "defaulted": (*flags, *unsaid),
         }
     )

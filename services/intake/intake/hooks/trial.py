@@ -13,6 +13,7 @@ from intake.hooks.opening import opening, opening_severity
 from intake.hooks.shown import Shown, Unmapped, in_order, shown
 from intake.hooks.sighting import Sighting, Unreadable
 from intake.requests import EventRequest
+from intake.standing import opening_fact
 
 Told = dict[str, Any]
 
@@ -60,15 +61,9 @@ class Trial:
         if item is None:
             return {"external_id": key, "ignored": "its queue does not count, or it was deleted before it was seen"}
         assert item.opened_at is not None  # an opening has its instant
-        opened = Fact(
-            number=1,
-            event_id="opened",
-            type=FactType.OPENED,
-            occurred_at=item.opened_at,
-            received_at=self._received_at,
-            severity=item.severity,
-        )
-        self._facts[key] = [opened]
+        assert item.severity is not None  # and a severity
+        opener = item.opened_by or self._source
+        self._facts[key] = [opening_fact(item.severity, item.opened_at, self._received_at, opener)]
         self._add(key, item.events)
         ticket = item.model_dump(mode="json", exclude_none=True, exclude={"events", "defaulted"})
         ticket["opened_at"] = render_instant(item.opened_at)
