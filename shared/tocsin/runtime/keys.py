@@ -161,6 +161,8 @@ def write_keys(path: Path, keys: KeyFile) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text.getvalue())
+        file.flush()
+        os.fsync(file.fileno())  # or a machine that stops now might leave the new name and none of the keys
     Path(temporary).replace(path)
 
 
