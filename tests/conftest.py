@@ -8,7 +8,8 @@
     smtp_sink       the mail server (servers.SharedSink), with an empty inbox and no fault: smtp_sink.address
                     ("host:port"), smtp_sink.inbox (URL), smtp_sink.messages(),
                     smtp_sink.fail("refuse", code=550, recipient="a@example.org")
-    world           the whole stack, whose business time the story moves (world.World)
+
+tests/scenario has the whole stack, whose business time the stories move.
 
 A test that stops or kills a server starts its own (tocsin_local.processes.Process): these here are shared.
 """
@@ -16,19 +17,17 @@ A test that stops or kills a server starts its own (tocsin_local.processes.Proce
 import itertools
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
-from clockwork import Clockwork, started
 from hypothesis import settings
 from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
-from world import World
 
 # Machines that test are small and noisy: a slow example says nothing.
 settings.register_profile("tocsin", deadline=None)
@@ -46,12 +45,13 @@ structlog.configure(
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side (`make test`) each file stays in one process, unless it says otherwise, and so do all stories: they
-    share a stack.
+    share a stack, which ends with the last of them.
     """
+    stories = {item for item in items if "clockwork" in getattr(item, "fixturenames", ())}
     for item in items:
-        stories = "clockwork" in getattr(item, "fixturenames", ())
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("stories" if stories else item.path.name))
+            item.add_marker(pytest.mark.xdist_group("stories" if item in stories else item.path.name))
+    items.sort(key=stories.__contains__, reverse=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -140,20 +140,6 @@ def templates(postgres: Postgres) -> Callable[[str], str]:
         return made[service]
 
     return template
-
-
-@pytest.fixture(scope="session")
-def clockwork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clockwork]:
-    """One whole stack for all stories; its business time is moved by them, forward only."""
-    with started(tmp_path_factory.mktemp("stories")) as running_stack:
-        yield running_stack
-
-
-@pytest.fixture
-async def world(clockwork: Clockwork) -> AsyncIterator[World]:
-    """A world that begins on a Monday morning, with every part running."""
-    async with World(clockwork) as story:
-        yield story
 
 
 _numbers = itertools.count(1)
