@@ -91,7 +91,7 @@ def desk(text: str = GOOD) -> Integration:
             "8: tenants.default.desk.priorities.Urgent: `9` should be less than or equal to 4; write a number",
         ),
         (("desk:", "email:"), "4: tenants.default.email: is the path of mails; call the tool something else"),
-        (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` should match pattern"),
+        (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` cannot stand in the hook's path; write"),
         (
             ("header: X-Secret", "signature: {header: X, signed: [timestamp, body]}"),
             "6: tenants.default.desk.auth.signat",

@@ -4,10 +4,11 @@ The tool's words (statuses, priorities, queues ...) are compared without regard 
 is the word that it is written as.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import Category, Channel, Severity
 from tocsin.events.values import Instant
 from tocsin.policy.document import DocumentError, read
@@ -30,7 +31,23 @@ waiting_customer: the same, and it waits for the customer (paused). resolved, wo
 ignored: nothing at all is said.
 """
 
-Provider = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$", examples=["connectwise"])]
+_PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+
+
+def _in_a_path(provider: str) -> str:
+    if not _PROVIDER.fullmatch(provider):
+        message = (
+            f"`{provider[:60]}` cannot stand in the hook's path; write a-z, 0-9, - and _, no mark first, 50 at most"
+        )
+        raise ValueError(message)
+    return provider
+
+
+Provider = Annotated[
+    str,
+    AfterValidator(_in_a_path),
+    Field(json_schema_extra={"pattern": f"^{_PROVIDER.pattern}$"}, examples=["connectwise"]),
+]
 Words: Final = ("statuses", "priorities", "types", "channels", "customers")
 
 
