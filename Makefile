@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults mail-pictures
+.PHONY: help setup run demo replay test torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults mail-pictures
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: setup  ## lint, format, types, architecture, dependencies, API documents:
 	$(BIN)/lint-imports
 	$(BIN)/python deploy/dependencies.py check
 	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
+
+torture: setup  ## the same tests, with ten times as many tries of what is random
+	TOCSIN_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 fuzz-api: setup  ## Schemathesis over all four APIs, many tries of each call: make fuzz-api EXAMPLES=100
 	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 2 --dist loadgroup tests/integration/test_api_fuzz.py

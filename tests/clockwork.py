@@ -72,6 +72,7 @@ def started(folder: Path) -> Iterator[Clockwork]:
             "TOCSIN_CLOCK_FILE": str(clock_file),
             "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
             "TOCSIN_PROBE_SECONDS": "0.5",
+            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay; looking more often costs the machine much
         },
     )
     stack = Stack(plan, tell)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from effort import tries
 from hypothesis import settings
 from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
 from tocsin_local.kafka import Kafka
@@ -30,7 +31,7 @@ from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
 
 # Machines that test are small and noisy: a slow example says nothing.
-settings.register_profile("tocsin", deadline=None)
+settings.register_profile("tocsin", deadline=None, max_examples=tries(40))
 settings.load_profile("tocsin")
 # Rich's tracebacks take seconds, in which the event loop of the test stands still.
 structlog.configure(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import tries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake import store
@@ -280,7 +281,7 @@ async def test_whatever_arrives_is_stored_and_nothing_is_a_5xx(intake: World) ->
     sent = 0
 
     @given(st.data())
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=tries(30), suppress_health_check=list(HealthCheck))
     def mutated(data: st.DataObject) -> None:
         raw = bytearray(MAILS[data.draw(st.sampled_from(sorted(MAILS)))])
         for _ in range(data.draw(st.integers(0, 6))):

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tocsin.business_time import (
@@ -154,7 +155,7 @@ def test_instants_are_rendered_in_the_form_of_answers() -> None:
             beyond(10**18)
 
 
-laws = settings(max_examples=60, deadline=None)
+laws = settings(max_examples=tries(30), deadline=None)
 
 ZONES = [
     "America/New_York",
@@ -234,7 +235,7 @@ def test_stretches_add_up_to_what_is_counted(calendar: Business, start: int, len
     assert stretches == sorted(stretches)
 
 
-@settings(laws, max_examples=10)
+@settings(laws, max_examples=tries(5))
 @given(instants, st.permutations(range(1990, 2061, 10)))
 def test_the_order_in_which_years_are_asked_for_changes_nothing(start: int, years: list[int]) -> None:
     fresh = Business("fresh", "America/New_York", OFFICE, Holidays("US"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.hooks.difference import difference
@@ -118,7 +119,7 @@ def disordered(data: st.DataObject, story: list[Shown]) -> list[Shown]:
     return data.draw(st.permutations([*story, *again]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=tries(80))
 @given(stories(), st.data())
 def test_any_order_and_any_number_of_deliveries_end_in_the_same_timeline(
     story: list[Shown], data: st.DataObject
@@ -126,7 +127,7 @@ def test_any_order_and_any_number_of_deliveries_end_in_the_same_timeline(
     assert timeline(taken_in(disordered(data, story))) == timeline(taken_in(story))
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(30))
 @given(stories(shortest=0, statuses=[status for status in STATUSES if status != "workaround"]), st.data())
 def test_where_several_were_of_one_instant_the_ticket_stands_as_the_last_one_showed_it(
     story: list[Shown], data: st.DataObject
@@ -136,14 +137,14 @@ def test_where_several_were_of_one_instant_the_ticket_stands_as_the_last_one_sho
     assert stands(facts) == stands(others)
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(30))
 @given(stories(shortest=0), st.data())
 def test_what_is_known_brings_no_fact(story: list[Shown], data: st.DataObject) -> None:
     facts = taken_in(disordered(data, story))
     assert difference(story, facts, actor="tool", opened_with=in_order(story)[0].severity or 2) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(30))
 @given(stories())
 def test_after_its_last_sighting_a_ticket_stands_as_that_showed_it(story: list[Shown]) -> None:
     told = stands(taken_in(story))

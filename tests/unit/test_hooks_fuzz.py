@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
+from effort import tries
 from hook_mutations import mutated_delivery
 from hook_recordings import PROVIDERS, shipped
 from hypothesis import given, settings
@@ -33,7 +34,7 @@ def _sound(sighting: Sighting) -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@settings(max_examples=300)
+@settings(max_examples=tries(100))
 @given(seed=st.integers(0, 1 << 60))
 def test_an_adapter_reads_a_delivery_or_says_what_is_wrong(provider: str, seed: int) -> None:
     integration = shipped(provider)
@@ -53,7 +54,7 @@ def test_an_adapter_reads_a_delivery_or_says_what_is_wrong(provider: str, seed: 
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@settings(max_examples=200)
+@settings(max_examples=tries(80))
 @given(body=st.binary(max_size=200))
 def test_bytes_are_read_or_unreadable(provider: str, body: bytes) -> None:
     _read(body, shipped(provider))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.hooks.difference import difference
@@ -134,7 +135,7 @@ def taken(told: Sequence[Said], meaning: Words) -> Ticket:
     return ticket
 
 
-@settings(max_examples=100)
+@settings(max_examples=tries(40))
 @given(tellings(), words(NOT_BEFORE_AN_ANSWER), words(NOT_BEFORE_AN_ANSWER))
 def test_at_every_sighting_the_ticket_stands_as_if_the_mapping_had_always_been_right(
     told: list[Said], wrong: Words, right: Words
@@ -145,7 +146,7 @@ def test_at_every_sighting_the_ticket_stands_as_if_the_mapping_had_always_been_r
         assert ticket.stood(said.at) == expected.stood(said.at)
 
 
-@settings(max_examples=100)
+@settings(max_examples=tries(40))
 @given(tellings(), words(), words())
 def test_whatever_was_wrong_severity_pause_and_end_are_right(told: list[Said], wrong: Words, right: Words) -> None:
     """A response that reopened what had been cancelled unanswered can't be made impossible: it stays."""
@@ -157,7 +158,7 @@ def test_whatever_was_wrong_severity_pause_and_end_are_right(told: list[Said], w
         assert stood.responded >= wanted.responded
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(30))
 @given(tellings(), words(), words(), st.data())
 def test_read_again_and_again_nothing_is_added(
     told: list[Said], wrong: Words, right: Words, data: st.DataObject

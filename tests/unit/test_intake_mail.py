@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.mail import LONGEST_SUBJECT, LONGEST_TEXT, Address, Mail, UnreadableMail, read_mail
@@ -205,7 +206,7 @@ def test_what_a_nameless_attachment_is_called_holds_no_control_characters() -> N
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=tries(100))
 def test_any_mutation_of_a_recorded_mail_is_a_mail_or_says_what_it_lacks(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from(sorted(MAILS.values()))))
     for _ in range(data.draw(st.integers(1, 12))):

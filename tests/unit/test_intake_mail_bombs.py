@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.mail import UnreadableMail, read_mail
@@ -114,6 +115,6 @@ def test_structures(raw: tuple[str, bytes]) -> None:
     st.sampled_from(["", "Subject: ", "To: ", "Content-Type: text/html; a=", "Content-Type: text/html\r\n\r\n"]),
     st.sampled_from([250_000, BYTES]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tries(20), deadline=None)
 def test_any_pattern(units: list[tuple[str, int]], before: str, size: int) -> None:
     assert seconds(FROM + before.encode() + filled("".join(unit * times for unit, times in units), size)) < SECONDS

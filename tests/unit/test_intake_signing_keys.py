@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from effort import tries
 from hook_recordings import SECRET, proven, recorded, shipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,7 +146,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=tries(300))
 @given(st.one_of(st.lists(_PIECES, max_size=8).map("".join), st.tuples(_PIECES, st.text(max_size=12)).map("".join)))
 def test_however_it_is_written_only_connectwise_is_asked(written: str) -> None:
     for url in (written, f"https://{written}", f"https://api-na.myconnectwise.net{written}"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tocsin.policy import PolicyError, load_policy
@@ -112,7 +113,7 @@ def test_all_slips_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# nothing", "- a list", "just text", "a: 1\n---\nb: 2", "\x00", "a: \ud800", "[" * 5_000]
+    "text", ["", "# nothing", "- a list", "just text", "a: 1\n---\nb: 2", "\x00", "a: \ud800", "[" * 500]
 )
 def test_what_is_no_policy_at_all_is_refused(text: str) -> None:
     with pytest.raises(PolicyError, match=r"^policy.yaml:[0-9]+: "):
@@ -166,7 +167,7 @@ mangled: st.SearchStrategy[list[str]] = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 @given(st.integers(0, len(LINES) - 1), st.integers(0, 3), mangled)
 def test_a_mangled_policy_loads_or_is_refused(first: int, length: int, instead: list[str]) -> None:
     text = "\n".join([*LINES[:first], *instead, *LINES[first + length :]])

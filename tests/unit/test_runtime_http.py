@@ -191,7 +191,7 @@ def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
         (b"keys: [] # M\xfcller", "keys.yaml is not UTF-8"),
         (b"keys: [{created_at: 2026-99-99}]", "keys.yaml is not YAML"),
         (b"keys: [{id: !!bool x}]", "keys.yaml is not YAML"),
-        (b"keys: " + b"[" * 5000 + b"]" * 5000, "keys.yaml is not YAML"),
+        (b"keys: " + b"[" * 500 + b"]" * 500, "keys.yaml is not YAML"),
     ],
 )
 async def test_a_broken_key_file_keeps_the_keys_known(

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from random import Random
 
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sla_timer.happening import VOIDED, Item, Kind
@@ -165,7 +166,7 @@ def _micros(seconds: float) -> int:
     return round(seconds * SECOND)
 
 
-@settings(max_examples=300)
+@settings(max_examples=tries(100))
 @given(story=facts(), calendar=CALENDARS, pauses=st.lists(st.integers(1, 99), max_size=4))
 def test_told_in_steps_with_the_agenda_in_between_is_told_at_once(
     story: list[Fact], calendar: int, pauses: list[int]
@@ -186,7 +187,7 @@ def test_told_in_steps_with_the_agenda_in_between_is_told_at_once(
     assert [event.event_id for event in teller.events] == [event.event_id for event in at_once.events]
 
 
-@settings(max_examples=300)
+@settings(max_examples=tries(100))
 @given(story=facts(), late=st.lists(st.integers(0, 400), min_size=9, max_size=9))
 def test_after_late_evidence_what_stands_is_what_is_true(story: list[Fact], late: list[int]) -> None:
     """Facts arrive whenever they like; in the end nothing stands that is not true, and nothing true is untold."""
