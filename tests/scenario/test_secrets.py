@@ -251,7 +251,7 @@ async def started(plan: Plan) -> AsyncIterator[House]:
             secrets = dict(HOOKS) | {"mail password": MAIL_PASSWORD, "link key": LINK_KEY, "calendar": TOKEN}
             for service, url in stack.run["databases"].items():
                 secrets[f"{service}'s database"] = str(make_url(url).password)
-            async with httpx.AsyncClient(timeout=30) as http:
+            async with httpx.AsyncClient(timeout=12) as http:
                 yield House(stack, http, secrets)
         finally:
             await asyncio.to_thread(stack.stop)
