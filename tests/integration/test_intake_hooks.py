@@ -309,7 +309,7 @@ async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behi
     intake: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slowly(*given: Any) -> Any:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.4)  # as on a slow database
         return await take_sighting(*given)
 
     monkeypatch.setattr(deliveries, "take_sighting", slowly)
