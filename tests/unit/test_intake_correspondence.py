@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from intake.correspondence import answered, mailbox_of, opening, reaction, sender_of
+from intake.correspondence import About, answered, mailbox_of, opening, reaction, sender_of
 from intake.hooks.known import KnownCustomer
 from intake.hooks.mailing import Mailing
 from intake.hooks.mapping import IntegrationsError, load_integrations
@@ -61,9 +61,11 @@ OPENED = fact(1, "opened", 0, severity=3)
 
 
 def reacted(message: Mail, *facts: Fact, customer: str = "acme", later: timedelta = timedelta(hours=1)) -> str:
+    """What an answer to the ticket of Ada of that customer makes happen: `new` where it is another matter."""
     mailing = section()
-    found = reaction(message, sender_of(message, mailing), customer, (OPENED, *facts), NOW + later, mailing)
-    return found if isinstance(found, str) else found.type
+    about, mailbox = About(customer, "Ada@acme.example"), mailbox_of(message, MAILBOXES)
+    found = reaction(message, sender_of(message, mailing), mailbox, about, (OPENED, *facts), NOW + later, mailing)
+    return "new" if found is None else ", ".join(event.type for event in found) or "noted"
 
 
 def test_a_customer_is_known_by_address_or_domain() -> None:
@@ -117,7 +119,8 @@ def test_an_answer_names_its_ticket_by_reference_or_by_its_id_in_the_subject() -
     by_name = mail(Subject=f"Re: [{first.reference}] x")
     assert ticket_id("default", "email", first.reference) in answered(by_name, "default", [])
     ours = UUID(int=7)
-    assert answered(mail(References=f"<{ours}@betterworldtech.com>"), "default", [])[-1] == ours
+    for local in (f"{ours}", f"{ours}.{UUID(int=8)}"):  # as notifier's Message-IDs and roots begin
+        assert answered(mail(References=f"<{local}@betterworldtech.com>"), "default", [])[-1] == ours
 
 
 def test_the_customers_answer_ends_the_pause_that_waited_for_it() -> None:
@@ -133,6 +136,23 @@ def test_the_customers_answer_reopens_what_was_closed_not_long_ago() -> None:
     assert reacted(mail(), resolved, later=timedelta(days=14)) == "reopened"
     assert reacted(mail(), resolved, later=timedelta(days=14, minutes=31)) == "new"
     assert reacted(mail(), fact(2, "cancelled", 30)) == "reopened"
+
+
+def test_the_answer_of_the_it_contact_to_escalations_escalates() -> None:
+    to = "escalations@betterworldtech.com"
+    assert reacted(mail("it@acme.example", to)) == "escalated"
+    assert reacted(mail("it@acme.example", to), fact(2, "paused", 5)) == "resumed, escalated"
+    assert reacted(mail("it@acme.example", to), fact(2, "resolved", 30)) == "reopened, escalated"
+    assert reacted(mail("it@acme.example")) == "noted"
+    assert reacted(mail("ada@acme.example", to)) == "noted"
+    assert reacted(mail("ruth@betterworldtech.com", to)) == "noted"
+
+
+def test_what_we_write_to_others_is_no_response() -> None:
+    for to in ("friend@freemail.example", "vendor@tools.example, support@betterworldtech.com"):
+        assert reacted(mail("ruth@betterworldtech.com", to)) == "noted"
+    assert reacted(mail("ruth@betterworldtech.com", "bo@acme.example")) == "responded"
+    assert reacted(mail("ruth@betterworldtech.com", "ada@acme.example"), customer="19297") == "responded"
 
 
 def test_our_answer_to_the_customer_is_the_response() -> None:

@@ -82,7 +82,7 @@ def test_a_mail_without_a_sender_is_none() -> None:
         ("Return-Path: <>", "Return-Path: <>"),
         ("Precedence: Bulk", "Precedence: bulk"),
         ("Precedence: junk", "Precedence: junk"),
-        ("X-Auto-Response-Suppress: OOF, AutoReply", "X-Auto-Response-Suppress"),
+        ("X-Autoreply: yes", "X-Autoreply"),
         ("Content-Type: multipart/report; report-type=delivery-status; boundary=x", "a report"),
         ("Tocsin-Kind: escalation", "a mail of our own"),
     ],
@@ -93,6 +93,9 @@ def test_what_no_human_wrote(header: str, reason: str) -> None:
 
 def test_what_a_human_wrote() -> None:
     assert written("Auto-Submitted: no", "Return-Path: <ada@acme.example>", "Precedence: list").automatic is None
+    assert written("Auto-Submitted: No (a human)").automatic is None
+    # Exchange writes it into what humans send to a group.
+    assert written("X-Auto-Response-Suppress: DR, OOF, AutoReply").automatic is None
     assert read_mail(b"From: MAILER-DAEMON@acme.example\r\n\r\nx").automatic == "a mail server wrote it"
     assert recorded("auto_reply").automatic is not None
     assert recorded("dsn").automatic is not None

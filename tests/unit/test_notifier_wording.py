@@ -141,7 +141,7 @@ def test_a_ticket_of_a_source_without_pages_has_no_link() -> None:
     ("notice", "headline"),
     [
         (escalation(reason="no_response"), "Severity 1: nobody has responded, escalated to tier 1"),
-        (escalation(reason="explicit"), "Severity 1: escalated on request to tier 1"),
+        (escalation(reason="explicit"), "Severity 1: escalation on request, tier 1"),
         (escalation(unconfirmed=True), "Severity 1: resolution overdue, escalated to tier 1 (unconfirmed)"),
         (about_clock("warning"), "Severity 1: response was due"),
         (about_clock("warning", due_at=NOON + timedelta(hours=2)), "Severity 1: response due soon"),
@@ -176,7 +176,10 @@ def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline:
             "tier 2, Senior IT Operations Manager, since 2026-06-08 12:35 UTC (08:35 EDT), 30 min ago, unless the "
             "ticket was resolved or acknowledged before",
         ),
-        (about_clock("response_missed"), "nobody because of this: the ladder waits for the resolution's deadline"),
+        (
+            about_clock("response_missed"),
+            "nobody because of this alone: the resolution's deadline begins a ladder, unless one runs by then",
+        ),
     ],
 )
 def test_what_happens_next(notice: Notify, words: str) -> None:

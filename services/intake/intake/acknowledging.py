@@ -14,7 +14,7 @@ from tocsin.events import Fact, FactType, derived_id
 from tocsin.policy import Target
 
 from intake.requests import EventRequest
-from intake.standing import Story, story
+from intake.standing import Story, in_order, story
 
 State = Literal["pending", "acknowledged", "closed", "superseded"]
 
@@ -24,12 +24,14 @@ class Finding:
     """How the ticket stands for the holder of a link.
 
     `state`: `acknowledged` with this very link; `closed` since, or `superseded` by a reopening: there the link counts
-    no more; otherwise `pending`. `given` is the fact that this link brought, `others` are the acknowledgements of the
-    same cycle that it did not bring, in the order of their occurrence.
+    no more; otherwise `pending`. `answered` is the first response of the cycle, `given` the fact that this link
+    brought, `others` are the acknowledgements of the same cycle that it did not bring, in the order of their
+    occurrence.
     """
 
     state: State
     story: Story
+    answered: Fact | None
     given: Fact | None
     others: tuple[Fact, ...]
 
@@ -42,10 +44,12 @@ def find(link: Acknowledgement, facts: Sequence[Fact]) -> Finding:
     acknowledged = sorted(
         (fact for fact in facts if fact.type is FactType.ACKNOWLEDGED), key=lambda fact: (fact.occurred_at, fact.number)
     )
+    later = [fact for fact in in_order(facts) if since is None or fact.occurred_at >= since]
     given = next((fact for fact in acknowledged if fact.event_id == ours), None)
     return Finding(
         state=_state(link, told, given),
         story=told,
+        answered=next((fact for fact in later if fact.type is FactType.RESPONDED), None),
         given=given,
         others=tuple(
             fact for fact in acknowledged if fact is not given and (since is None or fact.occurred_at >= since)

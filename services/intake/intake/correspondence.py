@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
@@ -61,7 +61,7 @@ def answered(mail: Mail, tenant: str, sources: Iterable[str]) -> list[UUID]:
     for reference in mail.references:
         found.append(ticket_id(tenant, SOURCE, reference_of(reference)))
         with suppress(ValueError):
-            found.append(UUID(reference.partition("@")[0]))
+            found.append(UUID(reference.partition("@")[0].partition(".")[0]))
     names = _BRACKETED.findall(mail.subject)[:_MOST_IDS]
     found += [
         ticket_id(tenant, source, name.strip().removeprefix("#")) for name in names for source in (SOURCE, *sources)
@@ -118,39 +118,67 @@ def goes_out(mail: Mail, mailing: Mailing) -> bool:
     return any(address.domain not in mailing.ours for address in mail.recipients)
 
 
-Reaction = EventRequest | Literal["new", "noted"]
-"""What an answer to a ticket is: something that happened to it, a ticket of its own, or nothing the clocks know."""
+class About(NamedTuple):
+    """Whose ticket it is: the customer's id, and the address of its contact, if it has one."""
+
+    customer_id: str
+    contact: str | None = None
+
+
+def _answers(mail: Mail, mailing: Mailing, about: About) -> bool:
+    """Whether it goes to the customer, as far as is known who that is: what we write to others is no response."""
+    outside = [address for address in mail.recipients if address.domain not in mailing.ours]
+    if about.contact is None and all(known.id != about.customer_id for known in mailing.customers):
+        return bool(outside)
+    domain = (about.contact or "").rpartition("@")[2].lower()
+    found = [_correspondent(address.email, address.domain, mailing.customers) for address in outside]
+    theirs = {known.id for known in found if known is not None}
+    return about.customer_id in theirs or domain in {address.domain for address in outside}
 
 
 def reaction(
-    mail: Mail, sender: Sender, customer_id: str, facts: Sequence[Fact], received_at: datetime, mailing: Mailing
-) -> Reaction:
-    """What an answer by `sender`, received at `received_at`, to the ticket of `customer_id` with those facts is.
+    mail: Mail,
+    sender: Sender,
+    mailbox: Mailbox,
+    about: About,
+    facts: Sequence[Fact],
+    received_at: datetime,
+    mailing: Mailing,
+) -> Sequence[EventRequest] | None:
+    """What an answer by `sender`, received at `received_at`, to a ticket with those facts makes happen to it.
 
     The customer's answer ends a pause that waited for it, and reopens what was closed not longer ago than
-    `reopen_within`. Ours is the response, where it also goes to somebody outside. A stranger's is a new matter.
+    `reopen_within`; that of their IT contact to Escalations@ escalates it as well (RULES 6: a request not handled
+    properly). Ours is the response, where it goes to the customer. None: it is a new matter, as every stranger's is.
     """
     told = story(facts)
-    if not belongs(sender, customer_id):
-        return "new"
-    if told.ended_by is not None:
-        if sender.ours:
-            return "noted"
-        kept_until = told.ended_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
-        if received_at > kept_until:
-            return "new"
-        return _event(mail, "reopened", received_at, "the customer wrote again")
+    if not belongs(sender, about.customer_id):
+        return None
     opened, *later = in_order(facts)
     state = reduce(applied, map(_effect, later), State(opened.severity or 0))
     if sender.ours:
-        return _event(mail, "responded", received_at) if goes_out(mail, mailing) and not state.responded else "noted"
-    return _event(mail, "resumed", received_at, "the customer answered") if state.paused else "noted"
+        first = told.ended_by is None and not state.responded and _answers(mail, mailing, about)
+        return [_event(mail, "responded", received_at)] if first else []
+    events = []
+    if told.ended_by is not None:
+        kept_until = told.ended_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
+        if received_at > kept_until:
+            return None
+        events.append(_event(mail, "reopened", received_at, "the customer wrote again"))
+    elif state.paused:
+        events.append(_event(mail, "resumed", received_at, "the customer answered"))
+    if mailbox == "escalations" and sender.it_contact:
+        events.append(_event(mail, "escalated", received_at, "the customer's IT contact wrote to Escalations@"))
+    return events
 
 
 def _event(
-    mail: Mail, kind: Literal["reopened", "responded", "resumed"], at: datetime, reason: str | None = None
+    mail: Mail,
+    kind: Literal["reopened", "responded", "resumed", "escalated"],
+    at: datetime,
+    reason: str | None = None,
 ) -> EventRequest:
-    event_id = f"mail:{mail.reference}"
+    event_id = f"mail:{mail.reference}" + (":escalated" if kind == "escalated" else "")
     return EventRequest(type=kind, occurred_at=at, actor=mail.sender.email, event_id=event_id, reason=reason)
 
 

@@ -1,6 +1,7 @@
 """integrations.yaml as it is now: read again when it changes; a broken one leaves the last good one in force."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -38,6 +39,11 @@ class IntegrationsFile:
             metrics.declare_hooks(providers | ({"email"} if found.email else set()))
             log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))
         return self._file.content
+
+    @property
+    def written_at(self) -> datetime | None:
+        """When the file was last written, in real time."""
+        return self._file.written_at if self._file is not None else None
 
     @property
     def problem(self) -> str | None:

@@ -106,7 +106,8 @@ def unavailable_page() -> Page:
 
 _NEWER: Final = "If the ticket still needs you, use the link in the newest mail about it."
 _RUNS_OUT: Final = (
-    "An acknowledgement runs out by itself, and it resolves nothing: that is done in the ticket's own tool."
+    "An acknowledgement runs out by itself, and it resolves nothing: that is done in the ticket's own tool. Where a "
+    "stand-down came after the mail, nobody is told any more, and it changes nothing."
 )
 
 
@@ -116,8 +117,14 @@ def _rows(link: Acknowledgement, about: About, finding: Finding, zone: tzinfo) -
     yield "Severity", str(finding.story.severity)
     yield "Now", _ended(finding.story.ended_by, zone) if finding.story.ended_by else "open"
     yield "When the mail was written", _upcoming(link, zone)
+    if finding.answered is not None:
+        yield "Answered", _by(finding.answered, zone)
     for fact in finding.others[-3:]:
-        yield "Acknowledged", f"by {_cut(fact.actor or 'somebody')} at {moment(fact.occurred_at, zone)}"
+        yield "Acknowledged", _by(fact, zone)
+
+
+def _by(fact: Fact, zone: tzinfo) -> str:
+    return f"by {_cut(fact.actor or 'somebody')} at {moment(fact.occurred_at, zone)}"
 
 
 def _upcoming(link: Acknowledgement, zone: tzinfo) -> str:
@@ -132,6 +139,8 @@ def _upcoming(link: Acknowledgement, zone: tzinfo) -> str:
 def _held(link: Acknowledgement, until: datetime, given: Fact, zone: tzinfo) -> str:
     upcoming = link.upcoming
     at = moment(until, zone)
+    if upcoming is not None and upcoming.tier is None and upcoming.at < given.occurred_at:
+        return f"Nobody is left above you to be held: the ladder ended at {moment(upcoming.at, zone)}."
     if upcoming is None or upcoming.at < given.occurred_at:
         return f"Whoever comes next is told at {at} at the earliest, and only if the ticket is still open then."
     if upcoming.tier is None:

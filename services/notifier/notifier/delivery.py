@@ -215,14 +215,19 @@ def told_before(notice: Notify | StandDown, person: str, deliveries: Iterable[St
     if notice.kind != "escalation":
         warning = occasion(notice.model_copy(update={"kind": "warning"}))
         return _told(past for past in deliveries if past.occasion == warning)
-    first = (past for past in deliveries if past.kind == "escalation" and not past.redelivery)
-    steps = {(past.tier, past.scheduled_at): past for past in first}
+    rows = sorted((past for past in deliveries if past.kind == "escalation"), key=_by_arrival)
+    steps = {(past.tier, past.scheduled_at): past for past in rows}
     told = []
     for before in notice.told_before:
         past = steps.get((before.tier.number, before.at))
         tier = before.tier
         told.append(_telling(past, tier.number, tier.title) if past else Told(tier.number, tier.title, None, before.at))
     return told
+
+
+def _by_arrival(past: Stored) -> tuple[bool, bool]:
+    """What told somebody comes last, and of that, as of the rest, what was no redelivery."""
+    return past.may_have_arrived, not past.redelivery
 
 
 def _told(deliveries: Iterable[Stored]) -> Sequence[Told]:

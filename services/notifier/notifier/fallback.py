@@ -22,9 +22,14 @@ _SAME: Final = (
 
 
 def addresses(directory: Directory, delivery: Stored) -> tuple[str, ...]:
-    """Where this delivery's person is mailed: their addresses in order, then the group address of its role."""
+    """Where this delivery's person is mailed: their addresses in order, then the group address of its role.
+
+    A stand-down reaches nobody but who was mailed: it goes on from one of the person's own addresses to another alone.
+    """
     person = directory.people.get(delivery.person or "")
     own = (person.email, *person.fallbacks) if person else ()
+    if delivery.kind == "stand_down":
+        return own if delivery.email in own else ()
     group = directory.group_address(delivery.role, delivery.customer_id)
     return (*own, group) if group else own
 
@@ -52,7 +57,9 @@ def follow_up(
     the same whenever it is made.
     """
     mail = chain(failed, ticket)
-    tried = {row.email.lower() for row in mail if row.email}
+    # A person who was mailed at two addresses has a stand-down of its own at the other.
+    beside = [row for row in ticket if row.kind == "stand_down" and row.notification_id == failed.notification_id]
+    tried = {row.email.lower() for row in (*mail, *beside) if row.email}
     email = next((address for address in known if address.lower() not in tried), None)
     number = mail[-1].fallback + 1
     first = mail[0].id

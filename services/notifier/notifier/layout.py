@@ -87,7 +87,7 @@ def _groups(words: Any, facts: Mapping[str, Any], told: Sequence[str]) -> list[l
     return [
         [
             *about,
-            ("Escalated", [f"{facts['at']}, {facts['at_ago']}"] if facts["reason"] == "explicit" else []),
+            ("This step", [f"{facts['at']}, {facts['at_ago']}"] if facts["reason"] == "explicit" else []),
             ("Promised", [words.promised(facts)]),
             ("Due", [words.due(facts)]),
         ],

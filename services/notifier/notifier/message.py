@@ -89,7 +89,7 @@ def compose(
     ]
     name = header_text(reader.role_title if reader.of_group else reader.name, _NAME)
     raw = serialise(
-        (letter.sender, sender.address), (name, address), headers, letter.text, letter.html, boundary=identity[1:37]
+        (letter.sender, sender.address), (name, address), headers, letter.text, letter.html, boundary=identity[38:74]
     )
     return Mail(identity, address, letter.subject, letter.text, letter.html, own, raw)
 
@@ -132,7 +132,7 @@ def conversation(notice: Notify | StandDown, subject: str, sender: Sender, befor
     that it never saw Gmail joins a mail within a week of the one before: `before` is what this reader did see.
     """
     thread = derived_id(notice.ticket_id, "conversation", notice.cycle)
-    root = f"<{thread}@{sender.domain}>"
+    root = f"<{notice.ticket_id}.{thread}@{sender.domain}>"
     references = _within(_REFERENCES, [root, *before])
     # MS-OXOMSG 2.2.1.3: a reserved octet, the five highest of a FILETIME (the opening: the same in every mail), a GUID.
     opened = max(0, (notice.ticket.opened_at - _FILETIME) // timedelta(microseconds=1) * 10)
@@ -169,9 +169,10 @@ def wire_address(email: str) -> str:
 def message_id(notice: Notify | StandDown, person: str, sender: Sender, redelivery: Redelivery | None = None) -> str:
     """The same for every attempt to tell `person` of `notice`, so that a repeated mail can be recognised.
 
-    A redelivery is meant to be seen again, and has one of its own.
+    A redelivery is meant to be seen again, and has one of its own. It begins with the ticket's id, as does the root:
+    intake reads there which ticket an answer is about.
     """
-    return f"<{_message_uuid(notice, person, redelivery)}@{sender.domain}>"
+    return f"<{notice.ticket_id}.{_message_uuid(notice, person, redelivery)}@{sender.domain}>"
 
 
 def _message_uuid(notice: Notify | StandDown, person: str, redelivery: Redelivery | None) -> UUID:

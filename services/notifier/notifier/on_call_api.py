@@ -1,11 +1,12 @@
 """The notifier's calls about who is on call, and why."""
 
 import asyncio
+import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 from tocsin.directory import Directory, Holder
 from tocsin.directory.published import published
@@ -91,8 +92,21 @@ CustomerId = Annotated[
 ]
 
 
+_TO_THE_MINUTE: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d)([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _with_seconds(value: object) -> object:
+    """As people ask, `2026-12-24T23:30Z`, written as an instant is."""
+    if isinstance(value, str) and (found := _TO_THE_MINUTE.fullmatch(value)):
+        return f"{found[1]}:00{found[2]}"
+    return value
+
+
+_Asked = Annotated[
+    WrittenInstant, BeforeValidator(_with_seconds), Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})
+]
 At = Annotated[
-    Annotated[WrittenInstant, Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})] | None,
+    _Asked | None,
     Query(description=f"an instant in the years {FIRST.year} to {LAST.year - 1}; without: now"),
 ]
 

@@ -63,7 +63,7 @@ class Calendar:
             occurring = [found.as_component(False) for found in islice(every, _MOST_A_YEAR + 1)]
             if len(occurring) > _MOST_A_YEAR:
                 raise CalendarError(f"has more than {_MOST_A_YEAR} events in {year}; remove some, or end their series")
-            found = [self._event(component) for component in occurring if component.get("STATUS") != "CANCELLED"]
+            found = [self._event(component) for component in occurring if not _is_cancelled(component)]
         except CalendarError:
             raise
         except Exception as error:  # whatever the library makes of a broken series
@@ -72,7 +72,8 @@ class Calendar:
 
     def _event(self, component: Any) -> Event:
         attendees = component.get("ATTENDEE", ())
-        addresses = attendees if isinstance(attendees, list) else [attendees] if attendees else []
+        invited = attendees if isinstance(attendees, list) else [attendees] if attendees else []
+        addresses = [one for one in invited if str(one.params.get("PARTSTAT", "")).upper() != "DECLINED"]
         return Event(
             self._instant(component.start),
             self._instant(component.end),
@@ -132,3 +133,7 @@ def _check(event: Any, zones: set[str]) -> None:
 def _said(error: Exception) -> str:
     lines = str(error).splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:100]}"
+
+
+def _is_cancelled(component: Any) -> bool:
+    return str(component.get("STATUS", "")).upper() == "CANCELLED"

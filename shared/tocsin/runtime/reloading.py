@@ -1,6 +1,7 @@
 """A file that is read again when it changes. A broken one leaves the last good one in force, and that is told."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -29,6 +30,7 @@ class ReloadedFile(Generic[T]):
     UnicodeDecodeError.
 
     `content` is the last good one, None while there never was one, and `problem` what is wrong with the file, or None.
+    `written_at`: when it was last written, in real time, as far as it was looked at.
     A new problem is logged as `event`; `broken` is 1 while there is one.
     """
 
@@ -49,6 +51,7 @@ class ReloadedFile(Generic[T]):
         self._version: tuple[int, int, int] | None = None
         self.content: T | None = None
         self.problem: str | None = None
+        self.written_at: datetime | None = None
 
     def look(self) -> T | None:
         """Read the file if its time, size or identity has changed; the new content, or None."""
@@ -59,6 +62,7 @@ class ReloadedFile(Generic[T]):
                 return None
             # Kept even if reading fails: a broken file is complained about once, not at every look.
             self._version = version
+            self.written_at = datetime.fromtimestamp(status.st_mtime, UTC)
             self.content = self._read(self._path)
         except (OSError, UnicodeDecodeError) as error:
             self._version = None

@@ -19,7 +19,7 @@ from intake.correspondence import SOURCE as MAIL
 from intake.handlers import Desk, Looked, Read, drop_sighting, keep_delivery, read_sightings, take_sighting
 from intake.handlers.reading import LONGEST_DETAIL
 from intake.hooks.adapters import ADAPTERS
-from intake.hooks.mapping import Integration
+from intake.hooks.mapping import Integration, Integrations
 from intake.hooks.shown import Reason, Shown, Unmapped
 from intake.hooks.sighting import Unreadable
 from intake.integrations_file import IntegrationsFile
@@ -77,6 +77,7 @@ class Deliveries:
         self._keeper = keeper
         self._wake = wake
         self._integrations = integrations
+        self._noted: Integrations | None = None
 
     async def keep(
         self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
@@ -97,6 +98,7 @@ class Deliveries:
         """
         try:
             async with asyncio.timeout(TAKE_SECONDS) as limit:
+                await self.note_integrations()
                 settled = await self._taken(delivery, limit, unhurried)
                 await self._settle(delivery, settled)
         except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
@@ -132,15 +134,20 @@ class Deliveries:
                 break
 
     async def note_integrations(self) -> None:
-        """Remember since when each integration is known, which says what is history; a job for the scheduler."""
+        """Remember since when each integration is there, which says what is history; a job for the scheduler.
+
+        It was made when the file was last written before anybody saw it there.
+        """
         integrations = self._integrations.current()
-        if integrations is None:
+        if integrations is None or integrations is self._noted:
             return
         async with self._keeper.begin() as connection:
-            now = self._desk.business(await clock_timestamp(connection))
+            real = await clock_timestamp(connection)
+            now = self._desk.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
                     await HookStore(connection).made_at(tenant, provider, now)
+        self._noted = integrations
 
     async def forget(self, older_than: timedelta) -> None:
         """Remove what was settled long ago; a job for the scheduler."""

@@ -9,20 +9,21 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.problems import Problem
 
-from intake.correspondence import Sender, answered, belongs, goes_out, mailbox_of, opening, reaction, sender_of
+from intake.correspondence import About, Sender, answered, belongs, goes_out, mailbox_of, opening, reaction, sender_of
 from intake.handlers.desk import Desk
 from intake.handlers.events import take_event
 from intake.handlers.tickets import take_tickets
 from intake.hooks.mailing import Mailing
 from intake.hooks.shown import Unmapped
 from intake.mail import Mail
-from intake.requests import EventRequest
 from intake.store import Store
 from intake.store.mails import add_mail, awaiting_ticket, first_ticket, lock_conversation, ticket_of_mail
 
 MailResult = Literal["opened", "happened", "noted", "duplicate", "automatic"]
 
 _UNKNOWN_QUESTION: Final = "One of us answers a mail that has not come: replay it once it has."
+
+_REROUTED: Final = "rerouted to Support@: Escalations@ is for the customer's IT contact"
 
 UNKNOWN_CUSTOMER: Final = "Nobody knows whose mail this is: give the sender's domain to a customer of `email`."
 
@@ -95,13 +96,17 @@ async def _follow(
     ticket = await store.ticket(tenant, ticket_id)
     assert ticket is not None  # it was just found, and tickets are never deleted
     facts = (await store.facts([ticket_id]))[ticket_id]
-    found = reaction(mail, sender, ticket.body["customer"]["id"], facts, received_at, mailing)
-    if found == "new":
+    about = About(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
+    mailbox = mailbox_of(mail, desk.policy.mailboxes)
+    found = reaction(mail, sender, mailbox, about, facts, received_at, mailing)
+    if found is None:
         return None
-    if isinstance(found, EventRequest):
-        await take_event(desk, connection, tenant, ticket_id, found, f"mail:{mail.reference}")
-        return TakenMail("happened", ticket_id, found.type)
-    return TakenMail("noted", ticket_id)
+    for event in found:
+        await take_event(desk, connection, tenant, ticket_id, event, event.event_id or "")
+    told = [str(event.type) for event in found]
+    if mailbox == "escalations" and not (sender.it_contact or sender.ours):
+        told.append(_REROUTED)
+    return TakenMail("happened" if found else "noted", ticket_id, ", ".join(told) or None)
 
 
 async def _join(connection: AsyncConnection, tenant: str, mail: Mail, sender: Sender) -> TakenMail | None:

@@ -93,10 +93,13 @@ def _by_instant(claims: Iterable[Claim]) -> dict[datetime, list[Claim]]:
 
 def _claims(one: Shown, opened_at: datetime) -> Iterator[Claim]:
     stands = _STANDS[one.status] if one.status is not None else None
+    # Whoever changed the ticket later did not do what happened before.
     if one.responded_at is not None:
-        yield Claim(max(one.responded_at, opened_at), responded=True, actor=one.actor)
+        actor = one.actor if one.responded_at == one.at else None
+        yield Claim(max(one.responded_at, opened_at), responded=True, actor=actor)
     if one.resolved_at is not None and stands in ("resolved", "workaround"):
-        yield Claim(max(one.resolved_at, opened_at), stands=stands, actor=one.actor, word=one.word)
+        actor = one.actor if one.resolved_at == one.at else None
+        yield Claim(max(one.resolved_at, opened_at), stands=stands, actor=actor, word=one.word)
     answered = one.status in _ANSWERED
     yield Claim(max(one.at, opened_at), answered, stands, one.severity, one.actor, one.word)
 

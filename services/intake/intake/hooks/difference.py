@@ -154,7 +154,7 @@ def _requests(missing: _Missing, at: datetime, claim: Claim, actor: str, ids: se
             {
                 "type": effect.type.value,
                 "occurred_at": then,
-                "actor": claim.actor or actor,
+                "actor": actor if missing.voiding else claim.actor or actor,
                 "event_id": event_id,
                 "severity": severity,
                 "reason": _VOIDED if voiding else claim.word if severity is None else None,

@@ -1,6 +1,7 @@
 """How the generic adapter reads a payload: JMESPath expressions, in the `generic` section of an integration. Pure."""
 
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -20,7 +21,22 @@ def _compiles(expression: str) -> str:
 Expression = Annotated[
     str, Field(min_length=1, max_length=500, examples=["issue.fields.status.name"]), AfterValidator(_compiles)
 ]
-InstantFormat = Annotated[str, Field(min_length=2, max_length=60, examples=["iso"])]
+_SAMPLE: Final = datetime(2026, 11, 28, 15, 47, 39, tzinfo=UTC)  # no two of its parts could be taken for each other
+
+
+def _tells_the_minute(form: str) -> str:
+    if form not in ("iso", "unix", "unix_ms"):
+        try:
+            told = datetime.strptime(_SAMPLE.strftime(form), form).replace(second=39, microsecond=0, tzinfo=UTC)
+        except ValueError:
+            told = None
+        if told != _SAMPLE:
+            message = f"`{form}` tells no day and minute; write iso, unix, unix_ms, or a format like %d/%m/%Y %H:%M"
+            raise ValueError(message)
+    return form
+
+
+InstantFormat = Annotated[str, Field(min_length=2, max_length=60, examples=["iso"]), AfterValidator(_tells_the_minute)]
 
 
 class Reading(Written):

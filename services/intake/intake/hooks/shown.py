@@ -126,9 +126,10 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
 def in_order(seen: Iterable[Shown]) -> Sequence[Shown]:
     """A ticket's sightings in the order in which the tool was in these states, none earlier than the one before it.
 
-    The tool's own clock gives the order, also where it is ahead of ours.
+    The tool's own clock gives the order, also where it is ahead of ours; of the same instant the creation is the first
+    and the deletion the last, since tools may count in seconds.
     """
-    ordered = sorted(seen, key=lambda one: (one.seen_at or one.at, one.sequence, one.key))
+    ordered = sorted(seen, key=lambda one: (one.seen_at or one.at, one.sequence, one.deleted - one.created, one.key))
     latest = accumulate((one.at for one in ordered), max)
     return [one.model_copy(update={"at": at}) for one, at in zip(ordered, latest, strict=True)]
 

@@ -5,6 +5,7 @@ cannot be decoded is replaced, and nothing but a message that names no sender, o
 unreadable. What is looked at is bounded before anything asks more of it than one pass.
 """
 
+import re
 from base64 import b32encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _LARGEST_TEXTS: Final = 300_000
 _MOST_REFERENCES: Final = 50
 _MOST_ADDRESSES: Final = 200
 _RECIPIENTS: Final = ("To", "Cc")
+_COMMENT: Final = re.compile(r"\([^()]*\)")
 _ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To")
 
 
@@ -96,7 +98,7 @@ def _references(headers: Headers) -> tuple[str, ...]:
 def _automatic(message: Outline) -> str | None:
     """Why no human wrote this (RFC 3834, and what is used beside it), or None."""
     headers = message.headers
-    submitted = headers.first("Auto-Submitted").partition(";")[0].strip().lower()
+    submitted = _COMMENT.sub("", headers.first("Auto-Submitted")).partition(";")[0].strip().lower()
     if submitted not in ("", "no"):
         return f"Auto-Submitted: {submitted[:40]}"
     if any(name.startswith("tocsin-") for name in headers.names()):
@@ -108,7 +110,7 @@ def _automatic(message: Outline) -> str | None:
     precedence = headers.first("Precedence").strip().lower()
     if precedence in ("bulk", "junk", "auto_reply"):
         return f"Precedence: {precedence}"
-    for name in ("X-Auto-Response-Suppress", "X-Autoreply", "X-Autorespond", "X-Failed-Recipients"):
+    for name in ("X-Autoreply", "X-Autorespond", "X-Failed-Recipients"):
         if headers.first(name).strip().lower() not in ("", "none", "no"):
             return name
     if any(found.email.startswith(("mailer-daemon@", "postmaster@")) for found in headers.addresses("From")[:1]):
