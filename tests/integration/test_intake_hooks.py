@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -273,6 +275,18 @@ async def test_what_was_opened_before_the_integration_lived_is_history(intake: W
     await deliver(intake, payload("new", opened=later, at=later))
     await intake.deliveries.note_integrations()
     assert [found["history"] for found in await tickets(intake)] == [False, True]
+
+
+async def test_an_integration_was_made_when_it_was_written_and_not_when_it_was_noticed(
+    intake: World, tmp_path: Path
+) -> None:
+    intake.integrations.write_text(written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", ""))
+    minute_ago = time.time() - 60
+    os.utime(intake.integrations, (minute_ago, minute_ago))
+    await deliver(intake, payload("first"))
+    ((made_at,),) = await rows(intake, "SELECT made_at FROM hook_integrations WHERE tenant = 'default'")
+    ((received_at,),) = await rows(intake, "SELECT received_at FROM hook_deliveries")
+    assert received_at - made_at > timedelta(seconds=59)
 
 
 async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash(

@@ -78,6 +78,8 @@ SUMMARY:Ben Okafor""",
         ("X-TOCSIN-PERSON:ben\nSUMMARY:ana", "ben"),
         ("DESCRIPTION:ben", None),
         ("SUMMARY:ben\nSTATUS:CANCELLED", None),
+        ("SUMMARY:ben\nSTATUS:cancelled", None),
+        ("ATTENDEE;PARTSTAT=DECLINED:mailto:ana@home.example.com\nATTENDEE:mailto:ben@example.com\nSUMMARY:x", "ben"),
     ],
 )
 def test_whom_an_event_names(line: str, person: str | None) -> None:

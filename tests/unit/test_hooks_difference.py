@@ -173,6 +173,15 @@ def test_the_tools_own_instants_count() -> None:
     assert kinds(taken_in([done])) == ["opened@0", "responded@1", "resolved@5"]
 
 
+def test_who_only_changed_a_ticket_later_did_not_end_it() -> None:
+    bob, carol = (
+        shown(hours, "resolved", resolved_at=OPENED + HOUR, actor=who) for hours, who in ((1, "bob"), (2, "carol"))
+    )
+    for story, who in (([bob, carol], "bob"), ([carol, bob], "tool")):
+        (resolved,) = (fact for fact in taken_in([shown(0, severity=2), *story]) if fact.type is FactType.RESOLVED)
+        assert resolved.actor == who
+
+
 def test_what_is_not_said_stays() -> None:
     story = [shown(0, "new", 3), shown(1, "waiting_customer"), shown(2), shown(3, severity=2)]
     assert kinds(taken_in(story)) == ["opened@0", "responded@1", "paused@1", "severity_changed@3"]

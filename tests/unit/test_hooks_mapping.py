@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).parents[2] / "deploy/policy"
 NOW = datetime(2026, 6, 8, 12, tzinfo=UTC)
+INSTANTS = "15: tenants.default.desk.generic.instants[0]:"
 GOOD = """version: "1"
 tenants:
   default:
@@ -90,6 +91,8 @@ def desk(text: str = GOOD) -> Integration:
             ("{Urgent: 1}", "{Urgent: 9}"),
             "8: tenants.default.desk.priorities.Urgent: `9` should be less than or equal to 4; write a number",
         ),
+        (("{external_id: id}", "{external_id: id, instants: [bogus]}"), f"{INSTANTS} `bogus` tells no day"),
+        (("{external_id: id}", "{external_id: id, instants: ['%H:%M']}"), f"{INSTANTS} `%H:%M` tells no day"),
         (("desk:", "email:"), "4: tenants.default.email: is the path of mails; call the tool something else"),
         (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` cannot stand in the hook's path; write"),
         (
@@ -171,6 +174,26 @@ def test_what_a_tool_tells_of_a_time_to_come_is_unmapped_by_its_field(field: str
     ) as caught:
         seen(**{field: datetime(2030, 1, 1, tzinfo=UTC)})
     assert caught.value.reason == "unreadable"
+
+
+@pytest.mark.parametrize(
+    "form", ["iso", "unix", "unix_ms", "%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%z", "%m/%d/%y %I:%M %p"]
+)
+def test_an_instant_may_be_written_in_any_way_that_tells_day_and_minute(form: str) -> None:
+    reading = desk(GOOD.replace("{external_id: id}", f"{{external_id: id, instants: ['{form}']}}")).generic
+    assert reading is not None
+    assert reading.instants == (form,)
+
+
+def test_of_one_instant_a_ticket_is_created_first_and_deleted_last() -> None:
+    at = NOW - timedelta(hours=1)
+    deleted, updated, created = (
+        Sighting("T-1", action="deleted", seen_at=at),
+        Sighting("T-1", action="updated", seen_at=at, status="7"),
+        Sighting("T-1", action="created", seen_at=at, status="New"),
+    )
+    told = [shown(one, desk(), NOW, str(key)) for key, one in enumerate((deleted, updated, created))]
+    assert [one.status for one in in_order(told)] == ["new", "resolved", "cancelled"]
 
 
 def test_of_two_sightings_by_a_clock_that_is_a_little_ahead_the_tool_gives_the_order() -> None:

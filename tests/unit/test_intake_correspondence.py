@@ -11,6 +11,8 @@ from intake.hooks.known import KnownCustomer
 from intake.hooks.mailing import Mailing
 from intake.hooks.mapping import IntegrationsError, load_integrations
 from intake.mail import Mail, read_mail
+from notifier_events import escalation
+from notifier_letters import mailed, parse
 from tocsin.events import Fact, FactType, ticket_id
 from tocsin.policy.files import read_policy
 
@@ -121,6 +123,14 @@ def test_an_answer_names_its_ticket_by_reference_or_by_its_id_in_the_subject() -
     ours = UUID(int=7)
     for local in (f"{ours}", f"{ours}.{UUID(int=8)}"):  # as notifier's Message-IDs and roots begin
         assert answered(mail(References=f"<{local}@betterworldtech.com>"), "default", [])[-1] == ours
+
+
+@pytest.mark.parametrize("header", ["In_Reply_To", "References"])
+def test_an_answer_to_a_mail_of_ours_names_its_ticket(header: str) -> None:
+    ours = escalation()
+    sent = parse(mailed(ours))
+    named = sent["Message-ID"] if header == "In_Reply_To" else sent["References"]
+    assert ours.ticket_id in answered(mail(**{header: named}), "default", [])
 
 
 def test_the_customers_answer_ends_the_pause_that_waited_for_it() -> None:

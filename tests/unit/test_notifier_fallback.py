@@ -58,6 +58,16 @@ def test_a_persons_own_addresses_come_before_the_groups_and_the_customers_group_
     own = ("dana@example.com", "dana@home.example", "dana@other.example")
     assert addresses(DIRECTORY, FIRST) == (*own, "desk-acme@example.com")
     assert addresses(DIRECTORY, replace(FIRST, customer_id="globex")) == (*own, "desk@example.com")
+
+
+def test_a_stand_down_goes_to_nobody_who_was_not_mailed() -> None:
+    own = ("dana@example.com", "dana@home.example", "dana@other.example")
+    stand_down = replace(FIRST, kind="stand_down")
+    assert addresses(DIRECTORY, stand_down) == own
+    assert addresses(DIRECTORY, replace(stand_down, email="desk-acme@example.com")) == ()
+    beside = replace(stand_down, seq=2, id=UUID(int=3), email="dana@home.example", state="sent")
+    following = follow_up(stand_down, [stand_down, beside], own, business_now=NOON, real_now=NOON)
+    assert (following["email"], following["state"]) == ("dana@other.example", "queued")
     assert addresses(DIRECTORY, replace(FIRST, person="kim", role="account_manager")) == ("kim@example.com",)
     assert addresses(DIRECTORY, replace(FIRST, person="who left", role="account_manager")) == ()
 

@@ -161,6 +161,10 @@ def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline:
             escalation(upcoming=Upcoming(at=NOON + timedelta(hours=2))),
             "nobody: no tier is left above, and at 2026-06-08 14:00 UTC (10:00 EDT) the ladder is exhausted",
         ),
+        (
+            escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35))),
+            "nobody: no tier is left above, and at 2026-06-08 12:35 UTC (08:35 EDT) the ladder was exhausted, 30 min",
+        ),
         (escalation(upcoming=None), "not known yet: the clock is paused, or nobody is left above"),
         (
             about_clock("warning", clock="resolution", due_at=NOON + timedelta(hours=2)),
@@ -266,6 +270,8 @@ def test_a_voided_answer_is_named_by_its_clock() -> None:
 def test_a_late_acknowledgement_holds_whoever_is_next() -> None:
     text = mailed(escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35), tier=TIERS[2]))).text
     assert "Holds whoever is next until" in text
+    exhausted = mailed(escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35)))).text
+    assert "Changes nothing for others: nobody is left above to be held." in exhausted
 
 
 def test_silence_is_said_to_be_what_is_counted() -> None:

@@ -211,6 +211,8 @@ async def test_the_call_says_who_why_and_what_comes_next(client: httpx.AsyncClie
     }
     vacant = (await client.get("/v1/on-call", params={"role": "chief_operating_officer"})).json()
     assert (vacant["at"], vacant["holder"], vacant["until"]) == ("2026-12-24T12:00:00.000000Z", None, None)
+    to_the_minute = await client.get("/v1/on-call", params={"role": LEAD, "at": "2026-12-24T23:30Z"})
+    assert to_the_minute.json() == answer.json()
     own = (await client.get("/v1/on-call", params={"role": LEAD, "customer": "acme"})).json()
     assert (own["holder"]["rule"], own["until"]) == ("customer acme", "2027-01-01T00:00:00.000000Z")
 
