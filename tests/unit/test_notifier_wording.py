@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from notifier.letters import Linking, letters_from
+from notifier.message import UnmailableAddress
 from notifier.rehearsal import kinds
 from notifier.settings import Settings
 from notifier.wording import Redelivery, Told, distance
@@ -241,6 +242,11 @@ def test_the_zone_is_the_one_that_the_directory_names(tmp_path: Path) -> None:
     for person in ("kim", "somebody who left"):
         reader = replace(READER, person=person)
         assert "2026-06-08 13:00 UTC (15:00 CEST)" in mailed(escalation(), by=by, reader=reader).text
+    policy = str(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
+    never = letters_from(Settings.model_validate({**given, "policy": policy}), DirectoryFile(path))
+    for mailbox in ("Support@BetterWorldTech.com", "escalations@betterworldtech.com"):
+        with pytest.raises(UnmailableAddress, match="is a mailbox that tickets come in by, and is never mailed"):
+            mailed(escalation(), by=never, reader=replace(READER, email=mailbox))
 
 
 def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() -> None:

@@ -157,6 +157,26 @@ def test_a_good_directory_passes(run: Any) -> None:
     assert told.strip().endswith("6 people; every role is held from 2026-12-24 to 2027-12-25.")
 
 
+def test_an_address_that_is_a_mailbox_of_the_policy_is_named(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = Path(__file__).parents[2] / "deploy/policy/policy.yaml"
+    new = tmp_path / "new.yaml"
+    new.write_text(
+        DIRECTORY.replace("email: ben@example.com", "email: Escalations@BetterWorldTech.com").replace(
+            "desk@example.com", "support@betterworldtech.com"
+        )
+    )
+    assert "mailbox" not in run("directory", "check", "--file", str(new))[2]
+    monkeypatch.setenv("TOCSIN_POLICY", str(shipped))
+    code, _, errors = run("directory", "check", "--file", str(new))
+    assert code == 1
+    assert f"{new}:3: people.ben.email: `Escalations@betterworldtech.com` is a mailbox that tickets come" in errors
+    assert "group_addresses[0].email: `support@betterworldtech.com` is a mailbox" in errors
+    monkeypatch.setenv("TOCSIN_POLICY", str(tmp_path / "none.yaml"))
+    assert run("directory", "check")[0] == 2
+
+
 def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp_path: Path) -> None:
     shift = "BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20290101\nSUMMARY:ana\nEND:VEVENT\n"
     swap = "BEGIN:VEVENT\nUID:2\nDTSTART;VALUE=DATE:20270105\nSUMMARY:ben\nEND:VEVENT\n"

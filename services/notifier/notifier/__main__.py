@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
+import typer
+from tocsin.policy import PolicyError
 from tocsin.runtime.clock import clock_from
 from tocsin.runtime.commands import service_commands
 from tocsin.runtime.consumer import Consumer
@@ -45,7 +47,11 @@ async def serve(settings: Settings) -> None:
     relay = Relay(relay_engine, settings.kafka, OUTBOX, DEAD_LETTERS, interval=settings.relay_interval)
     claims = Claims(writer, directory, clock, settings.lease)
     attempts = Attempts(writer, clock, settings.patience, settings.lease)
-    letters = letters_from(settings, directory)
+    try:
+        letters = letters_from(settings, directory)
+    except (PolicyError, OSError) as error:
+        typer.echo(f"TOCSIN_POLICY: {error}", err=True)
+        raise SystemExit(2) from None
     sender = Sender(claims, attempts, letters, clock, settings, relay.wake)
 
     def queued() -> None:

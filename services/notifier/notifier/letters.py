@@ -1,6 +1,6 @@
 """Composes every mail: in which templates and zone, from whom, and with which links."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -8,12 +8,13 @@ import structlog
 from tocsin.acknowledgement import Acknowledgement, Links
 from tocsin.business_time import load_zone
 from tocsin.events import Notify, StandDown, Tier, Upcoming
+from tocsin.policy.files import mailboxes_of
 from tocsin.runtime.directory_file import DirectoryFile
 
 from notifier import metrics
 from notifier.layout import Letter, write
 from notifier.links import ticket_page
-from notifier.message import Mail, Sender, compose
+from notifier.message import Mail, Sender, UnmailableAddress, compose
 from notifier.settings import Settings
 from notifier.templating import BUILT_IN, Templates, failure
 from notifier.untrusted import one_line
@@ -33,7 +34,10 @@ class Linking:
 
 
 class Letters:
-    """Built once at the start. `zone_of` says in which zone a person lives; None: in `zone`, as far as is known."""
+    """Built once at the start. `zone_of` says in which zone a person lives; None: in `zone`, as far as is known.
+
+    `never` are the mailboxes that tickets come in by, in lower case: the system never mails them (RULES 6).
+    """
 
     def __init__(
         self,
@@ -42,12 +46,14 @@ class Letters:
         templates: Templates,
         zone: tzinfo,
         zone_of: Callable[[str], tzinfo | None],
+        never: Collection[str] = (),
     ) -> None:
         self._sender = sender
         self._linking = linking
         self._templates = templates
         self._zone = zone
         self._zone_of = zone_of
+        self._never = never
 
     def compose(
         self,
@@ -65,9 +71,11 @@ class Letters:
         `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
         `before` are the Message-IDs of what `reader` was mailed earlier in the ticket's cycle, oldest first.
         `redelivery`: the mail is marked as asked for once more.
-        Raises UnmailableAddress where the reader's address cannot be written for any server, and UnsafeMail where the
-        message, parsed again, is not what was meant.
+        Raises UnmailableAddress where the reader's address cannot be written for any server, or is never mailed, and
+        UnsafeMail where the message, parsed again, is not what was meant.
         """
+        if reader.email.lower() in self._never:
+            raise UnmailableAddress(f"553 {reader.email} is a mailbox that tickets come in by, and is never mailed")
         zone = self._zone_of(reader.person) or self._zone
         pages = self._pages(notice, reader, now)
         letter = self._written(Telling(notice, reader, told, now, late, zone, pages, redelivery))
@@ -95,7 +103,7 @@ class Letters:
 
 
 def letters_from(settings: Settings, directory: DirectoryFile) -> Letters:
-    """As the settings say; each reader's zone is asked of the directory."""
+    """As the settings say; each reader's zone is asked of the directory. Raises PolicyError and OSError."""
 
     def zone_of(person: str) -> tzinfo | None:
         found = directory.current()
@@ -108,6 +116,7 @@ def letters_from(settings: Settings, directory: DirectoryFile) -> Letters:
         Templates(settings.mail_templates),
         settings.zone,
         zone_of,
+        mailboxes_of(settings.policy),
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m notifier who` and `directory check`: they need TOCSIN_DIRECTORY and nothing else."""
+"""`python -m notifier who` and `directory check`: they need TOCSIN_DIRECTORY; the check also looks at TOCSIN_POLICY."""
 
 import asyncio
 import logging
@@ -10,9 +10,11 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 from tocsin.directory import Directory, DirectoryError, Holder, load_directory
-from tocsin.directory.checking import AHEAD, Finding, findings
+from tocsin.directory.checking import AHEAD, Finding, findings, mailed_mailboxes
 from tocsin.moments import moment
+from tocsin.policy import PolicyError
 from tocsin.policy.document import at_lines
+from tocsin.policy.files import mailboxes_of
 from tocsin.runtime.clock import clock_from
 from tocsin.runtime.commands import instant_given
 from tocsin.runtime.directory_file import DirectoryFile
@@ -26,6 +28,13 @@ class DirectorySettings(ClockSettings):
     """All that these commands need."""
 
     directory: Path
+
+
+class CheckSettings(ClockSettings):
+    """What `check` looks at, where it is told."""
+
+    directory: Path | None = None
+    policy: Path | None = None
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -74,13 +83,18 @@ def check(
 
     Events of a calendar that overlap are told without it: the later one counts.
     """
-    path = file or load(DirectorySettings).directory
+    settings = load(CheckSettings)
+    path = file or settings.directory or load(DirectorySettings).directory
     now = clock_from(load(ClockSettings)).now()
     directory, calendars = _read(path)
     found = [
         Finding(("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
         for name, problem in calendars.items()
     ]
+    try:
+        found += mailed_mailboxes(directory, mailboxes_of(settings.policy))
+    except (PolicyError, OSError) as error:
+        _fail(f"TOCSIN_POLICY: {error}", 2)
     found += findings(directory, now, now + AHEAD)
     for line in _lines(path, (finding for finding in found if finding.harmless)):
         typer.echo(line)

@@ -98,6 +98,8 @@ class MailServer:
 class Settings(ServiceSettings, LinkSettings):
     port: Port = 8083
     directory: Path
+    policy: Path | None = None
+    """Its mailboxes, which are never mailed (RULES 6)."""
     smtp: Annotated[str, AfterValidator(_server)]
     smtp_tls: Tls | None = None
     """None: none, which is taken for granted on this machine alone."""

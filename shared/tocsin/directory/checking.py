@@ -1,6 +1,6 @@
 """What will go wrong with a directory that is well written: gaps, entries never reached, events naming nobody. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,6 +29,19 @@ def findings(directory: Directory, start: datetime, end: datetime) -> Iterator[F
     for role in directory.known_roles:
         yield from _gaps(directory, role, start, end)
     yield from _never_reached(directory, start, end)
+
+
+def mailed_mailboxes(directory: Directory, mailboxes: Collection[str]) -> Iterator[Finding]:
+    """Addresses that are a mailbox of the policy, given in lower case: the system never mails them (RULES 6)."""
+    addresses: dict[Place, str] = {}
+    for name, person in directory.people.items():
+        addresses["people", name, "email"] = person.email
+        addresses |= {("people", name, "fallbacks", index): email for index, email in enumerate(person.fallbacks)}
+    for index, group in enumerate(directory.group_addresses):
+        addresses["group_addresses", index, "email"] = group.email
+    for place, email in addresses.items():
+        if email.lower() in mailboxes:
+            yield Finding(place, f"`{email}` is a mailbox that tickets come in by, and is never mailed; name another")
 
 
 def _gaps(directory: Directory, role: str, start: datetime, end: datetime) -> Iterator[Finding]:
