@@ -110,6 +110,15 @@ def test_in_which_zone_an_event_is(times: str, head: str, begins: str) -> None:
     assert who(directory, begins) == "ben"
 
 
+def test_an_event_that_was_copied_with_its_uid_counts_and_an_older_version_does_not() -> None:
+    first = "UID:x\nDTSTART:20260601T090000Z\nDTEND:20260602T090000Z\nSUMMARY:ana"
+    copied = "UID:x\nDTSTART:20260608T090000Z\nDTEND:20260609T090000Z\nSUMMARY:ben"
+    text = calendar(first, copied).replace("UID:0\n", "").replace("UID:1\n", "")
+    assert [who(reading(text), f"2026-06-{day}T12:00Z") for day in ("01", "08")] == ["ana", "ben"]
+    newer = text.replace("SUMMARY:ben", "SUMMARY:ben\nSEQUENCE:1")
+    assert [who(reading(newer), f"2026-06-{day}T12:00Z") for day in ("01", "08")] == [None, "ben"]
+
+
 def test_where_events_overlap_the_later_one_counts_and_the_check_says_so() -> None:
     directory = reading(
         calendar(

@@ -1,5 +1,7 @@
 """An iCalendar as the source of a rotation: text in, turns out. Pure; where the text comes from is others' affair."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
@@ -101,12 +103,27 @@ def _queried(text: str) -> recurring_ical_events.CalendarQuery:
             raise CalendarError(f"has {len(events)} events; keep them below {_MOST_EVENTS}")
         for event in events:
             _check(event, zones)
+        _tell_copies_apart(events)
         return recurring_ical_events.of(calendar)
     except CalendarError:
         raise
     except Exception as error:  # the library raises many kinds
         message = f"is no iCalendar that can be understood ({_said(error)}); it must begin with BEGIN:VCALENDAR"
         raise CalendarError(message) from None
+
+
+def _tell_copies_apart(events: Iterable[Any]) -> None:
+    """A block that somebody copied with its UID is an event of its own: the library would drop all but one.
+
+    Of different SEQUENCE they are versions of one event, and with a RECURRENCE-ID its exceptions.
+    """
+    seen: Counter[tuple[str, int]] = Counter()
+    for event in events:
+        if "RECURRENCE-ID" not in event:
+            version = (str(event.get("UID", "")), int(event.get("SEQUENCE", 0)))
+            seen[version] += 1
+            if seen[version] > 1:
+                event["UID"] = icalendar.vText(f"{version[0]} copy {seen[version]}")
 
 
 def _check(event: Any, zones: set[str]) -> None:
