@@ -1,6 +1,6 @@
 """An iCalendar as the source of a rotation: whom its events name, in which zone, and what is refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tocsin.directory import Calendar, CalendarError, Directory, load_directory, shifts
@@ -117,6 +117,17 @@ def test_an_event_that_was_copied_with_its_uid_counts_and_an_older_version_does_
     assert [who(reading(text), f"2026-06-{day}T12:00Z") for day in ("01", "08")] == ["ana", "ben"]
     newer = text.replace("SUMMARY:ben", "SUMMARY:ben\nSEQUENCE:1")
     assert [who(reading(newer), f"2026-06-{day}T12:00Z") for day in ("01", "08")] == [None, "ben"]
+
+
+@pytest.mark.parametrize(
+    ("length", "ends"),
+    [("PT12H", "2026-03-08T13:00Z"), ("P1D", "2026-03-09T00:00Z"), ("P1DT12H", "2026-03-09T12:00Z")],
+)
+def test_hours_of_a_duration_are_exact_and_days_are_the_walls(length: str, ends: str) -> None:
+    directory = reading(calendar(f"DTSTART;TZID=America/New_York:20260307T200000\nDURATION:{length}\nSUMMARY:ben"))
+    at = datetime.fromisoformat(ends)
+    assert who(directory, (at - timedelta(seconds=1)).isoformat()) == "ben"
+    assert who(directory, at.isoformat()) is None
 
 
 def test_where_events_overlap_the_later_one_counts_and_the_check_says_so() -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Final
@@ -14,6 +14,7 @@ import recurring_ical_events
 from tocsin.business_time import load_zone, zone_names
 from tocsin.directory.local import FIRST, first_instant
 
+_LENGTH: Final = "X-TOCSIN-LENGTH"
 PERSON: Final = "X-TOCSIN-PERSON"
 """The property by which a calendar of ours names a person of the directory."""
 
@@ -76,9 +77,13 @@ class Calendar:
         attendees = component.get("ATTENDEE", ())
         invited = attendees if isinstance(attendees, list) else [attendees] if attendees else []
         addresses = [one for one in invited if str(one.params.get("PARTSTAT", "")).upper() != "DECLINED"]
+        ends_at = self._instant(component.end)
+        if _LENGTH in component:
+            days, seconds = map(int, component[_LENGTH].split())
+            ends_at = self._instant(component.start + timedelta(days=days)) + timedelta(seconds=seconds)
         return Event(
             self._instant(component.start),
-            self._instant(component.end),
+            ends_at,
             str(component.get(PERSON, "")),
             tuple(str(address).casefold().removeprefix("mailto:").strip() for address in addresses),
             " ".join(str(component.get("SUMMARY", "")).split())[:200],
@@ -103,6 +108,7 @@ def _queried(text: str) -> recurring_ical_events.CalendarQuery:
             raise CalendarError(f"has {len(events)} events; keep them below {_MOST_EVENTS}")
         for event in events:
             _check(event, zones)
+            _keep_duration(event)
         _tell_copies_apart(events)
         return recurring_ical_events.of(calendar)
     except CalendarError:
@@ -110,6 +116,17 @@ def _queried(text: str) -> recurring_ical_events.CalendarQuery:
     except Exception as error:  # the library raises many kinds
         message = f"is no iCalendar that can be understood ({_said(error)}); it must begin with BEGIN:VCALENDAR"
         raise CalendarError(message) from None
+
+
+def _keep_duration(event: Any) -> None:
+    """The library makes an end of it by the clock on the wall; hours are exact, days alone are not (RFC 5545 3.3.6).
+
+    It keeps properties that it does not know.
+    """
+    event.pop(_LENGTH, None)
+    if "DURATION" in event and isinstance(event["DTSTART"].dt, datetime):
+        length: timedelta = event["DURATION"].dt
+        event[_LENGTH] = icalendar.vText(f"{length.days} {length.seconds}")
 
 
 def _tell_copies_apart(events: Iterable[Any]) -> None:
