@@ -286,6 +286,11 @@ def test_silence_is_said_to_be_what_is_counted() -> None:
     assert "(09:00 EDT), 5 min ago, counted from when the response was due\n" in text
 
 
+def test_what_a_due_is_counted_from_is_said_where_somebody_asked_before_any_response() -> None:
+    text = mailed(escalation(reason="explicit")).text
+    assert "(09:00 EDT), 5 min ago, counted from the first response, or from when that was due\n" in text
+
+
 def test_unconfirmed_is_said_plainly() -> None:
     assert "Unconfirmed: the front door for tickets has been silent" in mailed(escalation(unconfirmed=True)).text
 
