@@ -91,7 +91,7 @@ class Integration(Written):
     """One tool of one tenant.
 
     source: what its tickets' `source` is; the provider's name if left out. live_since: tickets opened before come in as
-    history, which mails nobody; when the integration was first seen if left out. zone: of instants without one.
+    history, which mails nobody; when this file was written with it if left out. zone: of instants without one.
     queues: the boards or queues whose tickets count, all if left out; others are ignored. services, customers: our name
     for the tool's; what is not listed keeps its own. generic: how the generic adapter reads a payload.
     """
