@@ -77,6 +77,23 @@ async def test_the_page_asks_and_changes_nothing(intake: World) -> None:
     assert await acknowledged(intake) == []
 
 
+async def test_the_page_says_who_has_answered_and_that_a_stand_down_ends_it(intake: World) -> None:
+    ticket_id = await opened(intake)
+    said = link(ticket_id)
+    assert ">Answered<" not in (await asked(intake, said)).text
+    await intake.post(f"/v1/tickets/{ticket_id}/events", event("responded"), 201)
+    page = (await asked(intake, said)).text
+    assert ">Answered<" in page
+    assert "by Bob at " in page
+    assert "stand-down came after the mail, nobody is told any more" in page
+
+
+async def test_where_nobody_is_left_above_nobody_is_promised_to_be_held(intake: World) -> None:
+    said = link(await opened(intake), upcoming=Upcoming(at=NOON - timedelta(hours=1)))
+    page = (await asked(intake, said, "POST")).text
+    assert "Nobody is left above you to be held: the ladder ended at 2026-06-08 11:00 UTC" in page
+
+
 async def test_a_browser_is_allowed_nothing_but_the_button(intake: World) -> None:
     answer = await asked(intake, link(await opened(intake)))
     assert answer.headers["content-type"] == "text/html; charset=utf-8"

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
-from notifier.delivery import Stored
+from notifier.delivery import Stored, told_before
 from notifier.fallback import addresses, chain, follow_up
+from notifier_events import TIERS, escalation
 from tocsin.directory import load_directory
 
 NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
@@ -89,3 +90,14 @@ def test_every_address_is_tried_once_in_order_and_then_nobody_is_left(known: lis
     assert [address and address.lower() for address in tried] == list(dict.fromkeys(map(str.lower, known)))
     assert (made.email, made.ready_at) == (None, None)
     assert chain(made, [*reversed(rows), replace(FIRST, id=UUID(int=9))]) == rows
+
+
+def test_who_was_reached_by_a_redelivery_was_told() -> None:
+    never = replace(FIRST, state="undeliverable")
+    again = replace(FIRST, seq=2, id=UUID(int=9), state="sent", redelivery=1, sent_at=NOON)
+    notice = escalation(told_before=({"tier": TIERS[1], "at": NOON},))
+    for rows in ([never, again], [again, never]):
+        (told,) = told_before(notice, "kim", rows)
+        assert told.sent_at == NOON
+    (told,) = told_before(notice, "kim", [never])
+    assert told.sent_at is None
