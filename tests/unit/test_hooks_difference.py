@@ -1,5 +1,6 @@
 """An update is a difference: whatever the order and number of deliveries, the timeline is that of the tool's story."""
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -180,6 +181,17 @@ def test_who_only_changed_a_ticket_later_did_not_end_it() -> None:
     for story, who in (([bob, carol], "bob"), ([carol, bob], "tool")):
         (resolved,) = (fact for fact in taken_in([shown(0, severity=2), *story]) if fact.type is FactType.RESOLVED)
         assert resolved.actor == who
+
+
+def test_of_two_who_changed_a_ticket_within_one_instant_each_is_named_for_what_he_did() -> None:
+    waits = shown(1, "waiting_customer", actor="bob", word="On hold")
+    solved = shown(1, "resolved", actor="carol", word="Done")
+    raised = shown(1, severity=1, actor="dave", word="Urgent")
+    for story in itertools.permutations([shown(0, severity=2), waits, solved, raised]):
+        named = {(fact.type, fact.actor, fact.reason) for fact in taken_in(story)[1:] if fact.actor != "tool"}
+        assert {("resolved", "carol", "Done"), ("severity_changed", "dave", None)} <= named
+        others = {(kind, "bob", "On hold") for kind in ("responded", "paused", "reopened")}
+        assert named <= others | {("resolved", "carol", "Done"), ("severity_changed", "dave", None)}
 
 
 def test_what_a_mended_mapping_takes_back_was_done_by_nobody_whom_the_tool_names() -> None:

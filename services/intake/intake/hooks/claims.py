@@ -42,6 +42,21 @@ class Claim:
     sighting: int = -1
     opening: bool = False
 
+    def says(self, effect: Effect) -> bool:
+        """Whether it is for this claim that the effect happens."""
+        match effect.type:
+            case FactType.SEVERITY_CHANGED:
+                return self.severity == effect.severity
+            case FactType.RESPONDED:
+                return self.responded
+            case FactType.PAUSED:
+                return self.stands == "waiting"
+            case FactType.RESOLVED:
+                return self.stands == ("workaround" if effect.workaround else "resolved")
+            case FactType.CANCELLED:
+                return self.stands == "cancelled"
+        return self.stands in ("open", "waiting")
+
     @classmethod
     def that(cls, state: State, like: Self) -> Self:
         """The claim that a ticket stands at `state`, made by whoever made `like`."""

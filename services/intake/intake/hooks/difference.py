@@ -87,7 +87,7 @@ def difference(
         voidable = at in changed and at - _MOMENT > latest
         missing = _missing(state, here, here_claimed, entered, voidable=voidable)
         state, _ = effects(entered, [*missing.before, *map(Effect.of, here), *missing.then])
-        made += _requests(missing, at, here_claimed[-1], actor, ids)
+        made += _requests(missing, at, here_claimed, actor, ids)
         latest = at if at in claimed else latest
     return made
 
@@ -139,7 +139,9 @@ def _ending(stands: State, wanted: State, like: Claim) -> list[Effect]:
     return [*again, *needed(effects(stands, again)[0], [Claim.that(wanted, like)])[1]]
 
 
-def _requests(missing: _Missing, at: datetime, claim: Claim, actor: str, ids: set[str]) -> Iterator[EventRequest]:
+def _requests(
+    missing: _Missing, at: datetime, claims: Sequence[Claim], actor: str, ids: set[str]
+) -> Iterator[EventRequest]:
     happening = [(effect, at - _MOMENT) for effect in missing.before] + [(effect, at) for effect in missing.then]
     for effect, then in happening:
         voiding = missing.voiding and then < at
@@ -150,6 +152,7 @@ def _requests(missing: _Missing, at: datetime, claim: Claim, actor: str, ids: se
             event_id = f"{stem}:{again}"
         ids.add(event_id)
         resolved, severity = effect.type is FactType.RESOLVED, effect.severity or None
+        claim = _for_which(effect, claims)
         yield EventRequest.model_validate(
             {
                 "type": effect.type.value,
@@ -161,6 +164,12 @@ def _requests(missing: _Missing, at: datetime, claim: Claim, actor: str, ids: se
                 "resolution_kind": ("workaround" if effect.workaround else "resolved") if resolved else None,
             }
         )
+
+
+def _for_which(effect: Effect, claims: Sequence[Claim]) -> Claim:
+    """The first of an instant's claims that says this, rather one that names somebody; what none says is nobody's."""
+    saying = [claim for claim in claims if claim.says(effect)]
+    return next((claim for claim in saying if claim.actor), next(iter(saying), Claim(claims[0].at)))
 
 
 def _at(claim: Claim) -> datetime:
