@@ -214,6 +214,22 @@ async def test_escalations_from_anyone_else_go_on_to_support_and_say_so(intake: 
     assert "rerouted" in found["flags"]
 
 
+async def test_an_answer_to_escalations_escalates_for_the_it_contact_and_says_to_anyone_else_where_it_went(
+    intake: World,
+) -> None:
+    to = "Escalations@betterworldtech.com"
+    key = taken(await delivered(intake, mail(Message_ID="<q@acme.example>")), "opened")
+    user = mail("bo@acme.example", to, In_Reply_To="<q@acme.example>", Message_ID="<bo@acme.example>")
+    answer = await delivered(intake, user)
+    assert taken(answer, "noted") == key
+    assert "rerouted to Support@" in answer["detail"]
+    contact = mail("it@acme.example", to, In_Reply_To="<q@acme.example>", Message_ID="<it@acme.example>")
+    answer = await delivered(intake, contact)
+    assert taken(answer, "happened") == key
+    assert "rerouted" not in answer["detail"]
+    assert await facts(intake, key) == ["opened", "escalated"]
+
+
 @pytest.mark.parametrize("name", ["auto_reply", "dsn"])
 async def test_what_a_machine_wrote_is_kept_and_means_nothing(intake: World, name: str) -> None:
     await intake.post("/v1/tickets", ticket("SR-1042"), 201)

@@ -160,6 +160,33 @@ async def test_each_mailbox_that_was_mailed_is_stood_down(house: World) -> None:
     assert sorted(downs) == ["dana@example.com", "dana@home.example"]
 
 
+async def test_a_refused_stand_down_goes_to_another_address_of_the_person_and_to_no_group(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("sent")
+        house.sink.fail("refuse", code=550)
+        await house.take(stand_down())
+        await house.reaches("sent", "refused", "refused", "undeliverable")
+    rows = await house.deliveries()
+    tried = ["dana@example.com", "dana@home.example", None]
+    assert [(row.kind, row.email) for row in rows[1:]] == [("stand_down", email) for email in tried]
+    assert [mail["rcpt"] for mail in house.mails()] == ["dana@example.com"]
+
+
+async def test_a_stand_down_refused_at_one_of_two_mailed_addresses_does_not_double_the_other(house: World) -> None:
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("sent")
+        [first] = await house.deliveries()
+        house.sink.fail("refuse", code=550, recipient="dana@example.com")
+        await house.take(step(2, 1))
+        await house.reaches("sent", "refused", "sent")
+        await house.take(stand_down(notifications=(UUID(int=1), UUID(int=2))))
+        await house.quiet()
+    downs = [mail["rcpt"] for mail in house.mails() if mail["Tocsin-Kind"] == "stand_down"]
+    assert (first.email, downs) == ("dana@example.com", ["dana@home.example"])
+
+
 async def test_a_bounce_after_the_end_wakes_nobody(house: World) -> None:
     async with house.notifier():
         await house.take(step(1, 1))
