@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from textwrap import dedent, indent
 
 import pytest
-from hook_recordings import PROVIDERS, ROOT, SECRET, recordings
+from hook_recordings import PROVIDERS, ROOT, SECRET, recordings, shipped
 from intake.hooks.adapters import ADAPTERS
 from intake.hooks.mapping import Integrations, load_integrations
 
@@ -68,6 +68,15 @@ def test_a_recipe_proves_what_it_sends(page: str) -> None:
     adapter = ADAPTERS[integration.adapter]
     assert adapter.genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
     assert not adapter.genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
+
+
+def test_the_content_that_freshdesk_shall_send_has_what_the_shipped_mapping_reads() -> None:
+    content = next(block for block in blocks("freshdesk", "In Freshdesk") if "{{ticket.id}}" in block)
+    fields = json.loads(content[content.index("{") :])["freshdesk_webhook"]
+    reading = shipped("freshdesk").generic
+    assert reading is not None
+    read = {str(value) for name, value in reading if name not in ("tickets", "instants", "actions") and value}
+    assert read - set(fields) == {"ticket_product_name"}  # for accounts that have products
 
 
 def test_the_pages_find_each_other() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hook_recordings import recorded, shipped, story
+from hook_recordings import recorded, shipped
 from intake.hooks.trial import Trial
 
 NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
@@ -42,6 +42,20 @@ def test_what_the_generic_adapter_cannot_read_as_an_instant_is_unmapped_by_its_n
         f"{ours}: what `ticket.{field}` finds is no instant from 1990 to 2100; say in `instants` how it is written"
     )
     assert told["detail"] == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2026-06-08 10:00:07 UTC", "2026-06-08 15:30:07 +0530", "2026-06-08T10:00:07+00:00", "2026-06-08 12:00:07"],
+)
+def test_the_generic_adapter_reads_instants_as_ruby_writes_them_and_those_without_an_offset_in_its_zone(
+    written: str,
+) -> None:
+    body = json.loads(recorded("freshdesk", "1-open"))
+    body["freshdesk_webhook"]["ticket_created_on"] = written
+    there = shipped("freshdesk").model_copy(update={"zone": "Europe/Vienna"})
+    (told,) = Trial(there, "freshdesk", NOW).deliver(json.dumps(body).encode())
+    assert told["ticket"]["opened_at"] == "2026-06-08T10:00:07.000000Z"
 
 
 @pytest.mark.parametrize(
@@ -83,9 +97,9 @@ def test_the_creation_opens_at_its_instant_though_an_update_overtook_it() -> Non
 
 
 def test_where_a_tool_tells_no_instants_the_mapping_must_say_so_and_the_ticket_says_it_too() -> None:
-    (told,) = tried("freshdesk", story("freshdesk")[0])
+    (told,) = tried("freshdesk", recorded("freshdesk", "other-simple"))
     assert told["ticket"]["opened_at"] == "2026-06-08T18:00:00.000000Z"
     assert told["flags"] == ["default_services", "default_opened_at"]
     silent = shipped("freshdesk").defaults.model_copy(update={"opened_at": None})
     trial = Trial(shipped("freshdesk").model_copy(update={"defaults": silent}), "freshdesk", NOW)
-    assert [one["unmapped"] for one in trial.deliver(story("freshdesk")[0])] == ["missing_opening"]
+    assert [one["unmapped"] for one in trial.deliver(recorded("freshdesk", "other-simple"))] == ["missing_opening"]

@@ -1,6 +1,7 @@
 """JSON bodies of tools, read without trusting them. Pure."""
 
 import math
+import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ LONGEST: Final = 10_000
 """Characters that are kept of a text (DESIGN, Contracts)."""
 FIRST_YEAR: Final = 1990
 NO_INSTANT: Final = f"is no instant from {FIRST_YEAR} to {LAST_YEAR}"
+
+_SPACED_OFFSET: Final = re.compile(r" (UTC|[+-]\d\d:?\d\d)$", re.ASCII)
+"""As Ruby ends an instant, where ISO 8601 has no space."""
 
 
 def parsed(body: bytes) -> Payload:
@@ -65,7 +69,8 @@ def text(value: object) -> str | None:
 def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
     """A tool's instant, in UTC; without a zone of its own it is in `zone`. None for what is none from 1990 to 2100.
 
-    `form` is iso, unix (seconds), unix_ms or a strptime format. Fractions may have any number of digits.
+    `form` is iso (also with a space before its offset or UTC), unix (seconds), unix_ms or a strptime format. Fractions
+    may have any number of digits.
     """
     try:
         at = _read(value, form)
@@ -85,5 +90,9 @@ def _read(value: object, form: str) -> datetime | None:
     if not isinstance(value, str):
         return None
     if form == "iso":
-        return datetime.fromisoformat(value.strip())
+        return datetime.fromisoformat(_SPACED_OFFSET.sub(_offset, value.strip()))
     return datetime.strptime(value.strip(), form)  # noqa: DTZ007 (the zone is given by the caller)
+
+
+def _offset(spaced: re.Match[str]) -> str:
+    return "+00:00" if spaced[1] == "UTC" else spaced[1]
