@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from textwrap import dedent, indent
 
 import pytest
-from hook_recordings import PROVIDERS, ROOT, SECRET, recordings, shipped
+from hook_recordings import PROVIDERS, ROOT, SECRET, recordings, shipped, story
 from intake.hooks.adapters import ADAPTERS
 from intake.hooks.mapping import Integrations, load_integrations
+from intake.hooks.trial import Trial
 
 PAGES = ROOT / "docs" / "integrations"
 CURL = 'curl() { printf "%s\\0" "$@"; }\n'
@@ -43,6 +44,16 @@ def test_what_a_page_says_to_write_reads_the_tools_payloads(page: str) -> None:
     assert integration is not None
     for body in recordings(page):
         ADAPTERS[integration.adapter].read(body, integration)
+
+
+@pytest.mark.parametrize("page", PROVIDERS)
+def test_what_a_page_says_to_write_knows_what_the_tools_story_means(page: str) -> None:
+    integration = written(page).find("default", page)
+    assert integration is not None
+    trial = Trial(integration, page, datetime(2026, 6, 12, tzinfo=UTC))
+    told = [one for body in story(page) for one in trial.deliver(body)]
+    assert [one["unmapped"] for one in told if "unmapped" in one] == []
+    assert "ticket" in told[0]
 
 
 @pytest.mark.parametrize("page", PROVIDERS)
