@@ -15,6 +15,7 @@ from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows
 from servers import MakeDatabase, SharedKafka, is_ready
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database import engine
+from tocsin.runtime.dead_letters import tenant_of
 from tocsin.runtime.kafka import DEADLINES
 from tocsin.runtime.keys import add_key, issue
 from tocsin_local.processes import free_port
@@ -178,6 +179,23 @@ async def test_what_was_committed_before_the_signal_is_published_before_the_end(
     published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 1 + len(events)
     await db.dispose()
+
+
+@pytest.mark.parametrize(
+    ("value", "whose"),
+    [
+        (b'{"tenant": "acme"}', "acme"),
+        (b'{"ticket": {"tenant": "acme"}, "tenant": "other"}', "acme"),
+        (b'{"ticket": {"tenant": 7}}', None),
+        (b'{"ticket": "acme"}', None),
+        (b'{"tenant": "a\\u0000"}', None),
+        (b'["acme"]', None),
+        (b"\xff", None),
+        (None, None),
+    ],
+)
+def test_whose_a_dead_letter_is_its_event_says_where_it_can_be_read(value: bytes | None, whose: str | None) -> None:
+    assert tenant_of(value) == whose
 
 
 async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka: SharedKafka) -> None:

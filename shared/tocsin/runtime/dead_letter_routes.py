@@ -13,26 +13,34 @@ from tocsin.runtime import dead_letters
 from tocsin.runtime.consumer import Consumer
 from tocsin.runtime.dead_letters import DeadLetter
 from tocsin.runtime.http import JsonResponse, require
-from tocsin.runtime.keys import ADMIN
+from tocsin.runtime.keys import ADMIN, Caller
 from tocsin.runtime.outbox import Outbox
 from tocsin.runtime.problems import Problem
 from tocsin.runtime.records import unpack
 
 _LARGEST_ID: Final = (1 << 63) - 1
 
+MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
+
 
 def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consumer: Consumer | None) -> APIRouter:
-    """`GET /v1/dead-letters` and `POST /v1/dead-letters/{id}/replay`. `consumer` None: the service reads no topic."""
-    router = APIRouter(prefix="/v1/dead-letters", tags=["admin"], dependencies=[Depends(require(ADMIN))])
+    """`GET /v1/dead-letters` and `POST /v1/dead-letters/{id}/replay`: of the caller's tenant, and of nobody known.
+
+    `consumer` None: the service reads no topic.
+    """
+    router = APIRouter(prefix="/v1/dead-letters", tags=["admin"])
 
     @router.get("", summary="What could not be handled or published, oldest first")
     async def listed(
+        caller: MayAdminister,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         cursor: Annotated[int, Query(ge=0, le=_LARGEST_ID)] = 0,
         replayed: bool | None = False,
     ) -> JsonResponse:
         async with engine.connect() as connection:
-            found = await dead_letters.listed(connection, table, after=cursor, limit=limit + 1, replayed=replayed)
+            found = await dead_letters.listed(
+                connection, table, caller.tenant, after=cursor, limit=limit + 1, replayed=replayed
+            )
         page = found[:limit]
         following = str(page[-1].id) if len(found) > limit else None
         return JsonResponse({"items": [_rendered(letter) for letter in page], "next_cursor": following})
@@ -40,10 +48,10 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
     @router.post(
         "/{letter_id}/replay", summary="Handle or publish it again, and where order matters all that wait with it"
     )
-    async def replay(letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]) -> JsonResponse:
+    async def replay(letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)], caller: MayAdminister) -> JsonResponse:
         async with engine.connect() as connection:
             letter = await dead_letters.get(connection, table, letter_id)
-        if letter is None:
+        if letter is None or letter.tenant not in (None, caller.tenant):
             raise Problem(404, "There is no dead letter with this id.")
         if letter.replayed_at is not None:
             raise Problem(409, "It was replayed already.")

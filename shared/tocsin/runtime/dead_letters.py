@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,7 +35,7 @@ OUTBOX = "outbox"
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record put aside. `origin` is `consumed` (it came in, at `offset`) or `outbox` (it could not go out; no
-    offset).
+    offset). `tenant` is whose it is, None where the record does not say.
     """
 
     origin: str
@@ -47,6 +49,7 @@ class DeadLetter:
     id: int = 0
     created_at: datetime | None = None
     replayed_at: datetime | None = None
+    tenant: str | None = None
 
 
 def dead_letters_table(metadata: MetaData) -> Table:
@@ -65,6 +68,7 @@ def dead_letters_table(metadata: MetaData) -> Table:
         Column("reason", Text, nullable=False),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
         Column("replayed_at", DateTime(timezone=True)),
+        Column("tenant", Text),
         Index("dead_letters_waiting_idx", "topic", "key", postgresql_where=text("replayed_at IS NULL")),
     )
 
@@ -75,11 +79,25 @@ def reason_of(error: BaseException) -> str:
     return words.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
+def tenant_of(value: bytes | None) -> str | None:
+    """Whose the event of a record is, as far as its data can be read."""
+    try:
+        data = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    about = data.get("ticket", data) if isinstance(data, dict) else None
+    tenant = about.get("tenant") if isinstance(about, dict) else None
+    return tenant if isinstance(tenant, str) and "\0" not in tenant else None
+
+
 async def put(connection: AsyncConnection, table: Table, letters: Sequence[DeadLetter]) -> None:
     """Store letters in the caller's transaction."""
     if letters:
         names = ("origin", "topic", "partition", "offset", "key", "headers", "value", "reason")
-        await connection.execute(insert(table), [{name: getattr(letter, name) for name in names} for letter in letters])
+        rows = [
+            {name: getattr(letter, name) for name in names} | {"tenant": tenant_of(letter.value)} for letter in letters
+        ]
+        await connection.execute(insert(table), rows)
 
 
 def count(letters: Iterable[DeadLetter]) -> None:
@@ -121,10 +139,12 @@ async def queue_of(connection: AsyncConnection, table: Table, letter: DeadLetter
 
 
 async def listed(
-    connection: AsyncConnection, table: Table, *, after: int, limit: int, replayed: bool | None
+    connection: AsyncConnection, table: Table, tenant: str, *, after: int, limit: int, replayed: bool | None
 ) -> list[DeadLetter]:
-    """A page of letters, oldest first; `replayed` None means all."""
-    where = table.c.id > after
+    """A page of the letters that are this tenant's, or of which nobody knows whose they are, oldest first; `replayed`
+    None means all.
+    """
+    where = (table.c.id > after) & func.coalesce(table.c.tenant == tenant, true())
     if replayed is not None:
         where &= table.c.replayed_at.is_not(None) if replayed else table.c.replayed_at.is_(None)
     return await _select(connection, table, where, limit=limit)
