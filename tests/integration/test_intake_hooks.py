@@ -404,10 +404,27 @@ async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
     await deliver(intake, payload())
     await intake.deliveries.forget(timedelta(hours=1))
     assert len(await rows(intake, "SELECT 1 FROM hook_deliveries JOIN hook_sightings ON delivery_id = id")) == 1
+    lacking = await deliver(intake, payload(status="Never heard of"))
     await intake.deliveries.forget(timedelta(0))
-    assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+    assert await rows(intake, "SELECT id, state, body, headers FROM hook_deliveries") == [(1, "forgotten", b"", {})]
+    assert lacking["state"] == "unmapped"
     await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
     assert [kind for kind, _ in await facts(intake)] == ["opened", "resolved"]
+
+
+async def test_a_delivery_that_comes_again_after_years_changes_nothing(intake: World) -> None:
+    story = [
+        payload(status=status, at="2026-06-08T10:00:00Z", delivery=status) for status in ("New", "Answered", "Done")
+    ]
+    for body in story:
+        await deliver(intake, body)
+    told = await facts(intake)
+    await intake.deliveries.forget(timedelta(0))
+    for body in story:
+        assert (await deliver(intake, body))["state"] == "duplicate"
+    late = await deliver(intake, payload(status="Pending", at="2026-06-08T09:30:00Z"))
+    assert (late["state"], (await tickets(intake))[0]["state"]) == ("taken", "closed")
+    assert told[-1] == ("resolved", "10:00:00")
 
 
 async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) -> None:

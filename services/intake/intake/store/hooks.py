@@ -15,8 +15,10 @@ from intake.correspondence import SOURCE as MAIL
 from intake.hooks.shown import Reason, Shown
 from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
 
-DeliveryState = Literal["waiting", "taken", "ignored", "unmapped"]
-"""waiting: to be taken in, now or again. ignored: it holds no ticket that counts."""
+DeliveryState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
+"""waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it was taken in long ago;
+that it came, and what it showed, is kept.
+"""
 
 Spot = tuple[int, int]
 """Where a ticket was seen: a delivery's id, and the place in it, from 0."""
@@ -179,18 +181,25 @@ class HookStore:
         return found, (await self._connection.execute(waiting)).scalar_one()
 
     async def forget(self, older_than: timedelta) -> int:
-        """Remove up to 1000 older deliveries, with their sightings; how many. What is waiting is kept.
+        """Drop what up to 1000 older deliveries said; how many. What is waiting is kept.
 
-        What is left of a ticket's sightings says no more how it was opened: an earlier one may have said otherwise.
+        Of one that was taken in its key and its sightings stay, so that it counts once for ever, and what comes later
+        is compared with all that was shown. Others go with their sightings; what is left of a ticket's then says no
+        more how it was opened: an earlier one may have said otherwise.
         """
         table, seen = hook_deliveries, hook_sightings
-        over = table.c.next_at.is_(None)
+        over = table.c.next_at.is_(None) & (table.c.state != "forgotten")
         old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, over).limit(_ROWS)
         ids = (await self._connection.execute(old)).scalars().all()
-        touched = select(seen.c.ticket_id).where(seen.c.delivery_id.in_(ids))
+        taken = table.c.id.in_(ids) & over & (table.c.state == "taken")
+        emptied = {"state": "forgotten", "body": b"", "headers": {}}
+        kept = (await self._connection.execute(update(table).where(taken).values(emptied))).rowcount
+        others = table.c.id.in_(ids) & over
+        going = select(table.c.id).where(others)
+        touched = select(seen.c.ticket_id).where(seen.c.delivery_id.in_(going))
         opened = update(seen).where(seen.c.opened_it, seen.c.ticket_id.in_(touched))
         await self._connection.execute(opened.values(opened_it=False))
-        return (await self._connection.execute(delete(table).where(table.c.id.in_(ids), over))).rowcount
+        return kept + (await self._connection.execute(delete(table).where(others))).rowcount
 
     async def lock_ticket(self, ticket_id: UUID) -> None:
         """Wait for whoever takes this ticket in from a webhook, also where it does not exist yet."""
