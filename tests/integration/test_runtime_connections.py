@@ -1,6 +1,8 @@
 """Connections that say nothing, or never finish saying it, are closed; what is no request is told so."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -15,6 +17,10 @@ from tocsin_local.processes import free_port
 from waiting import eventually
 
 
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+BEGUN = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
+
+
 async def app(_: Scope, __: Receive, send: Send) -> None:
     await asyncio.sleep(0.6)  # an answer that takes its time
     await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -22,7 +28,7 @@ async def app(_: Scope, __: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp = app) -> AsyncIterator[int]:
+async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator[int]:
     """A server with our protocol, on that port."""
     port = free_port()
     server = uvicorn.Server(
@@ -33,6 +39,7 @@ async def serving(app: ASGIApp = app) -> AsyncIterator[int]:
             ws="none",
             lifespan="off",
             log_config=None,
+            timeout_keep_alive=idle_seconds,
             h11_max_incomplete_event_size=32 * 1024,
         )
     )
@@ -55,15 +62,27 @@ async def said(port: int, *parts: bytes) -> bytes:
     return answer
 
 
-@pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-async def test_headers_must_come_in_time(words: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "statuses"),
+    [(b"", []), (BEGUN, [408]), (REQUEST, [204]), (REQUEST + BEGUN, [204, 408])],
+    ids=["nothing", "some", "nothing after a request", "some after a request"],
+)
+async def test_headers_must_come_in_time(
+    words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
-    async with serving() as port:
+    async with serving(idle_seconds=1) as port:
         closed = asyncio.create_task(said(port, words))
         async with httpx.AsyncClient() as client:  # a request that takes longer than the headers may is served
             answers = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
         assert {answer.status_code for answer in answers} == {204}
-        assert await closed == b""
+        told = await closed
+    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", told)] == statuses
+    if 408 in statuses:
+        head, _, body = told[told.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
+        assert b"\r\nContent-Type: application/problem+json\r\n" in head
+        assert b"\r\nConnection: close" in head
+        assert json.loads(body)["detail"] == "The headers of this request came too slowly."
 
 
 async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
@@ -93,7 +112,6 @@ class Held:
 
 
 SIZE = 20_000_000  # more than a connection holds on its way
-REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[..., Awaitable[Connection]]
 

@@ -1,6 +1,7 @@
 """The door: how often a key is good, what failed tries cost, what is too large or too slow, docs without a network."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -184,6 +185,9 @@ class Trickle:
         await self._app(self._scope, self.parts.get, send)
         return self.sent[0]["status"], dict(self.sent[0]["headers"])
 
+    def problem(self) -> Any:
+        return json.loads(b"".join(message.get("body", b"") for message in self.sent))
+
 
 async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
@@ -195,6 +199,7 @@ async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch:
     status, headers = await answering
     assert status == 408
     assert headers[b"connection"] == b"close"
+    assert slow.problem()["detail"] == "The body came too slowly."
 
 
 async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
@@ -203,9 +208,13 @@ async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
     monkeypatch.setattr(bodies, "MOST_BODIES", 2)
     slow = [Trickle(app, AUTHORIZATION["free"]) for _ in range(3)]
     answering = [asyncio.create_task(each.answer()) for each in slow]
+    before = counted("sla_requests_shed_total")
     for each in slow:
         each.part(b'{"name"')
-    assert (await answering[0])[0] == 408
+    status, headers = await answering[0]
+    assert (status, headers[b"retry-after"], headers[b"connection"]) == (503, b"1", b"close")
+    assert slow[0].problem()["detail"] == "Too many bodies are sent at once. Try again."
+    assert counted("sla_requests_shed_total") == before + 1
     for each in slow[1:]:
         each.part(b':"x"}', last=True)
     assert [(await answer)[0] for answer in answering[1:]] == [201, 201]

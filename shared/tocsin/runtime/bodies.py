@@ -90,6 +90,9 @@ class Body:
             async with asyncio.timeout_at(self._deadline()) as self._waiting:
                 message = await self._receive()
         except TimeoutError:
+            if self._given_up:
+                REQUESTS_SHED.inc()
+                raise HTTPException(503, "Too many bodies are sent at once. Try again.", {"Retry-After": "1"}) from None
             raise HTTPException(408) from None
         finally:
             self._waiting = None
@@ -113,7 +116,7 @@ class Body:
         return True
 
     def give_up(self) -> None:
-        """Have it answered as one that came too slowly."""
+        """Have it answered as one of too many."""
         self._given_up = True
         if self._waiting is not None:
             self._waiting.reschedule(0)

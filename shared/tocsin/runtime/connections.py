@@ -24,8 +24,8 @@ class BoundedH11(H11Protocol):
     """Closes a connection that opened, or began a request, and did not finish its headers within 10 s.
 
     One too many costs the connection that has been idle for longest, never the newest: whoever opens connections and
-    says nothing keeps nobody else out. Only where each has a request in progress is the newest refused. That, and what
-    cannot be read as a request, is answered by a problem.
+    says nothing keeps nobody else out. Only where each has a request in progress is the newest refused. That, headers
+    that began and did not come in time, and what cannot be read as a request, are answered by a problem.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -61,12 +61,19 @@ class BoundedH11(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._began:  # it came with the request that has just been answered
+            self._expect_headers()
         self._mark()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         self._idle.pop(self, None)
         super().connection_lost(exc)
+
+    @property
+    def _began(self) -> bool:
+        """Whether some of a request has come that is not whole yet."""
+        return bool(self.conn.trailing_data[0])
 
     def _mark(self) -> None:
         """Bytes that make no request leave it idle since when it was, so that a byte now and then gains nothing."""
@@ -127,7 +134,11 @@ class BoundedH11(H11Protocol):
 
     def _give_up(self, *_: Any) -> None:
         self._deadline = None
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
+            return
+        if self._began:
+            self._refuse(Problem(408, "The headers of this request came too slowly."))
+        else:
             self.transport.close()
 
 
