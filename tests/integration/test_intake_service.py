@@ -1,6 +1,7 @@
 """Intake as a process and as commands: durable without Kafka, published with it, quick to say no without PostgreSQL."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,11 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
+from hook_desk import payload, written
 from intake.__main__ import app
+from intake.store import HookStore
+from intake.store.tables import hook_deliveries
 from intake_world import event, ticket, world
 from runtime_world import in_topic
 from servers import MakeDatabase, SharedKafka, intake_on, own_database, running
+from sqlalchemy import text
 from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
+from tocsin.runtime.database import engine
 from tocsin.runtime.keys import Caller, KeyRing, add_key, issue
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
@@ -43,8 +49,8 @@ class Front:
 
 
 @contextmanager
-def front(url: str, kafka: str, folder: Path) -> Iterator[Front]:
-    service, key = intake_on(url, folder, kafka)
+def front(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Front]:
+    service, key = intake_on(url, folder, kafka, **settings)
     with running(service, folder):
         yield Front(service, key)
 
@@ -112,6 +118,36 @@ async def test_stored_facts_are_published_again_with_the_same_ids(
         await eventually(lambda: count(11), seconds=SECONDS)
     after = await facts_of(kafka.bootstrap)
     assert {event_id(each): each for each in after} == {event_id(each): each for each in before}
+
+
+async def test_a_delivery_that_waits_is_taken_in_after_the_start_and_an_old_one_is_forgotten(
+    make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path
+) -> None:
+    kafka.fresh_topics()
+    (tmp_path / "integrations.yaml").write_text(written(tmp_path))
+    url = make_database("intake")
+    database = engine(url, "test", pool_size=1)
+    received_at = datetime(2026, 6, 8, 12, tzinfo=UTC)
+    async with database.begin() as connection:
+        for name in ("waiting", "old"):
+            body = json.dumps(payload(name)).encode()
+            kept = await HookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
+        aged = hook_deliveries.update().where(hook_deliveries.c.id == kept)
+        old = datetime.now(UTC) - timedelta(days=2)
+        await connection.execute(aged.values(state="taken", next_at=None, stored_at=old))
+
+    async def stands() -> tuple[Any, ...]:
+        found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM hook_deliveries)"
+        async with database.connect() as connection:
+            return tuple((await connection.execute(text(found))).one())
+
+    async def done() -> bool:
+        return await stands() == (["waiting"], ["taken"])
+
+    settings = {"TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"), "TOCSIN_HOOK_RETENTION_DAYS": "1"}
+    with front(url, kafka.bootstrap, tmp_path, **settings):
+        await eventually(done, stands, seconds=SECONDS)
+    await database.dispose()
 
 
 async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:

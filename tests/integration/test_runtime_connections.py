@@ -16,7 +16,6 @@ from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
 from tocsin_local.processes import free_port
 from waiting import eventually
 
-
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BEGUN = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
 
@@ -67,9 +66,7 @@ async def said(port: int, *parts: bytes) -> bytes:
     [(b"", []), (BEGUN, [408]), (REQUEST, [204]), (REQUEST + BEGUN, [204, 408])],
     ids=["nothing", "some", "nothing after a request", "some after a request"],
 )
-async def test_headers_must_come_in_time(
-    words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     async with serving(idle_seconds=1) as port:
         closed = asyncio.create_task(said(port, words))

@@ -2,6 +2,7 @@
 
 import json
 
+import asyncpg
 import httpx
 from clockwork import Clockwork
 from waiting import eventually
@@ -48,6 +49,29 @@ async def test_a_ticket_is_followed_by_logs_and_metrics(world: World, clockwork:
         return all(_shows(texts[name], metric) for name, metrics in SEEN.items() for metric in metrics)
 
     await eventually(seen, "every metric shows the ticket")
+
+
+async def test_each_service_writes_down_when_a_key_was_used(world: World, clockwork: Clockwork) -> None:
+    ticket = await world.opens()
+    await world.settles()
+    await world.asks("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
+    await world.asks("escalator", "/v1/escalations")
+    await world.asks("notifier", "/v1/deliveries")
+    run = clockwork.stack.run
+    key_id = run["api_key"].split("_")[1]
+
+    async def written_down() -> bool:
+        return all([await _knows(run["databases"][service], key_id) for service in SEEN])
+
+    await eventually(written_down)
+
+
+async def _knows(database: str, key_id: str) -> bool:
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        return bool(await connection.fetchval("SELECT count(*) FROM key_uses WHERE key_id = $1", key_id))
+    finally:
+        await connection.close()
 
 
 def _shows(text: str, metric: str) -> bool:

@@ -13,8 +13,8 @@ from tocsin.events import Instant
 from tocsin.runtime.http import require
 from tocsin.runtime.keys import ADMIN, Caller, KeyRing
 
-SAVE_SECONDS: Final = 60
-"""How often a process writes down what it saw: a crash forgets the uses of the last minute."""
+SAVE_SECONDS: Final = 5
+"""How often a process writes down what it saw: its end forgets the uses since the last time."""
 
 
 def key_uses_table(metadata: MetaData) -> Table:
