@@ -1,0 +1,70 @@
+"""What a key of a single scope may ask: every call that wants a key has one scope that opens it, and no other does."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from four_apis import application
+from tocsin.runtime.database import engine
+from tocsin.runtime.keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WRITE, KeyFile, issue, write_keys
+
+EVERYWHERE: Final = {
+    "get /v1/dead-letters": ADMIN,
+    "post /v1/dead-letters/{letter_id}/replay": ADMIN,
+    "get /v1/keys": ADMIN,
+}
+OPENED_BY: Final[Mapping[str, Mapping[str, str]]] = {
+    "intake": {
+        "get /v1/tickets": TICKETS_READ,
+        "get /v1/tickets/{ticket_id}": TICKETS_READ,
+        "post /v1/tickets": TICKETS_WRITE,
+        "post /v1/tickets/batch": TICKETS_WRITE,
+        "post /v1/tickets/{ticket_id}/events": TICKETS_WRITE,
+        "post /v1/tickets/by-external/{source}/{external_id}/events": TICKETS_WRITE,
+        "get /v1/hooks/unmapped": ADMIN,
+        "post /v1/hooks/unmapped/{delivery_id}/replay": ADMIN,
+    },
+    "sla-timer": {
+        "get /v1/tickets/{ticket_id}/clocks": TICKETS_READ,
+        "post /v1/simulate": TICKETS_READ,
+        "get /v1/compliance": TICKETS_READ,
+    },
+    "escalator": {
+        "get /v1/escalations": TICKETS_READ,
+        "get /v1/tickets/{ticket_id}/escalation": TICKETS_READ,
+    },
+    "notifier": {
+        "get /v1/deliveries": TICKETS_READ,
+        "get /v1/deliveries/{delivery_id}": TICKETS_READ,
+        "post /v1/deliveries/{delivery_id}/redeliver": ADMIN,
+        "post /v1/bounces": TICKETS_WRITE,
+        "get /v1/on-call": TICKETS_READ,
+        "get /v1/on-call/calendar.ics": TICKETS_READ,
+    },
+}
+
+
+@pytest.mark.parametrize("service", OPENED_BY)
+async def test_a_call_is_opened_by_its_scope_alone(service: str, tmp_path: Path) -> None:
+    """Whatever else is wrong with the request; no database is there, so that nothing is done."""
+    keys = {scope: issue("default", (scope,)) for scope in SCOPES}
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in keys.values())))
+    unused = engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing", "contract")
+    app = application(service, unused, tmp_path / "keys.yaml")
+    opened: dict[str, set[str]] = {}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        for path, item in app.openapi()["paths"].items():
+            for method in (method for method, operation in item.items() if operation.get("security")):
+                opened[f"{method} {path}"] = {
+                    scope
+                    for scope, (text, _) in keys.items()
+                    if await status(client, method, path, text) != httpx.codes.FORBIDDEN
+                }
+    assert opened == {name: {scope} for name, scope in {**EVERYWHERE, **OPENED_BY[service]}.items()}
+
+
+async def status(client: httpx.AsyncClient, method: str, path: str, key: str) -> int:
+    body = {} if method == "post" else None
+    return (await client.request(method, path, json=body, headers={"Authorization": f"Bearer {key}"})).status_code
