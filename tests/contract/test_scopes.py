@@ -66,5 +66,5 @@ async def test_a_call_is_opened_by_its_scope_alone(service: str, tmp_path: Path)
 
 
 async def status(client: httpx.AsyncClient, method: str, path: str, key: str) -> int:
-    body = {} if method == "post" else None
+    body: dict[str, str] | None = {} if method == "post" else None
     return (await client.request(method, path, json=body, headers={"Authorization": f"Bearer {key}"})).status_code

@@ -14,9 +14,12 @@ from effort import tries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake import store
+from intake.__main__ import app
+from intake.api.mails import MAIL_BYTES
 from intake_world import ROOT, World, event, ticket, world
 from servers import MakeDatabase
 from sqlalchemy import func, select
+from typer.testing import CliRunner, Result
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/mails").glob("*.eml"))}
 SECRET = "mail-secret-of-the-tests"
@@ -334,3 +337,26 @@ def test_the_command_takes_a_mail_from_a_pipe(make_database: MakeDatabase, tmp_p
     assert b'"state":"taken"' in taken_in.stdout
     away = piped(MAILS["apple"], TOCSIN_DATABASE_URL="postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
     assert (away.returncode, b"Traceback" in away.stderr) == (75, False)
+
+
+def test_the_command_takes_a_mail_from_a_file_and_refuses_one_that_is_too_large(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
+    environment = {
+        "TOCSIN_DATABASE_URL": make_database("intake"),
+        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
+        "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
+    }
+
+    def handed_on(file: str | Path, raw: bytes = b"") -> Result:
+        return CliRunner().invoke(app, ["mail", str(file)], env=environment, input=raw)
+
+    taken_in = handed_on(ROOT / "tests/mails/outlook.eml")
+    assert (taken_in.exit_code, '"state":"taken"' in taken_in.output) == (0, True), taken_in.output
+    too_large = b"Subject: x\r\n\r\n".ljust(MAIL_BYTES + 1, b"x")
+    (tmp_path / "large.eml").write_bytes(too_large)
+    for refused in (handed_on(tmp_path / "large.eml"), handed_on("-", too_large)):
+        assert (refused.exit_code, refused.output) == (65, "A mail may have 10000000 bytes.\n")
+    missing = handed_on(tmp_path / "none.eml")
+    assert (missing.exit_code, missing.output) == (2, f"{tmp_path / 'none.eml'}: No such file or directory\n")

@@ -3,6 +3,7 @@
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 from hook_recordings import PROVIDERS, SECRET, proven, shipped, story
@@ -41,6 +42,18 @@ def test_what_the_tool_sent_is_genuine_whichever_of_the_secrets_is_used(provider
         assert genuine(provider, headers_of(provider, body), body)
         assert genuine(provider, headers_of(provider, body), body, (b"the new one", SECRET))
         assert genuine(provider, headers_of(provider, body), body, (SECRET, b"the new one"))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_proves_a_delivery_is_compared_in_constant_time_with_every_secret(
+    provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = story(provider)[0]
+    compared = Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(hmac, "compare_digest", compared)
+    for secrets in ((SECRET, b"another"), (b"another", SECRET), (b"another", b"a third")):
+        assert genuine(provider, headers_of(provider, body), body, secrets) == (SECRET in secrets)
+    assert compared.call_count == 6
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

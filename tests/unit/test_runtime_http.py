@@ -1,9 +1,11 @@
 """The HTTP edge: every error a problem, strict JSON, bounded bodies, keys."""
 
+import hmac
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -174,6 +176,17 @@ async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path)
             denied.content,
             denied.headers["www-authenticate"],
         )
+
+
+def test_keys_are_compared_in_constant_time(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, entry = issue("acme")
+    add_key(keys, entry)
+    ring = KeyRing(keys)
+    compared = Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(hmac, "compare_digest", compared)
+    for given in (text, f"{text[:-1]}-", f"tcs_nosuchid_{text[-40:]}", ""):
+        ring.check(given)
+    assert compared.call_count == 4
 
 
 def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
