@@ -5,6 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+BEGUN = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
+ENDLESS = (b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"X-More: " + b"x" * 8000 + b"\r\n"] * 5)
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -44,6 +47,18 @@ class Line:
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await self._reader.readexactly(int(length[15:]))
         return int(head[9:12])
+
+
+async def said(port: int, *parts: bytes, seconds: float = 5) -> bytes:
+    """All that the server answers on a connection on which this is said."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(0.01)  # so that it arrives by itself
+    answer = await asyncio.wait_for(reader.read(), seconds)
+    writer.close()
+    return answer
 
 
 def post(path: str, key: str, body: bytes) -> bytes:

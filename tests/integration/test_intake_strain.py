@@ -1,4 +1,6 @@
-"""Intake while others misbehave: idle sockets and slow bodies cost nobody anything, a frozen database is told soon."""
+"""Intake while others misbehave: idle sockets, slow bodies and headers cost nobody anything, a frozen database is told
+soon.
+"""
 
 import asyncio
 import time
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import orjson
-from callers import Answered, percentile, post, together
+from callers import BEGUN, ENDLESS, Answered, percentile, post, said, together
 from intake_world import ticket
 from servers import MakeDatabase, frozen, intake_on, own_database, running
 from sqlalchemy import text
@@ -87,7 +89,7 @@ async def others(intake: Door) -> AsyncIterator[None]:
 async def test_idle_sockets_and_slow_bodies_leave_the_others_their_speed(
     make_database: MakeDatabase, tmp_path: Path
 ) -> None:
-    """The p99 of all requests beside them, against that of all requests alone.
+    """The p99 of all requests beside them, against that of all requests alone; headers without end are refused.
 
     Short rounds in alternating order, so that what else the machine does falls on both alike; their number is fixed.
     """
@@ -104,6 +106,8 @@ async def test_idle_sockets_and_slow_bodies_leave_the_others_their_speed(
             beside.extend((await tickets(intake, f"beside-{name}")).seconds)
 
     with door(url, tmp_path) as intake:
+        half = asyncio.create_task(said(intake.port, BEGUN, seconds=SECONDS))
+        assert (await said(intake.port, *ENDLESS)).startswith(b"HTTP/1.1 431 ")
         await tickets(intake, "warm")
         for pair in range(PAIRS):
             rounds = (round_alone, round_beside) if pair % 2 else (round_beside, round_alone)
@@ -112,6 +116,7 @@ async def test_idle_sockets_and_slow_bodies_leave_the_others_their_speed(
         normal, strained = percentile(alone, 99), percentile(beside, 99)
         assert strained < 2 * normal, f"{strained * 1000:.1f} ms beside them, {normal * 1000:.1f} ms alone"
         assert "request_failed" not in intake.log.read_text()
+        assert (await half).startswith(b"HTTP/1.1 408 ")
         await publish_nothing(url)
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import uvicorn
+from callers import BEGUN, ENDLESS, said
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tocsin.runtime import connections
 from tocsin.runtime.connections import BoundedH11
@@ -17,7 +18,6 @@ from tocsin_local.processes import free_port
 from waiting import eventually
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-BEGUN = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
 
 
 async def app(_: Scope, __: Receive, send: Send) -> None:
@@ -49,18 +49,6 @@ async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator
     await running
 
 
-async def said(port: int, *parts: bytes) -> bytes:
-    """All that the server answers on a connection on which this is said."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for part in parts:
-        writer.write(part)
-        await writer.drain()
-        await asyncio.sleep(0.01)  # so that it arrives by itself
-    answer = await asyncio.wait_for(reader.read(), 5)
-    writer.close()
-    return answer
-
-
 @pytest.mark.parametrize(
     ("words", "statuses"),
     [(b"", []), (BEGUN, [408]), (REQUEST, [204]), (REQUEST + BEGUN, [204, 408])],
@@ -84,7 +72,7 @@ async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monk
 
 async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
     async with serving() as port:
-        endless = await said(port, b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"X-More: " + b"x" * 8000 + b"\r\n"] * 5)
+        endless = await said(port, *ENDLESS)
         nonsense = await said(port, b"\x16\x03\x01 hello\r\n\r\n")
     assert endless.startswith(b"HTTP/1.1 431 ")
     assert nonsense.startswith(b"HTTP/1.1 400 ")
