@@ -11,11 +11,17 @@ Told = tuple[str, str] | None
 """(person, which kind of rule), or nobody."""
 
 STEP = timedelta(minutes=30)
+FORGOTTEN = timedelta(hours=3)
+"""For how long after a change of the clocks there is one that nobody put forward."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class Wall:
-    """One rotation, looked at half hour by half hour. A handover has happened once its time was ever on the wall."""
+    """One rotation, looked at half hour by half hour. A handover has happened once its time was ever on the wall.
+
+    With `"left_out": "before"`, which no directory has, a time that the clocks jump over comes when a clock shows it
+    that nobody put forward (RFC 5545, 3.3.5).
+    """
 
     def __init__(self, written: Json) -> None:
         self.zone = ZoneInfo(written["zone"])
@@ -28,19 +34,28 @@ class Wall:
             first = datetime.fromisoformat(written["start"])
             self.handovers = [first + timedelta(hours=hours * turn) for turn in range(24 * 800 // hours)]
         self.latest = datetime(1, 1, 1)  # noqa: DTZ001 (what a wall shows has no zone)
+        self.unturned = written.get("left_out") == "before"
         self.happened = 0
         self.shown = self.latest
 
     def look(self, at: datetime) -> None:
-        self.shown = at.astimezone(self.zone).replace(tzinfo=None, fold=0)
+        self.shown = self._shown(at)
         self.latest = max(self.latest, self.shown)
-        while self.happened < len(self.handovers) and self.handovers[self.happened] <= self.latest:
+        while self.happened < len(self.handovers) and self._has_come(self.handovers[self.happened], at):
             self.happened += 1
 
     def person(self) -> str | None:
         if not self.happened or (self.only is not None and not self._open(self.only)):
             return None
         return str(self.members[(self.happened - 1) % len(self.members)])
+
+    def _has_come(self, handover: datetime, at: datetime) -> bool:
+        if not self.unturned:
+            return handover <= self.latest
+        return handover == self.shown or handover <= min(self.latest, self._shown(at - FORGOTTEN) + FORGOTTEN)
+
+    def _shown(self, at: datetime) -> datetime:
+        return at.astimezone(self.zone).replace(tzinfo=None, fold=0)
 
     def _open(self, only: dict[str, str]) -> bool:
         clock = f"{self.shown:%H:%M}"
@@ -59,7 +74,7 @@ def walk(
 ) -> Iterator[tuple[datetime, list[Told]]]:
     """(instant, who for each customer) for every half hour from `start` until before `end`."""
     walls = {name: Wall(rotation) for name, rotation in written["rotations"].items()}
-    at = start - timedelta(days=40)
+    at = start - timedelta(days=2)
     while at < end:
         for wall in walls.values():
             wall.look(at)

@@ -111,26 +111,76 @@ AROUND = (
 )
 
 
+TIMES = ("01:30", "02:00", "02:30")
+HALF_HOURS = tuple(f"{hour:02}:{minute}" for hour in range(24) for minute in ("00", "30"))
+
+
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(("turns", "time", "only"), AROUND)
 def test_around_every_change_of_the_clocks(zone: str, turns: str, time: str, only: dict[str, str] | None) -> None:
-    rotation: dict[str, Any] = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
-    written = {
+    rotation = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
+    written = rotating(rotation | ({"only": only} if only else {}))
+    agree(load_directory(json.dumps(written), "directory.yaml"), written, zone)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("times", [*((time,) for time in TIMES), HALF_HOURS], ids=[*TIMES, "half hours"])
+def test_handovers_one_by_one_around_every_change_of_the_clocks(zone: str, times: tuple[str, ...]) -> None:
+    days = (change + timedelta(day) for change in changes(zone) for day in (-1, 0, 1, 2))
+    handovers = [f"{day:%Y-%m-%d}T{time}" for day in days for time in times]
+    written = rotating({"zone": zone, "members": PEOPLE[:3], "handovers": handovers})
+    agree(load_directory(json.dumps(written), "directory.yaml"), written, zone)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(("turns", "time"), [*(("daily", time) for time in TIMES), ("weekly", "02:00")])
+@pytest.mark.parametrize("zone_of", ["event", "rotation"])
+def test_a_series_of_events_around_every_change_of_the_clocks(zone: str, turns: str, time: str, zone_of: str) -> None:
+    written = rotating({"zone": zone, "calendar": {"file": "on-call.ics"}})
+    first, length = datetime.fromisoformat(f"2025-01-05T{time}"), timedelta(7 if turns == "weekly" else 1)
+    begins, ends = "DTSTART", "DURATION:P{days}D"
+    if zone_of == "event":
+        begins, ends = f"DTSTART;TZID={zone}", f"DTEND;TZID={zone}:{{end:%Y%m%dT%H%M%S}}"
+    events = "".join(
+        f"BEGIN:VEVENT\nUID:{person}\nSUMMARY:{person}\n{begins}:{start:%Y%m%dT%H%M%S}\n"
+        f"{ends.format(days=length.days, end=start + length)}\n"
+        f"RRULE:FREQ={turns};INTERVAL=3\nEND:VEVENT\n"
+        for person, start in zip(PEOPLE, (first, first + length, first + 2 * length), strict=False)
+    )
+    calendar = Calendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n", zone)
+    directory = load_directory(json.dumps(written), "directory.yaml").with_calendars({"one": calendar})
+    as_turns = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
+    agree(directory, rotating(as_turns | {"left_out": "before" if zone_of == "event" else "jumped"}), zone)
+
+
+def rotating(rotation: dict[str, Any]) -> dict[str, Any]:
+    return {
         "people": {name: {"name": name, "email": f"{name}@example.com"} for name in PEOPLE},
-        "rotations": {"one": rotation | ({"only": only} if only else {})},
+        "rotations": {"one": rotation},
         "roles": {ROLE: [{"rotation": "one"}]},
         "overrides": [],
     }
-    built = load_directory(json.dumps(written), "directory.yaml")
+
+
+def changes(zone: str) -> list[datetime]:
+    """The days of the two years at whose end (UTC) the clocks of the zone have been changed."""
     wall = ZoneInfo(zone)
     days = [START + timedelta(days=day) for day in range((END - START).days)]
-    changes = [
+    found = [
         day for day, next_ in pairwise(days) if day.astimezone(wall).utcoffset() != next_.astimezone(wall).utcoffset()
     ]
-    assert len(changes) == 4
-    for change in changes:
-        for at, expected in walk(written, change - timedelta(1), change + timedelta(2), ROLE, [None]):
-            assert [told(built.holder(ROLE, None, at))] == expected, at
+    assert len(found) == 4
+    return found
+
+
+def agree(directory: Directory, written: dict[str, Any], zone: str) -> None:
+    """What the walls say of `written` the directory says too, from the day before each change to the day after it."""
+    for change in changes(zone):
+        start, end = change - timedelta(1), change + timedelta(2)
+        coming = list(shifts(directory, ROLE, None, start, end))
+        for at, expected in walk(written, start, end, ROLE, [None]):
+            standing = next(shift for shift in reversed(coming) if shift.starts_at <= at)
+            assert [told(directory.holder(ROLE, None, at))] == [told(standing.holder)] == expected, at
 
 
 @pytest.mark.parametrize("seed", range(tries(3)))
