@@ -74,6 +74,7 @@ async def test_the_page_asks_and_changes_nothing(intake: World) -> None:
     assert "SR-1042: Mail &amp; &lt;script&gt;calendar&lt;/script&gt;" in page
     assert "next: tier 3, It Operations Director, at 2026-06-08 12:30 UTC (08:30 EDT)" in page
     assert '<form method="post"><button>Acknowledge</button></form>' in page
+    assert re.findall(r"<(?:form|button|input|select|textarea|a|area|iframe)\b", page) == ["<form", "<button"]
     assert await acknowledged(intake) == []
 
 
@@ -125,6 +126,17 @@ async def test_the_button_acknowledges_once(intake: World) -> None:
     assert told.fact.occurred_at == told.fact.received_at
     facts = (await intake.get(f"/v1/tickets/{ticket_id}"))["facts"]
     assert [fact["type"] for fact in facts] == ["opened", "acknowledged"]
+
+
+@pytest.mark.parametrize("sent", [{"json": {"type": "resolved"}}, {"data": {"type": "resolved"}}])
+async def test_whatever_is_sent_along_the_button_only_acknowledges(intake: World, sent: dict[str, Any]) -> None:
+    ticket_id = await opened(intake)
+    path = f"/ack/{LINKS.sign(link(ticket_id))}"
+    answer = await intake.clients["nobody"].post(path, params={"type": "resolved"}, headers=JSON, **sent)
+    assert (answer.status_code, answer.json()["state"]) == (200, "acknowledged")
+    found = await intake.get(f"/v1/tickets/{ticket_id}")
+    assert (found["state"], [fact["type"] for fact in found["facts"]]) == ("open", ["opened", "acknowledged"])
+    assert [told.fact.type for told in await acknowledged(intake)] == ["acknowledged"]
 
 
 async def test_many_at_once_are_one_and_every_step_and_person_counts_by_itself(intake: World) -> None:
