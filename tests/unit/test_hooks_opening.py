@@ -2,10 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hook_desk import payload, written
 from hook_recordings import recorded, shipped
+from intake.hooks.mapping import Defaults, load_integrations
 from intake.hooks.trial import Trial
 
 NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
@@ -103,3 +106,44 @@ def test_where_a_tool_tells_no_instants_the_mapping_must_say_so_and_the_ticket_s
     silent = shipped("freshdesk").defaults.model_copy(update={"opened_at": None})
     trial = Trial(shipped("freshdesk").model_copy(update={"defaults": silent}), "freshdesk", NOW)
     assert [one["unmapped"] for one in trial.deliver(recorded("freshdesk", "other-simple"))] == ["missing_opening"]
+
+
+DEFAULTS = {
+    "severity": 4,
+    "services": ["Not said"],
+    "contact": {"name": "Night desk", "phone": "+1 555 0177"},
+    "customer": {"id": "house", "name": "Everybody"},
+    "summary": "Without a subject",
+    "opened_at": "first_seen",
+}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "default", "reason", "field", "expected"),
+    [
+        ("priority", "severity", "missing_severity", "severity", 4),
+        ("services", "services", "missing_services", "affected_services", ["Not said"]),
+        ("mail", "contact", "missing_contact", "contact", {"name": "Night desk", "phone": "+1 555 0177"}),
+        ("customer", "customer", "missing_customer", "customer", {"id": "house", "name": "Everybody"}),
+        ("subject", "summary", "missing_summary", "summary", "Without a subject"),
+        ("opened", "opened_at", "missing_opening", "opened_at", "2026-06-08T10:20:00.000000Z"),
+    ],
+)
+def test_what_a_tool_leaves_out_is_the_very_default_and_flagged_or_the_ticket_is_unmapped(
+    left_out: str, default: str, reason: str, field: str, expected: object, tmp_path: Path
+) -> None:
+    integration = load_integrations(written(tmp_path), "integrations.yaml").find("default", "desk")
+    assert integration is not None
+
+    def opened(defaults: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        there = integration.model_copy(update={"defaults": Defaults.model_validate_json(json.dumps(defaults))})
+        body = json.dumps(payload(at="2026-06-08T10:20:00Z", **fields)).encode()
+        (told,) = Trial(there, "desk", NOW).deliver(body)
+        return told
+
+    whole = opened(DEFAULTS)
+    assert whole["flags"] == []
+    told = opened(DEFAULTS, **{left_out: None})
+    assert (told["ticket"], told["flags"]) == (whole["ticket"] | {field: expected}, [f"default_{default}"])
+    others = {name: value for name, value in DEFAULTS.items() if name != default}
+    assert opened(others, **{left_out: None})["unmapped"] == reason
