@@ -1,6 +1,7 @@
 """The tools' webhooks through the real route: proven, taken in, kept, whatever they hold and in whatever order."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -107,6 +108,33 @@ async def test_where_a_tool_tells_no_instants_the_same_body_again_is_another_del
         (ticket,) = await tickets(intake, "freshdesk")
         assert ticket["state"] == state
     assert "default_opened_at" in ticket["flags"]
+
+
+async def test_a_delivery_is_the_same_by_the_tools_own_identity_of_it_and_not_by_its_body(intake: World) -> None:
+    async def state(provider: str, body: dict[str, Any]) -> str:
+        return str((await deliver(intake, provider, json.dumps(body).encode())).json()["state"])
+
+    callback, *_, completed = map(json.loads, of_last_month("connectwise", story("connectwise"), "5"))
+    assert await state("connectwise", callback) == "taken"
+    assert await state("connectwise", callback | {"Entity": completed["Entity"]}) == "duplicate"
+    assert await state("connectwise", callback | {"MessageId": "0b6c1c5e-7b0f-4a3e-9d53-0a1f6b1c0099"}) == "taken"
+    (ticket,) = await tickets(intake, "connectwise")
+    assert ticket["state"] == "open"
+
+    _, update, *_ = map(json.loads, of_last_month("autotask", story("autotask"), "5"))
+    others = {
+        "Guid": "99999999-0000-4000-8000-000000000000",
+        "EntityType": "TicketNote",
+        "Id": 7699,
+        "Action": "Delete",
+        "EventTime": "2026-05-08T12:52:41Z",
+        "SequenceNumber": 99,
+    }
+    assert await state("autotask", update) != "duplicate"
+    assert await state("autotask", update | {"PersonID": 1, "Fields": {}}) == "duplicate"
+    for name, value in others.items():
+        assert update[name] != value
+        assert await state("autotask", update | {name: value}) != "duplicate", name
 
 
 async def test_of_two_changes_within_a_second_that_connectwise_tells_the_later_delivery_is_the_later(
