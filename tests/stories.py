@@ -1,5 +1,6 @@
 """Stories for tests: told by the shipped policy, written as short as people tell them."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,13 @@ def tell(*facts: dict[str, Any], until: str) -> dict[str, Any]:
     """The simulation of these facts by the shipped policy."""
     request = StoryRequest.model_validate({"facts": list(facts), "until": at(until)}, strict=False)
     return simulate(request, [shipped_policy()])
+
+
+def retold(facts: Sequence[Mapping[str, Any]], until: datetime) -> dict[str, Any]:
+    """The simulation of a ticket's facts as intake shows them, in its order, by the shipped policy."""
+    said = [{name: value for name, value in fact.items() if value is not None} for fact in facts]
+    asked = StoryRequest.model_validate({"facts": said, "until": until.isoformat()}, strict=False)
+    return simulate(asked, [shipped_policy()])
 
 
 def clock(told: dict[str, Any], name: str, cycle: int = 1) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The recorded story of each tool, delivered in every order and with repetitions: always the timeline of the tool's."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -10,67 +9,37 @@ from typing import Any
 import pytest
 from hook_recordings import PROVIDERS, recorded, shipped, story
 from intake.hooks.adapters import ADAPTERS
-from intake.hooks.difference import difference
-from intake.hooks.opening import opening, opening_severity
-from intake.hooks.shown import Shown, Unmapped, shown
-from intake.requests import EventRequest
-from sla_timer.simulate import StoryRequest, simulate
-from stories import shipped_policy
-from tocsin.events import Fact, FactType, Flag
+from intake.hooks.trial import Trial
+from stories import retold
 
 RECEIVED = datetime(2026, 6, 12, tzinfo=UTC)
 LIVE_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+Told = dict[str, Any]
 
 
-def taken_in(provider: str, deliveries: Sequence[bytes]) -> tuple[list[Fact], tuple[Flag, ...]]:
+def taken_in(provider: str, deliveries: Sequence[bytes]) -> tuple[list[Told], tuple[str, ...]]:
     """The facts of the story's ticket once these were delivered, in this order, and its flags."""
-    integration = shipped(provider)
-    external_id = _ticket(provider)
-    facts: list[Fact] = []
-    seen: list[Shown] = []
-    flags: tuple[Flag, ...] = ()
-    for body in deliveries:
-        delivered = ADAPTERS[integration.adapter].read(body, integration)
-        for sighting in delivered.sightings:
-            now = shown(sighting, integration, RECEIVED, delivered.key or body.decode())
-            if sighting.external_id != external_id or now in seen:
-                continue
-            seen.append(now)
-            if facts:
-                opened_with = opening_severity(seen, integration)
-                for request in difference(seen, facts, actor=provider, opened_with=opened_with):
-                    facts.append(_fact(len(facts) + 1, request))
-                continue
-            try:
-                ticket = opening(provider, external_id, seen, integration, RECEIVED, LIVE_SINCE)
-            except Unmapped:
-                continue
-            assert ticket is not None
-            flags = ticket.defaulted
-            facts.append(
-                Fact(
-                    number=1,
-                    event_id="opened",
-                    type=FactType.OPENED,
-                    occurred_at=ticket.opened_at,
-                    received_at=RECEIVED,
-                    severity=ticket.severity,
-                )
-            )
-            for request in ticket.events:
-                facts.append(_fact(len(facts) + 1, request))
+    trial = Trial(shipped(provider).model_copy(update={"live_since": LIVE_SINCE}), provider, RECEIVED)
+    facts: list[Told] = []
+    flags: tuple[str, ...] = ()
+    for told in (one for body in deliveries for one in trial.deliver(body)):
+        ticket = told.get("ticket", told)
+        if ticket["external_id"] != _ticket(provider):
+            continue
+        if "ticket" in told:
+            facts.append({**ticket, "type": "opened", "occurred_at": ticket["opened_at"]})
+            flags = tuple(told["flags"])
+        facts += told.get("events", ())
     return facts, flags
 
 
-def timeline(facts: Sequence[Fact]) -> Any:
-    told = [item.model_dump(mode="json", exclude_none=True) for item in facts]
-    asked = {"facts": told, "until": RECEIVED.isoformat()}
-    return simulate(StoryRequest.model_validate_json(json.dumps(asked)), [shipped_policy()])
+def timeline(facts: Sequence[Told]) -> Told:
+    return retold(facts, RECEIVED)
 
 
-def happened(facts: Sequence[Fact]) -> list[tuple[str, str, int | None]]:
-    ordered = sorted(facts, key=lambda fact: (fact.occurred_at, fact.number))
-    return [(fact.type.value, fact.occurred_at.strftime("%dT%H:%M:%S"), fact.severity) for fact in ordered]
+def happened(facts: Sequence[Told]) -> list[tuple[str, str, int | None]]:
+    ordered = sorted(facts, key=lambda fact: datetime.fromisoformat(fact["occurred_at"]))
+    return [(fact["type"], fact["occurred_at"][8:19], fact.get("severity")) for fact in ordered]
 
 
 @cache
@@ -78,12 +47,6 @@ def _ticket(provider: str) -> str:
     integration = shipped(provider)
     (first,) = ADAPTERS[integration.adapter].read(story(provider)[0], integration).sightings
     return first.external_id
-
-
-def _fact(number: int, request: EventRequest) -> Fact:
-    assert request.event_id is not None
-    fields = request.model_dump(exclude={"event_id"})
-    return Fact(number=number, received_at=RECEIVED, event_id=request.event_id, **fields)
 
 
 AS_TOLD = [
