@@ -28,13 +28,22 @@ COMMON = ["Tocsin-Kind", "Tocsin-Ticket", "Tocsin-External-Id", "Tocsin-Severity
 COMMON += ["Tocsin-Scheduled-At"]
 OF_A_STEP = ["Tocsin-Run", "Tocsin-Step", "Tocsin-Tier", "Tocsin-Reason"]
 
+NOTICES: list[tuple[Notify | StandDown, list[str]]] = [
+    (escalation(), OF_A_STEP),
+    (about_clock("warning"), ["Tocsin-Clock"]),
+    (about_clock("response_missed"), ["Tocsin-Clock"]),
+    (about_clock("answer_missed"), ["Tocsin-Clock"]),
+    (stand_down(), ["Tocsin-Run"]),
+    (stand_down(run=None, clock="response", reason="voided"), ["Tocsin-Clock"]),
+]
+"""One of each kind, and the headers that this kind alone has."""
 
-def expected(notice: Notify | StandDown) -> list[str]:
-    own = OF_A_STEP if isinstance(notice, Notify) else ["Tocsin-Run"]
+
+def expected(notice: Notify | StandDown, own: list[str]) -> list[str]:
     return sorted([*PLUMBING, *(["Importance"] if notice.severity == 1 else []), *COMMON, *own])
 
 
-def test_an_escalation_carries_exactly_its_headers() -> None:
+def test_an_escalation_says_which_step_of_which_ticket_it_is() -> None:
     parsed = parse(mailed(escalation()))
     assert {name: parsed[name] for name in parsed if name.startswith("Tocsin-")} == {
         "Tocsin-Kind": "escalation",
@@ -48,26 +57,20 @@ def test_an_escalation_carries_exactly_its_headers() -> None:
         "Tocsin-Tier": "1",
         "Tocsin-Reason": "resolution_breached",
     }
-    assert sorted(parsed.keys()) == expected(escalation())
     assert parsed["From"] == '"Tocsin: severity 1, tier 1" <tocsin@example.com>'
     assert parsed["To"] == "Dana Østergård <dana@example.com>"
-    assert (parsed["Auto-Submitted"], parsed["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
 
 
 @pytest.mark.parametrize(
-    ("notice", "extra"),
-    [
-        (about_clock("warning"), ["Tocsin-Clock"]),
-        (about_clock("response_missed"), ["Tocsin-Clock"]),
-        (about_clock("answer_missed"), ["Tocsin-Clock"]),
-        (stand_down(), ["Tocsin-Run"]),
-        (stand_down(run=None, clock="response", reason="voided"), ["Tocsin-Clock"]),
-    ],
-    ids=["warning", "response", "answer", "ladder", "clock"],
+    ("notice", "own"), NOTICES, ids=["escalation", "warning", "response", "answer", "ladder", "clock"]
 )
-def test_other_kinds_say_which_clock_or_run(notice: Notify | StandDown, extra: list[str]) -> None:
+@pytest.mark.parametrize("severity", [1, 2])
+def test_each_kind_carries_exactly_its_headers(notice: Notify | StandDown, own: list[str], severity: int) -> None:
+    notice = notice.model_copy(update={"severity": severity})
     parsed = parse(mailed(notice))
-    assert [name for name in parsed if name.startswith("Tocsin-")] == COMMON + extra
+    assert sorted(parsed.keys()) == expected(notice, own)
+    assert [name for name in parsed if name.startswith("Tocsin-")] == COMMON + own
+    assert (parsed["Auto-Submitted"], parsed["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
 
 
 def test_what_only_some_mails_carry() -> None:
@@ -244,38 +247,55 @@ def hostile_ticket(summary: str, external: str, customer: str, service: str, con
     )
 
 
-@given(summary=hostile, external=hostile, name=hostile, customer=hostile, service=hostile, rule=hostile)
-@example(INJECTION, INJECTION, INJECTION, INJECTION, INJECTION, INJECTION)
-@example("a", "a", "=?Bcc: x@evil.example" + "a" * 80, "a", "a", "a")
-@example('"', "\\", '"\\" <x@evil.example>, y@evil.example', ",", ";", ":")
-@example("x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
-@example("\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE)
+@given(
+    kind=st.sampled_from(NOTICES),
+    summary=hostile,
+    external=hostile,
+    name=hostile,
+    customer=hostile,
+    service=hostile,
+    rule=hostile,
+)
+@example(NOTICES[0], INJECTION, INJECTION, INJECTION, INJECTION, INJECTION, INJECTION)
+@example(NOTICES[4], "a", "a", "=?Bcc: x@evil.example" + "a" * 80, "a", "a", "a")
+@example(NOTICES[1], '"', "\\", '"\\" <x@evil.example>, y@evil.example', ",", ";", ":")
+@example(NOTICES[0], "x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
+@example(NOTICES[2], "x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
+@example(NOTICES[4], "\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE)
+@example(NOTICES[3], "\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE)
 def test_no_text_changes_the_headers_the_recipient_or_the_size(
-    summary: str, external: str, name: str, customer: str, service: str, rule: str
+    kind: tuple[Notify | StandDown, list[str]],
+    summary: str,
+    external: str,
+    name: str,
+    customer: str,
+    service: str,
+    rule: str,
 ) -> None:
-    of = hostile_ticket(summary, external, customer, service, name)
     reader = replace(READER, name=name, role_title=summary, rule=rule, instead_of=external)
-    again = Redelivery(rule, NOW, 1)
-    for notice in (escalation(of, interval=rule), stand_down(of)):
-        notice = notice.model_copy(update={"target": rule})
-        mail = mailed(notice, Told(1, customer, name, NOON, NOON), reader=reader, redelivery=again)
-        parsed = parse(mail)
-        assert sorted(parsed.keys()) == sorted([*expected(notice), "Tocsin-Redelivery"])
-        assert [address.addr_spec for address in parsed["To"].addresses] == ["dana@example.com"]
-        assert [address.addr_spec for address in parsed["From"].addresses] == ["tocsin@example.com"]
-        text, html = parsed.iter_parts()
-        assert [part.get_content().replace("\r\n", "\n") for part in (text, html)] == [mail.text, mail.html]
-        legacy = message_from_bytes(mail.raw)
-        assert sorted(legacy.keys()) == sorted(parsed.keys())
-        assert [address for _, address in getaddresses([str(legacy["To"])])] == ["dana@example.com"]
-        other = parse_email(mail.raw)
-        assert sorted(other.headers) == sorted(parsed.keys())
-        assert [address.address for address in other.to] == ["dana@example.com"]
-        assert all(len(line) <= 998 for line in mail.raw.split(b"\r\n"))
-        assert b"\n" not in mail.raw.replace(b"\r\n", b"")
-        mail.raw.decode("ascii")
-        assert len(mail.html.encode()) < 100_000  # Gmail cuts off what is longer
-        assert len(mail.raw) < 200_000
+    sample, own = kind
+    of = hostile_ticket(summary, external, customer, service, name)
+    notice = sample.model_copy(update={"ticket": of, "target": rule, "interval": rule})
+    told = Told(1, customer, name, NOON, NOON)
+    mail = mailed(notice, told, reader=reader, redelivery=Redelivery(rule, NOW, 1))
+    parsed = parse(mail)
+    assert mail.recipient == "dana@example.com"
+    assert sorted(parsed.keys()) == sorted([*expected(notice, own), "Tocsin-Redelivery"])
+    assert [address.addr_spec for address in parsed["To"].addresses] == ["dana@example.com"]
+    assert [address.addr_spec for address in parsed["From"].addresses] == ["tocsin@example.com"]
+    text, html = parsed.iter_parts()
+    assert [part.get_content().replace("\r\n", "\n") for part in (text, html)] == [mail.text, mail.html]
+    legacy = message_from_bytes(mail.raw)
+    assert sorted(legacy.keys()) == sorted(parsed.keys())
+    assert [address for _, address in getaddresses([str(legacy["To"])])] == ["dana@example.com"]
+    other = parse_email(mail.raw)
+    assert sorted(other.headers) == sorted(parsed.keys())
+    assert [address.address for address in other.to] == ["dana@example.com"]
+    assert all(len(line) <= 998 for line in mail.raw.split(b"\r\n"))
+    assert b"\n" not in mail.raw.replace(b"\r\n", b"")
+    mail.raw.decode("ascii")
+    assert len(mail.html.encode()) < 100_000  # Gmail cuts off what is longer
+    assert len(mail.raw) < 200_000
 
 
 @given(name=hostile, summary=hostile)
@@ -285,7 +305,7 @@ def test_no_text_changes_a_recipient_that_is_not_ascii(name: str, summary: str) 
     mail = mailed(escalation(ticket().model_copy(update={"summary": summary})), reader=reader)
     assert [address.address for address in parse_email(mail.raw).to] == ["josé@example.com"]
     parsed = message_from_string(mail.raw.decode(), policy=default)
-    assert sorted(parsed.keys()) == expected(escalation())
+    assert sorted(parsed.keys()) == expected(escalation(), OF_A_STEP)
     assert [address.addr_spec for address in parsed["To"].addresses] == ["josé@example.com"]
     assert mail.raw.replace("josé".encode(), b"").isascii()
 
