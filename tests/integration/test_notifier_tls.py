@@ -1,5 +1,6 @@
 """What was to be encrypted goes encrypted or not at all, and a wrong password refuses nobody."""
 
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -8,6 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from notifier.outcome import Answer
+from notifier.smtp import Connection, Smtp
 from notifier.tables import journal
 from notifier_events import NOON, escalation, ticket
 from notifier_world import World, world
@@ -21,8 +24,8 @@ SHORTEST_PAUSE = timedelta(seconds=0.2)  # and a little less, for the clocks
 
 
 @pytest.fixture
-def secured(tmp_path: Path) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
-    with secured_sink(tmp_path) as sink_and_login:
+def secured(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
+    with secured_sink(tmp_path, **getattr(request, "param", {})) as sink_and_login:
         yield sink_and_login
 
 
@@ -35,11 +38,18 @@ async def house(
         yield made
 
 
-async def test_starttls_and_auth(house: World) -> None:
+@pytest.mark.parametrize("secured", [{"tls": "starttls"}, {"tls": "tls"}], indirect=True, ids=["starttls", "implicit"])
+async def test_tls_and_auth(house: World) -> None:
     async with house.notifier():
         await house.take(escalation())
         await house.reaches("sent")
     assert len(house.mails()) == 1
+    settings = house.make_settings()
+    connection = await Smtp(settings.mail_servers[0], settings).connect()
+    assert isinstance(connection, Connection)
+    context = connection.client.get_transport_info("ssl_object").context
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    connection.client.close()
 
 
 async def test_a_stripped_starttls_sends_nothing_in_clear(house: World) -> None:
@@ -52,6 +62,14 @@ async def test_a_certificate_of_an_unknown_authority_is_not_trusted(house: World
     house.settings = {**house.settings, "smtp_ca": None}
     await _held_back(house, "certificate verify failed")
     assert house.mails() == []
+
+
+@pytest.mark.parametrize("secured", [{"name": "mail.example.org"}], indirect=True, ids=["another name"])
+async def test_a_certificate_for_another_name_is_not_trusted(house: World) -> None:
+    settings = house.make_settings()
+    answer = await Smtp(settings.mail_servers[0], settings).connect()
+    assert isinstance(answer, Answer)
+    assert "certificate verify failed: IP address mismatch" in answer.words
 
 
 async def test_a_login_is_tried_once_not_by_every_mechanism(house: World) -> None:

@@ -2,6 +2,7 @@
 
 python -m tocsin_local.sink --smtp-port 2525 --inbox-port 8025 --mailbox FILE
     [--certificate FILE --username NAME --password PASSWORD]   takes mails over STARTTLS and after this login alone
+    [--implicit-tls]                                           then TLS is spoken from the first octet on instead
 """
 
 import asyncio
@@ -72,6 +73,7 @@ class Sink:
         self.fault = Fault(mode="none")
         self._access = access
         self._tls = access.tls() if access else None
+        self._implicit = access is not None and access.implicit_tls
         self._sessions: WeakSet[SMTP] = WeakSet()
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -79,7 +81,8 @@ class Sink:
     async def listen(self, port: int) -> None:
         """Take mails on that port, as far as the fault allows."""
         self._port = port
-        self._server = await asyncio.get_running_loop().create_server(self._session, LOOPBACK, port)
+        tls = self._tls if self._implicit else None
+        self._server = await asyncio.get_running_loop().create_server(self._session, LOOPBACK, port, ssl=tls)
 
     def stop_listening(self) -> None:
         if self._server is not None:
@@ -99,15 +102,17 @@ class Sink:
 
     def _session(self) -> SMTP:
         secured = self._access is not None and self.fault.mode != "strip_tls"
+        starttls = secured and not self._implicit
         session = Conversation(
             self,
             data_size_limit=LARGEST_MAIL,
             enable_SMTPUTF8=True,
             hostname="localhost",
             ident="tocsin sink",
-            tls_context=self._tls if secured else None,
-            require_starttls=secured,
+            tls_context=self._tls if starttls else None,
+            require_starttls=starttls,
             auth_required=secured,
+            auth_require_tls=not self._implicit,
             authenticator=self._login,
         )
         self._sessions.add(session)
@@ -245,8 +250,9 @@ def main(
     certificate: Annotated[Path | None, typer.Option(help="a PEM file: key, certificate and its chain")] = None,
     username: Annotated[str, typer.Option()] = "",
     password: Annotated[str, typer.Option()] = "",
+    implicit_tls: Annotated[bool, typer.Option("--implicit-tls")] = False,
 ) -> None:
-    access = Access(certificate, username, password) if certificate else None
+    access = Access(certificate, username, password, implicit_tls) if certificate else None
     asyncio.run(serve(smtp_port, inbox_port, mailbox, access))
 
 
