@@ -8,13 +8,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from notifier.letters import Linking, letters_from
+from notifier.letters import Letters, Linking, letters_from
 from notifier.message import UnmailableAddress
 from notifier.rehearsal import kinds
 from notifier.settings import Settings
 from notifier.wording import Redelivery, Told, distance
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from notifier_letters import LINKS, NOW, READER, letters, mailed
+from notifier_letters import LINKS, NOW, READER, letters, mailed, parse
 from tocsin.acknowledgement import LinkExpired
 from tocsin.events import Notify, StandDown, Upcoming
 from tocsin.moments import moment
@@ -55,6 +55,33 @@ def test_an_escalation_on_one_screen() -> None:
         "Opened 2026-06-08 12:00 UTC (08:00 EDT) in connectwise. "
         "Ticket id 00000000-0000-0000-0000-000000000007, cycle 1.",
     ]
+
+
+ABOUT = ["Ticket", "Customer", "Affected", "Contact", "Severity"]
+MISSED = [*ABOUT, "Promised", "Due", "Why you", "Told before", "Told next", "Open ticket"]
+LABELS = {
+    "escalation": [*MISSED[:-1], "Acknowledge", "Open ticket"],
+    "warning": [*ABOUT, "Promised", "Due", "Why you", "Told next", "Open ticket"],
+    "response_missed": MISSED,
+    "answer_missed": MISSED,
+    "stand_down": [*ABOUT, "Why you", "Your mails", "Open ticket"],
+}
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_says_what_it_is_about_first_then_what_was_promised_and_why_you(kind: str) -> None:
+    sample = kinds()[kind]
+    text = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now).text
+    told = dict(re.findall(r"^([A-Z][a-z ]+): +(.+)$", text.partition("\n")[2], re.MULTILINE))
+    assert list(told) == LABELS[kind]
+    about = sample.notice.ticket
+    assert told["Ticket"] == f"{about.external_id}: {about.summary}"
+    assert told["Customer"] == (about.customer and about.customer.name)
+    assert told["Affected"] == ", ".join(about.affected_services)
+    assert told["Contact"].split(", ") == [
+        said for said in (about.contact.name, about.contact.phone, about.contact.email) if said
+    ]
+    assert told["Severity"].startswith(f"{sample.notice.severity} (")
 
 
 class Reading(HTMLParser):
@@ -229,24 +256,41 @@ def test_the_zone_is_the_one_that_the_directory_names(tmp_path: Path) -> None:
         "  kim: { name: Kim, email: kim@example.com }\n"
         "roles: {}\n"
     )
-    given = {
-        "database_url": "postgresql+asyncpg://u@h/d",
-        "kafka": "h:9",
-        "keys": "k",
-        "directory": path,
-        "smtp": "127.0.0.1:25",
-    }
-    given |= {"mail_from": "a@example.com", "public_url": "https://sla.example.com", "ack_keys": "k" * 32}
-    by = letters_from(Settings.model_validate({**given, "mail_zone": "Europe/Paris"}), DirectoryFile(path))
+    by = configured(path, mail_zone="Europe/Paris")
     assert "2026-06-08 13:00 UTC (18:30 IST)" in mailed(escalation(), by=by).text
     for person in ("kim", "somebody who left"):
         reader = replace(READER, person=person)
         assert "2026-06-08 13:00 UTC (15:00 CEST)" in mailed(escalation(), by=by, reader=reader).text
-    policy = str(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
-    never = letters_from(Settings.model_validate({**given, "policy": policy}), DirectoryFile(path))
+    never = configured(path, policy=Path(__file__).parents[2] / "deploy/policy/policy.yaml")
     for mailbox in ("Support@BetterWorldTech.com", "escalations@betterworldtech.com"):
         with pytest.raises(UnmailableAddress, match="is a mailbox that tickets come in by, and is never mailed"):
             mailed(escalation(), by=never, reader=replace(READER, email=mailbox))
+
+
+def test_a_deployments_own_address_for_replies_templates_and_tickets_count(tmp_path: Path) -> None:
+    (tmp_path / "mail.txt.j2").write_text('{{ letter.headline }}. {% include "built-in/mail.txt.j2" %}')
+    mail = mailed(
+        about_clock("warning"),
+        by=configured(
+            tmp_path / "directory.yaml",
+            reply_to="desk@example.com",
+            mail_templates=tmp_path,
+            ticket_urls='{"connectwise": "https://desk.example.com/?id={ticket_id}"}',
+        ),
+    )
+    assert parse(mail)["Reply-To"] == "desk@example.com"
+    assert mail.text.startswith("Severity 1: response was due. Severity 1: response was due\n")
+    page = "https://desk.example.com/?id=00000000-0000-0000-0000-000000000007"
+    assert f"Open ticket: {page}\n" in mail.text
+    assert Reading(mail.html).links == [page]
+
+
+def configured(directory: Path, **own: object) -> Letters:
+    """As the service composes them with these settings."""
+    given: dict[str, object] = {"database_url": "postgresql+asyncpg://u@h/d", "kafka": "h:9", "keys": "k"}
+    given |= {"directory": directory, "smtp": "127.0.0.1:25", "mail_from": "a@example.com"}
+    given |= {"public_url": "https://sla.example.com", "ack_keys": "k" * 32}
+    return letters_from(Settings.model_validate(given | own), DirectoryFile(directory))
 
 
 def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() -> None:
