@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from calendar_feed import calendar
 from notifier_events import escalation, stand_down, ticket
 from notifier_world import DIRECTORY
 from servers import MakeDatabase, SharedKafka, SharedSink
@@ -19,6 +20,18 @@ from tocsin.runtime.keys import KeyFile, issue, write_keys
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
 from waiting import eventually
+
+LEAD, MANAGER, NOBODYS = "service_desk_team_lead", "senior_it_operations_manager", "chief_executive_officer"
+ROTATING = """
+people:
+  dana: {{ name: Dana, email: dana@example.com }}
+  kim: {{ name: Kim, email: kim@example.com }}
+rotations:
+  desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }}
+roles:
+  service_desk_team_lead: [{{ rotation: desk }}]
+  senior_it_operations_manager: [{{ person: kim, to: {until} }}]
+"""
 
 
 class Running:
@@ -60,14 +73,23 @@ class Running:
         await eventually(reached, self.mails, 60)
 
     async def deliveries(self, process: Process, **filters: str) -> list[dict[str, Any]]:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.part.port}", headers=headers) as client:
-            answer = await client.get("/v1/deliveries", params=filters)
-        return list(answer.raise_for_status().json()["items"])
+        return list((await self.get(process, "/v1/deliveries", **filters)).json()["items"])
+
+    async def on_call(self, process: Process, role: str) -> str | None:
+        holder = (await self.get(process, "/v1/on-call", role=role)).json()["holder"]
+        return holder and str(holder["person"])
 
     async def metrics(self, process: Process) -> str:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"http://127.0.0.1:{process.part.port}/metrics")).text
+        return (await self.get(process, "/metrics")).text
+
+    async def metric(self, process: Process, series: str) -> float:
+        [line] = [line for line in (await self.metrics(process)).splitlines() if line.startswith(f"{series} ")]
+        return float(line.rpartition(" ")[2])
+
+    async def get(self, process: Process, path: str, **parameters: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.part.port}", headers=headers) as client:
+            return (await client.get(path, params=parameters)).raise_for_status()
 
     async def settled(self, process: Process, states: Sequence[str]) -> None:
         async def reached() -> bool:
@@ -182,6 +204,39 @@ async def test_killed_in_the_middle_of_many_nobody_is_missed(running: Running) -
     twice = {identity for identity in identities if identities.count(identity) > 1}
     assert len(set(identities)) == 60
     assert twice <= ambiguous
+
+
+async def test_the_directory_and_the_queue_are_watched_and_a_broken_directory_changes_nothing(
+    running: Running,
+) -> None:
+    rotation, directory = running.folder / "desk.ics", running.folder / "directory.yaml"
+    rotation.write_text(calendar("dana"))
+    until = datetime.now(UTC) + timedelta(days=3)
+    directory.write_text(ROTATING.format(until=until.isoformat()))
+    process = await running.start()
+    assert await running.on_call(process, LEAD) == "dana"
+    rotation.write_text(calendar("kim"))
+    await running.publish(due_now(role=NOBODYS, role_title="Chief Executive Officer"))
+
+    async def watched() -> tuple[str | None, float, float]:
+        gap = await running.metric(process, f'sla_directory_gap_seconds{{role="{NOBODYS}"}}')
+        undelivered = await running.metric(process, 'sla_mail_undelivered{state="undeliverable"}')
+        return await running.on_call(process, LEAD), gap, undelivered
+
+    async def all_seen() -> bool:
+        return await watched() == ("kim", 0, 1)
+
+    await eventually(all_seen, watched)
+    assert await running.metric(process, 'sla_emails_total{result="undeliverable"}') == 1
+    gap = await running.metric(process, f'sla_directory_gap_seconds{{role="{MANAGER}"}}')
+    assert timedelta(days=2) < timedelta(seconds=gap) <= timedelta(days=3)
+    assert (await running.get(process, "/readyz")).json()["checks"]["directory_file"] == "ok"
+    directory.write_text("people: [\n")
+    ready = (await running.get(process, "/readyz")).json()
+    assert ready["status"] == "ok"
+    assert ready["checks"]["directory_file"].startswith("directory.yaml")
+    assert await running.metric(process, "sla_directory_broken") == 1
+    assert await running.on_call(process, LEAD) == "kim"
 
 
 async def test_settings_that_are_wrong_are_one_sentence_each() -> None:
