@@ -14,7 +14,7 @@ import pytest
 import yaml
 from intake.metrics import INGESTED, declare_hooks
 from prometheus_client import REGISTRY
-from promql_parser import AggregateExpr, Expr, VectorSelector
+from promql_parser import AggregateExpr, BinaryExpr, Expr, MatrixSelector, NumberLiteral, VectorSelector
 from tocsin.runtime.metrics import JOB_FAILURES, declare_consumer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -113,6 +113,53 @@ def test_what_is_misused_is_found(exported: dict[str, frozenset[str]]) -> None:
     assert misused('sla_emails_total{results="sent"}', exported) == ["label results of sla_emails_total"]
     with pytest.raises(ValueError, match="unclosed"):
         misused("sum by (sla_outbox_pending", exported)
+
+
+WEEK = 7 * 24 * 60 * 60
+FIRES_AT = {
+    "DirectoryBroken": [("sla_directory_broken", "==", 1)],
+    "DirectoryGap": [("sla_directory_gap_seconds", "<", WEEK)],
+    "OnCallCalendarBroken": [("sla_directory_calendars_broken", ">", 0)],
+    "OnCallEventUnknown": [("sla_directory_unknown_events", ">", 0)],
+    "MailServerFailing": [("sla_mail_server_backing_off", "==", 1)],
+    "MailLoginRefused": [("sla_mail_login_refused", "==", 1)],
+    "MailRelayDown": [("sla_mail_relay_failing", "==", 1), ("sla_mail_server_backing_off", "==", 0)],
+    "MailUndeliverable": [('sla_mail_undelivered{state="undeliverable"}', ">", 0)],
+    "MailAddressRefused": [('sla_mail_undelivered{state=~"refused|bounced"}[1h]', ">", 0)],
+    "MailReportUnknown": [('sla_mail_reports_total{result=~"unknown|unmatched"}[1h]', ">", 0)],
+    "MailQueueOld": [("sla_mail_queue_oldest_age_seconds", ">", 300)],
+    "MailTemplateFailing": [("sla_mail_template_fallbacks_total[1h]", ">", 0)],
+}
+"""The alerts about who is on call and about mail: what each compares with which number."""
+
+
+def compared(expression: Expr) -> list[tuple[str, str, float]]:
+    """The comparisons of an alert's expression: series, operator, number."""
+    assert isinstance(expression, BinaryExpr)
+    if str(expression.op) == "and":
+        return compared(expression.lhs) + compared(expression.rhs)
+    watched: list[str] = []
+
+    def visit(node: Expr) -> None:
+        if isinstance(node, VectorSelector | MatrixSelector):
+            watched.append(str(node).replace("{}", ""))
+
+    promql_parser.walk(expression.lhs, visit)
+    return [(watched[0], str(expression.op), number(expression.rhs))]
+
+
+def number(expression: Expr) -> float:
+    if isinstance(expression, BinaryExpr):
+        assert str(expression.op) == "*"
+        return number(expression.lhs) * number(expression.rhs)
+    assert isinstance(expression, NumberLiteral)
+    return float(expression.val)
+
+
+def test_an_alert_about_mail_or_who_is_on_call_fires_where_it_should() -> None:
+    expressions = {rule["alert"]: promql_parser.parse(rule["expr"]) for rule in alerts()}
+    concerned = {name for name in expressions if name.startswith(("Directory", "OnCall", "Mail"))}
+    assert {name: compared(expressions[name]) for name in concerned} == FIRES_AT
 
 
 def test_every_metric_of_the_design_is_shown_or_watched(exported: dict[str, frozenset[str]]) -> None:
