@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from intake.api import taking
 from intake_world import World, event, ticket, world
 from servers import MakeDatabase
 from sqlalchemy import text
@@ -169,3 +170,22 @@ async def test_events_of_one_ticket_that_come_at_once_are_judged_one_after_the_o
     stored = await intake.get(f"/v1/tickets/{opened['ticket_id']}")
     assert [fact["type"] for fact in stored["facts"]] == ["opened", "severity_changed", "resolved", "reopened"]
     assert stored["severity"] == 2
+
+
+async def test_what_is_too_much_is_sent_away_at_once_and_what_was_taken_is_stored(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "GROUP", 1)
+    monkeypatch.setattr(taking, "MOST_WAITING", 1)
+    async with world(make_database("intake"), tmp_path) as intake:
+        client = intake.clients["default"]
+        async with intake.writer.connect() as connection:
+            await connection.execute(text("LOCK TABLE tickets"))
+            posts = [asyncio.create_task(client.post("/v1/tickets", json=ticket(f"SR-{n}"))) for n in range(5)]
+            await eventually(lambda: sum(post.done() for post in posts) >= 3)
+            refused = [post.result() for post in posts if post.done()]
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
+        answers = await asyncio.gather(*posts)
+        taken = {answer.json()["external_id"] for answer in answers if answer.status_code == 201}
+        assert len(taken) == 5 - len(refused) > 0
+        assert {item["external_id"] for item in (await intake.get("/v1/tickets"))["items"]} == taken

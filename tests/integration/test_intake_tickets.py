@@ -182,6 +182,7 @@ async def test_a_refused_ticket_does_not_use_its_idempotency_key_up(intake: Worl
         (b'{"severity": ' + b"9" * 4000 + b"}", "severity"),
         (b'{"impact": ' + b"[" * 500 + b"]" * 500 + b"}", "impact"),
         (b'{"impact": {"users_affected_percent": 1e400}}', "impact.users_affected_percent"),
+        pytest.param(b'{"' + b"x" * 100_000 + b'": 1}', "x" * 200, id="a long name"),
     ],
 )
 async def test_json_that_a_lenient_reader_would_bend_is_refused(intake: World, content: bytes, field: str) -> None:
