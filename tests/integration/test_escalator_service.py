@@ -181,7 +181,7 @@ async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) 
     assert await names(tenant="other") == {str(theirs.ticket.ticket_id)}
     await world.get(f"/v1/tickets/{theirs.ticket.ticket_id}/escalation", status=404)
     await world.get(f"/v1/tickets/{uuid4()}/escalation", status=404)
-    for wrong in ({"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"state": "lost"}, {"tier": 0}):
+    for wrong in ({"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"state": "lost"}, {"tier": 0}, {"customer": "a\0"}):
         problem = await world.get("/v1/escalations", status=422, **wrong)
         assert [error["field"] for error in problem["errors"]] == list(wrong)
 

@@ -84,7 +84,7 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     async def escalations(
         caller: Reader,
         ticket_id: UUID | None = None,
-        customer: Annotated[str | None, Query(max_length=10_000)] = None,
+        customer: Annotated[str | None, Query(max_length=10_000, pattern=r"^[^\x00]*$")] = None,
         tier: Annotated[int | None, Query(ge=1, le=1000, description="the tier last told")] = None,
         state: LadderState | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,

@@ -30,6 +30,7 @@ from sla_timer.timeline import Timeline
 
 Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
 _GROUP = f"({'|'.join(GROUPS)})?"
+_LONGEST_ECHO = 200
 
 
 def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Callable[[int], bool]) -> APIRouter:
@@ -82,7 +83,7 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
         groups = [group for group in group_by.split(",") if group]
         unknown = [group for group in groups if group not in GROUPS]
         if unknown:
-            message = f"unknown: {', '.join(unknown)}; there are {', '.join(GROUPS)}"
+            message = f"unknown: {', '.join(unknown)[:_LONGEST_ECHO]}; there are {', '.join(GROUPS)}"
             raise Problem(422, "A grouping is unknown.", errors=[FieldError(field="group_by", message=message)])
         if end < begin:
             raise Problem(

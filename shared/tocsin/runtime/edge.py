@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tocsin.runtime.bodies import Bodies, Body
 from tocsin.runtime.database import is_transient
 from tocsin.runtime.metrics import REQUESTS_SHED
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.problems import Problem, field_errors
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +34,10 @@ def add_headers(scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> 
 
 
 class Edge:
-    """Refuses what is too large, too slow, too much or no JSON, and answers 500 or 503 for what nobody caught.
+    """Refuses what is too large, too slow, too much, no JSON or no text, and answers 500 or 503 for what nobody caught.
 
     `limits` gives the bytes allowed to a path and all below it, the longest winning; `free_form` are prefixes below
-    which any content type may come.
+    which any content type and any query may come.
     """
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int], free_form: tuple[str, ...] = ()) -> None:
@@ -76,6 +77,7 @@ class Edge:
             body.check_length()
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
+                _check_query(scope.get("query_string", b""))
             await self.app(scope, body.receive, sending)
         except ClientDisconnect:
             log.info("caller_gone", method=scope["method"])
@@ -116,6 +118,24 @@ def _check_framing(scope: Scope) -> None:
     if b"transfer-encoding" in names and (old or b"content-length" in names):
         detail = "Send `Content-Length` or, in HTTP/1.1, `Transfer-Encoding: chunked`, and not both."
         raise Problem(400, detail, headers={"Connection": "close"})
+
+
+def _check_query(query: bytes) -> None:
+    """What is no UTF-8 would be read as U+FFFD, and another thing looked for than was asked for."""
+    wrong = [unquote_plus(part.split(b"=")[0].decode("latin-1")) for part in query.split(b"&") if not _is_text(part)]
+    if wrong:
+        errors = field_errors(
+            [{"loc": ("query", name), "type": "value_error", "msg": "must be UTF-8"} for name in wrong]
+        )
+        raise Problem(422, "Some fields are wrong.", errors=errors)
+
+
+def _is_text(escaped: bytes) -> bool:
+    try:
+        unquote_to_bytes(escaped).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _answer(error: Exception, scope: Scope) -> ASGIApp:
