@@ -51,6 +51,18 @@ CALLS = {
         "get /v1/on-call/calendar.ics",
     },
 }
+ERRORS_OF_THEIR_OWN = {
+    "post /v1/tickets": ("409",),
+    "post /v1/tickets/{ticket_id}/events": ("409",),
+    "post /v1/tickets/by-external/{source}/{external_id}/events": ("409",),
+    "get /ack/{token}": ("409", "410", "503"),
+    "post /ack/{token}": ("409", "410", "503"),
+    "post /v1/hooks/{provider}/{tenant}": ("401", "503"),
+    "post /v1/hooks/email/{tenant}": ("401", "503"),
+    "post /v1/deliveries/{delivery_id}/redeliver": ("409",),
+    "post /v1/dead-letters/{letter_id}/replay": ("409",),
+}
+"""What a caller of these must handle beside what any such call may answer."""
 
 each_service = pytest.mark.parametrize("service", CALLS)
 
@@ -173,6 +185,9 @@ def expected(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
         yield "404"
     if "requestBody" in operation and name.startswith("post /v1/"):
         yield from ("400", "413", "415", "422")
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+        yield "422"
+    yield from ERRORS_OF_THEIR_OWN.get(name, ())
 
 
 def contents(operation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
