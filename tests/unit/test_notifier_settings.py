@@ -1,4 +1,4 @@
-"""The notifier's settings of mail servers: what is not said does not go in the clear."""
+"""The notifier's settings of mail servers: what is not said does not go in the clear, and what is wrong is told."""
 
 import pytest
 from notifier.settings import Settings
@@ -36,6 +36,20 @@ def test_an_address_without_an_at_sign_is_a_sentence(
     with pytest.raises(SystemExit):
         load(Settings)
     assert capsys.readouterr().err.endswith("An email address must have an @-sign.\n")
+
+
+def test_one_mail_at_a_time_leaves_no_place_for_severity_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOCSIN_SMTP_CONCURRENCY", "1")
+    with pytest.raises(SystemExit):
+        load(Settings)
+    assert capsys.readouterr().err == (
+        "TOCSIN_SMTP_CONCURRENCY: must be 2 or more: one is kept for severity 1, which must not wait behind a slow "
+        "mail.\n"
+    )
+    monkeypatch.setenv("TOCSIN_SMTP_CONCURRENCY", "2")
+    assert load(Settings).smtp_concurrency == 2
 
 
 @pytest.mark.parametrize("server", ["127.0.0.1:25", "localhost:25", "[::1]:25"])

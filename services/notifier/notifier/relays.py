@@ -21,7 +21,8 @@ _LONGEST_PAUSE: Final = timedelta(seconds=30)
 
 
 class Gate:
-    """Open while a server takes mails. At first, and after a failure that concerns every mail, one goes alone.
+    """Open while a server takes mails. At first, and after a failure that concerns every mail, one goes alone until it
+    is let in.
 
     So a wrong password is tried once a pause, not once a connection: servers lock accounts for less.
     """
@@ -46,16 +47,18 @@ class Gate:
         return True
 
     def let_in(self) -> None:
-        """The server accepted a login and an envelope: unless it failed before, the others need not wait any longer."""
-        if not self._failures:
-            self._opened()
+        """The server accepted a login and an envelope: nobody need wait for what it says to the message."""
+        self._trying = False
+        self.is_open = True
 
     def answered(self, answer: Answer) -> None:
         """What came of an attempt at the server."""
         self._trying = False
         if judge(answer) is not Verdict.SERVER:
             self._failures = 0
-            self._opened()
+            self.is_open = True
+            metrics.RELAY_FAILING.labels(self._name).set(0)
+            metrics.LOGIN_REFUSED.labels(self._name).set(0)
             return
         self.is_open = False
         metrics.RELAY_FAILING.labels(self._name).set(1)
@@ -72,11 +75,6 @@ class Gate:
     def given_back(self) -> None:
         """The attempt that tried a closed gate ended without an answer."""
         self._trying = False
-
-    def _opened(self) -> None:
-        self.is_open = True
-        metrics.RELAY_FAILING.labels(self._name).set(0)
-        metrics.LOGIN_REFUSED.labels(self._name).set(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,6 @@ class Relays:
                 raise
             if isinstance(opened, Opened):
                 relay.gate.let_in()
-                self._show()
                 return opened
             answer = opened
             relay.gate.answered(answer)
@@ -150,7 +147,6 @@ class Relays:
 
     async def leave(self, opened: Opened, answer: Answer) -> None:
         """The attempt is over; `answer` is the last that came on its connection."""
-        opened.relay.gate.given_back()
         await opened.relay.smtp.release(opened.connection, answer)
 
     async def look_back(self) -> None:

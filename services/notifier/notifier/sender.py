@@ -55,6 +55,8 @@ class Sender:
         self._looking_back: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._active: dict[asyncio.Task[None], Claim] = {}
+        self._trial: Claim | None = None
+        """The one that asks, alone, a server which takes nothing so far."""
 
     def wake(self) -> None:
         self._woken.set()
@@ -93,6 +95,8 @@ class Sender:
                 raise
             log.warning("claim_put_off", error=repr(error))
             return 0
+        if claims and not self._relays.are_open:
+            self._trial = claims[0]
         for claim in claims:
             task = asyncio.create_task(self._attempt(claim))
             self._active[task] = claim
@@ -102,15 +106,15 @@ class Sender:
     def _room(self) -> tuple[int, int]:
         """How many more attempts may begin now, and the least urgent severity that they may be of.
 
-        A quarter of the connections, one at least of two, is kept for severity 1: a server that hangs on all others
-        does not hold it up.
+        A quarter of the connections, one at least, is kept for severity 1: a server that hangs on all others does not
+        hold it up. Nor does what hangs keep a server that failed since from being asked again.
         """
-        if not self._relays.are_open:
-            return (1 if not self._active and self._relays.are_due else 0), _ANY
         most = self._settings.smtp_concurrency
-        kept = max(most // 4, min(1, most - 1))
+        kept = max(most // 4, 1)
         others = sum(claim.delivery.severity > _URGENT for claim in self._active.values())
         room = most - len(self._active)
+        if not self._relays.are_open:
+            room = min(room, 1 if self._trial is None and self._relays.are_due else 0)
         room_for_others = min(room, most - kept - others)
         return (room_for_others, _ANY) if room_for_others > 0 else (room, _URGENT)
 
@@ -129,6 +133,8 @@ class Sender:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         claim = self._active.pop(task)
+        if claim is self._trial:
+            self._trial = None
         self._woken.set()
         self._told()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -179,6 +185,7 @@ class Sender:
             await self._answered(claim, opened)
             return
         answer = Answer(Phase.RECIPIENT, 250, "")
+        self._trial = None
         self.wake()
         try:
             if not await self._attempts.enter_data(Entering(claim.delivery.key, mail.message_id, late)):

@@ -35,6 +35,12 @@ def _server(text: str) -> str:
     return text.strip()
 
 
+def _places(count: int) -> int:
+    if count < 2:
+        raise ValueError("must be 2 or more: one is kept for severity 1, which must not wait behind a slow mail")
+    return count
+
+
 def _ascii(text: str | None) -> str | None:
     if text is not None and not text.isascii():
         raise ValueError("must be plain ASCII")
@@ -112,7 +118,7 @@ class Settings(ServiceSettings, LinkSettings):
     smtp_second_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_second_username: str | None = None
     smtp_second_password: SecretStr | None = None
-    smtp_concurrency: Annotated[int, Field(ge=1, le=100)] = 16
+    smtp_concurrency: Annotated[int, Field(le=100), AfterValidator(_places)] = 16
     smtp_batch: Annotated[int, Field(ge=1, le=1000)] = 20
     smtp_timeout: Seconds = 20
     smtp_data_timeout: Seconds = 60
