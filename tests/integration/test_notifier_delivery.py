@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from notifier import store
-from notifier.claiming import Claims
-from notifier.delivery import Entering
+from notifier.claiming import Claim, Claims
+from notifier.delivery import Entering, Stored
 from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from notifier_world import IMPATIENT, World, world
 from servers import MakeDatabase, SharedSink
@@ -31,6 +34,21 @@ def step(number: int, tier: int, **fields: Any) -> Notify:
     """The nth step of the ladder, told to the role of that tier."""
     to = TIERS[tier]
     return escalation(event_id=UUID(int=number), step=number, tier=to, role=to.role, role_title=to.title, **fields)
+
+
+def claims_for(house: World, lease: timedelta) -> Claims:
+    return Claims(house.engine, DirectoryFile(house.directory), house.clock(), lease)
+
+
+class Peers:
+    """What a mail server sees: the connection that each mail came by."""
+
+    def __init__(self) -> None:
+        self.met: list[object] = []
+
+    async def handle_DATA(self, _server: SMTP, session: Session, _envelope: Envelope) -> str:
+        self.met.append(session.peer)
+        return "250 taken"
 
 
 def withdrawn(*notices: Notify, reason: EndReason = "resolved") -> Withdraw:
@@ -179,23 +197,26 @@ async def test_severity_one_and_higher_tiers_go_first(house: World) -> None:
     low = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4) for _ in range(20)]
     high = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), tier=TIERS[tier]) for tier in (1, 2)]
     await house.take(*low, *high)
-    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=5))
-    claimed = await claims.claim(3)
+    claimed = await claims_for(house, timedelta(seconds=5)).claim(3)
     assert [(claim.delivery.severity, claim.delivery.tier) for claim in claimed] == [(1, 2), (1, 1), (4, 1)]
 
 
 async def test_many_mails_of_one_ticket_hold_up_no_other(house: World) -> None:
     await house.take(*(step(number, 1) for number in range(1, 31)))
     await house.take(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4))
-    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=30))
+    claims = claims_for(house, timedelta(seconds=30))
     first = await claims.claim(2)
     second = await claims.claim(2)
     assert [claim.delivery.severity for claim in first + second] == [1, 4]
 
 
-async def test_what_is_withdrawn_before_it_leaves_is_cancelled(house: World) -> None:
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_what_is_withdrawn_before_it_leaves_is_cancelled(house: World, claimed: bool) -> None:
     await house.take(step(1, 1))
+    claims = await claims_for(house, timedelta(seconds=30)).claim(1) if claimed else []
     await house.take(withdrawn(step(1, 1)))
+    for claim in claims:
+        await _has_no_say(house, claim)
     async with house.notifier():
         await house.quiet()
     assert await house.states() == ["cancelled"]
@@ -260,6 +281,20 @@ async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_en
     assert await house.states() == ["cancelled", "sent"]
 
 
+async def test_a_mail_whose_worker_died_in_data_counts_as_sent_and_is_not_repeated_after_the_end(house: World) -> None:
+    await house.take(step(1, 1))
+    [claim] = await claims_for(house, timedelta(0)).claim(1)
+    assert await _enters(house, claim)
+    await house.take(stand_down())
+    async with house.notifier():
+        await house.quiet()
+    assert [mail["Tocsin-Kind"] for mail in house.mails()] == ["stand_down"]
+    assert [(delivery.state, delivery.ambiguous) for delivery in await house.deliveries()] == [
+        ("cancelled", True),
+        ("sent", False),
+    ]
+
+
 async def test_a_server_that_is_away_refuses_nobody(house: World, unused_tcp_port: int) -> None:
     there = house.sink.address
     house.settings = {**house.settings, "smtp": f"127.0.0.1:{unused_tcp_port}"}
@@ -278,15 +313,44 @@ async def test_a_server_that_is_away_refuses_nobody(house: World, unused_tcp_por
 
 async def test_a_worker_that_lost_its_claim_sends_nothing(house: World) -> None:
     await house.take(step(1, 1))
-    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), timedelta(seconds=0))
-    [stale] = await claims.claim(1)
+    claims = claims_for(house, timedelta(0))
+    [stale], [fresh] = await claims.claim(1), await claims.claim(1)
+    await _has_no_say(house, stale)
+    assert await _enters(house, fresh)
+    await _has_no_say(house, stale)
     async with house.notifier():
         await house.reaches("sent")
-    async with house.engine.begin() as connection:
-        entering = Entering(stale.delivery.key, "<late@example.org>", late=False)
-        assert await store.enter_data(connection, [entering], timedelta(seconds=5)) == set()
-        assert await store.held(connection, [stale.delivery.key]) == {}
+    await _has_no_say(house, stale)
     assert len(house.mails()) == 1
+
+
+async def test_a_lease_is_renewed_for_as_long_as_the_server_takes(house: World) -> None:
+    house.settings = {**house.settings, "smtp_data_timeout": 60}
+    house.sink.fail("hang_after_dot")
+    async with house.notifier():
+        await house.take(step(1, 1))
+        await house.reaches("in_data")
+        [begun] = await house.deliveries()
+        await eventually(lambda: _is_renewed(house, begun), house.deliveries)
+        assert await house.journal() == ["queued", "claimed", "in_data"]
+        house.sink.fail("refuse_connection")  # it hangs no longer
+        house.sink.fail("none")
+        await house.quiet()
+
+
+async def test_a_connection_serves_a_small_batch_of_mails(house: World, unused_tcp_port: int) -> None:
+    server = Controller(peers := Peers(), hostname="127.0.0.1", port=unused_tcp_port)
+    address = {"smtp": f"127.0.0.1:{unused_tcp_port}", "smtp_batch": 3}
+    house.settings = {**house.settings, **address, "smtp_concurrency": 2, "poll_interval": 60}
+    server.start()
+    try:
+        async with house.notifier():
+            await house.take(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=3) for _ in range(7)))
+            await house.quiet()
+    finally:
+        server.stop()
+    assert [len(list(mails)) for _, mails in groupby(peers.met)] == [3, 3, 1]
+    assert len(set(peers.met)) == 3
 
 
 async def test_stored_delivery_events_can_be_told_again_with_the_same_ids(house: World) -> None:
@@ -309,6 +373,29 @@ async def test_nothing_waits_for_a_poll(house: World) -> None:
         await house.take(step(1, 1), step(2, 1), step(3, 1), stand_down(notifications=(UUID(int=3),)))
         await house.quiet()
     assert [mail["Tocsin-Step"] for mail in house.mails()[-2:]] == ["1", "2"]
+
+
+async def _enters(house: World, claim: Claim) -> bool:
+    async with house.engine.begin() as connection:
+        entering = Entering(claim.delivery.key, "<entering@example.org>", late=False)
+        return await store.enter_data(connection, [entering], timedelta(0)) == {claim.delivery.id}
+
+
+async def _has_no_say(house: World, claim: Claim) -> None:
+    """Who holds this claim may not send, changes no outcome and renews no lease."""
+    before = await house.deliveries()
+    assert not await _enters(house, claim)
+    async with house.engine.begin() as connection:
+        assert await store.held(connection, [claim.delivery.key]) == {}
+        await store.renew(connection, [claim.delivery.key], timedelta(hours=1))
+    assert await house.deliveries() == before
+
+
+async def _is_renewed(house: World, begun: Stored) -> bool:
+    [delivery] = await house.deliveries()
+    assert delivery.ready_at is not None
+    assert begun.ready_at is not None
+    return delivery.ready_at > begun.ready_at
 
 
 async def _third_is_sent(house: World) -> bool:

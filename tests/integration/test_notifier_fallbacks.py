@@ -11,16 +11,21 @@ from uuid import UUID
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Debugging
-from notifier.delivery import Stored
+from notifier.attempts import Attempts, Ending
+from notifier.claiming import Claims
+from notifier.delivery import Entering, Stored
 from notifier.going_on import bounce
+from notifier.outcome import Verdict
 from notifier.tables import notices
 from notifier_events import NOON, TIERS, escalation, stand_down
 from notifier_world import LINKS, World, world
+from prometheus_client import REGISTRY
 from servers import MakeDatabase, SharedSink
 from sqlalchemy import update
 from tocsin.acknowledgement import Links
 from tocsin.directory import load_directory
 from tocsin.events import Notify
+from tocsin.runtime.directory_file import DirectoryFile
 from tocsin_local.processes import free_port
 
 NOW = NOON + timedelta(hours=1, seconds=1)
@@ -99,10 +104,12 @@ async def test_an_address_that_defers_past_all_patience_is_followed_too(house: W
 
 
 async def test_then_the_group_address_then_nobody_and_the_ladder_goes_on(house: World) -> None:
+    before = _undeliverable()
     house.sink.fail("refuse", code=550)
     async with house.notifier():
         await house.take(step(1, 1))
         await house.reaches("refused", "refused", "refused", "undeliverable")
+        assert _undeliverable() == before + 1
         house.sink.fail("none")
         await house.take(step(2, 2))
         await house.quiet()
@@ -222,6 +229,21 @@ async def test_an_end_cancels_what_would_follow(house: World) -> None:
     assert len(house.mails()) == 1
 
 
+async def test_what_is_refused_in_data_after_the_end_goes_to_no_other_address(house: World) -> None:
+    await house.take(step(1, 1))
+    settings = house.make_settings()
+    claims = Claims(house.engine, DirectoryFile(house.directory), house.clock(), settings.lease)
+    attempts = Attempts(house.engine, house.clock(), settings.patience, settings.lease)
+    [claim] = await claims.claim(1)
+    assert await attempts.enter_data(Entering(claim.delivery.key, "<refused@example.org>", late=False))
+    await house.take(stand_down())
+    await attempts.finish(Ending(claim.delivery.key, Verdict.REFUSED, "554 no", claim.addresses))
+    async with house.notifier():
+        await house.quiet()
+    assert await house.states() == ["refused", "cancelled"]
+    assert house.mails() == []
+
+
 async def test_an_address_beyond_ascii_is_mailed(house: World) -> None:
     async with house.notifier():
         await house.take(step(1, 1, role="chief_operating_officer"))
@@ -276,3 +298,7 @@ async def test_a_notice_that_cannot_be_read_any_more_ends_undeliverable_and_hold
     async with house.notifier():
         await house.quiet()
     assert await house.states() == ["undeliverable", "sent"]
+
+
+def _undeliverable() -> float:
+    return REGISTRY.get_sample_value("sla_emails_total", {"result": "undeliverable"}) or 0
