@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notifier.outcome import Answer, Past, Patience, Phase, Verdict, backoff, follow, judge
+from notifier.outcome import Answer, Next, Past, Patience, Phase, Verdict, backoff, follow, judge
 from notifier.turns import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
 from notifier_events import NOON
 
@@ -157,3 +157,21 @@ def test_pauses_grow_to_their_ceiling(failures: int, jitter: float) -> None:
     pause = backoff(failures, timedelta(seconds=1), timedelta(minutes=5), jitter)
     whole = min(timedelta(minutes=5), timedelta(seconds=2 ** min(failures - 1, 20)))
     assert whole / 2 <= pause <= whole
+    assert backoff(failures, timedelta(seconds=1), timedelta(minutes=5), 0) == whole / 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "pauses"),
+    [
+        (Verdict.DEFERRED, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]),
+        (Verdict.SERVER, [1, 2, 4, 8, 16, 30, 30]),
+        (Verdict.AMBIGUOUS, [1, 4, 16, 64, 256, 1024, 3600, 3600]),
+    ],
+)
+def test_each_attempt_is_followed_by_a_longer_pause_of_which_half_is_random(
+    verdict: Verdict, pauses: list[int]
+) -> None:
+    for attempts, seconds in enumerate(pauses, 1):
+        past = Past(attempts, age=timedelta(hours=1))
+        for jitter, part in ((0, 0.5), (0.5, 0.75)):
+            assert follow(verdict, past, Patience(), jitter) == Next("deferred", timedelta(seconds=seconds * part))
