@@ -1,20 +1,28 @@
-"""docs/integrations: what it says to write into integrations.yaml is accepted, and its recipes prove what they send."""
+"""docs/integrations: what it says to write into integrations.yaml is accepted, and its recipes prove what they send.
+
+The commands for webhooks that it and intake's README tell are there, and do what they are told for.
+"""
 
 import base64
 import json
 import re
+import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from textwrap import dedent, indent
 
 import pytest
-from hook_recordings import PROVIDERS, ROOT, SECRET, recordings, shipped, story
+from hook_recordings import PROVIDERS, ROOT, SECRET, SHIPPED, recordings, shipped, story
+from intake.__main__ import app
 from intake.hooks.adapters import ADAPTERS
-from intake.hooks.mapping import Integrations, load_integrations
+from intake.hooks.mapping import Defaults, Integration, Integrations, load_integrations
 from intake.hooks.trial import Trial
+from typer.testing import CliRunner, Result
 
 PAGES = ROOT / "docs" / "integrations"
+README = ROOT / "services" / "intake" / "README.md"
 CURL = 'curl() { printf "%s\\0" "$@"; }\n'
 
 
@@ -88,6 +96,56 @@ def test_the_content_that_freshdesk_shall_send_has_what_the_shipped_mapping_read
     assert reading is not None
     read = {str(value) for name, value in reading if name not in ("tickets", "instants", "actions") and value}
     assert read - set(fields) == {"ticket_product_name"}  # for accounts that have products
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The arguments of each `python -m intake hooks ...` line of a page."""
+    lines = re.findall(r"^ +python -m intake (hooks .*)$", page.read_text(), re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def invoked(arguments: list[str]) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.mark.parametrize("page", [README, PAGES / "README.md"], ids=["intake", "docs"])
+def test_every_webhook_command_of_a_page_is_one(page: Path) -> None:
+    told = commands(page)
+    assert {"check", "try", "unmapped", "replay", "dismiss"} == {arguments[1] for arguments in told}
+    for arguments in told:
+        assert invoked([*arguments, "--help"]).exit_code == 0, arguments
+
+
+@pytest.mark.parametrize(
+    ("page", "providers"), [(README, PROVIDERS), (PAGES / "README.md", ["jira"])], ids=["intake", "docs"]
+)
+def test_what_a_page_tells_to_check_and_to_try_knows_the_tools(
+    page: Path, providers: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("TOCSIN_INTEGRATIONS", str(SHIPPED))
+    (check,) = [arguments for arguments in commands(page) if arguments[1] == "check"]
+    checked = invoked(check).output.splitlines()
+    assert [line.split()[1] for line in checked] == [f"/v1/hooks/{provider}/default" for provider in PROVIDERS]
+    (attempt,) = [arguments for arguments in commands(page) if arguments[1] == "try"]
+    of_jira = [word.replace("FILE...", "tests/recorded/hooks/jira/*.json") for word in attempt]
+    for provider in providers:
+        words = [word.replace("jira", provider) for word in of_jira]
+        expanded = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]
+        tried = invoked([argument for arguments in expanded for argument in arguments])
+        told = [json.loads(line) for line in tried.output.splitlines()]
+        assert told[0]["ticket"]["source"] == provider
+        assert not [one for one in told if "unmapped" in one]
+
+
+def test_intakes_readme_tells_of_each_tool_what_there_is_to_look_through() -> None:
+    row = r"^\| \[.*\]\(\S*/docs/integrations/(\w+)\.md\) \| .* \| (.*)\|$"
+    rows = dict(re.findall(row, README.read_text(), re.MULTILINE))
+    assert set(rows) == {*PROVIDERS, "email", "rest"}
+    for provider in PROVIDERS:
+        for field, _, default in (name.partition(": ") for name in re.findall("`(.*?)`", rows[provider])):
+            assert field in Integration.model_fields
+            assert not default or default in Defaults.model_fields
 
 
 def test_the_pages_find_each_other() -> None:

@@ -1,6 +1,8 @@
 """What each service says of its calls at /openapi.json is OpenAPI 3.1, and names every call of the contract."""
 
 import json
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from referencing.jsonschema import DRAFT202012
 from tocsin.runtime.database import engine
 from tocsin.runtime.keys import KeyFile, write_keys
 
+ROOT = Path(__file__).parents[2]
 SECRETS_OF_THEIR_OWN = {"/ack/{token}", "/v1/hooks/email/{tenant}", "/v1/hooks/{provider}/{tenant}"}
 PYDANTICS = {"ge", "gt", "le", "lt", "max_length", "min_length"}
 PUBLIC = {"/livez", "/readyz", "/metrics"} | SECRETS_OF_THEIR_OWN
@@ -124,6 +127,25 @@ async def test_examples_are_what_the_schemas_say(service: str, described: Callab
             for example in examples(media):
                 errors = [error.message for error in validator.iter_errors(example)]
                 assert errors == [], f"{name}: {where}"
+
+
+async def test_the_one_command_for_a_typed_client_names_a_version_and_the_lines_below_it_what_it_makes(
+    described: Callable[[str], Any],
+) -> None:
+    page = (ROOT / "docs/integrations/rest.md").read_text().split("\n## A typed client\n")[1]
+    document = await described("intake")
+    command = (
+        r"^    uvx openapi-python-client==\d+\.\d+\.\d+ generate --url \"\$INTAKE/openapi\.json\" --output-path (\w+) "
+    )
+    (package,) = re.findall(command, page, re.MULTILINE)
+    assert (Path(sys.executable).parent / "uvx").exists()
+    ((tag, call),) = re.findall(rf"^    from {package}\.api\.(\w+) import (\w+)$", page, re.MULTILINE)
+    (operation,) = [found for found in operations(document).values() if found["operationId"] == call]
+    assert operation["tags"] == [tag]
+    assert {"source"} <= {parameter["name"] for parameter in operation["parameters"]}
+    (model,) = re.findall(rf"^    from {package}\.models import (\w+)$", page, re.MULTILINE)
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": f"#/components/schemas/{model}"}
 
 
 @each_service
