@@ -1,9 +1,11 @@
-"""Renders a mail of each kind in a real browser, for docs/mail.md: `make mail-pictures` writes docs/mail/*.png.
+"""Renders a mail of each kind in a real browser, for docs/mail.md: `make mail-pictures` writes docs/mail/*.png, and
+beside them of which page each was made.
 
 The browser is driven by its DevTools protocol over a pipe. A mail that is wider than its screen ends it with an error.
 """
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +25,7 @@ from small_png import reduced
 from tocsin.business_time import load_zone
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "mail"
+MADE_OF: Final = FOLDER / "made_of.txt"
 LARGEST: Final = 120_000
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 QUIET: Final = ("background-networking", "component-update", "extensions", "gpu", "lcd-text", "quic", "sync")
@@ -128,17 +131,32 @@ def browser() -> Iterator[Browser]:
             os.close(our_answers)
 
 
+def pages() -> dict[str, str]:
+    """The HTML of a mail of each kind."""
+    zone = load_zone("America/New_York")
+    return {kind: write(replace(telling(sample), zone=zone), BUILT_IN).html for kind, sample in kinds().items()}
+
+
+def made_of() -> str:
+    """A line for each picture that is there: what its page hashes to, what it does itself, its name."""
+    lines = []
+    for kind, html in pages().items():
+        for name in (f"{kind}-{screen.name}.png" for screen in SCREENS):
+            hashes = (hashlib.sha256(content).hexdigest() for content in (html.encode(), (FOLDER / name).read_bytes()))
+            lines.append(f"{' '.join(hashes)} {name}\n")
+    return "".join(lines)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    zone = load_zone("America/New_York")
     with browser() as page:
-        for kind, sample in kinds().items():
-            letter = write(replace(telling(sample), zone=zone), BUILT_IN)
+        for kind, html in pages().items():
             for screen in SCREENS:
-                picture = reduced(page.picture(letter.html, screen))
+                picture = reduced(page.picture(html, screen))
                 if len(picture) > LARGEST:
                     raise RuntimeError(f"{kind} on a {screen.name} has {len(picture)} bytes")
                 (FOLDER / f"{kind}-{screen.name}.png").write_bytes(picture)
+    MADE_OF.write_text(made_of())
 
 
 if __name__ == "__main__":

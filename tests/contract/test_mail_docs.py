@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mail_pictures import MADE_OF, made_of
 from notifier.layout import write
 from notifier.rehearsal import kinds, telling
 from notifier.templating import BUILT_IN, TEMPLATES
@@ -27,6 +28,10 @@ def test_there_is_a_picture_of_each_kind_on_each_screen(kind: str) -> None:
         picture = (DOCS / "mail" / f"{kind}-{screen}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) < 120_000
+
+
+def test_the_pictures_were_made_of_the_pages_as_they_are() -> None:
+    assert MADE_OF.read_text() == made_of(), "`make mail-pictures` makes them anew"
 
 
 def test_every_header_is_told_and_no_other() -> None:
