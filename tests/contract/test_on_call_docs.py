@@ -1,11 +1,15 @@
 """What README.md and docs/on-call.md say to write into directory.yaml is understood, and does what they say."""
 
 import re
+import shlex
 from datetime import datetime
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+from notifier.__main__ import app
 from tocsin.directory import Directory, load_directory
+from typer.testing import CliRunner
 
 REPOSITORY = Path(__file__).parents[2]
 ROLE = "service_desk_team_lead"
@@ -14,9 +18,12 @@ PARTS = ("people", "roles", "rotations", "overrides", "group_addresses")
 
 def written(document: str) -> list[dict[str, str]]:
     """The blocks of a document that go into directory.yaml, each by its parts."""
+    return [parts(block) for block in blocks(document) if block.partition(":")[0] in PARTS]
+
+
+def blocks(document: str) -> list[str]:
     text = (REPOSITORY / document).read_text("utf-8")
-    blocks = [dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, flags=re.MULTILINE)]
-    return [parts(block) for block in blocks if block.partition(":")[0] in PARTS]
+    return [dedent(block).strip() for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, flags=re.MULTILINE)]
 
 
 def parts(text: str) -> dict[str, str]:
@@ -44,6 +51,42 @@ def test_tonight_as_the_readme_says() -> None:
         "override: until 2026-12-25 14:00 UTC (covers for Maya)",
     )
     assert who(known, "2026-12-25T14:00Z") == ("maya.lindqvist", "default")
+
+
+def test_the_commands_below_it_say_that_it_is_understood_and_who_is_mailed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tonight,) = written("README.md")
+    (commands,) = [block for block in blocks("README.md") if "directory check" in block]
+    path = tmp_path / "deploy/policy/directory.yaml"
+    path.parent.mkdir(parents=True)
+    shipped = parts((REPOSITORY / "deploy/policy/directory.yaml").read_text("utf-8"))
+    path.write_text("\n".join({**shipped, **tonight}.values()), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    understood, *told = ran(commands, monkeypatch)
+    assert understood.startswith("deploy/policy/directory.yaml: 6 people; every role is held from ")
+    assert told == [
+        "service_desk_team_lead at 2026-12-24 23:30 UTC",
+        "  who    Tomás Herrera <tomas.herrera@example.com> (tomas.herrera)",
+        "  why    override: until 2026-12-25 14:00 UTC (covers for Maya)",
+        "  until  2026-12-25 14:00 UTC, then Maya Lindqvist <maya.lindqvist@example.com> (maya.lindqvist)",
+    ]
+
+
+def ran(commands: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a shell would show of these commands, none of which may fail."""
+    lines: list[str] = []
+    for command in commands.splitlines():
+        match shlex.split(command):
+            case ["export", variable]:
+                monkeypatch.setenv(*variable.split("=", 1))
+            case [".venv/bin/python", "-m", "notifier", *arguments]:
+                result = CliRunner().invoke(app, arguments)
+                assert result.exit_code == 0, result.output
+                lines += result.stdout.splitlines()
+            case _:
+                pytest.fail(f"{command} is none of ours")
+    return lines
 
 
 def test_every_form_of_the_reference_does_what_it_says() -> None:
