@@ -2,13 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pytest
-from hook_desk import payload, written
+from hook_desk import INTEGRATIONS, payload
 from hook_recordings import recorded, shipped
-from intake.hooks.mapping import Defaults, load_integrations
+from intake.hooks.mapping import Defaults, Integration, load_integrations
 from intake.hooks.trial import Trial
 
 NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
@@ -118,6 +118,13 @@ DEFAULTS = {
 }
 
 
+@cache
+def desk() -> Integration:
+    found = load_integrations(INTEGRATIONS.replace(" &desk", ""), "integrations.yaml").find("default", "desk")
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize(
     ("left_out", "default", "reason", "field", "expected"),
     [
@@ -130,13 +137,10 @@ DEFAULTS = {
     ],
 )
 def test_what_a_tool_leaves_out_is_the_very_default_and_flagged_or_the_ticket_is_unmapped(
-    left_out: str, default: str, reason: str, field: str, expected: object, tmp_path: Path
+    left_out: str, default: str, reason: str, field: str, expected: object
 ) -> None:
-    integration = load_integrations(written(tmp_path), "integrations.yaml").find("default", "desk")
-    assert integration is not None
-
     def opened(defaults: dict[str, Any], **fields: Any) -> dict[str, Any]:
-        there = integration.model_copy(update={"defaults": Defaults.model_validate_json(json.dumps(defaults))})
+        there = desk().model_copy(update={"defaults": Defaults.model_validate_json(json.dumps(defaults))})
         body = json.dumps(payload(at="2026-06-08T10:20:00Z", **fields)).encode()
         (told,) = Trial(there, "desk", NOW).deliver(body)
         return told
