@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 
 from tocsin.events import FactType
 
@@ -85,16 +85,23 @@ def changed_instants(before: Iterable[Claim], now: Iterable[Claim]) -> set[datet
     return {at for at, claims in was.items() if claims != is_now.get(at)}
 
 
-def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Effect]]:
+class Made(NamedTuple):
+    """What happens so that a claim is true; nobody's where it only undoes."""
+
+    effect: Effect
+    claim: Claim | None = None
+
+
+def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Made]]:
     """How the ticket stands once these claims of one instant are true, one after the other, and what happens for it.
 
     The severity that a claim gives changes last, but for a workaround, which severity 1 does not allow (RULES 3): one
     that is still claimed then does not happen.
     """
-    made: list[Effect] = []
+    made: list[Made] = []
     for claim in claims:
         state, possible = effects(state, _steps(state, claim))
-        made += possible
+        made += [Made(effect, claim) for effect in possible]
     return state, made
 
 

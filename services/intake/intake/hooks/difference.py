@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from tocsin.events import Fact, FactType, render_instant
 
-from intake.hooks.claims import Claim, changed_instants, claims_of, needed
+from intake.hooks.claims import Claim, Made, changed_instants, claims_of, needed
 from intake.hooks.effect import Effect, State, applied, effects, lasting
 from intake.hooks.shown import Shown
 from intake.requests import EventRequest
@@ -39,8 +39,8 @@ _REOPENED: Final = Effect(FactType.REOPENED)
 class _Missing(NamedTuple):
     """What must happen at an instant after its facts, and just before them; `voiding`: so that these do nothing."""
 
-    then: Sequence[Effect] = ()
-    before: Sequence[Effect] = ()
+    then: Sequence[Made] = ()
+    before: Sequence[Made] = ()
     voiding: bool = False
 
 
@@ -86,7 +86,7 @@ def difference(
         # Where a sighting is of the microsecond before, a cancellation there would be its contradiction.
         voidable = at in changed and at - _MOMENT > latest
         missing = _missing(state, here, here_claimed, entered, voidable=voidable)
-        state, _ = effects(entered, [*missing.before, *map(Effect.of, here), *missing.then])
+        state, _ = effects(entered, [*_effects(missing.before), *map(Effect.of, here), *_effects(missing.then)])
         made += _requests(missing, at, here_claimed, actor, ids)
         latest = at if at in claimed else latest
     return made
@@ -103,18 +103,18 @@ def _missing(
     posted = [Effect.of(fact) for fact in here if not fact.event_id.startswith(PREFIX)]
     wanted, ideal = effects(state, posted)
     wanted, more = needed(wanted, claims)
-    ideal = lasting(state.severity, [*ideal, *more])
+    ideal = lasting(state.severity, [*ideal, *_effects(more)])
     stands, happened = effects(entered, facts)
     if entered != state:
-        return _Missing(_ending(stands, wanted, claims[-1]))
+        return _Missing(_ending(stands, wanted, claims))
     if stands == wanted and lasting(state.severity, happened) == ideal:
         return _Missing()
     # A severity is the last thing that a sighting changes: where it has changed already, it may have to be taken back,
-    taken_back = Effect(FactType.SEVERITY_CHANGED, state.severity)
+    taken_back = Made(Effect(FactType.SEVERITY_CHANGED, state.severity))
     for back in ([], [taken_back]):
         for first in range(len(claims)):
-            again = [*back, *needed(effects(stands, back)[0], claims[first:])[1]]
-            if lasting(state.severity, [*happened, *again]) == ideal:
+            again = [*back, *needed(effects(stands, _effects(back))[0], claims[first:])[1]]
+            if lasting(state.severity, [*happened, *_effects(again)]) == ideal:
                 return _Missing(again)
     # or, where something was to another severity that did not stand there, all else happens just before it.
     showing = [claim for claim in claims if not claim.opening]
@@ -122,28 +122,33 @@ def _missing(
     alone = len({claim.sighting for claim in showing}) == 1
     after, later = effects(early, facts)
     again = needed(after, claims)[1]
-    if alone and lasting(state.severity, [*before, *later, *again]) == ideal:
+    if alone and lasting(state.severity, [*_effects(before), *later, *_effects(again)]) == ideal:
         return _Missing(again, before)
     if voidable and stands.responded and not wanted.responded:
         void, _ = effects(applied(state, _CANCELLED), facts)
         if not void.responded:
-            return _Missing(_ending(void, wanted, claims[-1]), [_CANCELLED], voiding=True)
+            return _Missing(_ending(void, wanted, claims), [Made(_CANCELLED)], voiding=True)
     # Too late to be told in full, such as a close in between that was another: how it stands then is what counts.
-    return _Missing(_ending(stands, wanted, claims[-1]))
+    return _Missing(_ending(stands, wanted, claims))
 
 
-def _ending(stands: State, wanted: State, like: Claim) -> list[Effect]:
-    """What must happen for a ticket to stand as is wanted, said by whoever made the claim `like`."""
+def _ending(stands: State, wanted: State, claims: Sequence[Claim]) -> list[Made]:
+    """What must happen for a ticket to stand as these claims want it, each said by the last that says it."""
     # What was cancelled unanswered is not answered by another end of it.
     again = [_REOPENED] if stands.closed and wanted.responded and not stands.responded else []
-    return [*again, *needed(effects(stands, again)[0], [Claim.that(wanted, like)])[1]]
+    made = [*again, *_effects(needed(effects(stands, again)[0], [Claim.that(wanted, claims[-1])])[1])]
+    return [Made(effect, next((one for one in reversed(claims) if one.says(effect)), None)) for effect in made]
+
+
+def _effects(made: Iterable[Made]) -> list[Effect]:
+    return [one.effect for one in made]
 
 
 def _requests(
     missing: _Missing, at: datetime, claims: Sequence[Claim], actor: str, ids: set[str]
 ) -> Iterator[EventRequest]:
-    happening = [(effect, at - _MOMENT) for effect in missing.before] + [(effect, at) for effect in missing.then]
-    for effect, then in happening:
+    happening = [(made, at - _MOMENT) for made in missing.before] + [(made, at) for made in missing.then]
+    for (effect, claim), then in happening:
         voiding = missing.voiding and then < at
         stem = f"{_VOIDING if voiding else f'{PREFIX}{effect.type}:'}{render_instant(then)}"
         event_id, again = stem, 1
@@ -152,24 +157,19 @@ def _requests(
             event_id = f"{stem}:{again}"
         ids.add(event_id)
         resolved, severity = effect.type is FactType.RESOLVED, effect.severity or None
-        claim = _for_which(effect, claims)
+        if claim is None or not claim.actor:  # another of the same instant may name who it was
+            claim = next((one for one in claims if claim and one.actor and one.says(effect)), claim)
         yield EventRequest.model_validate(
             {
                 "type": effect.type.value,
                 "occurred_at": then,
-                "actor": actor if missing.voiding else claim.actor or actor,
+                "actor": (claim.actor if claim and not missing.voiding else None) or actor,
                 "event_id": event_id,
                 "severity": severity,
-                "reason": _VOIDED if voiding else claim.word if severity is None else None,
+                "reason": _VOIDED if voiding else claim.word if claim and severity is None else None,
                 "resolution_kind": ("workaround" if effect.workaround else "resolved") if resolved else None,
             }
         )
-
-
-def _for_which(effect: Effect, claims: Sequence[Claim]) -> Claim:
-    """The first of an instant's claims that says this, rather one that names somebody; what none says is nobody's."""
-    saying = [claim for claim in claims if claim.says(effect)]
-    return next((claim for claim in saying if claim.actor), next(iter(saying), Claim(claims[0].at)))
 
 
 def _at(claim: Claim) -> datetime:
