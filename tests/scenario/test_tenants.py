@@ -183,10 +183,12 @@ async def dead_letter(database: str, ticket_id: str) -> AsyncIterator[str]:
     async with source.begin() as connection:
         await dead_letters.put(connection, table, [letter])
         made = (await connection.execute(select(func.max(table.c.id)))).scalar_one()
-    yield str(made)
-    async with source.begin() as connection:
-        await connection.execute(delete(table).where(table.c.id == made))
-    await source.dispose()
+    try:
+        yield str(made)
+    finally:
+        async with source.begin() as connection:
+            await connection.execute(delete(table).where(table.c.id == made))
+        await source.dispose()
 
 
 def shows(text: str, names: Mapping[str, str]) -> bool:

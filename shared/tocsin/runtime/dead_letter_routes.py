@@ -51,7 +51,8 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
     async def replay(letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)], caller: MayAdminister) -> JsonResponse:
         async with engine.connect() as connection:
             letter = await dead_letters.get(connection, table, letter_id)
-        if letter is None or letter.tenant not in (None, caller.tenant):
+            beside = await dead_letters.queue_of(connection, table, letter) if letter is not None else []
+        if letter is None or not all(one.is_shown_to(caller.tenant) for one in (letter, *beside)):
             raise Problem(404, "There is no dead letter with this id.")
         if letter.replayed_at is not None:
             raise Problem(409, "It was replayed already.")

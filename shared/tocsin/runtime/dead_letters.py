@@ -21,7 +21,6 @@ from sqlalchemy import (
     insert,
     select,
     text,
-    true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,12 +29,13 @@ from tocsin.runtime.metrics import DEAD_LETTERS
 
 CONSUMED = "consumed"
 OUTBOX = "outbox"
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record put aside. `origin` is `consumed` (it came in, at `offset`) or `outbox` (it could not go out; no
-    offset). `tenant` is whose it is, None where the record does not say.
+    offset).
     """
 
     origin: str
@@ -49,7 +49,21 @@ class DeadLetter:
     id: int = 0
     created_at: datetime | None = None
     replayed_at: datetime | None = None
-    tenant: str | None = None
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose the event is, as far as its data can be read."""
+        try:
+            data = orjson.loads(self.value or b"")
+        except orjson.JSONDecodeError:
+            return None
+        about = data.get("ticket", data) if isinstance(data, dict) else None
+        tenant = about.get("tenant") if isinstance(about, dict) else None
+        return tenant if isinstance(tenant, str) else None
+
+    def is_shown_to(self, tenant: str) -> bool:
+        """It is theirs, or does not say whose it is."""
+        return self.tenant in (None, tenant)
 
 
 def dead_letters_table(metadata: MetaData) -> Table:
@@ -68,7 +82,6 @@ def dead_letters_table(metadata: MetaData) -> Table:
         Column("reason", Text, nullable=False),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
         Column("replayed_at", DateTime(timezone=True)),
-        Column("tenant", Text),
         Index("dead_letters_waiting_idx", "topic", "key", postgresql_where=text("replayed_at IS NULL")),
     )
 
@@ -79,25 +92,11 @@ def reason_of(error: BaseException) -> str:
     return words.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
-def tenant_of(value: bytes | None) -> str | None:
-    """Whose the event of a record is, as far as its data can be read."""
-    try:
-        data = orjson.loads(value or b"")
-    except orjson.JSONDecodeError:
-        return None
-    about = data.get("ticket", data) if isinstance(data, dict) else None
-    tenant = about.get("tenant") if isinstance(about, dict) else None
-    return tenant if isinstance(tenant, str) and "\0" not in tenant else None
-
-
 async def put(connection: AsyncConnection, table: Table, letters: Sequence[DeadLetter]) -> None:
     """Store letters in the caller's transaction."""
     if letters:
         names = ("origin", "topic", "partition", "offset", "key", "headers", "value", "reason")
-        rows = [
-            {name: getattr(letter, name) for name in names} | {"tenant": tenant_of(letter.value)} for letter in letters
-        ]
-        await connection.execute(insert(table), rows)
+        await connection.execute(insert(table), [{name: getattr(letter, name) for name in names} for letter in letters])
 
 
 def count(letters: Iterable[DeadLetter]) -> None:
@@ -141,13 +140,18 @@ async def queue_of(connection: AsyncConnection, table: Table, letter: DeadLetter
 async def listed(
     connection: AsyncConnection, table: Table, tenant: str, *, after: int, limit: int, replayed: bool | None
 ) -> list[DeadLetter]:
-    """A page of the letters that are this tenant's, or of which nobody knows whose they are, oldest first; `replayed`
-    None means all.
-    """
-    where = (table.c.id > after) & func.coalesce(table.c.tenant == tenant, true())
-    if replayed is not None:
-        where &= table.c.replayed_at.is_not(None) if replayed else table.c.replayed_at.is_(None)
-    return await _select(connection, table, where, limit=limit)
+    """A page of the letters that are shown to this tenant, oldest first; `replayed` None means all."""
+    found: list[DeadLetter] = []
+    more = True
+    while more and len(found) < limit:
+        where = table.c.id > after
+        if replayed is not None:
+            where &= table.c.replayed_at.is_not(None) if replayed else table.c.replayed_at.is_(None)
+        page = await _select(connection, table, where, limit=_PAGE)
+        found += [letter for letter in page if letter.is_shown_to(tenant)]
+        more = len(page) == _PAGE
+        after = page[-1].id if more else after
+    return found[:limit]
 
 
 async def mark_replayed(connection: AsyncConnection, table: Table, letter_id: int) -> bool:

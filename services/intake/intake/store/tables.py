@@ -148,14 +148,13 @@ hook_deliveries = Table(
     Column("headers", JSONB, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("stored_at", DateTime(timezone=True), nullable=False),  # real time, as is next_at
+    Column("stored_at", DateTime(timezone=True), nullable=False, index=True),  # real time, as is next_at
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("detail", Text),
     Column("attempts", Integer, nullable=False),
     Column("next_at", DateTime(timezone=True), index=True),
     UniqueConstraint("tenant", "provider", "key"),
-    Index("hook_deliveries_said_idx", "stored_at", postgresql_where=literal_column("state <> 'forgotten'")),
     Index("hook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
 )
 
