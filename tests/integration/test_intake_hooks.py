@@ -403,28 +403,37 @@ async def test_without_a_database_the_tool_is_told_to_come_again(tmp_path: Path)
 async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
     await deliver(intake, payload())
     await intake.deliveries.forget(timedelta(hours=1))
-    assert len(await rows(intake, "SELECT 1 FROM hook_deliveries JOIN hook_sightings ON delivery_id = id")) == 1
+    [(body, shown)] = await rows(
+        intake, "SELECT body, shown FROM hook_deliveries JOIN hook_sightings ON delivery_id = id"
+    )
+    assert (body, shown["summary"]) != (b"", None)
     lacking = await deliver(intake, payload(status="Never heard of"))
     await intake.deliveries.forget(timedelta(0))
     assert await rows(intake, "SELECT id, state, body, headers FROM hook_deliveries") == [(1, "forgotten", b"", {})]
+    [(left,)] = await rows(intake, "SELECT shown FROM hook_sightings")
+    assert set(left) == {"at", "seen_at", "key", "status", "word", "severity", "opened_at", "counts"}
     assert lacking["state"] == "unmapped"
     await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
     assert [kind for kind, _ in await facts(intake)] == ["opened", "resolved"]
 
 
-async def test_a_delivery_that_comes_again_after_years_changes_nothing(intake: World) -> None:
+@pytest.mark.parametrize("beside", [[], [payload("T-2", status="Odd")]], ids=["alone", "beside what is unmapped"])
+async def test_a_delivery_that_comes_again_after_years_changes_nothing(
+    intake: World, beside: list[dict[str, Any]]
+) -> None:
     story = [
-        payload(status=status, at="2026-06-08T10:00:00Z", delivery=status) for status in ("New", "Answered", "Done")
+        {"delivery": status, "tickets": [payload(status=status, at="2026-06-08T10:00:00Z"), *beside]}
+        for status in ("New", "Answered", "Done")
     ]
     for body in story:
         await deliver(intake, body)
     told = await facts(intake)
+    assert told[-1] == ("resolved", "10:00:00")
     await intake.deliveries.forget(timedelta(0))
     for body in story:
         assert (await deliver(intake, body))["state"] == "duplicate"
     late = await deliver(intake, payload(status="Pending", at="2026-06-08T09:30:00Z"))
     assert (late["state"], (await tickets(intake))[0]["state"]) == ("taken", "closed")
-    assert told[-1] == ("resolved", "10:00:00")
 
 
 async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) -> None:

@@ -91,6 +91,13 @@ class Shown(BaseModel):
     category: Category | None = None
 
 
+OF_AN_OPENING: Final = (
+    *("summary", "description", "customer", "contact_name", "contact_email", "contact_phone", "services"),
+    *("channel", "category"),
+)
+"""The fields that say nothing of how a ticket stood, only what it is opened with."""
+
+
 def shown(sighting: Sighting, integration: Integration, received_at: datetime, key: str) -> Shown:
     """The sighting in our words; `key` is its delivery's. Raises Unmapped for a status or a priority that
     nobody knows, and for an instant that is still to come.

@@ -7,17 +7,17 @@ from hashlib import sha256
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.correspondence import SOURCE as MAIL
-from intake.hooks.shown import Reason, Shown
+from intake.hooks.shown import OF_AN_OPENING, Reason, Shown
 from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
 
 DeliveryState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
-"""waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it was taken in long ago;
-that it came, and what it showed, is kept.
+"""waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it came long ago; that it
+came, and how it showed tickets to stand, is kept.
 """
 
 Spot = tuple[int, int]
@@ -183,23 +183,20 @@ class HookStore:
     async def forget(self, older_than: timedelta) -> int:
         """Drop what up to 1000 older deliveries said; how many. What is waiting is kept.
 
-        Of one that was taken in its key and its sightings stay, so that it counts once for ever, and what comes later
-        is compared with all that was shown. Others go with their sightings; what is left of a ticket's then says no
-        more how it was opened: an earlier one may have said otherwise.
+        Of one that showed tickets its key stays, and how they stood: so it counts once for ever, and what comes later
+        is compared with all that was shown.
         """
         table, seen = hook_deliveries, hook_sightings
         over = table.c.next_at.is_(None) & (table.c.state != "forgotten")
         old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, over).limit(_ROWS)
-        ids = (await self._connection.execute(old)).scalars().all()
-        taken = table.c.id.in_(ids) & over & (table.c.state == "taken")
+        ids = (await self._connection.execute(old.with_for_update(skip_locked=True))).scalars().all()
+        showed = select(seen.c.delivery_id).where(seen.c.delivery_id.in_(ids))
         emptied = {"state": "forgotten", "body": b"", "headers": {}}
-        kept = (await self._connection.execute(update(table).where(taken).values(emptied))).rowcount
-        others = table.c.id.in_(ids) & over
-        going = select(table.c.id).where(others)
-        touched = select(seen.c.ticket_id).where(seen.c.delivery_id.in_(going))
-        opened = update(seen).where(seen.c.opened_it, seen.c.ticket_id.in_(touched))
-        await self._connection.execute(opened.values(opened_it=False))
-        return kept + (await self._connection.execute(delete(table).where(others))).rowcount
+        await self._update(table.c.id.in_(showed), emptied)
+        standing = seen.c.shown.op("-")(cast(OF_AN_OPENING, ARRAY(Text)))
+        await self._connection.execute(update(seen).where(seen.c.delivery_id.in_(ids)).values(shown=standing))
+        await self._connection.execute(delete(table).where(table.c.id.in_(ids), table.c.id.not_in(showed)))
+        return len(ids)
 
     async def lock_ticket(self, ticket_id: UUID) -> None:
         """Wait for whoever takes this ticket in from a webhook, also where it does not exist yet."""
