@@ -46,8 +46,13 @@ class Gate:
         self._trying = True
         return True
 
+    @property
+    def is_proven(self) -> bool:
+        """Open, and nothing has failed since the server answered a message."""
+        return self.is_open and not self._failures
+
     def let_in(self) -> None:
-        """The server accepted a login and an envelope: nobody need wait for what it says to the message."""
+        """The server accepted a login and an envelope: nobody urgent need wait for what it says to the message."""
         self._trying = False
         self.is_open = True
 
@@ -107,6 +112,11 @@ class Relays:
     @property
     def are_open(self) -> bool:
         return any(relay.gate.is_open for relay in self._relays)
+
+    @property
+    def are_proven(self) -> bool:
+        """True where one takes mails, and not only lets them in after a failure."""
+        return any(relay.gate.is_proven for relay in self._relays)
 
     @property
     def are_to_be_asked(self) -> bool:

@@ -107,7 +107,8 @@ class Sender:
         """How many more attempts may begin now, and the least urgent severity that they may be of.
 
         A quarter of the connections, one at least, is kept for severity 1: a server that hangs on all others does not
-        hold it up. Nor does what hangs keep a server that failed since from being asked again.
+        hold it up. Nor does what hangs keep a server that failed since from being asked again, nor a mail that it let
+        in after that and has not answered: what is not urgent waits for the answer.
         """
         most = self._settings.smtp_concurrency
         kept = max(most // 4, 1)
@@ -115,6 +116,8 @@ class Sender:
         room = most - len(self._active)
         if not self._relays.are_open:
             room = min(room, 1 if self._trial is None and self._relays.are_due else 0)
+        elif not self._relays.are_proven:
+            return room, _URGENT
         room_for_others = min(room, most - kept - others)
         return (room_for_others, _ANY) if room_for_others > 0 else (room, _URGENT)
 
@@ -190,6 +193,7 @@ class Sender:
         try:
             if not await self._attempts.enter_data(Entering(claim.delivery.key, mail.message_id, late)):
                 log.info("delivery_called_off")
+                self._relays.answered(opened, answer)  # it accepted the recipient, and will not be asked more
                 return
             answer = Answer(Phase.DATA, None, "cut off")  # what holds if this process is stopped meanwhile
             answer = await opened.relay.smtp.data(opened.connection, mail.raw)
