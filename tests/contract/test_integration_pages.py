@@ -95,7 +95,7 @@ def test_the_content_that_freshdesk_shall_send_has_what_the_shipped_mapping_read
     reading = shipped("freshdesk").generic
     assert reading is not None
     read = {str(value) for name, value in reading if name not in ("tickets", "instants", "actions") and value}
-    assert read - set(fields) == {"ticket_product_name"}  # for accounts that have products
+    assert read - set(fields) == {"ticket_product_name", "ticket_description"}  # of accounts with products; of *Simple*
 
 
 def commands(page: Path) -> list[list[str]]:
