@@ -7,7 +7,7 @@ from intake import signing_keys
 from intake.__main__ import BATCH_BYTES, WAIT_SECONDS
 from intake.api import deliveries, taking
 from intake.api.mails import MAIL_BYTES
-from tocsin.runtime import bodies, connections, edge
+from tocsin.runtime import bodies, connections, edge, service
 
 README = (Path(__file__).parents[2] / "services/intake/README.md").read_text()
 AUTOTASK_SECONDS = 10
@@ -23,7 +23,7 @@ AUTOTASK_SECONDS = 10
         f"| a mail; its headers | {MAIL_BYTES:,} bytes;",
         f"| headers | {edge.MOST_HEADERS}; {edge.HEADER_BYTES:,} bytes with the address; "
         f"{connections.HEADER_SECONDS:g} s to come |",
-        f"| connections of one process; an idle one | {connections.MOST_CONNECTIONS:,}; 30 s |",
+        f"| connections of one process; an idle one | {connections.MOST_CONNECTIONS:,}; {service.IDLE_SECONDS} s |",
         f"| requests in progress; single tickets and events that wait to be stored | {edge.MOST_REQUESTS:,}; "
         f"{taking.MOST_WAITING} |",
     ],

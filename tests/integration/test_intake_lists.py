@@ -63,6 +63,11 @@ async def test_anything_else_in_a_list_is_refused(intake: World, query: str) -> 
     assert answer.json()["errors"][0]["field"] == unquote(query.split("=")[0])
 
 
+async def test_a_path_that_is_no_text_finds_no_other_ticket(intake: World) -> None:
+    answer = await intake.clients["default"].post("/v1/tickets/by-external/a%FF/b/events", json=event("responded"))
+    assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "path", "message": "must be UTF-8"}])
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

@@ -34,7 +34,17 @@ def halopsa(**fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "written",
-    ["26/11/2020 11:00", "last tuesday", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-06-08T12:00:60Z", 7, []],
+    [
+        "26/11/2020 11:00",
+        "last tuesday",
+        "2026-06-08 UTC",
+        "2026-06-08 -0500",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "2026-06-08T12:00:60Z",
+        7,
+        [],
+    ],
 )
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])
 def test_what_the_generic_adapter_cannot_read_as_an_instant_is_unmapped_by_its_name(field: str, written: Any) -> None:

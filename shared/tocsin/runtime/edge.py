@@ -77,7 +77,7 @@ class Edge:
             body.check_length()
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
-                _check_query(scope.get("query_string", b""))
+                _check_address(scope)
             await self.app(scope, body.receive, sending)
         except ClientDisconnect:
             log.info("caller_gone", method=scope["method"])
@@ -120,13 +120,14 @@ def _check_framing(scope: Scope) -> None:
         raise Problem(400, detail, headers={"Connection": "close"})
 
 
-def _check_query(query: bytes) -> None:
+def _check_address(scope: Scope) -> None:
     """What is no UTF-8 would be read as U+FFFD, and another thing looked for than was asked for."""
-    wrong = [unquote_plus(part.split(b"=")[0].decode("latin-1")) for part in query.split(b"&") if not _is_text(part)]
+    query = scope.get("query_string", b"").split(b"&")
+    wrong = [("query", unquote_plus(part.split(b"=")[0].decode("latin-1"))) for part in query if not _is_text(part)]
+    if not _is_text(scope.get("raw_path", b"")):
+        wrong.append(("path", "path"))
     if wrong:
-        errors = field_errors(
-            [{"loc": ("query", name), "type": "value_error", "msg": "must be UTF-8"} for name in wrong]
-        )
+        errors = field_errors([{"loc": where, "type": "value_error", "msg": "must be UTF-8"} for where in wrong])
         raise Problem(422, "Some fields are wrong.", errors=errors)
 
 

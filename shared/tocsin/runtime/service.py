@@ -30,6 +30,8 @@ Task = Callable[[asyncio.Event], Awaitable[None]]
 Prepare = Callable[[], Awaitable[None]]
 """What a service does once its database answers and is migrated, before it takes anything."""
 
+IDLE_SECONDS = 30
+"""How long a connection may lie idle between requests."""
 _HTTP_SECONDS = 10
 _STOP_SECONDS = 15.0
 _FLUSH_SECONDS = 5.0
@@ -178,7 +180,7 @@ def _server(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=30,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=_HTTP_SECONDS,
             h11_max_incomplete_event_size=32 * 1024,
         )

@@ -18,7 +18,7 @@ LONGEST: Final = 10_000
 FIRST_YEAR: Final = 1990
 NO_INSTANT: Final = f"is no instant from {FIRST_YEAR} to {LAST_YEAR}"
 
-_SPACED_OFFSET: Final = re.compile(r" (UTC|[+-]\d\d:?\d\d)$", re.ASCII)
+_SPACED_OFFSET: Final = re.compile(r"(:\d\d(?:\.\d+)?) (UTC|[+-]\d\d:?\d\d)$", re.ASCII)
 """As Ruby ends an instant, where ISO 8601 has no space."""
 
 
@@ -95,4 +95,4 @@ def _read(value: object, form: str) -> datetime | None:
 
 
 def _offset(spaced: re.Match[str]) -> str:
-    return "+00:00" if spaced[1] == "UTC" else spaced[1]
+    return spaced[1] + ("+00:00" if spaced[2] == "UTC" else spaced[2])
