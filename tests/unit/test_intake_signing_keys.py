@@ -203,7 +203,7 @@ async def _endless() -> AsyncIterator[bytes]:
 
 async def _slow() -> AsyncIterator[bytes]:
     yield b"{"
-    await asyncio.sleep(30)  # longer than anybody waits
+    await asyncio.Event().wait()  # the rest never comes
 
 
 BROKEN: dict[str, Callable[[], httpx.Response]] = {

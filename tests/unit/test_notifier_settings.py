@@ -29,25 +29,29 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert (server.tls, server.username, server.password) == ("none", None, None)
 
 
-def test_an_address_without_an_at_sign_is_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("TOCSIN_MAIL_FROM", "tocsin", "An email address must have an @-sign.\n"),
+        (
+            "TOCSIN_SMTP_CONCURRENCY",
+            "1",
+            "must be 2 or more: one is kept for severity 1, which must not wait behind a slow mail.\n",
+        ),
+    ],
+)
+def test_a_wrong_value_is_a_sentence(
+    name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TOCSIN_MAIL_FROM", "tocsin")
+    monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit):
         load(Settings)
-    assert capsys.readouterr().err.endswith("An email address must have an @-sign.\n")
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name}: ")
+    assert said.endswith(sentence)
 
 
-def test_one_mail_at_a_time_leaves_no_place_for_severity_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TOCSIN_SMTP_CONCURRENCY", "1")
-    with pytest.raises(SystemExit):
-        load(Settings)
-    assert capsys.readouterr().err == (
-        "TOCSIN_SMTP_CONCURRENCY: must be 2 or more: one is kept for severity 1, which must not wait behind a slow "
-        "mail.\n"
-    )
+def test_two_mails_at_a_time_leave_one_place_for_severity_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_SMTP_CONCURRENCY", "2")
     assert load(Settings).smtp_concurrency == 2
 

@@ -59,13 +59,13 @@ class Claim:
 
     @classmethod
     def that(cls, state: State, like: Self) -> Self:
-        """The claim that a ticket stands at `state`, made by whoever made `like`."""
+        """The claim that a ticket stands at `state` at the instant of `like`, closed the way that `like` says."""
         stands: Stands = "waiting" if state.paused else "open"
         if state.closed:
             stands = "resolved" if state.responded else "cancelled"  # a resolve is a response
             if like.stands == "cancelled" or (like.stands == "workaround" and state.severity != 1):
                 stands = like.stands
-        return cls(like.at, state.responded, stands, state.severity, like.actor, like.word)
+        return cls(like.at, state.responded, stands, state.severity)
 
 
 def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | None) -> list[Claim]:

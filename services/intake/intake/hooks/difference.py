@@ -157,8 +157,8 @@ def _requests(
             event_id = f"{stem}:{again}"
         ids.add(event_id)
         resolved, severity = effect.type is FactType.RESOLVED, effect.severity or None
-        if claim is None or not claim.actor:  # another of the same instant may name who it was
-            claim = next((one for one in claims if claim and one.actor and one.says(effect)), claim)
+        if claim is not None and not claim.actor:  # another of the same instant may name who it was
+            claim = next((one for one in claims if one.actor and one.says(effect)), claim)
         yield EventRequest.model_validate(
             {
                 "type": effect.type.value,
