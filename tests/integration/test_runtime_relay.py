@@ -101,20 +101,16 @@ async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
         assert mine == list(range(1, 51))
 
 
-async def test_woken_it_publishes_within_milliseconds(
+async def test_woken_it_publishes_without_waiting_for_its_poll(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
-    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=5)
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=600)
     async with running(relay.run()):
-        await add(writer, event("first", 1))
-        relay.wake()
-        await eventually(lambda: empty(writer))
-        started = time.monotonic()
-        await add(writer, event("first", 2))
-        relay.wake()
-        await eventually(lambda: empty(writer))
-        assert time.monotonic() - started < 1
+        for number in (1, 2):
+            await add(writer, event("first", number))
+            relay.wake()
+            await eventually(lambda: empty(writer))
         assert await relay.flush(1)
 
 
@@ -150,16 +146,21 @@ async def test_one_leads_and_a_lost_lease_ends_its_publishing(
             await leads_on(writer, timedelta(seconds=1))  # the other one has asked for the lease several times
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
             leading.cancel()
-            started = time.monotonic()
             await add(writer, event("a", 2))
             await eventually(lambda: empty(writer))
-            assert time.monotonic() - started < 1  # released, not run out
             taken_until = await take_away(writer, timedelta(seconds=2))
             await add(writer, event("a", 3))
             await eventually(lambda: empty(writer))
             assert await instant(writer) > taken_until
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
     await other_engine.dispose()
+
+
+async def test_who_ends_gives_its_lease_back(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:
+    async with running(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS, lease_seconds=60).run()):
+        await eventually(lambda: rows(writer, OUTBOX.lease))
+    (lease,) = await rows(writer, OUTBOX.lease)
+    assert lease.expires_at <= await instant(writer)
 
 
 async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_transactions(
@@ -256,7 +257,7 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
                 await add(writer, event("a", 2))
                 await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is on its way
                 await take_away(writer, timedelta(seconds=5))
-                await eventually(lambda: REGISTRY.get_sample_value("sla_relay_leader") == 0, seconds=2)
+                await eventually(lambda: REGISTRY.get_sample_value("sla_relay_leader") == 0, seconds=4.5)
             finally:
                 hanging.resume()
             await eventually(lambda: empty(writer))
@@ -287,4 +288,4 @@ async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngin
     part = found[partition_of(str(ticket("meanwhile")).encode())]
     mine = [number_of(one) for one in part if one.ticket_id == ticket("meanwhile")]
     assert list(dict.fromkeys(mine)) == list(range(1, 301))
-    assert took < 2
+    assert took < 10

@@ -93,18 +93,17 @@ async def test_a_key_without_a_limit_has_none(client: httpx.AsyncClient) -> None
 async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limiting, "TRY_SECONDS", 0.4)
+    monkeypatch.setattr(limiting, "TRY_SECONDS", 60)
     monkeypatch.setattr(limiting, "MOST_WAITING", 3)
     wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
     before = counted("sla_keys_refused_total", reason="unknown")
-    began = time.monotonic()
     free = [await client.get("/v1/things", headers=wrong) for _ in range(limiting.FREE_TRIES)]
     assert {answer.status_code for answer in free} == {401}
-    assert time.monotonic() - began < 0.4
-    slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
+    monkeypatch.setattr(limiting, "TRY_SECONDS", 0.4)
     began = time.monotonic()
+    slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
     assert (await client.get("/v1/things", headers=AUTHORIZATION["free"])).status_code == 200
-    assert time.monotonic() - began < 0.4
+    assert not slow.done()
     statuses = sorted(answer.status_code for answer in await slow)
     assert statuses == [401, 401, 401, 429, 429]
     assert time.monotonic() - began >= 0.3
