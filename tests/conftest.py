@@ -43,16 +43,21 @@ structlog.configure(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Side by side (`make test`) each file stays in one process, unless it says otherwise, and so do all stories: they
-    share a stack, which ends with the last of them.
+    share a stack, which ends with the last of them. What takes long begins first, so that no process is left alone
+    with it at the end.
     """
-    stories = {item for item in items if "clockwork" in getattr(item, "fixturenames", ())}
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("stories" if item in stories else item.path.name))
-    items.sort(key=stories.__contains__, reverse=True)
+            item.add_marker(pytest.mark.xdist_group("stories" if _is_story(item) else item.path.name))
+    yield  # xdist reads the marks, and pytest-randomly shuffles
+    items.sort(key=lambda item: (not _is_story(item), item.get_closest_marker("long") is None))
+
+
+def _is_story(item: pytest.Item) -> bool:
+    return "clockwork" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

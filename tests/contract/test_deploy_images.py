@@ -163,6 +163,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., su
     shutil.rmtree(builder.folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("service", "package"), PACKAGES.items())
 def test_an_image_builds_and_migrates_its_database(
     service: str,

@@ -43,6 +43,7 @@ email:
 """
 # A group of its own each, so that they run side by side.
 each_service = [pytest.param(service, marks=pytest.mark.xdist_group(f"fuzz-{service}")) for service in ROUTES]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
 from waiting import eventually
 
+pytestmark = pytest.mark.long
+
 SECONDS = 30
 PEOPLE = "people:\n  maya: { name: Maya Lindqvist, email: maya@example.com }\nroles:\n"
 HELD = ("service_desk_team_lead", "it_operations_director", "account_manager", "chief_operating_officer")

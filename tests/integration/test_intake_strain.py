@@ -11,12 +11,15 @@ from pathlib import Path
 
 import httpx
 import orjson
+import pytest
 from callers import BEGUN, ENDLESS, Answered, percentile, post, said, together
 from intake_world import ticket
 from servers import MakeDatabase, frozen, intake_on, own_database, running
 from sqlalchemy import text
 from tocsin.runtime.database import engine
 from waiting import eventually
+
+pytestmark = pytest.mark.long
 
 IDLE = 200
 SLOW = 50

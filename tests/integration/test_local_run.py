@@ -74,6 +74,7 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
     Postgres(folder / "postgres", 0, tell).remove()
 
 
+@pytest.mark.long
 async def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours: Ours) -> None:
     began = time.monotonic()
     first = ours.start()

@@ -29,6 +29,7 @@ async def house(
         yield made
 
 
+@pytest.mark.long
 async def test_every_mail_survives_every_fault(house: World) -> None:
     """`make faults` prints the table of a thousand mails each."""
     fates: dict[str, Fate] = {}

@@ -21,6 +21,8 @@ from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
 from waiting import eventually
 
+pytestmark = pytest.mark.long
+
 LEAD, MANAGER, NOBODYS = "service_desk_team_lead", "senior_it_operations_manager", "chief_executive_officer"
 ROTATING = """
 people:

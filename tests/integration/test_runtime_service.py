@@ -22,6 +22,8 @@ from tocsin.runtime.keys import add_key, issue
 from tocsin_local.processes import free_port
 from waiting import eventually
 
+pytestmark = pytest.mark.long
+
 MAIN = """
 import asyncio
 import typer

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 import orjson
+import pytest
 from hook_recordings import SHIPPED
 from servers import role_of
 from telltales import told
@@ -27,6 +28,7 @@ SECONDS: Final = 60
 JIRA: Final = "{ secret_env: TOCSIN_HOOK_JIRA }"
 
 
+@pytest.mark.long
 def test_nothing_that_does_not_start_or_finds_something_wrong_tells_one(postgres: Postgres, tmp_path: Path) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     key, _ = issue("default")

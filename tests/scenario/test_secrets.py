@@ -287,6 +287,7 @@ def integrations(file: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 async def test_no_process_and_no_database_tells_one(house: House) -> None:
     stack = house.stack
     house.issues()
