@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from notifier.outcome import Answer, Phase
 from notifier.relays import Opened, Relays
-from notifier.tables import deliveries
+from notifier.tables import deliveries, journal
 from notifier_events import NOON, escalation, ticket
 from notifier_world import World, world
 from prometheus_client import REGISTRY
@@ -153,6 +153,35 @@ async def test_a_mail_of_severity_1_does_not_wait_behind_ten_thousand_others(hou
     assert max(delays) < 1, delays
 
 
+async def test_a_mail_of_severity_1_does_not_wait_for_another_that_asks_a_slow_server(house: World) -> None:
+    """One mail asks a server that takes nothing so far. Where it is not urgent, one that is asks beside it."""
+    house.settings = {**house.settings, "smtp_timeout": 120}
+    house.sink.fail("slow_banner", seconds=600)
+    async with house.notifier():
+        await house.take(*some(1, severity=3))
+        await eventually(lambda: _is(house, "claimed"), house.states)
+        await house.take(*some(1, severity=3))
+        house.sink.fail("none")  # for who connects from now on
+        await _urgent_takes(house)
+        await eventually(lambda: _is(house, "sent", 2), house.states)  # what waited goes too
+        assert (await house.states())[0] == "claimed"
+        house.sink.fail("refuse_connection")  # lets go who waits for the greeting
+
+
+async def test_beside_one_that_asks_a_server_there_is_one_at_most(house: World) -> None:
+    """A password that is wrong is tried twice, not by each of the urgent."""
+    house.settings = {**house.settings, "smtp_timeout": 0.3, "retry_base": 60}
+    house.sink.fail("slow_banner", seconds=600)
+    async with house.notifier():
+        await house.take(*some(1, severity=3))
+        await eventually(lambda: _is(house, "claimed"), house.states)
+        await house.take(*some(2))
+        await eventually(lambda: _is(house, "deferred", 3), house.states)
+    async with house.engine.connect() as connection:
+        query = select(journal.c.entry).join(deliveries).where(deliveries.c.severity == 1).order_by(journal.c.id)
+        assert list(await connection.scalars(query)) == ["queued", "queued", *["claimed", "deferred"] * 2]
+
+
 async def _delay(house: World, idle: World) -> float:
     """How many seconds longer a mail of severity 1 takes than where nothing else waits."""
     there, here = await asyncio.gather(_urgent_takes(idle), _urgent_takes(house))
@@ -209,8 +238,8 @@ async def _is_sent(house: World, notice: Notify) -> bool:
         return await connection.scalar(query) == "sent"
 
 
-async def _is(house: World, state: str) -> bool:
-    return state in await house.states()
+async def _is(house: World, state: str, times: int = 1) -> bool:
+    return (await house.states()).count(state) >= times
 
 
 async def _may_ask(relays: Relays) -> bool:

@@ -22,9 +22,9 @@ _LONGEST_PAUSE: Final = timedelta(seconds=30)
 
 class Gate:
     """Open while a server takes mails. At first, and after a failure that concerns every mail, one goes alone until it
-    is let in.
+    is let in; beside one that is not urgent, one that is.
 
-    So a wrong password is tried once a pause, not once a connection: servers lock accounts for less.
+    So a wrong password is tried once or twice a pause, not once a connection: servers lock accounts for less.
     """
 
     def __init__(self, name: str) -> None:
@@ -39,9 +39,14 @@ class Gate:
         """Closed, and its pause is over: one may try."""
         return not self.is_open and not self._trying and time.monotonic() >= self._closed_until
 
-    def admits(self) -> bool:
-        """True if this one may try the closed gate; it keeps the others out meanwhile."""
-        if not self.is_due:
+    @property
+    def is_tried(self) -> bool:
+        """Closed, and one tries it."""
+        return self._trying and not self.is_open
+
+    def admits(self, *, urgent: bool = False) -> bool:
+        """True if this one may try the closed gate; it keeps the others out meanwhile, but for one that is urgent."""
+        if not (self.is_due or (urgent and self.is_tried)):
             return False
         self._trying = True
         return True
@@ -128,12 +133,20 @@ class Relays:
         """True where none takes mails, and one may be tried."""
         return not self.are_open and any(relay.gate.is_due for relay in self._relays)
 
-    async def envelope(self, recipient: str) -> Opened | Answer:
-        """A connection on which the recipient was accepted, or the answer that says why there is none."""
+    @property
+    def are_being_asked(self) -> bool:
+        """True while one that takes nothing so far is asked."""
+        return any(relay.gate.is_tried for relay in self._relays)
+
+    async def envelope(self, recipient: str, *, urgent: bool = False) -> Opened | Answer:
+        """A connection on which the recipient was accepted, or the answer that says why there is none.
+
+        What is urgent does not wait for another that asks a server which takes nothing so far.
+        """
         answer = Answer(Phase.CONNECT, None, "no mail server is asked for now")
         for relay in self._relays:
             # While one takes mails, no mail is spent on finding out whether another does: `look_back` asks that.
-            if not (relay.gate.is_open or (not self.are_open and relay.gate.admits())):
+            if not (relay.gate.is_open or (not self.are_open and relay.gate.admits(urgent=urgent))):
                 continue
             try:
                 opened = await _envelope(relay, recipient)

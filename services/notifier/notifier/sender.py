@@ -56,7 +56,7 @@ class Sender:
         self._woken = asyncio.Event()
         self._active: dict[asyncio.Task[None], Claim] = {}
         self._trial: Claim | None = None
-        """The one that asks, alone, a server which takes nothing so far."""
+        """The last one that asks a server which takes nothing so far."""
 
     def wake(self) -> None:
         self._woken.set()
@@ -107,15 +107,18 @@ class Sender:
         """How many more attempts may begin now, and the least urgent severity that they may be of.
 
         A quarter of the connections, one at least, is kept for severity 1: a server that hangs on all others does not
-        hold it up. Nor does what hangs keep a server that failed since from being asked again, nor a mail that it let
-        in after that and has not answered: what is not urgent waits for the answer.
+        hold it up. Nor does what hangs keep a server that failed since from being asked again, nor a mail that asks it
+        slowly, or that it let in after that and has not answered: what is not urgent waits for the answer.
         """
         most = self._settings.smtp_concurrency
         kept = max(most // 4, 1)
-        others = sum(claim.delivery.severity > _URGENT for claim in self._active.values())
+        others = sum(not _is_urgent(claim) for claim in self._active.values())
         room = most - len(self._active)
         if not self._relays.are_open:
-            room = min(room, 1 if self._trial is None and self._relays.are_due else 0)
+            if self._trial is not None:
+                beside = self._relays.are_being_asked and not _is_urgent(self._trial)
+                return (min(room, 1) if beside else 0), _URGENT
+            room = min(room, 1 if self._relays.are_due else 0)
         elif not self._relays.are_proven:
             return room, _URGENT
         room_for_others = min(room, most - kept - others)
@@ -183,7 +186,7 @@ class Sender:
         )
 
     async def _converse(self, claim: Claim, mail: Mail, *, late: bool) -> None:
-        opened = await self._relays.envelope(mail.recipient)
+        opened = await self._relays.envelope(mail.recipient, urgent=_is_urgent(claim))
         if isinstance(opened, Answer):
             await self._answered(claim, opened)
             return
@@ -212,6 +215,10 @@ class Sender:
                 await self._attempts.finish(
                     Ending(claim.delivery.key, verdict, one_line(reply, _REPLY), claim.addresses)
                 )
+
+
+def _is_urgent(claim: Claim) -> bool:
+    return claim.delivery.severity <= _URGENT
 
 
 def _reader(claim: Claim) -> Reader:
