@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults mail-pictures
+.PHONY: help setup run demo replay test torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults asyncapi mail-pictures
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ fuzz-api: setup  ## Schemathesis over all four APIs, many tries of each call: ma
 	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 2 --dist loadgroup tests/integration/test_api_fuzz.py
 
 bench-domain: setup  ## how fast timelines are computed, against what is required
-	@$(BIN)/python tests/bench/domain.py
+	@PYTHONPATH=tests $(BIN)/python -m bench.domain
 
 bench-intake: setup  ## tickets and events a second of one worker, beside a no-op of FastAPI
 	@PYTHONPATH=tests $(BIN)/python -m bench.intake
@@ -51,11 +51,14 @@ bench-intake: setup  ## tickets and events a second of one worker, beside a no-o
 bench-notifier: setup  ## mails a second in a burst and milliseconds for one, beside a bare loop of aiosmtplib
 	@PYTHONPATH=tests $(BIN)/python -m bench.notifier
 
+asyncapi: setup  ## write docs/asyncapi.yaml from the event models
+	@PYTHONPATH=tests $(BIN)/python -m support.asyncapi_document
+
 mail-pictures: setup  ## the pictures of docs/mail.md, made in a browser (chromium must be there)
-	@PYTHONPATH=tests $(BIN)/python tests/mail_pictures.py
+	@PYTHONPATH=tests $(BIN)/python -m support.mail_pictures
 
 faults: setup  ## what becomes of 1,000 mails in every fault of a mail server, as a table: make faults ONLY="450,AUTH refused"
-	@PYTHONPATH=tests $(BIN)/python -m faults --mails $(or $(MAILS),1000) --only "$(ONLY)" $(if $(REAL),--real)
+	@PYTHONPATH=tests $(BIN)/python -m support.smtp_faults --mails $(or $(MAILS),1000) --only "$(ONLY)" $(if $(REAL),--real)
 
 fix: setup  ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix .

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pytest
 import structlog
-from effort import tries
 from hypothesis import settings
-from servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
+from support.search_budget import tries
+from support.servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port

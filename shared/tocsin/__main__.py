@@ -5,8 +5,8 @@ import asyncio
 import typer
 from aiokafka.errors import KafkaError
 
-from tocsin.runtime.kafka import TopicError, create_topics
-from tocsin.runtime.settings import KafkaSettings, load
+from tocsin.runtime.kafka.client import TopicError, create_topics
+from tocsin.runtime.process.settings import KafkaSettings, load
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 

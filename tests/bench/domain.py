@@ -18,10 +18,10 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sla_timer.simulate import StoryRequest, simulate
-from sla_timer.story import Rulebook, Step, Story
-from sla_timer.timeline import Timeline
-from stories import shipped_policy
+from sla_timer.domain.fact_log import Rulebook, Step, Story
+from sla_timer.domain.simulate import StoryRequest, simulate
+from sla_timer.domain.timeline import Timeline
+from support.stories import shipped_policy
 from tocsin.business_time import micros
 
 STORIES: Final = 1000

@@ -19,8 +19,8 @@ from typing import Annotated
 
 import orjson
 import typer
-from callers import Answered, percentile, post, together
-from servers import intake_on, own_database, running, tell
+from support.http_load import Answered, percentile, post, together
+from support.servers import intake_on, own_database, running, tell
 from tocsin_local.processes import Launch, answers, free_port
 
 ROOT = Path(__file__).parents[2]

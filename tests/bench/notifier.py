@@ -22,9 +22,9 @@ from uuid import uuid4
 import structlog
 import typer
 from aiosmtplib import SMTP
-from notifier_events import escalation, ticket
-from notifier_world import World, world
-from servers import SharedSink, migrate, role_of, running, tell
+from support.notifier_events import escalation, ticket
+from support.notifier_world import World, world
+from support.servers import SharedSink, migrate, role_of, running, tell
 from tocsin.events import Notify
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port

@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from servers import migrate, role_of, running, tell
 from sla_timer.store.tables import OUTBOX, TOLD
 from sqlalchemy import func, select
-from teller import moment, said
-from timer_world import Timer, events, timer
+from support.fake_timer import moment, said
+from support.servers import migrate, role_of, running, tell
+from support.timer_world import Timer, events, timer
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from asyncapi_document import CHANNELS, PATH, document, text, types_of
 from jsonschema import Draft7Validator
+from support.asyncapi_document import CHANNELS, PATH, document, text, types_of
 from tocsin.events import TYPES
-from tocsin.runtime.kafka import TOPICS
+from tocsin.runtime.kafka.client import TOPICS
 
 TEXT = {"type": "string", "minLength": 1}
 REFERENCE = {
@@ -107,7 +107,7 @@ def published() -> dict[str, Any]:
 
 
 def test_the_file_is_what_the_code_says() -> None:
-    assert PATH.read_text(encoding="utf-8") == text(), "run: python tests/asyncapi_document.py"
+    assert PATH.read_text(encoding="utf-8") == text(), "run: make asyncapi"
 
 
 def test_it_is_asyncapi_3(published: dict[str, Any]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from escalator.settings import Settings as Escalator
-from intake.keys import KeysSettings
+from intake.commands.keys import KeysSettings
 from intake.settings import Settings as Intake
 from notifier.settings import Settings as Notifier
 from pydantic_settings import BaseSettings
 from sla_timer.settings import Settings as SlaTimer
-from tocsin.runtime.settings import ClockSettings, DatabaseSettings, KafkaSettings
+from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, KafkaSettings
 
 DOCKER = Path(__file__).parents[2] / "deploy/docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())

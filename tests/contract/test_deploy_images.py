@@ -17,9 +17,9 @@ import pytest
 from escalator.settings import Settings as Escalator
 from intake.settings import Settings as Intake
 from notifier.settings import Settings as Notifier
-from servers import MakeDatabase
 from sla_timer.settings import Settings as SlaTimer
-from tocsin.runtime.settings import ServiceSettings
+from support.servers import MakeDatabase
+from tocsin.runtime.process.settings import ServiceSettings
 from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).parents[2]

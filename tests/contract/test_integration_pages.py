@@ -14,11 +14,11 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 import pytest
-from hook_recordings import PROVIDERS, ROOT, SECRET, SHIPPED, recordings, shipped, story
 from intake.__main__ import app
-from intake.hooks.adapters import ADAPTERS
-from intake.hooks.mapping import Defaults, Integration, Integrations, load_integrations
-from intake.hooks.trial import Trial
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.config.integrations import Defaults, Integration, Integrations, load_integrations
+from intake.domain.webhooks.dry_run import Trial
+from support.webhook_recordings import PROVIDERS, ROOT, SECRET, SHIPPED, recordings, shipped, story
 from typer.testing import CliRunner, Result
 
 PAGES = ROOT / "docs" / "integrations"

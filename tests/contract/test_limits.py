@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from intake import signing_keys
 from intake.__main__ import BATCH_BYTES, WAIT_SECONDS
-from intake.api import deliveries, taking
-from intake.api.mails import MAIL_BYTES
-from tocsin.runtime import bodies, connections, edge, service
+from intake.api.mail import MAIL_BYTES
+from intake.sources import signing_keys
+from intake.workers import webhook_worker, write_queue
+from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware
+from tocsin.runtime.process import service
 
 README = (Path(__file__).parents[2] / "services/intake/README.md").read_text()
 AUTOTASK_SECONDS = 10
@@ -16,16 +17,18 @@ AUTOTASK_SECONDS = 10
 @pytest.mark.parametrize(
     "promised",
     [
-        f"| a body | {edge.DEFAULT_LIMIT:,} bytes; a batch {BATCH_BYTES:,} |",
-        f"| a whole body's time | {bodies.BODY_SECONDS:g} s, and 1 s more for each {bodies.LEAST_RATE:,} bytes |",
-        f"| bodies on their way at once, in one process | {bodies.MOST_BODIES:,}; "
-        f"held together, {bodies.MOST_BYTES:,} bytes,",
+        f"| a body | {limits_middleware.DEFAULT_LIMIT:,} bytes; a batch {BATCH_BYTES:,} |",
+        f"| a whole body's time | {body_limit.BODY_SECONDS:g} s, "
+        f"and 1 s more for each {body_limit.LEAST_RATE:,} bytes |",
+        f"| bodies on their way at once, in one process | {body_limit.MOST_BODIES:,}; "
+        f"held together, {body_limit.MOST_BYTES:,} bytes,",
         f"| a mail; its headers | {MAIL_BYTES:,} bytes;",
-        f"| headers | {edge.MOST_HEADERS}; {edge.HEADER_BYTES:,} bytes with the address; "
-        f"{connections.HEADER_SECONDS:g} s to come |",
-        f"| connections of one process; an idle one | {connections.MOST_CONNECTIONS:,}; {service.IDLE_SECONDS} s |",
-        f"| requests in progress; single tickets and events that wait to be stored | {edge.MOST_REQUESTS:,}; "
-        f"{taking.MOST_WAITING} |",
+        f"| headers | {limits_middleware.MOST_HEADERS}; {limits_middleware.HEADER_BYTES:,} bytes with the address; "
+        f"{h11_protocol.HEADER_SECONDS:g} s to come |",
+        f"| connections of one process; an idle one | {h11_protocol.MOST_CONNECTIONS:,}; {service.IDLE_SECONDS} s |",
+        f"| requests in progress; single tickets and events that wait to be stored | "
+        f"{limits_middleware.MOST_REQUESTS:,}; "
+        f"{write_queue.MOST_WAITING} |",
     ],
 )
 def test_what_is_promised_is_what_is_enforced(promised: str) -> None:
@@ -33,13 +36,13 @@ def test_what_is_promised_is_what_is_enforced(promised: str) -> None:
 
 
 def test_a_hook_is_answered_well_inside_what_autotask_waits() -> None:
-    longest = deliveries._KEEP_SECONDS + deliveries.TAKE_SECONDS + deliveries._POSTPONE_SECONDS
+    longest = webhook_worker._KEEP_SECONDS + webhook_worker.TAKE_SECONDS + webhook_worker._POSTPONE_SECONDS
     assert longest <= 0.8 * AUTOTASK_SECONDS
 
 
 def test_without_its_database_a_caller_is_told_within_what_is_promised() -> None:
     assert WAIT_SECONDS <= 2
-    assert taking.ANSWER_SECONDS <= 5
+    assert write_queue.ANSWER_SECONDS <= 5
     assert "PostgreSQL a request is 503 within two seconds, without an answer from it within five" in README
 
 

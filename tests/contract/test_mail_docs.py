@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mail_pictures import MADE_OF, made_of
-from notifier.layout import write
-from notifier.rehearsal import kinds, telling
-from notifier.templating import BUILT_IN, TEMPLATES
-from notifier.wording import Redelivery
-from notifier_letters import NEW_YORK, letters, mailed, parse
+from notifier.domain.rendering import write
+from notifier.domain.template_context import Redelivery
+from notifier.domain.template_samples import kinds, telling
+from notifier.domain.templating import BUILT_IN, TEMPLATES
+from support.mail_pictures import MADE_OF, made_of
+from support.notifier_mails import NEW_YORK, letters, mailed, parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "mail.md").read_text()

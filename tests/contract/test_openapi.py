@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from four_apis import application
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
-from tocsin.runtime.database import engine
-from tocsin.runtime.keys import KeyFile, write_keys
+from support.service_apps import application
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http.api_keys import KeyFile, write_keys
 
 ROOT = Path(__file__).parents[2]
 SECRETS_OF_THEIR_OWN = {"/ack/{token}", "/v1/hooks/email/{tenant}", "/v1/hooks/{provider}/{tenant}"}

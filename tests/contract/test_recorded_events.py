@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from asyncapi_document import PATH
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft7Validator, FormatChecker
+from support.asyncapi_document import PATH
 from tocsin.events import TYPES, Progress, decode, encode, event_type
 
 RECORDED = Path(__file__).parent / "recorded" / "v1"

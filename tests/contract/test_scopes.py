@@ -6,9 +6,9 @@ from typing import Final
 
 import httpx
 import pytest
-from four_apis import application
-from tocsin.runtime.database import engine
-from tocsin.runtime.keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WRITE, KeyFile, issue, write_keys
+from support.service_apps import application
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http.api_keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WRITE, KeyFile, issue, write_keys
 
 EVERYWHERE: Final = {
     "get /v1/dead-letters": ADMIN,

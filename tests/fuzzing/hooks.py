@@ -18,10 +18,10 @@ from zlib import crc32
 
 import requests
 import schemathesis
-from hook_mutations import mutated_delivery
-from hook_recordings import PROVIDERS, SECRET, proven, recordings
 from schemathesis.generation.meta import TestPhase
 from schemathesis.specs.openapi import stateful
+from support.webhook_mutations import mutated_delivery
+from support.webhook_recordings import PROVIDERS, SECRET, proven, recordings
 
 Case = schemathesis.Case[Any]
 Call = dict[str, Any]

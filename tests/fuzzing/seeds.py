@@ -9,33 +9,33 @@ from uuid import UUID
 import escalator.store
 import httpx
 import intake.store
-import notifier.tables
+import notifier.store.tables
 import sla_timer.store.tables
-from deadlines_told import START, Telling
-from deadlines_told import ticket as told_ticket
 from escalator.handlers import Handlers
-from four_apis import LINKS, POLICIES, application
-from hook_recordings import proven, recorded
-from intake_world import event
-from intake_world import ticket as posted
-from notifier_events import NOON, TIERS, escalation
-from notifier_events import ticket as mailed_ticket
-from notifier_world import world
-from servers import SharedSink
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
-from stories import fact
-from timer_world import events, facts_of, timer
+from support.deadline_events import START, Telling
+from support.deadline_events import ticket as told_ticket
+from support.intake_world import event
+from support.intake_world import ticket as posted
+from support.notifier_events import NOON, TIERS, escalation
+from support.notifier_events import ticket as mailed_ticket
+from support.notifier_world import world
+from support.servers import SharedSink
+from support.service_apps import LINKS, POLICIES, application
+from support.stories import fact
+from support.timer_world import events, facts_of, timer
+from support.webhook_recordings import proven, recorded
 from tocsin.acknowledgement import Acknowledgement, Links
 from tocsin.events import Event, Upcoming, encode
-from tocsin.runtime import dead_letters
-from tocsin.runtime.clock import BusinessClock
-from tocsin.runtime.consumer import Received
-from tocsin.runtime.database import engine
-from tocsin.runtime.dead_letters import CONSUMED, OUTBOX, DeadLetter
-from tocsin.runtime.directory_file import DirectoryFile
-from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
-from tocsin.runtime.records import pack
+from tocsin.runtime.database import dead_letters
+from tocsin.runtime.database.dead_letters import CONSUMED, OUTBOX, DeadLetter
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
+from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.kafka.record_headers import pack
+from tocsin.runtime.process.clock import BusinessClock
+from tocsin.sources.directory_file import DirectoryFile
 
 Known = Mapping[str, Any]
 NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -177,7 +177,7 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
                 if number % 8 == 0:
                     await made.take(escalation(about, event_id=UUID(int=2000 + number), **higher))
             await made.quiet()
-        await _put_letters(made.engine, notifier.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
+        await _put_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
         mails = await made.deliveries()
     sent = [mail for mail in mails if mail.state == "sent"]
     assert len(sent) == MAILS

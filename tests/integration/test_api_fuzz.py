@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 import uvicorn
-from four_apis import POLICIES, ROUTES, application
 from fuzzing import seeds
-from hook_recordings import PROVIDERS, SECRET
-from servers import MakeDatabase, SharedSink
-from tocsin.runtime import limiting
-from tocsin.runtime.connections import BoundedH11
-from tocsin.runtime.database import engine
-from tocsin.runtime.keys import KeyFile, issue, write_keys
+from support.servers import MakeDatabase, SharedSink
+from support.service_apps import POLICIES, ROUTES, application
+from support.webhook_recordings import PROVIDERS, SECRET
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http import rate_limit
+from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
+from tocsin.runtime.http.h11_protocol import BoundedH11
 
 TESTS = Path(__file__).parents[1]
 EXAMPLES = os.environ.get("TOCSIN_FUZZ_EXAMPLES", "2")
@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_no_check_of_schemathesis_fails_and_every_link_is_followed(
     service: str, folder: Path, make_database: MakeDatabase, smtp_sink: SharedSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limiting, "TRY_SECONDS", 0.0)  # wrong keys are tried with every call
+    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 0.0)  # wrong keys are tried with every call
     url = make_database(service)
     known = await seeds.seed(service, url, folder, smtp_sink)
     (folder / KNOWN).write_text(json.dumps(known))
@@ -78,7 +78,7 @@ async def test_no_check_of_schemathesis_fails_and_every_link_is_followed(
 
 @contextmanager
 def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The service's application behind real HTTP, as `tocsin.runtime.service` sets it up: its port and document."""
+    """The service's application behind real HTTP, as `runtime.process.service` sets it up: its port and document."""
     database = engine(url, f"{service}-writer")
     app = application(service, database, folder / "keys.yaml", folder / "integrations.yaml")
     config = uvicorn.Config(

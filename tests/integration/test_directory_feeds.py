@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from calendar_feed import TOKEN, Feed, calendar, fed
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+from support.calendar_feed import TOKEN, Feed, calendar, fed
+from support.polling import eventually
 from tocsin.directory import Calendar
-from tocsin.directory.calendar import Event
-from tocsin.runtime.directory_file import DirectoryFile
-from waiting import eventually
+from tocsin.directory.ical_import import Event
+from tocsin.sources.directory_file import DirectoryFile
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
 ROLE = "service_desk_team_lead"

@@ -5,23 +5,23 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from deadlines_told import HOUR, START, Telling, ticket
 from escalator import store
-from escalator.addressing import address
+from escalator.domain.decisions import address
+from escalator.domain.tiers import Case
+from escalator.domain.vacancies import vacancies
 from escalator.handlers import Handlers
 from escalator.store.tables import decisions, notifications
-from escalator.tiers import Case
-from escalator.vacancies import vacancies
 from prometheus_client import REGISTRY
-from servers import MakeDatabase
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.deadline_events import HOUR, START, Telling, ticket
+from support.servers import MakeDatabase
 from tocsin.events import Deadline, Escalation, Progress, event_id
-from tocsin.runtime.clock import BusinessClock
-from tocsin.runtime.consumer import Poison, Received
-from tocsin.runtime.database import engine
-from tocsin.runtime.directory_file import DirectoryFile
-from tocsin.runtime.kafka import DEADLINES
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.kafka.client import DEADLINES
+from tocsin.runtime.kafka.consumer import Poison, Received
+from tocsin.runtime.process.clock import BusinessClock
+from tocsin.sources.directory_file import DirectoryFile
 
 MOON = Telling(ticket("SR-1"))
 SUN = Telling(ticket("SR-2", customer="globex"))

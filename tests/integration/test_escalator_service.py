@@ -11,8 +11,9 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
-from deadlines_told import HOUR, START, Telling, ticket
-from servers import MakeDatabase, SharedKafka
+from support.deadline_events import HOUR, START, Telling, ticket
+from support.polling import eventually
+from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import (
     Deadline,
     Escalation,
@@ -25,11 +26,10 @@ from tocsin.events import (
     encode,
     render_instant,
 )
-from tocsin.runtime.kafka import DEADLINES, ESCALATIONS, new_producer, partition_of
-from tocsin.runtime.keys import KeyFile, issue, write_keys
+from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
+from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, new_producer, partition_of
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
-from waiting import eventually
 
 pytestmark = pytest.mark.long
 

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from intake_world import LINKS, World, event, ticket, world
-from servers import MakeDatabase
+from support.intake_world import LINKS, World, event, ticket, world
+from support.servers import MakeDatabase
 from tocsin.acknowledgement import Acknowledgement, Links
 from tocsin.events import TicketChanged, Upcoming
 from tocsin.events.values import Tier

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_world import HISTORY_LIMIT, World, event, ticket, world
 from prometheus_client import REGISTRY
-from servers import MakeDatabase
 from sqlalchemy import text
+from support.intake_world import HISTORY_LIMIT, World, event, ticket, world
+from support.servers import MakeDatabase
 from tocsin.events import FactType, TicketImported, TicketOpened
 
 

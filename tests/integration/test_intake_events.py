@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 from intake.handlers import forget_keys
-from intake_world import World, event, ticket, world
-from servers import MakeDatabase
 from sqlalchemy import text
+from support.intake_world import World, event, ticket, world
+from support.servers import MakeDatabase
 from tocsin.events import TicketChanged
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
-from effort import tries
-from hook_mutations import mutated_delivery
-from hook_recordings import PROVIDERS, SECRET, SHIPPED, proven, recorded, story
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intake.signing_keys import SigningKeys
+from intake.sources.signing_keys import SigningKeys
 from intake.store.tables import hook_deliveries
-from intake_world import World, world
-from servers import MakeDatabase
 from sqlalchemy import select
-from stories import retold
+from support.intake_world import World, world
+from support.search_budget import tries
+from support.servers import MakeDatabase
+from support.stories import retold
+from support.webhook_mutations import mutated_delivery
+from support.webhook_recordings import PROVIDERS, SECRET, SHIPPED, proven, recorded, story
 
 OTHER_KEY = "the key that ConnectWise has"
 

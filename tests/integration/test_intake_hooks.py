@@ -11,16 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
-from hook_desk import SECRET, deliver, facts, payload, rows, tickets, written
 from intake import store
-from intake.api import deliveries
+from intake.commands.hooks import app
 from intake.handlers import take_sighting
-from intake.hooks_commands import app
-from intake_world import HISTORY_LIMIT, World, event, ticket, world
+from intake.workers import webhook_worker
 from prometheus_client import REGISTRY
-from servers import MakeDatabase
 from sqlalchemy import text
 from structlog.testing import capture_logs
+from support.intake_world import HISTORY_LIMIT, World, event, ticket, world
+from support.servers import MakeDatabase
+from support.webhook_client import SECRET, deliver, facts, payload, rows, tickets, written
 from tocsin.events import TicketChanged, TicketImported
 from typer.testing import CliRunner, Result
 
@@ -296,7 +296,7 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         raise ConnectionResetError
 
     with monkeypatch.context() as crash:
-        crash.setattr(deliveries, "take_sighting", dies)
+        crash.setattr(webhook_worker, "take_sighting", dies)
         assert (await deliver(intake, payload(), 202))["state"] == "waiting"
     assert await tickets(intake) == []
     assert (await deliver(intake, payload()))["state"] == "duplicate"
@@ -326,8 +326,8 @@ async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behi
         await asyncio.sleep(0.4)  # as on a slow database
         return await take_sighting(*given)
 
-    monkeypatch.setattr(deliveries, "take_sighting", slowly)
-    monkeypatch.setattr(deliveries, "TAKE_SECONDS", 1.5)
+    monkeypatch.setattr(webhook_worker, "take_sighting", slowly)
+    monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 1.5)
     assert (await deliver(intake, many(8), 202))["state"] == "waiting"
     await _their_time_has_come(intake)
     await intake.deliveries.retry()
@@ -347,7 +347,7 @@ async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
             raise ConnectionResetError
         return await take_sighting(*given)
 
-    monkeypatch.setattr(deliveries, "take_sighting", dies)
+    monkeypatch.setattr(webhook_worker, "take_sighting", dies)
     left = 3
     await deliver(intake, many(8), 202)
     for known in (3, 6, 8):
@@ -365,7 +365,7 @@ async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
 
     now = store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()"))
     with monkeypatch.context() as fault:
-        fault.setattr(deliveries, "take_sighting", faulty)
+        fault.setattr(webhook_worker, "take_sighting", faulty)
         assert (await deliver(intake, payload(), 202))["reason"] == "failed"
         for _ in range(25):
             async with intake.writer.begin() as connection:
@@ -452,9 +452,9 @@ async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) ->
 async def test_while_the_database_hangs_a_tool_is_told_so_in_time(
     intake: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "_KEEP_SECONDS", 0.2)
-    monkeypatch.setattr(deliveries, "TAKE_SECONDS", 0.2)
-    monkeypatch.setattr(deliveries, "_POSTPONE_SECONDS", 0.2)
+    monkeypatch.setattr(webhook_worker, "_KEEP_SECONDS", 0.2)
+    monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(webhook_worker, "_POSTPONE_SECONDS", 0.2)
     async with intake.writer.connect() as connection:
         await connection.execute(text("LOCK TABLE hook_deliveries"))
         await deliver(intake, payload(), 503)

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from intake_world import World, event, ticket, world
-from servers import MakeDatabase
+from support.intake_world import World, event, ticket, world
+from support.servers import MakeDatabase
 
 
 @pytest.fixture

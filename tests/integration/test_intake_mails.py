@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from effort import tries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake import store
 from intake.__main__ import app
-from intake.api.mails import MAIL_BYTES
-from intake_world import ROOT, World, event, ticket, world
-from servers import MakeDatabase
+from intake.api.mail import MAIL_BYTES
 from sqlalchemy import func, select
+from support.intake_world import ROOT, World, event, ticket, world
+from support.search_budget import tries
+from support.servers import MakeDatabase
 from typer.testing import CliRunner, Result
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/mails").glob("*.eml"))}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hook_desk import deliver, facts, payload, rows, tickets, written
 from intake import store
-from intake.hooks_commands import app
-from intake_world import World, event, world
-from servers import MakeDatabase
+from intake.commands.hooks import app
 from sqlalchemy import text
+from support.intake_world import World, event, world
+from support.servers import MakeDatabase
+from support.webhook_client import deliver, facts, payload, rows, tickets, written
 from typer.testing import CliRunner, Result
 
 WRONG = ("Pending: waiting_customer", "Pending: resolved")

@@ -11,21 +11,21 @@ from typing import Any
 
 import httpx
 import pytest
-from hook_desk import payload, written
 from intake.__main__ import app
 from intake.store import HookStore
 from intake.store.tables import hook_deliveries
-from intake_world import event, ticket, world
-from runtime_world import in_topic
-from servers import MakeDatabase, SharedKafka, intake_on, own_database, running
 from sqlalchemy import text
+from support.intake_world import event, ticket, world
+from support.polling import eventually
+from support.runtime_world import in_topic
+from support.servers import MakeDatabase, SharedKafka, intake_on, own_database, running
+from support.webhook_client import payload, written
 from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
-from tocsin.runtime.database import engine
-from tocsin.runtime.keys import Caller, KeyRing, add_key, issue
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http.api_keys import Caller, KeyRing, add_key, issue
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
 from typer.testing import CliRunner
-from waiting import eventually
 
 SECONDS = 30
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
-from callers import BEGUN, ENDLESS, Answered, percentile, post, said, together
-from intake_world import ticket
-from servers import MakeDatabase, frozen, intake_on, own_database, running
 from sqlalchemy import text
-from tocsin.runtime.database import engine
-from waiting import eventually
+from support.http_load import BEGUN, ENDLESS, Answered, percentile, post, said, together
+from support.intake_world import ticket
+from support.polling import eventually
+from support.servers import MakeDatabase, frozen, intake_on, own_database, running
+from tocsin.runtime.database.engine import engine
 
 pytestmark = pytest.mark.long
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from intake_world import World, event, ticket, world
-from servers import MakeDatabase
+from support.intake_world import World, event, ticket, world
+from support.servers import MakeDatabase
 from tocsin.events import FactType, TicketChanged, TicketOpened, ticket_id
 
 

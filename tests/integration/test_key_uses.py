@@ -10,14 +10,14 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends
 from intake.store import key_uses
-from servers import MakeDatabase
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.database import engine
-from tocsin.runtime.http import JsonResponse, create_app, require
-from tocsin.runtime.key_uses import KeyUses
-from tocsin.runtime.keys import ADMIN, TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
+from support.servers import MakeDatabase
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
+from tocsin.runtime.http.app import JsonResponse, create_app, require
+from tocsin.runtime.http.key_usage import KeyUses
 
 routes = APIRouter(prefix="/v1")
 

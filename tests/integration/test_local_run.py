@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from servers import SERVICES, is_ready, tell
+from support.polling import eventually
+from support.servers import SERVICES, is_ready, tell
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import end_processes, free_offset
 from tocsin_local.run import TICKET
-from waiting import eventually
 
 EPOCH = "2026-06-08T12:00:00Z"
 PARTS = {*SERVICES, "kafka", "postgres", "smtp", "supervisor"}

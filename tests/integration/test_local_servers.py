@@ -3,8 +3,8 @@
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from servers import MakeDatabase, SharedKafka
 from sqlalchemy import make_url
+from support.servers import MakeDatabase, SharedKafka
 
 
 async def connect(url: str) -> asyncpg.Connection:

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiosmtplib
 import httpx
 import pytest
-from secured_sink import secured_sink
-from servers import SharedSink, running
+from support.servers import SharedSink, running
+from support.tls_smtp_sink import secured_sink
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
 

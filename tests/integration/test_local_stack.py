@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from servers import tell
+from support.polling import eventually
+from support.servers import tell
 from tocsin_local.clock import asked
 from tocsin_local.command import send
 from tocsin_local.control import Control
@@ -17,7 +18,6 @@ from tocsin_local.ports import ports
 from tocsin_local.processes import Process, answers, free_offset, free_port
 from tocsin_local.smtp import SmtpSink
 from tocsin_local.stack import Plan, Stack
-from waiting import eventually
 
 RESTART_SECONDS = 5
 

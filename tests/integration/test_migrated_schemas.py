@@ -2,15 +2,15 @@
 
 import escalator.store
 import intake.store
-import notifier.tables
+import notifier.store.tables
 import pytest
 import sla_timer.store.tables
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from intake.__main__ import app
-from servers import MakeDatabase
 from sqlalchemy import Connection, MetaData
-from tocsin.runtime.database import engine
+from support.servers import MakeDatabase
+from tocsin.runtime.database.engine import engine
 from typer.testing import CliRunner
 
 
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
         ("intake", intake.store.metadata),
         ("sla-timer", sla_timer.store.tables.metadata),
         ("escalator", escalator.store.metadata),
-        ("notifier", notifier.tables.metadata),
+        ("notifier", notifier.store.tables.metadata),
     ],
 )
 async def test_the_migrated_schema_is_the_tables(service: str, metadata: MetaData, make_database: MakeDatabase) -> None:

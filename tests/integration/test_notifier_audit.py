@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from notifier_calls import Calls, calls
-from notifier_events import NOON, about_clock, escalation, ticket
-from notifier_world import World, world
-from servers import MakeDatabase, SharedSink
+from support.notifier_api import Calls, calls
+from support.notifier_events import NOON, about_clock, escalation, ticket
+from support.notifier_world import World, world
+from support.servers import MakeDatabase, SharedSink
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from notifier import store
 from notifier.__main__ import app
-from notifier.delivery import Stored
-from notifier.tables import journal
-from notifier_calls import Calls, calls
-from notifier_events import NOON, escalation, stand_down
-from notifier_world import World, world
+from notifier.domain.delivery import Stored
+from notifier.store.tables import journal
 from prometheus_client import REGISTRY
-from servers import MakeDatabase, SharedSink
 from sqlalchemy import update
+from support.notifier_api import Calls, calls
+from support.notifier_events import NOON, escalation, stand_down
+from support.notifier_world import World, world
+from support.servers import MakeDatabase, SharedSink
 from typer.testing import CliRunner
 
 RECORDED = {path.stem: path.read_bytes() for path in (Path(__file__).parents[1] / "recorded" / "bounces").glob("*.eml")}

@@ -13,11 +13,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 from hypothesis import given
 from hypothesis import strategies as st
-from mail_readers import READERS, normalized, read
-from notifier_calls import Calls, calls
-from notifier_events import NOON, about_clock, escalation, stand_down, ticket
-from notifier_world import World, world
-from servers import MakeDatabase, SharedSink
+from support.mail_clients import READERS, normalized, read
+from support.notifier_api import Calls, calls
+from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
+from support.notifier_world import World, world
+from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Notify, StandDown, Ticket, Tier
 from tocsin_local.processes import free_port
 

@@ -12,14 +12,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from notifier import store
-from notifier.claiming import Claim, Claims
-from notifier.delivery import Entering, Stored
-from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from notifier_world import IMPATIENT, World, world
-from servers import MakeDatabase, SharedSink
+from notifier.domain.delivery import Entering, Stored
+from notifier.workers.queue import Claim, Claims
+from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
+from support.notifier_world import IMPATIENT, World, world
+from support.polling import eventually
+from support.servers import MakeDatabase, SharedSink
 from tocsin.events import EndReason, Notify, Withdraw
-from tocsin.runtime.directory_file import DirectoryFile
-from waiting import eventually
+from tocsin.sources.directory_file import DirectoryFile
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 

@@ -11,21 +11,21 @@ from uuid import UUID
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Debugging
-from notifier.attempts import Attempts, Ending
-from notifier.claiming import Claims
-from notifier.delivery import Entering, Stored
-from notifier.going_on import bounce
-from notifier.outcome import Verdict
-from notifier.tables import notices
-from notifier_events import NOON, TIERS, escalation, stand_down
-from notifier_world import LINKS, World, world
+from notifier.domain.delivery import Entering, Stored
+from notifier.domain.smtp_result import Verdict
+from notifier.handlers.fallback import bounce
+from notifier.store.tables import notices
+from notifier.workers.attempts import Attempts, Ending
+from notifier.workers.queue import Claims
 from prometheus_client import REGISTRY
-from servers import MakeDatabase, SharedSink
 from sqlalchemy import update
+from support.notifier_events import NOON, TIERS, escalation, stand_down
+from support.notifier_world import LINKS, World, world
+from support.servers import MakeDatabase, SharedSink
 from tocsin.acknowledgement import Links
 from tocsin.directory import load_directory
 from tocsin.events import Notify
-from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.sources.directory_file import DirectoryFile
 from tocsin_local.processes import free_port
 
 NOW = NOON + timedelta(hours=1, seconds=1)

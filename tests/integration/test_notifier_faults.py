@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import FAULTS, Fate, play
-from notifier_world import World, world
-from secured_sink import secured_sink
-from servers import MakeDatabase, SharedSink
+from support.notifier_world import World, world
+from support.servers import MakeDatabase, SharedSink
+from support.smtp_faults import FAULTS, Fate, play
+from support.tls_smtp_sink import secured_sink
 
 MAILS = 24
 

@@ -10,16 +10,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from calendar_feed import calendar
-from notifier_events import escalation, stand_down, ticket
-from notifier_world import DIRECTORY
-from servers import MakeDatabase, SharedKafka, SharedSink
+from support.calendar_feed import calendar
+from support.notifier_events import escalation, stand_down, ticket
+from support.notifier_world import DIRECTORY
+from support.polling import eventually
+from support.servers import MakeDatabase, SharedKafka, SharedSink
 from tocsin.events import Notify, StandDown, encode, event_type
-from tocsin.runtime.kafka import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
-from tocsin.runtime.keys import KeyFile, issue, write_keys
+from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
+from tocsin.runtime.kafka.client import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
 from tocsin_local.processes import Process, free_port
 from tocsin_local.services import Service
-from waiting import eventually
 
 pytestmark = pytest.mark.long
 

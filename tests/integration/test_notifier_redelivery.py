@@ -6,10 +6,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from notifier_calls import Calls, calls
-from notifier_events import NOON, escalation, stand_down
-from notifier_world import World, world
-from servers import MakeDatabase, SharedSink
+from support.notifier_api import Calls, calls
+from support.notifier_events import NOON, escalation, stand_down
+from support.notifier_world import World, world
+from support.servers import MakeDatabase, SharedSink
 
 ONE = NOON + timedelta(hours=1)
 

@@ -9,18 +9,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from notifier.outcome import Answer, Phase
-from notifier.relays import Opened, Relays
-from notifier.tables import deliveries, journal
-from notifier_events import NOON, escalation, ticket
-from notifier_world import World, world
+from notifier.domain.smtp_result import Answer, Phase
+from notifier.store.tables import deliveries, journal
+from notifier.workers.smtp_servers import Opened, Relays
 from prometheus_client import REGISTRY
-from servers import MakeDatabase, SharedSink, running
 from sqlalchemy import func, select, text
+from support.notifier_events import NOON, escalation, ticket
+from support.notifier_world import World, world
+from support.polling import eventually
+from support.servers import MakeDatabase, SharedSink, running
 from tocsin.events import Notify
 from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
-from waiting import eventually
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 

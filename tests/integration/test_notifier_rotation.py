@@ -6,9 +6,9 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from notifier_events import NOON, about_clock, escalation
-from notifier_world import World, world
-from servers import MakeDatabase, SharedSink
+from support.notifier_events import NOON, about_clock, escalation
+from support.notifier_world import World, world
+from support.servers import MakeDatabase, SharedSink
 
 DIRECTORY = """
 people:

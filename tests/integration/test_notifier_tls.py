@@ -9,15 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from notifier.outcome import Answer
-from notifier.smtp import Connection, Smtp
-from notifier.tables import journal
-from notifier_events import NOON, escalation, ticket
-from notifier_world import World, world
-from secured_sink import secured_sink
-from servers import MakeDatabase, SharedSink
+from notifier.domain.smtp_result import Answer
+from notifier.store.tables import journal
+from notifier.workers.smtp_connection import Connection, Smtp
 from sqlalchemy import select
-from waiting import eventually
+from support.notifier_events import NOON, escalation, ticket
+from support.notifier_world import World, world
+from support.polling import eventually
+from support.servers import MakeDatabase, SharedSink
+from support.tls_smtp_sink import secured_sink
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 SHORTEST_PAUSE = timedelta(seconds=0.2)  # and a little less, for the clocks

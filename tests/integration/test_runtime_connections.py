@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import uvicorn
-from callers import BEGUN, ENDLESS, said
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tocsin.runtime import connections
-from tocsin.runtime.connections import BoundedH11
-from tocsin.runtime.edge import DEFAULT_LIMIT, Edge
+from support.http_load import BEGUN, ENDLESS, said
+from support.polling import eventually
+from tocsin.runtime.http import h11_protocol
+from tocsin.runtime.http.h11_protocol import BoundedH11
+from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, Edge
 from tocsin_local.processes import free_port
-from waiting import eventually
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -55,7 +55,7 @@ async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator
     ids=["nothing", "some", "nothing after a request", "some after a request"],
 )
 async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(h11_protocol, "HEADER_SECONDS", 0.3)
     async with serving(idle_seconds=1) as port:
         closed = asyncio.create_task(said(port, words))
         async with httpx.AsyncClient() as client:  # a request that takes longer than the headers may is served
@@ -130,7 +130,7 @@ async def answered(connection: Connection, words: bytes = b"") -> bytes:
 async def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 3)
     async with serving() as port:
         kept, silent, begun = await connected(port), await connected(port), await connected(port)
         assert (await answered(kept, REQUEST)).startswith(b"HTTP/1.1 204 ")  # idle anew: not the oldest any more
@@ -145,7 +145,7 @@ async def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest(
 async def test_many_silent_connections_at_once_keep_no_request_out(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
+    monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 5)
     async with serving() as port:
         await asyncio.gather(*(connected(port) for _ in range(50)))
         assert (await answered(await connected(port, REQUEST))).startswith(b"HTTP/1.1 204 ")
@@ -154,7 +154,7 @@ async def test_many_silent_connections_at_once_keep_no_request_out(
 async def test_a_connection_with_a_request_in_progress_never_gives_way(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 2)
     held = Held()
     async with serving(held) as port:
         busy = [await connected(port, REQUEST)]
@@ -175,7 +175,7 @@ async def test_a_connection_with_a_request_in_progress_never_gives_way(
 async def test_who_does_not_read_the_last_answer_gives_way_too(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 1)
 
     async def large(scope: Scope, _: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -11,7 +11,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import REGISTRY
-from runtime_world import (
+from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from support.polling import eventually
+from support.runtime_world import (
     AT,
     DEAD_LETTERS,
     OFFSETS,
@@ -25,16 +28,13 @@ from runtime_world import (
     tables,
     ticket,
 )
-from servers import MakeDatabase, SharedKafka
-from sqlalchemy import delete, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import Event, Progress, encode
-from tocsin.runtime.consumer import Consumer, Poison, Received
-from tocsin.runtime.database import engine
-from tocsin.runtime.kafka import TICKETS, partition_of
-from tocsin.runtime.topic_ends import TopicEnds
-from tocsin.runtime.watchdog import StuckError, Watchdog
-from waiting import eventually
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.kafka.client import TICKETS, partition_of
+from tocsin.runtime.kafka.consumer import Consumer, Poison, Received
+from tocsin.runtime.kafka.topic_ends import TopicEnds
+from tocsin.runtime.kafka.watchdog import StuckError, Watchdog
 
 NAMES = [f"T-{n}" for n in range(12)]
 

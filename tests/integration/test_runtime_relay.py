@@ -10,22 +10,22 @@ from pathlib import Path
 import psutil
 import pytest
 from prometheus_client import REGISTRY
-from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket
-from servers import MakeDatabase, SharedKafka
-from servers import running as running_server
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.polling import eventually
+from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket
+from support.servers import MakeDatabase, SharedKafka
+from support.servers import running as running_server
 from tocsin.events import Event, Progress, TicketChanged
-from tocsin.runtime.clock import BusinessClock
-from tocsin.runtime.database import engine
-from tocsin.runtime.kafka import check_partitions, create_topics, partition_of
-from tocsin.runtime.progress import ProgressBlindError, ProgressSource
-from tocsin.runtime.records import pack
-from tocsin.runtime.relay import Relay
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.database.watermark import ProgressBlindError, ProgressSource
+from tocsin.runtime.kafka.client import check_partitions, create_topics, partition_of
+from tocsin.runtime.kafka.record_headers import pack
+from tocsin.runtime.kafka.relay import Relay
+from tocsin.runtime.process.clock import BusinessClock
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres, Role
 from tocsin_local.processes import free_port
-from waiting import eventually
 
 REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
 PROGRESS = ProgressSource(writers="intake-writer", clock=REAL, interval=0.1)

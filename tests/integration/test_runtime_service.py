@@ -11,16 +11,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows
-from servers import MakeDatabase, SharedKafka, is_ready
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.database import engine
-from tocsin.runtime.dead_letters import CONSUMED, DeadLetter, put
-from tocsin.runtime.dead_letters import OUTBOX as OUT
-from tocsin.runtime.kafka import DEADLINES, TICKETS
-from tocsin.runtime.keys import add_key, issue
+from support.polling import eventually
+from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows
+from support.servers import MakeDatabase, SharedKafka, is_ready
+from tocsin.runtime.database.dead_letters import CONSUMED, DeadLetter, put
+from tocsin.runtime.database.dead_letters import OUTBOX as OUT
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http.api_keys import add_key, issue
+from tocsin.runtime.kafka.client import DEADLINES, TICKETS
 from tocsin_local.processes import free_port
-from waiting import eventually
 
 pytestmark = pytest.mark.long
 

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from hook_recordings import SHIPPED
-from servers import role_of
-from telltales import told
-from tocsin.runtime.keys import issue
-from tocsin_local.places import POLICY_FOLDER
+from support.secret_search import told
+from support.servers import role_of
+from support.webhook_recordings import SHIPPED
+from tocsin.runtime.http.api_keys import issue
+from tocsin_local.paths import POLICY_FOLDER
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
 

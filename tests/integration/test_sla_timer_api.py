@@ -11,17 +11,17 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from random_stories import story
-from servers import MakeDatabase
-from sla_timer.command_line import simulate_stories
-from sla_timer.compliance import GROUPS, Answer, Outcome, averages, shares
-from sla_timer.judging import clock_states
-from sla_timer.simulate import StoryRequest, simulate
-from sla_timer.story import Rulebook, Story
-from sla_timer.timeline import Timeline
-from stories import at, clock, fact, shipped_policy
-from teller import moment, said
-from timer_world import CLOCK, Timer, events, facts_of, imported, ticket, timer
+from sla_timer.commands.simulate import simulate_stories
+from sla_timer.domain.compliance import GROUPS, Answer, Outcome, averages, shares
+from sla_timer.domain.evaluate import clock_states
+from sla_timer.domain.fact_log import Rulebook, Story
+from sla_timer.domain.simulate import StoryRequest, simulate
+from sla_timer.domain.timeline import Timeline
+from support.fake_timer import moment, said
+from support.random_stories import story
+from support.servers import MakeDatabase
+from support.stories import at, clock, fact, shipped_policy
+from support.timer_world import CLOCK, Timer, events, facts_of, imported, ticket, timer
 from tocsin.business_time import micros, render
 from tocsin.events import render_instant
 

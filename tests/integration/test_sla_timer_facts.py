@@ -9,18 +9,18 @@ from random import Random
 
 import pytest
 from prometheus_client import REGISTRY
-from random_stories import story
-from servers import MakeDatabase
-from sla_timer.handlers import Handlers
+from sla_timer.domain.fact_log import Rulebook
+from sla_timer.handlers.handlers import Handlers
 from sla_timer.store import reports
 from sla_timer.store.tables import AGENDA
-from sla_timer.story import Rulebook
 from sqlalchemy import func, select
-from stories import shipped_policy
-from teller import Teller, briefly, moment, said
-from timer_world import CLOCK, Timer, batch, events, facts_of, imported, ticket, timer
+from support.fake_timer import Teller, briefly, moment, said
+from support.random_stories import story
+from support.servers import MakeDatabase
+from support.stories import shipped_policy
+from support.timer_world import CLOCK, Timer, batch, events, facts_of, imported, ticket, timer
 from tocsin.events import Deadline, Event, Progress
-from tocsin.runtime.consumer import Poison
+from tocsin.runtime.kafka.consumer import Poison
 
 OPENED = said(1, "opened", "06-08 13:00", severity=1)
 ANSWERED = said(2, "responded", "06-08 13:00")

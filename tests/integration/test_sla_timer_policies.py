@@ -5,15 +5,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from servers import MakeDatabase
-from sla_timer.book import PolicyBook
-from sla_timer.handlers import Handlers
+from sla_timer.domain.policy_history import PolicyBook
+from sla_timer.handlers.handlers import Handlers
 from sla_timer.store.policies import PolicyChangedError
 from sla_timer.store.tables import POLICIES, TICKETS
 from sqlalchemy import select
-from stories import DEFAULT_POLICY, at, shipped_policy
-from teller import briefly, moment, said
-from timer_world import CLOCK, Timer, batch, events, ticket, timer
+from support.fake_timer import briefly, moment, said
+from support.servers import MakeDatabase
+from support.stories import DEFAULT_POLICY, at, shipped_policy
+from support.timer_world import CLOCK, Timer, batch, events, ticket, timer
 from tocsin.policy import Policy, load_policy
 
 OPENED = said(1, "opened", "06-08 12:00", severity=1)

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from runtime_world import in_topic, rows
-from servers import MakeDatabase, SharedKafka
 from sla_timer.store.tables import OUTBOX
 from sqlalchemy.engine import make_url
-from stories import DEFAULT_POLICY
-from teller import briefly, said
-from timer_world import events
+from support.fake_timer import briefly, said
+from support.polling import eventually
+from support.runtime_world import in_topic, rows
+from support.servers import MakeDatabase, SharedKafka
+from support.stories import DEFAULT_POLICY
+from support.timer_world import events
 from tocsin.events import Deadline, Event, Progress, encode
-from tocsin.runtime.database import engine
-from tocsin.runtime.kafka import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
-from tocsin.runtime.keys import KeyFile, write_keys
+from tocsin.runtime.database.engine import engine
+from tocsin.runtime.http.api_keys import KeyFile, write_keys
+from tocsin.runtime.kafka.client import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
 from tocsin_local.processes import free_port
-from waiting import eventually
 
 SECONDS = 90
 START = datetime(2026, 6, 8, 16, tzinfo=UTC)

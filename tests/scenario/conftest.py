@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from clockwork import Clockwork, started
-from world import World
+from support.movable_stack import Clockwork, started
+from support.story_world import World
 
 
 @pytest.fixture(scope="package")

@@ -5,8 +5,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from effort import tries
-from world import World
+from support.search_budget import tries
+from support.story_world import World
 
 HAPPENINGS = (
     "responded",

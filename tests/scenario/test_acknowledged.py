@@ -4,8 +4,8 @@ import re
 from datetime import datetime, timedelta
 
 import httpx
-from inbox import Mail, tiers
-from world import World
+from support.inbox import Mail, tiers
+from support.story_world import World
 
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/ack/[\w.-]+")
 

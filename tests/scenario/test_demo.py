@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from clockwork import Clockwork
-from tocsin.runtime.clock import BusinessClock, FileClock
+from support.movable_stack import Clockwork
+from support.story_world import World
+from tocsin.runtime.process.clock import BusinessClock, FileClock
 from tocsin_local.demo.run import demo
 from tocsin_local.demo.stories import DAY, STORIES
-from world import World
 
 HOUR_A_SECOND = 3600
 

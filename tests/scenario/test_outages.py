@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from inbox import tiers
-from waiting import eventually
-from world import World
+from support.inbox import tiers
+from support.polling import eventually
+from support.story_world import World
 
 
 async def test_the_timer_is_down_over_three_tiers_and_makes_up_for_each_once(world: World) -> None:

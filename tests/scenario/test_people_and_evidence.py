@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from inbox import tiers
+from support.inbox import tiers
+from support.story_world import World
 from tocsin.events import render_instant
-from world import World
 
 OTHER_CUSTOMER = {"id": "globex", "name": "Globex"}
 

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from clockwork import Clockwork
+from support.movable_stack import Clockwork
+from support.story_world import World
 from tocsin_local.replay.log import COLUMNS
 from tocsin_local.replay.run import read_file, replay
 from tocsin_local.stack import Stack
-from world import World
 
 TICKETS = 60
 FIRST_DAY = datetime(2013, 1, 7, 8)  # noqa: DTZ001 - what a clock on the wall showed

@@ -3,9 +3,9 @@ twice.
 """
 
 import pytest
-from inbox import tiers
-from tocsin.runtime.kafka import DEADLINES, TICKETS
-from world import World
+from support.inbox import tiers
+from support.story_world import World
+from tocsin.runtime.kafka.client import DEADLINES, TICKETS
 
 
 @pytest.mark.parametrize("service", ["sla-timer", "escalator"])

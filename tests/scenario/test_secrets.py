@@ -18,19 +18,19 @@ import asyncpg
 import httpx
 import orjson
 import pytest
-from calendar_feed import TOKEN, fed
-from hook_recordings import PROVIDERS, SHIPPED, proven, story
 from ruamel.yaml import YAML
-from secured_sink import secured_sink
-from servers import SERVICES, frozen, tell
 from sqlalchemy.engine import make_url
-from telltales import told
+from support.calendar_feed import TOKEN, fed
+from support.polling import eventually
+from support.secret_search import told
+from support.servers import SERVICES, frozen, tell
+from support.tls_smtp_sink import secured_sink
+from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
 from tocsin.acknowledgement import Links
-from tocsin.runtime.keys import TICKETS_READ, add_key, edit_keys, issue
-from tocsin_local.places import POLICY_FOLDER
+from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
+from tocsin_local.paths import POLICY_FOLDER
 from tocsin_local.processes import free_offset
 from tocsin_local.stack import Plan, Stack
-from waiting import eventually
 
 AT_ONCE: Final = 32
 HOOKS: Final = {provider: f"hook/of+{provider} 7&=x" for provider in PROVIDERS} | {"email": "hook+of/email-9=c"}

@@ -12,14 +12,14 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-from clockwork import Clockwork
 from sqlalchemy import delete, func, select
-from tocsin.runtime import dead_letters
-from tocsin.runtime.database import engine, new_metadata
-from tocsin.runtime.dead_letters import DeadLetter
-from tocsin.runtime.keys import add_key, issue
-from tocsin.runtime.records import pack
-from world import World
+from support.movable_stack import Clockwork
+from support.story_world import World
+from tocsin.runtime.database import dead_letters
+from tocsin.runtime.database.dead_letters import DeadLetter
+from tocsin.runtime.database.engine import engine, new_metadata
+from tocsin.runtime.http.api_keys import add_key, issue
+from tocsin.runtime.kafka.record_headers import pack
 
 SECRET: Final = "quokka"  # in the ticket's summary, external id, customer and contact
 OTHERS: Final = "elsewhere"

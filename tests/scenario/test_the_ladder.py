@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from inbox import tiers
+from support.inbox import tiers
+from support.story_world import World
 from tocsin.events import render_instant
-from world import World
 
 
 async def test_silence_climbs_to_the_ceo_and_is_exhausted(world: World) -> None:

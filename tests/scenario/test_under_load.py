@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from agreement import Ticket
-from inbox import Mail, kinds
+from support.consistency import Ticket
+from support.inbox import Mail, kinds
+from support.polling import eventually
+from support.story_world import World
 from tocsin.events import render_instant
-from waiting import eventually
-from world import World
 
 SERVICES = ("intake", "sla-timer", "escalator", "notifier")
 SAMPLE = slice(None, None, 10)

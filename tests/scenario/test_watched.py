@@ -4,9 +4,9 @@ import json
 
 import asyncpg
 import httpx
-from clockwork import Clockwork
-from waiting import eventually
-from world import World
+from support.movable_stack import Clockwork
+from support.polling import eventually
+from support.story_world import World
 
 SEEN = {
     "intake": ('sla_tickets_ingested_total{result="', "sla_outbox_pending ", "sla_outbox_oldest_age_seconds "),

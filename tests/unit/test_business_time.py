@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
-from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.search_budget import tries
 from tocsin.business_time import (
     DAY,
     ELAPSED,

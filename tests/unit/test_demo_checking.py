@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from stories import at, fact, shipped_policy, tell
+from support.stories import at, fact, shipped_policy, tell
 from tocsin_local.demo.checking import Findings, wrong
 
 RULES = shipped_policy().rules(None)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tocsin.directory import Calendar, CalendarError, Directory, load_directory, shifts
-from tocsin.directory.checking import findings
+from tocsin.directory.lint import findings
 
 ROLE = "service_desk_team_lead"
 DIRECTORY = """\

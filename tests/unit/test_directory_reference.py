@@ -8,10 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from effort import tries
-from reference_on_call import STEP, walk
+from support.reference_on_call import STEP, walk
+from support.search_budget import tries
 from tocsin.directory import Calendar, Directory, Holder, load_directory, shifts
-from tocsin.directory.published import published
+from tocsin.directory.ical_export import published
 
 START, END = datetime(2025, 2, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
 ZONES = ("America/New_York", "Europe/Rome", "Australia/Lord_Howe")  # forward and back, north and south, by half an hour

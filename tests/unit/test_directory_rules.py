@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tocsin.directory import Calendar, Directory, DirectoryError, gap, load_directory, shifts
-from tocsin.directory.checking import findings
+from tocsin.directory.lint import findings
 
 LEAD = "service_desk_team_lead"
 PEOPLE = """\

@@ -5,11 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from deadlines_told import HOUR, LADDER, START
-from escalator.vacancies import vacancies
+from escalator.domain.vacancies import vacancies
 from prometheus_client import REGISTRY
+from support.deadline_events import HOUR, LADDER, START
 from tocsin.directory import load_directory
-from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.sources.directory_file import DirectoryFile
 
 ONE = """
 people:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from deadlines_told import LADDER, Telling
-from escalator.addressing import address
-from escalator.tiers import Case, Vacant
+from escalator.domain.decisions import address
+from escalator.domain.tiers import Case, Vacant
 from hypothesis import given
 from hypothesis import strategies as st
+from support.deadline_events import LADDER, Telling
 from tocsin.events import Deadline, Escalation, Exhausted, Notify, StandDown, Withdraw
 
 told = Telling()

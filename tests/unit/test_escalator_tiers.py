@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
-from deadlines_told import HOUR, LADDER, START, Telling
-from escalator.addressing import address
-from escalator.tiers import Case, Ladder, Vacant, next_tier
+from escalator.domain.decisions import address
+from escalator.domain.tiers import Case, Ladder, Vacant, next_tier
+from support.deadline_events import HOUR, LADDER, START, Telling
 from tocsin.events import Deadline, Escalation, Exhausted, Notify, StandDown, Tier, Withdraw, decode, encode
 
 told = Telling()

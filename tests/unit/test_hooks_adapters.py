@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hook_recordings import recorded, shipped
-from intake.hooks import connectwise
-from intake.hooks.adapters import ADAPTERS
-from intake.hooks.sighting import Delivered, Person, Sighting, Unreadable
+from intake.domain.webhooks.adapters import connectwise
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.snapshot import Delivered, Person, Sighting, Unreadable
+from support.webhook_recordings import recorded, shipped
 
 
 def read(provider: str, body: bytes | object, **settings: Any) -> Delivered:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hook_recordings import RECORDED, SHIPPED
-from intake.hooks_commands import app
+from intake.commands.hooks import app
 from ruamel.yaml import YAML
+from support.webhook_recordings import RECORDED, SHIPPED
 from typer.testing import CliRunner
 
 RUN = CliRunner()

@@ -4,17 +4,17 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from effort import tries
-from hook_mutations import mutated_delivery
-from hook_recordings import PROVIDERS, shipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.hooks.adapters import ADAPTERS
-from intake.hooks.mapping import Integration
-from intake.hooks.opening import opening
-from intake.hooks.shown import Unmapped, shown
-from intake.hooks.sighting import Delivered, Sighting, Unreadable
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.create_ticket import opening
+from intake.domain.webhooks.snapshot import Delivered, Sighting, Unreadable
+from intake.domain.webhooks.update import Unmapped, shown
 from pydantic import ValidationError
+from support.search_budget import tries
+from support.webhook_mutations import mutated_delivery
+from support.webhook_recordings import PROVIDERS, shipped
 
 NOW = datetime(2026, 6, 10, tzinfo=UTC)
 

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from hook_recordings import recorded, shipped
-from intake.hooks import generic
-from intake.hooks.mapping import Integration
-from intake.hooks.sighting import Unreadable
+from intake.domain.webhooks.adapters import generic
+from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.snapshot import Unreadable
+from support.webhook_recordings import recorded, shipped
 
 
 def jira(**expressions: str) -> Integration:

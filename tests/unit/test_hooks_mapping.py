@@ -7,11 +7,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from intake.hooks.mapping import Integration, IntegrationsError, load_integrations, meaning
-from intake.hooks.opening import opening
-from intake.hooks.shown import SeenCustomer, Shown, Unmapped, in_order, shown
-from intake.hooks.sighting import Person, Sighting
-from intake.hooks_commands import schema_text
+from intake.commands.hooks import schema_text
+from intake.domain.webhooks.config.integrations import Integration, IntegrationsError, load_integrations, meaning
+from intake.domain.webhooks.create_ticket import opening
+from intake.domain.webhooks.snapshot import Person, Sighting
+from intake.domain.webhooks.update import SeenCustomer, Shown, Unmapped, in_order, shown
 from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).parents[2] / "deploy/policy"

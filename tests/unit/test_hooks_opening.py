@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hook_desk import INTEGRATIONS, payload
-from hook_recordings import recorded, shipped
-from intake.hooks.mapping import Defaults, Integration, load_integrations
-from intake.hooks.trial import Trial
+from intake.domain.webhooks.config.integrations import Defaults, Integration, load_integrations
+from intake.domain.webhooks.dry_run import Trial
+from support.webhook_client import INTEGRATIONS, payload
+from support.webhook_recordings import recorded, shipped
 
 NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
 

@@ -7,10 +7,10 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hook_recordings import PROVIDERS, recorded, shipped, story
-from intake.hooks.adapters import ADAPTERS
-from intake.hooks.trial import Trial
-from stories import retold
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.dry_run import Trial
+from support.stories import retold
+from support.webhook_recordings import PROVIDERS, recorded, shipped, story
 
 RECEIVED = datetime(2026, 6, 12, tzinfo=UTC)
 LIVE_SINCE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.hooks.difference import difference
-from intake.hooks.effect import Effect, State, effects
-from intake.hooks.mapping import Status
-from intake.hooks.shown import Shown, in_order
-from intake.standing import in_order as facts_in_order
-from sla_timer.simulate import StoryRequest, simulate
-from stories import shipped_policy
+from intake.domain.ticket_state import in_order as facts_in_order
+from intake.domain.webhooks.config.integrations import Status
+from intake.domain.webhooks.reconcile import difference
+from intake.domain.webhooks.ticket_state import Effect, State, effects
+from intake.domain.webhooks.update import Shown, in_order
+from sla_timer.domain.simulate import StoryRequest, simulate
+from support.search_budget import tries
+from support.stories import shipped_policy
 from tocsin.events import Fact, FactType
 
 OPENED = datetime(2026, 6, 8, 12, 0, 7, 123456, tzinfo=UTC)

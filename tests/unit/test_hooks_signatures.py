@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from unittest.mock import Mock
 
 import pytest
-from hook_recordings import PROVIDERS, SECRET, proven, shipped, story
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.hooks.adapters import ADAPTERS
-from intake.hooks.auth import Auth, Signature
-from intake.hooks.refusal import refusal
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.auth_failure import refusal
+from intake.domain.webhooks.config.auth import Auth, Signature
+from support.webhook_recordings import PROVIDERS, SECRET, proven, shipped, story
 
 NOW = datetime(2026, 6, 8, 12, 0, 10, tzinfo=UTC)
 SIGNING = ("connectwise", "autotask", "zendesk", "jira")

@@ -6,15 +6,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from intake.correspondence import About, answered, mailbox_of, opening, reaction, sender_of
-from intake.hooks.known import KnownCustomer
-from intake.hooks.mailing import Mailing
-from intake.hooks.mapping import IntegrationsError, load_integrations
-from intake.mail import Mail, read_mail
-from notifier_events import escalation
-from notifier_letters import mailed, parse
+from intake.domain.mail import Mail, read_mail
+from intake.domain.mail_rules import About, answered, mailbox_of, opening, reaction, sender_of
+from intake.domain.webhooks.config.customer import KnownCustomer
+from intake.domain.webhooks.config.email import Mailing
+from intake.domain.webhooks.config.integrations import IntegrationsError, load_integrations
+from support.notifier_events import escalation
+from support.notifier_mails import mailed, parse
 from tocsin.events import Fact, FactType, ticket_id
-from tocsin.policy.files import read_policy
+from tocsin.sources.policy_file import read_policy
 
 ROOT = Path(__file__).parents[2]
 MAILBOXES = read_policy(ROOT / "deploy/policy/policy.yaml").mailboxes

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.mail import LONGEST_SUBJECT, LONGEST_TEXT, Address, Mail, UnreadableMail, read_mail
+from intake.domain.mail import LONGEST_SUBJECT, LONGEST_TEXT, Address, Mail, UnreadableMail, read_mail
+from support.search_budget import tries
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "mails").glob("*.eml"))}
 

@@ -7,10 +7,10 @@ import time
 from contextlib import suppress
 
 import pytest
-from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.mail import UnreadableMail, read_mail
+from intake.domain.mail import UnreadableMail, read_mail
+from support.search_budget import tries
 
 BYTES = 10_000_000
 SECONDS = 2.0

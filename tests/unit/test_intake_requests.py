@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.requests import Batch, EventRequest, TicketItem, TicketRequest, read
-from intake.strict_json import Huge, Repeated
+from intake.domain.json_parsing import Huge, Repeated
+from intake.domain.ticket_request import Batch, EventRequest, TicketItem, TicketRequest, read
 from pydantic import ValidationError
 
 TICKET: dict[str, Any] = {

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake.requests import TicketRequest, read
-from intake.routing import Routing, route
+from intake.domain.routing import Routing, route
+from intake.domain.ticket_request import TicketRequest, read
 from tocsin.policy import Policy, load_policy
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml"

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from effort import tries
-from hook_recordings import SECRET, proven, recorded, shipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake import signing_keys
-from intake.hooks import connectwise
-from intake.signing_keys import KeyUnavailableError, SigningKeys
+from intake.domain.webhooks.adapters import connectwise
+from intake.sources import signing_keys
+from intake.sources.signing_keys import KeyUnavailableError, SigningKeys
+from support.search_budget import tries
+from support.webhook_recordings import SECRET, proven, recorded, shipped
 
 HOSTS = {f"{kind}-{place}.myconnectwise.net" for kind in ("api", "sandbox") for place in ("na", "eu", "au")}
 URL = "https://api-eu.myconnectwise.net/v4_6_release/apis/3.0/system/callbacks/signingkeys/nordmsp"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.standing import Standing, impossible_workarounds, standing
+from intake.domain.ticket_state import Standing, impossible_workarounds, standing
 from tocsin.events import Fact, FactType
 
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.strict_json import MOST_DEPTH, Huge, JsonFault, NotJsonError, Repeated, loads, parsed
+from intake.domain.json_parsing import MOST_DEPTH, Huge, JsonFault, NotJsonError, Repeated, loads, parsed
 
 TEXT = st.text(st.characters(exclude_characters="\\", codec="utf-8"))
 VALUES = st.recursive(

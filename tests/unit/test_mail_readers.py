@@ -6,9 +6,9 @@ from email.policy import SMTP
 from uuid import UUID
 
 import pytest
-from mail_readers import READERS
-from notifier_events import NOON, about_clock, escalation
-from notifier_letters import mailed
+from support.mail_clients import READERS
+from support.notifier_events import NOON, about_clock, escalation
+from support.notifier_mails import mailed
 
 FIRST = mailed(about_clock("warning", event_id=UUID(int=2)))
 SECOND = mailed(escalation(), before=[FIRST.message_id])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notifier.bounces import NotAReport, read_report
+from notifier.domain.bounces import NotAReport, read_report
 
 RECORDED = {path.stem: path.read_bytes() for path in (Path(__file__).parents[1] / "recorded" / "bounces").glob("*.eml")}
 MAILED = "<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>"

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
-from notifier.delivery import Stored, told_before
-from notifier.fallback import addresses, chain, follow_up
-from notifier_events import TIERS, escalation
+from notifier.domain.delivery import Stored, told_before
+from notifier.domain.fallback import addresses, chain, follow_up
+from support.notifier_events import TIERS, escalation
 from tocsin.directory import load_directory
 
 NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)

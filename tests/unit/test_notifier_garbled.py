@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from notifier.outcome import Answer, Verdict, judge
+from notifier.domain.smtp_result import Answer, Verdict, judge
 from notifier.settings import Settings
-from notifier.smtp import Connection, Smtp
+from notifier.workers.smtp_connection import Connection, Smtp
 
 PLAIN: Mapping[str, str] = {"greeting": "220 x", "EHLO": "250 x", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go"}
 

@@ -1,8 +1,8 @@
 """The addresses that mails link to."""
 
 import pytest
-from notifier.links import page_templates, public_url, ticket_page
-from notifier_events import ticket
+from notifier.domain.links import page_templates, public_url, ticket_page
+from support.notifier_events import ticket
 
 PSA = {"connectwise": "https://psa.example.com/t/{external_id}?id={ticket_id}"}
 

@@ -14,12 +14,12 @@ import pytest
 from fast_mail_parser import parse_email
 from hypothesis import example, given
 from hypothesis import strategies as st
-from notifier.message import Mail, UnmailableAddress
-from notifier.rehearsal import kinds
-from notifier.wire import UnsafeMail, serialise
-from notifier.wording import Redelivery, Told
-from notifier_events import NOON, about_clock, escalation, stand_down, ticket
-from notifier_letters import NOW, READER, letters, mailed, parse
+from notifier.domain.message import Mail, UnmailableAddress
+from notifier.domain.mime import UnsafeMail, serialise
+from notifier.domain.template_context import Redelivery, Told
+from notifier.domain.template_samples import kinds
+from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
+from support.notifier_mails import NOW, READER, letters, mailed, parse
 from tocsin.events import Contact, Customer, Notify, StandDown, Ticket
 
 PLUMBING = ["From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Thread-Topic", "Thread-Index"]

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 from itertools import chain
 
 import pytest
-from notifier.rehearsal import kinds
-from notifier.wording import Redelivery
-from notifier_letters import mailed
+from notifier.domain.template_context import Redelivery
+from notifier.domain.template_samples import kinds
+from support.notifier_mails import mailed
 
 PHONE = "max-width: 480px"
 DARK = "prefers-color-scheme: dark"

@@ -2,7 +2,7 @@
 
 import pytest
 from notifier.settings import Settings
-from tocsin.runtime.settings import load
+from tocsin.runtime.process.settings import load
 
 GOOD = {
     "TOCSIN_DATABASE_URL": "postgresql+asyncpg://notifier:secret@127.0.0.1:5432/notifier",

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from notifier.rehearsal import rehearse
+from notifier.domain.template_samples import rehearse
+from notifier.domain.templating import BUILT_IN, TemplateFailed, Templates
 from notifier.settings import Settings
-from notifier.templating import BUILT_IN, TemplateFailed, Templates
-from notifier_events import about_clock, escalation, stand_down, ticket
-from notifier_letters import OURS, letters, mailed
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from structlog.testing import capture_logs
+from support.notifier_events import about_clock, escalation, stand_down, ticket
+from support.notifier_mails import OURS, letters, mailed
 
 WORDS = (Path(__file__).parents[2] / "services/notifier/notifier/templates/words.j2").read_text()
 IN_GERMAN = WORDS.replace("Stand down: {{ m.ended }}", "Entwarnung: {{ m.ended }}")

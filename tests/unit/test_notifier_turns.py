@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notifier.outcome import Answer, Next, Past, Patience, Phase, Verdict, backoff, follow, judge
-from notifier.turns import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
-from notifier_events import NOON
+from notifier.domain.delivery_order import Needless, NobodyFound, Open, Person, Send, Turn, Wait, turns
+from notifier.domain.smtp_result import Answer, Next, Past, Patience, Phase, Verdict, backoff, follow, judge
+from support.notifier_events import NOON
 
 DANA = Person("dana", "Dana", "dana@example.com", "default")
 KIM = Person("kim", "Kim", "kim@example.com", "default")

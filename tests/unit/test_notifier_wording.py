@@ -8,17 +8,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from notifier.letters import Letters, Linking, letters_from
-from notifier.message import UnmailableAddress
-from notifier.rehearsal import kinds
+from notifier.domain.message import UnmailableAddress
+from notifier.domain.template_context import Redelivery, Told, distance
+from notifier.domain.template_samples import kinds
 from notifier.settings import Settings
-from notifier.wording import Redelivery, Told, distance
-from notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from notifier_letters import LINKS, NOW, READER, letters, mailed, parse
+from notifier.workers.composer import Letters, Linking, letters_from
+from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
+from support.notifier_mails import LINKS, NOW, READER, letters, mailed, parse
 from tocsin.acknowledgement import LinkExpired
 from tocsin.events import Notify, StandDown, Upcoming
-from tocsin.moments import moment
-from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.instants import moment
+from tocsin.sources.directory_file import DirectoryFile
 
 KIM = Told(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1))
 NOBODY = Told(2, "Senior IT Operations Manager", None, NOON, None)

@@ -11,16 +11,17 @@ from typing import Any
 import httpx
 import pytest
 import typer
-from notifier import metrics, on_call_api
-from notifier.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
-from notifier.on_call_commands import add_commands
+from notifier import metrics
+from notifier.api import on_call as on_call_api
+from notifier.commands.on_call import add_commands
+from notifier.domain.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
 from prometheus_client import REGISTRY
 from tocsin.directory import PAGE_ROLES, Calendar, load_directory
-from tocsin.directory.published import published
-from tocsin.runtime.clock import BusinessClock
-from tocsin.runtime.directory_file import DirectoryFile
-from tocsin.runtime.http import create_app
-from tocsin.runtime.keys import KeyFile, KeyRing, issue, write_keys
+from tocsin.directory.ical_export import published
+from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.process.clock import BusinessClock
+from tocsin.sources.directory_file import DirectoryFile
 from typer.testing import CliRunner
 
 LEAD = "service_desk_team_lead"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tocsin.business_time import DAY, ELAPSED, HOUR, MINUTE
 from tocsin.policy import Policy, load_policy, policy_from_json
-from tocsin.policy.files import read_policy
+from tocsin.sources.policy_file import read_policy
 
 SHIPPED = Path(__file__).parents[2] / "deploy/policy/policy.yaml"
 LADDER = [

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.search_budget import tries
 from tocsin.policy import PolicyError, load_policy
 
 SHIPPED = Path(__file__).parents[2] / "deploy/policy/policy.yaml"

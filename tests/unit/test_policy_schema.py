@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
-from tocsin.policy.schema import schemas
+from tocsin.schema import schemas
 
 FOLDER = Path(__file__).parents[2] / "deploy/policy"
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "deploy/policy"
 @pytest.mark.parametrize("name", schemas())
 def test_the_schema_is_current(name: str) -> None:
     current = (FOLDER / name).read_text("utf-8")
-    assert current == schemas()[name], "run: python -m tocsin.policy.schema deploy/policy"
+    assert current == schemas()[name], "run: python -m tocsin.schema deploy/policy"
 
 
 @pytest.mark.parametrize("document", ["policy", "directory"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tocsin.policy import Impact, Suggestion, suggest
-from tocsin.policy.files import read_policy
+from tocsin.sources.policy_file import read_policy
 
 POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
 

@@ -1,12 +1,12 @@
 """Versions of the policy: each governs from its instant on (RULES 4, Calendar or policy change)."""
 
 import pytest
-from sla_timer.book import PolicyBook
-from sla_timer.happening import Kind
-from sla_timer.story import Rulebook, Story
-from sla_timer.timeline import Timeline
-from stories import DEFAULT_POLICY, at, shipped_policy
-from teller import Teller, briefly, moment, said
+from sla_timer.domain.fact_log import Rulebook, Story
+from sla_timer.domain.policy_history import PolicyBook
+from sla_timer.domain.timeline import Timeline
+from sla_timer.domain.timeline_events import Kind
+from support.fake_timer import Teller, briefly, moment, said
+from support.stories import DEFAULT_POLICY, at, shipped_policy
 from tocsin.business_time import micros, render
 from tocsin.events import Fact
 from tocsin.policy import Policy, load_policy

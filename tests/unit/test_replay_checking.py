@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from rich.console import Console
-from stories import at, fact, shipped_policy, tell
-from tocsin_local.alike import differences
+from support.stories import at, fact, shipped_policy, tell
 from tocsin_local.calls import Calls
+from tocsin_local.diff import differences
 from tocsin_local.replay.case import LoggedTicket, Remark
 from tocsin_local.replay.checking import Comparison, compliance_of, missing_outcomes
 from tocsin_local.replay.log import Log

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tocsin.runtime.clock import BusinessClock, FileClock, clock_from
-from tocsin.runtime.settings import ClockSettings
+from tocsin.runtime.process.clock import BusinessClock, FileClock, clock_from
+from tocsin.runtime.process.settings import ClockSettings
 
 ORIGIN = datetime(2026, 6, 8, 12, tzinfo=UTC)
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)

@@ -14,10 +14,10 @@ from fastapi import APIRouter, Depends
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from starlette.types import Message, Scope
-from tocsin.runtime import bodies, edge, limiting
-from tocsin.runtime.http import JsonResponse, create_app, require
-from tocsin.runtime.keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from waiting import eventually
+from support.polling import eventually
+from tocsin.runtime.http import body_limit, limits_middleware, rate_limit
+from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
+from tocsin.runtime.http.app import JsonResponse, create_app, require
 
 LIMIT = 3
 KEYS = {
@@ -93,13 +93,13 @@ async def test_a_key_without_a_limit_has_none(client: httpx.AsyncClient) -> None
 async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limiting, "TRY_SECONDS", 60)
-    monkeypatch.setattr(limiting, "MOST_WAITING", 3)
+    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 60)
+    monkeypatch.setattr(rate_limit, "MOST_WAITING", 3)
     wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
     before = counted("sla_keys_refused_total", reason="unknown")
-    free = [await client.get("/v1/things", headers=wrong) for _ in range(limiting.FREE_TRIES)]
+    free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_TRIES)]
     assert {answer.status_code for answer in free} == {401}
-    monkeypatch.setattr(limiting, "TRY_SECONDS", 0.4)
+    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 0.4)
     began = time.monotonic()
     slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
     assert (await client.get("/v1/things", headers=AUTHORIZATION["free"])).status_code == 200
@@ -107,13 +107,13 @@ async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     statuses = sorted(answer.status_code for answer in await slow)
     assert statuses == [401, 401, 401, 429, 429]
     assert time.monotonic() - began >= 0.3
-    assert counted("sla_keys_refused_total", reason="unknown") == before + limiting.FREE_TRIES + 5
+    assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_TRIES + 5
     assert (await client.get("/v1/things")).status_code == 401  # without any key nothing was tried
 
 
 async def test_tries_from_ever_new_addresses_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiting, "MOST_ADDRESSES", 20)
-    tries = limiting.FailedTries()
+    monkeypatch.setattr(rate_limit, "MOST_ADDRESSES", 20)
+    tries = rate_limit.FailedTries()
     for number in range(100):
         await tries.one_more(f"2001:db8::{number:x}", "unknown")
         assert len(tries._storage.events) <= 20
@@ -139,7 +139,7 @@ async def test_docs_need_no_other_server(client: httpx.AsyncClient) -> None:
 
 
 async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
-    many = {f"X-{n}": "1" for n in range(edge.MOST_HEADERS)}
+    many = {f"X-{n}": "1" for n in range(limits_middleware.MOST_HEADERS)}
     for headers, words in ((many, "100 headers"), ({"X": "x" * 40_000}, "32768 bytes")):
         refused = await client.get("/v1/things", headers=headers)
         assert refused.status_code == 431
@@ -150,7 +150,7 @@ async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
 async def test_too_much_at_once_is_sent_away_and_health_still_answers(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "MOST_REQUESTS", 0)
+    monkeypatch.setattr(limits_middleware, "MOST_REQUESTS", 0)
     before = counted("sla_requests_shed_total")
     refused = await client.get("/v1/things", headers=AUTHORIZATION["free"])
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -190,7 +190,7 @@ class Trickle:
 
 
 async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(body_limit, "BODY_SECONDS", 0.2)
     slow = Trickle(app, AUTHORIZATION["free"])
     answering = asyncio.create_task(slow.answer())
     while not answering.done():
@@ -205,7 +205,7 @@ async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch:
 async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
     app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "MOST_BODIES", 2)
+    monkeypatch.setattr(body_limit, "MOST_BODIES", 2)
     slow = [Trickle(app, AUTHORIZATION["free"]) for _ in range(3)]
     answering = [asyncio.create_task(each.answer()) for each in slow]
     before = counted("sla_requests_shed_total")
@@ -221,7 +221,7 @@ async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
 
 
 async def test_what_bodies_hold_together_has_a_limit(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MOST_BYTES", 5)
+    monkeypatch.setattr(body_limit, "MOST_BYTES", 5)
     first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
     answering = asyncio.create_task(first.answer())
     first.part(b'{"name"')
@@ -238,7 +238,7 @@ async def test_what_bodies_hold_together_has_a_limit(app: Any, monkeypatch: pyte
 async def test_bodies_that_began_before_do_not_grow_beyond_twice_that(
     app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "MOST_BYTES", 10)
+    monkeypatch.setattr(body_limit, "MOST_BYTES", 10)
     first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
     answering = [asyncio.create_task(each.answer()) for each in (first, second)]
     for each in (first, second):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from tocsin.runtime.grouping import Grouped, Overloaded
+from tocsin.runtime.database.group_commit import Grouped, Overloaded
 
 
 class Doubling:

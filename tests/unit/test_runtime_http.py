@@ -12,9 +12,18 @@ import pytest
 from fastapi import APIRouter, Depends
 from openapi_spec_validator import validate
 from pydantic import BaseModel
-from tocsin.runtime.http import JsonResponse, create_app, require
-from tocsin.runtime.keys import TICKETS_READ, TICKETS_WRITE, Caller, KeyFile, KeyRing, add_key, issue, write_keys
-from tocsin.runtime.problems import FieldError, Problem
+from tocsin.runtime.http.api_keys import (
+    TICKETS_READ,
+    TICKETS_WRITE,
+    Caller,
+    KeyFile,
+    KeyRing,
+    add_key,
+    issue,
+    write_keys,
+)
+from tocsin.runtime.http.app import JsonResponse, create_app, require
+from tocsin.runtime.http.problems import FieldError, Problem
 
 
 class Contact(BaseModel):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import structlog
-from tocsin.runtime.keys import KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.reloading import ReloadedFile
+from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
+from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 
 class NoNumberError(Exception):

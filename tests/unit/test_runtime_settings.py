@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tocsin.runtime.settings import DatabaseSettings, LinkSettings, ServiceSettings, load
+from tocsin.runtime.process.settings import DatabaseSettings, LinkSettings, ServiceSettings, load
 
 GOOD = {
     "TOCSIN_DATABASE_URL": "postgresql+asyncpg://intake:secret@127.0.0.1:5432/intake",

@@ -1,10 +1,10 @@
 """What the events say to those who read them, and their ids."""
 
-from sla_timer.announcing import Scope, announce, announce_void
-from sla_timer.happening import LADDER, Happening, Item, Kind
-from sla_timer.story import Rulebook
-from stories import DEFAULT_POLICY, shipped_policy
-from teller import Teller, moment, said, ticket
+from sla_timer.domain.event_mapping import Scope, announce, announce_void
+from sla_timer.domain.fact_log import Rulebook
+from sla_timer.domain.timeline_events import LADDER, Happening, Item, Kind
+from support.fake_timer import Teller, moment, said, ticket
+from support.stories import DEFAULT_POLICY, shipped_policy
 from tocsin.business_time import micros
 from tocsin.events import (
     ClockBreached,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sla_timer.command_line import simulate_stories
-from stories import DEFAULT_POLICY, fact, tell
+from sla_timer.commands.simulate import simulate_stories
+from support.stories import DEFAULT_POLICY, fact, tell
 
 OPENED = fact("opened", "06-08 12:00", severity=1)
 STORY = {"facts": [OPENED], "until": "2026-06-08T12:30:00Z"}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sla_timer.compliance import Answer, Outcome, averages, shares
+from sla_timer.domain.compliance import Answer, Outcome, averages, shares
 from tocsin.business_time import HOUR, MINUTE
 
 ZONE = "America/New_York"

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sla_timer.ledger import LIMIT, ledger
-from sla_timer.story import Rulebook, Story
-from sla_timer.timeline import Timeline
-from stories import at, shipped_policy
-from teller import moment, said
+from sla_timer.domain.fact_log import Rulebook, Story
+from sla_timer.domain.ledger import LIMIT, ledger
+from sla_timer.domain.timeline import Timeline
+from support.fake_timer import moment, said
+from support.stories import at, shipped_policy
 from tocsin.business_time import SECOND, micros
 from tocsin.events import Fact
 

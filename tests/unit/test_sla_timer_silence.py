@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from sla_timer.silence import Silence
-from tocsin.runtime.offsets import Position
+from sla_timer.domain.source_liveness import Silence
+from tocsin.runtime.database.offsets import Position
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
 READ = {0: Position(10, AT), 1: Position(7, AT)}

@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
-from sla_timer.story import Rulebook
-from stories import shipped_policy
-from teller import Teller, briefly, moment, said
+from sla_timer.domain.fact_log import Rulebook
+from support.fake_timer import Teller, briefly, moment, said
+from support.stories import shipped_policy
 from tocsin.events import ClockBreached, ClockVoided, Deadline, Fact, LadderEnded
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from telltales import told
+from support.secret_search import told
 
 SECRET = 'pass/word+"é&=<7'
 

@@ -1,7 +1,7 @@
 """Single clauses of RULES 3 to 5, each by the smallest story that shows it."""
 
 import pytest
-from stories import at, clock, fact, ladder, tell
+from support.stories import at, clock, fact, ladder, tell
 
 OPENED = fact("opened", "06-08 12:00", severity=1)
 ANSWERED = fact("responded", "06-08 12:00")

@@ -5,16 +5,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from random import Random
 
-from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sla_timer.happening import VOIDED, Item, Kind
-from sla_timer.ledger import ledger
-from sla_timer.simulate import answer
-from sla_timer.story import Rulebook, Story
-from sla_timer.timeline import Timeline
-from stories import DEFAULT_POLICY, shipped_policy
-from teller import Teller
+from sla_timer.domain.fact_log import Rulebook, Story
+from sla_timer.domain.ledger import ledger
+from sla_timer.domain.simulate import answer
+from sla_timer.domain.timeline import Timeline
+from sla_timer.domain.timeline_events import VOIDED, Item, Kind
+from support.fake_timer import Teller
+from support.search_budget import tries
+from support.stories import DEFAULT_POLICY, shipped_policy
 from tocsin.business_time import SECOND, micros
 from tocsin.events import Fact, FactType
 from tocsin.policy import load_policy

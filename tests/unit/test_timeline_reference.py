@@ -3,11 +3,11 @@
 from random import Random
 
 import pytest
-from effort import tries
-from random_stories import story
-from reference_timeline import reference
-from sla_timer.simulate import StoryRequest, simulate
-from stories import shipped_policy
+from sla_timer.domain.simulate import StoryRequest, simulate
+from support.random_stories import story
+from support.reference_timeline import reference
+from support.search_budget import tries
+from support.stories import shipped_policy
 
 STORIES = tries(400)
 BLOCK = 100

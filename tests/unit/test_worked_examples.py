@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from sla_timer.compliance import Answer, averages
-from sla_timer.story import Rulebook
-from stories import at, clock, fact, ladder, shipped_policy, tell
-from teller import Teller, briefly, moment, said
+from sla_timer.domain.compliance import Answer, averages
+from sla_timer.domain.fact_log import Rulebook
+from support.fake_timer import Teller, briefly, moment, said
+from support.stories import at, clock, fact, ladder, shipped_policy, tell
 from tocsin.business_time import HOUR
 from tocsin.events import ClockBreached, LadderEnded
 

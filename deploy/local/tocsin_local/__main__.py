@@ -12,7 +12,7 @@ import typer
 
 from tocsin_local.command import send
 from tocsin_local.errors import LocalError
-from tocsin_local.places import state_folder
+from tocsin_local.paths import state_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifier, kafka, postgres or smtp")]

@@ -5,7 +5,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tocsin_local.errors import LocalError
-from tocsin_local.places import control_file
+from tocsin_local.paths import control_file
 from tocsin_local.ports import LOOPBACK
 
 

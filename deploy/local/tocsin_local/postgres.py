@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from tocsin_local.accounts import Account, reachable, shared_folder, unprivileged
 from tocsin_local.errors import LocalError, PartFailed
 from tocsin_local.jars import cache_folder, exclusive, fetch, locked
 from tocsin_local.ports import LOOPBACK
 from tocsin_local.processes import Launch, answers, run_to_end
+from tocsin_local.unprivileged import Account, reachable, shared_folder, unprivileged
 
 SUPERUSER = "postgres"
 SETTINGS = {

@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tocsin_local.access import Access
 from tocsin_local.mailbox import Mailbox, parsed
 from tocsin_local.ports import LOOPBACK
+from tocsin_local.smtp_auth import Access
 
 PAGE = Path(__file__).with_name("inbox.html")
 LARGEST_MAIL = 32 * 1024 * 1024

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 
-from tocsin_local.access import Access
 from tocsin_local.ports import LOOPBACK
 from tocsin_local.processes import Launch, answers, check_port
+from tocsin_local.smtp_auth import Access
 
 
 class SmtpSink:

@@ -10,7 +10,7 @@ from typing import Any
 from tocsin_local.clock import NOTHING_ASKED, Asked, Clock, asked
 from tocsin_local.errors import LocalError
 from tocsin_local.kafka import Kafka
-from tocsin_local.places import POLICY_FOLDER, state_folder
+from tocsin_local.paths import POLICY_FOLDER, state_folder
 from tocsin_local.ports import LOOPBACK, offset_from, ports
 from tocsin_local.postgres import Postgres
 from tocsin_local.preparation import create_all_topics, migrate_all

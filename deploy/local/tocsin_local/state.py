@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 import psutil
-from tocsin.runtime.keys import add_key, issue
+from tocsin.runtime.http.api_keys import add_key, issue
 
 from tocsin_local.clock import Asked, Clock, check, first
 from tocsin_local.errors import LocalError, StateRefused
-from tocsin_local.places import control_file
+from tocsin_local.paths import control_file
 from tocsin_local.postgres import Role
 from tocsin_local.processes import end_processes, recorded_process
 

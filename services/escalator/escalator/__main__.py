@@ -3,21 +3,22 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from tocsin.runtime.clock import clock_from
-from tocsin.runtime.commands import service_commands
-from tocsin.runtime.consumer import Consumer
-from tocsin.runtime.database import engine, responds
-from tocsin.runtime.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.directory_file import DirectoryFile
-from tocsin.runtime.http import create_app
-from tocsin.runtime.kafka import DEADLINES
-from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
-from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.relay import Relay
-from tocsin.runtime.scheduling import Scheduler
-from tocsin.runtime.service import run
+from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.kafka.client import DEADLINES
+from tocsin.runtime.kafka.consumer import Consumer
+from tocsin.runtime.kafka.relay import Relay
+from tocsin.runtime.process.clock import clock_from
+from tocsin.runtime.process.commands import service_commands
+from tocsin.runtime.process.scheduler import Scheduler
+from tocsin.runtime.process.service import run
+from tocsin.sources.directory_file import DirectoryFile
 
-from escalator import api, store
+from escalator import store
+from escalator.api import routes
 from escalator.handlers import Handlers
 from escalator.settings import Settings
 
@@ -58,7 +59,7 @@ async def serve(settings: Settings) -> None:
         {"database": responds(reader), "consumer": consumer.ready},
         notes={"directory": directory.note},
     )
-    web.include_router(api.router(reader, directory))
+    web.include_router(routes.router(reader, directory))
     web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(writer, store.dead_letters, store.outbox, consumer))
     await run(

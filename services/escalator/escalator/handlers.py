@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Deadline, Escalation, Notify, event_type
-from tocsin.runtime.clock import Clock
-from tocsin.runtime.consumer import Poison, Received
-from tocsin.runtime.database import on_commit
-from tocsin.runtime.directory_file import DirectoryFile
+from tocsin.runtime.database.engine import on_commit
+from tocsin.runtime.kafka.consumer import Poison, Received
+from tocsin.runtime.process.clock import Clock
+from tocsin.sources.directory_file import DirectoryFile
 
 from escalator import metrics, store
-from escalator.addressing import address
-from escalator.vacancies import vacancies
+from escalator.domain.decisions import address
+from escalator.domain.vacancies import vacancies
 
 log = structlog.get_logger(__name__)
 

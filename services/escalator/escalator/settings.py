@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tocsin.runtime.settings import Port, ServiceSettings
+from tocsin.runtime.process.settings import Port, ServiceSettings
 
 
 class Settings(ServiceSettings):

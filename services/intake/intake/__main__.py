@@ -4,27 +4,29 @@ from datetime import timedelta
 
 import typer
 from tocsin.policy import PolicyError
-from tocsin.policy.files import read_policy
-from tocsin.runtime.clock import clock_from
-from tocsin.runtime.commands import service_commands
-from tocsin.runtime.database import engine, responds
-from tocsin.runtime.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http import create_app
-from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
-from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.progress import ProgressSource
-from tocsin.runtime.relay import Relay
-from tocsin.runtime.scheduling import Scheduler
-from tocsin.runtime.service import run
+from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.database.watermark import ProgressSource
+from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.kafka.relay import Relay
+from tocsin.runtime.process.clock import clock_from
+from tocsin.runtime.process.commands import service_commands
+from tocsin.runtime.process.scheduler import Scheduler
+from tocsin.runtime.process.service import run
+from tocsin.sources.policy_file import read_policy
 
-from intake import api, handlers, hooks_commands, keys, mail_command, metrics, store
-from intake.api import ack, hooks, mails
-from intake.api.deliveries import Deliveries
-from intake.api.too_large import TooLargeTold
+from intake import api, handlers, metrics, store
+from intake.api import ack, mail, webhooks
+from intake.api.webhook_size import TooLargeTold
+from intake.commands import hooks, keys
+from intake.commands.mail import mail as mail_command
 from intake.handlers import Desk
-from intake.integrations_file import IntegrationsFile
 from intake.settings import Settings
-from intake.signing_keys import SigningKeys
+from intake.sources.integrations_file import IntegrationsFile
+from intake.sources.signing_keys import SigningKeys
+from intake.workers.webhook_worker import Deliveries
 
 WRITERS = "intake-writer"
 BATCH_BYTES = 32_000_000
@@ -72,14 +74,14 @@ async def serve(settings: Settings) -> None:
         ring,
         {"database": responds(reader)},
         notes={"integrations": integrations.note},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mails.MAIL_PREFIX: mails.MAIL_BYTES},
-        free_form=("/ack/", hooks.PREFIX),
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
+        free_form=("/ack/", webhooks.PREFIX),
     )
     web.add_middleware(TooLargeTold, integrations=integrations)
     web.include_router(api.router(desk, writer, reader, relay.wake))
     web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
-    web.include_router(mails.router(deliveries, integrations))
-    web.include_router(hooks.router(reader, deliveries, integrations, SigningKeys()))
+    web.include_router(mail.router(deliveries, integrations))
+    web.include_router(webhooks.router(reader, deliveries, integrations, SigningKeys()))
     web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(reader, store.dead_letters, store.outbox, None))
     await run(
@@ -100,10 +102,8 @@ app = service_commands(
     store.outbox,
     handlers.stored_events,
 )
-app.command("mail")(mail_command.mail)
-app.add_typer(
-    hooks_commands.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss."
-)
+app.command("mail")(mail_command)
+app.add_typer(hooks.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss.")
 app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
 
 

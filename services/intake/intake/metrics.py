@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 from tocsin.runtime.metrics import Counter, Gauge
 
-from intake.hooks.shown import Reason
+from intake.domain.webhooks.update import Reason
 
 INGESTED = Counter(
     "sla_tickets_ingested_total",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import Field
-from tocsin.runtime.settings import LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import LinkSettings, Port, ServiceSettings
 
 
 class Settings(ServiceSettings, LinkSettings):

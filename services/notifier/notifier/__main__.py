@@ -7,32 +7,33 @@ from datetime import datetime
 import structlog
 import typer
 from tocsin.policy import PolicyError
-from tocsin.runtime.clock import clock_from
-from tocsin.runtime.commands import service_commands
-from tocsin.runtime.consumer import Consumer
-from tocsin.runtime.database import engine, responds
-from tocsin.runtime.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.directory_file import DirectoryFile
-from tocsin.runtime.http import create_app
-from tocsin.runtime.kafka import ESCALATIONS
-from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
-from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.relay import Relay
-from tocsin.runtime.scheduling import Scheduler
-from tocsin.runtime.service import run
+from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.kafka.client import ESCALATIONS
+from tocsin.runtime.kafka.consumer import Consumer
+from tocsin.runtime.kafka.relay import Relay
+from tocsin.runtime.process.clock import clock_from
+from tocsin.runtime.process.commands import service_commands
+from tocsin.runtime.process.scheduler import Scheduler
+from tocsin.runtime.process.service import run
+from tocsin.sources.directory_file import DirectoryFile
 
-from notifier import api, metrics, on_call_api, store
-from notifier.api.bouncing import PATH
-from notifier.attempts import Attempts
-from notifier.bounce_command import bounce
-from notifier.claiming import Claims
-from notifier.handlers import Handlers
-from notifier.letters import letters_from
-from notifier.on_call import seconds_to_gap, unknown_events
-from notifier.on_call_commands import add_commands
-from notifier.sender import Sender
+from notifier import api, metrics, store
+from notifier.api import on_call
+from notifier.api.bounces import PATH
+from notifier.commands.bounce import bounce
+from notifier.commands.on_call import add_commands
+from notifier.domain.on_call import seconds_to_gap, unknown_events
+from notifier.handlers.notifications import Handlers
 from notifier.settings import Settings
-from notifier.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+from notifier.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+from notifier.workers.attempts import Attempts
+from notifier.workers.composer import letters_from
+from notifier.workers.queue import Claims
+from notifier.workers.sender import Sender
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ async def serve(settings: Settings) -> None:
         notes={"directory_file": directory.note},
         free_form=[PATH],
     )
-    web.include_router(on_call_api.router(directory, clock))
+    web.include_router(on_call.router(directory, clock))
     web.include_router(api.router(reader, writer, clock, directory.current, queued))
     web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))

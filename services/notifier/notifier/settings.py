@@ -20,12 +20,12 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
-from tocsin.runtime.settings import LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import LinkSettings, Port, ServiceSettings
 
-from notifier.links import is_this_machine, page_templates, public_url
-from notifier.outcome import Patience
-from notifier.rehearsal import rehearse
-from notifier.templating import TemplateFailed, Templates
+from notifier.domain.links import is_this_machine, page_templates, public_url
+from notifier.domain.smtp_result import Patience
+from notifier.domain.template_samples import rehearse
+from notifier.domain.templating import TemplateFailed, Templates
 
 
 def _server(text: str) -> str:

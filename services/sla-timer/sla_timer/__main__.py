@@ -8,30 +8,30 @@ from typing import Annotated, NoReturn
 
 import typer
 from tocsin.policy import PolicyError
-from tocsin.policy.files import read_policy
-from tocsin.runtime.clock import clock_from
-from tocsin.runtime.commands import service_commands
-from tocsin.runtime.consumer import Consumer
-from tocsin.runtime.database import engine, responds
-from tocsin.runtime.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http import create_app
-from tocsin.runtime.kafka import TICKETS
-from tocsin.runtime.key_uses import SAVE_SECONDS, KeyUses
-from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.relay import Relay
-from tocsin.runtime.scheduling import Scheduler
-from tocsin.runtime.service import run
+from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.consumer import Consumer
+from tocsin.runtime.kafka.relay import Relay
+from tocsin.runtime.process.clock import clock_from
+from tocsin.runtime.process.commands import service_commands
+from tocsin.runtime.process.scheduler import Scheduler
+from tocsin.runtime.process.service import run
+from tocsin.sources.policy_file import read_policy
 
-from sla_timer import api
-from sla_timer.book import PolicyBook
-from sla_timer.command_line import simulate_stories
-from sla_timer.handlers import Handlers
+from sla_timer.api import routes
+from sla_timer.commands.simulate import simulate_stories
+from sla_timer.domain.policy_history import PolicyBook
+from sla_timer.domain.source_liveness import Silence
+from sla_timer.handlers.handlers import Handlers
 from sla_timer.settings import Settings
-from sla_timer.silence import Silence
 from sla_timer.store.policies import PolicyChangedError, add_policy, all_policies
 from sla_timer.store.reports import told_since
 from sla_timer.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from sla_timer.watching import Watch
+from sla_timer.workers.jobs import Watch
 
 STORY_BYTES = 4_000_000  # 10,000 facts
 
@@ -88,7 +88,7 @@ async def serve(settings: Settings) -> None:
         {"database": responds(reader), "consumer": consumer.ready},
         body_limits={"/v1/simulate": STORY_BYTES},
     )
-    web.include_router(api.router(reader, book, clock, watch.unconfirmed))
+    web.include_router(routes.router(reader, book, clock, watch.unconfirmed))
     web.include_router(key_uses.routes())
     web.include_router(dead_letter_routes(writer, DEAD_LETTERS, OUTBOX, consumer))
     await run(

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from tocsin.runtime.kafka import PARTITIONS
+from tocsin.runtime.kafka.client import PARTITIONS
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 CLOCKS = ("response", "resolution", "answer")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import Field
-from tocsin.runtime.settings import Port, ServiceSettings
+from tocsin.runtime.process.settings import Port, ServiceSettings
 
 
 class Settings(ServiceSettings):

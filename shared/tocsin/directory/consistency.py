@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from tocsin.directory.entries import GroupAddress, Holding, Override, Person
-from tocsin.directory.rotations import Rotation
-from tocsin.directory.spans import Spans
+from tocsin.directory.intervals import Spans
+from tocsin.directory.rotation import Rotation
 from tocsin.events.values import render_instant
-from tocsin.policy.refusal import Place
+from tocsin.yaml_document.errors import Place
 
 Problem = tuple[Place, object, str]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Self
 from pydantic import EmailStr, Field, model_validator
 
 from tocsin.events.values import Instant, render_instant
-from tocsin.policy.refusal import refused
-from tocsin.policy.written import Identifier, Name, Written, Zone
+from tocsin.yaml_document.errors import refused
+from tocsin.yaml_document.field_types import Identifier, Name, Written, Zone
 
 ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)

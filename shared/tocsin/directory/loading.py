@@ -1,7 +1,7 @@
 """Directories out of text."""
 
 from tocsin.directory.model import Directory
-from tocsin.policy.document import DocumentError, read
+from tocsin.yaml_document.reader import DocumentError, read
 
 
 class DirectoryError(DocumentError):

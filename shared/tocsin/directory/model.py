@@ -10,15 +10,15 @@ from typing import Annotated, Final, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.business_time import load_zone
-from tocsin.directory.calendar import Calendar
 from tocsin.directory.consistency import problems
 from tocsin.directory.entries import GroupAddress, Holding, Override, Person
-from tocsin.directory.feed import Feed
-from tocsin.directory.rotations import Rotation, Source
-from tocsin.directory.spans import Spans
-from tocsin.directory.turns import Schedule, Turn, Week
-from tocsin.policy.refusal import all_refused
-from tocsin.policy.written import Identifier, Written
+from tocsin.directory.ical_import import Calendar
+from tocsin.directory.ical_schedule import Feed
+from tocsin.directory.intervals import Spans
+from tocsin.directory.rotation import Rotation, Source
+from tocsin.directory.schedule import Schedule, Turn, Week
+from tocsin.yaml_document.errors import all_refused
+from tocsin.yaml_document.field_types import Identifier, Written
 
 PAGE_ROLES: Final = (
     "service_desk_team_lead",

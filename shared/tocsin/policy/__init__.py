@@ -1,4 +1,4 @@
-"""The policy: the service levels as data, read, checked and compiled. Pure but for `tocsin.policy.files`."""
+"""The policy: the service levels as data, read, checked and compiled. Pure but for `tocsin.sources.policy_file`."""
 
 from tocsin.policy.loading import PolicyError, load_policy, policy_from_json
 from tocsin.policy.model import Policy

@@ -8,8 +8,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from tocsin.business_time import DAY, Business, Holidays
-from tocsin.policy.refusal import refused
-from tocsin.policy.written import WEEKDAYS, DaySpan, Duration, Windows, Written, Zone, weekdays
+from tocsin.yaml_document.errors import refused
+from tocsin.yaml_document.field_types import WEEKDAYS, DaySpan, Duration, Windows, Written, Zone, weekdays
 
 
 def _place(code: str) -> str:

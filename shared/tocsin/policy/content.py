@@ -11,7 +11,7 @@ from tocsin.events.values import Category, Instant, Mailbox, Severity
 from tocsin.policy.calendar import Calendar
 from tocsin.policy.severity import Criteria
 from tocsin.policy.terms import Ladder, Share, Targets, Terms
-from tocsin.policy.written import Duration, Identifier, Name, Written
+from tocsin.yaml_document.field_types import Duration, Identifier, Name, Written
 
 
 class MailboxRule(Written):

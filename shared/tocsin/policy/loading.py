@@ -1,7 +1,7 @@
 """Policies out of text: written ones, and stored ones."""
 
-from tocsin.policy.document import DocumentError, read
 from tocsin.policy.model import Policy
+from tocsin.yaml_document.reader import DocumentError, read
 
 
 class PolicyError(DocumentError):

@@ -5,11 +5,11 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tocsin.policy.checks import problems
-from tocsin.policy.compiling import compile_rules
+from tocsin.policy.compile import compile_rules
 from tocsin.policy.content import Content
-from tocsin.policy.refusal import all_refused
 from tocsin.policy.rules import Rules
+from tocsin.policy.validation import problems
+from tocsin.yaml_document.errors import all_refused
 
 
 class Policy(Content):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tocsin.events.values import Value
-from tocsin.policy.written import Name, Written
+from tocsin.yaml_document.field_types import Name, Written
 
 BusinessRisk = Literal["catastrophic", "major", "moderate", "minimal"]
 WorkStoppage = Literal["full", "significant", "some", "minor"]

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from tocsin.events.values import Channel, Severity
-from tocsin.policy.refusal import refused
-from tocsin.policy.written import Duration, Identifier, Written
+from tocsin.yaml_document.errors import refused
+from tocsin.yaml_document.field_types import Duration, Identifier, Written
 
 
 class Promise(Written):

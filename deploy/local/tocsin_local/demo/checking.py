@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sla_timer.happening import Kind
+from sla_timer.domain.timeline_events import Kind
 from tocsin.policy import Rules
 
-from tocsin_local.alike import differences
+from tocsin_local.diff import differences
 
 Data = Mapping[str, Any]
 ANSWER_OF = {"response": "response_missed", "answer": "answer_missed"}

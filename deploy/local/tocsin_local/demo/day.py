@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx
-from tocsin.runtime.clock import Clock
+from tocsin.runtime.process.clock import Clock
 
-from tocsin_local.alike import pure
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.demo.checking import Findings
 from tocsin_local.demo.screen import Screen
 from tocsin_local.demo.stories import DAY, Event, Story, event_body
+from tocsin_local.diff import pure
 from tocsin_local.running import Run
 
 LOOK_SECONDS: Final = 0.2

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sla_timer.story import Rulebook
-from tocsin.runtime.clock import BusinessClock, Clock, FileClock
+from sla_timer.domain.fact_log import Rulebook
+from tocsin.runtime.process.clock import BusinessClock, Clock, FileClock
 
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.clock import Asked, rendered
@@ -22,9 +22,9 @@ from tocsin_local.demo.stories import DAY, STORIES
 from tocsin_local.processes import free_offset
 from tocsin_local.run import remove, tell
 from tocsin_local.running import Run, run_of, started
-from tocsin_local.settling import settled
 from tocsin_local.stack import Plan, plan_from
 from tocsin_local.terminal import console
+from tocsin_local.wait_idle import settled
 
 MONDAY: Final = datetime(2026, 6, 8, 12, tzinfo=UTC)
 MORNING: Final = timedelta(minutes=45)

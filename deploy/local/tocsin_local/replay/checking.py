@@ -8,12 +8,12 @@ from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sla_timer.happening import Kind
-from sla_timer.story import Rulebook
+from sla_timer.domain.fact_log import Rulebook
+from sla_timer.domain.timeline_events import Kind
 from tocsin.policy import Policy
 
-from tocsin_local.alike import differences, pure
 from tocsin_local.calls import Calls
+from tocsin_local.diff import differences, pure
 from tocsin_local.replay.case import Remark
 from tocsin_local.replay.posting import Posted
 

@@ -14,9 +14,9 @@ from tocsin_local.replay.posting import Posted, post_history
 from tocsin_local.replay.report import Outcome, show
 from tocsin_local.run import tell
 from tocsin_local.running import Run, run_of, started
-from tocsin_local.settling import settled
 from tocsin_local.stack import plan_from
 from tocsin_local.terminal import console, progress
+from tocsin_local.wait_idle import settled
 
 
 def replay_from(file: Path, environment: Mapping[str, str]) -> bool:

@@ -11,10 +11,10 @@ from sqlalchemy import Row, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import TYPES, Deadline, Escalation, Event, Ticket, Tier, event_type
-from tocsin.runtime.bulk import insert_new, upsert
+from tocsin.runtime.database.bulk import insert_new, upsert
 
+from escalator.domain.tiers import Case, Ladder, LadderKey, LadderState, Notification, Told
 from escalator.store.tables import decisions, handled, ladders, notifications, outbox, steps, tickets
-from escalator.tiers import Case, Ladder, LadderKey, LadderState, Notification, Told
 
 _PAGE = 500
 

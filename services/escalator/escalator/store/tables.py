@@ -16,12 +16,12 @@ from sqlalchemy import (
     false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from tocsin.runtime.database import new_metadata
-from tocsin.runtime.dead_letters import dead_letters_table
-from tocsin.runtime.kafka import ESCALATIONS
-from tocsin.runtime.key_uses import key_uses_table
-from tocsin.runtime.offsets import offsets_table
-from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.engine import new_metadata
+from tocsin.runtime.database.offsets import offsets_table
+from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.kafka.client import ESCALATIONS
 
 metadata = new_metadata()
 

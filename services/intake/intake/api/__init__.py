@@ -5,10 +5,10 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from intake.api import batch, events, reading, tickets
-from intake.api.front import Front
-from intake.api.taking import Taking
+from intake.api import batch, events, ticket_reads, tickets
+from intake.api.dependencies import Front
 from intake.handlers import Desk
+from intake.workers.write_queue import Taking
 
 
 def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None]) -> APIRouter:
@@ -18,5 +18,5 @@ def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[
     tickets.add(routes, front)
     batch.add(routes, front)
     events.add(routes, front)
-    reading.add(routes, reader)
+    ticket_reads.add(routes, reader)
     return routes

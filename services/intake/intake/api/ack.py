@@ -17,15 +17,13 @@ from starlette.responses import Response
 from tocsin.acknowledgement import LinkExpired, LinkRefused, Links
 from tocsin.events import Instant, Severity, Upcoming
 from tocsin.events.values import Tier
-from tocsin.runtime.database import is_transient
-from tocsin.runtime.http import JsonResponse
-from tocsin.runtime.openapi import refusal
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.problems import Problem
 
 from intake import metrics
-from intake.api.answers import Answer
-from intake.handlers import Desk, Seen, acknowledge, look
-from intake.pages import (
+from intake.api.ack_pages import (
     POLICY,
     About,
     Page,
@@ -36,6 +34,8 @@ from intake.pages import (
     unavailable_page,
     unknown_page,
 )
+from intake.api.schemas import Answer
+from intake.handlers import Desk, Seen, acknowledge, look
 
 log = structlog.get_logger(__name__)
 

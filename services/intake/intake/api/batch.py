@@ -9,15 +9,15 @@ import orjson
 import structlog
 from fastapi import APIRouter
 from sqlalchemy.exc import DBAPIError
-from tocsin.runtime.database import is_transient
-from tocsin.runtime.http import JsonResponse
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.problems import Problem
 
-from intake.api.answers import BatchAnswer, status_of, ticket_answer
-from intake.api.bodies import JsonBody, described
-from intake.api.front import Front, IdempotencyKey, MayWrite
+from intake.api.dependencies import Front, IdempotencyKey, MayWrite
+from intake.api.json_body import JsonBody, described
+from intake.api.schemas import BatchAnswer, status_of, ticket_answer
+from intake.domain.ticket_request import Batch, TicketItem
 from intake.handlers import TakenTicket, claim, held_key, take_tickets
-from intake.requests import Batch, TicketItem
 from intake.store import HeldKey, KeyUse
 
 log = structlog.get_logger(__name__)

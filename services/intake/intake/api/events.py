@@ -7,15 +7,15 @@ from uuid import UUID, uuid4
 import structlog
 from fastapi import APIRouter, Request
 from tocsin.events import ticket_id as id_of
-from tocsin.runtime.http import JsonResponse
-from tocsin.runtime.keys import Caller
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.http.api_keys import Caller
+from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.problems import Problem
 
-from intake.api.answers import EventAnswer, event_answer, status_of
-from intake.api.bodies import JsonBody, described
-from intake.api.front import Front, IdempotencyKey, MayWrite, ticket_id_of
+from intake.api.dependencies import Front, IdempotencyKey, MayWrite, ticket_id_of
+from intake.api.json_body import JsonBody, described
+from intake.api.schemas import EventAnswer, event_answer, status_of
+from intake.domain.ticket_request import EventRequest
 from intake.handlers import EventAsked, HeldEvent, TakenEvent, held_key
-from intake.requests import EventRequest
 
 log = structlog.get_logger(__name__)
 

@@ -1,14 +1,14 @@
 """`POST /v1/tickets`."""
 
 from fastapi import APIRouter
-from tocsin.runtime.http import JsonResponse
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.problems import Problem
 
-from intake.api.answers import TicketAnswer, status_of, ticket_answer
-from intake.api.bodies import JsonBody, described
-from intake.api.front import Front, IdempotencyKey, MayWrite
+from intake.api.dependencies import Front, IdempotencyKey, MayWrite
+from intake.api.json_body import JsonBody, described
+from intake.api.schemas import TicketAnswer, status_of, ticket_answer
+from intake.domain.ticket_request import TicketRequest
 from intake.handlers import TakenEvent, TicketAsked, held_key
-from intake.requests import TicketRequest
 
 
 def add(routes: APIRouter, front: Front) -> None:

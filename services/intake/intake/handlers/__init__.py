@@ -1,14 +1,14 @@
 """What a request does: load, ask the domain, save. Nothing here commits or asks the time; the edge does."""
 
 from intake.handlers.acknowledgement import Seen, acknowledge, look
-from intake.handlers.asking import Asked, HeldEvent, HeldTwiceError, Outcome, TicketAsked, take_asked
-from intake.handlers.desk import Desk, TakenEvent, TakenTicket, unknown_ticket
+from intake.handlers.context import Desk, TakenEvent, TakenTicket, unknown_ticket
 from intake.handlers.events import EventAsked, take_event, take_events
-from intake.handlers.hooks import Looked, drop_sighting, keep_delivery, take_sighting
 from intake.handlers.idempotency import claim, forget_keys, held_key
-from intake.handlers.publishing import stored_events
-from intake.handlers.reading import Read, read_sightings
+from intake.handlers.ingest import Asked, HeldEvent, HeldTwiceError, Outcome, TicketAsked, take_asked
+from intake.handlers.normalize import Read, read_sightings
+from intake.handlers.outbox_events import stored_events
 from intake.handlers.tickets import take_tickets
+from intake.handlers.webhooks import Looked, drop_sighting, keep_delivery, take_sighting
 
 __all__ = [
     "Asked",

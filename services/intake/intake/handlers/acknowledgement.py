@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.acknowledgement import Acknowledgement, Links
 from tocsin.policy import Rules
-from tocsin.runtime.database import clock_timestamp
+from tocsin.runtime.database.engine import clock_timestamp
 
-from intake.acknowledging import Finding, event_id_of, find, held_until, request_of
-from intake.handlers.desk import Desk, unknown_ticket
+from intake.domain.acknowledgement import Finding, event_id_of, find, held_until, request_of
+from intake.handlers.context import Desk, unknown_ticket
 from intake.handlers.events import take_event
 from intake.store import Store, StoredTicket
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import fact_id
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.http.problems import Problem
 
-from intake.handlers.desk import Desk, TakenEvent, fact_of, unknown_ticket, workaround_refused
-from intake.handlers.publishing import changed, too_large
-from intake.requests import EventRequest
-from intake.standing import TELLING, impossible_workarounds, standing
+from intake.domain.ticket_request import EventRequest
+from intake.domain.ticket_state import TELLING, impossible_workarounds, standing
+from intake.handlers.context import Desk, TakenEvent, fact_of, unknown_ticket, workaround_refused
+from intake.handlers.outbox_events import changed, too_large
 from intake.store import Locked, NewFact, Store, TicketKey
 
 

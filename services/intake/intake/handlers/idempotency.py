@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.runtime.problems import FieldError, Problem
+from tocsin.runtime.http.problems import FieldError, Problem
 
 from intake import store
 from intake.store import HeldKey, KeyUse

@@ -7,15 +7,25 @@ from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.http.problems import Problem
 
-from intake.correspondence import About, Sender, answered, belongs, goes_out, mailbox_of, opening, reaction, sender_of
-from intake.handlers.desk import Desk
+from intake.domain.mail import Mail
+from intake.domain.mail_rules import (
+    About,
+    Sender,
+    answered,
+    belongs,
+    goes_out,
+    mailbox_of,
+    opening,
+    reaction,
+    sender_of,
+)
+from intake.domain.webhooks.config.email import Mailing
+from intake.domain.webhooks.update import Unmapped
+from intake.handlers.context import Desk
 from intake.handlers.events import take_event
 from intake.handlers.tickets import take_tickets
-from intake.hooks.mailing import Mailing
-from intake.hooks.shown import Unmapped
-from intake.mail import Mail
 from intake.store import Store
 from intake.store.mails import add_mail, awaiting_ticket, first_ticket, lock_conversation, ticket_of_mail
 

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact
-from tocsin.runtime.database import clock_timestamp
-from tocsin.runtime.problems import Problem
+from tocsin.runtime.database.engine import clock_timestamp
+from tocsin.runtime.http.problems import Problem
 
-from intake.handlers.desk import Desk, TakenTicket
-from intake.handlers.draft import drafted, is_history
-from intake.handlers.publishing import first_events
-from intake.requests import TicketRequest
-from intake.standing import Standing, standing
+from intake.domain.ticket_request import TicketRequest
+from intake.domain.ticket_state import Standing, standing
+from intake.handlers.context import Desk, TakenTicket
+from intake.handlers.outbox_events import first_events
+from intake.handlers.ticket_factory import drafted, is_history
 from intake.store import NewTicket, Store, StoredTicket
 
 

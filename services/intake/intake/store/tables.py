@@ -22,11 +22,11 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
-from tocsin.runtime.database import new_metadata
-from tocsin.runtime.dead_letters import dead_letters_table
-from tocsin.runtime.kafka import TICKETS
-from tocsin.runtime.key_uses import key_uses_table
-from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.engine import new_metadata
+from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.kafka.client import TICKETS
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
 """ASCII's punctuation, as PostgreSQL and Python both write it: what stands between words.

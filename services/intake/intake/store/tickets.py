@@ -10,10 +10,10 @@ from sqlalchemy import Uuid, and_, any_, bindparam, func, literal_column, not_, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact
-from tocsin.runtime import bulk
+from tocsin.runtime.database import bulk
 
-from intake.standing import TELLING, Standing
-from intake.store.stored import NewTicket, StoredTicket, fact_of, fact_row, ticket_of, ticket_row
+from intake.domain.ticket_state import TELLING, Standing
+from intake.store.records import NewTicket, StoredTicket, fact_of, fact_row, ticket_of, ticket_row
 from intake.store.tables import facts, outbox, tickets, words
 
 

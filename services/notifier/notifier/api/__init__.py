@@ -5,9 +5,9 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
-from tocsin.runtime.clock import Clock
+from tocsin.runtime.process.clock import Clock
 
-from notifier.api import bouncing, reading, redelivering
+from notifier.api import bounces, deliveries, redelivery
 
 
 def router(
@@ -19,7 +19,7 @@ def router(
 ) -> APIRouter:
     """The routes. `directory` is the one in force; `wake` tells worker and relay that something was committed."""
     routes = APIRouter(prefix="/v1", tags=["deliveries"])
-    reading.add(routes, reader)
-    redelivering.add(routes, writer, clock, directory, wake)
-    bouncing.add(routes, writer, clock, directory, wake)
+    deliveries.add(routes, reader)
+    redelivery.add(routes, writer, clock, directory, wake)
+    bounces.add(routes, writer, clock, directory, wake)
     return routes

@@ -1,16 +1,17 @@
 """Every query of the notifier. Rows in, values out; nothing here commits."""
 
-from notifier.store.delivering import (
-    enter_data,
-    held,
-    lock_urgent,
-    of_tickets,
-    open_notices,
-    renew,
-    wake_tickets,
+from notifier.store.deliveries import (
+    Filter,
+    Line,
+    delivery,
+    journal_of,
+    of_message,
+    page,
+    queue,
+    told_since,
+    undelivered,
 )
-from notifier.store.reading import Filter, Line, delivery, journal_of, of_message, page, queue, told_since, undelivered
-from notifier.store.taking_in import (
+from notifier.store.notifications import (
     add_deliveries,
     add_notices,
     add_tickets,
@@ -18,7 +19,8 @@ from notifier.store.taking_in import (
     of_notifications,
     withdraw,
 )
-from notifier.store.writing import lock_tickets, withdrawal_reasons, write
+from notifier.store.queue import enter_data, held, lock_urgent, of_tickets, open_notices, renew, wake_tickets
+from notifier.store.writes import lock_tickets, withdrawal_reasons, write
 
 __all__ = [
     "Filter",

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Row, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import TYPES, Event
-from tocsin.runtime.kafka import PARTITIONS
+from tocsin.runtime.kafka.client import PARTITIONS
 
-from sla_timer.compliance import Answer, Outcome
+from sla_timer.domain.compliance import Answer, Outcome
 from sla_timer.store.tables import AGENDA, CLOCKS, TICKETS, TOLD
 
 PAGE = 500

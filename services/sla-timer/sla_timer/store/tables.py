@@ -18,11 +18,11 @@ from sqlalchemy import (
     func,
     text,
 )
-from tocsin.runtime import dead_letters, offsets
-from tocsin.runtime.database import new_metadata
-from tocsin.runtime.kafka import DEADLINES
-from tocsin.runtime.key_uses import key_uses_table
-from tocsin.runtime.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.database import dead_letters, offsets
+from tocsin.runtime.database.engine import new_metadata
+from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.kafka.client import DEADLINES
 
 metadata = new_metadata()
 OFFSETS = offsets.offsets_table(metadata)

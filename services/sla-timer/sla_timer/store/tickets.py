@@ -14,12 +14,12 @@ from sqlalchemy import Row, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.business_time import instant, micros
 from tocsin.events import Deadline, Fact, Ticket, event_type
-from tocsin.runtime import bulk
+from tocsin.runtime.database import bulk
 
-from sla_timer.happening import Happening, Item, Kind
-from sla_timer.judging import Judged, Stored
+from sla_timer.domain.evaluate import Judged, Stored
+from sla_timer.domain.reconcile import Planned
+from sla_timer.domain.timeline_events import Happening, Item, Kind
 from sla_timer.store.tables import AGENDA, CLOCKS, FACTS, OUTBOX, POLICIES, TICKETS, TOLD
-from sla_timer.telling import Planned
 
 
 @dataclass(frozen=True, slots=True)

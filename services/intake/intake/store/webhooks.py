@@ -1,0 +1,294 @@
+"""Queries about webhooks: deliveries as they came, the sightings in them, and since when integrations are known."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from intake.domain.mail_rules import SOURCE as MAIL
+from intake.domain.webhooks.update import OF_AN_OPENING, Reason, Shown
+from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
+
+DeliveryState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
+"""waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it came long ago; that it
+came, and how it showed tickets to stand, is kept.
+"""
+
+Spot = tuple[int, int]
+"""Where a ticket was seen: a delivery's id, and the place in it, from 0."""
+
+_UNMAPPED: Final[tuple[DeliveryState, ...]] = ("unmapped",)
+_ROWS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery as it came. `received_at` is business time, `attempts` how often it could not be taken in."""
+
+    id: int
+    tenant: str
+    provider: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+    state: DeliveryState
+    reason: Reason | None
+    detail: str | None
+    attempts: int
+
+
+class HookStore:
+    """The queries, on one connection whose transaction belongs to the caller."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def keep(
+        self,
+        tenant: str,
+        provider: str,
+        key: bytes,
+        headers: Mapping[str, str],
+        body: bytes,
+        received_at: datetime,
+        taken_up_within: timedelta,
+    ) -> int | None:
+        """Store a delivery that is to be taken in at once; its id, or None where its key is known.
+
+        Where that has not happened within `taken_up_within`, it is waiting for whoever looks.
+        """
+        now = func.clock_timestamp()
+        values = {
+            "tenant": tenant,
+            "provider": provider,
+            "key": sha256(key).digest(),
+            "headers": dict(headers),
+            "body": body,
+            "received_at": received_at,
+            "stored_at": now,
+            "state": "waiting",
+            "attempts": 0,
+            "next_at": now + taken_up_within,
+        }
+        new = (
+            insert(hook_deliveries).values(values).on_conflict_do_nothing(index_elements=["tenant", "provider", "key"])
+        )
+        row = (await self._connection.execute(new.returning(hook_deliveries.c.id))).one_or_none()
+        return int(row.id) if row else None
+
+    async def delivery(self, delivery_id: int, tenant: str | None = None) -> Delivery | None:
+        """That delivery; with a tenant only one of theirs."""
+        query = select(hook_deliveries).where(hook_deliveries.c.id == delivery_id)
+        if tenant is not None:
+            query = query.where(hook_deliveries.c.tenant == tenant)
+        row = (await self._connection.execute(query)).one_or_none()
+        return _delivery(row) if row else None
+
+    async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[Delivery]:
+        """Deliveries whose time has come, the oldest first; for `retry_after` nobody else is given them."""
+        table = hook_deliveries
+        due = select(table.c.id).where(table.c.next_at <= func.clock_timestamp()).order_by(table.c.id).limit(limit)
+        due = due.with_for_update(skip_locked=True)
+        claimed = update(table).where(table.c.id.in_(due.scalar_subquery()))
+        rows = await self._connection.execute(
+            claimed.values(next_at=func.clock_timestamp() + retry_after).returning(*table.c)
+        )
+        return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
+
+    async def hold(self, delivery_id: int, retry_after: timedelta) -> None:
+        """Whoever was given that delivery is still at it: nobody else is given it for `retry_after`."""
+        waiting = (hook_deliveries.c.id == delivery_id) & hook_deliveries.c.next_at.is_not(None)
+        await self._update(waiting, {"next_at": func.clock_timestamp() + retry_after})
+
+    async def settle(
+        self,
+        delivery_ids: Collection[int],
+        state: DeliveryState,
+        reason: Reason | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """What became of deliveries; they wait for nothing more."""
+        values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
+        await self._update(hook_deliveries.c.id.in_(delivery_ids), values)
+
+    async def postpone(self, delivery_id: int, retry_after: timedelta) -> None:
+        """A delivery could not be taken in, for a reason that may pass."""
+        next_at = func.clock_timestamp() + retry_after
+        await self._update(
+            hook_deliveries.c.id == delivery_id, {"attempts": hook_deliveries.c.attempts + 1, "next_at": next_at}
+        )
+
+    async def replay(
+        self,
+        tenant: str | None,
+        ids: Collection[int] | None = None,
+        states: Collection[DeliveryState] = _UNMAPPED,
+        *,
+        provider: str | None = None,
+        since: datetime | None = None,
+    ) -> list[int]:
+        """Have deliveries in these states taken in once more, all or those; their ids.
+
+        No tenant, no provider: everybody's; `since`: received at or after it. A mail that was taken in has become what
+        it became, and stays that.
+        """
+        table = hook_deliveries
+        wanted: ColumnElement[bool] = table.c.state.in_(states)
+        wanted &= (table.c.state != "taken") | (table.c.provider != MAIL)
+        if tenant is not None:
+            wanted &= table.c.tenant == tenant
+        if ids is not None:
+            wanted &= table.c.id.in_(ids)
+        if provider is not None:
+            wanted &= table.c.provider == provider
+        if since is not None:
+            wanted &= table.c.received_at >= since
+        values = {"state": "waiting", "attempts": 0, "next_at": func.clock_timestamp()}
+        rows = await self._connection.execute(update(table).where(wanted).values(values).returning(table.c.id))
+        return sorted(rows.scalars())
+
+    async def dismiss(self, tenant: str | None, ids: Collection[int], detail: str) -> list[int]:
+        """Have unmapped deliveries ignored from now on; their ids. Why they were unmapped stays with them."""
+        table = hook_deliveries
+        wanted = table.c.id.in_(ids) & (table.c.state == "unmapped")
+        if tenant is not None:
+            wanted &= table.c.tenant == tenant
+        dismissed = update(table).where(wanted).values(state="ignored", detail=detail)
+        return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
+
+    async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[Delivery]:
+        """Unmapped deliveries with ids above `after`, the oldest first. No tenant: everybody's."""
+        table = hook_deliveries
+        query = select(table).where(table.c.state == "unmapped", table.c.id > after)
+        if tenant is not None:
+            query = query.where(table.c.tenant == tenant)
+        rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))
+        return [_delivery(row) for row in rows]
+
+    async def counts(self) -> tuple[dict[str, int], int]:
+        """How many unmapped deliveries each provider has, and how many deliveries wait."""
+        table = hook_deliveries
+        number = func.count().label("number")
+        unmapped = select(table.c.provider, number).where(table.c.state == "unmapped").group_by(table.c.provider)
+        found = {row.provider: row.number for row in await self._connection.execute(unmapped)}
+        waiting = select(func.count()).select_from(table).where(table.c.next_at.is_not(None))
+        return found, (await self._connection.execute(waiting)).scalar_one()
+
+    async def forget(self, older_than: timedelta) -> int:
+        """Drop what up to 1000 older deliveries said; how many. What is waiting is kept.
+
+        Of one that showed tickets its key stays, and how they stood: so it counts once for ever, and what comes later
+        is compared with all that was shown.
+        """
+        table, seen = hook_deliveries, hook_sightings
+        over = table.c.next_at.is_(None) & (table.c.state != "forgotten")
+        old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, over).limit(_ROWS)
+        ids = (await self._connection.execute(old.with_for_update(skip_locked=True))).scalars().all()
+        showed = select(seen.c.delivery_id).where(seen.c.delivery_id.in_(ids))
+        emptied = {"state": "forgotten", "body": b"", "headers": {}}
+        await self._update(table.c.id.in_(showed), emptied)
+        standing = seen.c.shown.op("-")(cast(OF_AN_OPENING, ARRAY(Text)))
+        await self._connection.execute(update(seen).where(seen.c.delivery_id.in_(ids)).values(shown=standing))
+        await self._connection.execute(delete(table).where(table.c.id.in_(ids), table.c.id.not_in(showed)))
+        return len(ids)
+
+    async def lock_ticket(self, ticket_id: UUID) -> None:
+        """Wait for whoever takes this ticket in from a webhook, also where it does not exist yet."""
+        key = int.from_bytes(ticket_id.bytes[:8], signed=True)
+        await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    async def put_sightings(self, ticket_id: UUID, seen: Mapping[Spot, Shown]) -> None:
+        """Store what deliveries showed of a ticket; again it replaces what was stored."""
+        new = insert(hook_sightings)
+        values = {"shown": new.excluded.shown, "ticket_id": new.excluded.ticket_id}
+        rows = [
+            {
+                "delivery_id": delivery_id,
+                "place": place,
+                "ticket_id": ticket_id,
+                "shown": shown.model_dump(mode="json", exclude_defaults=True),
+                "opened_it": False,
+            }
+            for (delivery_id, place), shown in sorted(seen.items())
+        ]
+        if rows:
+            put = new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=values)
+            await self._connection.execute(put, rows)
+
+    async def drop_sighting(self, spot: Spot) -> None:
+        """That delivery shows no ticket there any more."""
+        await self._connection.execute(delete(hook_sightings).where(_is_at(spot)))
+
+    async def spots(self, delivery_ids: Collection[int]) -> dict[Spot, UUID]:
+        """Of which tickets these deliveries have shown something, and where in them."""
+        query = select(hook_sightings.c.delivery_id, hook_sightings.c.place, hook_sightings.c.ticket_id)
+        rows = await self._connection.execute(query.where(hook_sightings.c.delivery_id.in_(delivery_ids)))
+        return {(row.delivery_id, row.place): row.ticket_id for row in rows}
+
+    async def waiting_with(self, ticket_ids: Collection[UUID], after: int, limit: int) -> list[Delivery]:
+        """Deliveries with ids above `after` that wait to be taken in again and have shown one of these tickets, if it
+        was opened.
+        """
+        table, seen = hook_deliveries, hook_sightings
+        opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(ticket_ids))
+        shown = select(seen.c.delivery_id).where(seen.c.ticket_id.in_(opened))
+        query = select(table).where(table.c.id.in_(shown), table.c.state == "waiting", table.c.id > after)
+        return [_delivery(row) for row in await self._connection.execute(query.order_by(table.c.id).limit(limit))]
+
+    async def opened_by(self, spot: Spot) -> None:
+        """That sighting opened its ticket."""
+        await self._connection.execute(update(hook_sightings).where(_is_at(spot)).values(opened_it=True))
+
+    async def settle_opened(self, ticket_id: UUID) -> None:
+        """Deliveries that lacked what opens this ticket lack it no more: they told of it what they had to tell."""
+        table, seen = hook_deliveries, hook_sightings
+        others = select(seen.c.place).where(seen.c.delivery_id == table.c.id, seen.c.ticket_id != ticket_id)
+        told = select(seen.c.delivery_id).where(seen.c.ticket_id == ticket_id)
+        lacking = table.c.id.in_(told) & (table.c.state == "unmapped") & table.c.reason.startswith("missing_")
+        await self._update(lacking & ~others.exists(), {"state": "taken", "reason": None, "detail": None})
+
+    async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, Shown], bool]:
+        """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
+        seen = hook_sightings.c
+        query = select(seen.delivery_id, seen.place, seen.shown, seen.opened_it).where(seen.ticket_id == ticket_id)
+        rows = (await self._connection.execute(query)).all()
+        found = {(row.delivery_id, row.place): Shown.model_validate(row.shown, strict=False) for row in rows}
+        return found, any(row.opened_it for row in rows)
+
+    async def made_at(self, tenant: str, provider: str, now: datetime) -> datetime:
+        """When this integration was first known, in business time: `now`, where it was not."""
+        key = {"tenant": tenant, "provider": provider}
+        new = insert(hook_integrations).values(**key, made_at=now).on_conflict_do_nothing()
+        await self._connection.execute(new)
+        query = select(hook_integrations.c.made_at).filter_by(**key)
+        found: datetime = (await self._connection.execute(query)).scalar_one()
+        return found
+
+    async def _update(self, wanted: ColumnElement[bool], values: Mapping[str, Any]) -> None:
+        await self._connection.execute(update(hook_deliveries).where(wanted).values(**values))
+
+
+def _is_at(spot: Spot) -> ColumnElement[bool]:
+    delivery_id, place = spot
+    return (hook_sightings.c.delivery_id == delivery_id) & (hook_sightings.c.place == place)
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        tenant=row.tenant,
+        provider=row.provider,
+        headers=row.headers,
+        body=row.body,
+        received_at=row.received_at,
+        state=row.state,
+        reason=row.reason,
+        detail=row.detail,
+        attempts=row.attempts,
+    )

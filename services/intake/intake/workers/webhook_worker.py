@@ -1,0 +1,324 @@
+"""Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.database.engine import clock_timestamp, is_transient
+from tocsin.runtime.http.problems import Problem
+
+from intake import metrics
+from intake.domain.mail_rules import SOURCE as MAIL
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.config.integrations import Integration, Integrations
+from intake.domain.webhooks.snapshot import Unreadable
+from intake.domain.webhooks.update import Reason, Shown, Unmapped
+from intake.handlers import Desk, Looked, Read, drop_sighting, keep_delivery, read_sightings, take_sighting
+from intake.handlers.normalize import LONGEST_DETAIL
+from intake.sources.integrations_file import IntegrationsFile
+from intake.store import Delivery, DeliveryState, HookStore, Spot
+from intake.workers.mail_worker import take_kept_mail
+from intake.workers.webhook_replay import Together, read_together
+
+log = structlog.get_logger(__name__)
+
+TAKE_SECONDS: Final = 5.0
+"""How long a delivery may take while a tool waits for it (Autotask for 10 s). Then it is tried again behind its back,
+where each of its tickets may take as long: however many they are, they are taken in at last.
+"""
+
+_KEEP_SECONDS: Final = 2.0
+_POSTPONE_SECONDS: Final = 1.0
+"""How long storing a delivery and noting that it waits may take, which comes on top."""
+
+_AGAIN_SECONDS: Final = 60.0
+"""The same for a delivery that is read again: no tool waits for it, and a ticket may have thousands of them."""
+
+_TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
+_LONGEST_WAIT: Final = 600
+_MOST_ATTEMPTS: Final = 20
+_AT_ONCE: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits.
+
+    `with_it` are others that were read together with it, and are taken in by that.
+    """
+
+    state: DeliveryState
+    reason: Reason | None = None
+    detail: str | None = None
+    with_it: Collection[int] = ()
+
+
+class Deliveries:
+    """Takes deliveries in; `wake` tells the relay of this process that something was committed.
+
+    `keeper` is for deliveries as such: only what makes facts holds up the progress of writers.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        writer: AsyncEngine,
+        keeper: AsyncEngine,
+        wake: Callable[[], None],
+        integrations: IntegrationsFile,
+    ) -> None:
+        self._desk = desk
+        self._writer = writer
+        self._keeper = keeper
+        self._wake = wake
+        self._integrations = integrations
+        self._noted: Integrations | None = None
+
+    async def keep(
+        self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
+    ) -> Delivery | None:
+        """Store it as it came, before anything is made of it; None where it was stored before.
+
+        Raises TimeoutError where the database hangs: whether it is stored is unknown, and the tool sends it again.
+        """
+        async with asyncio.timeout(_KEEP_SECONDS), self._keeper.begin() as connection:
+            return await keep_delivery(
+                self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
+            )
+
+    async def take(self, delivery: Delivery, *, unhurried: bool = False) -> Settled:
+        """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped.
+
+        `unhurried`: nobody waits for it, so only each of its tickets has a limit.
+        """
+        try:
+            async with asyncio.timeout(TAKE_SECONDS) as limit:
+                await self.note_integrations()
+                settled = await self._taken(delivery, limit, unhurried)
+                await self._settle(delivery, settled)
+        except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
+            settled = await self._failed(delivery, error)
+        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc(1 + len(settled.with_it))
+        # What is replayed and still unmapped was counted when it came.
+        if settled.state == "unmapped" and settled.reason is not None and delivery.reason is None:
+            metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
+        log.info(
+            "hook_delivery",
+            delivery=delivery.id,
+            provider=delivery.provider,
+            tenant=delivery.tenant,
+            state=settled.state,
+            reason=settled.reason,
+            with_it=len(settled.with_it),
+        )
+        return settled
+
+    async def retry(self) -> None:
+        """Take in what waits and whose time has come, and tell how much is left; a job for the scheduler."""
+        while True:
+            async with self._keeper.begin() as connection:
+                waiting = await HookStore(connection).claim_waiting(
+                    _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
+                )
+            done: set[int] = set()
+            for delivery in waiting:
+                if delivery.id not in done:
+                    done.update((await self.take(delivery, unhurried=True)).with_it)
+            await self._tell_counts()
+            if len(waiting) < _AT_ONCE:
+                break
+
+    async def note_integrations(self) -> None:
+        """Remember since when each integration is there, which says what is history; a job for the scheduler.
+
+        It was made when the file was last written before anybody saw it there.
+        """
+        integrations = self._integrations.current()
+        if integrations is None or integrations is self._noted:
+            return
+        async with self._keeper.begin() as connection:
+            real = await clock_timestamp(connection)
+            now = self._desk.business(min(real, self._integrations.written_at or real))
+            for tenant, providers in integrations.tenants.items():
+                for provider in providers:
+                    await HookStore(connection).made_at(tenant, provider, now)
+        self._noted = integrations
+
+    async def forget(self, older_than: timedelta) -> None:
+        """Remove what was settled long ago; a job for the scheduler."""
+        removed = 1
+        while removed:
+            async with self._keeper.begin() as connection:
+                removed = await HookStore(connection).forget(older_than)
+
+    async def _tell_counts(self) -> None:
+        async with self._keeper.begin() as connection:
+            unmapped, left = await HookStore(connection).counts()
+        metrics.HOOKS_WAITING.set(left)
+        for provider in {*unmapped, *metrics.hook_providers()}:
+            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
+
+    async def _taken(self, delivery: Delivery, limit: asyncio.Timeout, unhurried: bool) -> Settled:
+        if delivery.provider == MAIL:
+            mailed = await take_kept_mail(self._desk, self._writer, self._integrations.current(), delivery)
+            self._wake()
+            return Settled(*mailed)
+        integrations = self._integrations.current()
+        integration = integrations.find(delivery.tenant, delivery.provider) if integrations is not None else None
+        if integrations is None or integration is None:
+            return Settled("unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant.")
+        try:
+            delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
+        except Unreadable as unreadable:
+            return Settled("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
+        reads = read_sightings(integration, delivery, delivered.tickets)
+        async with self._keeper.connect() as connection:
+            known = await HookStore(connection).spots([delivery.id])
+        again = {read.ticket_id for read in reads if isinstance(read, Read) and known.get(read.spot) == read.ticket_id}
+        seconds = _AGAIN_SECONDS if again else TAKE_SECONDS
+        if again:
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        together = await read_together(self._keeper, integrations, delivery, again)
+
+        held_at = asyncio.get_running_loop().time()
+
+        async def next_ticket() -> None:
+            nonlocal held_at
+            now = asyncio.get_running_loop().time()
+            if unhurried:
+                limit.reschedule(now + seconds)
+            if unhurried and now > held_at + TAKE_SECONDS:
+                held_at = now
+                async with self._keeper.begin() as connection:
+                    await HookStore(connection).hold(delivery.id, timedelta(seconds=2 * seconds))
+
+        looked = await self._take_tickets(delivery, integration, reads, known, together, next_ticket)
+        lacking = [found for found in looked if isinstance(found, Unmapped)]
+        if lacking:
+            # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
+            unmapped = min(lacking, key=lambda found: found.reason.startswith("missing_"))
+            return Settled("unmapped", unmapped.reason, str(unmapped)[:LONGEST_DETAIL])
+        if all(isinstance(found, Looked) and found.result == "ignored" for found in looked):
+            return Settled("ignored", detail=delivered.about)
+        return Settled("taken", with_it=together.covered)
+
+    async def _take_tickets(
+        self,
+        delivery: Delivery,
+        integration: Integration,
+        reads: Sequence[Read | Unmapped],
+        known: Mapping[Spot, UUID],
+        together: Together,
+        next_ticket: Callable[[], Awaitable[None]],
+    ) -> list[Looked | Unmapped]:
+        """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours.
+
+        Those that no earlier try came to are the first, so that each try gets further.
+        """
+        looked: list[Looked | Unmapped] = []
+        failure: Exception | None = None
+        for read in sorted(reads, key=lambda read: isinstance(read, Read) and read.spot in known):
+            await next_ticket()
+            try:
+                if isinstance(read, Read):
+                    others = together.shown.get(read.ticket_id, {})
+                    looked.append(await self._take_ticket(delivery, integration, read, known.get(read.spot), others))
+                else:
+                    looked.append(read)
+            except Problem as problem:
+                if problem.status == 503:
+                    failure = failure or problem
+                else:
+                    looked.append(Unmapped("refused", str(problem)))
+            except Exception as error:  # so that its neighbours are taken in; it is raised behind them
+                if is_transient(error):
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        for spot, ticket in known.items():
+            if spot[1] >= len(reads):
+                async with self._writer.begin() as connection:
+                    await drop_sighting(self._desk, connection, integration, delivery, spot, ticket)
+                self._wake()
+        return looked
+
+    async def _take_ticket(
+        self,
+        delivery: Delivery,
+        integration: Integration,
+        read: Read,
+        before: UUID | None,
+        others: Mapping[Spot, Shown],
+    ) -> Looked | Unmapped:
+        async with self._writer.begin() as connection:
+            found = await take_sighting(self._desk, connection, integration, delivery, read, before, others)
+        self._wake()
+        if isinstance(found, Looked):
+            if found.opened is not None:
+                ticket = found.opened.ticket
+                metrics.count_ticket(ticket.source, ticket.initial_severity, 201)
+            log.info("hook_ticket", ticket_id=str(found.ticket_id), result=found.result, facts=found.facts)
+        return found
+
+    async def _settle(self, delivery: Delivery, settled: Settled) -> None:
+        async with self._keeper.begin() as connection:
+            await HookStore(connection).settle(
+                [delivery.id, *settled.with_it], settled.state, settled.reason, settled.detail
+            )
+
+    async def _failed(self, delivery: Delivery, error: Exception) -> Settled:
+        """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
+        passing = is_transient(error) or (isinstance(error, Problem) and error.status == 503)
+        if passing:
+            log.warning("hook_postponed", delivery=delivery.id, error=repr(error))
+        else:
+            log.error("hook_failed", delivery=delivery.id, attempts=delivery.attempts, exc_info=error)
+        settled = Settled("waiting", "failed", _why_it_waits(error))
+        if not passing and delivery.attempts + 1 >= _MOST_ATTEMPTS:
+            settled = Settled("unmapped", "failed", _why_it_waits(error))
+        wait = timedelta(seconds=min(2**delivery.attempts, _LONGEST_WAIT))
+        try:
+            async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
+                if settled.state == "unmapped":
+                    await HookStore(connection).settle([delivery.id], settled.state, settled.reason, settled.detail)
+                else:
+                    await HookStore(connection).postpone(delivery.id, wait)
+        except Exception as again:
+            if not is_transient(again):
+                raise
+            # It was given a time when it was stored or claimed, so it comes up again by itself.
+            log.warning("hook_postponed", delivery=delivery.id, error=repr(again))
+        return settled
+
+
+def _why_it_waits(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"It was not taken in within {TAKE_SECONDS:g} s: the database was slow, or it holds many tickets."
+    if isinstance(error, Problem):
+        return str(error)
+    if is_transient(error):
+        return "The database cannot be used now."
+    return f"{type(error).__name__}: this is our fault, and logged."
+
+
+def identity(integration: Integration, body: bytes) -> bytes | None:
+    """What tells a delivery from others: the tool's own identity of it, or the body, which holds an instant.
+
+    None: neither; then the same body may well be another delivery, of a ticket that is as it was before.
+    """
+    try:
+        delivered = ADAPTERS[integration.adapter].read(body, integration)
+    except Unreadable:
+        return b"body:" + body
+    except Exception:  # a fault of the adapter's must not lose what it cannot read: it is stored, and fails there
+        log.exception("hook_unidentified")
+        return b"body:" + body
+    if delivered.key is not None:
+        return b"key:" + delivered.key.encode()
+    return b"body:" + body if all(sighting.seen_at is not None for sighting in delivered.sightings) else None

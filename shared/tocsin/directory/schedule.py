@@ -1,0 +1,134 @@
+"""Whose turn it is in a rotation, and when that may change. Pure arithmetic of local times."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
+from itertools import count
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+from tocsin.business_time import FIRST_YEAR, LAST_YEAR, Business, Holidays, instant, load_zone, micros
+from tocsin.directory.local_time import FIRST, LAST, first_instant, wall
+
+_FIRST: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A person's turn from an instant on; `words` name it: `week of 2026-06-08`."""
+
+    person: str
+    words: str
+
+
+class Schedule(Protocol):
+    """Whose turn it is when."""
+
+    def turn(self, at: datetime) -> Turn | None:
+        """The turn at that instant; None: nobody's."""
+
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Every instant in [start, end) at which a turn begins or ends."""
+
+
+def when(at: datetime, zone: ZoneInfo) -> str:
+    """An instant as a rule names it, `2026-06-08 09:00 EDT`: by the clock on the wall."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+@dataclass(frozen=True, slots=True)
+class Regular:
+    """Turns of one length on the wall's clock, from `start` (local) on: `week`, `day` or `turn`, as `kind` says."""
+
+    zone: ZoneInfo
+    start: datetime
+    length: timedelta
+    members: Sequence[str]
+    kind: str
+
+    def turn(self, at: datetime) -> Turn | None:
+        if not max(self._begins(0), FIRST) <= at < LAST:
+            return None
+        number = self._number(at)
+        begins = self._begins(number)
+        words = when(begins, self.zone)
+        return Turn(self.members[number % len(self.members)], f"{self.kind} of {self._named(words)}")
+
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        start, end = max(start, self._begins(0), FIRST), min(end, LAST)
+        if start < end:
+            for number in count(self._number(start)):
+                begins = self._begins(number)
+                if begins >= end:
+                    return
+                if begins >= start:
+                    yield begins
+
+    def _named(self, words: str) -> str:
+        return words if self.kind == "turn" else words.partition(" ")[0]
+
+    def _number(self, at: datetime) -> int:
+        """The last turn that began at or before `at`. Turns begin in order, whatever the clocks do."""
+        number = max(0, (wall(at, self.zone) - self.start) // self.length)
+        while self._begins(number + 1) <= at:
+            number += 1
+        while self._begins(number) > at:
+            number -= 1
+        return number
+
+    def _begins(self, number: int) -> datetime:
+        return first_instant(self.start + number * self.length, self.zone)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Turns that begin at the `handovers` (local): the members in order, over and over; the last turn does not end."""
+
+    zone: ZoneInfo
+    handovers: Sequence[datetime]
+    members: Sequence[str]
+
+    def turn(self, at: datetime) -> Turn | None:
+        number = bisect_right(self._begins, at) - 1
+        if number < 0 or not FIRST <= at < LAST:
+            return None
+        return Turn(self.members[number % len(self.members)], f"turn of {when(self._begins[number], self.zone)}")
+
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        return (begins for begins in self._begins if start <= begins < end)
+
+    @cached_property
+    def _begins(self) -> list[datetime]:
+        return [first_instant(handover, self.zone) for handover in self.handovers]
+
+
+@dataclass(frozen=True)
+class Week:
+    """Hours of the week, in microseconds since midnight by weekday, in which the wall's clock lets a rotation answer
+    (docs/decisions/0010-the-wall-clock-decides.md).
+    """
+
+    zone: str
+    windows: Mapping[int, Sequence[tuple[int, int]]]
+
+    def includes(self, at: datetime) -> bool:
+        """True while the clock on the wall shows a time inside a window."""
+        if not FIRST <= at < LAST:
+            return False
+        shown = wall(at, load_zone(self.zone))
+        since_midnight = (shown - datetime.combine(shown, time())) // timedelta(microseconds=1)
+        return any(opens <= since_midnight < closes for opens, closes in self.windows.get(shown.weekday(), ()))
+
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Every instant in [start, end) at which a window opens or closes, in the years that have calendars."""
+        first, last = max(start, _FIRST), min(end, _LAST)
+        if first < last:
+            for opens, closes in self._clock.stretches(micros(first), micros(last)):
+                yield from (instant(opens), instant(closes))
+
+    @cached_property
+    def _clock(self) -> Business:
+        return Business("only", self.zone, self.windows, Holidays())

@@ -1,0 +1,128 @@
+"""The way out: events wait in a table, written in the transaction that changes state, until Kafka has acknowledged
+them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Row,
+    SmallInteger,
+    Table,
+    Uuid,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tocsin.events import Event, encode
+from tocsin.runtime.kafka.client import PARTITIONS, partition_of
+from tocsin.runtime.kafka.record_headers import header, pack
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """`outbox`: one row an event, deleted when published. Its index answers the oldest `received_at` of a partition."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
+        Column("partition", SmallInteger, nullable=False),
+        Column("key", LargeBinary, nullable=False),
+        Column("headers", LargeBinary, nullable=False),
+        Column("value", LargeBinary, nullable=False),
+        Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+        Index(None, "partition", "received_at"),
+    )
+
+
+def lease_table(metadata: MetaData) -> Table:
+    """`outbox_lease`: one row, who may publish until when (the database's real time), and the fencing token."""
+    return Table(
+        "outbox_lease",
+        metadata,
+        Column("id", SmallInteger, primary_key=True, autoincrement=False),
+        Column("holder", Uuid, nullable=False),
+        Column("token", BigInteger, nullable=False),
+        Column("expires_at", DateTime(timezone=True), nullable=False),
+    )
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """A service's outbox and its lease, the topic they lead to, and the service's name (`intake`) as the events'
+    source.
+    """
+
+    table: Table
+    lease: Table
+    topic: str
+    source: str
+    partitions: int = PARTITIONS
+
+    async def add(
+        self, connection: AsyncConnection, events: Sequence[Event], received_at: datetime | None = None
+    ) -> None:
+        """Queue events in the caller's transaction, in their order, with one statement.
+
+        Hold the row lock of every ticket concerned, so that id order is commit order per ticket. `received_at` is a
+        reading of `clock_timestamp()` inside this transaction, in real time; without one the row reads it itself.
+        """
+        if not events:
+            return
+        keys, headers, values = [], [], []
+        for event in events:
+            record_headers, value = encode(event, self.source)
+            key = header(record_headers, "ce_subject")
+            if not key:
+                raise ValueError(f"{type(event).__name__} has no ce_subject to be its key")
+            keys.append(key)
+            headers.append(pack(record_headers))
+            values.append(value)
+        partitions = [partition_of(key, self.partitions) for key in keys]
+        rows = {"p": partitions, "k": keys, "h": headers, "v": values, "r": received_at}
+        await connection.execute(text(_INSERT.format(table=self.table.name)), rows)
+
+    async def put_back(
+        self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
+    ) -> None:
+        """Queue a record again as it was (a dead letter that could not be published)."""
+        row = {"partition": partition, "key": key, "headers": headers, "value": value}
+        await connection.execute(self.table.insert().values(row))
+
+    async def oldest(self, connection: AsyncConnection, limit: int) -> Sequence[Row[int, int, bytes, bytes, bytes]]:
+        """The next rows to publish: id, partition, key, headers, value. Never a cursor: ids commit out of order."""
+        t = self.table.c
+        query = select(t.id, t.partition, t.key, t.headers, t.value).order_by(t.id).limit(limit)
+        return (await connection.execute(query)).all()
+
+    async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
+        """Forget published rows."""
+        await connection.execute(text(f"DELETE FROM {self.table.name} WHERE id = ANY(:ids)"), {"ids": list(ids)})
+
+    async def pending(self, connection: AsyncConnection) -> tuple[int, float]:
+        """How many rows wait, and the real age in seconds of the oldest (0 when none)."""
+        age = func.extract("epoch", func.clock_timestamp() - func.min(self.table.c.received_at))
+        count, oldest = (await connection.execute(select(func.count(), age).select_from(self.table))).one()
+        return count, max(0.0, float(oldest or 0.0))
+
+    async def empty(self, connection: AsyncConnection) -> bool:
+        """True if nothing waits."""
+        return (await connection.execute(select(self.table.c.id).limit(1))).first() is None
+
+
+_INSERT = """
+    INSERT INTO {table} (partition, key, headers, value, received_at)
+    SELECT p, k, h, v, coalesce(CAST(:r AS timestamptz), clock_timestamp())
+    FROM unnest(CAST(:p AS smallint[]), CAST(:k AS bytea[]), CAST(:h AS bytea[]), CAST(:v AS bytea[]))
+         WITH ORDINALITY AS t (p, k, h, v, n)
+    ORDER BY n
+"""

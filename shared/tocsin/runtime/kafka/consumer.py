@@ -1,0 +1,265 @@
+"""The way in: one consumer loop for every service. The database decides what comes next; Kafka only delivers."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tocsin.runtime.database import offsets
+from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.offsets import Position
+from tocsin.runtime.kafka.batch import POISON_LIMIT, Handling, OnBatch, Poison, Received, Record, slice_of
+from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
+from tocsin.runtime.kafka.topic_ends import TopicEnds
+from tocsin.runtime.kafka.watchdog import Watchdog
+from tocsin.runtime.metrics import (
+    CONSUMER_PAUSED,
+    CONSUMER_RETRIES,
+    JOB_FAILURES,
+    OFFSETS_OUT_OF_RANGE,
+    declare_consumer,
+)
+
+__all__ = ["Consumer", "OnBatch", "Poison", "Received"]
+
+log = structlog.get_logger(__name__)
+
+AfterCommit = Callable[[Mapping[int, datetime | None]], Awaitable[None]]
+
+_POLL_MS = 300
+_COMMIT_EVERY_SECONDS = 5.0
+_COMMIT_SECONDS = 3.0
+_CLOSE_SECONDS = 5.0
+_FIRST_BACKOFF = 0.1
+_LONGEST_BACKOFF = 2.0
+
+
+class Consumer:
+    """Reads one topic in a group and hands its events to `on_batch`, each batch in one transaction of `engine`.
+
+    `after_commit` gets partition -> accepted_through (business time) of what was just committed. With `ordered` later
+    events of a ticket wait behind its dead letters. Several replicas may run; each partition's row decides between
+    them.
+    """
+
+    def __init__(
+        self,
+        *,
+        bootstrap: str,
+        topic: str,
+        group: str,
+        engine: AsyncEngine,
+        offsets: Table,
+        dead_letters: Table,
+        on_batch: OnBatch,
+        after_commit: AfterCommit | None = None,
+        ordered: bool = False,
+        max_records: int = 1000,
+        partitions: int = PARTITIONS,
+    ) -> None:
+        self.topic = topic
+        self.partitions = partitions
+        self._bootstrap = bootstrap
+        self._group = group
+        self._engine = engine
+        self._offsets = offsets
+        self._handling = Handling(engine, topic, offsets, dead_letters, on_batch, ordered)
+        self._after_commit = after_commit
+        self._max_records = max_records
+        self._ends = TopicEnds(bootstrap, topic, partitions)
+        self._stopping = False
+        self._joined = False
+        self._failures = 0
+        self._assigned: frozenset[int] = frozenset()
+        self._committed_at = time.monotonic()
+        self._uncommitted: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Consume until `stop`. Raises when the process should be started anew (`StuckError`, a bug)."""
+        declare_consumer(self.topic, self.partitions)
+        JOB_FAILURES.labels("after_commit")
+        watchdog = Watchdog(self._engine, self._offsets, self.topic, self._ends)
+        self._committing = asyncio.create_task(asyncio.sleep(0))
+        consuming = asyncio.create_task(self._consume())
+        watching = asyncio.create_task(watchdog.run(lambda: frozenset() if self.paused else self._assigned))
+        try:
+            done, _ = await asyncio.wait({consuming, watching}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            consuming.cancel()
+            watching.cancel()
+            self._committing.cancel()
+            await asyncio.gather(consuming, watching, self._committing, return_exceptions=True)
+            await self._ends.close()
+
+    def stop(self) -> None:
+        """Take no more batches; `run` returns when the one in hand is committed and the group is left."""
+        self._stopping = True
+
+    @property
+    def paused(self) -> bool:
+        """True while it rests because too many records in a row were bad; a restart goes on."""
+        return self._handling.exhausted
+
+    async def ready(self) -> str | None:
+        """A readiness check."""
+        if self.paused:
+            return f"paused: {POISON_LIMIT} records in a row were bad; see the dead letters, then restart"
+        if not self._joined:
+            return "has not joined its group yet"
+        return f"the last {self._failures} batches failed" if self._failures else None
+
+    async def probe(self) -> dict[int, int]:
+        """Fresh end offsets by partition, asked now. Raises KafkaError, OSError or TimeoutError, within 5 s."""
+        return await self._ends.fetch()
+
+    async def replay(self, letter_id: int) -> tuple[int, str | None]:
+        """Handle a dead letter of this topic again: how many were handled, and why the next one was not."""
+        handled, fault = await self._handling.replay(letter_id)
+        if handled:
+            await self._tell({})
+        return handled, fault
+
+    async def _consume(self) -> None:
+        while not self._stopping:
+            client = new_consumer(self._bootstrap, self._group)
+            try:
+                await client.start()
+                client.subscribe([self.topic], listener=_Assignment(self, client))
+                await self._poll(client)
+                await self._committing
+                await self._commit(client)
+            except Exception as error:
+                if not isinstance(error, KafkaError) and not is_transient(error):
+                    raise
+                log.warning("consumer_reconnects", topic=self.topic, error=repr(error))
+                await asyncio.sleep(_FIRST_BACKOFF * 5)
+            finally:
+                self._joined = False
+                self._assigned = frozenset()
+                with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                    async with asyncio.timeout(_CLOSE_SECONDS):
+                        await client.stop()
+
+    async def _poll(self, client: AIOKafkaConsumer) -> None:
+        """Always poll, also while paused: a member that stops polling loses its place for good."""
+        while not self._stopping:
+            if self.paused:
+                CONSUMER_PAUSED.labels(self.topic).set(1)
+                client.pause(*client.assignment())
+            try:
+                batch = await client.getmany(timeout_ms=_POLL_MS, max_records=self._max_records)
+            except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+                await self._place(client, [found.partition for found in client.assignment()])
+                continue
+            if batch and self.paused:
+                _seek(client, {found: records[0].offset for found, records in batch.items()})
+            elif batch:
+                await self._take(client, batch)
+
+    async def _take(self, client: AIOKafkaConsumer, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        ordered = sorted(batch.items(), key=lambda entry: entry[0].partition)
+        slices = [slice_of(self.topic, found.partition, records) for found, records in ordered]
+        try:
+            taken = await self._handling.take(slices)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self._failures += 1
+            CONSUMER_RETRIES.labels(self.topic).inc()
+            log.warning("batch_put_back", topic=self.topic, error=repr(error), failures=self._failures)
+            _seek(client, {TopicPartition(self.topic, part.partition): part.first for part in slices})
+            await asyncio.sleep(min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(self._failures, 10)))
+            return
+        self._failures = 0
+        _seek(client, {TopicPartition(self.topic, p): offset for p, offset in taken.seeks.items()})
+        if taken.missing:
+            await self._place(client, taken.missing)
+        if taken.positions:
+            await self._tell({p: position.accepted_through for p, position in taken.positions.items()})
+            self._uncommitted.update({p: position.next_offset for p, position in taken.positions.items()})
+        if self._committing.done() and time.monotonic() - self._committed_at > _COMMIT_EVERY_SECONDS:
+            self._committing = asyncio.create_task(self._commit(client))
+
+    async def _place(self, client: AIOKafkaConsumer, partitions: Collection[int]) -> None:
+        """Seek where the database stands; store the beginning where it has no row yet, or where the topic lost its
+        place.
+        """
+        beginnings, ends = await self._ends.fetch_range()
+        async with self._engine.begin() as connection:
+            await offsets.begin(connection, self._offsets, self.topic, {p: beginnings[p] for p in partitions})
+            stored = await offsets.read(connection, self._offsets, self.topic, partitions, lock=True)
+            lost = {
+                p: Position(beginnings[p], position.accepted_through)
+                for p, position in stored.items()
+                if not beginnings[p] <= position.next_offset <= ends[p]
+            }
+            await offsets.write(connection, self._offsets, self.topic, lost)
+        for partition, position in lost.items():
+            OFFSETS_OUT_OF_RANGE.labels(self.topic).inc()
+            log.critical(
+                "offset_out_of_range",
+                topic=self.topic,
+                partition=partition,
+                wanted=stored[partition].next_offset,
+                goes_on_at=position.next_offset,
+                hint="the topic no longer holds what comes next: republish from the service before",
+            )
+        placed = {**stored, **lost}
+        _seek(client, {TopicPartition(self.topic, p): position.next_offset for p, position in placed.items()})
+
+    async def _assign(self, client: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
+        self._assigned = partitions
+        self._joined = True
+        self._uncommitted.clear()
+        log.info("consumer_assigned", topic=self.topic, partitions=sorted(partitions))
+        try:
+            await self._place(client, partitions)
+        except Exception as error:  # aiokafka would swallow it; a wrong position is found by the first batch
+            log.warning("consumer_not_placed", topic=self.topic, error=repr(error))
+
+    async def _tell(self, through: Mapping[int, datetime | None]) -> None:
+        if self._after_commit is None:
+            return
+        try:
+            await self._after_commit(through)
+        except Exception as error:  # the batch stands: what follows from it is made up for by the periodic sweep
+            JOB_FAILURES.labels("after_commit").inc()
+            log.error("after_commit_failed", topic=self.topic, error=repr(error), exc_info=not is_transient(error))
+
+    async def _commit(self, client: AIOKafkaConsumer) -> None:
+        """Tell Kafka how far we are, for lag displays only: without waiting long, whatever comes of it."""
+        self._committed_at = time.monotonic()
+        read, self._uncommitted = self._uncommitted, {}
+        known = {TopicPartition(self.topic, p): offset for p, offset in read.items() if p in self._assigned}
+        if known:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await client.commit(known)
+
+
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    def __init__(self, consumer: Consumer, client: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._client = client
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Nothing to save: the database holds the offsets, and decides again on the next batch."""
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        await self._consumer._assign(self._client, frozenset(found.partition for found in assigned))
+
+
+def _seek(client: AIOKafkaConsumer, offsets_by_partition: Mapping[TopicPartition, int]) -> None:
+    """Seek, where the partition is still ours."""
+    for partition, offset in offsets_by_partition.items():
+        with contextlib.suppress(IllegalStateError):
+            client.seek(partition, offset)

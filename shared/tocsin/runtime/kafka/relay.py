@@ -1,0 +1,236 @@
+"""The relay: one process at a time publishes a service's outbox to Kafka, in order, and forgets what is
+acknowledged.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from sqlalchemy import Row, Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tocsin.events import Progress, encode
+from tocsin.runtime.database import dead_letters
+from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
+from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.lease import Lease, LeaseLostError
+from tocsin.runtime.database.outbox import Outbox
+from tocsin.runtime.database.watermark import ProgressSource
+from tocsin.runtime.kafka.client import discard, new_producer
+from tocsin.runtime.kafka.record_headers import ticket_of, unpack
+from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 1000
+_ACKNOWLEDGED_SECONDS = 15.0
+_START_SECONDS = 5.0
+_RETRY_SECONDS = 0.2
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
+"""The record's own fault: Kafka will never take it."""
+
+OutboxRow = Row[int, int, bytes, bytes, bytes]
+
+
+class Relay:
+    """Publishes `outbox`; with `progress` also tells every partition how far nothing is missing.
+
+    `engine` needs connections of its own (`SERVICE-relay`): two for the work, one for the lease.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        bootstrap: str,
+        outbox: Outbox,
+        dead_letter_table: Table,
+        *,
+        interval: float = 0.05,
+        progress: ProgressSource | None = None,
+        lease_seconds: float = 3.0,
+    ) -> None:
+        self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._bootstrap = bootstrap
+        self._outbox = outbox
+        self._dead_letters = dead_letter_table
+        self._interval = interval
+        self._progress = progress
+        self._lease = Lease(self._autocommit, outbox.lease, lease_seconds)
+        self._lease_seconds = lease_seconds
+        self._woken = asyncio.Event()
+        self._leading = False
+
+    @property
+    def topic(self) -> str:
+        """The topic it publishes to."""
+        return self._outbox.topic
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions that stored rows were computed for."""
+        return self._outbox.partitions
+
+    def wake(self) -> None:
+        """Look into the outbox now, instead of at the next poll. To be called after a commit."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish while this process holds the lease; until cancelled."""
+        RELAY_LEADER.set(0)
+        while True:
+            token = await self._take_lease()
+            if token is None:
+                await asyncio.sleep(self._lease_seconds / 6)
+                continue
+            log.info("relay_leads", topic=self.topic, token=token)
+            try:
+                await self._lead(token)
+            except LeaseLostError as lost:
+                log.warning("relay_lease_lost", topic=self.topic, reason=str(lost))
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until the outbox is empty, at most so long; True also where another process publishes it."""
+        deadline = time.monotonic() + seconds
+        while self._leading:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with self._autocommit.connect() as connection:
+                    if await self._outbox.empty(connection):
+                        return True
+            if time.monotonic() > deadline:
+                return False
+            self.wake()
+            await asyncio.sleep(0.02)
+        return True
+
+    async def measure(self) -> None:
+        """Set the outbox gauges; a job for the scheduler."""
+        async with self._autocommit.connect() as connection:
+            count, age = await self._outbox.pending(connection)
+        OUTBOX_PENDING.set(count)
+        OUTBOX_OLDEST_AGE.set(age)
+
+    async def _take_lease(self) -> int | None:
+        try:
+            return await self._lease.take()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("relay_lease_unknown", topic=self.topic, error=repr(error))
+            return None
+
+    async def _lead(self, token: int) -> None:
+        """Publish until the lease is lost. (No TaskGroup: Python 3.11 forgets a cancellation while it unwinds.)"""
+        self._leading = True
+        RELAY_LEADER.set(1)
+        parts = [asyncio.create_task(self._lease.keep(token)), asyncio.create_task(self._publish(token))]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._leading = False
+            RELAY_LEADER.set(0)
+            for part in parts:
+                part.cancel()
+            await asyncio.wait(parts)
+            with contextlib.suppress(Exception):  # a courtesy to the next process: otherwise the lease just runs out
+                await self._lease.release(token)
+        for part in done:
+            part.result()
+
+    async def _publish(self, token: int) -> None:
+        """Publish for ever. Whatever goes wrong, the producer is given up and the oldest rows come first again."""
+        while True:
+            producer = new_producer(self._bootstrap)
+            try:
+                async with asyncio.timeout(_START_SECONDS):
+                    await producer.start()
+                await self._publish_with(producer, token)
+            except Exception as error:
+                if not isinstance(error, KafkaError) and not is_transient(error):
+                    raise
+                RELAY_RESTARTS.inc()
+                log.warning("relay_restarts", topic=self.topic, error=repr(error))
+            finally:
+                await discard(producer)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _publish_with(self, producer: AIOKafkaProducer, token: int) -> None:
+        progress_at = time.monotonic()
+        while True:
+            self._woken.clear()
+            async with self._autocommit.connect() as connection:
+                rows = await self._outbox.oldest(connection, _BATCH)
+            if rows:
+                await self._forget(token, rows, await self._send(producer, rows))
+            pause = self._interval
+            if self._progress is not None:
+                if time.monotonic() >= progress_at:
+                    progress_at = time.monotonic() + self._progress.interval
+                    await self._send_progress(producer, self._progress)
+                pause = min(pause, max(0.0, progress_at - time.monotonic()))
+            if len(rows) < _BATCH:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._woken.wait()
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[OutboxRow]) -> list[DeadLetter]:
+        """Send rows and wait until all are acknowledged, in no transaction; what Kafka never takes is returned."""
+        refused: list[DeadLetter] = []
+        sending: list[tuple[OutboxRow, asyncio.Future[object]]] = []
+        async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
+            for row in rows:
+                if row.partition >= self.partitions:
+                    refused.append(self._letter(row, LookupError(f"{self.topic} has no partition {row.partition}")))
+                    continue
+                try:
+                    sending.append((row, await self._enqueue(producer, row)))
+                except _REFUSALS as error:
+                    refused.append(self._letter(row, error))
+            answers = await asyncio.gather(*(future for _, future in sending), return_exceptions=True)
+            for (row, _), answer in zip(sending, answers, strict=True):
+                if isinstance(answer, _REFUSALS):  # of the whole batch the row was in: it alone may pass
+                    refused += await self._send_alone(producer, row)
+                elif isinstance(answer, BaseException):
+                    raise answer
+        return refused
+
+    async def _send_alone(self, producer: AIOKafkaProducer, row: OutboxRow) -> list[DeadLetter]:
+        try:
+            await (await self._enqueue(producer, row))
+        except _REFUSALS as error:
+            return [self._letter(row, error)]
+        return []
+
+    async def _enqueue(self, producer: AIOKafkaProducer, row: OutboxRow) -> asyncio.Future[object]:
+        sent: asyncio.Future[object] = await producer.send(
+            self.topic, row.value, key=row.key, partition=row.partition, headers=unpack(row.headers)
+        )
+        return sent
+
+    async def _forget(self, token: int, rows: Sequence[OutboxRow], refused: Sequence[DeadLetter]) -> None:
+        """Delete what is acknowledged or put aside, if the lease still holds."""
+        async with self._engine.begin() as connection:
+            await self._lease.check(connection, token)
+            await dead_letters.put(connection, self._dead_letters, refused)
+            await self._outbox.delete(connection, [row.id for row in rows])
+        dead_letters.count(refused)
+        for letter in refused:
+            log.error("event_unpublishable", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
+
+    async def _send_progress(self, producer: AIOKafkaProducer, source: ProgressSource) -> None:
+        """One record to every partition, acknowledged before anything else is sent: never two of them under way."""
+        sending = []
+        async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
+            for partition, instant in (await source.accepted_through(self._autocommit, self._outbox)).items():
+                headers, value = encode(Progress(accepted_through=instant), self._outbox.source)
+                sending.append(await producer.send(self.topic, value, partition=partition, headers=headers))
+            await asyncio.gather(*sending)
+
+    def _letter(self, row: OutboxRow, error: BaseException) -> DeadLetter:
+        return DeadLetter(
+            dead_letters.OUTBOX, self.topic, row.partition, None, row.key, row.headers, row.value, reason_of(error)
+        )

@@ -1,0 +1,55 @@
+"""Where a topic begins and ends now, asked by a client of its own: a consumer's would wait behind its long poll."""
+
+import asyncio
+import contextlib
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tocsin.runtime.kafka.client import new_consumer
+
+_SECONDS = 5.0
+
+
+class TopicEnds:
+    """A small client outside any group, made when first asked and made anew after a failure."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self._bootstrap = bootstrap
+        self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
+        self._client: AIOKafkaConsumer | None = None
+        self._asking = asyncio.Lock()
+
+    async def fetch(self) -> dict[int, int]:
+        """End offsets by partition. Raises KafkaError, OSError or TimeoutError, within 5 s."""
+        return (await self.fetch_range())[1]
+
+    async def fetch_range(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Beginnings and ends by partition; the same failures."""
+        try:
+            async with asyncio.timeout(_SECONDS), self._asking:
+                client = await self._connected()
+                beginnings = await client.beginning_offsets(self._partitions)
+                ends = await client.end_offsets(self._partitions)
+        except BaseException:
+            await self.close()
+            raise
+        return _by_partition(beginnings), _by_partition(ends)
+
+    async def close(self) -> None:
+        """End the client; the next question makes another."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(_SECONDS):
+                    await client.stop()
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._client is None:
+            self._client = new_consumer(self._bootstrap, None)
+            await self._client.start()
+        return self._client
+
+
+def _by_partition(found: dict[TopicPartition, int]) -> dict[int, int]:
+    return {partition.partition: offset for partition, offset in found.items()}

@@ -1,0 +1,169 @@
+"""docs/asyncapi.yaml, made from the models of tocsin.events: `make asyncapi` writes it."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from tocsin.events import TYPES, Progress, TicketChanged
+from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, PARTITIONS, TICKETS
+
+PATH: Final = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
+HEAD: Final = "# Made from the models of tocsin.events by `make asyncapi`; not written by hand.\n"
+
+CHANNELS: Final = {
+    "tickets": (TICKETS, "Facts of tickets, in intake's order, and the progress behind them.", ("ticket.", "progress")),
+    "deadlines": (DEADLINES, "What happened to a ticket's clocks and its ladder.", ("clock.", "ladder.")),
+    "escalations": (ESCALATIONS, "Which role must be told what.", ("notify", "withdraw", "stand_down", "exhausted")),
+    "notifications": (NOTIFICATIONS, "What became of every mail.", ("delivery.",)),
+}
+SENDERS: Final = {
+    "intake": "tickets",
+    "sla-timer": "deadlines",
+    "escalator": "escalations",
+    "notifier": "notifications",
+}
+RECEIVERS: Final = {"sla-timer": "tickets", "escalator": "deadlines", "notifier": "escalations"}
+
+
+def document() -> dict[str, Any]:
+    """The whole document, AsyncAPI 3.0."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "tocsin",
+            "version": "1.0.0",
+            "description": (
+                "Service-level deadlines, escalations and notifications. CloudEvents 1.0 in Kafka's binary mode; the "
+                "key of every record is the ticket's id, so that a ticket's story stays in order. Within a version of "
+                "a topic only optional fields are added: readers ignore what they do not know."
+            ),
+        },
+        "defaultContentType": "application/json",
+        "channels": {name: _channel(name) for name in CHANNELS},
+        "operations": {
+            **{f"{_word(service)}-sends": _operation("send", service, channel) for service, channel in SENDERS.items()},
+            **{
+                f"{_word(service)}-receives": _operation("receive", service, channel)
+                for service, channel in RECEIVERS.items()
+            },
+        },
+        "components": {
+            "messages": {name: _message(name, model) for name, model in TYPES.items()},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def text() -> str:
+    """The document as it stands in the file."""
+    return HEAD + yaml.safe_dump(document(), sort_keys=False, allow_unicode=True, width=118)
+
+
+def types_of(channel: str) -> list[str]:
+    """The event types that travel there."""
+    return [name for name in TYPES if name.startswith(CHANNELS[channel][2])]
+
+
+def _channel(name: str) -> dict[str, Any]:
+    topic, description, _ = CHANNELS[name]
+    return {
+        "address": topic,
+        "description": description,
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in types_of(name)},
+        "bindings": {"kafka": {"topic": topic, "partitions": PARTITIONS, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _operation(action: str, service: str, channel: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": f"{service} {'publishes' if action == 'send' else 'consumes'} {channel}.",
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{kind}"} for kind in types_of(channel)],
+    }
+
+
+def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": name, "summary": _first_sentence(model)}
+    if model is Progress:
+        return {
+            **described,
+            "description": "Headers alone; no CloudEvent, since ten of them a second go to every partition.",
+            "headers": {
+                "type": "object",
+                "required": ["ce_type", "ce_acceptedthrough"],
+                "properties": {
+                    "ce_type": {"const": "progress"},
+                    "ce_acceptedthrough": {"type": "string", "format": "date-time"},
+                },
+            },
+        }
+    return {
+        **described,
+        "contentType": "application/json",
+        "headers": {
+            "allOf": [{"$ref": "#/components/schemas/CloudEvent"}, {"properties": {"ce_type": {"const": name}}}]
+        },
+        "payload": _payload(name, model),
+        "bindings": {"kafka": {"key": {"type": "string", "format": "uuid"}, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _payload(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    """The model's schema, narrowed where one model serves several types."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    if sum(other is model for other in TYPES.values()) == 1:
+        return schema
+    kind = {"const": name.partition(".")[2]}
+    told_by = {"fact": {"properties": {"type": kind}}} if model is TicketChanged else {"state": kind}
+    return {"allOf": [schema, {"properties": told_by}]}
+
+
+def _schemas() -> dict[str, Any]:
+    models = dict.fromkeys(model for model in TYPES.values() if model is not Progress)
+    _, made = models_json_schema(
+        [(model, "validation") for model in models],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_WithoutTitles,
+    )
+    return {"CloudEvent": _CLOUD_EVENT, **dict(sorted(made["$defs"].items()))}
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """A field's title only repeats its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def _first_sentence(model: type[BaseModel]) -> str:
+    """The docstring's first paragraph, without the event's name where it begins with that."""
+    words = " ".join((model.__doc__ or "").split("\n\n")[0].split())
+    words = re.sub(r"^`[^:]*: ", "", words)
+    return words[0].upper() + words[1:]
+
+
+def _word(service: str) -> str:
+    return service.replace("-", "_")
+
+
+_CLOUD_EVENT: Final = {
+    "type": "object",
+    "description": "The headers of a CloudEvent in binary mode; `ce_subject` is the ticket's id.",
+    "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject", "content-type"],
+    "properties": {
+        "ce_specversion": {"const": "1.0"},
+        "ce_id": {"type": "string", "format": "uuid"},
+        "ce_type": {"type": "string"},
+        "ce_source": {"enum": [f"/tocsin/{service}" for service in SENDERS]},
+        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_subject": {"type": "string", "format": "uuid"},
+        "content-type": {"const": "application/json"},
+    },
+}
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

@@ -1,0 +1,33 @@
+"""A mail server as providers have it: TLS by a certificate of an authority, and no mail without a login."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import trustme
+from tocsin_local.ports import LOOPBACK
+from tocsin_local.processes import free_port
+from tocsin_local.smtp import SmtpSink
+from tocsin_local.smtp_auth import Access
+
+from support.servers import SharedSink, running
+
+
+@contextmanager
+def secured_sink(
+    folder: Path, tls: Literal["starttls", "tls"] = "starttls", name: str = LOOPBACK
+) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
+    """The server, and the notifier's settings that lead into it. Its authority and certificate are made now.
+
+    `name`: the host that the certificate is for.
+    """
+    authority = trustme.CA()
+    ca, certificate = folder / "ca.pem", folder / "sink.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    access = Access(certificate, "tocsin", "correct horse", implicit_tls=tls == "tls")
+    part = SmtpSink(folder / "smtp", free_port(), free_port(), access)
+    login = {"smtp_username": access.username, "smtp_password": access.password}
+    with running(part, folder):
+        yield SharedSink(part.address, part.inbox), {"smtp_tls": tls, "smtp_ca": ca, **login}

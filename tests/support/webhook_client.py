@@ -1,0 +1,107 @@
+"""A help desk that posts webhooks to intake by the generic adapter: what it sends, and a look at what became of it."""
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from support.intake_world import World
+
+SECRET = "sixteen or more characters"
+
+INTEGRATIONS = """
+version: "1"
+tenants:
+  default:
+    desk: &desk
+      adapter: generic
+      auth:
+        secrets: [{secret_file: SECRET_FILE}]
+        signature: {header: X-Signature, prefix: "sha256="}
+      live_since: 2026-01-01T00:00:00Z
+      statuses: {New: new, Answered: responded, Pending: waiting_customer, Done: resolved, Dropped: cancelled}
+      priorities: {Urgent: 1, High: 2, Normal: 3}
+      queues: [Help]
+      defaults:
+        severity: 3
+        services: [Other]
+        contact: {name: Service desk, phone: "+1 555 0100"}
+        customer: {id: unknown, name: Unknown}
+      generic:
+        key: delivery
+        when: "!note"
+        about: "'a note'"
+        tickets: tickets || [@]
+        external_id: id
+        action: action
+        actions: {deleted: deleted}
+        seen_at: at
+        opened_at: opened
+        status: status
+        priority: priority
+        queue: queue
+        summary: subject
+        customer_id: customer
+        contact_name: who
+        contact_email: mail
+        services: services
+        actor: by
+"""
+
+
+def written(folder: Path, text: str = INTEGRATIONS) -> str:
+    """The integrations, for two tenants; an anchor cannot be repeated in them, so the section stands there twice."""
+    (folder / "secret").write_text(SECRET)
+    section = text.split("    desk: &desk\n")[1]
+    return (text.replace(" &desk", "") + "  other:\n    desk:\n" + section).replace(
+        "SECRET_FILE", str(folder / "secret")
+    )
+
+
+def payload(external_id: str = "T-1", **fields: Any) -> dict[str, Any]:
+    """A ticket of the desk as it stood at `at`."""
+    known = {
+        "id": external_id,
+        "at": "2026-06-08T10:00:00Z",
+        "opened": "2026-06-08T10:00:00Z",
+        "status": "New",
+        "priority": "High",
+        "queue": "Help",
+        "subject": "Mail is down",
+        "customer": "acme",
+        "who": "Ada",
+        "mail": "ada@acme.example",
+        "services": ["Email"],
+    }
+    return {name: value for name, value in {**known, **fields}.items() if value is not None}
+
+
+async def deliver(
+    intake: World, body: object, status: int = 200, *, tenant: str = "default", secret: str = SECRET
+) -> dict[str, Any]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    signature = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    answer = await intake.clients["nobody"].post(
+        f"/v1/hooks/desk/{tenant}", content=raw, headers={"X-Signature": f"sha256={signature}"}
+    )
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def tickets(intake: World, key: str = "default") -> list[dict[str, Any]]:
+    items = (await intake.get("/v1/tickets", key=key))["items"]
+    return [await intake.get(f"/v1/tickets/{item['ticket_id']}", key=key) for item in items]
+
+
+async def facts(intake: World) -> list[tuple[str, str]]:
+    (only,) = await tickets(intake)
+    return [(fact["type"], fact["occurred_at"][11:19]) for fact in only["facts"]]
+
+
+async def rows(intake: World, query: str) -> list[Any]:
+    async with intake.writer.connect() as connection:
+        return list((await connection.execute(text(query))).all())
