@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database import dead_letters
 from tocsin.runtime.database.dead_letters import DeadLetter
 from tocsin.runtime.database.outbox import Outbox

@@ -9,7 +9,7 @@ from sqlalchemy import Column, DateTime, MetaData, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import Instant
+from tocsin.instants import Instant
 from tocsin.runtime.http.api_keys import ADMIN, Caller, KeyRing
 from tocsin.runtime.http.app import require
 
