@@ -168,16 +168,51 @@ def test_every_metric_of_the_design_is_shown_or_watched(exported: dict[str, froz
     assert sorted(name for name in families if name not in used) == []
 
 
-def test_every_alert_has_its_section_and_says_what_to_do_first() -> None:
-    headings = re.findall(r"^## (.+)$", (REPOSITORY / "docs/operations.md").read_text(), flags=re.MULTILINE)
+def runbook() -> str:
+    return (REPOSITORY / "docs/operations.md").read_text()
+
+
+def section(alert: str) -> str:
+    """The section of the runbook that has the alert's name."""
+    return runbook().split(f"\n## {alert}\n")[1].split("\n## ")[0]
+
+
+def test_every_alert_names_its_section_and_the_first_step() -> None:
     names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
     for rule in alerts():
-        assert rule["alert"] in headings
         assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
         assert rule["labels"] in ({"urgency": "page"}, {"urgency": "work"})
         assert re.search(r"\bFirst\b|At night: nothing", rule["annotations"]["description"])
         assert rule["annotations"]["summary"]
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in alerts()])
+def test_the_runbook_says_what_an_alert_means_which_command_to_run_and_what_to_do(alert: str) -> None:
+    meaning, check, command, do = (
+        section(alert).find(part) for part in ("**Meaning.**", "**Check", "\n    ", "**Do.**")
+    )
+    assert 0 < meaning < check < command < do
+
+
+def test_the_list_of_alerts_is_complete_and_has_their_urgency() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\(#\w+\) \| (page|work) \|", runbook(), flags=re.MULTILINE)
+    assert listed == [(rule["alert"], rule["labels"]["urgency"]) for rule in alerts()]
+
+
+def test_the_runbook_greps_for_log_events_that_the_service_writes() -> None:
+    searches = re.findall(r"^    logs ([\w-]+) '?([a-z_|]+)", runbook(), flags=re.MULTILINE)
+    assert searches
+    for service, events in searches:
+        folders = (REPOSITORY / "services" / service, REPOSITORY / "shared")
+        code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+        assert [event for event in events.split("|") if f'"{event}"' not in code] == [], service
+
+
+def test_the_runbook_queries_metrics_that_exist(exported: dict[str, frozenset[str]]) -> None:
+    queries = re.findall(r"^    prom '(.+)'$", runbook(), flags=re.MULTILINE)
+    assert queries
+    assert {query: wrong for query in queries if (wrong := misused(query, exported))} == {}
 
 
 def test_what_an_alert_says_names_labels_it_has() -> None:
@@ -189,9 +224,9 @@ def test_what_an_alert_says_names_labels_it_has() -> None:
 
 
 def test_the_documents_links_lead_somewhere() -> None:
-    text = (REPOSITORY / "docs/operations.md").read_text()
-    slugs = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    assert {link for link in re.findall(r"\]\(#([\w-]+)\)", text) if link not in slugs} == set()
+    headings = re.findall(r"^#+ (.+)$", runbook(), re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert {link for link in re.findall(r"\]\(#([\w-]+)\)", runbook()) if link not in slugs} == set()
 
 
 def test_prometheus_scrapes_every_service_where_it_listens() -> None:
