@@ -18,8 +18,9 @@ from support.deadline_events import HOUR, START, Telling, ticket
 from support.servers import MakeDatabase
 from tocsin.events import Deadline, Escalation, Progress, event_id
 from tocsin.runtime.database.engine import engine
+from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.client import DEADLINES
-from tocsin.runtime.kafka.consumer import Poison, Received
+from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -155,5 +156,5 @@ async def test_decisions_are_stored_to_be_published_again_from_an_instant_on(
 async def test_an_event_of_another_topic_is_poison(writer: AsyncEngine, handlers: Handlers) -> None:
     stray = Progress(accepted_through=START)
     async with writer.begin() as connection:
-        with pytest.raises(Poison, match="progress"):
+        with pytest.raises(PoisonMessageError, match="progress"):
             await handlers.deadlines_told(connection, [Received(stray, DEADLINES, 0, 0)])

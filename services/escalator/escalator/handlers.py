@@ -7,8 +7,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Deadline, Escalation, Notify, event_type
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.kafka.consumer import Poison, Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from escalator import metrics, store
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 class Handlers:
     """The handlers and what they need of the world: the time, and who holds which role."""
 
-    clock: Clock
+    clock: TimeSource
     directory: DirectoryFile
 
     async def deadlines_told(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
@@ -48,7 +49,7 @@ class Handlers:
 
 def _deadline(received: Received) -> Deadline:
     if not isinstance(received.event, Deadline):
-        raise Poison(f"{event_type(received.event)} does not belong to this topic")
+        raise PoisonMessageError(f"{event_type(received.event)} does not belong to this topic")
     return received.event
 
 

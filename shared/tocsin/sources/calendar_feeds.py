@@ -15,7 +15,7 @@ import structlog
 
 from tocsin.directory import Calendar, CalendarError, Source
 from tocsin.directory.ical_import import LARGEST
-from tocsin.runtime.process.reloaded_file import why_unreadable
+from tocsin.runtime.process.reloaded_file import describe_read_error
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class _UnreadableError(Exception):
     """A calendar that could not be had; says why, without its address."""
 
 
-class CalendarSources:
+class CalendarFeeds:
     """The calendars by source. `fetch` looks at the files every time, and fetches the feeds when it is time.
 
     The years that it is given are expanded with the reading: not when somebody must know at once who is on call.
@@ -95,7 +95,7 @@ class CalendarSources:
             self._found(name, key, self._understood(key, path.read_text(encoding="utf-8"), years), str(path))
         except (OSError, UnicodeDecodeError) as error:
             self._versions.pop(key, None)
-            self._failed(name, key, f"{path.name} cannot be read: {why_unreadable(error)}")
+            self._failed(name, key, f"{path.name} cannot be read: {describe_read_error(error)}")
         except CalendarError as error:
             self._failed(name, key, f"{path.name} {error}")
 
@@ -134,7 +134,7 @@ class CalendarSources:
             try:
                 url = (self._folder / source.url_file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise _UnreadableError(f"{where} cannot be read: {why_unreadable(error)}") from None
+                raise _UnreadableError(f"{where} cannot be read: {describe_read_error(error)}") from None
         else:
             return source.url or ""
         try:

@@ -18,9 +18,9 @@ from tocsin.acknowledgement import LinkExpired, LinkRefused, Links
 from tocsin.events import Instant, Severity, Upcoming
 from tocsin.events.values import Tier
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.ack_pages import (
@@ -210,7 +210,7 @@ def _page(title: str) -> dict[str, Any]:
 
 
 def _refused(status: int, page: Page) -> dict[str, Any]:
-    problem = refusal(page.title, Problem(status, " ".join(page.sentences), title=page.title))
+    problem = error_response(page.title, Problem(status, " ".join(page.sentences), title=page.title))
     return problem | {"content": {**problem["content"], **_page(page.title)}}
 
 

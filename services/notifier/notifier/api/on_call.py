@@ -15,7 +15,7 @@ from tocsin.instants import WrittenInstant
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
 from tocsin.runtime.http.app import require
 from tocsin.runtime.http.problems import FieldError, Problem
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.domain.on_call import FIRST, LAST, around, on_call
@@ -111,7 +111,7 @@ At = Annotated[
 ]
 
 
-def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
+def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
     """The routes, by the directory as it is when they are called."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
 

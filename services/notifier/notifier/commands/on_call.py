@@ -12,10 +12,10 @@ import typer
 from tocsin.directory import Directory, DirectoryError, Holder, load_directory
 from tocsin.directory.lint import AHEAD, Finding, findings, mailed_mailboxes
 from tocsin.instants import moment
-from tocsin.policy import PolicyError
+from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.process.clock import clock_from
-from tocsin.runtime.process.commands import instant_given
-from tocsin.runtime.process.reloaded_file import why_unreadable
+from tocsin.runtime.process.commands import parse_instant
+from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import ClockSettings, load
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import mailboxes_of
@@ -49,7 +49,7 @@ def add_commands(app: typer.Typer) -> None:
 def who(
     role: Annotated[str, typer.Option(help="A role of the directory, such as service_desk_team_lead.")],
     at: Annotated[
-        datetime | None, typer.Option(parser=instant_given, metavar="T", help="2026-12-24T23:30Z; now if left out")
+        datetime | None, typer.Option(parser=parse_instant, metavar="T", help="2026-12-24T23:30Z; now if left out")
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; any customer if left out.")] = None,
 ) -> None:
@@ -93,8 +93,8 @@ def check(
     ]
     try:
         found += mailed_mailboxes(directory, mailboxes_of(settings.policy))
-    except (PolicyError, OSError) as error:
-        _fail(f"TOCSIN_POLICY: {error}", 2)
+    except ConfigurationError as error:
+        _fail(str(error), 2)
     found += findings(directory, now, now + AHEAD)
     for line in _lines(path, (finding for finding in found if finding.harmless)):
         typer.echo(line)
@@ -113,7 +113,7 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     except DirectoryError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
     reading = DirectoryFile(path, clock_from(load(ClockSettings)).now)
     asyncio.run(reading.refresh(at_once=True))
     directory = reading.current()
