@@ -16,7 +16,7 @@ from support.polling import eventually
 from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket
 from support.servers import MakeDatabase, SharedKafka
 from support.servers import running as running_server
-from tocsin.events import Event, Progress, TicketChanged
+from tocsin.events import Event, TicketChanged, Watermark
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.errors import WatermarkBlindError
@@ -82,7 +82,7 @@ async def instant(writer: AsyncEngine) -> datetime:
 
 def progress_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
     """What each partition was told, in order."""
-    return [[one.accepted_through for one in part if isinstance(one, Progress)] for part in found]
+    return [[one.accepted_through for one in part if isinstance(one, Watermark)] for part in found]
 
 
 async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
@@ -189,9 +189,11 @@ async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_trans
     found = await in_topic(kafka.bootstrap)
     assert all(told == sorted(told) for told in progress_of(found))
     part = found[partition_of(str(ticket("slow")).encode())]
-    before = part[: [isinstance(one, Progress) for one in part].index(False)]
-    assert all(isinstance(one, Progress) and one.accepted_through < begun for one in before)
-    assert max(one.accepted_through for one in before if isinstance(one, Progress)) == begun - timedelta(microseconds=1)
+    before = part[: [isinstance(one, Watermark) for one in part].index(False)]
+    assert all(isinstance(one, Watermark) and one.accepted_through < begun for one in before)
+    assert max(one.accepted_through for one in before if isinstance(one, Watermark)) == begun - timedelta(
+        microseconds=1
+    )
 
 
 async def test_no_fact_follows_a_progress_that_vouched_for_it(
@@ -221,7 +223,7 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
     for partition in await in_topic(kafka.bootstrap):
         vouched = datetime(1970, 1, 1, tzinfo=UTC)
         for one in partition:
-            if isinstance(one, Progress):
+            if isinstance(one, Watermark):
                 vouched = max(vouched, one.accepted_through)
             else:
                 facts += 1

@@ -24,7 +24,7 @@ import sla_timer.domain.policy_history
 import sla_timer.store.tables
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
@@ -35,7 +35,7 @@ from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import read_policy
 
 POLICIES = Path(__file__).parents[2] / "deploy/policy"
-LINKS = Links(["k" * 32])
+LINKS = LinkSigner(["k" * 32])
 CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
 FREE_FORM = {"intake": ("/ack/", intake.api.webhooks.PREFIX), "notifier": (notifier.api.bounces.PATH,)}
 LIMITS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Deadline, Escalation, Notify, event_type
+from tocsin.events import DeadlineEvent, EscalationEvent, Notify, event_type
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.consumer import Received
@@ -32,7 +32,7 @@ class Handlers:
         await store.lock(connection, {event.ticket_id: event.ticket for event in events})
         new = await store.unhandled(connection, events)
         before = await store.load(connection, {event.ticket_id for event in events if event.event_id in new})
-        after, decided, directory = dict(before), list[Escalation](), self.directory.current()
+        after, decided, directory = dict(before), list[EscalationEvent](), self.directory.current()
         for event in events:
             if event.event_id not in new:
                 continue
@@ -47,13 +47,13 @@ class Handlers:
         on_commit(connection, lambda: metrics.count(decided))
 
 
-def _deadline(received: Received) -> Deadline:
-    if not isinstance(received.event, Deadline):
+def _deadline(received: Received) -> DeadlineEvent:
+    if not isinstance(received.event, DeadlineEvent):
         raise PoisonMessageError(f"{event_type(received.event)} does not belong to this topic")
     return received.event
 
 
-def _tell(decided: Escalation) -> None:
+def _tell(decided: EscalationEvent) -> None:
     about = {"role": decided.role, "kind": decided.kind, "step": decided.step} if isinstance(decided, Notify) else {}
     log.info(
         "decided",

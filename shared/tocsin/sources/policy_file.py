@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tocsin.policy.loading import PolicyError, load_policy
-from tocsin.policy.model import Policy
+from tocsin.policy import Policy, PolicyError, load_policy
 from tocsin.runtime.errors import ConfigurationError
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.process.commands import exit_on_database_error, parse_instant
 from tocsin.runtime.process.reloaded_file import describe_read_error

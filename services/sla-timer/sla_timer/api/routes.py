@@ -8,8 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.business_time import micros
-from tocsin.events import render_instant
-from tocsin.instants import WrittenInstant
+from tocsin.instants import InstantInput, render_instant
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
 from tocsin.runtime.http.app import require
 from tocsin.runtime.http.problems import FieldError, Problem
@@ -70,8 +69,8 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: TimeSource, unconfirmed
     @routes.get("/compliance", summary="How well the promise was kept in a period")
     async def compliance(
         caller: Reader,
-        begin: Annotated[WrittenInstant, Query(alias="from")],
-        end: Annotated[WrittenInstant, Query(alias="to")],
+        begin: Annotated[InstantInput, Query(alias="from")],
+        end: Annotated[InstantInput, Query(alias="to")],
         group_by: Annotated[
             str,
             Query(

@@ -16,7 +16,7 @@ from tocsin.events import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     Fact,
     LadderExhausted,
     LadderStepDue,
@@ -25,8 +25,8 @@ from tocsin.events import (
     TicketImported,
     TicketOpened,
     event_type,
-    render_instant,
 )
+from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.errors import PoisonMessageError
@@ -49,7 +49,7 @@ SWEEP_LIMIT: Final = 300
 JUDGE_LIMIT: Final = 100
 """Tickets judged between two statements: PostgreSQL ends a transaction that is idle for 5 s."""
 _BY_ITSELF: Final = (ClockWarned, ClockBreached, LadderStepDue, LadderExhausted)
-_OUTCOMES: Final[Mapping[type[Deadline], str]] = {
+_OUTCOMES: Final[Mapping[type[DeadlineEvent], str]] = {
     ClockMet: "met",
     ClockBreached: "breached",
     ClockCancelled: "cancelled",
@@ -157,7 +157,7 @@ class Handlers:
         accepted_through = None if position is None else position.accepted_through
         return judge(stored, accepted_through, self._book.rulebook(stored.ticket.customer.id))
 
-    def _fire(self, due: Due, confirmed_through: datetime) -> list[tuple[Item, Deadline]]:
+    def _fire(self, due: Due, confirmed_through: datetime) -> list[tuple[Item, DeadlineEvent]]:
         scope = Scope(
             due.ticket,
             self._book.rulebook(due.ticket.customer.id),
@@ -168,7 +168,7 @@ class Handlers:
         return [(planned.item, announce(planned.item, planned.happening, scope)) for planned in due.planned]
 
     def _report_at_commit(
-        self, connection: AsyncConnection, events: Sequence[Deadline], answered: Sequence[tuple[Stored, Judged]]
+        self, connection: AsyncConnection, events: Sequence[DeadlineEvent], answered: Sequence[tuple[Stored, Judged]]
     ) -> None:
         """Counts and logs what was told; what is rolled back is neither counted nor logged."""
 
@@ -190,7 +190,7 @@ class Handlers:
             on_commit(connection, report)
 
 
-def _log_told(event: Deadline) -> None:
+def _log_told(event: DeadlineEvent) -> None:
     tell = log.debug if event.historic else log.info
     about = {"ticket_id": str(event.ticket_id), "cycle": event.cycle, "run": event.run, "at": render_instant(event.at)}
     which = event.model_dump(include={"clock", "step", "reason"}, exclude_none=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.http.api_keys import ADMIN, Caller

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import Instant
+from tocsin.instants import Instant
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.http.api_keys import ADMIN, Caller, KeyRing
 from tocsin.runtime.http.app import require

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tocsin.events import Event, InvalidEvent, Progress, decode
+from tocsin.events import Event, InvalidEventError, Watermark, decode
 from tocsin.runtime.database.dead_letters import (
     DeadLetter,
     DeadLetterOrigin,
@@ -95,7 +95,7 @@ def slice_of(topic: str, partition: int, records: Sequence[Record]) -> Slice:
     progress = None
     if last_progress is not None:
         told = _decoded(topic, partition, last_progress)
-        if told.received is not None and isinstance(told.received.event, Progress):
+        if told.received is not None and isinstance(told.received.event, Watermark):
             progress = told.received.event.accepted_through
         else:
             items = sorted([*items, told], key=lambda item: item.record.offset)
@@ -229,7 +229,7 @@ class Handling:
     async def _replay_one(self, connection: AsyncConnection, letter: DeadLetter) -> str | None:
         try:
             event = decode(unpack(letter.headers), letter.value)
-        except InvalidEvent as error:
+        except InvalidEventError as error:
             return failure_reason(error)
         return await self._attempt(connection, Received(event, letter.topic, letter.partition, letter.offset or 0))
 
@@ -249,7 +249,7 @@ class Handling:
 def _decoded(topic: str, partition: int, record: Record) -> Item:
     try:
         event = decode(record.headers, record.value)
-    except InvalidEvent as error:
+    except InvalidEventError as error:
         return Item(record, None, failure_reason(error))
     return Item(record, Received(event, topic, partition, record.offset), None)
 

@@ -13,7 +13,7 @@ from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLarge
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import Progress, encode
+from tocsin.events import Watermark, encode
 from tocsin.runtime.database.dead_letters import (
     DeadLetter,
     DeadLetterOrigin,
@@ -232,7 +232,7 @@ class Relay:
         sending = []
         async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
             for partition, instant in (await source.accepted_through(self._autocommit, self._outbox)).items():
-                headers, value = encode(Progress(accepted_through=instant), self._outbox.source)
+                headers, value = encode(Watermark(accepted_through=instant), self._outbox.source)
                 sending.append(await producer.send(self.topic, value, partition=partition, headers=headers))
             await asyncio.gather(*sending)
 
