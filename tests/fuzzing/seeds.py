@@ -12,7 +12,6 @@ import intake.store
 import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.deadline_events import START, Telling
 from support.deadline_events import ticket as told_ticket
@@ -26,10 +25,9 @@ from support.service_apps import LINKS, POLICIES, application
 from support.stories import fact
 from support.timer_world import events, facts_of, timer
 from support.webhook_recordings import proven, recorded
-from tocsin.acknowledgement import Acknowledgement, Links
-from tocsin.events import Event, Upcoming, encode
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import CONSUMED, OUTBOX, DeadLetter
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
+from tocsin.events import Event, UpcomingStep, encode
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
 from tocsin.runtime.kafka.consumer import Received
@@ -103,10 +101,10 @@ def _tokens(tickets: Mapping[str, str]) -> list[str]:
     ids = [*map(UUID, tickets.values()), UUID(int=7)]
     ours = [LINKS.sign(_link(ticket, step=step)) for ticket in ids for step in (1, 2, 3)]
     expired = LINKS.sign(_link(ids[0], step=1, expires_at=LONG_AGO))
-    return [*ours, expired, Links(["z" * 32]).sign(_link(ids[0], step=1))]
+    return [*ours, expired, LinkSigner(["z" * 32]).sign(_link(ids[0], step=1))]
 
 
-def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
+def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
     said = {
         "tenant": "default",
         "ticket_id": ticket,
@@ -116,10 +114,10 @@ def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
         "reason": "resolution_breached",
         "person": "ruth.adeyemi",
         "name": "Ruth Adeyemi",
-        "upcoming": Upcoming(at=NOON, tier=TIERS[2]),
+        "upcoming": UpcomingStep(at=NOON, tier=TIERS[2]),
         "expires_at": NEVER,
     }
-    return Acknowledgement.model_validate(said | fields)
+    return AcknowledgementLink.model_validate(said | fields)
 
 
 async def seed_timer(url: str, folder: Path) -> Known:
@@ -184,15 +182,17 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
     return {"mails": [(mail.message_id, mail.email) for mail in sent], "deliveries": [str(mail.id) for mail in mails]}
 
 
-async def _put_letters(database: AsyncEngine, table: Table, out: str, into: str | None) -> None:
+async def _put_letters(database: AsyncEngine, table: DeadLetters, out: str, into: str | None) -> None:
     """Events that could not go out, which can be put back, and records that could not be handled."""
     event: Event = escalation()
     headers, value = encode(event, "tests")
     key = str(event.ticket_id).encode()
-    origins = [(OUTBOX, out, None)] * LETTERS + ([(CONSUMED, into, 7)] if into else [])
+    origins = [(DeadLetterOrigin.OUTBOX, out, None)] * LETTERS + (
+        [(DeadLetterOrigin.CONSUMED, into, 7)] if into else []
+    )
     letters = [
         DeadLetter(origin, topic, partition_of(key), offset, key, pack(headers), value, "RecordTooLarge: too large")
         for origin, topic, offset in origins
     ]
     async with database.begin() as connection:
-        await dead_letters.put(connection, table, letters)
+        await table.add(connection, letters)
