@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults asyncapi mail-pictures
+.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults asyncapi mail-pictures
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ demo: setup  ## play one day of a service desk and check the result against the 
 replay: setup  ## import a real help-desk log as history and check every ticket: make replay FILE=log.csv
 	@$(if $(FILE),,$(error FILE is missing: make replay FILE=log.csv))$(BIN)/python -m tocsin_local replay "$(FILE)"
 
-test: setup  ## run all tests, against real PostgreSQL, Kafka and SMTP
+test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP (about five minutes)
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-slow: setup  ## run the slow tests: images, API fuzzing, fault tables, secrets, every Python on this machine
+	$(BIN)/pytest -n 2 --dist loadgroup tests/slow
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing
 	$(BIN)/ruff check .
@@ -37,10 +40,10 @@ check: setup  ## check lint, format, types, architecture, dependencies and API d
 	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
 
 torture: setup  ## run all tests with ten times as many random cases
-	TOCSIN_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup
+	TOCSIN_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup tests
 
 fuzz-api: setup  ## fuzz all four APIs with Schemathesis: make fuzz-api EXAMPLES=100
-	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 2 --dist loadgroup tests/integration/test_api_fuzz.py
+	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 2 --dist loadgroup tests/slow/test_api_fuzz.py
 
 bench-domain: setup  ## measure how fast timelines are computed, against the requirement
 	@PYTHONPATH=tests $(BIN)/python -m bench.domain
