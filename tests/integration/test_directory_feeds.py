@@ -230,7 +230,7 @@ async def test_a_server_that_is_away_or_not_trusted(
     assert note.startswith(
         "rotation primary: the feed of localhost cannot be fetched: its certificate is not trusted ("
     )
-    assert note.endswith("; SSL_CERT_FILE names the authorities that are")
+    assert note.endswith("; SSL_CERT_FILE names the trusted authorities")
     assert feed.asked == []
 
 

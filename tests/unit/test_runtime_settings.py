@@ -36,8 +36,8 @@ def test_good_settings_are_read_and_frozen() -> None:
             "postgresql://me:secret@host/db",
             "TOCSIN_DATABASE_URL: must start with postgresql+asy",
         ),
-        ("TOCSIN_CLOCK_RATE", "2", "TOCSIN_CLOCK_RATE needs TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN."),
-        ("TOCSIN_CLOCK_EPOCH", "2026-06-08T12:00:00Z", "TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be given to"),
+        ("TOCSIN_CLOCK_RATE", "2", "TOCSIN_CLOCK_RATE requires TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN."),
+        ("TOCSIN_CLOCK_EPOCH", "2026-06-08T12:00:00Z", "TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be set togeth"),
     ],
 )
 def test_a_wrong_value_is_a_sentence(

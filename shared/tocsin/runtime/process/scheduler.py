@@ -48,9 +48,9 @@ class Scheduler:
             self._scheduler.shutdown(wait=False)
 
 
-async def _run(job: Job, name: str, timeout: float) -> None:
+async def _run(job: Job, name: str, seconds: float) -> None:
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             await job()
     except asyncio.CancelledError:
         # Only the end of the process cancels a job; APScheduler would log that as an error.
