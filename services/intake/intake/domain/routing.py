@@ -36,7 +36,7 @@ def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routin
     impact = Impact.model_validate(request.impact.model_dump()) if request.impact else Impact()
     return Routing(
         severity=request.severity or policy.machine_sources[request.source],
-        suggestion=suggest_severity(policy, impact),
+        suggestion=suggest_severity(policy.severities, impact),
         routed_to=routed_to,
         flags=tuple(flags),
     )
