@@ -201,21 +201,6 @@ async def test_what_is_replayed_and_still_unmapped_counts_once(intake: World) ->
     assert counted("sla_hook_unmapped_total", reason="unknown_status") == before + 1
 
 
-async def test_tickets_of_a_queue_that_was_not_listed_are_replayed_once_it_is(
-    intake: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("TOCSIN_DATABASE_URL", intake.writer.url.render_as_string(hide_password=False))
-    for status, at in (("New", "10:00"), ("Done", "11:00")):
-        body = payload(queue="Desk", status=status, at=f"2026-06-08T{at}:00Z")
-        assert (await deliver(intake, body))["state"] == "ignored"
-    intake.integrations.write_text(written(tmp_path).replace("queues: [Help]", "queues: [Help, Desk]"))
-    for arguments, queued in ((["--all"], 0), (["--all", "--ignored"], 2)):
-        told = await asyncio.to_thread(CliRunner().invoke, app, ["replay", *arguments])
-        assert told.output == f"Queued {queued} for the running service.\n"
-    await intake.deliveries.retry()
-    assert await facts(intake) == [("opened", "10:00:00"), ("resolved", "11:00:00")]
-
-
 async def test_what_lacked_what_opens_a_ticket_counts_once_another_opens_it(intake: World) -> None:
     answered = payload(subject=None, status="Answered", at="2026-06-08T10:20:00Z")
     assert (await deliver(intake, answered))["reason"] == "missing_summary"

@@ -218,15 +218,6 @@ def test_of_those_who_changed_a_ticket_within_one_instant_each_is_named_for_what
     assert all(one.reason == (None if one.severity else f"{one.actor}'s") for one in made)
 
 
-def test_what_a_mended_mapping_takes_back_was_done_by_nobody_whom_the_tool_names() -> None:
-    wrong = shown(1, "responded", actor="bob", key="1")
-    facts = taken_in([shown(0, severity=2), wrong])
-    assert [fact.actor for fact in facts if fact.type is FactType.RESPONDED] == ["bob"]
-    mended = [shown(0, severity=2), wrong.model_copy(update={"status": "in_progress"})]
-    made = difference(mended, facts, actor="tool", opened_with=2, replaced=[wrong])
-    assert [(one.type, one.actor) for one in made] == [("cancelled", "tool"), ("reopened", "tool")]
-
-
 def test_what_is_not_said_stays() -> None:
     story = [shown(0, "new", 3), shown(1, "waiting_customer"), shown(2), shown(3, severity=2)]
     assert kinds(taken_in(story)) == ["opened@0", "responded@1", "paused@1", "severity_changed@3"]

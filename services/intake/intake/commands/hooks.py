@@ -16,7 +16,6 @@ from tocsin.runtime.process.commands import instant_given, using_database
 from tocsin.runtime.process.reloaded_file import why_unreadable
 from tocsin.runtime.process.settings import DatabaseSettings, Environment, load
 
-from intake.domain.mail_rules import SOURCE as MAIL
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
 from intake.domain.webhooks.dry_run import Trial
@@ -101,9 +100,6 @@ def replay(
     ignored: Annotated[
         bool, typer.Option("--ignored", help="What was ignored too: `queues` may not have listed a queue that counts.")
     ] = False,
-    taken: Annotated[
-        bool, typer.Option("--taken", help="What was taken in too: the mapping may have said something wrong.")
-    ] = False,
     provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
     tenant: TenantOption = None,
     since: Annotated[
@@ -111,18 +107,10 @@ def replay(
         typer.Option(parser=instant_given, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
-    """Queue webhooks once more; the running service takes them in, by the mapping as it is then.
-
-    With --taken, facts are added where the tickets were mapped wrongly; none is taken away.
-    """
+    """Queue webhooks once more; the running service takes them in, by the mapping as it is then."""
     if bool(ids) == everything:
         _fail("Name ids, or use --all.")
-    if taken and everything and provider is None:
-        _fail("Say whose webhooks are to be read again: --provider.")
-    if taken and provider == MAIL:
-        _fail("A mail that was taken in is not read again: what it became stays.")
-    wanted: dict[DeliveryState, bool] = {"unmapped": True, "ignored": ignored, "taken": taken}
-    states = [state for state, is_wanted in wanted.items() if is_wanted]
+    states: list[DeliveryState] = ["unmapped", "ignored"] if ignored else ["unmapped"]
 
     async def queued(connection: AsyncConnection) -> list[int]:
         return await HookStore(connection).replay(tenant, ids or None, states, provider=provider, since=since)
@@ -130,8 +118,7 @@ def replay(
     found = _with_database(queued)
     typer.echo(f"Queued {len(found)} for the running service.")
     if missing := set(ids or ()) - set(found):
-        mails = ", or a mail that was taken in" if taken else ""
-        _fail(f"Not {' or '.join(states)}{mails}: {', '.join(map(str, sorted(missing)))}.")
+        _fail(f"Not {' or '.join(states)}: {', '.join(map(str, sorted(missing)))}.")
 
 
 @app.command()

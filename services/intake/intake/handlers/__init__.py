@@ -8,7 +8,7 @@ from intake.handlers.ingest import Asked, HeldEvent, HeldTwiceError, Outcome, Ti
 from intake.handlers.normalize import Read, read_sightings
 from intake.handlers.outbox_events import stored_events
 from intake.handlers.tickets import take_tickets
-from intake.handlers.webhooks import Looked, drop_sighting, keep_delivery, take_sighting
+from intake.handlers.webhooks import Looked, keep_delivery, take_sighting
 
 __all__ = [
     "Asked",
@@ -25,7 +25,6 @@ __all__ = [
     "TicketAsked",
     "acknowledge",
     "claim",
-    "drop_sighting",
     "forget_keys",
     "held_key",
     "keep_delivery",

@@ -1,9 +1,9 @@
 """Taking in what a webhook delivered: the raw delivery first, then ticket by ticket."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -20,15 +20,9 @@ from intake.handlers.context import Desk, TakenTicket
 from intake.handlers.events import EventAsked, take_events
 from intake.handlers.normalize import Read, refused
 from intake.handlers.tickets import take_tickets
-from intake.store import Delivery, HookStore, Spot, Store
+from intake.store import Delivery, HookStore, Store
 
 log = structlog.get_logger(__name__)
-
-_LONGEST_NAME: Final = 200
-_ANOTHER: Final = (
-    "It was taken in, and by the mapping as it is now it would be another ticket: {}. Undo what was changed of `source`"
-    " or of `generic`; until then it counts as it was taken in."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,99 +56,72 @@ async def keep_delivery(
 
 
 async def take_sighting(
-    desk: Desk,
-    connection: AsyncConnection,
-    integration: Integration,
-    delivery: Delivery,
-    read: Read,
-    before: UUID | None,
-    others: Mapping[Spot, Shown],
+    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, read: Read
 ) -> Looked | Unmapped:
     """Take in how a delivery shows one ticket, in this transaction.
 
-    `before` is the ticket that it has shown there before, if it was read before, and `others` is how deliveries show
-    the ticket that are read again together with it. A ticket that cannot be opened yet is remembered as it was shown.
-    Raises Problem: 503 may pass, others will not.
+    A ticket that cannot be opened yet is remembered as it was shown. Raises Problem: 503 may pass, others will not.
     """
+    hooks, tenant = HookStore(connection), delivery.tenant
+    await hooks.lock_ticket(read.ticket_id)
+    known, ours = await hooks.sightings(read.ticket_id)
+    seen = list((known | {read.spot: read.shown}).values())
+    found: Looked | Unmapped | None = None
     try:
-        return await _take(desk, connection, integration, delivery, read, before, others)
+        if await Store(connection).ticket(tenant, read.ticket_id) is None:
+            found = await _open(desk, connection, integration, delivery, read, seen)
+        if found is None:
+            opened_with = opening_severity(seen, integration) if ours else None
+            found = await _compare(desk, connection, tenant, read, seen, opened_with)
     except Unmapped as unmapped:
-        return unmapped
+        found = unmapped
     except ValidationError as invalid:
-        return refused(invalid)
+        found = refused(invalid)
+    opened_it = isinstance(found, Looked) and found.opened is not None
+    await hooks.put_sighting(read.spot, read.ticket_id, read.shown, opened_it=opened_it)
+    if opened_it:
+        await hooks.settle_opened(read.ticket_id)
+    return found
 
 
-async def drop_sighting(
-    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, spot: Spot, ticket: UUID
-) -> Looked:
-    """A delivery that was read again shows nothing any more where it has shown that ticket. Raises Problem."""
-    hooks, store = HookStore(connection), Store(connection)
-    await hooks.lock_ticket(ticket)
-    known, _ = await hooks.sightings(ticket)
-    await hooks.drop_sighting(spot)
-    left, ours = await hooks.sightings(ticket)
-    if await store.ticket(delivery.tenant, ticket) is None:
-        return Looked("ignored", ticket)
-    opened_with = opening_severity(list(left.values()), integration) if ours else None
-    source = integration.source or delivery.provider
-    return await _compare(desk, connection, delivery.tenant, ticket, source, left, opened_with, known)
-
-
-async def _take(
+async def _open(
     desk: Desk,
     connection: AsyncConnection,
     integration: Integration,
     delivery: Delivery,
     read: Read,
-    before: UUID | None,
-    others: Mapping[Spot, Shown],
-) -> Looked:
-    hooks, store = HookStore(connection), Store(connection)
-    tenant, key = delivery.tenant, read.ticket_id
-    for each in sorted({key, before or key}):
-        await hooks.lock_ticket(each)
-    if before not in (None, key) and await store.ticket(tenant, before) is not None:
-        raise Unmapped("another_ticket", _ANOTHER.format(f"{read.source}/{read.external_id}"[:_LONGEST_NAME]))
-    known, ours = await hooks.sightings(key)
-    now = {read.spot: read.shown, **{spot: one for spot, one in others.items() if spot in known and spot != read.spot}}
-    changed = {spot: one for spot, one in now.items() if known.get(spot) != one}
-    await hooks.put_sightings(key, changed)
-    sightings = known | now
-    seen = list(sightings.values())
-    if await store.ticket(tenant, key) is None:
-        received_at = desk.business(await clock_timestamp(connection))
-        live_since = integration.live_since or await hooks.made_at(tenant, delivery.provider, received_at)
-        item = opening(read.source, read.external_id, seen, integration, received_at, live_since)
-        if item is None:
-            return Looked("ignored", key)
-        (outcome,) = await take_tickets(desk, connection, tenant, [item])
-        if isinstance(outcome, TakenTicket) and outcome.created:
-            await hooks.opened_by(read.spot)
-            await hooks.settle_opened(key)
-            return Looked("opened", key, outcome.ticket.first_facts, outcome)
-        if isinstance(outcome, Problem) and await store.ticket(tenant, key) is None:
-            raise outcome
-    opened_with = opening_severity(seen, integration) if ours else None
-    replaced = known if changed.keys() & known.keys() else {}
-    return await _compare(desk, connection, tenant, key, read.source, sightings, opened_with, replaced)
+    seen: Sequence[Shown],
+) -> Looked | None:
+    """Open the ticket, if its queue counts; None where somebody else has opened it meanwhile."""
+    received_at = desk.business(await clock_timestamp(connection))
+    live_since = integration.live_since or await HookStore(connection).made_at(
+        delivery.tenant, delivery.provider, received_at
+    )
+    item = opening(read.source, read.external_id, seen, integration, received_at, live_since)
+    if item is None:
+        return Looked("ignored", read.ticket_id)
+    (outcome,) = await take_tickets(desk, connection, delivery.tenant, [item])
+    if isinstance(outcome, TakenTicket) and outcome.created:
+        return Looked("opened", read.ticket_id, outcome.ticket.first_facts, outcome)
+    if isinstance(outcome, Problem) and await Store(connection).ticket(delivery.tenant, read.ticket_id) is None:
+        raise outcome
+    return None
 
 
 async def _compare(
     desk: Desk,
     connection: AsyncConnection,
     tenant: str,
-    key: UUID,
-    source: str,
-    sightings: Mapping[Spot, Shown],
+    read: Read,
+    seen: Sequence[Shown],
     opened_with: int | None,
-    replaced: Mapping[Spot, Shown],
 ) -> Looked:
     """Add what the facts of a ticket lack to be as it was seen."""
-    store = Store(connection)
+    store, key = Store(connection), read.ticket_id
     # Locked, then read: nothing comes between what is compared and what is added.
     await store.lock({(tenant, key)})
     facts = (await store.facts([key]))[key]
-    missing = difference(sightings.values(), facts, actor=source, opened_with=opened_with, replaced=replaced.values())
+    missing = difference(seen, facts, actor=read.source, opened_with=opened_with)
     asked = [EventAsked(tenant, key, request, request.event_id or "") for request in missing]
     for taken in await take_events(desk, connection, asked):
         if isinstance(taken, Problem):

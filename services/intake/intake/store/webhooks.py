@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, tex
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.domain.mail_rules import SOURCE as MAIL
 from intake.domain.webhooks.update import OF_AN_OPENING, Reason, Shown
 from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
 
@@ -101,21 +100,12 @@ class HookStore:
         )
         return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
 
-    async def hold(self, delivery_id: int, retry_after: timedelta) -> None:
-        """Whoever was given that delivery is still at it: nobody else is given it for `retry_after`."""
-        waiting = (hook_deliveries.c.id == delivery_id) & hook_deliveries.c.next_at.is_not(None)
-        await self._update(waiting, {"next_at": func.clock_timestamp() + retry_after})
-
     async def settle(
-        self,
-        delivery_ids: Collection[int],
-        state: DeliveryState,
-        reason: Reason | None = None,
-        detail: str | None = None,
+        self, delivery_id: int, state: DeliveryState, reason: Reason | None = None, detail: str | None = None
     ) -> None:
-        """What became of deliveries; they wait for nothing more."""
+        """What became of a delivery; it waits for nothing more."""
         values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
-        await self._update(hook_deliveries.c.id.in_(delivery_ids), values)
+        await self._update(hook_deliveries.c.id == delivery_id, values)
 
     async def postpone(self, delivery_id: int, retry_after: timedelta) -> None:
         """A delivery could not be taken in, for a reason that may pass."""
@@ -135,12 +125,10 @@ class HookStore:
     ) -> list[int]:
         """Have deliveries in these states taken in once more, all or those; their ids.
 
-        No tenant, no provider: everybody's; `since`: received at or after it. A mail that was taken in has become what
-        it became, and stays that.
+        No tenant, no provider: everybody's; `since`: received at or after it.
         """
         table = hook_deliveries
         wanted: ColumnElement[bool] = table.c.state.in_(states)
-        wanted &= (table.c.state != "taken") | (table.c.provider != MAIL)
         if tenant is not None:
             wanted &= table.c.tenant == tenant
         if ids is not None:
@@ -203,47 +191,35 @@ class HookStore:
         key = int.from_bytes(ticket_id.bytes[:8], signed=True)
         await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
-    async def put_sightings(self, ticket_id: UUID, seen: Mapping[Spot, Shown]) -> None:
-        """Store what deliveries showed of a ticket; again it replaces what was stored."""
-        new = insert(hook_sightings)
-        values = {"shown": new.excluded.shown, "ticket_id": new.excluded.ticket_id}
-        rows = [
-            {
-                "delivery_id": delivery_id,
-                "place": place,
-                "ticket_id": ticket_id,
-                "shown": shown.model_dump(mode="json", exclude_defaults=True),
-                "opened_it": False,
-            }
-            for (delivery_id, place), shown in sorted(seen.items())
-        ]
-        if rows:
-            put = new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=values)
-            await self._connection.execute(put, rows)
+    async def put_sighting(self, spot: Spot, ticket_id: UUID, shown: Shown, *, opened_it: bool) -> None:
+        """Store what a delivery shows of a ticket, and whether that opened it; again it replaces what was stored."""
+        delivery_id, place = spot
+        values = {
+            "delivery_id": delivery_id,
+            "place": place,
+            "ticket_id": ticket_id,
+            "shown": shown.model_dump(mode="json", exclude_defaults=True),
+            "opened_it": opened_it,
+        }
+        new = insert(hook_sightings).values(values)
+        changed = {
+            "ticket_id": new.excluded.ticket_id,
+            "shown": new.excluded.shown,
+            "opened_it": hook_sightings.c.opened_it | new.excluded.opened_it,
+        }
+        await self._connection.execute(new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=changed))
 
-    async def drop_sighting(self, spot: Spot) -> None:
-        """That delivery shows no ticket there any more."""
-        await self._connection.execute(delete(hook_sightings).where(_is_at(spot)))
+    async def drop_pending(self, delivery_id: int) -> dict[int, UUID]:
+        """Drop what an earlier try of a delivery has stored of tickets that nothing has opened so far.
 
-    async def spots(self, delivery_ids: Collection[int]) -> dict[Spot, UUID]:
-        """Of which tickets these deliveries have shown something, and where in them."""
-        query = select(hook_sightings.c.delivery_id, hook_sightings.c.place, hook_sightings.c.ticket_id)
-        rows = await self._connection.execute(query.where(hook_sightings.c.delivery_id.in_(delivery_ids)))
-        return {(row.delivery_id, row.place): row.ticket_id for row in rows}
-
-    async def waiting_with(self, ticket_ids: Collection[UUID], after: int, limit: int) -> list[Delivery]:
-        """Deliveries with ids above `after` that wait to be taken in again and have shown one of these tickets, if it
-        was opened.
+        The others: the tickets of that delivery that are taken in, by their places in it.
         """
-        table, seen = hook_deliveries, hook_sightings
-        opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(ticket_ids))
-        shown = select(seen.c.delivery_id).where(seen.c.ticket_id.in_(opened))
-        query = select(table).where(table.c.id.in_(shown), table.c.state == "waiting", table.c.id > after)
-        return [_delivery(row) for row in await self._connection.execute(query.order_by(table.c.id).limit(limit))]
-
-    async def opened_by(self, spot: Spot) -> None:
-        """That sighting opened its ticket."""
-        await self._connection.execute(update(hook_sightings).where(_is_at(spot)).values(opened_it=True))
+        seen = hook_sightings.c
+        mine = seen.delivery_id == delivery_id
+        opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id == seen.ticket_id).exists()
+        await self._connection.execute(delete(hook_sightings).where(mine, ~opened))
+        rows = await self._connection.execute(select(seen.place, seen.ticket_id).where(mine))
+        return {row.place: row.ticket_id for row in rows}
 
     async def settle_opened(self, ticket_id: UUID) -> None:
         """Deliveries that lacked what opens this ticket lack it no more: they told of it what they had to tell."""
@@ -272,11 +248,6 @@ class HookStore:
 
     async def _update(self, wanted: ColumnElement[bool], values: Mapping[str, Any]) -> None:
         await self._connection.execute(update(hook_deliveries).where(wanted).values(**values))
-
-
-def _is_at(spot: Spot) -> ColumnElement[bool]:
-    delivery_id, place = spot
-    return (hook_sightings.c.delivery_id == delivery_id) & (hook_sightings.c.place == place)
 
 
 def _delivery(row: Row[Any]) -> Delivery:

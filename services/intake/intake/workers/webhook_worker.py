@@ -1,7 +1,7 @@
 """Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,13 +17,12 @@ from intake.domain.mail_rules import SOURCE as MAIL
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, Integrations
 from intake.domain.webhooks.snapshot import Unreadable
-from intake.domain.webhooks.update import Reason, Shown, Unmapped
-from intake.handlers import Desk, Looked, Read, drop_sighting, keep_delivery, read_sightings, take_sighting
+from intake.domain.webhooks.update import Reason, Unmapped
+from intake.handlers import Desk, Looked, Read, keep_delivery, read_sightings, take_sighting
 from intake.handlers.normalize import LONGEST_DETAIL
 from intake.sources.integrations_file import IntegrationsFile
-from intake.store import Delivery, DeliveryState, HookStore, Spot
+from intake.store import Delivery, DeliveryState, HookStore
 from intake.workers.mail_worker import take_kept_mail
-from intake.workers.webhook_replay import Together, read_together
 
 log = structlog.get_logger(__name__)
 
@@ -36,26 +35,24 @@ _KEEP_SECONDS: Final = 2.0
 _POSTPONE_SECONDS: Final = 1.0
 """How long storing a delivery and noting that it waits may take, which comes on top."""
 
-_AGAIN_SECONDS: Final = 60.0
-"""The same for a delivery that is read again: no tool waits for it, and a ticket may have thousands of them."""
-
 _TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = 600
 _MOST_ATTEMPTS: Final = 20
 _AT_ONCE: Final = 10
+_LONGEST_NAME: Final = 200
+_ANOTHER: Final = (
+    "It was taken in, and by the mapping as it is now it would be another ticket: {}. Undo what was changed of `source`"
+    " or of `generic`; until then it counts as it was taken in."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits.
-
-    `with_it` are others that were read together with it, and are taken in by that.
-    """
+    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits."""
 
     state: DeliveryState
     reason: Reason | None = None
     detail: str | None = None
-    with_it: Collection[int] = ()
 
 
 class Deliveries:
@@ -103,7 +100,7 @@ class Deliveries:
                 await self._settle(delivery, settled)
         except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
             settled = await self._failed(delivery, error)
-        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc(1 + len(settled.with_it))
+        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc()
         # What is replayed and still unmapped was counted when it came.
         if settled.state == "unmapped" and settled.reason is not None and delivery.reason is None:
             metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
@@ -114,7 +111,6 @@ class Deliveries:
             tenant=delivery.tenant,
             state=settled.state,
             reason=settled.reason,
-            with_it=len(settled.with_it),
         )
         return settled
 
@@ -125,10 +121,8 @@ class Deliveries:
                 waiting = await HookStore(connection).claim_waiting(
                     _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
                 )
-            done: set[int] = set()
             for delivery in waiting:
-                if delivery.id not in done:
-                    done.update((await self.take(delivery, unhurried=True)).with_it)
+                await self.take(delivery, unhurried=True)
             await self._tell_counts()
             if len(waiting) < _AT_ONCE:
                 break
@@ -176,28 +170,10 @@ class Deliveries:
             delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
         except Unreadable as unreadable:
             return Settled("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
-        reads = read_sightings(integration, delivery, delivered.tickets)
-        async with self._keeper.connect() as connection:
-            known = await HookStore(connection).spots([delivery.id])
-        again = {read.ticket_id for read in reads if isinstance(read, Read) and known.get(read.spot) == read.ticket_id}
-        seconds = _AGAIN_SECONDS if again else TAKE_SECONDS
-        if again:
-            limit.reschedule(asyncio.get_running_loop().time() + seconds)
-        together = await read_together(self._keeper, integrations, delivery, again)
-
-        held_at = asyncio.get_running_loop().time()
-
-        async def next_ticket() -> None:
-            nonlocal held_at
-            now = asyncio.get_running_loop().time()
-            if unhurried:
-                limit.reschedule(now + seconds)
-            if unhurried and now > held_at + TAKE_SECONDS:
-                held_at = now
-                async with self._keeper.begin() as connection:
-                    await HookStore(connection).hold(delivery.id, timedelta(seconds=2 * seconds))
-
-        looked = await self._take_tickets(delivery, integration, reads, known, together, next_ticket)
+        async with self._keeper.begin() as connection:
+            opened = await HookStore(connection).drop_pending(delivery.id)
+        reads = [_unless_another(read, opened) for read in read_sightings(integration, delivery, delivered.tickets)]
+        looked = await self._take_tickets(delivery, integration, reads, opened, limit if unhurried else None)
         lacking = [found for found in looked if isinstance(found, Unmapped)]
         if lacking:
             # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
@@ -205,31 +181,32 @@ class Deliveries:
             return Settled("unmapped", unmapped.reason, str(unmapped)[:LONGEST_DETAIL])
         if all(isinstance(found, Looked) and found.result == "ignored" for found in looked):
             return Settled("ignored", detail=delivered.about)
-        return Settled("taken", with_it=together.covered)
+        return Settled("taken")
 
     async def _take_tickets(
         self,
         delivery: Delivery,
         integration: Integration,
         reads: Sequence[Read | Unmapped],
-        known: Mapping[Spot, UUID],
-        together: Together,
-        next_ticket: Callable[[], Awaitable[None]],
+        opened: Mapping[int, UUID],
+        limit: asyncio.Timeout | None,
     ) -> list[Looked | Unmapped]:
         """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours.
 
-        Those that no earlier try came to are the first, so that each try gets further.
+        Those that an earlier try has taken in stay as they are. With `limit`, each may take so long by itself.
         """
         looked: list[Looked | Unmapped] = []
         failure: Exception | None = None
-        for read in sorted(reads, key=lambda read: isinstance(read, Read) and read.spot in known):
-            await next_ticket()
+        for read in reads:
+            if limit is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + TAKE_SECONDS)
             try:
-                if isinstance(read, Read):
-                    others = together.shown.get(read.ticket_id, {})
-                    looked.append(await self._take_ticket(delivery, integration, read, known.get(read.spot), others))
-                else:
+                if isinstance(read, Unmapped):
                     looked.append(read)
+                elif opened.get(read.spot[1]) == read.ticket_id:
+                    looked.append(Looked("known", read.ticket_id))
+                else:
+                    looked.append(await self._take_ticket(delivery, integration, read))
             except Problem as problem:
                 if problem.status == 503:
                     failure = failure or problem
@@ -241,23 +218,11 @@ class Deliveries:
                 failure = failure or error
         if failure is not None:
             raise failure
-        for spot, ticket in known.items():
-            if spot[1] >= len(reads):
-                async with self._writer.begin() as connection:
-                    await drop_sighting(self._desk, connection, integration, delivery, spot, ticket)
-                self._wake()
         return looked
 
-    async def _take_ticket(
-        self,
-        delivery: Delivery,
-        integration: Integration,
-        read: Read,
-        before: UUID | None,
-        others: Mapping[Spot, Shown],
-    ) -> Looked | Unmapped:
+    async def _take_ticket(self, delivery: Delivery, integration: Integration, read: Read) -> Looked | Unmapped:
         async with self._writer.begin() as connection:
-            found = await take_sighting(self._desk, connection, integration, delivery, read, before, others)
+            found = await take_sighting(self._desk, connection, integration, delivery, read)
         self._wake()
         if isinstance(found, Looked):
             if found.opened is not None:
@@ -268,9 +233,7 @@ class Deliveries:
 
     async def _settle(self, delivery: Delivery, settled: Settled) -> None:
         async with self._keeper.begin() as connection:
-            await HookStore(connection).settle(
-                [delivery.id, *settled.with_it], settled.state, settled.reason, settled.detail
-            )
+            await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
 
     async def _failed(self, delivery: Delivery, error: Exception) -> Settled:
         """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
@@ -286,7 +249,7 @@ class Deliveries:
         try:
             async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
                 if settled.state == "unmapped":
-                    await HookStore(connection).settle([delivery.id], settled.state, settled.reason, settled.detail)
+                    await HookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
                 else:
                     await HookStore(connection).postpone(delivery.id, wait)
         except Exception as again:
@@ -305,6 +268,14 @@ def _why_it_waits(error: Exception) -> str:
     if is_transient(error):
         return "The database cannot be used now."
     return f"{type(error).__name__}: this is our fault, and logged."
+
+
+def _unless_another(read: Read | Unmapped, opened: Mapping[int, UUID]) -> Read | Unmapped:
+    """A ticket never becomes another: what a delivery was taken in as, it stays."""
+    before = opened.get(read.spot[1]) if isinstance(read, Read) else None
+    if isinstance(read, Unmapped) or before in (None, read.ticket_id):
+        return read
+    return Unmapped("another_ticket", _ANOTHER.format(f"{read.source}/{read.external_id}"[:_LONGEST_NAME]))
 
 
 def identity(integration: Integration, body: bytes) -> bytes | None:

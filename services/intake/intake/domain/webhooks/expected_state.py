@@ -79,12 +79,6 @@ def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | Non
     return sorted(claims, key=lambda claim: (claim.at, not claim.opening, not _only_answered(claim)))
 
 
-def changed_instants(before: Iterable[Claim], now: Iterable[Claim]) -> set[datetime]:
-    """The instants of `before` at which the claims of `now` are others, or none."""
-    was, is_now = _by_instant(before), _by_instant(now)
-    return {at for at, claims in was.items() if claims != is_now.get(at)}
-
-
 class Made(NamedTuple):
     """What happens so that a claim is true; nobody's where it only undoes."""
 
@@ -103,14 +97,6 @@ def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Made]]:
         state, possible = effects(state, _steps(state, claim))
         made += [Made(effect, claim) for effect in possible]
     return state, made
-
-
-def _by_instant(claims: Iterable[Claim]) -> dict[datetime, list[Claim]]:
-    found: dict[datetime, list[Claim]] = {}
-    for claim in claims:
-        if not claim.opening:
-            found.setdefault(claim.at, []).append(replace(claim, sighting=-1))
-    return found
 
 
 def _claims(one: Shown, opened_at: datetime) -> Iterator[Claim]:
