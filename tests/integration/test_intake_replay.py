@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake import store
 from intake.commands.hooks import app
+from intake.store import tables
+from intake.store.webhooks import HookStore
 from sqlalchemy import text
 from support.intake_world import World, event, world
 from support.servers import MakeDatabase
@@ -80,7 +81,7 @@ async def test_read_again_twice_nothing_is_added(intake: World) -> None:
     once = await facts(intake)
     queued = len(await intake.queued())
     assert (await replayed(intake), await facts(intake), len(await intake.queued())) == (4, once, queued)
-    assert {row.state for row in await rows(intake, "SELECT state FROM hook_deliveries")} == {"taken"}
+    assert {row.state for row in await rows(intake, "SELECT state FROM webhook_deliveries")} == {"taken"}
 
 
 async def test_a_priority_that_was_mapped_wrongly_is_mended_at_the_opening(intake: World) -> None:
@@ -146,7 +147,7 @@ async def test_a_ticket_that_is_shown_no_more_stays_open_with_its_facts_taken_ba
     await show(intake, STORY[:2])
     mend(intake, ('when: "!note"', "when: status != 'Pending'"))
     await replayed(intake)
-    assert [row.state for row in await rows(intake, "SELECT state FROM hook_deliveries ORDER BY id")] == [
+    assert [row.state for row in await rows(intake, "SELECT state FROM webhook_deliveries ORDER BY id")] == [
         "taken",
         "ignored",
     ]
@@ -173,17 +174,17 @@ async def test_deliveries_with_several_tickets_are_read_again_too(intake: World)
     for found in await tickets(intake):
         told = [(fact["type"], fact["occurred_at"][11:16]) for fact in found["facts"]]
         assert told[-3:] == [("reopened", "10:30"), ("paused", "10:30"), ("resumed", "11:00")]
-    assert {row.state for row in await rows(intake, "SELECT state FROM hook_deliveries")} == {"taken"}
+    assert {row.state for row in await rows(intake, "SELECT state FROM webhook_deliveries")} == {"taken"}
 
 
 async def test_what_is_not_asked_for_is_not_read_again(intake: World) -> None:
     await show(intake, STORY[:2])
     await deliver(intake, payload(), tenant="other")
-    (first, second, _) = (row.id for row in await rows(intake, "SELECT id FROM hook_deliveries ORDER BY id"))
-    desk = ("--all", "--taken", "--provider", "desk")
-    assert await replayed(intake, *desk, "--since", "2027-06-08T12:00:00Z") == 0
-    assert await replayed(intake, *desk, "--since", "2026-06-08T11:00:00Z") == 3
-    assert await replayed(intake, *desk, "--tenant", "other") == 1
+    (first, second, _) = (row.id for row in await rows(intake, "SELECT id FROM webhook_deliveries ORDER BY id"))
+    context = ("--all", "--taken", "--provider", "desk")
+    assert await replayed(intake, *context, "--since", "2027-06-08T12:00:00Z") == 0
+    assert await replayed(intake, *context, "--since", "2026-06-08T11:00:00Z") == 3
+    assert await replayed(intake, *context, "--tenant", "other") == 1
     assert await replayed(intake, "--all", "--taken", "--provider", "elsewhere") == 0
     assert await replayed(intake, "--all") == 0
     assert await replayed(intake, str(first), str(second), "--taken") == 2
@@ -196,8 +197,8 @@ async def test_a_mail_that_was_taken_in_is_not_read_again(intake: World) -> None
     assert (told.exit_code, told.output) == (1, "A mail that was taken in is not read again: what it became stays.\n")
     await deliver(intake, payload())
     async with intake.writer.begin() as connection:
-        await connection.execute(store.tables.hook_deliveries.update().values(provider="email"))
-    (mail,) = (row.id for row in await rows(intake, "SELECT id FROM hook_deliveries"))
+        await connection.execute(tables.webhook_deliveries.update().values(provider="email"))
+    (mail,) = (row.id for row in await rows(intake, "SELECT id FROM webhook_deliveries"))
     told = await command(str(mail), "--taken")
     assert f"Not unmapped or taken, or a mail that was taken in: {mail}." in told.output
 
@@ -207,9 +208,9 @@ async def test_what_dies_in_between_goes_on(intake: World, monkeypatch: pytest.M
     await show(intake, external_id="T-2")
     mend(intake)
     await command("--all", "--taken", "--provider", "desk")
-    settle, settled = store.HookStore.settle, 0
+    settle, settled = HookStore.settle, 0
 
-    async def dies(self: store.HookStore, *arguments: Any) -> None:
+    async def dies(self: HookStore, *arguments: Any) -> None:
         nonlocal settled
         settled += 1
         if settled > 1:
@@ -217,14 +218,14 @@ async def test_what_dies_in_between_goes_on(intake: World, monkeypatch: pytest.M
         await settle(self, *arguments)
 
     with monkeypatch.context() as crash:
-        crash.setattr(store.HookStore, "settle", dies)
+        crash.setattr(HookStore, "settle", dies)
         await intake.deliveries.retry()
     async with intake.writer.begin() as connection:
-        waiting = store.tables.hook_deliveries.c.state == "waiting"
-        now = store.tables.hook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
+        waiting = tables.webhook_deliveries.c.state == "waiting"
+        now = tables.webhook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
         await connection.execute(now)
     await intake.deliveries.retry()
-    assert {row.state for row in await rows(intake, "SELECT state FROM hook_deliveries")} == {"taken"}
+    assert {row.state for row in await rows(intake, "SELECT state FROM webhook_deliveries")} == {"taken"}
     for found in await tickets(intake):
         assert [fact["type"] for fact in found["facts"]][4:] == ["reopened", "paused", "resumed"]
 
@@ -263,9 +264,9 @@ async def test_what_others_posted_stays(intake: World) -> None:
 
 async def test_of_an_opening_that_is_forgotten_nothing_is_mended(intake: World) -> None:
     await show(intake, STORY[:2])
-    aged = store.tables.hook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
+    aged = tables.webhook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
     async with intake.writer.begin() as connection:
-        first = text("id = (SELECT min(id) FROM hook_deliveries)")
+        first = text("id = (SELECT min(id) FROM webhook_deliveries)")
         await connection.execute(aged.where(first))
     await intake.deliveries.forget(timedelta(days=30))
     mend(intake, ("High: 2", "High: 1"))

@@ -16,11 +16,12 @@ from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import opening, opening_severity
 from intake.domain.webhooks.reconcile import difference
 from intake.domain.webhooks.update import Shown, Unmapped
-from intake.handlers.context import Desk, TakenTicket
-from intake.handlers.events import EventAsked, take_events
+from intake.handlers.context import IngestContext, IngestedTicket
+from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.normalize import Read, refused
-from intake.handlers.tickets import take_tickets
-from intake.store import Delivery, HookStore, Spot, Store
+from intake.handlers.tickets import create_tickets
+from intake.store.tickets import TicketStore
+from intake.store.webhooks import Delivery, HookStore, Spot
 
 log = structlog.get_logger(__name__)
 
@@ -38,11 +39,11 @@ class Looked:
     result: Literal["opened", "changed", "known", "ignored"]
     ticket_id: UUID
     facts: int = 0
-    opened: TakenTicket | None = None
+    opened: IngestedTicket | None = None
 
 
 async def keep_delivery(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     provider: str,
@@ -56,13 +57,13 @@ async def keep_delivery(
     Where nobody has taken it in `taken_up_within`, the periodic job does.
     """
     store = HookStore(connection)
-    received_at = desk.business(await clock_timestamp(connection))
+    received_at = context.business(await clock_timestamp(connection))
     delivery_id = await store.keep(tenant, provider, key, headers, body, received_at, taken_up_within)
     return await store.delivery(delivery_id) if delivery_id is not None else None
 
 
 async def take_sighting(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     integration: Integration,
     delivery: Delivery,
@@ -77,7 +78,7 @@ async def take_sighting(
     Raises Problem: 503 may pass, others will not.
     """
     try:
-        return await _take(desk, connection, integration, delivery, read, before, others)
+        return await _take(context, connection, integration, delivery, read, before, others)
     except Unmapped as unmapped:
         return unmapped
     except ValidationError as invalid:
@@ -85,10 +86,15 @@ async def take_sighting(
 
 
 async def drop_sighting(
-    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, spot: Spot, ticket: UUID
+    context: IngestContext,
+    connection: AsyncConnection,
+    integration: Integration,
+    delivery: Delivery,
+    spot: Spot,
+    ticket: UUID,
 ) -> Looked:
     """A delivery that was read again shows nothing any more where it has shown that ticket. Raises Problem."""
-    hooks, store = HookStore(connection), Store(connection)
+    hooks, store = HookStore(connection), TicketStore(connection)
     await hooks.lock_ticket(ticket)
     known, _ = await hooks.sightings(ticket)
     await hooks.drop_sighting(spot)
@@ -97,11 +103,11 @@ async def drop_sighting(
         return Looked("ignored", ticket)
     opened_with = opening_severity(list(left.values()), integration) if ours else None
     source = integration.source or delivery.provider
-    return await _compare(desk, connection, delivery.tenant, ticket, source, left, opened_with, known)
+    return await _compare(context, connection, delivery.tenant, ticket, source, left, opened_with, known)
 
 
 async def _take(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     integration: Integration,
     delivery: Delivery,
@@ -109,7 +115,7 @@ async def _take(
     before: UUID | None,
     others: Mapping[Spot, Shown],
 ) -> Looked:
-    hooks, store = HookStore(connection), Store(connection)
+    hooks, store = HookStore(connection), TicketStore(connection)
     tenant, key = delivery.tenant, read.ticket_id
     for each in sorted({key, before or key}):
         await hooks.lock_ticket(each)
@@ -122,13 +128,13 @@ async def _take(
     sightings = known | now
     seen = list(sightings.values())
     if await store.ticket(tenant, key) is None:
-        received_at = desk.business(await clock_timestamp(connection))
+        received_at = context.business(await clock_timestamp(connection))
         live_since = integration.live_since or await hooks.made_at(tenant, delivery.provider, received_at)
         item = opening(read.source, read.external_id, seen, integration, received_at, live_since)
         if item is None:
             return Looked("ignored", key)
-        (outcome,) = await take_tickets(desk, connection, tenant, [item])
-        if isinstance(outcome, TakenTicket) and outcome.created:
+        (outcome,) = await create_tickets(context, connection, tenant, [item])
+        if isinstance(outcome, IngestedTicket) and outcome.created:
             await hooks.opened_by(read.spot)
             await hooks.settle_opened(key)
             return Looked("opened", key, outcome.ticket.first_facts, outcome)
@@ -136,11 +142,11 @@ async def _take(
             raise outcome
     opened_with = opening_severity(seen, integration) if ours else None
     replaced = known if changed.keys() & known.keys() else {}
-    return await _compare(desk, connection, tenant, key, read.source, sightings, opened_with, replaced)
+    return await _compare(context, connection, tenant, key, read.source, sightings, opened_with, replaced)
 
 
 async def _compare(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     key: UUID,
@@ -150,13 +156,13 @@ async def _compare(
     replaced: Mapping[Spot, Shown],
 ) -> Looked:
     """Add what the facts of a ticket lack to be as it was seen."""
-    store = Store(connection)
+    store = TicketStore(connection)
     # Locked, then read: nothing comes between what is compared and what is added.
     await store.lock({(tenant, key)})
     facts = (await store.facts([key]))[key]
     missing = difference(sightings.values(), facts, actor=source, opened_with=opened_with, replaced=replaced.values())
-    asked = [EventAsked(tenant, key, request, request.event_id or "") for request in missing]
-    for taken in await take_events(desk, connection, asked):
+    asked = [RecordEvent(tenant, key, request, request.event_id or "") for request in missing]
+    for taken in await record_events(context, connection, asked):
         if isinstance(taken, Problem):
             raise taken
     return Looked("changed" if missing else "known", key, len(missing))

@@ -17,8 +17,8 @@ from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.domain.webhooks.snapshot import Unreadable
 from intake.domain.webhooks.update import Shown, Unmapped
-from intake.handlers import Read, read_sightings
-from intake.store import Delivery, HookStore, Spot
+from intake.handlers.normalize import Read, read_sightings
+from intake.store.webhooks import Delivery, HookStore, Spot
 
 log = structlog.get_logger(__name__)
 
