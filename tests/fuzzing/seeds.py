@@ -8,7 +8,7 @@ from uuid import UUID
 
 import escalator.store
 import httpx
-import intake.store
+import intake.store.tables
 import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
@@ -80,7 +80,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _put_letters(database, intake.store.dead_letters, TICKETS, None)
+    await _put_letters(database, intake.store.tables.dead_letters, TICKETS, None)
     await database.dispose()
     return {
         "tickets": [posted(name) for name in tickets],

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from intake import store
 from intake.commands.hooks import app
-from intake.handlers import take_sighting
+from intake.handlers.webhooks import take_sighting
+from intake.store import tables
 from intake.workers import webhook_worker
 from prometheus_client import REGISTRY
 from sqlalchemy import text
@@ -88,7 +88,7 @@ async def test_only_who_knows_the_secret_is_heard(intake: World) -> None:
         assert answer.json()["detail"] == "The proof is missing or wrong."
     assert (await client.post("/v1/hooks/desk/nobody", json={})).status_code == 404
     assert (await client.post("/v1/hooks/nothing/default", json={})).status_code == 404
-    assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+    assert await rows(intake, "SELECT 1 FROM webhook_deliveries") == []
 
 
 def counted(metric: str, **labels: str) -> float:
@@ -189,7 +189,7 @@ async def test_what_nobody_needs_is_dismissed_and_no_longer_listed_or_counted(
     await intake.deliveries.retry()
     assert counted("sla_hook_unmapped_now") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
-    query = f"SELECT state, reason, detail FROM hook_deliveries WHERE id = {junk}"
+    query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"
     assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]
 
 
@@ -253,9 +253,7 @@ async def test_what_was_opened_before_the_integration_lived_is_history(intake: W
     (told,) = await intake.queued()
     assert isinstance(told, TicketImported)
     assert told.history
-    (made_at,) = (
-        row[0] for row in await rows(intake, "SELECT made_at FROM hook_integrations WHERE tenant = 'default'")
-    )
+    (made_at,) = (row[0] for row in await rows(intake, "SELECT made_at FROM integrations WHERE tenant = 'default'"))
     later = made_at.isoformat()
     await deliver(intake, payload("new", opened=later, at=later))
     await intake.deliveries.note_integrations()
@@ -269,8 +267,8 @@ async def test_an_integration_was_made_when_it_was_written_and_not_when_it_was_n
     minute_ago = time.time() - 60
     os.utime(intake.integrations, (minute_ago, minute_ago))
     await deliver(intake, payload("first"))
-    ((made_at,),) = await rows(intake, "SELECT made_at FROM hook_integrations WHERE tenant = 'default'")
-    ((received_at,),) = await rows(intake, "SELECT received_at FROM hook_deliveries")
+    ((made_at,),) = await rows(intake, "SELECT made_at FROM integrations WHERE tenant = 'default'")
+    ((received_at,),) = await rows(intake, "SELECT received_at FROM webhook_deliveries")
     assert received_at - made_at > timedelta(seconds=59)
 
 
@@ -288,15 +286,15 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
     await intake.deliveries.retry()
     assert await tickets(intake) == []  # its time has not come
     async with intake.writer.begin() as connection:
-        await connection.execute(store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()")))
+        await connection.execute(tables.webhook_deliveries.update().values(next_at=text("clock_timestamp()")))
     await intake.deliveries.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
 async def _their_time_has_come(intake: World) -> None:
-    waiting = store.tables.hook_deliveries.c.state == "waiting"
+    waiting = tables.webhook_deliveries.c.state == "waiting"
     async with intake.writer.begin() as connection:
-        due = store.tables.hook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
+        due = tables.webhook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
         await connection.execute(due)
 
 
@@ -317,7 +315,9 @@ async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behi
     await _their_time_has_come(intake)
     await intake.deliveries.retry()
     assert len(await tickets(intake)) == 8
-    assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM hook_deliveries")] == [("taken", None)]
+    assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM webhook_deliveries")] == [
+        ("taken", None)
+    ]
 
 
 async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
@@ -348,13 +348,13 @@ async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
     async def faulty(*_: object) -> None:
         raise KeyError
 
-    now = store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()"))
+    now = tables.webhook_deliveries.update().values(next_at=text("clock_timestamp()"))
     with monkeypatch.context() as fault:
         fault.setattr(webhook_worker, "take_sighting", faulty)
         assert (await deliver(intake, payload(), 202))["reason"] == "failed"
         for _ in range(25):
             async with intake.writer.begin() as connection:
-                await connection.execute(now.where(store.tables.hook_deliveries.c.state == "waiting"))
+                await connection.execute(now.where(tables.webhook_deliveries.c.state == "waiting"))
             await intake.deliveries.retry()
     (kept,) = (await intake.get("/v1/hooks/unmapped"))["items"]
     assert (kept["reason"], kept["detail"]) == ("failed", "KeyError: this is our fault, and logged.")
@@ -389,13 +389,13 @@ async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
     await deliver(intake, payload())
     await intake.deliveries.forget(timedelta(hours=1))
     [(body, shown)] = await rows(
-        intake, "SELECT body, shown FROM hook_deliveries JOIN hook_sightings ON delivery_id = id"
+        intake, "SELECT body, shown FROM webhook_deliveries JOIN ticket_snapshots ON delivery_id = id"
     )
     assert (body, shown["summary"]) != (b"", None)
     lacking = await deliver(intake, payload(status="Never heard of"))
     await intake.deliveries.forget(timedelta(0))
-    assert await rows(intake, "SELECT id, state, body, headers FROM hook_deliveries") == [(1, "forgotten", b"", {})]
-    [(left,)] = await rows(intake, "SELECT shown FROM hook_sightings")
+    assert await rows(intake, "SELECT id, state, body, headers FROM webhook_deliveries") == [(1, "forgotten", b"", {})]
+    [(left,)] = await rows(intake, "SELECT shown FROM ticket_snapshots")
     assert set(left) == {"at", "seen_at", "key", "status", "word", "severity", "opened_at", "counts"}
     assert lacking["state"] == "unmapped"
     await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
@@ -426,9 +426,9 @@ async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) ->
     await deliver(intake, payload(priority="Normal", at="2026-06-08T10:10:00Z"))
     known = [("opened", "10:00:00"), ("severity_changed", "10:10:00")]
     assert (first["reason"], await facts(intake)) == ("missing_summary", known)
-    aged = store.tables.hook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
+    aged = tables.webhook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
     async with intake.writer.begin() as connection:
-        await connection.execute(aged.where(store.tables.hook_deliveries.c.id == first["delivery_id"]))
+        await connection.execute(aged.where(tables.webhook_deliveries.c.id == first["delivery_id"]))
     await intake.deliveries.forget(timedelta(days=30))
     await deliver(intake, payload(priority="Normal", status="Done", at="2026-06-08T11:00:00Z"))
     assert await facts(intake) == [*known, ("resolved", "11:00:00")]
@@ -441,10 +441,10 @@ async def test_while_the_database_hangs_a_tool_is_told_so_in_time(
     monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 0.2)
     monkeypatch.setattr(webhook_worker, "_POSTPONE_SECONDS", 0.2)
     async with intake.writer.connect() as connection:
-        await connection.execute(text("LOCK TABLE hook_deliveries"))
+        await connection.execute(text("LOCK TABLE webhook_deliveries"))
         await deliver(intake, payload(), 503)
     async with intake.writer.connect() as connection:
-        await connection.execute(text("LOCK TABLE hook_sightings"))
+        await connection.execute(text("LOCK TABLE ticket_snapshots"))
         waits = await deliver(intake, payload(), 202)
     told = "It was not taken in within 0.2 s: the database was slow, or it holds many tickets."
     assert (waits["state"], waits["detail"]) == ("waiting", told)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intake import store
 from intake.__main__ import app
 from intake.api.mail import MAIL_BYTES
+from intake.store import tables
 from sqlalchemy import func, select
 from support.intake_world import ROOT, World, event, ticket, world
 from support.search_budget import tries
@@ -170,7 +170,7 @@ async def test_our_answer_waits_for_the_question(intake: World) -> None:
 
     async def again() -> None:
         async with intake.writer.begin() as connection:
-            table = store.tables.hook_deliveries
+            table = tables.webhook_deliveries
             now = table.update().where(table.c.state == "waiting").values(next_at=func.clock_timestamp())
             await connection.execute(now)
         await intake.deliveries.retry()
@@ -315,7 +315,7 @@ async def test_whatever_arrives_is_stored_and_nothing_is_a_5xx(intake: World) ->
         assert answer["state"] in ("taken", "ignored", "unmapped"), answer
         sent += 1
     async with intake.writer.connect() as connection:
-        query = select(func.count()).select_from(store.tables.hook_deliveries)
+        query = select(func.count()).select_from(tables.webhook_deliveries)
         assert (await connection.execute(query)).scalar_one() == sent
 
 

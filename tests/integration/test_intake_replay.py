@@ -67,7 +67,7 @@ async def test_what_a_mended_mapping_no_longer_reads_of_a_delivery_changes_no_ti
     assert (await deliver(intake, payload(subject=None, status="Done")))["reason"] == "missing_summary"
     change_mapping(intake, ('when: "!note"', 'when: "subject"'))
     assert await replayed(intake) == 1
-    assert [row.state for row in await rows(intake, "SELECT state FROM hook_deliveries")] == ["ignored"]
+    assert [row.state for row in await rows(intake, "SELECT state FROM webhook_deliveries")] == ["ignored"]
     await deliver(intake, payload())
     assert await facts(intake) == [("opened", "10:00:00")]
 
@@ -97,4 +97,4 @@ async def test_a_replay_can_be_limited_to_a_tenant_a_provider_or_a_time(intake: 
     assert (result.exit_code, "Not unmapped: 999." in result.output) == (1, True)
 
 
-DELIVERIES = "SELECT id FROM hook_deliveries ORDER BY id"
+DELIVERIES = "SELECT id FROM webhook_deliveries ORDER BY id"

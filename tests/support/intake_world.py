@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from intake import api, store
+from intake import api
 from intake.api import ack, mail, webhooks
 from intake.api.webhook_size import TooLargeTold
-from intake.handlers import Desk
+from intake.handlers.context import IngestContext
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
+from intake.store import tables
 from intake.workers.webhook_worker import Deliveries
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -58,7 +59,7 @@ class World:
 
     async def queued(self) -> list[TicketOpened | TicketChanged | TicketImported]:
         """The events in the outbox, in order."""
-        table = store.outbox.table
+        table = tables.outbox.table
         async with self.writer.connect() as connection:
             rows = (await connection.execute(select(table).order_by(table.c.id))).all()
         events = [decode(unpack(row.headers), row.value) for row in rows]
@@ -93,14 +94,14 @@ async def world(
         body_limits={"/v1/tickets/batch": 32_000_000, mail.MAIL_PREFIX: mail.MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
-    desk = Desk(policy, clock.business, store.outbox, HISTORY_LIMIT)
+    context = IngestContext(policy, clock.business, tables.outbox, HISTORY_LIMIT)
     integrations = IntegrationsFile(folder / "integrations.yaml")
     app.add_middleware(TooLargeTold, integrations=integrations)
-    deliveries = Deliveries(desk, writer, reader, lambda: woken.append(1), integrations)
-    app.include_router(api.router(desk, writer, reader, lambda: woken.append(1)))
+    deliveries = Deliveries(context, writer, reader, lambda: woken.append(1), integrations)
+    app.include_router(api.router(context, writer, reader, lambda: woken.append(1)))
     app.include_router(mail.router(deliveries, integrations))
     app.include_router(webhooks.router(reader, deliveries, integrations, signing_keys or SigningKeys()))
-    app.include_router(ack.router(desk, writer, reader, lambda: woken.append(1), LINKS))
+    app.include_router(ack.router(context, writer, reader, lambda: woken.append(1), LINKS))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     clients = {
         name: httpx.AsyncClient(

@@ -10,10 +10,10 @@ import intake.api
 import intake.api.ack
 import intake.api.mail
 import intake.api.webhooks
-import intake.handlers
+import intake.handlers.context
 import intake.sources.integrations_file
 import intake.sources.signing_keys
-import intake.store
+import intake.store.tables
 import intake.workers.webhook_worker
 import notifier.api
 import notifier.api.bounces
@@ -57,15 +57,15 @@ def application(service: str, database: AsyncEngine, keys: Path, integrations: P
 
 def intake_routes(database: AsyncEngine, integrations_file: Path | None = None) -> list[APIRouter]:
     policy = read_policy(POLICIES / "policy.yaml")
-    desk = intake.handlers.Desk(policy, CLOCK.business, intake.store.outbox, 1)
+    context = intake.handlers.context.IngestContext(policy, CLOCK.business, intake.store.tables.outbox, 1)
     integrations = intake.sources.integrations_file.IntegrationsFile(integrations_file)
-    deliveries = intake.workers.webhook_worker.Deliveries(desk, database, database, lambda: None, integrations)
+    deliveries = intake.workers.webhook_worker.Deliveries(context, database, database, lambda: None, integrations)
     return [
-        intake.api.router(desk, database, database, lambda: None),
+        intake.api.router(context, database, database, lambda: None),
         intake.api.mail.router(deliveries, integrations),
         intake.api.webhooks.router(database, deliveries, integrations, intake.sources.signing_keys.SigningKeys()),
-        intake.api.ack.router(desk, database, database, lambda: None, LINKS),
-        dead_letter_routes(database, intake.store.dead_letters, intake.store.outbox, None),
+        intake.api.ack.router(context, database, database, lambda: None, LINKS),
+        dead_letter_routes(database, intake.store.tables.dead_letters, intake.store.tables.outbox, None),
     ]
 
 
@@ -98,7 +98,7 @@ def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
 
 
 KEY_USES: Mapping[str, Table] = {
-    "intake": intake.store.key_uses,
+    "intake": intake.store.tables.key_uses,
     "sla-timer": sla_timer.store.tables.KEY_USES,
     "escalator": escalator.store.key_uses,
     "notifier": notifier.store.tables.KEY_USES,

@@ -17,15 +17,18 @@ from tocsin.runtime.process.scheduler import Scheduler
 from tocsin.runtime.process.service import run
 from tocsin.sources.policy_file import read_policy
 
-from intake import api, handlers, metrics, store
+from intake import api, metrics
 from intake.api import ack, mail, webhooks
 from intake.api.webhook_size import TooLargeTold
 from intake.commands import hooks, keys
 from intake.commands.mail import mail as mail_command
-from intake.handlers import Desk
+from intake.handlers.context import IngestContext
+from intake.handlers.idempotency import forget_keys
+from intake.handlers.outbox_events import stored_events
 from intake.settings import Settings
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
+from intake.store import tables
 from intake.workers.webhook_worker import Deliveries
 
 WRITERS = "intake-writer"
@@ -49,20 +52,20 @@ async def serve(settings: Settings) -> None:
     relay = Relay(
         relay_engine,
         settings.kafka,
-        store.outbox,
-        store.dead_letters,
+        tables.outbox,
+        tables.dead_letters,
         interval=settings.relay_interval,
         progress=ProgressSource(writers=WRITERS, clock=clock, interval=settings.progress_interval),
     )
     metrics.declare(policy.machine_sources)
-    desk = Desk(policy, clock.business, store.outbox, settings.history_outbox_limit)
+    context = IngestContext(policy, clock.business, tables.outbox, settings.history_outbox_limit)
     ring = KeyRing(settings.keys)
-    key_uses = KeyUses(ring, reader, store.key_uses)
+    key_uses = KeyUses(ring, reader, tables.key_uses)
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
-    scheduler.every(3600, lambda: handlers.forget_keys(reader), name="idempotency_keys", timeout=60)
+    scheduler.every(3600, lambda: forget_keys(reader), name="idempotency_keys", timeout=60)
     integrations = IntegrationsFile(settings.integrations)
-    deliveries = Deliveries(desk, writer, reader, relay.wake, integrations)
+    deliveries = Deliveries(context, writer, reader, relay.wake, integrations)
     kept_for = timedelta(days=settings.hook_retention_days)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, deliveries.retry, name="hook_retries", timeout=3600)
@@ -78,12 +81,12 @@ async def serve(settings: Settings) -> None:
         free_form=("/ack/", webhooks.PREFIX),
     )
     web.add_middleware(TooLargeTold, integrations=integrations)
-    web.include_router(api.router(desk, writer, reader, relay.wake))
-    web.include_router(ack.router(desk, writer, reader, relay.wake, settings.links))
+    web.include_router(api.router(context, writer, reader, relay.wake))
+    web.include_router(ack.router(context, writer, reader, relay.wake, settings.links))
     web.include_router(mail.router(deliveries, integrations))
     web.include_router(webhooks.router(reader, deliveries, integrations, SigningKeys()))
     web.include_router(key_uses.routes())
-    web.include_router(dead_letter_routes(reader, store.dead_letters, store.outbox, None))
+    web.include_router(dead_letter_routes(reader, tables.dead_letters, tables.outbox, None))
     await run(
         web,
         settings,
@@ -99,8 +102,8 @@ app = service_commands(
     "Take tickets and their events in, and publish them.",
     Settings,
     serve,
-    store.outbox,
-    handlers.stored_events,
+    tables.outbox,
+    stored_events,
 )
 app.command("mail")(mail_command)
 app.add_typer(hooks.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss.")

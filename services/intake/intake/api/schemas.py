@@ -9,8 +9,8 @@ from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, 
 from tocsin.policy import Impact
 from tocsin.runtime.http.problems import ProblemBody
 
-from intake.handlers import TakenEvent, TakenTicket
-from intake.store import StoredTicket
+from intake.handlers.context import IngestedTicket, RecordedEvent
+from intake.store.records import StoredTicket
 
 
 class Answer(BaseModel):
@@ -119,7 +119,7 @@ def ticket_with_facts(ticket: StoredTicket, facts: Sequence[Fact]) -> dict[str, 
     )
 
 
-def event_answer(taken: TakenEvent) -> dict[str, Any]:
+def event_answer(taken: RecordedEvent) -> dict[str, Any]:
     """The event as JSON data, valid as `EventAnswer`."""
     fact = taken.fact
     return EventAnswer(
@@ -132,7 +132,7 @@ def event_answer(taken: TakenEvent) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def status_of(taken: TakenTicket | TakenEvent) -> int:
+def status_of(taken: IngestedTicket | RecordedEvent) -> int:
     """201 for what is new, 200 for what was known."""
     return 201 if taken.created else 200
 

@@ -22,7 +22,7 @@ from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.update import Reason
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.sources.signing_keys import KeyUnavailableError, SigningKeys
-from intake.store import Delivery, DeliveryState, HookStore
+from intake.store.webhooks import Delivery, DeliveryState, HookStore
 from intake.workers.webhook_worker import Deliveries, Settled, identity
 
 log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
 from intake.domain.webhooks.dry_run import Trial
 from intake.sources.integrations_file import read_secret
-from intake.store import DeliveryState, HookStore
+from intake.store.webhooks import DeliveryState, HookStore
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -13,7 +13,7 @@ from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy.content import MailboxRule
 
 from intake.domain.mail import Mail, reference_of
-from intake.domain.ticket_request import EventRequest, SeenTicket
+from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.ticket_state import in_order, story
 from intake.domain.webhooks.config.email import Correspondent, Mailing, SubjectRule
 from intake.domain.webhooks.ticket_state import Effect, State, applied
@@ -69,7 +69,9 @@ def answered(mail: Mail, tenant: str, sources: Iterable[str]) -> list[UUID]:
     return list(dict.fromkeys(found))
 
 
-def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime, mailing: Mailing) -> SeenTicket | None:
+def opening(
+    mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime, mailing: Mailing
+) -> DerivedTicketRequest | None:
     """The ticket that it opens at its receipt, flagged with what stands in for what it leaves out.
 
     None: nobody knows whose mail it is.
@@ -87,7 +89,7 @@ def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime,
         "default_services": services,
         "default_customer": sender.customer,
     }
-    return SeenTicket.model_validate(
+    return DerivedTicketRequest.model_validate(
         {
             "source": SOURCE,
             "external_id": mail.reference,

@@ -23,11 +23,11 @@ from intake.domain.mail_rules import (
 )
 from intake.domain.webhooks.config.email import Mailing
 from intake.domain.webhooks.update import Unmapped
-from intake.handlers.context import Desk
-from intake.handlers.events import take_event
-from intake.handlers.tickets import take_tickets
-from intake.store import Store
+from intake.handlers.context import IngestContext
+from intake.handlers.events import record_event
+from intake.handlers.tickets import create_tickets
 from intake.store.mails import add_mail, awaiting_ticket, first_ticket, lock_conversation, ticket_of_mail
+from intake.store.tickets import TicketStore
 
 MailResult = Literal["opened", "happened", "noted", "duplicate", "automatic"]
 
@@ -50,7 +50,7 @@ class TakenMail:
 
 
 async def take_mail(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     mailing: Mailing,
@@ -72,13 +72,13 @@ async def take_mail(
     sender = sender_of(mail, mailing)
     ticket = await first_ticket(connection, tenant, mail.references, answered(mail, tenant, sources))
     if ticket is not None:
-        taken = await _follow(desk, connection, tenant, mailing, mail, sender, ticket, received_at)
+        taken = await _follow(context, connection, tenant, mailing, mail, sender, ticket, received_at)
     else:
         taken = await _join(connection, tenant, mail, sender)
     if ticket is None and taken is None and sender.ours and mail.references and goes_out(mail, mailing):
         raise Unmapped("missing_opening", _UNKNOWN_QUESTION)
     if taken is None:
-        taken = await _open(desk, connection, tenant, mailing, mail, sender, received_at)
+        taken = await _open(context, connection, tenant, mailing, mail, sender, received_at)
     known_now = taken.ticket_id is not None and not await add_mail(
         connection, tenant, mail.message_id, mail.references, taken.ticket_id, received_at
     )
@@ -92,7 +92,7 @@ class MailKnownError(Exception):
 
 
 async def _follow(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     mailing: Mailing,
@@ -102,17 +102,17 @@ async def _follow(
     received_at: datetime,
 ) -> TakenMail | None:
     """What it says of that ticket; None where it is a matter of its own."""
-    store = Store(connection)
+    store = TicketStore(connection)
     ticket = await store.ticket(tenant, ticket_id)
     assert ticket is not None  # it was just found, and tickets are never deleted
     facts = (await store.facts([ticket_id]))[ticket_id]
     about = About(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
-    mailbox = mailbox_of(mail, desk.policy.mailboxes)
+    mailbox = mailbox_of(mail, context.policy.mailboxes)
     found = reaction(mail, sender, mailbox, about, facts, received_at, mailing)
     if found is None:
         return None
     for event in found:
-        await take_event(desk, connection, tenant, ticket_id, event, event.event_id or "")
+        await record_event(context, connection, tenant, ticket_id, event, event.event_id or "")
     told = [str(event.type) for event in found]
     if mailbox == "escalations" and not (sender.it_contact or sender.ours):
         told.append(_REROUTED)
@@ -122,14 +122,14 @@ async def _follow(
 async def _join(connection: AsyncConnection, tenant: str, mail: Mail, sender: Sender) -> TakenMail | None:
     """With the ticket of a mail that refers to it, and came before it: by then all of that had been said."""
     ticket_id = await awaiting_ticket(connection, tenant, mail.message_id)
-    ticket = await Store(connection).ticket(tenant, ticket_id) if ticket_id is not None else None
+    ticket = await TicketStore(connection).ticket(tenant, ticket_id) if ticket_id is not None else None
     if ticket is None or not belongs(sender, ticket.body["customer"]["id"]):
         return None
     return TakenMail("noted", ticket_id, "an earlier mail of its conversation")
 
 
 async def _open(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     mailing: Mailing,
@@ -137,10 +137,10 @@ async def _open(
     sender: Sender,
     received_at: datetime,
 ) -> TakenMail:
-    request = opening(mail, sender, mailbox_of(mail, desk.policy.mailboxes), received_at, mailing)
+    request = opening(mail, sender, mailbox_of(mail, context.policy.mailboxes), received_at, mailing)
     if request is None:
         raise Unmapped("missing_customer", UNKNOWN_CUSTOMER)
-    (outcome,) = await take_tickets(desk, connection, tenant, [request])
+    (outcome,) = await create_tickets(context, connection, tenant, [request])
     if isinstance(outcome, Problem):
         if await ticket_of_mail(connection, tenant, mail.message_id):
             raise MailKnownError

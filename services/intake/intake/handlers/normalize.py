@@ -11,7 +11,7 @@ from tocsin.events import ticket_id
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.snapshot import Sighting, Unreadable
 from intake.domain.webhooks.update import Shown, Unmapped, shown
-from intake.store import Delivery, Spot
+from intake.store.webhooks import Delivery, Spot
 
 LONGEST_DETAIL: Final = 500
 

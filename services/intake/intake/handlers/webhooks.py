@@ -16,11 +16,12 @@ from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import opening, opening_severity
 from intake.domain.webhooks.reconcile import difference
 from intake.domain.webhooks.update import Shown, Unmapped
-from intake.handlers.context import Desk, TakenTicket
-from intake.handlers.events import EventAsked, take_events
+from intake.handlers.context import IngestContext, IngestedTicket
+from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.normalize import Read, refused
-from intake.handlers.tickets import take_tickets
-from intake.store import Delivery, HookStore, Store
+from intake.handlers.tickets import create_tickets
+from intake.store.tickets import TicketStore
+from intake.store.webhooks import Delivery, HookStore
 
 log = structlog.get_logger(__name__)
 
@@ -32,11 +33,11 @@ class Looked:
     result: Literal["opened", "changed", "known", "ignored"]
     ticket_id: UUID
     facts: int = 0
-    opened: TakenTicket | None = None
+    opened: IngestedTicket | None = None
 
 
 async def keep_delivery(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     provider: str,
@@ -50,13 +51,13 @@ async def keep_delivery(
     Where nobody has taken it in `taken_up_within`, the periodic job does.
     """
     store = HookStore(connection)
-    received_at = desk.business(await clock_timestamp(connection))
+    received_at = context.business(await clock_timestamp(connection))
     delivery_id = await store.keep(tenant, provider, key, headers, body, received_at, taken_up_within)
     return await store.delivery(delivery_id) if delivery_id is not None else None
 
 
 async def take_sighting(
-    desk: Desk, connection: AsyncConnection, integration: Integration, delivery: Delivery, read: Read
+    context: IngestContext, connection: AsyncConnection, integration: Integration, delivery: Delivery, read: Read
 ) -> Looked | Unmapped:
     """Take in how a delivery shows one ticket, in this transaction.
 
@@ -68,11 +69,11 @@ async def take_sighting(
     seen = list((known | {read.spot: read.shown}).values())
     found: Looked | Unmapped | None = None
     try:
-        if await Store(connection).ticket(tenant, read.ticket_id) is None:
-            found = await _open(desk, connection, integration, delivery, read, seen)
+        if await TicketStore(connection).ticket(tenant, read.ticket_id) is None:
+            found = await _open(context, connection, integration, delivery, read, seen)
         if found is None:
             opened_with = opening_severity(seen, integration) if ours else None
-            found = await _compare(desk, connection, tenant, read, seen, opened_with)
+            found = await _compare(context, connection, tenant, read, seen, opened_with)
     except Unmapped as unmapped:
         found = unmapped
     except ValidationError as invalid:
@@ -85,7 +86,7 @@ async def take_sighting(
 
 
 async def _open(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     integration: Integration,
     delivery: Delivery,
@@ -93,23 +94,23 @@ async def _open(
     seen: Sequence[Shown],
 ) -> Looked | None:
     """Open the ticket, if its queue counts; None where somebody else has opened it meanwhile."""
-    received_at = desk.business(await clock_timestamp(connection))
+    received_at = context.business(await clock_timestamp(connection))
     live_since = integration.live_since or await HookStore(connection).made_at(
         delivery.tenant, delivery.provider, received_at
     )
     item = opening(read.source, read.external_id, seen, integration, received_at, live_since)
     if item is None:
         return Looked("ignored", read.ticket_id)
-    (outcome,) = await take_tickets(desk, connection, delivery.tenant, [item])
-    if isinstance(outcome, TakenTicket) and outcome.created:
+    (outcome,) = await create_tickets(context, connection, delivery.tenant, [item])
+    if isinstance(outcome, IngestedTicket) and outcome.created:
         return Looked("opened", read.ticket_id, outcome.ticket.first_facts, outcome)
-    if isinstance(outcome, Problem) and await Store(connection).ticket(delivery.tenant, read.ticket_id) is None:
+    if isinstance(outcome, Problem) and await TicketStore(connection).ticket(delivery.tenant, read.ticket_id) is None:
         raise outcome
     return None
 
 
 async def _compare(
-    desk: Desk,
+    context: IngestContext,
     connection: AsyncConnection,
     tenant: str,
     read: Read,
@@ -117,13 +118,13 @@ async def _compare(
     opened_with: int | None,
 ) -> Looked:
     """Add what the facts of a ticket lack to be as it was seen."""
-    store, key = Store(connection), read.ticket_id
+    store, key = TicketStore(connection), read.ticket_id
     # Locked, then read: nothing comes between what is compared and what is added.
     await store.lock({(tenant, key)})
     facts = (await store.facts([key]))[key]
     missing = difference(seen, facts, actor=read.source, opened_with=opened_with)
-    asked = [EventAsked(tenant, key, request, request.event_id or "") for request in missing]
-    for taken in await take_events(desk, connection, asked):
+    asked = [RecordEvent(tenant, key, request, request.event_id or "") for request in missing]
+    for taken in await record_events(context, connection, asked):
         if isinstance(taken, Problem):
             raise taken
     return Looked("changed" if missing else "known", key, len(missing))

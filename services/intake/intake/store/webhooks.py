@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.domain.webhooks.update import OF_AN_OPENING, Reason, Shown
-from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
+from intake.store.tables import integrations, ticket_snapshots, tickets, webhook_deliveries
 
 DeliveryState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
 """waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it came long ago; that it
@@ -76,22 +76,24 @@ class HookStore:
             "next_at": now + taken_up_within,
         }
         new = (
-            insert(hook_deliveries).values(values).on_conflict_do_nothing(index_elements=["tenant", "provider", "key"])
+            insert(webhook_deliveries)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=["tenant", "provider", "key"])
         )
-        row = (await self._connection.execute(new.returning(hook_deliveries.c.id))).one_or_none()
+        row = (await self._connection.execute(new.returning(webhook_deliveries.c.id))).one_or_none()
         return int(row.id) if row else None
 
     async def delivery(self, delivery_id: int, tenant: str | None = None) -> Delivery | None:
         """That delivery; with a tenant only one of theirs."""
-        query = select(hook_deliveries).where(hook_deliveries.c.id == delivery_id)
+        query = select(webhook_deliveries).where(webhook_deliveries.c.id == delivery_id)
         if tenant is not None:
-            query = query.where(hook_deliveries.c.tenant == tenant)
+            query = query.where(webhook_deliveries.c.tenant == tenant)
         row = (await self._connection.execute(query)).one_or_none()
         return _delivery(row) if row else None
 
     async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[Delivery]:
         """Deliveries whose time has come, the oldest first; for `retry_after` nobody else is given them."""
-        table = hook_deliveries
+        table = webhook_deliveries
         due = select(table.c.id).where(table.c.next_at <= func.clock_timestamp()).order_by(table.c.id).limit(limit)
         due = due.with_for_update(skip_locked=True)
         claimed = update(table).where(table.c.id.in_(due.scalar_subquery()))
@@ -105,13 +107,13 @@ class HookStore:
     ) -> None:
         """What became of a delivery; it waits for nothing more."""
         values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
-        await self._update(hook_deliveries.c.id == delivery_id, values)
+        await self._update(webhook_deliveries.c.id == delivery_id, values)
 
     async def postpone(self, delivery_id: int, retry_after: timedelta) -> None:
         """A delivery could not be taken in, for a reason that may pass."""
         next_at = func.clock_timestamp() + retry_after
         await self._update(
-            hook_deliveries.c.id == delivery_id, {"attempts": hook_deliveries.c.attempts + 1, "next_at": next_at}
+            webhook_deliveries.c.id == delivery_id, {"attempts": webhook_deliveries.c.attempts + 1, "next_at": next_at}
         )
 
     async def replay(
@@ -127,7 +129,7 @@ class HookStore:
 
         No tenant, no provider: everybody's; `since`: received at or after it.
         """
-        table = hook_deliveries
+        table = webhook_deliveries
         wanted: ColumnElement[bool] = table.c.state.in_(states)
         if tenant is not None:
             wanted &= table.c.tenant == tenant
@@ -143,7 +145,7 @@ class HookStore:
 
     async def dismiss(self, tenant: str | None, ids: Collection[int], detail: str) -> list[int]:
         """Have unmapped deliveries ignored from now on; their ids. Why they were unmapped stays with them."""
-        table = hook_deliveries
+        table = webhook_deliveries
         wanted = table.c.id.in_(ids) & (table.c.state == "unmapped")
         if tenant is not None:
             wanted &= table.c.tenant == tenant
@@ -152,7 +154,7 @@ class HookStore:
 
     async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[Delivery]:
         """Unmapped deliveries with ids above `after`, the oldest first. No tenant: everybody's."""
-        table = hook_deliveries
+        table = webhook_deliveries
         query = select(table).where(table.c.state == "unmapped", table.c.id > after)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
@@ -161,7 +163,7 @@ class HookStore:
 
     async def counts(self) -> tuple[dict[str, int], int]:
         """How many unmapped deliveries each provider has, and how many deliveries wait."""
-        table = hook_deliveries
+        table = webhook_deliveries
         number = func.count().label("number")
         unmapped = select(table.c.provider, number).where(table.c.state == "unmapped").group_by(table.c.provider)
         found = {row.provider: row.number for row in await self._connection.execute(unmapped)}
@@ -174,7 +176,7 @@ class HookStore:
         Of one that showed tickets its key stays, and how they stood: so it counts once for ever, and what comes later
         is compared with all that was shown.
         """
-        table, seen = hook_deliveries, hook_sightings
+        table, seen = webhook_deliveries, ticket_snapshots
         over = table.c.next_at.is_(None) & (table.c.state != "forgotten")
         old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, over).limit(_ROWS)
         ids = (await self._connection.execute(old.with_for_update(skip_locked=True))).scalars().all()
@@ -201,11 +203,11 @@ class HookStore:
             "shown": shown.model_dump(mode="json", exclude_defaults=True),
             "opened_it": opened_it,
         }
-        new = insert(hook_sightings).values(values)
+        new = insert(ticket_snapshots).values(values)
         changed = {
             "ticket_id": new.excluded.ticket_id,
             "shown": new.excluded.shown,
-            "opened_it": hook_sightings.c.opened_it | new.excluded.opened_it,
+            "opened_it": ticket_snapshots.c.opened_it | new.excluded.opened_it,
         }
         await self._connection.execute(new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=changed))
 
@@ -214,16 +216,16 @@ class HookStore:
 
         The others: the tickets of that delivery that are taken in, by their places in it.
         """
-        seen = hook_sightings.c
+        seen = ticket_snapshots.c
         mine = seen.delivery_id == delivery_id
         opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id == seen.ticket_id).exists()
-        await self._connection.execute(delete(hook_sightings).where(mine, ~opened))
+        await self._connection.execute(delete(ticket_snapshots).where(mine, ~opened))
         rows = await self._connection.execute(select(seen.place, seen.ticket_id).where(mine))
         return {row.place: row.ticket_id for row in rows}
 
     async def settle_opened(self, ticket_id: UUID) -> None:
         """Deliveries that lacked what opens this ticket lack it no more: they told of it what they had to tell."""
-        table, seen = hook_deliveries, hook_sightings
+        table, seen = webhook_deliveries, ticket_snapshots
         others = select(seen.c.place).where(seen.c.delivery_id == table.c.id, seen.c.ticket_id != ticket_id)
         told = select(seen.c.delivery_id).where(seen.c.ticket_id == ticket_id)
         lacking = table.c.id.in_(told) & (table.c.state == "unmapped") & table.c.reason.startswith("missing_")
@@ -231,7 +233,7 @@ class HookStore:
 
     async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, Shown], bool]:
         """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
-        seen = hook_sightings.c
+        seen = ticket_snapshots.c
         query = select(seen.delivery_id, seen.place, seen.shown, seen.opened_it).where(seen.ticket_id == ticket_id)
         rows = (await self._connection.execute(query)).all()
         found = {(row.delivery_id, row.place): Shown.model_validate(row.shown, strict=False) for row in rows}
@@ -240,14 +242,14 @@ class HookStore:
     async def made_at(self, tenant: str, provider: str, now: datetime) -> datetime:
         """When this integration was first known, in business time: `now`, where it was not."""
         key = {"tenant": tenant, "provider": provider}
-        new = insert(hook_integrations).values(**key, made_at=now).on_conflict_do_nothing()
+        new = insert(integrations).values(**key, made_at=now).on_conflict_do_nothing()
         await self._connection.execute(new)
-        query = select(hook_integrations.c.made_at).filter_by(**key)
+        query = select(integrations.c.made_at).filter_by(**key)
         found: datetime = (await self._connection.execute(query)).scalar_one()
         return found
 
     async def _update(self, wanted: ColumnElement[bool], values: Mapping[str, Any]) -> None:
-        await self._connection.execute(update(hook_deliveries).where(wanted).values(**values))
+        await self._connection.execute(update(webhook_deliveries).where(wanted).values(**values))
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -11,9 +11,9 @@ from tocsin.runtime.http.problems import Problem
 from intake.domain.mail import Mail, UnreadableMail, read_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.domain.webhooks.update import Reason, Unmapped
-from intake.handlers import Desk
+from intake.handlers.context import IngestContext
 from intake.handlers.mail import MailKnownError, TakenMail, take_mail
-from intake.store import Delivery, DeliveryState
+from intake.store.webhooks import Delivery, DeliveryState
 
 log = structlog.get_logger(__name__)
 
@@ -24,14 +24,14 @@ _STATES: Final[dict[str, DeliveryState]] = {"automatic": "ignored"}
 
 
 async def take_kept_mail(
-    desk: Desk, writer: AsyncEngine, integrations: Integrations | None, delivery: Delivery
+    context: IngestContext, writer: AsyncEngine, integrations: Integrations | None, delivery: Delivery
 ) -> tuple[DeliveryState, Reason | None, str]:
     """What became of a stored mail: its state, the reason where it is unmapped, and the detail.
 
     Raises Problem 503, and whatever the database raises.
     """
     try:
-        taken = await _taken(desk, writer, integrations, delivery)
+        taken = await _taken(context, writer, integrations, delivery)
     except Unmapped as unmapped:
         if unmapped.reason == "missing_opening" and delivery.attempts < _TRIES_FOR_QUESTION:
             raise Problem(503, str(unmapped)) from None
@@ -41,7 +41,9 @@ async def take_kept_mail(
     return _STATES.get(taken.result, "taken"), None, detail
 
 
-async def _taken(desk: Desk, writer: AsyncEngine, integrations: Integrations | None, delivery: Delivery) -> TakenMail:
+async def _taken(
+    context: IngestContext, writer: AsyncEngine, integrations: Integrations | None, delivery: Delivery
+) -> TakenMail:
     mailing = integrations.email.get(delivery.tenant) if integrations is not None else None
     if integrations is None or mailing is None:
         raise Unmapped("no_integration", "integrations.yaml has no `email` of this tenant.")
@@ -49,7 +51,7 @@ async def _taken(desk: Desk, writer: AsyncEngine, integrations: Integrations | N
     sources = [*mailing.sources, *(tool.source or provider for provider, tool in tools.items())]
     try:
         mail = await asyncio.to_thread(read_mail, delivery.body)  # a large one takes its time
-        return await _once(desk, writer, sources, mail, delivery, integrations)
+        return await _once(context, writer, sources, mail, delivery, integrations)
     except UnreadableMail as unreadable:
         raise Unmapped("unreadable", f"The message {unreadable}.") from None
     except ValidationError as invalid:
@@ -62,13 +64,18 @@ async def _taken(desk: Desk, writer: AsyncEngine, integrations: Integrations | N
 
 
 async def _once(
-    desk: Desk, writer: AsyncEngine, sources: list[str], mail: Mail, delivery: Delivery, integrations: Integrations
+    context: IngestContext,
+    writer: AsyncEngine,
+    sources: list[str],
+    mail: Mail,
+    delivery: Delivery,
+    integrations: Integrations,
 ) -> TakenMail:
     tenant = delivery.tenant
     mailing = integrations.email[tenant]
     while True:
         try:
             async with writer.begin() as connection:
-                return await take_mail(desk, connection, tenant, mailing, sources, mail, delivery.received_at)
+                return await take_mail(context, connection, tenant, mailing, sources, mail, delivery.received_at)
         except MailKnownError:  # by now the other copy is committed, and the next look finds it
             continue

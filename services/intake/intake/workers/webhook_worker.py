@@ -18,10 +18,11 @@ from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, Integrations
 from intake.domain.webhooks.snapshot import Unreadable
 from intake.domain.webhooks.update import Reason, Unmapped
-from intake.handlers import Desk, Looked, Read, keep_delivery, read_sightings, take_sighting
-from intake.handlers.normalize import LONGEST_DETAIL
+from intake.handlers.context import IngestContext
+from intake.handlers.normalize import LONGEST_DETAIL, Read, read_sightings
+from intake.handlers.webhooks import Looked, keep_delivery, take_sighting
 from intake.sources.integrations_file import IntegrationsFile
-from intake.store import Delivery, DeliveryState, HookStore
+from intake.store.webhooks import Delivery, DeliveryState, HookStore
 from intake.workers.mail_worker import take_kept_mail
 
 log = structlog.get_logger(__name__)
@@ -63,13 +64,13 @@ class Deliveries:
 
     def __init__(
         self,
-        desk: Desk,
+        context: IngestContext,
         writer: AsyncEngine,
         keeper: AsyncEngine,
         wake: Callable[[], None],
         integrations: IntegrationsFile,
     ) -> None:
-        self._desk = desk
+        self._context = context
         self._writer = writer
         self._keeper = keeper
         self._wake = wake
@@ -85,7 +86,7 @@ class Deliveries:
         """
         async with asyncio.timeout(_KEEP_SECONDS), self._keeper.begin() as connection:
             return await keep_delivery(
-                self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
+                self._context, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
             )
 
     async def take(self, delivery: Delivery, *, unhurried: bool = False) -> Settled:
@@ -137,7 +138,7 @@ class Deliveries:
             return
         async with self._keeper.begin() as connection:
             real = await clock_timestamp(connection)
-            now = self._desk.business(min(real, self._integrations.written_at or real))
+            now = self._context.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
                     await HookStore(connection).made_at(tenant, provider, now)
@@ -159,7 +160,7 @@ class Deliveries:
 
     async def _taken(self, delivery: Delivery, limit: asyncio.Timeout, unhurried: bool) -> Settled:
         if delivery.provider == MAIL:
-            mailed = await take_kept_mail(self._desk, self._writer, self._integrations.current(), delivery)
+            mailed = await take_kept_mail(self._context, self._writer, self._integrations.current(), delivery)
             self._wake()
             return Settled(*mailed)
         integrations = self._integrations.current()
@@ -222,7 +223,7 @@ class Deliveries:
 
     async def _take_ticket(self, delivery: Delivery, integration: Integration, read: Read) -> Looked | Unmapped:
         async with self._writer.begin() as connection:
-            found = await take_sighting(self._desk, connection, integration, delivery, read)
+            found = await take_sighting(self._context, connection, integration, delivery, read)
         self._wake()
         if isinstance(found, Looked):
             if found.opened is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tocsin.events import Flag
 
-from intake.domain.ticket_request import SeenTicket
+from intake.domain.ticket_request import DerivedTicketRequest
 from intake.domain.ticket_state import opening_fact
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.reconcile import difference
@@ -29,7 +29,7 @@ def opening(
     integration: Integration,
     received_at: datetime,
     live_since: datetime,
-) -> SeenTicket | None:
+) -> DerivedTicketRequest | None:
     """The ticket that these sightings open, with what has happened to it by them.
 
     It is opened at the tool's own instant, or at that of the sighting that it was created by; where the mapping says so
@@ -48,7 +48,7 @@ def opening(
     opened_at = min(given, received_at)
     opened_by = next((one.actor for one in ordered if one.created), None)
     opened = opening_fact(body["severity"], opened_at, received_at, opened_by or source)
-    return SeenTicket.model_validate(
+    return DerivedTicketRequest.model_validate(
         {
             **body,
             "source": source,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tocsin.business_time import LAST_YEAR
 
-from intake.domain.json_parsing import Huge, JsonFault, NotJsonError, Repeated, loads
+from intake.domain.json_parsing import DuplicateKey, HugeInteger, InvalidJsonError, JsonDepthError, parse_bounded_json
 from intake.domain.webhooks.snapshot import Payload, Unreadable
 
 LONGEST: Final = 10_000
@@ -25,12 +25,12 @@ _SPACED_OFFSET: Final = re.compile(r"(:\d\d(?:\.\d+)?) (UTC|[+-]\d\d:?\d\d)$", r
 def parsed(body: bytes) -> Payload:
     """The body as JSON data, an object or a list. Raises Unreadable."""
     try:
-        data = loads(body.removeprefix(BOM_UTF8))
-    except NotJsonError as error:
+        data = parse_bounded_json(body.removeprefix(BOM_UTF8))
+    except InvalidJsonError as error:
         raise Unreadable("body", f"{error}; have the tool send plain JSON") from None
-    except JsonFault as fault:
+    except JsonDepthError as fault:
         raise Unreadable(fault.field or "body", f"{fault.message}; have the tool send less") from None
-    if isinstance(data, Repeated):
+    if isinstance(data, DuplicateKey):
         raise Unreadable("body", f"{problem_with_word(data)}; have the tool send it once")
     if not isinstance(data, Mapping | list):
         raise Unreadable("body", "is no JSON object or list; have the tool send its ticket as an object")
@@ -39,9 +39,9 @@ def parsed(body: bytes) -> Payload:
 
 def problem_with_word(value: object) -> str | None:
     """Why a value that is there can be no word or number of a tool's; None: it can be one."""
-    if isinstance(value, Repeated):
+    if isinstance(value, DuplicateKey):
         return f"gives `{value.name[:60]}` more than once"
-    if isinstance(value, Huge) or (isinstance(value, int) and abs(value) >= 1 << 63):
+    if isinstance(value, HugeInteger) or (isinstance(value, int) and abs(value) >= 1 << 63):
         return "is too large a number"
     if isinstance(value, float) and not math.isfinite(value):
         return "is too large a number"

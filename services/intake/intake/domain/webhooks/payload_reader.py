@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from intake.domain.json_parsing import Repeated
+from intake.domain.json_parsing import DuplicateKey
 from intake.domain.webhooks import payload
 from intake.domain.webhooks.config.integrations import Integration, meaning
 from intake.domain.webhooks.snapshot import Unreadable
@@ -29,7 +29,7 @@ class Part:
         """The value as an object, empty for null. Raises Unreadable."""
         if value is None:
             return cls({}, path)
-        if isinstance(value, Repeated):
+        if isinstance(value, DuplicateKey):
             raise Unreadable(path or "body", f"{payload.problem_with_word(value)}; have the tool send it once")
         if not isinstance(value, Mapping):
             raise Unreadable(path or "body", "is not one object; have the tool send it as it documents")

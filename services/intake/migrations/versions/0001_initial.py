@@ -1,4 +1,4 @@
-"""Intake's first tables."""
+"""Intake's tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,9 +11,23 @@ depends_on = None
 
 INSTANT = sa.DateTime(timezone=True)
 CLOCK = sa.text("clock_timestamp()")
+WORDS = """to_tsvector('simple'::regconfig, regexp_replace(
+    external_id || ' ' || (body ->> 'summary') || ' ' || "left"(body ->> 'affected_services', 10000)
+    || ' ' || ((body -> 'customer') ->> 'name') || ' ' || ((body -> 'contact') ->> 'name')
+    || ' ' || coalesce("left"(body ->> 'description', 1000), ''),
+    '[!-/:-@[-`{-~]+', ' ', 'g'))"""
 
 
 def upgrade() -> None:
+    _tickets()
+    _mails()
+    _webhooks()
+    _outbox()
+    _dead_letters()
+    _key_uses()
+
+
+def _tickets() -> None:
     op.create_table(
         "tickets",
         sa.Column("ticket_id", sa.Uuid, primary_key=True),
@@ -40,7 +54,12 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 85},
     )
     op.create_index("tickets_tenant_position_idx", "tickets", ["tenant", "position"], unique=True)
+    op.create_index("tickets_open_idx", "tickets", ["tenant", "position"], postgresql_where=sa.text("is_open"))
+    op.create_index("tickets_severity_idx", "tickets", ["tenant", "severity", "position"])
     op.create_index("tickets_customer_idx", "tickets", ["tenant", sa.text("md5(customer_id)"), "position"])
+    op.create_index("tickets_source_idx", "tickets", ["tenant", sa.text("md5(source)"), "position"])
+    op.create_index("tickets_opened_idx", "tickets", ["tenant", "opened_at"])
+    op.create_index("tickets_words_idx", "tickets", [sa.text(WORDS)], postgresql_using="gin")
     op.create_table(
         "facts",
         sa.Column("fact_id", sa.Uuid, primary_key=True),
@@ -66,8 +85,74 @@ def upgrade() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
     )
     op.create_index("idempotency_keys_created_at_idx", "idempotency_keys", ["created_at"])
-    _outbox()
-    _dead_letters()
+
+
+def _mails() -> None:
+    op.create_table(
+        "mails",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("message", sa.LargeBinary, primary_key=True),
+        sa.Column("ticket_id", sa.Uuid, nullable=False),
+        sa.Column("received_at", INSTANT, nullable=False),
+    )
+    op.create_table(
+        "awaited_mails",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("message", sa.LargeBinary, primary_key=True),
+        sa.Column("ticket_id", sa.Uuid, nullable=False),
+    )
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("key", sa.LargeBinary, nullable=False),
+        sa.Column("headers", JSONB, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("received_at", INSTANT, nullable=False),
+        sa.Column("stored_at", INSTANT, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+        sa.Column("detail", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_at", INSTANT),
+        sa.UniqueConstraint("tenant", "provider", "key"),
+    )
+    op.create_index("webhook_deliveries_next_at_idx", "webhook_deliveries", ["next_at"])
+    op.create_index("webhook_deliveries_stored_at_idx", "webhook_deliveries", ["stored_at"])
+    op.create_index(
+        "webhook_deliveries_unmapped_idx",
+        "webhook_deliveries",
+        ["tenant", "id"],
+        postgresql_where=sa.text("state = 'unmapped'"),
+    )
+    op.create_table(
+        "ticket_snapshots",
+        sa.Column("delivery_id", sa.BigInteger, sa.ForeignKey("webhook_deliveries.id", ondelete="CASCADE")),
+        sa.Column("place", sa.SmallInteger),
+        sa.Column("ticket_id", sa.Uuid, nullable=False),
+        sa.Column("shown", JSONB, nullable=False),
+        sa.Column("opened_it", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("delivery_id", "place"),
+    )
+    op.create_index("ticket_snapshots_ticket_id_idx", "ticket_snapshots", ["ticket_id"])
+    op.create_table(
+        "integrations",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("provider", sa.Text, primary_key=True),
+        sa.Column("made_at", INSTANT, nullable=False),
+    )
+
+
+def _key_uses() -> None:
+    op.create_table(
+        "key_uses",
+        sa.Column("key_id", sa.Text, primary_key=True),
+        sa.Column("last_used_at", INSTANT, nullable=False),
+    )
 
 
 def _outbox() -> None:
