@@ -27,7 +27,7 @@ pytestmark = pytest.mark.long
 MAIN = """
 import asyncio
 import typer
-from runtime_world import DEAD_LETTERS, OFFSETS, OUTBOX, Seer
+from support.runtime_world import DEAD_LETTERS, OFFSETS, OUTBOX, Seer
 from dataclasses import replace
 from tocsin.runtime import database
 from tocsin.runtime.consumer import Consumer
@@ -69,14 +69,14 @@ async def serve(settings: ServiceSettings) -> None:
 app()
 """
 ENV = """
-from runtime_world import metadata
+from support.runtime_world import metadata
 from tocsin.runtime.database import run_migrations
 
 run_migrations(metadata)
 """
 FIRST = """
 from alembic import op
-from runtime_world import metadata
+from support.runtime_world import metadata
 
 revision = "0001"
 down_revision = None

@@ -1,4 +1,4 @@
-"""Local times as instants. The clock on the wall decides (docs/decisions/0015-who-holds-a-role.md)."""
+"""Local times as instants. The clock on the wall decides (docs/decisions/0015-role-holder-precedence.md)."""
 
 import re
 from bisect import bisect_left

@@ -108,7 +108,7 @@ class Listed:
 @dataclass(frozen=True)
 class Week:
     """Hours of the week, in microseconds since midnight by weekday, in which the wall's clock lets a rotation answer
-    (docs/decisions/0010-the-wall-clock-decides.md).
+    (docs/decisions/0010-business-time-follows-the-wall-clock.md).
     """
 
     zone: str
