@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from intake.commands.hooks import app
-from intake.handlers.webhooks import take_sighting
+from intake.handlers.webhooks import apply_update
 from intake.store import tables
 from intake.workers import webhook_worker
 from prometheus_client import REGISTRY
@@ -279,7 +279,7 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         raise ConnectionResetError
 
     with monkeypatch.context() as crash:
-        crash.setattr(webhook_worker, "take_sighting", dies)
+        crash.setattr(webhook_worker, "apply_update", dies)
         assert (await deliver(intake, payload(), 202))["state"] == "waiting"
     assert await tickets(intake) == []
     assert (await deliver(intake, payload()))["state"] == "duplicate"
@@ -307,9 +307,9 @@ async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behi
 ) -> None:
     async def slowly(*given: Any) -> Any:
         await asyncio.sleep(0.4)  # as on a slow database
-        return await take_sighting(*given)
+        return await apply_update(*given)
 
-    monkeypatch.setattr(webhook_worker, "take_sighting", slowly)
+    monkeypatch.setattr(webhook_worker, "apply_update", slowly)
     monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 1.5)
     assert (await deliver(intake, many(8), 202))["state"] == "waiting"
     await _their_time_has_come(intake)
@@ -330,9 +330,9 @@ async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
         left -= 1
         if left < 0:
             raise ConnectionResetError
-        return await take_sighting(*given)
+        return await apply_update(*given)
 
-    monkeypatch.setattr(webhook_worker, "take_sighting", dies)
+    monkeypatch.setattr(webhook_worker, "apply_update", dies)
     left = 3
     await deliver(intake, many(8), 202)
     for known in (3, 6, 8):
@@ -350,7 +350,7 @@ async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
 
     now = tables.webhook_deliveries.update().values(next_at=text("clock_timestamp()"))
     with monkeypatch.context() as fault:
-        fault.setattr(webhook_worker, "take_sighting", faulty)
+        fault.setattr(webhook_worker, "apply_update", faulty)
         assert (await deliver(intake, payload(), 202))["reason"] == "failed"
         for _ in range(25):
             async with intake.writer.begin() as connection:

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 from intake import api
 from intake.api import ack, mail, webhooks
-from intake.api.webhook_size import TooLargeTold
+from intake.api.webhook_size import WebhookSizeMiddleware
 from intake.handlers.context import IngestContext
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
-from intake.workers.webhook_worker import Deliveries
+from intake.workers.webhook_worker import WebhookWorker
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.acknowledgement import Links
@@ -42,7 +42,7 @@ class World:
     writer: AsyncEngine
     clients: Mapping[str, httpx.AsyncClient]
     woken: list[int]
-    deliveries: Deliveries
+    deliveries: WebhookWorker
     integrations: Path
 
     async def post(
@@ -96,8 +96,8 @@ async def world(
     )
     context = IngestContext(policy, clock.business, tables.outbox, HISTORY_LIMIT)
     integrations = IntegrationsFile(folder / "integrations.yaml")
-    app.add_middleware(TooLargeTold, integrations=integrations)
-    deliveries = Deliveries(context, writer, reader, lambda: woken.append(1), integrations)
+    app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
+    deliveries = WebhookWorker(context, writer, reader, lambda: woken.append(1), integrations)
     app.include_router(api.router(context, writer, reader, lambda: woken.append(1)))
     app.include_router(mail.router(deliveries, integrations))
     app.include_router(webhooks.router(reader, deliveries, integrations, signing_keys or SigningKeys()))

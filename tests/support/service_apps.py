@@ -59,7 +59,7 @@ def intake_routes(database: AsyncEngine, integrations_file: Path | None = None) 
     policy = read_policy(POLICIES / "policy.yaml")
     context = intake.handlers.context.IngestContext(policy, CLOCK.business, intake.store.tables.outbox, 1)
     integrations = intake.sources.integrations_file.IntegrationsFile(integrations_file)
-    deliveries = intake.workers.webhook_worker.Deliveries(context, database, database, lambda: None, integrations)
+    deliveries = intake.workers.webhook_worker.WebhookWorker(context, database, database, lambda: None, integrations)
     return [
         intake.api.router(context, database, database, lambda: None),
         intake.api.mail.router(deliveries, integrations),

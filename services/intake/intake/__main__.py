@@ -19,7 +19,7 @@ from tocsin.sources.policy_file import read_policy
 
 from intake import api, metrics
 from intake.api import ack, mail, webhooks
-from intake.api.webhook_size import TooLargeTold
+from intake.api.webhook_size import WebhookSizeMiddleware
 from intake.commands import hooks, keys
 from intake.commands.mail import mail as mail_command
 from intake.handlers.context import IngestContext
@@ -29,7 +29,7 @@ from intake.settings import Settings
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
-from intake.workers.webhook_worker import Deliveries
+from intake.workers.webhook_worker import WebhookWorker
 
 WRITERS = "intake-writer"
 BATCH_BYTES = 32_000_000
@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> None:
     scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(3600, lambda: forget_keys(reader), name="idempotency_keys", timeout=60)
     integrations = IntegrationsFile(settings.integrations)
-    deliveries = Deliveries(context, writer, reader, relay.wake, integrations)
+    deliveries = WebhookWorker(context, writer, reader, relay.wake, integrations)
     kept_for = timedelta(days=settings.hook_retention_days)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, deliveries.retry, name="hook_retries", timeout=3600)
@@ -80,7 +80,7 @@ async def serve(settings: Settings) -> None:
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
-    web.add_middleware(TooLargeTold, integrations=integrations)
+    web.add_middleware(WebhookSizeMiddleware, integrations=integrations)
     web.include_router(api.router(context, writer, reader, relay.wake))
     web.include_router(ack.router(context, writer, reader, relay.wake, settings.links))
     web.include_router(mail.router(deliveries, integrations))

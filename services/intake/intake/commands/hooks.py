@@ -18,9 +18,9 @@ from tocsin.runtime.process.settings import DatabaseSettings, Environment, load
 
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
-from intake.domain.webhooks.dry_run import Trial
+from intake.domain.webhooks.dry_run import DryRun
 from intake.sources.integrations_file import read_secret
-from intake.store.webhooks import DeliveryState, HookStore
+from intake.store.webhooks import WebhookState, WebhookStore
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -64,7 +64,7 @@ def attempt(
 ) -> None:
     """Show what payloads would become: a line of JSON for each ticket in each of them. Nothing is stored."""
     name, integration = _integration(_read(file), tenant, provider)
-    trial = Trial(integration, integration.source or name, datetime.now(UTC))
+    trial = DryRun(integration, integration.source or name, datetime.now(UTC))
     for path in files:
         try:
             body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
@@ -80,7 +80,7 @@ def unmapped(tenant: TenantOption = None) -> None:
 
     async def listed(connection: AsyncConnection) -> int:
         last, count = 0, 0
-        while page := await HookStore(connection).unmapped(tenant, last, _PAGE):
+        while page := await WebhookStore(connection).unmapped(tenant, last, _PAGE):
             for item in page:
                 at = render_instant(item.received_at)
                 typer.echo(f"{item.id}  {at}  {item.provider}/{item.tenant}  {item.reason}: {item.detail or ''}")
@@ -110,10 +110,10 @@ def replay(
     """Queue webhooks once more; the running service takes them in, by the mapping as it is then."""
     if bool(ids) == everything:
         _fail("Name ids, or use --all.")
-    states: list[DeliveryState] = ["unmapped", "ignored"] if ignored else ["unmapped"]
+    states: list[WebhookState] = ["unmapped", "ignored"] if ignored else ["unmapped"]
 
     async def queued(connection: AsyncConnection) -> list[int]:
-        return await HookStore(connection).replay(tenant, ids or None, states, provider=provider, since=since)
+        return await WebhookStore(connection).replay(tenant, ids or None, states, provider=provider, since=since)
 
     found = _with_database(queued)
     typer.echo(f"Queued {len(found)} for the running service.")
@@ -131,7 +131,7 @@ def dismiss(
     detail = f"dismissed by {(by or getuser())[:_LONGEST_NAME]}"
 
     async def dismissed(connection: AsyncConnection) -> list[int]:
-        return await HookStore(connection).dismiss(tenant, ids, detail)
+        return await WebhookStore(connection).dismiss(tenant, ids, detail)
 
     found = _with_database(dismissed)
     typer.echo(f"Dismissed {len(found)}.")

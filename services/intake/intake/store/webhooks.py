@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, tex
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.domain.webhooks.update import OF_AN_OPENING, Reason, Shown
+from intake.domain.webhooks.update import OF_AN_OPENING, Reason, TicketUpdate
 from intake.store.tables import integrations, ticket_snapshots, tickets, webhook_deliveries
 
-DeliveryState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
+WebhookState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
 """waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it came long ago; that it
 came, and how it showed tickets to stand, is kept.
 """
@@ -22,12 +22,12 @@ came, and how it showed tickets to stand, is kept.
 Spot = tuple[int, int]
 """Where a ticket was seen: a delivery's id, and the place in it, from 0."""
 
-_UNMAPPED: Final[tuple[DeliveryState, ...]] = ("unmapped",)
+_UNMAPPED: Final[tuple[WebhookState, ...]] = ("unmapped",)
 _ROWS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """A delivery as it came. `received_at` is business time, `attempts` how often it could not be taken in."""
 
     id: int
@@ -36,13 +36,13 @@ class Delivery:
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
-    state: DeliveryState
+    state: WebhookState
     reason: Reason | None
     detail: str | None
     attempts: int
 
 
-class HookStore:
+class WebhookStore:
     """The queries, on one connection whose transaction belongs to the caller."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -83,7 +83,7 @@ class HookStore:
         row = (await self._connection.execute(new.returning(webhook_deliveries.c.id))).one_or_none()
         return int(row.id) if row else None
 
-    async def delivery(self, delivery_id: int, tenant: str | None = None) -> Delivery | None:
+    async def delivery(self, delivery_id: int, tenant: str | None = None) -> WebhookDelivery | None:
         """That delivery; with a tenant only one of theirs."""
         query = select(webhook_deliveries).where(webhook_deliveries.c.id == delivery_id)
         if tenant is not None:
@@ -91,7 +91,7 @@ class HookStore:
         row = (await self._connection.execute(query)).one_or_none()
         return _delivery(row) if row else None
 
-    async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[Delivery]:
+    async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[WebhookDelivery]:
         """Deliveries whose time has come, the oldest first; for `retry_after` nobody else is given them."""
         table = webhook_deliveries
         due = select(table.c.id).where(table.c.next_at <= func.clock_timestamp()).order_by(table.c.id).limit(limit)
@@ -103,7 +103,7 @@ class HookStore:
         return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
 
     async def settle(
-        self, delivery_id: int, state: DeliveryState, reason: Reason | None = None, detail: str | None = None
+        self, delivery_id: int, state: WebhookState, reason: Reason | None = None, detail: str | None = None
     ) -> None:
         """What became of a delivery; it waits for nothing more."""
         values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
@@ -120,7 +120,7 @@ class HookStore:
         self,
         tenant: str | None,
         ids: Collection[int] | None = None,
-        states: Collection[DeliveryState] = _UNMAPPED,
+        states: Collection[WebhookState] = _UNMAPPED,
         *,
         provider: str | None = None,
         since: datetime | None = None,
@@ -152,7 +152,7 @@ class HookStore:
         dismissed = update(table).where(wanted).values(state="ignored", detail=detail)
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
-    async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[Delivery]:
+    async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[WebhookDelivery]:
         """Unmapped deliveries with ids above `after`, the oldest first. No tenant: everybody's."""
         table = webhook_deliveries
         query = select(table).where(table.c.state == "unmapped", table.c.id > after)
@@ -193,7 +193,7 @@ class HookStore:
         key = int.from_bytes(ticket_id.bytes[:8], signed=True)
         await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
-    async def put_sighting(self, spot: Spot, ticket_id: UUID, shown: Shown, *, opened_it: bool) -> None:
+    async def put_sighting(self, spot: Spot, ticket_id: UUID, shown: TicketUpdate, *, opened_it: bool) -> None:
         """Store what a delivery shows of a ticket, and whether that opened it; again it replaces what was stored."""
         delivery_id, place = spot
         values = {
@@ -231,12 +231,12 @@ class HookStore:
         lacking = table.c.id.in_(told) & (table.c.state == "unmapped") & table.c.reason.startswith("missing_")
         await self._update(lacking & ~others.exists(), {"state": "taken", "reason": None, "detail": None})
 
-    async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, Shown], bool]:
+    async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, TicketUpdate], bool]:
         """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
         seen = ticket_snapshots.c
         query = select(seen.delivery_id, seen.place, seen.shown, seen.opened_it).where(seen.ticket_id == ticket_id)
         rows = (await self._connection.execute(query)).all()
-        found = {(row.delivery_id, row.place): Shown.model_validate(row.shown, strict=False) for row in rows}
+        found = {(row.delivery_id, row.place): TicketUpdate.model_validate(row.shown, strict=False) for row in rows}
         return found, any(row.opened_it for row in rows)
 
     async def made_at(self, tenant: str, provider: str, now: datetime) -> datetime:
@@ -252,8 +252,8 @@ class HookStore:
         await self._connection.execute(update(webhook_deliveries).where(wanted).values(**values))
 
 
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
+def _delivery(row: Row[Any]) -> WebhookDelivery:
+    return WebhookDelivery(
         id=row.id,
         tenant=row.tenant,
         provider=row.provider,

@@ -17,9 +17,9 @@ from tocsin.events import Fact, FactType, render_instant
 
 from intake.domain.ticket_request import EventRequest
 from intake.domain.ticket_state import in_order
-from intake.domain.webhooks.expected_state import Claim, Made, claims_of, needed
+from intake.domain.webhooks.expected_state import ExpectedState, Made, expected_states, needed
 from intake.domain.webhooks.ticket_state import Effect, State, effects, lasting
-from intake.domain.webhooks.update import Shown
+from intake.domain.webhooks.update import TicketUpdate
 
 PREFIX: Final = "hook:"
 """How the ids of the facts begin that are made here."""
@@ -35,8 +35,8 @@ class _Missing(NamedTuple):
     before: Sequence[Made] = ()
 
 
-def difference(
-    seen: Iterable[Shown], facts: Sequence[Fact], *, actor: str, opened_with: int | None = None
+def reconcile(
+    seen: Iterable[TicketUpdate], facts: Sequence[Fact], *, actor: str, opened_with: int | None = None
 ) -> list[EventRequest]:
     """The facts to add to a ticket that was seen like that and has these facts, its opening (number 1) among them.
 
@@ -48,7 +48,7 @@ def difference(
     facts_at: dict[datetime, list[Fact]] = defaultdict(list)
     for fact in later:
         facts_at[max(fact.occurred_at, opened_at)].append(fact)
-    claims = claims_of(seen, opened_at, opened_with)
+    claims = expected_states(seen, opened_at, opened_with)
     claims_at = {at: list(group) for at, group in groupby(claims, key=lambda claim: claim.at)}
     ids = {fact.event_id for fact in facts}
     state = State(opening.severity or 0)
@@ -61,7 +61,7 @@ def difference(
     return made
 
 
-def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> _Missing:
+def _missing(state: State, here: Sequence[Fact], claims: Sequence[ExpectedState]) -> _Missing:
     """What the facts of an instant, before which the ticket stood at `state`, lack so that they do what is claimed."""
     facts = list(map(Effect.of, here))
     posted = [Effect.of(fact) for fact in here if not fact.event_id.startswith(PREFIX)]
@@ -90,11 +90,11 @@ def _missing(state: State, here: Sequence[Fact], claims: Sequence[Claim]) -> _Mi
     return _Missing(_ending(stands, wanted, claims))
 
 
-def _ending(stands: State, wanted: State, claims: Sequence[Claim]) -> list[Made]:
+def _ending(stands: State, wanted: State, claims: Sequence[ExpectedState]) -> list[Made]:
     """What must happen for a ticket to stand as these claims want it, each said by the last that says it."""
     # What was cancelled unanswered is not answered by another end of it.
     again = [_REOPENED] if stands.closed and wanted.responded and not stands.responded else []
-    made = [*again, *_effects(needed(effects(stands, again)[0], [Claim.that(wanted, claims[-1])])[1])]
+    made = [*again, *_effects(needed(effects(stands, again)[0], [ExpectedState.that(wanted, claims[-1])])[1])]
     return [Made(effect, next((one for one in reversed(claims) if one.says(effect)), None)) for effect in made]
 
 
@@ -103,7 +103,7 @@ def _effects(made: Iterable[Made]) -> list[Effect]:
 
 
 def _requests(
-    missing: _Missing, at: datetime, claims: Sequence[Claim], actor: str, ids: set[str]
+    missing: _Missing, at: datetime, claims: Sequence[ExpectedState], actor: str, ids: set[str]
 ) -> Iterator[EventRequest]:
     happening = [(made, at - _MOMENT) for made in missing.before] + [(made, at) for made in missing.then]
     for (effect, claim), then in happening:

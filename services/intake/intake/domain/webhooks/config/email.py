@@ -24,7 +24,7 @@ MailAddress = Annotated[
 ]
 
 
-class Correspondent(KnownCustomer):
+class EmailCustomer(KnownCustomer):
     """A customer, and the mails that are theirs: those from its domains and addresses.
 
     it_contacts: who may use Escalations@ (RULES 6). services: what its mails are about, the section's own if left out.
@@ -44,7 +44,7 @@ class SubjectRule(Written):
     category: Category | None = None
 
 
-class Mailing(Written):
+class EmailConfig(Written):
     """How mails become tickets.
 
     ours: domains of our own people, whose answer to a customer is a response. severity, services: of a mail that says
@@ -57,7 +57,7 @@ class Mailing(Written):
 
     auth: Auth | None = None
     ours: tuple[Domain, ...] = ()
-    customers: tuple[Correspondent, ...] = ()
+    customers: tuple[EmailCustomer, ...] = ()
     customer: KnownCustomer | None = None
     severity: Severity
     services: Annotated[tuple[Name, ...], Field(min_length=1)]
