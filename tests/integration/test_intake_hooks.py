@@ -168,7 +168,7 @@ async def test_what_is_unmapped_is_listed_and_replayed_by_command_too(
     assert "desk/default  unknown_status: The status `Parked` is not" in (await command("unmapped")).output
     assert (await command("replay", str(kept), "999")).exit_code == 1
     intake.integrations.write_text(written(tmp_path).replace("Pending:", "Parked: new, Pending:"))
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
     assert (await command("replay", "--all")).output == "Queued 0 for the running service.\n"
     assert "There are none." in (await command("unmapped")).output
@@ -186,7 +186,7 @@ async def test_what_nobody_needs_is_dismissed_and_no_longer_listed_or_counted(
     assert (await command("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
     told = await command("dismiss", junk, "999", "--by", "Ada")
     assert (told.exit_code, told.output) == (1, "Dismissed 1.\nNot unmapped: 999.\n")
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert counted("sla_hook_unmapped_now") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
     query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"
@@ -248,7 +248,7 @@ async def test_a_ticket_that_cannot_be_read_keeps_its_neighbours_not_out(intake:
 async def test_what_was_opened_before_the_integration_lived_is_history(intake: World, tmp_path: Path) -> None:
     unsaid = written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", "")
     intake.integrations.write_text(unsaid)
-    await intake.deliveries.note_integrations()
+    await intake.webhook_worker.note_integrations()
     await deliver(intake, payload("old", opened="2026-06-08T11:59:00Z", status="Answered"))
     (told,) = await intake.queued()
     assert isinstance(told, TicketImported)
@@ -256,7 +256,7 @@ async def test_what_was_opened_before_the_integration_lived_is_history(intake: W
     (made_at,) = (row[0] for row in await rows(intake, "SELECT made_at FROM integrations WHERE tenant = 'default'"))
     later = made_at.isoformat()
     await deliver(intake, payload("new", opened=later, at=later))
-    await intake.deliveries.note_integrations()
+    await intake.webhook_worker.note_integrations()
     assert [found["history"] for found in await tickets(intake)] == [False, True]
 
 
@@ -283,11 +283,11 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         assert (await deliver(intake, payload(), 202))["state"] == "waiting"
     assert await tickets(intake) == []
     assert (await deliver(intake, payload()))["state"] == "duplicate"
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await tickets(intake) == []  # its time has not come
     async with intake.writer.begin() as connection:
         await connection.execute(tables.webhook_deliveries.update().values(next_at=text("clock_timestamp()")))
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
@@ -313,7 +313,7 @@ async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behi
     monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 1.5)
     assert (await deliver(intake, many(8), 202))["state"] == "waiting"
     await _their_time_has_come(intake)
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert len(await tickets(intake)) == 8
     assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM webhook_deliveries")] == [
         ("taken", None)
@@ -339,7 +339,7 @@ async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
         assert len(await tickets(intake)) == known
         left = 3
         await _their_time_has_come(intake)
-        await intake.deliveries.retry()
+        await intake.webhook_worker.retry()
 
 
 async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
@@ -355,7 +355,7 @@ async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
         for _ in range(25):
             async with intake.writer.begin() as connection:
                 await connection.execute(now.where(tables.webhook_deliveries.c.state == "waiting"))
-            await intake.deliveries.retry()
+            await intake.webhook_worker.retry()
     (kept,) = (await intake.get("/v1/hooks/unmapped"))["items"]
     assert (kept["reason"], kept["detail"]) == ("failed", "KeyError: this is our fault, and logged.")
     assert (await intake.post(f"/v1/hooks/unmapped/{kept['id']}/replay", {}, 200))["state"] == "taken"
@@ -387,13 +387,13 @@ async def test_without_a_database_the_tool_is_told_to_come_again(tmp_path: Path)
 
 async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
     await deliver(intake, payload())
-    await intake.deliveries.forget(timedelta(hours=1))
+    await intake.webhook_worker.forget(timedelta(hours=1))
     [(body, shown)] = await rows(
         intake, "SELECT body, shown FROM webhook_deliveries JOIN ticket_snapshots ON delivery_id = id"
     )
     assert (body, shown["summary"]) != (b"", None)
     lacking = await deliver(intake, payload(status="Never heard of"))
-    await intake.deliveries.forget(timedelta(0))
+    await intake.webhook_worker.forget(timedelta(0))
     assert await rows(intake, "SELECT id, state, body, headers FROM webhook_deliveries") == [(1, "forgotten", b"", {})]
     [(left,)] = await rows(intake, "SELECT shown FROM ticket_snapshots")
     assert set(left) == {"at", "seen_at", "key", "status", "word", "severity", "opened_at", "counts"}
@@ -414,7 +414,7 @@ async def test_a_delivery_that_comes_again_after_years_changes_nothing(
         await deliver(intake, body)
     told = await facts(intake)
     assert told[-1] == ("resolved", "10:00:00")
-    await intake.deliveries.forget(timedelta(0))
+    await intake.webhook_worker.forget(timedelta(0))
     for body in story:
         assert (await deliver(intake, body))["state"] == "duplicate"
     late = await deliver(intake, payload(status="Pending", at="2026-06-08T09:30:00Z"))
@@ -429,7 +429,7 @@ async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) ->
     aged = tables.webhook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
     async with intake.writer.begin() as connection:
         await connection.execute(aged.where(tables.webhook_deliveries.c.id == first["delivery_id"]))
-    await intake.deliveries.forget(timedelta(days=30))
+    await intake.webhook_worker.forget(timedelta(days=30))
     await deliver(intake, payload(priority="Normal", status="Done", at="2026-06-08T11:00:00Z"))
     assert await facts(intake) == [*known, ("resolved", "11:00:00")]
 

@@ -39,7 +39,7 @@ async def replayed(intake: World, *arguments: str) -> int:
     """Replay these deliveries, all unmapped ones by default; how many."""
     result = await replay(*(arguments or ("--all",)))
     assert result.exit_code == 0, result.output
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     return int(result.output.split()[1])
 
 

@@ -22,8 +22,9 @@ from tocsin.runtime.http.api_keys import (
     issue,
     write_keys,
 )
-from tocsin.runtime.http.app import JsonResponse, create_app, require
+from tocsin.runtime.http.app import create_app, require
 from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 
 class Contact(BaseModel):

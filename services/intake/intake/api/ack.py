@@ -14,13 +14,13 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
-from tocsin.acknowledgement import LinkExpired, LinkRefused, Links
-from tocsin.events import Instant, Severity, Upcoming
-from tocsin.events.values import Tier
+from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigner
+from tocsin.events import Severity, Tier, UpcomingStep
+from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.ack_pages import (
@@ -63,7 +63,7 @@ class AcknowledgementAnswer(Answer):
     person: str
     name: str
     tier: Tier
-    upcoming: Upcoming | None
+    upcoming: UpcomingStep | None
     expires_at: Instant
     ticket_id: UUID
     external_id: str
@@ -79,7 +79,7 @@ EXAMPLE: Final = AcknowledgementAnswer(
     person="ruth.adeyemi",
     name="Ruth Adeyemi",
     tier=Tier(number=2, role="senior_it_operations_manager", title="Senior IT Operations Manager"),
-    upcoming=Upcoming(
+    upcoming=UpcomingStep(
         at=datetime(2026, 6, 9, 15, tzinfo=UTC),
         tier=Tier(number=3, role="it_operations_director", title="IT Operations Director"),
     ),
@@ -104,14 +104,14 @@ class _Told:
 
 
 def router(
-    context: IngestContext, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: Links
+    context: IngestContext, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: LinkSigner
 ) -> APIRouter:
     """Both calls; `links` reads the tokens, `wake` tells the relay of this process that something was committed."""
     routes = APIRouter(tags=["acknowledgement"])
 
     async def seen(token: str) -> Seen:
         token = token[:LONGEST_TOKEN]
-        links.read(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
+        links.verify(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
         async with reader.connect() as connection:
             return await look(context, connection, links, token)
 
@@ -150,10 +150,10 @@ def router(
 async def _answered(request: Request, act: Callable[[str], Awaitable[_Told]], token: str) -> Response:
     try:
         told = await act(token)
-    except LinkRefused:
+    except InvalidLinkError:
         told = _refusal("refused", 404, refused_page())
-    except LinkExpired as error:
-        told = _refusal("expired", 410, expired_page(error.acknowledgement))
+    except ExpiredLinkError as error:
+        told = _refusal("expired", 410, expired_page(error.link))
     except Problem as problem:
         told = _refusal("unknown", problem.status, unknown_page())
     except Exception as error:  # the edge of a request, here because the outer one would log the path with the token
@@ -213,7 +213,7 @@ def _page(title: str) -> dict[str, Any]:
 
 
 def _refused(status: int, page: Page) -> dict[str, Any]:
-    problem = refusal(page.title, Problem(status, " ".join(page.sentences), title=page.title))
+    problem = error_response(page.title, Problem(status, " ".join(page.sentences), title=page.title))
     return problem | {"content": {**problem["content"], **_page(page.title)}}
 
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.webhooks import PREFIX, WebhookResponse, webhook_response
@@ -46,7 +46,7 @@ def router(deliveries: WebhookWorker, integrations: IntegrationsFile) -> APIRout
         responses={
             200: {"model": WebhookResponse, "description": "Stored, and taken in as `detail` says"},
             202: {"model": WebhookResponse, "description": "Stored, and tried again"},
-            401: refusal("The secret is missing or wrong", _FORGED),
+            401: error_response("The secret is missing or wrong", _FORGED),
         },
         openapi_extra=_BODY,
     )

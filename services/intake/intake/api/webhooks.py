@@ -10,10 +10,11 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.app import require
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.domain.webhooks.adapters.registry import ADAPTERS

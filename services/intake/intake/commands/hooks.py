@@ -10,11 +10,11 @@ from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.process.commands import instant_given, using_database
-from tocsin.runtime.process.reloaded_file import why_unreadable
-from tocsin.runtime.process.settings import DatabaseSettings, Environment, load
+from tocsin.runtime.process.commands import exit_on_database_error, parse_instant
+from tocsin.runtime.process.reloaded_file import describe_read_error
+from tocsin.runtime.process.settings import DatabaseSettings, EnvironmentSettings, load
 
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
@@ -35,7 +35,7 @@ FileOption = Annotated[
 TenantOption = Annotated[str | None, typer.Option(help="Only this tenant's; everybody's if left out.")]
 
 
-class IntegrationsSettings(Environment):
+class IntegrationsSettings(EnvironmentSettings):
     """All that `check` and `try` need."""
 
     integrations: Path
@@ -69,7 +69,7 @@ def attempt(
         try:
             body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
         except OSError as error:
-            _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+            _fail(f"{path} cannot be read: {describe_read_error(error)}.")
         for told in trial.deliver(body):
             typer.echo(json.dumps(told, ensure_ascii=False))
 
@@ -104,7 +104,7 @@ def replay(
     tenant: TenantOption = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=instant_given, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
+        typer.Option(parser=parse_instant, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
     """Queue webhooks once more; the running service takes them in, by the mapping as it is then."""
@@ -165,7 +165,7 @@ def _read(file: Path | None) -> Integrations:
     except IntegrationsError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
 
 
 def _integration(integrations: Integrations, tenant: str, provider: str | None) -> tuple[str, Integration]:
@@ -192,7 +192,7 @@ def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
         finally:
             await source.dispose()
 
-    with using_database():
+    with exit_on_database_error():
         return asyncio.run(run())
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,10 +15,11 @@ from starlette.routing import Match
 
 from tocsin.runtime.http.api_docs import add_docs
 from tocsin.runtime.http.api_keys import SCOPES, Caller, KeyRing
-from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, Edge, add_headers
+from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware, add_headers
 from tocsin.runtime.http.openapi import EVERYWHERE, Application
-from tocsin.runtime.http.problems import Problem, invalid
+from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.runtime.http.rate_limit import FailedTries, Requests
+from tocsin.runtime.http.responses import JsonResponse
 
 log = structlog.get_logger(__name__)
 
@@ -28,15 +28,6 @@ Check = Callable[[], Awaitable[str | None]]
 
 _CHECK_SECONDS = 3.0
 _bearer = HTTPBearer(auto_error=False, description="A key of keys.yaml")
-
-
-class JsonResponse(Response):
-    """JSON by orjson. Instants must be strings already (`tocsin.business_time.render`)."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
 
 
 def create_app(
@@ -68,7 +59,7 @@ def create_app(
     app.state.requests = Requests()
     app.state.failed_tries = FailedTries()
     add_docs(app)
-    app.add_middleware(Edge, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
+    app.add_middleware(LimitsMiddleware, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -186,4 +177,4 @@ def _methods(request: Request) -> list[str]:
 
 async def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return invalid(error).response()
+    return validation_problem(error).response()

@@ -33,7 +33,7 @@ def add_headers(scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> 
     scope.setdefault(_ADDED, {}).update(headers)
 
 
-class Edge:
+class LimitsMiddleware:
     """Refuses what is too large, too slow, too much, no JSON or no text, and answers 500 or 503 for what nobody caught.
 
     `limits` gives the bytes allowed to a path and all below it, the longest winning; `free_form` are prefixes below
