@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import escalator.api.routes
-import escalator.store
+import escalator.store.tables
 import intake.api
 import intake.api.ack
 import intake.api.mail
@@ -83,7 +83,7 @@ def escalator_routes(database: AsyncEngine) -> list[APIRouter]:
     directory = DirectoryFile(POLICIES / "directory.yaml")
     return [
         escalator.api.routes.router(database, directory),
-        dead_letter_routes(database, escalator.store.dead_letters, escalator.store.outbox, None),
+        dead_letter_routes(database, escalator.store.tables.DEAD_LETTERS, escalator.store.tables.OUTBOX, None),
     ]
 
 
@@ -100,7 +100,7 @@ def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
 KEY_USES: Mapping[str, KeyUses] = {
     "intake": intake.store.key_uses,
     "sla-timer": sla_timer.store.tables.KEY_USES,
-    "escalator": escalator.store.key_uses,
+    "escalator": escalator.store.tables.KEY_USES,
     "notifier": notifier.store.tables.KEY_USES,
 }
 ROUTES: Mapping[str, Callable[[AsyncEngine], list[APIRouter]]] = {
