@@ -58,7 +58,7 @@ def test_the_unit_tests_pass(interpreter: str, tmp_path: Path) -> None:
     }
     lock = ROOT / "deploy" / "requirements-dev.lock"
     subprocess.run([uv, "pip", "install", "--quiet", "--require-hashes", "-r", lock], env=environment, check=True)
-    command = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]
+    command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-10_000:]
 

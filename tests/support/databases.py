@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import asyncpg
-from tocsin.runtime.database.engine import migrate
+from tocsin.runtime.database.migrations import migrate
 from tocsin_local.postgres import Postgres
 
 from support.servers import SERVICES, role_of
