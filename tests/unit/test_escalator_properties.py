@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from escalator.domain.decisions import decide
 from escalator.domain.tiers import IsVacant, TicketEscalation
 from hypothesis import given
@@ -89,6 +90,7 @@ def test_a_repeated_event_changes_nothing(events: list[DeadlineEvent], vacant: f
 
 
 @given(event_sequences(), vacant_numbers)
+@pytest.mark.rule("4.20")
 def test_nothing_is_notified_or_closed_twice(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     _, decided = run_through(events, vacant)
     notified = [event.event_id for event in decided if isinstance(event, Notify)]
@@ -101,6 +103,7 @@ def test_nothing_is_notified_or_closed_twice(events: list[DeadlineEvent], vacant
 
 
 @given(event_sequences(), vacant_numbers)
+@pytest.mark.rule("5.19")
 def test_only_vacant_tiers_are_skipped(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     _, decided = run_through(events, vacant)
     for event in decided:

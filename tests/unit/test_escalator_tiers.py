@@ -39,6 +39,7 @@ class TestNextTier:
     def test_the_first_step_goes_to_tier_1(self) -> None:
         assert next_tier(LADDER, 0, lambda tier: False) == (LADDER[0], ())
 
+    @pytest.mark.rule("5.19")
     def test_vacant_tiers_are_skipped_and_recorded(self) -> None:
         assert next_tier(LADDER, 1, lambda tier: tier.number in (2, 3)) == (LADDER[3], (LADDER[1], LADDER[2]))
 
@@ -52,6 +53,7 @@ class TestNextTier:
         assert next_tier(LADDER[::-1], 2, lambda tier: False) == (LADDER[2], ())
 
 
+@pytest.mark.rule("5.1", "5.11")
 def test_six_steps_reach_the_ceo_and_the_ladder_is_exhausted_once() -> None:
     _, decided = decide_all([*(timer.step(n) for n in range(1, 7)), timer.exhausted(), timer.exhausted()])
     assert tiers(decided) == [1, 2, 3, 4, 5, 6]
@@ -60,6 +62,7 @@ def test_six_steps_reach_the_ceo_and_the_ladder_is_exhausted_once() -> None:
     ]
 
 
+@pytest.mark.rule("5.29")
 def test_a_notification_carries_everything_the_mail_needs() -> None:
     _, (_, second) = decide_all([timer.step(1), timer.step(2)], vacant(2, 4))
     assert isinstance(second, Notify)
@@ -91,6 +94,7 @@ def test_no_upcoming_step_if_the_next_instant_is_unknown() -> None:
     assert only.upcoming is None
 
 
+@pytest.mark.rule("5.19")
 def test_vacancy_is_evaluated_at_the_scheduled_instant() -> None:
     is_vacant = vacant(1, until=START + HOUR)
     assert tiers(decide_all([timer.step(1)], is_vacant)[1]) == [2]
@@ -104,6 +108,7 @@ def test_the_upcoming_tier_depends_on_the_vacancies_of_its_own_instant() -> None
     assert first.upcoming.tier == LADDER[1]
 
 
+@pytest.mark.rule("5.12", "5.19")
 def test_a_ladder_with_only_vacant_tiers_left_is_exhausted_once_and_stays_exhausted() -> None:
     steps = [*(timer.step(n) for n in range(1, 7)), timer.exhausted()]
     escalation, decided = decide_all(steps, vacant(5, 6))
@@ -114,6 +119,7 @@ def test_a_ladder_with_only_vacant_tiers_left_is_exhausted_once_and_stays_exhaus
     assert decide_all([timer.step(7)], none_vacant, escalation)[1] == []
 
 
+@pytest.mark.rule("5.24")
 def test_the_end_of_a_run_stands_down_its_notifications_once() -> None:
     escalation, decided = decide_all(
         [timer.step(1), timer.step(2), timer.ended(1.5), timer.ended(1.5), timer.ended(1.7)]
@@ -170,6 +176,7 @@ def test_a_step_after_an_undone_end_notifies_and_is_stood_down_again() -> None:
     assert escalation.runs[RunKey(1, 1)].end_reason == "resolved"
 
 
+@pytest.mark.rule("4.19")
 def test_a_new_run_after_a_voided_one_starts_at_tier_1() -> None:
     story = [timer.step(1), timer.step(2), timer.ended(1.2, "voided"), timer.step(1, hours=2, run=2)]
     _, decided = decide_all(story)
@@ -180,6 +187,7 @@ def test_a_new_run_after_a_voided_one_starts_at_tier_1() -> None:
     assert again.told_before == ()
 
 
+@pytest.mark.rule("4.13")
 def test_a_kept_ladder_continues_over_several_cycles() -> None:
     escalation, decided = decide_all(
         [
@@ -206,6 +214,7 @@ def test_a_kept_ladder_continues_from_the_highest_run_of_the_cycle_before() -> N
     assert tiers(decide_all(story)[1]) == [1, 2, 3, 1, 2]
 
 
+@pytest.mark.rule("5.12")
 def test_a_kept_ladder_stays_exhausted() -> None:
     story = [
         timer.step(1),
@@ -221,6 +230,7 @@ def test_a_kept_ladder_stays_exhausted() -> None:
     assert later == []
 
 
+@pytest.mark.rule("4.13")
 def test_a_new_cycle_that_kept_no_ladder_starts_at_tier_1() -> None:
     assert tiers(decide_all([timer.step(1), timer.step(2), timer.ended(2), timer.step(1, hours=30, cycle=2)])[1]) == [
         1,
@@ -229,6 +239,7 @@ def test_a_new_cycle_that_kept_no_ladder_starts_at_tier_1() -> None:
     ]
 
 
+@pytest.mark.rule("4.20")
 def test_a_voided_step_sends_nothing_and_its_tier_stays_notified() -> None:
     escalation, decided = decide_all(
         [timer.step(1), timer.step(2), timer.step_voided(2), timer.step(2, hours=3), timer.step(3)]
@@ -237,6 +248,7 @@ def test_a_voided_step_sends_nothing_and_its_tier_stays_notified() -> None:
     assert [step.voided for step in escalation.runs[RunKey(1, 1)].steps] == [False, True, False]
 
 
+@pytest.mark.rule("5.3")
 def test_a_missed_response_notifies_each_role_and_moves_no_ladder() -> None:
     roles = ("service_desk_team_lead", "it_operations_director")
     escalation, decided = decide_all([timer.breached("response", roles=roles)])
@@ -251,10 +263,12 @@ def test_a_missed_response_notifies_each_role_and_moves_no_ladder() -> None:
     assert escalation.runs == {}
 
 
+@pytest.mark.rule("5.2")
 def test_a_missed_resolution_alone_notifies_nobody() -> None:
     assert decide_all([timer.breached("resolution")])[1] == []
 
 
+@pytest.mark.rule("4.18")
 def test_a_voided_missed_answer_stands_down() -> None:
     missed = timer.breached("answer")
     _, decided = decide_all([missed, timer.voided(missed), timer.voided(missed)])
@@ -291,6 +305,7 @@ def test_a_warning_is_withdrawn_when_its_clock_ends(then: DeadlineEvent, reason:
         (timer.ended(1, stand_down=False), "resolved"),
     ],
 )
+@pytest.mark.rule("5.24")
 def test_closing_the_ticket_withdraws_everything_about_its_clocks(then: DeadlineEvent, reason: str) -> None:
     before = [timer.warned("response"), timer.breached("response"), timer.warned("resolution")]
     other_cycle = timer.warned("response", cycle=2)
@@ -325,12 +340,14 @@ def test_a_voided_missed_response_is_stood_down_even_after_the_ticket_closed() -
     assert stand_down.notifications == (decided[0].event_id,)
 
 
+@pytest.mark.rule("4.18")
 def test_a_voided_warning_is_withdrawn() -> None:
     warned = timer.warned("resolution")
     _, decided = decide_all([warned, timer.voided(warned)])
     assert [type(event) for event in decided] == [Notify, Withdraw]
 
 
+@pytest.mark.rule("4.24", "5.20")
 def test_historic_steps_notify_nobody_and_move_the_ladder() -> None:
     old = [timer.step(n, historic=True) for n in (1, 2)]
     escalation, decided = decide_all([timer.warned("resolution", historic=True), *old, timer.step(3)], vacant(1))

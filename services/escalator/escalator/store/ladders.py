@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from escalator.domain.tiers import LadderState, RunKey
@@ -46,18 +46,16 @@ async def list_ladders(connection: AsyncConnection, which: LadderFilter, limit: 
     query = query.where(*(column == value for column, value in wanted.items() if value is not None))
     if which.before is not None:
         query = query.where(LADDERS.c.position < which.before)
-    rows = await connection.execute(query.order_by(LADDERS.c.position.desc()).limit(limit))
-    return [_ladder_row(row) for row in rows]
+    return await _fetch(connection, query.order_by(LADDERS.c.position.desc()).limit(limit))
 
 
 async def current_ladder(connection: AsyncConnection, tenant: str, *, ticket_id: UUID) -> LadderRow:
     """The run of the ticket's last cycle. Raises LadderNotFoundError if the tenant's ticket has none."""
     query = _LADDERS.where(TICKETS.c.tenant == tenant, LADDERS.c.ticket_id == ticket_id)
-    query = query.order_by(LADDERS.c.cycle.desc(), LADDERS.c.run.desc()).limit(1)
-    row = (await connection.execute(query)).first()
-    if row is None:
+    rows = await _fetch(connection, query.order_by(LADDERS.c.cycle.desc(), LADDERS.c.run.desc()).limit(1))
+    if not rows:
         raise LadderNotFoundError(ticket_id)
-    return _ladder_row(row)
+    return rows[0]
 
 
 _LADDERS = select(LADDERS.c.position, LADDERS.c.ticket_id, LADDERS.c.cycle, LADDERS.c.run, TICKETS.c.customer_id).join(
@@ -65,5 +63,8 @@ _LADDERS = select(LADDERS.c.position, LADDERS.c.ticket_id, LADDERS.c.cycle, LADD
 )
 
 
-def _ladder_row(row: Row[Any]) -> LadderRow:
-    return LadderRow(row.position, row.ticket_id, RunKey(row.cycle, row.run), row.customer_id)
+async def _fetch(connection: AsyncConnection, query: Select[Any]) -> list[LadderRow]:
+    return [
+        LadderRow(row.position, row.ticket_id, RunKey(row.cycle, row.run), row.customer_id)
+        for row in await connection.execute(query)
+    ]
