@@ -7,19 +7,20 @@ if __name__ == "__main__":
 
 from tocsin.runtime.process.commands import service_commands
 
-from intake import handlers, store
 from intake.commands import hooks, keys
 from intake.commands.mail import mail as mail_command
+from intake.handlers.outbox_events import stored_events
 from intake.service import build
 from intake.settings import Settings
+from intake.store.tables import outbox
 
 app = service_commands(
     "intake",
     "Take tickets and their events in, and publish them.",
     Settings,
     build,
-    store.outbox,
-    handlers.stored_events,
+    outbox,
+    stored_events,
 )
 app.command("mail")(mail_command)
 app.add_typer(hooks.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss.")

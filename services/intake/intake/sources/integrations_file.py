@@ -8,7 +8,7 @@ import structlog
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 from intake import metrics
-from intake.domain.webhooks.config.auth import Secret
+from intake.domain.webhooks.config.auth import SecretLocation
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ def _read(path: Path) -> Integrations:
     return load_integrations(path.read_text(encoding="utf-8"), path.name)
 
 
-def read_secret(secret: Secret) -> bytes | None:
+def read_secret(secret: SecretLocation) -> bytes | None:
     """The secret from where it lies, read anew each time, so that one that was rotated counts at once."""
     if secret.secret_env is not None:
         return os.environ.get(secret.secret_env, "").strip().encode(errors="surrogateescape") or None

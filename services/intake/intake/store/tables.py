@@ -138,8 +138,8 @@ awaited_mails = Table(
     Column("ticket_id", Uuid, nullable=False),
 )
 
-hook_deliveries = Table(
-    "hook_deliveries",
+webhook_deliveries = Table(
+    "webhook_deliveries",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("tenant", Text, nullable=False),
@@ -155,21 +155,21 @@ hook_deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", DateTime(timezone=True), index=True),
     UniqueConstraint("tenant", "provider", "key"),
-    Index("hook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
+    Index("webhook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
 )
 
-hook_sightings = Table(
-    "hook_sightings",
+ticket_snapshots = Table(
+    "ticket_snapshots",
     metadata,
-    Column("delivery_id", BigInteger, ForeignKey("hook_deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("delivery_id", BigInteger, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
     Column("place", SmallInteger, primary_key=True),
     Column("ticket_id", Uuid, nullable=False, index=True),
     Column("shown", JSONB, nullable=False),
     Column("opened_it", Boolean, nullable=False),
 )
 
-hook_integrations = Table(
-    "hook_integrations",
+integrations = Table(
+    "integrations",
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("provider", Text, primary_key=True),

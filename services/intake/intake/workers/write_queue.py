@@ -16,7 +16,8 @@ from tocsin.runtime.errors import OverloadedError
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.metrics import REQUESTS_SHED
 
-from intake.handlers import Asked, Desk, HeldTwiceError, Outcome, take_asked
+from intake.handlers.context import IngestContext
+from intake.handlers.ingest import Asked, HeldTwiceError, Outcome, take_asked
 
 GROUP: Final = 50
 MOST_WAITING: Final = 500
@@ -32,8 +33,8 @@ _CONTENDED: Final = ("40P01", "55P03")  # a deadlock, a lock that did not come: 
 class Taking:
     """Takes in what single callers ask for; `wake` tells the relay that something was committed."""
 
-    def __init__(self, desk: Desk, writer: AsyncEngine, wake: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, context: IngestContext, writer: AsyncEngine, wake: Callable[[], None]) -> None:
+        self._context = context
         self._writer = writer
         self._wake = wake
         self._grouped = GroupCommit(
@@ -51,7 +52,7 @@ class Taking:
 
     async def _take(self, asked: Sequence[Asked]) -> Sequence[Outcome]:
         async with self._writer.begin() as connection:
-            outcomes = await take_asked(self._desk, connection, asked)
+            outcomes = await take_asked(self._context, connection, asked)
         self._wake()
         return outcomes
 
