@@ -1,4 +1,4 @@
-"""Connections that say nothing, or never finish saying it, are closed; what is no request is told so."""
+"""Connections on a real socket: slow, idle, too many or malformed ones are closed, with a problem if possible."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def app(_: Scope, __: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator[int]:
-    """A server with our protocol, on that port."""
+    """A server with our protocol; gives its port."""
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -54,7 +54,7 @@ async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator
     [(b"", []), (BEGUN, [408]), (REQUEST, [204]), (REQUEST + BEGUN, [204, 408])],
     ids=["nothing", "some", "nothing after a request", "some after a request"],
 )
-async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers_must_arrive_in_time(words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(h11_protocol, "HEADER_SECONDS", 0.3)
     async with serving(idle_seconds=1) as port:
         closed = asyncio.create_task(said(port, words))
@@ -70,7 +70,7 @@ async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monk
         assert json.loads(body)["detail"] == "The request headers arrived too slowly."
 
 
-async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
+async def test_endless_headers_and_malformed_requests_get_a_problem() -> None:
     async with serving() as port:
         endless = await said(port, *ENDLESS)
         nonsense = await said(port, b"\x16\x03\x01 hello\r\n\r\n")
@@ -83,7 +83,7 @@ async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
 
 
 class Held:
-    """An application that answers no request before the test says so."""
+    """An application that responds only when the test allows it."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Semaphore(0)
@@ -103,7 +103,7 @@ Connect = Callable[..., Awaitable[Connection]]
 
 @pytest.fixture
 async def connected() -> AsyncIterator[Connect]:
-    """Opens a connection to that port, and says something on it at once."""
+    """Opens connections, and sends bytes at once."""
     opened: list[Connection] = []
 
     async def connect(port: int, words: bytes = b"") -> Connection:
@@ -118,7 +118,7 @@ async def connected() -> AsyncIterator[Connect]:
 
 
 async def answered(connection: Connection, words: bytes = b"") -> bytes:
-    """The status line with which the server answers these words; empty if it closed the connection."""
+    """The status line of the response to these bytes; empty if the server closed the connection."""
     reader, writer = connection
     writer.write(words)
     head = await asyncio.wait_for(reader.readline(), 5)
@@ -127,7 +127,7 @@ async def answered(connection: Connection, words: bytes = b"") -> bytes:
     return head
 
 
-async def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest(
+async def test_too_many_connections_close_the_longest_idle_one(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 3)
@@ -142,7 +142,7 @@ async def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest(
             assert (await answered(each, REQUEST)).startswith(b"HTTP/1.1 204 ")
 
 
-async def test_many_silent_connections_at_once_keep_no_request_out(
+async def test_many_silent_connections_do_not_lock_out_requests(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 5)
@@ -151,7 +151,7 @@ async def test_many_silent_connections_at_once_keep_no_request_out(
         assert (await answered(await connected(port, REQUEST))).startswith(b"HTTP/1.1 204 ")
 
 
-async def test_a_connection_with_a_request_in_progress_never_gives_way(
+async def test_a_connection_with_a_request_in_progress_is_never_evicted(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 2)
@@ -172,7 +172,7 @@ async def test_a_connection_with_a_request_in_progress_never_gives_way(
             assert (await answered(each)).startswith(b"HTTP/1.1 204 ")
 
 
-async def test_who_does_not_read_the_last_answer_gives_way_too(
+async def test_a_client_that_does_not_read_its_response_is_evicted_too(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 1)
@@ -202,7 +202,7 @@ async def test_who_does_not_read_the_last_answer_gives_way_too(
         b"Transfer-Encoding:\x0bchunked",
     ],
 )
-async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_read(framing: bytes) -> None:
+async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is_read(framing: bytes) -> None:
     seen: list[str] = []
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
@@ -220,13 +220,13 @@ async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_re
     assert seen == []
 
 
-async def test_http_1_0_knows_no_chunks() -> None:
+async def test_http_1_0_has_no_chunked_bodies() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
         answer = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_who_is_refused_before_the_body_came_reads_the_answer_and_not_a_reset() -> None:
+async def test_a_client_rejected_before_its_body_arrived_reads_the_response_and_not_a_reset() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 300000\r\n\r\n")

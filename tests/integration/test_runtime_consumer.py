@@ -1,4 +1,4 @@
-"""The way in, on a real PostgreSQL and a real Kafka: once in effect, whatever fails, and the database decides."""
+"""The consumer with real PostgreSQL and Kafka: effects happen once whatever fails, and the database decides."""
 
 import asyncio
 import itertools
@@ -41,7 +41,7 @@ NAMES = [f"T-{n}" for n in range(12)]
 
 
 class Send:
-    """Puts events, or raw bytes, into the tickets topic."""
+    """Sends events, or raw bytes, to the tickets topic."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -59,7 +59,7 @@ class Send:
         await self._producer.flush()
 
     async def progress(self, at: datetime) -> None:
-        """Up to that instant nothing is missing, in no partition."""
+        """Send a watermark to every partition."""
         headers, value = encode(Watermark(accepted_through=at), "intake")
         for partition in range(6):
             await self._producer.send(TICKETS, value, partition=partition, headers=headers)
@@ -79,7 +79,7 @@ async def db(url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
-    """Into an emptied topic."""
+    """A sender to an empty topic."""
     kafka.fresh_topics()
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
     await producer.start()
@@ -108,9 +108,7 @@ def expected(numbers: range) -> set[object]:
     return {(ticket(name), number) for number in numbers for name in NAMES}
 
 
-async def test_events_arrive_and_progress_moves_what_is_accepted(
-    db: AsyncEngine, kafka: SharedKafka, send: Send
-) -> None:
+async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     told: list[Mapping[int, datetime | None]] = []
 
     async def after_commit(through: Mapping[int, datetime | None]) -> None:
@@ -142,7 +140,7 @@ async def test_events_arrive_and_progress_moves_what_is_accepted(
     }
 
 
-async def test_a_database_put_back_reads_on_from_where_it_stood(
+async def test_a_restored_database_continues_at_its_own_offsets(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
     async with running(consumer(kafka, db, Seer()).run()):
@@ -164,7 +162,9 @@ async def test_a_database_put_back_reads_on_from_where_it_stood(
         await eventually(lambda: all_seen(db, range(1, 8)))
 
 
-async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+async def test_bad_records_become_dead_letters_and_others_are_handled(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
     bad = ticket(NAMES[3])
 
     def fails(received: Received) -> Exception | None:
@@ -181,7 +181,7 @@ async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka:
     assert len(letters) == 2
 
 
-async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
+async def test_if_order_matters_a_ticket_waits_behind_its_dead_letter(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
     bad, broken = ticket(NAMES[0]), True
@@ -211,9 +211,7 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
     assert all(letter.replayed_at for letter in await rows(db, DEAD_LETTERS.table))
 
 
-async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
-    db: AsyncEngine, kafka: SharedKafka, send: Send
-) -> None:
+async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     await send(*everything(range(1, 31)))
     reading = consumer(kafka, db, Seer(lambda _: RuntimeError("a bug")))
     async with running(reading.run()) as (task,):
@@ -227,9 +225,7 @@ async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
 
 
-async def test_a_failing_database_loses_nothing_and_repeats_nothing(
-    db: AsyncEngine, kafka: SharedKafka, send: Send
-) -> None:
+async def test_a_failing_database_loses_and_repeats_nothing(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
     await send(*everything(range(1, 11)))
     async with running(consumer(kafka, db, Seer(lambda _: next(failures, None))).run()):
@@ -246,7 +242,7 @@ async def test_a_failing_database_loses_nothing_and_repeats_nothing(
     assert await rows(db, DEAD_LETTERS.table) == []
 
 
-async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest(
+async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_the_beginning(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
     async with db.begin() as connection:
@@ -290,7 +286,7 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
     await other.dispose()
 
 
-async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, max_batch_size=500_000)
     await producer.start()
     for n in range(10_000):
@@ -311,7 +307,7 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT + timedelta(milliseconds=9_999)}
 
 
-async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     ends = CountedEnds(kafka.bootstrap, TICKETS, 6)
     watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=1)
     async with running(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
@@ -325,7 +321,7 @@ async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka:
 
 
 class CountedEnds(TopicEnds):
-    """Knows how often it told."""
+    """Counts how often it was fetched."""
 
     fetched = 0
 
@@ -336,7 +332,7 @@ class CountedEnds(TopicEnds):
 
 
 def lag() -> float:
-    """Of all partitions, as the watchdog saw it."""
+    """The lag of all partitions, as the watchdog exported it."""
     partitions = [{"topic": TICKETS, "partition": str(number)} for number in range(6)]
     return sum(REGISTRY.get_sample_value("sla_consumer_lag", labels) or 0 for labels in partitions)
 
@@ -347,7 +343,7 @@ async def all_read(db: AsyncEngine, reading: Consumer) -> bool:
 
 
 async def all_waits(db: AsyncEngine, reading: Consumer) -> bool:
-    """Whether the process knows of all that the database has not."""
+    """True if the exported lag is what the database lacks."""
     read: int = sum(row.next_offset for row in await rows(db, OFFSETS.table))
     return lag() == sum((await reading.probe()).values()) - read
 

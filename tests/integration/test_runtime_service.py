@@ -1,4 +1,4 @@
-"""A whole little service as a process of its own: how it starts, serves, and ends."""
+"""A small service as a real process: how it starts, serves and stops."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def upgrade() -> None:
 
 
 class Bell:
-    """The service's folder, its environment and its processes."""
+    """The service: its folder, environment and processes."""
 
     def __init__(self, folder: Path, database_url: str, bootstrap: str) -> None:
         (folder / "bell").mkdir()
@@ -108,7 +108,7 @@ def bell(tmp_path: Path, make_database: MakeDatabase, kafka: SharedKafka) -> Bel
     return Bell(tmp_path, make_database(), kafka.bootstrap)
 
 
-async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bell: Bell, kafka: SharedKafka) -> None:
+async def test_a_service_serves_and_stops_cleanly_and_a_second_one_takes_over(bell: Bell, kafka: SharedKafka) -> None:
     bell.migrate()
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
@@ -117,7 +117,7 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
         await bell.is_up(bell.port)
         await bell.is_up(other)
         await add(db, *(event("out", n) for n in range(1, 4)))
-        await eventually(lambda: nothing_waits(db))
+        await eventually(lambda: outbox_is_empty(db))
         async with httpx.AsyncClient() as http:
             metrics = (await http.get(f"http://127.0.0.1:{bell.port}/metrics")).text
         assert 'sla_consumer_lag{partition="5",topic="tocsin.tickets.v1"} 0.0' in metrics
@@ -130,7 +130,7 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
         assert {line["service"] for line in lines} == {"bell"}
         assert lines[-1]["event"] == "stopped"
         await add(db, event("out", 4))
-        await eventually(lambda: nothing_waits(db))
+        await eventually(lambda: outbox_is_empty(db))
         second.send_signal(signal.SIGINT)
         told, _ = second.communicate(timeout=90)
         assert second.returncode == 0, told
@@ -139,21 +139,21 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
     await db.dispose()
 
 
-async def test_what_was_committed_before_the_signal_is_published_before_the_end(bell: Bell, kafka: SharedKafka) -> None:
-    """The only process there is: what it left in its outbox would lie there until the next start."""
+async def test_the_outbox_is_published_before_the_process_ends(bell: Bell, kafka: SharedKafka) -> None:
+    """There is no other process: rows left in the outbox would wait for the next start."""
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     events = [event("out", number) for number in range(2, 5002)]  # several batches of the relay
     with bell.serves(bell.port) as process:
         await bell.is_up(bell.port)
         await add(db, event("out", 1))
-        await eventually(lambda: nothing_waits(db))  # it leads
+        await eventually(lambda: outbox_is_empty(db))  # it leads
         await add(db, *events)
         process.send_signal(signal.SIGTERM)
         told, _ = process.communicate(timeout=90)
         assert process.returncode == 0, told
     assert "outbox_not_empty" not in told
-    assert await nothing_waits(db)
+    assert await outbox_is_empty(db)
     published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 1 + len(events)
     await db.dispose()
@@ -171,7 +171,7 @@ async def test_what_was_committed_before_the_signal_is_published_before_the_end(
         (None, None),
     ],
 )
-def test_whose_a_dead_letter_is_its_event_says_where_it_can_be_read(value: bytes | None, whose: str | None) -> None:
+def test_the_tenant_of_a_dead_letter_is_read_from_its_event(value: bytes | None, whose: str | None) -> None:
     letter = DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 0, None, b"k", b"[]", value, "was too large")
     assert letter.tenant == whose
     assert letter.is_visible_to("acme")
@@ -211,7 +211,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     await db.dispose()
 
 
-def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
+def test_a_failure_to_start_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port) as process:
         told, _ = process.communicate(timeout=90)
         assert process.returncode == 1
@@ -224,16 +224,16 @@ def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
         assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
 
 
-async def test_a_taken_port_is_one_sentence(bell: Bell) -> None:
+async def test_a_port_in_use_is_one_sentence(bell: Bell) -> None:
     bell.migrate()
     with bell.serves(bell.port):
         await bell.is_up(bell.port)
         with bell.serves(bell.port) as late:
             told, _ = late.communicate(timeout=90)
             assert late.returncode == 1
-            assert "cannot be listened on: Address already in use" in told
+            assert ": Address already in use" in told
             assert "Traceback" not in told
 
 
-async def nothing_waits(db: AsyncEngine) -> bool:
+async def outbox_is_empty(db: AsyncEngine) -> bool:
     return not await rows(db, OUTBOX.table)

@@ -1,4 +1,4 @@
-"""The HTTP edge: every error a problem, strict JSON, bounded bodies, keys."""
+"""The HTTP application: problem responses, strict JSON, API keys, health, OpenAPI."""
 
 import hmac
 from collections.abc import AsyncIterator
@@ -111,7 +111,7 @@ async def test_every_error_is_a_problem(client: httpx.AsyncClient, key: dict[str
     is_problem(await client.post("/v1/things", content=b"{", headers={**key, "Content-Type": "application/json"}), 400)
 
 
-async def test_wrong_fields_have_the_names_a_caller_wrote(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_invalid_fields_are_named_as_in_the_request(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     body = {"contact": {"email": ["secret"]}, "events": [{"email": "a"}, {}]}
     assert is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"] == [
         {"field": "contact.email", "message": "Input should be a valid string"},
@@ -124,18 +124,20 @@ async def test_wrong_fields_have_the_names_a_caller_wrote(client: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=latin-1", ""])
-async def test_only_json_is_taken(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_other_media_types_are_rejected(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
     answer = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
     is_problem(answer, 415)
 
 
 @pytest.mark.parametrize("kind", ["Application/JSON", "application/json; charset=UTF-8", "application/json; version=1"])
-async def test_json_is_json_whatever_its_parameters(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_parameters_of_the_json_media_type_are_accepted(
+    kind: str, client: httpx.AsyncClient, key: dict[str, str]
+) -> None:
     content = b'{"contact": {"email": "a@b.c"}}'
     assert (await client.post("/v1/things", content=content, headers={**key, "Content-Type": kind})).status_code == 201
 
 
-async def test_the_list_of_what_is_wrong_has_an_end(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_the_list_of_invalid_fields_is_bounded(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     body: dict[str, list[dict[str, str]]] = {"contact": [], "events": [{}] * 1000}
     errors = is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"]
     assert isinstance(errors, list)
@@ -143,7 +145,7 @@ async def test_the_list_of_what_is_wrong_has_an_end(client: httpx.AsyncClient, k
     assert len(errors) == 500
 
 
-async def test_a_body_has_a_limit_by_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_the_body_limit_depends_on_the_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     long = {"contact": {"email": "x" * 1_500_000}}
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -156,7 +158,7 @@ async def test_a_body_has_a_limit_by_path(client: httpx.AsyncClient, key: dict[s
     is_problem(streamed, 413)
 
 
-async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path) -> None:
+async def test_a_key_gives_access_by_its_scopes(client: httpx.AsyncClient, keys: Path) -> None:
     good = {"contact": {"email": "a@b.c"}}
 
     async def posted(text: str) -> httpx.Response:
@@ -201,7 +203,7 @@ def test_keys_are_compared_in_constant_time(keys: Path, monkeypatch: pytest.Monk
     assert compared.call_count == 4
 
 
-def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
+def test_the_key_file_contains_only_hashes_and_is_private(keys: Path) -> None:
     text, entry = issue("acme")
     add_key(keys, entry)
     assert text.rpartition("_")[2] not in keys.read_text()
@@ -219,7 +221,7 @@ def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
         (b"keys: " + b"[" * 500 + b"]" * 500, "keys.yaml is not YAML"),
     ],
 )
-async def test_a_broken_key_file_keeps_the_keys_known(
+async def test_an_invalid_key_file_keeps_the_last_valid_keys(
     content: bytes, problem: str, client: httpx.AsyncClient, keys: Path, key: dict[str, str]
 ) -> None:
     good = {"contact": {"email": "a@b.c"}}
@@ -229,7 +231,7 @@ async def test_a_broken_key_file_keeps_the_keys_known(
     assert (await client.get("/readyz")).json()["checks"]["keys"].startswith(problem)
 
 
-async def test_health_says_what_is_not(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_readyz_names_the_failed_checks(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     assert (await client.get("/livez")).json() == {"status": "ok"}
     answer = await client.get("/readyz")
     assert answer.status_code == 503
@@ -246,7 +248,7 @@ async def test_openapi_is_valid_3_1(client: httpx.AsyncClient) -> None:
     assert post["security"]
 
 
-def test_an_unknown_scope_is_refused() -> None:
+def test_an_unknown_scope_is_rejected() -> None:
     with pytest.raises(ValueError, match="unknown scope"):
         require("tickets:erase")
     with pytest.raises(ValueError, match=r"Unknown scope all, everything\. Known are tickets:read, tickets:write"):

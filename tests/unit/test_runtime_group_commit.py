@@ -1,4 +1,4 @@
-"""What comes at the same time is done together, and one that cannot be done fails alone."""
+"""Group commit: simultaneous items share a group, and a bad item fails alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from tocsin.runtime.errors import OverloadedError
 
 
 class Doubling:
-    """Doubles numbers; refuses a group that holds `bad`, and everything while it is `away`."""
+    """Doubles numbers. Fails for a group that contains `bad`, and for every group while `away`."""
 
     def __init__(self, bad: int | None = None, *, away: bool = False) -> None:
         self.bad = bad
@@ -32,14 +32,14 @@ def grouped(act: Doubling, linger: float = 0) -> GroupCommit[int, int]:
     return GroupCommit(act, is_common=lambda error: isinstance(error, ConnectionError), linger=linger)
 
 
-async def test_what_comes_at_the_same_time_is_one_group_with_each_its_own_answer() -> None:
+async def test_simultaneous_items_form_one_group_and_each_gets_its_own_result() -> None:
     act = Doubling()
     double = grouped(act)
     assert await asyncio.gather(*map(double, range(5))) == [0, 2, 4, 6, 8]
     assert act.groups == [[0, 1, 2, 3, 4]]
 
 
-async def test_what_comes_meanwhile_is_the_next_group() -> None:
+async def test_items_that_arrive_meanwhile_form_the_next_group() -> None:
     act = Doubling()
     double = grouped(act)
     first = asyncio.create_task(double(1))
@@ -48,21 +48,21 @@ async def test_what_comes_meanwhile_is_the_next_group() -> None:
     assert act.groups == [[1], [2, 3]]
 
 
-async def test_one_that_cannot_be_done_fails_alone() -> None:
+async def test_a_bad_item_fails_alone() -> None:
     act = Doubling(bad=2)
     answers = await asyncio.gather(*map(grouped(act), (1, 2, 3)), return_exceptions=True)
     assert (answers[0], answers[2]) == (2, 6)
     assert isinstance(answers[1], ValueError)
 
 
-async def test_what_fails_for_all_is_not_tried_for_each() -> None:
+async def test_a_common_error_is_not_retried_for_each_item() -> None:
     act = Doubling(away=True)
     answers = await asyncio.gather(*map(grouped(act), (1, 2, 3)), return_exceptions=True)
     assert all(isinstance(answer, ConnectionError) for answer in answers)
     assert act.groups == [[1, 2, 3]]
 
 
-async def test_a_caller_that_gives_up_leaves_the_others_their_answers() -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others() -> None:
     act = Doubling()
     double = grouped(act)
     leaving, staying = asyncio.create_task(double(1)), asyncio.create_task(double(2))
@@ -73,7 +73,7 @@ async def test_a_caller_that_gives_up_leaves_the_others_their_answers() -> None:
         await leaving
 
 
-async def test_in_a_burst_a_group_is_waited_for() -> None:
+async def test_in_a_burst_a_group_is_collected() -> None:
     act = Doubling()
     double = grouped(act, linger=0.05)
     await double(1)
@@ -83,7 +83,7 @@ async def test_in_a_burst_a_group_is_waited_for() -> None:
     assert act.groups == [[1], [2, 3]]
 
 
-async def test_where_too_much_waits_one_more_is_sent_away() -> None:
+async def test_a_new_item_is_rejected_while_too_many_wait() -> None:
     act = Doubling()
     double = GroupCommit(act, is_common=lambda error: False, most_waiting=2)
     asked = [asyncio.create_task(double(number)) for number in range(3)]
@@ -94,7 +94,7 @@ async def test_where_too_much_waits_one_more_is_sent_away() -> None:
     assert await double(3) == 6
 
 
-async def test_while_a_group_hangs_nobody_new_waits_behind_it() -> None:
+async def test_a_new_item_is_rejected_while_a_group_hangs() -> None:
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def hang(numbers: Sequence[int]) -> Sequence[int]:
