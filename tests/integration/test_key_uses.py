@@ -37,9 +37,9 @@ class Service:
     client: httpx.AsyncClient
 
     async def get(self, path: str, key: str, status: int = 200) -> Any:
-        answer = await self.client.get(path, headers={"Authorization": f"Bearer {key}"})
-        assert answer.status_code == status, answer.text
-        return answer.json()
+        response = await self.client.get(path, headers={"Authorization": f"Bearer {key}"})
+        assert response.status_code == status, response.text
+        return response.json()
 
     async def last(self, admin: str, key: str) -> str | None:
         items = (await self.get("/v1/keys", admin))["items"]
@@ -80,7 +80,7 @@ async def test_the_last_use_survives_the_process_and_is_visible_to_the_tenants_a
     another = service(database, tmp_path)  # started later, or a replica
     assert await another.last(admin, reader) == used
     await another.get("/v1/things", reader)
-    await one.uses.save()  # knows nothing newer, and takes nothing back
+    await one.uses.save()  # has nothing newer, and overwrites nothing
     assert str(await another.last(admin, reader)) > used
     listed = await another.get("/v1/keys", admin)
     assert "sha256" not in str(listed)

@@ -19,7 +19,7 @@ from support.runtime_world import (
     DEAD_LETTERS,
     OFFSETS,
     SEEN,
-    Seer,
+    RecordingHandler,
     event,
     number_of,
     rows,
@@ -87,7 +87,7 @@ async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
     await producer.stop()
 
 
-def consumer(kafka: SharedKafka, db: AsyncEngine, seer: Seer, **more: Any) -> Consumer:
+def consumer(kafka: SharedKafka, db: AsyncEngine, seer: RecordingHandler, **more: Any) -> Consumer:
     return Consumer(
         bootstrap=kafka.bootstrap,
         topic=TICKETS,
@@ -109,12 +109,12 @@ def expected(numbers: range) -> set[object]:
 
 
 async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
-    told: list[Mapping[int, datetime | None]] = []
+    watermarks: list[Mapping[int, datetime | None]] = []
 
     async def after_commit(through: Mapping[int, datetime | None]) -> None:
-        told.append(through)
+        watermarks.append(through)
 
-    seer = Seer()
+    seer = RecordingHandler()
     reading = consumer(kafka, db, seer, after_commit=after_commit)
     async with running(reading.run()) as (task,):
         await send(*everything(range(1, 4)))
@@ -127,8 +127,8 @@ async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kaf
         await asyncio.wait_for(task, 10)
     assert await seen(db) == expected(range(1, 4))
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
-    assert all(at in (None, AT) for through in told for at in through.values())
-    assert {p for through in told for p in through} == set(range(6))
+    assert all(at in (None, AT) for through in watermarks for at in through.values())
+    assert {p for through in watermarks for p in through} == set(range(6))
     for call in seer.calls:
         assert [(one.partition, one.offset) for one in call] == sorted((one.partition, one.offset) for one in call)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
@@ -143,13 +143,13 @@ async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kaf
 async def test_a_restored_database_continues_at_its_own_offsets(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
-    async with running(consumer(kafka, db, Seer()).run()):
+    async with running(consumer(kafka, db, RecordingHandler()).run()):
         await send(*everything(range(1, 4)))
         await eventually(lambda: all_seen(db, range(1, 4)))
         copy = [row._asdict() for row in await rows(db, OFFSETS.table)]
         await send(*everything(range(4, 6)))
         await eventually(lambda: all_seen(db, range(1, 6)))
-        async with db.begin() as connection:  # the earlier copy, under the running process
+        async with db.begin() as connection:  # restore the copy while the process runs
             await connection.execute(delete(OFFSETS.table))
             await connection.execute(OFFSETS.table.insert(), copy)
             await connection.execute(delete(SEEN).where(SEEN.c.number > 3))
@@ -172,7 +172,7 @@ async def test_bad_records_become_dead_letters_and_others_are_handled(
         return PoisonMessageError("cannot be") if poisoned else None
 
     await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
-    async with running(consumer(kafka, db, Seer(fails)).run()):
+    async with running(consumer(kafka, db, RecordingHandler(fails)).run()):
         await eventually(lambda: all_seen(db, range(4, 5)))
     letters = await rows(db, DEAD_LETTERS.table)
     assert await seen(db) == expected(range(1, 5)) - {(bad, 2)}
@@ -190,7 +190,7 @@ async def test_if_order_matters_a_ticket_waits_behind_its_dead_letter(
         poisoned = broken and received.event.ticket_id == bad and number_of(received.event) == 2
         return ValueError("not yet") if poisoned else None
 
-    seer = Seer(fails)
+    seer = RecordingHandler(fails)
     reading = consumer(kafka, db, seer, ordered=True)
     async with running(reading.run()):
         await send(*everything(range(1, 4)))
@@ -213,7 +213,7 @@ async def test_if_order_matters_a_ticket_waits_behind_its_dead_letter(
 
 async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     await send(*everything(range(1, 31)))
-    reading = consumer(kafka, db, Seer(lambda _: RuntimeError("a bug")))
+    reading = consumer(kafka, db, RecordingHandler(lambda _: RuntimeError("a bug")))
     async with running(reading.run()) as (task,):
         await eventually(lambda: count_is(db, 20))
         await send(*everything(range(31, 32)))
@@ -221,16 +221,16 @@ async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, k
         assert len(await rows(db, DEAD_LETTERS.table)) == 20
         assert "20 bad records in a row" in (await reading.ready() or "")
         assert not task.done()
-    async with running(consumer(kafka, db, Seer()).run()):
+    async with running(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
 
 
 async def test_a_failing_database_loses_and_repeats_nothing(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
     await send(*everything(range(1, 11)))
-    async with running(consumer(kafka, db, Seer(lambda _: next(failures, None))).run()):
+    async with running(consumer(kafka, db, RecordingHandler(lambda _: next(failures, None))).run()):
         await eventually(lambda: all_seen(db, range(1, 11)))
-        async with db.begin() as connection:  # every connection dies
+        async with db.begin() as connection:  # terminate every connection
             await connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -250,7 +250,7 @@ async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_th
         await connection.execute(OFFSETS.table.insert(), lost)
     before = REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) or 0
     await send(*everything(range(1, 3)))
-    async with running(consumer(kafka, db, Seer()).run()):
+    async with running(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: all_seen(db, range(1, 3)))
     assert REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) == before + 6
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
@@ -258,7 +258,7 @@ async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_th
 
 async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     other = engine(url, "intake-writer")
-    first, second = Seer(), Seer()
+    first, second = RecordingHandler(), RecordingHandler()
     one = consumer(kafka, db, first, max_records=20)
     two = Consumer(
         bootstrap=kafka.bootstrap, topic=TICKETS, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
@@ -282,7 +282,7 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
             await eventually(lambda: all_seen(db, range(1, last)))
     handled = [(r.partition, r.offset) for seer in (first, second) for call in seer.calls for r in call]
     assert len(set(handled)) == (last - 1) * 12
-    assert len(handled) - len(set(handled)) <= 20 * 12  # only what was rolled back at a hand-over comes twice
+    assert len(handled) - len(set(handled)) <= 20 * 12  # only batches rolled back in a rebalance are handled twice
     await other.dispose()
 
 
@@ -294,7 +294,7 @@ async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: 
         for partition in range(6):
             await producer.send(TICKETS, value, partition=partition, headers=headers)
     await producer.stop()
-    reading = consumer(kafka, db, Seer())
+    reading = consumer(kafka, db, RecordingHandler())
     async with running(reading.run()):
         started = time.monotonic()
 
@@ -312,7 +312,7 @@ async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: Sha
     watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=1)
     async with running(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
         await eventually(lambda: ends.fetched == 3)  # every two seconds
-        assert not watching.done()  # nothing waits to be read
+        assert not watching.done()  # no lag
         await send(event("waits", 1))
         with pytest.raises(StuckError, match="has not moved from 0"):
             await asyncio.wait_for(watching, 20)

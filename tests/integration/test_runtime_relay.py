@@ -80,7 +80,7 @@ async def instant(writer: AsyncEngine) -> datetime:
     return shown
 
 
-def progress_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
+def watermarks_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
     """The watermarks of each partition, in order."""
     return [[one.accepted_through for one in part if isinstance(one, Watermark)] for part in found]
 
@@ -146,7 +146,7 @@ async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
         await add(writer, event("a", 1))
         await eventually(lambda: empty(writer))
         async with running(second.run()):
-            await leads_on(writer, timedelta(seconds=1))  # the other one has asked for the lease several times
+            await leads_on(writer, timedelta(seconds=1))  # the other relay has tried to acquire the lease several times
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
             leading.cancel()
             await add(writer, event("a", 2))
@@ -173,21 +173,21 @@ async def test_watermarks_advance_without_events_and_wait_for_open_transactions(
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
 
     async def lie_there(count: int) -> bool:
-        return all(len(told) >= count for told in progress_of(await in_topic(kafka.bootstrap)))
+        return all(len(instants) >= count for instants in watermarks_of(await in_topic(kafka.bootstrap)))
 
     async def are_past(instant: datetime) -> bool:
-        return all(told[-1] > instant for told in progress_of(await in_topic(kafka.bootstrap)))
+        return all(instants[-1] > instant for instants in watermarks_of(await in_topic(kafka.bootstrap)))
 
     async with running(relay.run()):
         await eventually(lambda: lie_there(3))
         async with writer.begin() as connection:
             begun: datetime = (await connection.execute(text("SELECT now()"))).scalar_one()
-            so_far = max(len(told) for told in progress_of(await in_topic(kafka.bootstrap)))
+            so_far = max(len(instants) for instants in watermarks_of(await in_topic(kafka.bootstrap)))
             await eventually(lambda: lie_there(so_far + 3))
             await OUTBOX.add(connection, [event("slow", 1)])
         await eventually(lambda: are_past(begun))
     found = await in_topic(kafka.bootstrap)
-    assert all(told == sorted(told) for told in progress_of(found))
+    assert all(instants == sorted(instants) for instants in watermarks_of(found))
     part = found[partition_of(str(ticket("slow")).encode())]
     before = part[: [isinstance(one, Watermark) for one in part].index(False)]
     assert all(isinstance(one, Watermark) and one.accepted_through < begun for one in before)
@@ -206,7 +206,7 @@ async def test_no_fact_follows_a_watermark_that_covers_it(
     async def write(name: str) -> None:
         for number in range(1, 60):
             async with writer.begin() as connection:
-                await asyncio.sleep(dice.random() * 0.02)  # a writer takes its time
+                await asyncio.sleep(dice.random() * 0.02)  # a slow writer
                 at: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
                 await OUTBOX.add(connection, [event(name, number)], at)
                 received[f"{name}-{number}"] = at
@@ -260,7 +260,7 @@ async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
             hanging.suspend()
             try:
                 await add(writer, event("a", 2))
-                await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is on its way
+                await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is in flight
                 await take_away(writer, timedelta(seconds=5))
                 await eventually(lambda: REGISTRY.get_sample_value("sla_relay_leader") == 0, seconds=2)
             finally:

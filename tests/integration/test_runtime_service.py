@@ -25,7 +25,7 @@ pytestmark = pytest.mark.long
 
 MAIN = """
 from dataclasses import replace
-from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, Seer
+from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, RecordingHandler
 from tocsin.runtime.kafka.client import DEADLINES, TICKETS
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.commands import service_commands
@@ -36,7 +36,7 @@ outbox = replace(OUTBOX, topic=DEADLINES)
 
 def build(settings: ServiceSettings) -> Service:
     runtime = build_runtime(settings, "bell", outbox=outbox, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
-    consumer = runtime.consumer(TICKETS, OFFSETS, Seer().on_batch)
+    consumer = runtime.consumer(TICKETS, OFFSETS, RecordingHandler().on_batch)
     return Service(runtime=runtime, app=runtime.create_app("Rings", consumer, []), consumer=consumer)
 
 service_commands("bell", "Rings", ServiceSettings, build, outbox, None)()
@@ -124,16 +124,16 @@ async def test_a_service_serves_and_stops_cleanly_and_a_second_one_takes_over(be
         assert 'sla_dead_letters_total{topic="tocsin.tickets.v1"} 0.0' in metrics
         assert "_created" not in metrics
         first.send_signal(signal.SIGTERM)
-        told, _ = first.communicate(timeout=90)
-        assert first.returncode == 0, told
-        lines = [json.loads(line) for line in told.splitlines()]
+        output, _ = first.communicate(timeout=90)
+        assert first.returncode == 0, output
+        lines = [json.loads(line) for line in output.splitlines()]
         assert {line["service"] for line in lines} == {"bell"}
         assert lines[-1]["event"] == "stopped"
         await add(db, event("out", 4))
         await eventually(lambda: outbox_is_empty(db))
         second.send_signal(signal.SIGINT)
-        told, _ = second.communicate(timeout=90)
-        assert second.returncode == 0, told
+        output, _ = second.communicate(timeout=90)
+        assert second.returncode == 0, output
     published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 4
     await db.dispose()
@@ -147,12 +147,12 @@ async def test_the_outbox_is_published_before_the_process_ends(bell: Bell, kafka
     with bell.serves(bell.port) as process:
         await bell.is_up(bell.port)
         await add(db, event("out", 1))
-        await eventually(lambda: outbox_is_empty(db))  # it leads
+        await eventually(lambda: outbox_is_empty(db))  # this process holds the lease
         await add(db, *events)
         process.send_signal(signal.SIGTERM)
-        told, _ = process.communicate(timeout=90)
-        assert process.returncode == 0, told
-    assert "outbox_not_empty" not in told
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, output
+    assert "outbox_not_empty" not in output
     assert await outbox_is_empty(db)
     published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 1 + len(events)
@@ -182,10 +182,10 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     async with db.begin() as connection:
-        told = b'[["ce_type","bm90aWZ5"]]'
-        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 1, None, b"k", told, b"{}", "was too large")]
+        packed = b'[["ce_type","bm90aWZ5"]]'
+        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 1, None, b"k", packed, b"{}", "was too large")]
         letters += [
-            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS, 1, offset, b"theirs", told, value, "cannot be read")
+            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS, 1, offset, b"theirs", packed, value, "cannot be read")
             for offset, value in enumerate((b"no JSON", b'{"tenant": "other"}'))
         ]
         await DEAD_LETTERS.add(connection, letters)
@@ -199,7 +199,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
                 ("notify", "was too large", "{}"),
                 ("notify", "cannot be read", "no JSON"),
             ]
-            behind = f"{base}/{listed['items'][1]['id']}/replay"  # another tenant's would be replayed with it
+            behind = f"{base}/{listed['items'][1]['id']}/replay"  # a letter of another tenant would be replayed with it
             assert (await http.post(behind)).status_code == 404
             replay = f"{base}/{listed['items'][0]['id']}/replay"
             assert (await http.post(replay)).json() == {"replayed": 1}
@@ -213,15 +213,15 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
 
 def test_a_failure_to_start_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port) as process:
-        told, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=90)
         assert process.returncode == 1
-        assert "python -m bell migrate" in told
+        assert "python -m bell migrate" in output
     bell.migrate()
     bell.environment["TOCSIN_KAFKA"] = "nonsense"
     with bell.serves(bell.port) as process:
-        told, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=90)
         assert process.returncode == 2
-        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
+        assert output == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
 
 
 async def test_a_port_in_use_is_one_sentence(bell: Bell) -> None:
@@ -229,10 +229,10 @@ async def test_a_port_in_use_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port):
         await bell.is_up(bell.port)
         with bell.serves(bell.port) as late:
-            told, _ = late.communicate(timeout=90)
+            output, _ = late.communicate(timeout=90)
             assert late.returncode == 1
-            assert ": Address already in use" in told
-            assert "Traceback" not in told
+            assert ": Address already in use" in output
+            assert "Traceback" not in output
 
 
 async def outbox_is_empty(db: AsyncEngine) -> bool:

@@ -36,10 +36,10 @@ def test_a_clock_file_only_moves_forward(tmp_path: Path) -> None:
     assert clock.business(one) == EPOCH + timedelta(days=1)
     assert clock.business(one + timedelta(minutes=90)) == EPOCH + timedelta(
         days=1, hours=90
-    )  # the last line is not whole
+    )  # the last line is incomplete
     with path.open("a") as file:
         file.write("\n")
-    assert clock.business(one + timedelta(minutes=90)) == EPOCH + timedelta(days=1, hours=60)  # not back
+    assert clock.business(one + timedelta(minutes=90)) == EPOCH + timedelta(days=1, hours=60)  # it does not go back
     assert clock.lateness(EPOCH, EPOCH + timedelta(hours=1)) == timedelta(hours=1)
 
 

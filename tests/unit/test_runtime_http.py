@@ -69,7 +69,7 @@ async def client(keys: Path) -> AsyncIterator[httpx.AsyncClient]:
         return None
 
     async def lacks() -> str | None:
-        return "does not answer"
+        return "does not response"
 
     ring = KeyRing(keys)
     app = create_app(
@@ -88,13 +88,13 @@ def key(keys: Path) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-def is_problem(answer: httpx.Response, status: int) -> dict[str, object]:
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, object] = answer.json()
+def is_problem(response: httpx.Response, status: int) -> dict[str, object]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = response.json()
     assert body["status"] == status
     assert body["type"] == "about:blank"
-    assert "secret" not in answer.text
+    assert "secret" not in response.text
     return body
 
 
@@ -107,7 +107,7 @@ async def test_every_error_is_a_problem(client: httpx.AsyncClient, key: dict[str
     refused = await client.put("/v1/things/1")
     is_problem(refused, 405)
     assert "GET" in refused.headers["allow"]
-    is_problem(await client.get("/v1/things/2/"), 404)  # no redirect, which would carry the key with it
+    is_problem(await client.get("/v1/things/2/"), 404)  # not a redirect, which would send the key again
     is_problem(await client.post("/v1/things", content=b"{", headers={**key, "Content-Type": "application/json"}), 400)
 
 
@@ -117,16 +117,16 @@ async def test_invalid_fields_are_named_as_in_the_request(client: httpx.AsyncCli
         {"field": "contact.email", "message": "Input should be a valid string"},
         {"field": "events[1].email", "message": "is missing"},
     ]
-    answer = await client.get("/v1/things/one")
-    assert is_problem(answer, 422)["errors"] == [
+    response = await client.get("/v1/things/one")
+    assert is_problem(response, 422)["errors"] == [
         {"field": "number", "message": "Input should be a valid integer, unable to parse string as an integer"}
     ]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=latin-1", ""])
 async def test_other_media_types_are_rejected(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
-    answer = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
-    is_problem(answer, 415)
+    response = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
+    is_problem(response, 415)
 
 
 @pytest.mark.parametrize("kind", ["Application/JSON", "application/json; charset=UTF-8", "application/json; version=1"])
@@ -168,7 +168,7 @@ async def test_a_key_gives_access_by_its_scopes(client: httpx.AsyncClient, keys:
     denied = await posted(f"Bearer {text}")
     is_problem(denied, 401)
     assert 'error="invalid_token"' in denied.headers["www-authenticate"]
-    add_key(keys, entry)  # counts at once
+    add_key(keys, entry)  # takes effect immediately
     assert (await posted(f"Bearer {text}")).json()["tenant"] == "acme"
     for wrong in (text[:-1], text + "x", "tcs_", "", "é"):
         is_problem(await posted(f"Bearer {wrong}"), 401)
@@ -183,7 +183,7 @@ async def test_a_key_gives_access_by_its_scopes(client: httpx.AsyncClient, keys:
     over = await posted(f"Bearer {expired}")
     assert "expired" in str(is_problem(over, 401)["detail"])
     assert 'error_description="The key expired"' in over.headers["www-authenticate"]
-    for guessed in (f"{expired[:-1]}-", text):  # the id of one that expired; one that was taken out of the file
+    for guessed in (f"{expired[:-1]}-", text):  # the id of an expired key; a removed key
         refused = await posted(f"Bearer {guessed}")
         is_problem(refused, 401)
         assert (refused.content, refused.headers["www-authenticate"]) == (
@@ -233,9 +233,9 @@ async def test_an_invalid_key_file_keeps_the_last_valid_keys(
 
 async def test_readyz_names_the_failed_checks(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     assert (await client.get("/livez")).json() == {"status": "ok"}
-    answer = await client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "does not answer", "kafka": "ok", "keys": "ok"}
+    response = await client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "does not response", "kafka": "ok", "keys": "ok"}
     assert "python_info" in (await client.get("/metrics")).text
 
 

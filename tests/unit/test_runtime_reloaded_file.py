@@ -31,8 +31,8 @@ def test_the_last_valid_version_stays_active_and_a_problem_is_logged_once(tmp_pa
         assert (file.reload(), file.content, file.problem) == (None, 7, "number cannot be read: it is not UTF-8")
         path.write_text("8")
         assert (file.reload(), file.content, file.problem) == (8, 8, None)
-    told = [(entry["problem"], entry["active"]) for entry in logs if entry["event"] == "number_broken"]
-    assert told == [
+    logged = [(entry["problem"], entry["active"]) for entry in logs if entry["event"] == "number_broken"]
+    assert logged == [
         ("number cannot be read: there is no such file", "none"),
         ("number: is no number", "the last valid version"),
         ("number cannot be read: it is not UTF-8", "the last valid version"),

@@ -22,7 +22,7 @@ def test_valid_settings_are_loaded_and_frozen() -> None:
     settings = load(ServiceSettings)
     assert settings.port == 8080
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 1  # type: ignore[misc]  # that it is refused is the point
+        settings.port = 1  # type: ignore[misc]  # assignment must fail
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def assert_refused(sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         load(ServiceSettings)
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith(sentence)
-    assert told.count("\n") == 1
-    assert "secret@" not in told
+    output = capsys.readouterr().err
+    assert output.startswith(sentence)
+    assert output.count("\n") == 1
+    assert "secret@" not in output
