@@ -20,7 +20,7 @@ import orjson
 import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
-from support.calendar_feed import TOKEN, fed
+from support.calendar_feed import TOKEN, serve_feed
 from support.polling import eventually
 from support.secret_search import told
 from support.servers import SERVICES, frozen, tell
@@ -221,7 +221,7 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     for name in ("feed", "mail"):
         (tmp_path / name).mkdir()
-    with fed(tmp_path / "feed") as feed, mailing(tmp_path / "mail") as mail:
+    with serve_feed(tmp_path / "feed") as feed, mailing(tmp_path / "mail") as mail:
         settings = {
             **{f"TOCSIN_HOOK_{tool.upper()}": secret for tool, secret in HOOKS.items()},
             **mail,
@@ -238,7 +238,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             settings=settings,
         )
         async with started(plan) as made:
-            feed.answer = (500, f"{TOKEN} is not known".encode(), {})
+            feed.response = (500, f"{TOKEN} is not known".encode(), {})
             yield made
 
 

@@ -62,7 +62,7 @@ class DirectoryFile:
 
     @property
     def _sources(self) -> Wanted:
-        return self._file.content.sources if self._file.content else {}
+        return self._file.content.calendar_locations if self._file.content else {}
 
     @property
     def _years(self) -> Years:
@@ -74,7 +74,7 @@ class DirectoryFile:
         written = self._file.content
         if written is None:
             return
-        sources = written.sources
+        sources = written.calendar_locations
         composed, generation = self._composed
         changed = composed is not written or generation != self._calendars.generation
         if changed and not self._calendars.awaited(sources):
