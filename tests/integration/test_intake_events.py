@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from intake.handlers import forget_keys
+from intake.handlers.idempotency import forget_keys
 from sqlalchemy import text
 from support.intake_world import World, event, ticket, world
 from support.servers import MakeDatabase

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from intake.__main__ import app
-from intake.store import HookStore
-from intake.store.tables import hook_deliveries
+from intake.store.tables import webhook_deliveries
+from intake.store.webhooks import WebhookStore
 from sqlalchemy import text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
@@ -133,13 +133,13 @@ async def test_a_delivery_that_waits_is_taken_in_after_the_start_and_an_old_one_
     async with database.begin() as connection:
         for name in ("waiting", "old"):
             body = json.dumps(payload(name)).encode()
-            kept = await HookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
-        aged = hook_deliveries.update().where(hook_deliveries.c.id == kept)
+            kept = await WebhookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
+        aged = webhook_deliveries.update().where(webhook_deliveries.c.id == kept)
         old = datetime.now(UTC) - timedelta(days=2)
         await connection.execute(aged.values(state="taken", next_at=None, stored_at=old))
 
     async def stands() -> tuple[Any, ...]:
-        found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM hook_deliveries)"
+        found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM webhook_deliveries)"
         async with database.connect() as connection:
             return tuple((await connection.execute(text(found))).one())
 

@@ -32,7 +32,6 @@ async def test_a_ticket_is_answered_stored_and_queued(intake: World) -> None:
     assert isinstance(queued, TicketOpened)
     assert (queued.fact.number, queued.fact.type, queued.fact.severity) == (1, FactType.OPENED, 1)
     assert queued.ticket.contact.email == "ada@acme.example"
-    assert intake.woken
 
     stored = await intake.get(f"/v1/tickets/{answer['ticket_id']}")
     facts = stored.pop("facts")

@@ -85,7 +85,6 @@ def test_what_cannot_be_mapped_says_why() -> None:
         (["check", "--integrations", "nothing.yaml"], "nothing.yaml cannot be read: there is no such file."),
         (["replay"], "Name ids, or use --all."),
         (["replay", "3", "--all"], "Name ids, or use --all."),
-        (["replay", "--all", "--taken"], "Say whose webhooks are to be read again: --provider."),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: list[str], told: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.domain.json_parsing import Huge, Repeated
-from intake.domain.ticket_request import Batch, EventRequest, TicketItem, TicketRequest, read
+from intake.domain.json_parsing import DuplicateKey, HugeInteger
+from intake.domain.ticket_request import Batch, BatchItemRequest, EventRequest, TicketRequest, read
 from pydantic import ValidationError
 
 TICKET: dict[str, Any] = {
@@ -58,8 +58,8 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("severity", 0),
         ("severity", 1.5),
         ("severity", 10**400),
-        ("severity", Huge()),
-        ("impact", Huge()),
+        ("severity", HugeInteger()),
+        ("impact", HugeInteger()),
         ("source", 7),
         ("summary", "x" * 10_001),
         ("summary", "a\x00b"),
@@ -67,7 +67,7 @@ def test_missing_and_wrong_fields_are_named_at_once() -> None:
         ("external_id", "\t \n"),
         ("affected_services", []),
         ("affected_services", {"0": "Email"}),
-        ("affected_services", Repeated("Email")),
+        ("affected_services", DuplicateKey("Email")),
         ("affected_services", "Email"),
         ("affected_services", ["x"] * 501),
         ("contact", []),
@@ -129,11 +129,11 @@ def test_a_wrong_service_is_named_once() -> None:
 
 
 def test_a_name_that_an_object_gives_twice_is_named_as_the_field_it_is() -> None:
-    assert wrong(TicketRequest, Repeated("severity")) == ["severity"]
-    assert wrong(TicketRequest, {**TICKET, "contact": Repeated("email")}) == ["contact.email"]
-    assert wrong(TicketItem, {**TICKET, "events": [EVENT, Repeated("actor")]}) == ["events.1.actor"]
-    assert wrong(Batch, Repeated("tickets")) == ["tickets"]
-    assert wrong(TicketRequest, Repeated("x" * 10_000)) == ["x" * 100]
+    assert wrong(TicketRequest, DuplicateKey("severity")) == ["severity"]
+    assert wrong(TicketRequest, {**TICKET, "contact": DuplicateKey("email")}) == ["contact.email"]
+    assert wrong(BatchItemRequest, {**TICKET, "events": [EVENT, DuplicateKey("actor")]}) == ["events.1.actor"]
+    assert wrong(Batch, DuplicateKey("tickets")) == ["tickets"]
+    assert wrong(TicketRequest, DuplicateKey("x" * 10_000)) == ["x" * 100]
 
 
 def test_an_object_of_endless_names_is_refused_as_a_whole() -> None:
@@ -164,7 +164,10 @@ def test_the_schema_knows_every_blank(blank: str) -> None:
 def test_a_default_that_is_written_out_says_the_same() -> None:
     full = {**TICKET, "channel": "portal", "category": "incident", "via": "support", "sender_is_it_contact": False}
     assert read(TicketRequest, full).digest() == read(TicketRequest, TICKET).digest()
-    assert read(TicketItem, {**TICKET, "events": [], "history": False}).digest() == read(TicketRequest, TICKET).digest()
+    assert (
+        read(BatchItemRequest, {**TICKET, "events": [], "history": False}).digest()
+        == read(TicketRequest, TICKET).digest()
+    )
 
 
 def test_the_longest_string_and_list_are_taken() -> None:
@@ -205,7 +208,7 @@ def test_a_resolve_without_a_kind_is_a_resolve() -> None:
 
 
 def test_a_bad_event_is_named_inside_its_item() -> None:
-    assert wrong(TicketItem, {**TICKET, "events": [EVENT, {"type": "paused"}]}) == ["events.1.actor"]
+    assert wrong(BatchItemRequest, {**TICKET, "events": [EVENT, {"type": "paused"}]}) == ["events.1.actor"]
 
 
 def test_a_batch_has_a_list_of_at_most_500() -> None:

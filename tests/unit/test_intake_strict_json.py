@@ -6,7 +6,15 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.domain.json_parsing import MOST_DEPTH, Huge, JsonFault, NotJsonError, Repeated, loads, parsed
+from intake.domain.json_parsing import (
+    MAX_DEPTH,
+    DuplicateKey,
+    HugeInteger,
+    InvalidJsonError,
+    JsonDepthError,
+    parse_bounded_json,
+    parse_json,
+)
 
 TEXT = st.text(st.characters(exclude_characters="\\", codec="utf-8"))
 VALUES = st.recursive(
@@ -19,8 +27,8 @@ VALUES = st.recursive(
     "raw", [b"", b"{", b"NaN", b"[Infinity]", b"\xff", b'{"a":}', b"\xef\xbb\xbf{}", b"1 2", b"'a'"]
 )
 def test_what_is_no_json_is_refused_as_that(raw: bytes) -> None:
-    with pytest.raises(NotJsonError):
-        loads(raw)
+    with pytest.raises(InvalidJsonError):
+        parse_bounded_json(raw)
 
 
 @pytest.mark.parametrize(
@@ -28,34 +36,34 @@ def test_what_is_no_json_is_refused_as_that(raw: bytes) -> None:
     [(b"[" * 33 + b"]" * 33, "[0]"), (b'{"a":' * 40 + b"1" + b"}" * 40, "a")],
 )
 def test_what_is_too_deep_is_named(raw: bytes, field: str) -> None:
-    with pytest.raises(JsonFault, match="deep") as refused:
-        loads(raw)
+    with pytest.raises(JsonDepthError, match="deep") as refused:
+        parse_bounded_json(raw)
     assert refused.value.field == field
     assert len(str(refused.value)) < 200
 
 
 def test_a_model_is_left_to_name_the_field() -> None:
     raw = b'[{"a": 1, "a": 2}, ' + b"9" * 5000 + b', "\\u0000"]'
-    assert parsed(raw) == loads(raw) == [Repeated("a"), Huge(), "\x00"]
-    assert parsed(b"[" * 100 + b"]" * 100)
+    assert parse_json(raw) == parse_bounded_json(raw) == [DuplicateKey("a"), HugeInteger(), "\x00"]
+    assert parse_json(b"[" * 100 + b"]" * 100)
 
 
 @pytest.mark.parametrize("raw", [b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000])
 def test_what_is_too_deep_to_be_read_is_told_so(raw: bytes) -> None:
-    with pytest.raises(NotJsonError, match="deep"):
-        parsed(raw)
+    with pytest.raises(InvalidJsonError, match="deep"):
+        parse_json(raw)
 
 
 def test_the_deepest_that_may_come_is_taken() -> None:
-    assert loads(b"[" * MOST_DEPTH + b"]" * MOST_DEPTH)
+    assert parse_bounded_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
 
 @given(VALUES)
 def test_a_value_comes_as_it_was_sent(value: object) -> None:
-    assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
+    assert parse_bounded_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @given(st.binary())
 def test_nothing_else_comes_of_any_bytes(raw: bytes) -> None:
-    with contextlib.suppress(NotJsonError, JsonFault):
-        loads(raw)
+    with contextlib.suppress(InvalidJsonError, JsonDepthError):
+        parse_bounded_json(raw)

@@ -18,9 +18,9 @@ from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigne
 from tocsin.events import Severity, Tier, UpcomingStep
 from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.ack_pages import (
@@ -35,7 +35,8 @@ from intake.api.ack_pages import (
     unknown_page,
 )
 from intake.api.schemas import Answer
-from intake.handlers import Desk, Seen, acknowledge, look
+from intake.handlers.acknowledgement import Seen, acknowledge, look
+from intake.handlers.context import IngestContext
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class _Told:
 
 
 def router(
-    desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: LinkSigner
+    context: IngestContext, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: LinkSigner
 ) -> APIRouter:
     """Both calls; `links` reads the tokens, `wake` tells the relay of this process that something was committed."""
     routes = APIRouter(tags=["acknowledgement"])
@@ -112,7 +113,7 @@ def router(
         token = token[:LONGEST_TOKEN]
         links.verify(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
         async with reader.connect() as connection:
-            return await look(desk, connection, links, token)
+            return await look(context, connection, links, token)
 
     async def shown(token: str) -> _Told:
         found = await seen(token)
@@ -123,7 +124,7 @@ def router(
         found = await seen(token)
         if found.finding.state == "pending":
             async with writer.begin() as connection:
-                found = await acknowledge(desk, connection, found)
+                found = await acknowledge(context, connection, found)
             wake()
             log.info("acknowledged", ticket_id=str(found.link.ticket_id), step=found.link.step, run=found.link.run)
             metrics.ACKNOWLEDGEMENTS.labels("taken").inc()
@@ -212,7 +213,7 @@ def _page(title: str) -> dict[str, Any]:
 
 
 def _refused(status: int, page: Page) -> dict[str, Any]:
-    problem = refusal(page.title, Problem(status, " ".join(page.sentences), title=page.title))
+    problem = error_response(page.title, Problem(status, " ".join(page.sentences), title=page.title))
     return problem | {"content": {**problem["content"], **_page(page.title)}}
 
 

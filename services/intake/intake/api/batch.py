@@ -10,15 +10,17 @@ import structlog
 from fastapi import APIRouter
 from sqlalchemy.exc import DBAPIError
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite
 from intake.api.json_body import JsonBody, described
 from intake.api.schemas import BatchAnswer, status_of, ticket_answer
-from intake.domain.ticket_request import Batch, TicketItem
-from intake.handlers import TakenTicket, claim, held_key, take_tickets
-from intake.store import HeldKey, KeyUse
+from intake.domain.ticket_request import Batch, BatchItemRequest
+from intake.handlers.context import IngestedTicket
+from intake.handlers.idempotency import claim, held_key
+from intake.handlers.tickets import create_tickets
+from intake.store.idempotency import HeldKey, KeyUse
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +28,7 @@ CHUNK_TICKETS: Final = 50
 CHUNK_EVENTS: Final = 500
 """What shares a transaction: few round trips, and none that lasts (its age is everybody's lateness)."""
 
-Outcome = TakenTicket | Problem
+Outcome = IngestedTicket | Problem
 
 
 def add(routes: APIRouter, front: Front) -> None:
@@ -51,18 +53,18 @@ def add(routes: APIRouter, front: Front) -> None:
         return JsonResponse({"results": results})
 
 
-async def _items(front: Front, body: object) -> list[TicketItem | Problem]:
-    items: list[TicketItem | Problem] = []
+async def _items(front: Front, body: object) -> list[BatchItemRequest | Problem]:
+    items: list[BatchItemRequest | Problem] = []
     for item in front.read(Batch, body).tickets:
         try:
-            items.append(front.read_ticket(TicketItem, item))
+            items.append(front.read_ticket(BatchItemRequest, item))
         except Problem as problem:
             items.append(problem)
         await asyncio.sleep(0)  # a large batch must not keep the relay of this process from its progress
     return items
 
 
-async def _claim(front: Front, held: HeldKey, items: Sequence[TicketItem | Problem]) -> None:
+async def _claim(front: Front, held: HeldKey, items: Sequence[BatchItemRequest | Problem]) -> None:
     use = KeyUse(sha256(b"batch" + _digest(items)).digest())
     async with front.writer.begin() as connection:
         found = (await claim(connection, {held: use}))[held]
@@ -70,16 +72,16 @@ async def _claim(front: Front, held: HeldKey, items: Sequence[TicketItem | Probl
         raise found
 
 
-def _digest(items: Sequence[TicketItem | Problem]) -> bytes:
+def _digest(items: Sequence[BatchItemRequest | Problem]) -> bytes:
     """Equal for batches that say the same; of an item that says nothing valid, what is wrong with it counts."""
     return b"".join(
         sha256(orjson.dumps(item.as_dict())).digest() if isinstance(item, Problem) else item.digest() for item in items
     )
 
 
-def _chunks(items: Sequence[TicketItem]) -> Iterator[list[TicketItem]]:
+def _chunks(items: Sequence[BatchItemRequest]) -> Iterator[list[BatchItemRequest]]:
     """The items in their order, as many together as one short transaction may take."""
-    chunk: list[TicketItem] = []
+    chunk: list[BatchItemRequest] = []
     events = 0
     for item in items:
         if chunk and (len(chunk) == CHUNK_TICKETS or events + len(item.events) > CHUNK_EVENTS):
@@ -91,12 +93,12 @@ def _chunks(items: Sequence[TicketItem]) -> Iterator[list[TicketItem]]:
         yield chunk
 
 
-async def _take(front: Front, tenant: str, items: Sequence[TicketItem]) -> Sequence[Outcome]:
+async def _take(front: Front, tenant: str, items: Sequence[BatchItemRequest]) -> Sequence[Outcome]:
     """Take items in with one transaction, or, where the database refuses one of them, each with its own."""
     outcomes: Sequence[Outcome]
     try:
         async with front.writer.begin() as connection:
-            outcomes = await take_tickets(front.desk, connection, tenant, items)
+            outcomes = await create_tickets(front.context, connection, tenant, items)
     except DBAPIError as error:
         if is_transient(error):
             raise

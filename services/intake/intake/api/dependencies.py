@@ -10,13 +10,13 @@ from fastapi import Depends, Header
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import TICKETS_WRITE, Caller
-from tocsin.runtime.http.app import require
-from tocsin.runtime.http.problems import Problem, invalid
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem, validation_problem
 
 from intake import metrics
 from intake.api.schemas import status_of
 from intake.domain.ticket_request import R, TicketRequest, read
-from intake.handlers import Desk, TakenTicket, unknown_ticket
+from intake.handlers.context import IngestContext, IngestedTicket, unknown_ticket
 from intake.workers.write_queue import Taking
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class Front:
     something was committed.
     """
 
-    desk: Desk
+    context: IngestContext
     writer: AsyncEngine
     take: Taking
     wake: Callable[[], None]
@@ -47,9 +47,9 @@ class Front:
     def read(self, model: type[R], body: object) -> R:
         """The body as that request. Raises Problem 422, which names everything that is wrong."""
         try:
-            return read(model, body, self.desk.policy.machine_sources)
+            return read(model, body, self.context.policy.machine_sources)
         except ValidationError as error:
-            raise invalid(error) from None
+            raise validation_problem(error) from None
 
     def read_ticket(self, model: type[R], body: object) -> R:
         """The same for a ticket, and a wrong one is counted."""
@@ -59,7 +59,7 @@ class Front:
             metrics.count_invalid()
             raise
 
-    def told(self, request: TicketRequest, outcome: TakenTicket | Problem) -> None:
+    def told(self, request: TicketRequest, outcome: IngestedTicket | Problem) -> None:
         """Count and log what became of a ticket; to be called after the commit."""
         if isinstance(outcome, Problem):
             metrics.count_ticket(request.source, request.severity, outcome.status)

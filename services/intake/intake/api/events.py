@@ -8,14 +8,17 @@ import structlog
 from fastapi import APIRouter, Request
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.api_keys import Caller
-from tocsin.runtime.http.app import JsonResponse
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite, ticket_id_of
 from intake.api.json_body import JsonBody, described
 from intake.api.schemas import EventAnswer, event_answer, status_of
 from intake.domain.ticket_request import EventRequest
-from intake.handlers import EventAsked, HeldEvent, TakenEvent, held_key
+from intake.handlers.context import RecordedEvent
+from intake.handlers.events import RecordEvent
+from intake.handlers.idempotency import held_key
+from intake.handlers.ingest import HeldEvent
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +63,10 @@ def add(routes: APIRouter, front: Front) -> None:
 async def _take(front: Front, caller: Caller, ticket: UUID, body: object, idempotency_key: str | None) -> JsonResponse:
     request = front.read(EventRequest, body)
     held = held_key(caller.key_id, idempotency_key) if idempotency_key is not None else None
-    taken = await front.take(HeldEvent(EventAsked(caller.tenant, ticket, request, str(uuid4())), held))
+    taken = await front.take(HeldEvent(RecordEvent(caller.tenant, ticket, request, str(uuid4())), held))
     if isinstance(taken, Problem):
         raise taken
-    assert isinstance(taken, TakenEvent)
+    assert isinstance(taken, RecordedEvent)
     status = status_of(taken)
     log.info("event_taken", ticket_id=str(ticket), type=request.type, number=taken.fact.number, status=status)
     return JsonResponse(event_answer(taken), status)

@@ -6,14 +6,14 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from tocsin.runtime.http.problems import Problem
 
-from intake.domain.json_parsing import NotJsonError, parsed
+from intake.domain.json_parsing import InvalidJsonError, parse_json
 
 
 async def _json(request: Request) -> object:
     raw = await request.body()
     try:
-        return parsed(raw)
-    except NotJsonError as error:
+        return parse_json(raw)
+    except InvalidJsonError as error:
         raise Problem(400, f"The body {error}.") from None
 
 

@@ -15,10 +15,12 @@ from pydantic import (
     field_validator,
 )
 from tocsin.events import Severity
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
+from tocsin.validation import FieldError
 
 from intake.domain.schema_base import BLANKS, Given, Instant, Text, not_blank
-from intake.store import PUNCTUATION, Filter
+from intake.store.tables import PUNCTUATION
+from intake.store.tickets import TicketFilter
 
 LARGEST_PAGE: Final = 500
 LONGEST_TEXT: Final = 200
@@ -88,9 +90,9 @@ class ListQuery(BaseModel):
             raise ValueError("must lie after opened_from")
         return value
 
-    def filter(self, tenant: str) -> Filter:
+    def filter(self, tenant: str) -> TicketFilter:
         """What the store is asked."""
-        return Filter(
+        return TicketFilter(
             tenant=tenant,
             severity=self.severity,
             is_open=None if self.state is None else self.state == "open",

@@ -10,8 +10,8 @@ from tocsin.instants import Instant
 from tocsin.policy import Impact
 from tocsin.runtime.http.problems import ProblemBody
 
-from intake.handlers import TakenEvent, TakenTicket
-from intake.store import StoredTicket
+from intake.handlers.context import IngestedTicket, RecordedEvent
+from intake.store.records import StoredTicket
 
 
 class Answer(BaseModel):
@@ -120,7 +120,7 @@ def ticket_with_facts(ticket: StoredTicket, facts: Sequence[Fact]) -> dict[str, 
     )
 
 
-def event_answer(taken: TakenEvent) -> dict[str, Any]:
+def event_answer(taken: RecordedEvent) -> dict[str, Any]:
     """The event as JSON data, valid as `EventAnswer`."""
     fact = taken.fact
     return EventAnswer(
@@ -133,7 +133,7 @@ def event_answer(taken: TakenEvent) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def status_of(taken: TakenTicket | TakenEvent) -> int:
+def status_of(taken: IngestedTicket | RecordedEvent) -> int:
     """201 for what is new, 200 for what was known."""
     return 201 if taken.created else 200
 

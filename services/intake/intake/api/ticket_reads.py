@@ -6,14 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import ticket_id_of
 from intake.api.list_query import Listing
 from intake.api.schemas import TicketList, TicketWithFacts, ticket_answer, ticket_with_facts
 from intake.domain.ticket_state import standing
-from intake.handlers import unknown_ticket
-from intake.store import Store
+from intake.handlers.context import unknown_ticket
+from intake.store.tickets import TicketStore
 
 MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
 
@@ -25,7 +26,7 @@ def add(routes: APIRouter, reader: AsyncEngine) -> None:
     async def list_tickets(caller: MayRead, query: Listing) -> JsonResponse:
         """Tickets, the last received first. Ask with `next_cursor` until it is null."""
         async with reader.connect() as connection:
-            found = await Store(connection).page(query.filter(caller.tenant), query.limit + 1)
+            found = await TicketStore(connection).page(query.filter(caller.tenant), query.limit + 1)
         page = found[: query.limit]
         cursor = str(page[-1].position) if len(found) > query.limit else None
         return JsonResponse({"items": [ticket_answer(ticket) for ticket in page], "next_cursor": cursor})
@@ -35,7 +36,7 @@ def add(routes: APIRouter, reader: AsyncEngine) -> None:
         """A ticket as it stands, with all its facts."""
         found = ticket_id_of(ticket_id)
         async with reader.connect() as connection:
-            store = Store(connection)
+            store = TicketStore(connection)
             ticket = await store.ticket(caller.tenant, found)
             if ticket is None:
                 raise unknown_ticket()

@@ -1,14 +1,16 @@
 """`POST /v1/tickets`."""
 
 from fastapi import APIRouter
-from tocsin.runtime.http.app import JsonResponse
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite
 from intake.api.json_body import JsonBody, described
 from intake.api.schemas import TicketAnswer, status_of, ticket_answer
 from intake.domain.ticket_request import TicketRequest
-from intake.handlers import TakenEvent, TicketAsked, held_key
+from intake.handlers.context import RecordedEvent
+from intake.handlers.idempotency import held_key
+from intake.handlers.ingest import TicketAsked
 
 
 def add(routes: APIRouter, front: Front) -> None:
@@ -30,7 +32,7 @@ def add(routes: APIRouter, front: Front) -> None:
         except Problem as problem:
             front.told(request, problem)
             raise
-        assert not isinstance(outcome, TakenEvent)
+        assert not isinstance(outcome, RecordedEvent)
         front.told(request, outcome)
         if isinstance(outcome, Problem):
             raise outcome

@@ -1,7 +1,7 @@
 """JSON as it comes from outside, and what in it nobody can use. Pure.
 
-`parsed` is for models, which name the field that is wrong, each item of a batch by itself; `loads` is for payloads that
-no model describes.
+`parse_json` is for bodies that a model validates; the model names the wrong field, in a batch item by item.
+`parse_bounded_json` is for payloads that no model describes.
 """
 
 import json
@@ -9,62 +9,64 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-MOST_DEPTH: Final = 32
-MOST_DIGITS: Final = 4000
+MAX_DEPTH: Final = 32
+MAX_DIGITS: Final = 4000
 """How deep lists and objects may lie in each other, and how many digits an integer may have."""
 
-LONGEST_NAME: Final = 100
+MAX_NAME_LENGTH: Final = 100
 """How much is told of a name that an object gives more than once."""
 
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class DuplicateKey:
     """Stands for an object that gives `name` more than once: nobody can tell which value is meant."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Huge:
+class HugeInteger:
     """Stands for an integer of more than 4,000 digits."""
 
 
-class NotJsonError(ValueError):
+class InvalidJsonError(ValueError):
     """The bytes are no JSON, or none that can be read; str() says so."""
 
 
-class JsonFault(ValueError):
+class JsonDepthError(ValueError):
     """JSON that cannot be used: `field` as a caller writes it (`events[2].type`; empty: the whole body), and why."""
 
     def __init__(self, path: Path, message: str) -> None:
-        self.field = written(path)
+        self.field = render_path(path)
         self.message = message
         super().__init__(f"{self.field or 'the body'} {message}")
 
 
-def parsed(raw: bytes) -> object:
-    """The value, with `Repeated` and `Huge` where these stand, as deep as it came: a model never looks deeper than it
-    describes, and refuses the field or the item alone. Raises NotJsonError.
+def parse_json(raw: bytes) -> object:
+    """The value, however deeply nested, with `DuplicateKey` and `HugeInteger` in place of what they describe.
+
+    A model never looks deeper than its own fields, so it rejects only the field or the batch item concerned. Raises
+    InvalidJsonError.
     """
     try:
         # Not orjson: it drops all but the last of equal names, and refuses what a model can name the field of.
         return json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
-        raise NotJsonError(_TOO_DEEP) from None
+        raise InvalidJsonError(_TOO_DEEP) from None
     except ValueError:
-        raise NotJsonError("is not JSON") from None
+        raise InvalidJsonError("is not JSON") from None
 
 
-def loads(raw: bytes) -> object:
-    """The same value. Raises NotJsonError; JsonFault where it is too deep."""
-    value = parsed(raw)
+def parse_bounded_json(raw: bytes) -> object:
+    """The same value. Raises InvalidJsonError; JsonFault where it is too deep."""
+    value = parse_json(raw)
     _check_depth(value)
     return value
 
 
-def written(path: Path) -> str:
+def render_path(path: Path) -> str:
     """The path as a caller writes it."""
     text = ""
     for part in path:
@@ -72,14 +74,14 @@ def written(path: Path) -> str:
     return text
 
 
-_TOO_DEEP: Final = f"is nested more than {MOST_DEPTH} deep"
+_TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} deep"
 
 
 def _object(pairs: list[tuple[str, object]]) -> object:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            return Repeated(_readable(name))
+            return DuplicateKey(_readable(name))
         seen.add(name)
     return {_readable(name): value for name, value in pairs}
 
@@ -88,8 +90,8 @@ def _readable(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def _integer(digits: str) -> int | Huge:
-    return int(digits) if len(digits) <= MOST_DIGITS else Huge()
+def _integer(digits: str) -> int | HugeInteger:
+    return int(digits) if len(digits) <= MAX_DIGITS else HugeInteger()
 
 
 def _no_constant(name: str) -> object:
@@ -98,7 +100,7 @@ def _no_constant(name: str) -> object:
 
 def _check_depth(value: object) -> None:
     level = [value]
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         level = [
             part
             for whole in level
@@ -107,13 +109,13 @@ def _check_depth(value: object) -> None:
         ]
         if not level:
             return
-    raise JsonFault(_deepest(value), _TOO_DEEP)
+    raise JsonDepthError(_deepest(value), _TOO_DEEP)
 
 
 def _deepest(value: object) -> Path:
     """The first part that lies too deep, named by the field it lies in."""
     paths: list[tuple[Path, object]] = [((), value)]
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         paths = [
             ((*path, name), part)
             for path, whole in paths

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from tocsin.events import Flag, Mailbox
 from tocsin.policy import Impact, Policy, SeveritySuggestion, suggest_severity
 
-from intake.domain.ticket_request import SeenTicket, TicketRequest
+from intake.domain.ticket_request import DerivedTicketRequest, TicketRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routin
         flags.append("security")
     if request.severity is None:
         flags.append("default_severity")
-    if isinstance(request, SeenTicket):
+    if isinstance(request, DerivedTicketRequest):
         flags += request.defaulted
     impact = Impact.model_validate(request.impact.model_dump()) if request.impact else Impact()
     return Routing(

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tocsin.instants import parse_instant
 from tocsin.yaml_document import field_error
 
-from intake.domain.json_parsing import LONGEST_NAME, Repeated
+from intake.domain.json_parsing import MAX_NAME_LENGTH, DuplicateKey
 
 LONGEST_STRING: Final = 10_000
 LONGEST_LIST: Final = 500
@@ -30,8 +30,8 @@ class Request(BaseModel):
     @classmethod
     def drop_absent(cls, value: Any) -> Any:
         """`null` and blank are absent: an optional field takes its default, a required one is missing."""
-        if isinstance(value, Repeated):
-            raise field_error((value.name[:LONGEST_NAME],), None, "is given more than once")
+        if isinstance(value, DuplicateKey):
+            raise field_error((value.name[:MAX_NAME_LENGTH],), None, "is given more than once")
         if not isinstance(value, dict):
             return value
         if len(value) > MOST_FIELDS:

@@ -162,7 +162,7 @@ class TicketRequest(Request):
         return severity
 
 
-class TicketItem(TicketRequest):
+class BatchItemRequest(TicketRequest):
     """A batch's item: a ticket, with everything that has happened to it since where `events` are given."""
 
     events: Annotated[tuple[EventRequest, ...], Strict(False), Field(max_length=LONGEST_LIST)] = ()
@@ -174,7 +174,7 @@ class TicketItem(TicketRequest):
         return self.history or bool(self.events)
 
 
-class SeenTicket(TicketItem):
+class DerivedTicketRequest(BatchItemRequest):
     """A ticket that a tool or a mail showed and nobody posted.
 
     `opened_by` is who opened it, where that was said; `defaulted` flags what stands in for what was left out.
@@ -187,7 +187,9 @@ class SeenTicket(TicketItem):
 class Batch(Request):
     """Up to 500 tickets, here still unread: each is judged by itself, so that a bad one never stops its neighbours."""
 
-    tickets: Annotated[tuple[Annotated[TicketItem, SkipValidation], ...], Strict(False), Field(max_length=LONGEST_LIST)]
+    tickets: Annotated[
+        tuple[Annotated[BatchItemRequest, SkipValidation], ...], Strict(False), Field(max_length=LONGEST_LIST)
+    ]
 
 
 R = TypeVar("R", bound=Request)

@@ -9,9 +9,10 @@ from tocsin.policy import Rules
 from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.acknowledgement import Finding, event_id_of, find, held_until, request_of
-from intake.handlers.context import Desk, unknown_ticket
-from intake.handlers.events import take_event
-from intake.store import Store, StoredTicket
+from intake.handlers.context import IngestContext, unknown_ticket
+from intake.handlers.events import record_event
+from intake.store.records import StoredTicket
+from intake.store.tickets import TicketStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +35,26 @@ class Seen:
         return held_until(self.link, given.occurred_at, self.rules.interval[self.finding.story.severity])
 
 
-async def look(desk: Desk, connection: AsyncConnection, links: LinkSigner, token: str) -> Seen:
+async def look(context: IngestContext, connection: AsyncConnection, links: LinkSigner, token: str) -> Seen:
     """How the ticket of that link stands. Changes nothing.
 
-    Raises InvalidLinkError, ExpiredLinkError (told by the database's clock, in business time), Problem 404.
+    Raises LinkRefused, LinkExpired (told by the database's clock, in business time), Problem 404.
     """
-    link = links.verify(token, desk.business(await clock_timestamp(connection)))
-    store = Store(connection)
+    link = links.verify(token, context.business(await clock_timestamp(connection)))
+    store = TicketStore(connection)
     ticket = await store.ticket(link.tenant, link.ticket_id)
     if ticket is None:
         raise unknown_ticket()
     facts = (await store.facts([link.ticket_id]))[link.ticket_id]
-    rules = desk.policy.rules(ticket.body["customer"]["id"])
+    rules = context.policy.rules(ticket.body["customer"]["id"])
     return Seen(link, ticket, find(link, facts), rules)
 
 
-async def acknowledge(desk: Desk, connection: AsyncConnection, seen: Seen) -> Seen:
+async def acknowledge(context: IngestContext, connection: AsyncConnection, seen: Seen) -> Seen:
     """Store the acknowledgement of a link that is still pending. The same link again counts once.
 
     Where the ticket was closed meanwhile the fact is kept, and ignored by the timeline.
     """
     link = seen.link
-    taken = await take_event(desk, connection, link.tenant, link.ticket_id, request_of(link), event_id_of(link))
+    taken = await record_event(context, connection, link.tenant, link.ticket_id, request_of(link), event_id_of(link))
     return replace(seen, finding=replace(seen.finding, state="acknowledged", given=taken.fact))

@@ -11,11 +11,11 @@ from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.http.problems import Problem
 
 from intake.domain.ticket_request import EventRequest
-from intake.store import StoredTicket
+from intake.store.records import StoredTicket
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class IngestContext:
     """What taking in needs: the policy, business time for a reading of the database's clock, and the way out."""
 
     policy: Policy
@@ -25,7 +25,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenTicket:
+class IngestedTicket:
     """A ticket as it stood when it was first taken in; `created` tells now from earlier."""
 
     ticket: StoredTicket
@@ -33,7 +33,7 @@ class TakenTicket:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenEvent:
+class RecordedEvent:
     """A stored fact of `ticket_id`; `created` tells now from earlier."""
 
     ticket_id: UUID

@@ -8,15 +8,14 @@ from hashlib import sha256
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.http.problems import Problem
 
-from intake import store
 from intake.domain.ticket_request import TicketRequest
-from intake.handlers.context import Desk, TakenEvent, TakenTicket
-from intake.handlers.events import EventAsked, take_events
+from intake.handlers.context import IngestContext, IngestedTicket, RecordedEvent
+from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.idempotency import claim
-from intake.handlers.tickets import take_tickets
-from intake.store import HeldKey, KeyUse
+from intake.handlers.tickets import create_tickets
+from intake.store.idempotency import HeldKey, KeyUse, free_keys
 
-Outcome = TakenTicket | TakenEvent | Problem
+Outcome = IngestedTicket | RecordedEvent | Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,13 @@ class TicketAsked:
 class HeldEvent:
     """An event to be taken in, with the Idempotency-Key it came with."""
 
-    event: EventAsked
+    event: RecordEvent
     held: HeldKey | None = None
 
     def use(self) -> KeyUse:
         """What its Idempotency-Key is bound to, and the event id that its first use made."""
         told = b"event" + self.event.ticket_id.bytes + self.event.request.digest()
-        return KeyUse(sha256(told).digest(), self.event.made_id)
+        return KeyUse(sha256(told).digest(), self.event.generated_id)
 
 
 Asked = TicketAsked | HeldEvent
@@ -52,7 +51,7 @@ class HeldTwiceError(Exception):
     """Two ask with one Idempotency-Key at the same time: only one after the other can the second be judged."""
 
 
-async def take_asked(desk: Desk, connection: AsyncConnection, asked: Sequence[Asked]) -> list[Outcome]:
+async def take_asked(context: IngestContext, connection: AsyncConnection, asked: Sequence[Asked]) -> list[Outcome]:
     """Take all of it in: one outcome each, in their order. What is refused has changed nothing and uses no key up.
 
     Whatever a transaction waits for, it is in one order: Idempotency-Keys, new tickets, tickets that are known, by id.
@@ -64,7 +63,7 @@ async def take_asked(desk: Desk, connection: AsyncConnection, asked: Sequence[As
     uses = await claim(connection, wanted)
     outcomes: dict[int, Outcome] = {}
     tickets: dict[str, dict[int, TicketRequest]] = defaultdict(dict)
-    events: dict[int, EventAsked] = {}
+    events: dict[int, RecordEvent] = {}
     for index, each in enumerate(asked):
         use = uses[each.held] if each.held is not None else None
         if isinstance(use, Problem):
@@ -73,14 +72,14 @@ async def take_asked(desk: Desk, connection: AsyncConnection, asked: Sequence[As
             tickets[each.tenant][index] = each.request
         else:
             events[index] = (
-                each.event if use is None else replace(each.event, made_id=use.event_id or each.event.made_id)
+                each.event if use is None else replace(each.event, generated_id=use.event_id or each.event.generated_id)
             )
     for tenant in sorted(tickets):
         requests = tickets[tenant]
-        taken = await take_tickets(desk, connection, tenant, list(requests.values()))
+        taken = await create_tickets(context, connection, tenant, list(requests.values()))
         outcomes |= zip(requests, taken, strict=True)
     if events:
-        outcomes |= zip(events, await take_events(desk, connection, list(events.values())), strict=True)
+        outcomes |= zip(events, await record_events(context, connection, list(events.values())), strict=True)
     refused = [each.held for index, each in enumerate(asked) if isinstance(outcomes[index], Problem)]
-    await store.free_keys(connection, [held for held in refused if held and uses[held] is wanted[held]])
+    await free_keys(connection, [held for held in refused if held and uses[held] is wanted[held]])
     return [outcomes[index] for index in range(len(asked))]

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 from tocsin.runtime.http.problems import Problem
 
-from intake.store import Store, StoredTicket
+from intake.store.records import StoredTicket
+from intake.store.tickets import TicketStore
 
 LARGEST_RECORD: Final = 900_000
 """Bytes that an event may have on the bus (DESIGN)."""
@@ -46,11 +47,11 @@ def too_large(events: Sequence[TicketEvent]) -> Problem | None:
 async def stored_events(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[TicketEvent]]:
     """Everything that was received at or after `since` as it was told then, a page of tickets at a time."""
     async with engine.connect() as connection:
-        positions = await Store(connection).positions_since(since)
+        positions = await TicketStore(connection).positions_since(since)
     for start in range(0, len(positions), _PAGE):
         async with engine.connect() as connection:
-            tickets = await Store(connection).at_positions(positions[start : start + _PAGE])
-            facts = await Store(connection).facts([ticket.ticket_id for ticket in tickets])
+            tickets = await TicketStore(connection).at_positions(positions[start : start + _PAGE])
+            facts = await TicketStore(connection).facts([ticket.ticket_id for ticket in tickets])
         yield [event for ticket in tickets for event in _told_since(ticket, facts[ticket.ticket_id], since)]
 
 

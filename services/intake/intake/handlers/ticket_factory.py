@@ -4,23 +4,26 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.events import Fact, FactType, derived_id, ticket_id
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
+from tocsin.validation import FieldError
 
 from intake.domain.routing import route
-from intake.domain.ticket_request import SeenTicket, TicketItem, TicketRequest
+from intake.domain.ticket_request import BatchItemRequest, DerivedTicketRequest, TicketRequest
 from intake.domain.ticket_state import impossible_workarounds, opening_fact, standing
-from intake.handlers.context import Desk, fact_of, workaround_refused
+from intake.handlers.context import IngestContext, fact_of, workaround_refused
 from intake.handlers.outbox_events import first_events, too_large
-from intake.store import NewTicket, StoredTicket
+from intake.store.records import NewTicket, StoredTicket
 
 
-def drafted(desk: Desk, tenant: str, request: TicketRequest, received_at: datetime, busy: bool) -> NewTicket | Problem:
+def drafted(
+    context: IngestContext, tenant: str, request: TicketRequest, received_at: datetime, busy: bool
+) -> NewTicket | Problem:
     """The ticket that a request becomes if nobody has posted it before, or why it cannot be taken."""
     if busy and is_history(request):
         return Problem(503, "Much waits to be published. Post history later.", headers={"Retry-After": "5"})
     key = ticket_id(tenant, request.source, request.external_id)
     opened_at = min(request.opened_at or received_at, received_at)
-    routing = route(request, opened_at, desk.policy)
+    routing = route(request, opened_at, context.policy)
     told = _first_facts(key, request, routing.severity, opened_at, received_at)
     if isinstance(told, Problem):
         return told
@@ -40,7 +43,7 @@ def drafted(desk: Desk, tenant: str, request: TicketRequest, received_at: dateti
         fit=routing.suggestion.fit,
         routed_to=routing.routed_to,
         flags=routing.flags,
-        imported=isinstance(request, TicketItem) and request.imported,
+        imported=isinstance(request, BatchItemRequest) and request.imported,
         history=is_history(request),
         body=request.model_dump(mode="json", exclude={"events", "history", "opened_by", "defaulted"}),
         digest=request.digest(),
@@ -53,14 +56,14 @@ def drafted(desk: Desk, tenant: str, request: TicketRequest, received_at: dateti
 
 def is_history(request: TicketRequest) -> bool:
     """Whether the ticket is posted as history, which mails nobody and waits while much is to be published."""
-    return isinstance(request, TicketItem) and request.history
+    return isinstance(request, BatchItemRequest) and request.history
 
 
 def _first_facts(
     key: UUID, request: TicketRequest, severity: int, opened_at: datetime, received_at: datetime
 ) -> list[tuple[Fact, bytes]] | Problem:
     """The opening, what the policy adds to it (RULES 5) and the item's events, each with its request's digest."""
-    opener = request.opened_by if isinstance(request, SeenTicket) else None
+    opener = request.opened_by if isinstance(request, DerivedTicketRequest) else None
     opened = opening_fact(severity, opened_at, received_at, opener or request.source)
     told = {opened.event_id: (opened, request.digest())}
     if request.category == "mishandled_request" and request.sender_is_it_contact:
@@ -74,7 +77,7 @@ def _first_facts(
             reason="mishandled request",
         )
         told[escalated.event_id] = (escalated, request.digest())
-    for index, event in enumerate(request.events if isinstance(request, TicketItem) else ()):
+    for index, event in enumerate(request.events if isinstance(request, BatchItemRequest) else ()):
         event_id = event.event_id or str(derived_id(key, "event", index))
         if event_id not in told:
             told[event_id] = (fact_of(event, len(told) + 1, event_id, received_at), event.digest())

@@ -22,10 +22,10 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
-from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
-from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.client import TICKETS
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
@@ -53,9 +53,9 @@ All of a ticket could be more than an index entry may hold (1 MB), and then it c
 """
 
 metadata = new_metadata()
-outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
-dead_letters = dead_letters_table(metadata)
-key_uses = key_uses_table(metadata)
+outbox = Outbox.define(metadata, topic=TICKETS, source="intake")
+dead_letters = DeadLetters.define(metadata)
+key_uses = KeyUses.define(metadata)
 
 tickets = Table(
     "tickets",
@@ -138,8 +138,8 @@ awaited_mails = Table(
     Column("ticket_id", Uuid, nullable=False),
 )
 
-hook_deliveries = Table(
-    "hook_deliveries",
+webhook_deliveries = Table(
+    "webhook_deliveries",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("tenant", Text, nullable=False),
@@ -155,21 +155,21 @@ hook_deliveries = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", DateTime(timezone=True), index=True),
     UniqueConstraint("tenant", "provider", "key"),
-    Index("hook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
+    Index("webhook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
 )
 
-hook_sightings = Table(
-    "hook_sightings",
+ticket_snapshots = Table(
+    "ticket_snapshots",
     metadata,
-    Column("delivery_id", BigInteger, ForeignKey("hook_deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("delivery_id", BigInteger, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
     Column("place", SmallInteger, primary_key=True),
     Column("ticket_id", Uuid, nullable=False, index=True),
     Column("shown", JSONB, nullable=False),
     Column("opened_it", Boolean, nullable=False),
 )
 
-hook_integrations = Table(
-    "hook_integrations",
+integrations = Table(
+    "integrations",
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("provider", Text, primary_key=True),

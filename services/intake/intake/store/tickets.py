@@ -18,7 +18,7 @@ from intake.store.tables import facts, outbox, tickets, words
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class LockedTicket:
     """A ticket whose row this transaction holds: its next fact's `number`, how it stands, and the database's clock."""
 
     number: int
@@ -36,7 +36,7 @@ class NewFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class TicketFilter:
     """Which tickets a list shows; `before` is the position that the page before ended at.
 
     `opened_from` is inclusive, `opened_to` exclusive. `words` hold no punctuation and no blank; a ticket shows each of
@@ -68,7 +68,7 @@ _LOCK: Final = text("""
 """)
 
 
-class Store:
+class TicketStore:
     """The queries, on one connection whose transaction belongs to the caller."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -93,7 +93,7 @@ class Store:
         await bulk.insert(self._connection, facts, fact_rows)
         return added
 
-    async def lock(self, wanted: Collection[TicketKey]) -> dict[TicketKey, Locked]:
+    async def lock(self, wanted: Collection[TicketKey]) -> dict[TicketKey, LockedTicket]:
         """Lock tickets by (tenant, id), in the order of their ids; those that the tenant does not have are left out.
 
         A row that changed while it was waited for is computed again, so the number and the clock are the lock holder's.
@@ -101,7 +101,7 @@ class Store:
         pairs = {"tenants": [tenant for tenant, _ in wanted], "ids": [key for _, key in wanted]}
         rows = await self._connection.execute(_LOCK, pairs)
         return {
-            (row.tenant, row.ticket_id): Locked(row.number, Standing(row.severity, row.is_open), row.clock)
+            (row.tenant, row.ticket_id): LockedTicket(row.number, Standing(row.severity, row.is_open), row.clock)
             for row in rows
         }
 
@@ -147,7 +147,7 @@ class Store:
             found[row.ticket_id].append(fact_of(row))
         return found
 
-    async def page(self, wanted: Filter, limit: int) -> list[StoredTicket]:
+    async def page(self, wanted: TicketFilter, limit: int) -> list[StoredTicket]:
         """Up to `limit` tickets, the last received first."""
         query = select(tickets).where(tickets.c.tenant == wanted.tenant)
         if wanted.severity is not None:

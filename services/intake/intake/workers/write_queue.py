@@ -11,11 +11,13 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.group_commit import Grouped, Overloaded
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.errors import OverloadedError
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.metrics import REQUESTS_SHED
 
-from intake.handlers import Asked, Desk, HeldTwiceError, Outcome, take_asked
+from intake.handlers.context import IngestContext
+from intake.handlers.ingest import Asked, HeldTwiceError, Outcome, take_asked
 
 GROUP: Final = 50
 MOST_WAITING: Final = 500
@@ -31,24 +33,26 @@ _CONTENDED: Final = ("40P01", "55P03")  # a deadlock, a lock that did not come: 
 class Taking:
     """Takes in what single callers ask for; `wake` tells the relay that something was committed."""
 
-    def __init__(self, desk: Desk, writer: AsyncEngine, wake: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, context: IngestContext, writer: AsyncEngine, wake: Callable[[], None]) -> None:
+        self._context = context
         self._writer = writer
         self._wake = wake
-        self._grouped = Grouped(self._take, alike=_alike, limit=GROUP, most=MOST_WAITING, patience=PATIENCE_SECONDS)
+        self._grouped = GroupCommit(
+            self._take, is_common=_alike, limit=GROUP, most_waiting=MOST_WAITING, patience=PATIENCE_SECONDS
+        )
 
     async def __call__(self, asked: Asked) -> Outcome:
         """What became of it, or the Problem that refuses it. Raises Problem 503 where it had better come back later."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._grouped(asked)
-        except Overloaded:
+        except OverloadedError:
             REQUESTS_SHED.inc()
             raise Problem(503, "Too much waits to be stored. Try again.", headers={"Retry-After": "1"}) from None
 
     async def _take(self, asked: Sequence[Asked]) -> Sequence[Outcome]:
         async with self._writer.begin() as connection:
-            outcomes = await take_asked(self._desk, connection, asked)
+            outcomes = await take_asked(self._context, connection, asked)
         self._wake()
         return outcomes
 

@@ -27,12 +27,12 @@ from tocsin.events import (
     event_type,
 )
 from tocsin.instants import render_instant
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.database.offsets import Position
+from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.client import TICKETS
-from tocsin.runtime.kafka.consumer import Poison, Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.process.clock import TimeSource
 
 from sla_timer import metrics
 from sla_timer.domain.evaluate import Judged, Stored, judge
@@ -60,7 +60,7 @@ _OUTCOMES: Final[Mapping[type[DeadlineEvent], str]] = {
 class Handlers:
     """The timer's reactions. `writer` is used by what begins transactions of its own."""
 
-    def __init__(self, writer: AsyncEngine, book: PolicyBook, clock: Clock) -> None:
+    def __init__(self, writer: AsyncEngine, book: PolicyBook, clock: TimeSource) -> None:
         self._writer = writer
         self._book = book
         self._clock = clock
@@ -107,7 +107,7 @@ class Handlers:
     async def sweep_all(self) -> None:
         """Sweeps every partition up to its own progress: beside the progress records, in case one was missed."""
         async with self._writer.connect() as connection:
-            positions = await offsets.read(connection, OFFSETS, TICKETS)
+            positions = await OFFSETS.load(connection, TICKETS)
         await self.sweep_through({partition: found.accepted_through for partition, found in positions.items()})
 
     async def renew_policies(self) -> None:
@@ -143,7 +143,7 @@ class Handlers:
             return
         store = Store(connection)
         await self._know_policies(connection)
-        progress = await offsets.read(connection, OFFSETS, TICKETS)
+        progress = await OFFSETS.load(connection, TICKETS)
         wanted = sorted(ticket_ids)
         for begin in range(0, len(wanted), JUDGE_LIMIT):
             loaded = await store.load(wanted[begin : begin + JUDGE_LIMIT])
@@ -217,7 +217,7 @@ class _Arrivals:
                 case TicketChanged():
                     new = (event.fact,)
                 case _:
-                    raise Poison(f"{type(event).__name__} is no event of a ticket")
+                    raise PoisonMessageError(f"{type(event).__name__} is no event of a ticket")
             facts[event.ticket_id].update((fact.number, fact) for fact in new)
         self.tickets = [tickets[ticket_id] for ticket_id in sorted(tickets)]
         self.facts = {ticket_id: list(by_number.values()) for ticket_id, by_number in facts.items()}
