@@ -78,7 +78,7 @@ async def test_a_path_that_is_no_text_finds_no_other_ticket(intake: World) -> No
         ("text=", "must hold a letter or a digit"),
         (
             "opened_from=2026-06-08T12:00:00+00:00",  # a blank, to a server
-            "has a blank before its zone: in an address write `+` as `%2B`, or the instant with `Z`",
+            "has a space before its offset; in a URL, write `+` as `%2B`, or use `Z`",
         ),
     ],
 )

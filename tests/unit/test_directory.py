@@ -65,6 +65,7 @@ roles:
     assert directory.holder("chief_executive_officer", "acme", at("2026-06-08T12:00Z")) is None
 
 
+@pytest.mark.rule("5.17")
 def test_a_customers_own_holder_goes_before_the_general_one() -> None:
     directory = load(
         PEOPLE
@@ -110,6 +111,7 @@ group_addresses:
     assert directory.group_address("chief_executive_officer", "acme") is None
 
 
+@pytest.mark.rule("5.18")
 def test_the_order_of_the_rules() -> None:
     directory = load(
         PEOPLE
@@ -146,6 +148,7 @@ overrides:
     assert holder_and_rule(directory, "2026-05-01T00:00Z") == ("cy", "default")
 
 
+@pytest.mark.rule("5.18")
 def test_a_person_with_both_dates_goes_before_a_rotation() -> None:
     directory = load(
         PEOPLE

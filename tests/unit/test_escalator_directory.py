@@ -81,10 +81,12 @@ async def test_without_any_valid_file_there_is_no_directory(tmp_path: Path) -> N
     assert file.current() is not None
 
 
+@pytest.mark.rule("5.20")
 def test_without_a_directory_no_tier_is_vacant() -> None:
     assert not any(vacancy_check(None, "acme")(tier, START) for tier in LADDER)
 
 
+@pytest.mark.rule("5.20")
 def test_a_tier_whose_role_nobody_holds_is_vacant() -> None:
     vacant = vacancy_check(load_directory(ONE_ENTRY.format(role="account_manager"), "directory.yaml"), "acme")
     assert [tier.number for tier in LADDER if not vacant(tier, START)] == [4]

@@ -147,7 +147,7 @@ def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> N
     for unreadable, why in (
         (tmp_path / "none.yaml", "there is no such file"),
         (tmp_path, "it is a folder"),
-        (new, "it is not in UTF-8"),
+        (new, "it is not UTF-8"),
     ):
         assert run("directory", "check", "--file", str(unreadable)) == (1, "", f"{unreadable} cannot be read: {why}.\n")
 
