@@ -46,7 +46,7 @@ class GroupAddress(YamlModel):
     role: Identifier
     """The role."""
     customer: Name | None = None
-    """The customer whose mails go there. Defaults to every customer without a group address of its own."""
+    """The customer whose mails go there. Defaults to all customers without a group address of their own."""
     email: _Email
     """The e-mail address."""
 
@@ -59,7 +59,7 @@ class RoleEntry(YamlModel):
     rotation: Annotated[Identifier | None, Field(examples=["primary"])] = None
     """The rotation, by name."""
     customer: Name | None = None
-    """The customer for whom the entry applies. Defaults to every customer without an entry of its own that applies."""
+    """The customer for whom the entry applies. Defaults to all customers without an applicable entry of their own."""
     starts_at: Annotated[Instant | None, _From] = None
     """The instant from which the entry applies. Defaults to always."""
     ends_at: Annotated[Instant | None, _To] = None
@@ -95,7 +95,7 @@ class Override(YamlModel):
     role: Identifier | None = None
     """The role that is covered. Either `role` or `instead_of` is required."""
     customer: Name | None = None
-    """The customer for whom the role is covered. Defaults to all customers, those with a holder of their own too."""
+    """The customer for whom the role is covered. Defaults to all, including those with a holder of their own."""
     instead_of: Annotated[Identifier | None, Field(examples=["dana.whitfield"])] = None
     """The person who is covered, by id."""
     starts_at: Annotated[Instant, _From]

@@ -79,7 +79,7 @@ class ClockVoided(ClockEvent):
     """`clock.voided`: late evidence shows that a published event about this clock did not happen."""
 
     kind: Literal["warned", "breached", "met", "cancelled"]
-    """What is voided."""
+    """The kind of the event that is voided."""
     voids: UUID
     """The id of the event that is voided."""
     stand_down: bool = False
@@ -99,7 +99,7 @@ class LadderStepDue(LadderEvent):
     step: Count
     """The number of the step within its run."""
     reason: EscalationReason
-    """What started the ladder, or took this step."""
+    """The reason for the step: a breached resolution, silence, or an explicit escalation."""
     ladder: tuple[Tier, ...]
     """The tiers of the policy's ladder, in order."""
     interval: str
@@ -125,7 +125,7 @@ class LadderHeld(LadderEvent):
     """`ladder.held`: the next step waits for a later instant."""
 
     by: HeldBy
-    """What holds the ladder."""
+    """The cause of the hold."""
     until: Instant | None = None
     """The instant of the next step. Null while a pause makes it unknown."""
 

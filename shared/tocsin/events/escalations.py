@@ -62,7 +62,7 @@ class Notify(EscalationEvent):
     """
 
     kind: NotificationKind
-    """What the notification is about."""
+    """The kind of notification."""
     role: str
     """The role in the directory."""
     role_title: str
@@ -74,7 +74,7 @@ class Notify(EscalationEvent):
     tier: Tier | None = None
     """The tier that the step notifies."""
     reason: EscalationReason | None = None
-    """What started the ladder, or took this step."""
+    """The reason for the step: a breached resolution, silence, or an explicit escalation."""
     target: str | None = None
     """The target of the clock in words, such as `24 hours`."""
     interval: str | None = None

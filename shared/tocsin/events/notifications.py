@@ -13,7 +13,7 @@ MailKind = Literal["escalation", "warning", "response_missed", "answer_missed", 
 
 
 class Recipient(FrozenModel):
-    """Whom a delivery is for, and by which rule of the directory."""
+    """The recipient of a delivery, and the rule of the directory that applied."""
 
     role: str
     """The role that was notified."""
@@ -41,7 +41,7 @@ class DeliveryEvent(FrozenModel):
     tenant: str
     ticket_id: UUID
     kind: MailKind
-    """What the mail is about."""
+    """The kind of mail."""
     cycle: Count
     """The cycle of the ticket: 1 from its opening, one more from each reopening."""
     run: Count | None = None

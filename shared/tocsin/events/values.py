@@ -104,7 +104,7 @@ class Ticket(FrozenModel):
     routed_to: Mailbox = "support"
     """The mailbox that handles the request."""
     flags: tuple[Flag, ...] = ()
-    """What intake noted about the request, such as a reroute or a default that it applied."""
+    """Remarks of intake, such as a reroute or a default that was used."""
 
 
 class Fact(FrozenModel):
