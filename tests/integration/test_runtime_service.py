@@ -70,7 +70,7 @@ class Bell:
         (folder / "bell/__main__.py").write_text(MAIN)
         (folder / "migrations/versions").mkdir(parents=True)
         (folder / "migrations/env.py").write_text(ENV)
-        (folder / "migrations/versions/first.py").write_text(FIRST)
+        (folder / "migrations/versions/0001_first.py").write_text(FIRST)
         self.folder = folder
         self.port = free_port()
         self.key, entry = issue("default")

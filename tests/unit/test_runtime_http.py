@@ -249,5 +249,5 @@ async def test_openapi_is_valid_3_1(client: httpx.AsyncClient) -> None:
 def test_an_unknown_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown scope"):
         require("tickets:erase")
-    with pytest.raises(ValueError, match="Unknown scope all, everything. Known are tickets:read, tickets:write, admin"):
+    with pytest.raises(ValueError, match=r"Unknown scope all, everything\. Known are tickets:read, tickets:write"):
         issue("acme", ("everything", "all"))
