@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from intake.handlers.idempotency import forget_keys
+from intake.handlers.idempotency import expire_keys
 from sqlalchemy import text
 from support.intake_world import World, event, ticket, world
 from support.servers import MakeDatabase
@@ -99,10 +99,10 @@ async def test_an_idempotency_key_is_free_again_after_24_hours(intake: World, ev
     await intake.post(events, event("acknowledged"), 422, headers=key)
     await hours_pass(2)
     await intake.post(events, event("acknowledged"), 201, headers=key)
-    await forget_keys(intake.writer)
+    await expire_keys(intake.writer)
     await intake.post(events, event("escalated"), 422, headers=key)
     await hours_pass(25)
-    await forget_keys(intake.writer)
+    await expire_keys(intake.writer)
     async with intake.writer.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM idempotency_keys"))).scalar_one() == 0
 

@@ -75,7 +75,7 @@ async def test_a_path_that_is_no_text_finds_no_other_ticket(intake: World) -> No
         ("customer=%ED%A0%80", "must be UTF-8"),
         ("source=%20", "must not be blank"),
         ("text=" + "x" * 201, "must have at most 200 characters"),
-        ("text=", "must hold a letter or a digit"),
+        ("text=", "must contain a letter or a digit"),
         (
             "opened_from=2026-06-08T12:00:00+00:00",  # a blank, to a server
             "has a blank before its zone: in an address write `+` as `%2B`, or the instant with `Z`",

@@ -175,8 +175,8 @@ async def test_events_of_one_ticket_that_come_at_once_are_judged_one_after_the_o
 async def test_what_is_too_much_is_sent_away_at_once_and_what_was_taken_is_stored(
     make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_queue, "GROUP", 1)
-    monkeypatch.setattr(write_queue, "MOST_WAITING", 1)
+    monkeypatch.setattr(write_queue, "GROUP_SIZE", 1)
+    monkeypatch.setattr(write_queue, "MAX_WAITING", 1)
     async with world(make_database("intake"), tmp_path) as intake:
         client = intake.clients["default"]
         async with intake.writer.connect() as connection:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intake.domain.json_parsing import DuplicateKey, HugeInteger
-from intake.domain.ticket_request import Batch, BatchItemRequest, EventRequest, TicketRequest, read
+from intake.domain.ticket_request import BatchItemRequest, BatchRequest, EventRequest, TicketRequest, validate_request
 from pydantic import ValidationError
 
 TICKET: dict[str, Any] = {
@@ -26,12 +26,15 @@ EVENT = {"type": "responded", "actor": "Bob"}
 def wrong(model: type[Any], body: object) -> list[str]:
     """The fields that the model refuses, as dotted paths."""
     with pytest.raises(ValidationError) as refused:
-        read(model, body)
+        validate_request(model, body)
     return sorted(".".join(str(part) for part in error["loc"]) for error in refused.value.errors())
 
 
 def test_a_number_without_a_fraction_is_whole() -> None:
-    assert read(TicketRequest, {**TICKET, "severity": 1.0}).digest() == read(TicketRequest, TICKET).digest()
+    assert (
+        validate_request(TicketRequest, {**TICKET, "severity": 1.0}).digest()
+        == validate_request(TicketRequest, TICKET).digest()
+    )
 
 
 def test_an_empty_ticket_is_told_every_missing_field() -> None:
@@ -117,7 +120,7 @@ def test_items_of_lists_are_named_by_their_index() -> None:
 def test_a_percentage_ends_at_100(percent: float, taken: bool) -> None:
     body = {**TICKET, "impact": {"users_affected_percent": percent}}
     if taken:
-        impact = read(TicketRequest, body).impact
+        impact = validate_request(TicketRequest, body).impact
         assert impact is not None
         assert impact.users_affected_percent == percent
     else:
@@ -132,7 +135,7 @@ def test_a_name_that_an_object_gives_twice_is_named_as_the_field_it_is() -> None
     assert wrong(TicketRequest, DuplicateKey("severity")) == ["severity"]
     assert wrong(TicketRequest, {**TICKET, "contact": DuplicateKey("email")}) == ["contact.email"]
     assert wrong(BatchItemRequest, {**TICKET, "events": [EVENT, DuplicateKey("actor")]}) == ["events.1.actor"]
-    assert wrong(Batch, DuplicateKey("tickets")) == ["tickets"]
+    assert wrong(BatchRequest, DuplicateKey("tickets")) == ["tickets"]
     assert wrong(TicketRequest, DuplicateKey("x" * 10_000)) == ["x" * 100]
 
 
@@ -142,15 +145,15 @@ def test_an_object_of_endless_names_is_refused_as_a_whole() -> None:
 
 @pytest.mark.parametrize("text", ["8999-12-31T23:59:59Z", "1990-01-01T00:00:00Z", "2100-01-01t00:00:00.123456789Z"])
 def test_an_instant_far_away_is_an_instant(text: str) -> None:
-    found = read(TicketRequest, {**TICKET, "opened_at": text, "starts_at": text})
+    found = validate_request(TicketRequest, {**TICKET, "opened_at": text, "starts_at": text})
     assert found.opened_at == found.starts_at
     assert found.opened_at is not None
 
 
 def test_null_and_blank_are_absent() -> None:
     absent = {**TICKET, "description": None, "channel": "", "opened_at": " ", "impact": None, "via": None}
-    assert read(TicketRequest, absent) == read(TicketRequest, TICKET)
-    assert read(TicketRequest, absent).digest() == read(TicketRequest, TICKET).digest()
+    assert validate_request(TicketRequest, absent) == validate_request(TicketRequest, TICKET)
+    assert validate_request(TicketRequest, absent).digest() == validate_request(TicketRequest, TICKET).digest()
 
 
 @pytest.mark.parametrize("blank", [" ", "\t\n", "\x1c", "\x1f", "\x85"])
@@ -163,27 +166,27 @@ def test_the_schema_knows_every_blank(blank: str) -> None:
 
 def test_a_default_that_is_written_out_says_the_same() -> None:
     full = {**TICKET, "channel": "portal", "category": "incident", "via": "support", "sender_is_it_contact": False}
-    assert read(TicketRequest, full).digest() == read(TicketRequest, TICKET).digest()
+    assert validate_request(TicketRequest, full).digest() == validate_request(TicketRequest, TICKET).digest()
     assert (
-        read(BatchItemRequest, {**TICKET, "events": [], "history": False}).digest()
-        == read(TicketRequest, TICKET).digest()
+        validate_request(BatchItemRequest, {**TICKET, "events": [], "history": False}).digest()
+        == validate_request(TicketRequest, TICKET).digest()
     )
 
 
 def test_the_longest_string_and_list_are_taken() -> None:
-    read(TicketRequest, {**TICKET, "summary": "x" * 10_000, "affected_services": ["x"] * 500})
+    validate_request(TicketRequest, {**TICKET, "summary": "x" * 10_000, "affected_services": ["x"] * 500})
 
 
 def test_a_phone_number_is_enough_to_reach_a_contact() -> None:
-    contact = read(TicketRequest, {**TICKET, "contact": {"name": "Ada", "phone": "+1 555 0100"}}).contact
+    contact = validate_request(TicketRequest, {**TICKET, "contact": {"name": "Ada", "phone": "+1 555 0100"}}).contact
     assert (contact.email, contact.phone) == (None, "+1 555 0100")
 
 
 def test_only_a_machine_source_may_leave_the_severity_out() -> None:
     body = {**TICKET, "severity": None}
-    assert read(TicketRequest, body, {"connectwise": 2}).severity is None
+    assert validate_request(TicketRequest, body, {"connectwise": 2}).severity is None
     with pytest.raises(ValidationError):
-        read(TicketRequest, body, {"prometheus": 2})
+        validate_request(TicketRequest, body, {"prometheus": 2})
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_a_wrong_event_names_its_fields(change: dict[str, object], fields: list[
 
 
 def test_a_resolve_without_a_kind_is_a_resolve() -> None:
-    assert read(EventRequest, {**EVENT, "type": "resolved"}).resolution_kind == "resolved"
+    assert validate_request(EventRequest, {**EVENT, "type": "resolved"}).resolution_kind == "resolved"
 
 
 def test_a_bad_event_is_named_inside_its_item() -> None:
@@ -212,10 +215,10 @@ def test_a_bad_event_is_named_inside_its_item() -> None:
 
 
 def test_a_batch_has_a_list_of_at_most_500() -> None:
-    assert wrong(Batch, {}) == ["tickets"]
-    assert wrong(Batch, {"tickets": {}}) == ["tickets"]
-    assert wrong(Batch, {"tickets": [None] * 501}) == ["tickets"]
-    assert len(read(Batch, {"tickets": [None] * 500}).tickets) == 500
+    assert wrong(BatchRequest, {}) == ["tickets"]
+    assert wrong(BatchRequest, {"tickets": {}}) == ["tickets"]
+    assert wrong(BatchRequest, {"tickets": [None] * 501}) == ["tickets"]
+    assert len(validate_request(BatchRequest, {"tickets": [None] * 500}).tickets) == 500
 
 
 @given(
@@ -224,7 +227,7 @@ def test_a_batch_has_a_list_of_at_most_500() -> None:
 )
 def test_an_instant_is_kept_to_the_microsecond_whatever_its_zone(at: datetime, minutes: int) -> None:
     aware = at.replace(tzinfo=timezone(timedelta(minutes=minutes)))
-    found = read(TicketRequest, {**TICKET, "opened_at": aware.isoformat()}).opened_at
+    found = validate_request(TicketRequest, {**TICKET, "opened_at": aware.isoformat()}).opened_at
     assert found == aware
     assert found is not None
     assert found.tzinfo is UTC
@@ -238,4 +241,4 @@ def test_an_instant_is_kept_to_the_microsecond_whatever_its_zone(at: datetime, m
 )
 def test_nothing_but_a_validation_error_comes_of_a_body(body: object) -> None:
     with pytest.raises(ValidationError):
-        read(TicketRequest, body)
+        validate_request(TicketRequest, body)

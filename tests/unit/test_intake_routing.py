@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from intake.domain.routing import Routing, route
-from intake.domain.ticket_request import TicketRequest, read
+from intake.domain.ticket_request import TicketRequest, validate_request
 from tocsin.policy import Policy, load_policy
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml"
@@ -29,7 +29,7 @@ def routed(policy: Policy, **fields: Any) -> Routing:
         "contact": {"name": "Ada", "phone": "1"},
         "customer": {"id": "acme", "name": "Acme"},
     }
-    return route(read(TicketRequest, body | fields, policy.machine_sources), NOON, policy)
+    return route(validate_request(TicketRequest, body | fields, policy.machine_sources), NOON, policy)
 
 
 @pytest.mark.parametrize("category", ["onboarding", "offboarding", "mishandled_request", "project", "security"])

@@ -1,19 +1,30 @@
 """Intake's own metrics. Those of every service are in `tocsin.runtime.metrics`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, get_args
 
 from tocsin.runtime.metrics import Counter, Gauge
 
 from intake.domain.webhooks.update import Reason
+from intake.errors import (
+    EventIdConflictError,
+    IdempotencyKeyReusedError,
+    IntakeError,
+    OutboxBacklogError,
+    RecordTooLargeError,
+    StorageError,
+    TicketConflictError,
+    WorkaroundError,
+    WriteQueueFullError,
+)
 
 INGESTED = Counter(
     "sla_tickets_ingested_total",
-    "Tickets posted, by source, initial severity and what became of them",
+    "Tickets posted, by source, initial severity and result",
     ["source", "severity", "result"],
 )
 ACKNOWLEDGEMENTS = Counter(
-    "sla_acknowledgement_links_total", "Acknowledgement links opened or used, by what became of them", ["result"]
+    "sla_acknowledgement_links_total", "Acknowledgement links opened or used, by result", ["result"]
 )
 for _result in ("shown", "taken", "again", "closed", "superseded", "expired", "refused", "unknown", "failed"):
     ACKNOWLEDGEMENTS.labels(_result)
@@ -41,38 +52,40 @@ INTEGRATIONS_BROKEN = Gauge(
     "sla_integrations_broken", "1 while integrations.yaml cannot be used and the last good one, if any, is in force"
 )
 
-RESULTS: Final = {
-    201: "created",
-    200: "duplicate",
-    409: "conflict",
-    413: "too_large",
-    422: "invalid",
-    500: "failed",
-    503: "postponed",
+RESULTS: Final[Mapping[type[IntakeError], str]] = {
+    TicketConflictError: "conflict",
+    EventIdConflictError: "conflict",
+    WorkaroundError: "conflict",
+    RecordTooLargeError: "too_large",
+    IdempotencyKeyReusedError: "invalid",
+    StorageError: "failed",
+    OutboxBacklogError: "postponed",
+    WriteQueueFullError: "postponed",
 }
-MOST_SOURCES: Final = 50
-LONGEST_SOURCE: Final = 60
+"""The `result` label of a ticket that is not stored; of others it is `created` or `duplicate`."""
+MAX_SOURCES: Final = 50
+MAX_SOURCE_LENGTH: Final = 60
 OTHER: Final = "other"
 _sources: set[str] = set()
 _providers: set[str] = set()
 
 
 def declare(machine_sources: Iterable[str]) -> None:
-    """Create the label sets that are known beforehand, so that the first increase is seen."""
+    """Create the label sets that are known at start, so that `increase()` sees the first ticket."""
     for source in (*machine_sources, OTHER):
         for severity in ("1", "2", "3", "4"):
             INGESTED.labels(_source(source), severity, "created")
     INGESTED.labels("unknown", "unknown", "invalid")
 
 
-def count_ticket(source: str, severity: int | None, status: int) -> None:
-    """Count a valid ticket's outcome. A caller's invention cannot grow the metric: later sources count as `other`."""
-    INGESTED.labels(_source(source), str(severity or "default"), RESULTS[status]).inc()
+def count_ticket(source: str, severity: int | None, result: str) -> None:
+    """Count a valid ticket. Callers choose the source, so only the first MAX_SOURCES get a label of their own."""
+    INGESTED.labels(_source(source), str(severity or "default"), result).inc()
 
 
-def count_invalid() -> None:
-    """Count a ticket that was refused before its source could be trusted."""
-    INGESTED.labels("unknown", "unknown", RESULTS[422]).inc()
+def count_invalid_ticket() -> None:
+    """Count a ticket that failed validation, so that its source is not trusted."""
+    INGESTED.labels("unknown", "unknown", "invalid").inc()
 
 
 def declare_hooks(providers: Iterable[str]) -> None:
@@ -93,7 +106,7 @@ def hook_providers() -> Iterable[str]:
 
 def _source(source: str) -> str:
     if source not in _sources:
-        if len(_sources) >= MOST_SOURCES or len(source) > LONGEST_SOURCE:
+        if len(_sources) >= MAX_SOURCES or len(source) > MAX_SOURCE_LENGTH:
             return OTHER
         _sources.add(source)
     return source
