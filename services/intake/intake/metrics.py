@@ -1,4 +1,4 @@
-"""Intake's own metrics. Those of every service are in `tocsin.runtime.metrics`."""
+"""Intake's own metrics. `tocsin.runtime.metrics` has those of every service."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, get_args
@@ -30,26 +30,24 @@ for _result in ("shown", "taken", "again", "closed", "superseded", "expired", "r
     ACKNOWLEDGEMENTS.labels(_result)
 
 HOOK_DELIVERIES = Counter(
-    "sla_hook_deliveries_total", "Webhook deliveries, by provider and what became of them", ["provider", "result"]
+    "sla_hook_deliveries_total", "Webhook deliveries, by provider and result", ["provider", "result"]
 )
 HOOKS_UNMAPPED = Counter(
     "sla_hook_unmapped_total",
-    "Webhook deliveries that were kept as unmapped, by provider and reason",
+    "Webhook deliveries stored as unmapped, by provider and reason",
     ["provider", "reason"],
 )
-HOOKS_UNMAPPED_NOW = Gauge(
-    "sla_hook_unmapped_now", "Webhook deliveries that wait for the mapping to be mended and a replay", ["provider"]
-)
-HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet taken in")
+HOOKS_UNMAPPED_NOW = Gauge("sla_hook_unmapped_now", "Webhook deliveries that are unmapped now", ["provider"])
+HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet processed")
 SIGNING_KEYS = Counter(
     "sla_signing_keys_total",
-    "Signing keys of ConnectWise that deliveries asked us to fetch, by what came of it",
+    "ConnectWise signing keys that deliveries referred to, by result",
     ["result"],
 )
 for _result in ("fetched", "failed", "refused"):
     SIGNING_KEYS.labels(_result)
 INTEGRATIONS_BROKEN = Gauge(
-    "sla_integrations_broken", "1 while integrations.yaml cannot be used and the last good one, if any, is in force"
+    "sla_integrations_broken", "1 while integrations.yaml is invalid and the last valid version, if any, stays active"
 )
 
 RESULTS: Final[Mapping[type[IntakeError], str]] = {
@@ -100,7 +98,7 @@ def declare_hooks(providers: Iterable[str]) -> None:
 
 
 def hook_providers() -> Iterable[str]:
-    """The providers whose label sets there are."""
+    """The providers whose label sets exist."""
     return frozenset(_providers)
 
 

@@ -1,4 +1,7 @@
-"""What several routes need of a request: its JSON body, its Idempotency-Key, the ticket id in its path."""
+"""What several routes need of a request: its JSON body, its Idempotency-Key, the ticket id in its path.
+
+Dependencies are coroutines: FastAPI runs plain functions in threads, which would change the order of requests.
+"""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -71,7 +74,7 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
     return {name: _inline(part, definitions) for name, part in schema.items()}
 
 
-def _parse_ticket_id(ticket_id: Annotated[str, Path(description="The ticket's id in intake")]) -> UUID:
+async def _parse_ticket_id(ticket_id: Annotated[str, Path(description="The ticket's id in intake")]) -> UUID:
     try:
         return UUID(ticket_id)
     except ValueError:  # an invalid UUID is treated as not found

@@ -37,7 +37,7 @@ _DOCUMENTED: Final[dict[str, Any]] = {
 _SEGMENTS: Final = len(["", "v1", "tickets", "by-external", "SOURCE", "ID", "events"])
 
 
-def _parse_external_id(
+async def _parse_external_id(
     request: Request,
     source: Annotated[str, Path(description="The tool's name, as in its tickets")],
     external_id: Annotated[str, Path(description="The ticket's id in that tool")],

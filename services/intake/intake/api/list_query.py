@@ -99,7 +99,7 @@ class TicketListQuery(BaseModel):
         )
 
 
-def _reject_repeated(request: Request, query: Annotated[TicketListQuery, Query()]) -> TicketListQuery:
+async def _reject_repeated(request: Request, query: Annotated[TicketListQuery, Query()]) -> TicketListQuery:
     names = [name for name, _ in request.query_params.multi_items()]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise invalid_fields([FieldError(field=name, message="is given more than once") for name in repeated])
