@@ -142,7 +142,7 @@ def load_zone(name: str) -> ZoneInfo:
     Never out of the machine's own database: two replicas would then compute two dues.
     """
     if name not in zone_names():
-        raise ValueError(f"`{name}` is no time zone")
+        raise ValueError(f"`{name}` is not an IANA time zone")
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
         return ZoneInfo.from_file(data, key=name)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-import escalator.store
+import escalator.store.tables
 import httpx
 import intake.store.tables
 import notifier.store.tables
@@ -158,8 +158,8 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await handlers.deadlines_told(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
-    await _put_letters(database, escalator.store.dead_letters, ESCALATIONS, DEADLINES)
+        await handlers.on_batch(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
+    await _put_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
     await database.dispose()
     return {}
 

@@ -221,7 +221,7 @@ def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port) as process:
         told, _ = process.communicate(timeout=90)
         assert process.returncode == 2
-        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several of them with commas between.\n"
+        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
 
 
 async def test_a_taken_port_is_one_sentence(bell: Bell) -> None:

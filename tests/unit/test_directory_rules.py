@@ -231,7 +231,7 @@ WRONG = {
     ),
     "no zone": (
         "p: { zone: EDT, members: [ana], turns: daily, start: 2026-01-01T09:00 }",
-        "rotations.p.zone: `EDT` is no time zone; write it like zone: America/New_York",
+        "rotations.p.zone: `EDT` is not an IANA time zone; write it like zone: America/New_York",
     ),
     "with an offset": (
         "p: { zone: UTC, members: [ana], turns: daily, start: 2026-01-01T09:00:00Z }",

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from escalator.domain.vacancies import vacancies
+from escalator.domain.vacancies import vacancy_check
 from prometheus_client import REGISTRY
 from support.deadline_events import HOUR, LADDER, START
 from tocsin.directory import load_directory
@@ -82,11 +82,11 @@ async def test_a_file_that_never_was_good_is_no_directory(tmp_path: Path) -> Non
 
 
 def test_without_a_directory_no_tier_is_vacant() -> None:
-    assert not any(vacancies(None, "acme")(tier, START) for tier in LADDER)
+    assert not any(vacancy_check(None, "acme")(tier, START) for tier in LADDER)
 
 
 def test_a_tier_that_nobody_holds_is_vacant() -> None:
-    vacant = vacancies(load_directory(ONE.format(role="account_manager"), "directory.yaml"), "acme")
+    vacant = vacancy_check(load_directory(ONE.format(role="account_manager"), "directory.yaml"), "acme")
     assert [tier.number for tier in LADDER if not vacant(tier, START)] == [4]
 
 
@@ -96,6 +96,6 @@ def test_a_holder_counts_for_the_customer_and_for_the_time() -> None:
     )
     directory = load_directory(text, "directory.yaml")
     account_manager = LADDER[3]
-    assert not vacancies(directory, "acme")(account_manager, START + HOUR - timedelta(microseconds=1))
-    assert vacancies(directory, "acme")(account_manager, START + HOUR)
-    assert vacancies(directory, "globex")(account_manager, START)
+    assert not vacancy_check(directory, "acme")(account_manager, START + HOUR - timedelta(microseconds=1))
+    assert vacancy_check(directory, "acme")(account_manager, START + HOUR)
+    assert vacancy_check(directory, "globex")(account_manager, START)

@@ -52,9 +52,12 @@ def desk(text: str = GOOD) -> Integration:
     [
         (
             ("adapter: generic", "adapter: gneric"),
-            "5: tenants.default.desk.adapter: `gneric` is not known; did you mean",
+            "5: tenants.default.desk.adapter: `gneric` is not a valid value; did you mean",
         ),
-        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not known; did you mean `reso"),
+        (
+            ("7: resolved", "7: solved"),
+            "7: tenants.default.desk.statuses.7: `solved` is not a valid value; did you mean `reso",
+        ),
         (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: is the same as `New` without regard"),
         (
             ("header: X-Secret", ""),
@@ -65,7 +68,10 @@ def desk(text: str = GOOD) -> Integration:
             ("secrets: [{secret_env: TOCSIN_HOOK_DESK}], ", ""),
             "6: tenants.default.desk.auth.secrets: is missing; state",
         ),
-        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: is no field"),
+        (
+            ("secret_env: TOCSIN_HOOK_DESK", "secret: x"),
+            "6: tenants.default.desk.auth.secrets[0].secret: unknown field; did",
+        ),
         (
             ("secret_env: TOCSIN_HOOK_DESK", "secret_env: hunter2"),
             "6: tenants.default.desk.auth.secrets[0].secret_env: it should match pattern",

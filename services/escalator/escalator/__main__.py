@@ -2,17 +2,13 @@
 
 from tocsin.runtime.process.commands import service_commands
 
-from escalator import store
 from escalator.service import build
 from escalator.settings import Settings
+from escalator.store.decisions import stored_decisions
+from escalator.store.tables import OUTBOX
 
 app = service_commands(
-    "escalator",
-    "Advance the tiers of the ladder and address every notification.",
-    Settings,
-    build,
-    store.outbox,
-    store.stored_decisions,
+    "escalator", "Turns ladder steps into notifications to roles.", Settings, build, OUTBOX, stored_decisions
 )
 
 

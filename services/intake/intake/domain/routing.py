@@ -26,7 +26,7 @@ def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routin
     routed_to = _mailbox(request, policy)
     return Routing(
         severity=request.severity or policy.machine_sources[request.source],
-        suggestion=suggest_severity(policy, impact),
+        suggestion=suggest_severity(policy.severities, impact),
         routed_to=routed_to,
         flags=tuple(_flags(request, opened_at, routed_to, policy)),
     )

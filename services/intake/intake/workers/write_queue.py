@@ -46,7 +46,7 @@ class WriteQueue:
         self._writer = writer
         self._wake = wake
         self._group = GroupCommit(
-            self._commit, alike=_fails_for_all, limit=GROUP_SIZE, most=MAX_WAITING, patience=STALL_SECONDS
+            self._commit, is_common=_fails_for_all, limit=GROUP_SIZE, most_waiting=MAX_WAITING, patience=STALL_SECONDS
         )
 
     async def create_ticket(self, command: CreateTicket) -> IngestedTicket:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from sla_timer.domain.fact_log import Rulebook
 from sla_timer.domain.timeline_events import Kind
 from tocsin.policy import Policy
-
 from tocsin_local.calls import Calls
 from tocsin_local.diff import differences, pure
 from tocsin_local.replay.case import Remark

@@ -7,7 +7,6 @@ from typing import Any
 
 from sla_timer.domain.timeline_events import Kind
 from tocsin.policy import Rules
-
 from tocsin_local.diff import differences
 
 Data = Mapping[str, Any]

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import httpx
 from tocsin.runtime.process.clock import TimeSource
-
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.demo.checking import Findings
 from tocsin_local.demo.screen import Screen

@@ -9,7 +9,6 @@ import httpx
 from sla_timer.store.policies import all_policies
 from sqlalchemy.ext.asyncio import create_async_engine
 from tocsin.policy import Policy
-
 from tocsin_local.errors import LocalError
 from tocsin_local.running import Run
 

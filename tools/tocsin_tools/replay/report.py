@@ -8,7 +8,6 @@ from typing import Any, Final
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-
 from tocsin_local.replay.case import Remark
 from tocsin_local.replay.log import Log
 from tocsin_local.replay.posting import Taken

@@ -12,7 +12,6 @@ from typing import Final
 
 from sla_timer.domain.fact_log import Rulebook
 from tocsin.runtime.process.clock import BusinessClock, FileClock, TimeSource
-
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.clock import Asked, rendered
 from tocsin_local.demo.checking import wrong

@@ -10,7 +10,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
 from tocsin_local.demo.checking import Findings
 from tocsin_local.demo.stories import Story
 
