@@ -27,7 +27,7 @@ AUTOTASK_SECONDS = 10
         f"| connections of one process; an idle one | {h11_protocol.MOST_CONNECTIONS:,}; {server.IDLE_SECONDS} s |",
         f"| requests in progress; single tickets and events that wait to be stored | "
         f"{limits_middleware.MOST_REQUESTS:,}; "
-        f"{write_queue.MOST_WAITING} |",
+        f"{write_queue.MAX_WAITING} |",
     ],
 )
 def test_the_documented_limits_are_enforced(documented: str) -> None:
@@ -41,7 +41,7 @@ def test_a_webhook_is_answered_well_within_autotasks_timeout() -> None:
 
 def test_a_database_failure_is_answered_within_the_documented_time() -> None:
     assert WAIT_SECONDS <= 2
-    assert write_queue.ANSWER_SECONDS <= 5
+    assert write_queue.RESPONSE_SECONDS <= 5
     assert "PostgreSQL a request is 503 within two seconds, without an answer from it within five" in README
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
-from support.servers import MakeDatabase, SharedKafka, intake_on, own_database, running
+from support.servers import MakeDatabase, SharedKafka, intake_part, private_database, running
 from support.webhook_client import payload, written
 from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
 from tocsin.runtime.database.engine import engine
@@ -50,7 +50,7 @@ class Front:
 
 @contextmanager
 def front(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Front]:
-    service, key = intake_on(url, folder, kafka, **settings)
+    service, key = intake_part(url, folder, kafka, **settings)
     with running(service, folder):
         yield Front(service, key)
 
@@ -153,7 +153,7 @@ async def test_a_delivery_that_waits_is_taken_in_after_the_start_and_an_old_one_
 
 
 async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:
-    with own_database("intake", tmp_path) as (process, url):
+    with private_database("intake", tmp_path) as (process, url):
         async with world(url, tmp_path) as intake:
             taken = f"/v1/tickets/{(await intake.post('/v1/tickets', ticket(), 201))['ticket_id']}"
             process.stop()

@@ -228,7 +228,7 @@ def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_sta
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)
     assert ticket is not None
-    assert (ticket.contact.name, ticket.defaulted) == ("ada@acme.example", ())
+    assert (ticket.contact.name, ticket.default_flags) == ("ada@acme.example", ())
     with pytest.raises(UnmappedError) as caught:
         opening("desk", "T-1", [base.model_copy(update={"contact_name": "Ada"})], desk(), NOW, NOW)
     assert caught.value.reason == "missing_contact"

@@ -80,15 +80,15 @@ def test_a_customer_is_known_by_address_or_domain() -> None:
 def test_a_ticket_says_only_what_the_mail_says() -> None:
     body = opened_by(mail("Ada <ada@acme.example>", Subject="Printer"))
     assert (body["summary"], body["description"]) == ("Printer", "It is broken.")
-    assert (body["severity"], body["defaulted"]) == (3, ("default_severity",))
+    assert (body["severity"], body["default_flags"]) == (3, ("default_severity",))
     assert body["contact"] == {"name": "Ada", "email": "ada@acme.example", "phone": None}
     assert (body["channel"], body["category"], body["via"]) == ("email", "incident", "support")
     assert body["affected_services"] == ("Acme's desk",)
     urgent = opened_by(mail("boss@freemail.example", Subject="[p1] Printer"))
-    assert (urgent["severity"], urgent["defaulted"]) == (1, ("default_services",))
+    assert (urgent["severity"], urgent["default_flags"]) == (1, ("default_services",))
     house = opened_by(mail("x@freemail.example"), customer=KnownCustomer(id="house", name="Walk-ins"))
     assert house["customer"]["id"] == "house"
-    assert "default_customer" in house["defaulted"]
+    assert "default_customer" in house["default_flags"]
 
 
 def test_escalations_is_for_the_it_contact() -> None:

@@ -9,14 +9,14 @@ from tocsin.runtime.process.commands import service_commands
 
 from intake.commands import hooks, keys
 from intake.commands.mail import mail as mail_command
-from intake.handlers.outbox_events import stored_events
+from intake.handlers.republish import stored_events
 from intake.service import build
 from intake.settings import Settings
 from intake.store.tables import outbox
 
 app = service_commands(
     "intake",
-    "Take tickets and their events in, and publish them.",
+    "Store tickets and their events, and publish them.",
     Settings,
     build,
     outbox,

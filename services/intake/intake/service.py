@@ -7,26 +7,29 @@ from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
-from intake import api, metrics
-from intake.api import ack, mail, webhooks
+from intake import metrics
+from intake.api import ack, batch, events, mail, tickets, webhooks
+from intake.api.problems import add_error_handler
 from intake.api.webhook_size import WebhookSizeMiddleware
 from intake.handlers.context import IngestContext
-from intake.handlers.idempotency import forget_keys
+from intake.handlers.idempotency import expire_keys
 from intake.settings import Settings
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
+from intake.workers.batch_writer import BatchWriter
 from intake.workers.webhook_worker import WebhookWorker
+from intake.workers.write_queue import WriteQueue
 
 BATCH_BYTES = 32_000_000
 FORM_BYTES = 1_000
 WAIT_SECONDS = 2
-"""How long a caller waits for a database connection before it is answered 503."""
+"""Real seconds that a request waits for a database connection before it is 503."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeService(Service):
-    """Intake with the worker that processes its webhook webhook_worker."""
+    """Intake, with the worker that processes webhook deliveries."""
 
     webhook_worker: WebhookWorker
 
@@ -47,18 +50,21 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     metrics.declare(policy.machine_sources)
     context = IngestContext(policy, runtime.clock.business, tables.outbox, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
+    queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)
     kept_for = timedelta(days=settings.hook_retention_days)
-    scheduler.every(3600, lambda: forget_keys(reader), name="idempotency_keys", timeout=60)
+    scheduler.every(3600, lambda: expire_keys(reader), name="idempotency_keys", timeout=60)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
     scheduler.every(30, webhook_worker.note_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
     app = runtime.create_app(
-        "The front door: takes tickets and what happens to them. A 2xx means durable.",
+        "Stores tickets and their events, and publishes them. A 2xx response means durable.",
         None,
         [
-            api.router(context, writer, reader, wake),
+            tickets.router(policy, queue, reader),
+            batch.router(policy, BatchWriter(context, writer, wake)),
+            events.router(queue),
             ack.router(context, writer, reader, wake, settings.links),
             mail.router(webhook_worker, integrations),
             webhooks.router(reader, webhook_worker, integrations, signing_keys or SigningKeys()),
@@ -67,5 +73,6 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
+    add_error_handler(app)
     app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
     return IntakeService(runtime=runtime, app=app, webhook_worker=webhook_worker)

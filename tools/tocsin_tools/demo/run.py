@@ -18,12 +18,12 @@ from tocsin_local.demo.checking import wrong
 from tocsin_local.demo.day import Day, Played, findings
 from tocsin_local.demo.screen import Screen
 from tocsin_local.demo.stories import DAY, STORIES
+from tocsin_local.idle import wait_idle
 from tocsin_local.processes import free_offset
 from tocsin_local.run import remove, tell
 from tocsin_local.running import Run, run_of, started
 from tocsin_local.stack import Plan, plan_from
 from tocsin_local.terminal import console
-from tocsin_local.wait_idle import settled
 
 MONDAY: Final = datetime(2026, 6, 8, 12, tzinfo=UTC)
 MORNING: Final = timedelta(minutes=45)
@@ -89,9 +89,9 @@ async def demo(run: Run, clock: TimeSource, begins: datetime, *, live: bool) -> 
         day = Day(run, calls, screen, clock, begins)
         with nullcontext() if live else screen.in_order():
             tickets = await (day.played(STORIES, mark) if live else day.told(STORIES, mark))
-            await settled(run, begins + DAY)
+            await wait_idle(run, begins + DAY)
             await day.show_mails(tickets)
-        await settled(run, await day.closed(tickets) - timedelta(microseconds=1))
+        await wait_idle(run, await day.closed(tickets) - timedelta(microseconds=1))
         await day.show_mails(tickets)
         return await _is_as_ruled(screen, run, calls, tickets)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.errors import LocalError
+from tocsin_local.idle import wait_idle
 from tocsin_local.replay import checking
 from tocsin_local.replay.log import Log, NoLogError, read_log
 from tocsin_local.replay.posting import Posted, post_history
@@ -16,7 +17,6 @@ from tocsin_local.run import tell
 from tocsin_local.running import Run, run_of, started
 from tocsin_local.stack import plan_from
 from tocsin_local.terminal import console, progress
-from tocsin_local.wait_idle import settled
 
 
 def replay_from(file: Path, environment: Mapping[str, str]) -> bool:
@@ -82,5 +82,5 @@ async def _quiet(run: Run, posted: Sequence[Posted]) -> None:
     last_receipt = max(datetime.fromisoformat(ticket.answer["received_at"]) for ticket in posted)
     through = last_receipt - timedelta(microseconds=1)  # on a clock that stands still, progress gets no further
     with progress("waiting until the pipeline is quiet", 1) as advance:
-        await settled(run, through)
+        await wait_idle(run, through)
         advance(1)

@@ -10,11 +10,12 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
+from tocsin.lifecycle import in_order
 from tocsin.policy import MailboxRule
 
+from intake.domain.facts import history_of
 from intake.domain.mail import InboundMail, reference_of
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
-from intake.domain.ticket_state import in_order, story
 from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer, SubjectRule
 from intake.domain.webhooks.ticket_state import Effect, State, applied
 
@@ -107,7 +108,7 @@ def opening(
             "via": mailbox,
             "sender_is_it_contact": sender.it_contact,
             "opened_by": mail.sender.email,
-            "defaulted": tuple(flag for flag, given in said.items() if not given),
+            "default_flags": tuple(flag for flag, given in said.items() if not given),
         }
     )
 
@@ -155,17 +156,17 @@ def reaction(
     `reopen_within`; that of their IT contact to Escalations@ escalates it as well (RULES 6: a request not handled
     properly). Ours is the response, where it goes to the customer. None: it is a new matter, as every stranger's is.
     """
-    told = story(facts)
+    told = history_of(facts)
     if not belongs(sender, about.customer_id):
         return None
     opened, *later = in_order(facts)
     state = reduce(applied, map(_effect, later), State(opened.severity or 0))
     if sender.ours:
-        first = told.ended_by is None and not state.responded and _answers(mail, mailing, about)
+        first = told.closed_by is None and not state.responded and _answers(mail, mailing, about)
         return [_event(mail, "responded", received_at)] if first else []
     events = []
-    if told.ended_by is not None:
-        kept_until = told.ended_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
+    if told.closed_by is not None:
+        kept_until = told.closed_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
         if received_at > kept_until:
             return None
         events.append(_event(mail, "reopened", received_at, "the customer wrote again"))

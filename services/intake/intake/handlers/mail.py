@@ -7,7 +7,6 @@ from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.mail import InboundMail
 from intake.domain.mail_rules import (
@@ -23,8 +22,9 @@ from intake.domain.mail_rules import (
 )
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.update import UnmappedError
+from intake.errors import IntakeError
 from intake.handlers.context import IngestContext
-from intake.handlers.events import record_event
+from intake.handlers.events import RecordEvent, record_event
 from intake.handlers.tickets import create_tickets
 from intake.store.mails import add_mail, awaiting_ticket, first_ticket, lock_conversation, ticket_of_mail
 from intake.store.tickets import TicketStore
@@ -61,8 +61,8 @@ async def apply_mail(
     """Take a mail in, in this transaction. `sources` are the tools whose ids may stand in its subject.
 
     The Date that a mail bears is anybody's word: what it tells occurred when it was delivered, at `received_at`. Raises
-    UnmappedError where nobody knows whose it is, or it is our own answer to what has not come; Problem where the ticket that
-    it would open cannot be taken; and MailKnownError.
+    UnmappedError where nobody knows whose it is, or it is our own answer to what has not come; IntakeError where the
+    ticket that it would open cannot be taken; and MailKnownError.
     """
     if mail.automatic is not None:
         return AppliedMail("automatic", detail=mail.automatic)
@@ -112,7 +112,8 @@ async def _follow(
     if found is None:
         return None
     for event in found:
-        await record_event(context, connection, tenant, ticket_id, event, event.event_id or "")
+        command = RecordEvent(tenant, ticket_id, event, generated_id=event.event_id or "")
+        await record_event(context, connection, command)
     told = [str(event.type) for event in found]
     if mailbox == "escalations" and not (sender.it_contact or sender.ours):
         told.append(_REROUTED)
@@ -143,7 +144,7 @@ async def _open(
     if request is None:
         raise UnmappedError("missing_customer", UNKNOWN_CUSTOMER)
     (outcome,) = await create_tickets(context, connection, tenant, [request])
-    if isinstance(outcome, Problem):
+    if isinstance(outcome, IntakeError):
         if await ticket_of_mail(connection, tenant, mail.message_id):
             raise MailKnownError
         raise outcome

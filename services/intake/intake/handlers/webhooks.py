@@ -10,12 +10,12 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.database.engine import clock_timestamp
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import opening, opening_severity
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.update import TicketUpdate, UnmappedError
+from intake.errors import IntakeError
 from intake.handlers.context import IngestContext, IngestedTicket
 from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.normalize import Read, refused
@@ -61,7 +61,7 @@ async def apply_update(
 ) -> AppliedUpdate | UnmappedError:
     """Take in how a delivery shows one ticket, in this transaction.
 
-    A ticket that cannot be opened yet is remembered as it was shown. Raises Problem: 503 may pass, others will not.
+    A ticket that cannot be opened yet is remembered as it was shown. Raises IntakeError.
     """
     hooks, tenant = WebhookStore(connection), delivery.tenant
     await hooks.lock_ticket(read.ticket_id)
@@ -104,7 +104,10 @@ async def _open(
     (outcome,) = await create_tickets(context, connection, delivery.tenant, [item])
     if isinstance(outcome, IngestedTicket) and outcome.created:
         return AppliedUpdate("opened", read.ticket_id, outcome.ticket.first_facts, outcome)
-    if isinstance(outcome, Problem) and await TicketStore(connection).ticket(delivery.tenant, read.ticket_id) is None:
+    if (
+        isinstance(outcome, IntakeError)
+        and await TicketStore(connection).ticket(delivery.tenant, read.ticket_id) is None
+    ):
         raise outcome
     return None
 
@@ -125,6 +128,6 @@ async def _compare(
     missing = reconcile(seen, facts, actor=read.source, opened_with=opened_with)
     asked = [RecordEvent(tenant, key, request, request.event_id or "") for request in missing]
     for taken in await record_events(context, connection, asked):
-        if isinstance(taken, Problem):
+        if isinstance(taken, IntakeError):
             raise taken
     return AppliedUpdate("changed" if missing else "known", key, len(missing))

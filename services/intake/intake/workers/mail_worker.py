@@ -6,11 +6,11 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.mail import InboundMail, UnreadableMailError, read_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.domain.webhooks.update import Reason, UnmappedError
+from intake.errors import RejectedError, UnavailableError
 from intake.handlers.context import IngestContext
 from intake.handlers.mail import AppliedMail, MailKnownError, apply_mail
 from intake.store.webhooks import WebhookDelivery, WebhookState
@@ -28,13 +28,13 @@ async def process_mail(
 ) -> tuple[WebhookState, Reason | None, str]:
     """What became of a stored mail: its state, the reason where it is unmapped, and the detail.
 
-    Raises Problem 503, and whatever the database raises.
+    Raises UnavailableError, and whatever the database raises.
     """
     try:
         taken = await _taken(context, writer, integrations, delivery)
     except UnmappedError as unmapped:
         if unmapped.reason == "missing_opening" and delivery.attempts < _TRIES_FOR_QUESTION:
-            raise Problem(503, str(unmapped)) from None
+            raise UnavailableError(str(unmapped), retry_after=30) from None
         return "unmapped", unmapped.reason, str(unmapped)
     log.info("mail_taken", delivery=delivery.id, result=taken.result, ticket_id=str(taken.ticket_id or ""))
     detail = " ".join(str(part) for part in (taken.result, taken.ticket_id, taken.detail) if part is not None)
@@ -57,10 +57,8 @@ async def _taken(
     except ValidationError as invalid:
         wrong = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
         raise UnmappedError("refused", f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
-    except Problem as problem:
-        if problem.status == 503:
-            raise
-        raise UnmappedError("refused", str(problem)) from None
+    except RejectedError as error:
+        raise UnmappedError("refused", str(error)) from None
 
 
 async def _once(

@@ -10,7 +10,6 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
-from tocsin.runtime.http.problems import Problem
 
 from intake import metrics
 from intake.domain.mail_rules import SOURCE as MAIL
@@ -18,6 +17,7 @@ from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, Integrations
 from intake.domain.webhooks.snapshot import UnreadableError
 from intake.domain.webhooks.update import Reason, UnmappedError
+from intake.errors import RejectedError, UnavailableError
 from intake.handlers.context import IngestContext
 from intake.handlers.normalize import LONGEST_DETAIL, Read, map_delivery
 from intake.handlers.webhooks import AppliedUpdate, apply_update, store_delivery
@@ -210,11 +210,8 @@ class WebhookWorker:
                     looked.append(AppliedUpdate("known", read.ticket_id))
                 else:
                     looked.append(await self._take_ticket(delivery, integration, read))
-            except Problem as problem:
-                if problem.status == 503:
-                    failure = failure or problem
-                else:
-                    looked.append(UnmappedError("refused", str(problem)))
+            except RejectedError as error:
+                looked.append(UnmappedError("refused", str(error)))
             except Exception as error:  # so that its neighbours are taken in; it is raised behind them
                 if is_transient(error):
                     raise
@@ -232,7 +229,7 @@ class WebhookWorker:
         if isinstance(found, AppliedUpdate):
             if found.opened is not None:
                 ticket = found.opened.ticket
-                metrics.count_ticket(ticket.source, ticket.initial_severity, 201)
+                metrics.count_ticket(ticket.source, ticket.initial_severity, "created")
             log.info("hook_ticket", ticket_id=str(found.ticket_id), result=found.result, facts=found.facts)
         return found
 
@@ -242,7 +239,7 @@ class WebhookWorker:
 
     async def _failed(self, delivery: WebhookDelivery, error: Exception) -> DeliveryResult:
         """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
-        passing = is_transient(error) or (isinstance(error, Problem) and error.status == 503)
+        passing = is_transient(error) or isinstance(error, UnavailableError)
         if passing:
             log.warning("hook_postponed", delivery=delivery.id, error=repr(error))
         else:
@@ -268,7 +265,7 @@ class WebhookWorker:
 def _why_it_waits(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"It was not taken in within {TAKE_SECONDS:g} s: the database was slow, or it holds many tickets."
-    if isinstance(error, Problem):
+    if isinstance(error, UnavailableError):
         return str(error)
     if is_transient(error):
         return "The database cannot be used now."

@@ -131,7 +131,7 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
 
 
 def _lines(path: Path, found: Iterable[LintFinding]) -> list[str]:
-    places = ((finding.place, finding.message) for finding in found)
+    places = ((finding.path, finding.message) for finding in found)
     return locate_problems(path.read_text(encoding="utf-8"), str(path), places)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from tocsin.events import Flag
 
+from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import DerivedTicketRequest
-from intake.domain.ticket_state import opening_fact
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.update import TicketUpdate, UnmappedError, in_order
@@ -62,7 +62,7 @@ def opening(
             "events": reconcile(seen, [opened], actor=source, opened_with=body["severity"]),
             "history": opened_at < live_since,
             "opened_by": opened_by,
-            "defaulted": (*flags, *unsaid),
+            "default_flags": (*flags, *unsaid),
         }
     )
 

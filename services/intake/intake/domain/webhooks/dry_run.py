@@ -7,8 +7,8 @@ from typing import Any
 from tocsin.events import Fact, FactType
 from tocsin.instants import render_instant
 
+from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import EventRequest
-from intake.domain.ticket_state import opening_fact
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import opening, opening_severity
@@ -66,9 +66,9 @@ class DryRun:
         opener = item.opened_by or self._source
         self._facts[key] = [opening_fact(item.severity, item.opened_at, self._received_at, opener)]
         self._add(key, item.events)
-        ticket = item.model_dump(mode="json", exclude_none=True, exclude={"events", "defaulted"})
+        ticket = item.model_dump(mode="json", exclude_none=True, exclude={"events", "default_flags"})
         ticket["opened_at"] = render_instant(item.opened_at)
-        return {"ticket": ticket, "flags": list(item.defaulted), "events": [_event(event) for event in item.events]}
+        return {"ticket": ticket, "flags": list(item.default_flags), "events": [_event(event) for event in item.events]}
 
     def _changed(self, key: str, seen: Sequence[TicketUpdate]) -> list[Told]:
         opened_with = opening_severity(seen, self._integration)

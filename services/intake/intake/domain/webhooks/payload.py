@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from tocsin.business_time import LAST_YEAR
 
-from intake.domain.json_parsing import DuplicateKey, HugeInteger, InvalidJsonError, JsonDepthError, parse_bounded_json
+from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
 from intake.domain.webhooks.snapshot import Payload, UnreadableError
+from intake.errors import InvalidJsonError, JsonDepthError
 
 LONGEST: Final = 10_000
 """Characters that are kept of a text (DESIGN, Contracts)."""

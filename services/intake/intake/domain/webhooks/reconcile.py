@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 from tocsin.events import Fact, FactType
 from tocsin.instants import render_instant
+from tocsin.lifecycle import in_order
 
 from intake.domain.ticket_request import EventRequest
-from intake.domain.ticket_state import in_order
 from intake.domain.webhooks.expected_state import ExpectedState, Made, expected_states, needed
 from intake.domain.webhooks.ticket_state import Effect, State, effects, lasting
 from intake.domain.webhooks.update import TicketUpdate
