@@ -34,7 +34,7 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service, built and not started: what `python -m PACKAGE` runs, and what tests call without a server."""
+    """A service that is built but not started. `python -m PACKAGE` runs it; tests use its parts without a server."""
 
     runtime: Runtime
     app: FastAPI
