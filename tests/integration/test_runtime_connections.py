@@ -10,7 +10,7 @@ import httpx
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from support.http_load import BEGUN, ENDLESS, said
+from support.http_load import BEGUN, ENDLESS, exchange
 from support.polling import eventually
 from tocsin.runtime.http import h11_protocol
 from tocsin.runtime.http.h11_protocol import BoundedH11
@@ -57,7 +57,7 @@ async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator
 async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(h11_protocol, "HEADER_SECONDS", 0.3)
     async with serving(idle_seconds=1) as port:
-        closed = asyncio.create_task(said(port, words))
+        closed = asyncio.create_task(exchange(port, words))
         async with httpx.AsyncClient() as client:  # a request that takes longer than the headers may is served
             answers = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
         assert {answer.status_code for answer in answers} == {204}
@@ -72,8 +72,8 @@ async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monk
 
 async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
     async with serving() as port:
-        endless = await said(port, *ENDLESS)
-        nonsense = await said(port, b"\x16\x03\x01 hello\r\n\r\n")
+        endless = await exchange(port, *ENDLESS)
+        nonsense = await exchange(port, b"\x16\x03\x01 hello\r\n\r\n")
     assert endless.startswith(b"HTTP/1.1 431 ")
     assert nonsense.startswith(b"HTTP/1.1 400 ")
     for answer in (endless, nonsense):
@@ -164,7 +164,7 @@ async def test_a_connection_with_a_request_in_progress_never_gives_way(
         await asyncio.wait_for(held.begun.acquire(), 5)
         assert await answered(silent) == b""
         for _ in range(2):  # all are busy: now, and only now, it is the newest
-            refused = await said(port)
+            refused = await exchange(port)
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 1" in refused
         held.may_answer.set()
@@ -212,7 +212,7 @@ async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_re
     async with serving(LimitsMiddleware(noting, {"": DEFAULT_LIMIT})) as port:
         head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
         smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
-        answer = await said(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
+        answer = await exchange(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"\r\nconnection: close\r\n" in answer.lower()
@@ -222,7 +222,7 @@ async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_re
 
 async def test_http_1_0_knows_no_chunks() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
-        answer = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        answer = await exchange(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
