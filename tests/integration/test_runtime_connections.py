@@ -10,7 +10,7 @@ import httpx
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from support.http_load import BEGUN, ENDLESS, said
+from support.http_load import BEGUN, ENDLESS, exchange
 from support.polling import eventually
 from tocsin.runtime.http import h11_protocol
 from tocsin.runtime.http.h11_protocol import BoundedH11
@@ -57,7 +57,7 @@ async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator
 async def test_headers_must_arrive_in_time(data: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(h11_protocol, "HEADER_SECONDS", 0.3)
     async with serving(idle_seconds=1) as port:
-        closed = asyncio.create_task(said(port, data))
+        closed = asyncio.create_task(exchange(port, data))
         async with httpx.AsyncClient() as client:  # a request may take longer than its headers
             responses = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
         assert {response.status_code for response in responses} == {204}
@@ -72,8 +72,8 @@ async def test_headers_must_arrive_in_time(data: bytes, statuses: list[int], mon
 
 async def test_endless_headers_and_malformed_requests_get_a_problem() -> None:
     async with serving() as port:
-        endless = await said(port, *ENDLESS)
-        nonsense = await said(port, b"\x16\x03\x01 hello\r\n\r\n")
+        endless = await exchange(port, *ENDLESS)
+        nonsense = await exchange(port, b"\x16\x03\x01 hello\r\n\r\n")
     assert endless.startswith(b"HTTP/1.1 431 ")
     assert nonsense.startswith(b"HTTP/1.1 400 ")
     for response in (endless, nonsense):
@@ -164,7 +164,7 @@ async def test_a_connection_with_a_request_in_progress_is_never_evicted(
         await asyncio.wait_for(held.started.acquire(), 5)
         assert await status_line(silent) == b""
         for _ in range(2):  # all are busy: only now the newest is refused
-            refused = await said(port)
+            refused = await exchange(port)
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 1" in refused
         held.may_respond.set()
@@ -212,7 +212,7 @@ async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is
     async with serving(LimitsMiddleware(noting, {"": DEFAULT_LIMIT})) as port:
         head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
         smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
-        response = await said(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
+        response = await exchange(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
     assert response.startswith(b"HTTP/1.1 400 ")
     assert response.count(b"HTTP/1.1 ") == 1
     assert b"\r\nconnection: close\r\n" in response.lower()
@@ -222,7 +222,7 @@ async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is
 
 async def test_http_1_0_has_no_chunked_bodies() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
-        response = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        response = await exchange(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert response.startswith(b"HTTP/1.1 400 ")
 
 
