@@ -27,7 +27,7 @@ from support.notifier_world import World, world
 from support.servers import SharedSink, migrate, role_of, running, tell
 from tocsin.events import Notify
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 from tocsin_local.smtp import SmtpSink
 
 CONNECTIONS = 16

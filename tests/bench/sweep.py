@@ -23,7 +23,7 @@ from support.fake_timer import moment, said
 from support.servers import migrate, role_of, running, tell
 from support.timer_world import Timer, events, timer
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 CHUNK = 1000
 DUE = moment("06-09 13:00")

@@ -28,9 +28,9 @@ from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
 from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
-from tocsin_local.paths import POLICY_FOLDER
-from tocsin_local.processes import free_offset
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.loopback import free_port_offset
+from tocsin_local.stack import Stack, StackOptions
 
 AT_ONCE: Final = 32
 HOOKS: Final = {provider: f"hook/of+{provider} 7&=x" for provider in PROVIDERS} | {"email": "hook+of/email-9=c"}
@@ -229,9 +229,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             "TOCSIN_ACK_KEYS": LINK_KEY,
             "SSL_CERT_FILE": str(feed.ca),
         }
-        plan = Plan(
+        plan = StackOptions(
             state=tmp_path / "state",
-            port_offset=free_offset(),
+            port_offset=free_port_offset(),
             durable=False,
             directory=directory(tmp_path / "directory.yaml", feed.url),
             integrations=integrations(tmp_path / "integrations.yaml"),
@@ -243,7 +243,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def started(plan: Plan) -> AsyncIterator[House]:
+async def started(plan: StackOptions) -> AsyncIterator[House]:
     stack = Stack(plan, tell)
     with stack.state.held():
         try:

@@ -12,10 +12,11 @@ import httpx
 import psutil
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin_local.kafka import recreate_topics
-from tocsin_local.paths import POLICY_FOLDER
-from tocsin_local.postgres import Postgres, Role
-from tocsin_local.processes import Part, Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.postgres import DatabaseRole, Postgres
+from tocsin_local.processes import Process, StackPart
+from tocsin_local.loopback import free_port
+from tocsin_local.services import ServicePart
 
 SERVICES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
 TOPICS = ("tocsin.tickets.v1", "tocsin.deadlines.v1", "tocsin.escalations.v1", "tocsin.notifications.v1")
@@ -57,7 +58,7 @@ class SharedSink:
 
 
 @contextmanager
-def running(part: Part, folder: Path) -> Iterator[Process]:
+def running(part: StackPart, folder: Path) -> Iterator[Process]:
     """The part, ready inside the with block and gone after it."""
     process = Process(part, folder / f"{part.name}.log")
     try:
@@ -104,7 +105,7 @@ def own_database(service: str, folder: Path, *, durable: bool = False) -> Iterat
         server.remove()
 
 
-def intake_on(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[Service, str]:
+def intake_on(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[ServicePart, str]:
     """Intake on that database, by default without a Kafka, as a part to be run; and a key for it."""
     key, entry = issue("default")
     write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
@@ -116,11 +117,11 @@ def intake_on(url: str, folder: Path, kafka: str | None = None, **settings: str)
         "TOCSIN_ACK_KEYS": "k" * 32,
         **settings,
     }
-    return Service("intake", "intake", free_port(), told), key
+    return ServicePart("intake", "intake", free_port(), told), key
 
 
-def role_of(service: str) -> Role:
-    return Role(SERVICES.get(service, service), "for-tests-only")
+def role_of(service: str) -> DatabaseRole:
+    return DatabaseRole(SERVICES.get(service, service), "for-tests-only")
 
 
 def migrate(service: str, url: str) -> None:
