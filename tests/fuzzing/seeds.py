@@ -8,7 +8,7 @@ from uuid import UUID
 
 import escalator.store.tables
 import httpx
-import intake.store
+import intake.store.tables
 import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
@@ -21,7 +21,7 @@ from support.notifier_events import NOON, TIERS, escalation
 from support.notifier_events import ticket as mailed_ticket
 from support.notifier_world import world
 from support.servers import SharedSink
-from support.service_apps import LINKS, POLICIES, application
+from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
 from support.timer_world import events, facts_of, timer
 from support.webhook_recordings import proven, recorded
@@ -57,11 +57,12 @@ async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
 
 async def seed_intake(url: str, folder: Path) -> Known:
     """Tickets open, ended and reopened, deliveries that no mapping knows; and the links that mails had of them."""
-    database = engine(url, "intake-writer")
-    app = application("intake", database, folder / "keys.yaml", folder / "integrations.yaml")
+    service = build_service("intake", url, folder)
     key = {"Authorization": f"Bearer {(folder / 'key').read_text()}"}
     tickets = {}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake", headers=key) as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(service.app), base_url="http://intake", headers=key
+    ) as client:
 
         async def post(path: str, **request: Any) -> Any:
             answer = await client.post(path, **request)
@@ -78,8 +79,8 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _put_letters(database, intake.store.dead_letters, TICKETS, None)
-    await database.dispose()
+    await _put_letters(service.runtime.writer, intake.store.tables.dead_letters, TICKETS, None)
+    await service.runtime.dispose()
     return {
         "tickets": [posted(name) for name in tickets],
         "ids": list(tickets.values()),

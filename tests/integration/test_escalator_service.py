@@ -18,8 +18,8 @@ from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Noti
 from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, new_producer, partition_of
-from tocsin_local.processes import Process
 from tocsin_local.loopback import free_port
+from tocsin_local.processes import Process
 from tocsin_local.services import ServicePart
 
 pytestmark = pytest.mark.long

@@ -14,10 +14,10 @@ import httpx
 import psutil
 import pytest
 from support.polling import eventually
-from support.servers import SERVICES, is_ready, tell
+from support.servers import SERVICES, is_ready, log_line
+from tocsin_local.loopback import free_port_offset
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import kill_processes
-from tocsin_local.loopback import free_port_offset
 from tocsin_local.run import EXAMPLE_TICKET
 
 EPOCH = "2026-06-08T12:00:00Z"
@@ -72,7 +72,7 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
     )
     yield ours
     kill_processes(ours.processes())
-    Postgres(folder / "postgres", 0, tell).remove()
+    Postgres(folder / "postgres", 0, log_line).remove()
 
 
 @pytest.mark.long
@@ -172,4 +172,4 @@ def _known(process: psutil.Process) -> str:
 
 
 def _told(what: str, began: float) -> None:
-    tell(f"{what}: {time.monotonic() - began:.1f} s")
+    log_line(f"{what}: {time.monotonic() - began:.1f} s")

@@ -20,10 +20,10 @@ import orjson
 import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
-from support.calendar_feed import TOKEN, fed
+from support.calendar_feed import TOKEN, serve_feed
 from support.polling import eventually
-from support.secret_search import told
-from support.servers import SERVICES, frozen, tell
+from support.secret_search import find_secrets
+from support.servers import SERVICES, log_line, suspended
 from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
 from tocsin.acknowledgement import LinkSigner
@@ -221,7 +221,7 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     for name in ("feed", "mail"):
         (tmp_path / name).mkdir()
-    with fed(tmp_path / "feed") as feed, mailing(tmp_path / "mail") as mail:
+    with serve_feed(tmp_path / "feed") as feed, mailing(tmp_path / "mail") as mail:
         settings = {
             **{f"TOCSIN_HOOK_{tool.upper()}": secret for tool, secret in HOOKS.items()},
             **mail,
@@ -238,24 +238,22 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             settings=settings,
         )
         async with started(plan) as made:
-            feed.answer = (500, f"{TOKEN} is not known".encode(), {})
+            feed.response = (500, f"{TOKEN} is not known".encode(), {})
             yield made
 
 
 @asynccontextmanager
 async def started(plan: StackOptions) -> AsyncIterator[House]:
-    stack = Stack(plan, tell)
-    with stack.state.held():
-        try:
-            await asyncio.to_thread(stack.start)
+    stack = Stack(plan, log_line)
+    try:
+        with stack.running():
             secrets = dict(HOOKS) | {"mail password": MAIL_PASSWORD, "link key": LINK_KEY, "calendar": TOKEN}
             for service, url in stack.run["databases"].items():
                 secrets[f"{service}'s database"] = str(make_url(url).password)
             async with httpx.AsyncClient(timeout=12) as http:
                 yield House(stack, http, secrets)
-        finally:
-            await asyncio.to_thread(stack.stop)
-            stack.postgres.remove()
+    finally:
+        stack.postgres.remove()
 
 
 @contextmanager
@@ -298,34 +296,34 @@ async def test_no_process_and_no_database_tells_one(house: House) -> None:
         await asyncio.gather(*(house.is_used_everywhere(service, key) for key in (house.key, house.keys[3])))
     for secret in (*house.keys, *house.links, *HOOKS.values(), LINK_KEY, MAIL_PASSWORD):
         await house.is_used_everywhere("intake", secret)
-    await asyncio.to_thread(stack.kill_part, "kafka")
+    await asyncio.to_thread(stack.parts.kill, "kafka")
     await house.goes_on(3)
-    with frozen(stack.run["pids"]["postgres"]):
+    with suspended(stack.run["pids"]["postgres"]):
         await house.goes_on(4)
-    await asyncio.to_thread(stack.kill_part, "postgres")
+    await asyncio.to_thread(stack.parts.kill, "postgres")
     await house.goes_on(5)
     for part in ("postgres", "kafka"):
-        await asyncio.to_thread(stack.start_part, part)
+        await asyncio.to_thread(stack.parts.start, part)
     await refuse_everything(stack.run["databases"]["intake"])
     await house.goes_on(6)
     assert house.statuses >= {200, 201, 400, 401, 403, 404, 405, 410, 415, 422, 500, 503}
     kept = [(f"{service}'s {table}", rows) for service in SERVICES for table, rows in await kept_in(stack, service)]
     mails = await house.http.get(f"{house.urls['inbox']}/messages")
-    await asyncio.to_thread(stack.stop)
+    await asyncio.gather(*(asyncio.to_thread(stack.parts.stop, part) for part in stack.parts.names()))
     logged = [(path.name, path.read_bytes()) for path in sorted(stack.state.logs.iterdir())]
     assert {name for name, _ in logged} >= {f"{part}.log" for part in (*SERVICES, "postgres", "kafka", "smtp")}
     assert b'"level":"debug"' in dict(logged)["sla-timer.log"]
     assert b"mail_login_refused" in dict(logged)["notifier.log"]
     assert b"request_failed" in dict(logged)["intake.log"]
-    assert not told(house.secrets, [*house.answers, *logged, *kept])
+    assert not find_secrets(house.secrets, [*house.answers, *logged, *kept])
     in_mails = {name: secret for name, secret in house.secrets.items() if not name.startswith("link ")}
-    assert not told(in_mails, [("the mails", mails.content)])
+    assert not find_secrets(in_mails, [("the mails", mails.content)])
 
 
 async def refuse_everything(database: str) -> None:
     """Whatever is written from now on is against a rule: a fault of ours, told by PostgreSQL with the row."""
     connection = await connected(database)
-    for table in ("tickets", "facts", "hook_deliveries", "mails"):
+    for table in ("tickets", "facts", "webhook_deliveries", "mails"):
         await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     await connection.close()
 

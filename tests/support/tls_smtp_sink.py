@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import trustme
-from tocsin_local.loopback import LOOPBACK
-from tocsin_local.loopback import free_port
-from tocsin_local.smtp import SmtpSink
-from tocsin_local.smtp import SmtpLogin
+from tocsin_local.loopback import LOOPBACK, free_port
+from tocsin_local.smtp import SmtpLogin, SmtpSink
 
 from support.servers import SharedSink, running
 

@@ -12,8 +12,8 @@ OPEN_STATES: Final = ("queued", "claimed", "in_data", "deferred")
 GAUGE_SECONDS: Final = 6.0
 """The services measure their gauges at least every 5 s: in 6 s each has been measured anew."""
 STALLED_SECONDS: Final = 180.0
-_POLL_SECONDS: Final = 0.5
-_MAX_READING_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.5
+MAX_READING_SECONDS: Final = 1.0
 """From the measurement of a gauge that changed to the end of the poll that reads it first."""
 
 
@@ -26,14 +26,14 @@ async def wait_until_idle(client: StackClient) -> None:
     began = since = time.monotonic()
     busy: tuple[str, ...] = ()
     while True:
-        before, busy = busy, await _busy(client, time.monotonic() - began - _MAX_READING_SECONDS)
+        before, busy = busy, await _busy(client, time.monotonic() - began - MAX_READING_SECONDS)
         if busy != before:
             since = time.monotonic()
         if not busy and time.monotonic() - since >= GAUGE_SECONDS:
             return
         if busy and time.monotonic() - since >= STALLED_SECONDS:
             raise NotIdleError(f"The pipeline does not become idle: {'; '.join(busy)}.")
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _busy(client: StackClient, seconds: float) -> tuple[str, ...]:

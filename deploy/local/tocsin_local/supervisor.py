@@ -4,15 +4,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from tocsin.backoff import Backoff
 
 from tocsin_local.errors import LocalError, PartFailedError, StartInterruptedError
 from tocsin_local.processes import POLL_SECONDS, Process, StackPart, last_line
 
 WATCH_SECONDS = 0.2
 READY_SECONDS = 120.0
-MAX_PAUSE_SECONDS = 4.0
+RESTART_BACKOFF = Backoff(first=timedelta(seconds=0.25), longest=timedelta(seconds=4))
 LONG_RUN_SECONDS = 30.0
 MAX_START_FAILURES = 4
 
@@ -142,7 +145,7 @@ class Supervisor:
 
     def _find(self, name: str) -> "_SupervisedPart":
         if name not in self._parts:
-            raise LocalError(f"there is no part {name!r}; the parts are {', '.join(self._parts)}.")
+            raise LocalError(f"there is no part {name!r}; the parts are {', '.join(sorted(self._parts))}.")
         return self._parts[name]
 
 
@@ -174,5 +177,5 @@ class _SupervisedPart:
         """A part that ran for long is restarted at once; one that keeps dying is restarted after pauses."""
         if time.monotonic() - self.launched_at > LONG_RUN_SECONDS:
             self.failures = 0
-        self.retry_at = time.monotonic() + min(MAX_PAUSE_SECONDS, 0.25 * 2**self.failures)
         self.failures += 1
+        self.retry_at = time.monotonic() + RESTART_BACKOFF.pause(self.failures).total_seconds()

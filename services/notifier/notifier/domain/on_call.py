@@ -48,8 +48,8 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
     """The events of calendars within two weeks that name nobody of the directory, in words: they put nobody on call."""
     return [
         f"rotation {name}: `{event.summary}` of {render_instant(event.starts_at)}"
-        for name, feed in directory.feeds.items()
-        for event in feed.nameless(now, now + GAP_HORIZON)
+        for name, feed in directory.calendar_schedules.items()
+        for event in feed.unmatched(now, now + GAP_HORIZON)
     ]
 
 

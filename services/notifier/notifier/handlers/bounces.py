@@ -8,8 +8,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import clock_timestamp, on_commit
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from notifier import metrics, store
 from notifier.domain.bounces import NotAReport, Report, Reported, read_report

@@ -46,8 +46,8 @@ class Attempts:
         self._clock = clock
         self._patience = patience
         self._lease = lease
-        self.enter_data = GroupCommit(self._enter_data, alike=is_transient, linger=_LINGER)
-        self.finish = GroupCommit(self._finish, alike=is_transient, linger=_LINGER)
+        self.enter_data = GroupCommit(self._enter_data, is_common=is_transient, linger=_LINGER)
+        self.finish = GroupCommit(self._finish, is_common=is_transient, linger=_LINGER)
 
     async def renew(self, keys: Sequence[Key]) -> None:
         """Prolong the leases of attempts that go on."""
