@@ -28,9 +28,9 @@ from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
 from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
-from tocsin_local.paths import POLICY_FOLDER
-from tocsin_local.processes import free_offset
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.loopback import free_port_offset
+from tocsin_local.stack import Stack, StackOptions
 
 AT_ONCE: Final = 32
 HOOKS: Final = {provider: f"hook/of+{provider} 7&=x" for provider in PROVIDERS} | {"email": "hook+of/email-9=c"}
@@ -229,9 +229,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             "TOCSIN_ACK_KEYS": LINK_KEY,
             "SSL_CERT_FILE": str(feed.ca),
         }
-        plan = Plan(
+        plan = StackOptions(
             state=tmp_path / "state",
-            port_offset=free_offset(),
+            port_offset=free_port_offset(),
             durable=False,
             directory=directory(tmp_path / "directory.yaml", feed.url),
             integrations=integrations(tmp_path / "integrations.yaml"),
@@ -243,19 +243,17 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def started(plan: Plan) -> AsyncIterator[House]:
+async def started(plan: StackOptions) -> AsyncIterator[House]:
     stack = Stack(plan, log_line)
-    with stack.state.held():
-        try:
-            await asyncio.to_thread(stack.start)
+    try:
+        with stack.running():
             secrets = dict(HOOKS) | {"mail password": MAIL_PASSWORD, "link key": LINK_KEY, "calendar": TOKEN}
             for service, url in stack.run["databases"].items():
                 secrets[f"{service}'s database"] = str(make_url(url).password)
             async with httpx.AsyncClient(timeout=12) as http:
                 yield House(stack, http, secrets)
-        finally:
-            await asyncio.to_thread(stack.stop)
-            stack.postgres.remove()
+    finally:
+        stack.postgres.remove()
 
 
 @contextmanager
@@ -298,20 +296,20 @@ async def test_no_process_and_no_database_tells_one(house: House) -> None:
         await asyncio.gather(*(house.is_used_everywhere(service, key) for key in (house.key, house.keys[3])))
     for secret in (*house.keys, *house.links, *HOOKS.values(), LINK_KEY, MAIL_PASSWORD):
         await house.is_used_everywhere("intake", secret)
-    await asyncio.to_thread(stack.kill_part, "kafka")
+    await asyncio.to_thread(stack.parts.kill, "kafka")
     await house.goes_on(3)
     with suspended(stack.run["pids"]["postgres"]):
         await house.goes_on(4)
-    await asyncio.to_thread(stack.kill_part, "postgres")
+    await asyncio.to_thread(stack.parts.kill, "postgres")
     await house.goes_on(5)
     for part in ("postgres", "kafka"):
-        await asyncio.to_thread(stack.start_part, part)
+        await asyncio.to_thread(stack.parts.start, part)
     await refuse_everything(stack.run["databases"]["intake"])
     await house.goes_on(6)
     assert house.statuses >= {200, 201, 400, 401, 403, 404, 405, 410, 415, 422, 500, 503}
     kept = [(f"{service}'s {table}", rows) for service in SERVICES for table, rows in await kept_in(stack, service)]
     mails = await house.http.get(f"{house.urls['inbox']}/messages")
-    await asyncio.to_thread(stack.stop)
+    await asyncio.gather(*(asyncio.to_thread(stack.parts.stop, part) for part in stack.parts.names()))
     logged = [(path.name, path.read_bytes()) for path in sorted(stack.state.logs.iterdir())]
     assert {name for name, _ in logged} >= {f"{part}.log" for part in (*SERVICES, "postgres", "kafka", "smtp")}
     assert b'"level":"debug"' in dict(logged)["sla-timer.log"]

@@ -11,10 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, PARTITIONS, TICKETS
-from tocsin_local.errors import LocalError
 
 POLL_SECONDS: Final = 0.02
-STALLED_SECONDS: Final = 180.0
 METADATA_RETRY_MS: Final = 10
 """How often the Kafka client asks for the metadata of a topic it does not know yet; at the default of 100 ms every new
 Pipeline takes a third of a second.
@@ -30,7 +28,7 @@ _OFFSETS = "SELECT partition, next_offset FROM offsets WHERE topic = :topic"
 class Pipeline:
     """The databases and topics of a running stack, as its run.json names them."""
 
-    def __init__(self, run: Mapping[str, Any], stalled_seconds: float = STALLED_SECONDS) -> None:
+    def __init__(self, run: Mapping[str, Any], stalled_seconds: float) -> None:
         self._run = run
         self._stalled_seconds = stalled_seconds
         self._engines: dict[str, AsyncEngine] = {}
@@ -56,7 +54,7 @@ class Pipeline:
         handled and mailed.
 
         The stages are waited for in the direction of the data, so a later stage cannot miss what an earlier one has
-        passed on. Raises LocalError if a stage makes no progress for `stalled_seconds`.
+        passed on. Raises AssertionError if a stage makes no progress for `stalled_seconds`.
         """
         await self._rows_gone("intake", _OUTBOX, "events in the outbox of intake")
         await self._caught_up("sla-timer", TICKETS)
@@ -99,10 +97,4 @@ class Pipeline:
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > self._stalled_seconds:
-                raise LocalError(f"The pipeline does not become idle: {seen} {what}.")
-
-
-async def wait_idle(run: Mapping[str, Any], through: datetime) -> None:
-    """`Pipeline.wait_idle` on a running stack, once."""
-    async with Pipeline(run) as pipeline:
-        await pipeline.wait_idle(through)
+                raise AssertionError(f"The pipeline does not become idle: {seen} {what}.")

@@ -10,11 +10,11 @@ from typing import Any, Self, TypeVar
 
 import httpx
 from tocsin.instants import render_instant
-from tocsin_local.idle import Pipeline
 
 from support.consistency import Json, Observed, PostedTicket, assert_clocks_match, assert_consistent
 from support.inbox import ReceivedMail, parse_message
 from support.movable_stack import MovableStack, next_ordinary_monday
+from support.pipeline import Pipeline
 from support.polling import eventually
 from support.stack_control import StackControl
 
