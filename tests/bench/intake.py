@@ -21,7 +21,8 @@ import orjson
 import typer
 from support.http_load import Answered, percentile, post, together
 from support.servers import intake_part, log_line, private_database, running
-from tocsin_local.processes import Launch, answers, free_port
+from tocsin_local.loopback import free_port, is_listening
+from tocsin_local.processes import LaunchCommand
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
@@ -89,11 +90,13 @@ class Noop:
     def __init__(self) -> None:
         self.port = free_port()
 
-    def launch(self) -> Launch:
-        return Launch((sys.executable, str(Path(__file__).with_name("noop.py")), str(self.port)), dict(os.environ))
+    def launch(self) -> LaunchCommand:
+        return LaunchCommand(
+            (sys.executable, str(Path(__file__).with_name("noop.py")), str(self.port)), dict(os.environ)
+        )
 
     def ready(self) -> bool:
-        return answers(self.port)
+        return is_listening(self.port)
 
 
 @contextmanager

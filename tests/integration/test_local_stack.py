@@ -10,20 +10,20 @@ import psutil
 import pytest
 from support.polling import eventually
 from support.servers import log_line
-from tocsin_local.clock import asked
-from tocsin_local.command import send
-from tocsin_local.control import Control
-from tocsin_local.errors import LocalError, PortTaken, StateRefused
-from tocsin_local.ports import ports
-from tocsin_local.processes import Process, answers, free_offset, free_port
+from tocsin_local.clock import requested_clock
+from tocsin_local.control import ControlServer, send_command
+from tocsin_local.errors import LocalError, PortTakenError, StateRefusedError
+from tocsin_local.layout import ports
+from tocsin_local.loopback import free_port, free_port_offset, is_listening
+from tocsin_local.processes import Process
 from tocsin_local.smtp import SmtpSink
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.stack import Stack, StackOptions
 
 RESTART_SECONDS = 5
 
 
 @contextmanager
-def started(plan: Plan) -> Iterator[Stack]:
+def started(plan: StackOptions) -> Iterator[Stack]:
     stack = Stack(plan, log_line)
     with stack.state.held():
         try:
@@ -34,15 +34,15 @@ def started(plan: Plan) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return Plan(tmp_path_factory.mktemp("state"), free_offset(), services=(), durable=False)
+def plan(tmp_path_factory: pytest.TempPathFactory) -> StackOptions:
+    return StackOptions(tmp_path_factory.mktemp("state"), free_port_offset(), services=(), durable=False)
 
 
 @pytest.fixture(scope="module")
-def stack(plan: Plan) -> Iterator[Stack]:
+def stack(plan: StackOptions) -> Iterator[Stack]:
     with started(plan) as stack:
         yield stack
-    assert not any(answers(port) for port in ports(plan.port_offset).values())
+    assert not any(is_listening(port) for port in ports(plan.port_offset).values())
     assert not stack.state.run_file.exists()
     stack.postgres.remove()
 
@@ -65,7 +65,7 @@ def test_run_json_tells_where_everything_is(stack: Stack) -> None:
 async def test_a_part_that_dies_is_back_within_five_seconds(stack: Stack, part: str) -> None:
     await ended_and_back(stack, part)
     port = stack.postgres.port if part == "postgres" else stack.smtp.port
-    await eventually(lambda: answers(port), seconds=RESTART_SECONDS)
+    await eventually(lambda: is_listening(port), seconds=RESTART_SECONDS)
 
 
 async def ended_and_back(stack: Stack, part: str) -> None:
@@ -78,37 +78,37 @@ async def ended_and_back(stack: Stack, part: str) -> None:
 @pytest.mark.parametrize("command", ["stop", "kill"])
 async def test_a_part_that_was_put_down_stays_down_until_it_is_started(stack: Stack, command: str) -> None:
     commands = {"start": stack.start_part, "stop": stack.stop_part, "kill": stack.kill_part}
-    control = Control(stack.state, commands)
-    send(stack.plan.state, command, "smtp")
-    assert not answers(stack.smtp.port)
+    control = ControlServer(stack.state, commands)
+    send_command(stack.plan.state, command, "smtp")
+    assert not is_listening(stack.smtp.port)
     assert pid(stack, "smtp") is None
     await ended_and_back(stack, "postgres")  # the supervisor has looked at all parts meanwhile
-    assert not answers(stack.smtp.port)
-    send(stack.plan.state, "start", "smtp")
-    assert answers(stack.smtp.port)
+    assert not is_listening(stack.smtp.port)
+    send_command(stack.plan.state, "start", "smtp")
+    assert is_listening(stack.smtp.port)
     with pytest.raises(LocalError, match="postgres, kafka, smtp"):
-        send(stack.plan.state, command, "toaster")
+        send_command(stack.plan.state, command, "toaster")
     control.close()
 
 
 def test_a_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
-    with pytest.raises(StateRefused, match="already running"), Stack(stack.plan, log_line).state.held():
+    with pytest.raises(StateRefusedError, match="already running"), Stack(stack.plan, log_line).state.held():
         pass
 
 
 def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
-    plan = Plan(tmp_path, stack.plan.port_offset, services=())
-    with pytest.raises(PortTaken, match="TOCSIN_PORT_OFFSET"), started(plan):
+    plan = StackOptions(tmp_path, stack.plan.port_offset, services=())
+    with pytest.raises(PortTakenError, match="TOCSIN_PORT_OFFSET"), started(plan):
         pass
 
 
 def test_without_a_stack_a_command_says_so(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="make run"):
-        send(tmp_path, "stop", "kafka")
+        send_command(tmp_path, "stop", "kafka")
 
 
 def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
-    stack = Stack(Plan(tmp_path), log_line)
+    stack = Stack(StackOptions(tmp_path), log_line)
     left = Process(SmtpSink(tmp_path / "smtp", free_port(), free_port()), tmp_path / "smtp.log")
     left.wait_ready(20)
     stack.state.record_processes([left.entry, left.entry | {"name": "other", "pid": os.getpid()}])
@@ -117,9 +117,9 @@ def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
 
 
 def test_the_key_and_the_clock_outlive_a_start(tmp_path: Path) -> None:
-    state = Stack(Plan(tmp_path), log_line).state
-    key, clock = state.api_key(), state.clock(asked({"TOCSIN_CLOCK_RATE": "60"}))
-    again = Stack(Plan(tmp_path), log_line).state
+    state = Stack(StackOptions(tmp_path), log_line).state
+    key, clock = state.api_key(), state.clock(requested_clock({"TOCSIN_CLOCK_RATE": "60"}))
+    again = Stack(StackOptions(tmp_path), log_line).state
     assert again.api_key() == key
-    assert again.clock(asked({})) == clock
+    assert again.clock(requested_clock({})) == clock
     assert again.keys_file.stat().st_mode & 0o077 == 0

@@ -15,7 +15,7 @@ from support.polling import eventually
 from tocsin.runtime.http import h11_protocol
 from tocsin.runtime.http.h11_protocol import BoundedH11
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

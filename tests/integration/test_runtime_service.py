@@ -19,7 +19,7 @@ from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import add_key, issue
 from tocsin.runtime.kafka.client import DEADLINES, TICKETS
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 pytestmark = pytest.mark.long
 

@@ -28,9 +28,9 @@ from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
 from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
-from tocsin_local.paths import POLICY_FOLDER
-from tocsin_local.processes import free_offset
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.loopback import free_port_offset
+from tocsin_local.stack import Stack, StackOptions
 
 MAX_CONCURRENT: Final = 32
 HOOKS: Final = {provider: f"hook/of+{provider} 7&=x" for provider in PROVIDERS} | {"email": "hook+of/email-9=c"}
@@ -231,9 +231,9 @@ async def audited(tmp_path: Path) -> AsyncIterator[AuditedStack]:
             "TOCSIN_ACK_KEYS": LINK_KEY,
             "SSL_CERT_FILE": str(feed.ca),
         }
-        plan = Plan(
+        plan = StackOptions(
             state=tmp_path / "state",
-            port_offset=free_offset(),
+            port_offset=free_port_offset(),
             durable=False,
             directory=write_directory(tmp_path / "directory.yaml", feed.url),
             integrations=write_integrations(tmp_path / "integrations.yaml"),
@@ -245,7 +245,7 @@ async def audited(tmp_path: Path) -> AsyncIterator[AuditedStack]:
 
 
 @asynccontextmanager
-async def start(plan: Plan) -> AsyncIterator[AuditedStack]:
+async def start(plan: StackOptions) -> AsyncIterator[AuditedStack]:
     stack = Stack(plan, log_line)
     with stack.state.held():
         try:

@@ -15,9 +15,9 @@ from support.secret_search import find_secrets
 from support.servers import service_role
 from support.webhook_recordings import SHIPPED
 from tocsin.runtime.http.api_keys import issue
-from tocsin_local.paths import POLICY_FOLDER
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 
 TOKEN: Final = "token-1f2e3d"
 PASSWORD: Final = "database/pass+word&1"

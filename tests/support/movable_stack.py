@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from holidays import country_holidays
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
-from tocsin_local.clock import Asked
-from tocsin_local.processes import free_offset
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.clock import RequestedClock
+from tocsin_local.loopback import free_port_offset
+from tocsin_local.stack import Stack, StackOptions
 
 from support.editable_directory import EditableDirectory
 from support.servers import log_line
@@ -64,10 +64,10 @@ def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
     directory = EditableDirectory(folder / "directory.yaml")
-    plan = Plan(
+    plan = StackOptions(
         state=folder / "state",
-        port_offset=free_offset(),
-        clock=Asked(render_instant(FIRST_MONDAY), 1.0, None),
+        port_offset=free_port_offset(),
+        clock=RequestedClock(render_instant(FIRST_MONDAY), 1.0, None),
         durable=False,
         directory=directory.file,
         settings={

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tocsin_local.__main__ import app
-from tocsin_local.state import State
+from tocsin_local.state import StateFolder
 from typer.testing import CliRunner
 
 Usage = namedtuple("Usage", "total used free")
@@ -34,10 +34,10 @@ def test_too_little_disk_is_told_in_a_sentence(state: Path, monkeypatch: pytest.
 
 
 def test_a_full_disk_is_told_in_a_sentence(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_state: State) -> None:
+    def full(_state: StateFolder) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(state / "processes.json"))
 
-    monkeypatch.setattr(State, "held", full)
+    monkeypatch.setattr(StateFolder, "held", full)
     ended = CliRunner().invoke(app, ["run"])
     assert ended.exit_code == 1
     assert ended.stderr == f"tocsin: the disk is full ({state}/processes.json): make room and start again.\n"
