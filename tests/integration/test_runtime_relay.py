@@ -256,7 +256,7 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
         async with running(relay.run()):
             await add(writer, event("a", 1))
             await eventually(lambda: empty(writer))
-            hanging = psutil.Process(process.entry["pid"])
+            hanging = psutil.Process(process.pid)
             hanging.suspend()
             try:
                 await add(writer, event("a", 2))

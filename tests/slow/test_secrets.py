@@ -231,7 +231,7 @@ async def audited(tmp_path: Path) -> AsyncIterator[AuditedStack]:
             "TOCSIN_ACK_KEYS": LINK_KEY,
             "SSL_CERT_FILE": str(feed.ca),
         }
-        plan = StackOptions(
+        options = StackOptions(
             state=tmp_path / "state",
             port_offset=free_port_offset(),
             durable=False,
@@ -239,25 +239,23 @@ async def audited(tmp_path: Path) -> AsyncIterator[AuditedStack]:
             integrations=write_integrations(tmp_path / "integrations.yaml"),
             settings=settings,
         )
-        async with start(plan) as stack:
+        async with start(options) as stack:
             feed.response = (500, f"{TOKEN} is not known".encode(), {})
             yield stack
 
 
 @asynccontextmanager
-async def start(plan: StackOptions) -> AsyncIterator[AuditedStack]:
-    stack = Stack(plan, log_line)
-    with stack.state.held():
-        try:
-            await asyncio.to_thread(stack.start)
+async def start(options: StackOptions) -> AsyncIterator[AuditedStack]:
+    stack = Stack(options, log_line)
+    try:
+        with stack.running():
             secrets = dict(HOOKS) | {"mail password": MAIL_PASSWORD, "link key": LINK_KEY, "calendar": TOKEN}
             for service, url in stack.run["databases"].items():
                 secrets[f"{service}'s database"] = str(make_url(url).password)
             async with httpx.AsyncClient(timeout=12) as http:
                 yield AuditedStack(stack, http, secrets)
-        finally:
-            await asyncio.to_thread(stack.stop)
-            stack.postgres.remove()
+    finally:
+        stack.postgres.remove()
 
 
 @contextmanager
@@ -301,14 +299,14 @@ async def test_no_log_response_or_database_contains_a_secret(audited: AuditedSta
         await asyncio.gather(*(audited.send_everywhere(service, key) for key in (audited.key, audited.keys[3])))
     for secret in (*audited.keys, *audited.links, *HOOKS.values(), LINK_KEY, MAIL_PASSWORD):
         await audited.send_everywhere("intake", secret)
-    await asyncio.to_thread(stack.kill_part, "kafka")
+    await asyncio.to_thread(stack.parts.kill, "kafka")
     await audited.use_everything(3)
     with suspended(stack.run["pids"]["postgres"]):
         await audited.use_everything(4)
-    await asyncio.to_thread(stack.kill_part, "postgres")
+    await asyncio.to_thread(stack.parts.kill, "postgres")
     await audited.use_everything(5)
     for part in ("postgres", "kafka"):
-        await asyncio.to_thread(stack.start_part, part)
+        await asyncio.to_thread(stack.parts.start, part)
     await reject_all_writes(stack.run["databases"]["intake"])
     await audited.use_everything(6)
     assert audited.statuses >= {200, 201, 400, 401, 403, 404, 405, 410, 415, 422, 500, 503}
@@ -316,7 +314,7 @@ async def test_no_log_response_or_database_contains_a_secret(audited: AuditedSta
         (f"{service}'s {table}", rows) for service in SERVICES for table, rows in await dump_tables(stack, service)
     ]
     mails = await audited.http.get(f"{audited.urls['inbox']}/messages")
-    await asyncio.to_thread(stack.stop)
+    await asyncio.gather(*(asyncio.to_thread(stack.parts.stop, part) for part in stack.parts.names()))
     logged = [(path.name, path.read_bytes()) for path in sorted(stack.state.logs.iterdir())]
     assert {name for name, _ in logged} >= {f"{part}.log" for part in (*SERVICES, "postgres", "kafka", "smtp")}
     assert b'"level":"debug"' in dict(logged)["sla-timer.log"]

@@ -12,6 +12,6 @@ def test_every_port_moves_by_the_offset() -> None:
 
 
 @pytest.mark.parametrize("offset", ["many", "1.5", "60000", "-2000"])
-def test_an_impossible_offset_is_named(offset: str) -> None:
+def test_an_invalid_offset_is_named(offset: str) -> None:
     with pytest.raises(LocalError, match="TOCSIN_PORT_OFFSET"):
         port_offset({"TOCSIN_PORT_OFFSET": offset})
