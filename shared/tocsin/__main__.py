@@ -5,7 +5,8 @@ import asyncio
 import typer
 from aiokafka.errors import KafkaError
 
-from tocsin.runtime.kafka.client import TopicError, create_topics
+from tocsin.runtime.errors import TopicError
+from tocsin.runtime.kafka.client import create_topics
 from tocsin.runtime.process.settings import KafkaSettings, load
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

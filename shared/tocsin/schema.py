@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 
 from tocsin.directory import Directory
-from tocsin.policy.model import Policy
-from tocsin.yaml_document.field_types import Written
+from tocsin.policy import Policy
+from tocsin.yaml_document import YamlModel
 
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def schemas() -> dict[str, str]:
     """The text of each schema by its file's name, generated from the models."""
-    models: dict[str, type[Written]] = {"policy.schema.json": Policy, "directory.schema.json": Directory}
+    models: dict[str, type[YamlModel]] = {"policy.schema.json": Policy, "directory.schema.json": Directory}
     return {
         name: json.dumps(_DIALECT | model.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
         for name, model in models.items()

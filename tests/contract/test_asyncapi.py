@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 from support.asyncapi_document import CHANNELS, PATH, document, text, types_of
-from tocsin.events import TYPES
+from tocsin.events import EVENT_TYPES
 from tocsin.runtime.kafka.client import TOPICS
 
 TEXT = {"type": "string", "minLength": 1}
@@ -116,14 +116,14 @@ def test_it_is_asyncapi_3(published: dict[str, Any]) -> None:
 
 def test_every_topic_and_every_type_is_described_once(published: dict[str, Any]) -> None:
     assert [channel["address"] for channel in published["channels"].values()] == list(TOPICS)
-    assert sorted(kind for channel in CHANNELS for kind in types_of(channel)) == sorted(TYPES)
-    assert list(published["components"]["messages"]) == list(TYPES)
+    assert sorted(kind for channel in CHANNELS for kind in types_of(channel)) == sorted(EVENT_TYPES)
+    assert list(published["components"]["messages"]) == list(EVENT_TYPES)
 
 
 def test_every_reference_leads_somewhere(published: dict[str, Any]) -> None:
     found = [at(published, reference) for reference in references(published)]
     assert all(isinstance(target, dict) for target in found)
-    assert len(found) > len(TYPES)
+    assert len(found) > len(EVENT_TYPES)
 
 
 def test_an_operation_names_messages_of_its_channel(published: dict[str, Any]) -> None:

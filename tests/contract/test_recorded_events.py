@@ -13,7 +13,7 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft7Validator, FormatChecker
 from support.asyncapi_document import PATH
-from tocsin.events import TYPES, Progress, decode, encode, event_type
+from tocsin.events import EVENT_TYPES, Watermark, decode, encode, event_type
 
 RECORDED = Path(__file__).parent / "recorded" / "v1"
 FILES = sorted(RECORDED.glob("*.json"))
@@ -39,7 +39,7 @@ def recorded(path: Path) -> tuple[bytes | None, list[tuple[str, bytes]], bytes]:
 
 
 def test_every_type_is_recorded() -> None:
-    assert {path.stem for path in FILES} >= set(TYPES)
+    assert {path.stem for path in FILES} >= set(EVENT_TYPES)
 
 
 @each
@@ -93,7 +93,7 @@ def test_it_is_as_asyncapi_describes_it(path: Path, described: dict[str, Any]) -
 
 def test_a_progress_record_carries_only_what_its_readers_need() -> None:
     _, headers, value = recorded(RECORDED / "progress.json")
-    assert isinstance(decode(headers, value), Progress)
+    assert isinstance(decode(headers, value), Watermark)
     assert [name for name, _ in headers] == ["ce_type", "ce_acceptedthrough"]
     assert value == b""
 

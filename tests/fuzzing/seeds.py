@@ -26,8 +26,8 @@ from support.service_apps import LINKS, POLICIES, application
 from support.stories import fact
 from support.timer_world import events, facts_of, timer
 from support.webhook_recordings import proven, recorded
-from tocsin.acknowledgement import Acknowledgement, Links
-from tocsin.events import Event, Upcoming, encode
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
+from tocsin.events import Event, UpcomingStep, encode
 from tocsin.runtime.database import dead_letters
 from tocsin.runtime.database.dead_letters import CONSUMED, OUTBOX, DeadLetter
 from tocsin.runtime.database.engine import engine
@@ -103,10 +103,10 @@ def _tokens(tickets: Mapping[str, str]) -> list[str]:
     ids = [*map(UUID, tickets.values()), UUID(int=7)]
     ours = [LINKS.sign(_link(ticket, step=step)) for ticket in ids for step in (1, 2, 3)]
     expired = LINKS.sign(_link(ids[0], step=1, expires_at=LONG_AGO))
-    return [*ours, expired, Links(["z" * 32]).sign(_link(ids[0], step=1))]
+    return [*ours, expired, LinkSigner(["z" * 32]).sign(_link(ids[0], step=1))]
 
 
-def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
+def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
     said = {
         "tenant": "default",
         "ticket_id": ticket,
@@ -116,10 +116,10 @@ def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
         "reason": "resolution_breached",
         "person": "ruth.adeyemi",
         "name": "Ruth Adeyemi",
-        "upcoming": Upcoming(at=NOON, tier=TIERS[2]),
+        "upcoming": UpcomingStep(at=NOON, tier=TIERS[2]),
         "expires_at": NEVER,
     }
-    return Acknowledgement.model_validate(said | fields)
+    return AcknowledgementLink.model_validate(said | fields)
 
 
 async def seed_timer(url: str, folder: Path) -> Known:

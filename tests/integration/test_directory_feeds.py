@@ -12,8 +12,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from support.calendar_feed import TOKEN, Feed, calendar, fed
 from support.polling import eventually
-from tocsin.directory import Calendar
-from tocsin.directory.ical_import import Event
+from tocsin.directory import CalendarEvent, ICalendar
 from tocsin.sources.directory_file import DirectoryFile
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
@@ -154,13 +153,13 @@ async def test_a_feed_is_expanded_as_it_is_read_and_again_only_when_it_or_the_ye
     feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expanded: list[tuple[int, bool]] = []
-    expand = Calendar._of_year
+    expand = ICalendar._of_year
 
-    def watched(self: Calendar, year: int) -> tuple[Event, ...]:
+    def watched(self: ICalendar, year: int) -> tuple[CalendarEvent, ...]:
         expanded.append((year, threading.current_thread() is threading.main_thread()))
         return expand(self, year)
 
-    monkeypatch.setattr(Calendar, "_of_year", watched)
+    monkeypatch.setattr(ICalendar, "_of_year", watched)
     now = AT
     path = tmp_path / "directory.yaml"
     path.write_text(DIRECTORY.format(source=f"url: '{feed.url}'"))

@@ -16,17 +16,18 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.deadline_events import HOUR, START, Telling, ticket
 from support.servers import MakeDatabase
-from tocsin.events import Deadline, Escalation, Progress, event_id
+from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.database.engine import engine
+from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.client import DEADLINES
-from tocsin.runtime.kafka.consumer import Poison, Received
+from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin.sources.directory_file import DirectoryFile
 
 MOON = Telling(ticket("SR-1"))
 SUN = Telling(ticket("SR-2", customer="globex"))
 MISSED = MOON.breached("response")
-STORY: list[Deadline] = [
+STORY: list[DeadlineEvent] = [
     MOON.warned("resolution"),
     MISSED,
     SUN.step(1, reason="no_response"),
@@ -71,7 +72,7 @@ roles:
 """
 
 
-async def tell(writer: AsyncEngine, handlers: Handlers, events: Sequence[Deadline]) -> None:
+async def tell(writer: AsyncEngine, handlers: Handlers, events: Sequence[DeadlineEvent]) -> None:
     async with writer.begin() as connection:
         await handlers.deadlines_told(connection, [Received(event, DEADLINES, 0, n) for n, event in enumerate(events)])
 
@@ -82,13 +83,13 @@ async def cases(writer: AsyncEngine) -> dict[str, Case]:
     return {"moon": found[MOON.ticket.ticket_id], "sun": found[SUN.ticket.ticket_id]}
 
 
-async def decided(writer: AsyncEngine, since: datetime = START) -> list[Escalation]:
+async def decided(writer: AsyncEngine, since: datetime = START) -> list[EscalationEvent]:
     pages = [page async for page in store.stored_decisions(writer, since)]
-    return [event for page in pages for event in page if isinstance(event, Escalation)]
+    return [event for page in pages for event in page if isinstance(event, EscalationEvent)]
 
 
-def by_the_pure_function(handlers: Handlers) -> tuple[dict[str, Case], list[Escalation]]:
-    found, published = {"moon": Case(), "sun": Case()}, list[Escalation]()
+def by_the_pure_function(handlers: Handlers) -> tuple[dict[str, Case], list[EscalationEvent]]:
+    found, published = {"moon": Case(), "sun": Case()}, list[EscalationEvent]()
     for event in STORY:
         name = "moon" if event.ticket == MOON.ticket else "sun"
         vacant = vacancies(handlers.directory.current(), event.ticket.customer.id)
@@ -153,7 +154,7 @@ async def test_decisions_are_stored_to_be_published_again_from_an_instant_on(
 
 
 async def test_an_event_of_another_topic_is_poison(writer: AsyncEngine, handlers: Handlers) -> None:
-    stray = Progress(accepted_through=START)
+    stray = Watermark(accepted_through=START)
     async with writer.begin() as connection:
-        with pytest.raises(Poison, match="progress"):
+        with pytest.raises(PoisonMessageError, match="progress"):
             await handlers.deadlines_told(connection, [Received(stray, DEADLINES, 0, 0)])

@@ -14,18 +14,8 @@ from aiokafka import AIOKafkaConsumer
 from support.deadline_events import HOUR, START, Telling, ticket
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedKafka
-from tocsin.events import (
-    Deadline,
-    Escalation,
-    Event,
-    Exhausted,
-    Notify,
-    StandDown,
-    Withdraw,
-    decode,
-    encode,
-    render_instant,
-)
+from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Notify, StandDown, Withdraw, decode, encode
+from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, new_producer, partition_of
 from tocsin_local.processes import Process, free_port
@@ -52,14 +42,14 @@ class World:
         self.directory = directory
         self.log = log
         self.process = Process(service, log)
-        self.heard: list[Escalation] = []
+        self.heard: list[EscalationEvent] = []
 
     def restart(self, end: Callable[[Process], None]) -> None:
         end(self.process)
         self.process = Process(self.service, self.log)
         self.process.wait_ready(SECONDS)
 
-    async def tells(self, *events: Deadline) -> None:
+    async def tells(self, *events: DeadlineEvent) -> None:
         await self.puts(*((str(event.ticket_id).encode(), *encode(event, "sla-timer")) for event in events))
 
     async def puts(self, *records: tuple[bytes, Sequence[tuple[str, bytes]], bytes]) -> None:
@@ -79,7 +69,7 @@ class World:
         try:
             async for record in consumer:
                 event: Event = decode(record.headers, record.value)
-                assert isinstance(event, Escalation)
+                assert isinstance(event, EscalationEvent)
                 assert record.partition == partition_of(record.key)
                 self.heard.append(event)
         finally:

@@ -14,9 +14,8 @@ import httpx
 import pytest
 from support.intake_world import LINKS, World, event, ticket, world
 from support.servers import MakeDatabase
-from tocsin.acknowledgement import Acknowledgement, Links
-from tocsin.events import TicketChanged, Upcoming
-from tocsin.events.values import Tier
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
+from tocsin.events import TicketChanged, Tier, UpcomingStep
 
 TIERS = {2: "senior_it_operations_manager", 3: "it_operations_director"}
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)  # the world begins here
@@ -33,7 +32,7 @@ def tier(number: int) -> Tier:
     return Tier(number=number, role=TIERS[number], title=TIERS[number].replace("_", " ").title())
 
 
-def link(ticket_id: str, **fields: Any) -> Acknowledgement:
+def link(ticket_id: str, **fields: Any) -> AcknowledgementLink:
     said = {
         "tenant": "default",
         "ticket_id": UUID(ticket_id),
@@ -44,10 +43,10 @@ def link(ticket_id: str, **fields: Any) -> Acknowledgement:
         "reason": "resolution_breached",
         "person": "ruth.adeyemi",
         "name": "Ruth <b>Adéyemi",
-        "upcoming": Upcoming(at=NOON + timedelta(minutes=30), tier=tier(3)),
+        "upcoming": UpcomingStep(at=NOON + timedelta(minutes=30), tier=tier(3)),
         "expires_at": NOON + timedelta(days=7),
     }
-    return Acknowledgement.model_validate(said | fields)
+    return AcknowledgementLink.model_validate(said | fields)
 
 
 async def opened(intake: World, **fields: Any) -> str:
@@ -55,7 +54,7 @@ async def opened(intake: World, **fields: Any) -> str:
     return str((await intake.post("/v1/tickets", body, 201))["ticket_id"])
 
 
-async def asked(intake: World, said: Acknowledgement, method: str = "GET", **headers: str) -> httpx.Response:
+async def asked(intake: World, said: AcknowledgementLink, method: str = "GET", **headers: str) -> httpx.Response:
     return await intake.clients["nobody"].request(method, f"/ack/{LINKS.sign(said)}", headers=headers)
 
 
@@ -90,7 +89,7 @@ async def test_the_page_says_who_has_answered_and_that_a_stand_down_ends_it(inta
 
 
 async def test_where_nobody_is_left_above_nobody_is_promised_to_be_held(intake: World) -> None:
-    said = link(await opened(intake), upcoming=Upcoming(at=NOON - timedelta(hours=1)))
+    said = link(await opened(intake), upcoming=UpcomingStep(at=NOON - timedelta(hours=1)))
     page = (await asked(intake, said, "POST")).text
     assert "Nobody is left above you to be held: the ladder ended at 2026-06-08 11:00 UTC" in page
 
@@ -165,7 +164,7 @@ async def test_a_machine_gets_json_and_problems(intake: World) -> None:
 
 
 async def test_a_later_schedule_binds_longer_than_the_acknowledgement(intake: World) -> None:
-    later = Upcoming(at=NOON + timedelta(hours=5), tier=tier(3))
+    later = UpcomingStep(at=NOON + timedelta(hours=5), tier=tier(3))
     taken = (await asked(intake, link(await opened(intake), upcoming=later), "POST", **JSON)).json()
     assert taken["held_until"] == "2026-06-08T17:00:00.000000Z"
 
@@ -179,7 +178,7 @@ async def test_what_counts_no_more_says_so_kindly(intake: World, method: str) ->
     assert (unknown.status_code, "There is no such ticket" in unknown.text) == (404, True)
     elsewhere = await asked(intake, link(ticket_id, tenant="other"), method)
     assert elsewhere.status_code == 404
-    strange = Links(["s" * 32]).sign(link(ticket_id))
+    strange = LinkSigner(["s" * 32]).sign(link(ticket_id))
     for token in (strange, LINKS.sign(link(ticket_id))[:-3], "x" * 5000, "%FF%00"):
         refused = await intake.clients["nobody"].request(method, f"/ack/{token}")
         assert (refused.status_code, "This link cannot be read" in refused.text) == (404, True)
@@ -197,7 +196,7 @@ async def test_a_token_that_was_made_up_costs_no_connection(tmp_path: Path) -> N
     said = link(str(uuid4()))
     async with world("postgresql+asyncpg://nobody:x@127.0.0.1:1/none", tmp_path) as away:
         client = away.clients["nobody"]
-        assert (await client.get(f"/ack/{Links(['another key of ' + 'x' * 32]).sign(said)}")).status_code == 404
+        assert (await client.get(f"/ack/{LinkSigner(['another key of ' + 'x' * 32]).sign(said)}")).status_code == 404
         assert (await client.get(f"/ack/{LINKS.sign(said)}")).status_code == 503
 
 

@@ -29,12 +29,13 @@ from support.runtime_world import (
     ticket,
 )
 from support.servers import MakeDatabase, SharedKafka
-from tocsin.events import Event, Progress, encode
+from tocsin.events import Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
+from tocsin.runtime.errors import PoisonMessageError, StuckError
 from tocsin.runtime.kafka.client import TICKETS, partition_of
-from tocsin.runtime.kafka.consumer import Consumer, Poison, Received
+from tocsin.runtime.kafka.consumer import Consumer, Received
 from tocsin.runtime.kafka.topic_ends import TopicEnds
-from tocsin.runtime.kafka.watchdog import StuckError, Watchdog
+from tocsin.runtime.kafka.watchdog import Watchdog
 
 NAMES = [f"T-{n}" for n in range(12)]
 
@@ -59,7 +60,7 @@ class Send:
 
     async def progress(self, at: datetime) -> None:
         """Up to that instant nothing is missing, in no partition."""
-        headers, value = encode(Progress(accepted_through=at), "intake")
+        headers, value = encode(Watermark(accepted_through=at), "intake")
         for partition in range(6):
             await self._producer.send(TICKETS, value, partition=partition, headers=headers)
         await self._producer.flush()
@@ -168,7 +169,7 @@ async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka:
 
     def fails(received: Received) -> Exception | None:
         poisoned = received.event.ticket_id == bad and number_of(received.event) == 2
-        return Poison("cannot be") if poisoned else None
+        return PoisonMessageError("cannot be") if poisoned else None
 
     await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
     async with running(consumer(kafka, db, Seer(fails)).run()):
@@ -293,7 +294,7 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, max_batch_size=500_000)
     await producer.start()
     for n in range(10_000):
-        headers, value = encode(Progress(accepted_through=AT + timedelta(milliseconds=n)), "intake")
+        headers, value = encode(Watermark(accepted_through=AT + timedelta(milliseconds=n)), "intake")
         for partition in range(6):
             await producer.send(TICKETS, value, partition=partition, headers=headers)
     await producer.stop()

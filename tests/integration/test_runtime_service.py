@@ -199,8 +199,8 @@ async def test_what_was_committed_before_the_signal_is_published_before_the_end(
 def test_whose_a_dead_letter_is_its_event_says_where_it_can_be_read(value: bytes | None, whose: str | None) -> None:
     letter = DeadLetter(OUT, DEADLINES, 0, None, b"k", b"[]", value, "was too large")
     assert letter.tenant == whose
-    assert letter.is_shown_to("acme")
-    assert letter.is_shown_to("other") == (whose is None)
+    assert letter.is_visible_to("acme")
+    assert letter.is_visible_to("other") == (whose is None)
 
 
 async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka: SharedKafka) -> None:

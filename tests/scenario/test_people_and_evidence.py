@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from support.inbox import tiers
 from support.story_world import World
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 
 OTHER_CUSTOMER = {"id": "globex", "name": "Globex"}
 

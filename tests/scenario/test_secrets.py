@@ -26,7 +26,7 @@ from support.secret_search import told
 from support.servers import SERVICES, frozen, tell
 from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
 from tocsin_local.paths import POLICY_FOLDER
 from tocsin_local.processes import free_offset
@@ -174,7 +174,7 @@ class House:
     async def is_mailed_links(self) -> None:
         """A link as mailed, one that has expired, and one that was cut on its way."""
         sent = await eventually(self._link, "a mail with a link")
-        links = Links([LINK_KEY])
+        links = LinkSigner([LINK_KEY])
         stood_for = links.read(sent, datetime.min.replace(tzinfo=UTC))
         expired = links.sign(stood_for.model_copy(update={"expires_at": datetime(2026, 1, 1, tzinfo=UTC)}))
         self.links = [sent, expired, sent[:-4]]

@@ -10,7 +10,7 @@ from support.consistency import Ticket
 from support.inbox import Mail, kinds
 from support.polling import eventually
 from support.story_world import World
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 
 SERVICES = ("intake", "sla-timer", "escalator", "notifier")
 SAMPLE = slice(None, None, 10)

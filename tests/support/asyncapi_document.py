@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
-from tocsin.events import TYPES, Progress, TicketChanged
+from tocsin.events import EVENT_TYPES, TicketChanged, Watermark
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, PARTITIONS, TICKETS
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
@@ -51,7 +51,7 @@ def document() -> dict[str, Any]:
             },
         },
         "components": {
-            "messages": {name: _message(name, model) for name, model in TYPES.items()},
+            "messages": {name: _message(name, model) for name, model in EVENT_TYPES.items()},
             "schemas": _schemas(),
         },
     }
@@ -64,7 +64,7 @@ def text() -> str:
 
 def types_of(channel: str) -> list[str]:
     """The event types that travel there."""
-    return [name for name in TYPES if name.startswith(CHANNELS[channel][2])]
+    return [name for name in EVENT_TYPES if name.startswith(CHANNELS[channel][2])]
 
 
 def _channel(name: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _operation(action: str, service: str, channel: str) -> dict[str, Any]:
 
 def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
     described: dict[str, Any] = {"name": name, "summary": _first_sentence(model)}
-    if model is Progress:
+    if model is Watermark:
         return {
             **described,
             "description": "Headers alone; no CloudEvent, since ten of them a second go to every partition.",
@@ -115,7 +115,7 @@ def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
 def _payload(name: str, model: type[BaseModel]) -> dict[str, Any]:
     """The model's schema, narrowed where one model serves several types."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    if sum(other is model for other in TYPES.values()) == 1:
+    if sum(other is model for other in EVENT_TYPES.values()) == 1:
         return schema
     kind = {"const": name.partition(".")[2]}
     told_by = {"fact": {"properties": {"type": kind}}} if model is TicketChanged else {"state": kind}
@@ -123,7 +123,7 @@ def _payload(name: str, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    models = dict.fromkeys(model for model in TYPES.values() if model is not Progress)
+    models = dict.fromkeys(model for model in EVENT_TYPES.values() if model is not Watermark)
     _, made = models_json_schema(
         [(model, "validation") for model in models],
         ref_template="#/components/schemas/{model}",

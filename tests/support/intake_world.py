@@ -17,7 +17,7 @@ from intake.sources.signing_keys import SigningKeys
 from intake.workers.webhook_worker import Deliveries
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
 from tocsin.events import TicketChanged, TicketImported, TicketOpened, decode
 from tocsin.policy import load_policy
 from tocsin.runtime.database.engine import engine
@@ -28,7 +28,7 @@ from tocsin.runtime.process.clock import BusinessClock
 
 ROOT = Path(__file__).parents[2]
 HISTORY_LIMIT = 3
-LINKS = Links(["k" * 32])
+LINKS = LinkSigner(["k" * 32])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import Asked
 from tocsin_local.processes import free_offset

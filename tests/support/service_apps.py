@@ -25,17 +25,17 @@ import sla_timer.store.tables
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http.key_usage import KeyUses
+from tocsin.runtime.http.key_routes import KeyUsage
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import read_policy
 
 POLICIES = Path(__file__).parents[2] / "deploy/policy"
-LINKS = Links(["k" * 32])
+LINKS = LinkSigner(["k" * 32])
 CLOCK = BusinessClock(datetime(2026, 6, 8, tzinfo=UTC), datetime(2026, 6, 8, tzinfo=UTC), 1.0)
 FREE_FORM = {"intake": ("/ack/", intake.api.webhooks.PREFIX), "notifier": (notifier.api.bounces.PATH,)}
 LIMITS = {
@@ -50,7 +50,7 @@ def application(service: str, database: AsyncEngine, keys: Path, integrations: P
     ring = KeyRing(keys)
     app = create_app(service, "", ring, {}, body_limits=LIMITS, free_form=FREE_FORM.get(service, ()))
     own = intake_routes(database, integrations) if service == "intake" else ROUTES[service](database)
-    for routes in (*own, KeyUses(ring, database, KEY_USES[service]).routes()):
+    for routes in (*own, KeyUsage(ring, database, KEY_USES[service]).routes()):
         app.include_router(routes)
     return app
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin_local.idle import Pipeline
 
 from support.consistency import Answer, Ticket, Told, agree, agree_on_clocks

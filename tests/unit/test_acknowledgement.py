@@ -6,13 +6,12 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tocsin.acknowledgement import Acknowledgement, LinkExpired, LinkRefused, Links
-from tocsin.events import Upcoming
-from tocsin.events.values import Tier
+from tocsin.acknowledgement import AcknowledgementLink, ExpiredLinkError, InvalidLinkError, LinkSigner
+from tocsin.events import Tier, UpcomingStep
 
 NOW = datetime(2026, 6, 8, 12, tzinfo=UTC)
 OLD, NEW = "o" * 32, "n" * 32
-LINK = Acknowledgement(
+LINK = AcknowledgementLink(
     tenant="default",
     ticket_id=UUID(int=7),
     cycle=1,
@@ -22,39 +21,39 @@ LINK = Acknowledgement(
     reason="no_response",
     person="ruth.adeyemi",
     name="Ruth Adéyemi",
-    upcoming=Upcoming(at=NOW, tier=None),
+    upcoming=UpcomingStep(at=NOW, tier=None),
     expires_at=NOW + timedelta(days=7),
 )
 
 
 def test_what_was_signed_is_read_again_until_it_expires() -> None:
-    token = Links([NEW]).sign(LINK)
-    assert Links([NEW]).read(token, LINK.expires_at - timedelta(microseconds=1)) == LINK
-    with pytest.raises(LinkExpired) as expired:
-        Links([NEW]).read(token, LINK.expires_at)
+    token = LinkSigner([NEW]).sign(LINK)
+    assert LinkSigner([NEW]).read(token, LINK.expires_at - timedelta(microseconds=1)) == LINK
+    with pytest.raises(ExpiredLinkError) as expired:
+        LinkSigner([NEW]).read(token, LINK.expires_at)
     assert expired.value.acknowledgement == LINK
 
 
 def test_a_key_can_be_replaced_while_its_links_are_in_use() -> None:
-    written_before = Links([OLD]).sign(LINK)
-    assert Links([NEW, OLD]).read(written_before, NOW) == LINK
-    assert Links([NEW]).read(Links([NEW, OLD]).sign(LINK), NOW) == LINK
-    with pytest.raises(LinkRefused):
-        Links([NEW]).read(written_before, NOW)
+    written_before = LinkSigner([OLD]).sign(LINK)
+    assert LinkSigner([NEW, OLD]).read(written_before, NOW) == LINK
+    assert LinkSigner([NEW]).read(LinkSigner([NEW, OLD]).sign(LINK), NOW) == LINK
+    with pytest.raises(InvalidLinkError):
+        LinkSigner([NEW]).read(written_before, NOW)
 
 
 @given(st.data())
 def test_no_other_text_is_a_link(data: st.DataObject) -> None:
-    token = Links([NEW]).sign(LINK)
+    token = LinkSigner([NEW]).sign(LINK)
     place = data.draw(st.integers(0, len(token) - 2))
     other = data.draw(st.characters().filter(lambda character: character != token[place]))
     for text in (token[:place] + other + token[place + 1 :], token[:place], data.draw(st.text())):
-        with pytest.raises(LinkRefused):
-            Links([NEW]).read(text, NOW)
+        with pytest.raises(InvalidLinkError):
+            LinkSigner([NEW]).read(text, NOW)
 
 
 def test_a_token_stands_in_a_path_as_it_is() -> None:
-    token = Links([NEW]).sign(LINK)
+    token = LinkSigner([NEW]).sign(LINK)
     assert token.isascii()
     assert not set(token) & set("/?#%&+ ")
     assert len(token) < 500
@@ -63,4 +62,4 @@ def test_a_token_stands_in_a_path_as_it_is() -> None:
 @pytest.mark.parametrize("keys", [[], ["short"], [NEW, "short"]])
 def test_a_key_that_could_be_guessed_is_refused(keys: list[str]) -> None:
     with pytest.raises(ValueError, match="32 characters"):
-        Links(keys)
+        LinkSigner(keys)

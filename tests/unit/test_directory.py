@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tocsin.directory import PAGE_ROLES, DirectoryError, Holder, load_directory
+from tocsin.directory import STANDARD_ROLES, DirectoryError, Holder, load_directory
 
 DEPLOYED = (Path(__file__).parents[2] / "deploy/policy/directory.yaml").read_text("utf-8")
 SHIPPED, _, _ = DEPLOYED.partition("\noverrides:")  # as README.md says to write at its end
@@ -19,7 +19,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-@pytest.mark.parametrize("role", PAGE_ROLES)
+@pytest.mark.parametrize("role", STANDARD_ROLES)
 @pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), at("2026-06-08T12:00Z"), at("9999-12-31T23:59Z")])
 @pytest.mark.parametrize("customer", [None, "acme"])
 def test_the_shipped_directory_fills_every_role_at_all_times(role: str, moment: datetime, customer: str | None) -> None:

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tocsin.directory import Calendar, CalendarError, Directory, load_directory, shifts
-from tocsin.directory.lint import findings
+from tocsin.directory import Directory, ICalendar, ICalendarError, compute_shifts, lint_directory, load_directory
 
 ROLE = "service_desk_team_lead"
 DIRECTORY = """\
@@ -28,7 +27,7 @@ def calendar(*events: str, head: str = "") -> str:
 
 def reading(text: str) -> Directory:
     directory = load_directory(DIRECTORY, "directory.yaml")
-    return directory.with_calendars({"primary": Calendar(text, "Europe/Rome")})
+    return directory.with_calendars({"primary": ICalendar(text, "Europe/Rome")})
 
 
 def who(directory: Directory, at: str) -> str | None:
@@ -144,7 +143,7 @@ def test_where_events_overlap_the_later_one_counts_and_the_check_says_so() -> No
     )
     at = ["2026-06-03T08:59Z", "2026-06-03T09:00Z", "2026-06-04T09:00Z", "2026-06-10T10:00Z", "2026-06-15T10:00Z"]
     assert [who(directory, moment) for moment in at] == ["ana", "ben", "ana", None, "ben"]
-    found = findings(directory, datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
+    found = lint_directory(directory, datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
     counts = "the one that begins later counts, of two that begin together the shorter"
     told = [(finding.message, finding.harmless) for finding in found if finding.place[0] == "rotations"]
     assert told == [
@@ -186,7 +185,7 @@ def test_an_instant_may_be_written_with_any_offset() -> None:
     assert who(directory, "2028-01-01T05:00+13:00") is None
     assert who(directory, "2027-12-31T13:00+13:00") == who(directory, "2027-12-31T00:00Z") == "ben"
     year = [datetime.fromisoformat(at) for at in ("2026-12-31T20:00-08:00", "2028-01-01T13:00+14:00")]
-    assert [shift.holder and shift.holder.person for shift in shifts(directory, ROLE, None, *year)] == [
+    assert [shift.holder and shift.holder.person for shift in compute_shifts(directory, ROLE, None, *year)] == [
         "ana",
         None,
         "ben",
@@ -236,14 +235,14 @@ def test_at_the_ends_of_time_nobody_is_on_call(at: datetime) -> None:
     ],
 )
 def test_what_is_no_calendar_is_refused_with_a_reason(text: str, error: str) -> None:
-    with pytest.raises(CalendarError) as refusal:
-        Calendar(text, "Europe/Rome")
+    with pytest.raises(ICalendarError) as refusal:
+        ICalendar(text, "Europe/Rome")
     assert error in str(refusal.value)
 
 
 def test_a_year_of_too_many_events_is_refused_before_all_of_them_are_expanded() -> None:
     series = "DTSTART:20250101T{:02}0000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYMINUTE=0,10,20,30,40,50\nSUMMARY:ana"
-    read = Calendar(calendar(*(series.format(hour) for hour in range(5))), "UTC")
-    with pytest.raises(CalendarError, match=r"has more than 10000 events in 2026; remove some, or end their series"):
+    read = ICalendar(calendar(*(series.format(hour) for hour in range(5))), "UTC")
+    with pytest.raises(ICalendarError, match=r"has more than 10000 events in 2026; remove some, or end their series"):
         read.year(2026)
     assert read.year(2024) == ()

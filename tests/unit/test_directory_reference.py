@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.reference_on_call import STEP, walk
 from support.search_budget import tries
-from tocsin.directory import Calendar, Directory, Holder, load_directory, shifts
-from tocsin.directory.ical_export import published
+from tocsin.directory import Directory, Holder, ICalendar, compute_shifts, export_calendar, load_directory
 
 START, END = datetime(2025, 2, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
 ZONES = ("America/New_York", "Europe/Rome", "Australia/Lord_Howe")  # forward and back, north and south, by half an hour
@@ -85,8 +84,8 @@ def told(holder: Holder | None) -> tuple[str, str] | None:
 def test_it_says_what_the_walls_say(seed: int, zone: str) -> None:
     written = directory(seed, zone)
     built = load_directory(json.dumps(written), "directory.yaml")
-    coming = [shifts(built, ROLE, customer, START, END) for customer in CUSTOMERS]
-    standing = [next(shifts) for shifts in coming]
+    coming = [compute_shifts(built, ROLE, customer, START, END) for customer in CUSTOMERS]
+    standing = [next(compute_shifts) for compute_shifts in coming]
     held = 0
     for number, (at, expected) in enumerate(walk(written, START, END, ROLE, CUSTOMERS)):
         standing = [next(more) if now.ends_at <= at else now for now, more in zip(standing, coming, strict=True)]
@@ -147,7 +146,7 @@ def test_a_series_of_events_around_every_change_of_the_clocks(zone: str, turns: 
         f"RRULE:FREQ={turns};INTERVAL=3\nEND:VEVENT\n"
         for person, start in zip(PEOPLE, (first, first + length, first + 2 * length), strict=False)
     )
-    calendar = Calendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n", zone)
+    calendar = ICalendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n", zone)
     directory = load_directory(json.dumps(written), "directory.yaml").with_calendars({"one": calendar})
     as_turns = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
     agree(directory, rotating(as_turns | {"left_out": "before" if zone_of == "event" else "jumped"}), zone)
@@ -177,7 +176,7 @@ def agree(directory: Directory, written: dict[str, Any], zone: str) -> None:
     """What the walls say of `written` the directory says too, from the day before each change to the day after it."""
     for change in changes(zone):
         start, end = change - timedelta(1), change + timedelta(2)
-        coming = list(shifts(directory, ROLE, None, start, end))
+        coming = list(compute_shifts(directory, ROLE, None, start, end))
         for at, expected in walk(written, start, end, ROLE, [None]):
             standing = next(shift for shift in reversed(coming) if shift.starts_at <= at)
             assert [told(directory.holder(ROLE, None, at))] == [told(standing.holder)] == expected, at
@@ -187,7 +186,7 @@ def agree(directory: Directory, written: dict[str, Any], zone: str) -> None:
 def test_what_is_given_back_as_a_calendar_reads_as_the_same_holders(seed: int) -> None:
     built = load_directory(json.dumps(directory(seed, ZONES[seed % 3])), "directory.yaml")
     start, end = START + timedelta(days=30), START + timedelta(days=90)
-    text = published(shifts(built, ROLE, "acme", start, end), ROLE, "acme", start).decode()
+    text = export_calendar(compute_shifts(built, ROLE, "acme", start, end), ROLE, "acme", start).decode()
     again = load_directory(
         json.dumps(
             {
@@ -197,12 +196,12 @@ def test_what_is_given_back_as_a_calendar_reads_as_the_same_holders(seed: int) -
             }
         ),
         "again.yaml",
-    ).with_calendars({"published": Calendar(text, "Asia/Tokyo")})
+    ).with_calendars({"published": ICalendar(text, "Asia/Tokyo")})
     assert turns(again, None, start, end) == turns(built, "acme", start, end)
 
 
 def turns(directory: Directory, customer: str | None, start: datetime, end: datetime) -> list[tuple[datetime, Any]]:
     """(from, person), a new one only where the person changes."""
-    found = shifts(directory, ROLE, customer, start, end)
+    found = compute_shifts(directory, ROLE, customer, start, end)
     whose = groupby(found, key=lambda shift: shift.holder and shift.holder.person)
     return [(next(same).starts_at, person) for person, same in whose]

@@ -3,8 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
-from tocsin.directory import Calendar, Directory, DirectoryError, gap, load_directory, shifts
-from tocsin.directory.lint import findings
+from tocsin.directory import (
+    Directory,
+    DirectoryError,
+    ICalendar,
+    compute_shifts,
+    find_gap,
+    lint_directory,
+    load_directory,
+)
 
 LEAD = "service_desk_team_lead"
 PEOPLE = """\
@@ -111,7 +118,7 @@ def test_a_handover_is_when_the_wall_first_shows_its_time(start: str, turns: str
         + NEW_YORK.replace("2026-03-02T09:00", start).replace("weekly", turns)
         + "roles: { service_desk_team_lead: [{ rotation: primary }] }\n"
     )
-    found = [shift.starts_at for shift in shifts(directory, LEAD, None, *YEAR) if shift.holder]
+    found = [shift.starts_at for shift in compute_shifts(directory, LEAD, None, *YEAR) if shift.holder]
     assert found[:2] == [datetime.fromisoformat(first), datetime.fromisoformat(second)]
 
 
@@ -151,14 +158,14 @@ roles:
   chief_operating_officer: [{ person: ana }]
 """
     )
-    first = gap(directory, LEAD, *YEAR)
+    first = find_gap(directory, LEAD, *YEAR)
     assert first is not None
     assert (first.starts_at, first.ends_at) == (
         datetime(2026, 2, 1, tzinfo=UTC),
         datetime.fromisoformat("2026-03-02T14:00Z"),
     )
-    assert gap(directory, "account_manager", *YEAR) is None
-    told = [(finding.place, finding.message) for finding in findings(directory, *YEAR)]
+    assert find_gap(directory, "account_manager", *YEAR) is None
+    told = [(finding.place, finding.message) for finding in lint_directory(directory, *YEAR)]
     vacant = "the tier is vacant; name somebody"
     assert told == [
         (("roles", LEAD), f"nobody holds it from 2026-02-01 00:00 UTC until 2026-03-02 14:00 UTC: {vacant}"),
@@ -205,8 +212,8 @@ overrides:
 """)
     always = "DTSTART;VALUE=DATE:20250101\nDTEND;VALUE=DATE:20290101\nSUMMARY:ana"
     event = f"BEGIN:VEVENT\nUID:1\n{always}\nEND:VEVENT\n"
-    calendar = Calendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{event}END:VCALENDAR\n", "UTC")
-    found = findings(directory.with_calendars({"feed": calendar}), *YEAR)
+    calendar = ICalendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{event}END:VCALENDAR\n", "UTC")
+    found = lint_directory(directory.with_calendars({"feed": calendar}), *YEAR)
     assert [finding for finding in found if finding.place[:2] == ("roles", "night_desk")] == []
 
 

@@ -7,7 +7,7 @@ from escalator.domain.tiers import Case, Vacant
 from hypothesis import given
 from hypothesis import strategies as st
 from support.deadline_events import LADDER, Telling
-from tocsin.events import Deadline, Escalation, Exhausted, Notify, StandDown, Withdraw
+from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 
 told = Telling()
 MOVES = ("step", "step", "step", "held", "void", "end", "cycle", "run", "top")
@@ -17,9 +17,9 @@ instants = st.integers(0, 40).map(lambda quarters: quarters / 4)
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> list[Deadline]:
+def stories(draw: st.DrawFn) -> list[DeadlineEvent]:
     """Any order that sla-timer's rules allow and some that they do not: steps count up, the rest comes as it may."""
-    events: list[Deadline] = []
+    events: list[DeadlineEvent] = []
     cycle, run, step, kept = 1, 1, 0, False
     for move in draw(st.lists(st.sampled_from(["step", "step", "step", "held", "void", "end", "cycle", "run", "top"]))):
         where: dict[str, Any] = {
@@ -51,8 +51,8 @@ def stories(draw: st.DrawFn) -> list[Deadline]:
     return events
 
 
-def run_through(events: list[Deadline], vacant: frozenset[int]) -> tuple[Case, list[Escalation]]:
-    case, decided = Case(), list[Escalation]()
+def run_through(events: list[DeadlineEvent], vacant: frozenset[int]) -> tuple[Case, list[EscalationEvent]]:
+    case, decided = Case(), list[EscalationEvent]()
     for event in events:
         case, new = address(event, case, _vacancy(vacant))
         decided += new
@@ -60,7 +60,7 @@ def run_through(events: list[Deadline], vacant: frozenset[int]) -> tuple[Case, l
 
 
 @given(stories(), vacancies)
-def test_tiers_only_go_up_within_a_ladder(events: list[Deadline], vacant: frozenset[int]) -> None:
+def test_tiers_only_go_up_within_a_ladder(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     case, _ = run_through(events, vacant)
     for ladder in case.ladders.values():
         numbers = [step.tier.number for _, step in case.told(ladder)]
@@ -69,7 +69,7 @@ def test_tiers_only_go_up_within_a_ladder(events: list[Deadline], vacant: frozen
 
 
 @given(stories(), vacancies)
-def test_skipped_and_told_cover_the_ladder(events: list[Deadline], vacant: frozenset[int]) -> None:
+def test_skipped_and_told_cover_the_ladder(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     case, _ = run_through(events, vacant)
     for ladder in case.ladders.values():
         passed = [tier.number for _, step in case.told(ladder) for tier in (*step.skipped, step.tier)]
@@ -80,7 +80,7 @@ def test_skipped_and_told_cover_the_ladder(events: list[Deadline], vacant: froze
 
 
 @given(stories(), vacancies)
-def test_the_same_event_twice_changes_nothing(events: list[Deadline], vacant: frozenset[int]) -> None:
+def test_the_same_event_twice_changes_nothing(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     case = Case()
     for event in events:
         case, _ = address(event, case, _vacancy(vacant))
@@ -88,7 +88,7 @@ def test_the_same_event_twice_changes_nothing(events: list[Deadline], vacant: fr
 
 
 @given(stories(), vacancies)
-def test_nobody_is_told_twice_and_nobody_stood_down_twice(events: list[Deadline], vacant: frozenset[int]) -> None:
+def test_nobody_is_told_twice_and_nobody_stood_down_twice(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     _, decided = run_through(events, vacant)
     notified = [event.event_id for event in decided if isinstance(event, Notify)]
     closed = [name for event in decided if isinstance(event, StandDown | Withdraw) for name in event.notifications]
@@ -101,7 +101,7 @@ def test_nobody_is_told_twice_and_nobody_stood_down_twice(events: list[Deadline]
 
 @given(stories(), vacancies)
 def test_no_vacant_tier_is_addressed_and_none_below_a_filled_one_missed(
-    events: list[Deadline], vacant: frozenset[int]
+    events: list[DeadlineEvent], vacant: frozenset[int]
 ) -> None:
     _, decided = run_through(events, vacant)
     for event in decided:

@@ -7,7 +7,7 @@ import pytest
 from escalator.domain.decisions import address
 from escalator.domain.tiers import Case, Ladder, Vacant, next_tier
 from support.deadline_events import HOUR, LADDER, START, Telling
-from tocsin.events import Deadline, Escalation, Exhausted, Notify, StandDown, Tier, Withdraw, decode, encode
+from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Tier, Withdraw, decode, encode
 
 told = Telling()
 
@@ -21,17 +21,17 @@ def vacant(*numbers: int, until: datetime | None = None) -> Vacant:
 
 
 def addressed(
-    events: Sequence[Deadline], vacancy: Vacant = nobody_vacant, case: Case | None = None
-) -> tuple[Case, list[Escalation]]:
+    events: Sequence[DeadlineEvent], vacancy: Vacant = nobody_vacant, case: Case | None = None
+) -> tuple[Case, list[EscalationEvent]]:
     case = case or Case()
-    decided: list[Escalation] = []
+    decided: list[EscalationEvent] = []
     for event in events:
         case, new = address(event, case, vacancy)
         decided += new
     return case, decided
 
 
-def tiers(decided: Sequence[Escalation]) -> list[int]:
+def tiers(decided: Sequence[EscalationEvent]) -> list[int]:
     return [event.tier.number for event in decided if isinstance(event, Notify) and event.tier]
 
 
@@ -199,7 +199,7 @@ def test_a_kept_ladder_goes_on_above_over_several_cycles() -> None:
 
 
 def test_a_kept_ladder_continues_from_the_highest_run_of_the_cycle_before() -> None:
-    story: list[Deadline] = [*(told.step(n) for n in (1, 2, 3)), told.ended(2.5, "voided")]
+    story: list[DeadlineEvent] = [*(told.step(n) for n in (1, 2, 3)), told.ended(2.5, "voided")]
     story += [told.step(1, hours=4, run=2), told.ended(4.5, run=2), told.step(2, hours=9, cycle=2, kept=True)]
     assert tiers(addressed(story)[1]) == [1, 2, 3, 1, 2]
 
@@ -271,7 +271,7 @@ def test_told_anew_after_a_void_is_a_new_notification() -> None:
     ("then", "reason"),
     [(told.met("response"), "resolved"), (told.cancelled("response"), "cancelled")],
 )
-def test_a_warning_is_withdrawn_when_its_clock_ends(then: Deadline, reason: str) -> None:
+def test_a_warning_is_withdrawn_when_its_clock_ends(then: DeadlineEvent, reason: str) -> None:
     _, decided = addressed([told.warned("response"), told.warned("resolution"), then, then])
     assert [type(event) for event in decided] == [Notify, Notify, Withdraw]
     withdraw = decided[2]
@@ -287,7 +287,7 @@ def test_a_warning_is_withdrawn_when_its_clock_ends(then: Deadline, reason: str)
         (told.ended(1, stand_down=False), "resolved"),
     ],
 )
-def test_once_the_ticket_is_closed_nothing_about_its_clocks_is_sent_any_more(then: Deadline, reason: str) -> None:
+def test_once_the_ticket_is_closed_nothing_about_its_clocks_is_sent_any_more(then: DeadlineEvent, reason: str) -> None:
     before = [told.warned("response"), told.breached("response"), told.warned("resolution")]
     other_cycle = told.warned("response", cycle=2)
     _, decided = addressed([*before, other_cycle, then, then])

@@ -16,8 +16,7 @@ from notifier.api import on_call as on_call_api
 from notifier.commands.on_call import add_commands
 from notifier.domain.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
 from prometheus_client import REGISTRY
-from tocsin.directory import PAGE_ROLES, Calendar, load_directory
-from tocsin.directory.ical_export import published
+from tocsin.directory import STANDARD_ROLES, ICalendar, export_calendar, load_directory
 from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.process.clock import BusinessClock
@@ -186,7 +185,7 @@ def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp
     (tmp_path / "desk.ics").write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{shift}{swap}END:VCALENDAR\n")
     new = tmp_path / "new.yaml"
     people, _, _ = DIRECTORY.partition("rotations:")
-    everywhere = "".join(f"  {role}: [{{ rotation: desk }}, {{ person: ana }}]\n" for role in PAGE_ROLES)
+    everywhere = "".join(f"  {role}: [{{ rotation: desk }}, {{ person: ana }}]\n" for role in STANDARD_ROLES)
     new.write_text(
         f"{people}rotations: {{ desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }} }}\nroles:\n{everywhere}"
     )
@@ -287,7 +286,7 @@ rotations: { told: { zone: UTC, calendar: { file: told.ics } } }
 roles: { service_desk_team_lead: [{ rotation: told }] }
 """,
         "again.yaml",
-    ).with_calendars({"told": Calendar(answer.text, "UTC")})
+    ).with_calendars({"told": ICalendar(answer.text, "UTC")})
     known = load_directory(DIRECTORY, "directory.yaml")
     for days in range(-89, 365):
         at = NOW + timedelta(days=days)
@@ -301,7 +300,7 @@ def test_an_event_of_the_calendar_stays_the_same_from_fetch_to_fetch(role: str) 
 
     def events(now: datetime) -> dict[str, str]:
         """Their UIDs by their beginnings."""
-        text = published(around(directory, role, None, now), role, None, now).decode()
+        text = export_calendar(around(directory, role, None, now), role, None, now).decode()
         return dict(re.findall(r"DTSTART:(\S+)(?s:.)*?\nUID:(\S+)", text))
 
     first = events(NOW)
@@ -324,7 +323,7 @@ roles: { service_desk_team_lead: [{ rotation: desk }, { person: ana }] }
         for day, who in (("01", "Ana"), ("02", "Anna Silver"), ("20", "Bob"))
     )
     text = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n"
-    known = directory.with_calendars({"desk": Calendar(text, "UTC")})
+    known = directory.with_calendars({"desk": ICalendar(text, "UTC")})
     assert unknown_events(known, NOW) == ["rotation desk: `Anna Silver` of 2027-01-02T00:00:00.000000Z"]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tocsin.policy import Impact, Suggestion, suggest
+from tocsin.policy import Impact, SeveritySuggestion, suggest_severity
 from tocsin.sources.policy_file import read_policy
 
 POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
@@ -23,7 +23,7 @@ POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
     ],
 )
 def test_votes(impact: Impact, severity: int | None, fit: bool | None) -> None:
-    assert suggest(POLICY, impact) == Suggestion(severity, fit)
+    assert suggest_severity(POLICY, impact) == SeveritySuggestion(severity, fit)
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_votes(impact: Impact, severity: int | None, fit: bool | None) -> None:
     [(100, 1), (75, 1), (74.999, 2), (30, 2), (29.999, 3), (15, 3), (14.999, 4), (0.5, 4), (0, 4)],
 )
 def test_users_affected(percent: float, severity: int) -> None:
-    assert suggest(POLICY, Impact(users_affected_percent=percent)) == Suggestion(severity, True)
+    assert suggest_severity(POLICY, Impact(users_affected_percent=percent)) == SeveritySuggestion(severity, True)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.database.engine import database_check, engine
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.http.key_usage import SAVE_SECONDS
+from tocsin.runtime.http.key_routes import KeyUsage
 from tocsin.runtime.kafka.client import DEADLINES
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.relay import Relay
@@ -48,7 +49,7 @@ async def serve(settings: Settings) -> None:
         ordered=True,
     )
     ring = KeyRing(settings.keys)
-    key_uses = KeyUses(ring, reader, store.key_uses)
+    key_uses = KeyUsage(ring, reader, store.key_uses)
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(5, directory.refresh, name="directory", timeout=20)
@@ -56,7 +57,7 @@ async def serve(settings: Settings) -> None:
         "escalator",
         "Which ladders run, who was told, what comes next.",
         ring,
-        {"database": responds(reader), "consumer": consumer.ready},
+        {"database": database_check(reader), "consumer": consumer.ready},
         notes={"directory": directory.note},
     )
     web.include_router(routes.router(reader, directory))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Deadline, Escalation, Notify, event_type
+from tocsin.events import DeadlineEvent, EscalationEvent, Notify, event_type
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.kafka.consumer import Poison, Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from escalator import metrics, store
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 class Handlers:
     """The handlers and what they need of the world: the time, and who holds which role."""
 
-    clock: Clock
+    clock: TimeSource
     directory: DirectoryFile
 
     async def deadlines_told(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
@@ -31,7 +32,7 @@ class Handlers:
         await store.lock(connection, {event.ticket_id: event.ticket for event in events})
         new = await store.unhandled(connection, events)
         before = await store.load(connection, {event.ticket_id for event in events if event.event_id in new})
-        after, decided, directory = dict(before), list[Escalation](), self.directory.current()
+        after, decided, directory = dict(before), list[EscalationEvent](), self.directory.current()
         for event in events:
             if event.event_id not in new:
                 continue
@@ -46,13 +47,13 @@ class Handlers:
         on_commit(connection, lambda: metrics.count(decided))
 
 
-def _deadline(received: Received) -> Deadline:
-    if not isinstance(received.event, Deadline):
-        raise Poison(f"{event_type(received.event)} does not belong to this topic")
+def _deadline(received: Received) -> DeadlineEvent:
+    if not isinstance(received.event, DeadlineEvent):
+        raise PoisonMessageError(f"{event_type(received.event)} does not belong to this topic")
     return received.event
 
 
-def _tell(decided: Escalation) -> None:
+def _tell(decided: EscalationEvent) -> None:
     about = {"role": decided.role, "kind": decided.kind, "step": decided.step} if isinstance(decided, Notify) else {}
     log.info(
         "decided",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import get_args
 
-from tocsin.events import Escalation, Notify, Reason
+from tocsin.events import EscalationEvent, EscalationReason, Notify
 from tocsin.runtime.metrics import Counter
 
 TIERS = range(1, 7)
@@ -12,11 +12,11 @@ ESCALATIONS = Counter(
     "sla_escalations_total", "Steps of ladders that were addressed to a tier, history left out", ["tier", "reason"]
 )
 for _tier in TIERS:
-    for _reason in get_args(Reason):
+    for _reason in get_args(EscalationReason):
         ESCALATIONS.labels(str(_tier), _reason)
 
 
-def count(decided: Iterable[Escalation]) -> None:
+def count(decided: Iterable[EscalationEvent]) -> None:
     """Count what was decided; to be called when its transaction commits."""
     for event in decided:
         if isinstance(event, Notify) and event.tier is not None and event.reason is not None:

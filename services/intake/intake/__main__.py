@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import typer
 from tocsin.policy import PolicyError
-from tocsin.runtime.database.engine import engine, responds
-from tocsin.runtime.database.watermark import ProgressSource
+from tocsin.runtime.database.engine import database_check, engine
+from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.http.key_usage import SAVE_SECONDS
+from tocsin.runtime.http.key_routes import KeyUsage
 from tocsin.runtime.kafka.relay import Relay
 from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.commands import service_commands
@@ -52,12 +53,12 @@ async def serve(settings: Settings) -> None:
         store.outbox,
         store.dead_letters,
         interval=settings.relay_interval,
-        progress=ProgressSource(writers=WRITERS, clock=clock, interval=settings.progress_interval),
+        progress=WatermarkSource(writers=WRITERS, clock=clock, interval=settings.progress_interval),
     )
     metrics.declare(policy.machine_sources)
     desk = Desk(policy, clock.business, store.outbox, settings.history_outbox_limit)
     ring = KeyRing(settings.keys)
-    key_uses = KeyUses(ring, reader, store.key_uses)
+    key_uses = KeyUsage(ring, reader, store.key_uses)
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(3600, lambda: handlers.forget_keys(reader), name="idempotency_keys", timeout=60)
@@ -72,7 +73,7 @@ async def serve(settings: Settings) -> None:
         "intake",
         "The front door: takes tickets and what happens to them. A 2xx means durable.",
         ring,
-        {"database": responds(reader)},
+        {"database": database_check(reader)},
         notes={"integrations": integrations.note},
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),

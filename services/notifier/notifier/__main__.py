@@ -7,11 +7,12 @@ from datetime import datetime
 import structlog
 import typer
 from tocsin.policy import PolicyError
-from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.database.engine import database_check, engine
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.http.key_routes import KeyUsage
+from tocsin.runtime.http.key_usage import SAVE_SECONDS
 from tocsin.runtime.kafka.client import ESCALATIONS
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.relay import Relay
@@ -90,7 +91,7 @@ async def serve(settings: Settings) -> None:
         ordered=True,
     )
     ring = KeyRing(settings.keys)
-    key_uses = KeyUses(ring, reader, KEY_USES)
+    key_uses = KeyUsage(ring, reader, KEY_USES)
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(5, measure, name="queue_gauges", timeout=5)
@@ -100,7 +101,7 @@ async def serve(settings: Settings) -> None:
         "notifier",
         "What became of every mail.",
         ring,
-        {"database": responds(reader), "consumer": consumer.ready, "directory": someone_to_mail},
+        {"database": database_check(reader), "consumer": consumer.ready, "directory": someone_to_mail},
         notes={"directory_file": directory.note},
         free_form=[PATH],
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final
 
-from tocsin.directory import PAGE_ROLES
+from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
@@ -13,14 +13,18 @@ _SERVERS: Final = ("first", "second")
 _OPEN: Final = ("queued", "claimed", "in_data", "deferred")
 _UNDELIVERED: Final = ("bounced", "refused", "undeliverable")
 
-EMAILS = Counter("sla_emails_total", "Results of attempts to mail somebody; ambiguous: the mail may have been accepted", ["result"])
+EMAILS = Counter(
+    "sla_emails_total", "Results of attempts to mail somebody; ambiguous: the mail may have been accepted", ["result"]
+)
 BREACH_TO_EMAIL = Histogram(
     "sla_breach_to_email_seconds",
     "Real seconds from the scheduled instant of a breach or step to the sending of its mail",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
 )
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
-QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 if there is none")
+QUEUE_OLDEST_AGE = Gauge(
+    "sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 if there is none"
+)
 UNDELIVERED = Gauge(
     "sla_mail_undelivered",
     "Deliveries that reached this state in the last 10 real minutes, in any process",
@@ -30,7 +34,8 @@ ALL_SERVERS_FAILING = Gauge("sla_mail_server_backing_off", "1 while no mail serv
 SERVER_FAILING = Gauge("sla_mail_relay_failing", "1 while this mail server accepts no mails", ["relay"])
 LOGIN_REFUSED = Gauge("sla_mail_login_refused", "1 while this mail server rejects our login", ["relay"])
 TEMPLATE_FALLBACKS = Counter(
-    "sla_mail_template_fallbacks_total", "Mails rendered with the built-in templates because a deployment's template failed"
+    "sla_mail_template_fallbacks_total",
+    "Mails rendered with the built-in templates because a deployment's template failed",
 )
 REPORTS = Counter("sla_mail_reports_total", "Reports of mail servers about mails, by what they changed", ["result"])
 DIRECTORY_GAP = Gauge(
@@ -42,7 +47,7 @@ DIRECTORY_UNKNOWN_EVENTS = Gauge(
     "sla_directory_unknown_events", "Events of on-call calendars within 14 days that name nobody of the directory"
 )
 
-for _role in PAGE_ROLES:
+for _role in STANDARD_ROLES:
     DIRECTORY_GAP.labels(_role).set(inf)
 for _result in _RESULTS:
     EMAILS.labels(_result)

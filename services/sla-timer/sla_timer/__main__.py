@@ -8,11 +8,12 @@ from typing import Annotated, NoReturn
 
 import typer
 from tocsin.policy import PolicyError
-from tocsin.runtime.database.engine import engine, responds
+from tocsin.runtime.database.engine import database_check, engine
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http.key_usage import SAVE_SECONDS, KeyUses
+from tocsin.runtime.http.key_usage import SAVE_SECONDS
+from tocsin.runtime.http.key_routes import KeyUsage
 from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.relay import Relay
@@ -74,7 +75,7 @@ async def serve(settings: Settings) -> None:
     )
     watch = Watch(reader, consumer, handlers, clock, Silence(settings.silence_seconds))
     ring = KeyRing(settings.keys)
-    key_uses = KeyUses(ring, reader, KEY_USES)
+    key_uses = KeyUsage(ring, reader, KEY_USES)
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_uses.save, name="key_uses")
     scheduler.every(1, handlers.sweep_all, name="sweep")
@@ -85,7 +86,7 @@ async def serve(settings: Settings) -> None:
         "sla-timer",
         "Schedules and fires the deadlines of every ticket, and can say why each is what it is.",
         ring,
-        {"database": responds(reader), "consumer": consumer.ready},
+        {"database": database_check(reader), "consumer": consumer.ready},
         body_limits={"/v1/simulate": STORY_BYTES},
     )
     web.include_router(routes.router(reader, book, clock, watch.unconfirmed))

@@ -13,13 +13,12 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import structlog
 
-from tocsin.directory import Calendar, CalendarError, Source
-from tocsin.directory.ical_import import LARGEST
-from tocsin.runtime.process.reloaded_file import why_unreadable
+from tocsin.directory import MAX_CALENDAR_LENGTH, CalendarLocation, ICalendar, ICalendarError
+from tocsin.runtime.process.reloaded_file import describe_read_error
 
 log = structlog.get_logger(__name__)
 
-Wanted = Mapping[str, tuple[Source, str]]
+Wanted = Mapping[str, tuple[CalendarLocation, str]]
 """The sources by their rotations' names, each with the zone of events that name none."""
 
 Years = tuple[int, ...]
@@ -29,7 +28,7 @@ _AGAIN_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 30.0
 _FETCH_SECONDS: Final = 15.0
 _REDIRECTS: Final = 3
-_Key = tuple[Source, str]
+_Key = tuple[CalendarLocation, str]
 
 
 class _UnreadableError(Exception):
@@ -44,7 +43,7 @@ class CalendarSources:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._good: dict[_Key, Calendar] = {}
+        self._good: dict[_Key, ICalendar] = {}
         self._texts: dict[str, str] = {}
         self._problems: dict[_Key, str] = {}
         self._versions: dict[_Key, tuple[int, ...]] = {}
@@ -52,7 +51,7 @@ class CalendarSources:
         self.generation = 0
         """Grows whenever a calendar became another."""
 
-    def calendars(self, wanted: Wanted) -> dict[str, Calendar]:
+    def calendars(self, wanted: Wanted) -> dict[str, ICalendar]:
         """The last good calendars, by rotation; one that never was good is not there."""
         return {name: self._good[key] for name, key in wanted.items() if key in self._good}
 
@@ -95,8 +94,8 @@ class CalendarSources:
             self._found(name, key, self._understood(key, path.read_text(encoding="utf-8"), years), str(path))
         except (OSError, UnicodeDecodeError) as error:
             self._versions.pop(key, None)
-            self._failed(name, key, f"{path.name} cannot be read: {why_unreadable(error)}")
-        except CalendarError as error:
+            self._failed(name, key, f"{path.name} cannot be read: {describe_read_error(error)}")
+        except ICalendarError as error:
             self._failed(name, key, f"{path.name} {error}")
 
     async def _fetch(self, name: str, key: _Key, years: Years) -> None:
@@ -111,7 +110,7 @@ class CalendarSources:
                 calendar = await asyncio.to_thread(self._understood, key, text, years)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
                 raise _UnreadableError(f"the feed of {host} cannot be fetched: {_why(error)}") from None
-            except (CalendarError, _UnreadableError, UnicodeDecodeError) as error:
+            except (ICalendarError, _UnreadableError, UnicodeDecodeError) as error:
                 raise _UnreadableError(f"the feed of {host} {error}") from None
         except (_UnreadableError, asyncio.CancelledError) as error:
             self._due[key] = time.monotonic() + _RETRY_SECONDS
@@ -123,7 +122,7 @@ class CalendarSources:
             self._due[key] = time.monotonic() + _AGAIN_SECONDS
             self._found(name, key, calendar, url)
 
-    def _address(self, source: Source) -> str:
+    def _address(self, source: CalendarLocation) -> str:
         if source.url_env is not None:
             url = os.environ.get(source.url_env, "")
             where = f"the variable {source.url_env}"
@@ -134,18 +133,18 @@ class CalendarSources:
             try:
                 url = (self._folder / source.url_file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise _UnreadableError(f"{where} cannot be read: {why_unreadable(error)}") from None
+                raise _UnreadableError(f"{where} cannot be read: {describe_read_error(error)}") from None
         else:
             return source.url or ""
         try:
-            return Source(url=url).url or ""
+            return CalendarLocation(url=url).url or ""
         except ValueError:
             raise _UnreadableError(f"{where} holds no https address") from None
 
-    def _understood(self, key: _Key, text: str, years: Years) -> Calendar:
+    def _understood(self, key: _Key, text: str, years: Years) -> ICalendar:
         """The calendar of a text, those years of it expanded; the same as before if the text is."""
         good = self._good.get(key)
-        calendar = good if good is not None and good.text == text else Calendar(text, key[1])
+        calendar = good if good is not None and good.text == text else ICalendar(text, key[1])
         for year in years:
             calendar.year(year)
         return calendar
@@ -153,11 +152,11 @@ class CalendarSources:
     def _adopt(self, key: _Key, place: str, years: Years) -> None:
         """What was read last at that place serves whoever names it in another way, or with another zone."""
         if key not in self._good and place in self._texts:
-            with suppress(CalendarError):
+            with suppress(ICalendarError):
                 self._good[key] = self._understood(key, self._texts[place], years)
                 self.generation += 1
 
-    def _found(self, name: str, key: _Key, calendar: Calendar, place: str) -> None:
+    def _found(self, name: str, key: _Key, calendar: ICalendar, place: str) -> None:
         if key in self._problems or key not in self._good:
             log.info("calendar_loaded", rotation=name)
         self._problems.pop(key, None)
@@ -207,6 +206,6 @@ async def _text(answer: httpx.Response) -> str:
     content = bytearray()
     async for piece in answer.aiter_bytes():
         content += piece
-        if len(content) > LARGEST:
-            raise _UnreadableError(f"is larger than {LARGEST} bytes")
+        if len(content) > MAX_CALENDAR_LENGTH:
+            raise _UnreadableError(f"is larger than {MAX_CALENDAR_LENGTH} bytes")
     return content.decode("utf-8")

@@ -9,7 +9,7 @@ import structlog
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN
 from tocsin.runtime.process.reloaded_file import ReloadedFile
-from tocsin.sources.calendar_feeds import CalendarSources, Wanted, Years
+from tocsin.sources.calendar_feeds import CalendarFeeds, Wanted, Years
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ class DirectoryFile:
         self._now = now
         self._file = ReloadedFile(path, _read, DirectoryError, event="directory_broken", broken=DIRECTORY_BROKEN)
         self._directory: Directory | None = None
-        self._calendars = CalendarSources(path.parent)
+        self._calendars = CalendarFeeds(path.parent)
         self._composed: tuple[Directory | None, int] = (None, 0)
         self._read()
         self._calendars.look(self._sources, self._years)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tocsin.policy.loading import load_policy
-from tocsin.policy.model import Policy
+from tocsin.policy import Policy, load_policy
 
 
 def read_policy(path: Path) -> Policy:

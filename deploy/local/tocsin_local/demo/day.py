@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.demo.checking import Findings
@@ -33,7 +33,7 @@ class Played:
 class Day:
     """The stories of one day that begins at the business instant `begins`."""
 
-    def __init__(self, run: Run, calls: Calls, screen: Screen, clock: Clock, begins: datetime) -> None:
+    def __init__(self, run: Run, calls: Calls, screen: Screen, clock: TimeSource, begins: datetime) -> None:
         self._run = run
         self._calls = calls
         self._screen = screen
@@ -145,7 +145,7 @@ def _mail(id_: str, to: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
         "ticket_id": headers.get("Tocsin-Ticket"),
         "kind": headers.get("Tocsin-Kind"),
         "scheduled_at": headers.get("Tocsin-Scheduled-At"),
-        "clock": headers.get("Tocsin-Clock"),
+        "clock": headers.get("Tocsin-TimeSource"),
         "tier": headers.get("Tocsin-Tier"),
         "reason": headers.get("Tocsin-Reason"),
         "late": headers.get("Tocsin-Late") == "yes",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from sla_timer.domain.fact_log import Rulebook
-from tocsin.runtime.process.clock import BusinessClock, Clock, FileClock
+from tocsin.runtime.process.clock import BusinessClock, FileClock, TimeSource
 
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.clock import Asked, rendered
@@ -81,7 +81,7 @@ async def _on_running(run: Run) -> bool:
     return await demo(run, clock, now + timedelta(minutes=5) if live else now - DAY, live=live)
 
 
-async def demo(run: Run, clock: Clock, begins: datetime, *, live: bool) -> bool:
+async def demo(run: Run, clock: TimeSource, begins: datetime, *, live: bool) -> bool:
     """The day that begins then, played as it happens (`live`) or told as past; whether all was as the rules say."""
     screen = Screen(console())
     _introduce(screen, begins, DAY_RATE if isinstance(clock, FileClock) else clock.rate, live=live)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 
 DAY: Final = timedelta(hours=31, minutes=15)
 """From the first ticket until nothing more falls due."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 
 SOURCE: Final = "helpdesk-log"
 ZONE: Final = ZoneInfo("Europe/Rome")

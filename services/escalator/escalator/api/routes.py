@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
-from tocsin.events import EndReason, Instant, Reason, Upcoming
+from tocsin.events import EndReason, EscalationReason, UpcomingStep
+from tocsin.instants import Instant
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -29,7 +30,7 @@ class ToldStep(BaseModel):
     tier: int
     role: str
     at: Instant
-    reason: Reason
+    reason: EscalationReason
     skipped: tuple[int, ...]
     voided: bool
     notification_id: UUID | None
@@ -57,7 +58,7 @@ class Escalation(BaseModel):
     state: LadderState
     tier: int | None
     step: int | None
-    reason: Reason | None
+    reason: EscalationReason | None
     told: tuple[ToldStep, ...]
     next: NextStep | None
     exhausted: ExhaustedReason | None
@@ -154,7 +155,7 @@ def _shown(
     )
 
 
-def _next(upcoming: Upcoming | None) -> NextStep | None:
+def _next(upcoming: UpcomingStep | None) -> NextStep | None:
     if upcoming is None:
         return None
     tier = upcoming.tier

@@ -13,9 +13,9 @@ from tocsin.events import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     EndReason,
-    Escalation,
+    EscalationEvent,
     Exhausted,
     LadderEnded,
     LadderEvent,
@@ -23,20 +23,20 @@ from tocsin.events import (
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
+    NotificationKind,
     Notify,
     StandDown,
     Tier,
     Withdraw,
     derived_id,
 )
-from tocsin.events.escalations import NotificationKind
 
 from escalator.domain.tiers import Case, ExhaustedReason, Ladder, Notification, Told, Vacant, next_tier
 
-Decided = tuple[Case, tuple[Escalation, ...]]
+Decided = tuple[Case, tuple[EscalationEvent, ...]]
 
 
-def address(event: Deadline, case: Case, vacant: Vacant) -> Decided:
+def address(event: DeadlineEvent, case: Case, vacant: Vacant) -> Decided:
     """(what is remembered after `event`, the events to publish, in order). `vacant` is the directory's word."""
     match event:
         case ClockWarned():
@@ -218,7 +218,7 @@ def _nobody_left(event: LadderEvent, reason: ExhaustedReason, skipped: tuple[Tie
 
 
 def _withdraw(
-    event: Deadline, case: Case, notifications: Sequence[UUID], run: int | None, reason: EndReason
+    event: DeadlineEvent, case: Case, notifications: Sequence[UUID], run: int | None, reason: EndReason
 ) -> Decided:
     if not notifications:
         return case, ()
@@ -236,7 +236,7 @@ def _withdraw(
 
 
 def _stand_down(
-    event: Deadline, case: Case, notifications: Sequence[UUID], run: int | None, reason: EndReason
+    event: DeadlineEvent, case: Case, notifications: Sequence[UUID], run: int | None, reason: EndReason
 ) -> Decided:
     if not notifications:
         return case, ()
@@ -258,7 +258,7 @@ def _ladder(event: LadderEvent, case: Case) -> Ladder:
     return case.ladder(event.cycle, event.run, event.kept)
 
 
-def _remember(case: Case, notify: Notify, event: Deadline) -> Case:
+def _remember(case: Case, notify: Notify, event: DeadlineEvent) -> Case:
     notification = Notification(notify.event_id, event.event_id, event.cycle, event.run, notify.kind, notify.clock)
     return replace(case, notifications=(*case.notifications, notification))
 

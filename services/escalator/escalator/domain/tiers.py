@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from tocsin.events import ClockName, EndReason, Reason, Tier, ToldBefore, Upcoming
-from tocsin.events.escalations import NotificationKind
+from tocsin.events import ClockName, EndReason, EscalationReason, NotificationKind, NotifiedTier, Tier, UpcomingStep
 
 LadderKey = tuple[int, int]
 LadderState = Literal["running", "held", "ended", "exhausted"]
@@ -39,7 +38,7 @@ class Told:
     step: int
     tier: Tier
     at: datetime
-    reason: Reason
+    reason: EscalationReason
     skipped: tuple[Tier, ...] = ()
     notification: UUID | None = None
     voided: bool = False
@@ -82,13 +81,13 @@ class Ladder:
     def has_told(self, step: int) -> bool:
         return any(told.step == step for told in self.told)
 
-    def upcoming(self, vacant: Vacant) -> Upcoming | None:
+    def upcoming(self, vacant: Vacant) -> UpcomingStep | None:
         """Who is told next and when, by the vacancies of that instant; None where nobody knows or nothing follows."""
         if self.next_at is None or not self.tiers or self.state in ("ended", "exhausted"):
             return None
         at = self.next_at
         tier, _ = next_tier(self.tiers, self.tier, lambda tier: vacant(tier, at))
-        return Upcoming(at=at, tier=tier)
+        return UpcomingStep(at=at, tier=tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +130,10 @@ class Case:
         earlier = () if before is None else self.told(before)
         return earlier + tuple((ladder, told) for told in ladder.told)
 
-    def told_before(self, ladder: Ladder) -> tuple[ToldBefore, ...]:
+    def told_before(self, ladder: Ladder) -> tuple[NotifiedTier, ...]:
         """The tiers that were addressed earlier in `ladder`; nobody heard of a historic step."""
         return tuple(
-            ToldBefore(tier=told.tier, at=told.at) for _, told in self.told(ladder) if told.notification is not None
+            NotifiedTier(tier=told.tier, at=told.at) for _, told in self.told(ladder) if told.notification is not None
         )
 
     def put(self, ladder: Ladder) -> "Case":

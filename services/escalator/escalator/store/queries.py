@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.events import TYPES, Deadline, Escalation, Event, Ticket, Tier, event_type
+from tocsin.events import EVENT_TYPES, DeadlineEvent, EscalationEvent, Event, Ticket, Tier, event_type
 from tocsin.runtime.database.bulk import insert_new, upsert
 
 from escalator.domain.tiers import Case, Ladder, LadderKey, LadderState, Notification, Told
@@ -28,7 +28,7 @@ async def lock(connection: AsyncConnection, concerned: Mapping[UUID, Ticket]) ->
     await upsert(connection, tickets, rows)
 
 
-async def unhandled(connection: AsyncConnection, events: Sequence[Deadline]) -> set[UUID]:
+async def unhandled(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> set[UUID]:
     """The ids of those events that were never decided on; from now on they were. Their tickets are locked."""
     rows = {event.event_id: {"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events}
     return {row.event_id for row in await insert_new(connection, handled, list(rows.values()))}
@@ -86,7 +86,7 @@ async def save(connection: AsyncConnection, before: Mapping[UUID, Case], after: 
     )
 
 
-async def publish(connection: AsyncConnection, decided: Sequence[Escalation], at: datetime) -> None:
+async def publish(connection: AsyncConnection, decided: Sequence[EscalationEvent], at: datetime) -> None:
     """Keep the decisions, made at the business instant `at`, and queue them for the bus, in their order."""
     if not decided:
         return
@@ -119,7 +119,7 @@ async def stored_decisions(engine: AsyncEngine, since: datetime) -> AsyncIterato
         if not rows:
             return
         position = rows[-1].position
-        yield [TYPES[row.type].model_validate_json(row.data) for row in rows]
+        yield [EVENT_TYPES[row.type].model_validate_json(row.data) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

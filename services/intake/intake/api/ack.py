@@ -14,12 +14,12 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
-from tocsin.acknowledgement import LinkExpired, LinkRefused, Links
-from tocsin.events import Instant, Severity, Upcoming
-from tocsin.events.values import Tier
+from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigner
+from tocsin.events import Severity, Tier, UpcomingStep
+from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 
 from intake import metrics
@@ -62,7 +62,7 @@ class AcknowledgementAnswer(Answer):
     person: str
     name: str
     tier: Tier
-    upcoming: Upcoming | None
+    upcoming: UpcomingStep | None
     expires_at: Instant
     ticket_id: UUID
     external_id: str
@@ -78,7 +78,7 @@ EXAMPLE: Final = AcknowledgementAnswer(
     person="ruth.adeyemi",
     name="Ruth Adeyemi",
     tier=Tier(number=2, role="senior_it_operations_manager", title="Senior IT Operations Manager"),
-    upcoming=Upcoming(
+    upcoming=UpcomingStep(
         at=datetime(2026, 6, 9, 15, tzinfo=UTC),
         tier=Tier(number=3, role="it_operations_director", title="IT Operations Director"),
     ),
@@ -102,7 +102,9 @@ class _Told:
     seen: Seen | None = None
 
 
-def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: Links) -> APIRouter:
+def router(
+    desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: LinkSigner
+) -> APIRouter:
     """Both calls; `links` reads the tokens, `wake` tells the relay of this process that something was committed."""
     routes = APIRouter(tags=["acknowledgement"])
 
@@ -147,9 +149,9 @@ def router(desk: Desk, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[
 async def _answered(request: Request, act: Callable[[str], Awaitable[_Told]], token: str) -> Response:
     try:
         told = await act(token)
-    except LinkRefused:
+    except InvalidLinkError:
         told = _refusal("refused", 404, refused_page())
-    except LinkExpired as error:
+    except ExpiredLinkError as error:
         told = _refusal("expired", 410, expired_page(error.acknowledgement))
     except Problem as problem:
         told = _refusal("unknown", problem.status, unknown_page())
@@ -210,7 +212,7 @@ def _page(title: str) -> dict[str, Any]:
 
 
 def _refused(status: int, page: Page) -> dict[str, Any]:
-    problem = refusal(page.title, Problem(status, " ".join(page.sentences), title=page.title))
+    problem = error_response(page.title, Problem(status, " ".join(page.sentences), title=page.title))
     return problem | {"content": {**problem["content"], **_page(page.title)}}
 
 

@@ -12,9 +12,9 @@ from importlib.resources import files
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from tocsin.acknowledgement import Acknowledgement
+from tocsin.acknowledgement import AcknowledgementLink
 from tocsin.events import Fact
-from tocsin.instants import moment
+from tocsin.instants import display_instant
 from tocsin.policy import Rules
 
 from intake.domain.acknowledgement import Finding
@@ -58,7 +58,7 @@ def html(page: Page) -> str:
 
 
 def acknowledgement_page(
-    link: Acknowledgement, about: About, finding: Finding, rules: Rules, held_until: datetime | None
+    link: AcknowledgementLink, about: About, finding: Finding, rules: Rules, held_until: datetime | None
 ) -> Page:
     """What the holder of a link sees: the question, or why there is none any more."""
     rows = tuple(_rows(link, about, finding, rules.calendar.zone))
@@ -74,7 +74,7 @@ def acknowledgement_page(
             told = f"{_cut(about.external_id)} {_ended(finding.story.ended_by, zone)}."
             return Page("Nothing to acknowledge", (told, "Nothing is asked of you any more."), rows)
         case "acknowledged" if finding.given is not None and held_until is not None:
-            given = moment(finding.given.occurred_at, zone)
+            given = display_instant(finding.given.occurred_at, zone)
             thanks = f"Thank you, {_cut(link.name)}. You acknowledged {_cut(about.external_id)} at {given}."
             return Page("Acknowledged", (thanks, _held(link, held_until, finding.given, zone), _RUNS_OUT), rows)
         case _:
@@ -87,8 +87,8 @@ def acknowledgement_page(
             return Page(f"Acknowledge {_cut(about.external_id)}?", (you,), rows, "Acknowledge", (does, _RUNS_OUT))
 
 
-def expired_page(link: Acknowledgement) -> Page:
-    return Page("This link has expired", (f"It counted until {moment(link.expires_at, UTC)}.", _NEWER))
+def expired_page(link: AcknowledgementLink) -> Page:
+    return Page("This link has expired", (f"It counted until {display_instant(link.expires_at, UTC)}.", _NEWER))
 
 
 def refused_page() -> Page:
@@ -111,7 +111,7 @@ _RUNS_OUT: Final = (
 )
 
 
-def _rows(link: Acknowledgement, about: About, finding: Finding, zone: tzinfo) -> Iterator[tuple[str, str]]:
+def _rows(link: AcknowledgementLink, about: About, finding: Finding, zone: tzinfo) -> Iterator[tuple[str, str]]:
     yield "Ticket", f"{_cut(about.external_id)}: {_cut(about.summary)}"
     yield "Customer", _cut(about.customer)
     yield "Severity", str(finding.story.severity)
@@ -124,23 +124,23 @@ def _rows(link: Acknowledgement, about: About, finding: Finding, zone: tzinfo) -
 
 
 def _by(fact: Fact, zone: tzinfo) -> str:
-    return f"by {_cut(fact.actor or 'somebody')} at {moment(fact.occurred_at, zone)}"
+    return f"by {_cut(fact.actor or 'somebody')} at {display_instant(fact.occurred_at, zone)}"
 
 
-def _upcoming(link: Acknowledgement, zone: tzinfo) -> str:
+def _upcoming(link: AcknowledgementLink, zone: tzinfo) -> str:
     upcoming = link.upcoming
     if upcoming is None:
         return "it was not known who is told next"
     if upcoming.tier is None:
-        return f"nobody was left above you; the ladder would end at {moment(upcoming.at, zone)}"
-    return f"next: tier {upcoming.tier.number}, {_cut(upcoming.tier.title)}, at {moment(upcoming.at, zone)}"
+        return f"nobody was left above you; the ladder would end at {display_instant(upcoming.at, zone)}"
+    return f"next: tier {upcoming.tier.number}, {_cut(upcoming.tier.title)}, at {display_instant(upcoming.at, zone)}"
 
 
-def _held(link: Acknowledgement, until: datetime, given: Fact, zone: tzinfo) -> str:
+def _held(link: AcknowledgementLink, until: datetime, given: Fact, zone: tzinfo) -> str:
     upcoming = link.upcoming
-    at = moment(until, zone)
+    at = display_instant(until, zone)
     if upcoming is not None and upcoming.tier is None and upcoming.at < given.occurred_at:
-        return f"Nobody is left above you to be held: the ladder ended at {moment(upcoming.at, zone)}."
+        return f"Nobody is left above you to be held: the ladder ended at {display_instant(upcoming.at, zone)}."
     if upcoming is None or upcoming.at < given.occurred_at:
         return f"Whoever comes next is told at {at} at the earliest, and only if the ticket is still open then."
     if upcoming.tier is None:
@@ -154,7 +154,7 @@ def _ended(by: Fact | None, zone: tzinfo) -> str:
         return "is open"
     how = "given a workaround" if by.resolution_kind == "workaround" else str(by.type)
     who = f" by {_cut(by.actor)}" if by.actor else ""
-    return f"was {how}{who} at {moment(by.occurred_at, zone)}"
+    return f"was {how}{who} at {display_instant(by.occurred_at, zone)}"
 
 
 def _cut(text: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter
 from sqlalchemy.exc import DBAPIError
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.problems import Problem
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite

@@ -10,8 +10,8 @@ from fastapi import Depends, Header
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import TICKETS_WRITE, Caller
-from tocsin.runtime.http.app import require
-from tocsin.runtime.http.problems import Problem, invalid
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem, validation_problem
 
 from intake import metrics
 from intake.api.schemas import status_of
@@ -49,7 +49,7 @@ class Front:
         try:
             return read(model, body, self.desk.policy.machine_sources)
         except ValidationError as error:
-            raise invalid(error) from None
+            raise validation_problem(error) from None
 
     def read_ticket(self, model: type[R], body: object) -> R:
         """The same for a ticket, and a wrong one is counted."""

@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, Request
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.api_keys import Caller
-from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.problems import Problem
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite, ticket_id_of

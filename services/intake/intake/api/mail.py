@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 
 from intake import metrics
@@ -46,7 +46,7 @@ def router(deliveries: Deliveries, integrations: IntegrationsFile) -> APIRouter:
         responses={
             200: {"model": HookAnswer, "description": "Stored, and taken in as `detail` says"},
             202: {"model": HookAnswer, "description": "Stored, and tried again"},
-            401: refusal("The secret is missing or wrong", _FORGED),
+            401: error_response("The secret is missing or wrong", _FORGED),
         },
         openapi_extra=_BODY,
     )

@@ -5,7 +5,8 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Instant, Mailbox, Severity
+from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Mailbox, Severity
+from tocsin.instants import Instant
 from tocsin.policy import Impact
 from tocsin.runtime.http.problems import ProblemBody
 

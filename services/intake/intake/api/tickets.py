@@ -1,7 +1,7 @@
 """`POST /v1/tickets`."""
 
 from fastapi import APIRouter
-from tocsin.runtime.http.app import JsonResponse
+from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.problems import Problem
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite

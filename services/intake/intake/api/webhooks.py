@@ -10,9 +10,10 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
 
 from intake import metrics

@@ -10,11 +10,11 @@ from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.process.commands import instant_given, using_database
-from tocsin.runtime.process.reloaded_file import why_unreadable
-from tocsin.runtime.process.settings import DatabaseSettings, Environment, load
+from tocsin.runtime.process.commands import exit_on_database_error, instant_option
+from tocsin.runtime.process.reloaded_file import describe_read_error
+from tocsin.runtime.process.settings import DatabaseSettings, EnvironmentSettings, load
 
 from intake.domain.mail_rules import SOURCE as MAIL
 from intake.domain.webhooks.config.auth import Auth
@@ -36,7 +36,7 @@ FileOption = Annotated[
 TenantOption = Annotated[str | None, typer.Option(help="Only this tenant's; everybody's if left out.")]
 
 
-class IntegrationsSettings(Environment):
+class IntegrationsSettings(EnvironmentSettings):
     """All that `check` and `try` need."""
 
     integrations: Path
@@ -70,7 +70,7 @@ def attempt(
         try:
             body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
         except OSError as error:
-            _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+            _fail(f"{path} cannot be read: {describe_read_error(error)}.")
         for told in trial.deliver(body):
             typer.echo(json.dumps(told, ensure_ascii=False))
 
@@ -108,7 +108,7 @@ def replay(
     tenant: TenantOption = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=instant_given, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
+        typer.Option(parser=instant_option, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
     """Queue webhooks once more; the running service takes them in, by the mapping as it is then.
@@ -178,7 +178,7 @@ def _read(file: Path | None) -> Integrations:
     except IntegrationsError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
 
 
 def _integration(integrations: Integrations, tenant: str, provider: str | None) -> tuple[str, Integration]:
@@ -205,7 +205,7 @@ def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
         finally:
             await source.dispose()
 
-    with using_database():
+    with exit_on_database_error():
         return asyncio.run(run())
 
 

@@ -8,19 +8,10 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 from pydantic import ValidationError
-from tocsin.events import render_instant
-from tocsin.runtime.http.api_keys import (
-    SCOPES,
-    TICKETS_READ,
-    TICKETS_WRITE,
-    Key,
-    KeyFile,
-    KeyFileError,
-    edit_keys,
-    issue,
-    read_keys,
-)
-from tocsin.runtime.process.settings import Environment, load
+from tocsin.instants import render_instant
+from tocsin.runtime.http.api_keys import Key, KeyFile, SCOPES, TICKETS_READ, TICKETS_WRITE, edit_keys, issue, read_keys
+from tocsin.runtime.errors import KeyFileError
+from tocsin.runtime.process.settings import EnvironmentSettings, load
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,7 +32,7 @@ def _span(text: str | timedelta) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-class KeysSettings(Environment):
+class KeysSettings(EnvironmentSettings):
     """All that `keys` needs."""
 
     keys: Path

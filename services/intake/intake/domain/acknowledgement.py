@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tocsin.acknowledgement import Acknowledgement
+from tocsin.acknowledgement import AcknowledgementLink
 from tocsin.business_time import add, instant, micros
 from tocsin.events import Fact, FactType, derived_id
 from tocsin.policy import Target
@@ -36,7 +36,7 @@ class Finding:
     others: tuple[Fact, ...]
 
 
-def find(link: Acknowledgement, facts: Sequence[Fact]) -> Finding:
+def find(link: AcknowledgementLink, facts: Sequence[Fact]) -> Finding:
     """How the ticket with those facts stands for the holder of `link`."""
     told = story(facts)
     ours = event_id_of(link)
@@ -57,25 +57,25 @@ def find(link: Acknowledgement, facts: Sequence[Fact]) -> Finding:
     )
 
 
-def event_id_of(link: Acknowledgement) -> str:
+def event_id_of(link: AcknowledgementLink) -> str:
     """The same whenever this person acknowledges this step: twice is once."""
     return str(derived_id(link.ticket_id, "acknowledged", link.cycle, link.run, link.step, link.person))
 
 
-def request_of(link: Acknowledgement) -> EventRequest:
+def request_of(link: AcknowledgementLink) -> EventRequest:
     """The event that using the link posts, occurred at its receipt."""
     return EventRequest(
         type="acknowledged", actor=link.person, event_id=event_id_of(link), reason="by the link in the mail"
     )
 
 
-def held_until(link: Acknowledgement, acknowledged_at: datetime, interval: Target) -> datetime:
+def held_until(link: AcknowledgementLink, acknowledged_at: datetime, interval: Target) -> datetime:
     """The earliest instant at which the next tier is told: max(scheduled, acknowledged + interval) (RULES 5)."""
     free = instant(add(interval.measure, micros(acknowledged_at), interval.due))
     return free if link.upcoming is None else max(free, link.upcoming.at)
 
 
-def _state(link: Acknowledgement, told: Story, given: Fact | None) -> State:
+def _state(link: AcknowledgementLink, told: Story, given: Fact | None) -> State:
     if told.cycle != link.cycle:
         return "superseded"
     if told.ended_by is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
-from tocsin.policy.content import MailboxRule
+from tocsin.policy import MailboxRule
 
 from intake.domain.mail import Mail, reference_of
 from intake.domain.ticket_request import EventRequest, SeenTicket

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tocsin.events import Flag, Mailbox
-from tocsin.policy import Impact, Policy, Suggestion, suggest
+from tocsin.policy import Impact, Policy, SeveritySuggestion, suggest_severity
 
 from intake.domain.ticket_request import SeenTicket, TicketRequest
 
@@ -14,7 +14,7 @@ class Routing:
     """`severity` is the initial one; `suggestion` what the matrix makes of the impact; `flags` what stands out."""
 
     severity: int
-    suggestion: Suggestion
+    suggestion: SeveritySuggestion
     routed_to: Mailbox
     flags: tuple[Flag, ...]
 
@@ -36,7 +36,7 @@ def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routin
     impact = Impact.model_validate(request.impact.model_dump()) if request.impact else Impact()
     return Routing(
         severity=request.severity or policy.machine_sources[request.source],
-        suggestion=suggest(policy, impact),
+        suggestion=suggest_severity(policy, impact),
         routed_to=routed_to,
         flags=tuple(flags),
     )

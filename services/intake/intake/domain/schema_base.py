@@ -9,8 +9,8 @@ from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from tocsin.instants import written_instant
-from tocsin.yaml_document.errors import refused
+from tocsin.instants import parse_instant
+from tocsin.yaml_document import field_error
 
 from intake.domain.json_parsing import LONGEST_NAME, Repeated
 
@@ -31,7 +31,7 @@ class Request(BaseModel):
     def drop_absent(cls, value: Any) -> Any:
         """`null` and blank are absent: an optional field takes its default, a required one is missing."""
         if isinstance(value, Repeated):
-            raise refused((value.name[:LONGEST_NAME],), None, "is given more than once")
+            raise field_error((value.name[:LONGEST_NAME],), None, "is given more than once")
         if not isinstance(value, dict):
             return value
         if len(value) > MOST_FIELDS:
@@ -45,7 +45,7 @@ class Request(BaseModel):
 
 def instant(value: object) -> datetime:
     """An instant as RFC 3339 writes it, with its zone, from 1990 to 8999. Raises ValueError."""
-    at = written_instant(value)
+    at = parse_instant(value)
     if isinstance(value, datetime):
         return at
     if at.year < FIRST_YEAR:  # year 1, 1970: what a tool writes that knows no better

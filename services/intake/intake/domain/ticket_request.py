@@ -13,7 +13,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from tocsin.events import Category, Channel, Flag, GivenSeverity, Mailbox
+from tocsin.events import Category, Channel, Flag, Mailbox, SeverityInput
 
 from intake.domain.schema_base import BLANKS, LONGEST_LIST, Given, Instant, Request, Text, not_blank
 
@@ -97,7 +97,7 @@ class EventRequest(Request):
     occurred_at: Instant | None = Field(None, description="The receipt if left out or later")
     actor: Given
     event_id: Text | None = Field(None, description="Makes it count once within the ticket; made if left out")
-    severity: GivenSeverity | None = Field(
+    severity: SeverityInput | None = Field(
         None, validate_default=True, description="The new one, of severity_changed only"
     )
     reason: Text | None = None
@@ -134,7 +134,7 @@ class TicketRequest(Request):
     source: Given
     external_id: Given
     opened_at: Instant | None = Field(None, description="When it was submitted; the receipt if left out or later")
-    severity: GivenSeverity | None = Field(None, validate_default=True, description="The customer's initial severity")
+    severity: SeverityInput | None = Field(None, validate_default=True, description="The customer's initial severity")
     summary: Given
     description: Text | None = None
     affected_services: Annotated[

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.acknowledgement import Acknowledgement, Links
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.policy import Rules
 from tocsin.runtime.database.engine import clock_timestamp
 
@@ -21,7 +21,7 @@ class Seen:
     `held_until` is the earliest instant at which the next tier is told, null before the acknowledgement (RULES 5).
     """
 
-    link: Acknowledgement
+    link: AcknowledgementLink
     ticket: StoredTicket
     finding: Finding
     rules: Rules
@@ -34,7 +34,7 @@ class Seen:
         return held_until(self.link, given.occurred_at, self.rules.interval[self.finding.story.severity])
 
 
-async def look(desk: Desk, connection: AsyncConnection, links: Links, token: str) -> Seen:
+async def look(desk: Desk, connection: AsyncConnection, links: LinkSigner, token: str) -> Seen:
     """How the ticket of that link stands. Changes nothing.
 
     Raises LinkRefused, LinkExpired (told by the database's clock, in business time), Problem 404.

@@ -11,7 +11,8 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.group_commit import Grouped, Overloaded
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.errors import OverloadedError
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.metrics import REQUESTS_SHED
 
@@ -35,14 +36,14 @@ class Taking:
         self._desk = desk
         self._writer = writer
         self._wake = wake
-        self._grouped = Grouped(self._take, alike=_alike, limit=GROUP, most=MOST_WAITING, patience=PATIENCE_SECONDS)
+        self._grouped = GroupCommit(self._take, is_common=_alike, limit=GROUP, most_waiting=MOST_WAITING, patience=PATIENCE_SECONDS)
 
     async def __call__(self, asked: Asked) -> Outcome:
         """What became of it, or the Problem that refuses it. Raises Problem 503 where it had better come back later."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._grouped(asked)
-        except Overloaded:
+        except OverloadedError:
             REQUESTS_SHED.inc()
             raise Problem(503, "Too much waits to be stored. Try again.", headers={"Retry-After": "1"}) from None
 

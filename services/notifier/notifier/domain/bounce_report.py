@@ -30,6 +30,7 @@ class BounceAction(StrEnum):
     def is_arrival(self) -> bool:
         return self not in (BounceAction.FAILED, BounceAction.DELAYED)
 
+
 _RETURNED: Final = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
 _STATUS: Final = "message/delivery-status"
 _MAX_PARTS: Final = 60
@@ -149,9 +150,7 @@ def _message_id(message: Message, parts: list[Message]) -> str:
 def _headers(part: Message) -> Message:
     payload = part.get_payload(decode=True)
     # Only the headers: encoded parts behind them have not been counted by `_check_size`.
-    return BytesHeaderParser(policy=compat32).parsebytes(
-        payload[:_MAX_HEADERS] if isinstance(payload, bytes) else b""
-    )
+    return BytesHeaderParser(policy=compat32).parsebytes(payload[:_MAX_HEADERS] if isinstance(payload, bytes) else b"")
 
 
 def _text(block: Message, name: str) -> str:

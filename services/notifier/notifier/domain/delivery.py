@@ -7,10 +7,9 @@ from typing import Any, Self, cast, get_args
 from uuid import UUID
 
 from tocsin.directory import Holder
-from tocsin.events import Delivery as DeliveryEvent
-from tocsin.events import Notify, Recipient, StandDown, derived_id
-from tocsin.events.notifications import DeliveryState as PublishedState
-from tocsin.events.notifications import MailKind
+from tocsin.events import DeliveryEvent as DeliveryEvent
+from tocsin.events import DeliveryState as PublishedState
+from tocsin.events import MailKind, Notify, Recipient, StandDown, derived_id
 
 Notification = Notify | StandDown
 """What the escalator wants mailed to the holder of a role."""

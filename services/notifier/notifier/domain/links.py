@@ -25,7 +25,9 @@ def public_url(text: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("must be a base URL, without a query or a fragment")
     if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
-        raise ValueError("must begin with https://, because links in mails are secrets; http:// is for this machine only")
+        raise ValueError(
+            "must begin with https://, because links in mails are secrets; http:// is for this machine only"
+        )
     return base
 
 
@@ -37,7 +39,9 @@ def is_this_machine(host: str) -> bool:
 def page_template(text: str) -> str:
     """A template for the URL of a ticket's page, with placeholders in braces. Raises ValueError."""
     try:
-        placeholders = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None]
+        placeholders = [
+            (name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None
+        ]
     except ValueError:
         raise ValueError(f"{text!r} has an unbalanced brace") from None
     if any(name not in PLACEHOLDERS or spec or conversion for name, spec, conversion in placeholders):

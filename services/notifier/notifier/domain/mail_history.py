@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from tocsin.events import Notify, StandDown
-from tocsin.events.notifications import MailKind
+from tocsin.events import MailKind, Notify, StandDown
 
 from notifier.domain.delivery import Delivery, Notification, occasion
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from email_validator import EmailNotValidError
 from email_validator.syntax import validate_email_domain_name
-from tocsin.events import Notify, derived_id, render_instant
+from tocsin.events import Notify, derived_id
+from tocsin.instants import render_instant
 
 from notifier.domain.delivery import Notification
 from notifier.domain.mime import Header, serialise
@@ -85,7 +86,12 @@ def build_message(
     ]
     name = header_text(reader.role_title if reader.is_group else reader.name, _NAME)
     raw = serialise(
-        (rendered.sender, sender.address), (name, address), headers, rendered.text, rendered.html, boundary=own_id[38:74]
+        (rendered.sender, sender.address),
+        (name, address),
+        headers,
+        rendered.text,
+        rendered.html,
+        boundary=own_id[38:74],
     )
     return Mail(own_id, address, rendered.subject, rendered.text, rendered.html, tocsin, raw)
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Final
 
-from tocsin.directory import Directory, Holder, Shift, gap, shifts
-from tocsin.events import render_instant
+from tocsin.directory import Directory, Holder, Shift, compute_shifts, find_gap
+from tocsin.instants import render_instant
 
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
@@ -35,7 +35,7 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
     check_role(directory, role)
     if not _FIRST <= at < _END:
         raise InstantOutOfRangeError
-    coming = shifts(directory, role, customer_id, at, at + _AHEAD)
+    coming = compute_shifts(directory, role, customer_id, at, at + _AHEAD)
     current, following = next(coming), next(coming, None)
     return OnCall(
         current.holder,
@@ -60,7 +60,7 @@ def calendar_shifts(directory: Directory, role: str, customer_id: str | None, no
     check_role(directory, role)
     start = datetime((now - _BACK).astimezone(UTC).year, 1, 1, tzinfo=UTC)
     end = (now + _AHEAD).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return list(shifts(directory, role, customer_id, start, end))
+    return list(compute_shifts(directory, role, customer_id, start, end))
 
 
 def unknown_events(directory: Directory, now: datetime) -> list[str]:
@@ -77,5 +77,5 @@ def seconds_to_gap(directory: Directory, now: datetime) -> dict[str, float]:
 
     For customers without a holder of their own.
     """
-    gaps = {role: gap(directory, role, now, now + GAP_HORIZON) for role in directory.known_roles}
+    gaps = {role: find_gap(directory, role, now, now + GAP_HORIZON) for role in directory.known_roles}
     return {role: (found.starts_at - now).total_seconds() if found else inf for role, found in gaps.items()}

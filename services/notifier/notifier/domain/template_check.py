@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, Upcoming
+from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, UpcomingStep
 
 from notifier.domain.delivery import Notification
 from notifier.domain.mail_history import EarlierMail
@@ -75,7 +75,7 @@ def _notifications() -> Iterator[Notification]:
         yield _escalation(severity=severity, cycle=severity)
     for reason in ("no_response", "explicit"):
         yield _escalation(reason=reason)
-    for upcoming in (None, *(Upcoming(at=at, tier=tier) for at in (_BEFORE, _AFTER) for tier in (_TIER, None))):
+    for upcoming in (None, *(UpcomingStep(at=at, tier=tier) for at in (_BEFORE, _AFTER) for tier in (_TIER, None))):
         yield _escalation(
             upcoming=upcoming, interval=None, target=None, due_at=None, unconfirmed=True, skipped=(_TIER,)
         )
@@ -94,7 +94,7 @@ def _notifications() -> Iterator[Notification]:
 
 def _escalation(**fields: Any) -> Notify:
     about = {"run": 1, "step": 1, "tier": _TIER, "reason": "resolution_breached", "interval": "1 hour"}
-    upcoming = {"due_at": _BEFORE, "upcoming": Upcoming(at=_AFTER, tier=_TIER)}
+    upcoming = {"due_at": _BEFORE, "upcoming": UpcomingStep(at=_AFTER, tier=_TIER)}
     return _notify(**about | upcoming | {"kind": "escalation"} | fields)
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from tocsin.events import Notify, StandDown
-from tocsin.events.notifications import MailKind
-from tocsin.instants import moment
+from tocsin.events import MailKind, Notify, StandDown
+from tocsin.instants import display_instant
 
 from notifier.domain.delivery import Notification
 from notifier.domain.mail_history import EarlierMail
@@ -116,20 +115,20 @@ def template_values(mail: MailContext) -> dict[str, Any]:
         "customer": one_line(ticket.customer.name, 120),
         "affected": _listed(ticket.affected_services),
         "contact": _listed([part for part in (contact.name, contact.phone, contact.email) if part]),
-        "opened_at": moment(ticket.opened_at, zone),
+        "opened_at": display_instant(ticket.opened_at, zone),
         "cycle": notification.cycle,
         "role_title": one_line(reader.role_title, 100),
         "name": one_line(reader.name, 100),
         "tier": notification.tier.number if isinstance(notification, Notify) and notification.tier else reader.tier,
         "rule": one_line(reader.rule, 120),
         "instead_of": one_line(reader.instead_of, 120) if reader.instead_of else None,
-        "at": moment(notification.at, zone),
+        "at": display_instant(notification.at, zone),
         "at_ago": distance(notification.at, now),
         "late": mail.late,
-        "redelivery": {"by": one_line(again.by, 100), "at": moment(again.at, zone), "number": again.number}
+        "redelivery": {"by": one_line(again.by, 100), "at": display_instant(again.at, zone), "number": again.number}
         if again
         else None,
-        "link_until": moment(mail.pages.expires_at, zone) if mail.pages.expires_at else None,
+        "link_until": display_instant(mail.pages.expires_at, zone) if mail.pages.expires_at else None,
         **own,
     }
 
@@ -144,11 +143,11 @@ def _of_notify(notify: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "reason": notify.reason,
         "target": one_line(notify.target, 80) if notify.target else None,
         "interval": one_line(notify.interval, 80) if notify.interval else None,
-        "due_at": moment(notify.due_at, zone) if notify.due_at else None,
+        "due_at": display_instant(notify.due_at, zone) if notify.due_at else None,
         "due_ago": distance(notify.due_at, now) if notify.due_at else None,
         "due_passed": notify.due_at is not None and notify.due_at <= now,
         "unconfirmed": notify.unconfirmed,
-        "next_at": moment(upcoming.at, zone) if upcoming else None,
+        "next_at": display_instant(upcoming.at, zone) if upcoming else None,
         "next_ago": distance(upcoming.at, now) if upcoming else None,
         "next_passed": upcoming is not None and upcoming.at <= now,
         "next_tier": following.number if following else None,
@@ -180,8 +179,8 @@ def earlier_values(earlier: EarlierMail, zone: tzinfo) -> dict[str, Any]:
         "kind": _KINDS[earlier.kind],
         "address": one_line(earlier.address, 120) if earlier.address else None,
         "is_open": earlier.is_open,
-        "scheduled_at": moment(earlier.scheduled_at, zone),
-        "sent_at": moment(earlier.sent_at, zone) if earlier.sent_at else None,
+        "scheduled_at": display_instant(earlier.scheduled_at, zone),
+        "sent_at": display_instant(earlier.sent_at, zone) if earlier.sent_at else None,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote
@@ -33,7 +33,7 @@ class AttemptResult:
 
 
 async def finish_attempts(
-    connection: AsyncConnection, clock: Clock, policy: RetryPolicy, results: Sequence[AttemptResult]
+    connection: AsyncConnection, clock: TimeSource, policy: RetryPolicy, results: Sequence[AttemptResult]
 ) -> None:
     """Save what the deliveries become, and queue the next address of those refused.
 
@@ -67,7 +67,7 @@ async def finish_attempts(
     on_commit(connection, lambda: _count(entries, clock))
 
 
-def _count(entries: Sequence[JournalEntry], clock: Clock) -> None:
+def _count(entries: Sequence[JournalEntry], clock: TimeSource) -> None:
     for entry in entries:
         delivery = entry.delivery
         metrics.EMAILS.labels(entry.entry).inc()

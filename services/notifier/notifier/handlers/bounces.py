@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
 from notifier.domain.bounce_report import BounceAction, BounceReport, ReportedRecipient, read_report
@@ -66,7 +66,7 @@ def parse_report(raw: bytes) -> BounceReport:
 
 
 async def apply_report(
-    connection: AsyncConnection, clock: Clock, directory: Directory, report: BounceReport, tenant: str | None
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, report: BounceReport, tenant: str | None
 ) -> BounceResult:
     """Apply a report about a mail of this tenant (null: of any); repeating it changes nothing.
 

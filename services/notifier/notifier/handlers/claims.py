@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Notification, Now
@@ -46,7 +46,7 @@ class Claim:
 
 
 async def claim_deliveries(
-    connection: AsyncConnection, clock: Clock, directory: Directory, lease: timedelta, limit: int, severity: int
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, lease: timedelta, limit: int, severity: int
 ) -> tuple[list[Claim], int]:
     """Claim up to `limit` deliveries that are ready, of this severity or a more urgent one, the most urgent first.
 
@@ -87,9 +87,7 @@ async def _recover(connection: AsyncConnection, tickets: Tickets, now: Now) -> T
     recovered = {row.id: recover(row, reasons.get(row.notification_id), now) for row in expired.values()}
     entries: list[JournalEntry] = []
     for row in recovered.values():
-        log.warning(
-            "lease_expired", ticket_id=str(row.ticket_id), delivery_id=str(row.id), state=expired[row.id].state
-        )
+        log.warning("lease_expired", ticket_id=str(row.ticket_id), delivery_id=str(row.id), state=expired[row.id].state)
         if row.state != DeliveryState.QUEUED:
             entries += [JournalEntry(row, JournalNote.AMBIGUOUS), JournalEntry.of(row)]
             on_commit(connection, metrics.EMAILS.labels("ambiguous").inc)
@@ -103,9 +101,7 @@ def _is_expired(delivery: Delivery, now: Now) -> bool:
     return delivery.is_in_flight and delivery.ready_at is not None and delivery.ready_at <= now.real
 
 
-async def _load_notifications(
-    connection: AsyncConnection, tickets: Tickets, now: Now
-) -> Mapping[UUID, Notification]:
+async def _load_notifications(connection: AsyncConnection, tickets: Tickets, now: Now) -> Mapping[UUID, Notification]:
     """Those of deliveries that are ready, and of all open stand-downs: these say whom they concern."""
     needed = {
         row.notification_id
@@ -116,9 +112,7 @@ async def _load_notifications(
     return await notifications.load_notifications(connection, needed) if needed else {}
 
 
-def _claim(
-    delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory
-) -> Claim:
+def _claim(delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory) -> Claim:
     tried = [past.email for past in same_mail(delivery, ticket) if past.fallback_number < delivery.fallback_number]
     return Claim(
         delivery,

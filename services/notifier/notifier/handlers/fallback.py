@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -48,9 +47,7 @@ async def bounce(
     return bounced
 
 
-async def queue_next_addresses(
-    connection: AsyncConnection, failed: Mapping[Delivery, Sequence[str]], now: Now
-) -> None:
+async def queue_next_addresses(connection: AsyncConnection, failed: Mapping[Delivery, Sequence[str]], now: Now) -> None:
     """Queue what follows deliveries that were just saved as refused or bounced, each with its person's addresses.
 
     Their tickets are locked.
@@ -58,9 +55,7 @@ async def queue_next_addresses(
     if not failed:
         return
     tickets = await deliveries.load_tickets(connection, {delivery.ticket_id for delivery in failed})
-    followers = [
-        next_address(delivery, tickets[delivery.ticket_id], known, now) for delivery, known in failed.items()
-    ]
+    followers = [next_address(delivery, tickets[delivery.ticket_id], known, now) for delivery, known in failed.items()]
     for follower in await deliveries.add(connection, followers):
         about = {"ticket_id": str(follower.ticket_id), "delivery_id": str(follower.id), "person": follower.person}
         if follower.state == DeliveryState.UNDELIVERABLE:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.kafka.consumer import Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
 from notifier.domain.delivery import Now
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Handlers:
     """The consumer's `on_batch`. A repeated event changes nothing."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
 
     async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Delivery, DeliveryState
 from notifier.domain.new_delivery import redelivery, redelivery_id
@@ -33,7 +33,7 @@ class RedeliveryOrder:
 
 async def redeliver(
     connection: AsyncConnection,
-    clock: Clock,
+    clock: TimeSource,
     directory: Directory | None,
     tenant: str,
     delivery_id: UUID,

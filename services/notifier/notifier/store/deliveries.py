@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events.notifications import MailKind
+from tocsin.events import MailKind
 from tocsin.runtime.database import bulk
 from tocsin.runtime.database.engine import clock_timestamp
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, Now
 from notifier.store import journal
@@ -44,7 +44,7 @@ class DeliveryFilter:
     after: int = 0
 
 
-async def load_now(connection: AsyncConnection, clock: Clock) -> Now:
+async def load_now(connection: AsyncConnection, clock: TimeSource) -> Now:
     """The present instant of the database's clock."""
     real = await clock_timestamp(connection)
     return Now(real, clock.business(real))

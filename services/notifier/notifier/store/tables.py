@@ -114,10 +114,14 @@ DELIVERIES = Table(
     Column("rule", Text),
     Column("message_id", Text),
     Column("reply", Text),
-    Column("redelivery_number", Integer, nullable=False, comment="0: requested by an event; else which repeat (1, 2, ...)"),
+    Column(
+        "redelivery_number", Integer, nullable=False, comment="0: requested by an event; else which repeat (1, 2, ...)"
+    ),
     Column("redelivery_of", Uuid, ForeignKey("deliveries.id")),
     Column("redelivered_by", Text),
-    Column("fallback_number", Integer, nullable=False, comment="0: the first address; else which further one (1, 2, ...)"),
+    Column(
+        "fallback_number", Integer, nullable=False, comment="0: the first address; else which further one (1, 2, ...)"
+    ),
     Column("fallback_of", Uuid, ForeignKey("deliveries.id")),
     Column("scheduled_person", Text, comment="who held the role at `scheduled_at`, if `person` is somebody else"),
     UniqueConstraint("notification_id", "person", "email", "redelivery_number", "fallback_number"),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 import structlog
-from tocsin.acknowledgement import Acknowledgement, Links
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.business_time import load_zone
-from tocsin.events import Notify, Tier, Upcoming
+from tocsin.events import Notify, Tier, UpcomingStep
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier import metrics
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 class LinkSource:
     """How a mail's links are made. `public_url` is intake's base URL, `ticket_urls` are page templates by source."""
 
-    links: Links
+    links: LinkSigner
     public_url: str
     life: timedelta
     ticket_urls: Mapping[str, str]
@@ -109,14 +109,19 @@ class MailComposer:
         return Pages(page, f"{self._links.public_url}/ack/{self._links.links.sign(acknowledgement)}", expires_at)
 
 
-def _acknowledgement(notification: Notification, reader: Reader, expires_at: datetime) -> Acknowledgement | None:
+def _acknowledgement(notification: Notification, reader: Reader, expires_at: datetime) -> AcknowledgementLink | None:
     """What the link in an escalation's mail stands for. Names are cut, so that no link is too long to use."""
     if not isinstance(notification, Notify):
         return None
-    if notification.run is None or notification.step is None or notification.tier is None or notification.reason is None:
+    if (
+        notification.run is None
+        or notification.step is None
+        or notification.tier is None
+        or notification.reason is None
+    ):
         return None
     following = notification.upcoming
-    return Acknowledgement(
+    return AcknowledgementLink(
         tenant=notification.ticket.tenant,
         ticket_id=notification.ticket_id,
         cycle=notification.cycle,
@@ -126,7 +131,7 @@ def _acknowledgement(notification: Notification, reader: Reader, expires_at: dat
         reason=notification.reason,
         person=reader.person,
         name=one_line(reader.called, 60),
-        upcoming=Upcoming(at=following.at, tier=_shortened(following.tier) if following.tier else None)
+        upcoming=UpcomingStep(at=following.at, tier=_shortened(following.tier) if following.tier else None)
         if following
         else None,
         expires_at=expires_at,

@@ -10,8 +10,8 @@ import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.group_commit import Grouped
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.domain.delivery import Delivery
@@ -61,7 +61,7 @@ class Sender:
         engine: AsyncEngine,
         directory: DirectoryFile,
         composer: MailComposer,
-        clock: Clock,
+        clock: TimeSource,
         settings: Settings,
         published: Callable[[], None],
     ) -> None:
@@ -75,8 +75,8 @@ class Sender:
         self._woken = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         # What simultaneous attempts save becomes one transaction.
-        self._enter_data = Grouped(self._enter_data_group, alike=is_transient, linger=_LINGER)
-        self._finish = Grouped(self._finish_group, alike=is_transient, linger=_LINGER)
+        self._enter_data = GroupCommit(self._enter_data_group, is_common=is_transient, linger=_LINGER)
+        self._finish = GroupCommit(self._finish_group, is_common=is_transient, linger=_LINGER)
 
     def wake(self) -> None:
         self._woken.set()
@@ -189,9 +189,7 @@ class Sender:
 
     async def _deliver(self, attempt: Attempt) -> None:
         delivery = attempt.claim.delivery
-        with structlog.contextvars.bound_contextvars(
-            ticket_id=str(delivery.ticket_id), delivery_id=str(delivery.id)
-        ):
+        with structlog.contextvars.bound_contextvars(ticket_id=str(delivery.ticket_id), delivery_id=str(delivery.id)):
             now = self._clock.now()
             late = self._clock.lateness(delivery.scheduled_at, now) > _LATE
             try:
@@ -200,7 +198,9 @@ class Sender:
                 await self._record(attempt.claim, SmtpOutcome.REFUSED, str(error))
             except Exception as error:  # the other attempts go on, and this one is repeated later
                 log.exception("mail_not_rendered")
-                await self._record(attempt.claim, SmtpOutcome.DEFERRED, f"not rendered: {type(error).__name__}: {error}")
+                await self._record(
+                    attempt.claim, SmtpOutcome.DEFERRED, f"not rendered: {type(error).__name__}: {error}"
+                )
             else:
                 await self._send(attempt, mail, late=late)
 

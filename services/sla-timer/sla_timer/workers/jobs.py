@@ -9,7 +9,7 @@ from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
 from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.kafka.consumer import Consumer
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from sla_timer import metrics
 from sla_timer.domain.source_liveness import Silence
@@ -24,7 +24,7 @@ class Watch:
     """Looks at the database and at the bus; `reader` is used for looking only."""
 
     def __init__(
-        self, reader: AsyncEngine, consumer: Consumer, handlers: Handlers, clock: Clock, silence: Silence
+        self, reader: AsyncEngine, consumer: Consumer, handlers: Handlers, clock: TimeSource, silence: Silence
     ) -> None:
         self._reader = reader
         self._consumer = consumer

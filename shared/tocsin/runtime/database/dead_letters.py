@@ -61,7 +61,7 @@ class DeadLetter:
         tenant = about.get("tenant") if isinstance(about, dict) else None
         return tenant if isinstance(tenant, str) else None
 
-    def is_shown_to(self, tenant: str) -> bool:
+    def is_visible_to(self, tenant: str) -> bool:
         """It is theirs, or does not say whose it is."""
         return self.tenant in (None, tenant)
 
@@ -148,7 +148,7 @@ async def listed(
         if replayed is not None:
             where &= table.c.replayed_at.is_not(None) if replayed else table.c.replayed_at.is_(None)
         page = await _select(connection, table, where, limit=_PAGE)
-        found += [letter for letter in page if letter.is_shown_to(tenant)]
+        found += [letter for letter in page if letter.is_visible_to(tenant)]
         more = len(page) == _PAGE
         after = page[-1].id if more else after
     return found[:limit]

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -21,7 +21,7 @@ class ProgressSource:
     """Which transactions may still bring facts (by their connections' application name), and how business time maps."""
 
     writers: str
-    clock: Clock
+    clock: TimeSource
     interval: float = 0.1
 
     async def accepted_through(self, engine: AsyncEngine, outbox: Outbox) -> dict[int, datetime]:

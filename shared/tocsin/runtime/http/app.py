@@ -16,9 +16,9 @@ from starlette.routing import Match
 
 from tocsin.runtime.http.api_docs import add_docs
 from tocsin.runtime.http.api_keys import SCOPES, Caller, KeyRing
-from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, Edge, add_headers
+from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware, add_headers
 from tocsin.runtime.http.openapi import EVERYWHERE, Application
-from tocsin.runtime.http.problems import Problem, invalid
+from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.runtime.http.rate_limit import FailedTries, Requests
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ def create_app(
     app.state.requests = Requests()
     app.state.failed_tries = FailedTries()
     add_docs(app)
-    app.add_middleware(Edge, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
+    app.add_middleware(LimitsMiddleware, limits={"": DEFAULT_LIMIT, **(body_limits or {})}, free_form=tuple(free_form))
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -186,4 +186,4 @@ def _methods(request: Request) -> list[str]:
 
 async def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return invalid(error).response()
+    return validation_problem(error).response()

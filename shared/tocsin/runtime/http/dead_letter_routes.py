@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database import dead_letters
 from tocsin.runtime.database.dead_letters import DeadLetter
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.record_headers import unpack
@@ -52,7 +53,7 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
         async with engine.connect() as connection:
             letter = await dead_letters.get(connection, table, letter_id)
             beside = await dead_letters.queue_of(connection, table, letter) if letter is not None else []
-        if letter is None or not all(one.is_shown_to(caller.tenant) for one in (letter, *beside)):
+        if letter is None or not all(one.is_visible_to(caller.tenant) for one in (letter, *beside)):
             raise Problem(404, "There is no dead letter with this id.")
         if letter.replayed_at is not None:
             raise Problem(409, "It was replayed already.")

@@ -9,9 +9,9 @@ from sqlalchemy import Column, DateTime, MetaData, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import Instant
+from tocsin.instants import Instant
 from tocsin.runtime.http.api_keys import ADMIN, Caller, KeyRing
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 
 SAVE_SECONDS: Final = 5
 """How often a process writes down what it saw: its end forgets the uses since the last time."""

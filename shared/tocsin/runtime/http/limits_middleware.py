@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.body_limit import Bodies, Body
-from tocsin.runtime.http.problems import Problem, field_errors
+from tocsin.runtime.http.problems import Problem
+from tocsin.validation import field_errors
 from tocsin.runtime.metrics import REQUESTS_SHED
 
 log = structlog.get_logger(__name__)

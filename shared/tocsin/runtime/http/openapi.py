@@ -6,7 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from tocsin.runtime.http.openapi_overlay import add_words
-from tocsin.runtime.http.problems import MEDIA_TYPE, SCHEMA, FieldError, Problem
+from tocsin.runtime.http.problems import MEDIA_TYPE, Problem, SCHEMA
+from tocsin.validation import FieldError
 
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER: Final = {

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tocsin.events import Event, InvalidEvent, Progress, decode
+from tocsin.events import Event, InvalidEventError, Watermark, decode
 from tocsin.runtime.database import dead_letters, offsets
 from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
 from tocsin.runtime.database.engine import is_transient
@@ -95,7 +95,7 @@ def slice_of(topic: str, partition: int, records: Sequence[Record]) -> Slice:
     progress = None
     if last_progress is not None:
         told = _decoded(topic, partition, last_progress)
-        if told.received is not None and isinstance(told.received.event, Progress):
+        if told.received is not None and isinstance(told.received.event, Watermark):
             progress = told.received.event.accepted_through
         else:
             items = sorted([*items, told], key=lambda item: item.record.offset)
@@ -231,7 +231,7 @@ class Handling:
     async def _replay_one(self, connection: AsyncConnection, letter: DeadLetter) -> str | None:
         try:
             event = decode(unpack(letter.headers), letter.value)
-        except InvalidEvent as error:
+        except InvalidEventError as error:
             return reason_of(error)
         return await self._attempt(connection, Received(event, letter.topic, letter.partition, letter.offset or 0))
 
@@ -251,7 +251,7 @@ class Handling:
 def _decoded(topic: str, partition: int, record: Record) -> Item:
     try:
         event = decode(record.headers, record.value)
-    except InvalidEvent as error:
+    except InvalidEventError as error:
         return Item(record, None, reason_of(error))
     return Item(record, Received(event, topic, partition, record.offset), None)
 

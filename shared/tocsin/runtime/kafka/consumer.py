@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Position
-from tocsin.runtime.kafka.batch import POISON_LIMIT, Handling, OnBatch, Poison, Received, Record, slice_of
+from tocsin.runtime.kafka.batch import Handling, OnBatch, POISON_LIMIT, Received, Record, slice_of
+from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog

@@ -13,13 +13,14 @@ from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLarge
 from sqlalchemy import Row, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import Progress, encode
+from tocsin.events import Watermark, encode
 from tocsin.runtime.database import dead_letters
 from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.lease import Lease, LeaseLostError
+from tocsin.runtime.database.lease import Lease
+from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.database.watermark import ProgressSource
+from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.kafka.client import discard, new_producer
 from tocsin.runtime.kafka.record_headers import ticket_of, unpack
 from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS
@@ -50,7 +51,7 @@ class Relay:
         dead_letter_table: Table,
         *,
         interval: float = 0.05,
-        progress: ProgressSource | None = None,
+        progress: WatermarkSource | None = None,
         lease_seconds: float = 3.0,
     ) -> None:
         self._engine = engine
@@ -221,12 +222,12 @@ class Relay:
         for letter in refused:
             log.error("event_unpublishable", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
 
-    async def _send_progress(self, producer: AIOKafkaProducer, source: ProgressSource) -> None:
+    async def _send_progress(self, producer: AIOKafkaProducer, source: WatermarkSource) -> None:
         """One record to every partition, acknowledged before anything else is sent: never two of them under way."""
         sending = []
         async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
             for partition, instant in (await source.accepted_through(self._autocommit, self._outbox)).items():
-                headers, value = encode(Progress(accepted_through=instant), self._outbox.source)
+                headers, value = encode(Watermark(accepted_through=instant), self._outbox.source)
                 sending.append(await producer.send(self.topic, value, partition=partition, headers=headers))
             await asyncio.gather(*sending)
 

@@ -14,9 +14,12 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.database.engine import NotMigratedError, check_migrated, is_transient
+from tocsin.runtime.errors import NotMigratedError
+from tocsin.runtime.database.migrations import check_migrated
+from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.h11_protocol import MOST_CONNECTIONS, BoundedH11
-from tocsin.runtime.kafka.client import TopicError, check_partitions
+from tocsin.runtime.errors import TopicError
+from tocsin.runtime.kafka.client import check_partitions
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.relay import Relay
 from tocsin.runtime.process.scheduler import Scheduler

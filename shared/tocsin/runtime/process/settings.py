@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
 
 
 def _link_keys(secret: SecretStr) -> SecretStr:
-    Links(secret.get_secret_value().split(","))
+    LinkSigner(secret.get_secret_value().split(","))
     return secret
 
 
@@ -154,8 +154,8 @@ class LinkSettings(Environment):
     """The key that links are signed with, and, after commas, keys that signed earlier ones."""
 
     @property
-    def links(self) -> Links:
-        return Links(self.ack_keys.get_secret_value().split(","))
+    def links(self) -> LinkSigner:
+        return LinkSigner(self.ack_keys.get_secret_value().split(","))
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tocsin.events import Fact, FactType, render_instant
+from tocsin.events import Fact, FactType
+from tocsin.instants import render_instant
 
 from intake.domain.ticket_request import EventRequest
 from intake.domain.ticket_state import opening_fact

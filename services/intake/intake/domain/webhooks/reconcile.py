@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from tocsin.events import Fact, FactType, render_instant
+from tocsin.events import Fact, FactType
+from tocsin.instants import render_instant
 
 from intake.domain.ticket_request import EventRequest
 from intake.domain.ticket_state import in_order

@@ -6,8 +6,8 @@ from itertools import accumulate
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
-from tocsin.events import Category, Channel, Severity, render_instant
-from tocsin.events.values import Instant
+from tocsin.events import Category, Channel, Severity
+from tocsin.instants import Instant, render_instant
 
 from intake.domain.webhooks.config.integrations import Integration, KnownCustomer, Status, folded, meaning
 from intake.domain.webhooks.payload import FIRST_YEAR, text

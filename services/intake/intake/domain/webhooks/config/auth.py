@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from tocsin.yaml_document.errors import refused
-from tocsin.yaml_document.field_types import Name, Written
+from tocsin.yaml_document import Name, YamlModel, field_error
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$", examples=["TOCSIN_HOOK_CONNECTWISE"])]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$", examples=["X-Hub-Signature"])]
 
 
-class Secret(Written):
+class Secret(YamlModel):
     """Where one secret lies: in an environment variable, or in a file (its text without the newline at the end)."""
 
     secret_env: Variable | None = None
@@ -24,7 +23,7 @@ class Secret(Written):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.secret_env is None) == (self.secret_file is None):
-            raise refused((), None, "must say where one secret lies; write either secret_env or secret_file")
+            raise field_error((), None, "must say where one secret lies; write either secret_env or secret_file")
         return self
 
 
@@ -32,7 +31,7 @@ ReadSecret = Callable[[Secret], bytes | None]
 """How a secret is fetched from where it lies; None: there is none, or an empty one."""
 
 
-class Signature(Written):
+class Signature(YamlModel):
     """An HMAC over what is `signed`, in this order, in `header` after `prefix`.
 
     With a timestamp a signature is refused where the timestamp is further than `tolerance_seconds` from now. It is
@@ -51,16 +50,16 @@ class Signature(Written):
     @model_validator(mode="after")
     def _signs_the_body(self) -> Self:
         if "body" not in self.signed:
-            raise refused(("signed",), None, "does not hold the body; write [body] or [timestamp, body]")
+            raise field_error(("signed",), None, "does not hold the body; write [body] or [timestamp, body]")
         if ("timestamp" in self.signed) != (self.timestamp_header is not None):
             message = "signs no timestamp; write signed: [timestamp, body]"
             if self.timestamp_header is None:
                 message = "is missing; state the header whose timestamp is signed, for example X-Signature-Timestamp"
-            raise refused(("timestamp_header",), None, message)
+            raise field_error(("timestamp_header",), None, message)
         return self
 
 
-class Auth(Written):
+class Auth(YamlModel):
     """How deliveries are told from forgeries.
 
     connectwise: `secrets` are signing keys; with `fetch_keys` they are fetched from the delivery's own `key_url`.

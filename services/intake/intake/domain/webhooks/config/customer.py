@@ -1,9 +1,9 @@
 """A customer as we call it. Pure."""
 
-from tocsin.yaml_document.field_types import Name, Written
+from tocsin.yaml_document import Name, YamlModel
 
 
-class KnownCustomer(Written):
+class KnownCustomer(YamlModel):
     """A customer as we call it."""
 
     id: Name

@@ -5,8 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import Category, Severity
-from tocsin.yaml_document.errors import Place, all_refused
-from tocsin.yaml_document.field_types import Duration, Name, Written
+from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.customer import KnownCustomer
@@ -36,7 +35,7 @@ class Correspondent(KnownCustomer):
     services: tuple[Name, ...] = ()
 
 
-class SubjectRule(Written):
+class SubjectRule(YamlModel):
     """What a subject that holds `contains` says, without regard to case: a severity, a category or both."""
 
     contains: Name
@@ -44,7 +43,7 @@ class SubjectRule(Written):
     category: Category | None = None
 
 
-class Mailing(Written):
+class Mailing(YamlModel):
     """How mails become tickets.
 
     ours: domains of our own people, whose answer to a customer is a response. severity, services: of a mail that says
@@ -71,10 +70,10 @@ class Mailing(Written):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if found := list(self._problems()):
-            raise all_refused(found)
+            raise field_errors(found)
         return self
 
-    def _problems(self) -> Iterator[tuple[Place, object, str]]:
+    def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
         # The same two ways in as HaloPSA has: Basic with a user, Bearer without.
         if self.auth is not None and (wrong := problem_with(self.auth, "halopsa")):
             yield ("auth", wrong[0]), None, wrong[1].replace("the adapter halopsa", "mail")

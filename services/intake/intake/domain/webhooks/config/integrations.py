@@ -10,10 +10,17 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import Category, Channel, Severity
-from tocsin.events.values import Instant
-from tocsin.yaml_document.errors import Place, all_refused, refused
-from tocsin.yaml_document.field_types import Name, Written, Zone
-from tocsin.yaml_document.reader import DocumentError, read
+from tocsin.instants import Instant
+from tocsin.yaml_document import (
+    DocumentError,
+    FieldPath,
+    Name,
+    YamlModel,
+    Zone,
+    field_error,
+    field_errors,
+    load_document,
+)
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.customer import KnownCustomer as KnownCustomer
@@ -55,7 +62,7 @@ class IntegrationsError(DocumentError):
     """The integrations are refused; a line of the message for each thing that is wrong."""
 
 
-class DefaultContact(Written):
+class DefaultContact(YamlModel):
     """Who stands in where the tool names no contact: a name, and an e-mail address or a phone number (RULES 1)."""
 
     name: Name
@@ -65,11 +72,11 @@ class DefaultContact(Written):
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.email is None and self.phone is None:
-            raise refused(("email",), None, "is missing; state an e-mail address or a phone number")
+            raise field_error(("email",), None, "is missing; state an e-mail address or a phone number")
         return self
 
 
-class Defaults(Written):
+class Defaults(YamlModel):
     """What stands in for mandatory fields that the tool leaves out. A ticket that needed one says so by a flag.
 
     Without one, such a ticket is kept as an unmapped webhook. `opened_at: first_seen` opens a ticket, of which nothing
@@ -87,7 +94,7 @@ class Defaults(Written):
     channel: Channel = "portal"
 
 
-class Integration(Written):
+class Integration(YamlModel):
     """One tool of one tenant.
 
     source: what its tickets' `source` is; the provider's name if left out. live_since: tickets opened before come in as
@@ -114,10 +121,10 @@ class Integration(Written):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if found := list(self._problems()):
-            raise all_refused(found)
+            raise field_errors(found)
         return self
 
-    def _problems(self) -> Iterator[tuple[Place, object, str]]:
+    def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
         if self.adapter == "generic" and self.generic is None:
             yield ("generic",), None, "is missing; state how the payload is read, `external_id: ticket.id` first"
         if self.adapter != "generic" and self.generic is not None:
@@ -135,7 +142,7 @@ class Integration(Written):
                 seen[folded(word)] = word
 
 
-class Integrations(Written):
+class Integrations(YamlModel):
     """All integrations: by tenant, and by the provider's name in `POST /v1/hooks/{provider}/{tenant}`.
 
     email: what mails to the two mailboxes mean, by tenant; they come in by `POST /v1/hooks/email/{tenant}`.
@@ -150,7 +157,7 @@ class Integrations(Written):
         named = [tenant for tenant, providers in self.tenants.items() if "email" in providers]
         if named:
             message = "is the path of mails; call the tool something else"
-            raise all_refused([(("tenants", tenant, "email"), None, message) for tenant in named])
+            raise field_errors([(("tenants", tenant, "email"), None, message) for tenant in named])
         return self
 
     def find(self, tenant: str, provider: str) -> Integration | None:
@@ -174,4 +181,4 @@ def load_integrations(text: str, name: str) -> Integrations:
 
     Raises IntegrationsError: `FILE:LINE: FIELD: what is wrong; what would be right`, one line an error.
     """
-    return read(text, name, Integrations, IntegrationsError)
+    return load_document(text, name, Integrations, IntegrationsError)
