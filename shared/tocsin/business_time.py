@@ -5,7 +5,7 @@ instants that never runs backwards; durations are differences of its positions, 
 
 A business clock counts at exactly those instants at which a clock on the customer's wall shows a time inside a window.
 So a day with a clock change opens and closes at its local hours and counts the real time between, whatever the change
-does to the edges themselves (docs/decisions/0010-the-wall-clock-decides.md).
+does to the edges themselves (docs/decisions/0010-business-time-follows-the-wall-clock.md).
 """
 
 from bisect import bisect_left, bisect_right

@@ -4,13 +4,28 @@ import re
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UNESCAPED: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)? \d\d:\d\d", re.ASCII)
 
 
-def moment(at: datetime, zone: tzinfo) -> str:
+def to_utc(at: datetime) -> datetime:
+    """The same instant in UTC."""
+    return at.astimezone(UTC)
+
+
+def render_instant(at: datetime) -> str:
+    """An instant in the one form that every answer and event uses: `2026-06-08T12:00:00.000000Z`."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+Instant = Annotated[
+    AwareDatetime, AfterValidator(to_utc), PlainSerializer(render_instant, return_type=str, when_used="json")
+]
+
+
+def display_instant(at: datetime, zone: tzinfo) -> str:
     """`2026-06-08 13:00 UTC (09:00 EDT)`: for people; headers and answers have microseconds."""
     local = at.astimezone(zone)
     told = f"{at:%Y-%m-%d %H:%M{':%S' if at.second else ''}} UTC"
@@ -20,7 +35,7 @@ def moment(at: datetime, zone: tzinfo) -> str:
     return f"{told} ({day}{local:%H:%M %Z})"
 
 
-def written_instant(value: object) -> datetime:
+def parse_instant(value: object) -> datetime:
     """An instant in UTC out of the text that RFC 3339 writes it as, with its zone. Raises ValueError."""
     if isinstance(value, datetime):
         return value
@@ -34,5 +49,5 @@ def written_instant(value: object) -> datetime:
         raise ValueError("is no date and time that exists") from None
 
 
-WrittenInstant = Annotated[AwareDatetime, BeforeValidator(written_instant)]
+InstantInput = Annotated[AwareDatetime, BeforeValidator(parse_instant)]
 """A field that nothing but such a text gives a value: no number is guessed to be one."""

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from intake.__main__ import BATCH_BYTES, WAIT_SECONDS
 from intake.api.mail import MAIL_BYTES
+from intake.service import BATCH_BYTES, WAIT_SECONDS
 from intake.sources import signing_keys
 from intake.workers import webhook_worker, write_queue
 from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware

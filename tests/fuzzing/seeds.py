@@ -12,7 +12,6 @@ import intake.store
 import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.deadline_events import START, Telling
 from support.deadline_events import ticket as told_ticket
@@ -28,8 +27,7 @@ from support.timer_world import events, facts_of, timer
 from support.webhook_recordings import proven, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import CONSUMED, OUTBOX, DeadLetter
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
 from tocsin.runtime.kafka.consumer import Received
@@ -184,15 +182,17 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
     return {"mails": [(mail.message_id, mail.email) for mail in sent], "deliveries": [str(mail.id) for mail in mails]}
 
 
-async def _put_letters(database: AsyncEngine, table: Table, out: str, into: str | None) -> None:
+async def _put_letters(database: AsyncEngine, table: DeadLetters, out: str, into: str | None) -> None:
     """Events that could not go out, which can be put back, and records that could not be handled."""
     event: Event = escalation()
     headers, value = encode(event, "tests")
     key = str(event.ticket_id).encode()
-    origins = [(OUTBOX, out, None)] * LETTERS + ([(CONSUMED, into, 7)] if into else [])
+    origins = [(DeadLetterOrigin.OUTBOX, out, None)] * LETTERS + (
+        [(DeadLetterOrigin.CONSUMED, into, 7)] if into else []
+    )
     letters = [
         DeadLetter(origin, topic, partition_of(key), offset, key, pack(headers), value, "RecordTooLarge: too large")
         for origin, topic, offset in origins
     ]
     async with database.begin() as connection:
-        await dead_letters.put(connection, table, letters)
+        await table.add(connection, letters)

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from support.servers import MakeDatabase
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app
-from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.app import create_app, require
 from tocsin.runtime.http.key_routes import KeyUsage
 from tocsin.runtime.http.responses import JsonResponse
 
@@ -103,5 +102,5 @@ async def test_what_could_not_be_written_down_is_written_down_later(database: As
     async with database.begin() as connection:
         await connection.execute(text("ALTER TABLE away RENAME TO key_uses"))
     await one.uses.save()
-    assert await service(database, tmp_path).uses.last() != {}
+    assert await service(database, tmp_path).uses.load() != {}
     await one.client.aclose()

@@ -127,7 +127,9 @@ async def test_what_cannot_be_published_blocks_nobody(
     async with running(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS).run()):
         await eventually(lambda: empty(writer))
     assert [one.ticket_id for part in await in_topic(kafka.bootstrap) for one in part] == [ticket("behind")]
-    reasons = {letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS) if letter.origin == "outbox"}
+    reasons = {
+        letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS.table) if letter.origin == "outbox"
+    }
     assert set(reasons) == {b"huge", b"nowhere"}
     assert reasons[b"huge"].startswith("MessageSizeTooLargeError")
     assert "no partition 17" in reasons[b"nowhere"]

@@ -106,7 +106,7 @@ async def test_it_waits_for_the_database_and_comes_up_with_it(
     url, port, http = make_database("sla-timer"), free_port(), free_port()
     behind_the_door = make_url(url).set(port=port).render_as_string(hide_password=False)
     process = start(database_url=behind_the_door, port=str(http))
-    await logged(log, "database_awaited")
+    await logged(log, "waiting_for_database")
     async with door(port, url):
         await logged(log, '"started"')
         async with httpx.AsyncClient() as client:
@@ -117,7 +117,7 @@ async def test_it_waits_for_the_database_and_comes_up_with_it(
 
 async def test_it_ends_cleanly_while_it_waits_for_the_database(start: Started, log: Path) -> None:
     process = start(database_url=f"postgresql+asyncpg://a:b@127.0.0.1:{free_port()}/nowhere")
-    await logged(log, "database_awaited")
+    await logged(log, "waiting_for_database")
     process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(ended, process) == 0
 

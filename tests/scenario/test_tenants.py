@@ -15,8 +15,7 @@ import httpx
 from sqlalchemy import delete, func, select
 from support.movable_stack import Clockwork
 from support.story_world import World
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import DeadLetter
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.engine import engine, new_metadata
 from tocsin.runtime.http.api_keys import add_key, issue
 from tocsin.runtime.kafka.record_headers import pack
@@ -176,18 +175,18 @@ async def tried(
 @asynccontextmanager
 async def dead_letter(database: str, ticket_id: str) -> AsyncIterator[str]:
     """The id of an event of the ticket that could not go out."""
-    table = dead_letters.dead_letters_table(new_metadata())
+    stored = DeadLetters.define(new_metadata())
     value = json.dumps({"tenant": "default", "ticket_id": ticket_id, "summary": SECRET}).encode()
-    letter = DeadLetter(dead_letters.OUTBOX, "tests", 0, None, ticket_id.encode(), pack(()), value, "too large")
+    letter = DeadLetter(DeadLetterOrigin.OUTBOX, "tests", 0, None, ticket_id.encode(), pack(()), value, "too large")
     source = engine(database, "tests", pool_size=1)
     async with source.begin() as connection:
-        await dead_letters.put(connection, table, [letter])
-        made = (await connection.execute(select(func.max(table.c.id)))).scalar_one()
+        await stored.add(connection, [letter])
+        made = (await connection.execute(select(func.max(stored.table.c.id)))).scalar_one()
     try:
         yield str(made)
     finally:
         async with source.begin() as connection:
-            await connection.execute(delete(table).where(table.c.id == made))
+            await connection.execute(delete(stored.table).where(stored.table.c.id == made))
         await source.dispose()
 
 

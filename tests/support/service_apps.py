@@ -23,9 +23,9 @@ import sla_timer.api.routes
 import sla_timer.domain.policy_history
 import sla_timer.store.tables
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.acknowledgement import LinkSigner
+from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
@@ -97,7 +97,7 @@ def notifier_routes(database: AsyncEngine) -> list[APIRouter]:
     ]
 
 
-KEY_USES: Mapping[str, Table] = {
+KEY_USES: Mapping[str, KeyUses] = {
     "intake": intake.store.key_uses,
     "sla-timer": sla_timer.store.tables.KEY_USES,
     "escalator": escalator.store.key_uses,

@@ -32,7 +32,6 @@ from tocsin.events import (
     ticket_id,
 )
 from tocsin.policy import Policy
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
@@ -65,10 +64,8 @@ class Timer:
     async def progresses(self, through: datetime) -> None:
         """Everything that intake accepted up to then has been read."""
         async with self.writer.begin() as connection:
-            await offsets.begin(connection, OFFSETS, TICKETS, dict.fromkeys(range(PARTITIONS), 0))
-            await offsets.write(
-                connection, OFFSETS, TICKETS, {number: Position(0, through) for number in range(PARTITIONS)}
-            )
+            await OFFSETS.store_missing(connection, TICKETS, dict.fromkeys(range(PARTITIONS), 0))
+            await OFFSETS.store(connection, TICKETS, {number: Position(0, through) for number in range(PARTITIONS)})
 
     async def reaches(self, through: datetime) -> None:
         """The same, and what fell due is told."""

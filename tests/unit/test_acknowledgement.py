@@ -28,18 +28,18 @@ LINK = AcknowledgementLink(
 
 def test_what_was_signed_is_read_again_until_it_expires() -> None:
     token = LinkSigner([NEW]).sign(LINK)
-    assert LinkSigner([NEW]).read(token, LINK.expires_at - timedelta(microseconds=1)) == LINK
+    assert LinkSigner([NEW]).verify(token, LINK.expires_at - timedelta(microseconds=1)) == LINK
     with pytest.raises(ExpiredLinkError) as expired:
-        LinkSigner([NEW]).read(token, LINK.expires_at)
-    assert expired.value.acknowledgement == LINK
+        LinkSigner([NEW]).verify(token, LINK.expires_at)
+    assert expired.value.link == LINK
 
 
 def test_a_key_can_be_replaced_while_its_links_are_in_use() -> None:
     written_before = LinkSigner([OLD]).sign(LINK)
-    assert LinkSigner([NEW, OLD]).read(written_before, NOW) == LINK
-    assert LinkSigner([NEW]).read(LinkSigner([NEW, OLD]).sign(LINK), NOW) == LINK
+    assert LinkSigner([NEW, OLD]).verify(written_before, NOW) == LINK
+    assert LinkSigner([NEW]).verify(LinkSigner([NEW, OLD]).sign(LINK), NOW) == LINK
     with pytest.raises(InvalidLinkError):
-        LinkSigner([NEW]).read(written_before, NOW)
+        LinkSigner([NEW]).verify(written_before, NOW)
 
 
 @given(st.data())
@@ -49,7 +49,7 @@ def test_no_other_text_is_a_link(data: st.DataObject) -> None:
     other = data.draw(st.characters().filter(lambda character: character != token[place]))
     for text in (token[:place] + other + token[place + 1 :], token[:place], data.draw(st.text())):
         with pytest.raises(InvalidLinkError):
-            LinkSigner([NEW]).read(text, NOW)
+            LinkSigner([NEW]).verify(text, NOW)
 
 
 def test_a_token_stands_in_a_path_as_it_is() -> None:

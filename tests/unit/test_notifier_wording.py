@@ -138,12 +138,12 @@ def test_the_acknowledgement_link_says_who_acknowledges_what_and_what_was_pendin
     link = text.partition("Acknowledge: ")[2].partition("\n")[0]
     base, _, token = link.rpartition("/")
     assert base == "https://sla.example.com/ack"
-    found = LINKS.read(token, NOW)
+    found = LINKS.verify(token, NOW)
     assert (found.ticket_id, found.cycle, found.run, found.step) == (escalation().ticket_id, 1, 1, 1)
     assert (found.person, found.name, found.tenant) == ("dana", "Dana Østergård", "default")
     assert (found.tier, found.upcoming) == (TIERS[1], escalation().upcoming)
     with pytest.raises(ExpiredLinkError):
-        LINKS.read(token, NOW + timedelta(days=7))
+        LINKS.verify(token, NOW + timedelta(days=7))
 
 
 def test_a_link_stays_short_whatever_names_are_in_it() -> None:

@@ -17,8 +17,7 @@ from starlette.types import Message, Scope
 from support.polling import eventually
 from tocsin.runtime.http import body_limit, limits_middleware, rate_limit
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app
-from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.app import create_app, require
 from tocsin.runtime.http.responses import JsonResponse
 
 LIMIT = 3

@@ -3,18 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person
-from tocsin.directory.intervals import Spans
+from tocsin.directory.entries import GroupAddress, Override, Person, RoleEntry
+from tocsin.directory.intervals import IntervalIndex
 from tocsin.directory.rotation import Rotation
-from tocsin.events.values import render_instant
-from tocsin.yaml_document.errors import Place
+from tocsin.instants import render_instant
+from tocsin.yaml_document import FieldPath
 
-Problem = tuple[Place, object, str]
+Problem = tuple[FieldPath, object, str]
 
 
 def problems(
     people: Mapping[str, Person],
-    roles: Mapping[str, Sequence[Holding]],
+    roles: Mapping[str, Sequence[RoleEntry]],
     rotations: Mapping[str, Rotation],
     overrides: Sequence[Override],
     groups: Sequence[GroupAddress],
@@ -29,7 +29,7 @@ def problems(
         for index, member in enumerate(rotation.members):
             yield from _person(people, ("rotations", name, "members", index), member)
     for index, override in enumerate(overrides):
-        place: Place = ("overrides", index)
+        place: FieldPath = ("overrides", index)
         yield from _person(people, (*place, "person"), override.person)
         if override.instead_of is not None:
             yield from _person(people, (*place, "instead_of"), override.instead_of)
@@ -42,7 +42,7 @@ def problems(
 
 def _roles(
     people: Mapping[str, Person],
-    roles: Mapping[str, Sequence[Holding]],
+    roles: Mapping[str, Sequence[RoleEntry]],
     rotations: Mapping[str, Rotation],
     known: Collection[str],
 ) -> Iterator[Problem]:
@@ -54,7 +54,7 @@ def _roles(
             elif entry.rotation not in rotations:
                 message = f"no rotation is called `{entry.rotation}`; write it under rotations"
                 yield ("roles", role, index, "rotation"), entry.rotation, message
-        held = Spans(
+        held = IntervalIndex(
             (entry.customer, *entry.span, index) for index, entry in enumerate(entries) if entry.person is not None
         )
         for first, second in held.overlapping():
@@ -65,12 +65,12 @@ def _roles(
             yield ("roles", role, second), None, message
 
 
-def _role(known: Collection[str], place: Place, role: str) -> Iterator[Problem]:
+def _role(known: Collection[str], place: FieldPath, role: str) -> Iterator[Problem]:
     if role not in known:
         yield place, role, f"is no role of the ladder; use one of {', '.join(known)}, or add it to own_roles"
 
 
-def _person(people: Mapping[str, Person], place: Place, person: str) -> Iterator[Problem]:
+def _person(people: Mapping[str, Person], place: FieldPath, person: str) -> Iterator[Problem]:
     if person not in people:
         close = get_close_matches(person, people, 1)
         hint = f", or did you mean `{close[0]}`?" if close else ""
@@ -79,7 +79,7 @@ def _person(people: Mapping[str, Person], place: Place, person: str) -> Iterator
 
 def _covered_twice(overrides: Sequence[Override]) -> Iterator[Problem]:
     """At any instant one override at most covers a role (of a customer), and one a person."""
-    covered = Spans(
+    covered = IntervalIndex(
         ((override.role, override.customer, override.instead_of), override.starts_at, override.ends_at, index)
         for index, override in enumerate(overrides)
     )
@@ -113,7 +113,7 @@ def _circles(overrides: Sequence[Override]) -> Iterator[Problem]:
 def _grouped(groups: Sequence[GroupAddress], known: Collection[str]) -> Iterator[Problem]:
     first: dict[tuple[str, str | None], int] = {}
     for index, group in enumerate(groups):
-        place: Place = ("group_addresses", index)
+        place: FieldPath = ("group_addresses", index)
         yield from _role(known, (*place, "role"), group.role)
         if first.setdefault((group.role, group.customer), index) != index:
             yield place, None, f"entry {first[group.role, group.customer] + 1} is for the same; keep one of the two"

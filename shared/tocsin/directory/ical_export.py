@@ -10,7 +10,7 @@ from tocsin.directory.ical_import import PERSON
 from tocsin.directory.shifts import Shift
 
 
-def published(shifts: Iterable[Shift], role: str, customer_id: str | None, now: datetime) -> bytes:
+def export_calendar(shifts: Iterable[Shift], role: str, customer_id: str | None, now: datetime) -> bytes:
     """An event for each shift that somebody holds, in UTC and whole seconds, with the holder as its attendee.
 
     An event keeps its UID while its role, customer and beginning stay. `now` stamps them.

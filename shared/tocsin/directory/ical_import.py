@@ -18,7 +18,7 @@ _LENGTH: Final = "X-TOCSIN-LENGTH"
 PERSON: Final = "X-TOCSIN-PERSON"
 """The property by which a calendar of ours names a person of the directory."""
 
-LARGEST: Final = 5_000_000
+MAX_CALENDAR_LENGTH: Final = 5_000_000
 _MOST_EVENTS: Final = 10_000
 _MOST_A_YEAR: Final = 10_000
 _SLOW_ENOUGH: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
@@ -26,12 +26,12 @@ _MOST_A_DAY: Final = 24
 _YEARS_KEPT: Final = 16
 
 
-class CalendarError(ValueError):
+class ICalendarError(ValueError):
     """An iCalendar is refused; says what is wrong and what would be right."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Event:
+class CalendarEvent:
     """One event, or one occurrence of a recurring one. Whoever it names: `person` (of ours), `addresses`, `summary`."""
 
     starts_at: datetime
@@ -41,7 +41,7 @@ class Event:
     summary: str
 
 
-class Calendar:
+class ICalendar:
     """The events of an iCalendar, year by year as they are asked for. Immutable but for what it remembers.
 
     `year` expands the events of a year once, which may take seconds, and raises CalendarError where they are too many.
@@ -49,15 +49,15 @@ class Calendar:
     """
 
     def __init__(self, text: str, zone: str) -> None:
-        if len(text) > LARGEST:
-            raise CalendarError(f"has {len(text)} characters; keep it below {LARGEST}")
+        if len(text) > MAX_CALENDAR_LENGTH:
+            raise ICalendarError(f"has {len(text)} characters; keep it below {MAX_CALENDAR_LENGTH}")
         self.text: Final = text
         self._zone: Final = load_zone(zone)
         self._query: Final = _queried(text)
         self.year: Final = lru_cache(maxsize=_YEARS_KEPT)(self._of_year)
         self.year(FIRST.year)  # every series is looked at in any year: now, not at 3 a.m.
 
-    def _of_year(self, year: int) -> tuple[Event, ...]:
+    def _of_year(self, year: int) -> tuple[CalendarEvent, ...]:
         """The events that touch that year (UTC), by their start. Those without a length do not count."""
         start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
         try:
@@ -65,15 +65,17 @@ class Calendar:
             every = chain.from_iterable(series.between(start, end) for series in self._query.series)
             occurring = [found.as_component(False) for found in islice(every, _MOST_A_YEAR + 1)]
             if len(occurring) > _MOST_A_YEAR:
-                raise CalendarError(f"has more than {_MOST_A_YEAR} events in {year}; remove some, or end their series")
+                raise ICalendarError(f"has more than {_MOST_A_YEAR} events in {year}; remove some, or end their series")
             found = [self._event(component) for component in occurring if not _is_cancelled(component)]
-        except CalendarError:
+        except ICalendarError:
             raise
         except Exception as error:  # whatever the library makes of a broken series
-            raise CalendarError(f"has an event that cannot be understood ({_said(error)}); mend or remove it") from None
+            raise ICalendarError(
+                f"has an event that cannot be understood ({_said(error)}); mend or remove it"
+            ) from None
         return tuple(sorted(event for event in found if event.starts_at < event.ends_at))
 
-    def _event(self, component: Any) -> Event:
+    def _event(self, component: Any) -> CalendarEvent:
         attendees = component.get("ATTENDEE", ())
         invited = attendees if isinstance(attendees, list) else [attendees] if attendees else []
         addresses = [one for one in invited if str(one.params.get("PARTSTAT", "")).upper() != "DECLINED"]
@@ -81,7 +83,7 @@ class Calendar:
         if _LENGTH in component:
             days, seconds = map(int, component[_LENGTH].split())
             ends_at = self._instant(component.start + timedelta(days=days)) + timedelta(seconds=seconds)
-        return Event(
+        return CalendarEvent(
             self._instant(component.start),
             ends_at,
             str(component.get(PERSON, "")),
@@ -105,17 +107,17 @@ def _queried(text: str) -> recurring_ical_events.CalendarQuery:
         events = calendar.walk("VEVENT")
         zones = {str(zone.get("TZID")) for zone in calendar.walk("VTIMEZONE")}
         if len(events) > _MOST_EVENTS:
-            raise CalendarError(f"has {len(events)} events; keep them below {_MOST_EVENTS}")
+            raise ICalendarError(f"has {len(events)} events; keep them below {_MOST_EVENTS}")
         for event in events:
             _check(event, zones)
             _keep_duration(event)
         _tell_copies_apart(events)
         return recurring_ical_events.of(calendar)
-    except CalendarError:
+    except ICalendarError:
         raise
     except Exception as error:  # the library raises many kinds
         message = f"is no iCalendar that can be understood ({_said(error)}); it must begin with BEGIN:VCALENDAR"
-        raise CalendarError(message) from None
+        raise ICalendarError(message) from None
 
 
 def _keep_duration(event: Any) -> None:
@@ -147,19 +149,19 @@ def _check(event: Any, zones: set[str]) -> None:
     summary = " ".join(str(event.get("SUMMARY", "")).split())[:60]
     start = event.get("DTSTART")
     if start is None or not isinstance(getattr(start, "dt", None), date):
-        raise CalendarError(f"the event `{summary}` has no DTSTART; state when it begins")
+        raise ICalendarError(f"the event `{summary}` has no DTSTART; state when it begins")
     name = start.params.get("TZID")
     if name is not None and start.dt.tzinfo is None and name not in zones:
-        raise CalendarError(f"the event `{summary}` is in the zone `{name}`, which is not known; add its VTIMEZONE")
+        raise ICalendarError(f"the event `{summary}` is in the zone `{name}`, which is not known; add its VTIMEZONE")
     if start.dt.year < FIRST.year:
-        raise CalendarError(f"the event `{summary}` begins before {FIRST.year}; let it begin later")
+        raise ICalendarError(f"the event `{summary}` begins before {FIRST.year}; let it begin later")
     rules = event.get("RRULE", ())
     for rule in rules if isinstance(rules, list) else [rules] if rules else []:
         times = [len(rule.get(part, ())) or 1 for part in ("BYHOUR", "BYMINUTE", "BYSECOND")]
         if (rule.get("FREQ") or ["?"])[0] not in _SLOW_ENOUGH or times[0] * times[1] * times[2] > _MOST_A_DAY:
-            raise CalendarError(f"the event `{summary}` recurs too often; let it recur daily or more rarely")
+            raise ICalendarError(f"the event `{summary}` recurs too often; let it recur daily or more rarely")
         if min(rule.get("INTERVAL") or [1]) < 1:
-            raise CalendarError(
+            raise ICalendarError(
                 f"the event `{summary}` recurs every {rule['INTERVAL'][0]}; state an INTERVAL of 1 or more"
             )
 

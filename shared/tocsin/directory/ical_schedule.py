@@ -12,10 +12,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tocsin.directory.entries import Person
-from tocsin.directory.ical_import import Calendar, CalendarError, Event
+from tocsin.directory.ical_import import CalendarEvent, ICalendar, ICalendarError
 from tocsin.directory.local_time import FIRST, LAST
 from tocsin.directory.schedule import Turn, when
-from tocsin.events.values import in_utc
+from tocsin.instants import to_utc
 
 _YEARS_KEPT: Final = 16
 
@@ -27,15 +27,15 @@ class _Stretch:
     starts_at: datetime
     ends_at: datetime
     person: str
-    event: Event
+    event: CalendarEvent
 
 
-class Feed:
+class CalendarSchedule:
     """A `Schedule` by a calendar. Where events overlap, the one that began last counts, as an exception does, of
     those that began together the shortest.
     """
 
-    def __init__(self, calendar: Calendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
+    def __init__(self, calendar: ICalendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
         self._calendar = calendar
         self._zone = zone
         self._people = people
@@ -46,7 +46,7 @@ class Feed:
     def turn(self, at: datetime) -> Turn | None:
         if not FIRST <= at < LAST:
             return None
-        stretches = self._stretches(in_utc(at).year)
+        stretches = self._stretches(to_utc(at).year)
         index = bisect_right(stretches, at, key=lambda stretch: stretch.starts_at) - 1
         if index < 0 or at >= stretches[index].ends_at:
             return None
@@ -54,19 +54,19 @@ class Feed:
         return Turn(found.person, f"event of {when(found.event.starts_at, self._zone)}")
 
     def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        start, end = in_utc(max(start, FIRST)), in_utc(min(end, LAST))
+        start, end = to_utc(max(start, FIRST)), to_utc(min(end, LAST))
         for year in range(start.year, end.year + 1) if start < end else ():
             for stretch in self._stretches(year):
                 yield from (at for at in (stretch.starts_at, stretch.ends_at) if start <= at < end)
 
-    def nameless(self, start: datetime, end: datetime) -> list[Event]:
+    def nameless(self, start: datetime, end: datetime) -> list[CalendarEvent]:
         """The events between two instants that name nobody of the directory: they fill nothing."""
         return [event for event in self._events(start, end) if self._person(event) is None]
 
-    def overlapping(self, start: datetime, end: datetime) -> list[tuple[Event, Event]]:
+    def overlapping(self, start: datetime, end: datetime) -> list[tuple[CalendarEvent, CalendarEvent]]:
         """Pairs of neighbouring events between two instants that put different people on call at once."""
         found = []
-        last: Event | None = None
+        last: CalendarEvent | None = None
         for event in self._events(start, end):
             if self._person(event) is None:
                 continue
@@ -76,7 +76,7 @@ class Feed:
                 last = event
         return [pair for pair in found if _span(pair[0]) != _span(pair[1])]
 
-    def alike(self, start: datetime, end: datetime) -> list[tuple[Event, Event]]:
+    def alike(self, start: datetime, end: datetime) -> list[tuple[CalendarEvent, CalendarEvent]]:
         """Pairs of events between two instants that put different people on call at once from and to the same instants:
         no rule says which of them counts.
         """
@@ -87,22 +87,22 @@ class Feed:
             if _span(first) == _span(second) and self._person(first) != self._person(second)
         ]
 
-    def _events(self, start: datetime, end: datetime) -> list[Event]:
+    def _events(self, start: datetime, end: datetime) -> list[CalendarEvent]:
         years = range(start.year, end.year + 1)
         events = {event for year in years for event in self._year(year)}
         return sorted(event for event in events if event.starts_at < end and event.ends_at > start)
 
-    def _year(self, year: int) -> tuple[Event, ...]:
+    def _year(self, year: int) -> tuple[CalendarEvent, ...]:
         try:
             return self._calendar.year(year)
-        except CalendarError:  # what cannot be understood answers nothing, as a calendar that cannot be had
+        except ICalendarError:  # what cannot be understood answers nothing, as a calendar that cannot be had
             return ()
 
     def _of_year(self, year: int) -> tuple[_Stretch, ...]:
         events = [(event, person) for event in self._year(year) if (person := self._person(event))]
         edges = sorted({at for event, _ in events for at in (event.starts_at, event.ends_at)})
         stretches: list[_Stretch] = []
-        standing: list[tuple[Event, str]] = []
+        standing: list[tuple[CalendarEvent, str]] = []
         begun = 0
         for starts_at, ends_at in pairwise(edges):
             while begun < len(events) and events[begun][0].starts_at <= starts_at:
@@ -114,7 +114,7 @@ class Feed:
                 stretches.append(_Stretch(starts_at, ends_at, person, event))
         return tuple(stretches)
 
-    def _person(self, event: Event) -> str | None:
+    def _person(self, event: CalendarEvent) -> str | None:
         """Whom an event names: our own property, then an attendee's address, then the summary."""
         if event.person in self._people:
             return event.person
@@ -134,7 +134,7 @@ class Feed:
         return named.pop() if len(named) == 1 else None
 
 
-def _span(event: Event) -> tuple[datetime, datetime]:
+def _span(event: CalendarEvent) -> tuple[datetime, datetime]:
     return event.starts_at, event.ends_at
 
 

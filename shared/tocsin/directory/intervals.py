@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Spans(Generic[Key]):
+class IntervalIndex(Generic[Key]):
     """(key, from, until before, index) of things of which each key has at most one at a time."""
 
     def __init__(self, given: Iterable[tuple[Key, datetime, datetime, int]]) -> None:

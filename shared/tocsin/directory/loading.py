@@ -1,7 +1,7 @@
 """Directories out of text."""
 
 from tocsin.directory.model import Directory
-from tocsin.yaml_document.reader import DocumentError, read
+from tocsin.yaml_document import DocumentError, load_document
 
 
 class DirectoryError(DocumentError):
@@ -13,4 +13,4 @@ def load_directory(text: str, name: str) -> Directory:
 
     Raises DirectoryError: `FILE:LINE: FIELD: what is wrong; what would be right`, one line an error.
     """
-    return read(text, name, Directory, DirectoryError)
+    return load_document(text, name, Directory, DirectoryError)

@@ -1,4 +1,4 @@
-"""Local times as instants. The clock on the wall decides (docs/decisions/0015-who-holds-a-role.md)."""
+"""Local times as instants. The clock on the wall decides (docs/decisions/0015-role-holder-precedence.md)."""
 
 import re
 from bisect import bisect_left
@@ -12,7 +12,7 @@ from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from tocsin.yaml_document.field_types import Text
+from tocsin.yaml_document import TextValue
 
 FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -23,7 +23,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class LocalTime(Text):
+class LocalTime(TextValue):
     """`2026-06-08T09:00`: a date and a time on the wall of a zone that stands elsewhere. `at` is a naive datetime."""
 
     at: datetime = field(init=False, compare=False)

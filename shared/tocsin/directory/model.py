@@ -11,16 +11,15 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.business_time import load_zone
 from tocsin.directory.consistency import problems
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person
-from tocsin.directory.ical_import import Calendar
-from tocsin.directory.ical_schedule import Feed
-from tocsin.directory.intervals import Spans
-from tocsin.directory.rotation import Rotation, Source
-from tocsin.directory.schedule import Schedule, Turn, Week
-from tocsin.yaml_document.errors import all_refused
-from tocsin.yaml_document.field_types import Identifier, Written
+from tocsin.directory.entries import GroupAddress, Override, Person, RoleEntry
+from tocsin.directory.ical_import import ICalendar
+from tocsin.directory.ical_schedule import CalendarSchedule
+from tocsin.directory.intervals import IntervalIndex
+from tocsin.directory.rotation import CalendarLocation, Rotation
+from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
+from tocsin.yaml_document import Identifier, YamlModel, field_errors
 
-PAGE_ROLES: Final = (
+STANDARD_ROLES: Final = (
     "service_desk_team_lead",
     "senior_it_operations_manager",
     "it_operations_director",
@@ -49,14 +48,14 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Assignment:
     """Who holds a role before anybody stands in for them, and why."""
 
     person: str
     rule: str
 
 
-class Directory(Written):
+class Directory(YamlModel):
     """People and the roles they hold. It is never built invalid: what is wrong raises a ValidationError.
 
     The calendars of its rotations are given by `with_calendars`; a rotation whose calendar is not known answers
@@ -64,27 +63,27 @@ class Directory(Written):
     """
 
     people: dict[Identifier, Person]
-    roles: dict[Identifier, tuple[Holding, ...]]
+    roles: dict[Identifier, tuple[RoleEntry, ...]]
     own_roles: tuple[Identifier, ...] = ()
     rotations: Annotated[dict[Identifier, Rotation], Field(default_factory=dict)]
     overrides: tuple[Override, ...] = ()
     group_addresses: tuple[GroupAddress, ...] = ()
-    _feeds: dict[str, Feed] = PrivateAttr(default_factory=dict)
+    _feeds: dict[str, CalendarSchedule] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        known = {*PAGE_ROLES, *self.own_roles}
+        known = {*STANDARD_ROLES, *self.own_roles}
         if found := list(
             problems(self.people, self.roles, self.rotations, self.overrides, self.group_addresses, known)
         ):
-            raise all_refused(found)
+            raise field_errors(found)
         return self
 
-    def with_calendars(self, calendars: Mapping[str, Calendar]) -> Self:
+    def with_calendars(self, calendars: Mapping[str, ICalendar]) -> Self:
         """The same directory with the calendars of its rotations, by the rotations' names."""
         reading = self.model_copy()
         reading._feeds = {
-            name: Feed(calendar, self.people, load_zone(self.rotations[name].zone))
+            name: CalendarSchedule(calendar, self.people, load_zone(self.rotations[name].zone))
             for name, calendar in calendars.items()
         }
         return reading
@@ -104,13 +103,13 @@ class Directory(Written):
         found = self.people[person]
         return Holder(person, found.name, found.email, rule, found.fallbacks, found.zone)
 
-    def answer(self, role: str, customer_id: str | None, at: datetime) -> Answer | None:
+    def answer(self, role: str, customer_id: str | None, at: datetime) -> Assignment | None:
         """The first rule that answers, before anybody stands in for its person."""
         customers = (None,) if customer_id is None else (customer_id, None)
         for customer in customers:
             if (index := self._covers.at((role, customer), at)) is not None:
                 cover = self.overrides[index]
-                return Answer(cover.person, _covering(cover, ""))
+                return Assignment(cover.person, _covering(cover, ""))
         for customer in customers:
             for index in self._entries.get((role, customer), ()):
                 if (answer := self._answer(role, index, at)) is not None:
@@ -140,7 +139,7 @@ class Directory(Written):
         return sorted(at for at in found if start < at < end)
 
     @property
-    def sources(self) -> dict[str, tuple[Source, str]]:
+    def sources(self) -> dict[str, tuple[CalendarLocation, str]]:
         """Where the calendars of rotations come from, each with its rotation's zone, by the rotations' names."""
         return {
             name: (rotation.calendar, rotation.zone)
@@ -151,26 +150,26 @@ class Directory(Written):
     @property
     def known_roles(self) -> tuple[str, ...]:
         """The roles of the page, then those of one's own."""
-        return tuple(dict.fromkeys((*PAGE_ROLES, *self.own_roles)))
+        return tuple(dict.fromkeys((*STANDARD_ROLES, *self.own_roles)))
 
     @property
-    def feeds(self) -> Mapping[str, Feed]:
+    def feeds(self) -> Mapping[str, CalendarSchedule]:
         """What the calendars say that are known, by the rotations' names."""
         return self._feeds
 
-    def _answer(self, role: str, index: int, at: datetime) -> Answer | None:
+    def _answer(self, role: str, index: int, at: datetime) -> Assignment | None:
         entry = self.roles[role][index]
         starts_at, ends_at = entry.span
         if not starts_at <= at < ends_at:
             return None
         own = f"customer {entry.customer}" if entry.customer is not None else None
         if entry.person is not None:
-            return Answer(entry.person, own or "default")
+            return Assignment(entry.person, own or "default")
         turn = self._turn(entry.rotation or "", at)
         if turn is None:
             return None
         words = f"rotation {entry.rotation}, {turn.words}"
-        return Answer(turn.person, f"{own}: {words}" if own else words)
+        return Assignment(turn.person, f"{own}: {words}" if own else words)
 
     def _turn(self, rotation: str, at: datetime) -> Turn | None:
         schedule, week = self._schedule(rotation), self._weeks[rotation]
@@ -192,7 +191,7 @@ class Directory(Written):
         return {name: schedule for name, schedule in made.items() if schedule is not None}
 
     @cached_property
-    def _weeks(self) -> dict[str, Week | None]:
+    def _weeks(self) -> dict[str, WeeklyHours | None]:
         return {name: rotation.week for name, rotation in self.rotations.items()}
 
     @cached_property
@@ -205,18 +204,18 @@ class Directory(Written):
         return dict(entries)
 
     @cached_property
-    def _covers(self) -> Spans[tuple[str, str | None]]:
+    def _covers(self) -> IntervalIndex[tuple[str, str | None]]:
         """The overrides of roles."""
-        return Spans(
+        return IntervalIndex(
             ((cover.role, cover.customer), cover.starts_at, cover.ends_at, index)
             for index, cover in enumerate(self.overrides)
             if cover.role is not None
         )
 
     @cached_property
-    def _stand_ins(self) -> Spans[str]:
+    def _stand_ins(self) -> IntervalIndex[str]:
         """The overrides of people, by whom they cover. No circle of them is ever built."""
-        return Spans(
+        return IntervalIndex(
             (cover.instead_of, cover.starts_at, cover.ends_at, index)
             for index, cover in enumerate(self.overrides)
             if cover.instead_of is not None

@@ -11,10 +11,18 @@ from pydantic_core import core_schema
 
 from tocsin.business_time import HOUR, load_zone
 from tocsin.directory.local_time import LocalTime
-from tocsin.directory.schedule import Listed, Regular, Schedule, Week
-from tocsin.policy.calendar import week
-from tocsin.yaml_document.errors import refused
-from tocsin.yaml_document.field_types import DaySpan, Duration, Identifier, Text, Windows, Written, Zone
+from tocsin.directory.schedule import FixedSchedule, HandoverSchedule, Schedule, WeeklyHours
+from tocsin.yaml_document import (
+    DaySpan,
+    Duration,
+    Identifier,
+    OpeningHours,
+    TextValue,
+    YamlModel,
+    Zone,
+    field_error,
+    windows_by_weekday,
+)
 
 
 def _https(url: str) -> str:
@@ -29,7 +37,7 @@ def _https(url: str) -> str:
     return url
 
 
-class Source(Written):
+class CalendarLocation(YamlModel):
     """Where an iCalendar comes from: a file (beside directory.yaml), an https address, or what holds that address."""
 
     file: Annotated[str | None, Field(min_length=1, examples=["on-call.ics"])] = None
@@ -41,12 +49,14 @@ class Source(Written):
     def _is_one(self) -> Self:
         given = [field for field, value in self if value is not None]
         if len(given) != 1:
-            raise refused((), None, "must name one of file, url, url_env and url_file; write it like file: on-call.ics")
+            raise field_error(
+                (), None, "must name one of file, url, url_env and url_file; write it like file: on-call.ics"
+            )
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class TurnLength(Text):
+class TurnLength(TextValue):
     """`weekly`, `daily`, or a length by the wall's clock such as `12h` or `3 days`; `kind` is what its turns are called
     in a rule.
     """
@@ -76,7 +86,7 @@ class TurnLength(Text):
         return {"type": "string", "examples": ["weekly", "daily", "12h", "14 days"]}
 
 
-class Rotation(Written):
+class Rotation(YamlModel):
     """People who take turns, all by the clock on the wall of `zone`: in equal `turns` from `start`, or at `handovers`,
     or as an iCalendar says. `only` are the hours in which it answers; outside them the role's next rule does.
     """
@@ -86,8 +96,8 @@ class Rotation(Written):
     turns: TurnLength | None = None
     start: LocalTime | None = None
     handovers: tuple[LocalTime, ...] = ()
-    calendar: Source | None = None
-    only: Annotated[dict[DaySpan, Windows] | None, Field(examples=[{"monday-friday": "08:00-17:00"}])] = None
+    calendar: CalendarLocation | None = None
+    only: Annotated[dict[DaySpan, OpeningHours] | None, Field(examples=[{"monday-friday": "08:00-17:00"}])] = None
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
@@ -97,23 +107,25 @@ class Rotation(Written):
             wrong = (
                 f"{said} stand side by side; keep one of them" if kinds else "is missing; state it, for example weekly"
             )
-            raise refused((kinds[1],) if kinds else ("turns",), None, wrong)
+            raise field_error((kinds[1],) if kinds else ("turns",), None, wrong)
         if (self.start is None) == (self.turns is not None):
             message = "is missing; state it" if self.turns else f"has no meaning beside `{kinds[0]}`; leave it out"
-            raise refused(("start",), self.start and str(self.start), message)
+            raise field_error(("start",), self.start and str(self.start), message)
         if bool(self.members) == (self.calendar is not None):
             message = (
                 "has no meaning beside `calendar`; leave it out"
                 if self.calendar
                 else "is missing; name who takes turns"
             )
-            raise refused(("members",), None, message)
+            raise field_error(("members",), None, message)
         for index in range(1, len(self.handovers)):
             if self.handovers[index - 1].at >= self.handovers[index].at:
                 place = ("handovers", index)
-                raise refused(place, str(self.handovers[index]), f"is not after {self.handovers[index - 1]}; sort them")
+                raise field_error(
+                    place, str(self.handovers[index]), f"is not after {self.handovers[index - 1]}; sort them"
+                )
         if self.only is not None and not self.only:
-            raise refused(("only",), None, "is never; give it hours, for example monday-friday: 08:00-17:00")
+            raise field_error(("only",), None, "is never; give it hours, for example monday-friday: 08:00-17:00")
         _ = self.week  # overlapping windows are refused there
         return self
 
@@ -122,14 +134,14 @@ class Rotation(Written):
         """Whose turn it is when; None: as the calendar says."""
         zone = load_zone(self.zone)
         if self.handovers:
-            return Listed(zone, tuple(handover.at for handover in self.handovers), self.members)
+            return HandoverSchedule(zone, tuple(handover.at for handover in self.handovers), self.members)
         if self.turns is None or self.start is None:
             return None
-        return Regular(zone, self.start.at, self.turns.length, self.members, self.turns.kind)
+        return FixedSchedule(zone, self.start.at, self.turns.length, self.members, self.turns.kind)
 
     @property
-    def week(self) -> Week | None:
+    def week(self) -> WeeklyHours | None:
         """The hours in which it answers; None: always."""
         if self.only is None:
             return None
-        return Week(self.zone, week(self.only, "only"))
+        return WeeklyHours(self.zone, windows_by_weekday(self.only, "only"))

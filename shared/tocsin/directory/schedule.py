@@ -40,7 +40,7 @@ def when(at: datetime, zone: ZoneInfo) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Regular:
+class FixedSchedule:
     """Turns of one length on the wall's clock, from `start` (local) on: `week`, `day` or `turn`, as `kind` says."""
 
     zone: ZoneInfo
@@ -84,7 +84,7 @@ class Regular:
 
 
 @dataclass(frozen=True)
-class Listed:
+class HandoverSchedule:
     """Turns that begin at the `handovers` (local): the members in order, over and over; the last turn does not end."""
 
     zone: ZoneInfo
@@ -106,9 +106,9 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Week:
+class WeeklyHours:
     """Hours of the week, in microseconds since midnight by weekday, in which the wall's clock lets a rotation answer
-    (docs/decisions/0010-the-wall-clock-decides.md).
+    (docs/decisions/0010-business-time-follows-the-wall-clock.md).
     """
 
     zone: str

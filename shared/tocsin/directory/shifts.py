@@ -16,7 +16,9 @@ class Shift:
     holder: Holder | None
 
 
-def shifts(directory: Directory, role: str, customer_id: str | None, start: datetime, end: datetime) -> Iterator[Shift]:
+def compute_shifts(
+    directory: Directory, role: str, customer_id: str | None, start: datetime, end: datetime
+) -> Iterator[Shift]:
     """What fills the time from `start` until before `end`, in order; neighbours differ in person or rule."""
     begun, holder = start, directory.holder(role, customer_id, start)
     for at in directory.edges(role, customer_id, start, end):
@@ -27,8 +29,8 @@ def shifts(directory: Directory, role: str, customer_id: str | None, start: date
     yield Shift(begun, end, holder)
 
 
-def gap(directory: Directory, role: str, start: datetime, end: datetime) -> Shift | None:
+def find_gap(directory: Directory, role: str, start: datetime, end: datetime) -> Shift | None:
     """The first stretch between two instants in which nobody holds the role for customers without a holder of their
     own; None: somebody always does.
     """
-    return next((shift for shift in shifts(directory, role, None, start, end) if shift.holder is None), None)
+    return next((shift for shift in compute_shifts(directory, role, None, start, end) if shift.holder is None), None)

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from tocsin.events.values import ClockName, EndReason, Instant, Reason, Severity, Ticket, Tier, Value
+from tocsin.events.values import ClockName, EndReason, EscalationReason, FrozenModel, Severity, Ticket, Tier
+from tocsin.instants import Instant
 
 Count = Annotated[int, Field(ge=1)]
+HeldBy = Literal["response", "severity_changed", "acknowledged", "policy"]
 
 
-class Deadline(Value):
+class DeadlineEvent(FrozenModel):
     """What all events of this topic say."""
 
     event_id: UUID
@@ -31,7 +33,7 @@ class Deadline(Value):
         return self.ticket.ticket_id
 
 
-class ClockEvent(Deadline):
+class ClockEvent(DeadlineEvent):
     """About one clock. `started_at`, `due_at` are null where they do not apply; `target` is in the policy's words."""
 
     clock: ClockName
@@ -68,7 +70,7 @@ class ClockVoided(ClockEvent):
     stand_down: bool = False
 
 
-class LadderEvent(Deadline):
+class LadderEvent(DeadlineEvent):
     """About the ladder of (cycle, run). `kept` is true where a reopen kept the ladder of the cycle before."""
 
     kept: bool = False
@@ -83,7 +85,7 @@ class LadderStepDue(LadderEvent):
     """
 
     step: Count
-    reason: Reason
+    reason: EscalationReason
     ladder: tuple[Tier, ...]
     interval: str
     target: str | None = None
@@ -101,7 +103,7 @@ class LadderStepVoided(LadderEvent):
 class LadderHeld(LadderEvent):
     """`ladder.held`: the next step waits until `until` (null while a pause makes that unknown)."""
 
-    by: Literal["response", "severity_changed", "acknowledged", "policy"]
+    by: HeldBy
     until: Instant | None = None
 
 

@@ -5,14 +5,15 @@ from uuid import UUID
 
 from pydantic import Field
 
-from tocsin.events.values import Instant, Value
+from tocsin.events.values import FrozenModel
+from tocsin.instants import Instant
 
 Count = Annotated[int, Field(ge=1)]
 DeliveryState = Literal["sent", "deferred", "refused", "bounced", "cancelled", "undeliverable"]
 MailKind = Literal["escalation", "warning", "response_missed", "answer_missed", "stand_down"]
 
 
-class Recipient(Value):
+class Recipient(FrozenModel):
     """Who was chosen and by which rule of the directory. Null `email`: nobody held the role."""
 
     role: str
@@ -22,7 +23,7 @@ class Recipient(Value):
     rule: str | None = None
 
 
-class Delivery(Value):
+class DeliveryEvent(FrozenModel):
     """`delivery.sent`, `.deferred`, `.refused`, `.bounced`, `.cancelled`, `.undeliverable`: one mail in one state.
 
     It has one recipient. A mail that was sent may bounce later.

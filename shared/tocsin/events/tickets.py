@@ -3,10 +3,11 @@
 from typing import Literal
 from uuid import UUID
 
-from tocsin.events.values import Fact, Instant, Ticket, Value
+from tocsin.events.values import Fact, FrozenModel, Ticket
+from tocsin.instants import Instant
 
 
-class TicketOpened(Value):
+class TicketOpened(FrozenModel):
     """`ticket.opened`: the ticket and its first fact."""
 
     ticket: Ticket
@@ -17,7 +18,7 @@ class TicketOpened(Value):
         return self.ticket.ticket_id
 
 
-class TicketChanged(Value):
+class TicketChanged(FrozenModel):
     """`ticket.responded`, `ticket.paused` ...: one further fact; the event's type is `ticket.` + the fact's."""
 
     tenant: str
@@ -25,7 +26,7 @@ class TicketChanged(Value):
     fact: Fact
 
 
-class TicketImported(Value):
+class TicketImported(FrozenModel):
     """`ticket.imported`: a ticket with all its facts in one record.
 
     `history`: what fell due at or before `received_at` is computed and reported but mails nobody (RULES 4, History).
@@ -41,7 +42,7 @@ class TicketImported(Value):
         return self.ticket.ticket_id
 
 
-class Progress(Value):
+class Watermark(FrozenModel):
     """`progress`: everything that intake accepted up to `accepted_through` lies before this record.
 
     Carried in the record's headers alone; about no ticket.

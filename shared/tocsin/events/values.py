@@ -1,25 +1,12 @@
 """The values that several events carry. Frozen; instants are aware UTC datetimes with microseconds."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-
-def in_utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
-
-
-def render_instant(at: datetime) -> str:
-    """An instant in the one form that every answer and event uses: `2026-06-08T12:00:00.000000Z`."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-Instant = Annotated[
-    AwareDatetime, AfterValidator(in_utc), PlainSerializer(render_instant, return_type=str, when_used="json")
-]
+from tocsin.instants import Instant
 
 Severity = Annotated[int, Field(ge=1, le=4)]
 
@@ -28,7 +15,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-GivenSeverity = Annotated[Severity, BeforeValidator(_whole)]
+SeverityInput = Annotated[Severity, BeforeValidator(_whole)]
 """1 to 4, as callers write it. To JSON 3.0 is the same number as 3."""
 
 Channel = Literal["portal", "email", "voicemail", "chat", "api"]
@@ -46,7 +33,7 @@ Flag = Literal[
     "default_opened_at",
 ]
 ClockName = Literal["response", "resolution", "answer"]
-Reason = Literal["resolution_breached", "no_response", "explicit"]
+EscalationReason = Literal["resolution_breached", "no_response", "explicit"]
 EndReason = Literal["resolved", "workaround", "cancelled", "voided"]
 
 
@@ -65,24 +52,24 @@ class FactType(StrEnum):
     ESCALATED = "escalated"
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """Frozen and tolerant: readers ignore fields that a newer writer added."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Contact(Value):
+class Contact(FrozenModel):
     name: str
     email: str | None = None
     phone: str | None = None
 
 
-class Customer(Value):
+class Customer(FrozenModel):
     id: str
     name: str
 
 
-class Ticket(Value):
+class Ticket(FrozenModel):
     """What every event about a ticket carries of it, so that nobody has to ask back."""
 
     tenant: str
@@ -101,7 +88,7 @@ class Ticket(Value):
     flags: tuple[Flag, ...] = ()
 
 
-class Fact(Value):
+class Fact(FrozenModel):
     """One immutable fact of a ticket, numbered by intake within the ticket (1 is the opening).
 
     `occurred_at` is already clamped to `received_at` (RULES, introduction). `severity` is set for `opened` and
@@ -119,7 +106,7 @@ class Fact(Value):
     resolution_kind: Literal["resolved", "workaround"] | None = None
 
 
-class Tier(Value):
+class Tier(FrozenModel):
     """One rung of the ladder: `number` counts from 1, `role` is the directory's name of who stands on it."""
 
     number: Annotated[int, Field(ge=1)]

@@ -1,15 +1,12 @@
 """Calendars as they are written, and the clocks they become (RULES 2)."""
 
-from collections.abc import Mapping
 from datetime import date
-from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from tocsin.business_time import DAY, Business, Holidays
-from tocsin.yaml_document.errors import refused
-from tocsin.yaml_document.field_types import WEEKDAYS, DaySpan, Duration, Windows, Written, Zone, weekdays
+from tocsin.yaml_document import DaySpan, Duration, OpeningHours, YamlModel, Zone, field_error, windows_by_weekday
 
 
 def _place(code: str) -> str:
@@ -17,7 +14,7 @@ def _place(code: str) -> str:
     return code
 
 
-class HolidayRule(Written):
+class HolidayRule(YamlModel):
     """Which days a calendar does not open: a country's or subdivision's, plus and minus dates of one's own."""
 
     of: Annotated[str, AfterValidator(_place), Field(max_length=20, examples=["US", "US-CA", "IT"])] | None = None
@@ -28,7 +25,7 @@ class HolidayRule(Written):
     def _either_added_or_removed(self) -> Self:
         for index, day in enumerate(self.removed):
             if day in self.added:
-                raise refused(("removed", index), day, f"{day} is added as well; keep one of the two")
+                raise field_error(("removed", index), day, f"{day} is added as well; keep one of the two")
         return self
 
     @property
@@ -36,11 +33,11 @@ class HolidayRule(Written):
         return Holidays(self.of, frozenset(self.added), frozenset(self.removed))
 
 
-class Calendar(Written):
+class Calendar(YamlModel):
     """Opening hours at a place. `business_day` may be left out where all open days are equally long."""
 
     zone: Zone
-    open: Annotated[dict[DaySpan, Windows], Field(examples=[{"monday-friday": "08:00-17:00"}])]
+    open: Annotated[dict[DaySpan, OpeningHours], Field(examples=[{"monday-friday": "08:00-17:00"}])]
     holidays: HolidayRule = HolidayRule()
     business_day: Duration | None = None
 
@@ -49,13 +46,13 @@ class Calendar(Written):
         week = self._week()
         lengths = {sum(end - start for start, end in spans) for spans in week.values()}
         if not lengths:
-            raise refused(("open",), {}, "never opens; give it hours, for example monday-friday: 08:00-17:00")
+            raise field_error(("open",), {}, "never opens; give it hours, for example monday-friday: 08:00-17:00")
         if self.business_day is None and len(lengths) > 1:
-            raise refused(
+            raise field_error(
                 ("business_day",), None, "is missing while open days differ in length; state it, for example 9h"
             )
         if self.business_day is not None and (self.business_day.business or self.business_day.micros > DAY):
-            raise refused(
+            raise field_error(
                 ("business_day",), self.business_day, f"`{self.business_day}` is no day; state up to 24h, such as 9h"
             )
         return self
@@ -76,18 +73,7 @@ class Calendar(Written):
         return _open_days(year, frozenset(self._week()), self.holidays.holidays)
 
     def _week(self) -> dict[int, tuple[tuple[int, int], ...]]:
-        return week(self.open, "open")
-
-
-def week(windows: Mapping[str, Windows], name: str) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Windows by weekday (Monday is 0), each day's sorted. Overlapping ones of the field `name` are refused."""
-    days: dict[int, tuple[tuple[int, int], ...]] = {}
-    for span, given in windows.items():
-        for day in weekdays(span):
-            days[day] = tuple(sorted((*days.get(day, ()), *given.spans)))
-            if any(end > start for (_, end), (start, _) in pairwise(days[day])):
-                raise refused((name, span), str(given), f"windows of {WEEKDAYS[day]} overlap; join or part them")
-    return days
+        return windows_by_weekday(self.open, "open")
 
 
 def _open_days(year: int, opening: frozenset[int], holidays: Holidays) -> int:

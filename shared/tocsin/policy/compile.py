@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from tocsin.business_time import ELAPSED
 from tocsin.events import Tier
-from tocsin.policy.content import Content
+from tocsin.policy.content import PolicyDocument
 from tocsin.policy.rules import Rules, Target
-from tocsin.policy.terms import Promise, Terms, merged
+from tocsin.policy.terms import TargetTerms, Terms, merged
 
 
-def compile_rules(policy: Content, customer: str | None) -> Rules:
+def compile_rules(policy: PolicyDocument, customer: str | None) -> Rules:
     """The rules of that customer, who has terms of its own; None: of everybody else."""
     terms = merged(policy, policy.customers[customer]) if customer is not None else policy
     if terms.calendar is None or terms.ladder is None or terms.targets.answer is None:
@@ -35,7 +35,7 @@ def compile_rules(policy: Content, customer: str | None) -> Rules:
     )
 
 
-def _target(policy: Content, terms: Terms, promise: Promise) -> Target:
+def _target(policy: PolicyDocument, terms: Terms, promise: TargetTerms) -> Target:
     calendar = terms.calendar or policy.calendar
     business_day = policy.calendars[calendar].day
     due = promise.due.length(business_day)

@@ -7,14 +7,15 @@ from typing import Annotated
 from pydantic import EmailStr, Field
 
 from tocsin.business_time import Business
-from tocsin.events.values import Category, Instant, Mailbox, Severity
+from tocsin.events import Category, Mailbox, Severity
+from tocsin.instants import Instant
 from tocsin.policy.calendar import Calendar
-from tocsin.policy.severity import Criteria
+from tocsin.policy.severity import SeverityCriteria
 from tocsin.policy.terms import Ladder, Share, Targets, Terms
-from tocsin.yaml_document.field_types import Duration, Identifier, Name, Written
+from tocsin.yaml_document import Duration, Identifier, Name, YamlModel
 
 
-class MailboxRule(Written):
+class MailboxRule(YamlModel):
     """An address and what it is for. `it_contact_only` names where anyone else's request goes."""
 
     address: EmailStr
@@ -23,12 +24,12 @@ class MailboxRule(Written):
     otherwise: Mailbox | None = None
 
 
-class Content(Terms):
+class PolicyDocument(Terms):
     """The fields of a policy, each well-formed by itself; whether they work together is not known yet."""
 
     version: Annotated[Name, Field(examples=["2026-1"])]
     in_force_from: Instant
-    severities: dict[Severity, Criteria]
+    severities: dict[Severity, SeverityCriteria]
     roles: dict[Identifier, Name]
     calendars: dict[Identifier, Calendar]
     mailboxes: dict[Mailbox, MailboxRule]

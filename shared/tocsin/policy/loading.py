@@ -1,7 +1,7 @@
 """Policies out of text: written ones, and stored ones."""
 
 from tocsin.policy.model import Policy
-from tocsin.yaml_document.reader import DocumentError, read
+from tocsin.yaml_document import DocumentError, load_document
 
 
 class PolicyError(DocumentError):
@@ -13,7 +13,7 @@ def load_policy(text: str, name: str) -> Policy:
 
     Raises PolicyError: `FILE:LINE: FIELD: what is wrong; what would be right`, one line an error.
     """
-    return read(text, name, Policy, PolicyError)
+    return load_document(text, name, Policy, PolicyError)
 
 
 def policy_from_json(text: str | bytes) -> Policy:

@@ -6,19 +6,19 @@ from typing import Self
 from pydantic import model_validator
 
 from tocsin.policy.compile import compile_rules
-from tocsin.policy.content import Content
+from tocsin.policy.content import PolicyDocument
 from tocsin.policy.rules import Rules
 from tocsin.policy.validation import problems
-from tocsin.yaml_document.errors import all_refused
+from tocsin.yaml_document import field_errors
 
 
-class Policy(Content):
+class Policy(PolicyDocument):
     """One version of the service levels. It is never built invalid: what could not work raises a ValidationError."""
 
     @model_validator(mode="after")
     def _could_work(self) -> Self:
         if found := list(problems(self)):
-            raise all_refused(found)
+            raise field_errors(found)
         return self
 
     def rules(self, customer_id: str | None) -> Rules:

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tocsin.events.values import Value
-from tocsin.yaml_document.field_types import Name, Written
+from tocsin.events import FrozenModel
+from tocsin.yaml_document import Name, YamlModel
 
 BusinessRisk = Literal["catastrophic", "major", "moderate", "minimal"]
 WorkStoppage = Literal["full", "significant", "some", "minor"]
 Workaround = Literal["none", "semi_acceptable", "acceptable"]
 
 
-class Criteria(Written):
+class SeverityCriteria(YamlModel):
     """A column of the page's table: what speaks for this severity."""
 
     name: Name
@@ -22,7 +22,7 @@ class Criteria(Written):
     workaround: Workaround | None = None
 
 
-class Impact(Value):
+class Impact(FrozenModel):
     """What is known of a ticket's impact; each criterion may be missing."""
 
     business_risk: BusinessRisk | None = None

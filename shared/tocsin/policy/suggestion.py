@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 
 from tocsin.policy.model import Policy
-from tocsin.policy.severity import Criteria, Impact
+from tocsin.policy.severity import Impact, SeverityCriteria
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class SeveritySuggestion:
     """The most severe vote, and whether all votes agree; both None where nothing votes."""
 
     severity: int | None
     fit: bool | None
 
 
-def suggest(policy: Policy, impact: Impact) -> Suggestion:
+def suggest_severity(policy: Policy, impact: Impact) -> SeveritySuggestion:
     """Let each criterion of `impact` that is given vote by the policy's matrix."""
     matrix = policy.severities
     votes: set[int] = set()
@@ -27,9 +27,9 @@ def suggest(policy: Policy, impact: Impact) -> Suggestion:
         reached = [severity for severity, criteria in matrix.items() if _reaches(criteria, percent)]
         votes |= set(sorted(reached)[:1])
     if not votes:
-        return Suggestion(None, None)
-    return Suggestion(min(votes), len(votes) == 1)
+        return SeveritySuggestion(None, None)
+    return SeveritySuggestion(min(votes), len(votes) == 1)
 
 
-def _reaches(criteria: Criteria, percent: float) -> bool:
+def _reaches(criteria: SeverityCriteria, percent: float) -> bool:
     return criteria.users_affected_percent_from is not None and percent >= criteria.users_affected_percent_from

@@ -4,12 +4,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tocsin.events.values import Channel, Severity
-from tocsin.yaml_document.errors import refused
-from tocsin.yaml_document.field_types import Duration, Identifier, Written
+from tocsin.events import Channel, Severity
+from tocsin.yaml_document import Duration, Identifier, YamlModel, field_error
 
 
-class Promise(Written):
+class TargetTerms(YamlModel):
     """A target: when it is due and, where the page gives a range, when its warning is."""
 
     due: Duration
@@ -18,7 +17,7 @@ class Promise(Written):
     @model_validator(mode="after")
     def _one_clock(self) -> Self:
         if self.warning is not None and self.warning.business != self.due.business:
-            raise refused(
+            raise field_error(
                 ("warning",),
                 str(self.warning),
                 f"is measured on another clock than its due, {self.due}; use the same for both",
@@ -30,10 +29,10 @@ def _short(value: Any) -> Any:
     return {"due": value} if isinstance(value, str) else value
 
 
-Target = Annotated[Promise, BeforeValidator(_short, json_schema_input_type=Promise | Duration)]
+Target = Annotated[TargetTerms, BeforeValidator(_short, json_schema_input_type=TargetTerms | Duration)]
 
 
-class Targets(Written):
+class Targets(YamlModel):
     """What is promised, by severity. A customer's own replace the general ones one by one."""
 
     response: dict[Severity, Target] = Field(default_factory=dict)
@@ -41,7 +40,7 @@ class Targets(Written):
     answer: Target | None = None
 
 
-class Mail(Written):
+class MailTerms(YamlModel):
     """Who is told what, by role. Left out: the role of tier 1. `stand_down` is the mail that a ladder is over."""
 
     warnings_to: Annotated[tuple[Identifier, ...], Field(min_length=1)] | None = None
@@ -54,14 +53,14 @@ Share = Annotated[str, Field(pattern=r"^([1-9][0-9]?|100) ?%$", examples=["75 %"
 Ladder = Annotated[dict[int, Identifier], Field(examples=[{1: "service_desk_team_lead"}])]
 
 
-class Terms(Written):
+class Terms(YamlModel):
     """What may differ from customer to customer. What a customer's terms leave out is as for everybody."""
 
     calendar: Identifier | None = None
     targets: Targets = Targets()
     warning_share: Share | None = None
     ladder: Ladder | None = None
-    mail: Mail = Mail()
+    mail: MailTerms = MailTerms()
     average_under: dict[Channel, Duration] = Field(default_factory=dict)
 
 
@@ -76,10 +75,10 @@ def merged(general: Terms, own: Terms) -> Terms:
         ),
         warning_share=own.warning_share or general.warning_share,
         ladder=own.ladder or general.ladder,
-        mail=Mail(**{**dict(general.mail), **_given(own.mail)}),
+        mail=MailTerms(**{**dict(general.mail), **_given(own.mail)}),
         average_under=general.average_under | own.average_under,
     )
 
 
-def _given(mail: Mail) -> dict[str, Any]:
+def _given(mail: MailTerms) -> dict[str, Any]:
     return {field: value for field, value in mail if value is not None}

@@ -4,19 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from tocsin.business_time import FIRST_YEAR, LAST_YEAR
-from tocsin.events.values import Category, Mailbox
-from tocsin.policy.content import Content
-from tocsin.policy.terms import Promise, Terms, merged
-from tocsin.yaml_document.errors import Place
-from tocsin.yaml_document.field_types import Duration
+from tocsin.events import Category, Mailbox
+from tocsin.policy.content import PolicyDocument
+from tocsin.policy.terms import TargetTerms, Terms, merged
+from tocsin.yaml_document import Duration, FieldPath
 
-Problem = tuple[Place, object, str]
+Problem = tuple[FieldPath, object, str]
 
 _SEVERITIES = (1, 2, 3, 4)
 _YEARS_AHEAD = 10
 
 
-def problems(policy: Content) -> Iterator[Problem]:
+def problems(policy: PolicyDocument) -> Iterator[Problem]:
     """Everything that is wrong: its place, the value found there, and "what is wrong; what would be right"."""
     yield from _matrix(policy)
     yield from _complete(policy)
@@ -36,7 +35,7 @@ def problems(policy: Content) -> Iterator[Problem]:
         yield from _terms(policy, merged(policy, own), own, ("customers", name))
 
 
-def _matrix(policy: Content) -> Iterator[Problem]:
+def _matrix(policy: PolicyDocument) -> Iterator[Problem]:
     yield from _each_severity(policy.severities, ("severities",))
     seen: dict[tuple[str, object], int] = {}
     least = 101
@@ -54,20 +53,20 @@ def _matrix(policy: Content) -> Iterator[Problem]:
         least = least if percent is None else percent
 
 
-def _complete(policy: Content) -> Iterator[Problem]:
+def _complete(policy: PolicyDocument) -> Iterator[Problem]:
     yield from _each_severity(policy.targets.response, ("targets", "response"))
     yield from _each_severity(policy.targets.resolution, ("targets", "resolution"))
     if policy.targets.answer is None:
         yield ("targets", "answer"), None, "is missing; state it, for example answer: 24h"
 
 
-def _each_severity(given: Mapping[int, object], place: Place) -> Iterator[Problem]:
+def _each_severity(given: Mapping[int, object], place: FieldPath) -> Iterator[Problem]:
     for severity in _SEVERITIES:
         if severity not in given:
             yield (*place, severity), None, f"is missing; state it for severity {severity} as for the others"
 
 
-def _mailboxes(policy: Content) -> Iterator[Problem]:
+def _mailboxes(policy: PolicyDocument) -> Iterator[Problem]:
     for name in get_args(Mailbox):
         if name not in policy.mailboxes:
             yield ("mailboxes", name), None, "is missing; state its address and purposes"
@@ -82,8 +81,8 @@ def _mailboxes(policy: Content) -> Iterator[Problem]:
             yield ("mailboxes", name, "otherwise"), mailbox.otherwise, message
 
 
-def _elapsed_only(policy: Content) -> Iterator[Problem]:
-    durations: list[tuple[Place, Duration]] = [(("notice", name), notice) for name, notice in policy.notice.items()]
+def _elapsed_only(policy: PolicyDocument) -> Iterator[Problem]:
+    durations: list[tuple[FieldPath, Duration]] = [(("notice", name), notice) for name, notice in policy.notice.items()]
     durations += [(("average_under", channel), average) for channel, average in policy.average_under.items()]
     for name, own in policy.customers.items():
         place = ("customers", name, "average_under")
@@ -93,7 +92,7 @@ def _elapsed_only(policy: Content) -> Iterator[Problem]:
             yield at, str(duration), f"`{duration}` is business time; state elapsed time, for example 48h"
 
 
-def _calendars(policy: Content) -> Iterator[Problem]:
+def _calendars(policy: PolicyDocument) -> Iterator[Problem]:
     for name, calendar in policy.calendars.items():
         own_years = {day.year for day in calendar.holidays.added if FIRST_YEAR <= day.year <= LAST_YEAR}
         for year in sorted({*_years(policy), *own_years}):
@@ -103,11 +102,11 @@ def _calendars(policy: Content) -> Iterator[Problem]:
                 break
 
 
-def _years(policy: Content) -> range:
+def _years(policy: PolicyDocument) -> range:
     return range(policy.in_force_from.year, policy.in_force_from.year + _YEARS_AHEAD)
 
 
-def _terms(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
+def _terms(policy: PolicyDocument, terms: Terms, own: Terms, place: FieldPath) -> Iterator[Problem]:
     ladder = own.ladder or {}
     if own.ladder is not None and sorted(ladder) != list(range(1, len(ladder) + 1)):
         message = f"the tiers are {_listed(sorted(ladder))}; number them 1, 2, 3 ... without a gap"
@@ -125,7 +124,7 @@ def _terms(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[
         yield from _promises(policy, terms, own, place)
 
 
-def _promises(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
+def _promises(policy: PolicyDocument, terms: Terms, own: Terms, place: FieldPath) -> Iterator[Problem]:
     calendar = policy.calendars[terms.calendar or policy.calendar]
     within = sum(calendar.open_days(year) for year in _years(policy)) * calendar.day
     for at, promise in _written(own, place):
@@ -141,7 +140,7 @@ def _promises(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterat
             )
 
 
-def _written(own: Terms, place: Place) -> Iterator[tuple[Place, Promise]]:
+def _written(own: Terms, place: FieldPath) -> Iterator[tuple[FieldPath, TargetTerms]]:
     for clock, promises in (("response", own.targets.response), ("resolution", own.targets.resolution)):
         for severity, promise in promises.items():
             yield (*place, "targets", clock, severity), promise
@@ -149,7 +148,7 @@ def _written(own: Terms, place: Place) -> Iterator[tuple[Place, Promise]]:
         yield (*place, "targets", "answer"), own.targets.answer
 
 
-def _known(name: str, names: Iterable[str], place: Place, kind: str) -> Iterator[Problem]:
+def _known(name: str, names: Iterable[str], place: FieldPath, kind: str) -> Iterator[Problem]:
     if name not in names:
         yield place, name, f"no {kind} is called `{name}`; use {_listed(names)}"
 

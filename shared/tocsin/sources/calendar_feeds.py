@@ -35,7 +35,7 @@ class _UnreadableError(Exception):
     """A calendar that could not be had; says why, without its address."""
 
 
-class CalendarSources:
+class CalendarFeeds:
     """The calendars by source. `fetch` looks at the files every time, and fetches the feeds when it is time.
 
     The years that it is given are expanded with the reading: not when somebody must know at once who is on call.

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from tocsin.yaml_document.errors import Place
+from tocsin.yaml_document.errors import FieldPath
 from tocsin.yaml_document.field_types import PATTERNS
 
 _WANTED = {
@@ -27,7 +27,7 @@ _WANTED = {
 }
 
 
-def explain(error: ErrorDetails, schema: dict[str, Any]) -> tuple[Place, str]:
+def explain(error: ErrorDetails, schema: dict[str, Any]) -> tuple[FieldPath, str]:
     """Where it is, and "what is wrong; what would be right", with examples out of the model's JSON Schema."""
     place = tuple(part for part in error["loc"] if part != "[key]")
     kind = error["type"]
@@ -61,7 +61,7 @@ def _unknown(message: str, word: str, known: list[str]) -> str:
     return f"{message}; did you mean `{close[0]}`?" if close else f"{message}; known are {', '.join(known)}"
 
 
-def _with_example(message: str, place: Place, schema: dict[str, Any]) -> str:
+def _with_example(message: str, place: FieldPath, schema: dict[str, Any]) -> str:
     if "; " in message and not message.endswith("state it"):
         return message
     node = _schema_of(schema, place)
@@ -76,7 +76,7 @@ def _with_example(message: str, place: Place, schema: dict[str, Any]) -> str:
     return f"{message}; write it so"
 
 
-def _schema_of(schema: dict[str, Any], place: Place) -> dict[str, Any]:
+def _schema_of(schema: dict[str, Any], place: FieldPath) -> dict[str, Any]:
     node = _resolved(schema, schema)
     for part in place:
         node = _resolved(schema, _below(node, part))

@@ -4,7 +4,9 @@ Each value keeps its text, so that a policy written out again reads as it was wr
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -12,18 +14,19 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from tocsin.business_time import DAY, HOUR, MINUTE, load_zone
+from tocsin.yaml_document.errors import field_error
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-class Written(BaseModel):
+class YamlModel(BaseModel):
     """A part of a written document: frozen, strict, and without fields that nobody knows."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextValue:
     """A value that is one piece of text. Subclasses read it in `__post_init__`, which raises ValueError."""
 
     text: str
@@ -48,7 +51,7 @@ _DURATION_HINT: Final = "write it like 30m, 1h 30m, 24h, 6 business hours or 5 b
 
 
 @dataclass(frozen=True, slots=True)
-class Duration(Text):
+class Duration(TextValue):
     """A length of time, `30m`, `24h`, `6 business hours`, `5 business days`: one kind, elapsed or business.
 
     `micros` are the fixed microseconds, `business_days` the standard days of whatever calendar it is used with.
@@ -97,7 +100,7 @@ _WINDOWS: Final = re.compile(rf"{_WINDOW.pattern}(\s*,\s*{_WINDOW.pattern})*")
 
 
 @dataclass(frozen=True, slots=True)
-class Windows(Text):
+class OpeningHours(TextValue):
     """The opening windows of a day, `08:00-12:00, 13:00-17:00`; `spans` in microseconds since midnight, sorted."""
 
     spans: tuple[tuple[int, int], ...] = field(init=False, compare=False)
@@ -140,6 +143,17 @@ def weekdays(span: str) -> range:
     days = range(WEEKDAYS.index(first), WEEKDAYS.index(last) + 1)
     if not days:
         raise ValueError(f"`{span}` runs backwards; write {last}-{first}, or the days one by one")
+    return days
+
+
+def windows_by_weekday(windows: Mapping[str, OpeningHours], name: str) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Windows by weekday (Monday is 0), each day's sorted. Overlapping ones of the field `name` are refused."""
+    days: dict[int, tuple[tuple[int, int], ...]] = {}
+    for span, given in windows.items():
+        for day in weekdays(span):
+            days[day] = tuple(sorted((*days.get(day, ()), *given.spans)))
+            if any(end > start for (_, end), (start, _) in pairwise(days[day])):
+                raise field_error((name, span), str(given), f"windows of {WEEKDAYS[day]} overlap; join or part them")
     return days
 
 

@@ -9,26 +9,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from tocsin.yaml_document.errors import Place
+from tocsin.yaml_document.errors import DocumentError, FieldPath
 from tocsin.yaml_document.explanation import explain
-from tocsin.yaml_document.field_types import Written
+from tocsin.yaml_document.field_types import YamlModel
 
 _LARGEST = 1_000_000
 _DEEPEST = 20
 _KINDS = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 
-Model = TypeVar("Model", bound=Written)
+Model = TypeVar("Model", bound=YamlModel)
 
 
-class DocumentError(ValueError):
-    """A written document is refused; `problems` has a line for each thing that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
-
-
-def read(text: str, name: str, model: type[Model], error: type[DocumentError]) -> Model:
+def load_document(text: str, name: str, model: type[Model], error: type[DocumentError]) -> Model:
     """The document `text` as a `model`; `name` is what errors call it. Raises `error`."""
     document = _Document(name, error, next(iter(model.model_fields)))
     data = document.plain(document.compose(text), ())
@@ -44,7 +36,7 @@ def read(text: str, name: str, model: type[Model], error: type[DocumentError]) -
     raise AssertionError("an invalid document has problems")
 
 
-def at_lines(text: str, name: str, problems: Iterable[tuple[Place, str]]) -> list[str]:
+def locate_problems(text: str, name: str, problems: Iterable[tuple[FieldPath, str]]) -> list[str]:
     """`FILE:LINE: FIELD: message` for what was found wrong with a document that `read` took, in the order of lines."""
     document = _Document(name, DocumentError, "")
     document.plain(document.compose(text), ())
@@ -60,7 +52,7 @@ class _Document:
         self._name = name
         self._error = error
         self._first = first
-        self._lines: dict[Place, int] = {}
+        self._lines: dict[FieldPath, int] = {}
         self._seen: set[int] = set()
         self._problems: list[tuple[int, str]] = []
 
@@ -81,19 +73,19 @@ class _Document:
             self._refuse(1, f"{what}; write fields and values, `{self._first}:` first")
         return node
 
-    def plain(self, node: Node, place: Place) -> Any:
+    def plain(self, node: Node, place: FieldPath) -> Any:
         line = node.start_mark.line + 1
         self._lines.setdefault(place, line)
         if id(node) in self._seen:
-            self._problems.append((line, f"{label(place)}: repeats an anchor; write it out"))
+            self._problems.append((line, f"{format_path(place)}: repeats an anchor; write it out"))
             return None
         self._seen.add(id(node))
         if len(place) > _DEEPEST:
-            self._problems.append((line, f"{label(place)}: is nested too deeply; write it flat"))
+            self._problems.append((line, f"{format_path(place)}: is nested too deeply; write it flat"))
             return None
         kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
         if kind not in _KINDS:
-            self._problems.append((line, f"{label(place)}: `{node.tag}` is a tag; write the plain value"))
+            self._problems.append((line, f"{format_path(place)}: `{node.tag}` is a tag; write the plain value"))
             return None
         if isinstance(node, MappingNode):
             return self._mapping(node, place)
@@ -101,28 +93,30 @@ class _Document:
             return [self.plain(item, (*place, index)) for index, item in enumerate(node.value)]
         return _scalar(node.value, kind)
 
-    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+    def _mapping(self, node: MappingNode, place: FieldPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
-                self._problems.append((line, f"{label(place)}: a field's name is no text; write a plain name"))
+                self._problems.append((line, f"{format_path(place)}: a field's name is no text; write a plain name"))
                 continue
             field = (*place, key.value)
             if key.value in mapping:
-                self._problems.append((line, f"{label(field)}: stands on line {self._lines[field]} already; keep one"))
+                self._problems.append(
+                    (line, f"{format_path(field)}: stands on line {self._lines[field]} already; keep one")
+                )
                 continue
             self._lines[field] = line
             mapping[key.value] = self.plain(value, field)
         return mapping
 
-    def problem(self, place: Place, message: str) -> None:
+    def problem(self, place: FieldPath, message: str) -> None:
         """Note what is wrong at that place, or, where nothing stands there, at what it belongs to."""
-        at: Place = ()
+        at: FieldPath = ()
         for part in place:
             at = (*at, part if (*at, part) in self._lines else str(part))
         known = next(at[:length] for length in range(len(at), -1, -1) if at[:length] in self._lines)
-        self._problems.append((self._lines[known], f"{label(at)}: {message}"))
+        self._problems.append((self._lines[known], f"{format_path(at)}: {message}"))
 
     def refuse_if_wrong(self) -> None:
         if self._problems:
@@ -135,7 +129,7 @@ class _Document:
         raise self._error([f"{self._name}:{line}: {message}"])
 
 
-def label(place: Place) -> str:
+def format_path(place: FieldPath) -> str:
     """A place as people write it: `calendars.default.holidays.added[2]`."""
     text = ""
     for part in place:

@@ -16,19 +16,19 @@ from sqlalchemy import (
     false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
-from tocsin.runtime.database.offsets import offsets_table
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
-from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.offsets import Offsets
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.client import ESCALATIONS
 
 metadata = new_metadata()
 
-offsets = offsets_table(metadata)
-dead_letters = dead_letters_table(metadata)
-key_uses = key_uses_table(metadata)
-outbox = Outbox(outbox_table(metadata), lease_table(metadata), ESCALATIONS, "escalator")
+offsets = Offsets.define(metadata)
+dead_letters = DeadLetters.define(metadata)
+key_uses = KeyUses.define(metadata)
+outbox = Outbox.define(metadata, topic=ESCALATIONS, source="escalator")
 
 tickets = Table(
     "tickets",

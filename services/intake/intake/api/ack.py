@@ -18,9 +18,9 @@ from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigne
 from tocsin.events import Severity, Tier, UpcomingStep
 from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.ack_pages import (
@@ -110,7 +110,7 @@ def router(
 
     async def seen(token: str) -> Seen:
         token = token[:LONGEST_TOKEN]
-        links.read(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
+        links.verify(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
         async with reader.connect() as connection:
             return await look(desk, connection, links, token)
 
@@ -152,7 +152,7 @@ async def _answered(request: Request, act: Callable[[str], Awaitable[_Told]], to
     except InvalidLinkError:
         told = _refusal("refused", 404, refused_page())
     except ExpiredLinkError as error:
-        told = _refusal("expired", 410, expired_page(error.acknowledgement))
+        told = _refusal("expired", 410, expired_page(error.link))
     except Problem as problem:
         told = _refusal("unknown", problem.status, unknown_page())
     except Exception as error:  # the edge of a request, here because the outer one would log the path with the token

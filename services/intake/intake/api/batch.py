@@ -10,8 +10,8 @@ import structlog
 from fastapi import APIRouter
 from sqlalchemy.exc import DBAPIError
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite
 from intake.api.json_body import JsonBody, described

@@ -8,8 +8,8 @@ import structlog
 from fastapi import APIRouter, Request
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.api_keys import Caller
-from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite, ticket_id_of
 from intake.api.json_body import JsonBody, described

@@ -15,8 +15,7 @@ from pydantic import (
     field_validator,
 )
 from tocsin.events import Severity
-from tocsin.validation import FieldError
-from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.problems import FieldError, Problem
 
 from intake.domain.schema_base import BLANKS, Given, Instant, Text, not_blank
 from intake.store import PUNCTUATION, Filter

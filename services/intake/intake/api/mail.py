@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request
-from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.webhooks import PREFIX, HookAnswer, hook_answer

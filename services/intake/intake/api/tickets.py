@@ -1,8 +1,8 @@
 """`POST /v1/tickets`."""
 
 from fastapi import APIRouter
-from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import Front, IdempotencyKey, MayWrite
 from intake.api.json_body import JsonBody, described

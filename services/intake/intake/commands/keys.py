@@ -9,8 +9,8 @@ from typing import Annotated, Final, NoReturn
 import typer
 from pydantic import ValidationError
 from tocsin.instants import render_instant
-from tocsin.runtime.http.api_keys import Key, KeyFile, SCOPES, TICKETS_READ, TICKETS_WRITE, edit_keys, issue, read_keys
 from tocsin.runtime.errors import KeyFileError
+from tocsin.runtime.http.api_keys import SCOPES, TICKETS_READ, TICKETS_WRITE, Key, KeyFile, edit_keys, issue, read_keys
 from tocsin.runtime.process.settings import EnvironmentSettings, load
 
 app = typer.Typer(no_args_is_help=True)

@@ -37,9 +37,9 @@ class Seen:
 async def look(desk: Desk, connection: AsyncConnection, links: LinkSigner, token: str) -> Seen:
     """How the ticket of that link stands. Changes nothing.
 
-    Raises LinkRefused, LinkExpired (told by the database's clock, in business time), Problem 404.
+    Raises InvalidLinkError, ExpiredLinkError (told by the database's clock, in business time), Problem 404.
     """
-    link = links.read(token, desk.business(await clock_timestamp(connection)))
+    link = links.verify(token, desk.business(await clock_timestamp(connection)))
     store = Store(connection)
     ticket = await store.ticket(link.tenant, link.ticket_id)
     if ticket is None:

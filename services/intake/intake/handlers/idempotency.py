@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.validation import FieldError
-from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.problems import FieldError, Problem
 
 from intake import store
 from intake.store import HeldKey, KeyUse

@@ -22,10 +22,10 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
-from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
-from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.client import TICKETS
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
@@ -53,9 +53,9 @@ All of a ticket could be more than an index entry may hold (1 MB), and then it c
 """
 
 metadata = new_metadata()
-outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
-dead_letters = dead_letters_table(metadata)
-key_uses = key_uses_table(metadata)
+outbox = Outbox.define(metadata, topic=TICKETS, source="intake")
+dead_letters = DeadLetters.define(metadata)
+key_uses = KeyUses.define(metadata)
 
 tickets = Table(
     "tickets",

@@ -36,7 +36,7 @@ class Taking:
         self._desk = desk
         self._writer = writer
         self._wake = wake
-        self._grouped = GroupCommit(self._take, is_common=_alike, limit=GROUP, most_waiting=MOST_WAITING, patience=PATIENCE_SECONDS)
+        self._grouped = GroupCommit(self._take, alike=_alike, limit=GROUP, most=MOST_WAITING, patience=PATIENCE_SECONDS)
 
     async def __call__(self, asked: Asked) -> Outcome:
         """What became of it, or the Problem that refuses it. Raises Problem 503 where it had better come back later."""

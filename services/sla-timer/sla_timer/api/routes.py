@@ -9,12 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.business_time import micros
 from tocsin.instants import InstantInput, render_instant
-from tocsin.runtime.database import offsets
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
+from tocsin.runtime.http.app import require
+from tocsin.runtime.http.problems import FieldError, Problem
 from tocsin.runtime.http.responses import JsonResponse
-from tocsin.runtime.http.authentication import require
-from tocsin.validation import FieldError
-from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.process.clock import TimeSource
 
@@ -44,7 +42,7 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: TimeSource, unconfirmed
     async def clocks(ticket_id: UUID, caller: Reader) -> JsonResponse:
         async with reader.connect() as connection:
             # In this order: what the facts are told through must not be newer than the facts.
-            progress = await offsets.read(connection, OFFSETS, TICKETS)
+            progress = await OFFSETS.load(connection, TICKETS)
             loaded = await Store(connection).load([ticket_id])
         if not loaded or loaded[0].ticket.tenant != caller.tenant:
             raise Problem(404, "No ticket with this id has arrived here yet.")

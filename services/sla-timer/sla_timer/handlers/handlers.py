@@ -27,11 +27,10 @@ from tocsin.events import (
     event_type,
 )
 from tocsin.instants import render_instant
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.database.offsets import Position
-from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.clock import TimeSource
 
@@ -108,7 +107,7 @@ class Handlers:
     async def sweep_all(self) -> None:
         """Sweeps every partition up to its own progress: beside the progress records, in case one was missed."""
         async with self._writer.connect() as connection:
-            positions = await offsets.read(connection, OFFSETS, TICKETS)
+            positions = await OFFSETS.load(connection, TICKETS)
         await self.sweep_through({partition: found.accepted_through for partition, found in positions.items()})
 
     async def renew_policies(self) -> None:
@@ -144,7 +143,7 @@ class Handlers:
             return
         store = Store(connection)
         await self._know_policies(connection)
-        progress = await offsets.read(connection, OFFSETS, TICKETS)
+        progress = await OFFSETS.load(connection, TICKETS)
         wanted = sorted(ticket_ids)
         for begin in range(0, len(wanted), JUDGE_LIMIT):
             loaded = await store.load(wanted[begin : begin + JUDGE_LIMIT])

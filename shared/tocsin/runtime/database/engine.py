@@ -1,16 +1,10 @@
-"""PostgreSQL: engines, naming conventions, migrations, and which failures are not the data's fault."""
+"""PostgreSQL engines, our names for constraints, and which errors are worth a retry."""
 
-import importlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 
 import orjson
-from alembic import command, context
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,10 +17,6 @@ _NAMES = {
     "pk": "%(table_name)s_pkey",
 }
 _DATA_FAULTS = ("22", "23", "54")  # SQLSTATE classes: data exception, integrity constraint violation, limit exceeded
-
-
-class NotMigratedError(Exception):
-    """The database's schema is older than the code; str() says which command to run."""
 
 
 def new_metadata() -> MetaData:
@@ -101,13 +91,13 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | PoolTimeout | DisconnectionError | ResourceClosedError)
 
 
-def why_unusable(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """What the database or the network said, in one line; it never repeats a password."""
     said = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
     return " ".join(str(said).split())[:200].rstrip(".") or type(said).__name__
 
 
-def responds(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
+def database_check(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
     """A readiness check: the database answers."""
 
     async def check() -> str | None:
@@ -121,52 +111,3 @@ def responds(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
         return None
 
     return check
-
-
-async def migrate(package: str, url: str) -> None:
-    """Bring the database of `package` (`intake`, `sla_timer` ...) to the newest schema; two at a time wait for each
-    other.
-    """
-    # Between two statements it reads scripts, which on a busy machine takes a while.
-    worker = engine(url, f"{package}-migrate", pool_size=1, statement_seconds=3600, idle_seconds=300)
-    try:
-        async with worker.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(7031986)"))
-            await connection.run_sync(_upgrade, package)
-    finally:
-        await worker.dispose()
-
-
-async def check_migrated(source: AsyncEngine, package: str) -> None:
-    """Raise `NotMigratedError` unless the database has this code's schema or a newer one (schemas expand first)."""
-    scripts = ScriptDirectory.from_config(_config(package))
-    async with source.connect() as connection:
-        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
-    known = {script.revision for script in scripts.walk_revisions()}
-    if found and (set(found) == set(scripts.get_heads()) or not set(found) <= known):
-        return
-    raise NotMigratedError(f"The database is not migrated: run `python -m {package} migrate`.")
-
-
-def run_migrations(metadata: MetaData) -> None:
-    """All that a service's migrations/env.py does: run on the connection that `migrate` (or a test) hands over."""
-    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, compare_type=True)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-def _upgrade(connection: Connection, package: str) -> None:
-    config = _config(package)
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _config(package: str) -> Config:
-    """Alembic's configuration: the migrations lie beside the package."""
-    source = importlib.import_module(package).__file__
-    if source is None:
-        raise ImportError(f"{package} is no package with a file")
-    config = Config()
-    config.set_main_option("script_location", str(Path(source).parent.parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config

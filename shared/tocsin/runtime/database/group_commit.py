@@ -7,18 +7,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from tocsin.runtime.errors import OverloadedError
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-
-
-class Overloaded(Exception):
-    """So much waits, or what is being done takes so long, that one more had better come back later."""
 
 
 _BURST = 4  # a group within so many lingers of the one before is part of a burst
 
 
-class Grouped(Generic[Asked, Answer]):
+class GroupCommit(Generic[Asked, Answer]):
     """`await grouped(item)` is the item's own result of `act(items)`, in which the items of many tasks come together.
 
     What arrives while `act` runs is the next group. An item that comes alone waits for nobody; in a burst a group is
@@ -26,7 +24,7 @@ class Grouped(Generic[Asked, Answer]):
     group, each item is tried alone, so that one that cannot be done does not fail its neighbours; `alike(error)` says
     for which errors that would be useless: every item gets those.
 
-    Where `most` items wait, or a group has been at it for `patience` seconds, another item is not taken: Overloaded.
+    Raises OverloadedError for another item while `most` items wait or the current group has run for `patience` seconds.
     """
 
     def __init__(
@@ -53,10 +51,10 @@ class Grouped(Generic[Asked, Answer]):
     async def __call__(self, item: Asked) -> Answer:
         """The result for `item`, or what `act` raised for it. A caller that is cancelled leaves the act to its end.
 
-        Raises Overloaded, and then nothing was done.
+        Raises OverloadedError, and then nothing was done.
         """
         if len(self._waiting) >= self._most or time.monotonic() - self._begun > self._patience:
-            raise Overloaded
+            raise OverloadedError
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._running is None:

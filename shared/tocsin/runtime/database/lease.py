@@ -9,10 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tocsin.runtime.database.engine import is_transient
-
-
-class LeaseLostError(Exception):
-    """Another process may publish now, or nobody knows: stop at once."""
+from tocsin.runtime.errors import LeaseLostError
 
 
 class Lease:

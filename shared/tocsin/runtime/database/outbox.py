@@ -1,10 +1,9 @@
-"""The way out: events wait in a table, written in the transaction that changes state, until Kafka has acknowledged
-them.
-"""
+"""The outbox: the table of events that wait to be published (docs/architecture.md#delivery)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from sqlalchemy import (
     BigInteger,
@@ -29,37 +28,12 @@ from tocsin.runtime.kafka.client import PARTITIONS, partition_of
 from tocsin.runtime.kafka.record_headers import header, pack
 
 
-def outbox_table(metadata: MetaData) -> Table:
-    """`outbox`: one row an event, deleted when published. Its index answers the oldest `received_at` of a partition."""
-    return Table(
-        "outbox",
-        metadata,
-        Column("id", BigInteger, Identity(always=True), primary_key=True),
-        Column("partition", SmallInteger, nullable=False),
-        Column("key", LargeBinary, nullable=False),
-        Column("headers", LargeBinary, nullable=False),
-        Column("value", LargeBinary, nullable=False),
-        Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-        Index(None, "partition", "received_at"),
-    )
-
-
-def lease_table(metadata: MetaData) -> Table:
-    """`outbox_lease`: one row, who may publish until when (the database's real time), and the fencing token."""
-    return Table(
-        "outbox_lease",
-        metadata,
-        Column("id", SmallInteger, primary_key=True, autoincrement=False),
-        Column("holder", Uuid, nullable=False),
-        Column("token", BigInteger, nullable=False),
-        Column("expires_at", DateTime(timezone=True), nullable=False),
-    )
-
-
 @dataclass(frozen=True)
 class Outbox:
-    """A service's outbox and its lease, the topic they lead to, and the service's name (`intake`) as the events'
-    source.
+    """The table `outbox` and its lease, the topic that its events are published to, and the service as their source.
+
+    Events are stored in the transaction that changes state, and deleted when Kafka has acknowledged them.
+    `lease` has one row: which process may publish until when (the database's real time), and the fencing token.
     """
 
     table: Table
@@ -67,6 +41,30 @@ class Outbox:
     topic: str
     source: str
     partitions: int = PARTITIONS
+
+    @classmethod
+    def define(cls, metadata: MetaData, *, topic: str, source: str) -> Self:
+        """Add the two tables to `metadata`. `source` is the service's name (`intake`)."""
+        outbox = Table(
+            "outbox",
+            metadata,
+            Column("id", BigInteger, Identity(always=True), primary_key=True),
+            Column("partition", SmallInteger, nullable=False),
+            Column("key", LargeBinary, nullable=False),
+            Column("headers", LargeBinary, nullable=False),
+            Column("value", LargeBinary, nullable=False),
+            Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+            Index(None, "partition", "received_at"),  # for the oldest `received_at` of each partition
+        )
+        lease = Table(
+            "outbox_lease",
+            metadata,
+            Column("id", SmallInteger, primary_key=True, autoincrement=False),
+            Column("holder", Uuid, nullable=False),
+            Column("token", BigInteger, nullable=False),
+            Column("expires_at", DateTime(timezone=True), nullable=False),
+        )
+        return cls(outbox, lease, topic, source)
 
     async def add(
         self, connection: AsyncConnection, events: Sequence[Event], received_at: datetime | None = None

@@ -7,17 +7,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.runtime.database.outbox import Outbox
+from tocsin.runtime.errors import WatermarkBlindError
 from tocsin.runtime.process.clock import TimeSource
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class ProgressBlindError(Exception):
-    """The database does not show the writers' transactions, so that no instant can be vouched for; str() says why."""
-
-
 @dataclass(frozen=True)
-class ProgressSource:
+class WatermarkSource:
     """Which transactions may still bring facts (by their connections' application name), and how business time maps."""
 
     writers: str
@@ -35,7 +32,7 @@ class ProgressSource:
             open_writers = (await connection.execute(text(_OPEN_WRITERS), {"writers": self.writers})).one()
             unpublished = (await connection.execute(text(_UNPUBLISHED.format(table=outbox.table.name)))).all()
         if open_writers.hidden:
-            raise ProgressBlindError(
+            raise WatermarkBlindError(
                 f"The relay's role cannot see the transactions of {self.writers}: relay and writers must log in as one "
                 "role, and track_activities must be on."
             )

@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tocsin.runtime.errors import KeyFileError
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 TICKETS_READ: Final = "tickets:read"
@@ -69,10 +70,6 @@ class KeyFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: tuple[Key, ...] = ()
-
-
-class KeyFileError(Exception):
-    """keys.yaml cannot be used; str() says why, without its content."""
 
 
 class KeyRing:

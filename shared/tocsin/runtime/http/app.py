@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import orjson
 import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +19,7 @@ from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddlewar
 from tocsin.runtime.http.openapi import EVERYWHERE, Application
 from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.runtime.http.rate_limit import FailedTries, Requests
+from tocsin.runtime.http.responses import JsonResponse
 
 log = structlog.get_logger(__name__)
 
@@ -28,15 +28,6 @@ Check = Callable[[], Awaitable[str | None]]
 
 _CHECK_SECONDS = 3.0
 _bearer = HTTPBearer(auto_error=False, description="A key of keys.yaml")
-
-
-class JsonResponse(Response):
-    """JSON by orjson. Instants must be strings already (`tocsin.business_time.render`)."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
 
 
 def create_app(

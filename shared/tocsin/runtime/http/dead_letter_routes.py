@@ -5,17 +5,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.instants import render_instant
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import DeadLetter
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.responses import JsonResponse
-from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.app import require
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.record_headers import unpack
 
@@ -24,7 +22,9 @@ _LARGEST_ID: Final = (1 << 63) - 1
 MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
 
 
-def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consumer: Consumer | None) -> APIRouter:
+def dead_letter_routes(
+    engine: AsyncEngine, dead_letters: DeadLetters, outbox: Outbox, consumer: Consumer | None
+) -> APIRouter:
     """`GET /v1/dead-letters` and `POST /v1/dead-letters/{id}/replay`: of the caller's tenant, and of nobody known.
 
     `consumer` None: the service reads no topic.
@@ -39,8 +39,8 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
         replayed: bool | None = False,
     ) -> JsonResponse:
         async with engine.connect() as connection:
-            found = await dead_letters.listed(
-                connection, table, caller.tenant, after=cursor, limit=limit + 1, replayed=replayed
+            found = await dead_letters.list_page(
+                connection, caller.tenant, after=cursor, limit=limit + 1, replayed=replayed
             )
         page = found[:limit]
         following = str(page[-1].id) if len(found) > limit else None
@@ -51,13 +51,13 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
     )
     async def replay(letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)], caller: MayAdminister) -> JsonResponse:
         async with engine.connect() as connection:
-            letter = await dead_letters.get(connection, table, letter_id)
-            beside = await dead_letters.queue_of(connection, table, letter) if letter is not None else []
+            letter = await dead_letters.load(connection, letter_id)
+            beside = await dead_letters.load_queue(connection, letter) if letter is not None else []
         if letter is None or not all(one.is_visible_to(caller.tenant) for one in (letter, *beside)):
             raise Problem(404, "There is no dead letter with this id.")
         if letter.replayed_at is not None:
             raise Problem(409, "It was replayed already.")
-        if letter.origin == dead_letters.OUTBOX:
+        if letter.origin == DeadLetterOrigin.OUTBOX:
             await _put_back(letter)
             return JsonResponse({"replayed": 1})
         if consumer is None or letter.topic != consumer.topic:
@@ -69,7 +69,7 @@ def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consum
 
     async def _put_back(letter: DeadLetter) -> None:
         async with engine.begin() as connection:
-            if await dead_letters.mark_replayed(connection, table, letter.id):
+            if await dead_letters.mark_replayed(connection, letter.id):
                 await outbox.put_back(
                     connection, letter.partition, letter.key or b"", letter.headers, letter.value or b""
                 )

@@ -11,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.body_limit import Bodies, Body
-from tocsin.runtime.http.problems import Problem
-from tocsin.validation import field_errors
+from tocsin.runtime.http.problems import Problem, field_errors
 from tocsin.runtime.metrics import REQUESTS_SHED
 
 log = structlog.get_logger(__name__)
@@ -34,7 +33,7 @@ def add_headers(scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> 
     scope.setdefault(_ADDED, {}).update(headers)
 
 
-class Edge:
+class LimitsMiddleware:
     """Refuses what is too large, too slow, too much, no JSON or no text, and answers 500 or 503 for what nobody caught.
 
     `limits` gives the bytes allowed to a path and all below it, the longest winning; `free_form` are prefixes below

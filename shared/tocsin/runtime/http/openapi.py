@@ -6,8 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from tocsin.runtime.http.openapi_overlay import add_words
-from tocsin.runtime.http.problems import MEDIA_TYPE, Problem, SCHEMA
-from tocsin.validation import FieldError
+from tocsin.runtime.http.problems import MEDIA_TYPE, SCHEMA, FieldError, Problem
 
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 _RETRY_AFTER: Final = {
@@ -15,7 +14,7 @@ _RETRY_AFTER: Final = {
 }
 
 
-def refusal(description: str, example: Problem) -> dict[str, Any]:
+def error_response(description: str, example: Problem) -> dict[str, Any]:
     """An error as OpenAPI names it: what it means, and a body that a caller may see."""
     return {
         "description": description,
@@ -26,27 +25,31 @@ def refusal(description: str, example: Problem) -> dict[str, Any]:
 
 _WRONG: Final = [FieldError(field="contact.email", message="is missing")]
 _EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
-    "400": refusal("The body is not JSON", Problem(400, "The body is not JSON.")),
-    "401": refusal("No key, or none that is valid", Problem(401, "Send `Authorization: Bearer KEY` with a valid key.")),
-    "403": refusal("The key may not do this", Problem(403, "This key lacks the scope tickets:write.")),
-    "404": refusal("There is no such thing in this tenant", Problem(404, "There is no such ticket.")),
-    "408": refusal("The body came too slowly", Problem(408, "The body came too slowly.")),
-    "413": refusal("The body is too large", Problem(413, "A body may have 1000000 bytes here.")),
-    "415": refusal(
+    "400": error_response("The body is not JSON", Problem(400, "The body is not JSON.")),
+    "401": error_response(
+        "No key, or none that is valid", Problem(401, "Send `Authorization: Bearer KEY` with a valid key.")
+    ),
+    "403": error_response("The key may not do this", Problem(403, "This key lacks the scope tickets:write.")),
+    "404": error_response("There is no such thing in this tenant", Problem(404, "There is no such ticket.")),
+    "408": error_response("The body came too slowly", Problem(408, "The body came too slowly.")),
+    "413": error_response("The body is too large", Problem(413, "A body may have 1000000 bytes here.")),
+    "415": error_response(
         "The body is of another media type", Problem(415, "Send JSON with `Content-Type: application/json`.")
     ),
-    "422": refusal("Every wrong field by name", Problem(422, "Some fields are wrong.", errors=_WRONG)),
-    "429": refusal(
+    "422": error_response("Every wrong field by name", Problem(422, "Some fields are wrong.", errors=_WRONG)),
+    "429": error_response(
         "Too many requests",
         Problem(429, "Too many requests with this key. Try again later.", headers={"Retry-After": "1"}),
     ),
-    "500": refusal("Our fault, and logged", Problem(500, "This is our fault, and logged. Try again.")),
-    "503": refusal(
+    "500": error_response("Our fault, and logged", Problem(500, "This is our fault, and logged. Try again.")),
+    "503": error_response(
         "Overload, or the database does not answer",
         Problem(503, "The database does not answer. Try again.", headers={"Retry-After": "1"}),
     ),
-    "4XX": refusal("Anything else that the caller did wrong", Problem(400, "The request cannot be read.")),
-    "5XX": refusal("Anything else that went wrong here", Problem(500, "This is our fault, and logged. Try again.")),
+    "4XX": error_response("Anything else that the caller did wrong", Problem(400, "The request cannot be read.")),
+    "5XX": error_response(
+        "Anything else that went wrong here", Problem(500, "This is our fault, and logged. Try again.")
+    ),
 }
 EVERYWHERE: Final[dict[int | str, dict[str, Any]]] = {"4XX": _EXAMPLES["4XX"], "5XX": _EXAMPLES["5XX"]}
 """What any call may answer. With it named FastAPI adds no error of its own making."""

@@ -97,7 +97,7 @@ class Problem(Exception):
         return Response(orjson.dumps(self.as_dict()), self.status, self.headers, MEDIA_TYPE)
 
 
-def invalid(error: ValidationError | RequestValidationError) -> Problem:
+def validation_problem(error: ValidationError | RequestValidationError) -> Problem:
     """The 422 (400 for what is not JSON at all) of a failed validation, naming every wrong field, echoing none."""
     found = [dict(problem) for problem in error.errors()]
     if any(problem["type"] == "json_invalid" for problem in found):

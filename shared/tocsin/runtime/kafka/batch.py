@@ -8,14 +8,18 @@ from datetime import datetime
 from typing import Protocol
 
 import structlog
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tocsin.events import Event, InvalidEventError, Watermark, decode
-from tocsin.runtime.database import dead_letters, offsets
-from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
+from tocsin.runtime.database.dead_letters import (
+    DeadLetter,
+    DeadLetterOrigin,
+    DeadLetters,
+    count_dead_letters,
+    failure_reason,
+)
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.offsets import Position
+from tocsin.runtime.database.offsets import Offsets, Position
 from tocsin.runtime.kafka.record_headers import Headers, pack, ticket_of, unpack
 
 log = structlog.get_logger(__name__)
@@ -24,10 +28,6 @@ POISON_LIMIT = 20
 """So many bad records in a row are not the records' fault."""
 
 _PROGRESS = ("ce_type", b"progress")
-
-
-class Poison(Exception):
-    """Raised by a handler: this event can never be handled; str() says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,15 @@ class Handling:
         self,
         engine: AsyncEngine,
         topic: str,
-        offsets_table: Table,
-        letters_table: Table,
+        offsets: Offsets,
+        letters: DeadLetters,
         on_batch: OnBatch,
         ordered: bool,
     ) -> None:
         self._engine = engine
         self._topic = topic
-        self._offsets = offsets_table
-        self._letters = letters_table
+        self._offsets = offsets
+        self._letters = letters
         self._on_batch = on_batch
         self._ordered = ordered
         self._bad_in_a_row = 0
@@ -138,7 +138,7 @@ class Handling:
             log.warning("batch_one_by_one", topic=self._topic, error=repr(error))
             taken = await self._take(slices, careful=True)
         self._bad_in_a_row = taken.bad_in_a_row
-        dead_letters.count(taken.letters)
+        count_dead_letters(taken.letters)
         return taken
 
     async def replay(self, letter_id: int) -> tuple[int, str | None]:
@@ -148,25 +148,23 @@ class Handling:
         How many were handled, and why the next was not. Holds the partition, so that nothing new comes in between.
         """
         async with self._engine.begin() as connection:
-            letter = await dead_letters.get(connection, self._letters, letter_id)
+            letter = await self._letters.load(connection, letter_id)
             if letter is None or letter.replayed_at is not None:
                 return 0, None
-            await offsets.read(connection, self._offsets, self._topic, [letter.partition], lock=True)
+            await self._offsets.load(connection, self._topic, [letter.partition], lock=True)
             waiting = [letter]
             if self._ordered and letter.key is not None:
-                waiting = await dead_letters.queue_of(connection, self._letters, letter)
+                waiting = await self._letters.load_queue(connection, letter)
             for done, queued in enumerate(waiting):
                 fault = await self._replay_one(connection, queued)
                 if fault is not None:
                     return done, fault
-                await dead_letters.mark_replayed(connection, self._letters, queued.id)
+                await self._letters.mark_replayed(connection, queued.id)
             return len(waiting), None
 
     async def _take(self, slices: Sequence[Slice], careful: bool) -> Taken:
         async with self._engine.begin() as connection:
-            stored = await offsets.read(
-                connection, self._offsets, self._topic, [part.partition for part in slices], lock=True
-            )
+            stored = await self._offsets.load(connection, self._topic, [part.partition for part in slices], lock=True)
             taken, fresh = _sorted_out(slices, stored)
             taken.bad_in_a_row = self._bad_in_a_row
             waiting = await self._waiting(connection, fresh)
@@ -178,8 +176,8 @@ class Handling:
             if not (careful or waiting):
                 taken.positions = {part.partition: _after(part) for part in fresh}
             taken.positions = {p: _forward(stored[p], position) for p, position in taken.positions.items()}
-            await dead_letters.put(connection, self._letters, taken.letters)
-            await offsets.write(connection, self._offsets, self._topic, taken.positions)
+            await self._letters.add(connection, taken.letters)
+            await self._offsets.store(connection, self._topic, taken.positions)
         return taken
 
     async def _waiting(self, connection: AsyncConnection, fresh: Sequence[Slice]) -> set[bytes]:
@@ -187,7 +185,7 @@ class Handling:
         keys = {item.record.key for part in fresh for item in part.items if item.record.key is not None}
         if not self._ordered or not keys:
             return set()
-        return await dead_letters.waiting_keys(connection, self._letters, self._topic, keys)
+        return await self._letters.waiting_keys(connection, self._topic, keys)
 
     async def _one_by_one(
         self, connection: AsyncConnection, fresh: Sequence[Slice], waiting: set[bytes], taken: Taken
@@ -225,19 +223,19 @@ class Handling:
         except Exception as error:
             if is_transient(error):
                 raise
-            return reason_of(error)
+            return failure_reason(error)
         return None
 
     async def _replay_one(self, connection: AsyncConnection, letter: DeadLetter) -> str | None:
         try:
             event = decode(unpack(letter.headers), letter.value)
         except InvalidEventError as error:
-            return reason_of(error)
+            return failure_reason(error)
         return await self._attempt(connection, Received(event, letter.topic, letter.partition, letter.offset or 0))
 
     def _letter(self, partition: int, record: Record, reason: str) -> DeadLetter:
         return DeadLetter(
-            dead_letters.CONSUMED,
+            DeadLetterOrigin.CONSUMED,
             self._topic,
             partition,
             record.offset,
@@ -252,7 +250,7 @@ def _decoded(topic: str, partition: int, record: Record) -> Item:
     try:
         event = decode(record.headers, record.value)
     except InvalidEventError as error:
-        return Item(record, None, reason_of(error))
+        return Item(record, None, failure_reason(error))
     return Item(record, Received(event, topic, partition, record.offset), None)
 
 

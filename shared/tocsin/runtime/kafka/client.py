@@ -10,6 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
+from tocsin.runtime.errors import TopicError
+
 TICKETS: Final = "tocsin.tickets.v1"
 DEADLINES: Final = "tocsin.deadlines.v1"
 ESCALATIONS: Final = "tocsin.escalations.v1"
@@ -26,10 +28,6 @@ MAX_REQUEST_BYTES: Final = 1_000_000
 _CLOSE_SECONDS: Final = 1.0
 _CANCEL_SECONDS: Final = 0.1
 _DAY_MS: Final = 24 * 3600 * 1000
-
-
-class TopicError(Exception):
-    """A topic is missing or has another number of partitions than the code; str() says what to do."""
 
 
 def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:

@@ -9,14 +9,12 @@ from datetime import datetime
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.database import offsets
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.offsets import Position
-from tocsin.runtime.kafka.batch import Handling, OnBatch, POISON_LIMIT, Received, Record, slice_of
-from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.database.offsets import Offsets, Position
+from tocsin.runtime.kafka.batch import POISON_LIMIT, Handling, OnBatch, Received, Record, slice_of
 from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
@@ -28,7 +26,7 @@ from tocsin.runtime.metrics import (
     declare_consumer,
 )
 
-__all__ = ["Consumer", "OnBatch", "Poison", "Received"]
+__all__ = ["Consumer", "OnBatch", "Received"]
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +55,8 @@ class Consumer:
         topic: str,
         group: str,
         engine: AsyncEngine,
-        offsets: Table,
-        dead_letters: Table,
+        offsets: Offsets,
+        dead_letters: DeadLetters,
         on_batch: OnBatch,
         after_commit: AfterCommit | None = None,
         ordered: bool = False,
@@ -196,14 +194,14 @@ class Consumer:
         """
         beginnings, ends = await self._ends.fetch_range()
         async with self._engine.begin() as connection:
-            await offsets.begin(connection, self._offsets, self.topic, {p: beginnings[p] for p in partitions})
-            stored = await offsets.read(connection, self._offsets, self.topic, partitions, lock=True)
+            await self._offsets.store_missing(connection, self.topic, {p: beginnings[p] for p in partitions})
+            stored = await self._offsets.load(connection, self.topic, partitions, lock=True)
             lost = {
                 p: Position(beginnings[p], position.accepted_through)
                 for p, position in stored.items()
                 if not beginnings[p] <= position.next_offset <= ends[p]
             }
-            await offsets.write(connection, self._offsets, self.topic, lost)
+            await self._offsets.store(connection, self.topic, lost)
         for partition, position in lost.items():
             OFFSETS_OUT_OF_RANGE.labels(self.topic).inc()
             log.critical(

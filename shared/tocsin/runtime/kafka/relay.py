@@ -10,17 +10,22 @@ from collections.abc import Sequence
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-from sqlalchemy import Row, Table
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.events import Watermark, encode
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
+from tocsin.runtime.database.dead_letters import (
+    DeadLetter,
+    DeadLetterOrigin,
+    DeadLetters,
+    count_dead_letters,
+    failure_reason,
+)
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.lease import Lease
-from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.database.watermark import WatermarkSource
+from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.client import discard, new_producer
 from tocsin.runtime.kafka.record_headers import ticket_of, unpack
 from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS
@@ -48,7 +53,7 @@ class Relay:
         engine: AsyncEngine,
         bootstrap: str,
         outbox: Outbox,
-        dead_letter_table: Table,
+        dead_letters: DeadLetters,
         *,
         interval: float = 0.05,
         progress: WatermarkSource | None = None,
@@ -58,7 +63,7 @@ class Relay:
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._bootstrap = bootstrap
         self._outbox = outbox
-        self._dead_letters = dead_letter_table
+        self._dead_letters = dead_letters
         self._interval = interval
         self._progress = progress
         self._lease = Lease(self._autocommit, outbox.lease, lease_seconds)
@@ -216,9 +221,9 @@ class Relay:
         """Delete what is acknowledged or put aside, if the lease still holds."""
         async with self._engine.begin() as connection:
             await self._lease.check(connection, token)
-            await dead_letters.put(connection, self._dead_letters, refused)
+            await self._dead_letters.add(connection, refused)
             await self._outbox.delete(connection, [row.id for row in rows])
-        dead_letters.count(refused)
+        count_dead_letters(refused)
         for letter in refused:
             log.error("event_unpublishable", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
 
@@ -233,5 +238,12 @@ class Relay:
 
     def _letter(self, row: OutboxRow, error: BaseException) -> DeadLetter:
         return DeadLetter(
-            dead_letters.OUTBOX, self.topic, row.partition, None, row.key, row.headers, row.value, reason_of(error)
+            DeadLetterOrigin.OUTBOX,
+            self.topic,
+            row.partition,
+            None,
+            row.key,
+            row.headers,
+            row.value,
+            failure_reason(error),
         )

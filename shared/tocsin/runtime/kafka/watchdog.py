@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.offsets import Offsets
+from tocsin.runtime.errors import StuckError
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.metrics import CONSUMER_LAG
 
@@ -17,18 +17,14 @@ _EVERY_SECONDS = 2.0
 STUCK_SECONDS = 60.0
 
 
-class StuckError(Exception):
-    """Records wait, Kafka and the database answer, and yet nothing moves: only a new process helps."""
-
-
 class Watchdog:
     """Compares a topic's ends with the database every 2 s, in a task of its own."""
 
     def __init__(
-        self, engine: AsyncEngine, table: Table, topic: str, ends: TopicEnds, stuck_seconds: float = STUCK_SECONDS
+        self, engine: AsyncEngine, offsets: Offsets, topic: str, ends: TopicEnds, stuck_seconds: float = STUCK_SECONDS
     ) -> None:
         self._engine = engine
-        self._table = table
+        self._offsets = offsets
         self._topic = topic
         self._ends = ends
         self._stuck_seconds = stuck_seconds
@@ -41,7 +37,7 @@ class Watchdog:
             try:
                 ends = await self._ends.fetch()
                 async with self._engine.connect() as connection:
-                    stored = await offsets.read(connection, self._table, self._topic)
+                    stored = await self._offsets.load(connection, self._topic)
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise

@@ -88,10 +88,11 @@ class FileClock:
         self._origins = [segment.origin for segment in segments]
 
 
-Clock = BusinessClock | FileClock
+TimeSource = BusinessClock | FileClock
+"""What tells a process the business time."""
 
 
-def clock_from(settings: ClockSettings) -> Clock:
+def clock_from(settings: ClockSettings) -> TimeSource:
     """The clock the environment describes; without a description, real time."""
     if settings.clock_file is not None:
         return FileClock(settings.clock_file)

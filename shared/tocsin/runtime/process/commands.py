@@ -1,20 +1,22 @@
 """The command line that every service has: serve by default, `migrate`, `republish --since T`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.events import Event
-from tocsin.runtime.database import engine
+from tocsin.runtime.database import engine, migrations
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.database.republish import republish
+from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.process.logging import configure
+from tocsin.runtime.process.service import Service
 from tocsin.runtime.process.settings import DatabaseSettings, ServiceSettings, load
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -22,7 +24,7 @@ Stored = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
 """Pages of the events that a service stored at or after a business instant, in order per ticket."""
 
 
-def instant_given(text: str) -> datetime:
+def parse_instant(text: str) -> datetime:
     """The parser of an option that is an instant. Raises typer.BadParameter."""
     try:
         at = datetime.fromisoformat(text)
@@ -34,14 +36,14 @@ def instant_given(text: str) -> datetime:
 
 
 @contextmanager
-def using_database() -> Iterator[None]:
+def exit_on_database_error() -> Iterator[None]:
     """Where the database cannot be used, say why in a sentence and exit with 1."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
         if not engine.is_transient(error):
             raise
-        typer.echo(f"The database cannot be used: {engine.why_unusable(error)}.", err=True)
+        typer.echo(f"The database cannot be used: {engine.describe_failure(error)}.", err=True)
         raise typer.Exit(1) from None
 
 
@@ -49,7 +51,7 @@ def service_commands(
     package: str,
     about: str,
     settings: type[S],
-    serve: Callable[[S], Coroutine[Any, Any, None]],
+    build: Callable[[S], Service],
     outbox: Outbox,
     stored: Stored,
 ) -> typer.Typer:
@@ -62,28 +64,36 @@ def service_commands(
         if context.invoked_subcommand is None:
             loaded = load(settings)
             configure(name, loaded)
-            asyncio.run(serve(loaded))
+            asyncio.run(_serve(loaded, build))
 
     @app.command("migrate")
     def migrate() -> None:
         """Bring the database to this version's schema."""
         url = load(DatabaseSettings).database_url
-        with using_database():
-            asyncio.run(engine.migrate(package, url))
+        with exit_on_database_error():
+            asyncio.run(migrations.migrate(package, url))
 
     @app.command("republish")
     def queue_again(
         since: Annotated[
-            datetime, typer.Option(parser=instant_given, metavar="T", help="business time: 2026-06-08T12:00:00Z")
+            datetime, typer.Option(parser=parse_instant, metavar="T", help="business time: 2026-06-08T12:00:00Z")
         ],
     ) -> None:
         """Queue what was stored at or after an instant once more, with the same ids. The running service sends it."""
         url = load(DatabaseSettings).database_url
-        with using_database():
+        with exit_on_database_error():
             count = asyncio.run(_queue_again(url, name, outbox, stored, since))
         typer.echo(f"{count} events queued.")
 
     return app
+
+
+async def _serve(settings: S, build: Callable[[S], Service]) -> None:
+    try:
+        await build(settings).run()
+    except ConfigurationError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None
 
 
 async def _queue_again(url: str, name: str, outbox: Outbox, stored: Stored, since: datetime) -> int:

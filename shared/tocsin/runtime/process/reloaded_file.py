@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+def describe_read_error(error: OSError | UnicodeDecodeError) -> str:
     """Why a file could not be read as text, in words."""
     match error:
         case FileNotFoundError():
@@ -66,7 +66,7 @@ class ReloadedFile(Generic[T]):
             self.content = self._read(self._path)
         except (OSError, UnicodeDecodeError) as error:
             self._version = None
-            self._found(f"{self._path.name} cannot be read: {why_unreadable(error)}")
+            self._found(f"{self._path.name} cannot be read: {describe_read_error(error)}")
         except self._refusal as error:
             self._found(str(error))
         else:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tocsin.acknowledgement import LinkSigner
+from tocsin.runtime.errors import SecretFileError
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
-class SecretFileError(Exception):
-    """A secret cannot be read from its file; str() says why, without what the file holds."""
-
-
-class Environment(BaseSettings):
+class EnvironmentSettings(BaseSettings):
     """What all settings have in common: where they come from."""
 
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", env_ignore_empty=True, frozen=True, extra="ignore")
@@ -101,7 +98,7 @@ def _is_secret(field: FieldInfo) -> bool:
     return SecretStr in kinds or any(isinstance(mark, Secret) for mark in field.metadata)
 
 
-class ClockSettings(Environment):
+class ClockSettings(EnvironmentSettings):
     """Business time: `epoch + (real - origin) * rate` (DESIGN, Time). Nothing set: business time is real time."""
 
     clock_epoch: Instant | None = None
@@ -118,13 +115,13 @@ class ClockSettings(Environment):
         return self
 
 
-class DatabaseSettings(Environment):
+class DatabaseSettings(EnvironmentSettings):
     """All that `migrate` needs."""
 
     database_url: DatabaseUrl
 
 
-class KafkaSettings(Environment):
+class KafkaSettings(EnvironmentSettings):
     """All that `python -m tocsin topics` needs."""
 
     kafka: Bootstrap
@@ -147,7 +144,7 @@ def _link_keys(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class LinkSettings(Environment):
+class LinkSettings(EnvironmentSettings):
     """What those need who write or read acknowledgement links."""
 
     ack_keys: Annotated[SecretStr, AfterValidator(_link_keys)]

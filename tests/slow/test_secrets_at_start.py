@@ -122,7 +122,7 @@ def awaiting(package: str, environment: Mapping[str, str]) -> tuple[str, bytes]:
     ) as process:
         assert process.stdout is not None
         lines: list[bytes] = []
-        while b"database_awaited" not in b"".join(lines[-1:]):
+        while b"waiting_for_database" not in b"".join(lines[-1:]):
             lines.append(process.stdout.readline())
             assert lines[-1], b"".join(lines).decode()
         process.terminate()
