@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from support.servers import MakeDatabase
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app, require
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.key_routes import KeyUsage
 from tocsin.runtime.http.responses import JsonResponse
 

@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_no_check_of_schemathesis_fails_and_every_link_is_followed(
     service: str, folder: Path, make_database: MakeDatabase, smtp_sink: SharedSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 0.0)  # wrong keys are tried with every call
+    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.0)  # wrong keys are tried with every call
     url = make_database(service)
     known = await seeds.seed(service, url, folder, smtp_sink)
     (folder / KNOWN).write_text(json.dumps(known))

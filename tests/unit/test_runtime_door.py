@@ -17,7 +17,8 @@ from starlette.types import Message, Scope
 from support.polling import eventually
 from tocsin.runtime.http import body_limit, limits_middleware, rate_limit
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app, require
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.responses import JsonResponse
 
 LIMIT = 3
@@ -94,13 +95,13 @@ async def test_a_key_without_a_limit_has_none(client: httpx.AsyncClient) -> None
 async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 60)
-    monkeypatch.setattr(rate_limit, "MOST_WAITING", 3)
+    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(rate_limit, "MOST_DELAYED", 3)
     wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
     before = counted("sla_keys_refused_total", reason="unknown")
-    free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_TRIES)]
+    free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_ATTEMPTS)]
     assert {answer.status_code for answer in free} == {401}
-    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 0.4)
+    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.4)
     began = time.monotonic()
     slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
     assert (await client.get("/v1/things", headers=AUTHORIZATION["free"])).status_code == 200
@@ -108,16 +109,16 @@ async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     statuses = sorted(answer.status_code for answer in await slow)
     assert statuses == [401, 401, 401, 429, 429]
     assert time.monotonic() - began >= 0.3
-    assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_TRIES + 5
+    assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_ATTEMPTS + 5
     assert (await client.get("/v1/things")).status_code == 401  # without any key nothing was tried
 
 
 async def test_tries_from_ever_new_addresses_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "MOST_ADDRESSES", 20)
-    tries = rate_limit.FailedTries()
+    limiter = rate_limit.FailedAuthLimiter()
     for number in range(100):
-        await tries.one_more(f"2001:db8::{number:x}", "unknown")
-        assert len(tries._storage.events) <= 20
+        await limiter.count_failure(f"2001:db8::{number:x}", "unknown")
+        assert len(limiter._storage.events) <= 20
 
 
 async def test_allow_names_every_method_of_the_path(client: httpx.AsyncClient) -> None:

@@ -22,9 +22,11 @@ from tocsin.runtime.http.api_keys import (
     issue,
     write_keys,
 )
-from tocsin.runtime.http.app import create_app, require
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
+from tocsin.validation import FieldError
 
 
 class Contact(BaseModel):

@@ -10,7 +10,7 @@ from tocsin.directory import Directory
 from tocsin.events import EndReason, EscalationReason, UpcomingStep
 from tocsin.instants import Instant
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
 from tocsin.sources.directory_file import DirectoryFile
 

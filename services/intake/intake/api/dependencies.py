@@ -10,7 +10,7 @@ from fastapi import Depends, Header
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import TICKETS_WRITE, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem, validation_problem
 
 from intake import metrics

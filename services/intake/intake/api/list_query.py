@@ -15,7 +15,8 @@ from pydantic import (
     field_validator,
 )
 from tocsin.events import Severity
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
+from tocsin.validation import FieldError
 
 from intake.domain.schema_base import BLANKS, Given, Instant, Text, not_blank
 from intake.store import PUNCTUATION, Filter

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import ticket_id_of

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 

@@ -12,7 +12,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.process.commands import exit_on_database_error, parse_instant
+from tocsin.runtime.process.commands import exit_on_database_error, instant_option
 from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import DatabaseSettings, EnvironmentSettings, load
 
@@ -108,7 +108,7 @@ def replay(
     tenant: TenantOption = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=parse_instant, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
+        typer.Option(parser=instant_option, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
     """Queue webhooks once more; the running service takes them in, by the mapping as it is then.

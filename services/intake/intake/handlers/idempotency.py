@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
+from tocsin.validation import FieldError
 
 from intake import store
 from intake.store import HeldKey, KeyUse

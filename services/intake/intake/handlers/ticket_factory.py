@@ -4,7 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.events import Fact, FactType, derived_id, ticket_id
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
+from tocsin.validation import FieldError
 
 from intake.domain.routing import route
 from intake.domain.ticket_request import SeenTicket, TicketItem, TicketRequest

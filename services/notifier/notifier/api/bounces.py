@@ -9,11 +9,12 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
 from tocsin.runtime.http.api_keys import TICKETS_WRITE, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.openapi import error_response
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from notifier.api.schemas import Answer
 from notifier.domain.bounces import Action, Report

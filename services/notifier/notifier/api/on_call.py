@@ -11,10 +11,11 @@ from starlette.responses import Response
 from tocsin.directory import Directory, Holder, export_calendar
 from tocsin.instants import Instant, InstantInput
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import require
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
+from tocsin.validation import FieldError
 
 from notifier.domain.on_call import FIRST, LAST, around, on_call
 

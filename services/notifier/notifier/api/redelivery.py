@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse

@@ -22,7 +22,7 @@ from tocsin.directory import (
 from tocsin.instants import display_instant
 from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.process.clock import clock_from
-from tocsin.runtime.process.commands import parse_instant
+from tocsin.runtime.process.commands import instant_option
 from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import ClockSettings, load
 from tocsin.sources.directory_file import DirectoryFile
@@ -57,7 +57,7 @@ def add_commands(app: typer.Typer) -> None:
 def who(
     role: Annotated[str, typer.Option(help="A role of the directory, such as service_desk_team_lead.")],
     at: Annotated[
-        datetime | None, typer.Option(parser=parse_instant, metavar="T", help="2026-12-24T23:30Z; now if left out")
+        datetime | None, typer.Option(parser=instant_option, metavar="T", help="2026-12-24T23:30Z; now if left out")
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; any customer if left out.")] = None,
 ) -> None:

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.business_time import micros
 from tocsin.instants import InstantInput, render_instant
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import require
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from sla_timer.domain.compliance import GROUPS, averages, shares
 from sla_timer.domain.evaluate import Stored

@@ -1,19 +1,30 @@
 """`GET /v1/keys`: the tenant's API keys, and when each was last used on this service."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
+from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.instants import Instant
 from tocsin.runtime.database.key_uses import KeyUses
-from tocsin.runtime.http.api_keys import ADMIN, Caller, KeyRing
-from tocsin.runtime.http.app import require
+from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.http.authentication import MayAdminister
 from tocsin.runtime.http.responses import ResponseModel
 
 SAVE_SECONDS: Final = 5
 """Seconds between two saves of the last uses. A process that crashes forgets the uses since its last save."""
+
+_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "aB3dE6gH",
+    "tenant": "default",
+    "scopes": ["tickets:read", "tickets:write"],
+    "created_at": "2026-06-08T12:00:00.000000Z",
+    "expires_at": None,
+    "requests_per_minute": 600,
+    "last_used_at": "2026-06-09T08:15:30.000000Z",
+}
 
 
 class KeyResponse(ResponseModel):
@@ -32,6 +43,8 @@ class KeyListResponse(ResponseModel):
     """The tenant's keys, in the order of keys.yaml."""
 
     items: tuple[KeyResponse, ...]
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_EXAMPLE]}]})
 
 
 class KeyUsage:
@@ -63,8 +76,12 @@ class KeyUsage:
         """`GET /v1/keys`."""
         router = APIRouter(prefix="/v1/keys", tags=["admin"])
 
-        @router.get("", summary="List your tenant's keys and when each was last used here")
-        async def list_keys(caller: Annotated[Caller, Depends(require(ADMIN))]) -> KeyListResponse:
+        @router.get("", summary="List your tenant's API keys", response_description="The tenant's keys")
+        async def list_keys(caller: MayAdminister) -> KeyListResponse:
+            """Every key of keys.yaml that belongs to your tenant, without its hash, and its last use on this service.
+
+            `last_used_at` is null for a key that was never used here. A crash loses the last uses of a few seconds.
+            """
             last_uses = await self.load()
             return KeyListResponse(
                 items=tuple(

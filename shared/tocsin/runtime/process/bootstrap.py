@@ -14,8 +14,9 @@ from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.http.api_keys import KeyRing
-from tocsin.runtime.http.app import Check, create_app
+from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
+from tocsin.runtime.http.health import Check
 from tocsin.runtime.http.key_routes import SAVE_SECONDS, KeyUsage
 from tocsin.runtime.kafka.batch import OnBatch
 from tocsin.runtime.kafka.consumer import AfterCommit, Consumer

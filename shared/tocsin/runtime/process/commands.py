@@ -24,7 +24,7 @@ Stored = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
 """Pages of the events that a service stored at or after a business instant, in order per ticket."""
 
 
-def parse_instant(text: str) -> datetime:
+def instant_option(text: str) -> datetime:
     """The parser of an option that is an instant. Raises typer.BadParameter."""
     try:
         at = datetime.fromisoformat(text)
@@ -76,7 +76,7 @@ def service_commands(
     @app.command("republish")
     def queue_again(
         since: Annotated[
-            datetime, typer.Option(parser=parse_instant, metavar="T", help="business time: 2026-06-08T12:00:00Z")
+            datetime, typer.Option(parser=instant_option, metavar="T", help="business time: 2026-06-08T12:00:00Z")
         ],
     ) -> None:
         """Queue what was stored at or after an instant once more, with the same ids. The running service sends it."""
