@@ -23,7 +23,7 @@ import structlog
 import typer
 from aiosmtplib import SMTP
 from support.notifier_events import escalation, ticket
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.servers import SharedSink, migrate, role_of, running, tell
 from tocsin.events import Notify
 from tocsin_local.postgres import Postgres
@@ -44,17 +44,17 @@ def main(mails: Annotated[int, typer.Option()] = 1000, profile: Annotated[Path |
 
 
 async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile: Path | None) -> None:
-    async with world(url, sink, folder, datetime.now(UTC), **AS_SHIPPED) as house:
-        await _burst(house, _notices(50))  # statements prepared, templates compiled, the sink warm
+    async with make_world(url, sink, folder, datetime.now(UTC), **AS_SHIPPED) as world:
+        await _burst(world, _notices(50))  # statements prepared, templates compiled, the sink warm
         sink.clear()
-        single = await _singles(house)
+        single = await _singles(world)
         sink.clear()
         notices = _notices(mails)
         cpu = time.process_time()
         profiler = cProfile.Profile()
         if profile:
             profiler.enable()
-        seconds = await _burst(house, notices)
+        seconds = await _burst(world, notices)
         if profile:
             profiler.disable()
             profiler.dump_stats(profile)
@@ -68,28 +68,28 @@ async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile
         tell(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
 
 
-async def _burst(house: World, notices: Sequence[Notify]) -> float:
+async def _burst(world: World, notices: Sequence[Notify]) -> float:
     """Seconds from the first event handed in to the last outcome noted."""
     begun = time.perf_counter()
-    async with house.notifier():
+    async with world.notifier():
         for start in range(0, len(notices), 250):
-            await house.take(*notices[start : start + 250])
-        await house.quiet(seconds=300, every=0.1)
+            await world.receive(*notices[start : start + 250])
+        await world.quiet(seconds=300, every=0.1)
     return time.perf_counter() - begun
 
 
-async def _singles(house: World) -> list[float]:
+async def _singles(world: World) -> list[float]:
     """Milliseconds from an event handed in to the mail in the sink, one after the other, sorted."""
     begun: dict[str, datetime] = {}
-    async with house.notifier():
+    async with world.notifier():
         for [notice] in (_notices(1) for _ in range(SINGLES)):
             begun[str(notice.ticket_id)] = datetime.now(UTC)
-            await house.take(notice)
-            await house.quiet()
+            await world.receive(notice)
+            await world.quiet()
     return sorted(
         (datetime.fromisoformat(mail["received_at"]) - begun[dict(mail["headers"])["Tocsin-Ticket"]])
         / timedelta(milliseconds=1)
-        for mail in house.sink.messages()
+        for mail in world.sink.messages()
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
 from support.smtp_faults import FAULTS, Fate, play
 from support.tls_smtp_sink import secured_sink
@@ -21,20 +21,20 @@ def secured(tmp_path: Path) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
 
 
 @pytest.fixture
-async def house(
+async def world(
     make_database: MakeDatabase, secured: tuple[SharedSink, Mapping[str, Any]], tmp_path: Path
 ) -> AsyncIterator[World]:
     sink, login = secured
-    async with world(make_database("notifier"), sink, tmp_path, datetime.now(UTC), **login) as made:
+    async with make_world(make_database("notifier"), sink, tmp_path, datetime.now(UTC), **login) as made:
         yield made
 
 
 @pytest.mark.long
-async def test_every_mail_survives_every_fault(house: World) -> None:
+async def test_every_mail_survives_every_fault(world: World) -> None:
     """`make faults` prints the table of a thousand mails each."""
     fates: dict[str, Fate] = {}
     for fault in FAULTS:
-        fates[fault.name] = fate = await play(house, fault, MAILS, stands=0)
+        fates[fault.name] = fate = await play(world, fault, MAILS, stands=0)
         assert fate.is_clean, fate
         assert fate.sent == MAILS, fate
     assert fates["550 for ever"].fallback == MAILS / 2

@@ -24,7 +24,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
 
 from support.notifier_events import escalation, ticket
-from support.notifier_world import DIRECTORY, PATIENT, World, world
+from support.notifier_world import DIRECTORY, PATIENT, World, make_world
 from support.polling import eventually
 from support.servers import tell
 from support.tls_smtp_sink import secured_sink
@@ -117,68 +117,68 @@ class Seen:
     over: datetime | None
 
 
-async def play(house: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> Fate:
+async def play(world: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> Fate:
     """The story of one fault, which stands for so many seconds, or (0) until it was met.
 
     `real`: one that lasts does so in earnest.
     """
-    house.directory.write_text(FALLBACKS)
+    world.directory.write_text(FALLBACKS)
     tickets = [uuid4() for _ in range(mails)]
-    as_it_was = house.settings
+    as_it_was = world.settings
     in_earnest = real and bool(fault.lasts)
-    house.settings = {**as_it_was, **(SHIPPED if in_earnest else HASTY), **fault.settings}
-    house.sink.clear()
-    house.sink.fail(**fault.sink)
-    async with house.notifier():
-        await _queue(house, tickets)
+    world.settings = {**as_it_was, **(SHIPPED if in_earnest else HASTY), **fault.settings}
+    world.sink.clear()
+    world.sink.fail(**fault.sink)
+    async with world.notifier():
+        await _queue(world, tickets)
         if seconds := fault.lasts.total_seconds() if in_earnest else stands:
             await asyncio.sleep(seconds)  # the fault's own time, in which nothing is waited for
         else:
-            await _met(house, tickets, 2)
+            await _met(world, tickets, 2)
         if fault.lasts and not in_earnest:
-            await _pass(house, tickets, fault.lasts)
-            await _met(house, tickets, await _ended(house, tickets) + 1)
-        taken, tried = len(house.mails()), await _ended(house, tickets)
+            await _pass(world, tickets, fault.lasts)
+            await _met(world, tickets, await _ended(world, tickets) + 1)
+        taken, tried = len(world.mails()), await _ended(world, tickets)
         seen = Seen(taken, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
         if not fault.stays:
-            house.sink.fail("none")
-        await house.quiet(seconds=300, every=0.1)
-    house.sink.fail("none")
-    house.settings = as_it_was
+            world.sink.fail("none")
+        await world.quiet(seconds=300, every=0.1)
+    world.sink.fail("none")
+    world.settings = as_it_was
     alarmed = fault.alarm is None or (seen.alarm and not _alarm(fault))
-    return await _fate(house, f"{fault.name}, really" if in_earnest else fault.name, tickets, seen, alarmed=alarmed)
+    return await _fate(world, f"{fault.name}, really" if in_earnest else fault.name, tickets, seen, alarmed=alarmed)
 
 
 def _alarm(fault: Fault) -> bool:
     return fault.alarm is not None and REGISTRY.get_sample_value(fault.alarm, {"relay": "first"}) == 1
 
 
-async def _pass(house: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
+async def _pass(world: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
     """What waits has waited for so much longer."""
-    moved = {name: deliveries.c[name] - lasts for name in ("created_at", "ready_at")}
-    waiting = deliveries.c.state.in_(("queued", "deferred"))
-    async with house.engine.begin() as connection:
-        await connection.execute(update(deliveries).where(waiting, deliveries.c.ticket_id.in_(tickets)).values(moved))
+    moved = {name: DELIVERIES.c[name] - lasts for name in ("created_at", "ready_at")}
+    waiting = DELIVERIES.c.state.in_(("queued", "deferred"))
+    async with world.engine.begin() as connection:
+        await connection.execute(update(deliveries).where(waiting, DELIVERIES.c.ticket_id.in_(tickets)).values(moved))
 
 
-async def _met(house: World, tickets: Sequence[UUID], attempts: int) -> None:
+async def _met(world: World, tickets: Sequence[UUID], attempts: int) -> None:
     """Returns when so many attempts, or more, have come to an end."""
 
     async def met() -> bool:
-        return await _ended(house, tickets) >= attempts
+        return await _ended(world, tickets) >= attempts
 
-    await eventually(met, house.states)
+    await eventually(met, world.states)
 
 
-async def _ended(house: World, tickets: Sequence[UUID]) -> int:
-    ended = journal.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
-    query = select(func.count()).select_from(journal.join(deliveries, deliveries.c.id == journal.c.delivery_id))
-    async with house.engine.connect() as connection:
-        found = await connection.execute(query.where(ended, deliveries.c.ticket_id.in_(tickets)))
+async def _ended(world: World, tickets: Sequence[UUID]) -> int:
+    ended = JOURNAL.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
+    query = select(func.count()).select_from(journal.join(deliveries, DELIVERIES.c.id == JOURNAL.c.delivery_id))
+    async with world.engine.connect() as connection:
+        found = await connection.execute(query.where(ended, DELIVERIES.c.ticket_id.in_(tickets)))
     return found.scalar_one()
 
 
-async def _queue(house: World, tickets: Sequence[UUID]) -> None:
+async def _queue(world: World, tickets: Sequence[UUID]) -> None:
     roles = ("service_desk_team_lead", "senior_it_operations_manager")
     now = datetime.now(UTC)
     notices = [
@@ -186,18 +186,18 @@ async def _queue(house: World, tickets: Sequence[UUID]) -> None:
         for number, id_ in enumerate(tickets)
     ]
     for start in range(0, len(notices), 250):
-        await house.take(*notices[start : start + 250])
+        await world.receive(*notices[start : start + 250])
 
 
-async def _fate(house: World, name: str, tickets: Sequence[UUID], seen: Seen, *, alarmed: bool) -> Fate:
-    copies = Counter(mail["Message-ID"] for mail in house.mails())
-    query = select(deliveries, journal.c.entry).join(journal, journal.c.delivery_id == deliveries.c.id)
-    async with house.engine.connect() as connection:
-        lines = (await connection.execute(query.where(deliveries.c.ticket_id.in_(tickets)))).all()
+async def _fate(world: World, name: str, tickets: Sequence[UUID], seen: Seen, *, alarmed: bool) -> Fate:
+    copies = Counter(mail["Message-ID"] for mail in world.mails())
+    query = select(deliveries, JOURNAL.c.entry).join(journal, JOURNAL.c.delivery_id == DELIVERIES.c.id)
+    async with world.engine.connect() as connection:
+        lines = (await connection.execute(query.where(DELIVERIES.c.ticket_id.in_(tickets)))).all()
     sent = {line.message_id: line for line in lines if line.state == "sent"}
     arrived = {line.ticket_id for line in sent.values() if copies[line.message_id]}
     ambiguous = Counter(line.message_id for line in lines if line.entry == "ambiguous")
-    last = max(datetime.fromisoformat(mail["received_at"]) for mail in house.sink.messages())
+    last = max(datetime.fromisoformat(mail["received_at"]) for mail in world.sink.messages())
     return Fate(
         fault=name,
         mails=len(tickets),
@@ -223,9 +223,9 @@ async def _table(mails: int, only: str, *, real: bool) -> bool:
     )
     clean = True
     with own_database() as (url, folder), secured_sink(folder) as (sink, login):
-        async with world(url, sink, folder, datetime.now(UTC), **login, smtp_concurrency=16) as house:
+        async with make_world(url, sink, folder, datetime.now(UTC), **login, smtp_concurrency=16) as world:
             for fault in (one for one in FAULTS if not only or one.name in only.split(",")):
-                fate = await play(house, fault, mails, stands=5, real=real)
+                fate = await play(world, fault, mails, stands=5, real=real)
                 clean = clean and fate.is_clean
                 tell(_line(fate))
     return clean

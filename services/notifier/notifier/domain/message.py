@@ -1,4 +1,4 @@
-"""The message that brings a rendered mail to its reader: recipient, Message-ID and headers (docs/mail.md#headers). Pure.
+"""The message that brings a rendered mail to its reader: recipient, Message-ID, headers (docs/mail.md#headers). Pure.
 
 The exact set of headers is a contract. The message is parsed again, and one that carries any other header or recipient
 is never handed out.

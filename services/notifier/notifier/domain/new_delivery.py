@@ -1,4 +1,4 @@
-"""The deliveries that notifications, failed addresses and redeliveries ask for. Ids are derived, so repeats agree. Pure."""
+"""New deliveries: of notifications, of failed addresses, of redeliveries. Their ids are derived, not random. Pure."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID

@@ -72,7 +72,7 @@ class RenderedMail:
 
 
 def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
-    """The mail in the words of `templates`; all text from outside is on one line and capped. Raises MailTooLongError."""
+    """The mail in the words of `templates`; text from outside is on one line and capped. Raises MailTooLongError."""
     values = template_values(mail)
     words = templates.words
     background, ink = values["colours"]

@@ -40,6 +40,7 @@ def after_attempt(
     ended = replace(delivery, ready_at=None, changed_at=now.business, reply=reply)
     if outcome is SmtpOutcome.AMBIGUOUS:
         ended = replace(ended, ambiguous=True)
+    given_up: DeliveryState | None = None
     match outcome:
         case SmtpOutcome.ACCEPTED:
             return replace(ended, state=DeliveryState.SENT, sent_at=now.business)
@@ -50,7 +51,7 @@ def after_attempt(
         case SmtpOutcome.AMBIGUOUS:
             given_up, growth, ceiling = DeliveryState.UNDELIVERABLE, 4, _AMBIGUOUS_CEILING
         case SmtpOutcome.SERVER_FAILED:
-            given_up, growth, ceiling = None, 2, min(policy.ceiling, _SERVER_CEILING)
+            growth, ceiling = 2, min(policy.ceiling, _SERVER_CEILING)
         case _:
             assert_never(outcome)
     if not is_needed:

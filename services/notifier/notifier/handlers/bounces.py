@@ -8,14 +8,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-<<<<<<< HEAD
 from tocsin.runtime.database.engine import on_commit
-=======
-from tocsin.runtime.database.engine import clock_timestamp, on_commit
-from tocsin.runtime.http.problems import Problem
->>>>>>> runtime
 from tocsin.runtime.process.clock import TimeSource
-from tocsin.validation import FieldError
 
 from notifier import metrics
 from notifier.domain.bounce_report import BounceAction, BounceReport, ReportedRecipient, read_report

@@ -55,9 +55,9 @@ async def claim_deliveries(
     urgent = await queue.lock_most_urgent(connection, limit, severity)
     if not urgent:
         return [], 0
-    tickets = await deliveries.load_tickets(connection, urgent)
+    found = await deliveries.load_tickets(connection, urgent)
     now = await deliveries.load_now(connection, clock)
-    tickets = await _recover(connection, tickets, now)
+    tickets = await _recover(connection, found, now)
     loaded = await _load_notifications(connection, tickets, now)
     claims: list[Claim] = []
     changed: list[Delivery] = []

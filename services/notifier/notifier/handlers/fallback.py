@@ -1,4 +1,4 @@
-"""A mail whose address failed, at once or by a later bounce, goes on to the next (docs/rules.md#5-27). Never commits."""
+"""A mail whose address refused or bounced it goes on to the next one (docs/rules.md#5-27). Never commits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

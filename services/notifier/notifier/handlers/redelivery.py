@@ -7,13 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-<<<<<<< HEAD
-=======
-from tocsin.events import derived_id
-from tocsin.runtime.http.problems import Problem
->>>>>>> runtime
 from tocsin.runtime.process.clock import TimeSource
-from tocsin.validation import FieldError
 
 from notifier.domain.delivery import Delivery, DeliveryState
 from notifier.domain.new_delivery import redelivery, redelivery_id

@@ -1,14 +1,12 @@
 """Composes every mail: in which templates and zone, from which address, with which links."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 import structlog
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
-from tocsin.business_time import load_zone
 from tocsin.events import Notify, Tier, UpcomingStep
-from tocsin.sources.directory_file import DirectoryFile
 
 from notifier import metrics
 from notifier.domain.delivery import Notification
@@ -35,7 +33,7 @@ class LinkSource:
 
 
 class MailComposer:
-    """`zone` is the zone of readers for whom the directory names none.
+    """`zone_of(person)` is the person's own time zone; null: instants are shown in `zone`.
 
     `never` are the mailboxes that tickets come in by, in lower case; the system never mails them (docs/rules.md#6-10).
     """
@@ -46,14 +44,14 @@ class MailComposer:
         links: LinkSource,
         templates: MailTemplates,
         zone: tzinfo,
-        directory: DirectoryFile,
+        zone_of: Callable[[str], tzinfo | None],
         never: Collection[str] = (),
     ) -> None:
         self._sender = sender
         self._links = links
         self._templates = templates
         self._zone = zone
-        self._directory = directory
+        self._zone_of = zone_of
         self._never = never
 
     def compose(self, claim: Claim, now: datetime, *, late: bool) -> Mail:
@@ -72,7 +70,7 @@ class MailComposer:
         )
         late = late and redelivery is None  # a redelivery says when it was requested instead
         pages = self._pages(notification, reader, now)
-        zone = self._zone_of(reader.person)
+        zone = self._zone_of(reader.person) or self._zone
         rendered = self._render(MailContext(notification, reader, claim.earlier, now, late, zone, pages, redelivery))
         return build_message(
             notification,
@@ -85,7 +83,7 @@ class MailComposer:
         )
 
     def _render(self, mail: MailContext) -> RenderedMail:
-        """With the deployment's templates; if one fails, with the built-in ones: other words are better than no mail."""
+        """With the deployment's templates; if one fails, with the built-in ones: better other words than no mail."""
         if not self._templates.is_own:
             return render_mail(mail, self._templates)
         try:
@@ -94,11 +92,6 @@ class MailComposer:
             metrics.TEMPLATE_FALLBACKS.inc()
             log.error("mail_template_failed", problem=describe_failure(error))
             return render_mail(mail, built_in_templates())
-
-    def _zone_of(self, person: str) -> tzinfo:
-        directory = self._directory.current()
-        known = directory.people.get(person) if directory else None
-        return load_zone(known.zone) if known and known.zone else self._zone
 
     def _pages(self, notification: Notification, reader: Reader, now: datetime) -> Pages:
         page = ticket_page(self._links.ticket_urls, notification.ticket)
