@@ -1,4 +1,4 @@
-"""Reports of mail servers (RFC 3464) about mails that they had taken: what did not arrive goes to the next address."""
+"""Bounce reports (RFC 3464): a mail that did not arrive goes to the next address."""
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator
@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from notifier import store
 from notifier.__main__ import app
-from notifier.domain.delivery import Stored
-from notifier.store.tables import journal
+from notifier.domain.delivery import Delivery
+from notifier.store import journal
+from notifier.store.tables import JOURNAL
 from prometheus_client import REGISTRY
 from sqlalchemy import update
 from support.notifier_api import ApiClients, api_clients
@@ -43,8 +43,8 @@ async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
         yield made
 
 
-async def told(world: World) -> Stored:
-    """The mail that Dana got."""
+async def mailed(world: World) -> Delivery:
+    """A mail that Dana got."""
     async with world.notifier():
         await world.receive(escalation())
         await world.quiet()
@@ -52,8 +52,8 @@ async def told(world: World) -> Stored:
     return mail
 
 
-def about(mail: Stored, name: str = "postfix_failed", recipient: str | None = None) -> bytes:
-    """The recorded report, about this mail."""
+def about(mail: Delivery, name: str = "postfix_failed", recipient: str | None = None) -> bytes:
+    """The recorded report, changed to be about this mail."""
     raw = RECORDED[name].replace(b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", str(mail.message_id).encode())
     return raw.replace(b"dana@example.com", (recipient or str(mail.email)).encode())
 
@@ -62,14 +62,14 @@ async def report(api: ApiClients, raw: bytes, status: int = 200, *, key: str = "
     return await api.post("/v1/bounces", status, key=key, content=raw, headers={"Content-Type": "message/rfc822"})
 
 
-def results(answer: Any) -> list[str]:
-    return [one["result"] for one in answer["recipients"]]
+def results(response: Any) -> list[str]:
+    return [recipient["result"] for recipient in response["recipients"]]
 
 
 async def undelivered(world: World) -> dict[str, int]:
-    """What the serving process counts, whichever process took the report in."""
+    """What the serving process counts, whichever process applied the report."""
     async with world.engine.connect() as connection:
-        return await store.undelivered(connection)
+        return await journal.count_undelivered(connection)
 
 
 def counted(result: str) -> float:
@@ -77,12 +77,12 @@ def counted(result: str) -> float:
 
 
 @pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
-async def test_what_bounced_goes_to_the_next_address(world: World, api: ApiClients, name: str) -> None:
-    mail = await told(world)
+async def test_a_bounced_mail_goes_to_the_next_address(world: World, api: ApiClients, name: str) -> None:
+    mail = await mailed(world)
     async with world.notifier():
-        answer = await report(api, about(mail, name))
-        assert (answer["message_id"], results(answer)) == (mail.message_id, ["bounced"])
-        assert answer["recipients"][0]["delivery_id"] == str(mail.id)
+        response = await report(api, about(mail, name))
+        assert (response["message_id"], results(response)) == (mail.message_id, ["bounced"])
+        assert response["recipients"][0]["delivery_id"] == str(mail.id)
         await world.quiet()
     bounced, again = await world.deliveries()
     assert (bounced.state, again.state, again.fallback_of) == ("bounced", "sent", mail.id)
@@ -92,14 +92,14 @@ async def test_what_bounced_goes_to_the_next_address(world: World, api: ApiClien
         ("bounced", "dana@example.com"),
         ("sent", "dana@home.example"),
     ]
-    shown = await api.get(f"/v1/deliveries/{mail.id}")
-    assert shown["journal"][-1]["entry"] == "bounced"
-    assert shown["journal"][-1]["recipient"] == "dana@example.com"
-    assert shown["reply"].startswith("55")
+    found = await api.get(f"/v1/deliveries/{mail.id}")
+    assert found["journal"][-1]["entry"] == "bounced"
+    assert found["journal"][-1]["recipient"] == "dana@example.com"
+    assert found["reply"].startswith("55")
 
 
 async def test_each_address_bounces_once_until_none_is_left(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+    mail = await mailed(world)
     for address, left in (("dana@example.com", 2), ("dana@home.example", 3), ("desk@example.com", 4)):
         async with world.notifier():
             assert results(await report(api, about(mail, recipient=address))) == ["bounced"]
@@ -111,32 +111,30 @@ async def test_each_address_bounces_once_until_none_is_left(world: World, api: A
     assert [event.state for event in await world.events()][-1] == "undeliverable"
     assert await undelivered(world) == {"bounced": 3, "undeliverable": 1}
     async with world.engine.begin() as connection:
-        await connection.execute(update(journal).values(real_at=JOURNAL.c.real_at - timedelta(minutes=10)))
+        await connection.execute(update(JOURNAL).values(real_at=JOURNAL.c.real_at - timedelta(minutes=10)))
     assert await undelivered(world) == {}
 
 
-async def test_what_changes_nothing_is_noted_once(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+async def test_a_report_that_changes_nothing_is_recorded_once(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["noted"]
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["known"]
     assert results(await report(api, about(mail, "postfix_delivered"))) == ["nothing"]
     assert await world.states() == ["sent"]
-    journal = (await api.get(f"/v1/deliveries/{mail.id}"))["journal"]
-    assert [line["entry"] for line in journal][-2:] == ["sent", "reported"]
-    assert journal[-1]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
+    entries = (await api.get(f"/v1/deliveries/{mail.id}"))["journal"]
+    assert [entry["entry"] for entry in entries][-2:] == ["sent", "reported"]
+    assert entries[-1]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
     assert (await api.get(f"/v1/deliveries/{mail.id}"))["reply"].startswith("250")
 
 
-def forwarded(mail: Stored) -> bytes:
-    """It failed for the address that Dana has her mail forwarded to, which we do not know."""
+def forwarded(mail: Delivery) -> bytes:
+    """It failed at the address that Dana forwards her mail to, which we do not know."""
     raw = about(mail, recipient="dana@elsewhere.example")
     return raw.replace(b"Original-Recipient: rfc822;dana@elsewhere.example\n", b"")
 
 
-async def test_a_mail_that_died_where_it_was_forwarded_to_goes_to_the_next_address(
-    world: World, api: ApiClients
-) -> None:
-    mail = await told(world)
+async def test_a_mail_that_failed_after_forwarding_goes_to_the_next_address(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     async with world.notifier():
         assert results(await report(api, forwarded(mail))) == ["bounced"]
         assert results(await report(api, forwarded(mail))) == ["known"]
@@ -147,8 +145,8 @@ async def test_a_mail_that_died_where_it_was_forwarded_to_goes_to_the_next_addre
     assert results(await report(api, forwarded(mail))) == ["known"]
 
 
-async def test_where_several_mails_may_have_died_that_is_noted_and_counted(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     async with world.notifier():
         assert results(await report(api, about(mail))) == ["bounced"]
         await world.quiet()
@@ -160,7 +158,7 @@ async def test_where_several_mails_may_have_died_that_is_noted_and_counted(world
 
 
 async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+    mail = await mailed(world)
     block = b"Final-Recipient: rfc822; ana@elsewhere.example\nAction: relayed\nStatus: 2.0.0\n\n"
     raw = forwarded(mail).replace(
         b"Final-Recipient: rfc822; dana@elsewhere", block + b"Final-Recipient: rfc822; dana@elsewhere"
@@ -169,8 +167,8 @@ async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(world: World,
     assert await world.states() == ["sent"]
 
 
-async def test_after_the_end_only_the_stand_down_goes_on(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+async def test_after_the_end_only_the_stand_down_goes_to_another_address(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     async with world.notifier():
         await world.receive(stand_down())
         await world.quiet()
@@ -187,7 +185,7 @@ async def test_after_the_end_only_the_stand_down_goes_on(world: World, api: ApiC
     ]
 
 
-async def test_what_was_perhaps_sent_and_bounced_is_not_repeated(world: World, api: ApiClients) -> None:
+async def test_an_ambiguous_mail_that_bounced_is_not_repeated(world: World, api: ApiClients) -> None:
     world.settings = {**world.settings, "smtp_data_timeout": 0.3, "retry_base": 30}
     world.sink.fail("hang_after_dot")
     async with world.notifier():
@@ -202,7 +200,7 @@ async def test_what_was_perhaps_sent_and_bounced_is_not_repeated(world: World, a
     assert [sent["rcpt"] for sent in world.mails()] == ["dana@example.com", "dana@home.example"]
 
 
-async def test_while_a_mail_is_handed_over_its_report_has_to_wait(world: World, api: ApiClients) -> None:
+async def test_a_report_about_a_mail_in_data_must_wait(world: World, api: ApiClients) -> None:
     world.sink.fail("delay", seconds=3)
     async with world.notifier():
         await world.receive(escalation())
@@ -216,8 +214,8 @@ async def test_while_a_mail_is_handed_over_its_report_has_to_wait(world: World, 
     assert await world.states() == ["bounced", "sent"]
 
 
-async def test_a_redelivery_bounces_on_its_own(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+async def test_a_redelivery_bounces_separately(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     async with world.notifier():
         await api.post(f"/v1/deliveries/{mail.id}/redeliver", 201)
         await world.quiet()
@@ -225,24 +223,24 @@ async def test_a_redelivery_bounces_on_its_own(world: World, api: ApiClients) ->
         assert results(await report(api, about(again))) == ["bounced"]
         await world.quiet()
     assert await world.states() == ["sent", "bounced", "sent"]
-    assert [delivery.redelivery for delivery in await world.deliveries()] == [0, 1, 1]
+    assert [delivery.redelivery_number for delivery in await world.deliveries()] == [0, 1, 1]
 
 
-async def test_a_report_is_the_tenants_own_and_says_what_it_lacks(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+async def test_a_report_is_for_its_tenant_and_the_error_names_what_it_lacks(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     assert mail.message_id in (await report(api, about(mail), 404, key="other"))["detail"]
     await report(api, about(mail), 401, key="nobody")
     await report(api, about(mail), 403, key="reading")
     await report(api, RECORDED["postfix_failed"], 404)
-    lacking = await report(api, about(mail).replace(b"Action: failed\n", b""), 422)
-    assert lacking["errors"][0]["field"] == "Action"
+    problem = await report(api, about(mail).replace(b"Action: failed\n", b""), 422)
+    assert problem["errors"][0]["field"] == "Action"
     assert (await report(api, b"", 422))["errors"][0]["field"] == "Content-Type"
     assert (await report(api, b"x" * 1_000_001, 413))["status"] == 413
     assert await world.states() == ["sent"]
 
 
-async def test_mutated_reports_are_answered_and_never_lost_in_an_error(world: World, api: ApiClients) -> None:
-    mail = await told(world)
+async def test_mutated_reports_never_cause_an_internal_error(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     random = Random(3464)
     for _ in range(150):
         raw = about(mail, random.choice(sorted(RECORDED)))
@@ -252,13 +250,13 @@ async def test_mutated_reports_are_answered_and_never_lost_in_an_error(world: Wo
                 [b"", b"\x00", b"\xff\xfe", b"\n\n", b";", random.randbytes(8), raw[begin : begin + 60]]
             )
             raw = raw[:begin] + piece + raw[begin + random.randrange(80) :]
-        answer = await api.clients["writing"].post("/v1/bounces", content=raw)
-        assert answer.status_code in (200, 404, 422), (answer.text, raw)
+        response = await api.clients["writing"].post("/v1/bounces", content=raw)
+        assert response.status_code in (200, 404, 422), (response.text, raw)
     assert (await world.deliveries())[0].state in ("sent", "bounced")
 
 
-async def test_a_mail_servers_pipe_needs_no_key(world: World) -> None:
-    mail = await told(world)
+async def test_the_command_applies_a_report_of_any_tenant(world: World) -> None:
+    mail = await mailed(world)
     environment = {"TOCSIN_DATABASE_URL": world.url, "TOCSIN_DIRECTORY": str(world.directory)}
 
     def pipe(raw: bytes, **changed: str) -> tuple[int, str]:
@@ -273,12 +271,12 @@ async def test_a_mail_servers_pipe_needs_no_key(world: World) -> None:
     code, output = await to_thread(pipe, b"Subject: hello\n\n")
     assert (code, output.strip()) == (
         65,
-        "This is no report of a mail server about a mail (RFC 3464). Content-Type is text/plain, not multipart/report.",
+        "Not a delivery status notification (RFC 3464). Content-Type is text/plain, not multipart/report.",
     )
 
 
-async def test_what_a_mail_servers_pipe_cannot_hand_in_now_is_kept(world: World) -> None:
-    mail = await told(world)
+async def test_the_command_lets_the_mail_server_retry(world: World) -> None:
+    mail = await mailed(world)
 
     def pipe(file: str = "-", **changed: str) -> tuple[int, str]:
         environment = {"TOCSIN_DATABASE_URL": world.url, "TOCSIN_DIRECTORY": str(world.directory)} | changed
@@ -286,19 +284,19 @@ async def test_what_a_mail_servers_pipe_cannot_hand_in_now_is_kept(world: World)
         return done.exit_code, done.output
 
     where = world.url.rpartition("@")[2]
-    for url, said in (
+    for url, words in (
         ("tocsin:hush@127.0.0.1:9/notifier", "Connect call failed"),
         (f"stranger:hush@{where}", '"stranger"'),
     ):
         code, output = await to_thread(pipe, TOCSIN_DATABASE_URL=f"postgresql+asyncpg://{url}")
-        assert (code, said in output, "hush" in output) == (75, True, False), output
+        assert (code, words in output, "hush" in output) == (75, True, False), output
     code, output = await to_thread(pipe, TOCSIN_DATABASE_URL="")
     assert (code, "TOCSIN_DATABASE_URL" in output) == (75, True)
     beside = world.directory.with_suffix(".new")
     world.directory.rename(beside)
     assert await to_thread(pipe) == (
         75,
-        f"TOCSIN_DIRECTORY: {world.directory}: No such file or directory. Try again.\n",
+        f"TOCSIN_DIRECTORY: {world.directory}: No such file or directory. Retry later.\n",
     )
     beside.rename(world.directory)
     assert (await to_thread(pipe, str(beside)))[0] == 2

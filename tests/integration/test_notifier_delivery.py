@@ -1,7 +1,8 @@
-"""Deliveries on real PostgreSQL and a real mail server that fails on request: retried, never twice, in order."""
+"""Deliveries on real PostgreSQL and a mail server that fails on request: retried, in order, and never sent twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
@@ -11,15 +12,15 @@ from uuid import UUID, uuid4
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from notifier import store
-from notifier.domain.delivery import Entering, Stored
-from notifier.workers.queue import Claim, Claims
+from notifier.domain.delivery import Delivery
+from notifier.handlers.claims import Claim, claim_deliveries
+from notifier.store import journal, queue
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from support.notifier_world import IMPATIENT, World, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
+from tocsin.directory import load_directory
 from tocsin.events import EndReason, Notify, Withdraw
-from tocsin.sources.directory_file import DirectoryFile
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 
@@ -31,28 +32,31 @@ async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Pa
 
 
 def step(number: int, tier: int, **fields: Any) -> Notify:
-    """The nth step of the ladder, told to the role of that tier."""
+    """The nth step of the ladder, for the role of that tier."""
     to = TIERS[tier]
     return escalation(event_id=UUID(int=number), step=number, tier=to, role=to.role, role_title=to.title, **fields)
 
 
-def claims_for(world: World, lease: timedelta) -> Claims:
-    return Claims(world.engine, DirectoryFile(world.directory), world.clock(), lease)
+async def claim(world: World, limit: int, lease: timedelta = timedelta(seconds=30)) -> list[Claim]:
+    directory = load_directory(world.directory.read_text(), "directory.yaml")
+    async with world.engine.begin() as connection:
+        claims, _ = await claim_deliveries(connection, world.clock(), directory, lease, limit, severity=4)
+    return claims
 
 
 class Peers:
-    """What a mail server sees: the connection that each mail came by."""
+    """A mail server's handler that records the connection of each mail."""
 
     def __init__(self) -> None:
         self.met: list[object] = []
 
     async def handle_DATA(self, _server: SMTP, session: Session, _envelope: Envelope) -> str:
         self.met.append(session.peer)
-        return "250 taken"
+        return "250 OK"
 
 
-def withdrawn(*notices: Notify, reason: EndReason = "resolved") -> Withdraw:
-    ids = tuple(notice.event_id for notice in notices)
+def withdrawn(*notifies: Notify, reason: EndReason = "resolved") -> Withdraw:
+    ids = tuple(notify.event_id for notify in notifies)
     return Withdraw(
         event_id=uuid4(), ticket=ticket(), cycle=1, run=1, severity=1, at=NOW, notifications=ids, reason=reason
     )
@@ -72,7 +76,7 @@ async def test_a_notification_becomes_one_mail_and_one_event(world: World) -> No
     assert await world.journal() == ["queued", "claimed", "in_data", "sent"]
 
 
-async def test_who_was_told_before_is_named_with_the_instant(world: World) -> None:
+async def test_an_escalation_lists_who_was_notified_before(world: World) -> None:
     first = step(1, 1)
     before = ({"tier": TIERS[1], "at": first.at},)
     async with world.notifier():
@@ -84,7 +88,7 @@ async def test_who_was_told_before_is_named_with_the_instant(world: World) -> No
     assert "tier 1, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
-async def test_a_missed_clock_names_who_was_warned_of_it(world: World) -> None:
+async def test_a_missed_clock_lists_who_was_warned(world: World) -> None:
     async with world.notifier():
         await world.receive(about_clock("warning"), about_clock("warning", event_id=UUID(int=4), clock="resolution"))
         await world.reaches("sent", "sent")
@@ -92,10 +96,10 @@ async def test_a_missed_clock_names_who_was_warned_of_it(world: World) -> None:
         await world.quiet()
     text = world.sink.messages()[-1]["text"]
     assert text.count("Dana, mailed") == 1
-    assert "Told before: warning, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
+    assert "Notified:    warning, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
-async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_now(world: World) -> None:
+async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are_mailed(world: World) -> None:
     own = ticket(ticket_id=UUID(int=8), customer={"id": "globex", "name": "Globex"})
     left = escalation(event_id=UUID(int=2), role="account_manager", at=NOON)
     world.now = NOON + timedelta(hours=2)
@@ -107,7 +111,7 @@ async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_n
     assert [mail["Tocsin-Late"] for mail in world.mails()] == ["yes", "yes"]
 
 
-async def test_nobody_holds_the_role(world: World) -> None:
+async def test_a_role_without_holder_is_undeliverable(world: World) -> None:
     async with world.notifier():
         await world.receive(escalation(role="chief_executive_officer"))
         await world.reaches("undeliverable")
@@ -115,7 +119,7 @@ async def test_nobody_holds_the_role(world: World) -> None:
     assert world.mails() == []
 
 
-async def test_a_person_in_two_roles_is_told_of_a_step_once(world: World) -> None:
+async def test_a_person_in_two_roles_gets_one_mail(world: World) -> None:
     other = about_clock("warning", event_id=UUID(int=2), role="it_operations_director")
     async with world.notifier():
         await world.receive(about_clock("warning"), other)
@@ -123,7 +127,7 @@ async def test_a_person_in_two_roles_is_told_of_a_step_once(world: World) -> Non
     assert len(world.mails()) == 1
 
 
-async def test_a_450_is_tried_again(world: World) -> None:
+async def test_a_450_is_retried(world: World) -> None:
     world.sink.fail("refuse", code=450)
     async with world.notifier():
         await world.receive(step(1, 1))
@@ -137,7 +141,7 @@ async def test_a_450_is_tried_again(world: World) -> None:
     assert deferred[0].reply == "450 4.2.0 refused on request"
 
 
-async def test_a_550_is_refused_and_nobody_else_is(world: World) -> None:
+async def test_a_550_refuses_one_recipient_only(world: World) -> None:
     world.sink.fail("refuse", code=550, recipient="dana@example.com")
     async with world.notifier():
         await world.receive(step(1, 1), step(2, 2))
@@ -147,7 +151,7 @@ async def test_a_550_is_refused_and_nobody_else_is(world: World) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hang_after_dot", "reset_after_dot"])
-async def test_a_silence_after_the_dot_is_journalled_and_repeated_with_the_same_message_id(
+async def test_a_missing_reply_after_the_dot_is_recorded_and_the_mail_repeated_with_the_same_message_id(
     world: World, mode: str
 ) -> None:
     world.settings = {**world.settings, **IMPATIENT}
@@ -164,7 +168,7 @@ async def test_a_silence_after_the_dot_is_journalled_and_repeated_with_the_same_
     assert [event.ambiguous for event in await world.events()] == [True] * len(mails)
 
 
-async def test_mails_of_a_ticket_to_a_person_keep_their_order_behind_a_retry(world: World) -> None:
+async def test_mails_of_a_ticket_to_a_person_wait_for_a_retry(world: World) -> None:
     world.sink.fail("refuse", code=450, recipient="dana@example.com")
     mine = [step(number, 1) for number in (1, 3, 5)]
     other = step(4, 2)
@@ -177,14 +181,14 @@ async def test_mails_of_a_ticket_to_a_person_keep_their_order_behind_a_retry(wor
     assert [mail["Tocsin-Step"] for mail in world.mails()] == ["4", "1", "3", "5"]
 
 
-async def test_two_replicas_mail_nobody_twice_and_in_order(world: World) -> None:
+async def test_two_replicas_send_each_mail_once_and_in_order(world: World) -> None:
     tickets = [ticket(ticket_id=UUID(int=number)) for number in range(100, 130)]
-    notices = [
+    notifies = [
         escalation(of, event_id=uuid4(), step=number, tier=TIERS[1], run=1) for of in tickets for number in (1, 2, 3)
     ]
     async with world.notifier(), world.notifier():
-        for start in range(0, len(notices), 10):
-            await world.receive(*notices[start : start + 10])
+        for start in range(0, len(notifies), 10):
+            await world.receive(*notifies[start : start + 10])
         await world.quiet()
     steps: dict[str, list[str]] = {}
     for mail in world.mails():
@@ -197,26 +201,25 @@ async def test_severity_one_and_higher_tiers_go_first(world: World) -> None:
     low = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4) for _ in range(20)]
     high = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), tier=TIERS[tier]) for tier in (1, 2)]
     await world.receive(*low, *high)
-    claimed = await claims_for(world, timedelta(seconds=5)).claim(3)
+    claimed = await claim(world, 3)
     assert [(claim.delivery.severity, claim.delivery.tier) for claim in claimed] == [(1, 2), (1, 1), (4, 1)]
 
 
-async def test_many_mails_of_one_ticket_hold_up_no_other(world: World) -> None:
+async def test_many_mails_of_one_ticket_delay_no_other_ticket(world: World) -> None:
     await world.receive(*(step(number, 1) for number in range(1, 31)))
     await world.receive(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4))
-    claims = claims_for(world, timedelta(seconds=30))
-    first = await claims.claim(2)
-    second = await claims.claim(2)
+    first = await claim(world, 2)
+    second = await claim(world, 2)
     assert [claim.delivery.severity for claim in first + second] == [1, 4]
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-async def test_what_is_withdrawn_before_it_leaves_is_cancelled(world: World, claimed: bool) -> None:
+async def test_a_mail_withdrawn_before_data_is_cancelled(world: World, claimed: bool) -> None:
     await world.receive(step(1, 1))
-    claims = await claims_for(world, timedelta(seconds=30)).claim(1) if claimed else []
+    claims = await claim(world, 1) if claimed else []
     await world.receive(withdrawn(step(1, 1)))
-    for claim in claims:
-        await _has_no_say(world, claim)
+    for lost in claims:
+        await _is_fenced(world, lost)
     async with world.notifier():
         await world.quiet()
     assert await world.states() == ["cancelled"]
@@ -224,7 +227,7 @@ async def test_what_is_withdrawn_before_it_leaves_is_cancelled(world: World, cla
     assert world.mails() == []
 
 
-async def test_a_stand_down_in_the_same_batch_mails_nobody(world: World) -> None:
+async def test_a_stand_down_in_the_same_batch_cancels_the_mail(world: World) -> None:
     async with world.notifier():
         await world.receive(step(1, 1), stand_down(notifications=(UUID(int=1),)))
         await world.quiet()
@@ -232,7 +235,7 @@ async def test_a_stand_down_in_the_same_batch_mails_nobody(world: World) -> None
     assert world.mails() == []
 
 
-async def test_a_notify_that_comes_after_its_withdrawal_is_not_mailed(world: World) -> None:
+async def test_a_notify_that_arrives_after_its_withdrawal_is_cancelled(world: World) -> None:
     async with world.notifier():
         await world.receive(withdrawn(step(1, 1)), step(1, 1))
         await world.quiet()
@@ -240,7 +243,7 @@ async def test_a_notify_that_comes_after_its_withdrawal_is_not_mailed(world: Wor
     assert world.mails() == []
 
 
-async def test_a_stand_down_reaches_exactly_who_was_mailed_once(world: World) -> None:
+async def test_a_stand_down_mails_exactly_the_people_who_were_mailed(world: World) -> None:
     end = stand_down(notifications=(UUID(int=1), UUID(int=2), UUID(int=3)))
     world.sink.fail("refuse", code=550, recipient="kim@example.com")
     async with world.notifier():
@@ -281,10 +284,10 @@ async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_en
     assert await world.states() == ["cancelled", "sent"]
 
 
-async def test_a_mail_whose_worker_died_in_data_counts_as_sent_and_is_not_repeated_after_the_end(world: World) -> None:
+async def test_a_mail_whose_worker_died_in_data_counts_as_sent_after_the_end(world: World) -> None:
     await world.receive(step(1, 1))
-    [claim] = await claims_for(world, timedelta(0)).claim(1)
-    assert await _enters(world, claim)
+    [died] = await claim(world, 1, timedelta(0))
+    assert await _enters(world, died)
     await world.receive(stand_down())
     async with world.notifier():
         await world.quiet()
@@ -295,16 +298,16 @@ async def test_a_mail_whose_worker_died_in_data_counts_as_sent_and_is_not_repeat
     ]
 
 
-async def test_a_server_that_is_away_refuses_nobody(world: World, unused_tcp_port: int) -> None:
-    there = world.sink.address
+async def test_an_unreachable_server_refuses_no_mail(world: World, unused_tcp_port: int) -> None:
+    reachable = world.sink.address
     world.settings = {**world.settings, "smtp": f"127.0.0.1:{unused_tcp_port}"}
-    notices = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(30)]
+    notifies = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(30)]
     async with world.notifier():
-        await world.receive(*notices)
+        await world.receive(*notifies)
         await eventually(lambda: _attempts(world, 1), world.states)
         assert set(await world.states()) <= {"queued", "claimed", "deferred"}
-        assert sum(delivery.attempts for delivery in await world.deliveries()) < 30  # it did not ask for each of them
-    world.settings = {**world.settings, "smtp": there}
+        assert sum(delivery.attempts for delivery in await world.deliveries()) < 30  # it did not try each of them
+    world.settings = {**world.settings, "smtp": reachable}
     async with world.notifier():
         await world.quiet()
     assert set(await world.states()) == {"sent"}
@@ -313,18 +316,17 @@ async def test_a_server_that_is_away_refuses_nobody(world: World, unused_tcp_por
 
 async def test_a_worker_that_lost_its_claim_sends_nothing(world: World) -> None:
     await world.receive(step(1, 1))
-    claims = claims_for(world, timedelta(0))
-    [stale], [fresh] = await claims.claim(1), await claims.claim(1)
-    await _has_no_say(world, stale)
+    [stale], [fresh] = await claim(world, 1, timedelta(0)), await claim(world, 1, timedelta(0))
+    await _is_fenced(world, stale)
     assert await _enters(world, fresh)
-    await _has_no_say(world, stale)
+    await _is_fenced(world, stale)
     async with world.notifier():
         await world.reaches("sent")
-    await _has_no_say(world, stale)
+    await _is_fenced(world, stale)
     assert len(world.mails()) == 1
 
 
-async def test_a_lease_is_renewed_for_as_long_as_the_server_takes(world: World) -> None:
+async def test_a_lease_is_renewed_while_the_server_takes_its_time(world: World) -> None:
     world.settings = {**world.settings, "smtp_data_timeout": 60}
     world.sink.fail("hang_after_dot")
     async with world.notifier():
@@ -333,7 +335,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_server_takes(world: World) 
         [begun] = await world.deliveries()
         await eventually(lambda: _is_renewed(world, begun), world.deliveries)
         assert await world.journal() == ["queued", "claimed", "in_data"]
-        world.sink.fail("refuse_connection")  # it hangs no longer
+        world.sink.fail("refuse_connection")  # ends the attempt that hangs
         world.sink.fail("none")
         await world.quiet()
 
@@ -355,18 +357,18 @@ async def test_a_connection_serves_a_small_batch_of_mails(world: World, unused_t
     assert len(set(peers.met)) == 3
 
 
-async def test_stored_delivery_events_can_be_told_again_with_the_same_ids(world: World) -> None:
+async def test_delivery_events_can_be_republished_with_the_same_ids(world: World) -> None:
     async with world.notifier():
         await world.receive(step(1, 1), step(2, 2))
         await world.quiet()
-    told = [event.event_id for event in await world.events()]
-    again = [event.event_id async for page in store.told_since(world.engine, NOON) for event in page]
-    assert sorted(again) == sorted(told)
-    assert [page async for page in store.told_since(world.engine, NOW + timedelta(hours=1))] == []
+    published = [event.event_id for event in await world.events()]
+    again = [event.event_id async for page in journal.events_since(world.engine, NOON) for event in page]
+    assert sorted(again) == sorted(published)
+    assert [page async for page in journal.events_since(world.engine, NOW + timedelta(hours=1))] == []
 
 
-async def test_nothing_waits_for_a_poll(world: World) -> None:
-    """How fast that is, tests/bench/notifier.py measures; here the machine may be busy."""
+async def test_no_mail_waits_for_a_poll(world: World) -> None:
+    """tests/bench/notifier.py measures how fast that is; here the machine may be busy."""
     world.settings = {**world.settings, "poll_interval": 60}
     async with world.notifier():
         for _ in range(5):
@@ -379,21 +381,21 @@ async def test_nothing_waits_for_a_poll(world: World) -> None:
 
 async def _enters(world: World, claim: Claim) -> bool:
     async with world.engine.begin() as connection:
-        entering = Entering(claim.delivery.key, "<entering@example.org>", late=False)
-        return await store.enter_data(connection, [entering], timedelta(0)) == {claim.delivery.id}
+        claimed = replace(claim.delivery, message_id="<entering@example.org>")
+        return await queue.enter_data(connection, [claimed], timedelta(0)) == {claimed.id}
 
 
-async def _has_no_say(world: World, claim: Claim) -> None:
-    """Who holds this claim may not send, changes no outcome and renews no lease."""
+async def _is_fenced(world: World, claim: Claim) -> None:
+    """The holder of this claim cannot send, save a result or renew the lease."""
     before = await world.deliveries()
     assert not await _enters(world, claim)
     async with world.engine.begin() as connection:
-        assert await store.held(connection, [claim.delivery.key]) == {}
-        await store.renew(connection, [claim.delivery.key], timedelta(hours=1))
+        assert await queue.load_claimed(connection, [claim.delivery]) == {}
+        await queue.renew_leases(connection, [claim.delivery], timedelta(hours=1))
     assert await world.deliveries() == before
 
 
-async def _is_renewed(world: World, begun: Stored) -> bool:
+async def _is_renewed(world: World, begun: Delivery) -> bool:
     [delivery] = await world.deliveries()
     assert delivery.ready_at is not None
     assert begun.ready_at is not None

@@ -29,7 +29,7 @@ people:
   dana: {{ name: Dana, email: dana@example.com }}
   kim: {{ name: Kim, email: kim@example.com }}
 rotations:
-  world: {{ zone: UTC, calendar: {{ file: world.ics }} }}
+  desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }}
 roles:
   service_desk_team_lead: [{{ rotation: desk }}]
   senior_it_operations_manager: [{{ person: kim, to: {until} }}]
@@ -211,7 +211,7 @@ async def test_killed_in_the_middle_of_many_nobody_is_missed(running: Running) -
 async def test_the_directory_and_the_queue_are_watched_and_a_broken_directory_changes_nothing(
     running: Running,
 ) -> None:
-    rotation, directory = running.folder / "world.ics", running.folder / "directory.yaml"
+    rotation, directory = running.folder / "desk.ics", running.folder / "directory.yaml"
     rotation.write_text(calendar("dana"))
     until = datetime.now(UTC) + timedelta(days=3)
     directory.write_text(ROTATING.format(until=until.isoformat()))

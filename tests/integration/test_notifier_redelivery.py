@@ -1,4 +1,4 @@
-"""A mail sent once more because somebody asked for it: marked, kept in the audit, and never by itself."""
+"""An administrator sends a mail again: it is marked, recorded, and never happens on its own."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -27,14 +27,14 @@ async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
 
 
 async def sent(world: World) -> str:
-    """A mail that Dana got; the path to have it once more."""
+    """The path to redeliver a mail that Dana got."""
     await world.receive(escalation())
     await world.quiet()
     (mail,) = await world.deliveries()
     return f"/v1/deliveries/{mail.id}/redeliver"
 
 
-async def test_what_is_asked_for_later_is_not_late(world: World, api: ApiClients) -> None:
+async def test_a_redelivery_is_not_late(world: World, api: ApiClients) -> None:
     world.now = ONE + timedelta(hours=2)
     async with world.notifier():
         await api.post(await sent(world), 201, json={})
@@ -46,14 +46,14 @@ async def test_what_is_asked_for_later_is_not_late(world: World, api: ApiClients
     assert ["This mail is late" in mail["text"] for mail in world.sink.messages()] == [True, False]
 
 
-async def test_a_redelivery_is_a_mail_of_its_own_that_says_who_asked(world: World, api: ApiClients) -> None:
+async def test_a_redelivery_is_a_separate_mail_that_says_who_requested_it(world: World, api: ApiClients) -> None:
     async with world.notifier():
         path = await sent(world)
-        asked = await api.post(path, 201, json={"by": "Kim", "reason": "she\u202e deleted\nit"})
+        made = await api.post(path, 201, json={"by": "Kim", "reason": "she\u202e deleted\nit"})
         await world.quiet()
     first, again = await world.deliveries()
-    assert (asked["id"], asked["state"], asked["redelivery_of"]) == (str(again.id), "queued", str(first.id))
-    assert asked["redelivered_by"].startswith("Kim (key ")
+    assert (made["id"], made["state"], made["redelivery_of"]) == (str(again.id), "queued", str(first.id))
+    assert made["redelivered_by"].startswith("Kim (key ")
     assert (first.state, again.state, again.email, again.occasion) == (
         "sent",
         "sent",
@@ -64,23 +64,23 @@ async def test_a_redelivery_is_a_mail_of_its_own_that_says_who_asked(world: Worl
     assert one["rcpt"] == two["rcpt"]
     assert one["Message-ID"] != two["Message-ID"]
     assert (one.get("Tocsin-Redelivery"), two["Tocsin-Redelivery"]) == (None, "1")
-    assert asked["redelivered_by"] in world.sink.messages()[1]["text"]
-    assert [told.redelivery_of for told in await world.events()] == [None, first.id]
-    assert (await world.events())[1].redelivered_by == asked["redelivered_by"]
+    assert made["redelivered_by"] in world.sink.messages()[1]["text"]
+    assert [event.redelivery_of for event in await world.events()] == [None, first.id]
+    assert (await world.events())[1].redelivered_by == made["redelivered_by"]
     journal = (await api.get(f"/v1/deliveries/{again.id}"))["journal"]
     assert [line["entry"] for line in journal] == ["queued", "claimed", "in_data", "sent"]
-    assert journal[0]["reply"] == f"asked for by {asked['redelivered_by']}: she deleted it"
+    assert journal[0]["reply"] == f"requested by {made['redelivered_by']}: she deleted it"
     assert journal[0]["at"].startswith("2026-06-08T13:00")
 
 
-async def test_a_blank_name_or_reason_is_none(world: World, api: ApiClients) -> None:
+async def test_a_blank_name_or_reason_is_ignored(world: World, api: ApiClients) -> None:
     async with world.notifier():
-        asked = await api.post(await sent(world), 201, json={"by": " ", "reason": "\u202e"})
-    assert asked["redelivered_by"].startswith("key ")
-    assert asked["reply"] == f"asked for by {asked['redelivered_by']}"
+        made = await api.post(await sent(world), 201, json={"by": " ", "reason": "\u202e"})
+    assert made["redelivered_by"].startswith("key ")
+    assert made["reply"] == f"requested by {made['redelivered_by']}"
 
 
-async def test_each_asking_is_a_mail_but_for_the_same_idempotency_key(world: World, api: ApiClients) -> None:
+async def test_each_request_is_a_mail_except_with_the_same_idempotency_key(world: World, api: ApiClients) -> None:
     key = {"Idempotency-Key": "k-1"}
     async with world.notifier():
         path = await sent(world)
@@ -93,12 +93,12 @@ async def test_each_asking_is_a_mail_but_for_the_same_idempotency_key(world: Wor
         await world.quiet()
         assert (await api.post(path, 200, headers=key))["state"] == "sent"
     assert {second["redelivery_of"], third["redelivery_of"]} == {first["redelivery_of"]}
-    assert [delivery.redelivery for delivery in await world.deliveries()] == [0, 1, 2, 3]
+    assert [delivery.redelivery_number for delivery in await world.deliveries()] == [0, 1, 2, 3]
     assert len({mail["Message-ID"] for mail in world.mails()}) == 4
     assert await world.states() == ["sent"] * 4
 
 
-async def test_an_idempotency_key_is_good_for_one_body(world: World, api: ApiClients) -> None:
+async def test_an_idempotency_key_is_for_one_body(world: World, api: ApiClients) -> None:
     key = {"Idempotency-Key": "k-1"}
     body = {"by": "Kim", "reason": "she deleted it"}
     async with world.notifier():
@@ -112,21 +112,21 @@ async def test_an_idempotency_key_is_good_for_one_body(world: World, api: ApiCli
     assert len(world.mails()) == 2
 
 
-async def test_what_is_on_its_way_or_not_needed_is_not_sent_once_more(world: World, api: ApiClients) -> None:
+async def test_a_mail_that_is_on_its_way_or_not_needed_is_not_sent_again(world: World, api: ApiClients) -> None:
     await world.receive(escalation())
     (queued,) = await world.deliveries()
     path = f"/v1/deliveries/{queued.id}/redeliver"
     refused = await api.post(path, 409)
-    assert refused["detail"].startswith("This mail is queued: it is still on its way.")
+    assert refused["detail"].startswith("This mail is still on its way (queued).")
     async with world.notifier():
         await world.quiet()
     again = await api.post(path, 201)
     refused = await api.post(path, 409)
-    assert refused["detail"].startswith("A redelivery of this mail is queued")
+    assert refused["detail"].startswith("A redelivery of this mail is still on its way (queued).")
     assert again["id"] in refused["detail"]
 
     await world.receive(stand_down())
-    assert (await api.post(path, 409))["detail"] == "This mail is not needed any more: resolved."
+    assert (await api.post(path, 409))["detail"] == "This mail is no longer needed: resolved."
     assert await world.states() == ["sent", "cancelled", "queued"]
     async with world.notifier():
         await world.quiet()
@@ -137,7 +137,7 @@ async def test_what_is_on_its_way_or_not_needed_is_not_sent_once_more(world: Wor
     assert [mail["Tocsin-Kind"] for mail in world.mails()] == ["escalation", "stand_down", "stand_down"]
 
 
-async def test_what_was_refused_or_found_nobody_goes_out_once_more(world: World, api: ApiClients) -> None:
+async def test_a_refused_or_undeliverable_mail_can_be_sent_again(world: World, api: ApiClients) -> None:
     world.sink.fail("refuse", code=550)
     async with world.notifier():
         await world.receive(escalation(), escalation(event_id=UUID(int=2), step=2, role="chief_executive_officer"))
@@ -161,7 +161,7 @@ async def test_what_was_refused_or_found_nobody_goes_out_once_more(world: World,
     assert sorted(mail["rcpt"] for mail in world.mails()) == ["dana@new.example.com", "lee@example.com"]
 
 
-async def test_only_an_administrator_of_the_tenant_may_ask(world: World, api: ApiClients) -> None:
+async def test_only_an_administrator_of_the_tenant_may_request_it(world: World, api: ApiClients) -> None:
     async with world.notifier():
         path = await sent(world)
     await api.post(path, 401, key="nobody")

@@ -1,4 +1,4 @@
-"""Mails as the sink took them."""
+"""Mails in the sink."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail: to whom, and what its headers say."""
+    """A mail with its recipient and headers."""
 
     to: str
     subject: str

@@ -36,7 +36,7 @@ class ApiClients:
 
 @asynccontextmanager
 async def api_clients(world: World, folder: Path) -> AsyncIterator[ApiClients]:
-    """The service's application in this process. Mails that it queues are found by the poll of the world's notifiers."""
+    """The service's application in this process; the world's notifiers find the mails that it queues by their poll."""
     scopes = {"admin": (ADMIN,), "writing": (TICKETS_WRITE,), "reading": (TICKETS_READ,)}
     issued = {name: issue("default", given) for name, given in scopes.items()} | {"other": issue("other")}
     write_keys(folder / "keys.yaml", KeyFile(keys=tuple(key for _, key in issued.values())))

@@ -1,9 +1,9 @@
-"""What becomes of mails while the mail server fails in every way that it can: nobody is missed, nobody told twice.
+"""What happens to mails while the mail server fails in every possible way: none is lost, none is sent twice.
 
     make faults [MAILS=200] [ONLY="drop in DATA,450"] [REAL=1]
 
-Real PostgreSQL and the sink are processes of their own; the sink takes mails over STARTTLS and after a login alone. In
-each story mails are queued while the fault stands; some seconds later it ends, and all of them have to arrive.
+PostgreSQL and the sink run as separate processes; the sink requires STARTTLS and a login. In each run mails are queued
+during the fault; some seconds later it ends, and all of them must arrive.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import structlog
 import typer
 from bench.notifier import own_database
 from notifier.settings import Settings
-from notifier.store.tables import deliveries, journal
+from notifier.store.tables import DELIVERIES, JOURNAL
 from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
 
@@ -42,10 +42,10 @@ FAILING, LOGIN_REFUSED = "sla_mail_relay_failing", "sla_mail_login_refused"
 
 @dataclass(frozen=True)
 class Fault:
-    """`sink`: as in `PUT /faults`; `settings`: the notifier's in this story; `stays`: it never ends.
+    """`sink`: as in `PUT /faults`; `settings`: the notifier's; `stays`: it never ends.
 
-    `alarm`: the gauge that is 1 while it stands, and no longer. `lasts`: so much later, by the database's instants,
-    which are moved back, it stands still; or it lasts as long in earnest, and the notifier is set as it is shipped.
+    `alarm`: the gauge that must be 1 during the fault, and 0 afterwards. `lasts`: how long the fault lasts, by moving
+    the database's instants back; or in real time, with the notifier's default settings.
     """
 
     name: str
@@ -78,13 +78,13 @@ FAULTS = (
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of the mails of one fault, counted.
+class FaultResult:
+    """What happened to the mails of one fault, counted.
 
-    `meanwhile`: mails that the server took while the fault stood; `tried`: attempts that ended then. `doubled`: mails
-    that it took more than once. `unexplained`: copies beyond the first for which no ambiguous attempt is in the
-    journal. `lost`: mails that nobody got, or that are not noted as sent. `last`: seconds from the end of the fault,
-    which may be none, to the last mail. `alarmed`: its gauge was 1 while the fault stood, and is 0 again.
+    `meanwhile`: mails that the server accepted during the fault; `tried`: attempts that ended then. `doubled`: mails
+    that it accepted more than once. `unexplained`: further copies without an ambiguous attempt in the journal. `lost`:
+    mails that nobody got, or that are not recorded as sent. `last`: seconds from the end of the fault, if it ended, to
+    the last mail. `alarmed`: the gauge was 1 during the fault, and is 0 again.
     """
 
     fault: str
@@ -108,8 +108,8 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How things stood when the fault ended, at `over`: what was taken and tried, and whether the alarm was raised."""
+class AtEnd:
+    """The situation when the fault ended, at `over`."""
 
     taken: int
     tried: int
@@ -117,10 +117,10 @@ class Seen:
     over: datetime | None
 
 
-async def play(world: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> Fate:
-    """The story of one fault, which stands for so many seconds, or (0) until it was met.
+async def play(world: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> FaultResult:
+    """Run one fault for so many seconds, or (0) until attempts have met it.
 
-    `real`: one that lasts does so in earnest.
+    `real`: a fault that lasts does so in real time.
     """
     world.directory.write_text(FALLBACKS)
     tickets = [uuid4() for _ in range(mails)]
@@ -139,14 +139,14 @@ async def play(world: World, fault: Fault, mails: int, stands: float, *, real: b
             await _pass(world, tickets, fault.lasts)
             await _met(world, tickets, await _ended(world, tickets) + 1)
         taken, tried = len(world.mails()), await _ended(world, tickets)
-        seen = Seen(taken, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
+        at_end = AtEnd(taken, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
         if not fault.stays:
             world.sink.fail("none")
         await world.quiet(seconds=300, every=0.1)
     world.sink.fail("none")
     world.settings = as_it_was
-    alarmed = fault.alarm is None or (seen.alarm and not _alarm(fault))
-    return await _fate(world, f"{fault.name}, really" if in_earnest else fault.name, tickets, seen, alarmed=alarmed)
+    alarmed = fault.alarm is None or (at_end.alarm and not _alarm(fault))
+    return await _result(world, f"{fault.name}, really" if in_earnest else fault.name, tickets, at_end, alarmed=alarmed)
 
 
 def _alarm(fault: Fault) -> bool:
@@ -154,15 +154,15 @@ def _alarm(fault: Fault) -> bool:
 
 
 async def _pass(world: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
-    """What waits has waited for so much longer."""
+    """Move back the instants of the mails that wait."""
     moved = {name: DELIVERIES.c[name] - lasts for name in ("created_at", "ready_at")}
     waiting = DELIVERIES.c.state.in_(("queued", "deferred"))
     async with world.engine.begin() as connection:
-        await connection.execute(update(deliveries).where(waiting, DELIVERIES.c.ticket_id.in_(tickets)).values(moved))
+        await connection.execute(update(DELIVERIES).where(waiting, DELIVERIES.c.ticket_id.in_(tickets)).values(moved))
 
 
 async def _met(world: World, tickets: Sequence[UUID], attempts: int) -> None:
-    """Returns when so many attempts, or more, have come to an end."""
+    """Wait until at least so many attempts have ended."""
 
     async def met() -> bool:
         return await _ended(world, tickets) >= attempts
@@ -172,7 +172,7 @@ async def _met(world: World, tickets: Sequence[UUID], attempts: int) -> None:
 
 async def _ended(world: World, tickets: Sequence[UUID]) -> int:
     ended = JOURNAL.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
-    query = select(func.count()).select_from(journal.join(deliveries, DELIVERIES.c.id == JOURNAL.c.delivery_id))
+    query = select(func.count()).select_from(JOURNAL.join(DELIVERIES, DELIVERIES.c.id == JOURNAL.c.delivery_id))
     async with world.engine.connect() as connection:
         found = await connection.execute(query.where(ended, DELIVERIES.c.ticket_id.in_(tickets)))
     return found.scalar_one()
@@ -181,37 +181,37 @@ async def _ended(world: World, tickets: Sequence[UUID]) -> int:
 async def _queue(world: World, tickets: Sequence[UUID]) -> None:
     roles = ("service_desk_team_lead", "senior_it_operations_manager")
     now = datetime.now(UTC)
-    notices = [
+    notifies = [
         escalation(ticket(ticket_id=id_), event_id=uuid4(), at=now, due_at=now, role=roles[number % 2])
         for number, id_ in enumerate(tickets)
     ]
-    for start in range(0, len(notices), 250):
-        await world.receive(*notices[start : start + 250])
+    for start in range(0, len(notifies), 250):
+        await world.receive(*notifies[start : start + 250])
 
 
-async def _fate(world: World, name: str, tickets: Sequence[UUID], seen: Seen, *, alarmed: bool) -> Fate:
+async def _result(world: World, name: str, tickets: Sequence[UUID], at_end: AtEnd, *, alarmed: bool) -> FaultResult:
     copies = Counter(mail["Message-ID"] for mail in world.mails())
-    query = select(deliveries, JOURNAL.c.entry).join(journal, JOURNAL.c.delivery_id == DELIVERIES.c.id)
+    query = select(DELIVERIES, JOURNAL.c.entry).join(JOURNAL, JOURNAL.c.delivery_id == DELIVERIES.c.id)
     async with world.engine.connect() as connection:
         lines = (await connection.execute(query.where(DELIVERIES.c.ticket_id.in_(tickets)))).all()
     sent = {line.message_id: line for line in lines if line.state == "sent"}
     arrived = {line.ticket_id for line in sent.values() if copies[line.message_id]}
     ambiguous = Counter(line.message_id for line in lines if line.entry == "ambiguous")
     last = max(datetime.fromisoformat(mail["received_at"]) for mail in world.sink.messages())
-    return Fate(
+    return FaultResult(
         fault=name,
         mails=len(tickets),
-        meanwhile=seen.taken,
-        tried=seen.tried,
+        meanwhile=at_end.taken,
+        tried=at_end.tried,
         sent=len(sent),
-        fallback=sum(line.fallback > 0 for line in sent.values()),
+        fallback=sum(line.fallback_number > 0 for line in sent.values()),
         refused=sum(line.entry == "refused" for line in lines),
         deferred=sum(line.entry == "deferred" for line in lines),
         ambiguous=ambiguous.total(),
         doubled=sum(count > 1 for count in copies.values()),
         unexplained=sum(max(0, count - 1 - ambiguous[mail]) for mail, count in copies.items()),
         lost=len(set(tickets) - arrived),
-        last=(last - seen.over).total_seconds() if seen.over else None,
+        last=(last - at_end.over).total_seconds() if at_end.over else None,
         alarmed=alarmed,
     )
 
@@ -231,21 +231,19 @@ async def _table(mails: int, only: str, *, real: bool) -> bool:
     return clean
 
 
-def _line(fate: Fate) -> str:
+def _line(fate: FaultResult) -> str:
     last = "-" if fate.last is None or fate.last < 0 else f"{fate.last:.1f}"
     return (
         f"{fate.fault:28} {fate.mails:5} {fate.meanwhile:9} {fate.sent:5} {fate.fallback:8} {fate.refused:7} "
         f"{fate.deferred:8} {fate.ambiguous:9} {fate.doubled:7} {fate.unexplained:11} {fate.lost:4} {last:>6}"
-        f"{'' if fate.alarmed else '   its alarm did not follow it'}"
+        f"{'' if fate.alarmed else '   the alarm did not follow the fault'}"
     )
 
 
 def main(
     mails: Annotated[int, typer.Option()] = 1000,
     only: Annotated[str, typer.Option()] = "",
-    real: Annotated[
-        bool, typer.Option(help="30 minutes without a server last so long, for a notifier as shipped")
-    ] = False,
+    real: Annotated[bool, typer.Option(help="30 minutes without a server in real time, with default settings")] = False,
 ) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     raise typer.Exit(0 if asyncio.run(_table(mails, only, real=real)) else 1)

@@ -18,7 +18,7 @@ from tocsin.directory import load_directory
 MINUTE = timedelta(minutes=1)
 NOW = Now(NOON + MINUTE, NOON + MINUTE)
 LEASE = timedelta(seconds=15)
-SENT = {"state": DeliveryState.SENT, "ready_at": None}
+SENT: dict[str, Any] = {"state": DeliveryState.SENT, "ready_at": None}
 DIRECTORY = load_directory(
     """
 people:
@@ -32,7 +32,7 @@ own_roles: [lead, manager, left, vacant]
 """,
     "directory.yaml",
 )
-DANA = {"person": "dana", "name": "Dana", "email": "dana@example.com", "rule": "default"}
+DANA: dict[str, Any] = {"person": "dana", "name": "Dana", "email": "dana@example.com", "rule": "default"}
 
 
 def delivery(number: int, role: str = "lead", **fields: Any) -> Delivery:
@@ -171,5 +171,7 @@ def test_never_two_at_once_to_a_person_nor_out_of_order(drawn: list[tuple[str, i
     sends = claimed(*ticket)
     for number, person in sends.items():
         assert person not in {people[row.role] for row in ticket if row.seq < number}
-        assert ticket[number - 1].ready_at <= NOW.real
+        ready_at = ticket[number - 1].ready_at
+        assert ready_at is not None
+        assert ready_at <= NOW.real
     assert len(set(sends.values())) == len(sends)

@@ -87,7 +87,7 @@ def router(
                 raise DeliveryNotFoundError
             entries = await journal.load_entries(connection, delivery_id)
         return DeliveryDetailResponse(
-            **DeliveryResponse.model_validate(delivery).model_dump(by_alias=False),
+            **dict(DeliveryResponse.model_validate(delivery)),
             journal=tuple(map(JournalEntryResponse.model_validate, entries)),
         )
 

@@ -71,14 +71,14 @@ _JOURNAL: Final[list[dict[str, Any]]] = [
 ]
 
 
-def _examples(example: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [example]})
+def _example(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [example]}, validate_by_name=True)
 
 
 class DeliveryResponse(ResponseModel):
     """One mail to one person at one address. Instants are business time."""
 
-    model_config = _examples(_REDELIVERY)
+    model_config = _example(_REDELIVERY)
 
     id: UUID
     notification_id: UUID = Field(description="The escalator's notification that the mail is about")
@@ -133,7 +133,7 @@ class JournalEntryResponse(ResponseModel):
 class DeliveryDetailResponse(DeliveryResponse):
     """A delivery with its journal, oldest entry first."""
 
-    model_config = _examples(_SENT | {"journal": _JOURNAL})
+    model_config = _example(_SENT | {"journal": _JOURNAL})
 
     journal: tuple[JournalEntryResponse, ...]
 
@@ -141,7 +141,7 @@ class DeliveryDetailResponse(DeliveryResponse):
 class DeliveryListResponse(ResponseModel):
     """A page of deliveries. `next_cursor` is null on the last page."""
 
-    model_config = _examples({"items": [_SENT], "next_cursor": "1"})
+    model_config = _example({"items": [_SENT], "next_cursor": "1"})
 
     items: tuple[DeliveryResponse, ...]
     next_cursor: str | None
@@ -184,7 +184,7 @@ class RecipientReportResponse(ResponseModel):
 class BounceResponse(ResponseModel):
     """What a report changed, by recipient."""
 
-    model_config = _examples(
+    model_config = _example(
         {
             "message_id": _SENT["message_id"],
             "recipients": [

@@ -46,7 +46,7 @@ def decide(
     or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can be read, and of all
     open stand-downs.
     """
-    waiting = _Waiting()
+    waits = _Waits()
     changed: list[Delivery] = []
     for delivery in in_order(ticket):
         if delivery.ready_at is None:
@@ -55,41 +55,43 @@ def decide(
         if addressed is None:
             changed.append(delivery.ended(DeliveryState.UNDELIVERABLE, f"nobody holds the role {delivery.role}", now))
             continue
+        decided = delivery
         if not delivery.is_in_flight:
-            until = waiting.until(addressed)
-            if until is not None:
-                if until > delivery.ready_at:
-                    changed.append(replace(delivery, ready_at=until))
+            waits_until = waits.until(addressed)
+            if waits_until is not None:
+                decided = replace(delivery, ready_at=max(waits_until, delivery.ready_at))
             elif reason := _needless(addressed, ticket, notifications):
-                changed.append(addressed.ended(DeliveryState.CANCELLED, reason, now))
-                continue
-            elif delivery.ready_at <= now.real:
-                if delivery.notification_id not in notifications:
-                    unreadable = "the stored notification cannot be read"
-                    changed.append(addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now))
-                elif limit > 0:
-                    limit -= 1
-                    changed.append(_claimed(addressed, directory, now, lease))
-        waiting.add(addressed, delivery.ready_at)
+                decided = addressed.ended(DeliveryState.CANCELLED, reason, now)
+            elif delivery.ready_at <= now.real and delivery.notification_id not in notifications:
+                unreadable = "the stored notification cannot be read"
+                decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
+            elif delivery.ready_at <= now.real and limit > 0:
+                limit -= 1
+                decided = _claimed(addressed, directory, now, lease)
+        waits.add(addressed.person, decided)
+        if decided != delivery:
+            changed.append(decided)
     return changed
 
 
-class _Waiting:
-    """Until when later deliveries of the ticket wait for earlier open ones."""
+class _Waits:
+    """Until when deliveries of the ticket wait for earlier open ones."""
 
     def __init__(self) -> None:
-        self._people: dict[str | None, datetime] = {}
-        self._first_attempts: datetime | None = None
+        self._for_person: dict[str | None, datetime] = {}
+        self._for_first_attempts: datetime | None = None
 
     def until(self, delivery: Delivery) -> datetime | None:
         """Null: it waits for no other."""
-        return _later(self._people.get(delivery.person), self._first_attempts)
+        return _later(self._for_person.get(delivery.person), self._for_first_attempts)
 
-    def add(self, delivery: Delivery, ready_at: datetime) -> None:
-        attempted = delivery.attempts > (1 if delivery.is_in_flight else 0) or delivery.fallback_number > 0
-        if not attempted and delivery.person not in self._people:
-            self._first_attempts = _later(self._first_attempts, ready_at)
-        self._people[delivery.person] = max(ready_at, self._people.get(delivery.person, ready_at))
+    def add(self, person: str | None, earlier: Delivery) -> None:
+        if earlier.ready_at is None:
+            return
+        was_attempted = earlier.attempts > (1 if earlier.is_in_flight else 0) or earlier.fallback_number > 0
+        if not was_attempted and person not in self._for_person:
+            self._for_first_attempts = _later(self._for_first_attempts, earlier.ready_at)
+        self._for_person[person] = max(earlier.ready_at, self._for_person.get(person, earlier.ready_at))
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
