@@ -17,7 +17,7 @@ import pytest
 from intake.__main__ import app
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Defaults, Integration, Integrations, load_integrations
-from intake.domain.webhooks.dry_run import Trial
+from intake.domain.webhooks.dry_run import DryRun
 from support.webhook_recordings import PROVIDERS, ROOT, SECRET, SHIPPED, recordings, shipped, story
 from typer.testing import CliRunner, Result
 
@@ -58,7 +58,7 @@ def test_what_a_page_says_to_write_reads_the_tools_payloads(page: str) -> None:
 def test_what_a_page_says_to_write_knows_what_the_tools_story_means(page: str) -> None:
     integration = written(page).find("default", page)
     assert integration is not None
-    trial = Trial(integration, page, datetime(2026, 6, 12, tzinfo=UTC))
+    trial = DryRun(integration, page, datetime(2026, 6, 12, tzinfo=UTC))
     told = [one for body in story(page) for one in trial.deliver(body)]
     assert [one["unmapped"] for one in told if "unmapped" in one] == []
     assert "ticket" in told[0]

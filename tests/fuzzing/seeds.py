@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-import escalator.store
+import escalator.store.tables
 import httpx
-import intake.store
+import intake.store.tables
 import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
@@ -19,9 +19,9 @@ from support.intake_world import event
 from support.intake_world import ticket as posted
 from support.notifier_events import NOON, TIERS, escalation
 from support.notifier_events import ticket as mailed_ticket
-from support.notifier_world import world
+from support.notifier_world import make_world
 from support.servers import SharedSink
-from support.service_apps import LINKS, POLICIES, application
+from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
 from support.timer_world import events, facts_of, timer
 from support.webhook_recordings import proven, recorded
@@ -57,11 +57,12 @@ async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
 
 async def seed_intake(url: str, folder: Path) -> Known:
     """Tickets open, ended and reopened, deliveries that no mapping knows; and the links that mails had of them."""
-    database = engine(url, "intake-writer")
-    app = application("intake", database, folder / "keys.yaml", folder / "integrations.yaml")
+    service = build_service("intake", url, folder)
     key = {"Authorization": f"Bearer {(folder / 'key').read_text()}"}
     tickets = {}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake", headers=key) as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(service.app), base_url="http://intake", headers=key
+    ) as client:
 
         async def post(path: str, **request: Any) -> Any:
             answer = await client.post(path, **request)
@@ -78,8 +79,8 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _put_letters(database, intake.store.dead_letters, TICKETS, None)
-    await database.dispose()
+    await _put_letters(service.runtime.writer, intake.store.tables.dead_letters, TICKETS, None)
+    await service.runtime.dispose()
     return {
         "tickets": [posted(name) for name in tickets],
         "ids": list(tickets.values()),
@@ -157,8 +158,8 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await handlers.deadlines_told(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
-    await _put_letters(database, escalator.store.dead_letters, ESCALATIONS, DEADLINES)
+        await handlers.on_batch(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
+    await _put_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
     await database.dispose()
     return {}
 
@@ -167,13 +168,13 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
     """Mails that were sent, and some that no address took."""
     sink.fail("refuse", code=550, recipient="kim@example.com")
     higher = {"role": TIERS[2].role, "role_title": TIERS[2].title, "tier": TIERS[2], "step": 2}
-    async with world(url, sink, folder, NOON + timedelta(hours=1)) as made:
+    async with make_world(url, sink, folder, NOON + timedelta(hours=1)) as made:
         async with made.notifier():
             for number in range(1, MAILS + 1):
                 about = mailed_ticket(ticket_id=UUID(int=number), external_id=f"SR-{number}")
-                await made.take(escalation(about, event_id=UUID(int=1000 + number)))
+                await made.receive(escalation(about, event_id=UUID(int=1000 + number)))
                 if number % 8 == 0:
-                    await made.take(escalation(about, event_id=UUID(int=2000 + number), **higher))
+                    await made.receive(escalation(about, event_id=UUID(int=2000 + number), **higher))
             await made.quiet()
         await _put_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
         mails = await made.deliveries()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake.sources.signing_keys import SigningKeys
-from intake.store.tables import hook_deliveries
+from intake.store.tables import webhook_deliveries
 from sqlalchemy import select
 from support.intake_world import World, world
 from support.search_budget import tries
@@ -229,5 +229,5 @@ async def test_a_connectwise_key_that_nobody_configured_is_fetched_from_where_th
 
 async def _kept(intake: World) -> list[bytes]:
     async with intake.writer.connect() as connection:
-        rows = await connection.execute(select(hook_deliveries.c.body).order_by(hook_deliveries.c.id))
+        rows = await connection.execute(select(webhook_deliveries.c.body).order_by(webhook_deliveries.c.id))
         return list(rows.scalars())

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from intake import store
 from intake.commands.hooks import app
-from intake.handlers import take_sighting
+from intake.handlers.webhooks import apply_update
+from intake.store import tables
 from intake.workers import webhook_worker
 from prometheus_client import REGISTRY
 from sqlalchemy import text
@@ -88,7 +88,7 @@ async def test_only_who_knows_the_secret_is_heard(intake: World) -> None:
         assert answer.json()["detail"] == "The proof is missing or wrong."
     assert (await client.post("/v1/hooks/desk/nobody", json={})).status_code == 404
     assert (await client.post("/v1/hooks/nothing/default", json={})).status_code == 404
-    assert await rows(intake, "SELECT 1 FROM hook_deliveries") == []
+    assert await rows(intake, "SELECT 1 FROM webhook_deliveries") == []
 
 
 def counted(metric: str, **labels: str) -> float:
@@ -168,7 +168,7 @@ async def test_what_is_unmapped_is_listed_and_replayed_by_command_too(
     assert "desk/default  unknown_status: The status `Parked` is not" in (await command("unmapped")).output
     assert (await command("replay", str(kept), "999")).exit_code == 1
     intake.integrations.write_text(written(tmp_path).replace("Pending:", "Parked: new, Pending:"))
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
     assert (await command("replay", "--all")).output == "Queued 0 for the running service.\n"
     assert "There are none." in (await command("unmapped")).output
@@ -186,10 +186,10 @@ async def test_what_nobody_needs_is_dismissed_and_no_longer_listed_or_counted(
     assert (await command("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
     told = await command("dismiss", junk, "999", "--by", "Ada")
     assert (told.exit_code, told.output) == (1, "Dismissed 1.\nNot unmapped: 999.\n")
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert counted("sla_hook_unmapped_now") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
-    query = f"SELECT state, reason, detail FROM hook_deliveries WHERE id = {junk}"
+    query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"
     assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]
 
 
@@ -199,21 +199,6 @@ async def test_what_is_replayed_and_still_unmapped_counts_once(intake: World) ->
     for _ in range(2):
         assert (await intake.post(f"/v1/hooks/unmapped/{kept}/replay", {}, 200))["state"] == "unmapped"
     assert counted("sla_hook_unmapped_total", reason="unknown_status") == before + 1
-
-
-async def test_tickets_of_a_queue_that_was_not_listed_are_replayed_once_it_is(
-    intake: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("TOCSIN_DATABASE_URL", intake.writer.url.render_as_string(hide_password=False))
-    for status, at in (("New", "10:00"), ("Done", "11:00")):
-        body = payload(queue="Desk", status=status, at=f"2026-06-08T{at}:00Z")
-        assert (await deliver(intake, body))["state"] == "ignored"
-    intake.integrations.write_text(written(tmp_path).replace("queues: [Help]", "queues: [Help, Desk]"))
-    for arguments, queued in ((["--all"], 0), (["--all", "--ignored"], 2)):
-        told = await asyncio.to_thread(CliRunner().invoke, app, ["replay", *arguments])
-        assert told.output == f"Queued {queued} for the running service.\n"
-    await intake.deliveries.retry()
-    assert await facts(intake) == [("opened", "10:00:00"), ("resolved", "11:00:00")]
 
 
 async def test_what_lacked_what_opens_a_ticket_counts_once_another_opens_it(intake: World) -> None:
@@ -263,17 +248,15 @@ async def test_a_ticket_that_cannot_be_read_keeps_its_neighbours_not_out(intake:
 async def test_what_was_opened_before_the_integration_lived_is_history(intake: World, tmp_path: Path) -> None:
     unsaid = written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", "")
     intake.integrations.write_text(unsaid)
-    await intake.deliveries.note_integrations()
+    await intake.webhook_worker.note_integrations()
     await deliver(intake, payload("old", opened="2026-06-08T11:59:00Z", status="Answered"))
     (told,) = await intake.queued()
     assert isinstance(told, TicketImported)
     assert told.history
-    (made_at,) = (
-        row[0] for row in await rows(intake, "SELECT made_at FROM hook_integrations WHERE tenant = 'default'")
-    )
+    (made_at,) = (row[0] for row in await rows(intake, "SELECT made_at FROM integrations WHERE tenant = 'default'"))
     later = made_at.isoformat()
     await deliver(intake, payload("new", opened=later, at=later))
-    await intake.deliveries.note_integrations()
+    await intake.webhook_worker.note_integrations()
     assert [found["history"] for found in await tickets(intake)] == [False, True]
 
 
@@ -284,8 +267,8 @@ async def test_an_integration_was_made_when_it_was_written_and_not_when_it_was_n
     minute_ago = time.time() - 60
     os.utime(intake.integrations, (minute_ago, minute_ago))
     await deliver(intake, payload("first"))
-    ((made_at,),) = await rows(intake, "SELECT made_at FROM hook_integrations WHERE tenant = 'default'")
-    ((received_at,),) = await rows(intake, "SELECT received_at FROM hook_deliveries")
+    ((made_at,),) = await rows(intake, "SELECT made_at FROM integrations WHERE tenant = 'default'")
+    ((received_at,),) = await rows(intake, "SELECT received_at FROM webhook_deliveries")
     assert received_at - made_at > timedelta(seconds=59)
 
 
@@ -296,22 +279,22 @@ async def test_a_delivery_is_stored_before_it_is_read_and_taken_in_after_a_crash
         raise ConnectionResetError
 
     with monkeypatch.context() as crash:
-        crash.setattr(webhook_worker, "take_sighting", dies)
+        crash.setattr(webhook_worker, "apply_update", dies)
         assert (await deliver(intake, payload(), 202))["state"] == "waiting"
     assert await tickets(intake) == []
     assert (await deliver(intake, payload()))["state"] == "duplicate"
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await tickets(intake) == []  # its time has not come
     async with intake.writer.begin() as connection:
-        await connection.execute(store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()")))
-    await intake.deliveries.retry()
+        await connection.execute(tables.webhook_deliveries.update().values(next_at=text("clock_timestamp()")))
+    await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
 async def _their_time_has_come(intake: World) -> None:
-    waiting = store.tables.hook_deliveries.c.state == "waiting"
+    waiting = tables.webhook_deliveries.c.state == "waiting"
     async with intake.writer.begin() as connection:
-        due = store.tables.hook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
+        due = tables.webhook_deliveries.update().where(waiting).values(next_at=text("clock_timestamp()"))
         await connection.execute(due)
 
 
@@ -324,15 +307,17 @@ async def test_a_delivery_of_more_tickets_than_a_tool_waits_for_is_taken_in_behi
 ) -> None:
     async def slowly(*given: Any) -> Any:
         await asyncio.sleep(0.4)  # as on a slow database
-        return await take_sighting(*given)
+        return await apply_update(*given)
 
-    monkeypatch.setattr(webhook_worker, "take_sighting", slowly)
+    monkeypatch.setattr(webhook_worker, "apply_update", slowly)
     monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 1.5)
     assert (await deliver(intake, many(8), 202))["state"] == "waiting"
     await _their_time_has_come(intake)
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert len(await tickets(intake)) == 8
-    assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM hook_deliveries")] == [("taken", None)]
+    assert [tuple(row) for row in await rows(intake, "SELECT state, next_at FROM webhook_deliveries")] == [
+        ("taken", None)
+    ]
 
 
 async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
@@ -345,16 +330,16 @@ async def test_each_try_of_a_delivery_begins_with_the_tickets_that_none_came_to(
         left -= 1
         if left < 0:
             raise ConnectionResetError
-        return await take_sighting(*given)
+        return await apply_update(*given)
 
-    monkeypatch.setattr(webhook_worker, "take_sighting", dies)
+    monkeypatch.setattr(webhook_worker, "apply_update", dies)
     left = 3
     await deliver(intake, many(8), 202)
     for known in (3, 6, 8):
         assert len(await tickets(intake)) == known
         left = 3
         await _their_time_has_come(intake)
-        await intake.deliveries.retry()
+        await intake.webhook_worker.retry()
 
 
 async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
@@ -363,14 +348,14 @@ async def test_what_fails_by_our_fault_again_and_again_is_put_aside(
     async def faulty(*_: object) -> None:
         raise KeyError
 
-    now = store.tables.hook_deliveries.update().values(next_at=text("clock_timestamp()"))
+    now = tables.webhook_deliveries.update().values(next_at=text("clock_timestamp()"))
     with monkeypatch.context() as fault:
-        fault.setattr(webhook_worker, "take_sighting", faulty)
+        fault.setattr(webhook_worker, "apply_update", faulty)
         assert (await deliver(intake, payload(), 202))["reason"] == "failed"
         for _ in range(25):
             async with intake.writer.begin() as connection:
-                await connection.execute(now.where(store.tables.hook_deliveries.c.state == "waiting"))
-            await intake.deliveries.retry()
+                await connection.execute(now.where(tables.webhook_deliveries.c.state == "waiting"))
+            await intake.webhook_worker.retry()
     (kept,) = (await intake.get("/v1/hooks/unmapped"))["items"]
     assert (kept["reason"], kept["detail"]) == ("failed", "KeyError: this is our fault, and logged.")
     assert (await intake.post(f"/v1/hooks/unmapped/{kept['id']}/replay", {}, 200))["state"] == "taken"
@@ -402,15 +387,15 @@ async def test_without_a_database_the_tool_is_told_to_come_again(tmp_path: Path)
 
 async def test_deliveries_are_kept_for_a_while(intake: World) -> None:
     await deliver(intake, payload())
-    await intake.deliveries.forget(timedelta(hours=1))
+    await intake.webhook_worker.forget(timedelta(hours=1))
     [(body, shown)] = await rows(
-        intake, "SELECT body, shown FROM hook_deliveries JOIN hook_sightings ON delivery_id = id"
+        intake, "SELECT body, shown FROM webhook_deliveries JOIN ticket_snapshots ON delivery_id = id"
     )
     assert (body, shown["summary"]) != (b"", None)
     lacking = await deliver(intake, payload(status="Never heard of"))
-    await intake.deliveries.forget(timedelta(0))
-    assert await rows(intake, "SELECT id, state, body, headers FROM hook_deliveries") == [(1, "forgotten", b"", {})]
-    [(left,)] = await rows(intake, "SELECT shown FROM hook_sightings")
+    await intake.webhook_worker.forget(timedelta(0))
+    assert await rows(intake, "SELECT id, state, body, headers FROM webhook_deliveries") == [(1, "forgotten", b"", {})]
+    [(left,)] = await rows(intake, "SELECT shown FROM ticket_snapshots")
     assert set(left) == {"at", "seen_at", "key", "status", "word", "severity", "opened_at", "counts"}
     assert lacking["state"] == "unmapped"
     await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
@@ -429,7 +414,7 @@ async def test_a_delivery_that_comes_again_after_years_changes_nothing(
         await deliver(intake, body)
     told = await facts(intake)
     assert told[-1] == ("resolved", "10:00:00")
-    await intake.deliveries.forget(timedelta(0))
+    await intake.webhook_worker.forget(timedelta(0))
     for body in story:
         assert (await deliver(intake, body))["state"] == "duplicate"
     late = await deliver(intake, payload(status="Pending", at="2026-06-08T09:30:00Z"))
@@ -441,10 +426,10 @@ async def test_what_is_forgotten_of_an_opening_rewrites_it_not(intake: World) ->
     await deliver(intake, payload(priority="Normal", at="2026-06-08T10:10:00Z"))
     known = [("opened", "10:00:00"), ("severity_changed", "10:10:00")]
     assert (first["reason"], await facts(intake)) == ("missing_summary", known)
-    aged = store.tables.hook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
+    aged = tables.webhook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
     async with intake.writer.begin() as connection:
-        await connection.execute(aged.where(store.tables.hook_deliveries.c.id == first["delivery_id"]))
-    await intake.deliveries.forget(timedelta(days=30))
+        await connection.execute(aged.where(tables.webhook_deliveries.c.id == first["delivery_id"]))
+    await intake.webhook_worker.forget(timedelta(days=30))
     await deliver(intake, payload(priority="Normal", status="Done", at="2026-06-08T11:00:00Z"))
     assert await facts(intake) == [*known, ("resolved", "11:00:00")]
 
@@ -456,10 +441,10 @@ async def test_while_the_database_hangs_a_tool_is_told_so_in_time(
     monkeypatch.setattr(webhook_worker, "TAKE_SECONDS", 0.2)
     monkeypatch.setattr(webhook_worker, "_POSTPONE_SECONDS", 0.2)
     async with intake.writer.connect() as connection:
-        await connection.execute(text("LOCK TABLE hook_deliveries"))
+        await connection.execute(text("LOCK TABLE webhook_deliveries"))
         await deliver(intake, payload(), 503)
     async with intake.writer.connect() as connection:
-        await connection.execute(text("LOCK TABLE hook_sightings"))
+        await connection.execute(text("LOCK TABLE ticket_snapshots"))
         waits = await deliver(intake, payload(), 202)
     told = "It was not taken in within 0.2 s: the database was slow, or it holds many tickets."
     assert (waits["state"], waits["detail"]) == ("waiting", told)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intake import store
 from intake.__main__ import app
 from intake.api.mail import MAIL_BYTES
+from intake.store import tables
 from sqlalchemy import func, select
 from support.intake_world import ROOT, World, event, ticket, world
 from support.search_budget import tries
@@ -92,7 +92,6 @@ async def test_a_mail_is_a_ticket_whose_answer_clock_runs(intake: World) -> None
     assert found["opened_at"] >= "2026-06-08T12:00:00"  # its receipt, whatever its Date says
     assert "Attached: image001.png" in found["description"]
     assert found["facts"][0]["actor"] == "ada.byron@acme.example"
-    assert intake.woken
 
 
 async def test_a_second_copy_counts_once_and_is_kept(intake: World) -> None:
@@ -170,10 +169,10 @@ async def test_our_answer_waits_for_the_question(intake: World) -> None:
 
     async def again() -> None:
         async with intake.writer.begin() as connection:
-            table = store.tables.hook_deliveries
+            table = tables.webhook_deliveries
             now = table.update().where(table.c.state == "waiting").values(next_at=func.clock_timestamp())
             await connection.execute(now)
-        await intake.deliveries.retry()
+        await intake.webhook_worker.retry()
 
     assert (await delivered(intake, ours(1), 202))["state"] == "waiting"
     assert await tickets(intake) == []
@@ -315,7 +314,7 @@ async def test_whatever_arrives_is_stored_and_nothing_is_a_5xx(intake: World) ->
         assert answer["state"] in ("taken", "ignored", "unmapped"), answer
         sent += 1
     async with intake.writer.connect() as connection:
-        query = select(func.count()).select_from(store.tables.hook_deliveries)
+        query = select(func.count()).select_from(tables.webhook_deliveries)
         assert (await connection.execute(query)).scalar_one() == sent
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from intake.__main__ import app
-from intake.store import HookStore
-from intake.store.tables import hook_deliveries
+from intake.store.tables import webhook_deliveries
+from intake.store.webhooks import WebhookStore
 from sqlalchemy import text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
-from support.servers import MakeDatabase, SharedKafka, intake_on, own_database, running
+from support.servers import MakeDatabase, SharedKafka, intake_part, private_database, running
 from support.webhook_client import payload, written
 from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
 from tocsin.runtime.database.engine import engine
@@ -50,7 +50,7 @@ class Front:
 
 @contextmanager
 def front(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Front]:
-    service, key = intake_on(url, folder, kafka, **settings)
+    service, key = intake_part(url, folder, kafka, **settings)
     with running(service, folder):
         yield Front(service, key)
 
@@ -133,13 +133,13 @@ async def test_a_delivery_that_waits_is_taken_in_after_the_start_and_an_old_one_
     async with database.begin() as connection:
         for name in ("waiting", "old"):
             body = json.dumps(payload(name)).encode()
-            kept = await HookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
-        aged = hook_deliveries.update().where(hook_deliveries.c.id == kept)
+            kept = await WebhookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
+        aged = webhook_deliveries.update().where(webhook_deliveries.c.id == kept)
         old = datetime.now(UTC) - timedelta(days=2)
         await connection.execute(aged.values(state="taken", next_at=None, stored_at=old))
 
     async def stands() -> tuple[Any, ...]:
-        found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM hook_deliveries)"
+        found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM webhook_deliveries)"
         async with database.connect() as connection:
             return tuple((await connection.execute(text(found))).one())
 
@@ -153,7 +153,7 @@ async def test_a_delivery_that_waits_is_taken_in_after_the_start_and_an_old_one_
 
 
 async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:
-    with own_database("intake", tmp_path) as (process, url):
+    with private_database("intake", tmp_path) as (process, url):
         async with world(url, tmp_path) as intake:
             taken = f"/v1/tickets/{(await intake.post('/v1/tickets', ticket(), 201))['ticket_id']}"
             process.stop()

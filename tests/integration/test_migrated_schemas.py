@@ -1,7 +1,7 @@
 """Each service's migrations make what its code expects; a database that cannot be used is told in a sentence."""
 
-import escalator.store
-import intake.store
+import escalator.store.tables
+import intake.store.tables
 import notifier.store.tables
 import pytest
 import sla_timer.store.tables
@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 @pytest.mark.parametrize(
     ("service", "metadata"),
     [
-        ("intake", intake.store.metadata),
+        ("intake", intake.store.tables.metadata),
         ("sla-timer", sla_timer.store.tables.metadata),
-        ("escalator", escalator.store.metadata),
+        ("escalator", escalator.store.tables.metadata),
         ("notifier", notifier.store.tables.metadata),
     ],
 )

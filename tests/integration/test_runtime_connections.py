@@ -67,7 +67,7 @@ async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monk
         head, _, body = told[told.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
         assert b"\r\nContent-Type: application/problem+json\r\n" in head
         assert b"\r\nConnection: close" in head
-        assert json.loads(body)["detail"] == "The headers of this request came too slowly."
+        assert json.loads(body)["detail"] == "The request headers arrived too slowly."
 
 
 async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:

@@ -29,7 +29,7 @@ from tocsin_local.postgres import Postgres, Role
 from tocsin_local.processes import free_port
 
 REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
-PROGRESS = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.1)
+WATERMARKS = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.1)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_trans
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
-    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
 
     async def lie_there(count: int) -> bool:
         return all(len(told) >= count for told in progress_of(await in_topic(kafka.bootstrap)))
@@ -215,7 +215,7 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
                     await connection.rollback()
 
     quick = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.005)
-    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=quick, interval=0.005)
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=quick, interval=0.005)
     async with running(relay.run()):
         await asyncio.gather(*(write(f"W-{n}") for n in range(8)))
         await eventually(lambda: empty(writer))
@@ -242,7 +242,7 @@ async def test_transactions_that_cannot_be_seen_are_an_error(postgres: Postgres,
     blind = engine(postgres.url(stranger, database), "intake-relay").execution_options(isolation_level="AUTOCOMMIT")
     async with writer.begin():
         with pytest.raises(WatermarkBlindError):
-            await PROGRESS.accepted_through(blind, OUTBOX)
+            await WATERMARKS.accepted_through(blind, OUTBOX)
     await blind.dispose()
 
 
@@ -271,7 +271,7 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
 
 async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
-    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
     with running_server(broker, tmp_path):
         assert len(await create_topics(broker.bootstrap)) == 4
         assert await create_topics(broker.bootstrap) == []

@@ -70,7 +70,7 @@ class Bell:
         (folder / "bell/__main__.py").write_text(MAIN)
         (folder / "migrations/versions").mkdir(parents=True)
         (folder / "migrations/env.py").write_text(ENV)
-        (folder / "migrations/versions/first.py").write_text(FIRST)
+        (folder / "migrations/versions/0001_first.py").write_text(FIRST)
         self.folder = folder
         self.port = free_port()
         self.key, entry = issue("default")
@@ -221,7 +221,7 @@ def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port) as process:
         told, _ = process.communicate(timeout=90)
         assert process.returncode == 2
-        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several of them with commas between.\n"
+        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
 
 
 async def test_a_taken_port_is_one_sentence(bell: Bell) -> None:

@@ -18,9 +18,8 @@ import pytest
 import uvicorn
 from fuzzing import seeds
 from support.servers import MakeDatabase, SharedSink
-from support.service_apps import POLICIES, ROUTES, application
+from support.service_apps import POLICIES, SERVICES, build_service
 from support.webhook_recordings import PROVIDERS, SECRET
-from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http import rate_limit
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.http.h11_protocol import BoundedH11
@@ -42,7 +41,7 @@ email:
     customer: { id: house, name: Everybody }
 """
 # A group of its own each, so that they run side by side.
-each_service = [pytest.param(service, marks=pytest.mark.xdist_group(f"fuzz-{service}")) for service in ROUTES]
+each_service = [pytest.param(service, marks=pytest.mark.xdist_group(f"fuzz-{service}")) for service in SERVICES]
 pytestmark = pytest.mark.long
 
 
@@ -79,10 +78,9 @@ async def test_no_check_of_schemathesis_fails_and_every_link_is_followed(
 @contextmanager
 def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The service's application behind real HTTP, as `runtime.process.service` sets it up: its port and document."""
-    database = engine(url, f"{service}-writer")
-    app = application(service, database, folder / "keys.yaml", folder / "integrations.yaml")
+    built = build_service(service, url, folder)
     config = uvicorn.Config(
-        app,
+        built.app,
         http=BoundedH11,
         ws="none",
         lifespan="off",
@@ -93,15 +91,17 @@ def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[
     server = uvicorn.Server(config)
 
     async def serve(at: socket.socket) -> None:
+        if built.prepare is not None:
+            await built.prepare()
         await server.serve([at])
-        await database.dispose()
+        await built.runtime.dispose()
 
     with socket.create_server(("127.0.0.1", 0), backlog=256) as at:
         at.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or every answer waits 40 ms
         thread = threading.Thread(target=lambda: asyncio.run(serve(at)))
         thread.start()
         try:
-            yield at.getsockname()[1], app.openapi()
+            yield at.getsockname()[1], built.app.openapi()
         finally:
             server.should_exit = True
             thread.join()

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from support.http_load import BEGUN, ENDLESS, Answered, percentile, post, said, together
 from support.intake_world import ticket
 from support.polling import eventually
-from support.servers import MakeDatabase, frozen, intake_on, own_database, running
+from support.servers import MakeDatabase, intake_part, private_database, running, suspended
 from tocsin.runtime.database.engine import engine
 
 pytestmark = pytest.mark.long
@@ -43,7 +43,7 @@ class Door:
 
 @contextmanager
 def door(url: str, folder: Path) -> Iterator[Door]:
-    service, key = intake_on(url, folder)
+    service, key = intake_part(url, folder)
     with running(service, folder):
         yield Door(service.port, key, folder / "intake.log")
 
@@ -124,9 +124,9 @@ async def test_idle_sockets_and_slow_bodies_leave_the_others_their_speed(
 
 
 async def test_a_frozen_database_is_told_soon_and_what_was_taken_is_there_afterwards(tmp_path: Path) -> None:
-    with own_database("intake", tmp_path) as (process, url), door(url, tmp_path) as intake:
+    with private_database("intake", tmp_path) as (process, url), door(url, tmp_path) as intake:
         await tickets(intake, "before")
-        with frozen(process.pid):
+        with suspended(process.pid):
             began = time.monotonic()
             first = await together(intake.port, 8, 8, lambda number: intake.ticket(f"frozen-{number}"))
             later = await together(intake.port, 8, 8, lambda number: intake.ticket(f"later-{number}"))

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 from support.polling import eventually
-from support.servers import SERVICES, is_ready, tell
+from support.servers import SERVICES, is_ready, log_line
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import end_processes, free_offset
 from tocsin_local.run import TICKET
@@ -71,7 +71,7 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
     )
     yield ours
     end_processes(ours.processes())
-    Postgres(folder / "postgres", 0, tell).remove()
+    Postgres(folder / "postgres", 0, log_line).remove()
 
 
 @pytest.mark.long
@@ -171,4 +171,4 @@ def _known(process: psutil.Process) -> str:
 
 
 def _told(what: str, began: float) -> None:
-    tell(f"{what}: {time.monotonic() - began:.1f} s")
+    log_line(f"{what}: {time.monotonic() - began:.1f} s")

@@ -20,10 +20,10 @@ import orjson
 import pytest
 from ruamel.yaml import YAML
 from sqlalchemy.engine import make_url
-from support.calendar_feed import TOKEN, fed
+from support.calendar_feed import TOKEN, serve_feed
 from support.polling import eventually
-from support.secret_search import told
-from support.servers import SERVICES, frozen, tell
+from support.secret_search import find_secrets
+from support.servers import SERVICES, log_line, suspended
 from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
 from tocsin.acknowledgement import LinkSigner
@@ -221,7 +221,7 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     for name in ("feed", "mail"):
         (tmp_path / name).mkdir()
-    with fed(tmp_path / "feed") as feed, mailing(tmp_path / "mail") as mail:
+    with serve_feed(tmp_path / "feed") as feed, mailing(tmp_path / "mail") as mail:
         settings = {
             **{f"TOCSIN_HOOK_{tool.upper()}": secret for tool, secret in HOOKS.items()},
             **mail,
@@ -238,13 +238,13 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             settings=settings,
         )
         async with started(plan) as made:
-            feed.answer = (500, f"{TOKEN} is not known".encode(), {})
+            feed.response = (500, f"{TOKEN} is not known".encode(), {})
             yield made
 
 
 @asynccontextmanager
 async def started(plan: Plan) -> AsyncIterator[House]:
-    stack = Stack(plan, tell)
+    stack = Stack(plan, log_line)
     with stack.state.held():
         try:
             await asyncio.to_thread(stack.start)
@@ -300,7 +300,7 @@ async def test_no_process_and_no_database_tells_one(house: House) -> None:
         await house.is_used_everywhere("intake", secret)
     await asyncio.to_thread(stack.kill_part, "kafka")
     await house.goes_on(3)
-    with frozen(stack.run["pids"]["postgres"]):
+    with suspended(stack.run["pids"]["postgres"]):
         await house.goes_on(4)
     await asyncio.to_thread(stack.kill_part, "postgres")
     await house.goes_on(5)
@@ -317,15 +317,15 @@ async def test_no_process_and_no_database_tells_one(house: House) -> None:
     assert b'"level":"debug"' in dict(logged)["sla-timer.log"]
     assert b"mail_login_refused" in dict(logged)["notifier.log"]
     assert b"request_failed" in dict(logged)["intake.log"]
-    assert not told(house.secrets, [*house.answers, *logged, *kept])
+    assert not find_secrets(house.secrets, [*house.answers, *logged, *kept])
     in_mails = {name: secret for name, secret in house.secrets.items() if not name.startswith("link ")}
-    assert not told(in_mails, [("the mails", mails.content)])
+    assert not find_secrets(in_mails, [("the mails", mails.content)])
 
 
 async def refuse_everything(database: str) -> None:
     """Whatever is written from now on is against a rule: a fault of ours, told by PostgreSQL with the row."""
     connection = await connected(database)
-    for table in ("tickets", "facts", "hook_deliveries", "mails"):
+    for table in ("tickets", "facts", "webhook_deliveries", "mails"):
         await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     await connection.close()
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from support.secret_search import told
-from support.servers import role_of
+from support.secret_search import find_secrets
+from support.servers import service_role
 from support.webhook_recordings import SHIPPED
 from tocsin.runtime.http.api_keys import issue
 from tocsin_local.paths import POLICY_FOLDER
@@ -34,7 +34,7 @@ def test_nothing_that_does_not_start_or_finds_something_wrong_tells_one(postgres
     key, _ = issue("default")
     secrets = {"password": PASSWORD, "key": key.rpartition("_")[2], "calendar": TOKEN, "mail password": MAIL_PASSWORD}
     secrets |= {"link key": LINK_KEY[:20], "hook": HOOK_SECRET}
-    postgres.create_role(role_of("intake"))
+    postgres.create_role(service_role("intake"))
 
     def database(place: str) -> str:
         return f"postgresql+asyncpg://intake:{quote(PASSWORD, safe='')}@{place}/intake"
@@ -83,7 +83,7 @@ def test_nothing_that_does_not_start_or_finds_something_wrong_tells_one(postgres
     with ThreadPoolExecutor(2) as pool:
         said = list(pool.map(lambda run: ran(run[0], os.environ | settings | run[1]), runs))
         said += pool.map(lambda package: awaiting(package, os.environ | settings), ("intake", "notifier"))
-    assert not told(secrets, said)
+    assert not find_secrets(secrets, said)
     assert all(words for _, words in said), "something said nothing of what is wrong"
 
 

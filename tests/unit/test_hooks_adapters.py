@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters import connectwise
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.snapshot import Delivered, Person, Sighting, Unreadable
+from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError
 from support.webhook_recordings import recorded, shipped
 
 
-def read(provider: str, body: bytes | object, **settings: Any) -> Delivered:
+def read(provider: str, body: bytes | object, **settings: Any) -> DeliveryContent:
     integration = shipped(provider).model_copy(update=settings)
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return ADAPTERS[integration.adapter].read(raw, integration)
 
 
-def one(provider: str, name: str, **settings: Any) -> Sighting:
+def one(provider: str, name: str, **settings: Any) -> TicketSnapshot:
     (sighting,) = read(provider, recorded(provider, name), **settings).sightings
     return sighting
 
@@ -37,7 +37,7 @@ def at(text: str) -> datetime:
 
 
 def test_connectwise() -> None:
-    assert one("connectwise", "5-completed") == Sighting(
+    assert one("connectwise", "5-completed") == TicketSnapshot(
         external_id="48213",
         action="updated",
         seen_at=at("2026-06-09T07:12:44"),
@@ -53,11 +53,11 @@ def test_connectwise() -> None:
         description="Since 14:00 local time all mails stay in the outbox.\r\nAbout 40 people.",
         customer_id="Alpenmilch",
         customer_name="Alpenmilch eG",
-        contact=Person("Jana Müller", "jana.mueller@alpenmilch.example", "+433165550188"),
+        contact=ContactInfo("Jana Müller", "jana.mueller@alpenmilch.example", "+433165550188"),
         actor="jhuber",
     )
     assert read("connectwise", recorded("connectwise", "1-added")).key == "0b6c1c5e-7b0f-4a3e-9d53-0a1f6b1c0001"
-    assert one("connectwise", "other-deleted") == Sighting(external_id="48213", action="deleted")
+    assert one("connectwise", "other-deleted") == TicketSnapshot(external_id="48213", action="deleted")
     other = read("connectwise", recorded("connectwise", "other-contact"))
     assert (other.sightings, other.about) == ((), "contact")
 
@@ -70,12 +70,12 @@ def test_connectwise_has_no_services_but_categories_that_the_mapping_may_know_as
 def test_a_connectwise_ticket_that_the_callbacks_member_may_not_read_is_put_aside_in_the_open() -> None:
     body = json.loads(recorded("connectwise", "2-responded"))
     for entity in (None, "", "null", "{}"):
-        with pytest.raises(Unreadable, match=r"^Entity: "):
+        with pytest.raises(UnreadableError, match=r"^Entity: "):
             read("connectwise", body | {"Entity": entity})
 
 
 def test_autotask() -> None:
-    assert one("autotask", "1-create") == Sighting(
+    assert one("autotask", "1-create") == TicketSnapshot(
         external_id="7644",
         action="created",
         seen_at=at("2026-06-08T12:00:07"),
@@ -93,7 +93,7 @@ def test_autotask() -> None:
     )
     assert one("autotask", "2-in-progress").responded_at == at("2026-06-08T12:52:39.547")
     assert one("autotask", "5-complete").resolved_at == at("2026-06-09T08:30:00")
-    assert one("autotask", "other-delete") == Sighting(
+    assert one("autotask", "other-delete") == TicketSnapshot(
         external_id="7644", action="deleted", seen_at=at("2026-06-10T09:00:00"), sequence=6, actor="29682885"
     )
     assert one("autotask", "1-create", services={"136": "Label printing"}).services == ("136",)
@@ -113,7 +113,7 @@ def test_an_autotask_delivery_is_the_same_where_all_six_of_its_fields_are(name: 
 
 
 def test_halopsa() -> None:
-    assert one("halopsa", "2-responded") == Sighting(
+    assert one("halopsa", "2-responded") == TicketSnapshot(
         external_id="2187",
         seen_at=at("2026-06-08T13:24:11.037111"),
         opened_at=at("2026-06-08T13:00:07.123456"),
@@ -126,7 +126,7 @@ def test_halopsa() -> None:
         description="Home office users of the finance team.",
         customer_id="12",
         customer_name="Kestrel Freight Ltd",
-        contact=Person("Priya Shah", "priya.shah@kestrel.example"),
+        contact=ContactInfo("Priya Shah", "priya.shah@kestrel.example"),
     )
     assert one("halopsa", "1-new").responded_at is None
     assert one("halopsa", "1-new").resolved_at is None
@@ -209,7 +209,7 @@ def test_null_and_blank_are_no_instant(provider: str) -> None:
     ],
 )
 def test_what_is_no_instant_is_unreadable_by_its_name(provider: str, value: object) -> None:
-    with pytest.raises(Unreadable) as problem:
+    with pytest.raises(UnreadableError) as problem:
         responded(provider, value)
     assert problem.value.field in (INSTANTS[provider][2], "body", "Entity")
 
@@ -217,7 +217,7 @@ def test_what_is_no_instant_is_unreadable_by_its_name(provider: str, value: obje
 @pytest.mark.parametrize("value", ["1900-01-01T00:00:00", "1899-12-30T00:00:00", "1900-01-01T00:00:00.0000000"])
 def test_halopsa_writes_a_day_of_long_ago_for_none(value: str) -> None:
     assert responded("halopsa", value) is None
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         responded("autotask", value)
 
 
@@ -250,7 +250,7 @@ HOSTILE = {
 @pytest.mark.parametrize("provider", INSTANTS)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_json_object_of_the_tool_is_unreadable(provider: str, name: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         read(provider, HOSTILE[name])
 
 
@@ -270,7 +270,7 @@ def test_a_ticket_without_an_id_is_unreadable(provider: str, value: str) -> None
     name, written = IDS[provider]
     body = recorded(provider, name).decode()
     assert written in body
-    with pytest.raises(Unreadable) as problem:
+    with pytest.raises(UnreadableError) as problem:
         read(provider, body.replace(written, f"{written.partition(':')[0]}:{value}", 1).encode())
     assert problem.value.field == written[1:3]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.webhooks.config.integrations import Status
-from intake.domain.webhooks.reconcile import difference
+from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.ticket_state import Effect, State, effects
-from intake.domain.webhooks.update import Shown, in_order
+from intake.domain.webhooks.update import TicketUpdate, in_order
 from sla_timer.domain.simulate import StoryRequest, simulate
 from support.search_budget import tries
 from support.stories import shipped_policy
@@ -32,17 +32,17 @@ STATUSES: tuple[Status, ...] = (
 )
 
 
-def taken_in(arriving: Sequence[Shown], known: Sequence[Fact] = ()) -> list[Fact]:
+def taken_in(arriving: Sequence[TicketUpdate], known: Sequence[Fact] = ()) -> list[Fact]:
     """The facts that intake has once these were delivered, in this order."""
     facts = list(known)
-    seen: list[Shown] = []
+    seen: list[TicketUpdate] = []
     for one in arriving:
         if one not in seen:
             seen.append(one)
         first = in_order(seen)[0].severity or 2
         if not facts:
             facts.append(fact(1, FactType.OPENED, OPENED, severity=first))
-        for request in difference(seen, facts, actor="tool", opened_with=None if known else first):
+        for request in reconcile(seen, facts, actor="tool", opened_with=None if known else first):
             assert request.event_id is not None
             assert request.event_id not in {earlier.event_id for earlier in facts}
             facts.append(
@@ -86,12 +86,12 @@ def stands(facts: Sequence[Fact]) -> State:
     return effects(State(facts[0].severity or 0), map(Effect.of, later))[0]._replace(responded=True)
 
 
-def shown(hours: float, status: Status | None = None, severity: int | None = None, **fields: Any) -> Shown:
-    return Shown(at=OPENED + hours * HOUR, status=status, severity=severity, **fields)
+def shown(hours: float, status: Status | None = None, severity: int | None = None, **fields: Any) -> TicketUpdate:
+    return TicketUpdate(at=OPENED + hours * HOUR, status=status, severity=severity, **fields)
 
 
 @st.composite
-def stories(draw: st.DrawFn, shortest: float = 0.25, statuses: Sequence[Status] = STATUSES) -> list[Shown]:
+def stories(draw: st.DrawFn, shortest: float = 0.25, statuses: Sequence[Status] = STATUSES) -> list[TicketUpdate]:
     """What a tool shows of a ticket in the course of time; it is not always consistent, and often coarse."""
     story = []
     if draw(st.booleans()):
@@ -101,7 +101,7 @@ def stories(draw: st.DrawFn, shortest: float = 0.25, statuses: Sequence[Status] 
         at += draw(st.sampled_from((shortest, 0.25, 0.5, 1, 2, 7, 24, 30, 100))) * HOUR
         status = draw(st.sampled_from((*statuses, None)))
         story.append(
-            Shown(
+            TicketUpdate(
                 at=at,
                 sequence=sequence,
                 key=str(sequence),
@@ -114,7 +114,7 @@ def stories(draw: st.DrawFn, shortest: float = 0.25, statuses: Sequence[Status] 
     return story
 
 
-def disordered(data: st.DataObject, story: list[Shown]) -> list[Shown]:
+def disordered(data: st.DataObject, story: list[TicketUpdate]) -> list[TicketUpdate]:
     """The story's deliveries as they may come: some twice, in any order."""
     again = data.draw(st.lists(st.sampled_from(story), max_size=3))
     return data.draw(st.permutations([*story, *again]))
@@ -123,7 +123,7 @@ def disordered(data: st.DataObject, story: list[Shown]) -> list[Shown]:
 @settings(max_examples=tries(80))
 @given(stories(), st.data())
 def test_any_order_and_any_number_of_deliveries_end_in_the_same_timeline(
-    story: list[Shown], data: st.DataObject
+    story: list[TicketUpdate], data: st.DataObject
 ) -> None:
     assert timeline(taken_in(disordered(data, story))) == timeline(taken_in(story))
 
@@ -131,7 +131,7 @@ def test_any_order_and_any_number_of_deliveries_end_in_the_same_timeline(
 @settings(max_examples=tries(30))
 @given(stories(shortest=0, statuses=[status for status in STATUSES if status != "workaround"]), st.data())
 def test_where_several_were_of_one_instant_the_ticket_stands_as_the_last_one_showed_it(
-    story: list[Shown], data: st.DataObject
+    story: list[TicketUpdate], data: st.DataObject
 ) -> None:
     """Zero time lies between them: which severity governed a clock that ended just then is told by who came first."""
     facts, others = taken_in(story), taken_in(disordered(data, story))
@@ -140,14 +140,14 @@ def test_where_several_were_of_one_instant_the_ticket_stands_as_the_last_one_sho
 
 @settings(max_examples=tries(30))
 @given(stories(shortest=0), st.data())
-def test_what_is_known_brings_no_fact(story: list[Shown], data: st.DataObject) -> None:
+def test_what_is_known_brings_no_fact(story: list[TicketUpdate], data: st.DataObject) -> None:
     facts = taken_in(disordered(data, story))
-    assert difference(story, facts, actor="tool", opened_with=in_order(story)[0].severity or 2) == []
+    assert reconcile(story, facts, actor="tool", opened_with=in_order(story)[0].severity or 2) == []
 
 
 @settings(max_examples=tries(30))
 @given(stories())
-def test_after_its_last_sighting_a_ticket_stands_as_that_showed_it(story: list[Shown]) -> None:
+def test_after_its_last_sighting_a_ticket_stands_as_that_showed_it(story: list[TicketUpdate]) -> None:
     told = stands(taken_in(story))
     severities = [one.severity for one in story if one.severity is not None]
     if severities:
@@ -213,18 +213,9 @@ def test_of_those_who_changed_a_ticket_within_one_instant_each_is_named_for_what
     ]
     first = shown(0, severity=2)
     opened = fact(1, FactType.OPENED, OPENED, severity=2)
-    made = difference([first, *seen], [opened], actor="tool", opened_with=2)
+    made = reconcile([first, *seen], [opened], actor="tool", opened_with=2)
     assert [f"{one.type} {one.actor}" for one in made] == told
     assert all(one.reason == (None if one.severity else f"{one.actor}'s") for one in made)
-
-
-def test_what_a_mended_mapping_takes_back_was_done_by_nobody_whom_the_tool_names() -> None:
-    wrong = shown(1, "responded", actor="bob", key="1")
-    facts = taken_in([shown(0, severity=2), wrong])
-    assert [fact.actor for fact in facts if fact.type is FactType.RESPONDED] == ["bob"]
-    mended = [shown(0, severity=2), wrong.model_copy(update={"status": "in_progress"})]
-    made = difference(mended, facts, actor="tool", opened_with=2, replaced=[wrong])
-    assert [(one.type, one.actor) for one in made] == [("cancelled", "tool"), ("reopened", "tool")]
 
 
 def test_what_is_not_said_stays() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters import generic
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.snapshot import Unreadable
+from intake.domain.webhooks.snapshot import UnreadableError
 from support.webhook_recordings import recorded, shipped
 
 
@@ -25,7 +25,7 @@ def test_an_expression_that_meets_an_object_or_a_list_where_a_word_is_wanted_is_
         ("actor", "user.active", "true or false"),
         ("key", "issue", "an object"),
     ):
-        with pytest.raises(Unreadable) as problem:
+        with pytest.raises(UnreadableError) as problem:
             generic.read(body, jira(**{field: expression}))
         told = f"{field}: what `{expression}` finds is {kind}, no text and no number; mend the expression"
         assert str(problem.value).startswith(told)
@@ -50,7 +50,7 @@ def test_an_expression_that_finds_nothing_is_known() -> None:
 def test_an_id_that_is_none_is_told_as_what_it_is(written: str, told: str) -> None:
     body = recorded("zendesk", "1-created").decode()
     assert '"id":"35436"' in body
-    with pytest.raises(Unreadable) as problem:
+    with pytest.raises(UnreadableError) as problem:
         generic.read(body.replace('"id":"35436"', f'"id":{written}').encode(), shipped("zendesk"))
     assert str(problem.value).startswith(told)
 
@@ -65,7 +65,7 @@ def test_an_id_that_is_none_is_told_as_what_it_is(written: str, told: str) -> No
 )
 @pytest.mark.parametrize("provider", ["zendesk", "jira"])
 def test_a_body_that_is_none_is_told_as_what_it_is(body: bytes, told: str, provider: str) -> None:
-    with pytest.raises(Unreadable) as problem:
+    with pytest.raises(UnreadableError) as problem:
         generic.read(body, shipped(provider))
     assert str(problem.value) == told
 

@@ -10,8 +10,8 @@ import pytest
 from intake.commands.hooks import schema_text
 from intake.domain.webhooks.config.integrations import Integration, IntegrationsError, load_integrations, meaning
 from intake.domain.webhooks.create_ticket import opening
-from intake.domain.webhooks.snapshot import Person, Sighting
-from intake.domain.webhooks.update import SeenCustomer, Shown, Unmapped, in_order, shown
+from intake.domain.webhooks.snapshot import ContactInfo, TicketSnapshot
+from intake.domain.webhooks.update import TicketCustomer, TicketUpdate, UnmappedError, in_order, shown
 from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).parents[2] / "deploy/policy"
@@ -52,9 +52,12 @@ def desk(text: str = GOOD) -> Integration:
     [
         (
             ("adapter: generic", "adapter: gneric"),
-            "5: tenants.default.desk.adapter: `gneric` is not known; did you mean",
+            "5: tenants.default.desk.adapter: `gneric` is not a valid value; did you mean",
         ),
-        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not known; did you mean `reso"),
+        (
+            ("7: resolved", "7: solved"),
+            "7: tenants.default.desk.statuses.7: `solved` is not a valid value; did you mean `reso",
+        ),
         (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: is the same as `New` without regard"),
         (
             ("header: X-Secret", ""),
@@ -65,7 +68,10 @@ def desk(text: str = GOOD) -> Integration:
             ("secrets: [{secret_env: TOCSIN_HOOK_DESK}], ", ""),
             "6: tenants.default.desk.auth.secrets: is missing; state",
         ),
-        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: is no field"),
+        (
+            ("secret_env: TOCSIN_HOOK_DESK", "secret: x"),
+            "6: tenants.default.desk.auth.secrets[0].secret: unknown field; did",
+        ),
         (
             ("secret_env: TOCSIN_HOOK_DESK", "secret_env: hunter2"),
             "6: tenants.default.desk.auth.secrets[0].secret_env: it should match pattern",
@@ -122,8 +128,8 @@ def test_words_are_compared_without_regard_to_case_and_blanks() -> None:
     assert [meaning(words, word) for word in ("NEW ", "new", "7", "8")] == ["new", "new", "resolved", None]
 
 
-def seen(**fields: Any) -> Shown:
-    return shown(Sighting("T-1", **fields), desk(), NOW, "key")
+def seen(**fields: Any) -> TicketUpdate:
+    return shown(TicketSnapshot("T-1", **fields), desk(), NOW, "key")
 
 
 def test_a_sighting_is_put_into_our_words() -> None:
@@ -136,7 +142,7 @@ def test_a_sighting_is_put_into_our_words() -> None:
         services=("Mail", "Printer"),
         customer_id="12",
         customer_name="ACME Inc.",
-        contact=Person(phone="+1 555 0100"),
+        contact=ContactInfo(phone="+1 555 0100"),
     )
     assert (told.status, told.severity, told.counts, told.category, told.channel) == (
         "new",
@@ -153,7 +159,7 @@ def test_a_sighting_is_put_into_our_words() -> None:
 
 def test_what_is_shown_is_stored_and_read_again_however_long_its_words_are() -> None:
     told = seen(customer_name=" A customer " + "é" * 20_000, summary="\x00a\ud800", status="New")
-    assert Shown.model_validate(told.model_dump(mode="json", exclude_defaults=True), strict=False) == told
+    assert TicketUpdate.model_validate(told.model_dump(mode="json", exclude_defaults=True), strict=False) == told
 
 
 def test_what_the_tool_does_not_say_or_what_says_nothing_is_not_said() -> None:
@@ -170,7 +176,7 @@ def test_nothing_happened_later_than_it_was_received() -> None:
 @pytest.mark.parametrize("field", ["seen_at", "opened_at", "responded_at", "resolved_at"])
 def test_what_a_tool_tells_of_a_time_to_come_is_unmapped_by_its_field(field: str) -> None:
     with pytest.raises(
-        Unmapped, match=rf"^{field}: 2030-01-01T00:00:00.000000Z lies more than 5 minutes ahead"
+        UnmappedError, match=rf"^{field}: 2030-01-01T00:00:00.000000Z lies more than 5 minutes ahead"
     ) as caught:
         seen(**{field: datetime(2030, 1, 1, tzinfo=UTC)})
     assert caught.value.reason == "unreadable"
@@ -188,9 +194,9 @@ def test_an_instant_may_be_written_in_any_way_that_tells_day_and_minute(form: st
 def test_of_one_instant_a_ticket_is_created_first_and_deleted_last() -> None:
     at = NOW - timedelta(hours=1)
     deleted, updated, created = (
-        Sighting("T-1", action="deleted", seen_at=at),
-        Sighting("T-1", action="updated", seen_at=at, status="7"),
-        Sighting("T-1", action="created", seen_at=at, status="New"),
+        TicketSnapshot("T-1", action="deleted", seen_at=at),
+        TicketSnapshot("T-1", action="updated", seen_at=at, status="7"),
+        TicketSnapshot("T-1", action="created", seen_at=at, status="New"),
     )
     told = [shown(one, desk(), NOW, str(key)) for key, one in enumerate((deleted, updated, created))]
     assert [one.status for one in in_order(told)] == ["new", "resolved", "cancelled"]
@@ -204,26 +210,26 @@ def test_of_two_sightings_by_a_clock_that_is_a_little_ahead_the_tool_gives_the_o
 
 @pytest.mark.parametrize(("field", "reason"), [("status", "unknown_status"), ("priority", "unknown_priority")])
 def test_a_word_that_nobody_knows_is_unmapped(field: str, reason: str) -> None:
-    with pytest.raises(Unmapped) as caught:
+    with pytest.raises(UnmappedError) as caught:
         seen(**{field: "Parked"})
     assert caught.value.reason == reason
 
 
 def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_stands_in_for_none() -> None:
-    base = Shown(
+    base = TicketUpdate(
         at=NOW,
         opened_at=NOW,
         counts=True,
         summary="s",
         services=("Email",),
-        customer=SeenCustomer(id="acme", name="Acme"),
+        customer=TicketCustomer(id="acme", name="Acme"),
         severity=2,
     )
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)
     assert ticket is not None
-    assert (ticket.contact.name, ticket.defaulted) == ("ada@acme.example", ())
-    with pytest.raises(Unmapped) as caught:
+    assert (ticket.contact.name, ticket.default_flags) == ("ada@acme.example", ())
+    with pytest.raises(UnmappedError) as caught:
         opening("desk", "T-1", [base.model_copy(update={"contact_name": "Ada"})], desk(), NOW, NOW)
     assert caught.value.reason == "missing_contact"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from intake.domain.webhooks.config.integrations import Defaults, Integration, load_integrations
-from intake.domain.webhooks.dry_run import Trial
+from intake.domain.webhooks.dry_run import DryRun
 from support.webhook_client import INTEGRATIONS, payload
 from support.webhook_recordings import recorded, shipped
 
@@ -17,7 +17,7 @@ NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
 def tried(provider: str, *bodies: object) -> list[dict[str, Any]]:
     """What becomes of deliveries that come now, to an integration that is a day old."""
     integration = shipped(provider).model_copy(update={"live_since": NOW - timedelta(days=1)})
-    trial = Trial(integration, provider, NOW)
+    trial = DryRun(integration, provider, NOW)
     raw = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
     return [told for body in raw for told in trial.deliver(body)]
 
@@ -67,7 +67,7 @@ def test_the_generic_adapter_reads_instants_as_ruby_writes_them_and_those_withou
     body = json.loads(recorded("freshdesk", "1-open"))
     body["freshdesk_webhook"]["ticket_created_on"] = written
     there = shipped("freshdesk").model_copy(update={"zone": "Europe/Vienna"})
-    (told,) = Trial(there, "freshdesk", NOW).deliver(json.dumps(body).encode())
+    (told,) = DryRun(there, "freshdesk", NOW).deliver(json.dumps(body).encode())
     assert told["ticket"]["opened_at"] == "2026-06-08T10:00:07.000000Z"
 
 
@@ -114,7 +114,7 @@ def test_where_a_tool_tells_no_instants_the_mapping_must_say_so_and_the_ticket_s
     assert told["ticket"]["opened_at"] == "2026-06-08T18:00:00.000000Z"
     assert told["flags"] == ["default_services", "default_opened_at"]
     silent = shipped("freshdesk").defaults.model_copy(update={"opened_at": None})
-    trial = Trial(shipped("freshdesk").model_copy(update={"defaults": silent}), "freshdesk", NOW)
+    trial = DryRun(shipped("freshdesk").model_copy(update={"defaults": silent}), "freshdesk", NOW)
     assert [one["unmapped"] for one in trial.deliver(recorded("freshdesk", "other-simple"))] == ["missing_opening"]
 
 
@@ -152,7 +152,7 @@ def test_what_a_tool_leaves_out_is_the_very_default_and_flagged_or_the_ticket_is
     def opened(defaults: dict[str, Any], **fields: Any) -> dict[str, Any]:
         there = desk().model_copy(update={"defaults": Defaults.model_validate_json(json.dumps(defaults))})
         body = json.dumps(payload(at="2026-06-08T10:20:00Z", **fields)).encode()
-        (told,) = Trial(there, "desk", NOW).deliver(body)
+        (told,) = DryRun(there, "desk", NOW).deliver(body)
         return told
 
     whole = opened(DEFAULTS)

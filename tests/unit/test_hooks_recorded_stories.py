@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.dry_run import Trial
+from intake.domain.webhooks.dry_run import DryRun
 from support.stories import retold
 from support.webhook_recordings import PROVIDERS, recorded, shipped, story
 
@@ -19,7 +19,7 @@ Told = dict[str, Any]
 
 def taken_in(provider: str, deliveries: Sequence[bytes]) -> tuple[list[Told], tuple[str, ...]]:
     """The facts of the story's ticket once these were delivered, in this order, and its flags."""
-    trial = Trial(shipped(provider).model_copy(update={"live_since": LIVE_SINCE}), provider, RECEIVED)
+    trial = DryRun(shipped(provider).model_copy(update={"live_since": LIVE_SINCE}), provider, RECEIVED)
     facts: list[Told] = []
     flags: tuple[str, ...] = ()
     for told in (one for body in deliveries for one in trial.deliver(body)):

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from intake.domain.mail import Mail, read_mail
-from intake.domain.mail_rules import About, answered, mailbox_of, opening, reaction, sender_of
+from intake.domain.mail import InboundMail, read_mail
+from intake.domain.mail_rules import TicketOwner, answered, mailbox_of, opening, reaction, sender_of
 from intake.domain.webhooks.config.customer import KnownCustomer
-from intake.domain.webhooks.config.email import Mailing
+from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import IntegrationsError, load_integrations
 from support.notifier_events import escalation
-from support.notifier_mails import mailed, parse
+from support.notifier_mails import compose, parse
 from tocsin.events import Fact, FactType, ticket_id
 from tocsin.sources.policy_file import read_policy
 
@@ -38,16 +38,16 @@ email:
 """
 
 
-def section(text: str = SECTION, **changed: Any) -> Mailing:
+def section(text: str = SECTION, **changed: Any) -> EmailConfig:
     return load_integrations(text, "integrations.yaml").email["default"].model_copy(update=changed)
 
 
-def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.com", **headers: str) -> Mail:
+def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.com", **headers: str) -> InboundMail:
     lines = [f"From: {sender}", f"To: {to}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
     return read_mail("\r\n".join([*lines, "", "It is broken."]).encode())
 
 
-def opened_by(message: Mail, **changed: Any) -> dict[str, Any]:
+def opened_by(message: InboundMail, **changed: Any) -> dict[str, Any]:
     mailing = section(**changed)
     found = opening(message, sender_of(message, mailing), mailbox_of(message, MAILBOXES), NOW, mailing)
     assert found is not None
@@ -62,10 +62,10 @@ def fact(number: int, kind: str, minutes: int, **fields: Any) -> Fact:
 OPENED = fact(1, "opened", 0, severity=3)
 
 
-def reacted(message: Mail, *facts: Fact, customer: str = "acme", later: timedelta = timedelta(hours=1)) -> str:
+def reacted(message: InboundMail, *facts: Fact, customer: str = "acme", later: timedelta = timedelta(hours=1)) -> str:
     """What an answer to the ticket of Ada of that customer makes happen: `new` where it is another matter."""
     mailing = section()
-    about, mailbox = About(customer, "Ada@acme.example"), mailbox_of(message, MAILBOXES)
+    about, mailbox = TicketOwner(customer, "Ada@acme.example"), mailbox_of(message, MAILBOXES)
     found = reaction(message, sender_of(message, mailing), mailbox, about, (OPENED, *facts), NOW + later, mailing)
     return "new" if found is None else ", ".join(event.type for event in found) or "noted"
 
@@ -80,15 +80,15 @@ def test_a_customer_is_known_by_address_or_domain() -> None:
 def test_a_ticket_says_only_what_the_mail_says() -> None:
     body = opened_by(mail("Ada <ada@acme.example>", Subject="Printer"))
     assert (body["summary"], body["description"]) == ("Printer", "It is broken.")
-    assert (body["severity"], body["defaulted"]) == (3, ("default_severity",))
+    assert (body["severity"], body["default_flags"]) == (3, ("default_severity",))
     assert body["contact"] == {"name": "Ada", "email": "ada@acme.example", "phone": None}
     assert (body["channel"], body["category"], body["via"]) == ("email", "incident", "support")
     assert body["affected_services"] == ("Acme's desk",)
     urgent = opened_by(mail("boss@freemail.example", Subject="[p1] Printer"))
-    assert (urgent["severity"], urgent["defaulted"]) == (1, ("default_services",))
+    assert (urgent["severity"], urgent["default_flags"]) == (1, ("default_services",))
     house = opened_by(mail("x@freemail.example"), customer=KnownCustomer(id="house", name="Walk-ins"))
     assert house["customer"]["id"] == "house"
-    assert "default_customer" in house["defaulted"]
+    assert "default_customer" in house["default_flags"]
 
 
 def test_escalations_is_for_the_it_contact() -> None:
@@ -128,7 +128,7 @@ def test_an_answer_names_its_ticket_by_reference_or_by_its_id_in_the_subject() -
 @pytest.mark.parametrize("header", ["In_Reply_To", "References"])
 def test_an_answer_to_a_mail_of_ours_names_its_ticket(header: str) -> None:
     ours = escalation()
-    sent = parse(mailed(ours))
+    sent = parse(compose(ours))
     named = sent["Message-ID"] if header == "In_Reply_To" else sent["References"]
     assert ours.ticket_id in answered(mail(**{header: named}), "default", [])
 

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.mail import LONGEST_SUBJECT, LONGEST_TEXT, Address, Mail, UnreadableMail, read_mail
+from intake.domain.mail import LONGEST_SUBJECT, LONGEST_TEXT, Address, InboundMail, UnreadableMailError, read_mail
 from support.search_budget import tries
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "mails").glob("*.eml"))}
 
 
-def recorded(name: str) -> Mail:
+def recorded(name: str) -> InboundMail:
     return read_mail(MAILS[name])
 
 
-def written(*headers: str, body: str = "Hello.") -> Mail:
+def written(*headers: str, body: str = "Hello.") -> InboundMail:
     return read_mail("\r\n".join(["From: ada@acme.example", *headers, "", body]).encode())
 
 
@@ -70,7 +70,7 @@ def test_broken_mime_is_still_a_mail() -> None:
 
 def test_a_mail_without_a_sender_is_none() -> None:
     for raw in (b"", b"\x00\xff", b"Subject: x\r\n\r\nhello", b"From: nobody\r\n\r\nx", b"From: <>\r\n\r\nx"):
-        with pytest.raises(UnreadableMail):
+        with pytest.raises(UnreadableMailError):
             read_mail(raw)
 
 
@@ -125,7 +125,7 @@ def test_depth_and_size_are_bounded() -> None:
     [(b"X: y\r\n" * 1_001, "more than 1,000 headers"), (b"X: " + b"y" * 300_000 + b"\r\n", "more than 300,000 bytes")],
 )
 def test_more_headers_than_any_mail_has_are_not_read(headers: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableMail, match=reason):
+    with pytest.raises(UnreadableMailError, match=reason):
         read_mail(b"From: a@acme.example\r\n" + headers + b"\r\nHello.")
 
 
@@ -226,7 +226,7 @@ def test_any_mutation_of_a_recorded_mail_is_a_mail_or_says_what_it_lacks(data: s
         )
     try:
         mail = read_mail(bytes(raw))
-    except UnreadableMail:
+    except UnreadableMailError:
         return
     for text in (mail.subject, mail.text, mail.sender.name, mail.sender.email, *mail.attachments):
         assert "\x00" not in text

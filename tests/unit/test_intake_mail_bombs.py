@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.mail import UnreadableMail, read_mail
+from intake.domain.mail import UnreadableMailError, read_mail
 from support.search_budget import tries
 
 BYTES = 10_000_000
@@ -36,7 +36,7 @@ def nested(depth: int) -> bytes:
 def seconds(raw: bytes) -> float:
     """How much of a processor it takes to read it or to find it unreadable."""
     began = time.process_time()
-    with suppress(UnreadableMail):
+    with suppress(UnreadableMailError):
         read_mail(raw[:BYTES])
     return time.process_time() - began
 

@@ -142,7 +142,7 @@ async def test_docs_need_no_other_server(client: httpx.AsyncClient) -> None:
 
 async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
     many = {f"X-{n}": "1" for n in range(limits_middleware.MOST_HEADERS)}
-    for headers, words in ((many, "100 headers"), ({"X": "x" * 40_000}, "32768 bytes")):
+    for headers, words in ((many, "limit 100"), ({"X": "x" * 40_000}, "32,768 bytes")):
         refused = await client.get("/v1/things", headers=headers)
         assert refused.status_code == 431
         assert words in refused.json()["detail"]
@@ -201,7 +201,7 @@ async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch:
     status, headers = await answering
     assert status == 408
     assert headers[b"connection"] == b"close"
-    assert slow.problem()["detail"] == "The body came too slowly."
+    assert slow.problem()["detail"] == "The request body arrived too slowly."
 
 
 async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
@@ -215,7 +215,7 @@ async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
         each.part(b'{"name"')
     status, headers = await answering[0]
     assert (status, headers[b"retry-after"], headers[b"connection"]) == (503, b"1", b"close")
-    assert slow[0].problem()["detail"] == "Too many bodies are sent at once. Try again."
+    assert slow[0].problem()["detail"] == "Too many request bodies in flight. Retry."
     assert counted("sla_requests_shed_total") == before + 1
     for each in slow[1:]:
         each.part(b':"x"}', last=True)

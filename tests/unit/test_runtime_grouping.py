@@ -29,7 +29,7 @@ class Doubling:
 
 
 def grouped(act: Doubling, linger: float = 0) -> GroupCommit[int, int]:
-    return GroupCommit(act, alike=lambda error: isinstance(error, ConnectionError), linger=linger)
+    return GroupCommit(act, is_common=lambda error: isinstance(error, ConnectionError), linger=linger)
 
 
 async def test_what_comes_at_the_same_time_is_one_group_with_each_its_own_answer() -> None:
@@ -85,7 +85,7 @@ async def test_in_a_burst_a_group_is_waited_for() -> None:
 
 async def test_where_too_much_waits_one_more_is_sent_away() -> None:
     act = Doubling()
-    double = GroupCommit(act, alike=lambda error: False, most=2)
+    double = GroupCommit(act, is_common=lambda error: False, most_waiting=2)
     asked = [asyncio.create_task(double(number)) for number in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError):
@@ -102,7 +102,7 @@ async def test_while_a_group_hangs_nobody_new_waits_behind_it() -> None:
         await release.wait()
         return numbers
 
-    same = GroupCommit(hang, alike=lambda error: False, patience=0)
+    same = GroupCommit(hang, is_common=lambda error: False, patience=0)
     first, second = asyncio.create_task(same(1)), asyncio.create_task(same(2))
     await begun.wait()
     with pytest.raises(OverloadedError):

@@ -5,23 +5,21 @@ from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import DirectoryFile
 
-from escalator import store
 from escalator.api import routes
 from escalator.handlers import Handlers
 from escalator.settings import Settings
+from escalator.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 
 
 def build(settings: Settings) -> Service:
     """The service, not started."""
-    runtime = build_runtime(
-        settings, "escalator", outbox=store.outbox, dead_letters=store.dead_letters, key_uses=store.key_uses
-    )
+    runtime = build_runtime(settings, "escalator", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
     directory = DirectoryFile(settings.directory, runtime.clock.now)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
     handlers = Handlers(runtime.clock, directory)
-    consumer = runtime.consumer(DEADLINES, store.offsets, handlers.deadlines_told, ordered=True)
+    consumer = runtime.consumer(DEADLINES, OFFSETS, handlers.on_batch, ordered=True)
     app = runtime.create_app(
-        "Which ladders run, who was told, what comes next.",
+        "Ladders: which tiers were notified, and what comes next.",
         consumer,
         [routes.router(runtime.reader, directory)],
         notes={"directory": directory.note},

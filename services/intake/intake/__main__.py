@@ -1,20 +1,26 @@
 """`python -m intake`: serve; `migrate`; `republish --since T`; `keys`; `mail`; `hooks`."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until all modules are imported (see service_commands): it would take a quarter of the start
+
 from tocsin.runtime.process.commands import service_commands
 
-from intake import handlers, store
 from intake.commands import hooks, keys
 from intake.commands.mail import mail as mail_command
+from intake.handlers.republish import stored_events
 from intake.service import build
 from intake.settings import Settings
+from intake.store.tables import outbox
 
 app = service_commands(
     "intake",
-    "Take tickets and their events in, and publish them.",
+    "Store tickets and their events, and publish them.",
     Settings,
     build,
-    store.outbox,
-    handlers.stored_events,
+    outbox,
+    stored_events,
 )
 app.command("mail")(mail_command)
 app.add_typer(hooks.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss.")

@@ -1,6 +1,6 @@
-"""YAML documents read into models, with every error at its line."""
+"""YAML documents (policy, directory, integrations) read into models, with every error at its line. No I/O."""
 
-from tocsin.yaml_document.errors import DocumentError, FieldPath, field_error, field_errors
+from tocsin.yaml_document.errors import DocumentError, FieldPath, FieldProblem, field_error, field_errors
 from tocsin.yaml_document.field_types import (
     DaySpan,
     Duration,
@@ -12,13 +12,14 @@ from tocsin.yaml_document.field_types import (
     Zone,
     windows_by_weekday,
 )
-from tocsin.yaml_document.reader import format_path, load_document, locate_problems
+from tocsin.yaml_document.reader import load_document, locate_problems
 
 __all__ = [
     "DaySpan",
     "DocumentError",
     "Duration",
     "FieldPath",
+    "FieldProblem",
     "Identifier",
     "Name",
     "OpeningHours",
@@ -27,7 +28,6 @@ __all__ = [
     "Zone",
     "field_error",
     "field_errors",
-    "format_path",
     "load_document",
     "locate_problems",
     "windows_by_weekday",

@@ -10,11 +10,11 @@ from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
-from intake.api.webhooks import PREFIX, HookAnswer, hook_answer
+from intake.api.webhooks import PREFIX, WebhookResponse, webhook_response
 from intake.domain.mail_rules import SOURCE as PROVIDER
 from intake.domain.webhooks import signatures
 from intake.sources.integrations_file import IntegrationsFile, read_secret
-from intake.workers.webhook_worker import Deliveries
+from intake.workers.webhook_worker import WebhookWorker
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ _BODY: Final[dict[str, Any]] = {
 _FORGED: Final = Problem(401, "The secret is missing or wrong.", headers={"WWW-Authenticate": "Bearer, Basic"})
 
 
-def router(deliveries: Deliveries, integrations: IntegrationsFile) -> APIRouter:
+def router(deliveries: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
     """The call; to be included before the one that takes any provider."""
     routes = APIRouter(tags=["webhooks"])
 
@@ -44,8 +44,8 @@ def router(deliveries: Deliveries, integrations: IntegrationsFile) -> APIRouter:
         MAIL_PREFIX + "/{tenant}",
         summary="Deliver a mail",
         responses={
-            200: {"model": HookAnswer, "description": "Stored, and taken in as `detail` says"},
-            202: {"model": HookAnswer, "description": "Stored, and tried again"},
+            200: {"model": WebhookResponse, "description": "Stored, and taken in as `detail` says"},
+            202: {"model": WebhookResponse, "description": "Stored, and tried again"},
             401: error_response("The secret is missing or wrong", _FORGED),
         },
         openapi_extra=_BODY,
@@ -67,15 +67,15 @@ def router(deliveries: Deliveries, integrations: IntegrationsFile) -> APIRouter:
             why = "no_secret" if not secrets else "wrong" if len(given) == 1 else "header_missing"
             log.warning("hook_refused", provider=PROVIDER, tenant=tenant, why=why)
             raise _FORGED
-        return await take_raw(deliveries, tenant, await request.body())
+        return await receive_mail(deliveries, tenant, await request.body())
 
     return routes
 
 
-async def take_raw(deliveries: Deliveries, tenant: str, raw: bytes) -> JsonResponse:
+async def receive_mail(deliveries: WebhookWorker, tenant: str, raw: bytes) -> JsonResponse:
     """Store a message and take it in; the same bytes again are the same delivery."""
     delivery = await deliveries.keep(tenant, PROVIDER, sha256(raw).digest(), {"content-type": "message/rfc822"}, raw)
     if delivery is None:
         metrics.HOOK_DELIVERIES.labels(PROVIDER, "duplicate").inc()
-        return JsonResponse(HookAnswer(state="duplicate").model_dump(exclude_none=True))
-    return hook_answer(delivery.id, await deliveries.take(delivery))
+        return JsonResponse(WebhookResponse(state="duplicate").model_dump(exclude_none=True))
+    return webhook_response(delivery.id, await deliveries.take(delivery))

@@ -12,7 +12,7 @@ from intake.sources.integrations_file import IntegrationsFile
 log = structlog.get_logger(__name__)
 
 
-class TooLargeTold:
+class WebhookSizeMiddleware:
     """Counts and logs answers of 413 to the hooks that there are; to be added outside what enforces the limit."""
 
     def __init__(self, app: ASGIApp, integrations: IntegrationsFile) -> None:

@@ -23,8 +23,8 @@ from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.update import Reason
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.sources.signing_keys import KeyUnavailableError, SigningKeys
-from intake.store import Delivery, DeliveryState, HookStore
-from intake.workers.webhook_worker import Deliveries, Settled, identity
+from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.workers.webhook_worker import DeliveryResult, WebhookWorker, identity
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +38,18 @@ MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
 DeliveryId = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 
 
-class HookAnswer(BaseModel):
+class WebhookResponse(BaseModel):
     """What became of a delivery. `reason` and `detail` say why it is unmapped, or waits to be tried again."""
 
     model_config = ConfigDict(frozen=True)
 
-    state: DeliveryState | Literal["duplicate"]
+    state: WebhookState | Literal["duplicate"]
     delivery_id: int | None = None
     reason: Reason | None = None
     detail: str | None = None
 
 
-class UnmappedHook(BaseModel):
+class UnmappedWebhookResponse(BaseModel):
     """A delivery that the mapping did not know what to make of; `body` is the beginning of its body."""
 
     model_config = ConfigDict(frozen=True)
@@ -62,22 +62,22 @@ class UnmappedHook(BaseModel):
     body: str
 
 
-class UnmappedHooks(BaseModel):
+class UnmappedWebhookListResponse(BaseModel):
     """A page of them, the oldest first; `next_cursor` is null on the last page."""
 
     model_config = ConfigDict(frozen=True)
 
-    items: tuple[UnmappedHook, ...]
+    items: tuple[UnmappedWebhookResponse, ...]
     next_cursor: str | None
 
 
 def router(
-    reader: AsyncEngine, deliveries: Deliveries, integrations: IntegrationsFile, signing_keys: SigningKeys
+    reader: AsyncEngine, deliveries: WebhookWorker, integrations: IntegrationsFile, signing_keys: SigningKeys
 ) -> APIRouter:
     """The calls below /v1/hooks."""
     routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
-    @routes.get("/unmapped", summary="List unmapped webhooks", responses={200: {"model": UnmappedHooks}})
+    @routes.get("/unmapped", summary="List unmapped webhooks", responses={200: {"model": UnmappedWebhookListResponse}})
     async def list_unmapped(
         caller: MayAdminister,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
@@ -85,7 +85,7 @@ def router(
     ) -> JsonResponse:
         """What the mapping did not know what to make of. Mend integrations.yaml, then replay it."""
         async with reader.connect() as connection:
-            found = await HookStore(connection).unmapped(caller.tenant, cursor, limit + 1)
+            found = await WebhookStore(connection).unmapped(caller.tenant, cursor, limit + 1)
         page = found[:limit]
         following = str(page[-1].id) if len(found) > limit else None
         return JsonResponse({"items": [_unmapped(item) for item in page], "next_cursor": following})
@@ -93,24 +93,30 @@ def router(
     @routes.post(
         "/unmapped/{delivery_id}/replay",
         summary="Replay an unmapped webhook",
-        responses={200: {"model": HookAnswer}, 202: {"model": HookAnswer, "description": "It is tried again"}},
+        responses={
+            200: {"model": WebhookResponse},
+            202: {"model": WebhookResponse, "description": "It is tried again"},
+        },
     )
     async def replay_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
         """Take it in by the mapping as it is now. What is not unmapped any more stays as it is."""
         async with reader.begin() as connection:
-            store = HookStore(connection)
+            store = WebhookStore(connection)
             replayed = await store.replay(caller.tenant, [delivery_id])
             delivery = await store.delivery(delivery_id, caller.tenant)
         if delivery is None:
             raise Problem(404, "There is no such webhook delivery.")
         if not replayed:
-            return hook_answer(delivery.id, Settled(delivery.state, delivery.reason, delivery.detail))
-        return hook_answer(delivery.id, await deliveries.take(delivery))
+            return webhook_response(delivery.id, DeliveryResult(delivery.state, delivery.reason, delivery.detail))
+        return webhook_response(delivery.id, await deliveries.take(delivery))
 
     @routes.post(
         "/{provider}/{tenant}",
         summary="Deliver a webhook of a tool",
-        responses={200: {"model": HookAnswer}, 202: {"model": HookAnswer, "description": "Stored, and tried again"}},
+        responses={
+            200: {"model": WebhookResponse},
+            202: {"model": WebhookResponse, "description": "Stored, and tried again"},
+        },
         openapi_extra=_BODY,
     )
     async def deliver(provider: str, tenant: str, request: Request) -> JsonResponse:
@@ -131,8 +137,8 @@ def router(
         delivery = await deliveries.keep(tenant, provider, key, kept, body)
         if delivery is None:
             metrics.HOOK_DELIVERIES.labels(provider, "duplicate").inc()
-            return JsonResponse(HookAnswer(state="duplicate").model_dump(exclude_none=True))
-        return hook_answer(delivery.id, await deliveries.take(delivery))
+            return JsonResponse(WebhookResponse(state="duplicate").model_dump(exclude_none=True))
+        return webhook_response(delivery.id, await deliveries.take(delivery))
 
     return routes
 
@@ -170,13 +176,13 @@ def _single(request: Request) -> Mapping[str, str]:
     return {name: value for name, value in request.headers.items() if times[name] == 1}
 
 
-def hook_answer(delivery_id: int, settled: Settled) -> JsonResponse:
+def webhook_response(delivery_id: int, settled: DeliveryResult) -> JsonResponse:
     """What a tool is told of its delivery."""
-    answer = HookAnswer(state=settled.state, delivery_id=delivery_id, reason=settled.reason, detail=settled.detail)
+    answer = WebhookResponse(state=settled.state, delivery_id=delivery_id, reason=settled.reason, detail=settled.detail)
     return JsonResponse(answer.model_dump(exclude_none=True), 202 if settled.state == "waiting" else 200)
 
 
-def _unmapped(delivery: Delivery) -> dict[str, Any]:
+def _unmapped(delivery: WebhookDelivery) -> dict[str, Any]:
     return {
         "id": delivery.id,
         "provider": delivery.provider,

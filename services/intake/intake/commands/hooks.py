@@ -16,12 +16,11 @@ from tocsin.runtime.process.commands import exit_on_database_error, instant_opti
 from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import DatabaseSettings, EnvironmentSettings, load
 
-from intake.domain.mail_rules import SOURCE as MAIL
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
-from intake.domain.webhooks.dry_run import Trial
+from intake.domain.webhooks.dry_run import DryRun
 from intake.sources.integrations_file import read_secret
-from intake.store import DeliveryState, HookStore
+from intake.store.webhooks import WebhookState, WebhookStore
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -65,7 +64,7 @@ def attempt(
 ) -> None:
     """Show what payloads would become: a line of JSON for each ticket in each of them. Nothing is stored."""
     name, integration = _integration(_read(file), tenant, provider)
-    trial = Trial(integration, integration.source or name, datetime.now(UTC))
+    trial = DryRun(integration, integration.source or name, datetime.now(UTC))
     for path in files:
         try:
             body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
@@ -81,7 +80,7 @@ def unmapped(tenant: TenantOption = None) -> None:
 
     async def listed(connection: AsyncConnection) -> int:
         last, count = 0, 0
-        while page := await HookStore(connection).unmapped(tenant, last, _PAGE):
+        while page := await WebhookStore(connection).unmapped(tenant, last, _PAGE):
             for item in page:
                 at = render_instant(item.received_at)
                 typer.echo(f"{item.id}  {at}  {item.provider}/{item.tenant}  {item.reason}: {item.detail or ''}")
@@ -101,9 +100,6 @@ def replay(
     ignored: Annotated[
         bool, typer.Option("--ignored", help="What was ignored too: `queues` may not have listed a queue that counts.")
     ] = False,
-    taken: Annotated[
-        bool, typer.Option("--taken", help="What was taken in too: the mapping may have said something wrong.")
-    ] = False,
     provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
     tenant: TenantOption = None,
     since: Annotated[
@@ -111,27 +107,18 @@ def replay(
         typer.Option(parser=instant_option, metavar="T", help="Only those received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
-    """Queue webhooks once more; the running service takes them in, by the mapping as it is then.
-
-    With --taken, facts are added where the tickets were mapped wrongly; none is taken away.
-    """
+    """Queue webhooks once more; the running service takes them in, by the mapping as it is then."""
     if bool(ids) == everything:
         _fail("Name ids, or use --all.")
-    if taken and everything and provider is None:
-        _fail("Say whose webhooks are to be read again: --provider.")
-    if taken and provider == MAIL:
-        _fail("A mail that was taken in is not read again: what it became stays.")
-    wanted: dict[DeliveryState, bool] = {"unmapped": True, "ignored": ignored, "taken": taken}
-    states = [state for state, is_wanted in wanted.items() if is_wanted]
+    states: list[WebhookState] = ["unmapped", "ignored"] if ignored else ["unmapped"]
 
     async def queued(connection: AsyncConnection) -> list[int]:
-        return await HookStore(connection).replay(tenant, ids or None, states, provider=provider, since=since)
+        return await WebhookStore(connection).replay(tenant, ids or None, states, provider=provider, since=since)
 
     found = _with_database(queued)
     typer.echo(f"Queued {len(found)} for the running service.")
     if missing := set(ids or ()) - set(found):
-        mails = ", or a mail that was taken in" if taken else ""
-        _fail(f"Not {' or '.join(states)}{mails}: {', '.join(map(str, sorted(missing)))}.")
+        _fail(f"Not {' or '.join(states)}: {', '.join(map(str, sorted(missing)))}.")
 
 
 @app.command()
@@ -144,7 +131,7 @@ def dismiss(
     detail = f"dismissed by {(by or getuser())[:_LONGEST_NAME]}"
 
     async def dismissed(connection: AsyncConnection) -> list[int]:
-        return await HookStore(connection).dismiss(tenant, ids, detail)
+        return await WebhookStore(connection).dismiss(tenant, ids, detail)
 
     found = _with_database(dismissed)
     typer.echo(f"Dismissed {len(found)}.")

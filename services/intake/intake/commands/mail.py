@@ -13,11 +13,11 @@ from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
 from tocsin.sources.policy_file import read_policy
 
-from intake.api.mail import MAIL_BYTES, take_raw
-from intake.handlers import Desk
+from intake.api.mail import MAIL_BYTES, receive_mail
+from intake.handlers.context import IngestContext
 from intake.sources.integrations_file import IntegrationsFile
-from intake.store import outbox
-from intake.workers.webhook_worker import Deliveries
+from intake.store.tables import outbox
+from intake.workers.webhook_worker import WebhookWorker
 
 WRONG: Final = 2
 NOT_TAKEN: Final = 65
@@ -66,9 +66,9 @@ async def _take(settings: MailSettings, tenant: str, raw: bytes) -> str:
     writer = engine(settings.database_url, "intake-writer", pool_size=1)
     keeper = engine(settings.database_url, "intake-reader", pool_size=1)
     try:
-        desk = Desk(policy, clock_from(settings).business, outbox, 0)
-        deliveries = Deliveries(desk, writer, keeper, lambda: None, integrations)
-        answer = await take_raw(deliveries, tenant, raw)
+        context = IngestContext(policy, clock_from(settings).business, outbox, 0)
+        deliveries = WebhookWorker(context, writer, keeper, lambda: None, integrations)
+        answer = await receive_mail(deliveries, tenant, raw)
         return bytes(answer.body).decode()
     finally:
         await writer.dispose()

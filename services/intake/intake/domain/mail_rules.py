@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
+from tocsin.lifecycle import in_order
 from tocsin.policy import MailboxRule
 
-from intake.domain.mail import Mail, reference_of
-from intake.domain.ticket_request import EventRequest, SeenTicket
-from intake.domain.ticket_state import in_order, story
-from intake.domain.webhooks.config.email import Correspondent, Mailing, SubjectRule
+from intake.domain.facts import history_of
+from intake.domain.mail import InboundMail, reference_of
+from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
+from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer, SubjectRule
 from intake.domain.webhooks.ticket_state import Effect, State, applied
 
 SOURCE: Final = "email"
@@ -27,31 +28,33 @@ _PASSED: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class InboundSender:
     """Who wrote: for which customer, as far as is known, whether one of us, whether the customer's IT contact."""
 
-    customer: Correspondent | None
+    customer: EmailCustomer | None
     ours: bool
     it_contact: bool
 
 
-def sender_of(mail: Mail, mailing: Mailing) -> Sender:
+def sender_of(mail: InboundMail, mailing: EmailConfig) -> InboundSender:
     """Who wrote the mail. An address wins over its domain; a sender that failed our mail server's check is unknown."""
     email, domain = mail.sender.email, mail.sender.domain
     if not _trusted(mail, mailing.authserv):
-        return Sender(None, ours=False, it_contact=False)
+        return InboundSender(None, ours=False, it_contact=False)
     found = _correspondent(email, domain, mailing.customers)
-    return Sender(found, ours=domain in mailing.ours, it_contact=found is not None and email in found.it_contacts)
+    return InboundSender(
+        found, ours=domain in mailing.ours, it_contact=found is not None and email in found.it_contacts
+    )
 
 
-def mailbox_of(mail: Mail, mailboxes: Mapping[Mailbox, MailboxRule]) -> Mailbox:
+def mailbox_of(mail: InboundMail, mailboxes: Mapping[Mailbox, MailboxRule]) -> Mailbox:
     """Which mailbox it was written to: Escalations@ where it is among the recipients, otherwise Support@."""
     written_to = {address.email for address in mail.recipients} | set(mail.delivered_to)
     rule = mailboxes.get("escalations")
     return "escalations" if rule is not None and rule.address.lower() in written_to else "support"
 
 
-def answered(mail: Mail, tenant: str, sources: Iterable[str]) -> list[UUID]:
+def answered(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
     """The tickets that it may answer, the likeliest first.
 
     By the mails that it refers to (one that opened a ticket, or one of ours, which begins with the ticket's id), then
@@ -69,7 +72,9 @@ def answered(mail: Mail, tenant: str, sources: Iterable[str]) -> list[UUID]:
     return list(dict.fromkeys(found))
 
 
-def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime, mailing: Mailing) -> SeenTicket | None:
+def opening(
+    mail: InboundMail, sender: InboundSender, mailbox: Mailbox, received_at: datetime, mailing: EmailConfig
+) -> DerivedTicketRequest | None:
     """The ticket that it opens at its receipt, flagged with what stands in for what it leaves out.
 
     None: nobody knows whose mail it is.
@@ -87,7 +92,7 @@ def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime,
         "default_services": services,
         "default_customer": sender.customer,
     }
-    return SeenTicket.model_validate(
+    return DerivedTicketRequest.model_validate(
         {
             "source": SOURCE,
             "external_id": mail.reference,
@@ -103,29 +108,29 @@ def opening(mail: Mail, sender: Sender, mailbox: Mailbox, received_at: datetime,
             "via": mailbox,
             "sender_is_it_contact": sender.it_contact,
             "opened_by": mail.sender.email,
-            "defaulted": tuple(flag for flag, given in said.items() if not given),
+            "default_flags": tuple(flag for flag, given in said.items() if not given),
         }
     )
 
 
-def belongs(sender: Sender, customer_id: str) -> bool:
+def belongs(sender: InboundSender, customer_id: str) -> bool:
     """Whether the sender's mails may be of a ticket of that customer: they are the customer's, or ours."""
     return sender.ours or (sender.customer is not None and sender.customer.id == customer_id)
 
 
-def goes_out(mail: Mail, mailing: Mailing) -> bool:
+def goes_out(mail: InboundMail, mailing: EmailConfig) -> bool:
     """Whether somebody who is none of ours is among the recipients."""
     return any(address.domain not in mailing.ours for address in mail.recipients)
 
 
-class About(NamedTuple):
+class TicketOwner(NamedTuple):
     """Whose ticket it is: the customer's id, and the address of its contact, if it has one."""
 
     customer_id: str
     contact: str | None = None
 
 
-def _answers(mail: Mail, mailing: Mailing, about: About) -> bool:
+def _answers(mail: InboundMail, mailing: EmailConfig, about: TicketOwner) -> bool:
     """Whether it goes to the customer, as far as is known who that is: what we write to others is no response."""
     outside = [address for address in mail.recipients if address.domain not in mailing.ours]
     if about.contact is None and all(known.id != about.customer_id for known in mailing.customers):
@@ -137,13 +142,13 @@ def _answers(mail: Mail, mailing: Mailing, about: About) -> bool:
 
 
 def reaction(
-    mail: Mail,
-    sender: Sender,
+    mail: InboundMail,
+    sender: InboundSender,
     mailbox: Mailbox,
-    about: About,
+    about: TicketOwner,
     facts: Sequence[Fact],
     received_at: datetime,
-    mailing: Mailing,
+    mailing: EmailConfig,
 ) -> Sequence[EventRequest] | None:
     """What an answer by `sender`, received at `received_at`, to a ticket with those facts makes happen to it.
 
@@ -151,17 +156,17 @@ def reaction(
     `reopen_within`; that of their IT contact to Escalations@ escalates it as well (RULES 6: a request not handled
     properly). Ours is the response, where it goes to the customer. None: it is a new matter, as every stranger's is.
     """
-    told = story(facts)
+    told = history_of(facts)
     if not belongs(sender, about.customer_id):
         return None
     opened, *later = in_order(facts)
     state = reduce(applied, map(_effect, later), State(opened.severity or 0))
     if sender.ours:
-        first = told.ended_by is None and not state.responded and _answers(mail, mailing, about)
+        first = told.closed_by is None and not state.responded and _answers(mail, mailing, about)
         return [_event(mail, "responded", received_at)] if first else []
     events = []
-    if told.ended_by is not None:
-        kept_until = told.ended_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
+    if told.closed_by is not None:
+        kept_until = told.closed_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
         if received_at > kept_until:
             return None
         events.append(_event(mail, "reopened", received_at, "the customer wrote again"))
@@ -173,7 +178,7 @@ def reaction(
 
 
 def _event(
-    mail: Mail,
+    mail: InboundMail,
     kind: Literal["reopened", "responded", "resumed", "escalated"],
     at: datetime,
     reason: str | None = None,
@@ -186,13 +191,13 @@ def _effect(fact: Fact) -> Effect:
     return Effect(fact.type, fact.severity or 0, fact.resolution_kind == "workaround")
 
 
-def _correspondent(email: str, domain: str, customers: Sequence[Correspondent]) -> Correspondent | None:
+def _correspondent(email: str, domain: str, customers: Sequence[EmailCustomer]) -> EmailCustomer | None:
     by_address = (found for found in customers if email in found.addresses or email in found.it_contacts)
     by_domain = (found for found in customers if domain in found.domains)
     return next(by_address, None) or next(by_domain, None)
 
 
-def _trusted(mail: Mail, authserv: str | None) -> bool:
+def _trusted(mail: InboundMail, authserv: str | None) -> bool:
     """Whether our mail server vouches for the sender's domain; where it is not asked, it is believed."""
     if authserv is None:
         return True
@@ -205,7 +210,7 @@ def _first(rules: Sequence[SubjectRule], field: Literal["severity", "category"])
     return next((value for rule in rules if (value := getattr(rule, field)) is not None), None)
 
 
-def _description(mail: Mail) -> str | None:
+def _description(mail: InboundMail) -> str | None:
     parts = [mail.text]
     if mail.attachments:
         parts.append(f"Attached: {', '.join(mail.attachments)[:900]}")

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from tocsin.events import ticket_id
 
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.snapshot import Sighting, Unreadable
-from intake.domain.webhooks.update import Shown, Unmapped, shown
-from intake.store import Delivery, Spot
+from intake.domain.webhooks.snapshot import TicketSnapshot, UnreadableError
+from intake.domain.webhooks.update import TicketUpdate, UnmappedError, shown
+from intake.store.webhooks import Spot, WebhookDelivery
 
 LONGEST_DETAIL: Final = 500
 
@@ -24,31 +24,33 @@ class Read:
     source: str
     external_id: str
     ticket_id: UUID
-    shown: Shown
+    shown: TicketUpdate
 
 
-def read_sightings(
-    integration: Integration, delivery: Delivery, tickets: Sequence[Sighting | Unreadable]
-) -> list[Read | Unmapped]:
+def map_delivery(
+    integration: Integration, delivery: WebhookDelivery, tickets: Sequence[TicketSnapshot | UnreadableError]
+) -> list[Read | UnmappedError]:
     """What each ticket of a delivery says in our words, or why nobody knows."""
     return [_read(integration, delivery, place, seen) for place, seen in enumerate(tickets)]
 
 
-def refused(invalid: ValidationError) -> Unmapped:
+def refused(invalid: ValidationError) -> UnmappedError:
     """Why what was shown cannot become a ticket or an event; the first of the reasons."""
     wrong = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(str(part) for part in wrong["loc"])
-    return Unmapped("refused", f"{field}: {wrong['msg']}"[:LONGEST_DETAIL])
+    return UnmappedError("refused", f"{field}: {wrong['msg']}"[:LONGEST_DETAIL])
 
 
-def _read(integration: Integration, delivery: Delivery, place: int, seen: Sighting | Unreadable) -> Read | Unmapped:
-    if isinstance(seen, Unreadable):
-        return Unmapped("unreadable", str(seen))
+def _read(
+    integration: Integration, delivery: WebhookDelivery, place: int, seen: TicketSnapshot | UnreadableError
+) -> Read | UnmappedError:
+    if isinstance(seen, UnreadableError):
+        return UnmappedError("unreadable", str(seen))
     source = integration.source or delivery.provider
     try:
         # Keys are compared as text.
         now = shown(seen, integration, delivery.received_at, f"{delivery.id:020}")
-    except Unmapped as unmapped:
+    except UnmappedError as unmapped:
         return unmapped
     except ValidationError as invalid:
         return refused(invalid)

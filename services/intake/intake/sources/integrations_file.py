@@ -8,7 +8,7 @@ import structlog
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 from intake import metrics
-from intake.domain.webhooks.config.auth import Secret
+from intake.domain.webhooks.config.auth import SecretLocation
 from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class IntegrationsFile:
         """The last good integrations; None while there never were any."""
         if self._file is None:
             return None
-        if (found := self._file.look()) is not None:
+        if (found := self._file.reload()) is not None:
             providers = {provider for tenant in found.tenants.values() for provider in tenant}
             metrics.declare_hooks(providers | ({"email"} if found.email else set()))
             log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))
@@ -65,7 +65,7 @@ def _read(path: Path) -> Integrations:
     return load_integrations(path.read_text(encoding="utf-8"), path.name)
 
 
-def read_secret(secret: Secret) -> bytes | None:
+def read_secret(secret: SecretLocation) -> bytes | None:
     """The secret from where it lies, read anew each time, so that one that was rotated counts at once."""
     if secret.secret_env is not None:
         return os.environ.get(secret.secret_env, "").strip().encode(errors="surrogateescape") or None

@@ -11,11 +11,10 @@ from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, tex
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.domain.mail_rules import SOURCE as MAIL
-from intake.domain.webhooks.update import OF_AN_OPENING, Reason, Shown
-from intake.store.tables import hook_deliveries, hook_integrations, hook_sightings, tickets
+from intake.domain.webhooks.update import OF_AN_OPENING, Reason, TicketUpdate
+from intake.store.tables import integrations, ticket_snapshots, tickets, webhook_deliveries
 
-DeliveryState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
+WebhookState = Literal["waiting", "taken", "ignored", "unmapped", "forgotten"]
 """waiting: to be taken in, now or again. ignored: it holds no ticket that counts. forgotten: it came long ago; that it
 came, and how it showed tickets to stand, is kept.
 """
@@ -23,12 +22,12 @@ came, and how it showed tickets to stand, is kept.
 Spot = tuple[int, int]
 """Where a ticket was seen: a delivery's id, and the place in it, from 0."""
 
-_UNMAPPED: Final[tuple[DeliveryState, ...]] = ("unmapped",)
+_UNMAPPED: Final[tuple[WebhookState, ...]] = ("unmapped",)
 _ROWS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """A delivery as it came. `received_at` is business time, `attempts` how often it could not be taken in."""
 
     id: int
@@ -37,13 +36,13 @@ class Delivery:
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
-    state: DeliveryState
+    state: WebhookState
     reason: Reason | None
     detail: str | None
     attempts: int
 
 
-class HookStore:
+class WebhookStore:
     """The queries, on one connection whose transaction belongs to the caller."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -77,22 +76,24 @@ class HookStore:
             "next_at": now + taken_up_within,
         }
         new = (
-            insert(hook_deliveries).values(values).on_conflict_do_nothing(index_elements=["tenant", "provider", "key"])
+            insert(webhook_deliveries)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=["tenant", "provider", "key"])
         )
-        row = (await self._connection.execute(new.returning(hook_deliveries.c.id))).one_or_none()
+        row = (await self._connection.execute(new.returning(webhook_deliveries.c.id))).one_or_none()
         return int(row.id) if row else None
 
-    async def delivery(self, delivery_id: int, tenant: str | None = None) -> Delivery | None:
+    async def delivery(self, delivery_id: int, tenant: str | None = None) -> WebhookDelivery | None:
         """That delivery; with a tenant only one of theirs."""
-        query = select(hook_deliveries).where(hook_deliveries.c.id == delivery_id)
+        query = select(webhook_deliveries).where(webhook_deliveries.c.id == delivery_id)
         if tenant is not None:
-            query = query.where(hook_deliveries.c.tenant == tenant)
+            query = query.where(webhook_deliveries.c.tenant == tenant)
         row = (await self._connection.execute(query)).one_or_none()
         return _delivery(row) if row else None
 
-    async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[Delivery]:
+    async def claim_waiting(self, limit: int, retry_after: timedelta) -> list[WebhookDelivery]:
         """Deliveries whose time has come, the oldest first; for `retry_after` nobody else is given them."""
-        table = hook_deliveries
+        table = webhook_deliveries
         due = select(table.c.id).where(table.c.next_at <= func.clock_timestamp()).order_by(table.c.id).limit(limit)
         due = due.with_for_update(skip_locked=True)
         claimed = update(table).where(table.c.id.in_(due.scalar_subquery()))
@@ -101,46 +102,35 @@ class HookStore:
         )
         return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
 
-    async def hold(self, delivery_id: int, retry_after: timedelta) -> None:
-        """Whoever was given that delivery is still at it: nobody else is given it for `retry_after`."""
-        waiting = (hook_deliveries.c.id == delivery_id) & hook_deliveries.c.next_at.is_not(None)
-        await self._update(waiting, {"next_at": func.clock_timestamp() + retry_after})
-
     async def settle(
-        self,
-        delivery_ids: Collection[int],
-        state: DeliveryState,
-        reason: Reason | None = None,
-        detail: str | None = None,
+        self, delivery_id: int, state: WebhookState, reason: Reason | None = None, detail: str | None = None
     ) -> None:
-        """What became of deliveries; they wait for nothing more."""
+        """What became of a delivery; it waits for nothing more."""
         values = {"state": state, "reason": reason, "detail": detail, "next_at": None}
-        await self._update(hook_deliveries.c.id.in_(delivery_ids), values)
+        await self._update(webhook_deliveries.c.id == delivery_id, values)
 
     async def postpone(self, delivery_id: int, retry_after: timedelta) -> None:
         """A delivery could not be taken in, for a reason that may pass."""
         next_at = func.clock_timestamp() + retry_after
         await self._update(
-            hook_deliveries.c.id == delivery_id, {"attempts": hook_deliveries.c.attempts + 1, "next_at": next_at}
+            webhook_deliveries.c.id == delivery_id, {"attempts": webhook_deliveries.c.attempts + 1, "next_at": next_at}
         )
 
     async def replay(
         self,
         tenant: str | None,
         ids: Collection[int] | None = None,
-        states: Collection[DeliveryState] = _UNMAPPED,
+        states: Collection[WebhookState] = _UNMAPPED,
         *,
         provider: str | None = None,
         since: datetime | None = None,
     ) -> list[int]:
         """Have deliveries in these states taken in once more, all or those; their ids.
 
-        No tenant, no provider: everybody's; `since`: received at or after it. A mail that was taken in has become what
-        it became, and stays that.
+        No tenant, no provider: everybody's; `since`: received at or after it.
         """
-        table = hook_deliveries
+        table = webhook_deliveries
         wanted: ColumnElement[bool] = table.c.state.in_(states)
-        wanted &= (table.c.state != "taken") | (table.c.provider != MAIL)
         if tenant is not None:
             wanted &= table.c.tenant == tenant
         if ids is not None:
@@ -155,16 +145,16 @@ class HookStore:
 
     async def dismiss(self, tenant: str | None, ids: Collection[int], detail: str) -> list[int]:
         """Have unmapped deliveries ignored from now on; their ids. Why they were unmapped stays with them."""
-        table = hook_deliveries
+        table = webhook_deliveries
         wanted = table.c.id.in_(ids) & (table.c.state == "unmapped")
         if tenant is not None:
             wanted &= table.c.tenant == tenant
         dismissed = update(table).where(wanted).values(state="ignored", detail=detail)
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
-    async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[Delivery]:
+    async def unmapped(self, tenant: str | None, after: int, limit: int) -> list[WebhookDelivery]:
         """Unmapped deliveries with ids above `after`, the oldest first. No tenant: everybody's."""
-        table = hook_deliveries
+        table = webhook_deliveries
         query = select(table).where(table.c.state == "unmapped", table.c.id > after)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
@@ -173,7 +163,7 @@ class HookStore:
 
     async def counts(self) -> tuple[dict[str, int], int]:
         """How many unmapped deliveries each provider has, and how many deliveries wait."""
-        table = hook_deliveries
+        table = webhook_deliveries
         number = func.count().label("number")
         unmapped = select(table.c.provider, number).where(table.c.state == "unmapped").group_by(table.c.provider)
         found = {row.provider: row.number for row in await self._connection.execute(unmapped)}
@@ -186,7 +176,7 @@ class HookStore:
         Of one that showed tickets its key stays, and how they stood: so it counts once for ever, and what comes later
         is compared with all that was shown.
         """
-        table, seen = hook_deliveries, hook_sightings
+        table, seen = webhook_deliveries, ticket_snapshots
         over = table.c.next_at.is_(None) & (table.c.state != "forgotten")
         old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, over).limit(_ROWS)
         ids = (await self._connection.execute(old.with_for_update(skip_locked=True))).scalars().all()
@@ -203,84 +193,67 @@ class HookStore:
         key = int.from_bytes(ticket_id.bytes[:8], signed=True)
         await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
-    async def put_sightings(self, ticket_id: UUID, seen: Mapping[Spot, Shown]) -> None:
-        """Store what deliveries showed of a ticket; again it replaces what was stored."""
-        new = insert(hook_sightings)
-        values = {"shown": new.excluded.shown, "ticket_id": new.excluded.ticket_id}
-        rows = [
-            {
-                "delivery_id": delivery_id,
-                "place": place,
-                "ticket_id": ticket_id,
-                "shown": shown.model_dump(mode="json", exclude_defaults=True),
-                "opened_it": False,
-            }
-            for (delivery_id, place), shown in sorted(seen.items())
-        ]
-        if rows:
-            put = new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=values)
-            await self._connection.execute(put, rows)
+    async def put_sighting(self, spot: Spot, ticket_id: UUID, shown: TicketUpdate, *, opened_it: bool) -> None:
+        """Store what a delivery shows of a ticket, and whether that opened it; again it replaces what was stored."""
+        delivery_id, place = spot
+        values = {
+            "delivery_id": delivery_id,
+            "place": place,
+            "ticket_id": ticket_id,
+            "shown": shown.model_dump(mode="json", exclude_defaults=True),
+            "opened_it": opened_it,
+        }
+        new = insert(ticket_snapshots).values(values)
+        changed = {
+            "ticket_id": new.excluded.ticket_id,
+            "shown": new.excluded.shown,
+            "opened_it": ticket_snapshots.c.opened_it | new.excluded.opened_it,
+        }
+        await self._connection.execute(new.on_conflict_do_update(index_elements=["delivery_id", "place"], set_=changed))
 
-    async def drop_sighting(self, spot: Spot) -> None:
-        """That delivery shows no ticket there any more."""
-        await self._connection.execute(delete(hook_sightings).where(_is_at(spot)))
+    async def drop_pending(self, delivery_id: int) -> dict[int, UUID]:
+        """Drop what an earlier try of a delivery has stored of tickets that nothing has opened so far.
 
-    async def spots(self, delivery_ids: Collection[int]) -> dict[Spot, UUID]:
-        """Of which tickets these deliveries have shown something, and where in them."""
-        query = select(hook_sightings.c.delivery_id, hook_sightings.c.place, hook_sightings.c.ticket_id)
-        rows = await self._connection.execute(query.where(hook_sightings.c.delivery_id.in_(delivery_ids)))
-        return {(row.delivery_id, row.place): row.ticket_id for row in rows}
-
-    async def waiting_with(self, ticket_ids: Collection[UUID], after: int, limit: int) -> list[Delivery]:
-        """Deliveries with ids above `after` that wait to be taken in again and have shown one of these tickets, if it
-        was opened.
+        The others: the tickets of that delivery that are taken in, by their places in it.
         """
-        table, seen = hook_deliveries, hook_sightings
-        opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(ticket_ids))
-        shown = select(seen.c.delivery_id).where(seen.c.ticket_id.in_(opened))
-        query = select(table).where(table.c.id.in_(shown), table.c.state == "waiting", table.c.id > after)
-        return [_delivery(row) for row in await self._connection.execute(query.order_by(table.c.id).limit(limit))]
-
-    async def opened_by(self, spot: Spot) -> None:
-        """That sighting opened its ticket."""
-        await self._connection.execute(update(hook_sightings).where(_is_at(spot)).values(opened_it=True))
+        seen = ticket_snapshots.c
+        mine = seen.delivery_id == delivery_id
+        opened = select(tickets.c.ticket_id).where(tickets.c.ticket_id == seen.ticket_id).exists()
+        await self._connection.execute(delete(ticket_snapshots).where(mine, ~opened))
+        rows = await self._connection.execute(select(seen.place, seen.ticket_id).where(mine))
+        return {row.place: row.ticket_id for row in rows}
 
     async def settle_opened(self, ticket_id: UUID) -> None:
         """Deliveries that lacked what opens this ticket lack it no more: they told of it what they had to tell."""
-        table, seen = hook_deliveries, hook_sightings
+        table, seen = webhook_deliveries, ticket_snapshots
         others = select(seen.c.place).where(seen.c.delivery_id == table.c.id, seen.c.ticket_id != ticket_id)
         told = select(seen.c.delivery_id).where(seen.c.ticket_id == ticket_id)
         lacking = table.c.id.in_(told) & (table.c.state == "unmapped") & table.c.reason.startswith("missing_")
         await self._update(lacking & ~others.exists(), {"state": "taken", "reason": None, "detail": None})
 
-    async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, Shown], bool]:
+    async def sightings(self, ticket_id: UUID) -> tuple[dict[Spot, TicketUpdate], bool]:
         """What is stored of how a ticket was seen, and whether one of these sightings opened it."""
-        seen = hook_sightings.c
+        seen = ticket_snapshots.c
         query = select(seen.delivery_id, seen.place, seen.shown, seen.opened_it).where(seen.ticket_id == ticket_id)
         rows = (await self._connection.execute(query)).all()
-        found = {(row.delivery_id, row.place): Shown.model_validate(row.shown, strict=False) for row in rows}
+        found = {(row.delivery_id, row.place): TicketUpdate.model_validate(row.shown, strict=False) for row in rows}
         return found, any(row.opened_it for row in rows)
 
     async def made_at(self, tenant: str, provider: str, now: datetime) -> datetime:
         """When this integration was first known, in business time: `now`, where it was not."""
         key = {"tenant": tenant, "provider": provider}
-        new = insert(hook_integrations).values(**key, made_at=now).on_conflict_do_nothing()
+        new = insert(integrations).values(**key, made_at=now).on_conflict_do_nothing()
         await self._connection.execute(new)
-        query = select(hook_integrations.c.made_at).filter_by(**key)
+        query = select(integrations.c.made_at).filter_by(**key)
         found: datetime = (await self._connection.execute(query)).scalar_one()
         return found
 
     async def _update(self, wanted: ColumnElement[bool], values: Mapping[str, Any]) -> None:
-        await self._connection.execute(update(hook_deliveries).where(wanted).values(**values))
+        await self._connection.execute(update(webhook_deliveries).where(wanted).values(**values))
 
 
-def _is_at(spot: Spot) -> ColumnElement[bool]:
-    delivery_id, place = spot
-    return (hook_sightings.c.delivery_id == delivery_id) & (hook_sightings.c.place == place)
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
+def _delivery(row: Row[Any]) -> WebhookDelivery:
+    return WebhookDelivery(
         id=row.id,
         tenant=row.tenant,
         provider=row.provider,

@@ -6,69 +6,74 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.http.problems import Problem
 
-from intake.domain.mail import Mail, UnreadableMail, read_mail
+from intake.domain.mail import InboundMail, UnreadableMailError, read_mail
 from intake.domain.webhooks.config.integrations import Integrations
-from intake.domain.webhooks.update import Reason, Unmapped
-from intake.handlers import Desk
-from intake.handlers.mail import MailKnownError, TakenMail, take_mail
-from intake.store import Delivery, DeliveryState
+from intake.domain.webhooks.update import Reason, UnmappedError
+from intake.errors import RejectedError, UnavailableError
+from intake.handlers.context import IngestContext
+from intake.handlers.mail import AppliedMail, MailKnownError, apply_mail
+from intake.store.webhooks import WebhookDelivery, WebhookState
 
 log = structlog.get_logger(__name__)
 
 _TRIES_FOR_QUESTION: Final = 10
 """How often our own answer waits for what it answers, ever longer: a quarter of an hour in all."""
 
-_STATES: Final[dict[str, DeliveryState]] = {"automatic": "ignored"}
+_STATES: Final[dict[str, WebhookState]] = {"automatic": "ignored"}
 
 
-async def take_kept_mail(
-    desk: Desk, writer: AsyncEngine, integrations: Integrations | None, delivery: Delivery
-) -> tuple[DeliveryState, Reason | None, str]:
+async def process_mail(
+    context: IngestContext, writer: AsyncEngine, integrations: Integrations | None, delivery: WebhookDelivery
+) -> tuple[WebhookState, Reason | None, str]:
     """What became of a stored mail: its state, the reason where it is unmapped, and the detail.
 
-    Raises Problem 503, and whatever the database raises.
+    Raises UnavailableError, and whatever the database raises.
     """
     try:
-        taken = await _taken(desk, writer, integrations, delivery)
-    except Unmapped as unmapped:
+        taken = await _taken(context, writer, integrations, delivery)
+    except UnmappedError as unmapped:
         if unmapped.reason == "missing_opening" and delivery.attempts < _TRIES_FOR_QUESTION:
-            raise Problem(503, str(unmapped)) from None
+            raise UnavailableError(str(unmapped), retry_after=30) from None
         return "unmapped", unmapped.reason, str(unmapped)
     log.info("mail_taken", delivery=delivery.id, result=taken.result, ticket_id=str(taken.ticket_id or ""))
     detail = " ".join(str(part) for part in (taken.result, taken.ticket_id, taken.detail) if part is not None)
     return _STATES.get(taken.result, "taken"), None, detail
 
 
-async def _taken(desk: Desk, writer: AsyncEngine, integrations: Integrations | None, delivery: Delivery) -> TakenMail:
+async def _taken(
+    context: IngestContext, writer: AsyncEngine, integrations: Integrations | None, delivery: WebhookDelivery
+) -> AppliedMail:
     mailing = integrations.email.get(delivery.tenant) if integrations is not None else None
     if integrations is None or mailing is None:
-        raise Unmapped("no_integration", "integrations.yaml has no `email` of this tenant.")
+        raise UnmappedError("no_integration", "integrations.yaml has no `email` of this tenant.")
     tools = integrations.tenants.get(delivery.tenant, {})
     sources = [*mailing.sources, *(tool.source or provider for provider, tool in tools.items())]
     try:
         mail = await asyncio.to_thread(read_mail, delivery.body)  # a large one takes its time
-        return await _once(desk, writer, sources, mail, delivery, integrations)
-    except UnreadableMail as unreadable:
-        raise Unmapped("unreadable", f"The message {unreadable}.") from None
+        return await _once(context, writer, sources, mail, delivery, integrations)
+    except UnreadableMailError as unreadable:
+        raise UnmappedError("unreadable", f"The message {unreadable}.") from None
     except ValidationError as invalid:
         wrong = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise Unmapped("refused", f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
-    except Problem as problem:
-        if problem.status == 503:
-            raise
-        raise Unmapped("refused", str(problem)) from None
+        raise UnmappedError("refused", f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
+    except RejectedError as error:
+        raise UnmappedError("refused", str(error)) from None
 
 
 async def _once(
-    desk: Desk, writer: AsyncEngine, sources: list[str], mail: Mail, delivery: Delivery, integrations: Integrations
-) -> TakenMail:
+    context: IngestContext,
+    writer: AsyncEngine,
+    sources: list[str],
+    mail: InboundMail,
+    delivery: WebhookDelivery,
+    integrations: Integrations,
+) -> AppliedMail:
     tenant = delivery.tenant
     mailing = integrations.email[tenant]
     while True:
         try:
             async with writer.begin() as connection:
-                return await take_mail(desk, connection, tenant, mailing, sources, mail, delivery.received_at)
+                return await apply_mail(context, connection, tenant, mailing, sources, mail, delivery.received_at)
         except MailKnownError:  # by now the other copy is committed, and the next look finds it
             continue

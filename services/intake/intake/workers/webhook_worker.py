@@ -1,7 +1,7 @@
 """Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -10,20 +10,20 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
-from tocsin.runtime.http.problems import Problem
 
 from intake import metrics
 from intake.domain.mail_rules import SOURCE as MAIL
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, Integrations
-from intake.domain.webhooks.snapshot import Unreadable
-from intake.domain.webhooks.update import Reason, Shown, Unmapped
-from intake.handlers import Desk, Looked, Read, drop_sighting, keep_delivery, read_sightings, take_sighting
-from intake.handlers.normalize import LONGEST_DETAIL
+from intake.domain.webhooks.snapshot import UnreadableError
+from intake.domain.webhooks.update import Reason, UnmappedError
+from intake.errors import RejectedError, UnavailableError
+from intake.handlers.context import IngestContext
+from intake.handlers.normalize import LONGEST_DETAIL, Read, map_delivery
+from intake.handlers.webhooks import AppliedUpdate, apply_update, store_delivery
 from intake.sources.integrations_file import IntegrationsFile
-from intake.store import Delivery, DeliveryState, HookStore, Spot
-from intake.workers.mail_worker import take_kept_mail
-from intake.workers.webhook_replay import Together, read_together
+from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.workers.mail_worker import process_mail
 
 log = structlog.get_logger(__name__)
 
@@ -36,29 +36,27 @@ _KEEP_SECONDS: Final = 2.0
 _POSTPONE_SECONDS: Final = 1.0
 """How long storing a delivery and noting that it waits may take, which comes on top."""
 
-_AGAIN_SECONDS: Final = 60.0
-"""The same for a delivery that is read again: no tool waits for it, and a ticket may have thousands of them."""
-
 _TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = 600
 _MOST_ATTEMPTS: Final = 20
 _AT_ONCE: Final = 10
+_LONGEST_NAME: Final = 200
+_ANOTHER: Final = (
+    "It was taken in, and by the mapping as it is now it would be another ticket: {}. Undo what was changed of `source`"
+    " or of `generic`; until then it counts as it was taken in."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits.
+class DeliveryResult:
+    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits."""
 
-    `with_it` are others that were read together with it, and are taken in by that.
-    """
-
-    state: DeliveryState
+    state: WebhookState
     reason: Reason | None = None
     detail: str | None = None
-    with_it: Collection[int] = ()
 
 
-class Deliveries:
+class WebhookWorker:
     """Takes deliveries in; `wake` tells the relay of this process that something was committed.
 
     `keeper` is for deliveries as such: only what makes facts holds up the progress of writers.
@@ -66,13 +64,13 @@ class Deliveries:
 
     def __init__(
         self,
-        desk: Desk,
+        context: IngestContext,
         writer: AsyncEngine,
         keeper: AsyncEngine,
         wake: Callable[[], None],
         integrations: IntegrationsFile,
     ) -> None:
-        self._desk = desk
+        self._context = context
         self._writer = writer
         self._keeper = keeper
         self._wake = wake
@@ -81,17 +79,17 @@ class Deliveries:
 
     async def keep(
         self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
-    ) -> Delivery | None:
+    ) -> WebhookDelivery | None:
         """Store it as it came, before anything is made of it; None where it was stored before.
 
         Raises TimeoutError where the database hangs: whether it is stored is unknown, and the tool sends it again.
         """
         async with asyncio.timeout(_KEEP_SECONDS), self._keeper.begin() as connection:
-            return await keep_delivery(
-                self._desk, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
+            return await store_delivery(
+                self._context, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
             )
 
-    async def take(self, delivery: Delivery, *, unhurried: bool = False) -> Settled:
+    async def take(self, delivery: WebhookDelivery, *, unhurried: bool = False) -> DeliveryResult:
         """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped.
 
         `unhurried`: nobody waits for it, so only each of its tickets has a limit.
@@ -103,7 +101,7 @@ class Deliveries:
                 await self._settle(delivery, settled)
         except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
             settled = await self._failed(delivery, error)
-        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc(1 + len(settled.with_it))
+        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc()
         # What is replayed and still unmapped was counted when it came.
         if settled.state == "unmapped" and settled.reason is not None and delivery.reason is None:
             metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
@@ -114,7 +112,6 @@ class Deliveries:
             tenant=delivery.tenant,
             state=settled.state,
             reason=settled.reason,
-            with_it=len(settled.with_it),
         )
         return settled
 
@@ -122,13 +119,11 @@ class Deliveries:
         """Take in what waits and whose time has come, and tell how much is left; a job for the scheduler."""
         while True:
             async with self._keeper.begin() as connection:
-                waiting = await HookStore(connection).claim_waiting(
+                waiting = await WebhookStore(connection).claim_waiting(
                     _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
                 )
-            done: set[int] = set()
             for delivery in waiting:
-                if delivery.id not in done:
-                    done.update((await self.take(delivery, unhurried=True)).with_it)
+                await self.take(delivery, unhurried=True)
             await self._tell_counts()
             if len(waiting) < _AT_ONCE:
                 break
@@ -143,10 +138,10 @@ class Deliveries:
             return
         async with self._keeper.begin() as connection:
             real = await clock_timestamp(connection)
-            now = self._desk.business(min(real, self._integrations.written_at or real))
+            now = self._context.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
-                    await HookStore(connection).made_at(tenant, provider, now)
+                    await WebhookStore(connection).made_at(tenant, provider, now)
         self._noted = integrations
 
     async def forget(self, older_than: timedelta) -> None:
@@ -154,141 +149,111 @@ class Deliveries:
         removed = 1
         while removed:
             async with self._keeper.begin() as connection:
-                removed = await HookStore(connection).forget(older_than)
+                removed = await WebhookStore(connection).forget(older_than)
 
     async def _tell_counts(self) -> None:
         async with self._keeper.begin() as connection:
-            unmapped, left = await HookStore(connection).counts()
+            unmapped, left = await WebhookStore(connection).counts()
         metrics.HOOKS_WAITING.set(left)
         for provider in {*unmapped, *metrics.hook_providers()}:
             metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
 
-    async def _taken(self, delivery: Delivery, limit: asyncio.Timeout, unhurried: bool) -> Settled:
+    async def _taken(self, delivery: WebhookDelivery, limit: asyncio.Timeout, unhurried: bool) -> DeliveryResult:
         if delivery.provider == MAIL:
-            mailed = await take_kept_mail(self._desk, self._writer, self._integrations.current(), delivery)
+            mailed = await process_mail(self._context, self._writer, self._integrations.current(), delivery)
             self._wake()
-            return Settled(*mailed)
+            return DeliveryResult(*mailed)
         integrations = self._integrations.current()
         integration = integrations.find(delivery.tenant, delivery.provider) if integrations is not None else None
         if integrations is None or integration is None:
-            return Settled("unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant.")
+            return DeliveryResult(
+                "unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant."
+            )
         try:
             delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
-        except Unreadable as unreadable:
-            return Settled("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
-        reads = read_sightings(integration, delivery, delivered.tickets)
-        async with self._keeper.connect() as connection:
-            known = await HookStore(connection).spots([delivery.id])
-        again = {read.ticket_id for read in reads if isinstance(read, Read) and known.get(read.spot) == read.ticket_id}
-        seconds = _AGAIN_SECONDS if again else TAKE_SECONDS
-        if again:
-            limit.reschedule(asyncio.get_running_loop().time() + seconds)
-        together = await read_together(self._keeper, integrations, delivery, again)
-
-        held_at = asyncio.get_running_loop().time()
-
-        async def next_ticket() -> None:
-            nonlocal held_at
-            now = asyncio.get_running_loop().time()
-            if unhurried:
-                limit.reschedule(now + seconds)
-            if unhurried and now > held_at + TAKE_SECONDS:
-                held_at = now
-                async with self._keeper.begin() as connection:
-                    await HookStore(connection).hold(delivery.id, timedelta(seconds=2 * seconds))
-
-        looked = await self._take_tickets(delivery, integration, reads, known, together, next_ticket)
-        lacking = [found for found in looked if isinstance(found, Unmapped)]
+        except UnreadableError as unreadable:
+            return DeliveryResult("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
+        async with self._keeper.begin() as connection:
+            opened = await WebhookStore(connection).drop_pending(delivery.id)
+        reads = [_unless_another(read, opened) for read in map_delivery(integration, delivery, delivered.tickets)]
+        looked = await self._take_tickets(delivery, integration, reads, opened, limit if unhurried else None)
+        lacking = [found for found in looked if isinstance(found, UnmappedError)]
         if lacking:
             # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
             unmapped = min(lacking, key=lambda found: found.reason.startswith("missing_"))
-            return Settled("unmapped", unmapped.reason, str(unmapped)[:LONGEST_DETAIL])
-        if all(isinstance(found, Looked) and found.result == "ignored" for found in looked):
-            return Settled("ignored", detail=delivered.about)
-        return Settled("taken", with_it=together.covered)
+            return DeliveryResult("unmapped", unmapped.reason, str(unmapped)[:LONGEST_DETAIL])
+        if all(isinstance(found, AppliedUpdate) and found.result == "ignored" for found in looked):
+            return DeliveryResult("ignored", detail=delivered.about)
+        return DeliveryResult("taken")
 
     async def _take_tickets(
         self,
-        delivery: Delivery,
+        delivery: WebhookDelivery,
         integration: Integration,
-        reads: Sequence[Read | Unmapped],
-        known: Mapping[Spot, UUID],
-        together: Together,
-        next_ticket: Callable[[], Awaitable[None]],
-    ) -> list[Looked | Unmapped]:
+        reads: Sequence[Read | UnmappedError],
+        opened: Mapping[int, UUID],
+        limit: asyncio.Timeout | None,
+    ) -> list[AppliedUpdate | UnmappedError]:
         """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours.
 
-        Those that no earlier try came to are the first, so that each try gets further.
+        Those that an earlier try has taken in stay as they are. With `limit`, each may take so long by itself.
         """
-        looked: list[Looked | Unmapped] = []
+        looked: list[AppliedUpdate | UnmappedError] = []
         failure: Exception | None = None
-        for read in sorted(reads, key=lambda read: isinstance(read, Read) and read.spot in known):
-            await next_ticket()
+        for read in reads:
+            if limit is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + TAKE_SECONDS)
             try:
-                if isinstance(read, Read):
-                    others = together.shown.get(read.ticket_id, {})
-                    looked.append(await self._take_ticket(delivery, integration, read, known.get(read.spot), others))
-                else:
+                if isinstance(read, UnmappedError):
                     looked.append(read)
-            except Problem as problem:
-                if problem.status == 503:
-                    failure = failure or problem
+                elif opened.get(read.spot[1]) == read.ticket_id:
+                    looked.append(AppliedUpdate("known", read.ticket_id))
                 else:
-                    looked.append(Unmapped("refused", str(problem)))
+                    looked.append(await self._take_ticket(delivery, integration, read))
+            except RejectedError as error:
+                looked.append(UnmappedError("refused", str(error)))
             except Exception as error:  # so that its neighbours are taken in; it is raised behind them
                 if is_transient(error):
                     raise
                 failure = failure or error
         if failure is not None:
             raise failure
-        for spot, ticket in known.items():
-            if spot[1] >= len(reads):
-                async with self._writer.begin() as connection:
-                    await drop_sighting(self._desk, connection, integration, delivery, spot, ticket)
-                self._wake()
         return looked
 
     async def _take_ticket(
-        self,
-        delivery: Delivery,
-        integration: Integration,
-        read: Read,
-        before: UUID | None,
-        others: Mapping[Spot, Shown],
-    ) -> Looked | Unmapped:
+        self, delivery: WebhookDelivery, integration: Integration, read: Read
+    ) -> AppliedUpdate | UnmappedError:
         async with self._writer.begin() as connection:
-            found = await take_sighting(self._desk, connection, integration, delivery, read, before, others)
+            found = await apply_update(self._context, connection, integration, delivery, read)
         self._wake()
-        if isinstance(found, Looked):
+        if isinstance(found, AppliedUpdate):
             if found.opened is not None:
                 ticket = found.opened.ticket
-                metrics.count_ticket(ticket.source, ticket.initial_severity, 201)
+                metrics.count_ticket(ticket.source, ticket.initial_severity, "created")
             log.info("hook_ticket", ticket_id=str(found.ticket_id), result=found.result, facts=found.facts)
         return found
 
-    async def _settle(self, delivery: Delivery, settled: Settled) -> None:
+    async def _settle(self, delivery: WebhookDelivery, settled: DeliveryResult) -> None:
         async with self._keeper.begin() as connection:
-            await HookStore(connection).settle(
-                [delivery.id, *settled.with_it], settled.state, settled.reason, settled.detail
-            )
+            await WebhookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
 
-    async def _failed(self, delivery: Delivery, error: Exception) -> Settled:
+    async def _failed(self, delivery: WebhookDelivery, error: Exception) -> DeliveryResult:
         """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
-        passing = is_transient(error) or (isinstance(error, Problem) and error.status == 503)
+        passing = is_transient(error) or isinstance(error, UnavailableError)
         if passing:
             log.warning("hook_postponed", delivery=delivery.id, error=repr(error))
         else:
             log.error("hook_failed", delivery=delivery.id, attempts=delivery.attempts, exc_info=error)
-        settled = Settled("waiting", "failed", _why_it_waits(error))
+        settled = DeliveryResult("waiting", "failed", _why_it_waits(error))
         if not passing and delivery.attempts + 1 >= _MOST_ATTEMPTS:
-            settled = Settled("unmapped", "failed", _why_it_waits(error))
+            settled = DeliveryResult("unmapped", "failed", _why_it_waits(error))
         wait = timedelta(seconds=min(2**delivery.attempts, _LONGEST_WAIT))
         try:
             async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
                 if settled.state == "unmapped":
-                    await HookStore(connection).settle([delivery.id], settled.state, settled.reason, settled.detail)
+                    await WebhookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
                 else:
-                    await HookStore(connection).postpone(delivery.id, wait)
+                    await WebhookStore(connection).postpone(delivery.id, wait)
         except Exception as again:
             if not is_transient(again):
                 raise
@@ -300,11 +265,19 @@ class Deliveries:
 def _why_it_waits(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"It was not taken in within {TAKE_SECONDS:g} s: the database was slow, or it holds many tickets."
-    if isinstance(error, Problem):
+    if isinstance(error, UnavailableError):
         return str(error)
     if is_transient(error):
         return "The database cannot be used now."
     return f"{type(error).__name__}: this is our fault, and logged."
+
+
+def _unless_another(read: Read | UnmappedError, opened: Mapping[int, UUID]) -> Read | UnmappedError:
+    """A ticket never becomes another: what a delivery was taken in as, it stays."""
+    before = opened.get(read.spot[1]) if isinstance(read, Read) else None
+    if isinstance(read, UnmappedError) or before in (None, read.ticket_id):
+        return read
+    return UnmappedError("another_ticket", _ANOTHER.format(f"{read.source}/{read.external_id}"[:_LONGEST_NAME]))
 
 
 def identity(integration: Integration, body: bytes) -> bytes | None:
@@ -314,7 +287,7 @@ def identity(integration: Integration, body: bytes) -> bytes | None:
     """
     try:
         delivered = ADAPTERS[integration.adapter].read(body, integration)
-    except Unreadable:
+    except UnreadableError:
         return b"body:" + body
     except Exception:  # a fault of the adapter's must not lose what it cannot read: it is stored, and fails there
         log.exception("hook_unidentified")

@@ -132,7 +132,7 @@ def _load(path: Path) -> tuple[Directory, dict[str, str]]:
 
 
 def _lines(path: Path, findings: Iterable[LintFinding]) -> list[str]:
-    problems = ((finding.place, finding.message) for finding in findings)
+    problems = ((finding.path, finding.message) for finding in findings)
     return locate_problems(path.read_text(encoding="utf-8"), str(path), problems)
 
 

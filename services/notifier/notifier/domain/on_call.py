@@ -67,8 +67,8 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
     """Descriptions of the calendar events within two weeks that name nobody of the directory, so nobody is on call."""
     return [
         f"rotation {name}: `{event.summary}` of {render_instant(event.starts_at)}"
-        for name, feed in directory.feeds.items()
-        for event in feed.nameless(now, now + GAP_HORIZON)
+        for name, feed in directory.calendar_schedules.items()
+        for event in feed.unmatched(now, now + GAP_HORIZON)
     ]
 
 

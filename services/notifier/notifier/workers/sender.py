@@ -75,8 +75,8 @@ class Sender:
         self._woken = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         # What simultaneous attempts save becomes one transaction.
-        self._enter_data = GroupCommit(self._enter_data_group, alike=is_transient, linger=_LINGER)
-        self._finish = GroupCommit(self._finish_group, alike=is_transient, linger=_LINGER)
+        self._enter_data = GroupCommit(self._enter_data_group, is_common=is_transient, linger=_LINGER)
+        self._finish = GroupCommit(self._finish_group, is_common=is_transient, linger=_LINGER)
 
     def wake(self) -> None:
         self._woken.set()

@@ -20,7 +20,7 @@ _DATA_FAULTS = ("22", "23", "54")  # SQLSTATE classes: data exception, integrity
 
 
 def new_metadata() -> MetaData:
-    """Metadata with our names for constraints and indexes, so that migrations can name them."""
+    """Metadata that names constraints and indexes by our convention, so that migrations can refer to them."""
     return MetaData(naming_convention=_NAMES)
 
 
@@ -33,18 +33,18 @@ def engine(
     wait_seconds: float = 10,
     idle_seconds: float = 5,
 ) -> AsyncEngine:
-    """A pool of connections that show as `application_name` (`intake-writer`, `intake-reader`, `intake-relay`).
+    """A connection pool whose connections carry `application_name` (`intake-writer`, `intake-reader`, ...).
 
-    No statement, lock wait, idle transaction or dead peer can hold one for ever; nobody waits longer than
-    `wait_seconds` for a connection.
+    Statements, lock waits, idle transactions and lost peers all time out. `wait_seconds` is the longest wait for a
+    connection.
     """
-    made = create_async_engine(
+    created = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=wait_seconds,
-        hide_parameters=True,  # an error that is logged says what failed, not what a caller wrote
+        hide_parameters=True,  # logged errors must not contain what a caller sent
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
@@ -60,30 +60,30 @@ def engine(
             },
         },
     )
-    event.listen(made.sync_engine.pool, "checkout", _discard_closed)
-    return made
+    event.listen(created.sync_engine.pool, "checkout", _discard_closed)
+    return created
 
 
 def _discard_closed(connection: object, _: object, __: object) -> None:
-    """A connection the server closed (it was restarted) is replaced at checkout: a ping that costs no round trip."""
+    """Replace a connection that the server has closed (it was restarted): a ping without a round trip."""
     if connection.driver_connection.is_closed():  # type: ignore[attr-defined]  # asyncpg's, behind SQLAlchemy's adapter
         raise DisconnectionError
 
 
 async def clock_timestamp(connection: AsyncConnection) -> datetime:
-    """The database's clock, now (not at the transaction's start). Real time: map it by the clock before storing it."""
+    """The database's clock now (not at the transaction's start), in real time."""
     now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now
 
 
 def on_commit(connection: AsyncConnection, act: Callable[[], None]) -> None:
-    """Have `act` called once the connection's transaction is committed, and never if it is rolled back."""
-    # A connection's listener dies with it: each transaction of ours has a connection object of its own.
+    """Call `act` after the connection's transaction was committed; never if it is rolled back."""
+    # The listener lives as long as the connection object, and every transaction of ours has its own.
     event.listen(connection.sync_connection, "commit", lambda _: act(), once=True)
 
 
 def is_transient(error: BaseException) -> bool:
-    """True if the database or the network failed, not the data: trying the same again later can succeed."""
+    """True if the database or the network failed, not the data: a retry can succeed."""
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True
@@ -92,13 +92,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def describe_failure(error: BaseException) -> str:
-    """What the database or the network said, in one line; it never repeats a password."""
-    said = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return " ".join(str(said).split())[:200].rstrip(".") or type(said).__name__
+    """The message of the database or the network, in one line and without a password."""
+    cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return " ".join(str(cause).split())[:200].rstrip(".") or type(cause).__name__
 
 
 def database_check(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
-    """A readiness check: the database answers."""
+    """A readiness check that runs a query."""
 
     async def check() -> str | None:
         try:
@@ -107,7 +107,7 @@ def database_check(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
         except Exception as error:
             if not is_transient(error):
                 raise
-            return "does not answer"
+            return "does not respond"
         return None
 
     return check

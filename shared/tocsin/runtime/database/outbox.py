@@ -69,10 +69,11 @@ class Outbox:
     async def add(
         self, connection: AsyncConnection, events: Sequence[Event], received_at: datetime | None = None
     ) -> None:
-        """Queue events in the caller's transaction, in their order, with one statement.
+        """Store events in the caller's transaction, in their order, with one statement.
 
-        Hold the row lock of every ticket concerned, so that id order is commit order per ticket. `received_at` is a
-        reading of `clock_timestamp()` inside this transaction, in real time; without one the row reads it itself.
+        The caller holds the row lock of every ticket concerned, so that per ticket the id order is the commit order.
+        `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
+        it.
         """
         if not events:
             return
@@ -81,7 +82,7 @@ class Outbox:
             record_headers, value = encode(event, self.source)
             key = header(record_headers, "ce_subject")
             if not key:
-                raise ValueError(f"{type(event).__name__} has no ce_subject to be its key")
+                raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
             keys.append(key)
             headers.append(pack(record_headers))
             values.append(value)
@@ -92,28 +93,32 @@ class Outbox:
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
     ) -> None:
-        """Queue a record again as it was (a dead letter that could not be published)."""
+        """Store a record again unchanged (a dead letter that could not be published)."""
         row = {"partition": partition, "key": key, "headers": headers, "value": value}
         await connection.execute(self.table.insert().values(row))
 
     async def oldest(self, connection: AsyncConnection, limit: int) -> Sequence[Row[int, int, bytes, bytes, bytes]]:
-        """The next rows to publish: id, partition, key, headers, value. Never a cursor: ids commit out of order."""
-        t = self.table.c
-        query = select(t.id, t.partition, t.key, t.headers, t.value).order_by(t.id).limit(limit)
+        """The oldest rows: id, partition, key, headers, value.
+
+        There is no cursor: ids commit out of order, so a reader with `id > last` would lose rows.
+        """
+        columns = self.table.c
+        query = select(columns.id, columns.partition, columns.key, columns.headers, columns.value)
+        query = query.order_by(columns.id).limit(limit)
         return (await connection.execute(query)).all()
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        """Forget published rows."""
+        """Delete published rows."""
         await connection.execute(text(f"DELETE FROM {self.table.name} WHERE id = ANY(:ids)"), {"ids": list(ids)})
 
     async def pending(self, connection: AsyncConnection) -> tuple[int, float]:
-        """How many rows wait, and the real age in seconds of the oldest (0 when none)."""
+        """The number of rows, and the real age of the oldest in seconds (0 if there is none)."""
         age = func.extract("epoch", func.clock_timestamp() - func.min(self.table.c.received_at))
         count, oldest = (await connection.execute(select(func.count(), age).select_from(self.table))).one()
         return count, max(0.0, float(oldest or 0.0))
 
-    async def empty(self, connection: AsyncConnection) -> bool:
-        """True if nothing waits."""
+    async def is_empty(self, connection: AsyncConnection) -> bool:
+        """True if everything is published."""
         return (await connection.execute(select(self.table.c.id).limit(1))).first() is None
 
 

@@ -118,7 +118,7 @@ def _check_framing(scope: Scope) -> None:
     names = {name for name, _ in scope["headers"]}
     is_old = scope.get("http_version", "1.1") < "1.1"
     if b"transfer-encoding" in names and (is_old or b"content-length" in names):
-        detail = "Send either `Content-Length` or (HTTP/1.1 only) `Transfer-Encoding: chunked`."
+        detail = "Send either `Content-Length` or `Transfer-Encoding: chunked` (not with HTTP/1.0)."
         raise Problem(400, detail, headers={"Connection": "close"})
 
 

@@ -138,9 +138,9 @@ def build_runtime(
     writer = engine(settings.database_url, writers, pool_size=writer_pool, **waits)
     reader = engine(settings.database_url, f"{name}-reader", pool_size=5, **waits)
     relay_engine = engine(settings.database_url, f"{name}-relay", pool_size=3, statement_seconds=5)
-    progress = WatermarkSource(writers, clock, watermark_interval) if watermark_interval is not None else None
+    watermarks = WatermarkSource(writers, clock, watermark_interval) if watermark_interval is not None else None
     relay = Relay(
-        relay_engine, settings.kafka, outbox, dead_letters, interval=settings.relay_interval, progress=progress
+        relay_engine, settings.kafka, outbox, dead_letters, interval=settings.relay_interval, watermarks=watermarks
     )
     keys = KeyRing(settings.keys)
     key_usage = KeyUsage(keys, reader, key_uses)

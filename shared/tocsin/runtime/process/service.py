@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.migrations import check_migrated
+from tocsin.runtime.database.schema_version import check_migrated
 from tocsin.runtime.errors import NotMigratedError, TopicError
 from tocsin.runtime.http.h11_protocol import MOST_CONNECTIONS, BoundedH11
 from tocsin.runtime.kafka.client import check_partitions

@@ -7,7 +7,7 @@ from email.message import Message
 from email.utils import decode_params, unquote
 from typing import Any, Final
 
-from intake.domain.mail.headers import LONGEST_NAME, Headers, characters, decoded, one_line
+from intake.domain.mail.headers import LONGEST_NAME, MailHeaders, characters, decoded, one_line
 
 _MOST_PARAMETERS: Final = 50
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;]+/[^\s/;]+")
@@ -15,7 +15,7 @@ _PARAMETER: Final = re.compile(r";\s*([^\s;=\"]+)\s*=\s*(\"(?:[^\"\\]|\\.)*+(?:\
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class PartHeaders:
     """`type` and `disposition` are in lower case; `boundary` is empty where it is no multipart, or one without."""
 
     type: str
@@ -36,7 +36,7 @@ class Content:
         return payload
 
 
-def content_of(headers: Headers, usual: str) -> Content:
+def content_of(headers: MailHeaders, usual: str) -> PartHeaders:
     """What the headers say of what follows them; `usual` is the media type where they give none."""
     kind, disposition = headers.first("Content-Type"), headers.first("Content-Disposition")
     given = kind.partition(";")[0].strip().lower() if kind else usual
@@ -44,7 +44,7 @@ def content_of(headers: Headers, usual: str) -> Content:
     parameters, others = _parameters(kind), _parameters(disposition)
     name = one_line(decoded(others.get("filename") or parameters.get("name") or media_type), LONGEST_NAME)
     boundary = parameters.get("boundary", "").rstrip() if media_type.startswith("multipart/") else ""
-    return Content(
+    return PartHeaders(
         type=media_type,
         disposition=disposition.partition(";")[0].strip().lower(),
         encoding=headers.first("Content-Transfer-Encoding").strip().lower()[:40],

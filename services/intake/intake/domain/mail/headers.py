@@ -42,7 +42,7 @@ class Address:
         return self.email.rpartition("@")[2]
 
 
-class Headers:
+class MailHeaders:
     """Headers as text, whatever bytes they are made of, and of which no more is read than takes no time."""
 
     def __init__(self, found: Iterable[tuple[bytes, bytes]]) -> None:

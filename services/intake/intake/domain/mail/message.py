@@ -13,9 +13,9 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
-from intake.domain.mail.headers import LONGEST_RECIPIENTS, UNWANTED, Address, Headers, characters, one_line
+from intake.domain.mail.headers import LONGEST_RECIPIENTS, UNWANTED, Address, MailHeaders, characters, one_line
 from intake.domain.mail.html_text import text_of_html
-from intake.domain.mail.outline import Outline, Part, TooManyHeaders, outline
+from intake.domain.mail.outline import MessageOutline, MimePart, TooManyHeadersError, outline
 
 LONGEST_TEXT: Final = 9_000
 LONGEST_SUBJECT: Final = 300
@@ -27,12 +27,12 @@ _COMMENT: Final = re.compile(r"\([^()]*\)")
 _ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To")
 
 
-class UnreadableMail(Exception):
+class UnreadableMailError(Exception):
     """Bytes that are no message, or one without a sender; str() says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class InboundMail:
     """A message. Ids are without their angle brackets.
 
     `message_id`: the sender's, or one made of the content where the sender gave none. `references`: what it answers,
@@ -63,20 +63,20 @@ def reference_of(message_id: str) -> str:
     return "MAIL-" + b32encode(sha256(message_id.encode(errors="replace")).digest())[:12].decode()
 
 
-def read_mail(raw: bytes) -> Mail:
-    """The message in those bytes. Raises UnreadableMail."""
+def read_mail(raw: bytes) -> InboundMail:
+    """The message in those bytes. Raises UnreadableMailError."""
     try:
         message = outline(raw)
-    except TooManyHeaders as too_many:
-        raise UnreadableMail(str(too_many)) from None
+    except TooManyHeadersError as too_many:
+        raise UnreadableMailError(str(too_many)) from None
     headers = message.headers
-    senders = [*headers.addresses("From"), *headers.addresses("Sender")]
+    senders = [*headers.addresses("From"), *headers.addresses("InboundSender")]
     if not senders:
-        raise UnreadableMail("names no sender in From")
+        raise UnreadableMailError("names no sender in From")
     recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, LONGEST_RECIPIENTS))
     text, attachments = _content(message.parts)
     ids = headers.message_ids("Message-ID")
-    return Mail(
+    return InboundMail(
         message_id=ids[0] if ids else f"{sha256(raw).hexdigest()}@made.invalid",
         references=_references(headers),
         sender=senders[0],
@@ -90,12 +90,12 @@ def read_mail(raw: bytes) -> Mail:
     )
 
 
-def _references(headers: Headers) -> tuple[str, ...]:
+def _references(headers: MailHeaders) -> tuple[str, ...]:
     nearest, chain = headers.message_ids("In-Reply-To"), headers.message_ids("References")
     return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MOST_REFERENCES]
 
 
-def _automatic(message: Outline) -> str | None:
+def _automatic(message: MessageOutline) -> str | None:
     """Why no human wrote this (RFC 3834, and what is used beside it), or None."""
     headers = message.headers
     submitted = _COMMENT.sub("", headers.first("Auto-Submitted")).partition(";")[0].strip().lower()
@@ -118,7 +118,7 @@ def _automatic(message: Outline) -> str | None:
     return None
 
 
-def _content(parts: Iterable[Part]) -> tuple[str, tuple[str, ...]]:
+def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:
     """The text, and the attachments by their names."""
     plain, html, attachments = [], [], []
     for part in parts:
@@ -134,7 +134,7 @@ def _content(parts: Iterable[Part]) -> tuple[str, tuple[str, ...]]:
     return cut, tuple(attachments)
 
 
-def _texts(parts: Iterable[Part]) -> Iterator[str]:
+def _texts(parts: Iterable[MimePart]) -> Iterator[str]:
     """The texts of those parts that hold any, of the first _LARGEST_TEXTS bytes of them."""
     left = _LARGEST_TEXTS
     for part in parts:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from intake.domain.mail.content import Content, content_of
-from intake.domain.mail.headers import Headers
+from intake.domain.mail.content import PartHeaders, content_of
+from intake.domain.mail.headers import MailHeaders
 
 MOST_PARTS: Final = 100
 MOST_HEADERS: Final = 1_000
@@ -23,44 +23,44 @@ _HEADER: Final = re.compile(rb"^([!-9;-~]+):((?:[^\n]|\n[ \t])*+)", re.MULTILINE
 _DASHES: Final = re.compile(rb"\n--([^\n]{1,300})(?=\n|\Z)")
 
 
-class TooManyHeaders(Exception):
+class TooManyHeadersError(Exception):
     """More than any mail has; str() says of what."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MimePart:
     """What is no multipart that is looked into; `body` is as it was sent, its line ends bare."""
 
-    content: Content
+    content: PartHeaders
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class MessageOutline:
     """A message: its headers, what it is as a whole, and its parts in their order; attached messages are parts."""
 
-    headers: Headers
-    content: Content
-    parts: tuple[Part, ...]
+    headers: MailHeaders
+    content: PartHeaders
+    parts: tuple[MimePart, ...]
 
 
-def outline(raw: bytes) -> Outline:
-    """The outline of a message, with MOST_PARTS parts at most. Raises TooManyHeaders."""
+def outline(raw: bytes) -> MessageOutline:
+    """The outline of a message, with MOST_PARTS parts at most. Raises TooManyHeadersError."""
     # A line feed before all, so that a boundary in the first line has one as well.
     raw = b"\n" + raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     found, start = _headers(raw, 1, LARGEST_HEADERS)
     if start > LARGEST_HEADERS:
-        raise TooManyHeaders(f"has headers of more than {LARGEST_HEADERS:,} bytes")
+        raise TooManyHeadersError(f"has headers of more than {LARGEST_HEADERS:,} bytes")
     if len(found) > MOST_HEADERS:
-        raise TooManyHeaders(f"has more than {MOST_HEADERS:,} headers")
-    headers = Headers(found)
+        raise TooManyHeadersError(f"has more than {MOST_HEADERS:,} headers")
+    headers = MailHeaders(found)
     content = content_of(headers, "text/plain")
-    return Outline(headers, content, tuple(_parts(raw, content, start)))
+    return MessageOutline(headers, content, tuple(_parts(raw, content, start)))
 
 
-def _parts(raw: bytes, content: Content, start: int) -> Iterator[Part]:
-    around: list[Content] = []
-    inside: Content | None = content
+def _parts(raw: bytes, content: PartHeaders, start: int) -> Iterator[MimePart]:
+    around: list[PartHeaders] = []
+    inside: PartHeaders | None = content
     left = MOST_PARTS
     if content.boundary:
         around, inside = [content], None
@@ -72,7 +72,7 @@ def _parts(raw: bytes, content: Content, start: int) -> Iterator[Part]:
         if depth is None or dashes.start() < start - 1:
             continue
         if inside is not None:
-            yield Part(inside, raw[start : dashes.start()])
+            yield MimePart(inside, raw[start : dashes.start()])
             left -= 1
         if not left:
             return
@@ -81,17 +81,17 @@ def _parts(raw: bytes, content: Content, start: int) -> Iterator[Part]:
         if not closes:
             found, start = _headers(raw, dashes.end() + 1, _LARGEST_HEADERS_OF_PART)
             usual = "message/rfc822" if around[-1].type == "multipart/digest" else "text/plain"
-            inside = content_of(Headers(found), usual)
+            inside = content_of(MailHeaders(found), usual)
             if inside.boundary and len(around) < _DEEPEST:
                 around.append(inside)
                 inside = None
     if inside is not None:
-        yield Part(inside, raw[start:])
+        yield MimePart(inside, raw[start:])
     elif left == MOST_PARTS:  # a multipart without a part: what it should hold may have another boundary
-        yield Part(content, raw[start:])
+        yield MimePart(content, raw[start:])
 
 
-def _ended(around: Sequence[Content], line: bytes) -> tuple[int | None, bool]:
+def _ended(around: Sequence[PartHeaders], line: bytes) -> tuple[int | None, bool]:
     """How deep the multipart is of which that line, without its dashes, is a boundary, and whether it is the last."""
     for depth in reversed(range(len(around))):
         boundary = around[depth].boundary

@@ -9,7 +9,7 @@ from tocsin.events import FactType
 
 from intake.domain.webhooks.config.integrations import Status
 from intake.domain.webhooks.ticket_state import Effect, State, effects
-from intake.domain.webhooks.update import Shown, in_order
+from intake.domain.webhooks.update import TicketUpdate, in_order
 
 Stands = Literal["open", "waiting", "resolved", "workaround", "cancelled"]
 _STANDS: Final[dict[Status, Stands | None]] = {
@@ -26,7 +26,7 @@ _ANSWERED: Final = ("responded", "waiting_customer")
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ExpectedState:
     """That a ticket stood so at an instant: what is None is not claimed. `responded`: a human has answered by then.
 
     `actor` and `word` are who is said to have made it so, and the tool's word for it. `sighting` is the place, in their
@@ -68,31 +68,25 @@ class Claim:
         return cls(like.at, state.responded, stands, state.severity)
 
 
-def claims_of(seen: Iterable[Shown], opened_at: datetime, opened_with: int | None) -> list[Claim]:
+def expected_states(seen: Iterable[TicketUpdate], opened_at: datetime, opened_with: int | None) -> list[ExpectedState]:
     """The claims in the order of their instants, none before the opening; see `difference`.
 
     At one instant answers come first, then the claims in the order of the sightings that make them.
     """
-    claims = [Claim(opened_at, severity=opened_with, opening=True)] if opened_with is not None else []
+    claims = [ExpectedState(opened_at, severity=opened_with, opening=True)] if opened_with is not None else []
     for place, one in enumerate(in_order(seen)):
         claims += [replace(claim, sighting=place) for claim in _claims(one, opened_at)]
     return sorted(claims, key=lambda claim: (claim.at, not claim.opening, not _only_answered(claim)))
-
-
-def changed_instants(before: Iterable[Claim], now: Iterable[Claim]) -> set[datetime]:
-    """The instants of `before` at which the claims of `now` are others, or none."""
-    was, is_now = _by_instant(before), _by_instant(now)
-    return {at for at, claims in was.items() if claims != is_now.get(at)}
 
 
 class Made(NamedTuple):
     """What happens so that a claim is true; nobody's where it only undoes."""
 
     effect: Effect
-    claim: Claim | None = None
+    claim: ExpectedState | None = None
 
 
-def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Made]]:
+def needed(state: State, claims: Sequence[ExpectedState]) -> tuple[State, list[Made]]:
     """How the ticket stands once these claims of one instant are true, one after the other, and what happens for it.
 
     The severity that a claim gives changes last, but for a workaround, which severity 1 does not allow (RULES 3): one
@@ -105,32 +99,24 @@ def needed(state: State, claims: Sequence[Claim]) -> tuple[State, list[Made]]:
     return state, made
 
 
-def _by_instant(claims: Iterable[Claim]) -> dict[datetime, list[Claim]]:
-    found: dict[datetime, list[Claim]] = {}
-    for claim in claims:
-        if not claim.opening:
-            found.setdefault(claim.at, []).append(replace(claim, sighting=-1))
-    return found
-
-
-def _claims(one: Shown, opened_at: datetime) -> Iterator[Claim]:
+def _claims(one: TicketUpdate, opened_at: datetime) -> Iterator[ExpectedState]:
     stands = _STANDS[one.status] if one.status is not None else None
     # Whoever changed the ticket later did not do what happened before.
     if one.responded_at is not None:
         actor = one.actor if one.responded_at == one.at else None
-        yield Claim(max(one.responded_at, opened_at), responded=True, actor=actor)
+        yield ExpectedState(max(one.responded_at, opened_at), responded=True, actor=actor)
     if one.resolved_at is not None and stands in ("resolved", "workaround"):
         actor = one.actor if one.resolved_at == one.at else None
-        yield Claim(max(one.resolved_at, opened_at), stands=stands, actor=actor, word=one.word)
+        yield ExpectedState(max(one.resolved_at, opened_at), stands=stands, actor=actor, word=one.word)
     answered = one.status in _ANSWERED
-    yield Claim(max(one.at, opened_at), answered, stands, one.severity, one.actor, one.word)
+    yield ExpectedState(max(one.at, opened_at), answered, stands, one.severity, one.actor, one.word)
 
 
-def _only_answered(claim: Claim) -> bool:
+def _only_answered(claim: ExpectedState) -> bool:
     return claim.responded and claim.stands is None
 
 
-def _steps(state: State, claim: Claim) -> Iterator[Effect]:
+def _steps(state: State, claim: ExpectedState) -> Iterator[Effect]:
     """What may have to happen, in order; what is so already is impossible and does nothing."""
     change = [Effect(FactType.SEVERITY_CHANGED, claim.severity)] if claim.severity is not None else []
     stays_open = claim.stands in ("open", "waiting")

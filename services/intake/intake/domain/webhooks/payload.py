@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from tocsin.business_time import LAST_YEAR
 
-from intake.domain.json_parsing import Huge, JsonFault, NotJsonError, Repeated, loads
-from intake.domain.webhooks.snapshot import Payload, Unreadable
+from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
+from intake.domain.webhooks.snapshot import Payload, UnreadableError
+from intake.errors import InvalidJsonError, JsonDepthError
 
 LONGEST: Final = 10_000
 """Characters that are kept of a text (DESIGN, Contracts)."""
@@ -23,25 +24,25 @@ _SPACED_OFFSET: Final = re.compile(r"(:\d\d(?:\.\d+)?) (UTC|[+-]\d\d:?\d\d)$", r
 
 
 def parsed(body: bytes) -> Payload:
-    """The body as JSON data, an object or a list. Raises Unreadable."""
+    """The body as JSON data, an object or a list. Raises UnreadableError."""
     try:
-        data = loads(body.removeprefix(BOM_UTF8))
-    except NotJsonError as error:
-        raise Unreadable("body", f"{error}; have the tool send plain JSON") from None
-    except JsonFault as fault:
-        raise Unreadable(fault.field or "body", f"{fault.message}; have the tool send less") from None
-    if isinstance(data, Repeated):
-        raise Unreadable("body", f"{problem_with_word(data)}; have the tool send it once")
+        data = parse_bounded_json(body.removeprefix(BOM_UTF8))
+    except InvalidJsonError as error:
+        raise UnreadableError("body", f"{error}; have the tool send plain JSON") from None
+    except JsonDepthError as fault:
+        raise UnreadableError(fault.field or "body", f"{fault.message}; have the tool send less") from None
+    if isinstance(data, DuplicateKey):
+        raise UnreadableError("body", f"{problem_with_word(data)}; have the tool send it once")
     if not isinstance(data, Mapping | list):
-        raise Unreadable("body", "is no JSON object or list; have the tool send its ticket as an object")
+        raise UnreadableError("body", "is no JSON object or list; have the tool send its ticket as an object")
     return data
 
 
 def problem_with_word(value: object) -> str | None:
     """Why a value that is there can be no word or number of a tool's; None: it can be one."""
-    if isinstance(value, Repeated):
+    if isinstance(value, DuplicateKey):
         return f"gives `{value.name[:60]}` more than once"
-    if isinstance(value, Huge) or (isinstance(value, int) and abs(value) >= 1 << 63):
+    if isinstance(value, HugeInteger) or (isinstance(value, int) and abs(value) >= 1 << 63):
         return "is too large a number"
     if isinstance(value, float) and not math.isfinite(value):
         return "is too large a number"

@@ -12,7 +12,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ContactInfo:
     """Somebody as the tool names them. None: it did not say."""
 
     name: str | None = None
@@ -21,7 +21,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class TicketSnapshot:
     """A ticket as the tool showed it. None: this delivery did not say, so what an earlier one said stands.
 
     `external_id` is the ticket's id in the tool. `seen_at` is the tool's own instant of this state (last updated; None:
@@ -48,14 +48,14 @@ class Sighting:
     description: str | None = None
     customer_id: str | None = None
     customer_name: str | None = None
-    contact: Person = field(default_factory=Person)
+    contact: ContactInfo = field(default_factory=ContactInfo)
     services: tuple[str, ...] | None = None
     actor: str | None = None
     found_nothing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryContent:
     """What an adapter makes of one delivery.
 
     `key` is the tool's own identity of it: the same again is the same delivery. None: the tool gives none, and the
@@ -63,17 +63,17 @@ class Delivered:
     are its tickets in their places; of several one that cannot be read is there as the reason.
     """
 
-    tickets: tuple["Sighting | Unreadable", ...]
+    tickets: tuple["TicketSnapshot | UnreadableError", ...]
     key: str | None = None
     about: str | None = None
 
     @property
-    def sightings(self) -> tuple[Sighting, ...]:
+    def sightings(self) -> tuple[TicketSnapshot, ...]:
         """Those that can be read."""
-        return tuple(ticket for ticket in self.tickets if isinstance(ticket, Sighting))
+        return tuple(ticket for ticket in self.tickets if isinstance(ticket, TicketSnapshot))
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A payload that is not what this tool sends; `field` says where, str() what is wrong and what would be right.
 
     It is kept as an unmapped webhook, and can be replayed.
@@ -85,15 +85,15 @@ class Unreadable(Exception):
         self.message = message
 
 
-def each(readings: Iterable[Callable[[], Sighting]]) -> tuple[Sighting | Unreadable, ...]:
-    """What comes of each of these, by itself. Raises Unreadable where none of them can be read."""
-    found: list[Sighting | Unreadable] = []
+def each(readings: Iterable[Callable[[], TicketSnapshot]]) -> tuple[TicketSnapshot | UnreadableError, ...]:
+    """What comes of each of these, by itself. Raises UnreadableError where none of them can be read."""
+    found: list[TicketSnapshot | UnreadableError] = []
     for reading in readings:
         try:
             found.append(reading())
-        except Unreadable as problem:
+        except UnreadableError as problem:
             found.append(problem)
-    problems = [one for one in found if isinstance(one, Unreadable)]
+    problems = [one for one in found if isinstance(one, UnreadableError)]
     if problems and len(problems) == len(found):
         raise problems[0]
     return tuple(found)

@@ -11,7 +11,7 @@ from tocsin.instants import Instant, render_instant
 
 from intake.domain.webhooks.config.integrations import Integration, KnownCustomer, Status, folded, meaning
 from intake.domain.webhooks.payload import FIRST_YEAR, text
-from intake.domain.webhooks.snapshot import Person, Sighting
+from intake.domain.webhooks.snapshot import ContactInfo, TicketSnapshot
 
 Reason = Literal[
     "unreadable",
@@ -38,7 +38,7 @@ but another zone or a wrong year, and would outvote all that happens until then.
 """
 
 
-class Unmapped(Exception):
+class UnmappedError(Exception):
     """The mapping does not know what to make of a delivery; str() says what it would have to say."""
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -46,7 +46,7 @@ class Unmapped(Exception):
         self.reason: Reason = reason
 
 
-class SeenCustomer(BaseModel):
+class TicketCustomer(BaseModel):
     """A customer as the tool or the mapping calls it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,7 +55,7 @@ class SeenCustomer(BaseModel):
     name: str
 
 
-class Shown(BaseModel):
+class TicketUpdate(BaseModel):
     """A ticket as one delivery showed it, in our words. None: it did not say.
 
     `at` is the tool's instant of it, or its receipt, never later than the receipt; `seen_at`, the tool's own instant as
@@ -82,7 +82,7 @@ class Shown(BaseModel):
     counts: bool | None = None
     summary: str | None = None
     description: str | None = None
-    customer: SeenCustomer | None = None
+    customer: TicketCustomer | None = None
     contact_name: str | None = None
     contact_email: str | None = None
     contact_phone: str | None = None
@@ -98,14 +98,14 @@ OF_AN_OPENING: Final = (
 """The fields that say nothing of how a ticket stood, only what it is opened with."""
 
 
-def shown(sighting: Sighting, integration: Integration, received_at: datetime, key: str) -> Shown:
-    """The sighting in our words; `key` is its delivery's. Raises Unmapped for a status or a priority that
+def shown(sighting: TicketSnapshot, integration: Integration, received_at: datetime, key: str) -> TicketUpdate:
+    """The sighting in our words; `key` is its delivery's. Raises UnmappedError for a status or a priority that
     nobody knows, and for an instant that is still to come.
     """
     _check_instants(sighting, received_at)
     at = min(_instant(sighting.seen_at) or received_at, received_at)
     status, word = _status(sighting, integration)
-    return Shown(
+    return TicketUpdate(
         at=at,
         seen_at=_instant(sighting.seen_at),
         sequence=sighting.sequence,
@@ -130,7 +130,7 @@ def shown(sighting: Sighting, integration: Integration, received_at: datetime, k
     )
 
 
-def in_order(seen: Iterable[Shown]) -> Sequence[Shown]:
+def in_order(seen: Iterable[TicketUpdate]) -> Sequence[TicketUpdate]:
     """A ticket's sightings in the order in which the tool was in these states, none earlier than the one before it.
 
     The tool's own clock gives the order, also where it is ahead of ours; of the same instant the creation is the first
@@ -141,16 +141,16 @@ def in_order(seen: Iterable[Shown]) -> Sequence[Shown]:
     return [one.model_copy(update={"at": at}) for one, at in zip(ordered, latest, strict=True)]
 
 
-def _check_instants(sighting: Sighting, received_at: datetime) -> None:
+def _check_instants(sighting: TicketSnapshot, received_at: datetime) -> None:
     for field in ("seen_at", "opened_at", "responded_at", "resolved_at"):
         at: datetime | None = getattr(sighting, field)
         if at is not None and at - received_at > AHEAD:
             minutes = int(AHEAD.total_seconds()) // 60
             message = f"{field}: {render_instant(at)} lies more than {minutes} minutes ahead of the receipt"
-            raise Unmapped("unreadable", f"{message}; look at the clock and the zone of the tool, and at `zone`.")
+            raise UnmappedError("unreadable", f"{message}; look at the clock and the zone of the tool, and at `zone`.")
 
 
-def _status(sighting: Sighting, integration: Integration) -> tuple[Status | None, str | None]:
+def _status(sighting: TicketSnapshot, integration: Integration) -> tuple[Status | None, str | None]:
     if sighting.action == "deleted":
         return "cancelled", "deleted"
     word = text(sighting.status)
@@ -158,38 +158,42 @@ def _status(sighting: Sighting, integration: Integration) -> tuple[Status | None
         return None, None
     status: Status | None = meaning(integration.statuses, word)
     if status is None:
-        raise Unmapped("unknown_status", f"The status `{word[:60]}` is not in `statuses`; say there what it means.")
+        raise UnmappedError(
+            "unknown_status", f"The status `{word[:60]}` is not in `statuses`; say there what it means."
+        )
     return (None, None) if status == "ignored" else (status, word)
 
 
-def _severity(sighting: Sighting, integration: Integration) -> int | None:
+def _severity(sighting: TicketSnapshot, integration: Integration) -> int | None:
     word = text(sighting.priority)
     if word is None or not integration.priorities:
         return None
     severity: int | None = meaning(integration.priorities, word)
     if severity is None:
-        raise Unmapped("unknown_priority", f"The priority `{word[:60]}` is not in `priorities`; give its severity.")
+        raise UnmappedError(
+            "unknown_priority", f"The priority `{word[:60]}` is not in `priorities`; give its severity."
+        )
     return severity
 
 
-def _counts(sighting: Sighting, integration: Integration) -> bool | None:
+def _counts(sighting: TicketSnapshot, integration: Integration) -> bool | None:
     if integration.queues is None:
         return True
     word = text(sighting.queue)
     return None if word is None else folded(word) in {folded(queue) for queue in integration.queues}
 
 
-def _customer(sighting: Sighting, integration: Integration) -> SeenCustomer | None:
+def _customer(sighting: TicketSnapshot, integration: Integration) -> TicketCustomer | None:
     key, name = text(sighting.customer_id), text(sighting.customer_name)
     for word in (key, name):
         known: KnownCustomer | None = meaning(integration.customers, word) if word else None
         if known is not None:
-            return SeenCustomer(id=known.id, name=known.name)
+            return TicketCustomer(id=known.id, name=known.name)
     called = key or name
-    return SeenCustomer(id=called, name=name or called) if called else None
+    return TicketCustomer(id=called, name=name or called) if called else None
 
 
-def _contact(person: Person) -> dict[str, str | None]:
+def _contact(person: ContactInfo) -> dict[str, str | None]:
     return {
         "contact_name": text(person.name),
         "contact_email": text(person.email),
@@ -197,7 +201,7 @@ def _contact(person: Person) -> dict[str, str | None]:
     }
 
 
-def _services(sighting: Sighting, integration: Integration) -> tuple[str, ...] | None:
+def _services(sighting: TicketSnapshot, integration: Integration) -> tuple[str, ...] | None:
     words = [word for word in map(text, sighting.services or ()) if word]
     ours = dict.fromkeys(meaning(integration.services, word) or word for word in words)
     return tuple(ours)[:500] or None

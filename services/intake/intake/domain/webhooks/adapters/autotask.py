@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.payload_reader import Part
-from intake.domain.webhooks.snapshot import Delivered, Sighting, Unreadable
+from intake.domain.webhooks.payload_reader import PayloadObject
+from intake.domain.webhooks.snapshot import DeliveryContent, TicketSnapshot, UnreadableError
 
 _ACTIONS: Final[dict[str, Literal["created", "updated", "deleted"]]] = {
     "create": "created",
@@ -29,31 +29,33 @@ def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], bo
     return signatures.signed(headers.get("x-hook-signature"), secrets, body, algorithm="sha1", prefix="sha1=")
 
 
-def read(body: bytes, settings: Integration) -> Delivered:
-    """What the delivery says. Raises Unreadable."""
-    delivery = Part.of(payload.parsed(body))
+def read(body: bytes, settings: Integration) -> DeliveryContent:
+    """What the delivery says. Raises UnreadableError."""
+    delivery = PayloadObject.of(payload.parsed(body))
     identity = [delivery.text(name) for name in _IDENTITY]
     # Where a part is missing, two changes of a ticket could be taken for one.
     key = json.dumps(identity) if None not in identity else None
     kind = delivery.text("EntityType") or "nothing"
     action = (delivery.text("Action") or "").casefold()
     if kind.casefold() != "ticket":
-        return Delivered((), key, about=kind)
+        return DeliveryContent((), key, about=kind)
     if action not in _ACTIONS:
-        raise Unreadable("Action", "is none of Create, Update and Delete; look whether the webhook is still active")
+        raise UnreadableError(
+            "Action", "is none of Create, Update and Delete; look whether the webhook is still active"
+        )
     external_id, ticket = delivery.identity("Id"), delivery.part("Fields")
-    return Delivered((_sighting(external_id, _ACTIONS[action], delivery, ticket, settings),), key)
+    return DeliveryContent((_sighting(external_id, _ACTIONS[action], delivery, ticket, settings),), key)
 
 
 def _sighting(
     external_id: str,
     action: Literal["created", "updated", "deleted"],
-    delivery: Part,
-    ticket: Part,
+    delivery: PayloadObject,
+    ticket: PayloadObject,
     settings: Integration,
-) -> Sighting:
+) -> TicketSnapshot:
     zone = ZoneInfo(settings.zone)
-    return Sighting(
+    return TicketSnapshot(
         external_id=external_id,
         action=action,
         seen_at=delivery.instant("EventTime", zone),
@@ -74,10 +76,10 @@ def _sighting(
     )
 
 
-def _sequence(delivery: Part) -> int:
+def _sequence(delivery: PayloadObject) -> int:
     value = delivery.values.get("SequenceNumber")
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-        raise Unreadable("SequenceNumber", "is no whole number; have Autotask send one")
+        raise UnreadableError("SequenceNumber", "is no whole number; have Autotask send one")
     return value

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.payload_reader import Part
-from intake.domain.webhooks.snapshot import Delivered, Person, Sighting, Unreadable
+from intake.domain.webhooks.payload_reader import PayloadObject
+from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError
 
 _ACTIONS: Final[dict[str, Literal["created", "updated", "deleted"]]] = {
     "added": "created",
@@ -37,43 +37,43 @@ def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], bo
 def key_url(body: bytes) -> str | None:
     """Where the signing key of this unproven delivery may be fetched; None where it names no place of ConnectWise."""
     try:
-        url = Part.of(payload.parsed(body)).part("Metadata").values.get("key_url")
-    except Unreadable:
+        url = PayloadObject.of(payload.parsed(body)).part("Metadata").values.get("key_url")
+    except UnreadableError:
         return None
     return url if isinstance(url, str) and _KEY_URL.fullmatch(url) else None
 
 
-def read(body: bytes, settings: Integration) -> Delivered:
-    """What the delivery says. Raises Unreadable."""
-    delivery = Part.of(payload.parsed(body))
+def read(body: bytes, settings: Integration) -> DeliveryContent:
+    """What the delivery says. Raises UnreadableError."""
+    delivery = PayloadObject.of(payload.parsed(body))
     key = delivery.text("MessageId")
     kind = delivery.text("Type") or "nothing"
     if kind.casefold() != "ticket":
-        return Delivered((), key, about=kind)
+        return DeliveryContent((), key, about=kind)
     action = _ACTIONS.get((delivery.text("Action") or "").casefold())
     if action is None:
-        raise Unreadable("Action", "is none of added, updated and deleted; have ConnectWise send one of them")
+        raise UnreadableError("Action", "is none of added, updated and deleted; have ConnectWise send one of them")
     ticket = _entity(delivery)
     if not ticket.values and action != "deleted":
-        raise Unreadable("Entity", "holds no ticket; let the callback's member read tickets")
-    return Delivered((_sighting(delivery.identity("ID"), action, ticket, settings),), key)
+        raise UnreadableError("Entity", "holds no ticket; let the callback's member read tickets")
+    return DeliveryContent((_sighting(delivery.identity("ID"), action, ticket, settings),), key)
 
 
-def _entity(delivery: Part) -> Part:
+def _entity(delivery: PayloadObject) -> PayloadObject:
     text = delivery.values.get("Entity")
     if text is not None and not isinstance(text, str):
-        raise Unreadable("Entity", "is not JSON text; have ConnectWise send the ticket as text")
+        raise UnreadableError("Entity", "is not JSON text; have ConnectWise send the ticket as text")
     if text is None or text.strip() in ("", "null"):
-        return Part(path="Entity")
+        return PayloadObject(path="Entity")
     try:
-        return Part.of(payload.parsed(text.encode(errors="replace")), "Entity")
-    except Unreadable as problem:
-        raise Unreadable("Entity", f"cannot be read: {problem}") from None
+        return PayloadObject.of(payload.parsed(text.encode(errors="replace")), "Entity")
+    except UnreadableError as problem:
+        raise UnreadableError("Entity", f"cannot be read: {problem}") from None
 
 
 def _sighting(
-    external_id: str, action: Literal["created", "updated", "deleted"], ticket: Part, settings: Integration
-) -> Sighting:
+    external_id: str, action: Literal["created", "updated", "deleted"], ticket: PayloadObject, settings: Integration
+) -> TicketSnapshot:
     zone = ZoneInfo(settings.zone)
     info, company, source = ticket.part("_info"), ticket.part("company"), ticket.part("source")
     # The instants of a ticket are in `_info` in recent versions of ConnectWise, and beside it in older ones.
@@ -81,7 +81,7 @@ def _sighting(
     services = [
         name for field in ("item", "subType", "type") for name in ticket.part(field).services(settings, "name") or ()
     ]
-    return Sighting(
+    return TicketSnapshot(
         external_id=external_id,
         action=action,
         seen_at=info.instant("lastUpdated", zone) or ticket.instant("lastUpdated", zone),
@@ -97,7 +97,7 @@ def _sighting(
         description=ticket.text("initialDescription"),
         customer_id=company.text("identifier", "id"),
         customer_name=company.text("name"),
-        contact=Person(
+        contact=ContactInfo(
             ticket.text("contactName") or ticket.part("contact").text("name"),
             ticket.text("contactEmailAddress"),
             ticket.text("contactPhoneNumber"),

@@ -12,9 +12,9 @@ from jmespath.exceptions import JMESPathError
 
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth, Signature
-from intake.domain.webhooks.config.expressions import Reading
+from intake.domain.webhooks.config.expressions import GenericMapping
 from intake.domain.webhooks.config.integrations import Integration, meaning
-from intake.domain.webhooks.snapshot import Delivered, Person, Sighting, Unreadable, each
+from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError, each
 
 _MOST_TICKETS: Final = 500
 _T = TypeVar("_T")
@@ -29,34 +29,34 @@ def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], bo
     return signatures.authorized(headers.get("authorization"), secrets, user=auth.user)
 
 
-def read(body: bytes, settings: Integration) -> Delivered:
-    """What the delivery says. Raises Unreadable."""
+def read(body: bytes, settings: Integration) -> DeliveryContent:
+    """What the delivery says. Raises UnreadableError."""
     reading = settings.generic
     assert reading is not None  # a generic integration has it (see mapping)
     data = payload.parsed(body)
     key = _word(reading.key, data, "key")
     if reading.when is not None and not _found(reading.when, data, "when"):
-        return Delivered((), key, _word(reading.about, data, "about") or "no ticket")
+        return DeliveryContent((), key, _word(reading.about, data, "about") or "no ticket")
     tickets = _found(reading.tickets, data, "tickets")
     items, path = (tickets, "[{}].") if isinstance(tickets, list) else ([tickets], "")
     if len(items) > _MOST_TICKETS:
-        raise Unreadable("tickets", f"are more than {_MOST_TICKETS}; have the tool send fewer at once")
+        raise UnreadableError("tickets", f"are more than {_MOST_TICKETS}; have the tool send fewer at once")
     zone = ZoneInfo(settings.zone)
     seen = (partial(_sighting_at, path.format(place), item, reading, zone) for place, item in enumerate(items))
-    return Delivered(each(seen), key)
+    return DeliveryContent(each(seen), key)
 
 
-def _sighting_at(path: str, ticket: object, reading: Reading, zone: ZoneInfo) -> Sighting:
+def _sighting_at(path: str, ticket: object, reading: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     try:
         return _sighting(ticket, reading, zone)
-    except Unreadable as problem:
-        raise Unreadable(f"{path}{problem.field}", problem.message) from None
+    except UnreadableError as problem:
+        raise UnreadableError(f"{path}{problem.field}", problem.message) from None
 
 
 class _Ticket:
     """A ticket of a payload; `found_nothing` are the mapped fields of which it said nothing."""
 
-    def __init__(self, data: object, reading: Reading, zone: ZoneInfo) -> None:
+    def __init__(self, data: object, reading: GenericMapping, zone: ZoneInfo) -> None:
         self._data = data
         self._reading = reading
         self._zone = zone
@@ -74,7 +74,7 @@ class _Ticket:
         at = next((at for form in forms if (at := payload.instant(value, self._zone, form))), None)
         if at is None:
             message = f"what `{expression[:60]}` finds {payload.NO_INSTANT}; say in `instants` how it is written"
-            raise Unreadable(field, message)
+            raise UnreadableError(field, message)
         return at
 
     def texts(self, field: str) -> tuple[str, ...] | None:
@@ -92,16 +92,16 @@ class _Ticket:
         return value
 
 
-def _sighting(data: object, reading: Reading, zone: ZoneInfo) -> Sighting:
+def _sighting(data: object, reading: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     ticket = _Ticket(data, reading, zone)
     external_id = ticket.text("external_id")
     if external_id is None:
-        raise Unreadable(reading.external_id, "is missing; map external_id to where the ticket's id is")
-    sighting = Sighting(
+        raise UnreadableError(reading.external_id, "is missing; map external_id to where the ticket's id is")
+    sighting = TicketSnapshot(
         external_id=external_id,
         action=_action(ticket.text("action"), reading),
         sequence=_sequence(ticket.text("sequence")),
-        contact=Person(ticket.text("contact_name"), ticket.text("contact_email"), ticket.text("contact_phone")),
+        contact=ContactInfo(ticket.text("contact_name"), ticket.text("contact_email"), ticket.text("contact_phone")),
         services=ticket.texts("services"),
         seen_at=ticket.instant("seen_at"),
         opened_at=ticket.instant("opened_at"),
@@ -121,7 +121,7 @@ def _sighting(data: object, reading: Reading, zone: ZoneInfo) -> Sighting:
     return replace(sighting, found_nothing=tuple(ticket.found_nothing))
 
 
-def _action(word: str | None, reading: Reading) -> Literal["created", "updated", "deleted"] | None:
+def _action(word: str | None, reading: GenericMapping) -> Literal["created", "updated", "deleted"] | None:
     if word is None:
         return None
     action: Literal["created", "updated", "deleted"] | None = meaning(reading.actions, word)
@@ -132,7 +132,9 @@ def _sequence(text: str | None) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or len(text) >= 18:
-        raise Unreadable("sequence", "is no whole number; map it to where the tool counts its changes, or leave it out")
+        raise UnreadableError(
+            "sequence", "is no whole number; map it to where the tool counts its changes, or leave it out"
+        )
     return int(text)
 
 
@@ -143,7 +145,7 @@ def _word(expression: str | None, data: object, field: str) -> str | None:
 def _as_word(value: object, expression: str, field: str) -> str | None:
     if problem := payload.problem_with_word(value):
         message = f"what `{expression[:60]}` finds {problem}; mend the expression, or what the tool sends"
-        raise Unreadable(field, message)
+        raise UnreadableError(field, message)
     return payload.text(value)
 
 
@@ -154,7 +156,7 @@ def _found(expression: str | None, data: object, field: str) -> object:
         return jmespath.search(expression, data)
     except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError):
         message = f"`{expression[:60]}` does not fit this payload; mend the expression"
-        raise Unreadable(field, message) from None
+        raise UnreadableError(field, message) from None
 
 
 def _signed(rule: Signature, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.payload_reader import Part
-from intake.domain.webhooks.snapshot import Delivered, Person, Sighting, Unreadable, each
+from intake.domain.webhooks.payload_reader import PayloadObject
+from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError, each
 
 _NO_DAY: Final = ("1899-12-30", "1900-01-01")
 _MOST_TICKETS: Final = 500
@@ -25,24 +25,24 @@ def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], bo
     return signatures.authorized(headers.get("authorization"), secrets, user=auth.user)
 
 
-def read(body: bytes, settings: Integration) -> Delivered:
-    """What the delivery says. Raises Unreadable."""
+def read(body: bytes, settings: Integration) -> DeliveryContent:
+    """What the delivery says. Raises UnreadableError."""
     data = payload.parsed(body)
     if not isinstance(data, list):
         return _delivered([data], settings, path="")
     if len(data) > _MOST_TICKETS:
-        raise Unreadable("body", f"holds more than {_MOST_TICKETS} tickets; have HaloPSA send smaller batches")
+        raise UnreadableError("body", f"holds more than {_MOST_TICKETS} tickets; have HaloPSA send smaller batches")
     return _delivered(data, settings)
 
 
-def _delivered(events: Sequence[object], settings: Integration, path: str = "[{}]") -> Delivered:
+def _delivered(events: Sequence[object], settings: Integration, path: str = "[{}]") -> DeliveryContent:
     abouts = [_about(event) for event in events]
     tickets = each(
         partial(_sighting, event, path.format(place), settings)
         for place, (event, about) in enumerate(zip(events, abouts, strict=True))
         if about is None
     )
-    return Delivered(tickets, about=None if tickets else next(filter(None, abouts), "no ticket"))
+    return DeliveryContent(tickets, about=None if tickets else next(filter(None, abouts), "no ticket"))
 
 
 def _about(event: object) -> str | None:
@@ -52,8 +52,8 @@ def _about(event: object) -> str | None:
     return None
 
 
-def _sighting(value: object, path: str, settings: Integration) -> Sighting:
-    event = Part.of(value, path)
+def _sighting(value: object, path: str, settings: Integration) -> TicketSnapshot:
+    event = PayloadObject.of(value, path)
     ticket = event.part("ticket") if "ticket" in event.values else event
     zone = ZoneInfo(settings.zone)
 
@@ -61,7 +61,7 @@ def _sighting(value: object, path: str, settings: Integration) -> Sighting:
         return ticket.instant(name, zone, none_on=_NO_DAY)
 
     changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
-    return Sighting(
+    return TicketSnapshot(
         external_id=ticket.identity("id"),
         action=_action(event, ticket),
         seen_at=max(changes, default=None),
@@ -77,12 +77,12 @@ def _sighting(value: object, path: str, settings: Integration) -> Sighting:
         description=ticket.text("details"),
         customer_id=ticket.text("client_id"),
         customer_name=ticket.text("client_name"),
-        contact=Person(ticket.text("user_name", "reportedby"), ticket.text("user_email")),
+        contact=ContactInfo(ticket.text("user_name", "reportedby"), ticket.text("user_email")),
         services=ticket.services(settings, "category_1", "category_2", "category_3", "category_4"),
     )
 
 
-def _action(event: Part, ticket: Part) -> Literal["created", "deleted"] | None:
+def _action(event: PayloadObject, ticket: PayloadObject) -> Literal["created", "deleted"] | None:
     name = (event.text("event") or "").casefold()
     if ticket.values.get("deleted") is True or "deleted" in name:
         return "deleted"

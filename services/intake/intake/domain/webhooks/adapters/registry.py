@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from intake.domain.webhooks.adapters import autotask, connectwise, generic, halopsa
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import AdapterName, Integration
-from intake.domain.webhooks.snapshot import Delivered
+from intake.domain.webhooks.snapshot import DeliveryContent
 
 
 class Adapter(Protocol):
@@ -22,8 +22,8 @@ class Adapter(Protocol):
         `now` is real time. Never raises.
         """
 
-    def read(self, body: bytes, settings: Integration) -> Delivered:
-        """What the delivery says. Raises Unreadable, and nothing else."""
+    def read(self, body: bytes, settings: Integration) -> DeliveryContent:
+        """What the delivery says. Raises UnreadableError, and nothing else."""
 
 
 ADAPTERS: Final[Mapping[AdapterName, Adapter]] = {

@@ -14,7 +14,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$", examples=["TO
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$", examples=["X-Hub-Signature"])]
 
 
-class Secret(YamlModel):
+class SecretLocation(YamlModel):
     """Where one secret lies: in an environment variable, or in a file (its text without the newline at the end)."""
 
     secret_env: Variable | None = None
@@ -27,7 +27,7 @@ class Secret(YamlModel):
         return self
 
 
-ReadSecret = Callable[[Secret], bytes | None]
+ReadSecret = Callable[[SecretLocation], bytes | None]
 """How a secret is fetched from where it lies; None: there is none, or an empty one."""
 
 
@@ -67,7 +67,9 @@ class Auth(YamlModel):
     generic: one of `signature` (HMAC), `header` (which holds the secret itself), `user` (Basic) and `bearer`.
     """
 
-    secrets: Annotated[tuple[Secret, ...], Field(max_length=10, examples=['[{secret_env: "TOCSIN_HOOK_X"}]'])] = ()
+    secrets: Annotated[
+        tuple[SecretLocation, ...], Field(max_length=10, examples=['[{secret_env: "TOCSIN_HOOK_X"}]'])
+    ] = ()
     fetch_keys: bool = False
     user: Name | None = None
     bearer: bool = False

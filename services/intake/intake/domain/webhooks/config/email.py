@@ -23,7 +23,7 @@ MailAddress = Annotated[
 ]
 
 
-class Correspondent(KnownCustomer):
+class EmailCustomer(KnownCustomer):
     """A customer, and the mails that are theirs: those from its domains and addresses.
 
     it_contacts: who may use Escalations@ (RULES 6). services: what its mails are about, the section's own if left out.
@@ -43,7 +43,7 @@ class SubjectRule(YamlModel):
     category: Category | None = None
 
 
-class Mailing(YamlModel):
+class EmailConfig(YamlModel):
     """How mails become tickets.
 
     ours: domains of our own people, whose answer to a customer is a response. severity, services: of a mail that says
@@ -56,7 +56,7 @@ class Mailing(YamlModel):
 
     auth: Auth | None = None
     ours: tuple[Domain, ...] = ()
-    customers: tuple[Correspondent, ...] = ()
+    customers: tuple[EmailCustomer, ...] = ()
     customer: KnownCustomer | None = None
     severity: Severity
     services: Annotated[tuple[Name, ...], Field(min_length=1)]

@@ -39,7 +39,7 @@ def _tells_the_minute(form: str) -> str:
 InstantFormat = Annotated[str, Field(min_length=2, max_length=60, examples=["iso"]), AfterValidator(_tells_the_minute)]
 
 
-class Reading(YamlModel):
+class GenericMapping(YamlModel):
     """Where a payload says what of a ticket. Every field but the last two is an expression.
 
     `tickets` is where the ticket is, or the list of them; the payload itself if left out. `key`, `when` and `about` are

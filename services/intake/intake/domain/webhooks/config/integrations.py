@@ -24,8 +24,8 @@ from tocsin.yaml_document import (
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.customer import KnownCustomer as KnownCustomer
-from intake.domain.webhooks.config.email import Mailing
-from intake.domain.webhooks.config.expressions import Reading
+from intake.domain.webhooks.config.email import EmailConfig
+from intake.domain.webhooks.config.expressions import GenericMapping
 
 AdapterName = Literal["connectwise", "autotask", "halopsa", "generic"]
 Status = Literal[
@@ -116,7 +116,7 @@ class Integration(YamlModel):
     services: dict[Name, Name] = Field(default_factory=dict)
     customers: dict[Name, KnownCustomer] = Field(default_factory=dict)
     defaults: Defaults = Defaults()
-    generic: Reading | None = None
+    generic: GenericMapping | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -150,7 +150,7 @@ class Integrations(YamlModel):
 
     version: Annotated[Name, Field(examples=["2026-1"])]
     tenants: dict[Name, dict[Provider, Integration]]
-    email: dict[Name, Mailing] = Field(default_factory=dict)
+    email: dict[Name, EmailConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _mails_have_their_own_path(self) -> Self:

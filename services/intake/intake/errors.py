@@ -1,0 +1,123 @@
+"""Why intake cannot do what a caller asked for.
+
+    IntakeError
+    ├── RejectedError                 the same request will be rejected again
+    │   ├── TicketNotFoundError       the tenant has no such ticket
+    │   ├── TicketConflictError       the ticket exists with another body
+    │   ├── EventConflictError        the event exists with another body
+    │   ├── EventIdConflictError      two events of one request have the same id
+    │   ├── WorkaroundError           a workaround on severity 1
+    │   ├── RecordTooLargeError       an event would exceed the size of a Kafka record
+    │   └── IdempotencyKeyReusedError the Idempotency-Key belongs to another request
+    ├── UnavailableError              the same request may succeed later
+    │   ├── OutboxBacklogError        history waits until the outbox is shorter
+    │   └── WriteQueueFullError       too many requests wait to be stored
+    └── StorageError                  the database refused a row: a bug, logged
+
+    IdempotencyKeyInUseError          two concurrent requests have the same Idempotency-Key
+    InvalidJsonError                  the bytes are not JSON
+    JsonDepthError                    the JSON is nested too deeply
+
+`str()` of an IntakeError is a sentence for the caller. `intake.api.problems` maps each class to an HTTP status.
+"""
+
+from collections.abc import Mapping
+
+
+class IntakeError(Exception):
+    """Base of all errors that a caller of the API sees; `fields` maps each wrong field to what is wrong with it."""
+
+    def __init__(self, detail: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.fields = dict(fields or {})
+
+
+class RejectedError(IntakeError):
+    """The same request will be rejected again."""
+
+
+class TicketNotFoundError(RejectedError):
+    def __init__(self) -> None:
+        super().__init__("Ticket not found.")
+
+
+class TicketConflictError(RejectedError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A ticket with this source and external_id exists with a different body. Post changes as events."
+        )
+
+
+class EventConflictError(RejectedError):
+    def __init__(self) -> None:
+        super().__init__("An event with this event_id exists on the ticket with a different body.")
+
+
+class EventIdConflictError(RejectedError):
+    def __init__(self, index: int) -> None:
+        field = f"events[{index}].event_id"
+        super().__init__("Two different events of this ticket have the same event_id.", {field: "is not unique"})
+
+
+class WorkaroundError(RejectedError):
+    """A workaround on a ticket that is severity 1 at that instant (docs/rules.md#0-9)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A workaround is not acceptable on severity 1: lower the severity first (severity_changed), or resolve it."
+        )
+
+
+class RecordTooLargeError(RejectedError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The event exceeds the limit of {limit} bytes. Post it in smaller parts.")
+
+
+class IdempotencyKeyReusedError(RejectedError):
+    def __init__(self) -> None:
+        field = {"Idempotency-Key": "was used for another request within 24 hours"}
+        super().__init__("This Idempotency-Key belongs to another request.", field)
+
+
+class UnavailableError(IntakeError):
+    """The same request may succeed in `retry_after` seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class OutboxBacklogError(UnavailableError):
+    def __init__(self) -> None:
+        super().__init__("The outbox is backed up. Retry historic imports later.", retry_after=5)
+
+
+class WriteQueueFullError(UnavailableError):
+    def __init__(self) -> None:
+        super().__init__("The server is busy (write queue full). Retry.", retry_after=1)
+
+
+class StorageError(IntakeError):
+    def __init__(self) -> None:
+        super().__init__("Internal error (logged). The other items of the batch are not affected.")
+
+
+class IdempotencyKeyInUseError(Exception):
+    """Two concurrent requests have the same Idempotency-Key: only in turn can the second one be checked."""
+
+
+class InvalidJsonError(ValueError):
+    """The bytes are not JSON, or are nested too deeply to be read; str() says which."""
+
+
+class JsonDepthError(ValueError):
+    """JSON that is nested too deeply.
+
+    `field` is the outermost field concerned as a caller writes it (`events[2]`; empty: the whole body), `message` what
+    is wrong with it.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field or 'the body'} {message}")
+        self.field = field
+        self.message = message
