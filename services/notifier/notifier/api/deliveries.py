@@ -14,6 +14,7 @@ from tocsin.sources.directory_file import DirectoryFile
 from notifier.api.list_query import ListQuery
 from notifier.api.problems import problem_for
 from notifier.api.schemas import (
+    REDELIVERY_EXAMPLE,
     DeliveryDetailResponse,
     DeliveryListResponse,
     DeliveryResponse,
@@ -79,7 +80,7 @@ def router(
         )
 
     @routes.get("/deliveries/{delivery_id}", summary="Get a delivery", response_description="The delivery")
-    async def get_delivery(delivery_id: DeliveryId, caller: MayRead) -> DeliveryDetailResponse:
+    async def get_delivery(caller: MayRead, delivery_id: DeliveryId) -> DeliveryDetailResponse:
         """One delivery with its journal: every state it reached, when, in which attempt, and the server's reply."""
         async with reader.connect() as connection:
             delivery = await deliveries.find(connection, caller.tenant, delivery_id)
@@ -116,10 +117,10 @@ def router(
         },
     )
     async def post_redeliver(
-        delivery_id: DeliveryId,
         caller: MayAdminister,
+        delivery_id: DeliveryId,
         response: Response,
-        request: Annotated[RedeliveryRequest | None, Body()] = None,
+        request: Annotated[RedeliveryRequest | None, Body(examples=[REDELIVERY_EXAMPLE])] = None,
         idempotency_key: IdempotencyKey = None,
     ) -> DeliveryResponse:
         """Queue a mail that was sent, refused, bounced or undeliverable once more, for the person it was for.

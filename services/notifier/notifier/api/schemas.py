@@ -154,6 +154,9 @@ OptionalLine = Annotated[
 """One line of text; blank is the same as missing."""
 
 
+REDELIVERY_EXAMPLE: Final = {"by": "Dana Whitfield", "reason": "the first mail was deleted"}
+
+
 class RedeliveryRequest(BaseModel):
     """Who requests the redelivery, and why; both are optional."""
 
@@ -161,7 +164,6 @@ class RedeliveryRequest(BaseModel):
         strict=True,
         frozen=True,
         extra="forbid",
-        json_schema_extra={"examples": [{"by": "Dana Whitfield", "reason": "the first mail was deleted"}]},
     )
 
     by: OptionalLine | None = Field(None, description="A name; mail and journal show it with the key's id")
