@@ -7,8 +7,7 @@ from intake.api.mail import MAIL_BYTES
 from intake.service import BATCH_BYTES, WAIT_SECONDS
 from intake.sources import signing_keys
 from intake.workers import webhook_worker, write_queue
-from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware
-from tocsin.runtime.process import server
+from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware, server
 
 README = (Path(__file__).parents[2] / "services/intake/README.md").read_text()
 AUTOTASK_SECONDS = 10

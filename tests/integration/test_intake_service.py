@@ -22,8 +22,9 @@ from support.servers import MakeDatabase, SharedKafka, intake_part, private_data
 from support.webhook_client import payload, written
 from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
 from tocsin.runtime.database.engine import engine
-from tocsin_local.processes import Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.loopback import free_port
+from tocsin_local.processes import Process
+from tocsin_local.services import ServicePart
 from typer.testing import CliRunner
 
 SECONDS = 30
@@ -32,7 +33,7 @@ SECONDS = 30
 class Client:
     """A client of a running intake."""
 
-    def __init__(self, service: Service, key: str) -> None:
+    def __init__(self, service: ServicePart, key: str) -> None:
         self._service = service
         self._headers = {"Authorization": f"Bearer {key}"}
 

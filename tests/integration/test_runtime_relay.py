@@ -25,8 +25,8 @@ from tocsin.runtime.kafka.record_headers import pack
 from tocsin.runtime.kafka.relay import Relay
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin_local.kafka import Kafka
-from tocsin_local.postgres import Postgres, Role
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
+from tocsin_local.postgres import DatabaseRole, Postgres
 
 REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
 WATERMARKS = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.1)
@@ -233,7 +233,7 @@ async def test_no_fact_follows_a_watermark_that_covers_it(
 
 
 async def test_hidden_transactions_are_an_error(postgres: Postgres, url: str, writer: AsyncEngine) -> None:
-    stranger = Role("stranger", "for-tests-only")
+    stranger = DatabaseRole("stranger", "for-tests-only")
     postgres.create_role(stranger)
     database = url.rpartition("/")[2]
     async with writer.begin() as connection:
@@ -256,7 +256,7 @@ async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
         async with running(relay.run()):
             await add(writer, event("a", 1))
             await eventually(lambda: empty(writer))
-            hanging = psutil.Process(process.entry["pid"])
+            hanging = psutil.Process(process.record["pid"])
             hanging.suspend()
             try:
                 await add(writer, event("a", 2))
