@@ -43,7 +43,7 @@ MAILS: Final = 64
 
 
 async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
-    """Fill the service's database. Returns the data that the fuzzing hooks use. `folder` holds keys and integrations."""
+    """Fill the service's database. Returns the data that the fuzzing hooks use. `folder` holds keys.yaml."""
     match service:
         case "intake":
             return await seed_intake(url, folder)

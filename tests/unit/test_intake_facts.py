@@ -82,41 +82,45 @@ def request(type: str, **fields: Any) -> EventRequest:
 def ticket(severity: int) -> TicketFacts:
     opening = StoredFact(TICKET, opened(severity).model_copy(update={"event_id": "opened"}), b"")
     return TicketFacts(
-        tenant="default", ticket_id=TICKET, next_number=2, severity=severity, is_open=True, known={"opened": opening}
+        tenant="default",
+        ticket_id=TICKET,
+        next_number=2,
+        severity=severity,
+        is_open=True,
+        received_at=RECEIVED,
+        known={"opened": opening},
     )
 
 
 def test_events_are_numbered_and_change_severity_and_state() -> None:
-    one = ticket(3).add(request("severity_changed", severity=2), "a", RECEIVED)
-    two = one.add(request("resolved", resolution_kind="workaround"), "b", RECEIVED)
+    one = ticket(3).add(request("severity_changed", severity=2), "a")
+    two = one.add(request("resolved", resolution_kind="workaround"), "b")
     assert [stored.fact.number for stored in two.new] == [2, 3]
     assert (one.severity, one.is_open) == (2, True)
     assert (two.severity, two.is_open, two.next_number) == (2, False, 4)
 
 
 def test_an_event_that_occurs_after_its_receipt_occurs_at_its_receipt() -> None:
-    (stored,) = ticket(3).add(request("paused", occurred_at="2031-01-01T00:00:00Z"), "a", RECEIVED).new
+    (stored,) = ticket(3).add(request("paused", occurred_at="2031-01-01T00:00:00Z"), "a").new
     assert stored.fact.occurred_at == RECEIVED
 
 
 def test_the_same_event_again_adds_nothing_and_another_with_its_id_is_rejected() -> None:
-    once = ticket(3).add(request("resolved"), "a", RECEIVED)
-    assert once.add(request("resolved", resolution_kind="resolved", reason=None), "a", RECEIVED) is once
+    once = ticket(3).add(request("resolved"), "a")
+    assert once.add(request("resolved", resolution_kind="resolved", reason=None), "a") is once
     with pytest.raises(EventConflictError):
-        once.add(request("resolved", reason="other"), "a", RECEIVED)
+        once.add(request("resolved", reason="other"), "a")
     with pytest.raises(EventConflictError):
-        once.add(request("paused"), "opened", RECEIVED)
+        once.add(request("paused"), "opened")
 
 
 def test_an_event_is_checked_against_the_events_before_it() -> None:
     workaround = request("resolved", resolution_kind="workaround")
     with pytest.raises(WorkaroundError):
-        ticket(1).add(workaround, "a", RECEIVED)
-    assert (
-        not ticket(1).add(request("severity_changed", severity=2), "a", RECEIVED).add(workaround, "b", RECEIVED).is_open
-    )
+        ticket(1).add(workaround, "a")
+    assert not ticket(1).add(request("severity_changed", severity=2), "a").add(workaround, "b").is_open
 
 
 def test_an_event_larger_than_a_record_is_rejected() -> None:
     with pytest.raises(RecordTooLargeError):
-        ticket(3).add(request("paused", reason="€" * 9_000).model_copy(update={"actor": "€" * 300_000}), "a", RECEIVED)
+        ticket(3).add(request("paused", reason="€" * 9_000).model_copy(update={"actor": "€" * 300_000}), "a")
