@@ -27,10 +27,10 @@ import structlog
 from hypothesis import settings
 from support.databases import DatabasePool
 from support.search_budget import tries
-from support.servers import MakeDatabase, SharedKafka, SharedSink, running, tell
+from support.servers import MakeDatabase, SharedKafka, SharedSink, log_line, running
 from tocsin_local.kafka import Kafka
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
 
 # Machines that test are small and noisy: a slow example says nothing.
@@ -76,7 +76,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def _is_story(item: pytest.Item) -> bool:
-    return "clockwork" in getattr(item, "fixturenames", ())
+    return "movable_stack" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -108,7 +108,7 @@ def postgres(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[P
     shared = getattr(request.config, "workerinput", {}).get("postgres")
     if shared:
         folder, port = shared
-        yield Postgres(Path(folder), port, tell, durable=False)
+        yield Postgres(Path(folder), port, log_line, durable=False)
     else:
         with _postgres_in(servers_folder / "postgres") as server:
             yield server
@@ -116,7 +116,7 @@ def postgres(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[P
 
 @contextmanager
 def _postgres_in(folder: Path) -> Iterator[Postgres]:
-    server = Postgres(folder, free_port(), tell, durable=False)
+    server = Postgres(folder, free_port(), log_line, durable=False)
     try:
         with running(server, folder.parent):
             yield server
@@ -126,7 +126,7 @@ def _postgres_in(folder: Path) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def kafka(servers_folder: Path) -> Iterator[SharedKafka]:
-    broker = Kafka(servers_folder / "kafka", free_port(), free_port(), tell)
+    broker = Kafka(servers_folder / "kafka", free_port(), free_port(), log_line)
     with running(broker, servers_folder):
         yield SharedKafka(broker.bootstrap)
 

@@ -7,8 +7,7 @@ from intake.api.mail import MAIL_BYTES
 from intake.service import BATCH_BYTES, WAIT_SECONDS
 from intake.sources import signing_keys
 from intake.workers import webhook_worker, write_queue
-from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware
-from tocsin.runtime.process import service
+from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware, server
 
 README = (Path(__file__).parents[2] / "services/intake/README.md").read_text()
 AUTOTASK_SECONDS = 10
@@ -23,7 +22,7 @@ AUTOTASK_SECONDS = 10
         f"| bodies in transit per process | {body_limit.MOST_BODIES:,}; together {body_limit.MOST_BYTES:,} bytes,",
         f"| headers of a request | {limits_middleware.MOST_HEADERS}; {limits_middleware.HEADER_BYTES:,} bytes "
         f"including the address; {h11_protocol.HEADER_SECONDS:g} s to arrive |",
-        f"| connections per process; idle time | {h11_protocol.MOST_CONNECTIONS:,}; {service.IDLE_SECONDS} s |",
+        f"| connections per process; idle time | {h11_protocol.MOST_CONNECTIONS:,}; {server.IDLE_SECONDS} s |",
         f"| requests in progress; write queue | {limits_middleware.MOST_REQUESTS:,}; {write_queue.MAX_WAITING} single ",
     ],
 )

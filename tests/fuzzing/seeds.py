@@ -19,7 +19,7 @@ from support.intake_world import event
 from support.intake_world import ticket as posted
 from support.notifier_events import NOON, TIERS, escalation
 from support.notifier_events import ticket as mailed_ticket
-from support.notifier_world import world
+from support.notifier_world import make_world
 from support.servers import SharedSink
 from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
@@ -168,13 +168,13 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
     """Sent mails, and some that every address refused."""
     sink.fail("refuse", code=550, recipient="kim@example.com")
     higher = {"role": TIERS[2].role, "role_title": TIERS[2].title, "tier": TIERS[2], "step": 2}
-    async with world(url, sink, folder, NOON + timedelta(hours=1)) as made:
+    async with make_world(url, sink, folder, NOON + timedelta(hours=1)) as made:
         async with made.notifier():
             for number in range(1, MAILS + 1):
                 about = mailed_ticket(ticket_id=UUID(int=number), external_id=f"SR-{number}")
-                await made.take(escalation(about, event_id=UUID(int=1000 + number)))
+                await made.receive(escalation(about, event_id=UUID(int=1000 + number)))
                 if number % 8 == 0:
-                    await made.take(escalation(about, event_id=UUID(int=2000 + number), **higher))
+                    await made.receive(escalation(about, event_id=UUID(int=2000 + number), **higher))
             await made.quiet()
         await _add_dead_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
         mails = await made.deliveries()

@@ -46,7 +46,7 @@ async def test_the_list_is_filtered_and_paged(intake: World) -> None:
 
 async def test_an_invalid_query_names_its_parameter(intake: World) -> None:
     """Each kind of fault that only the HTTP request shows; test_intake_list_query.py has the others."""
-    blank_zone = "has a blank before its zone: in an address write `+` as `%2B`, or the instant with `Z`"
+    blank_zone = "has a space before its offset; in a URL, write `+` as `%2B`, or use `Z`"
     faults = [
         ("severity=1&severity=2", "severity", "is given more than once"),
         ("customer=%ED%A0%80", "customer", "must be UTF-8"),

@@ -18,12 +18,13 @@ from sqlalchemy import text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
-from support.servers import MakeDatabase, SharedKafka, intake_on, own_database, running
+from support.servers import MakeDatabase, SharedKafka, intake_part, private_database, running
 from support.webhook_client import payload, written
 from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
 from tocsin.runtime.database.engine import engine
-from tocsin_local.processes import Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.loopback import free_port
+from tocsin_local.processes import Process
+from tocsin_local.services import ServicePart
 from typer.testing import CliRunner
 
 SECONDS = 30
@@ -32,7 +33,7 @@ SECONDS = 30
 class Client:
     """A client of a running intake."""
 
-    def __init__(self, service: Service, key: str) -> None:
+    def __init__(self, service: ServicePart, key: str) -> None:
         self._service = service
         self._headers = {"Authorization": f"Bearer {key}"}
 
@@ -49,7 +50,7 @@ class Client:
 
 @contextmanager
 def running_intake(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Client]:
-    service, key = intake_on(url, folder, kafka, **settings)
+    service, key = intake_part(url, folder, kafka, **settings)
     with running(service, folder):
         yield Client(service, key)
 
@@ -151,7 +152,7 @@ async def test_after_the_start_a_waiting_delivery_is_processed_and_an_old_one_is
 
 
 async def test_without_its_database_every_call_is_503_within_two_seconds(tmp_path: Path) -> None:
-    with own_database("intake", tmp_path) as (process, url):
+    with private_database("intake", tmp_path) as (process, url):
         async with world(url, tmp_path) as intake:
             created = f"/v1/tickets/{(await intake.post('/v1/tickets', ticket(), 201))['ticket_id']}"
             process.stop()

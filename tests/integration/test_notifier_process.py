@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from support.calendar_feed import calendar
+from support.calendar_feed import one_event
 from support.notifier_events import escalation, stand_down, ticket
 from support.notifier_world import DIRECTORY
 from support.polling import eventually
@@ -18,8 +18,9 @@ from support.servers import MakeDatabase, SharedKafka, SharedSink
 from tocsin.events import Notify, StandDown, encode, event_type
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
-from tocsin_local.processes import Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.loopback import free_port
+from tocsin_local.processes import Process
+from tocsin_local.services import ServicePart
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +49,7 @@ class Running:
         self.processes: list[Process] = []
 
     async def start(self) -> Process:
-        part = Service("notifier", "notifier", free_port(), self.settings)
+        part = ServicePart("notifier", "notifier", free_port(), self.settings)
         process = Process(part, self.folder / "notifier.log")
         self.processes.append(process)
         await asyncio.to_thread(process.wait_ready, 60)
@@ -212,12 +213,12 @@ async def test_the_directory_and_the_queue_are_watched_and_a_broken_directory_ch
     running: Running,
 ) -> None:
     rotation, directory = running.folder / "desk.ics", running.folder / "directory.yaml"
-    rotation.write_text(calendar("dana"))
+    rotation.write_text(one_event("dana"))
     until = datetime.now(UTC) + timedelta(days=3)
     directory.write_text(ROTATING.format(until=until.isoformat()))
     process = await running.start()
     assert await running.on_call(process, LEAD) == "dana"
-    rotation.write_text(calendar("kim"))
+    rotation.write_text(one_event("kim"))
     await running.publish(due_now(role=NOBODYS, role_title="Chief Executive Officer"))
 
     async def watched() -> tuple[str | None, float, float]:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from support.http_load import BEGUN, ENDLESS, LoadResult, exchange, percentile, post, run_load
 from support.intake_world import ticket
 from support.polling import eventually
-from support.servers import MakeDatabase, frozen, intake_on, own_database, running
+from support.servers import MakeDatabase, intake_part, private_database, running, suspended
 from tocsin.runtime.database.engine import engine
 
 pytestmark = pytest.mark.long
@@ -43,7 +43,7 @@ class RunningIntake:
 
 @contextmanager
 def running_intake(url: str, folder: Path) -> Iterator[RunningIntake]:
-    service, key = intake_on(url, folder)
+    service, key = intake_part(url, folder)
     with running(service, folder):
         yield RunningIntake(service.port, key, folder / "intake.log")
 
@@ -124,9 +124,9 @@ async def test_idle_sockets_and_slow_bodies_do_not_slow_other_requests(
 
 
 async def test_a_hung_database_is_503_soon_and_accepted_tickets_are_stored_once(tmp_path: Path) -> None:
-    with own_database("intake", tmp_path) as (process, url), running_intake(url, tmp_path) as intake:
+    with private_database("intake", tmp_path) as (process, url), running_intake(url, tmp_path) as intake:
         await post_tickets(intake, "before")
-        with frozen(process.pid):
+        with suspended(process.pid):
             began = time.monotonic()
             first = await run_load(intake.port, 8, 8, lambda number: intake.ticket(f"frozen-{number}"))
             later = await run_load(intake.port, 8, 8, lambda number: intake.ticket(f"later-{number}"))

@@ -12,7 +12,7 @@ import asyncpg
 from tocsin.runtime.database.migrations import migrate
 from tocsin_local.postgres import Postgres
 
-from support.servers import SERVICES, role_of
+from support.servers import SERVICES, service_role
 
 Result = TypeVar("Result")
 _SCHEMA: Final = """
@@ -78,7 +78,7 @@ class DatabasePool:
         return _Database(name, url, _in_a_thread(_schema(url)))
 
     def _create(self, owner: str) -> tuple[str, str]:
-        role = role_of(owner)
+        role = service_role(owner)
         name = f"{self._prefix}{role.name}_{next(self._numbers)}"
         self._postgres.create_role(role)
         return name, self._postgres.create_database(name, role)

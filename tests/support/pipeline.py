@@ -1,33 +1,32 @@
-"""When the pipeline is quiet (DESIGN, Contracts): nothing is on its way anywhere, up to a business instant."""
+"""Waiting until the pipeline of a running stack is idle: nothing is in flight up to a business instant."""
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, PARTITIONS, TICKETS
 
-PROMPT_LOOKS = 20
-LOOK_SECONDS = 0.05
+from support.polling import eventually
 
+POLL_SECONDS: Final = 0.02
+METADATA_RETRY_MS: Final = 10
+"""How often the Kafka client asks for the metadata of a topic it does not know yet; at the default of 100 ms every new
+Pipeline takes a third of a second.
+"""
 
-@dataclass(frozen=True)
-class Busy:
-    """What is still on its way, in words; nothing for a quiet pipeline."""
-
-    what: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.what)
+_OUTBOX = "SELECT count(*) FROM outbox"
+_BEHIND_WATERMARK = f"SELECT {PARTITIONS} - count(*) FROM offsets WHERE topic = :topic AND accepted_through >= :through"
+_DUE = "SELECT count(*) FROM agenda WHERE next_at <= :through"
+_UNSENT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'claimed', 'in_data', 'deferred')"
+_OFFSETS = "SELECT partition, next_offset FROM offsets WHERE topic = :topic"
 
 
 class Pipeline:
-    """Looks at the databases and topics of a running stack, as its run.json names them."""
+    """The databases and topics of a running stack, as its run.json names them."""
 
     def __init__(self, run: Mapping[str, Any]) -> None:
         self._run = run
@@ -36,7 +35,9 @@ class Pipeline:
     async def __aenter__(self) -> Self:
         for service, url in self._run["databases"].items():
             self._engines[service] = create_async_engine(url, pool_size=1, pool_pre_ping=True)
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._run["kafka"], enable_auto_commit=False)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._run["kafka"], enable_auto_commit=False, retry_backoff_ms=METADATA_RETRY_MS
+        )
         await self._consumer.start()
         return self
 
@@ -47,54 +48,52 @@ class Pipeline:
         for engine in self._engines.values():
             await engine.dispose()
 
-    async def busy(self, through: datetime) -> Busy:
-        """What is still on its way of all that intake received and that fell due up to `through`, looked at in the
-        direction of the data: what has left one service cannot be missed in the next.
+    async def wait_idle(self, through: datetime) -> None:
+        """Returns when everything that intake has received, and everything due up to `through`, has been published,
+        handled and mailed.
+
+        The stages are waited for in the direction of the data, so a later stage cannot miss what an earlier one has
+        passed on. Raises AssertionError if a stage takes longer than a minute.
         """
-        found = await self._outbox("intake")
-        found += await self._behind("sla-timer", TICKETS)
-        found += await self._timer(through)
-        found += await self._outbox("sla-timer")
-        found += await self._behind("escalator", DEADLINES)
-        found += await self._outbox("escalator")
-        found += await self._behind("notifier", ESCALATIONS)
-        open_states = "'queued', 'claimed', 'in_data', 'deferred'"
-        unsent = await self._count("notifier", f"SELECT count(*) FROM deliveries WHERE state IN ({open_states})")
-        found += [f"{unsent} deliveries are open"] if unsent else []
-        found += await self._outbox("notifier")
-        return Busy(tuple(found))
-
-    async def _outbox(self, service: str) -> list[str]:
-        waiting = await self._count(service, "SELECT count(*) FROM outbox")
-        return [f"{waiting} events wait in the outbox of {service}"] if waiting else []
-
-    async def _timer(self, through: datetime) -> list[str]:
-        behind = PARTITIONS - await self._count(
-            "sla-timer",
-            "SELECT count(*) FROM offsets WHERE topic = :topic AND accepted_through >= :through",
-            topic=TICKETS,
-            through=through,
+        await self._rows_gone("intake", _OUTBOX, "events in the outbox of intake")
+        await self._caught_up("sla-timer", TICKETS)
+        await self._rows_gone(
+            "sla-timer", _BEHIND_WATERMARK, "partitions behind the watermark", topic=TICKETS, through=through
         )
-        due = await self._count("sla-timer", "SELECT count(*) FROM agenda WHERE next_at <= :through", through=through)
-        found = [f"{behind} partitions are not read up to {through}"] if behind else []
-        return found + ([f"{due} tickets have something due"] if due else [])
+        await self._rows_gone("sla-timer", _DUE, "tickets with a timeline event due", through=through)
+        await self._rows_gone("sla-timer", _OUTBOX, "events in the outbox of sla-timer")
+        await self._caught_up("escalator", DEADLINES)
+        await self._rows_gone("escalator", _OUTBOX, "events in the outbox of escalator")
+        await self._caught_up("notifier", ESCALATIONS)
+        await self._rows_gone("notifier", _UNSENT, "unsent deliveries")
+        await self._rows_gone("notifier", _OUTBOX, "events in the outbox of notifier")
 
-    async def _behind(self, service: str, topic: str) -> list[str]:
-        """Whether a service gets past what is the topic's end now, soon; progress never ceases to come behind it."""
+    async def _rows_gone(self, service: str, query: str, what: str, **values: Any) -> None:
+        async def count() -> int:
+            async with self._engines[service].connect() as connection:
+                return int((await connection.execute(text(query), values)).scalar_one())
+
+        await self._zero(count, what)
+
+    async def _caught_up(self, service: str, topic: str) -> None:
+        """Up to the end that the topic has now: watermarks never cease to be published."""
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         ends = {found.partition: end for found, end in (await self._consumer.end_offsets(partitions)).items()}
-        for _ in range(PROMPT_LOOKS):
-            async with self._engines[service].connect() as connection:
-                rows = await connection.execute(
-                    text("SELECT partition, next_offset FROM offsets WHERE topic = :topic"), {"topic": topic}
-                )
-                read = {row.partition: row.next_offset for row in rows}
-            lag = sum(max(0, end - read.get(partition, 0)) for partition, end in ends.items())
-            if not lag:
-                return []
-            await asyncio.sleep(LOOK_SECONDS)
-        return [f"{service} is {lag} records behind"]
 
-    async def _count(self, service: str, query: str, **values: Any) -> int:
-        async with self._engines[service].connect() as connection:
-            return int((await connection.execute(text(query), values)).scalar_one())
+        async def lag() -> int:
+            async with self._engines[service].connect() as connection:
+                rows = await connection.execute(text(_OFFSETS), {"topic": topic})
+                offsets = {row.partition: row.next_offset for row in rows}
+            return sum(max(0, end - offsets.get(partition, 0)) for partition, end in ends.items())
+
+        await self._zero(lag, f"records of {topic} not yet handled by {service}")
+
+    async def _zero(self, count: Callable[[], Awaitable[int]], what: str) -> None:
+        found = 0
+
+        async def is_zero() -> bool:
+            nonlocal found
+            found = await count()
+            return not found
+
+        await eventually(is_zero, lambda: f"the pipeline is idle; there are still {found} {what}", every=POLL_SECONDS)

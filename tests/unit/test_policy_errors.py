@@ -120,6 +120,7 @@ def holidays(years: range) -> str:
     return ", ".join(day.isoformat() for day in days)
 
 
+@pytest.mark.rule("2.7")
 def test_a_calendar_that_is_closed_for_a_year_is_found_in_bounded_time() -> None:
     text = SHIPPED.read_text("utf-8").replace("added: []", f"added: [{holidays(range(2025, 2038))}]")
     begun = time.monotonic()

@@ -1,5 +1,10 @@
 """`python -m intake`: serve; `migrate`; `republish --since T`; `keys`; `mail`; `hooks`."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until all modules are imported (see service_commands): it would take a quarter of the start
+
 from tocsin.runtime.process.commands import service_commands
 
 from intake.commands import hooks, keys

@@ -1,13 +1,12 @@
-"""Who holds which role, from when to when, for which customer (docs/rules.md#5-17). Pure."""
+"""The directory: who holds which role when, for which customer (docs/rules.md#5-17). No I/O."""
 
 from tocsin.directory.entries import GroupAddress, Override, Person, RoleEntry
-from tocsin.directory.ical_export import export_calendar
-from tocsin.directory.ical_import import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar, ICalendarError
+from tocsin.directory.errors import DirectoryError, ICalendarError
+from tocsin.directory.ical_import import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar
 from tocsin.directory.lint import LINT_PERIOD, LintFinding, lint_directory, lint_mailboxes
-from tocsin.directory.loading import DirectoryError, load_directory
-from tocsin.directory.model import STANDARD_ROLES, Directory, Holder
+from tocsin.directory.model import STANDARD_ROLES, Directory, Holder, load_directory
 from tocsin.directory.rotation import CalendarLocation
-from tocsin.directory.shifts import Shift, compute_shifts, find_gap
+from tocsin.directory.shifts import Shift, compute_shifts, export_calendar, find_gap
 
 __all__ = [
     "LINT_PERIOD",

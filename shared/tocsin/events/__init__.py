@@ -1,4 +1,4 @@
-"""Every event on the bus: frozen models, their ids, and the envelope they travel in. Pure."""
+"""The events between the services: frozen models, their ids, and their encoding as Kafka records. No I/O."""
 
 from tocsin.events.deadlines import (
     ClockBreached,
@@ -16,7 +16,8 @@ from tocsin.events.deadlines import (
     LadderStepDue,
     LadderStepVoided,
 )
-from tocsin.events.envelope import EVENT_TYPES, Event, InvalidEventError, decode, encode, event_id, event_type
+from tocsin.events.envelope import EVENT_TYPES, Event, decode, encode, event_id, event_type
+from tocsin.events.errors import InvalidEventError
 from tocsin.events.escalations import (
     EscalationEvent,
     Exhausted,
@@ -35,6 +36,7 @@ from tocsin.events.values import (
     Channel,
     ClockName,
     Contact,
+    Count,
     Customer,
     EndReason,
     EscalationReason,
@@ -61,6 +63,7 @@ __all__ = [
     "ClockVoided",
     "ClockWarned",
     "Contact",
+    "Count",
     "Customer",
     "DeadlineEvent",
     "DeliveryEvent",

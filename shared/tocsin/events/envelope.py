@@ -1,4 +1,4 @@
-"""CloudEvents 1.0, Kafka binding, binary mode: attributes in `ce_` headers, JSON data in the record's value."""
+"""Events as Kafka records: CloudEvents 1.0 in binary mode, attributes in `ce_` headers, JSON data in the value."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -20,6 +20,7 @@ from tocsin.events.deadlines import (
     LadderStepDue,
     LadderStepVoided,
 )
+from tocsin.events.errors import InvalidEventError
 from tocsin.events.escalations import EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 from tocsin.events.identity import derived_id, fact_id
 from tocsin.events.notifications import DeliveryEvent, DeliveryState
@@ -55,12 +56,8 @@ _NAMES: Final[Mapping[type[Event], str]] = {model: name for name, model in EVENT
 WATERMARK_HEADER: Final = "ce_acceptedthrough"
 
 
-class InvalidEventError(Exception):
-    """A record that is no event of ours: unknown type, missing header, or data that its model refuses."""
-
-
 def event_type(event: Event) -> str:
-    """The CloudEvents `type`, e.g. `ticket.opened`."""
+    """Return the CloudEvents `type`, such as `ticket.opened`."""
     if isinstance(event, TicketChanged):
         return f"ticket.{event.fact.type}"
     if isinstance(event, DeliveryEvent):
@@ -69,7 +66,7 @@ def event_type(event: Event) -> str:
 
 
 def event_id(event: Event) -> UUID:
-    """The CloudEvents `id`, the same whenever the same event is made again."""
+    """Return the CloudEvents `id`. The same event always has the same id. Raises ValueError for a watermark."""
     match event:
         case TicketOpened() | TicketChanged():
             return fact_id(event.ticket_id, event.fact.event_id)
@@ -78,15 +75,15 @@ def event_id(event: Event) -> UUID:
         case DeadlineEvent() | EscalationEvent() | DeliveryEvent():
             return event.event_id
         case Watermark():
-            raise ValueError("a progress record has no id")
+            raise ValueError("a watermark has no id")
         case _:
             assert_never(event)
 
 
 def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """(headers, value) of the record; `source` is the service, e.g. `intake`.
+    """Return (headers, value) of the record. `source` is the service, such as `intake`.
 
-    A progress record carries only what its readers need: its type and its instant.
+    A watermark is not a CloudEvent: its record has its type and its instant only.
     """
     if isinstance(event, Watermark):
         return [
@@ -106,7 +103,7 @@ def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
 
 
 def decode(headers: Headers, value: bytes | None) -> Event:
-    """The event of a record. Raises InvalidEvent, which names what is wrong with it."""
+    """Return the event of a record. Raises InvalidEventError."""
     attributes = dict(headers)
     name = attributes.get("ce_type", b"").decode(errors="replace")
     model = EVENT_TYPES.get(name)
@@ -123,7 +120,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
         field = ".".join(str(part) for part in first["loc"]) or "data"
         raise InvalidEventError(f"{name}: {field}: {first['msg']}") from error
     if event_type(event) != name:
-        raise InvalidEventError(f"{name}: the data describe {event_type(event)}")
+        raise InvalidEventError(f"{name}: the data are those of {event_type(event)}")
     return event
 
 

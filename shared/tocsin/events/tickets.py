@@ -1,4 +1,4 @@
-"""Events of `tocsin.tickets.v1`: intake's facts, and the watermark that travels behind them."""
+"""Events of `tocsin.tickets.v1`: the facts of tickets, and the watermark that follows them."""
 
 from typing import Literal
 from uuid import UUID
@@ -8,7 +8,7 @@ from tocsin.instants import Instant
 
 
 class TicketOpened(FrozenModel):
-    """`ticket.opened`: the ticket and its first fact."""
+    """`ticket.opened`: a ticket and its first fact."""
 
     ticket: Ticket
     fact: Fact
@@ -19,7 +19,7 @@ class TicketOpened(FrozenModel):
 
 
 class TicketChanged(FrozenModel):
-    """`ticket.responded`, `ticket.paused` ...: one further fact; the event's type is `ticket.` + the fact's."""
+    """`ticket.responded`, `ticket.paused` ...: a further fact of a ticket. The event type ends in the fact's type."""
 
     tenant: str
     ticket_id: UUID
@@ -27,15 +27,14 @@ class TicketChanged(FrozenModel):
 
 
 class TicketImported(FrozenModel):
-    """`ticket.imported`: a ticket with all its facts in one record.
-
-    `history`: what fell due at or before `received_at` is computed and reported but mails nobody (RULES 4, History).
-    """
+    """`ticket.imported`: a ticket with all its facts."""
 
     ticket: Ticket
     facts: tuple[Fact, ...]
     received_at: Instant
+    """The instant at which intake received the ticket."""
     history: bool = False
+    """Whether the ticket is history: what was due at or before `received_at` is reported, and mails nobody."""
 
     @property
     def ticket_id(self) -> UUID:
@@ -43,9 +42,9 @@ class TicketImported(FrozenModel):
 
 
 class Watermark(FrozenModel):
-    """`progress`: everything that intake accepted up to `accepted_through` lies before this record.
+    """`progress`: all facts that intake accepted up to `accepted_through` are in front of this record.
 
-    Carried in the record's headers alone; about no ticket.
+    It belongs to no ticket, and is carried in the headers of its record alone.
     """
 
     accepted_through: Instant

@@ -69,7 +69,7 @@ _Ladder = Annotated[dict[int, Identifier], Field(examples=[{1: "service_desk_tea
 
 
 class Terms(YamlModel):
-    """The terms that may differ from customer to customer. What a customer's terms leave out is as for everyone."""
+    """Terms that may differ from customer to customer. Fields that a customer omits keep their general value."""
 
     calendar: Identifier | None = None
     """The calendar on which business time runs, by its name in `calendars`."""

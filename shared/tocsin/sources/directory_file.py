@@ -60,7 +60,7 @@ class DirectoryFile:
 
     @property
     def _locations(self) -> Locations:
-        return self._file.content.sources if self._file.content else {}
+        return self._file.content.calendar_locations if self._file.content else {}
 
     @property
     def _years(self) -> Years:
@@ -72,7 +72,7 @@ class DirectoryFile:
         content = self._file.content
         if content is None:
             return
-        locations = content.sources
+        locations = content.calendar_locations
         applied, generation = self._applied
         changed = applied is not content or generation != self._calendars.generation
         if changed and not self._calendars.is_pending(locations):

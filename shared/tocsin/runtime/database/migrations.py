@@ -1,18 +1,12 @@
-"""Database migrations: run them, check that they were run, and the tables that every service has."""
-
-import importlib
-from pathlib import Path
+"""Runs database migrations with Alembic, and creates the tables that every service has."""
 
 import sqlalchemy as sa
 from alembic import command, context, op
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.errors import NotMigratedError
+from tocsin.runtime.database.schema_version import migrations_folder
 
 
 async def migrate(package: str, url: str) -> None:
@@ -28,17 +22,6 @@ async def migrate(package: str, url: str) -> None:
             await connection.run_sync(_upgrade, package)
     finally:
         await worker.dispose()
-
-
-async def check_migrated(source: AsyncEngine, package: str) -> None:
-    """Raise `NotMigratedError` unless the database has this code's schema or a newer one."""
-    scripts = ScriptDirectory.from_config(_config(package))
-    async with source.connect() as connection:
-        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
-    known = {script.revision for script in scripts.walk_revisions()}
-    if found and (set(found) == set(scripts.get_heads()) or not set(found) <= known):
-        return
-    raise NotMigratedError(f"The database is not migrated: run `python -m {package} migrate`.")
 
 
 def run_migrations(metadata: MetaData) -> None:
@@ -111,11 +94,7 @@ def _upgrade(connection: Connection, package: str) -> None:
 
 
 def _config(package: str) -> Config:
-    """Alembic's configuration. The folder `migrations` lies beside the package."""
-    source = importlib.import_module(package).__file__
-    if source is None:
-        raise ImportError(f"{package} is not a package with a file")
     config = Config()
-    config.set_main_option("script_location", str(Path(source).parent.parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations_folder(package)).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

@@ -1,6 +1,7 @@
 """The command line of every service: serve by default, `migrate`, `republish --since T`."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.events import Event
-from tocsin.runtime.database import engine, migrations
+from tocsin.runtime.database import engine
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.database.republish import republish
 from tocsin.runtime.errors import ConfigurationError
@@ -64,17 +65,21 @@ def service_commands(
 
     @app.callback(invoke_without_command=True)
     def main(context: typer.Context) -> None:
+        gc.freeze()  # the modules stay: no collection needs to look at them
+        gc.enable()
         if context.invoked_subcommand is None:
             loaded = load(settings)
             configure(name, loaded)
             asyncio.run(_serve(loaded, build))
 
     @app.command("migrate")
-    def migrate() -> None:
+    def migrate_database() -> None:
         """Upgrade the database schema to this version."""
+        from tocsin.runtime.database.migrations import migrate  # here: a serving process needs no Alembic
+
         url = load(DatabaseSettings).database_url
         with exit_on_database_error():
-            asyncio.run(migrations.migrate(package, url))
+            asyncio.run(migrate(package, url))
 
     @app.command("republish")
     def republish_events(
