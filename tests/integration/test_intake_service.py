@@ -24,35 +24,26 @@ from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Wa
 from tocsin.runtime.database.engine import engine
 from tocsin_local.loopback import free_port
 from tocsin_local.processes import Process
-from tocsin_local.services import ServicePart
 from typer.testing import CliRunner
 
 SECONDS = 30
 
 
-class Client:
-    """A client of a running intake."""
-
-    def __init__(self, service: ServicePart, key: str) -> None:
-        self._service = service
-        self._headers = {"Authorization": f"Bearer {key}"}
-
-    async def post(self, path: str, body: object, status: int) -> Any:
-        async with httpx.AsyncClient(base_url=self._service.url, headers=self._headers, timeout=10) as client:
-            answer = await client.post(path, json=body)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-    async def text(self, path: str) -> str:
-        async with httpx.AsyncClient(base_url=self._service.url, headers=self._headers) as client:
-            return (await client.get(path)).raise_for_status().text
-
-
 @contextmanager
-def running_intake(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Client]:
+def running_intake(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[httpx.Client]:
+    """A client of an intake process."""
     service, key = intake_part(url, folder, kafka, **settings)
-    with running(service, folder):
-        yield Client(service, key)
+    with (
+        running(service, folder),
+        httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=10) as client,
+    ):
+        yield client
+
+
+def post(intake: httpx.Client, path: str, body: object, status: int) -> Any:
+    answer = intake.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
 
 
 async def published_events(bootstrap: str) -> list[Event]:
@@ -67,18 +58,18 @@ async def test_a_ticket_is_stored_without_kafka_and_published_when_kafka_is_back
     url = make_database("intake")
     with running_intake(url, f"127.0.0.1:{free_port()}", tmp_path) as intake:
         began = time.monotonic()
-        answer = await intake.post("/v1/tickets", ticket(severity=2), 201)
-        await intake.post(f"/v1/tickets/{answer['ticket_id']}/events", event("responded"), 201)
+        answer = post(intake, "/v1/tickets", ticket(severity=2), 201)
+        post(intake, f"/v1/tickets/{answer['ticket_id']}/events", event("responded"), 201)
         assert time.monotonic() - began < 4
     with running_intake(url, kafka.bootstrap, tmp_path) as intake:
         batch = {"tickets": [ticket("SR-2", severity=9), ticket("SR-3", events=[event("paused")])]}
-        await intake.post("/v1/tickets/batch", batch, 200)
+        post(intake, "/v1/tickets/batch", batch, 200)
 
         async def published() -> bool:
             return len(await published_events(kafka.bootstrap)) >= 3
 
         await eventually(published, seconds=SECONDS)
-        metrics = await intake.text("/metrics")
+        metrics = intake.get("/metrics").text
     assert 'sla_tickets_ingested_total{result="created",severity="1",source="connectwise"} 1.0' in metrics
     assert 'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"} 1.0' in metrics
     parts = await in_topic(kafka.bootstrap)
@@ -97,13 +88,11 @@ async def test_republish_queues_stored_facts_with_the_same_ids(
     kafka.fresh_topics()
     url = make_database("intake")
     with running_intake(url, kafka.bootstrap, tmp_path) as intake:
-        answer = await intake.post("/v1/tickets", ticket(category="mishandled_request", sender_is_it_contact=True), 201)
+        answer = post(intake, "/v1/tickets", ticket(category="mishandled_request", sender_is_it_contact=True), 201)
         events = f"/v1/tickets/{answer['ticket_id']}/events"
-        await intake.post(events, event("responded"), 201)
-        await intake.post(
-            "/v1/tickets/batch", {"tickets": [ticket("SR-3", events=[event("paused")], history=True)]}, 200
-        )
-        late = await intake.post(events, event("resolved"), 201)
+        post(intake, events, event("responded"), 201)
+        post(intake, "/v1/tickets/batch", {"tickets": [ticket("SR-3", events=[event("paused")], history=True)]}, 200)
+        late = post(intake, events, event("resolved"), 201)
 
         async def count(number: int) -> bool:
             return len(await published_events(kafka.bootstrap)) >= number

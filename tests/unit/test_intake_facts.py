@@ -9,7 +9,7 @@ from intake.domain.facts import history_of, reject_workarounds
 from intake.domain.ticket import StoredFact
 from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_request import EventRequest, validate_request
-from intake.errors import EventConflictError, RecordTooLargeError, WorkaroundError
+from intake.errors import RecordTooLargeError, WorkaroundError
 from tocsin.events import Fact, FactType
 
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)
@@ -100,18 +100,10 @@ def test_events_are_numbered_and_change_severity_and_state() -> None:
     assert (two.severity, two.is_open, two.next_number) == (2, False, 4)
 
 
+@pytest.mark.rule("0.3")
 def test_an_event_that_occurs_after_its_receipt_occurs_at_its_receipt() -> None:
     (stored,) = ticket(3).add(request("paused", occurred_at="2031-01-01T00:00:00Z"), "a").new
     assert stored.fact.occurred_at == RECEIVED
-
-
-def test_the_same_event_again_adds_nothing_and_another_with_its_id_is_rejected() -> None:
-    once = ticket(3).add(request("resolved"), "a")
-    assert once.add(request("resolved", resolution_kind="resolved", reason=None), "a") is once
-    with pytest.raises(EventConflictError):
-        once.add(request("resolved", reason="other"), "a")
-    with pytest.raises(EventConflictError):
-        once.add(request("paused"), "opened")
 
 
 def test_an_event_is_checked_against_the_events_before_it() -> None:
