@@ -85,8 +85,8 @@ def test_a_recipe_proves_what_it_sends(page: str) -> None:
     integration = written(page).find("default", page)
     assert integration is not None
     adapter = ADAPTERS[integration.adapter]
-    assert adapter.genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
-    assert not adapter.genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
+    assert adapter.is_genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
+    assert not adapter.is_genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
 
 
 def test_the_content_that_freshdesk_shall_send_has_what_the_shipped_mapping_reads() -> None:

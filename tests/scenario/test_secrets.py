@@ -325,7 +325,7 @@ async def test_no_process_and_no_database_tells_one(house: House) -> None:
 async def refuse_everything(database: str) -> None:
     """Whatever is written from now on is against a rule: a fault of ours, told by PostgreSQL with the row."""
     connection = await connected(database)
-    for table in ("tickets", "facts", "webhook_deliveries", "mails"):
+    for table in ("tickets", "facts", "webhook_deliveries", "inbound_mails"):
         await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     await connection.close()
 

@@ -11,6 +11,7 @@ import httpx
 from intake import api
 from intake.api import ack, mail, webhooks
 from intake.api.webhook_size import WebhookSizeMiddleware
+from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
@@ -91,7 +92,7 @@ async def world(
         "Tests",
         KeyRing(folder / "keys.yaml"),
         {},
-        body_limits={"/v1/tickets/batch": 32_000_000, mail.MAIL_PREFIX: mail.MAIL_BYTES},
+        body_limits={"/v1/tickets/batch": 32_000_000, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
     context = IngestContext(policy, clock.business, tables.outbox, HISTORY_LIMIT)

@@ -10,6 +10,7 @@ import intake.api
 import intake.api.ack
 import intake.api.mail
 import intake.api.webhooks
+import intake.domain.mail
 import intake.handlers.context
 import intake.sources.integrations_file
 import intake.sources.signing_keys
@@ -41,7 +42,7 @@ FREE_FORM = {"intake": ("/ack/", intake.api.webhooks.PREFIX), "notifier": (notif
 LIMITS = {
     "/v1/tickets/batch": 32_000_000,
     "/v1/simulate": 4_000_000,
-    intake.api.mail.MAIL_PREFIX: intake.api.mail.MAIL_BYTES,
+    intake.api.mail.MAIL_PREFIX: intake.domain.mail.MAX_MAIL_BYTES,
 }
 
 

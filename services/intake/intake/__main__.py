@@ -22,6 +22,7 @@ from intake.api import ack, mail, webhooks
 from intake.api.webhook_size import WebhookSizeMiddleware
 from intake.commands import hooks, keys
 from intake.commands.mail import mail as mail_command
+from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import forget_keys
 from intake.handlers.outbox_events import stored_events
@@ -69,7 +70,7 @@ async def serve(settings: Settings) -> None:
     kept_for = timedelta(days=settings.hook_retention_days)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, deliveries.retry, name="hook_retries", timeout=3600)
-    scheduler.every(30, deliveries.note_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(30, deliveries.record_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: deliveries.forget(kept_for), name="hook_retention", timeout=300)
     web = create_app(
         "intake",
@@ -77,7 +78,7 @@ async def serve(settings: Settings) -> None:
         ring,
         {"database": responds(reader)},
         notes={"integrations": integrations.note},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
     web.add_middleware(WebhookSizeMiddleware, integrations=integrations)

@@ -1,11 +1,11 @@
 """Intake's own metrics. Those of every service are in `tocsin.runtime.metrics`."""
 
 from collections.abc import Iterable
-from typing import Final, get_args
+from typing import Final
 
 from tocsin.runtime.metrics import Counter, Gauge
 
-from intake.domain.webhooks.update import Reason
+from intake.errors import UnmappedReason
 
 INGESTED = Counter(
     "sla_tickets_ingested_total",
@@ -81,7 +81,7 @@ def declare_hooks(providers: Iterable[str]) -> None:
         _providers.add(provider)
         for result in ("taken", "ignored", "unmapped", "duplicate", "forged", "too_large", "waiting"):
             HOOK_DELIVERIES.labels(provider, result)
-        for reason in get_args(Reason):
+        for reason in UnmappedReason:
             HOOKS_UNMAPPED.labels(provider, reason)
         HOOKS_UNMAPPED_NOW.labels(provider)
 
