@@ -1,8 +1,8 @@
 """The real servers for tests: started once per session, when the first test asks, and stopped at the end.
 
     postgres        the server (tocsin_local.postgres.Postgres)
-    make_database   make_database("intake") -> SQLAlchemy URL of a fresh, migrated database of that service;
-                    make_database() -> URL of a fresh, empty one; both are dropped after the test
+    make_database   make_database("intake") -> SQLAlchemy URL of a migrated database of that service without rows;
+                    make_database() -> URL of a database without tables, dropped after the test
     kafka           the broker (servers.SharedKafka): kafka.bootstrap ("host:port"); kafka.fresh_topics() makes tocsin's
                     four topics anew and empty, kafka.fresh_topics("a", "b", partitions=2) others
     smtp_sink       the mail server (servers.SharedSink), with an empty inbox and no fault: smtp_sink.address
@@ -14,17 +14,20 @@ tests/scenario has the whole stack, whose business time the stories move.
 A test that stops or kills a server starts its own (tocsin_local.processes.Process): these here are shared.
 """
 
-import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import settings
+from support.databases import DatabasePool
 from support.search_budget import tries
-from support.servers import MakeDatabase, SharedKafka, SharedSink, migrate, role_of, running, tell
+from support.servers import MakeDatabase, SharedKafka, SharedSink, log_line, running
 from tocsin_local.kafka import Kafka
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
@@ -43,6 +46,9 @@ structlog.configure(
 )
 
 
+_SHARED = pytest.StashKey[Postgres]()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Side by side (`make test`) each file stays in one process, unless it says otherwise, and so do all stories: they
@@ -56,8 +62,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     items.sort(key=lambda item: (not _is_story(item), item.get_closest_marker("long") is None))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """One PostgreSQL serves all processes of a run side by side: the first process to start brings it up."""
+    config = node.config
+    if _SHARED not in config.stash:
+        shared = ExitStack()
+        config.add_cleanup(shared.close)
+        folder = Path(shared.enter_context(TemporaryDirectory(prefix="tocsin-tests-")))
+        config.stash[_SHARED] = shared.enter_context(_postgres_in(folder / "postgres"))
+    server = config.stash[_SHARED]
+    node.workerinput["postgres"] = (str(server.folder), server.port)
+
+
 def _is_story(item: pytest.Item) -> bool:
-    return "clockwork" in getattr(item, "fixturenames", ())
+    return "movable_stack" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -85,16 +104,29 @@ def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(servers_folder: Path) -> Iterator[Postgres]:
-    server = Postgres(servers_folder / "postgres", free_port(), tell, durable=False)
-    with running(server, servers_folder):
-        yield server
-    server.remove()
+def postgres(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[Postgres]:
+    shared = getattr(request.config, "workerinput", {}).get("postgres")
+    if shared:
+        folder, port = shared
+        yield Postgres(Path(folder), port, log_line, durable=False)
+    else:
+        with _postgres_in(servers_folder / "postgres") as server:
+            yield server
+
+
+@contextmanager
+def _postgres_in(folder: Path) -> Iterator[Postgres]:
+    server = Postgres(folder, free_port(), log_line, durable=False)
+    try:
+        with running(server, folder.parent):
+            yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")
 def kafka(servers_folder: Path) -> Iterator[SharedKafka]:
-    broker = Kafka(servers_folder / "kafka", free_port(), free_port(), tell)
+    broker = Kafka(servers_folder / "kafka", free_port(), free_port(), log_line)
     with running(broker, servers_folder):
         yield SharedKafka(broker.bootstrap)
 
@@ -114,38 +146,23 @@ def smtp_sink(started_sink: SmtpSink) -> Iterator[SharedSink]:
     sink.fail("none")
 
 
+@pytest.fixture(scope="session")
+def database_pool(postgres: Postgres) -> DatabasePool:
+    return DatabasePool(postgres, prefix=f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_")
+
+
 @pytest.fixture
-def make_database(postgres: Postgres, templates: Callable[[str], str]) -> Iterator[MakeDatabase]:
-    made: list[str] = []
+def make_database(database_pool: DatabasePool) -> Iterator[MakeDatabase]:
+    empty: list[str] = []
 
     def make(service: str | None = None) -> str:
-        owner = role_of(service or "tocsin")
-        name = f"{owner.name}_{next(_numbers)}"
-        postgres.create_role(owner)
-        url = postgres.create_database(name, owner, templates(service) if service else None)
-        made.append(name)
+        if service is not None:
+            return database_pool.lend(service)
+        name, url = database_pool.create_empty()
+        empty.append(name)
         return url
 
     yield make
-    for name in made:
-        postgres.drop_database(name)
-
-
-@pytest.fixture(scope="session")
-def templates(postgres: Postgres) -> Callable[[str], str]:
-    """The name of a service's migrated template database, made when it is first asked for."""
-    made: dict[str, str] = {}
-
-    def template(service: str) -> str:
-        if service not in made:
-            owner = role_of(service)
-            postgres.create_role(owner)
-            name = f"template_{owner.name}"
-            migrate(service, postgres.create_database(name, owner))
-            made[service] = name
-        return made[service]
-
-    return template
-
-
-_numbers = itertools.count(1)
+    database_pool.take_back()
+    for name in empty:
+        database_pool.drop(name)

@@ -1,4 +1,4 @@
--- A role and a database for each service, made when the data folder is new. The passwords come from the environment.
+-- Creates a role and a database for each service when the data folder is new. The passwords come from the environment.
 \getenv intake_password INTAKE_DATABASE_PASSWORD
 \getenv sla_timer_password SLA_TIMER_DATABASE_PASSWORD
 \getenv escalator_password ESCALATOR_DATABASE_PASSWORD
@@ -9,7 +9,7 @@ CREATE ROLE sla_timer LOGIN PASSWORD :'sla_timer_password';
 CREATE ROLE escalator LOGIN PASSWORD :'escalator_password';
 CREATE ROLE notifier LOGIN PASSWORD :'notifier_password';
 
--- The oldest open writing transaction is everybody's lateness.
+-- An open write transaction holds back the watermark, so idle ones are ended.
 ALTER ROLE intake SET idle_in_transaction_session_timeout = '5s';
 ALTER ROLE sla_timer SET idle_in_transaction_session_timeout = '5s';
 ALTER ROLE escalator SET idle_in_transaction_session_timeout = '5s';

@@ -1,33 +1,33 @@
-"""The signed link in an escalation's mail: who may acknowledge what with it. Notifier writes it, intake reads it."""
+"""The signed link in an escalation mail (docs/decisions/0026-acknowledgement-link.md). Notifier signs, intake verifies.
+
+Errors:
+
+- `InvalidLinkError`: the token was not signed by this installation, or was changed.
+- `ExpiredLinkError`: the token is valid, but has expired.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 import orjson
 from itsdangerous import BadSignature, URLSafeSerializer
 from itsdangerous.exc import BadPayload
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from tocsin.events.escalations import Upcoming
-from tocsin.events.values import Instant, Reason, Tier, Value
+from tocsin.events import Count, EscalationReason, FrozenModel, Tier, UpcomingStep
+from tocsin.instants import Instant
 
-LEAST_KEY: Final = 32
-"""Characters that the signing key must have at least."""
+MIN_KEY_LENGTH: Final = 32
+"""The least number of characters of a signing key."""
 
 _SIGNER: Final = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
-Count = Annotated[int, Field(ge=1)]
 
-
-class Acknowledgement(Value):
-    """What a link stands for: `person` (called `name`) was mailed about `step` of `run`, standing on `tier`.
-
-    `upcoming` is what was pending when the mail was written; None: it was not known. `expires_at` is the first instant,
-    in business time, at which the link does not count any more.
-    """
+class AcknowledgementLink(FrozenModel):
+    """What a link acknowledges: the step of a run, for the person who was mailed about it."""
 
     tenant: str
     ticket_id: UUID
@@ -35,26 +35,28 @@ class Acknowledgement(Value):
     run: Count
     step: Count
     tier: Tier
-    reason: Reason
+    reason: EscalationReason
     person: str
     name: str
-    upcoming: Upcoming | None = None
+    upcoming: UpcomingStep | None = None
+    """The next step when the mail was written. None if it was unknown."""
     expires_at: Instant
+    """The first instant, in business time, at which the link is no longer valid."""
 
 
-class LinkRefused(Exception):
-    """A link that nobody here has signed, or that was cut short on its way."""
+class InvalidLinkError(Exception):
+    """The token was not signed by this installation, or was changed."""
 
 
-class LinkExpired(Exception):
-    """A link of ours that counts no more; `acknowledgement` says what it stood for."""
+class ExpiredLinkError(Exception):
+    """The token is valid, but has expired. `link` is what it was for."""
 
-    def __init__(self, acknowledgement: Acknowledgement) -> None:
-        super().__init__(f"expired at {acknowledgement.expires_at}")
-        self.acknowledgement = acknowledgement
+    def __init__(self, link: AcknowledgementLink) -> None:
+        super().__init__(f"expired at {link.expires_at}")
+        self.link = link
 
 
-class _Compact:
+class _Json:
     @staticmethod
     def dumps(value: object) -> str:
         return orjson.dumps(value).decode()
@@ -64,27 +66,30 @@ class _Compact:
         return orjson.loads(text)
 
 
-class Links:
-    """Signs with the first of `keys` and reads what any of them has signed, so that a key can be replaced in use."""
+class LinkSigner:
+    """Signs with the first of `keys` and verifies with any of them, so that a key can be replaced without downtime.
+
+    Raises ValueError without a key, or if a key has fewer than MIN_KEY_LENGTH characters.
+    """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        if not keys or any(len(key) < LEAST_KEY for key in keys):
-            raise ValueError(f"the key of acknowledgement links must have {LEAST_KEY} characters or more")
-        # itsdangerous signs with the last one.
+        if not keys or any(len(key) < MIN_KEY_LENGTH for key in keys):
+            raise ValueError(f"the key of acknowledgement links must have {MIN_KEY_LENGTH} characters or more")
+        # itsdangerous signs with the last key.
         self._serializer = URLSafeSerializer(
-            list(reversed(keys)), salt="tocsin.acknowledgement.1", serializer=_Compact, signer_kwargs=_SIGNER
+            list(reversed(keys)), salt="tocsin.acknowledgement.1", serializer=_Json, signer_kwargs=_SIGNER
         )
 
-    def sign(self, acknowledgement: Acknowledgement) -> str:
-        """The token: ASCII that needs no escaping in a path."""
-        return self._serializer.dumps(acknowledgement.model_dump(mode="json", exclude_none=True))
+    def sign(self, link: AcknowledgementLink) -> str:
+        """Return the token of a link: ASCII that needs no escaping in a URL path."""
+        return self._serializer.dumps(link.model_dump(mode="json", exclude_none=True))
 
-    def read(self, token: str, now: datetime) -> Acknowledgement:
-        """What the token stands for. Raises LinkRefused, or LinkExpired where it did until before `now`."""
+    def verify(self, token: str, now: datetime) -> AcknowledgementLink:
+        """Return the link of a token. Raises InvalidLinkError, or ExpiredLinkError if it has expired at `now`."""
         try:
-            found = Acknowledgement.model_validate(self._serializer.loads(token))
+            link = AcknowledgementLink.model_validate(self._serializer.loads(token))
         except (BadSignature, BadPayload, ValidationError, UnicodeError) as error:
-            raise LinkRefused("not signed by this installation") from error
-        if found.expires_at <= now:
-            raise LinkExpired(found)
-        return found
+            raise InvalidLinkError("not signed by this installation") from error
+        if link.expires_at <= now:
+            raise ExpiredLinkError(link)
+        return link

@@ -1,11 +1,11 @@
-"""Clocks that count: elapsed time, and business time in a calendar's opening windows (RULES 2).
+"""Elapsed time, and business time in the opening windows of a calendar (docs/rules.md#2-calendars).
 
-Inside the arithmetic an instant is an `int`: microseconds since the Unix epoch, UTC. A `Measure` is a counter over
-instants that never runs backwards; durations are differences of its positions, in microseconds as well.
+Inside the arithmetic, an instant is an `int`: microseconds since the Unix epoch, UTC. A `Measure` is a counter over
+instants that never runs backwards. Durations are differences of its positions, in microseconds too.
 
-A business clock counts at exactly those instants at which a clock on the customer's wall shows a time inside a window.
-So a day with a clock change opens and closes at its local hours and counts the real time between, whatever the change
-does to the edges themselves (docs/decisions/0010-business-time-follows-the-wall-clock.md).
+A business clock counts at exactly those instants at which a wall clock in the calendar's zone shows a time inside a
+window. A day on which the clocks change opens and closes at its local hours, and the real time in between counts
+(docs/decisions/0010-business-time-follows-the-wall-clock.md).
 """
 
 from bisect import bisect_left, bisect_right
@@ -27,7 +27,7 @@ DAY: Final = 24 * HOUR
 
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2100
-"""Business calendars count in the years FIRST_YEAR to LAST_YEAR (UTC): beyond them nobody knows the holidays."""
+"""Business calendars count in the years FIRST_YEAR to LAST_YEAR (UTC), for which holidays are known."""
 
 _ANCHOR_YEAR: Final = 2020
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,52 +38,52 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Measure(Protocol):
-    """A clock that counts: a counter over instants, and back."""
+    """A counter over instants, and its inverse."""
 
     @property
     def name(self) -> str:
         """`elapsed`, or the calendar's name."""
 
     def position(self, at: int) -> int:
-        """Microseconds counted from a fixed anchor to the instant `at`; negative before the anchor."""
+        """The microseconds counted from a fixed anchor to the instant `at`. Negative before the anchor."""
 
     def instant(self, position: int) -> int:
-        """The earliest instant at which the counter shows `position`: a closing, never the next opening."""
+        """The earliest instant at which the counter is at `position`: a closing, never the next opening."""
 
 
 def add(measure: Measure, start: int, duration: int) -> int:
-    """The instant at which `duration` has been counted from `start`; `start` itself where it is 0."""
+    """Return the instant at which `duration` has been counted from `start`. A duration of 0 ends at `start`."""
     return max(start, measure.instant(measure.position(start) + duration))
 
 
 def counted(measure: Measure, start: int, end: int) -> int:
-    """The microseconds that `measure` counts from `start` to `end`."""
+    """Return the microseconds that `measure` counts from `start` to `end`."""
     return measure.position(end) - measure.position(start)
 
 
 def micros(at: datetime) -> int:
-    """An aware datetime as an instant. A naive one raises TypeError."""
+    """Return an aware datetime as an instant. Raises TypeError for a naive one."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def instant(at: int) -> datetime:
-    """An instant as an aware UTC datetime. Outside the years 1 to 9999: ValueError."""
+    """Return an instant as an aware UTC datetime. Raises ValueError outside the years 1 to 9999."""
     try:
         return _EPOCH + timedelta(microseconds=at)
     except OverflowError as error:
-        raise ValueError(f"the instant {at} lies outside the years 1 to 9999") from error
+        raise ValueError(f"the instant {at} is outside the years 1 to 9999") from error
 
 
 def render(at: int) -> str:
-    """An instant in the form of answers, `2026-06-08T12:00:00.000000Z`. Outside the years 1 to 9999: ValueError."""
+    """Return an instant as `2026-06-08T12:00:00.000000Z`. Raises ValueError outside the years 1 to 9999."""
     try:
         return (_NAIVE_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds") + "Z"
     except OverflowError as error:
-        raise ValueError(f"the instant {at} lies outside the years 1 to 9999") from error
+        raise ValueError(f"the instant {at} is outside the years 1 to 9999") from error
 
 
 class _Elapsed:
-    """The 24x7 clock: pure UTC subtraction."""
+    """The clock that always runs: differences of UTC instants."""
 
     name: Final = "elapsed"
 
@@ -99,10 +99,10 @@ ELAPSED: Final[Measure] = _Elapsed()
 
 @dataclass(frozen=True, slots=True)
 class Holidays:
-    """Days on which a calendar does not open: those of a country or subdivision, plus dates of one's own.
+    """The days on which a calendar does not open: public holidays of `place`, plus `added`, minus `removed`.
 
-    `place` is a code of the `holidays` library, `US` or `US-CA`, or None; days observed in place of others are
-    included. An unknown place raises ValueError.
+    `place` is a country or subdivision of the `holidays` library, such as `US` or `US-CA`, or None. Observed days are
+    included. Raises ValueError if the place is unknown.
     """
 
     place: str | None = None
@@ -113,7 +113,7 @@ class Holidays:
         self.between(_ANCHOR_YEAR, _ANCHOR_YEAR)
 
     def between(self, first_year: int, last_year: int) -> frozenset[date]:
-        """The holidays of these years, both included."""
+        """The holidays from the first to the last year, both included."""
         public = _public_holidays(self.place, first_year, last_year) if self.place is not None else frozenset()
         return public - self.removed | self.added
 
@@ -121,7 +121,7 @@ class Holidays:
 @lru_cache(maxsize=512)
 def _public_holidays(place: str, first_year: int, last_year: int) -> frozenset[date]:
     country, _, subdivision = place.partition("-")
-    # A day may be observed in the year before or after its own.
+    # A holiday may be observed in the year before or after its own.
     years = range(first_year - 1, last_year + 2)
     try:
         return frozenset(country_holidays(country, subdiv=subdivision or None, years=years))
@@ -131,31 +131,32 @@ def _public_holidays(place: str, first_year: int, last_year: int) -> frozenset[d
 
 @lru_cache
 def zone_names() -> frozenset[str]:
-    """The names of all IANA time zones that `load_zone` knows."""
+    """Return the names of the IANA time zones that `load_zone` accepts."""
     return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
 @lru_cache
 def load_zone(name: str) -> ZoneInfo:
-    """The IANA time zone of that name, out of the locked `tzdata` package; an unknown name raises ValueError.
+    """Return the IANA time zone of that name. Raises ValueError if it is unknown.
 
-    Never out of the machine's own database: two replicas would then compute two dues.
+    The zone is that of the pinned `tzdata` package. With the database of each machine, two replicas could compute two
+    different deadlines (docs/decisions/0011-time-zones-are-pinned.md).
     """
     if name not in zone_names():
-        raise ValueError(f"`{name}` is no time zone")
+        raise ValueError(f"`{name}` is not an IANA time zone")
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
         return ZoneInfo.from_file(data, key=name)
 
 
 Windows = Mapping[int, Sequence[tuple[int, int]]]
-"""Local opening windows per weekday (Monday is 0): (start, end) in microseconds since midnight, DAY at most."""
+"""The opening windows of each weekday (Monday is 0): (start, end) in microseconds since local midnight, up to DAY."""
 
 
 class Business:
-    """A calendar's clock, a `Measure`: `position` and `instant` are a bisect on plain integers.
+    """The clock of a calendar, a `Measure`. `position` and `instant` are a binary search over integers.
 
-    The windows of a day are sorted and do not overlap. Years are computed when they are first asked for. What lies
-    outside the years FIRST_YEAR to LAST_YEAR raises ValueError.
+    The windows of a day must be sorted and must not overlap. Years are computed on first use. Methods raise ValueError
+    outside the years FIRST_YEAR to LAST_YEAR.
     """
 
     def __init__(self, name: str, zone: str, windows: Windows, holidays: Holidays) -> None:
@@ -167,7 +168,7 @@ class Business:
         self._table = _tabulate([], self._years)
 
     def position(self, at: int) -> int:
-        """Microseconds counted from a fixed anchor to the instant `at`; negative before the anchor."""
+        """The microseconds counted from a fixed anchor to the instant `at`. Negative before the anchor."""
         openings, closings, positions = self._table
         if not openings[0] <= at < openings[-1]:
             openings, closings, positions = self._table_at(at)
@@ -176,7 +177,7 @@ class Business:
         return positions[row] + (at if at < closing else closing) - openings[row]
 
     def instant(self, position: int) -> int:
-        """The earliest instant at which the counter shows `position`: a closing, never the next opening."""
+        """The earliest instant at which the counter is at `position`: a closing, never the next opening."""
         openings, _, positions = self._table
         if not positions[0] < position <= positions[-1]:
             openings, _, positions = self._table_of(position)
@@ -184,7 +185,7 @@ class Business:
         return openings[row] + position - positions[row]
 
     def stretches(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The stretches between the instants `start` and `end` in which this clock counts, in order."""
+        """The stretches (start, end) between two instants in which this clock counts, in order."""
         self.position(start), self.position(end)
         openings, closings, _ = self._table
         rows = range(bisect_right(closings, start), bisect_left(openings, end))
@@ -215,7 +216,7 @@ class Business:
         known = list(zip(openings[1:-1], closings[1:-1], strict=True))
         before = self._opened(range(years.start, self._years.start))
         after = self._opened(range(self._years.stop, years.stop))
-        # A new table takes the place of the old one, which another thread may be reading.
+        # The table is replaced, not changed: another thread may be reading it.
         self._table, self._years = _tabulate([*before, *known, *after], years), years
         return self._table
 
@@ -235,7 +236,7 @@ class Business:
 
 
 _Table = tuple[list[int], list[int], list[int]]
-"""Rows of (opening, closing, position at the opening), between two empty rows at the start and the end of its years."""
+"""Columns: opening, closing, position at the opening. An empty row stands at the start and the end of the years."""
 
 
 def _tabulate(stretches: Sequence[tuple[int, int]], years: range) -> _Table:
@@ -252,7 +253,7 @@ def _tabulate(stretches: Sequence[tuple[int, int]], years: range) -> _Table:
 
 
 def _offsets(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(from, to, offset from UTC) of each stretch of time between two clock changes."""
+    """Yield (start, end, offset from UTC) of each stretch between two clock changes."""
     begin, offset = start, _offset(zone, start)
     for probe in range(start + DAY, end + DAY, DAY):
         while _offset(zone, min(probe, end)) != offset:
@@ -263,7 +264,7 @@ def _offsets(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, int, i
 
 
 def _change(zone: ZoneInfo, low: int, high: int) -> int:
-    """The instant, a whole second, at which the offset of `low` ends."""
+    """Return the instant, a whole second, at which the offset at `low` ends."""
     offset = _offset(zone, low)
     while high - low > SECOND:
         middle = (low + high) // 2 // SECOND * SECOND

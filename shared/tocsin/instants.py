@@ -1,38 +1,53 @@
-"""Instants as people are told them, in mails and on pages, and as machines write them."""
+"""Instants: the field types for them, and how they are parsed and rendered."""
 
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_UNESCAPED: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)? \d\d:\d\d", re.ASCII)
+_UNESCAPED_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)? \d\d:\d\d", re.ASCII)
 
 
-def moment(at: datetime, zone: tzinfo) -> str:
-    """`2026-06-08 13:00 UTC (09:00 EDT)`: for people; headers and answers have microseconds."""
+def to_utc(at: datetime) -> datetime:
+    """Return the same instant in UTC."""
+    return at.astimezone(UTC)
+
+
+def render_instant(at: datetime) -> str:
+    """Return an instant as all responses and events show it: `2026-06-08T12:00:00.000000Z`."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def display_instant(at: datetime, zone: tzinfo) -> str:
+    """Return an instant as mails and pages show it, `2026-06-08 13:00 UTC (09:00 EDT)`. `at` is in UTC."""
     local = at.astimezone(zone)
-    told = f"{at:%Y-%m-%d %H:%M{':%S' if at.second else ''}} UTC"
+    utc = f"{at:%Y-%m-%d %H:%M{':%S' if at.second else ''}} UTC"
     if local.tzname() == "UTC":
-        return told
+        return utc
     day = "" if local.date() == at.date() else f"{local:%Y-%m-%d} "
-    return f"{told} ({day}{local:%H:%M %Z})"
+    return f"{utc} ({day}{local:%H:%M %Z})"
 
 
-def written_instant(value: object) -> datetime:
-    """An instant in UTC out of the text that RFC 3339 writes it as, with its zone. Raises ValueError."""
+def parse_instant(value: object) -> datetime:
+    """Return the instant in UTC of an RFC 3339 text with a zone. Returns a datetime as it is. Raises ValueError."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        if isinstance(value, str) and _UNESCAPED.fullmatch(value):
-            raise ValueError("has a blank before its zone: in an address write `+` as `%2B`, or the instant with `Z`")
-        raise ValueError("must be an instant with its zone, such as 2026-06-08T12:00:00Z")
+        if isinstance(value, str) and _UNESCAPED_OFFSET.fullmatch(value):
+            raise ValueError("has a space before its offset; in a URL, write `+` as `%2B`, or use `Z`")
+        raise ValueError("must be an instant with a zone, such as 2026-06-08T12:00:00Z")
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("is no date and time that exists") from None
+        raise ValueError("is not an existing date and time") from None
 
 
-WrittenInstant = Annotated[AwareDatetime, BeforeValidator(written_instant)]
-"""A field that nothing but such a text gives a value: no number is guessed to be one."""
+Instant = Annotated[
+    AwareDatetime, AfterValidator(to_utc), PlainSerializer(render_instant, return_type=str, when_used="json")
+]
+"""An aware datetime in UTC, rendered with microseconds in JSON."""
+
+InstantInput = Annotated[AwareDatetime, BeforeValidator(parse_instant)]
+"""An instant in a request: text by RFC 3339 only, never a number."""

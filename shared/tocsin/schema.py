@@ -1,19 +1,20 @@
-"""The JSON Schemas of policy.yaml and directory.yaml, for editors: `python -m tocsin.schema FOLDER`."""
+"""Writes the JSON Schemas of policy.yaml and directory.yaml, for editors: `python -m tocsin.schema FOLDER`."""
 
 import json
 import sys
 from pathlib import Path
+from typing import Final
 
 from tocsin.directory import Directory
-from tocsin.policy.model import Policy
-from tocsin.yaml_document.field_types import Written
+from tocsin.policy import Policy
+from tocsin.yaml_document import YamlModel
 
-_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+_DIALECT: Final = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def schemas() -> dict[str, str]:
-    """The text of each schema by its file's name, generated from the models."""
-    models: dict[str, type[Written]] = {"policy.schema.json": Policy, "directory.schema.json": Directory}
+    """Return the text of each schema by its file name. The text is generated from the models."""
+    models: dict[str, type[YamlModel]] = {"policy.schema.json": Policy, "directory.schema.json": Directory}
     return {
         name: json.dumps(_DIALECT | model.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
         for name, model in models.items()
@@ -21,7 +22,7 @@ def schemas() -> dict[str, str]:
 
 
 def main(folder: Path) -> None:
-    """Write the schemas into that folder."""
+    """Write the schemas into the folder."""
     for name, text in schemas().items():
         (folder / name).write_text(text, "utf-8")
 

@@ -20,7 +20,7 @@ from typing import Annotated
 import orjson
 import typer
 from support.http_load import Answered, percentile, post, together
-from support.servers import intake_on, own_database, running, tell
+from support.servers import intake_part, log_line, private_database, running
 from tocsin_local.processes import Launch, answers, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ async def _measure(noop: int, intake: int, key: str, callers: int, requests: int
         p50, p99 = (
             1000 * statistics.median(percentile(one.seconds, percent) for one in rounds) for percent in (50, 99)
         )
-        tell(f"{name:8} {rate:6.0f}/s   {rate / least:4.2f} of the no-op   p50 {p50:5.1f} ms   p99 {p99:5.1f} ms")
+        log_line(f"{name:8} {rate:6.0f}/s   {rate / least:4.2f} of the no-op   p50 {p50:5.1f} ms   p99 {p99:5.1f} ms")
 
 
 EVENT = orjson.dumps({"type": "escalated", "actor": "Bob", "reason": "The customer called again"})
@@ -101,8 +101,8 @@ def _servers() -> Iterator[tuple[int, int, str]]:
     noop = Noop()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with own_database("intake", folder, durable=True) as (_, url), running(noop, folder):
-            service, key = intake_on(url, folder, TOCSIN_LOG_LEVEL="warning")
+        with private_database("intake", folder, durable=True) as (_, url), running(noop, folder):
+            service, key = intake_part(url, folder, TOCSIN_LOG_LEVEL="warning")
             with running(service, folder):
                 yield noop.port, service.port, key
 

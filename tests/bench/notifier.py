@@ -24,7 +24,7 @@ import typer
 from aiosmtplib import SMTP
 from support.notifier_events import escalation, ticket
 from support.notifier_world import World, world
-from support.servers import SharedSink, migrate, role_of, running, tell
+from support.servers import SharedSink, log_line, migrate, running, service_role
 from tocsin.events import Notify
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
@@ -61,11 +61,11 @@ async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile
         cpu = time.process_time() - cpu
         taken = sink.messages()
         assert len(taken) == len({dict(mail["headers"])["Message-ID"] for mail in taken}) == mails
-        tell(f"burst      {mails / seconds:7.0f} mails/s   {1000 * cpu / mails:5.1f} ms CPU of the notifier a mail")
-        tell(f"single     {single[len(single) // 2]:7.0f} ms median, {single[-1]:.0f} ms worst of {len(single)}")
+        log_line(f"burst      {mails / seconds:7.0f} mails/s   {1000 * cpu / mails:5.1f} ms CPU of the notifier a mail")
+        log_line(f"single     {single[len(single) // 2]:7.0f} ms median, {single[-1]:.0f} ms worst of {len(single)}")
         sink.clear()
         bare = mails / await _bare(sink, [_raw(mail) for mail in taken])
-        tell(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
+        log_line(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
 
 
 async def _burst(house: World, notices: Sequence[Notify]) -> float:
@@ -136,11 +136,11 @@ def own_servers() -> Iterator[tuple[str, SharedSink, Path]]:
 def own_database() -> Iterator[tuple[str, Path]]:
     """PostgreSQL with a notifier's empty database, by its URL, and a folder. All of it is gone afterwards."""
     folder = Path(tempfile.mkdtemp())
-    server = Postgres(folder / "postgres", free_port(), tell)
+    server = Postgres(folder / "postgres", free_port(), log_line)
     try:
         with running(server, folder):
-            server.create_role(role_of("notifier"))
-            url = server.create_database("notifier", role_of("notifier"), None)
+            server.create_role(service_role("notifier"))
+            url = server.create_database("notifier", service_role("notifier"), None)
             migrate("notifier", url)
             yield url, folder
         server.remove()

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sla_timer.store.tables import OUTBOX, TOLD
 from sqlalchemy import func, select
 from support.fake_timer import moment, said
-from support.servers import migrate, role_of, running, tell
+from support.servers import log_line, migrate, running, service_role
 from support.timer_world import Timer, events, timer
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import free_port
@@ -81,7 +81,7 @@ def main() -> None:
     tickets = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server, owner = Postgres(folder / "postgres", free_port(), tell, durable=True), role_of("sla-timer")
+        server, owner = Postgres(folder / "postgres", free_port(), log_line, durable=True), service_role("sla-timer")
         with running(server, folder):
             server.create_role(owner)
             url = server.create_database("sla_timer", owner)

@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml is what the code publishes, and is AsyncAPI 3.0."""
+"""docs/asyncapi.yaml is current, and is valid AsyncAPI 3.0."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 from support.asyncapi_document import CHANNELS, PATH, document, text, types_of
-from tocsin.events import TYPES
+from tocsin.events import EVENT_TYPES
 from tocsin.runtime.kafka.client import TOPICS
 
 TEXT = {"type": "string", "minLength": 1}
@@ -26,11 +26,11 @@ def a(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def named(value: dict[str, Any]) -> dict[str, Any]:
-    """An object whose names the specification allows as keys of components and channels."""
+    """An object whose keys are valid names of components and channels."""
     return {"type": "object", "patternProperties": {NAME: value}, "additionalProperties": False, "minProperties": 1}
 
 
-# The part of the AsyncAPI 3.0.0 specification that we use; what we do not use is not allowed.
+# The part of the AsyncAPI 3.0.0 specification that we use. Nothing else is allowed.
 SPECIFICATION = a(
     {
         "asyncapi": {"const": "3.0.0"},
@@ -106,27 +106,27 @@ def published() -> dict[str, Any]:
     return found
 
 
-def test_the_file_is_what_the_code_says() -> None:
+def test_the_file_is_current() -> None:
     assert PATH.read_text(encoding="utf-8") == text(), "run: make asyncapi"
 
 
-def test_it_is_asyncapi_3(published: dict[str, Any]) -> None:
+def test_the_document_is_valid(published: dict[str, Any]) -> None:
     Draft7Validator(SPECIFICATION).validate(published)
 
 
 def test_every_topic_and_every_type_is_described_once(published: dict[str, Any]) -> None:
     assert [channel["address"] for channel in published["channels"].values()] == list(TOPICS)
-    assert sorted(kind for channel in CHANNELS for kind in types_of(channel)) == sorted(TYPES)
-    assert list(published["components"]["messages"]) == list(TYPES)
+    assert sorted(kind for channel in CHANNELS for kind in types_of(channel)) == sorted(EVENT_TYPES)
+    assert list(published["components"]["messages"]) == list(EVENT_TYPES)
 
 
-def test_every_reference_leads_somewhere(published: dict[str, Any]) -> None:
+def test_every_reference_has_a_target(published: dict[str, Any]) -> None:
     found = [at(published, reference) for reference in references(published)]
     assert all(isinstance(target, dict) for target in found)
-    assert len(found) > len(TYPES)
+    assert len(found) > len(EVENT_TYPES)
 
 
-def test_an_operation_names_messages_of_its_channel(published: dict[str, Any]) -> None:
+def test_an_operation_has_messages_of_its_channel_only(published: dict[str, Any]) -> None:
     for operation in published["operations"].values():
         channel = operation["channel"]["$ref"]
         names = {f"{channel}/messages/{name}" for name in at(published, channel)["messages"]}
@@ -142,7 +142,7 @@ def test_every_schema_is_a_json_schema_of_draft_7(published: dict[str, Any]) -> 
         Draft7Validator.check_schema(message.get("payload", {}))
 
 
-def test_the_document_is_made_the_same_every_time() -> None:
+def test_the_document_is_deterministic() -> None:
     assert document() == document()
 
 

@@ -1,5 +1,5 @@
-"""deploy/prometheus and deploy/grafana: every expression is PromQL over metrics and labels that our code has, every
-alert tells somebody woken by it what to do, every dashboard shows what is there.
+"""deploy/prometheus, deploy/grafana and the runbooks in docs/operations.md: every expression is PromQL over metrics and
+labels that the code exports, every alert has a runbook, and every command in a runbook refers to something that exists.
 """
 
 import importlib
@@ -71,7 +71,7 @@ def exported() -> dict[str, frozenset[str]]:
 
 
 def misused(expression: str, exported: dict[str, frozenset[str]]) -> list[str]:
-    """What an expression names and nobody exports. Raises ValueError where it is no PromQL."""
+    """The metrics and labels in an expression that no service exports. Raises ValueError if it is not PromQL."""
     wrong: list[str] = []
     grouped: set[str] = set()
     known: set[str] = set()
@@ -107,7 +107,7 @@ def test_a_dashboard_is_promql_over_metrics_that_exist(dashboard: Path, exported
     assert {expression: wrong for expression in shown(dashboard) if (wrong := misused(expression, exported))} == {}
 
 
-def test_what_is_misused_is_found(exported: dict[str, frozenset[str]]) -> None:
+def test_misused_metrics_and_labels_are_found(exported: dict[str, frozenset[str]]) -> None:
     assert misused("sum by (tier) (sla_outbox_pending)", exported) == ["grouping by tier"]
     assert misused('rate(sla_emails{result="sent"}[5m])', exported) == ["metric sla_emails"]
     assert misused('sla_emails_total{results="sent"}', exported) == ["label results of sla_emails_total"]
@@ -130,7 +130,7 @@ FIRES_AT = {
     "MailQueueOld": [("sla_mail_queue_oldest_age_seconds", ">", 300)],
     "MailTemplateFailing": [("sla_mail_template_fallbacks_total[1h]", ">", 0)],
 }
-"""The alerts about who is on call and about mail: what each compares with which number."""
+"""The thresholds of the alerts about on-call rules and mail: (series, operator, number)."""
 
 
 def compared(expression: Expr) -> list[tuple[str, str, float]]:
@@ -156,31 +156,66 @@ def number(expression: Expr) -> float:
     return float(expression.val)
 
 
-def test_an_alert_about_mail_or_who_is_on_call_fires_where_it_should() -> None:
+def test_alerts_about_mail_and_on_call_fire_at_their_thresholds() -> None:
     expressions = {rule["alert"]: promql_parser.parse(rule["expr"]) for rule in alerts()}
     concerned = {name for name in expressions if name.startswith(("Directory", "OnCall", "Mail"))}
     assert {name: compared(expressions[name]) for name in concerned} == FIRES_AT
 
 
-def test_every_metric_of_the_design_is_shown_or_watched(exported: dict[str, frozenset[str]]) -> None:
+def test_every_metric_is_on_a_dashboard_or_in_an_alert(exported: dict[str, frozenset[str]]) -> None:
     used = " ".join([*(rule["expr"] for rule in alerts()), *(e for path in dashboards() for e in shown(path))])
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported}
     assert sorted(name for name in families if name not in used) == []
 
 
-def test_every_alert_has_its_section_and_says_what_to_do_first() -> None:
-    headings = re.findall(r"^## (.+)$", (REPOSITORY / "docs/operations.md").read_text(), flags=re.MULTILINE)
+def runbook() -> str:
+    return (REPOSITORY / "docs/operations.md").read_text()
+
+
+def section(alert: str) -> str:
+    """The section of the runbook that has the alert's name."""
+    return runbook().split(f"\n## {alert}\n")[1].split("\n## ")[0]
+
+
+def test_every_alert_names_its_section_and_the_first_step() -> None:
     names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
     for rule in alerts():
-        assert rule["alert"] in headings
         assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
         assert rule["labels"] in ({"urgency": "page"}, {"urgency": "work"})
         assert re.search(r"\bFirst\b|At night: nothing", rule["annotations"]["description"])
         assert rule["annotations"]["summary"]
 
 
-def test_what_an_alert_says_names_labels_it_has() -> None:
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in alerts()])
+def test_the_runbook_says_what_an_alert_means_which_command_to_run_and_what_to_do(alert: str) -> None:
+    meaning, check, command, do = (
+        section(alert).find(part) for part in ("**Meaning.**", "**Check", "\n    ", "**Do.**")
+    )
+    assert 0 < meaning < check < command < do
+
+
+def test_the_list_of_alerts_is_complete_and_has_their_urgency() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\(#\w+\) \| (page|work) \|", runbook(), flags=re.MULTILINE)
+    assert listed == [(rule["alert"], rule["labels"]["urgency"]) for rule in alerts()]
+
+
+def test_the_runbook_greps_for_log_events_that_the_service_writes() -> None:
+    searches = re.findall(r"^    logs ([\w-]+) '?([a-z_|]+)", runbook(), flags=re.MULTILINE)
+    assert searches
+    for service, events in searches:
+        folders = (REPOSITORY / "services" / service, REPOSITORY / "shared")
+        code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+        assert [event for event in events.split("|") if f'"{event}"' not in code] == [], service
+
+
+def test_the_runbook_queries_metrics_that_exist(exported: dict[str, frozenset[str]]) -> None:
+    queries = re.findall(r"^    prom '(.+)'$", runbook(), flags=re.MULTILINE)
+    assert queries
+    assert {query: wrong for query in queries if (wrong := misused(query, exported))} == {}
+
+
+def test_alert_texts_use_labels_of_their_expression() -> None:
     for rule in alerts():
         said = " ".join(rule["annotations"].values())
         expression = rule["expr"]
@@ -188,10 +223,10 @@ def test_what_an_alert_says_names_labels_it_has() -> None:
             assert label in expression or expression.startswith("up{"), f"{rule['alert']}: {label}"
 
 
-def test_the_documents_links_lead_somewhere() -> None:
-    text = (REPOSITORY / "docs/operations.md").read_text()
-    slugs = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    assert {link for link in re.findall(r"\]\(#([\w-]+)\)", text) if link not in slugs} == set()
+def test_links_within_the_runbook_have_targets() -> None:
+    headings = re.findall(r"^#+ (.+)$", runbook(), re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert {link for link in re.findall(r"\]\(#([\w-]+)\)", runbook()) if link not in slugs} == set()
 
 
 def test_prometheus_scrapes_every_service_where_it_listens() -> None:
@@ -221,7 +256,7 @@ def test_dashboards_are_provisioned_with_a_datasource_that_is_there() -> None:
 
 
 @pytest.mark.parametrize("dashboard", dashboards(), ids=lambda path: path.stem)
-def test_panels_have_ids_of_their_own_and_do_not_overlap(dashboard: Path) -> None:
+def test_panels_have_unique_ids_and_do_not_overlap(dashboard: Path) -> None:
     ids = [panel["id"] for panel in panels(dashboard)]
     assert len(set(ids)) == len(ids)
     taken: set[tuple[int, int]] = set()

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from intake.__main__ import BATCH_BYTES, WAIT_SECONDS
 from intake.domain.mail import MAX_MAIL_BYTES
+from intake.service import BATCH_BYTES, WAIT_SECONDS
 from intake.sources import signing_keys
 from intake.workers import webhook_worker, write_queue
 from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware
@@ -28,7 +28,7 @@ AUTOTASK_SECONDS = 10
         f"| connections of one process; an idle one | {h11_protocol.MOST_CONNECTIONS:,}; {service.IDLE_SECONDS} s |",
         f"| requests in progress; single tickets and events that wait to be stored | "
         f"{limits_middleware.MOST_REQUESTS:,}; "
-        f"{write_queue.MOST_WAITING} |",
+        f"{write_queue.MAX_WAITING} |",
     ],
 )
 def test_what_is_promised_is_what_is_enforced(promised: str) -> None:
@@ -42,7 +42,7 @@ def test_a_webhook_is_answered_before_autotask_gives_up() -> None:
 
 def test_without_its_database_a_caller_is_told_within_what_is_promised() -> None:
     assert WAIT_SECONDS <= 2
-    assert write_queue.ANSWER_SECONDS <= 5
+    assert write_queue.RESPONSE_SECONDS <= 5
     assert "PostgreSQL a request is 503 within two seconds, without an answer from it within five" in README
 
 

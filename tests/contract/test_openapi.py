@@ -13,8 +13,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
-from support.service_apps import application
-from tocsin.runtime.database.engine import engine
+from support.service_apps import build_service
 from tocsin.runtime.http.api_keys import KeyFile, write_keys
 
 ROOT = Path(__file__).parents[2]
@@ -74,10 +73,10 @@ each_service = pytest.mark.parametrize("service", CALLS)
 async def described(tmp_path: Path) -> Callable[[str], Any]:
     """What a service answers at /openapi.json. No database is asked for that."""
     write_keys(tmp_path / "keys.yaml", KeyFile())
-    unused = engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing", "contract")
 
     async def get(service: str) -> Any:
-        transport = httpx.ASGITransport(app=application(service, unused, tmp_path / "keys.yaml"))
+        app = build_service(service, "postgresql+asyncpg://nobody@127.0.0.1:1/nothing", tmp_path).app
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             answer = await client.get("/openapi.json")
         return answer.json()

@@ -1,6 +1,6 @@
-"""Events as they were published once, under recorded/v1: they must parse for ever, with the same ids.
+"""Events that were once published, recorded under recorded/v1: they must parse forever, with the same ids.
 
-A file is never changed. A new event type gets a file of its own, taken from its topic.
+A recording is never changed. A new event type gets a recording of its own, taken from its topic.
 """
 
 import json
@@ -13,7 +13,7 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft7Validator, FormatChecker
 from support.asyncapi_document import PATH
-from tocsin.events import TYPES, Progress, decode, encode, event_type
+from tocsin.events import EVENT_TYPES, Watermark, decode, encode, event_type
 
 RECORDED = Path(__file__).parent / "recorded" / "v1"
 FILES = sorted(RECORDED.glob("*.json"))
@@ -30,7 +30,7 @@ def described() -> dict[str, Any]:
     return found
 
 
-def recorded(path: Path) -> tuple[bytes | None, list[tuple[str, bytes]], bytes]:
+def load_recording(path: Path) -> tuple[bytes | None, list[tuple[str, bytes]], bytes]:
     """(key, headers, value) of the record."""
     found = json.loads(path.read_text(encoding="utf-8"))
     key = found["key"].encode() if found["key"] is not None else None
@@ -39,36 +39,36 @@ def recorded(path: Path) -> tuple[bytes | None, list[tuple[str, bytes]], bytes]:
 
 
 def test_every_type_is_recorded() -> None:
-    assert {path.stem for path in FILES} >= set(TYPES)
+    assert {path.stem for path in FILES} >= set(EVENT_TYPES)
 
 
 @each
-def test_it_still_parses_as_what_it_was(path: Path) -> None:
-    key, headers, value = recorded(path)
+def test_a_recorded_event_still_parses(path: Path) -> None:
+    key, headers, value = load_recording(path)
     event = decode(headers, value)
     assert event_type(event) == path.stem
     assert key == (str(event.ticket_id).encode() if event.ticket_id else None)
 
 
 @each
-def test_published_today_it_would_have_the_same_headers_and_all_it_said(path: Path) -> None:
-    _, headers, value = recorded(path)
+def test_a_recorded_event_would_be_published_with_the_same_headers_and_data_today(path: Path) -> None:
+    _, headers, value = load_recording(path)
     source = dict(headers).get("ce_source", b"/tocsin/intake").decode().removeprefix("/tocsin/")
     headers_today, value_today = encode(decode(headers, value), source)
     assert headers_today == headers
-    assert holds(json.loads(value_today or b"null"), json.loads(value or b"null"))
+    assert contains(json.loads(value_today or b"null"), json.loads(value or b"null"))
 
 
 @each
-def test_what_a_newer_writer_adds_is_ignored(path: Path) -> None:
-    _, headers, value = recorded(path)
+def test_fields_and_headers_that_a_newer_writer_adds_are_ignored(path: Path) -> None:
+    _, headers, value = load_recording(path)
     newer = json.dumps({**json.loads(value), "added_later": {"deep": [1]}}).encode() if value else value
     assert decode([*headers, ("ce_addedlater", b"x")], newer) == decode(headers, value)
 
 
 @each_cloud_event
-def test_it_is_a_cloud_event_in_kafkas_binary_mode(path: Path) -> None:
-    key, headers, value = recorded(path)
+def test_a_recorded_event_is_a_cloud_event_in_the_binary_mode_of_kafka(path: Path) -> None:
+    key, headers, value = load_recording(path)
     event = from_binary(KafkaMessage(dict(headers), key, value), JSONFormat())
     assert event.get_specversion() == "1.0"
     assert event.get_type() == path.stem
@@ -78,9 +78,9 @@ def test_it_is_a_cloud_event_in_kafkas_binary_mode(path: Path) -> None:
 
 
 @each
-def test_it_is_as_asyncapi_describes_it(path: Path, described: dict[str, Any]) -> None:
+def test_a_recorded_event_fits_the_asyncapi_document(path: Path, described: dict[str, Any]) -> None:
     message = described["components"]["messages"][path.stem]
-    _, headers, value = recorded(path)
+    _, headers, value = load_recording(path)
 
     def check(schema: dict[str, Any], instance: Any) -> None:
         whole = {"allOf": [schema], "components": described["components"]}
@@ -91,17 +91,19 @@ def test_it_is_as_asyncapi_describes_it(path: Path, described: dict[str, Any]) -
         check(message["payload"], json.loads(value))
 
 
-def test_a_progress_record_carries_only_what_its_readers_need() -> None:
-    _, headers, value = recorded(RECORDED / "progress.json")
-    assert isinstance(decode(headers, value), Progress)
+def test_a_watermark_has_its_type_and_instant_only() -> None:
+    _, headers, value = load_recording(RECORDED / "progress.json")
+    assert isinstance(decode(headers, value), Watermark)
     assert [name for name, _ in headers] == ["ce_type", "ce_acceptedthrough"]
     assert value == b""
 
 
-def holds(today: Any, then: Any) -> bool:
-    """Whether everything that was said then is said today; more may be."""
-    if isinstance(then, dict):
-        return isinstance(today, dict) and all(name in today and holds(today[name], then[name]) for name in then)
-    if isinstance(then, list):
-        return isinstance(today, list) and len(today) == len(then) and all(map(holds, today, then))
-    return bool(today == then)
+def contains(today: Any, recorded: Any) -> bool:
+    """Whether today's value contains everything of the recorded one. It may contain more."""
+    if isinstance(recorded, dict):
+        return isinstance(today, dict) and all(
+            name in today and contains(today[name], recorded[name]) for name in recorded
+        )
+    if isinstance(recorded, list):
+        return isinstance(today, list) and len(today) == len(recorded) and all(map(contains, today, recorded))
+    return bool(today == recorded)

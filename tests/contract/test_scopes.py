@@ -6,8 +6,7 @@ from typing import Final
 
 import httpx
 import pytest
-from support.service_apps import application
-from tocsin.runtime.database.engine import engine
+from support.service_apps import build_service
 from tocsin.runtime.http.api_keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WRITE, KeyFile, issue, write_keys
 
 EVERYWHERE: Final = {
@@ -51,8 +50,7 @@ async def test_a_call_is_opened_by_its_scope_alone(service: str, tmp_path: Path)
     """Whatever else is wrong with the request; no database is there, so that nothing is done."""
     keys = {scope: issue("default", (scope,)) for scope in SCOPES}
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in keys.values())))
-    unused = engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing", "contract")
-    app = application(service, unused, tmp_path / "keys.yaml")
+    app = build_service(service, "postgresql+asyncpg://nobody@127.0.0.1:1/nothing", tmp_path).app
     opened: dict[str, set[str]] = {}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         for path, item in app.openapi()["paths"].items():

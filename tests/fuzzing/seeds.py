@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-import escalator.store
+import escalator.store.tables
 import httpx
 import intake.store.tables
 import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.deadline_events import START, Telling
 from support.deadline_events import ticket as told_ticket
@@ -22,14 +21,13 @@ from support.notifier_events import NOON, TIERS, escalation
 from support.notifier_events import ticket as mailed_ticket
 from support.notifier_world import world
 from support.servers import SharedSink
-from support.service_apps import LINKS, POLICIES, application
+from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
 from support.timer_world import events, facts_of, timer
 from support.webhook_recordings import proven, recorded
-from tocsin.acknowledgement import Acknowledgement, Links
-from tocsin.events import Event, Upcoming, encode
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import CONSUMED, OUTBOX, DeadLetter
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
+from tocsin.events import Event, UpcomingStep, encode
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
 from tocsin.runtime.kafka.consumer import Received
@@ -59,11 +57,12 @@ async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
 
 async def seed_intake(url: str, folder: Path) -> Known:
     """Tickets open, ended and reopened, deliveries that no mapping knows; and the links that mails had of them."""
-    database = engine(url, "intake-writer")
-    app = application("intake", database, folder / "keys.yaml", folder / "integrations.yaml")
+    service = build_service("intake", url, folder)
     key = {"Authorization": f"Bearer {(folder / 'key').read_text()}"}
     tickets = {}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake", headers=key) as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(service.app), base_url="http://intake", headers=key
+    ) as client:
 
         async def post(path: str, **request: Any) -> Any:
             answer = await client.post(path, **request)
@@ -80,8 +79,8 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _put_letters(database, intake.store.tables.dead_letters, TICKETS, None)
-    await database.dispose()
+    await _put_letters(service.runtime.writer, intake.store.tables.dead_letters, TICKETS, None)
+    await service.runtime.dispose()
     return {
         "tickets": [posted(name) for name in tickets],
         "ids": list(tickets.values()),
@@ -103,10 +102,10 @@ def _tokens(tickets: Mapping[str, str]) -> list[str]:
     ids = [*map(UUID, tickets.values()), UUID(int=7)]
     ours = [LINKS.sign(_link(ticket, step=step)) for ticket in ids for step in (1, 2, 3)]
     expired = LINKS.sign(_link(ids[0], step=1, expires_at=LONG_AGO))
-    return [*ours, expired, Links(["z" * 32]).sign(_link(ids[0], step=1))]
+    return [*ours, expired, LinkSigner(["z" * 32]).sign(_link(ids[0], step=1))]
 
 
-def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
+def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
     said = {
         "tenant": "default",
         "ticket_id": ticket,
@@ -116,10 +115,10 @@ def _link(ticket: UUID, **fields: Any) -> Acknowledgement:
         "reason": "resolution_breached",
         "person": "ruth.adeyemi",
         "name": "Ruth Adeyemi",
-        "upcoming": Upcoming(at=NOON, tier=TIERS[2]),
+        "upcoming": UpcomingStep(at=NOON, tier=TIERS[2]),
         "expires_at": NEVER,
     }
-    return Acknowledgement.model_validate(said | fields)
+    return AcknowledgementLink.model_validate(said | fields)
 
 
 async def seed_timer(url: str, folder: Path) -> Known:
@@ -159,8 +158,8 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await handlers.deadlines_told(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
-    await _put_letters(database, escalator.store.dead_letters, ESCALATIONS, DEADLINES)
+        await handlers.on_batch(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
+    await _put_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
     await database.dispose()
     return {}
 
@@ -184,15 +183,17 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
     return {"mails": [(mail.message_id, mail.email) for mail in sent], "deliveries": [str(mail.id) for mail in mails]}
 
 
-async def _put_letters(database: AsyncEngine, table: Table, out: str, into: str | None) -> None:
+async def _put_letters(database: AsyncEngine, table: DeadLetters, out: str, into: str | None) -> None:
     """Events that could not go out, which can be put back, and records that could not be handled."""
     event: Event = escalation()
     headers, value = encode(event, "tests")
     key = str(event.ticket_id).encode()
-    origins = [(OUTBOX, out, None)] * LETTERS + ([(CONSUMED, into, 7)] if into else [])
+    origins = [(DeadLetterOrigin.OUTBOX, out, None)] * LETTERS + (
+        [(DeadLetterOrigin.CONSUMED, into, 7)] if into else []
+    )
     letters = [
         DeadLetter(origin, topic, partition_of(key), offset, key, pack(headers), value, "RecordTooLarge: too large")
         for origin, topic, offset in origins
     ]
     async with database.begin() as connection:
-        await dead_letters.put(connection, table, letters)
+        await table.add(connection, letters)

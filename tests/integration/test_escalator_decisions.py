@@ -1,32 +1,35 @@
-"""What the escalator keeps in a real PostgreSQL: each decision once, in whatever batches it is told."""
+"""The escalator's decisions in a real PostgreSQL: each is made once, however the events are batched."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from escalator import store
-from escalator.domain.decisions import address
-from escalator.domain.tiers import Case
-from escalator.domain.vacancies import vacancies
+from escalator.domain.decisions import decide
+from escalator.domain.tiers import TicketEscalation
+from escalator.domain.vacancies import vacancy_check
 from escalator.handlers import Handlers
-from escalator.store.tables import decisions, notifications
+from escalator.store.decisions import stored_decisions
+from escalator.store.escalations import load_escalations
+from escalator.store.tables import DECISIONS, NOTIFICATIONS, OUTBOX
 from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 from support.deadline_events import HOUR, START, Telling, ticket
 from support.servers import MakeDatabase
-from tocsin.events import Deadline, Escalation, Progress, event_id
+from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.database.engine import engine
+from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.client import DEADLINES
-from tocsin.runtime.kafka.consumer import Poison, Received
+from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin.sources.directory_file import DirectoryFile
 
 MOON = Telling(ticket("SR-1"))
 SUN = Telling(ticket("SR-2", customer="globex"))
 MISSED = MOON.breached("response")
-STORY: list[Deadline] = [
+EVENTS: list[DeadlineEvent] = [
     MOON.warned("resolution"),
     MISSED,
     SUN.step(1, reason="no_response"),
@@ -44,6 +47,16 @@ STORY: list[Deadline] = [
     MOON.exhausted(33, cycle=2, kept=True),
     MOON.ended(34, "cancelled", cycle=2, kept=True),
 ]
+STEP_1 = EVENTS[2]
+DIRECTORY = """
+people:
+  maya: { name: Maya Lindqvist, email: maya@example.com }
+roles:
+  service_desk_team_lead: [{ person: maya }]
+  it_operations_director: [{ person: maya }]
+  account_manager: [{ person: maya }]
+  chief_executive_officer: [{ person: maya }]
+"""
 
 
 @pytest.fixture
@@ -60,100 +73,101 @@ def handlers(tmp_path: Path) -> Handlers:
     return Handlers(BusinessClock(START, START, 0.0), DirectoryFile(path))
 
 
-DIRECTORY = """
-people:
-  maya: { name: Maya Lindqvist, email: maya@example.com }
-roles:
-  service_desk_team_lead: [{ person: maya }]
-  it_operations_director: [{ person: maya }]
-  account_manager: [{ person: maya }]
-  chief_executive_officer: [{ person: maya }]
-"""
-
-
-async def tell(writer: AsyncEngine, handlers: Handlers, events: Sequence[Deadline]) -> None:
+async def handle(writer: AsyncEngine, handlers: Handlers, events: Sequence[DeadlineEvent]) -> None:
+    """Handle the events as one batch."""
     async with writer.begin() as connection:
-        await handlers.deadlines_told(connection, [Received(event, DEADLINES, 0, n) for n, event in enumerate(events)])
+        await handlers.on_batch(connection, _batch(events))
 
 
-async def cases(writer: AsyncEngine) -> dict[str, Case]:
+def _batch(events: Sequence[DeadlineEvent]) -> list[Received]:
+    return [Received(event, DEADLINES, 0, offset) for offset, event in enumerate(events)]
+
+
+async def load(writer: AsyncEngine) -> dict[str, TicketEscalation]:
     async with writer.begin() as connection:
-        found = await store.load(connection, {MOON.ticket.ticket_id, SUN.ticket.ticket_id})
+        found = await load_escalations(connection, {MOON.ticket.ticket_id, SUN.ticket.ticket_id})
     return {"moon": found[MOON.ticket.ticket_id], "sun": found[SUN.ticket.ticket_id]}
 
 
-async def decided(writer: AsyncEngine, since: datetime = START) -> list[Escalation]:
-    pages = [page async for page in store.stored_decisions(writer, since)]
-    return [event for page in pages for event in page if isinstance(event, Escalation)]
+async def decided(writer: AsyncEngine, since: datetime = START) -> list[EscalationEvent]:
+    pages = [page async for page in stored_decisions(writer, since)]
+    return [event for page in pages for event in page if isinstance(event, EscalationEvent)]
 
 
-def by_the_pure_function(handlers: Handlers) -> tuple[dict[str, Case], list[Escalation]]:
-    found, published = {"moon": Case(), "sun": Case()}, list[Escalation]()
-    for event in STORY:
+async def queued(writer: AsyncEngine) -> int:
+    async with writer.begin() as connection:
+        count, _ = await OUTBOX.pending(connection)
+    return count
+
+
+def expected(handlers: Handlers) -> tuple[dict[str, TicketEscalation], list[EscalationEvent]]:
+    """What the pure function decides."""
+    escalations = {"moon": TicketEscalation(), "sun": TicketEscalation()}
+    published: list[EscalationEvent] = []
+    for event in EVENTS:
         name = "moon" if event.ticket == MOON.ticket else "sun"
-        vacant = vacancies(handlers.directory.current(), event.ticket.customer.id)
-        found[name], new = address(event, found[name], vacant)
+        is_vacant = vacancy_check(handlers.directory.current(), event.ticket.customer.id)
+        escalations[name], new = decide(event, escalations[name], is_vacant)
         published += new
-    return found, published
+    return escalations, published
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, len(STORY)])
-async def test_what_is_kept_is_what_the_pure_function_says(writer: AsyncEngine, handlers: Handlers, size: int) -> None:
-    for start in range(0, len(STORY), size):
-        await tell(writer, handlers, STORY[start : start + size])
-    expected, published = by_the_pure_function(handlers)
-    assert await cases(writer) == expected
+@pytest.mark.parametrize("size", [1, 2, 5, len(EVENTS)])
+async def test_the_stored_state_is_the_pure_functions(writer: AsyncEngine, handlers: Handlers, size: int) -> None:
+    for start in range(0, len(EVENTS), size):
+        await handle(writer, handlers, EVENTS[start : start + size])
+    escalations, published = expected(handlers)
+    assert await load(writer) == escalations
     assert await decided(writer) == published
-    assert len(published) > len(STORY) / 2
+    assert len(published) > len(EVENTS) / 2
 
 
-async def test_the_same_events_again_change_nothing(writer: AsyncEngine, handlers: Handlers) -> None:
-    await tell(writer, handlers, [*STORY[:3], *STORY[:3], *STORY[3:]])
-    before = await cases(writer), await decided(writer)
-    async with writer.begin() as connection:
-        queued, _ = await store.outbox.pending(connection)
-    await tell(writer, handlers, STORY)
-    for event in STORY:
-        await tell(writer, handlers, [event])
-    assert (await cases(writer), await decided(writer)) == before
-    async with writer.begin() as connection:
-        assert (await store.outbox.pending(connection))[0] == queued == len(before[1])
+async def test_repeated_events_change_nothing(writer: AsyncEngine, handlers: Handlers) -> None:
+    await handle(writer, handlers, [*EVENTS[:3], *EVENTS[:3], *EVENTS[3:]])
+    before = await load(writer), await decided(writer), await queued(writer)
+    await handle(writer, handlers, EVENTS)
+    for event in EVENTS:
+        await handle(writer, handlers, [event])
+    assert (await load(writer), await decided(writer), await queued(writer)) == before
+    assert before[2] == len(before[1])
 
 
-async def test_what_is_rolled_back_is_neither_kept_nor_counted(writer: AsyncEngine, handlers: Handlers) -> None:
+async def test_a_decision_is_stored_counted_and_logged_only_by_the_commit(
+    writer: AsyncEngine, handlers: Handlers
+) -> None:
     def counted() -> float:
         labels = {"tier": "1", "reason": "no_response"}
         return REGISTRY.get_sample_value("sla_escalations_total", labels) or 0.0
 
     before = counted()
-    async with writer.connect() as connection:
-        await handlers.deadlines_told(connection, [Received(STORY[2], DEADLINES, 0, 0)])
-        await connection.rollback()
-    assert counted() == before
-    assert await decided(writer) == []
-    await tell(writer, handlers, [STORY[2]])
+    with capture_logs() as logs:
+        async with writer.connect() as connection:
+            await handlers.on_batch(connection, _batch([STEP_1]))
+            await connection.rollback()
+    assert (counted(), logs, await decided(writer)) == (before, [], [])
+    with capture_logs() as logs:
+        await handle(writer, handlers, [STEP_1])
     assert counted() == before + 1
+    assert [(entry["type"], entry["role"]) for entry in logs] == [("notify", "service_desk_team_lead")]
 
 
-async def test_decisions_are_stored_to_be_published_again_from_an_instant_on(
-    writer: AsyncEngine, tmp_path: Path, handlers: Handlers
-) -> None:
+async def test_decisions_can_be_read_from_an_instant_on(writer: AsyncEngine, handlers: Handlers) -> None:
     later = Handlers(BusinessClock(START + HOUR, START, 0.0), handlers.directory)
-    await tell(writer, handlers, STORY[:5])
-    await tell(writer, later, STORY[5:])
+    await handle(writer, handlers, EVENTS[:5])
+    await handle(writer, later, EVENTS[5:])
     everything = await decided(writer)
     since = await decided(writer, START + HOUR)
     assert 0 < len(since) < len(everything)
     assert since == everything[-len(since) :]
     async with writer.connect() as connection:
-        ids = set((await connection.execute(select(decisions.c.id))).scalars())
-        open_ones = (await connection.execute(select(func.count()).where(notifications.c.open))).scalar_one()
+        ids = set((await connection.execute(select(DECISIONS.c.id))).scalars())
+        still_open = (await connection.execute(select(func.count()).where(NOTIFICATIONS.c.open))).scalar_one()
     assert ids == {event_id(event) for event in everything}
-    assert open_ones == 2  # the tiers of the ticket that is still open
+    assert still_open == 2  # the tiers of the ticket that is still open
 
 
-async def test_an_event_of_another_topic_is_poison(writer: AsyncEngine, handlers: Handlers) -> None:
-    stray = Progress(accepted_through=START)
+async def test_an_event_of_another_topic_is_a_poison_message(writer: AsyncEngine, handlers: Handlers) -> None:
+    stray = Watermark(accepted_through=START)
     async with writer.begin() as connection:
-        with pytest.raises(Poison, match="progress"):
-            await handlers.deadlines_told(connection, [Received(stray, DEADLINES, 0, 0)])
+        with pytest.raises(PoisonMessageError, match="progress"):
+            await handlers.on_batch(connection, [Received(stray, DEADLINES, 0, 0)])

@@ -1,4 +1,4 @@
-"""The escalator as a process: deadlines in by Kafka, escalations out by Kafka, its calls by HTTP."""
+"""The escalator as a process: deadline events in, escalation events out, and its HTTP API."""
 
 import asyncio
 import os
@@ -14,18 +14,8 @@ from aiokafka import AIOKafkaConsumer
 from support.deadline_events import HOUR, START, Telling, ticket
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedKafka
-from tocsin.events import (
-    Deadline,
-    Escalation,
-    Event,
-    Exhausted,
-    Notify,
-    StandDown,
-    Withdraw,
-    decode,
-    encode,
-    render_instant,
-)
+from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Notify, StandDown, Withdraw, decode, encode
+from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, new_producer, partition_of
 from tocsin_local.processes import Process, free_port
@@ -52,17 +42,17 @@ class World:
         self.directory = directory
         self.log = log
         self.process = Process(service, log)
-        self.heard: list[Escalation] = []
+        self.received: list[EscalationEvent] = []
 
     def restart(self, end: Callable[[Process], None]) -> None:
         end(self.process)
         self.process = Process(self.service, self.log)
         self.process.wait_ready(SECONDS)
 
-    async def tells(self, *events: Deadline) -> None:
-        await self.puts(*((str(event.ticket_id).encode(), *encode(event, "sla-timer")) for event in events))
+    async def publish(self, *events: DeadlineEvent) -> None:
+        await self.send(*((str(event.ticket_id).encode(), *encode(event, "sla-timer")) for event in events))
 
-    async def puts(self, *records: tuple[bytes, Sequence[tuple[str, bytes]], bytes]) -> None:
+    async def send(self, *records: tuple[bytes, Sequence[tuple[str, bytes]], bytes]) -> None:
         producer = new_producer(self.kafka)
         await producer.start()
         try:
@@ -79,9 +69,9 @@ class World:
         try:
             async for record in consumer:
                 event: Event = decode(record.headers, record.value)
-                assert isinstance(event, Escalation)
+                assert isinstance(event, EscalationEvent)
                 assert record.partition == partition_of(record.key)
-                self.heard.append(event)
+                self.received.append(event)
         finally:
             await consumer.stop()
 
@@ -92,8 +82,8 @@ class World:
         assert answer.status_code == status, answer.text
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
-    def words(self) -> str:
-        return f"heard {[type(event).__name__ for event in self.heard]}; log: {self.log.read_text()[-4000:]}"
+    def status(self) -> str:
+        return f"received {[type(event).__name__ for event in self.received]}; log: {self.log.read_text()[-4000:]}"
 
 
 @pytest.fixture
@@ -130,11 +120,11 @@ async def world(running: World) -> AsyncIterator[World]:
 
 
 async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
-    told = Telling()
-    steps = [told.step(n) for n in (1, 2)]
-    await world.tells(told.warned("resolution"), *steps, steps[0], *steps)
-    await eventually(lambda: len(world.heard) >= 3, world.words)
-    path = f"/v1/tickets/{told.ticket.ticket_id}/escalation"
+    timer = Telling()
+    steps = [timer.step(n) for n in (1, 2)]
+    await world.publish(timer.warned("resolution"), *steps, steps[0], *steps)
+    await eventually(lambda: len(world.received) >= 3, world.status)
+    path = f"/v1/tickets/{timer.ticket.ticket_id}/escalation"
     found = await world.get(path)
     assert (found["state"], found["tier"], found["step"], found["reason"]) == ("running", 3, 2, "resolution_breached")
     assert [(step["tier"], step["skipped"], step["at"]) for step in found["told"]] == [
@@ -143,9 +133,9 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     ]
     assert found["next"] == {"at": "2026-06-09T15:00:00.000000Z", "tier": 4, "role": "account_manager"}
 
-    await world.tells(told.held(1.5, until=24), told.ended(2), told.ended(2))
-    await eventually(lambda: isinstance(world.heard[-1], Withdraw), world.words)
-    assert [type(event) for event in world.heard] == [Notify, Notify, Notify, StandDown, Withdraw]
+    await world.publish(timer.held(1.5, until=24), timer.ended(2), timer.ended(2))
+    await eventually(lambda: isinstance(world.received[-1], Withdraw), world.status)
+    assert [type(event) for event in world.received] == [Notify, Notify, Notify, StandDown, Withdraw]
     found = await world.get(path)
     assert (found["state"], found["end_reason"], found["next"]) == ("ended", "resolved", None)
     assert found["ended_at"] == render_instant(START + 2 * HOUR)
@@ -154,11 +144,11 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     assert 'sla_escalations_total{reason="explicit",tier="6"} 0.0' in metrics
 
 
-async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) -> None:
-    stories = [Telling(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
+async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(world: World) -> None:
+    timers = [Telling(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
     theirs = Telling(ticket("SR-1", tenant="other"))
-    await world.tells(*(told.step(1) for told in [*stories, theirs]), stories[0].step(2), stories[1].ended(1))
-    await eventually(lambda: len(world.heard) == 8, world.words)
+    await world.publish(*(timer.step(1) for timer in [*timers, theirs]), timers[0].step(2), timers[1].ended(1))
+    await eventually(lambda: len(world.received) == 8, world.status)
 
     pages, cursor = [], None
     while True:
@@ -167,18 +157,18 @@ async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) 
         if (cursor := page["next_cursor"]) is None:
             break
     assert [len(page) for page in pages] == [2, 2, 1]
-    assert {name for page in pages for name in page} == {str(told.ticket.ticket_id) for told in stories}
+    assert {name for page in pages for name in page} == {str(timer.ticket.ticket_id) for timer in timers}
 
     async def names(**query: Any) -> set[str]:
         return {item["ticket_id"] for item in (await world.get("/v1/escalations", **query))["items"]}
 
     def ids(*numbers: int) -> set[str]:
-        return {str(stories[n].ticket.ticket_id) for n in numbers}
+        return {str(timers[n].ticket.ticket_id) for n in numbers}
 
     assert await names(customer="acme") == ids(1, 3)
     assert await names(tier=3) == ids(0)
     assert await names(state="ended") == ids(1)
-    assert await names(ticket_id=stories[4].ticket.ticket_id) == ids(4)
+    assert await names(ticket_id=timers[4].ticket.ticket_id) == ids(4)
     assert await names(ticket_id=theirs.ticket.ticket_id) == set()
     assert await names(tenant="other") == {str(theirs.ticket.ticket_id)}
     await world.get(f"/v1/tickets/{theirs.ticket.ticket_id}/escalation", status=404)
@@ -188,65 +178,65 @@ async def test_lists_are_filtered_paged_and_of_the_callers_tenant(world: World) 
         assert [error["field"] for error in problem["errors"]] == list(wrong)
 
 
-async def test_a_new_directory_counts_without_a_restart(world: World) -> None:
-    told = Telling()
-    await world.tells(told.step(1))
-    await eventually(lambda: len(world.heard) == 1, world.words)
+async def test_a_new_directory_takes_effect_without_a_restart(world: World) -> None:
+    timer = Telling()
+    await world.publish(timer.step(1))
+    await eventually(lambda: len(world.received) == 1, world.status)
     world.directory.write_text(directory_of(["senior_it_operations_manager"]))
-    await world.tells(told.step(2), told.step(3))
-    await eventually(lambda: len(world.heard) == 3, world.words)
-    second, exhausted = world.heard[1:]
+    await world.publish(timer.step(2), timer.step(3))
+    await eventually(lambda: len(world.received) == 3, world.status)
+    second, exhausted = world.received[1:]
     assert isinstance(second, Notify)
     assert second.role == "senior_it_operations_manager"
     assert isinstance(exhausted, Exhausted)
     assert [tier.number for tier in exhausted.skipped] == [3, 4, 5, 6]
 
 
-async def test_a_broken_directory_is_told_and_the_last_good_one_serves(world: World) -> None:
+async def test_an_invalid_directory_is_reported_and_the_last_valid_one_stays_active(world: World) -> None:
     world.directory.write_text("people: [\n")
-    told = Telling()
-    await world.tells(told.step(1), told.step(2))
-    await eventually(lambda: len(world.heard) == 2, world.words)
-    assert isinstance(world.heard[1], Notify)
-    assert world.heard[1].role == "it_operations_director"
+    timer = Telling()
+    await world.publish(timer.step(1), timer.step(2))
+    await eventually(lambda: len(world.received) == 2, world.status)
+    assert isinstance(world.received[1], Notify)
+    assert world.received[1].role == "it_operations_director"
     ready = await world.get("/readyz")
     assert "directory.yaml" in ready["checks"]["directory"]
     assert "sla_directory_broken 1.0" in await world.get("/metrics")
 
 
-async def test_killed_and_started_again_it_misses_nothing_and_repeats_nothing(world: World) -> None:
-    stories = [Telling(ticket(f"SR-{n}")) for n in range(20)]
-    await world.tells(*(told.step(1) for told in stories))
+async def test_after_a_kill_and_a_restart_nothing_is_missed_or_repeated(world: World) -> None:
+    timers = [Telling(ticket(f"SR-{n}")) for n in range(20)]
+    await world.publish(*(timer.step(1) for timer in timers))
     world.restart(Process.kill)
-    await world.tells(*(told.step(2) for told in stories))
+    await world.publish(*(timer.step(2) for timer in timers))
     world.restart(Process.stop)
-    await world.tells(*(told.ended(1.5) for told in stories))
-    await eventually(lambda: sum(isinstance(event, StandDown) for event in world.heard) >= 20, world.words)
-    for told in stories:
+    await world.publish(*(timer.ended(1.5) for timer in timers))
+    await eventually(lambda: sum(isinstance(event, StandDown) for event in world.received) >= 20, world.status)
+    for timer in timers:
         # On the bus at least once and in order, once in effect: the ids are the same.
-        mine = {event.event_id: event for event in world.heard if event.ticket_id == told.ticket.ticket_id}
+        mine = {event.event_id: event for event in world.received if event.ticket_id == timer.ticket.ticket_id}
         assert [type(event) for event in mine.values()] == [Notify, Notify, StandDown]
 
 
 async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World) -> None:
-    told = Telling()
-    key = str(told.ticket.ticket_id).encode()
-    headers, value = encode(told.step(1), "sla-timer")
-    await world.puts((key, headers, value.replace(b'"step":1', b'"step":"one"')))
-    await world.tells(told.step(2), Telling(ticket("SR-2")).step(1))
-    await eventually(lambda: len(world.heard) == 1, world.words)
+    timer = Telling()
+    key = str(timer.ticket.ticket_id).encode()
+    headers, value = encode(timer.step(1), "sla-timer")
+    await world.send((key, headers, value.replace(b'"step":1', b'"step":"one"')))
+    await world.publish(timer.step(2), Telling(ticket("SR-2")).step(1))
+    await eventually(lambda: len(world.received) == 1, world.status)
     letters = (await world.get("/v1/dead-letters"))["items"]
     assert [letter["offset"] for letter in letters] == [0, 1]
     assert "step" in letters[0]["reason"]
-    await world.get(f"/v1/tickets/{told.ticket.ticket_id}/escalation", status=404)
+    await world.get(f"/v1/tickets/{timer.ticket.ticket_id}/escalation", status=404)
 
 
-async def test_decisions_are_published_again_with_the_same_ids(world: World) -> None:
-    told = Telling()
-    await world.tells(told.step(1), told.step(2), told.ended(2))
-    await eventually(lambda: len(world.heard) == 3, world.words)
+async def test_republish_publishes_decisions_with_the_same_ids(world: World) -> None:
+    timer = Telling()
+    await world.publish(timer.step(1), timer.step(2), timer.ended(2))
+    await eventually(lambda: len(world.received) == 3, world.status)
     command = [sys.executable, "-m", "escalator", "republish", "--since", "2020-01-01T00:00:00Z"]
     process = await asyncio.create_subprocess_exec(*command, env=os.environ | world.service.settings)
     assert await process.wait() == 0
-    await eventually(lambda: len(world.heard) == 6, world.words)
-    assert world.heard[3:] == world.heard[:3]
+    await eventually(lambda: len(world.received) == 6, world.status)
+    assert world.received[3:] == world.received[:3]

@@ -1,4 +1,4 @@
-"""Batches: each item by itself, a ticket with its events as one record, and history that waits."""
+"""Batches: independent items, tickets published with their events as one record, and history that waits."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[W
         yield made
 
 
-async def posted(intake: World, *items: object) -> list[dict[str, Any]]:
+async def post_batch(intake: World, *items: object) -> list[dict[str, Any]]:
     answer = await intake.post("/v1/tickets/batch", {"tickets": items}, 200)
     results = answer["results"]
     assert len(results) == len(items)
@@ -31,16 +31,16 @@ def statuses(results: list[dict[str, Any]]) -> list[int]:
     return [result["status"] for result in results]
 
 
-TOLD = [
+EVENTS = [
     event("responded", occurred_at="2026-06-01T10:00:00Z", event_id="r"),
     event("severity_changed", occurred_at="2026-06-01T11:00:00Z", severity=3),
     event("resolved", occurred_at="2026-06-01T12:00:00Z", resolution_kind="workaround"),
 ]
 
 
-async def test_a_bad_item_never_stops_its_neighbours(intake: World) -> None:
+async def test_an_invalid_item_never_affects_the_others(intake: World) -> None:
     await intake.post("/v1/tickets", ticket("known"), 201)
-    results = await posted(
+    results = await post_batch(
         intake,
         ticket("a"),
         ticket("b", severity=9),
@@ -57,11 +57,11 @@ async def test_a_bad_item_never_stops_its_neighbours(intake: World) -> None:
     assert len(await intake.queued()) == 3
 
 
-async def test_an_item_that_is_nested_too_deeply_never_stops_its_neighbours(intake: World) -> None:
+async def test_an_item_that_is_nested_too_deeply_never_affects_the_others(intake: World) -> None:
     deep: object = "x"
     for _ in range(100):
         deep = {"x": deep}
-    results = await posted(
+    results = await post_batch(
         intake, ticket("a"), deep, ticket("b", summary=deep), ticket("c", contact={"name": "Eve", "phone": [deep]})
     )
     assert statuses(results) == [201, 422, 422, 422]
@@ -72,8 +72,8 @@ async def test_an_item_that_is_nested_too_deeply_never_stops_its_neighbours(inta
     assert [error["field"] for error in alone["errors"]] == ["summary"]
 
 
-async def test_the_same_ticket_twice_in_a_batch_is_as_posted_twice(intake: World) -> None:
-    results = await posted(
+async def test_the_same_ticket_twice_in_a_batch_counts_once(intake: World) -> None:
+    results = await post_batch(
         intake, ticket("a"), ticket("a"), ticket("a", severity=2), ticket("a", severity=7), ticket("b")
     )
     assert statuses(results) == [201, 200, 409, 422, 201]
@@ -81,9 +81,9 @@ async def test_the_same_ticket_twice_in_a_batch_is_as_posted_twice(intake: World
     assert len(await intake.queued()) == 2
 
 
-async def test_a_ticket_with_its_events_is_one_record(intake: World) -> None:
-    item = ticket("a", opened_at="2026-06-01T09:00:00Z", events=TOLD)
-    (result,) = await posted(intake, item)
+async def test_a_ticket_and_its_events_are_published_as_one_record(intake: World) -> None:
+    item = ticket("a", opened_at="2026-06-01T09:00:00Z", events=EVENTS)
+    (result,) = await post_batch(intake, item)
     answer = result["ticket"]
     assert (answer["severity"], answer["initial_severity"], answer["state"]) == (3, 1, "closed")
     (record,) = await intake.queued()
@@ -97,19 +97,19 @@ async def test_a_ticket_with_its_events_is_one_record(intake: World) -> None:
     assert not record.history
     path = f"/v1/tickets/{answer['ticket_id']}"
     assert (await intake.post(f"{path}/events", event("reopened"), 201))["number"] == 5
-    assert await posted(intake, item) == [{"status": 200, "ticket": answer}]
-    await intake.post(f"{path}/events", TOLD[0], 200)
+    assert await post_batch(intake, item) == [{"status": 200, "ticket": answer}]
+    await intake.post(f"{path}/events", EVENTS[0], 200)
     assert [fact["number"] for fact in (await intake.get(path))["facts"]] == [1, 2, 3, 4, 5]
-    assert statuses(await posted(intake, ticket("a", opened_at="2026-06-01T09:00:00Z"))) == [409]
+    assert statuses(await post_batch(intake, ticket("a", opened_at="2026-06-01T09:00:00Z"))) == [409]
 
 
-async def test_events_that_contradict_refuse_their_item(intake: World) -> None:
+async def test_contradicting_events_reject_their_item(intake: World) -> None:
     workaround = event("resolved", resolution_kind="workaround", occurred_at="2026-06-01T12:00:00Z")
     down = event("severity_changed", severity=2, occurred_at="2026-06-01T11:00:00Z")
     opened = "2026-06-01T09:00:00Z"
     twice = [event("responded", event_id="x"), event("paused", event_id="x")]
     same = [event("responded", event_id="x"), event("responded", event_id="x")]
-    results = await posted(
+    results = await post_batch(
         intake,
         ticket("a", opened_at=opened, events=[workaround]),
         ticket("b", opened_at=opened, events=[workaround, down]),
@@ -121,38 +121,42 @@ async def test_events_that_contradict_refuse_their_item(intake: World) -> None:
     assert [fact["number"] for fact in facts] == [1, 2]
 
 
+@pytest.mark.rule("5.16")
 async def test_a_mishandled_request_is_escalated_before_its_events(intake: World) -> None:
     item = ticket(category="mishandled_request", sender_is_it_contact=True, events=[event("responded")])
-    await posted(intake, item)
+    await post_batch(intake, item)
     (record,) = await intake.queued()
     assert isinstance(record, TicketImported)
     assert [fact.type for fact in record.facts] == ["opened", "escalated", "responded"]
 
 
-async def test_history_waits_while_the_outbox_is_long_and_live_tickets_do_not(intake: World) -> None:
-    (first,) = await posted(intake, ticket("h0", history=True))
+@pytest.mark.rule("4.24")
+async def test_history_waits_for_the_outbox_and_live_tickets_do_not(intake: World) -> None:
+    (first,) = await post_batch(intake, ticket("h0", history=True))
     assert first["ticket"]["history"] is True
     (record,) = await intake.queued()
     assert isinstance(record, TicketImported)
     assert record.history
-    assert statuses(await posted(intake, *(ticket(f"t{n}") for n in range(HISTORY_LIMIT)))) == [201] * HISTORY_LIMIT
-    results = await posted(intake, ticket("h1", history=True), ticket("live"), ticket("e", events=[event("responded")]))
+    assert statuses(await post_batch(intake, *(ticket(f"t{n}") for n in range(HISTORY_LIMIT)))) == [201] * HISTORY_LIMIT
+    results = await post_batch(
+        intake, ticket("h1", history=True), ticket("live"), ticket("e", events=[event("responded")])
+    )
     assert statuses(results) == [503, 201, 201]
 
 
-async def test_a_record_over_900_kb_refuses_its_item_only(intake: World) -> None:
+async def test_a_record_over_900_kb_rejects_only_its_item(intake: World) -> None:
     huge = [event("responded", reason="x" * 9_900) for _ in range(100)]
-    results = await posted(intake, ticket("a", events=huge), ticket("b", events=huge[:50]))
+    results = await post_batch(intake, ticket("a", events=huge), ticket("b", events=huge[:50]))
     assert statuses(results) == [413, 201]
     services = ["y" * 9_900] * 95
     problem = await intake.post("/v1/tickets", ticket("c", affected_services=services), 413)
     assert "900000" in problem["detail"]
 
 
-async def test_an_item_that_the_database_refuses_stays_alone(intake: World) -> None:
+async def test_an_item_that_the_database_rejects_fails_alone(intake: World) -> None:
     async with intake.writer.begin() as connection:
         await connection.execute(text("ALTER TABLE tickets ADD CHECK (external_id <> 'poison')"))
-    results = await posted(intake, ticket("a"), ticket("poison"), ticket("b", events=[event("responded")]))
+    results = await post_batch(intake, ticket("a"), ticket("poison"), ticket("b", events=[event("responded")]))
     assert statuses(results) == [201, 500, 201]
     assert "poison" not in str(results[1]["problem"])
     failed = {"source": "connectwise", "severity": "1", "result": "failed"}
@@ -160,14 +164,14 @@ async def test_an_item_that_the_database_refuses_stays_alone(intake: World) -> N
     assert len(await intake.queued()) == 2
 
 
-async def test_items_with_many_events_are_taken_in_order(intake: World) -> None:
+async def test_items_with_many_events_keep_their_order(intake: World) -> None:
     items = [ticket(f"t{n}", events=[event("paused")] * (n * 40)) for n in range(12)]
-    results = await posted(intake, *items)
+    results = await post_batch(intake, *items)
     assert [result["ticket"]["external_id"] for result in results] == [f"t{n}" for n in range(12)]
 
 
-async def test_500_are_taken_and_501_are_not(intake: World) -> None:
-    assert set(statuses(await posted(intake, *(ticket(f"t{n}") for n in range(500))))) == {201}
+async def test_a_batch_has_at_most_500_tickets(intake: World) -> None:
+    assert set(statuses(await post_batch(intake, *(ticket(f"t{n}") for n in range(500))))) == {201}
     queued = await intake.queued()
     assert len(queued) == 500
     assert all(isinstance(made, TicketOpened) for made in queued)
@@ -176,16 +180,16 @@ async def test_500_are_taken_and_501_are_not(intake: World) -> None:
     assert (await intake.post("/v1/tickets/batch", {"tickets": []}, 200))["results"] == []
 
 
-async def test_two_batches_in_opposite_order_do_not_block_each_other(intake: World) -> None:
+async def test_batches_in_opposite_order_do_not_deadlock(intake: World) -> None:
     items = [ticket(f"t{n}") for n in range(120)]
     answers = await asyncio.gather(
-        posted(intake, *items), posted(intake, *reversed(items)), posted(intake, *items[::2])
+        post_batch(intake, *items), post_batch(intake, *reversed(items)), post_batch(intake, *items[::2])
     )
     assert sorted(status for results in answers for status in statuses(results)) == [200] * 180 + [201] * 120
     assert len(await intake.queued()) == 120
 
 
-async def test_a_batch_under_an_idempotency_key(intake: World) -> None:
+async def test_a_batch_with_an_idempotency_key_counts_once(intake: World) -> None:
     key = {"Idempotency-Key": "batch-1"}
     body = {"tickets": [ticket("a")]}
     assert statuses((await intake.post("/v1/tickets/batch", body, 200, headers=key))["results"]) == [201]
@@ -209,7 +213,7 @@ async def test_a_batch_under_an_idempotency_key(intake: World) -> None:
     assert statuses(answer.json()["results"]) == [422, 200]
 
 
-async def test_an_item_that_gives_a_name_twice_stays_alone(intake: World) -> None:
+async def test_an_item_with_a_duplicate_key_fails_alone(intake: World) -> None:
     twice = json.dumps(ticket("a"))[:-1] + ', "severity": 2}'
     content = '{"tickets": [' + twice + ", " + json.dumps(ticket("b")) + "]}"
     answer = await intake.clients["default"].post(

@@ -157,7 +157,7 @@ async def test_one_ticket_of_a_delivery_does_not_affect_the_others(
 
 async def test_a_ticket_opened_before_its_integration_existed_is_history(intake: World, tmp_path: Path) -> None:
     intake.integrations.write_text(written(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", ""))
-    await intake.deliveries.record_integrations()
+    await intake.webhook_worker.record_integrations()
     await deliver(intake, payload("old", opened="2026-06-08T11:59:00Z", status="Answered"))
     (imported,) = await intake.queued()
     assert isinstance(imported, TicketImported)
@@ -165,7 +165,7 @@ async def test_a_ticket_opened_before_its_integration_existed_is_history(intake:
     (created_at,) = (row[0] for row in await rows(intake, CREATED_AT))
     later = created_at.isoformat()
     await deliver(intake, payload("new", opened=later, at=later))
-    await intake.deliveries.record_integrations()
+    await intake.webhook_worker.record_integrations()
     assert [found["history"] for found in await tickets(intake)] == [False, True]
 
 
@@ -191,10 +191,10 @@ async def test_a_stored_delivery_is_processed_after_a_crash(intake: World, monke
         assert (await deliver(intake, payload(), 202))["state"] == "waiting"
     assert await tickets(intake) == []
     assert (await deliver(intake, payload()))["state"] == "duplicate"
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await tickets(intake) == []  # not due yet
     await make_due(intake)
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
@@ -213,7 +213,7 @@ async def test_a_delivery_that_takes_too_long_is_processed_in_the_background(
     monkeypatch.setattr(webhook_worker, "PROCESS_SECONDS", 1.5)
     assert (await deliver(intake, batch(8), 202))["state"] == "waiting"
     await make_due(intake)
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert len(await tickets(intake)) == 8
     states = await rows(intake, "SELECT state, next_attempt_at FROM webhook_deliveries")
     assert [tuple(row) for row in states] == [("taken", None)]
@@ -237,7 +237,7 @@ async def test_each_attempt_makes_progress(intake: World, monkeypatch: pytest.Mo
         assert len(await tickets(intake)) == opened
         left = 3
         await make_due(intake)
-        await intake.deliveries.retry()
+        await intake.webhook_worker.retry()
 
 
 async def test_a_delivery_that_fails_by_a_bug_becomes_unmapped_in_the_end(
@@ -251,7 +251,7 @@ async def test_a_delivery_that_fails_by_a_bug_becomes_unmapped_in_the_end(
         assert (await deliver(intake, payload(), 202))["reason"] == "failed"
         for _ in range(20):
             await make_due(intake)
-            await intake.deliveries.retry()
+            await intake.webhook_worker.retry()
     (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
     assert (listed["reason"], listed["detail"]) == ("failed", "KeyError: internal error (logged).")
     assert (await intake.post(f"/v1/hooks/unmapped/{listed['id']}/replay", {}, 200))["state"] == "taken"
@@ -299,12 +299,12 @@ async def test_the_response_is_in_time_although_the_database_hangs(
 
 async def test_old_deliveries_are_forgotten_but_the_states_of_their_tickets_are_not(intake: World) -> None:
     await deliver(intake, payload())
-    await intake.deliveries.forget(timedelta(hours=1))
+    await intake.webhook_worker.forget(timedelta(hours=1))
     joined = "SELECT body, content FROM webhook_deliveries JOIN ticket_updates ON delivery_id = id"
     [(body, content)] = await rows(intake, joined)
     assert (body, content["summary"]) != (b"", None)
     assert (await deliver(intake, payload(status="Never heard of")))["state"] == "unmapped"
-    await intake.deliveries.forget(timedelta(0))
+    await intake.webhook_worker.forget(timedelta(0))
     assert await rows(intake, "SELECT id, state, body, headers FROM webhook_deliveries") == [(1, "forgotten", b"", {})]
     [(content,)] = await rows(intake, "SELECT content FROM ticket_updates")
     stated = {"at", "seen_at", "delivery_key", "status", "tool_status", "severity", "opened_at", "in_scope"}
@@ -322,7 +322,7 @@ async def test_a_forgotten_delivery_is_still_a_duplicate(intake: World, beside: 
     for body in story:
         await deliver(intake, body)
     assert (await facts(intake))[-1] == ("resolved", "10:00:00")
-    await intake.deliveries.forget(timedelta(0))
+    await intake.webhook_worker.forget(timedelta(0))
     for body in story:
         assert (await deliver(intake, body))["state"] == "duplicate"
     late = await deliver(intake, payload(status="Pending", at="2026-06-08T09:30:00Z"))
@@ -337,7 +337,7 @@ async def test_a_forgotten_opening_is_not_changed(intake: World) -> None:
     aged = webhook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
     async with intake.writer.begin() as connection:
         await connection.execute(aged.where(webhook_deliveries.c.id == first["delivery_id"]))
-    await intake.deliveries.forget(timedelta(days=30))
+    await intake.webhook_worker.forget(timedelta(days=30))
     await deliver(intake, payload(priority="Normal", status="Done", at="2026-06-08T11:00:00Z"))
     assert await facts(intake) == [*known, ("resolved", "11:00:00")]
 

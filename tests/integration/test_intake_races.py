@@ -1,4 +1,4 @@
-"""Everybody at once: what is stored is numbered without a gap, and queued in the order of its numbers."""
+"""Concurrent requests: facts are numbered without gaps and queued in the order of their numbers."""
 
 import asyncio
 from collections import defaultdict
@@ -26,7 +26,7 @@ async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[W
 
 
 async def until_known(post: Any) -> httpx.Response:
-    """Post an event until its ticket is there, as a tool does whose ticket is still on its way."""
+    """Post an event until its ticket exists, as a tool does that has just posted the ticket."""
 
     async def known() -> httpx.Response | None:
         answer: httpx.Response = await post()
@@ -35,8 +35,8 @@ async def until_known(post: Any) -> httpx.Response:
     return await eventually(known)
 
 
-async def told(intake: World) -> dict[UUID, list[Fact]]:
-    """The facts in the outbox, by ticket, in the order in which they will be published."""
+async def queued_facts(intake: World) -> dict[UUID, list[Fact]]:
+    """The facts in the outbox by ticket, in the order of their publication."""
     found: dict[UUID, list[Fact]] = defaultdict(list)
     for queued in await intake.queued():
         if isinstance(queued, TicketImported):
@@ -47,7 +47,7 @@ async def told(intake: World) -> dict[UUID, list[Fact]]:
     return found
 
 
-async def test_tickets_batches_events_and_repetitions_at_once(intake: World) -> None:
+async def test_concurrent_tickets_batches_events_and_repetitions(intake: World) -> None:
     client = intake.clients["default"]
     items = [ticket(f"T{n}") for n in range(TICKETS)]
     imported = [
@@ -73,7 +73,7 @@ async def test_tickets_batches_events_and_repetitions_at_once(intake: World) -> 
     answers = await asyncio.gather(*posts)
     assert {answer.status_code for answer in answers} <= {200, 201}
 
-    found = await told(intake)
+    found = await queued_facts(intake)
     assert len(found) == 2 * TICKETS
     for ticket_id, facts in found.items():
         numbers = [fact.number for fact in facts]
@@ -89,18 +89,18 @@ async def test_tickets_batches_events_and_repetitions_at_once(intake: World) -> 
         assert by_type == {"escalated": 1, "resumed": 4, "responded": 1}
 
 
-async def test_a_refused_event_leaves_no_gap(intake: World) -> None:
+async def test_a_rejected_event_leaves_no_gap(intake: World) -> None:
     opened = await intake.post("/v1/tickets", ticket(severity=1), 201)
     events = f"/v1/tickets/{opened['ticket_id']}/events"
     workaround = event("resolved", resolution_kind="workaround")
     bodies = [workaround, event("paused")] * 5
     answers = await asyncio.gather(*(intake.clients["default"].post(events, json=body) for body in bodies))
     assert [answer.status_code for answer in answers] == [409, 201] * 5
-    (facts,) = (await told(intake)).values()
+    (facts,) = (await queued_facts(intake)).values()
     assert [fact.number for fact in facts] == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_writer_that_fails_after_its_number_gives_it_back(intake: World) -> None:
+async def test_a_failed_write_leaves_no_gap(intake: World) -> None:
     answer = await intake.post("/v1/tickets", ticket(severity=2), 201)
     events = f"/v1/tickets/{answer['ticket_id']}/events"
     async with intake.writer.begin() as connection:
@@ -111,17 +111,17 @@ async def test_a_writer_that_fails_after_its_number_gives_it_back(intake: World)
     ]
     statuses = [answer.status_code for answer in await asyncio.gather(*posts)]
     assert statuses == [201, 500, 201, 500, 201]
-    (facts,) = (await told(intake)).values()
+    (facts,) = (await queued_facts(intake)).values()
     assert [fact.number for fact in facts] == [1, 2, 3, 4]
 
 
 async def transactions(intake: World, table: str) -> int:
-    """How many transactions wrote the rows of a table."""
+    """The number of transactions that wrote the rows of a table."""
     async with intake.writer.connect() as connection:
         return int((await connection.execute(text(f"SELECT count(DISTINCT xmin::text) FROM {table}"))).scalar_one())
 
 
-async def test_what_comes_at_once_shares_transactions_with_each_its_own_answer(intake: World) -> None:
+async def test_concurrent_requests_share_transactions_and_get_their_own_responses(intake: World) -> None:
     posts = [intake.clients["default"].post("/v1/tickets", json=ticket(f"SR-{n}")) for n in range(40)]
     posts += [intake.clients["other"].post("/v1/tickets", json=ticket(f"SR-{n}")) for n in range(20)]
     answers = await asyncio.gather(*posts)
@@ -138,7 +138,7 @@ async def test_what_comes_at_once_shares_transactions_with_each_its_own_answer(i
     assert await transactions(intake, "facts") < 30
 
 
-async def test_in_company_too_a_refused_request_uses_no_key_up(intake: World) -> None:
+async def test_a_rejected_request_of_a_group_leaves_its_idempotency_key_free(intake: World) -> None:
     await intake.post("/v1/tickets", ticket("SR-0"), 201)
     client = intake.clients["default"]
 
@@ -152,7 +152,7 @@ async def test_in_company_too_a_refused_request_uses_no_key_up(intake: World) ->
     assert await together(ticket("SR-9"), ticket("SR-1"), ticket("SR-8")) == [201, 200, 422]
 
 
-async def test_one_key_for_two_requests_at_once_is_the_first_ones(intake: World) -> None:
+async def test_one_idempotency_key_for_two_concurrent_requests_belongs_to_the_first(intake: World) -> None:
     posts = [
         intake.clients["default"].post("/v1/tickets", json=ticket(name), headers={"Idempotency-Key": "k"})
         for name in ("SR-1", "SR-2", "SR-1")
@@ -161,7 +161,7 @@ async def test_one_key_for_two_requests_at_once_is_the_first_ones(intake: World)
     assert sorted(answers) in ([200, 201, 422], [201, 422, 422])
 
 
-async def test_events_of_one_ticket_that_come_at_once_are_judged_one_after_the_other(intake: World) -> None:
+async def test_concurrent_events_of_one_ticket_are_checked_one_after_the_other(intake: World) -> None:
     opened = await intake.post("/v1/tickets", ticket("SR-1"), 201)
     path = f"/v1/tickets/{opened['ticket_id']}/events"
     bodies = [event("severity_changed", severity=2), event("resolved", resolution_kind="workaround"), event("reopened")]
@@ -172,11 +172,11 @@ async def test_events_of_one_ticket_that_come_at_once_are_judged_one_after_the_o
     assert stored["severity"] == 2
 
 
-async def test_what_is_too_much_is_sent_away_at_once_and_what_was_taken_is_stored(
+async def test_a_full_write_queue_rejects_at_once_and_stores_what_it_accepted(
     make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_queue, "GROUP", 1)
-    monkeypatch.setattr(write_queue, "MOST_WAITING", 1)
+    monkeypatch.setattr(write_queue, "GROUP_SIZE", 1)
+    monkeypatch.setattr(write_queue, "MAX_WAITING", 1)
     async with world(make_database("intake"), tmp_path) as intake:
         client = intake.clients["default"]
         async with intake.writer.connect() as connection:

@@ -41,7 +41,7 @@ async def replay(intake: World, *arguments: str) -> int:
     """Replay deliveries by command, by default all unmapped ones; how many."""
     result = await hooks("replay", *(arguments or ("--all",)))
     assert result.exit_code == 0, result.output
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     return int(result.output.split()[1])
 
 
@@ -77,7 +77,7 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: Wo
     result = await hooks("replay", str(delivery), "999")
     assert (result.exit_code, "Not unmapped: 999." in result.output) == (1, True)
     change_file(intake, ADD_PARKED)
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:00:00"), ("paused", "10:00:00")]
     assert await replay(intake) == 0
     assert "No unmapped deliveries." in (await hooks("unmapped")).output
@@ -88,7 +88,7 @@ async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World)
     assert (await hooks("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
     result = await hooks("dismiss", junk, "999", "--by", "Ada")
     assert (result.exit_code, result.output) == (1, "Dismissed 1 deliveries.\nNot unmapped: 999.\n")
-    await intake.deliveries.retry()
+    await intake.webhook_worker.retry()
     assert counted("sla_hook_unmapped_now") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
     query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"

@@ -18,9 +18,9 @@ from sqlalchemy import func, select, text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
-from support.servers import MakeDatabase, SharedKafka, intake_on, own_database, running
+from support.servers import MakeDatabase, SharedKafka, intake_part, private_database, running
 from support.webhook_client import payload, written
-from tocsin.events import Event, Progress, TicketChanged, TicketImported, TicketOpened, event_id
+from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import Caller, KeyRing, add_key, issue
 from tocsin_local.processes import Process, free_port
@@ -50,14 +50,14 @@ class Front:
 
 @contextmanager
 def front(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Front]:
-    service, key = intake_on(url, folder, kafka, **settings)
+    service, key = intake_part(url, folder, kafka, **settings)
     with running(service, folder):
         yield Front(service, key)
 
 
 async def facts_of(bootstrap: str) -> list[Event]:
     """What lies in the topic, without progress."""
-    return [each for part in await in_topic(bootstrap) for each in part if not isinstance(each, Progress)]
+    return [each for part in await in_topic(bootstrap) for each in part if not isinstance(each, Watermark)]
 
 
 async def test_taken_without_kafka_and_published_once_it_is_there(
@@ -82,12 +82,12 @@ async def test_taken_without_kafka_and_published_once_it_is_there(
     assert 'sla_tickets_ingested_total{result="created",severity="1",source="connectwise"} 1.0' in metrics
     assert 'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"} 1.0' in metrics
     parts = await in_topic(kafka.bootstrap)
-    facts = [each for part in parts for each in part if not isinstance(each, Progress)]
+    facts = [each for part in parts for each in part if not isinstance(each, Watermark)]
     assert {type(each) for each in facts} == {TicketOpened, TicketChanged, TicketImported}
     mine = [each for each in facts if str(each.ticket_id) == answer["ticket_id"]]
     assert [type(each) for each in mine] == [TicketOpened, TicketChanged]
     for part in parts:
-        told = [each for each in part if isinstance(each, Progress)]
+        told = [each for each in part if isinstance(each, Watermark)]
         assert told
         assert [each.accepted_through for each in told] == sorted(each.accepted_through for each in told)
 
@@ -155,7 +155,7 @@ async def test_a_delivery_that_waits_is_taken_in_after_the_start_and_an_old_one_
 
 
 async def test_without_its_database_it_says_so_at_once(tmp_path: Path) -> None:
-    with own_database("intake", tmp_path) as (process, url):
+    with private_database("intake", tmp_path) as (process, url):
         async with world(url, tmp_path) as intake:
             taken = f"/v1/tickets/{(await intake.post('/v1/tickets', ticket(), 201))['ticket_id']}"
             process.stop()

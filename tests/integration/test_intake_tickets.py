@@ -1,4 +1,4 @@
-"""Tickets through the API into a real PostgreSQL: what is stored, queued, answered, and what counts once."""
+"""Tickets through the API into a real PostgreSQL: the response, what is stored and queued, and what counts once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,6 +11,8 @@ from support.intake_world import World, event, ticket, world
 from support.servers import MakeDatabase
 from tocsin.events import FactType, TicketChanged, TicketOpened, ticket_id
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture
 async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
@@ -18,31 +20,30 @@ async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[W
         yield made
 
 
-async def test_a_ticket_is_answered_stored_and_queued(intake: World) -> None:
+async def test_a_ticket_is_stored_and_its_event_is_queued(intake: World) -> None:
     impact = {"business_risk": "major", "workaround": "acceptable"}
-    answer = await intake.post("/v1/tickets", ticket(impact=impact, description="No mail since 8"), 201)
-    assert answer["ticket_id"] == str(ticket_id("default", "connectwise", "SR-1042"))
-    assert (answer["severity"], answer["initial_severity"]) == (1, 1)
-    assert (answer["suggested_severity"], answer["fit"]) == (2, False)
-    assert (answer["routed_to"], answer["flags"], answer["state"]) == ("support", [], "open")
-    assert answer["description"] == "No mail since 8"
-    assert answer["opened_at"] == answer["received_at"]
-    assert answer["received_at"].startswith("2026-06-08T12:0")
+    created = await intake.post("/v1/tickets", ticket(impact=impact, description="No mail since 8"), 201)
+    assert created["ticket_id"] == str(ticket_id("default", "connectwise", "SR-1042"))
+    assert (created["severity"], created["initial_severity"]) == (1, 1)
+    assert (created["suggested_severity"], created["fit"]) == (2, False)
+    assert (created["routed_to"], created["flags"], created["state"]) == ("support", [], "open")
+    assert created["description"] == "No mail since 8"
+    assert created["opened_at"] == created["received_at"]
+    assert created["received_at"].startswith("2026-06-08T12:0")
     (queued,) = await intake.queued()
     assert isinstance(queued, TicketOpened)
     assert (queued.fact.number, queued.fact.type, queued.fact.severity) == (1, FactType.OPENED, 1)
     assert queued.ticket.contact.email == "ada@acme.example"
-    assert intake.woken
 
-    stored = await intake.get(f"/v1/tickets/{answer['ticket_id']}")
+    stored = await intake.get(f"/v1/tickets/{created['ticket_id']}")
     facts = stored.pop("facts")
-    assert stored == answer
+    assert stored == created
     assert [(fact["number"], fact["type"], fact["occurred_at"]) for fact in facts] == [
-        (1, "opened", answer["opened_at"])
+        (1, "opened", created["opened_at"])
     ]
 
 
-async def test_the_same_ticket_again_is_the_first_answer_and_no_event(intake: World) -> None:
+async def test_the_same_ticket_again_gets_the_first_response_and_queues_nothing(intake: World) -> None:
     first = await intake.post("/v1/tickets", ticket(), 201)
     path = f"/v1/tickets/{first['ticket_id']}/events"
     await intake.post(path, event("severity_changed", severity=3), 201)
@@ -53,7 +54,7 @@ async def test_the_same_ticket_again_is_the_first_answer_and_no_event(intake: Wo
     assert problem["status"] == 409
 
 
-async def test_twenty_at_once_are_one(intake: World) -> None:
+async def test_twenty_equal_tickets_at_once_are_one(intake: World) -> None:
     answers = await asyncio.gather(*(intake.clients["default"].post("/v1/tickets", json=ticket()) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert len({answer.text for answer in answers}) == 1
@@ -70,29 +71,25 @@ async def test_tenants_do_not_see_each_other(intake: World) -> None:
     assert [item["ticket_id"] for item in listed["items"]] == [theirs["ticket_id"]]
 
 
-async def test_an_opening_in_the_future_is_clamped_and_one_in_the_past_is_kept(intake: World) -> None:
-    future = await intake.post("/v1/tickets", ticket("A", opened_at="2030-01-01T00:00:00Z"), 201)
+@pytest.mark.rule("0.3")
+async def test_an_opening_in_the_future_is_set_to_the_receipt(intake: World) -> None:
+    future = await intake.post("/v1/tickets", ticket("A", opened_at="8999-12-31T23:59:59Z"), 201)
     assert future["opened_at"] == future["received_at"]
     past = await intake.post("/v1/tickets", ticket("B", opened_at="2026-06-01T10:00:00.5+02:00"), 201)
     assert past["opened_at"] == "2026-06-01T08:00:00.500000Z"
-    unknown = await intake.post("/v1/tickets", ticket("C", opened_at="8999-12-31T23:59:59Z"), 201)
-    assert unknown["opened_at"] == unknown["received_at"]
 
 
+@pytest.mark.rule("5.16")
 async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_opening(intake: World) -> None:
     body = ticket(category="mishandled_request", via="escalations", sender_is_it_contact=True)
-    answer = await intake.post("/v1/tickets", body, 201)
-    assert answer["routed_to"] == "escalations"
+    created = await intake.post("/v1/tickets", body, 201)
+    assert created["routed_to"] == "escalations"
     opened, escalated = await intake.queued()
     assert isinstance(opened, TicketOpened)
     assert isinstance(escalated, TicketChanged)
     fact = escalated.fact
-    assert (fact.number, fact.type, fact.actor, fact.event_id) == (
-        2,
-        FactType.ESCALATED,
-        "policy",
-        "policy:mishandled_request",
-    )
+    assert (fact.number, fact.type, fact.actor) == (2, FactType.ESCALATED, "policy")
+    assert fact.event_id == "policy:mishandled_request"
     assert fact.occurred_at == opened.fact.occurred_at
     await intake.post("/v1/tickets", body, 200)
     assert len(await intake.queued()) == 2
@@ -100,7 +97,7 @@ async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_openin
     assert len(await intake.queued()) == 3
 
 
-async def test_a_machine_source_has_a_default_severity_and_onboarding_its_notice(intake: World) -> None:
+async def test_the_policy_sets_default_severity_and_flags(intake: World) -> None:
     machine = await intake.post("/v1/tickets", ticket("A", source="probe", severity=None), 201)
     assert (machine["initial_severity"], machine["flags"]) == (2, ["default_severity"])
     late = (datetime(2026, 6, 8, 12, tzinfo=UTC) + timedelta(hours=40)).isoformat()
@@ -108,52 +105,49 @@ async def test_a_machine_source_has_a_default_severity_and_onboarding_its_notice
     assert onboarding["flags"] == ["short_notice"]
 
 
-async def test_every_wrong_field_is_named_and_nothing_is_echoed(intake: World) -> None:
-    answer = await intake.clients["default"].post(
-        "/v1/tickets",
-        content=b'{"source": "s", "severity": true, "summary": "se\\ud800cret", "contact": {}, "\\udc00": 1}',
-        headers={"Content-Type": "application/json"},
-    )
+async def test_an_invalid_ticket_names_every_wrong_field_and_repeats_no_value(intake: World) -> None:
+    body = b'{"source": "s", "severity": true, "summary": "se\\ud800cret", "contact": {}, "\\udc00": 1}'
+    answer = await intake.clients["default"].post("/v1/tickets", content=body, headers=JSON)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     fields = {error["field"] for error in answer.json()["errors"]}
     assert fields >= {"severity", "summary", "contact.name", "contact.email", "external_id", "customer"}
     assert "cret" not in answer.text
+    long = b'{"' + b"x" * 100_000 + b'": 1, ' + b",".join(b'"k%d":1' % n for n in range(50_000)) + b"}"
+    answer = await intake.clients["default"].post("/v1/tickets", content=long, headers=JSON)
+    assert (answer.status_code, len(answer.content) < 5000) == (422, True)
     assert await intake.queued() == []
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "status"),
-    [
+async def test_a_body_that_is_not_a_json_object_is_rejected(intake: World) -> None:
+    bodies = [
         (b"{", "application/json", 400),
-        (b"", "application/json", 400),
         (b"\xef\xbb\xbf{}", "application/json", 400),
-        (b"{}", "application/vnd.api+json", 415),
-        (b'{"a": NaN}', "application/json", 400),
         (b"[" * 50_000, "application/json", 400),
         ('{"source": "x"}'.encode("utf-16"), "application/json", 400),
         (b'"text"', "application/json", 422),
+        (b"{}", "application/vnd.api+json", 415),
         (b"source=x", "application/x-www-form-urlencoded", 415),
         (b" " * 1_000_001, "application/json", 413),
-    ],
-)
-async def test_what_is_no_ticket_at_all(intake: World, content: bytes, kind: str, status: int) -> None:
-    answer = await intake.clients["default"].post("/v1/tickets", content=content, headers={"Content-Type": kind})
-    assert answer.status_code == status
-    assert answer.json()["status"] == status
+    ]
+    for content, media_type, status in bodies:
+        headers = {"Content-Type": media_type}
+        answer = await intake.clients["default"].post("/v1/tickets", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (status, status), content[:20]
 
 
-async def test_keys_are_needed(intake: World) -> None:
+async def test_every_call_needs_a_key_with_its_scope(intake: World) -> None:
     await intake.post("/v1/tickets", ticket(), 401, key="nobody")
     await intake.post("/v1/tickets", ticket(), 403, key="reading")
     await intake.get("/v1/tickets", 401, key="nobody")
+    await intake.get("/v1/tickets/no-id", 401, key="nobody")
     await intake.get("/v1/tickets", 200, key="reading")
     await intake.get(f"/v1/tickets/{uuid4()}", 404)
     await intake.get("/v1/tickets/no-id", 404)
     await intake.post("/v1/tickets/", ticket(), 404)
 
 
-async def test_an_idempotency_key_stands_for_one_request_of_its_holder(intake: World) -> None:
+async def test_an_idempotency_key_stands_for_one_request_of_one_api_key(intake: World) -> None:
     key = {"Idempotency-Key": "k-1"}
     first = await intake.post("/v1/tickets", ticket(), 201, headers=key)
     assert await intake.post("/v1/tickets", ticket(), 200, headers=key) == first
@@ -164,31 +158,8 @@ async def test_an_idempotency_key_stands_for_one_request_of_its_holder(intake: W
     await intake.post(path, event("responded"), 422, headers=key)
 
 
-async def test_a_refused_ticket_does_not_use_its_idempotency_key_up(intake: World) -> None:
+async def test_a_rejected_ticket_leaves_its_idempotency_key_free(intake: World) -> None:
     key = {"Idempotency-Key": "k-1"}
     await intake.post("/v1/tickets", ticket(), 201)
     await intake.post("/v1/tickets", ticket(summary="Mail is up"), 409, headers=key)
     await intake.post("/v1/tickets", ticket("SR-2"), 201, headers=key)
-
-
-@pytest.mark.parametrize(
-    ("content", "field"),
-    [
-        (b'{"severity": 1, "severity": 2}', "severity"),
-        (b'{"contact": {"name": "A", "name": "B"}}', "contact.name"),
-        (b'{"affected_services": {"a": 1, "a": 2}}', "affected_services"),
-        (b'{"\\ud800": 1, "?": 2}', "?"),
-        (b"{" + b",".join(b'"k%d":1' % n for n in range(50_000)) + b"}", ""),
-        (b'{"severity": ' + b"9" * 4000 + b"}", "severity"),
-        (b'{"impact": ' + b"[" * 500 + b"]" * 500 + b"}", "impact"),
-        (b'{"impact": {"users_affected_percent": 1e400}}', "impact.users_affected_percent"),
-        pytest.param(b'{"' + b"x" * 100_000 + b'": 1}', "x" * 200, id="a long name"),
-    ],
-)
-async def test_json_that_a_lenient_reader_would_bend_is_refused(intake: World, content: bytes, field: str) -> None:
-    answer = await intake.clients["default"].post(
-        "/v1/tickets", content=content, headers={"Content-Type": "application/json"}
-    )
-    assert answer.status_code == 422
-    assert field in {error["field"] for error in answer.json()["errors"]}
-    assert len(answer.content) < 5000

@@ -16,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from support.servers import MakeDatabase
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import JsonResponse, create_app, require
-from tocsin.runtime.http.key_usage import KeyUses
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.key_routes import KeyUsage
+from tocsin.runtime.http.responses import JsonResponse
 
 routes = APIRouter(prefix="/v1")
 
@@ -31,7 +33,7 @@ async def things(caller: Annotated[Caller, Depends(require(TICKETS_READ))]) -> J
 class Service:
     """One process of a service: what it keeps, and a client of it."""
 
-    uses: KeyUses
+    uses: KeyUsage
     client: httpx.AsyncClient
 
     async def get(self, path: str, key: str, status: int = 200) -> Any:
@@ -54,14 +56,14 @@ async def database(make_database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
 
 def service(database: AsyncEngine, folder: Path) -> Service:
     ring = KeyRing(folder / "keys.yaml")
-    uses = KeyUses(ring, database, key_uses)
+    uses = KeyUsage(ring, database, key_uses)
     app = create_app("intake", "A test", ring, {})
     app.include_router(routes)
     app.include_router(uses.routes())
     return Service(uses, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
 
 
-async def test_the_last_use_outlives_the_process_and_is_shown_to_an_admin_of_the_tenant(
+async def test_the_last_use_outlives_the_process_and_is_visible_to_an_admin_of_the_tenant(
     database: AsyncEngine, tmp_path: Path
 ) -> None:
     (admin, first), (reader, second) = issue("acme", (ADMIN,)), issue("acme", (TICKETS_READ,))
@@ -101,5 +103,5 @@ async def test_what_could_not_be_written_down_is_written_down_later(database: As
     async with database.begin() as connection:
         await connection.execute(text("ALTER TABLE away RENAME TO key_uses"))
     await one.uses.save()
-    assert await service(database, tmp_path).uses.last() != {}
+    assert await service(database, tmp_path).uses.load() != {}
     await one.client.aclose()

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.polling import eventually
-from support.servers import tell
+from support.servers import log_line
 from tocsin_local.clock import asked
 from tocsin_local.command import send
 from tocsin_local.control import Control
@@ -24,7 +24,7 @@ RESTART_SECONDS = 5
 
 @contextmanager
 def started(plan: Plan) -> Iterator[Stack]:
-    stack = Stack(plan, tell)
+    stack = Stack(plan, log_line)
     with stack.state.held():
         try:
             stack.start()
@@ -92,7 +92,7 @@ async def test_a_part_that_was_put_down_stays_down_until_it_is_started(stack: St
 
 
 def test_a_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
-    with pytest.raises(StateRefused, match="already running"), Stack(stack.plan, tell).state.held():
+    with pytest.raises(StateRefused, match="already running"), Stack(stack.plan, log_line).state.held():
         pass
 
 
@@ -108,7 +108,7 @@ def test_without_a_stack_a_command_says_so(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
-    stack = Stack(Plan(tmp_path), tell)
+    stack = Stack(Plan(tmp_path), log_line)
     left = Process(SmtpSink(tmp_path / "smtp", free_port(), free_port()), tmp_path / "smtp.log")
     left.wait_ready(20)
     stack.state.record_processes([left.entry, left.entry | {"name": "other", "pid": os.getpid()}])
@@ -117,9 +117,9 @@ def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
 
 
 def test_the_key_and_the_clock_outlive_a_start(tmp_path: Path) -> None:
-    state = Stack(Plan(tmp_path), tell).state
+    state = Stack(Plan(tmp_path), log_line).state
     key, clock = state.api_key(), state.clock(asked({"TOCSIN_CLOCK_RATE": "60"}))
-    again = Stack(Plan(tmp_path), tell).state
+    again = Stack(Plan(tmp_path), log_line).state
     assert again.api_key() == key
     assert again.clock(asked({})) == clock
     assert again.keys_file.stat().st_mode & 0o077 == 0

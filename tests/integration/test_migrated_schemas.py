@@ -1,6 +1,6 @@
 """Each service's migrations make what its code expects; a database that cannot be used is told in a sentence."""
 
-import escalator.store
+import escalator.store.tables
 import intake.store.tables
 import notifier.store.tables
 import pytest
@@ -19,7 +19,7 @@ from typer.testing import CliRunner
     [
         ("intake", intake.store.tables.metadata),
         ("sla-timer", sla_timer.store.tables.metadata),
-        ("escalator", escalator.store.metadata),
+        ("escalator", escalator.store.tables.metadata),
         ("notifier", notifier.store.tables.metadata),
     ],
 )

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from support.calendar_feed import calendar
+from support.calendar_feed import one_event
 from support.notifier_events import escalation, stand_down, ticket
 from support.notifier_world import DIRECTORY
 from support.polling import eventually
@@ -212,12 +212,12 @@ async def test_the_directory_and_the_queue_are_watched_and_a_broken_directory_ch
     running: Running,
 ) -> None:
     rotation, directory = running.folder / "desk.ics", running.folder / "directory.yaml"
-    rotation.write_text(calendar("dana"))
+    rotation.write_text(one_event("dana"))
     until = datetime.now(UTC) + timedelta(days=3)
     directory.write_text(ROTATING.format(until=until.isoformat()))
     process = await running.start()
     assert await running.on_call(process, LEAD) == "dana"
-    rotation.write_text(calendar("kim"))
+    rotation.write_text(one_event("kim"))
     await running.publish(due_now(role=NOBODYS, role_title="Chief Executive Officer"))
 
     async def watched() -> tuple[str | None, float, float]:

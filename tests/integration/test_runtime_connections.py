@@ -14,7 +14,7 @@ from support.http_load import BEGUN, ENDLESS, said
 from support.polling import eventually
 from tocsin.runtime.http import h11_protocol
 from tocsin.runtime.http.h11_protocol import BoundedH11
-from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, Edge
+from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware
 from tocsin_local.processes import free_port
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -67,7 +67,7 @@ async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monk
         head, _, body = told[told.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
         assert b"\r\nContent-Type: application/problem+json\r\n" in head
         assert b"\r\nConnection: close" in head
-        assert json.loads(body)["detail"] == "The headers of this request came too slowly."
+        assert json.loads(body)["detail"] == "The request headers arrived too slowly."
 
 
 async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
@@ -209,7 +209,7 @@ async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_re
         seen.append(scope["path"])
         await app(scope, receive, send)
 
-    async with serving(Edge(noting, {"": DEFAULT_LIMIT})) as port:
+    async with serving(LimitsMiddleware(noting, {"": DEFAULT_LIMIT})) as port:
         head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
         smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
         answer = await said(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
@@ -221,13 +221,13 @@ async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_re
 
 
 async def test_http_1_0_knows_no_chunks() -> None:
-    async with serving(Edge(app, {"": DEFAULT_LIMIT})) as port:
+    async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
         answer = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_who_is_refused_before_the_body_came_reads_the_answer_and_not_a_reset() -> None:
-    async with serving(Edge(app, {"": DEFAULT_LIMIT})) as port:
+    async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 300000\r\n\r\n")
         # The answer is there before the body: only then does the caller send it, as one does who wrote the head alone.

@@ -29,12 +29,13 @@ from support.runtime_world import (
     ticket,
 )
 from support.servers import MakeDatabase, SharedKafka
-from tocsin.events import Event, Progress, encode
+from tocsin.events import Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
+from tocsin.runtime.errors import PoisonMessageError, StuckError
 from tocsin.runtime.kafka.client import TICKETS, partition_of
-from tocsin.runtime.kafka.consumer import Consumer, Poison, Received
+from tocsin.runtime.kafka.consumer import Consumer, Received
 from tocsin.runtime.kafka.topic_ends import TopicEnds
-from tocsin.runtime.kafka.watchdog import StuckError, Watchdog
+from tocsin.runtime.kafka.watchdog import Watchdog
 
 NAMES = [f"T-{n}" for n in range(12)]
 
@@ -59,7 +60,7 @@ class Send:
 
     async def progress(self, at: datetime) -> None:
         """Up to that instant nothing is missing, in no partition."""
-        headers, value = encode(Progress(accepted_through=at), "intake")
+        headers, value = encode(Watermark(accepted_through=at), "intake")
         for partition in range(6):
             await self._producer.send(TICKETS, value, partition=partition, headers=headers)
         await self._producer.flush()
@@ -127,7 +128,7 @@ async def test_events_arrive_and_progress_moves_what_is_accepted(
         reading.stop()
         await asyncio.wait_for(task, 10)
     assert await seen(db) == expected(range(1, 4))
-    assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT}
+    assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
     assert all(at in (None, AT) for through in told for at in through.values())
     assert {p for through in told for p in through} == set(range(6))
     for call in seer.calls:
@@ -137,7 +138,7 @@ async def test_events_arrive_and_progress_moves_what_is_accepted(
     committed = await admin.list_consumer_group_offsets(f"group-{id(db)}")
     await admin.close()
     assert {tp.partition: at.offset for tp, at in committed.items()} == {
-        row.partition: row.next_offset for row in await rows(db, OFFSETS)
+        row.partition: row.next_offset for row in await rows(db, OFFSETS.table)
     }
 
 
@@ -147,17 +148,17 @@ async def test_a_database_put_back_reads_on_from_where_it_stood(
     async with running(consumer(kafka, db, Seer()).run()):
         await send(*everything(range(1, 4)))
         await eventually(lambda: all_seen(db, range(1, 4)))
-        copy = [row._asdict() for row in await rows(db, OFFSETS)]
+        copy = [row._asdict() for row in await rows(db, OFFSETS.table)]
         await send(*everything(range(4, 6)))
         await eventually(lambda: all_seen(db, range(1, 6)))
         async with db.begin() as connection:  # the earlier copy, under the running process
-            await connection.execute(delete(OFFSETS))
-            await connection.execute(OFFSETS.insert(), copy)
+            await connection.execute(delete(OFFSETS.table))
+            await connection.execute(OFFSETS.table.insert(), copy)
             await connection.execute(delete(SEEN).where(SEEN.c.number > 3))
         await send(*everything(range(6, 7)))
         await eventually(lambda: all_seen(db, range(1, 7)))
         async with db.begin() as connection:  # and one from before the first event
-            await connection.execute(delete(OFFSETS))
+            await connection.execute(delete(OFFSETS.table))
             await connection.execute(delete(SEEN))
         await send(*everything(range(7, 8)))
         await eventually(lambda: all_seen(db, range(1, 8)))
@@ -168,14 +169,14 @@ async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka:
 
     def fails(received: Received) -> Exception | None:
         poisoned = received.event.ticket_id == bad and number_of(received.event) == 2
-        return Poison("cannot be") if poisoned else None
+        return PoisonMessageError("cannot be") if poisoned else None
 
     await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
     async with running(consumer(kafka, db, Seer(fails)).run()):
         await eventually(lambda: all_seen(db, range(4, 5)))
-    letters = await rows(db, DEAD_LETTERS)
+    letters = await rows(db, DEAD_LETTERS.table)
     assert await seen(db) == expected(range(1, 5)) - {(bad, 2)}
-    assert {letter.key: letter.reason for letter in letters}[str(bad).encode()] == "Poison: cannot be"
+    assert {letter.key: letter.reason for letter in letters}[str(bad).encode()] == "PoisonMessageError: cannot be"
     assert {letter.value for letter in letters} >= {b"\xff no json"}
     assert len(letters) == 2
 
@@ -198,7 +199,7 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
         await eventually(lambda: is_seen(db, NAMES[1], 4))
         await eventually(lambda: count_is(db, 3))
         assert await seen(db) == expected(range(1, 5)) - {(bad, 2), (bad, 3), (bad, 4)}
-        first = (await rows(db, DEAD_LETTERS))[0]
+        first = (await rows(db, DEAD_LETTERS.table))[0]
         assert await reading.replay(first.id) == (0, "ValueError: not yet")
         broken = False
         seer.calls.clear()
@@ -207,7 +208,7 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
         assert await reading.replay(first.id) == (0, None)
         await send(*everything(range(5, 6)))
         await eventually(lambda: all_seen(db, range(1, 6)))
-    assert all(letter.replayed_at for letter in await rows(db, DEAD_LETTERS))
+    assert all(letter.replayed_at for letter in await rows(db, DEAD_LETTERS.table))
 
 
 async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
@@ -219,8 +220,8 @@ async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
         await eventually(lambda: count_is(db, 20))
         await send(*everything(range(31, 32)))
         await eventually(lambda: all_waits(db, reading))
-        assert len(await rows(db, DEAD_LETTERS)) == 20
-        assert "20 records in a row" in (await reading.ready() or "")
+        assert len(await rows(db, DEAD_LETTERS.table)) == 20
+        assert "20 bad records in a row" in (await reading.ready() or "")
         assert not task.done()
     async with running(consumer(kafka, db, Seer()).run()):
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
@@ -242,7 +243,7 @@ async def test_a_failing_database_loses_nothing_and_repeats_nothing(
             )
         await send(*everything(range(11, 13)))
         await eventually(lambda: all_seen(db, range(1, 13)))
-    assert await rows(db, DEAD_LETTERS) == []
+    assert await rows(db, DEAD_LETTERS.table) == []
 
 
 async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest(
@@ -250,13 +251,13 @@ async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest
 ) -> None:
     async with db.begin() as connection:
         lost = [{"topic": TICKETS, "partition": p, "next_offset": 1_000_000, "accepted_through": AT} for p in range(6)]
-        await connection.execute(OFFSETS.insert(), lost)
+        await connection.execute(OFFSETS.table.insert(), lost)
     before = REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) or 0
     await send(*everything(range(1, 3)))
     async with running(consumer(kafka, db, Seer()).run()):
         await eventually(lambda: all_seen(db, range(1, 3)))
     assert REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) == before + 6
-    assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT}
+    assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
 
 
 async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
@@ -293,7 +294,7 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, max_batch_size=500_000)
     await producer.start()
     for n in range(10_000):
-        headers, value = encode(Progress(accepted_through=AT + timedelta(milliseconds=n)), "intake")
+        headers, value = encode(Watermark(accepted_through=AT + timedelta(milliseconds=n)), "intake")
         for partition in range(6):
             await producer.send(TICKETS, value, partition=partition, headers=headers)
     await producer.stop()
@@ -302,12 +303,12 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
         started = time.monotonic()
 
         async def caught_up() -> bool:
-            found = await rows(db, OFFSETS)
+            found = await rows(db, OFFSETS.table)
             return len(found) == 6 and all(row.next_offset == 10_000 for row in found)
 
         await eventually(caught_up)
         assert time.monotonic() - started < 8
-    assert {row.accepted_through for row in await rows(db, OFFSETS)} == {AT + timedelta(milliseconds=9_999)}
+    assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT + timedelta(milliseconds=9_999)}
 
 
 async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
@@ -317,7 +318,7 @@ async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka:
         await eventually(lambda: ends.fetched == 3)  # every two seconds
         assert not watching.done()  # nothing waits to be read
         await send(event("waits", 1))
-        with pytest.raises(StuckError, match="stands at 0"):
+        with pytest.raises(StuckError, match="has not moved from 0"):
             await asyncio.wait_for(watching, 20)
     assert lag() == 1
     await ends.close()
@@ -342,12 +343,12 @@ def lag() -> float:
 
 async def all_read(db: AsyncEngine, reading: Consumer) -> bool:
     ends = await reading.probe()
-    return {row.partition: row.next_offset for row in await rows(db, OFFSETS)} == ends
+    return {row.partition: row.next_offset for row in await rows(db, OFFSETS.table)} == ends
 
 
 async def all_waits(db: AsyncEngine, reading: Consumer) -> bool:
     """Whether the process knows of all that the database has not."""
-    read: int = sum(row.next_offset for row in await rows(db, OFFSETS))
+    read: int = sum(row.next_offset for row in await rows(db, OFFSETS.table))
     return lag() == sum((await reading.probe()).values()) - read
 
 
@@ -360,7 +361,7 @@ async def is_seen(db: AsyncEngine, name: str, number: int) -> bool:
 
 
 async def count_is(db: AsyncEngine, count: int) -> bool:
-    return len(await rows(db, DEAD_LETTERS)) == count
+    return len(await rows(db, DEAD_LETTERS.table)) == count
 
 
 async def seen_count_is(db: AsyncEngine, count: int) -> bool:

@@ -16,9 +16,10 @@ from support.polling import eventually
 from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket
 from support.servers import MakeDatabase, SharedKafka
 from support.servers import running as running_server
-from tocsin.events import Event, Progress, TicketChanged
+from tocsin.events import Event, TicketChanged, Watermark
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.database.watermark import ProgressBlindError, ProgressSource
+from tocsin.runtime.database.watermark import WatermarkSource
+from tocsin.runtime.errors import WatermarkBlindError
 from tocsin.runtime.kafka.client import check_partitions, create_topics, partition_of
 from tocsin.runtime.kafka.record_headers import pack
 from tocsin.runtime.kafka.relay import Relay
@@ -28,7 +29,7 @@ from tocsin_local.postgres import Postgres, Role
 from tocsin_local.processes import free_port
 
 REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
-PROGRESS = ProgressSource(writers="intake-writer", clock=REAL, interval=0.1)
+WATERMARKS = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.1)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ async def instant(writer: AsyncEngine) -> datetime:
 
 def progress_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
     """What each partition was told, in order."""
-    return [[one.accepted_through for one in part if isinstance(one, Progress)] for part in found]
+    return [[one.accepted_through for one in part if isinstance(one, Watermark)] for part in found]
 
 
 async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
@@ -126,7 +127,9 @@ async def test_what_cannot_be_published_blocks_nobody(
     async with running(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS).run()):
         await eventually(lambda: empty(writer))
     assert [one.ticket_id for part in await in_topic(kafka.bootstrap) for one in part] == [ticket("behind")]
-    reasons = {letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS) if letter.origin == "outbox"}
+    reasons = {
+        letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS.table) if letter.origin == "outbox"
+    }
     assert set(reasons) == {b"huge", b"nowhere"}
     assert reasons[b"huge"].startswith("MessageSizeTooLargeError")
     assert "no partition 17" in reasons[b"nowhere"]
@@ -167,7 +170,7 @@ async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_trans
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
-    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
 
     async def lie_there(count: int) -> bool:
         return all(len(told) >= count for told in progress_of(await in_topic(kafka.bootstrap)))
@@ -186,9 +189,11 @@ async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_trans
     found = await in_topic(kafka.bootstrap)
     assert all(told == sorted(told) for told in progress_of(found))
     part = found[partition_of(str(ticket("slow")).encode())]
-    before = part[: [isinstance(one, Progress) for one in part].index(False)]
-    assert all(isinstance(one, Progress) and one.accepted_through < begun for one in before)
-    assert max(one.accepted_through for one in before if isinstance(one, Progress)) == begun - timedelta(microseconds=1)
+    before = part[: [isinstance(one, Watermark) for one in part].index(False)]
+    assert all(isinstance(one, Watermark) and one.accepted_through < begun for one in before)
+    assert max(one.accepted_through for one in before if isinstance(one, Watermark)) == begun - timedelta(
+        microseconds=1
+    )
 
 
 async def test_no_fact_follows_a_progress_that_vouched_for_it(
@@ -209,8 +214,8 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
                 if dice.random() < 0.1:
                     await connection.rollback()
 
-    quick = ProgressSource(writers="intake-writer", clock=REAL, interval=0.005)
-    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, progress=quick, interval=0.005)
+    quick = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.005)
+    relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=quick, interval=0.005)
     async with running(relay.run()):
         await asyncio.gather(*(write(f"W-{n}") for n in range(8)))
         await eventually(lambda: empty(writer))
@@ -218,7 +223,7 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
     for partition in await in_topic(kafka.bootstrap):
         vouched = datetime(1970, 1, 1, tzinfo=UTC)
         for one in partition:
-            if isinstance(one, Progress):
+            if isinstance(one, Watermark):
                 vouched = max(vouched, one.accepted_through)
             else:
                 facts += 1
@@ -236,8 +241,8 @@ async def test_transactions_that_cannot_be_seen_are_an_error(postgres: Postgres,
         await connection.execute(text("GRANT USAGE ON SCHEMA public TO stranger"))
     blind = engine(postgres.url(stranger, database), "intake-relay").execution_options(isolation_level="AUTOCOMMIT")
     async with writer.begin():
-        with pytest.raises(ProgressBlindError):
-            await PROGRESS.accepted_through(blind, OUTBOX)
+        with pytest.raises(WatermarkBlindError):
+            await WATERMARKS.accepted_through(blind, OUTBOX)
     await blind.dispose()
 
 
@@ -266,7 +271,7 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
 
 async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
-    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, progress=PROGRESS)
+    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
     with running_server(broker, tmp_path):
         assert len(await create_topics(broker.bootstrap)) == 4
         assert await create_topics(broker.bootstrap) == []

@@ -15,8 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from support.polling import eventually
 from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows
 from support.servers import MakeDatabase, SharedKafka, is_ready
-from tocsin.runtime.database.dead_letters import CONSUMED, DeadLetter, put
-from tocsin.runtime.database.dead_letters import OUTBOX as OUT
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import add_key, issue
 from tocsin.runtime.kafka.client import DEADLINES, TICKETS
@@ -25,64 +24,40 @@ from tocsin_local.processes import free_port
 pytestmark = pytest.mark.long
 
 MAIN = """
-import asyncio
-import typer
-from support.runtime_world import DEAD_LETTERS, OFFSETS, OUTBOX, Seer
 from dataclasses import replace
-from tocsin.runtime import database
-from tocsin.runtime.consumer import Consumer
-from tocsin.runtime.database import engine, responds
-from tocsin.runtime.dead_letter_routes import dead_letter_routes
-from tocsin.runtime.http import create_app
-from tocsin.runtime.kafka import DEADLINES, TICKETS
-from tocsin.runtime.keys import KeyRing
-from tocsin.runtime.logging import configure
-from tocsin.runtime.relay import Relay
-from tocsin.runtime.service import run
-from tocsin.runtime.settings import DatabaseSettings, ServiceSettings, load
+from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, Seer
+from tocsin.runtime.kafka.client import DEADLINES, TICKETS
+from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.commands import service_commands
+from tocsin.runtime.process.service import Service
+from tocsin.runtime.process.settings import ServiceSettings
 
-app = typer.Typer()
+outbox = replace(OUTBOX, topic=DEADLINES)
 
-@app.callback(invoke_without_command=True)
-def main(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        settings = load(ServiceSettings)
-        configure("bell", settings)
-        asyncio.run(serve(settings))
+def build(settings: ServiceSettings) -> Service:
+    runtime = build_runtime(settings, "bell", outbox=outbox, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
+    consumer = runtime.consumer(TICKETS, OFFSETS, Seer().on_batch)
+    return Service(runtime=runtime, app=runtime.create_app("Rings", consumer, []), consumer=consumer)
 
-@app.command()
-def migrate() -> None:
-    asyncio.run(database.migrate("bell", load(DatabaseSettings).database_url))
-
-async def serve(settings: ServiceSettings) -> None:
-    writer = engine(settings.database_url, "bell-writer")
-    publishing = engine(settings.database_url, "bell-relay", pool_size=3)
-    outbox = replace(OUTBOX, topic=DEADLINES)
-    consumer = Consumer(bootstrap=settings.kafka, topic=TICKETS, group="bell", engine=writer, offsets=OFFSETS,
-                        dead_letters=DEAD_LETTERS, on_batch=Seer().on_batch)
-    checks = {"database": responds(writer), "consumer": consumer.ready}
-    web = create_app("bell", "Rings", KeyRing(settings.keys), checks)
-    web.include_router(dead_letter_routes(writer, DEAD_LETTERS, outbox, consumer))
-    relay = Relay(publishing, settings.kafka, outbox, DEAD_LETTERS)
-    await run(web, settings, package="bell", engines=[writer, publishing], relay=relay, consumer=consumer)
-
-app()
+service_commands("bell", "Rings", ServiceSettings, build, outbox, None)()
 """
 ENV = """
 from support.runtime_world import metadata
-from tocsin.runtime.database import run_migrations
+from tocsin.runtime.database.migrations import run_migrations
 
 run_migrations(metadata)
 """
 FIRST = """
 from alembic import op
-from support.runtime_world import metadata
+from support.runtime_world import SEEN
+from tocsin.runtime.database.migrations import create_runtime_tables
 
 revision = "0001"
 down_revision = None
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
+    create_runtime_tables(offsets=True)
+    SEEN.create(op.get_bind())
 """
 
 
@@ -95,7 +70,7 @@ class Bell:
         (folder / "bell/__main__.py").write_text(MAIN)
         (folder / "migrations/versions").mkdir(parents=True)
         (folder / "migrations/env.py").write_text(ENV)
-        (folder / "migrations/versions/first.py").write_text(FIRST)
+        (folder / "migrations/versions/0001_first.py").write_text(FIRST)
         self.folder = folder
         self.port = free_port()
         self.key, entry = issue("default")
@@ -197,10 +172,10 @@ async def test_what_was_committed_before_the_signal_is_published_before_the_end(
     ],
 )
 def test_whose_a_dead_letter_is_its_event_says_where_it_can_be_read(value: bytes | None, whose: str | None) -> None:
-    letter = DeadLetter(OUT, DEADLINES, 0, None, b"k", b"[]", value, "was too large")
+    letter = DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 0, None, b"k", b"[]", value, "was too large")
     assert letter.tenant == whose
-    assert letter.is_shown_to("acme")
-    assert letter.is_shown_to("other") == (whose is None)
+    assert letter.is_visible_to("acme")
+    assert letter.is_visible_to("other") == (whose is None)
 
 
 async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka: SharedKafka) -> None:
@@ -208,12 +183,12 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     async with db.begin() as connection:
         told = b'[["ce_type","bm90aWZ5"]]'
-        letters = [DeadLetter(OUT, DEADLINES, 1, None, b"k", told, b"{}", "was too large")]
+        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 1, None, b"k", told, b"{}", "was too large")]
         letters += [
-            DeadLetter(CONSUMED, TICKETS, 1, offset, b"theirs", told, value, "cannot be read")
+            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS, 1, offset, b"theirs", told, value, "cannot be read")
             for offset, value in enumerate((b"no JSON", b'{"tenant": "other"}'))
         ]
-        await put(connection, DEAD_LETTERS, letters)
+        await DEAD_LETTERS.add(connection, letters)
     with bell.serves(bell.port):
         await bell.is_up(bell.port)
         base, headers = f"http://127.0.0.1:{bell.port}/v1/dead-letters", {"Authorization": f"Bearer {bell.key}"}
@@ -246,7 +221,7 @@ def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port) as process:
         told, _ = process.communicate(timeout=90)
         assert process.returncode == 2
-        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several of them with commas between.\n"
+        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
 
 
 async def test_a_taken_port_is_one_sentence(bell: Bell) -> None:

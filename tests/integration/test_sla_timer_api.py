@@ -23,7 +23,7 @@ from support.servers import MakeDatabase
 from support.stories import at, clock, fact, shipped_policy
 from support.timer_world import CLOCK, Timer, events, facts_of, imported, ticket, timer
 from tocsin.business_time import micros, render
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 
 OPENED = said(1, "opened", "06-08 13:00", severity=1)
 ANSWERED = said(2, "responded", "06-08 13:10")

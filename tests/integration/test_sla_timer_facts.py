@@ -19,8 +19,8 @@ from support.random_stories import story
 from support.servers import MakeDatabase
 from support.stories import shipped_policy
 from support.timer_world import CLOCK, Timer, batch, events, facts_of, imported, ticket, timer
-from tocsin.events import Deadline, Event, Progress
-from tocsin.runtime.kafka.consumer import Poison
+from tocsin.events import DeadlineEvent, Event, Watermark
+from tocsin.runtime.errors import PoisonMessageError
 
 OPENED = said(1, "opened", "06-08 13:00", severity=1)
 ANSWERED = said(2, "responded", "06-08 13:00")
@@ -34,7 +34,7 @@ async def one(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Time
         yield made
 
 
-def by_the_pure_function(name: str, channel: str, told: dict[str, object]) -> list[Deadline]:
+def by_the_pure_function(name: str, channel: str, told: dict[str, object]) -> list[DeadlineEvent]:
     teller = Teller(RULEBOOK, channel)
     facts = facts_of(told)
     teller.ticket = ticket(name, facts, channel=channel)
@@ -195,9 +195,9 @@ async def test_what_is_rolled_back_is_not_counted(one: Timer) -> None:
 
 
 async def test_an_event_of_another_topic_is_poison(one: Timer) -> None:
-    stray = Progress(accepted_through=moment("06-08 12:00"))
+    stray = Watermark(accepted_through=moment("06-08 12:00"))
     async with one.writer.begin() as connection:
-        with pytest.raises(Poison, match="Progress"):
+        with pytest.raises(PoisonMessageError, match="Progress"):
             await one.handlers.facts_received(connection, batch([stray]))
 
 

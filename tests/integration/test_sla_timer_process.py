@@ -21,7 +21,7 @@ from support.runtime_world import in_topic, rows
 from support.servers import MakeDatabase, SharedKafka
 from support.stories import DEFAULT_POLICY
 from support.timer_world import events
-from tocsin.events import Deadline, Event, Progress, encode
+from tocsin.events import DeadlineEvent, Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import KeyFile, write_keys
 from tocsin.runtime.kafka.client import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
@@ -106,7 +106,7 @@ async def test_it_waits_for_the_database_and_comes_up_with_it(
     url, port, http = make_database("sla-timer"), free_port(), free_port()
     behind_the_door = make_url(url).set(port=port).render_as_string(hide_password=False)
     process = start(database_url=behind_the_door, port=str(http))
-    await logged(log, "database_awaited")
+    await logged(log, "waiting_for_database")
     async with door(port, url):
         await logged(log, '"started"')
         async with httpx.AsyncClient() as client:
@@ -117,7 +117,7 @@ async def test_it_waits_for_the_database_and_comes_up_with_it(
 
 async def test_it_ends_cleanly_while_it_waits_for_the_database(start: Started, log: Path) -> None:
     process = start(database_url=f"postgresql+asyncpg://a:b@127.0.0.1:{free_port()}/nowhere")
-    await logged(log, "database_awaited")
+    await logged(log, "waiting_for_database")
     process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(ended, process) == 0
 
@@ -160,7 +160,7 @@ async def put(bootstrap: str, records: Sequence[Event]) -> None:
     try:
         for event in records:
             headers, value = encode(event, "intake")
-            if isinstance(event, Progress):
+            if isinstance(event, Watermark):
                 for partition in range(PARTITIONS):
                     await producer.send_and_wait(TICKETS, value, partition=partition, headers=headers)
             else:
@@ -178,11 +178,11 @@ async def test_facts_come_in_and_deadlines_go_out_and_it_ends_without_a_trace(
     reader = engine(url, "test")
     process = start(database_url=url, kafka=kafka.bootstrap, probe_seconds="0.2")
     opened = said(1, "opened", "06-08 13:00", severity=1)
-    await put(kafka.bootstrap, [*events("SR-1", [opened]), Progress(accepted_through=START - timedelta(seconds=1))])
+    await put(kafka.bootstrap, [*events("SR-1", [opened]), Watermark(accepted_through=START - timedelta(seconds=1))])
 
-    async def published() -> list[Deadline]:
+    async def published() -> list[DeadlineEvent]:
         found = await in_topic(kafka.bootstrap, DEADLINES)
-        return [event for partition in found for event in partition if isinstance(event, Deadline)]
+        return [event for partition in found for event in partition if isinstance(event, DeadlineEvent)]
 
     async def both() -> bool:
         return len(await published()) == 2

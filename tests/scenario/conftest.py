@@ -1,21 +1,21 @@
-"""The stack of the stories, started when the first of them asks and stopped behind the last."""
+"""One stack for all scenarios: started by the first one, stopped after the last one."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from support.movable_stack import Clockwork, started
-from support.story_world import World
+from support.movable_stack import MovableStack, start_movable_stack
+from support.scenario import Scenario
 
 
 @pytest.fixture(scope="package")
-def clockwork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clockwork]:
-    """One whole stack for all stories; its business time is moved by them, forward only."""
-    with started(tmp_path_factory.mktemp("stories")) as running_stack:
-        yield running_stack
+def movable_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MovableStack]:
+    """The stack that all scenarios share. Each moves its business time forward, never back."""
+    with start_movable_stack(tmp_path_factory.mktemp("scenarios")) as stack:
+        yield stack
 
 
 @pytest.fixture
-async def world(clockwork: Clockwork) -> AsyncIterator[World]:
-    """A world that begins on a Monday morning, with every part running."""
-    async with World(clockwork) as story:
-        yield story
+async def scenario(movable_stack: MovableStack) -> AsyncIterator[Scenario]:
+    """A scenario that starts on a Monday at 08:00 in New York."""
+    async with Scenario(movable_stack) as started:
+        yield started

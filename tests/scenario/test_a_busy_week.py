@@ -1,14 +1,14 @@
-"""A week in which anything may happen to anybody: whatever it was, all who tell of it tell the same."""
+"""A week of random events on many tickets: whatever happens, APIs, mails and simulation agree."""
 
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 import pytest
+from support.scenario import Scenario
 from support.search_budget import tries
-from support.story_world import World
 
-HAPPENINGS = (
+EVENTS = (
     "responded",
     "responded",
     "severity_changed",
@@ -20,26 +20,29 @@ HAPPENINGS = (
     "acknowledged",
     "escalated",
 )
-PASSES = tuple(timedelta(minutes=minutes) for minutes in (1, 45, 60, 90, 300, 900, 1440))
+STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 45, 60, 90, 300, 900, 1440))
 
 
 @pytest.mark.parametrize("seed", range(1, 1 + tries(1)))
-async def test_a_busy_week(world: World, seed: int) -> None:
-    dice = Random(seed)
-    tickets = [await world.opens(dice.randint(1, 4), channel=dice.choice(("portal", "email"))) for _ in range(30)]
-    punctual, belated = tickets[:20], tickets[20:]
+async def test_a_busy_week(scenario: Scenario, seed: int) -> None:
+    random = Random(seed)
+    tickets = [
+        await scenario.open_ticket(random.randint(1, 4), channel=random.choice(("portal", "email"))) for _ in range(30)
+    ]
+    posted_at_once, posted_late = tickets[:20], tickets[20:]
     for _ in range(20):
-        before = world.now
-        await world.comes_to(before + dice.choice(PASSES))
-        for ticket in dice.sample(punctual, 5):
-            await world.happens(ticket, **happening(dice))
-        for ticket in dice.sample(belated, 3):
-            await world.happens(ticket, at=before + dice.random() * (world.now - before), **happening(dice))
-    await world.reaches(world.now + timedelta(days=2))
-    await world.told_alike(*punctual)
-    await world.together(map(world.clocks, belated))
+        before = scenario.now
+        await scenario.advance_to(before + random.choice(STEPS))
+        for ticket in random.sample(posted_at_once, 5):
+            await scenario.post_event(ticket, **random_event(random))
+        for ticket in random.sample(posted_late, 3):
+            at = before + random.random() * (scenario.now - before)
+            await scenario.post_event(ticket, at=at, **random_event(random))
+    await scenario.advance_past(scenario.now + timedelta(days=2))
+    await scenario.assert_consistent(*posted_at_once)
+    await scenario.concurrently(map(scenario.clocks, posted_late))
 
 
-def happening(dice: Random) -> dict[str, Any]:
-    kind = dice.choice(HAPPENINGS)
-    return {"kind": kind} | ({"severity": dice.randint(1, 4)} if kind == "severity_changed" else {})
+def random_event(random: Random) -> dict[str, Any]:
+    kind = random.choice(EVENTS)
+    return {"kind": kind} | ({"severity": random.randint(1, 4)} if kind == "severity_changed" else {})

@@ -1,141 +1,145 @@
-"""Stories of who is told, and of what turns out to be untrue."""
+"""Who is notified, and what happens when a fact arrives late and a breach turns out not to have been one."""
 
 from datetime import timedelta
 
 from support.inbox import tiers
-from support.story_world import World
-from tocsin.events import render_instant
+from support.scenario import Scenario
+from tocsin.instants import render_instant
 
 OTHER_CUSTOMER = {"id": "globex", "name": "Globex"}
 
 
-async def test_late_evidence_after_tier_2_stands_everybody_down(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.happens(ticket, "responded")
-    await world.climbs_to(world.after(hours=25))
-    told = await world.mails(ticket, "escalation")
-    assert tiers(told) == [1, 2]
-    await world.happens(ticket, "resolved", at=world.after(hours=23))
-    await world.settles()
-    down = await world.mails(ticket, "stand_down")
-    assert sorted(mail.to for mail in down) == sorted(mail.to for mail in told)
-    clocks = await world.clocks(ticket)
-    assert clocks["clocks"][1]["outcome"] == "met"
-    assert clocks["clocks"][1]["voided"] is True
-    assert clocks["ladder"] == []
-    assert (await world.escalation(ticket))["end_reason"] == "voided"
-    assert {delivery["state"] for delivery in await world.deliveries(ticket)} == {"sent"}
+async def test_a_resolution_reported_after_tier_2_stands_everyone_down(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_stepwise_past(scenario.after(hours=25))
+    escalations = await scenario.mails(ticket, "escalation")
+    assert tiers(escalations) == [1, 2]
+    await scenario.post_event(ticket, "resolved", at=scenario.after(hours=23))
+    await scenario.wait_until_idle()
+    stand_downs = await scenario.mails(ticket, "stand_down")
+    assert sorted(mail.to for mail in stand_downs) == sorted(mail.to for mail in escalations)
+    timeline = await scenario.clocks(ticket)
+    assert timeline["clocks"][1]["outcome"] == "met"
+    assert timeline["clocks"][1]["voided"] is True
+    assert timeline["ladder"] == []
+    assert (await scenario.escalation(ticket))["end_reason"] == "voided"
+    assert {delivery["state"] for delivery in await scenario.deliveries(ticket)} == {"sent"}
 
 
-async def test_a_late_pause_moves_a_due_that_was_told_and_a_new_run_begins(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.happens(ticket, "responded")
-    due = world.after(hours=24)
-    await world.climbs_to(due)
-    assert tiers(await world.mails(ticket, "escalation")) == [1]
-    await world.comes_to(due + timedelta(minutes=5))
-    await world.happens(ticket, "paused", at=due - timedelta(minutes=30))
-    await world.happens(ticket, "resumed", at=due - timedelta(minutes=15))
-    await world.settles()
-    assert len(await world.mails(ticket, "stand_down")) == 1
-    assert (await world.clocks(ticket))["ladder"] == []
-    await world.climbs_to(due + timedelta(minutes=15))
-    first, again = await world.mails(ticket, "escalation")
-    assert (first.headers["Tocsin-Run"], again.headers["Tocsin-Run"]) == ("1", "2")
-    assert again.scheduled_at == render_instant(due + timedelta(minutes=15))
-    assert [step["at"] for step in (await world.clocks(ticket))["ladder"]] == [again.scheduled_at]
-    ladder = await world.escalation(ticket)
-    assert (ladder["run"], [step["at"] for step in ladder["told"]]) == (2, [again.scheduled_at])
+async def test_a_pause_reported_late_voids_a_breach_and_the_moved_deadline_starts_a_new_run(
+    scenario: Scenario,
+) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.post_event(ticket, "responded")
+    deadline = scenario.after(hours=24)
+    await scenario.advance_stepwise_past(deadline)
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1]
+    await scenario.advance_to(deadline + timedelta(minutes=5))
+    await scenario.post_event(ticket, "paused", at=deadline - timedelta(minutes=30))
+    await scenario.post_event(ticket, "resumed", at=deadline - timedelta(minutes=15))
+    await scenario.wait_until_idle()
+    assert len(await scenario.mails(ticket, "stand_down")) == 1
+    assert (await scenario.clocks(ticket))["ladder"] == []
+    moved_deadline = deadline + timedelta(minutes=15)
+    await scenario.advance_stepwise_past(moved_deadline)
+    first, second = await scenario.mails(ticket, "escalation")
+    assert (first.run, second.run) == (1, 2)
+    assert second.scheduled_at == render_instant(moved_deadline)
+    assert [step["at"] for step in (await scenario.clocks(ticket))["ladder"]] == [second.scheduled_at]
+    escalation = await scenario.escalation(ticket)
+    assert (escalation["run"], [step["at"] for step in escalation["told"]]) == (2, [second.scheduled_at])
 
 
-async def test_escalated_before_and_after_a_breach(world: World) -> None:
-    before = await world.opens(severity=1)
-    after = await world.opens(severity=1)
-    await world.happens(before, "responded")
-    await world.happens(after, "responded")
-    await world.climbs_to(world.after(hours=23))
-    await world.comes_to(world.after(hours=23, minutes=30))
-    await world.happens(before, "escalated", reason="the customer calls every five minutes")
-    await world.climbs_to(world.after(hours=24))
-    await world.comes_to(world.after(hours=24, minutes=20))
-    await world.happens(after, "escalated")
-    await world.climbs_to(world.after(hours=25, minutes=20))
-    await world.told_alike(before, after)
-    reasons = [mail.reason for mail in await world.mails(after, "escalation")]
+async def test_someone_escalates_before_and_after_a_breach(scenario: Scenario) -> None:
+    before = await scenario.open_ticket(severity=1)
+    after = await scenario.open_ticket(severity=1)
+    await scenario.post_event(before, "responded")
+    await scenario.post_event(after, "responded")
+    await scenario.advance_stepwise_past(scenario.after(hours=23))
+    await scenario.advance_to(scenario.after(hours=23, minutes=30))
+    await scenario.post_event(before, "escalated", reason="the customer calls every five minutes")
+    await scenario.advance_stepwise_past(scenario.after(hours=24))
+    await scenario.advance_to(scenario.after(hours=24, minutes=20))
+    await scenario.post_event(after, "escalated")
+    await scenario.advance_stepwise_past(scenario.after(hours=25, minutes=20))
+    await scenario.assert_consistent(before, after)
+    reasons = [mail.reason for mail in await scenario.mails(after, "escalation")]
     assert reasons == ["resolution_breached", "explicit", "resolution_breached"]
-    assert {mail.reason for mail in await world.mails(before, "escalation")} == {"explicit"}
+    assert {mail.reason for mail in await scenario.mails(before, "escalation")} == {"explicit"}
 
 
-async def test_a_vacant_tier_is_skipped_and_said(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.climbs_to(world.after(hours=25))
-    world.directory.vacate("senior_it_operations_manager")
-    world.directory.vacate("it_operations_director")
-    await world.climbs_to(world.after(hours=26))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 4]
-    ladder = await world.escalation(ticket)
-    assert [(step["tier"], step["skipped"]) for step in ladder["told"]] == [(1, []), (4, [2, 3])]
-    await world.climbs_to(world.after(hours=29))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 4, 5, 6]
-    ladder = await world.escalation(ticket)
-    assert (ladder["state"], ladder["exhausted"]) == ("exhausted", "vacant")
-    mailed = [(mail.scheduled_at, mail.reason) for mail in await world.mails(ticket, "escalation")]
-    assert mailed == [(step["at"], step["reason"]) for step in (await world.clocks(ticket))["ladder"][:4]]
+async def test_a_vacant_tier_is_skipped_and_recorded_as_skipped(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_stepwise_past(scenario.after(hours=25))
+    scenario.directory.vacate("senior_it_operations_manager")
+    scenario.directory.vacate("it_operations_director")
+    await scenario.advance_stepwise_past(scenario.after(hours=26))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 4]
+    escalation = await scenario.escalation(ticket)
+    assert [(step["tier"], step["skipped"]) for step in escalation["told"]] == [(1, []), (4, [2, 3])]
+    await scenario.advance_stepwise_past(scenario.after(hours=29))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 4, 5, 6]
+    escalation = await scenario.escalation(ticket)
+    assert (escalation["state"], escalation["exhausted"]) == ("exhausted", "vacant")
+    mailed = [(mail.scheduled_at, mail.reason) for mail in await scenario.mails(ticket, "escalation")]
+    assert mailed == [(step["at"], step["reason"]) for step in (await scenario.clocks(ticket))["ladder"][:4]]
 
 
-async def test_an_account_manager_of_ones_own_and_the_one_for_everybody(world: World) -> None:
-    own = world.directory.appoint("account_manager", "ines.moreau", customer="globex")
-    acme = await world.opens(severity=1)
-    globex = await world.opens(severity=1, customer=OTHER_CUSTOMER)
-    await world.climbs_to(world.after(hours=28))
-    await world.told_alike(acme, globex)
-    ours, theirs = [(await world.mails(ticket, "escalation")) for ticket in (acme, globex)]
-    assert [mail.to for mail in ours[:3]] == [mail.to for mail in theirs[:3]]
-    assert (ours[3].to, theirs[3].to) == (world.directory.email("noor.haddad"), own)
-    rules = [(await world.deliveries(ticket))[-1]["rule"] for ticket in (acme, globex)]
+async def test_a_customer_with_its_own_account_manager_and_one_with_the_default(scenario: Scenario) -> None:
+    globex_manager = scenario.directory.appoint("account_manager", "ines.moreau", customer="globex")
+    acme = await scenario.open_ticket(severity=1)
+    globex = await scenario.open_ticket(severity=1, customer=OTHER_CUSTOMER)
+    await scenario.advance_stepwise_past(scenario.after(hours=28))
+    await scenario.assert_consistent(acme, globex)
+    acme_mails, globex_mails = [await scenario.mails(ticket, "escalation") for ticket in (acme, globex)]
+    assert [mail.to for mail in acme_mails[:3]] == [mail.to for mail in globex_mails[:3]]
+    assert (acme_mails[3].to, globex_mails[3].to) == (scenario.directory.email("noor.haddad"), globex_manager)
+    rules = [(await scenario.deliveries(ticket))[-1]["rule"] for ticket in (acme, globex)]
     assert rules == ["default", "customer globex"]
 
 
-async def test_mail_that_is_not_answered_misses_the_answer_clock_but_moves_no_ladder(world: World) -> None:
-    ticket = await world.opens(severity=4, channel="email")
-    punctual = await world.opens(severity=4, channel="email")
-    due = world.after(hours=24)
-    await world.climbs_to(due - timedelta(microseconds=2))
-    await world.comes_to(due)
-    await world.happens(punctual, "responded")
-    await world.climbs_to(due)
-    (missed,) = await world.mails(ticket, "answer_missed")
-    assert (missed.scheduled_at, missed.headers["Tocsin-Clock"]) == (render_instant(due), "answer")
-    assert await world.mails(punctual, "answer_missed") == []
-    assert await world.mails(ticket, "escalation") == []
-    told = await world.told_alike(ticket, punctual)
-    outcomes = [clock["outcome"] for one in told for clock in one["clocks"] if clock["clock"] == "answer"]
+async def test_a_mail_without_an_answer_breaches_the_answer_clock_and_starts_no_escalation(scenario: Scenario) -> None:
+    unanswered = await scenario.open_ticket(severity=4, channel="email")
+    answered = await scenario.open_ticket(severity=4, channel="email")
+    deadline = scenario.after(hours=24)
+    await scenario.advance_stepwise_past(deadline - timedelta(microseconds=2))
+    await scenario.advance_to(deadline)
+    await scenario.post_event(answered, "responded")
+    await scenario.advance_stepwise_past(deadline)
+    (missed,) = await scenario.mails(unanswered, "answer_missed")
+    assert (missed.scheduled_at, missed.headers["Tocsin-Clock"]) == (render_instant(deadline), "answer")
+    assert await scenario.mails(answered, "answer_missed") == []
+    assert await scenario.mails(unanswered, "escalation") == []
+    timelines = await scenario.assert_consistent(unanswered, answered)
+    outcomes = [clock["outcome"] for each in timelines for clock in each["clocks"] if clock["clock"] == "answer"]
     assert outcomes == ["breached", "met"]
 
 
-async def test_a_mishandled_request_reaches_the_team_lead_at_once(world: World) -> None:
-    ticket = await world.opens(severity=3, category="mishandled_request", via="escalations", sender_is_it_contact=True)
-    await world.settles()
-    assert [mail.reason for mail in await world.mails(ticket, "escalation")] == ["explicit"]
-    await world.told_alike(ticket)
+async def test_a_mishandled_request_notifies_the_team_lead_at_once(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(
+        severity=3, category="mishandled_request", via="escalations", sender_is_it_contact=True
+    )
+    await scenario.wait_until_idle()
+    assert [mail.reason for mail in await scenario.mails(ticket, "escalation")] == ["explicit"]
+    await scenario.assert_consistent(ticket)
 
 
-async def test_history_mails_nobody_and_is_computed_all_the_same(world: World) -> None:
-    long_ago = world.monday - timedelta(days=400)
-    body = world.request(severity=1, opened_at=render_instant(long_ago), history=True)
-    happened = [("responded", 3), ("resolved", 40)]
+async def test_imported_history_has_a_timeline_but_sends_no_mail(scenario: Scenario) -> None:
+    opened_at = scenario.start - timedelta(days=400)
+    request = scenario.ticket_request(severity=1, opened_at=render_instant(opened_at), history=True)
     events = [
-        {"type": kind, "occurred_at": render_instant(long_ago + timedelta(hours=hours)), "actor": "ada"}
-        for kind, hours in happened
+        {"type": kind, "occurred_at": render_instant(opened_at + timedelta(hours=hours)), "actor": "ada"}
+        for kind, hours in (("responded", 3), ("resolved", 40))
     ]
-    answer = await world.posts("/v1/tickets/batch", {"tickets": [body | {"events": events}]})
-    (result,) = answer["results"]
+    response = await scenario.post("/v1/tickets/batch", {"tickets": [request | {"events": events}]})
+    (result,) = response["results"]
     assert result["status"] == 201, result
-    ticket = world.opened(body, result["ticket"])
+    ticket = scenario.add_ticket(request, result["ticket"])
     ticket.facts += events
-    await world.settles()
-    clocks = await world.clocks(ticket)
-    assert [(clock["outcome"], clock["historic"]) for clock in clocks["clocks"]] == [("breached", True)] * 2
-    assert len(clocks["ladder"]) == 6
-    assert await world.deliveries(ticket) == []
-    assert await world.mails(ticket) == []
+    await scenario.wait_until_idle()
+    timeline = await scenario.clocks(ticket)
+    assert [(clock["outcome"], clock["historic"]) for clock in timeline["clocks"]] == [("breached", True)] * 2
+    assert len(timeline["ladder"]) == 6
+    assert await scenario.deliveries(ticket) == []
+    assert await scenario.mails(ticket) == []

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.movable_stack import Clockwork
-from support.story_world import World
+from support.movable_stack import MovableStack
+from support.scenario import Scenario
 from tocsin_local.replay.log import COLUMNS
 from tocsin_local.replay.run import read_file, replay
 from tocsin_local.stack import Stack
@@ -71,33 +71,33 @@ async def make_replay(stack: Stack, log: Path) -> tuple[int | None, str]:
 
 
 async def test_a_log_is_taken_as_history_once(
-    world: World, clockwork: Clockwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scenario: Scenario, movable_stack: MovableStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = made_up(1, "Case")
     log = written(tmp_path, rows)
-    status, printed = await make_replay(clockwork.stack, log)
+    status, printed = await make_replay(movable_stack.stack, log)
     assert status == 0, printed
     assert f"{len(rows)} events of 60 tickets: 0 bad" in printed
     assert "60 tickets new (201), 0 known already (200)" in printed
     assert "60 tickets with the pure function: 0 differ" in printed
     assert "0 for history" in printed
     assert "2013-01" in printed
-    assert await replay(read_file(log), clockwork.stack.run)
+    assert await replay(read_file(log), movable_stack.stack.run)
     printed = capsys.readouterr().out
     assert "0 tickets new (201), 60 known already (200)" in printed
     assert "nothing was new" in printed
-    assert await world.all_mails() == {}
+    assert await scenario.mails_by_ticket() == {}
 
 
-@pytest.mark.usefixtures("world")
+@pytest.mark.usefixtures("scenario")
 async def test_bad_rows_are_told_with_their_lines_and_stop_no_other(
-    clockwork: Clockwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    movable_stack: MovableStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = made_up(2, "Bad case")
     rows[3]["Complete Timestamp"] = "soon"
     rows[5]["seriousness_2"] = "Value 11"
     rows.append(rows[0] | {"Case ID": "Too long", "product": "x" * 10_001, "Activity": "Insert ticket"})
-    assert not await replay(read_file(written(tmp_path, rows)), clockwork.stack.run)
+    assert not await replay(read_file(written(tmp_path, rows)), movable_stack.stack.run)
     printed = capsys.readouterr().out
     assert "line 5: 'soon' is no date and time" in printed
     assert "line 7: seriousness_2 is 'Value 11'" in printed

@@ -1,130 +1,132 @@
-"""Stories of a promise that is missed: who is told, when, and who is not."""
+"""One ticket from opening to closing, and one mail for each deadline: who is notified, when, and who is not."""
 
 from datetime import timedelta
 
 from support.inbox import tiers
-from support.story_world import World
-from tocsin.events import render_instant
+from support.scenario import Scenario
+from tocsin.instants import render_instant
 
 
-async def test_silence_climbs_to_the_ceo_and_is_exhausted(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.climbs_to(world.after(hours=32))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 2, 3, 4, 5, 6]
-    assert len({mail.to for mail in await world.mails(ticket, "escalation")}) == 6
-    (told,) = await world.told_alike(ticket)
-    assert told["exhausted_at"] == render_instant(world.after(hours=31))
-    assert (await world.escalation(ticket))["state"] == "exhausted"
-    assert not any(mail.late for mail in await world.mails(ticket))
+async def test_without_a_response_a_ticket_escalates_tier_by_tier_to_the_ceo(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_stepwise_past(scenario.after(hours=32))
+    escalations = await scenario.mails(ticket, "escalation")
+    assert tiers(escalations) == [1, 2, 3, 4, 5, 6]
+    assert len({mail.to for mail in escalations}) == 6
+    (timeline,) = await scenario.assert_consistent(ticket)
+    assert timeline["exhausted_at"] == render_instant(scenario.after(hours=31))
+    assert (await scenario.escalation(ticket))["state"] == "exhausted"
+    assert not any(mail.is_late for mail in await scenario.mails(ticket))
 
 
-async def test_answered_late_and_resolved_in_time(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.climbs_to(world.after(hours=2))
-    assert [mail.kind for mail in await world.mails(ticket)] == ["warning", "response_missed"]
-    await world.happens(ticket, "responded")
-    await world.comes_to(world.after(hours=20))
-    await world.happens(ticket, "resolved")
-    await world.reaches(world.after(hours=40))
-    (told,) = await world.told_alike(ticket)
-    assert [(c["clock"], c["outcome"]) for c in told["clocks"]] == [("response", "breached"), ("resolution", "met")]
-    assert await world.mails(ticket, "escalation") == []
+async def test_a_late_response_and_a_resolution_in_time(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_stepwise_past(scenario.after(hours=2))
+    assert [mail.kind for mail in await scenario.mails(ticket)] == ["warning", "response_missed"]
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_to(scenario.after(hours=20))
+    await scenario.post_event(ticket, "resolved")
+    await scenario.advance_past(scenario.after(hours=40))
+    (timeline,) = await scenario.assert_consistent(ticket)
+    outcomes = [(clock["clock"], clock["outcome"]) for clock in timeline["clocks"]]
+    assert outcomes == [("response", "breached"), ("resolution", "met")]
+    assert await scenario.mails(ticket, "escalation") == []
 
 
-async def test_a_pause_over_the_weekend_costs_a_business_clock_nothing(world: World) -> None:
-    ticket = await world.opens(severity=3)
-    await world.comes_to(world.after(hours=2))
-    await world.happens(ticket, "responded")
-    await world.comes_to(world.after(days=4, hours=9))
-    await world.happens(ticket, "paused")
-    await world.comes_to(world.after(days=7))
-    await world.happens(ticket, "resumed")
-    due = world.after(days=7, hours=2)
-    await world.reaches(due)
-    (told,) = await world.told_alike(ticket)
-    resolution = told["clocks"][1]
-    assert (resolution["breached_at"], resolution["net_seconds"]) == (render_instant(due), 45 * 3600)
-    assert [mail.scheduled_at for mail in await world.mails(ticket, "escalation")] == [render_instant(due)]
+async def test_a_pause_over_the_weekend_does_not_extend_a_business_hours_deadline(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=3)
+    await scenario.advance_to(scenario.after(hours=2))
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_to(scenario.after(days=4, hours=9))
+    await scenario.post_event(ticket, "paused")
+    await scenario.advance_to(scenario.after(days=7))
+    await scenario.post_event(ticket, "resumed")
+    deadline = scenario.after(days=7, hours=2)
+    await scenario.advance_past(deadline)
+    (timeline,) = await scenario.assert_consistent(ticket)
+    resolution = timeline["clocks"][1]
+    assert (resolution["breached_at"], resolution["net_seconds"]) == (render_instant(deadline), 45 * 3600)
+    assert [mail.scheduled_at for mail in await scenario.mails(ticket, "escalation")] == [render_instant(deadline)]
 
 
-async def test_severity_raised_past_its_due_breaches_at_the_change(world: World) -> None:
-    ticket = await world.opens(severity=3)
-    await world.happens(ticket, "responded")
-    await world.comes_to(world.after(days=2))
-    await world.happens(ticket, "severity_changed", severity=1)
-    await world.reaches(world.after(days=2))
-    (told,) = await world.told_alike(ticket)
-    assert told["clocks"][1]["breached_at"] == render_instant(world.after(days=2))
-    assert tiers(await world.mails(ticket, "escalation")) == [1]
+async def test_raising_the_severity_after_the_shorter_deadline_breaches_at_once(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=3)
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_to(scenario.after(days=2))
+    await scenario.post_event(ticket, "severity_changed", severity=1)
+    await scenario.advance_past(scenario.after(days=2))
+    (timeline,) = await scenario.assert_consistent(ticket)
+    assert timeline["clocks"][1]["breached_at"] == render_instant(scenario.after(days=2))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1]
 
 
-async def test_severity_lowered_at_tier_2_goes_on_later_at_tier_3(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.happens(ticket, "responded")
-    await world.reaches(world.after(hours=24))
-    await world.reaches(world.after(hours=25))
-    await world.happens(ticket, "severity_changed", severity=2)
-    await world.reaches(world.after(hours=35, minutes=59))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 2]
-    assert (await world.escalation(ticket))["state"] == "held"
-    await world.reaches(world.after(hours=36))
-    await world.reaches(world.after(hours=38))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 2, 3, 4]
-    await world.told_alike(ticket)
+async def test_lowering_the_severity_at_tier_2_holds_tier_3_until_the_longer_deadline(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_past(scenario.after(hours=24))
+    await scenario.advance_past(scenario.after(hours=25))
+    await scenario.post_event(ticket, "severity_changed", severity=2)
+    await scenario.advance_past(scenario.after(hours=35, minutes=59))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 2]
+    assert (await scenario.escalation(ticket))["state"] == "held"
+    await scenario.advance_past(scenario.after(hours=36))
+    await scenario.advance_past(scenario.after(hours=38))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 2, 3, 4]
+    await scenario.assert_consistent(ticket)
 
 
-async def test_acknowledged_and_held(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.happens(ticket, "responded")
-    await world.reaches(world.after(hours=24))
-    await world.reaches(world.after(hours=25))
-    await world.comes_to(world.after(hours=25, minutes=10))
-    await world.happens(ticket, "acknowledged")
-    await world.reaches(world.after(hours=26, minutes=9, seconds=59))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 2]
-    await world.reaches(world.after(hours=26, minutes=10))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 2, 3]
-    await world.told_alike(ticket)
+async def test_an_acknowledgement_delays_the_next_tier(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_past(scenario.after(hours=24))
+    await scenario.advance_past(scenario.after(hours=25))
+    await scenario.advance_to(scenario.after(hours=25, minutes=10))
+    await scenario.post_event(ticket, "acknowledged")
+    await scenario.advance_past(scenario.after(hours=26, minutes=9, seconds=59))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 2]
+    await scenario.advance_past(scenario.after(hours=26, minutes=10))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 2, 3]
+    await scenario.assert_consistent(ticket)
 
 
-async def test_resolved_a_microsecond_before_at_and_after_the_due(world: World) -> None:
-    tickets = [await world.opens(severity=1) for _ in range(3)]
+async def test_resolved_one_microsecond_before_at_and_after_the_deadline(scenario: Scenario) -> None:
+    tickets = [await scenario.open_ticket(severity=1) for _ in range(3)]
     for ticket in tickets:
-        await world.happens(ticket, "responded")
-    due = world.after(hours=24)
-    await world.comes_to(due)
-    early, punctual, late = tickets
-    await world.happens(early, "resolved", at=due - timedelta(microseconds=1))
-    await world.happens(punctual, "resolved", at=due)
-    await world.comes_to(due + timedelta(microseconds=1))
-    await world.happens(late, "resolved", at=due + timedelta(microseconds=1))
-    await world.reaches(world.after(hours=30))
-    outcomes = [told["clocks"][1]["outcome"] for told in await world.told_alike(*tickets)]
+        await scenario.post_event(ticket, "responded")
+    deadline = scenario.after(hours=24)
+    await scenario.advance_to(deadline)
+    before, at, after = tickets
+    await scenario.post_event(before, "resolved", at=deadline - timedelta(microseconds=1))
+    await scenario.post_event(at, "resolved", at=deadline)
+    await scenario.advance_to(deadline + timedelta(microseconds=1))
+    await scenario.post_event(after, "resolved", at=deadline + timedelta(microseconds=1))
+    await scenario.advance_past(scenario.after(hours=30))
+    outcomes = [timeline["clocks"][1]["outcome"] for timeline in await scenario.assert_consistent(*tickets)]
     assert outcomes == ["met", "met", "breached"]
-    assert [len(await world.mails(ticket, "escalation")) for ticket in tickets] == [0, 0, 1]
-    assert [len(await world.mails(ticket, "stand_down")) for ticket in tickets] == [0, 0, 1]
+    assert [len(await scenario.mails(ticket, "escalation")) for ticket in tickets] == [0, 0, 1]
+    assert [len(await scenario.mails(ticket, "stand_down")) for ticket in tickets] == [0, 0, 1]
 
 
-async def test_reopened_after_a_breach_goes_on_at_the_next_tier(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.happens(ticket, "responded")
-    await world.reaches(world.after(hours=24))
-    await world.happens(ticket, "resolved")
-    await world.comes_to(world.after(hours=48))
-    await world.happens(ticket, "reopened")
-    await world.reaches(world.after(hours=48, minutes=59))
-    assert tiers(await world.mails(ticket, "escalation")) == [1]
-    await world.reaches(world.after(hours=49))
-    assert tiers(await world.mails(ticket, "escalation")) == [1, 2]
-    assert len(await world.mails(ticket, "stand_down")) == 1
-    await world.told_alike(ticket)
+async def test_reopening_after_a_breach_continues_at_the_next_tier(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.post_event(ticket, "responded")
+    await scenario.advance_past(scenario.after(hours=24))
+    await scenario.post_event(ticket, "resolved")
+    await scenario.advance_to(scenario.after(hours=48))
+    await scenario.post_event(ticket, "reopened")
+    await scenario.advance_past(scenario.after(hours=48, minutes=59))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1]
+    await scenario.advance_past(scenario.after(hours=49))
+    assert tiers(await scenario.mails(ticket, "escalation")) == [1, 2]
+    assert len(await scenario.mails(ticket, "stand_down")) == 1
+    await scenario.assert_consistent(ticket)
 
 
-async def test_cancelled_is_told_to_nobody(world: World) -> None:
-    ticket = await world.opens(severity=1)
-    await world.comes_to(world.after(minutes=30))
-    await world.happens(ticket, "cancelled")
-    await world.reaches(world.after(hours=40))
-    (told,) = await world.told_alike(ticket)
-    assert {clock["outcome"] for clock in told["clocks"]} == {"cancelled"}
-    assert await world.mails(ticket) == []
+async def test_a_cancelled_ticket_sends_no_mail(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_to(scenario.after(minutes=30))
+    await scenario.post_event(ticket, "cancelled")
+    await scenario.advance_past(scenario.after(hours=40))
+    (timeline,) = await scenario.assert_consistent(ticket)
+    assert {clock["outcome"] for clock in timeline["clocks"]} == {"cancelled"}
+    assert await scenario.mails(ticket) == []

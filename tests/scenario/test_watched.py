@@ -1,14 +1,14 @@
-"""A ticket can be followed through all four services: in their logs by its id, in their metrics by numbers."""
+"""A ticket can be traced through all four services: by its id in their logs, and by their metrics."""
 
 import json
 
 import asyncpg
 import httpx
-from support.movable_stack import Clockwork
+from support.movable_stack import MovableStack
 from support.polling import eventually
-from support.story_world import World
+from support.scenario import Scenario
 
-SEEN = {
+METRICS = {
     "intake": ('sla_tickets_ingested_total{result="', "sla_outbox_pending ", "sla_outbox_oldest_age_seconds "),
     "sla-timer": (
         'sla_clock_outcomes_total{clock="response",outcome="breached",severity="1"}',
@@ -23,7 +23,7 @@ SEEN = {
     "escalator": ('sla_escalations_total{reason="no_response",tier="1"}', "sla_outbox_pending "),
     "notifier": ('sla_emails_total{result="sent"}', "sla_breach_to_email_seconds_count "),
 }
-COUNTED = (
+NOT_ZERO = (
     'sla_escalations_total{reason="no_response",tier="1"}',
     'sla_emails_total{result="sent"}',
     "sla_breach_to_email_seconds_count ",
@@ -31,42 +31,42 @@ COUNTED = (
 )
 
 
-async def test_a_ticket_is_followed_by_logs_and_metrics(world: World, clockwork: Clockwork) -> None:
-    ticket = await world.opens(severity=1)
-    await world.climbs_to(world.after(hours=26))
-    await world.happens(ticket, "resolved")
-    await world.settles()
-    for service in SEEN:
-        lines = (clockwork.stack.state.logs / f"{service}.log").read_text().splitlines()
-        about = [json.loads(line) for line in lines if ticket.id in line]
-        assert any(line.get("ticket_id") == ticket.id for line in about), service
+async def test_logs_and_metrics_show_a_ticket(scenario: Scenario, movable_stack: MovableStack) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_stepwise_past(scenario.after(hours=26))
+    await scenario.post_event(ticket, "resolved")
+    await scenario.wait_until_idle()
+    for service in METRICS:
+        lines = (movable_stack.stack.state.logs / f"{service}.log").read_text().splitlines()
+        entries = [json.loads(line) for line in lines if ticket.id in line]
+        assert any(entry.get("ticket_id") == ticket.id for entry in entries), service
 
-    urls = clockwork.stack.run["urls"]
+    urls = movable_stack.stack.run["urls"]
 
-    async def seen() -> bool:
+    async def all_shown() -> bool:
         async with httpx.AsyncClient() as http:
-            texts = {name: (await http.get(f"{urls[name]}/metrics")).text for name in SEEN}
-        return all(_shows(texts[name], metric) for name, metrics in SEEN.items() for metric in metrics)
+            texts = {name: (await http.get(f"{urls[name]}/metrics")).text for name in METRICS}
+        return all(shows(texts[name], metric) for name, metrics in METRICS.items() for metric in metrics)
 
-    await eventually(seen, "every metric shows the ticket")
+    await eventually(all_shown, "every metric shows the ticket")
 
 
-async def test_each_service_writes_down_when_a_key_was_used(world: World, clockwork: Clockwork) -> None:
-    ticket = await world.opens()
-    await world.settles()
-    await world.asks("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
-    await world.asks("escalator", "/v1/escalations")
-    await world.asks("notifier", "/v1/deliveries")
-    run = clockwork.stack.run
+async def test_each_service_records_the_use_of_a_key(scenario: Scenario, movable_stack: MovableStack) -> None:
+    ticket = await scenario.open_ticket()
+    await scenario.wait_until_idle()
+    await scenario.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
+    await scenario.get("escalator", "/v1/escalations")
+    await scenario.get("notifier", "/v1/deliveries")
+    run = movable_stack.stack.run
     key_id = run["api_key"].split("_")[1]
 
-    async def written_down() -> bool:
-        return all([await _knows(run["databases"][service], key_id) for service in SEEN])
+    async def all_recorded() -> bool:
+        return all([await has_key_use(run["databases"][service], key_id) for service in METRICS])
 
-    await eventually(written_down)
+    await eventually(all_recorded, "every service has stored the key's use")
 
 
-async def _knows(database: str, key_id: str) -> bool:
+async def has_key_use(database: str, key_id: str) -> bool:
     connection = await asyncpg.connect(database.replace("+asyncpg", ""))
     try:
         return bool(await connection.fetchval("SELECT count(*) FROM key_uses WHERE key_id = $1", key_id))
@@ -74,6 +74,6 @@ async def _knows(database: str, key_id: str) -> bool:
         await connection.close()
 
 
-def _shows(text: str, metric: str) -> bool:
+def shows(text: str, metric: str) -> bool:
     values = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(metric)]
-    return bool(values) and (metric not in COUNTED or sum(values) >= 1)
+    return bool(values) and (metric not in NOT_ZERO or sum(values) >= 1)

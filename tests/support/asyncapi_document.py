@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml, made from the models of tocsin.events: `make asyncapi` writes it."""
+"""Generates docs/asyncapi.yaml from the models of tocsin.events: `make asyncapi`."""
 
 import re
 from pathlib import Path
@@ -7,17 +7,25 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
-from tocsin.events import TYPES, Progress, TicketChanged
+from tocsin.events import EVENT_TYPES, TicketChanged, Watermark
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, PARTITIONS, TICKETS
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
-HEAD: Final = "# Made from the models of tocsin.events by `make asyncapi`; not written by hand.\n"
+HEAD: Final = "# Generated from the models of tocsin.events by `make asyncapi`. Do not edit.\n"
 
 CHANNELS: Final = {
-    "tickets": (TICKETS, "Facts of tickets, in intake's order, and the progress behind them.", ("ticket.", "progress")),
-    "deadlines": (DEADLINES, "What happened to a ticket's clocks and its ladder.", ("clock.", "ladder.")),
-    "escalations": (ESCALATIONS, "Which role must be told what.", ("notify", "withdraw", "stand_down", "exhausted")),
-    "notifications": (NOTIFICATIONS, "What became of every mail.", ("delivery.",)),
+    "tickets": (
+        TICKETS,
+        "Facts of tickets in the order of their receipt, and watermarks.",
+        ("ticket.", "progress"),
+    ),
+    "deadlines": (
+        DEADLINES,
+        "Outcomes of clocks, and steps of escalation ladders.",
+        ("clock.", "ladder."),
+    ),
+    "escalations": (ESCALATIONS, "Notifications of roles.", ("notify", "withdraw", "stand_down", "exhausted")),
+    "notifications": (NOTIFICATIONS, "The state of each mail.", ("delivery.",)),
 }
 SENDERS: Final = {
     "intake": "tickets",
@@ -36,9 +44,9 @@ def document() -> dict[str, Any]:
             "title": "tocsin",
             "version": "1.0.0",
             "description": (
-                "Service-level deadlines, escalations and notifications. CloudEvents 1.0 in Kafka's binary mode; the "
-                "key of every record is the ticket's id, so that a ticket's story stays in order. Within a version of "
-                "a topic only optional fields are added: readers ignore what they do not know."
+                "Service-level deadlines, escalations and notifications. Events are CloudEvents 1.0 in the binary mode "
+                "of the Kafka binding. The key of each record is the ticket's id, so the events of a ticket stay in "
+                "order. Within a version of a topic, fields are only added, and are optional: ignore unknown fields."
             ),
         },
         "defaultContentType": "application/json",
@@ -51,20 +59,20 @@ def document() -> dict[str, Any]:
             },
         },
         "components": {
-            "messages": {name: _message(name, model) for name, model in TYPES.items()},
+            "messages": {name: _message(name, model) for name, model in EVENT_TYPES.items()},
             "schemas": _schemas(),
         },
     }
 
 
 def text() -> str:
-    """The document as it stands in the file."""
+    """The document as YAML."""
     return HEAD + yaml.safe_dump(document(), sort_keys=False, allow_unicode=True, width=118)
 
 
 def types_of(channel: str) -> list[str]:
-    """The event types that travel there."""
-    return [name for name in TYPES if name.startswith(CHANNELS[channel][2])]
+    """The event types of the channel."""
+    return [name for name in EVENT_TYPES if name.startswith(CHANNELS[channel][2])]
 
 
 def _channel(name: str) -> dict[str, Any]:
@@ -88,10 +96,10 @@ def _operation(action: str, service: str, channel: str) -> dict[str, Any]:
 
 def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
     described: dict[str, Any] = {"name": name, "summary": _first_sentence(model)}
-    if model is Progress:
+    if model is Watermark:
         return {
             **described,
-            "description": "Headers alone; no CloudEvent, since ten of them a second go to every partition.",
+            "description": "Headers only, and not a CloudEvent, because each partition gets ten per second.",
             "headers": {
                 "type": "object",
                 "required": ["ce_type", "ce_acceptedthrough"],
@@ -113,17 +121,17 @@ def _message(name: str, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _payload(name: str, model: type[BaseModel]) -> dict[str, Any]:
-    """The model's schema, narrowed where one model serves several types."""
+    """The schema of the model, narrowed to one type if the model serves several."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    if sum(other is model for other in TYPES.values()) == 1:
+    if sum(other is model for other in EVENT_TYPES.values()) == 1:
         return schema
     kind = {"const": name.partition(".")[2]}
-    told_by = {"fact": {"properties": {"type": kind}}} if model is TicketChanged else {"state": kind}
-    return {"allOf": [schema, {"properties": told_by}]}
+    discriminator = {"fact": {"properties": {"type": kind}}} if model is TicketChanged else {"state": kind}
+    return {"allOf": [schema, {"properties": discriminator}]}
 
 
 def _schemas() -> dict[str, Any]:
-    models = dict.fromkeys(model for model in TYPES.values() if model is not Progress)
+    models = dict.fromkeys(model for model in EVENT_TYPES.values() if model is not Watermark)
     _, made = models_json_schema(
         [(model, "validation") for model in models],
         ref_template="#/components/schemas/{model}",
@@ -133,14 +141,14 @@ def _schemas() -> dict[str, Any]:
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """A field's title only repeats its name."""
+    """Omits the titles of fields, which only repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def _first_sentence(model: type[BaseModel]) -> str:
-    """The docstring's first paragraph, without the event's name where it begins with that."""
+    """The first paragraph of the docstring, without the event type at its start."""
     words = " ".join((model.__doc__ or "").split("\n\n")[0].split())
     words = re.sub(r"^`[^:]*: ", "", words)
     return words[0].upper() + words[1:]
@@ -152,7 +160,7 @@ def _word(service: str) -> str:
 
 _CLOUD_EVENT: Final = {
     "type": "object",
-    "description": "The headers of a CloudEvent in binary mode; `ce_subject` is the ticket's id.",
+    "description": "The headers of a CloudEvent in binary mode. `ce_subject` is the ticket's id.",
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject", "content-type"],
     "properties": {
         "ce_specversion": {"const": "1.0"},

@@ -1,4 +1,4 @@
-"""A calendar on a real https server, at an address that holds a token."""
+"""A real https server for an iCalendar, at an address that holds a token."""
 
 import http.server
 import ssl
@@ -12,13 +12,17 @@ import trustme
 TOKEN = "token-1f2e3d"
 
 
-def calendar(person: str) -> str:
+def one_event(person: str) -> str:
+    """An iCalendar with one event of a year, which names that person."""
     event = f"UID:1\nDTSTART:20260601T000000Z\nDTEND:20270601T000000Z\nSUMMARY:{person}"
     return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
 
 
-class Feed:
-    """An https server; `answer` is what it gives next: (status, body, headers)."""
+class FeedServer:
+    """An https server. `response` is its next response: (status, body, headers); it waits while `released` is clear.
+
+    `paths` are the paths of the requests so far, and `ca` is the file of the authority that signed its certificate.
+    """
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()
@@ -26,18 +30,18 @@ class Feed:
         authority.cert_pem.write_to_path(str(self.ca))
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("localhost").configure_cert(tls)
-        self.answer: tuple[int, bytes, dict[str, str]] = (200, calendar("ana").encode(), {})
-        self.asked: list[str] = []
-        self.answers = threading.Event()
-        self.answers.set()
+        self.response: tuple[int, bytes, dict[str, str]] = (200, one_event("ana").encode(), {})
+        self.paths: list[str] = []
+        self.released = threading.Event()
+        self.released.set()
         feed = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                feed.asked.append(self.path)
-                feed.answers.wait(30)
+                feed.paths.append(self.path)
+                feed.released.wait(30)
                 moved = self.path.startswith("/moved")
-                status, body, headers = (302, b"", {"Location": "/new.ics"}) if moved else feed.answer
+                status, body, headers = (302, b"", {"Location": "/new.ics"}) if moved else feed.response
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -54,15 +58,15 @@ class Feed:
 
 
 @contextmanager
-def fed(folder: Path) -> Iterator[Feed]:
-    """The feed, served inside the with block."""
-    served = Feed(folder)
-    thread = threading.Thread(target=served.server.serve_forever, kwargs={"poll_interval": 0.01})
+def serve_feed(folder: Path) -> Iterator[FeedServer]:
+    """Run the server inside the with block."""
+    feed = FeedServer(folder)
+    thread = threading.Thread(target=feed.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield served
+        yield feed
     finally:
-        served.answers.set()
-        served.server.shutdown()
+        feed.released.set()
+        feed.server.shutdown()
         thread.join()
-        served.server.server_close()
+        feed.server.server_close()

@@ -1,4 +1,4 @@
-"""What is told of a ticket, and that all who tell it tell the same: mails, APIs and the pure function."""
+"""Checks that the services' APIs, the mails and the simulation agree on a ticket."""
 
 import json
 from collections import Counter
@@ -8,88 +8,93 @@ from typing import Any
 
 from sla_timer.domain.simulate import StoryRequest, simulate
 
-from support.inbox import Mail
+from support.inbox import ReceivedMail
 from support.stories import shipped_policy
 
-Answer = dict[str, Any]
-Notice = tuple[str, str, int | None]
+Json = dict[str, Any]
+Notification = tuple[str, str, int | None]
+"""Kind, scheduled instant, step of the ladder."""
 
 
 @dataclass
-class Ticket:
-    """A ticket of a story: its ids, and its facts as the simulation takes them."""
+class PostedTicket:
+    """A ticket that a scenario has posted: its ids, and its facts in the form that the simulation reads."""
 
     id: str
     external_id: str
     customer: str
-    facts: list[Answer] = field(default_factory=list)
+    facts: list[Json] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
-        last = [fact["type"] for fact in self.facts if fact["type"] in ("resolved", "cancelled", "reopened")]
-        return not last or last[-1] == "reopened"
+        changes = [fact["type"] for fact in self.facts if fact["type"] in ("resolved", "cancelled", "reopened")]
+        return not changes or changes[-1] == "reopened"
 
-    def simulated(self, until: str) -> Answer:
-        """What the pure function says of the same facts."""
+    def simulate(self, until: str) -> Json:
+        """The timeline that the simulation computes from the facts."""
         story = {"facts": self.facts, "until": until, "customer": self.customer}
         return simulate(StoryRequest.model_validate_json(json.dumps(story)), [shipped_policy()])
 
 
 @dataclass(frozen=True)
-class Told:
-    """What sla-timer, escalator and notifier say of a ticket by their APIs, and what was mailed about it."""
+class Observed:
+    """A ticket as seen from outside: the responses of sla-timer, escalator and notifier, and the mails about it."""
 
-    clocks: Answer
-    ladders: Sequence[Answer]
-    deliveries: Sequence[Answer]
-    mails: Sequence[Mail]
+    clocks: Json
+    escalations: Sequence[Json]
+    deliveries: Sequence[Json]
+    mails: Sequence[ReceivedMail]
 
 
-def agree_on_clocks(clocks: Answer, pure: Answer) -> None:
-    """That the timer's answer is what the pure function says."""
+def assert_clocks_match(clocks: Json, simulated: Json) -> None:
+    """sla-timer's response equals the simulation."""
     for name in ("severity", "first_responded_at", "next_at", "next", "ladder", "exhausted_at"):
-        assert clocks[name] == pure[name], f"{name}: {clocks[name]} but {pure[name]}"
-    for one, other in zip(clocks["clocks"], pure["clocks"], strict=True):
-        assert {name: one[name] for name in other} == other
+        assert clocks[name] == simulated[name], f"{name}: {clocks[name]} instead of {simulated[name]}"
+    for actual, expected in zip(clocks["clocks"], simulated["clocks"], strict=True):
+        assert {name: actual[name] for name in expected} == expected
 
 
-def agree(told: Told, pure: Answer) -> None:
-    """That timer, escalator, notifier and inbox tell what the pure function says, each person once.
+def assert_consistent(observed: Observed, simulated: Json) -> None:
+    """sla-timer, escalator, notifier and the inbox all match the simulation, and each person got each mail once.
 
-    Only where nothing was ever told that turned out untrue (what was mailed stays mailed) and no tier was vacant (the
-    pure function knows no people).
+    Not for a ticket with a voided breach (its mails were already sent) or a vacant tier (the simulation does not know
+    who is on call).
     """
-    agree_on_clocks(told.clocks, pure)
+    assert_clocks_match(observed.clocks, simulated)
     steps = [
         (step["step"], step["tier"], step["at"], step["reason"])
-        for ladder in reversed(told.ladders)
-        for step in ladder["told"]
-        if (step["cycle"], step["run"]) == (ladder["cycle"], ladder["run"])
+        for escalation in reversed(observed.escalations)
+        for step in escalation["told"]
+        if (step["cycle"], step["run"]) == (escalation["cycle"], escalation["run"])
     ]
-    assert steps == [(step["step"], step["tier"], step["at"], step["reason"]) for step in pure["ladder"]]
-    decided = [(d["kind"], d["scheduled_at"], d["step"]) for d in told.deliveries if d["kind"] != "stand_down"]
-    assert Counter(decided) == Counter(_notices(pure))
-    agree_on_mails(told)
-    for event in pure["events"]:
+    assert steps == [(step["step"], step["tier"], step["at"], step["reason"]) for step in simulated["ladder"]]
+    decided = [(d["kind"], d["scheduled_at"], d["step"]) for d in observed.deliveries if d["kind"] != "stand_down"]
+    assert Counter(decided) == Counter(_expected_notifications(simulated))
+    _assert_mails_match(observed)
+    for event in simulated["events"]:
         if event["type"] == "ladder.ended":
-            _stood_down(told, event["cycle"])
+            _assert_all_stood_down(observed, event["cycle"])
 
 
-def agree_on_mails(told: Told) -> None:
-    """That what the notifier calls sent arrived, each once and on its own, in its order, and nothing else."""
-    sent = [delivery for delivery in told.deliveries if delivery["state"] == "sent"]
-    assert Counter(mail.message_id for mail in told.mails) == Counter(delivery["message_id"] for delivery in sent)
-    for delivery in told.deliveries:
-        if delivery["state"] != "sent":
-            assert delivery["state"] == "cancelled", delivery
-    for person in {mail.to for mail in told.mails}:
-        mine = [mail.message_id for mail in told.mails if mail.to == person]
-        assert mine == [delivery["message_id"] for delivery in sent if delivery["recipient"] == person]
+def _assert_mails_match(observed: Observed) -> None:
+    """Each delivery in state `sent` has arrived once, in order for each person, and no other mail has arrived."""
+    assert {delivery["state"] for delivery in observed.deliveries} <= {"sent", "cancelled"}
+    sent = [delivery for delivery in observed.deliveries if delivery["state"] == "sent"]
+    assert Counter(mail.message_id for mail in observed.mails) == Counter(delivery["message_id"] for delivery in sent)
+    for person in {mail.to for mail in observed.mails}:
+        arrived = [mail.message_id for mail in observed.mails if mail.to == person]
+        assert arrived == [delivery["message_id"] for delivery in sent if delivery["recipient"] == person]
 
 
-def _notices(pure: Answer) -> Iterator[Notice]:
-    """What somebody is to be told, by the pure function: kind, scheduled instant, step."""
-    for event in pure["events"]:
+def _assert_all_stood_down(observed: Observed, cycle: int) -> None:
+    """Everyone who got an escalation mail in the cycle got one stand-down mail."""
+    mails = [mail for mail in observed.mails if mail.headers["Tocsin-Cycle"] == str(cycle)]
+    escalated_to = {mail.to for mail in mails if mail.kind == "escalation"}
+    assert sorted(mail.to for mail in mails if mail.kind == "stand_down") == sorted(escalated_to)
+
+
+def _expected_notifications(simulated: Json) -> Iterator[Notification]:
+    for event in simulated["events"]:
         match event:
             case {"type": "clock.warned", "at": at}:
                 yield "warning", at, None
@@ -97,10 +102,3 @@ def _notices(pure: Answer) -> Iterator[Notice]:
                 yield f"{clock}_missed", at, None
             case {"type": "ladder.step_due", "at": at, "step": step}:
                 yield "escalation", at, step
-
-
-def _stood_down(told: Told, cycle: int) -> None:
-    """Everyone who was mailed in a run that ended got one stand-down mail of it."""
-    of_cycle = [mail for mail in told.mails if mail.headers["Tocsin-Cycle"] == str(cycle)]
-    mailed = {mail.to for mail in of_cycle if mail.kind == "escalation"}
-    assert sorted(mail.to for mail in of_cycle if mail.kind == "stand_down") == sorted(mailed)

@@ -15,7 +15,7 @@ from tocsin.events import (
     ClockVoided,
     Contact,
     Customer,
-    Deadline,
+    DeadlineEvent,
     Fact,
     LadderEnded,
     LadderStepDue,
@@ -57,7 +57,7 @@ class Teller:
         self.facts: list[Fact] = []
         self.told: list[Item] = []
         self.told_at: list[datetime] = []
-        self.events: list[Deadline] = []
+        self.events: list[DeadlineEvent] = []
         self.agenda: list[Planned] = []
 
     def receive(self, facts: Iterable[Fact], accepted_through: datetime | None = None) -> Judged:
@@ -91,7 +91,7 @@ class Teller:
         """What was told, in order: under which key, and for which instant."""
         return list(zip(self.told, self.told_at, strict=True))
 
-    def _write(self, item: Item, event: Deadline) -> None:
+    def _write(self, item: Item, event: DeadlineEvent) -> None:
         assert item not in self.told, f"told twice: {item}"
         self.told.append(item)
         self.told_at.append(event.at)
@@ -117,12 +117,12 @@ def said(number: int, kind: str, when: str, received: str | None = None, **more:
     )
 
 
-def briefly(events: Iterable[Deadline]) -> list[tuple[str, str]]:
+def briefly(events: Iterable[DeadlineEvent]) -> list[tuple[str, str]]:
     """What was told, and for which instant: (`breached resolution`, `06-08 12:00`), (`step_due 2 of run 1`, ...)."""
     return [(_briefly(event), event.at.strftime("%m-%d %H:%M")) for event in events]
 
 
-def _briefly(event: Deadline) -> str:
+def _briefly(event: DeadlineEvent) -> str:
     kind = event_type(event).split(".")[1]
     match event:
         case ClockVoided():

@@ -1,4 +1,4 @@
-"""Mails as the sink took them."""
+"""Mails as the SMTP sink received them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Mail:
-    """A mail: to whom, and what its headers say."""
+class ReceivedMail:
+    """A mail with its recipient and its headers."""
 
     to: str
     subject: str
@@ -36,22 +36,28 @@ class Mail:
         return self.headers["Tocsin-Reason"]
 
     @property
+    def run(self) -> int:
+        return int(self.headers["Tocsin-Run"])
+
+    @property
     def scheduled_at(self) -> str:
         return self.headers["Tocsin-Scheduled-At"]
 
     @property
-    def late(self) -> bool:
+    def is_late(self) -> bool:
         return self.headers.get("Tocsin-Late") == "yes"
 
 
-def mail_of(message: Mapping[str, Any]) -> Mail:
-    """From an element of the inbox's `GET /messages`."""
-    return Mail(message["rcpt_to"][0], message["subject"], message["text"], dict(message["headers"]))
+def parse_message(message: Mapping[str, Any]) -> ReceivedMail:
+    """Reads one element of the inbox's `GET /messages`."""
+    return ReceivedMail(message["rcpt_to"][0], message["subject"], message["text"], dict(message["headers"]))
 
 
-def tiers(mails: Sequence[Mail]) -> list[int]:
+def tiers(mails: Sequence[ReceivedMail]) -> list[int]:
+    """The tier of each escalation mail, in order."""
     return [mail.tier for mail in mails]
 
 
-def kinds(mails: Iterable[Mail]) -> Counter[str]:
+def count_by_kind(mails: Iterable[ReceivedMail]) -> Counter[str]:
+    """How many mails there are of each kind."""
     return Counter(mail.kind for mail in mails)

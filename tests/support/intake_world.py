@@ -1,4 +1,4 @@
-"""Intake for tests: its application on a real database, keys of two tenants, and a look at what it queued."""
+"""Intake for tests: its application on a real database, API keys of two tenants, and a view of its outbox."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -8,42 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from intake import api
-from intake.api import ack, mail, webhooks
-from intake.api.webhook_size import WebhookSizeMiddleware
-from intake.domain.mail import MAX_MAIL_BYTES
-from intake.handlers.context import IngestContext
-from intake.sources.integrations_file import IntegrationsFile
+from intake.service import build
+from intake.settings import Settings
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
 from intake.workers.webhook_worker import WebhookWorker
+from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.acknowledgement import Links
 from tocsin.events import TicketChanged, TicketImported, TicketOpened, decode
-from tocsin.policy import load_policy
-from tocsin.runtime.database.engine import engine
-from tocsin.runtime.http.api_keys import TICKETS_READ, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.api_keys import TICKETS_READ, KeyFile, issue, write_keys
 from tocsin.runtime.kafka.record_headers import unpack
-from tocsin.runtime.process.clock import BusinessClock
+
+from support.service_apps import LINK_KEY, LINKS, POLICIES
+
+__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "World", "event", "ticket", "world"]
 
 ROOT = Path(__file__).parents[2]
 HISTORY_LIMIT = 3
-LINKS = Links(["k" * 32])
 
 
 @dataclass(frozen=True)
 class World:
-    """`default`, `second` and `reading` are clients of one tenant, `other` of another; `reading` only reads.
+    """`default`, `second` and `reading` are clients of one tenant, `other` of another; `reading` may only read.
 
-    `integrations` is where its integrations.yaml may be written, at any time.
+    A test may write integrations.yaml at the path `integrations` at any time.
     """
 
     writer: AsyncEngine
     clients: Mapping[str, httpx.AsyncClient]
-    woken: list[int]
-    deliveries: WebhookWorker
+    webhook_worker: WebhookWorker
     integrations: Path
 
     async def post(
@@ -70,40 +64,29 @@ class World:
 
 
 @asynccontextmanager
-async def world(
-    url: str, folder: Path, *, connections: int = 10, signing_keys: SigningKeys | None = None
-) -> AsyncIterator[World]:
-    """Intake's application on that database, in this process, without a relay."""
+async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = None) -> AsyncIterator[World]:
+    """Intake's application on that database, in this process; its relay is not running. Business time begins at noon
+    of 8 June 2026.
+    """
     texts, entries = zip(
         issue("default"), issue("other"), issue("default", (TICKETS_READ,)), issue("default"), strict=True
     )
     write_keys(folder / "keys.yaml", KeyFile(keys=entries))
-    policy = load_policy(
-        (ROOT / "deploy/policy/policy.yaml").read_text().replace("machine_sources: {}", "machine_sources: {probe: 2}"),
-        "policy.yaml",
+    policy = (POLICIES / "policy.yaml").read_text()
+    (folder / "policy.yaml").write_text(policy.replace("machine_sources: {}", "machine_sources: {probe: 2}"))
+    settings = Settings(
+        database_url=url,
+        kafka="127.0.0.1:1",
+        keys=folder / "keys.yaml",
+        policy=folder / "policy.yaml",
+        ack_keys=SecretStr(LINK_KEY),
+        integrations=folder / "integrations.yaml",
+        history_outbox_limit=HISTORY_LIMIT,
+        clock_epoch=datetime(2026, 6, 8, 12, tzinfo=UTC),
+        clock_origin=datetime.now(UTC),
     )
-    origin = datetime.now(UTC)
-    clock = BusinessClock(datetime(2026, 6, 8, 12, tzinfo=UTC), origin, 1.0)
-    writer = engine(url, "intake-writer", pool_size=connections)
-    reader = engine(url, "intake-reader", pool_size=2)
-    woken: list[int] = []
-    app = create_app(
-        "intake",
-        "Tests",
-        KeyRing(folder / "keys.yaml"),
-        {},
-        body_limits={"/v1/tickets/batch": 32_000_000, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
-        free_form=("/ack/", webhooks.PREFIX),
-    )
-    context = IngestContext(policy, clock.business, tables.outbox, HISTORY_LIMIT)
-    integrations = IntegrationsFile(folder / "integrations.yaml")
-    app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
-    deliveries = WebhookWorker(context, writer, reader, lambda: woken.append(1), integrations)
-    app.include_router(api.router(context, writer, reader, lambda: woken.append(1)))
-    app.include_router(mail.router(deliveries, integrations))
-    app.include_router(webhooks.router(reader, deliveries, integrations, signing_keys or SigningKeys()))
-    app.include_router(ack.router(context, writer, reader, lambda: woken.append(1), LINKS))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    intake = build(settings, signing_keys=signing_keys)
+    transport = httpx.ASGITransport(intake.app, raise_app_exceptions=False)
     clients = {
         name: httpx.AsyncClient(
             transport=transport, base_url="http://intake", headers={"Authorization": f"Bearer {text}"}
@@ -111,11 +94,12 @@ async def world(
         for name, text in zip(("default", "other", "reading", "second"), texts, strict=True)
     }
     clients["nobody"] = httpx.AsyncClient(transport=transport, base_url="http://intake")
-    yield World(writer, clients, woken, deliveries, folder / "integrations.yaml")
-    for client in clients.values():
-        await client.aclose()
-    await writer.dispose()
-    await reader.dispose()
+    try:
+        yield World(intake.runtime.writer, clients, intake.webhook_worker, folder / "integrations.yaml")
+    finally:
+        for client in clients.values():
+            await client.aclose()
+        await intake.runtime.dispose()
 
 
 def ticket(external_id: str = "SR-1042", **fields: Any) -> dict[str, Any]:

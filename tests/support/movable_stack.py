@@ -1,4 +1,4 @@
-"""The stack of the stories: real servers and services, whose business time and directory the stories move."""
+"""A whole stack, servers and services, whose business time and on-call directory a test changes as it likes."""
 
 import asyncio
 import contextlib
@@ -9,60 +9,61 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import Asked
 from tocsin_local.processes import free_offset
 from tocsin_local.stack import Plan, Stack
 
-from support.servers import tell
-from support.story_directory import WrittenDirectory
+from support.editable_directory import EditableDirectory
+from support.servers import log_line
 
 FIRST_MONDAY = datetime(2026, 6, 8, 12, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
 HOLIDAYS = country_holidays("US")
-OPENING = clock_time(8)
+OPENING_HOUR = clock_time(8)
 NOTICE = timedelta(milliseconds=20)
-SILENCE_SECONDS = "10"  # longer than a service needs to be started again on a busy machine
+SILENCE_SECONDS = "10"  # longer than a busy machine needs to restart a service
 
 
-class Clockwork:
-    """A running stack and the file by which its business time is moved. It stands still unless a story lets it run."""
+class MovableStack:
+    """A running stack and the file that moves its business clock. The clock stands still unless a test lets it run."""
 
-    def __init__(self, stack: Stack, file: Path, directory: WrittenDirectory) -> None:
+    def __init__(self, stack: Stack, clock_file: Path, directory: EditableDirectory) -> None:
         self.stack = stack
+        self.clock_file = clock_file
         self.directory = directory
-        self._file = file
-        self._clock = FileClock(file)
+        self._clock = FileClock(clock_file)
 
     @property
     def now(self) -> datetime:
+        """The business time."""
         return self._clock.now()
 
-    async def move(self, now: datetime) -> None:
-        """Business time jumps to `now`, never back, and stands there."""
-        assert now >= self.now, f"time only moves forward: {now} lies before {self.now}"
-        await self._go_on(0, now)
+    async def move_clock(self, now: datetime) -> None:
+        """Sets the business time to `now`, never back, and leaves it there."""
+        assert now >= self.now, f"business time only moves forward: {now} is before {self.now}"
+        await self._begin_segment(0, now)
 
-    async def run(self, rate: float) -> None:
-        """Business time runs on from where it is, `rate` seconds a second; at 0 it stands."""
-        await self._go_on(rate, None)
+    async def run_clock(self, rate: float) -> None:
+        """Lets the business time continue at `rate` business seconds per second; 0 stops it."""
+        await self._begin_segment(rate, None)
 
-    async def _go_on(self, rate: float, epoch: datetime | None) -> None:
-        """A segment is announced a little before it begins, so that every process knows it when it does."""
+    async def _begin_segment(self, rate: float, epoch: datetime | None) -> None:
+        """Writes the segment shortly before it begins, so that all processes switch to it at the same instant."""
         origin = datetime.now(UTC) + NOTICE
         epoch = epoch or self._clock.business(origin)
-        with self._file.open("a") as file:
+        with self.clock_file.open("a") as file:
             file.write(f"{origin.isoformat()} {epoch.isoformat()} {rate}\n")
-        await asyncio.sleep(NOTICE.total_seconds())  # the segment begins at that instant of the real clock
+        await asyncio.sleep(NOTICE.total_seconds())  # until the segment begins
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Clockwork]:
-    """The whole stack in a folder of its own, its clock standing at FIRST_MONDAY."""
+def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
+    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end."""
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
-    directory = WrittenDirectory(folder / "directory.yaml")
+    directory = EditableDirectory(folder / "directory.yaml")
     plan = Plan(
         state=folder / "state",
         port_offset=free_offset(),
@@ -73,25 +74,25 @@ def started(folder: Path) -> Iterator[Clockwork]:
             "TOCSIN_CLOCK_FILE": str(clock_file),
             "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
             "TOCSIN_PROBE_SECONDS": "0.5",
-            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay; looking more often costs the machine much
+            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
         },
     )
-    stack = Stack(plan, tell)
+    stack = Stack(plan, log_line)
     with stack.state.held():
         try:
             stack.start()
-            yield Clockwork(stack, clock_file, directory)
+            yield MovableStack(stack, clock_file, directory)
         finally:
             stack.stop()
             stack.postgres.remove()
-            stack.postgres.remove()
 
 
-def ordinary_monday(now: datetime) -> datetime:
+def next_ordinary_monday(now: datetime) -> datetime:
     """The next Monday, 08:00 in New York, that begins two weeks without a holiday and without a clock change."""
     day = now.astimezone(NEW_YORK).date()
     while True:
         day += timedelta(days=(7 - day.weekday()) % 7 or 7)
-        weeks = [datetime.combine(day + timedelta(days=n), OPENING, NEW_YORK) for n in range(15)]
-        if not any(each.date() in HOLIDAYS for each in weeks) and weeks[0].utcoffset() == weeks[-1].utcoffset():
-            return weeks[0].astimezone(UTC)
+        mornings = [datetime.combine(day + timedelta(days=n), OPENING_HOUR, NEW_YORK) for n in range(15)]
+        is_regular = mornings[0].utcoffset() == mornings[-1].utcoffset()
+        if is_regular and not any(each.date() in HOLIDAYS for each in mornings):
+            return mornings[0].astimezone(UTC)

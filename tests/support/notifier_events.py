@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, Upcoming
+from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, UpcomingStep
 
 NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
 TIERS = {1: Tier(number=1, role="service_desk_team_lead", title="Service Desk Team Lead")}
@@ -45,7 +45,7 @@ def escalation(of: Ticket | None = None, **fields: Any) -> Notify:
         "reason": "resolution_breached",
         "target": "24 hours",
         "due_at": NOON + timedelta(hours=1),
-        "upcoming": Upcoming(at=NOON + timedelta(hours=2), tier=TIERS[2]),
+        "upcoming": UpcomingStep(at=NOON + timedelta(hours=2), tier=TIERS[2]),
     }
     return Notify(**(given_fields | fields))
 

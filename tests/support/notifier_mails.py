@@ -11,14 +11,14 @@ from notifier.domain.message import Mail, Sender
 from notifier.domain.template_context import Reader, Told
 from notifier.domain.templating import BUILT_IN, Templates
 from notifier.workers.composer import Letters, Linking
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
 from tocsin.events import Notify, StandDown
 
 from support.notifier_events import NOON
 
 NOW = NOON + timedelta(hours=1, minutes=5)
 NEW_YORK = ZoneInfo("America/New_York")
-LINKS = Links(["a key for the links of tests only"])
+LINKS = LinkSigner(["a key for the links of tests only"])
 PAGES = {"connectwise": "https://psa.example.com/tickets/{external_id}"}
 LINKING = Linking(LINKS, "https://sla.example.com", timedelta(days=7), PAGES)
 READER = Reader(

@@ -20,7 +20,7 @@ from notifier.workers.queue import Claims
 from notifier.workers.sender import Sender
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import Delivery, Notify, StandDown, Withdraw, decode
+from tocsin.events import DeliveryEvent, Notify, StandDown, Withdraw, decode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.kafka.record_headers import unpack
@@ -116,12 +116,12 @@ class World:
     async def states(self) -> list[str]:
         return [delivery.state for delivery in await self.deliveries()]
 
-    async def told(self) -> list[Delivery]:
+    async def told(self) -> list[DeliveryEvent]:
         """The delivery events that wait in the outbox, in order."""
         async with self.engine.connect() as connection:
             rows = await OUTBOX.oldest(connection, 10_000)
         events = [decode(unpack(row[3]), row[4]) for row in rows]
-        return [event for event in events if isinstance(event, Delivery)]
+        return [event for event in events if isinstance(event, DeliveryEvent)]
 
     async def journal(self) -> list[str]:
         async with self.engine.connect() as connection:

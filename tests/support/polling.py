@@ -1,4 +1,4 @@
-"""Waiting for what will be, never for a time: the one poller of all tests."""
+"""Waiting for a condition instead of sleeping for a time: the only polling loop of the tests."""
 
 import asyncio
 import inspect
@@ -9,32 +9,41 @@ from typing import Any, TypeVar, overload
 POLL_SECONDS = 0.05
 
 Found = TypeVar("Found")
-Words = str | Callable[[], object]
+Description = str | Callable[[], object]
 
 
 @overload
 async def eventually(
-    look: Callable[[], Awaitable[Found | None]], what: Words = ..., seconds: float = ..., *, every: float = ...
+    condition: Callable[[], Awaitable[Found | None]],
+    description: Description = ...,
+    seconds: float = ...,
+    *,
+    every: float = ...,
 ) -> Found: ...
 @overload
 async def eventually(
-    look: Callable[[], Found | None], what: Words = ..., seconds: float = ..., *, every: float = ...
+    condition: Callable[[], Found | None], description: Description = ..., seconds: float = ..., *, every: float = ...
 ) -> Found: ...
 async def eventually(
-    look: Callable[[], Any], what: Words = "it is so", seconds: float = 60.0, *, every: float = POLL_SECONDS
+    condition: Callable[[], Any],
+    description: Description = "the condition is true",
+    seconds: float = 60.0,
+    *,
+    every: float = POLL_SECONDS,
 ) -> Any:
-    """Looks, in passing or awaited, until what it finds is true, and returns that.
+    """Evaluates `condition` (a function or a coroutine function) every `every` seconds until its result is true, and
+    returns the result. Raises AssertionError with the description after `seconds`.
 
-    Fails at the deadline with `what` was waited for, or what it tells (awaited too, if need be) of how things stand.
+    A function as `description` is called then, so that it can say what the state is.
     """
     deadline = time.monotonic() + seconds
-    while not (found := await _come(look())):
+    while not (found := await _result(condition())):
         if time.monotonic() > deadline:
-            told = what if isinstance(what, str) else await _come(what())
-            raise AssertionError(f"not within {seconds:.0f} s: {told}")
+            text = description if isinstance(description, str) else await _result(description())
+            raise AssertionError(f"not within {seconds:.0f} s: {text}")
         await asyncio.sleep(every)
     return found
 
 
-async def _come(value: Any) -> Any:
+async def _result(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value

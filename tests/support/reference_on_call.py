@@ -1,4 +1,4 @@
-"""Who is on call, told by somebody who looks at the clocks on the walls each half hour. Slow; shares no code."""
+"""Who is on call, found by looking at wall clocks every half hour: a slow reference that shares no code with ours."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -7,34 +7,34 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 Json = dict[str, Any]
-Told = tuple[str, str] | None
-"""(person, which kind of rule), or nobody."""
+Assigned = tuple[str, str] | None
+"""(person, kind of rule), or None if the role is vacant."""
 
 STEP = timedelta(minutes=30)
-FORGOTTEN = timedelta(hours=3)
-"""For how long after a change of the clocks there is one that nobody put forward."""
+UNCHANGED = timedelta(hours=3)
+"""For how long after a clock change there is a clock that nobody has changed yet."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class Wall:
-    """One rotation, looked at half hour by half hour. A handover has happened once its time was ever on the wall.
+    """The wall clock of one rotation, read every half hour. A handover happens once the clock has shown its time.
 
-    With `"left_out": "before"`, which no directory has, a time that the clocks jump over comes when a clock shows it
-    that nobody put forward (RFC 5545, 3.3.5).
+    With `"skipped": "unchanged clock"`, which no directory has, a skipped time comes when a clock shows it that nobody
+    has put forward (RFC 5545, 3.3.5).
     """
 
-    def __init__(self, written: Json) -> None:
-        self.zone = ZoneInfo(written["zone"])
-        self.members = written["members"]
-        self.only: dict[str, str] | None = written.get("only")
-        if "handovers" in written:
-            self.handovers = [datetime.fromisoformat(text) for text in written["handovers"]]
+    def __init__(self, rotation: Json) -> None:
+        self.zone = ZoneInfo(rotation["zone"])
+        self.members = rotation["members"]
+        self.only: dict[str, str] | None = rotation.get("only")
+        if "handovers" in rotation:
+            self.handovers = [datetime.fromisoformat(text) for text in rotation["handovers"]]
         else:
-            hours = {"weekly": 168, "daily": 24}.get(written["turns"]) or int(written["turns"].removesuffix("h"))
-            first = datetime.fromisoformat(written["start"])
+            hours = {"weekly": 168, "daily": 24}.get(rotation["turns"]) or int(rotation["turns"].removesuffix("h"))
+            first = datetime.fromisoformat(rotation["start"])
             self.handovers = [first + timedelta(hours=hours * turn) for turn in range(24 * 800 // hours)]
-        self.latest = datetime(1, 1, 1)  # noqa: DTZ001 (what a wall shows has no zone)
-        self.unturned = written.get("left_out") == "before"
+        self.latest = datetime(1, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
+        self.by_unchanged_clock = rotation.get("skipped") == "unchanged clock"
         self.happened = 0
         self.shown = self.latest
 
@@ -50,9 +50,9 @@ class Wall:
         return str(self.members[(self.happened - 1) % len(self.members)])
 
     def _has_come(self, handover: datetime, at: datetime) -> bool:
-        if not self.unturned:
+        if not self.by_unchanged_clock:
             return handover <= self.latest
-        return handover == self.shown or handover <= min(self.latest, self._shown(at - FORGOTTEN) + FORGOTTEN)
+        return handover == self.shown or handover <= min(self.latest, self._shown(at - UNCHANGED) + UNCHANGED)
 
     def _shown(self, at: datetime) -> datetime:
         return at.astimezone(self.zone).replace(tzinfo=None, fold=0)
@@ -70,26 +70,27 @@ class Wall:
 
 
 def walk(
-    written: Json, start: datetime, end: datetime, role: str, customers: Sequence[str | None]
-) -> Iterator[tuple[datetime, list[Told]]]:
-    """(instant, who for each customer) for every half hour from `start` until before `end`."""
-    walls = {name: Wall(rotation) for name, rotation in written["rotations"].items()}
+    directory: Json, start: datetime, end: datetime, role: str, customers: Sequence[str | None]
+) -> Iterator[tuple[datetime, list[Assigned]]]:
+    """Yield (instant, who for each customer) for every half hour from `start` until before `end`."""
+    walls = {name: Wall(rotation) for name, rotation in directory["rotations"].items()}
     at = start - timedelta(days=2)
     while at < end:
         for wall in walls.values():
             wall.look(at)
         if at >= start:
-            yield at, [_replaced(written, _chosen(written, walls, at, role, own), at) for own in customers]
+            assigned = [_assigned(directory, walls, at, role, customer) for customer in customers]
+            yield at, [_covered(directory, found, at) for found in assigned]
         at += STEP
 
 
-def _chosen(written: Json, walls: dict[str, Wall], at: datetime, role: str, customer: str | None) -> Told:
+def _assigned(directory: Json, walls: dict[str, Wall], at: datetime, role: str, customer: str | None) -> Assigned:
     for wanted in [customer, None] if customer else [None]:
-        for cover in written["overrides"]:
-            if cover.get("role") == role and cover.get("customer") == wanted and _holds(cover, at):
+        for cover in directory["overrides"]:
+            if cover.get("role") == role and cover.get("customer") == wanted and _applies(cover, at):
                 return cover["person"], "override"
     for wanted in [customer, None] if customer else [None]:
-        own = [entry for entry in written["roles"][role] if entry.get("customer") == wanted and _holds(entry, at)]
+        own = [entry for entry in directory["roles"][role] if entry.get("customer") == wanted and _applies(entry, at)]
         kind = "customer" if wanted else "general"
         for entry in own:
             if "person" in entry and "from" in entry and "to" in entry:
@@ -103,16 +104,16 @@ def _chosen(written: Json, walls: dict[str, Wall], at: datetime, role: str, cust
     return None
 
 
-def _replaced(written: Json, chosen: Told, at: datetime) -> Told:
-    if chosen is None:
+def _covered(directory: Json, assigned: Assigned, at: datetime) -> Assigned:
+    if assigned is None:
         return None
-    for cover in written["overrides"]:
-        if cover.get("instead_of") == chosen[0] and _holds(cover, at):
-            return _replaced(written, (cover["person"], "override"), at)
-    return chosen
+    for cover in directory["overrides"]:
+        if cover.get("instead_of") == assigned[0] and _applies(cover, at):
+            return _covered(directory, (cover["person"], "override"), at)
+    return assigned
 
 
-def _holds(entry: Json, at: datetime) -> bool:
+def _applies(entry: Json, at: datetime) -> bool:
     starts = "from" not in entry or _instant(entry["from"]) <= at
     return starts and ("to" not in entry or at < _instant(entry["to"]))
 

@@ -13,18 +13,21 @@ from sqlalchemy import Column, Integer, Table, Uuid, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import Event, Fact, FactType, TicketChanged, decode
-from tocsin.runtime.database import dead_letters, offsets
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import engine, new_metadata
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.offsets import Offsets
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import TICKETS
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
 
 metadata = new_metadata()
-OUTBOX = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
-OFFSETS = offsets.offsets_table(metadata)
-DEAD_LETTERS = dead_letters.dead_letters_table(metadata)
+OUTBOX = Outbox.define(metadata, topic=TICKETS, source="intake")
+OFFSETS = Offsets.define(metadata)
+DEAD_LETTERS = DeadLetters.define(metadata)
+KEY_USES = KeyUses.define(metadata)
 SEEN = Table("seen", metadata, Column("ticket", Uuid, primary_key=True), Column("number", Integer, primary_key=True))
 
 

@@ -1,4 +1,4 @@
-"""How often what is random is tried: enough to be quick in `make test`, and ten times that in `make torture`."""
+"""How many random examples the tests try: few in `make test`, ten times as many in `make torture`."""
 
 import os
 from typing import Final
@@ -7,5 +7,5 @@ TORTURE: Final = bool(os.environ.get("TOCSIN_TORTURE"))
 
 
 def tries(count: int) -> int:
-    """So many tries in `make test`."""
+    """`count`, or ten times `count` in `make torture`."""
     return count * 10 if TORTURE else count

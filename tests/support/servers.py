@@ -1,4 +1,4 @@
-"""What tests get of the shared servers: their types, and how a service's database is made."""
+"""The servers of the tests: those shared by a session, and private ones for tests that stop or suspend a server."""
 
 import os
 import subprocess
@@ -23,42 +23,44 @@ START_SECONDS = 120
 
 
 class MakeDatabase(Protocol):
+    """The type of the fixture `make_database`."""
+
     def __call__(self, service: str | None = None) -> str: ...
 
 
 class SharedKafka:
-    """The session's broker, seen from a test."""
+    """The session's broker."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
 
     def fresh_topics(self, *names: str, partitions: int = 6) -> None:
-        """Empties the topics (all of tocsin's without names) by making them anew."""
+        """Deletes and recreates the topics, so that they are empty; without names all topics of tocsin."""
         recreate_topics(self.bootstrap, names or TOPICS, partitions)
 
 
 class SharedSink:
-    """The session's mail server, seen from a test."""
+    """The session's SMTP sink."""
 
     def __init__(self, address: str, inbox: str) -> None:
         self.address = address
         self.inbox = inbox
 
     def messages(self) -> list[dict[str, Any]]:
-        """What was taken, oldest first, in the form of the inbox's `GET /messages`."""
+        """The received mails, oldest first, as the inbox's `GET /messages` returns them."""
         return list(httpx.get(f"{self.inbox}/messages").raise_for_status().json())
 
     def clear(self) -> None:
         httpx.delete(f"{self.inbox}/messages").raise_for_status()
 
     def fail(self, mode: str, **details: object) -> None:
-        """From now on (`"none"`: no longer) the sink misbehaves; `details` as in `PUT /faults`."""
+        """Makes the sink fail from now on; `"none"` ends it. `details` as in `PUT /faults`."""
         httpx.put(f"{self.inbox}/faults", json={"mode": mode, **details}).raise_for_status()
 
 
 @contextmanager
 def running(part: Part, folder: Path) -> Iterator[Process]:
-    """The part, ready inside the with block and gone after it."""
+    """Starts a part, waits until it is ready, and stops it at the end."""
     process = Process(part, folder / f"{part.name}.log")
     try:
         process.wait_ready(START_SECONDS)
@@ -68,22 +70,22 @@ def running(part: Part, folder: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """The process and its children stand still inside the with block."""
+def suspended(pid: int) -> Iterator[None]:
+    """Suspends a process and its children (SIGSTOP), and resumes them at the end."""
     process = psutil.Process(pid)
-    family = [process, *process.children(recursive=True)]
-    for one in family:
-        one.suspend()
+    processes = [process, *process.children(recursive=True)]
+    for each in processes:
+        each.suspend()
     try:
         yield
     finally:
-        for one in family:
+        for each in processes:
             with suppress(psutil.NoSuchProcess):
-                one.resume()
+                each.resume()
 
 
 def is_ready(url: str) -> bool:
-    """Whether a service answers there, and says that it is ready."""
+    """Whether the service at this URL is ready."""
     try:
         return httpx.get(f"{url}/readyz", timeout=5).is_success
     except httpx.TransportError:
@@ -91,24 +93,24 @@ def is_ready(url: str) -> bool:
 
 
 @contextmanager
-def own_database(service: str, folder: Path, *, durable: bool = False) -> Iterator[tuple[Process, str]]:
-    """A PostgreSQL of the test's own with that service's migrated database: its process, and the database's URL."""
-    server = Postgres(folder / "postgres", free_port(), tell, durable=durable)
+def private_database(service: str, folder: Path, *, durable: bool = False) -> Iterator[tuple[Process, str]]:
+    """Starts a PostgreSQL for one test, with the service's migrated database: its process and the database's URL."""
+    server = Postgres(folder / "postgres", free_port(), log_line, durable=durable)
     try:
         with running(server, folder) as process:
-            server.create_role(role_of(service))
-            url = server.create_database(SERVICES[service], role_of(service))
+            server.create_role(service_role(service))
+            url = server.create_database(SERVICES[service], service_role(service))
             migrate(service, url)
             yield process, url
     finally:
         server.remove()
 
 
-def intake_on(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[Service, str]:
-    """Intake on that database, by default without a Kafka, as a part to be run; and a key for it."""
+def intake_part(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[Service, str]:
+    """Intake as a part for `running`, and an API key. Without `kafka` it finds no broker."""
     key, entry = issue("default")
     write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
-    told = {
+    environment = {
         "TOCSIN_DATABASE_URL": url,
         "TOCSIN_KAFKA": kafka or f"127.0.0.1:{free_port()}",
         "TOCSIN_KEYS": str(folder / "keys.yaml"),
@@ -116,15 +118,16 @@ def intake_on(url: str, folder: Path, kafka: str | None = None, **settings: str)
         "TOCSIN_ACK_KEYS": "k" * 32,
         **settings,
     }
-    return Service("intake", "intake", free_port(), told), key
+    return Service("intake", "intake", free_port(), environment), key
 
 
-def role_of(service: str) -> Role:
+def service_role(service: str) -> Role:
+    """The database role of a service."""
     return Role(SERVICES.get(service, service), "for-tests-only")
 
 
 def migrate(service: str, url: str) -> None:
-    """Runs a service's migrations as its operator would."""
+    """Runs the service's `migrate` command."""
     command: Sequence[str] = (sys.executable, "-m", SERVICES[service], "migrate")
     done = subprocess.run(
         command, env=os.environ | {"TOCSIN_DATABASE_URL": url}, capture_output=True, text=True, check=False
@@ -132,5 +135,6 @@ def migrate(service: str, url: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def tell(line: str) -> None:
+def log_line(line: str) -> None:
+    """Prints a line where pytest captures it."""
     sys.stderr.write(f"{line}\n")

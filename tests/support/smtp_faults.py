@@ -26,7 +26,7 @@ from sqlalchemy import func, select, update
 from support.notifier_events import escalation, ticket
 from support.notifier_world import DIRECTORY, PATIENT, World, world
 from support.polling import eventually
-from support.servers import tell
+from support.servers import log_line
 from support.tls_smtp_sink import secured_sink
 
 FALLBACKS = DIRECTORY.replace(
@@ -217,7 +217,7 @@ async def _fate(house: World, name: str, tickets: Sequence[UUID], seen: Seen, *,
 
 
 async def _table(mails: int, only: str, *, real: bool) -> bool:
-    tell(
+    log_line(
         f"{'fault':28} {'mails':>5} {'meanwhile':>9} {'sent':>5} {'fallback':>8} {'refused':>7} {'deferred':>8} "
         f"{'ambiguous':>9} {'doubled':>7} {'unexplained':>11} {'lost':>4} {'last':>6}"
     )
@@ -227,7 +227,7 @@ async def _table(mails: int, only: str, *, real: bool) -> bool:
             for fault in (one for one in FAULTS if not only or one.name in only.split(",")):
                 fate = await play(house, fault, mails, stands=5, real=real)
                 clean = clean and fate.is_clean
-                tell(_line(fate))
+                log_line(_line(fate))
     return clean
 
 

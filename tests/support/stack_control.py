@@ -1,4 +1,4 @@
-"""The parts of the stories' stack: taken down, killed, doubled, put back to an earlier copy; restored at the end."""
+"""Stops, kills and doubles parts of a running stack, and copies databases; undoes all of it at the end."""
 
 import asyncio
 import os
@@ -15,65 +15,64 @@ from tocsin.runtime.kafka.client import PARTITIONS
 from tocsin_local.stack import Stack
 
 from support.polling import eventually
-from support.servers import SERVICES
+from support.servers import SERVICES, suspended
 
 SERVERS = ("postgres", "kafka", "smtp")
 
 
-class Parts:
-    """What happens to the processes and databases of a story's stack."""
+class StackControl:
+    """The processes and databases of a stack. Parts: intake, sla-timer, escalator, notifier, postgres, kafka, smtp."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._down: list[str] = []
         self._replicas: list[str] = []
-        self._copies: set[str] = set()
+        self._copied: set[str] = set()
 
-    async def stop(self, *names: str) -> None:
-        """Stopped cleanly, and down until started."""
-        self._down += names
-        await _all(self._stack.stop_part, names)
+    async def stop(self, *parts: str) -> None:
+        """Stops parts cleanly. They stay down until `start`."""
+        self._down += parts
+        await _for_each(parts, self._stack.stop_part)
 
-    async def kill(self, *names: str) -> None:
-        """Ended as a crash would, and down until started."""
-        self._down += names
-        await _all(self._stack.kill_part, names)
+    async def kill(self, *parts: str) -> None:
+        """Ends parts by kill -9. They stay down until `start`."""
+        self._down += parts
+        await _for_each(parts, self._stack.kill_part)
 
-    async def start(self, *names: str) -> None:
-        """Running and ready again."""
-        await _all(self._stack.start_part, names)
-        self._down = [name for name in self._down if name not in names]
+    async def start(self, *parts: str) -> None:
+        """Starts parts and waits until they are ready."""
+        await _for_each(parts, self._stack.start_part)
+        self._down = [part for part in self._down if part not in parts]
 
-    async def crash(self, *names: str) -> None:
-        """kill -9: they come back by themselves."""
-        await _all(self._stack.crash, names)
+    async def crash(self, *parts: str) -> None:
+        """Ends parts by kill -9. The supervisor restarts them."""
+        await _for_each(parts, self._stack.crash)
 
-    async def double(self, *services: str) -> None:
-        """A second replica of each service joins."""
+    async def add_replicas(self, *services: str) -> None:
+        """Starts a second replica of each service and waits until they are ready."""
         self._replicas += await asyncio.gather(
             *(asyncio.to_thread(self._stack.add_replica, service) for service in services)
         )
 
     async def remove_replicas(self) -> None:
-        """All replicas that joined leave."""
+        """Stops all added replicas."""
         replicas, self._replicas = self._replicas, []
-        await _all(self._stack.remove_replica, replicas)
+        await _for_each(replicas, self._stack.remove_replica)
 
     async def copy_database(self, service: str) -> None:
-        """Its database as it stands is kept; the service is down for a moment."""
-        await self.stop(service)
+        """Keeps a copy of the service's database. The service loses its connections meanwhile."""
         name = SERVICES[service]
-        await asyncio.to_thread(self._copied, name, f"{name}_copy")
-        self._copies.add(service)
-        await self.start(service)
+        with suspended(self._stack.run["pids"][service]):
+            await asyncio.to_thread(self._copy, name, f"{name}_copy")
+        self._copied.add(service)
 
-    async def put_back_database(self, service: str) -> None:
-        """The service must be down. Its database becomes what it was when it was copied."""
+    async def restore_database(self, service: str) -> None:
+        """Replaces the database of a stopped service with its copy."""
         name = SERVICES[service]
-        await asyncio.to_thread(self._copied, f"{name}_copy", name)
+        await asyncio.to_thread(self._copy, f"{name}_copy", name)
 
-    async def forget_topic(self, topic: str) -> None:
-        """What the topic holds up to now is deleted, as retention does it."""
+    async def truncate_topic(self, topic: str) -> None:
+        """Deletes all present records of a topic, as retention does."""
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer = AIOKafkaConsumer(bootstrap_servers=self._stack.kafka.bootstrap)
         admin = AIOKafkaAdminClient(bootstrap_servers=self._stack.kafka.bootstrap)
@@ -87,30 +86,30 @@ class Parts:
             await consumer.stop()
 
     async def republish(self, service: str, since: datetime) -> None:
-        """An operator has a service queue again what it told since then."""
+        """Runs the service's `republish` command."""
         command = (sys.executable, "-m", SERVICES[service], "republish", "--since", f"{since:%Y-%m-%dT%H:%M:%SZ}")
         environment = os.environ | {"TOCSIN_DATABASE_URL": self._stack.run["databases"][service]}
         done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done
 
-    async def all_ready(self) -> None:
-        """Waits until every service is ready, having been started again where it died."""
+    async def wait_until_ready(self) -> None:
+        """Waits until every service is ready."""
         urls = self._stack.run["urls"]
         async with httpx.AsyncClient(timeout=10) as http:
             for service in SERVICES:
                 await eventually(partial(_is_ready, http, urls[service]), f"{service} is ready")
 
-    async def restore(self) -> None:
-        """Everything as at the beginning: all parts up, no replica, no copy."""
+    async def reset(self) -> None:
+        """Every part runs, and there are no replicas and no copies."""
         await self.remove_replicas()
-        for name in sorted(set(self._down), key=lambda name: (*SERVERS, *SERVICES).index(name)):
-            await self.start(name)
-        await self.all_ready()
-        for service in self._copies:
+        for part in sorted(set(self._down), key=(*SERVERS, *SERVICES).index):
+            await self.start(part)
+        await self.wait_until_ready()
+        for service in self._copied:
             await asyncio.to_thread(self._stack.postgres.drop_database, f"{SERVICES[service]}_copy")
 
-    def _copied(self, source: str, target: str) -> None:
-        """Whoever is connected to either is thrown out: only those who look."""
+    def _copy(self, source: str, target: str) -> None:
+        """PostgreSQL copies only a database to which no one is connected."""
         postgres = self._stack.postgres
         postgres.drop_database(target)
         postgres.execute(
@@ -119,8 +118,8 @@ class Parts:
         )
 
 
-async def _all(work: Callable[[str], None], names: Sequence[str]) -> None:
-    await asyncio.gather(*(asyncio.to_thread(work, name) for name in names))
+async def _for_each(parts: Sequence[str], act: Callable[[str], None]) -> None:
+    await asyncio.gather(*(asyncio.to_thread(act, part) for part in parts))
 
 
 async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:

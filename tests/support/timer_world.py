@@ -17,10 +17,10 @@ from sla_timer.store.tables import AGENDA, CLOCKS, OFFSETS, OUTBOX, TOLD
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import (
-    TYPES,
+    EVENT_TYPES,
     Contact,
     Customer,
-    Deadline,
+    DeadlineEvent,
     Event,
     Fact,
     FactType,
@@ -32,7 +32,6 @@ from tocsin.events import (
     ticket_id,
 )
 from tocsin.policy import Policy
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
@@ -65,10 +64,8 @@ class Timer:
     async def progresses(self, through: datetime) -> None:
         """Everything that intake accepted up to then has been read."""
         async with self.writer.begin() as connection:
-            await offsets.begin(connection, OFFSETS, TICKETS, dict.fromkeys(range(PARTITIONS), 0))
-            await offsets.write(
-                connection, OFFSETS, TICKETS, {number: Position(0, through) for number in range(PARTITIONS)}
-            )
+            await OFFSETS.store_missing(connection, TICKETS, dict.fromkeys(range(PARTITIONS), 0))
+            await OFFSETS.store(connection, TICKETS, {number: Position(0, through) for number in range(PARTITIONS)})
 
     async def reaches(self, through: datetime) -> None:
         """The same, and what fell due is told."""
@@ -80,18 +77,18 @@ class Timer:
         async with self.writer.begin() as connection:
             await add_policy(connection, policy)
 
-    async def told(self, ticket: UUID) -> list[Deadline]:
+    async def told(self, ticket: UUID) -> list[DeadlineEvent]:
         """All that was told of a ticket, in order."""
         rows = await self.rows(select(TOLD.c.type, TOLD.c.event).where(TOLD.c.ticket_id == ticket).order_by(TOLD.c.id))
-        events = [TYPES[row.type].model_validate_json(row.event) for row in rows]
-        return [event for event in events if isinstance(event, Deadline)]
+        events = [EVENT_TYPES[row.type].model_validate_json(row.event) for row in rows]
+        return [event for event in events if isinstance(event, DeadlineEvent)]
 
-    async def queued(self) -> list[Deadline]:
+    async def queued(self) -> list[DeadlineEvent]:
         """The events in the outbox, in order."""
         table = OUTBOX.table
         rows = await self.rows(select(table.c.headers, table.c.value).order_by(table.c.id))
         events = [decode(unpack(row.headers), row.value) for row in rows]
-        return [event for event in events if isinstance(event, Deadline)]
+        return [event for event in events if isinstance(event, DeadlineEvent)]
 
     async def standing(self) -> tuple[Sequence[Any], Sequence[Any]]:
         """Every ticket's clocks, and its agenda."""

@@ -1,4 +1,4 @@
-"""The dates that we rely on: the `holidays` library changes between releases."""
+"""Holidays that we rely on, because the `holidays` library changes between releases."""
 
 from datetime import date
 
@@ -14,6 +14,7 @@ FEDERAL = {
 }
 
 
+@pytest.mark.rule("2.3")
 @pytest.mark.parametrize("year", FEDERAL)
 def test_us_federal_holidays_with_their_observed_days(year: int) -> None:
     on_weekdays = {day for day in Holidays("US").between(year, year) if day.weekday() < 5 and day.year == year}
@@ -28,9 +29,9 @@ def test_a_new_year_on_a_saturday_is_observed_in_the_old_year() -> None:
     ("place", "day"),
     [("IT", date(2026, 4, 25)), ("AU-NSW", date(2026, 1, 26)), ("US-CA", date(2026, 3, 31)), ("IN", date(2026, 8, 15))],
 )
-def test_other_places(place: str, day: date) -> None:
+def test_other_countries_and_subdivisions(place: str, day: date) -> None:
     assert day in Holidays(place).between(2026, 2026)
 
 
-def test_the_last_year_that_counts_still_has_holidays() -> None:
+def test_the_last_year_still_has_holidays() -> None:
     assert date(LAST_YEAR, 7, 5) in Holidays("US").between(LAST_YEAR, LAST_YEAR)

@@ -1,4 +1,4 @@
-"""Business time against a slow reference that shares no code with it: a watchman who looks at the wall every minute."""
+"""Business time against a slow reference that shares no code with it: a wall clock, read every minute."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -28,8 +28,10 @@ CHANGES = {
 CLOSED = timedelta(days=2)
 
 
-def watched(zone: str, hours: Hours, closed: date, start: datetime, end: datetime) -> Iterator[tuple[datetime, bool]]:
-    """Every minute from `start` to `end`, and whether a clock on the wall shows an opening hour in it."""
+def minutes_of(
+    zone: str, hours: Hours, closed: date, start: datetime, end: datetime
+) -> Iterator[tuple[datetime, bool]]:
+    """Yield every minute from `start` to `end`, and whether a wall clock then shows an opening hour."""
     wall, at = ZoneInfo(zone), start
     while at < end:
         local = at.astimezone(wall)
@@ -41,26 +43,27 @@ def watched(zone: str, hours: Hours, closed: date, start: datetime, end: datetim
 
 def business(zone: str, hours: Hours, closed: date) -> Business:
     windows = {day: [(clock(opens), clock(closes)) for opens, closes in sorted(of)] for day, of in hours.items()}
-    return Business("watched", zone, windows, Holidays(added=frozenset({closed})))
+    return Business("reference", zone, windows, Holidays(added=frozenset({closed})))
 
 
 def clock(text: str) -> int:
     return int(text[:2]) * HOUR + int(text[3:]) * MINUTE
 
 
+@pytest.mark.rule("2.4")
 @pytest.mark.parametrize(
     "hours",
     [OFFICE, SHIFTS, AROUND_THE_CLOCK, AT_THE_CHANGE, MIDNIGHT],
     ids=["office", "shifts", "always", "at the change", "midnight"],
 )
 @pytest.mark.parametrize(("zone", "day"), [(zone, day) for zone, days in CHANGES.items() for day in days], ids=str)
-def test_a_watchman_counts_the_same(zone: str, day: date, hours: Hours) -> None:
+def test_the_reference_counts_the_same(zone: str, day: date, hours: Hours) -> None:
     closed = day + CLOSED
     calendar = business(zone, hours, closed)
     middle = datetime(day.year, day.month, day.day, tzinfo=UTC)
     start, end = middle - timedelta(days=4), middle + timedelta(days=4)
     seen = 0
-    for at, is_open in watched(zone, hours, closed, start, end):
+    for at, is_open in minutes_of(zone, hours, closed, start, end):
         instant = micros(at)
         assert counted(calendar, micros(start), instant) == seen * MINUTE, at
         if is_open:
@@ -69,11 +72,11 @@ def test_a_watchman_counts_the_same(zone: str, day: date, hours: Hours) -> None:
 
 
 @pytest.mark.parametrize("zone", CHANGES)
-def test_a_watchman_finds_the_same_dues_from_anywhere(zone: str) -> None:
+def test_the_reference_finds_the_same_deadlines_from_any_start(zone: str) -> None:
     day = CHANGES[zone][0]
     calendar = business(zone, SHIFTS, day + CLOSED)
     middle = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    minutes = list(watched(zone, SHIFTS, day + CLOSED, middle - timedelta(days=2), middle + timedelta(days=4)))
+    minutes = list(minutes_of(zone, SHIFTS, day + CLOSED, middle - timedelta(days=2), middle + timedelta(days=4)))
     for first in range(0, 4 * 24 * 60, 97):
         start = minutes[first][0] + timedelta(seconds=first % 60)
         needed = 9 * HOUR

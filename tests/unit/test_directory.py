@@ -1,67 +1,80 @@
-"""Who holds which role when, and every way to get a directory wrong."""
+"""Who holds a role: entries, customers, rotations, cover, and the order of the rules between them."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tocsin.directory import PAGE_ROLES, DirectoryError, Holder, load_directory
+from tocsin.directory import STANDARD_ROLES, Directory, Holder, compute_shifts, load_directory
 
 DEPLOYED = (Path(__file__).parents[2] / "deploy/policy/directory.yaml").read_text("utf-8")
-SHIPPED, _, _ = DEPLOYED.partition("\noverrides:")  # as README.md says to write at its end
+SHIPPED, _, _ = DEPLOYED.partition("\noverrides:")  # README.md tells people to add overrides at its end
+LEAD = "service_desk_team_lead"
 PEOPLE = """\
 people:
   ana: { name: Ana Silva, email: ana@example.com }
   ben: { name: Ben Okafor, email: ben@example.com }
+  cy: { name: Cy Young, email: cy@example.com }
 """
+NEW_YORK = """\
+rotations:
+  primary:
+    zone: America/New_York
+    members: [ana, ben]
+    turns: weekly
+    start: 2026-03-02T09:00
+"""
+
+
+def load(text: str) -> Directory:
+    return load_directory(text, "directory.yaml")
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-@pytest.mark.parametrize("role", PAGE_ROLES)
-@pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), at("2026-06-08T12:00Z"), at("9999-12-31T23:59Z")])
+def holder_and_rule(directory: Directory, instant: str, customer: str | None = None) -> tuple[str, str] | None:
+    found = directory.holder(LEAD, customer, at(instant))
+    return (found.person, found.rule) if found else None
+
+
+@pytest.mark.parametrize("role", STANDARD_ROLES)
+@pytest.mark.parametrize("instant", [datetime(1, 1, 1, tzinfo=UTC), at("2026-06-08T12:00Z"), at("9999-12-31T23:59Z")])
 @pytest.mark.parametrize("customer", [None, "acme"])
-def test_the_shipped_directory_fills_every_role_at_all_times(role: str, moment: datetime, customer: str | None) -> None:
-    holder = load_directory(SHIPPED, "directory.yaml").holder(role, customer, moment)
+def test_the_shipped_directory_has_no_vacancy(role: str, instant: datetime, customer: str | None) -> None:
+    holder = load(SHIPPED).holder(role, customer, instant)
     assert holder is not None
     assert holder.rule == "default"
     assert holder.email.endswith("@example.com")
 
 
-def test_a_role_is_held_from_one_instant_until_just_before_another() -> None:
-    directory = load_directory(
+def test_an_entry_applies_from_its_start_until_just_before_its_end() -> None:
+    directory = load(
         PEOPLE
         + """\
 roles:
-  account_manager:
+  service_desk_team_lead:
     - { person: ben, from: 2026-06-08T12:00:00Z, to: 2026-06-15T08:00:00-04:00 }
     - { person: ana, to: 2026-06-08T12:00:00Z }
-""",
-        "directory.yaml",
+"""
     )
-
-    def holder(moment: str) -> str | None:
-        found = directory.holder("account_manager", "acme", at(moment))
-        return found.person if found else None
-
-    assert holder("2026-06-08T11:59:59.999999Z") == "ana"
-    assert holder("2026-06-08T12:00:00Z") == "ben"
-    assert holder("2026-06-15T11:59:59.999999Z") == "ben"
-    assert holder("2026-06-15T12:00:00Z") is None
+    assert holder_and_rule(directory, "2026-06-08T11:59:59.999999Z") == ("ana", "default")
+    assert holder_and_rule(directory, "2026-06-08T12:00:00Z") == ("ben", "default")
+    assert holder_and_rule(directory, "2026-06-15T11:59:59.999999Z") == ("ben", "default")
+    assert holder_and_rule(directory, "2026-06-15T12:00:00Z") is None
     assert directory.holder("chief_executive_officer", "acme", at("2026-06-08T12:00Z")) is None
 
 
-def test_a_customers_own_holder_comes_before_the_general_one() -> None:
-    directory = load_directory(
+@pytest.mark.rule("5.17")
+def test_a_customers_own_holder_goes_before_the_general_one() -> None:
+    directory = load(
         PEOPLE
         + """\
 roles:
   account_manager:
     - { person: ana }
     - { person: ben, customer: acme, from: 2026-06-08T00:00:00Z }
-""",
-        "directory.yaml",
+"""
     )
     before, after = at("2026-06-07T00:00Z"), at("2026-06-09T00:00Z")
     general = Holder("ana", "Ana Silva", "ana@example.com", "default")
@@ -72,105 +85,13 @@ roles:
     assert directory.holder("account_manager", "acme", after) == own
 
 
-def test_roles_of_ones_own_are_named() -> None:
-    directory = load_directory(PEOPLE + "own_roles: [night_desk]\nroles: { night_desk: [{ person: ana }] }", "d.yaml")
+def test_a_directory_may_declare_its_own_roles() -> None:
+    directory = load(PEOPLE + "own_roles: [night_desk]\nroles: { night_desk: [{ person: ana }] }")
     assert directory.holder("night_desk", None, at("2026-06-08T12:00Z")) is not None
 
 
-HOLDINGS = {
-    "unknown role": (
-        "  account_manger: [{ person: ana }]",
-        5,
-        "roles.account_manger: is no role of the ladder; use one",
-    ),
-    "unknown person": ("  account_manager: [{ person: anna }]", 5, "[0].person: nobody is called `anna`; add the name"),
-    "no person": ("  account_manager: [{ customer: acme }]", 5, "[0].person: is missing; state it"),
-    "unknown field": (
-        "  account_manager: [{ person: ana, form: x }]",
-        5,
-        "[0].form: is no field here; did you mean `from`",
-    ),
-    "naive": (
-        "  account_manager: [{ person: ana, from: 2026-06-08T12:00:00 }]",
-        5,
-        "[0].from: has no time zone; write one",
-    ),
-    "only a date": (
-        "  account_manager: [{ person: ana, from: 2026-06-08 }]",
-        5,
-        "[0].from: is no instant; write it like",
-    ),
-    "ends before it starts": (
-        "  account_manager:\n    - person: ana\n      from: 2026-06-08T12:00:00Z\n      to: 2026-06-08T12:00:00Z",
-        8,
-        "[0].to: is not after `from`, 2026-06-08T12:00:00.000000Z; end later",
-    ),
-    "overlap": (
-        "  account_manager:\n"
-        "    - { person: ana, to: 2026-06-09T00:00:00Z }\n"
-        "    - { person: ben, from: 2026-06-08T00:00:00Z }",
-        7,
-        "[1]: overlaps with `ana`, entry 1 of the list; let one end",
-    ),
-    "overlap for one customer": (
-        "  account_manager:\n    - { person: ana, customer: acme }\n    - { person: ben, customer: acme }",
-        7,
-        "[1]: overlaps with `ana`",
-    ),
-    "overlap inside a longer one": (
-        "  account_manager:\n"
-        "    - { person: ana }\n"
-        "    - { person: ben, from: 2026-06-08T00:00:00Z, to: 2026-06-09T00:00:00Z }",
-        7,
-        "[1]: overlaps with `ana`",
-    ),
-}
-
-
-@pytest.mark.parametrize(("holding", "line", "error"), HOLDINGS.values(), ids=HOLDINGS)
-def test_a_slip_is_told_with_its_line(holding: str, line: int, error: str) -> None:
-    with pytest.raises(DirectoryError) as refusal:
-        load_directory(f"{PEOPLE}roles:\n{holding}\n", "directory.yaml")
-    (problem,) = refusal.value.problems
-    assert problem.startswith(f"directory.yaml:{line}: roles.account_man")
-    assert error in problem
-
-
-def test_a_person_without_an_address_is_refused() -> None:
-    with pytest.raises(DirectoryError, match=r"d.yaml:2: people.ana.email: .*; write it like email: "):
-        load_directory("people:\n  ana: { name: Ana, email: ana }\nroles: {}\n", "d.yaml")
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("", "d.yaml:1: is empty; write fields and values, `people:` first"),
-        ("- ana", "d.yaml:1: is no mapping; write fields and values, `people:` first"),
-        (
-            "people:\n  ana silva: { name: Ana, email: ana@example.com }\nroles: {}\n",
-            "d.yaml:2: people.ana silva: `ana silva` is no id; write letters A to Z, digits and _ . : @ - only, "
-            "a letter or digit first, 100 at most",
-        ),
-        (
-            "people:\n  ana: { name: '', email: ana@example.com }\nroles: {}\n",
-            "d.yaml:2: people.ana.name: `` is empty, too long, or has spaces around it; write 1 to 100 characters on "
-            "one line",
-        ),
-        (
-            "people:\n  ana: { name: Ana, email: ana }\nroles: {}\n",
-            "d.yaml:2: people.ana.email: value is not a valid email address: An email address must have an @-sign; "
-            "write it like email: dana.whitfield@example.com",
-        ),
-    ],
-)
-def test_what_is_wrong_is_said_in_words(text: str, error: str) -> None:
-    with pytest.raises(DirectoryError) as refusal:
-        load_directory(text, "d.yaml")
-    assert str(refusal.value) == error
-
-
-def test_a_person_has_further_addresses_and_a_role_a_group_address() -> None:
-    directory = load_directory(
+def test_a_person_has_fallback_addresses_and_a_role_has_group_addresses() -> None:
+    directory = load(
         """\
 people:
   ana: { name: Ana Silva, email: ana@example.com, fallbacks: [ana@example.org, ana@example.net] }
@@ -179,8 +100,7 @@ roles:
 group_addresses:
   - { role: account_manager, email: accounts@example.com }
   - { role: account_manager, customer: acme, email: acme@example.com }
-""",
-        "directory.yaml",
+"""
     )
     holder = directory.holder("account_manager", "acme", at("2026-06-08T12:00Z"))
     assert holder is not None
@@ -191,26 +111,112 @@ group_addresses:
     assert directory.group_address("chief_executive_officer", "acme") is None
 
 
+@pytest.mark.rule("5.18")
+def test_the_order_of_the_rules() -> None:
+    directory = load(
+        PEOPLE
+        + NEW_YORK
+        + """\
+roles:
+  service_desk_team_lead:
+    - person: cy
+    - { rotation: primary, to: 2026-05-01T00:00:00Z }
+    - { rotation: primary, customer: acme, from: 2026-03-16T00:00:00Z, to: 2026-03-17T00:00:00Z }
+    - { person: ben, customer: globex }
+overrides:
+  - { role: service_desk_team_lead, person: cy, from: 2026-03-20T00:00:00Z, to: 2026-03-21T00:00:00Z }
+  - { role: service_desk_team_lead, customer: acme, person: ben, from: 2026-03-20T12:00:00Z, to: 2026-03-20T13:00:00Z }
+  - { instead_of: ana, person: cy, from: 2026-03-30T00:00:00Z, to: 2026-03-31T00:00:00Z, reason: holiday }
+"""
+    )
+    assert holder_and_rule(directory, "2026-03-02T13:59Z") == ("cy", "default")
+    assert holder_and_rule(directory, "2026-03-02T14:00Z") == ("ana", "rotation primary, week of 2026-03-02")
+    assert holder_and_rule(directory, "2026-03-09T13:00Z") == ("ben", "rotation primary, week of 2026-03-09")
+    assert holder_and_rule(directory, "2026-03-16T13:00Z", "acme") == (
+        "ana",
+        "customer acme: rotation primary, week of 2026-03-16",
+    )
+    assert holder_and_rule(directory, "2026-03-16T13:00Z", "globex") == ("ben", "customer globex")
+    covered = ("cy", "override: until 2026-03-21 00:00 UTC")
+    assert holder_and_rule(directory, "2026-03-20T12:30Z") == covered
+    assert holder_and_rule(directory, "2026-03-20T12:30Z", "globex") == covered
+    assert holder_and_rule(directory, "2026-03-20T12:30Z", "acme") == ("ben", "override: until 2026-03-20 13:00 UTC")
+    assert holder_and_rule(directory, "2026-03-30T14:00Z") == (
+        "cy",
+        "override: instead of Ana Silva until 2026-03-31 00:00 UTC (holiday)",
+    )
+    assert holder_and_rule(directory, "2026-05-01T00:00Z") == ("cy", "default")
+
+
+@pytest.mark.rule("5.18")
+def test_a_person_with_both_dates_goes_before_a_rotation() -> None:
+    directory = load(
+        PEOPLE
+        + NEW_YORK
+        + """\
+roles:
+  service_desk_team_lead:
+    - rotation: primary
+    - { person: cy, from: 2026-03-03T00:00:00Z, to: 2026-03-04T00:00:00Z }
+"""
+    )
+    assert holder_and_rule(directory, "2026-03-03T12:00Z") == ("cy", "default")
+    assert holder_and_rule(directory, "2026-03-04T00:00Z") == ("ana", "rotation primary, week of 2026-03-02")
+
+
+def test_a_person_who_covers_may_be_covered() -> None:
+    directory = load(
+        PEOPLE
+        + """\
+roles: { service_desk_team_lead: [{ person: ana }] }
+overrides:
+  - { instead_of: ana, person: ben, from: 2026-03-01T00:00:00Z, to: 2026-03-05T00:00:00Z }
+  - { instead_of: ben, person: cy, from: 2026-03-02T00:00:00Z, to: 2026-03-03T00:00:00Z }
+"""
+    )
+    found = [holder_and_rule(directory, f"2026-03-0{day}T12:00Z") for day in (1, 2, 3)]
+    assert [holder and holder[0] for holder in found] == ["ben", "cy", "ben"]
+
+
 @pytest.mark.parametrize(
-    ("text", "error"),
+    ("start", "turns", "first", "second"),
     [
-        ("people:\n  ana: { name: A, email: a@example.com, fallbacks: [a@] }", "d.yaml:2: people.ana.fallbacks[0]: "),
-        (
-            "people:\n  ana: { name: A, email: a@example.com, fallbacks: [a@example.com] }",
-            "d.yaml:2: people.ana.fallbacks[0]: `a@example.com` stands here already",
-        ),
-        (
-            "people: {}\ngroup_addresses:\n  - { role: boss, email: a@example.com }",
-            "d.yaml:3: group_addresses[0].role: is no role of the ladder",
-        ),
-        (
-            "people: {}\ngroup_addresses:\n"
-            "  - { role: account_manager, email: a@example.com }\n  - { role: account_manager, email: b@example.com }",
-            "d.yaml:4: group_addresses[1]: entry 1 is for the same; keep one",
-        ),
+        ("2026-03-07T02:30", "daily", "2026-03-07T07:30Z", "2026-03-08T07:00Z"),  # skipped: when the clocks jump
+        ("2026-10-31T01:30", "daily", "2026-10-31T05:30Z", "2026-11-01T05:30Z"),  # repeated: the first time
+        ("2026-10-31T20:00", "12h", "2026-11-01T00:00Z", "2026-11-01T13:00Z"),
     ],
 )
-def test_a_wrong_address_is_told_with_its_line(text: str, error: str) -> None:
-    with pytest.raises(DirectoryError) as refusal:
-        load_directory(f"{text}\nroles: {{}}\n", "d.yaml")
-    assert refusal.value.problems[0].startswith(error)
+def test_a_turn_begins_when_the_wall_clock_first_shows_its_time(
+    start: str, turns: str, first: str, second: str
+) -> None:
+    directory = load(
+        PEOPLE
+        + NEW_YORK.replace("2026-03-02T09:00", start).replace("weekly", turns)
+        + "roles: { service_desk_team_lead: [{ rotation: primary }] }\n"
+    )
+    year = at("2026-01-01T00:00Z"), at("2027-01-01T00:00Z")
+    found = [shift.starts_at for shift in compute_shifts(directory, LEAD, None, *year) if shift.holder]
+    assert found[:2] == [at(first), at(second)]
+
+
+def test_turns_between_listed_handovers() -> None:
+    directory = load(
+        PEOPLE
+        + """\
+rotations:
+  holidays:
+    zone: Europe/Rome
+    members: [ana, ben, cy]
+    handovers: [2026-12-24T18:00, 2026-12-26T18:00]
+roles: { service_desk_team_lead: [{ rotation: holidays }] }
+"""
+    )
+    assert holder_and_rule(directory, "2026-12-24T16:59Z") is None
+    assert holder_and_rule(directory, "2026-12-24T17:00Z") == (
+        "ana",
+        "rotation holidays, turn of 2026-12-24 18:00 CET",
+    )
+    assert holder_and_rule(directory, "2030-01-01T00:00Z") == (
+        "ben",
+        "rotation holidays, turn of 2026-12-26 18:00 CET",
+    )

@@ -1,4 +1,4 @@
-"""Rotations, hours, cover and customers over two years of clock changes, against somebody who looks at the wall."""
+"""Rotations, hours, cover and customers over two years of clock changes, compared with a reference implementation."""
 
 import json
 import random
@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.reference_on_call import STEP, walk
 from support.search_budget import tries
-from tocsin.directory import Calendar, Directory, Holder, load_directory, shifts
-from tocsin.directory.ical_export import published
+from tocsin.directory import Directory, Holder, ICalendar, compute_shifts, export_calendar, load_directory
 
 START, END = datetime(2025, 2, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
 ZONES = ("America/New_York", "Europe/Rome", "Australia/Lord_Howe")  # forward and back, north and south, by half an hour
@@ -22,24 +21,24 @@ WINDOWS = ("08:00-18:00", "00:00-08:00, 18:00-24:00", "01:30-02:30", "02:00-03:0
 DAYS = ("monday-friday", "saturday", "sunday", "saturday-sunday")
 
 
-def rotation(chance: random.Random, zone: str) -> dict[str, Any]:
-    first = datetime(2025, 1, 1) + timedelta(days=chance.randrange(60), minutes=30 * chance.randrange(48))  # noqa: DTZ001 (what a wall shows has no zone)
-    written: dict[str, Any] = {"zone": zone, "members": chance.sample(PEOPLE, chance.randint(1, 4))}
+def random_rotation(chance: random.Random, zone: str) -> dict[str, Any]:
+    first = datetime(2025, 1, 1) + timedelta(days=chance.randrange(60), minutes=30 * chance.randrange(48))  # noqa: DTZ001 (a wall clock shows no zone)
+    rotation: dict[str, Any] = {"zone": zone, "members": chance.sample(PEOPLE, chance.randint(1, 4))}
     if chance.random() < 0.3:
         times = sorted({first + timedelta(hours=chance.randrange(15_000)) for _ in range(30)})
-        written["handovers"] = [f"{time:%Y-%m-%dT%H:%M}" for time in times]
+        rotation["handovers"] = [f"{time:%Y-%m-%dT%H:%M}" for time in times]
     else:
-        # Half of them turn at an hour that clock changes skip or repeat.
+        # Half of them begin at an hour that clock changes skip or repeat.
         time = first.replace(hour=chance.choice((1, 2))) if chance.random() < 0.5 else first
-        written |= {"turns": chance.choice(("weekly", "daily", "12h", "1h", "50h")), "start": f"{time:%Y-%m-%dT%H:%M}"}
+        rotation |= {"turns": chance.choice(("weekly", "daily", "12h", "1h", "50h")), "start": f"{time:%Y-%m-%dT%H:%M}"}
     if chance.random() < 0.6:
         days = ["monday-friday", *chance.sample(DAYS[1:3], 1)] if chance.random() < 0.5 else [chance.choice(DAYS)]
-        written["only"] = {span: chance.choice(WINDOWS) for span in days}
-    return written
+        rotation["only"] = {span: chance.choice(WINDOWS) for span in days}
+    return rotation
 
 
 def spans(chance: random.Random, count: int, longest: int) -> list[dict[str, str]]:
-    """Spans of time that do not overlap."""
+    """Spans that do not overlap, as `from` and `to`."""
     found = []
     at = START + timedelta(hours=chance.randrange(2000))
     for _ in range(count):
@@ -49,7 +48,7 @@ def spans(chance: random.Random, count: int, longest: int) -> list[dict[str, str
     return found
 
 
-def directory(seed: int, zone: str) -> dict[str, Any]:
+def random_directory(seed: int, zone: str) -> dict[str, Any]:
     chance = random.Random(f"{seed} {zone}")
     entries: list[dict[str, Any]] = []
     for customer in ({}, {"customer": "acme"}):
@@ -60,20 +59,20 @@ def directory(seed: int, zone: str) -> dict[str, Any]:
     if chance.random() < 0.5:
         entries = [entry for entry in entries if "person" not in entry or entry.get("customer")]
         entries.append({"person": "p0"})
-    # Only people of a higher number stand in: no circles.
+    # People are covered by people of a higher number only, so there are no cycles.
     away = [{"instead_of": PEOPLE[n], "person": PEOPLE[chance.randint(n + 1, 5)]} for n in chance.sample(range(5), 3)]
     covers = [{**who, **span} for who in away for span in spans(chance, 5, 20)]
     for customer in ({}, {"customer": "acme"}):
         covers += [{"role": ROLE, "person": chance.choice(PEOPLE), **span, **customer} for span in spans(chance, 6, 4)]
     return {
         "people": {name: {"name": f"Person {name}", "email": f"{name}@example.com"} for name in PEOPLE},
-        "rotations": {name: rotation(chance, zone) for name in ("one", "two", "three")},
+        "rotations": {name: random_rotation(chance, zone) for name in ("one", "two", "three")},
         "roles": {ROLE: entries},
         "overrides": covers,
     }
 
 
-def told(holder: Holder | None) -> tuple[str, str] | None:
+def assigned(holder: Holder | None) -> tuple[str, str] | None:
     if holder is None:
         return None
     kind = holder.rule.partition(" ")[0].rstrip(":")
@@ -82,19 +81,19 @@ def told(holder: Holder | None) -> tuple[str, str] | None:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("seed", range(tries(1)))
-def test_it_says_what_the_walls_say(seed: int, zone: str) -> None:
-    written = directory(seed, zone)
-    built = load_directory(json.dumps(written), "directory.yaml")
-    coming = [shifts(built, ROLE, customer, START, END) for customer in CUSTOMERS]
-    standing = [next(shifts) for shifts in coming]
+def test_the_directory_agrees_with_the_reference(seed: int, zone: str) -> None:
+    written = random_directory(seed, zone)
+    built = load(written)
+    coming = [compute_shifts(built, ROLE, customer, START, END) for customer in CUSTOMERS]
+    current = [next(shifts) for shifts in coming]
     held = 0
     for number, (at, expected) in enumerate(walk(written, START, END, ROLE, CUSTOMERS)):
-        standing = [next(more) if now.ends_at <= at else now for now, more in zip(standing, coming, strict=True)]
-        assert [told(shift.holder) for shift in standing] == expected, at
+        current = [next(more) if now.ends_at <= at else now for now, more in zip(current, coming, strict=True)]
+        assert [assigned(shift.holder) for shift in current] == expected, at
         if number % 29 == 0:
             last = at + STEP - timedelta(microseconds=1)
-            for moment in (at, last):
-                assert [told(built.holder(ROLE, customer, moment)) for customer in CUSTOMERS] == expected, moment
+            for instant in (at, last):
+                assert [assigned(built.holder(ROLE, customer, instant)) for customer in CUSTOMERS] == expected, instant
         held += None not in expected
     assert held > 1000
 
@@ -117,26 +116,26 @@ HALF_HOURS = tuple(f"{hour:02}:{minute}" for hour in range(24) for minute in ("0
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(("turns", "time", "only"), AROUND)
-def test_around_every_change_of_the_clocks(zone: str, turns: str, time: str, only: dict[str, str] | None) -> None:
+def test_turns_around_every_clock_change(zone: str, turns: str, time: str, only: dict[str, str] | None) -> None:
     rotation = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
-    written = rotating(rotation | ({"only": only} if only else {}))
-    agree(load_directory(json.dumps(written), "directory.yaml"), written, zone)
+    written = with_rotation(rotation | ({"only": only} if only else {}))
+    assert_agrees(load(written), written, zone)
 
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("times", [*((time,) for time in TIMES), HALF_HOURS], ids=[*TIMES, "half hours"])
-def test_handovers_one_by_one_around_every_change_of_the_clocks(zone: str, times: tuple[str, ...]) -> None:
-    days = (change + timedelta(day) for change in changes(zone) for day in (-1, 0, 1, 2))
+def test_listed_handovers_around_every_clock_change(zone: str, times: tuple[str, ...]) -> None:
+    days = (change + timedelta(day) for change in clock_changes(zone) for day in (-1, 0, 1, 2))
     handovers = [f"{day:%Y-%m-%d}T{time}" for day in days for time in times]
-    written = rotating({"zone": zone, "members": PEOPLE[:3], "handovers": handovers})
-    agree(load_directory(json.dumps(written), "directory.yaml"), written, zone)
+    written = with_rotation({"zone": zone, "members": PEOPLE[:3], "handovers": handovers})
+    assert_agrees(load(written), written, zone)
 
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(("turns", "time"), [*(("weekly", time) for time in TIMES), ("daily", "02:30")])
 @pytest.mark.parametrize("zone_of", ["event", "rotation"])
-def test_a_series_of_events_around_every_change_of_the_clocks(zone: str, turns: str, time: str, zone_of: str) -> None:
-    written = rotating({"zone": zone, "calendar": {"file": "on-call.ics"}})
+def test_a_series_of_events_around_every_clock_change(zone: str, turns: str, time: str, zone_of: str) -> None:
+    written = with_rotation({"zone": zone, "calendar": {"file": "on-call.ics"}})
     first, length = datetime.fromisoformat(f"2025-01-05T{time}"), timedelta(7 if turns == "weekly" else 1)
     begins, ends = "DTSTART", "DURATION:P{days}D"
     if zone_of == "event":
@@ -147,13 +146,19 @@ def test_a_series_of_events_around_every_change_of_the_clocks(zone: str, turns: 
         f"RRULE:FREQ={turns};INTERVAL=3\nEND:VEVENT\n"
         for person, start in zip(PEOPLE, (first, first + length, first + 2 * length), strict=False)
     )
-    calendar = Calendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n", zone)
-    directory = load_directory(json.dumps(written), "directory.yaml").with_calendars({"one": calendar})
+    calendar = ICalendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n", zone)
+    directory = load(written).with_calendars({"one": calendar})
     as_turns = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
-    agree(directory, rotating(as_turns | {"left_out": "before" if zone_of == "event" else "jumped"}), zone)
+    skipped = "unchanged clock" if zone_of == "event" else "jump"
+    assert_agrees(directory, with_rotation(as_turns | {"skipped": skipped}), zone)
 
 
-def rotating(rotation: dict[str, Any]) -> dict[str, Any]:
+def load(written: dict[str, Any]) -> Directory:
+    return load_directory(json.dumps(written), "directory.yaml")
+
+
+def with_rotation(rotation: dict[str, Any]) -> dict[str, Any]:
+    """A directory with one rotation, which holds the role."""
     return {
         "people": {name: {"name": name, "email": f"{name}@example.com"} for name in PEOPLE},
         "rotations": {"one": rotation},
@@ -162,8 +167,8 @@ def rotating(rotation: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def changes(zone: str) -> list[datetime]:
-    """The days of the two years at whose end (UTC) the clocks of the zone have been changed."""
+def clock_changes(zone: str) -> list[datetime]:
+    """The days of the two years (UTC) during which the clocks of the zone change."""
     wall = ZoneInfo(zone)
     days = [START + timedelta(days=day) for day in range((END - START).days)]
     found = [
@@ -173,36 +178,33 @@ def changes(zone: str) -> list[datetime]:
     return found
 
 
-def agree(directory: Directory, written: dict[str, Any], zone: str) -> None:
-    """What the walls say of `written` the directory says too, from the day before each change to the day after it."""
-    for change in changes(zone):
+def assert_agrees(directory: Directory, written: dict[str, Any], zone: str) -> None:
+    """Compare with the reference for `written`, from the day before each clock change to the day after it."""
+    for change in clock_changes(zone):
         start, end = change - timedelta(1), change + timedelta(2)
-        coming = list(shifts(directory, ROLE, None, start, end))
+        coming = list(compute_shifts(directory, ROLE, None, start, end))
         for at, expected in walk(written, start, end, ROLE, [None]):
-            standing = next(shift for shift in reversed(coming) if shift.starts_at <= at)
-            assert [told(directory.holder(ROLE, None, at))] == [told(standing.holder)] == expected, at
+            current = next(shift for shift in reversed(coming) if shift.starts_at <= at)
+            assert [assigned(directory.holder(ROLE, None, at))] == [assigned(current.holder)] == expected, at
 
 
 @pytest.mark.parametrize("seed", range(tries(3)))
-def test_what_is_given_back_as_a_calendar_reads_as_the_same_holders(seed: int) -> None:
-    built = load_directory(json.dumps(directory(seed, ZONES[seed % 3])), "directory.yaml")
+def test_an_exported_calendar_imports_as_the_same_holders(seed: int) -> None:
+    built = load(random_directory(seed, ZONES[seed % 3]))
     start, end = START + timedelta(days=30), START + timedelta(days=90)
-    text = published(shifts(built, ROLE, "acme", start, end), ROLE, "acme", start).decode()
-    again = load_directory(
-        json.dumps(
-            {
-                "people": {name: {"name": "A name of many", "email": f"{name}@example.com"} for name in PEOPLE},
-                "rotations": {"published": {"zone": "Asia/Tokyo", "calendar": {"file": "published.ics"}}},
-                "roles": {ROLE: [{"rotation": "published"}]},
-            }
-        ),
-        "again.yaml",
-    ).with_calendars({"published": Calendar(text, "Asia/Tokyo")})
+    text = export_calendar(compute_shifts(built, ROLE, "acme", start, end), ROLE, "acme", start).decode()
+    again = load(
+        {
+            "people": {name: {"name": "The same name", "email": f"{name}@example.com"} for name in PEOPLE},
+            "rotations": {"exported": {"zone": "Asia/Tokyo", "calendar": {"file": "exported.ics"}}},
+            "roles": {ROLE: [{"rotation": "exported"}]},
+        }
+    ).with_calendars({"exported": ICalendar(text, "Asia/Tokyo")})
     assert turns(again, None, start, end) == turns(built, "acme", start, end)
 
 
 def turns(directory: Directory, customer: str | None, start: datetime, end: datetime) -> list[tuple[datetime, Any]]:
-    """(from, person), a new one only where the person changes."""
-    found = shifts(directory, ROLE, customer, start, end)
-    whose = groupby(found, key=lambda shift: shift.holder and shift.holder.person)
-    return [(next(same).starts_at, person) for person, same in whose]
+    """(start, person) of each turn; a change of the rule alone begins no turn."""
+    shifts = compute_shifts(directory, ROLE, customer, start, end)
+    by_person = groupby(shifts, key=lambda shift: shift.holder and shift.holder.person)
+    return [(next(same).starts_at, person) for person, same in by_person]

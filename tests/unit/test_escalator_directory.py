@@ -1,17 +1,17 @@
-"""The directory's file: read again when it changes, the last good one kept; and its word on vacancies."""
+"""The directory file: reloading, invalid files, and the vacancies that it implies."""
 
 import os
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from escalator.domain.vacancies import vacancies
+from escalator.domain.vacancies import vacancy_check
 from prometheus_client import REGISTRY
 from support.deadline_events import HOUR, LADDER, START
 from tocsin.directory import load_directory
 from tocsin.sources.directory_file import DirectoryFile
 
-ONE = """
+ONE_ENTRY = """
 people:
   maya: {{ name: Maya Lindqvist, email: maya@example.com }}
 roles:
@@ -23,79 +23,81 @@ roles:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "directory.yaml"
-    path.write_text(ONE.format(role="service_desk_team_lead"))
+    path.write_text(ONE_ENTRY.format(role="service_desk_team_lead"))
     return path
 
 
 def change(path: Path, text: str) -> None:
-    """Write at a later instant than before, whatever the file system's resolution is."""
+    """Write with a later modification time, whatever the resolution of the file system."""
     before = path.stat().st_mtime_ns if path.exists() else 0
     path.write_text(text)
     os.utime(path, ns=(before + 1_000_000_000, before + 1_000_000_000))
 
 
-def vanish(path: Path) -> None:
+def delete(path: Path) -> None:
     path.unlink()
 
 
-async def test_a_changed_file_counts_at_once(path: Path) -> None:
+async def test_a_changed_file_is_active_at_once(path: Path) -> None:
     file = DirectoryFile(path)
     first = file.current()
     assert first is not None
     assert file.current() is first
-    change(path, ONE.format(role="account_manager"))
+    change(path, ONE_ENTRY.format(role="account_manager"))
     second = file.current()
     assert second is not None
     assert set(second.roles) == {"account_manager"}
     assert await file.note() is None
 
 
-async def test_a_broken_file_leaves_the_last_good_one_in_force(path: Path) -> None:
+async def test_an_invalid_file_leaves_the_last_valid_one_active(path: Path) -> None:
     file = DirectoryFile(path)
-    good = file.current()
+    valid = file.current()
     change(path, "people: {}\nroles:\n  account_manager:\n    - { person: nobody }\n")
-    assert file.current() is good
+    assert file.current() is valid
     note = await file.note()
     assert note is not None
     assert "directory.yaml:4" in note
     assert REGISTRY.get_sample_value("sla_directory_broken") == 1
-    change(path, ONE.format(role="account_manager"))
-    assert file.current() is not good
+    change(path, ONE_ENTRY.format(role="account_manager"))
+    assert file.current() is not valid
     assert await file.note() is None
     assert REGISTRY.get_sample_value("sla_directory_broken") == 0
 
 
-async def test_a_file_that_vanishes_leaves_the_last_good_one_in_force(path: Path) -> None:
+async def test_a_deleted_file_leaves_the_last_valid_one_active(path: Path) -> None:
     file = DirectoryFile(path)
-    good = file.current()
-    vanish(path)
-    assert file.current() is good
+    valid = file.current()
+    delete(path)
+    assert file.current() is valid
     assert await file.note() is not None
 
 
-async def test_a_file_that_never_was_good_is_no_directory(tmp_path: Path) -> None:
+async def test_without_any_valid_file_there_is_no_directory(tmp_path: Path) -> None:
     file = DirectoryFile(tmp_path / "directory.yaml")
     assert file.current() is None
     assert await file.note() is not None
-    change(tmp_path / "directory.yaml", ONE.format(role="account_manager"))
+    change(tmp_path / "directory.yaml", ONE_ENTRY.format(role="account_manager"))
     assert file.current() is not None
 
 
+@pytest.mark.rule("5.20")
 def test_without_a_directory_no_tier_is_vacant() -> None:
-    assert not any(vacancies(None, "acme")(tier, START) for tier in LADDER)
+    assert not any(vacancy_check(None, "acme")(tier, START) for tier in LADDER)
 
 
-def test_a_tier_that_nobody_holds_is_vacant() -> None:
-    vacant = vacancies(load_directory(ONE.format(role="account_manager"), "directory.yaml"), "acme")
+@pytest.mark.rule("5.20")
+def test_a_tier_whose_role_nobody_holds_is_vacant() -> None:
+    vacant = vacancy_check(load_directory(ONE_ENTRY.format(role="account_manager"), "directory.yaml"), "acme")
     assert [tier.number for tier in LADDER if not vacant(tier, START)] == [4]
 
 
-def test_a_holder_counts_for_the_customer_and_for_the_time() -> None:
-    text = ONE.format(role="account_manager").replace(
+def test_a_vacancy_depends_on_the_customer_and_the_instant() -> None:
+    text = ONE_ENTRY.format(role="account_manager").replace(
         "person: maya }", f"person: maya, customer: acme, to: {(START + HOUR).isoformat()} }}"
     )
     directory = load_directory(text, "directory.yaml")
     account_manager = LADDER[3]
-    assert not vacancies(directory, "acme")(account_manager, START + HOUR - timedelta(microseconds=1))
-    assert vacancies(directory, "acme")(account_manager, START + HOUR)
-    assert vacancies(directory, "globex")(account_manager, START)
+    assert not vacancy_check(directory, "acme")(account_manager, START + HOUR - timedelta(microseconds=1))
+    assert vacancy_check(directory, "acme")(account_manager, START + HOUR)
+    assert vacancy_check(directory, "globex")(account_manager, START)

@@ -1,27 +1,27 @@
-"""What holds for every story that the escalator can be told (RULES 5)."""
+"""Properties of every sequence of deadline events (docs/rules.md#5-escalation-ladder)."""
 
 from typing import Any
 
-from escalator.domain.decisions import address
-from escalator.domain.tiers import Case, Vacant
+import pytest
+from escalator.domain.decisions import decide
+from escalator.domain.tiers import IsVacant, TicketEscalation
 from hypothesis import given
 from hypothesis import strategies as st
 from support.deadline_events import LADDER, Telling
-from tocsin.events import Deadline, Escalation, Exhausted, Notify, StandDown, Withdraw
+from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 
-told = Telling()
+timer = Telling()
 MOVES = ("step", "step", "step", "held", "void", "end", "cycle", "run", "top")
-vacancies = st.frozensets(st.integers(1, 6))
-reasons = st.sampled_from(["resolved", "voided"])
+vacant_numbers = st.frozensets(st.integers(1, 6))
 instants = st.integers(0, 40).map(lambda quarters: quarters / 4)
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> list[Deadline]:
-    """Any order that sla-timer's rules allow and some that they do not: steps count up, the rest comes as it may."""
-    events: list[Deadline] = []
+def event_sequences(draw: st.DrawFn) -> list[DeadlineEvent]:
+    """Every order that sla-timer can publish, and more: steps count up, everything else is random."""
+    events: list[DeadlineEvent] = []
     cycle, run, step, kept = 1, 1, 0, False
-    for move in draw(st.lists(st.sampled_from(["step", "step", "step", "held", "void", "end", "cycle", "run", "top"]))):
+    for move in draw(st.lists(st.sampled_from(MOVES))):
         where: dict[str, Any] = {
             "cycle": cycle,
             "run": run,
@@ -32,14 +32,14 @@ def stories(draw: st.DrawFn) -> list[Deadline]:
         match move:
             case "step":
                 step += 1
-                events.append(told.step(step, hours=at, **where))
+                events.append(timer.step(step, hours=at, **where))
             case "held":
-                events.append(told.held(at, until=draw(st.none() | instants), **where))
+                events.append(timer.held(at, until=draw(st.none() | instants), **where))
             case "void":
-                events.append(told.step_voided(draw(st.integers(1, 6)), at, **where))
+                events.append(timer.step_voided(draw(st.integers(1, 6)), at, **where))
             case "end":
                 events.append(
-                    told.ended(at, draw(st.sampled_from(["resolved", "voided"])), draw(st.booleans()), **where)
+                    timer.ended(at, draw(st.sampled_from(["resolved", "voided"])), draw(st.booleans()), **where)
                 )
             case "cycle":
                 cycle, run, kept = cycle + 1, 1, draw(st.booleans())
@@ -47,48 +47,51 @@ def stories(draw: st.DrawFn) -> list[Deadline]:
             case "run":
                 run, step, kept = run + 1, 0, False
             case "top":
-                events.append(told.exhausted(at, **where))
+                events.append(timer.exhausted(at, **where))
     return events
 
 
-def run_through(events: list[Deadline], vacant: frozenset[int]) -> tuple[Case, list[Escalation]]:
-    case, decided = Case(), list[Escalation]()
+def run_through(events: list[DeadlineEvent], vacant: frozenset[int]) -> tuple[TicketEscalation, list[EscalationEvent]]:
+    escalation, decided = TicketEscalation(), list[EscalationEvent]()
     for event in events:
-        case, new = address(event, case, _vacancy(vacant))
+        escalation, new = decide(event, escalation, _vacancy(vacant))
         decided += new
-    return case, decided
+    return escalation, decided
 
 
-@given(stories(), vacancies)
-def test_tiers_only_go_up_within_a_ladder(events: list[Deadline], vacant: frozenset[int]) -> None:
-    case, _ = run_through(events, vacant)
-    for ladder in case.ladders.values():
-        numbers = [step.tier.number for _, step in case.told(ladder)]
+@given(event_sequences(), vacant_numbers)
+def test_tiers_only_go_up_within_a_ladder(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
+    escalation, _ = run_through(events, vacant)
+    for run in escalation.runs.values():
+        numbers = [step.tier.number for _, step in escalation.all_steps(run)]
         assert numbers == sorted(set(numbers))
-        assert ladder.tier == (numbers[-1] if numbers else 0)
+        assert run.tier == (numbers[-1] if numbers else 0)
 
 
-@given(stories(), vacancies)
-def test_skipped_and_told_cover_the_ladder(events: list[Deadline], vacant: frozenset[int]) -> None:
-    case, _ = run_through(events, vacant)
-    for ladder in case.ladders.values():
-        passed = [tier.number for _, step in case.told(ladder) for tier in (*step.skipped, step.tier)]
-        passed += [tier.number for tier in ladder.skipped]
+@given(event_sequences(), vacant_numbers)
+def test_notified_and_skipped_tiers_cover_the_ladder_from_the_bottom(
+    events: list[DeadlineEvent], vacant: frozenset[int]
+) -> None:
+    escalation, _ = run_through(events, vacant)
+    for run in escalation.runs.values():
+        passed = [tier.number for _, step in escalation.all_steps(run) for tier in (*step.skipped, step.tier)]
+        passed += [tier.number for tier in run.skipped]
         assert passed == list(range(1, len(passed) + 1))
-        if ladder.exhausted == "vacant":
+        if run.exhausted == "vacant":
             assert len(passed) == len(LADDER)
 
 
-@given(stories(), vacancies)
-def test_the_same_event_twice_changes_nothing(events: list[Deadline], vacant: frozenset[int]) -> None:
-    case = Case()
+@given(event_sequences(), vacant_numbers)
+def test_a_repeated_event_changes_nothing(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
+    escalation = TicketEscalation()
     for event in events:
-        case, _ = address(event, case, _vacancy(vacant))
-        assert address(event, case, _vacancy(vacant)) == (case, ())
+        escalation, _ = decide(event, escalation, _vacancy(vacant))
+        assert decide(event, escalation, _vacancy(vacant)) == (escalation, ())
 
 
-@given(stories(), vacancies)
-def test_nobody_is_told_twice_and_nobody_stood_down_twice(events: list[Deadline], vacant: frozenset[int]) -> None:
+@given(event_sequences(), vacant_numbers)
+@pytest.mark.rule("4.20")
+def test_nothing_is_notified_or_closed_twice(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     _, decided = run_through(events, vacant)
     notified = [event.event_id for event in decided if isinstance(event, Notify)]
     closed = [name for event in decided if isinstance(event, StandDown | Withdraw) for name in event.notifications]
@@ -99,10 +102,9 @@ def test_nobody_is_told_twice_and_nobody_stood_down_twice(events: list[Deadline]
     assert len(set(exhausted)) == len(exhausted)
 
 
-@given(stories(), vacancies)
-def test_no_vacant_tier_is_addressed_and_none_below_a_filled_one_missed(
-    events: list[Deadline], vacant: frozenset[int]
-) -> None:
+@given(event_sequences(), vacant_numbers)
+@pytest.mark.rule("5.19")
+def test_only_vacant_tiers_are_skipped(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     _, decided = run_through(events, vacant)
     for event in decided:
         if isinstance(event, Notify) and event.tier is not None:
@@ -110,5 +112,5 @@ def test_no_vacant_tier_is_addressed_and_none_below_a_filled_one_missed(
             assert {tier.number for tier in event.skipped} <= vacant
 
 
-def _vacancy(numbers: frozenset[int]) -> Vacant:
+def _vacancy(numbers: frozenset[int]) -> IsVacant:
     return lambda tier, at: tier.number in numbers

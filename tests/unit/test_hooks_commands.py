@@ -33,7 +33,7 @@ def test_check_reports_the_line_of_a_mistake(tmp_path: Path) -> None:
     broken.write_text(SHIPPED.read_text().replace("adapter: autotask", "adapter: autotusk"))
     result = RUN.invoke(app, ["check", "--integrations", str(broken)])
     assert result.exit_code == 1
-    assert "adapter: `autotusk` is not known; did you mean `autotask`?" in result.output
+    assert "adapter: `autotusk` is not a valid value; did you mean `autotask`?" in result.output
     assert result.output.startswith(f"{broken}:")
 
 

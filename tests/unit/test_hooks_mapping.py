@@ -54,9 +54,9 @@ def desk(text: str = GOOD) -> Integration:
     [
         (
             ("adapter: generic", "adapter: gneric"),
-            "5: tenants.default.desk.adapter: `gneric` is not known; did you mean",
+            "5: tenants.default.desk.adapter: `gneric` is not a valid value; did you mean",
         ),
-        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not known; did you mean `reso"),
+        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not a valid value; did you"),
         (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: differs from `New` only in case"),
         (
             ("header: X-Secret", ""),
@@ -67,7 +67,7 @@ def desk(text: str = GOOD) -> Integration:
             ("secrets: [{secret_env: TOCSIN_HOOK_DESK}], ", ""),
             "6: tenants.default.desk.auth.secrets: is missing; name",
         ),
-        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: is no field"),
+        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: unknown"),
         (
             ("secret_env: TOCSIN_HOOK_DESK", "secret_env: hunter2"),
             "6: tenants.default.desk.auth.secrets[0].secret_env: it should match pattern",
@@ -226,7 +226,7 @@ def test_a_contact_needs_an_address_or_a_phone_number_and_its_name_is_optional()
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = create_ticket("desk", "T-1", [reached], desk(), received_at=NOW, live_since=NOW)
     assert ticket is not None
-    assert (ticket.contact.name, ticket.defaulted) == ("ada@acme.example", ())
+    assert (ticket.contact.name, ticket.default_flags) == ("ada@acme.example", ())
     named = base.model_copy(update={"contact_name": "Ada"})
     with pytest.raises(UnmappedError) as caught:
         create_ticket("desk", "T-1", [named], desk(), received_at=NOW, live_since=NOW)

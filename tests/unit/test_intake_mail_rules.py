@@ -81,14 +81,14 @@ def test_a_customer_is_recognised_by_address_or_domain() -> None:
 def test_a_ticket_has_the_fields_of_its_mail_and_flagged_defaults() -> None:
     body = ticket(mail("Ada <ada@acme.example>", Subject="Printer"))
     assert (body["summary"], body["description"]) == ("Printer", "It is broken.")
-    assert (body["severity"], body["defaulted"]) == (3, ("default_severity",))
+    assert (body["severity"], body["default_flags"]) == (3, ("default_severity",))
     assert body["contact"] == {"name": "Ada", "email": "ada@acme.example", "phone": None}
     assert (body["channel"], body["category"], body["via"]) == ("email", "incident", "support")
     assert body["affected_services"] == ("Acme's desk",)
     urgent = ticket(mail("boss@freemail.example", Subject="[p1] Printer"))
-    assert (urgent["severity"], urgent["defaulted"]) == (1, ("default_services",))
+    assert (urgent["severity"], urgent["default_flags"]) == (1, ("default_services",))
     walk_in = ticket(mail("x@freemail.example"), customer=KnownCustomer(id="house", name="Walk-ins"))
-    assert (walk_in["customer"]["id"], "default_customer" in walk_in["defaulted"]) == ("house", True)
+    assert (walk_in["customer"]["id"], "default_customer" in walk_in["default_flags"]) == ("house", True)
 
 
 def test_escalations_is_for_the_it_contact() -> None:

@@ -1,4 +1,4 @@
-"""Where a ticket belongs and what is worth saying about it (RULES 1 and 6), by the policy as shipped."""
+"""Mailbox, severity and flags of a new ticket, by the shipped policy (docs/rules.md#6-channels-and-mailboxes)."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from intake.domain.routing import Routing, route
-from intake.domain.ticket_request import TicketRequest, read
+from intake.domain.ticket_request import TicketRequest, validate_request
 from tocsin.policy import Policy, load_policy
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml"
@@ -29,9 +29,10 @@ def routed(policy: Policy, **fields: Any) -> Routing:
         "contact": {"name": "Ada", "phone": "1"},
         "customer": {"id": "acme", "name": "Acme"},
     }
-    return route(read(TicketRequest, body | fields, policy.machine_sources), NOON, policy)
+    return route(validate_request(TicketRequest, body | fields, policy.machine_sources), NOON, policy)
 
 
+@pytest.mark.rule("6.4")
 @pytest.mark.parametrize("category", ["onboarding", "offboarding", "mishandled_request", "project", "security"])
 def test_the_it_contact_reaches_escalations_for_its_purposes(policy: Policy, category: str) -> None:
     found = routed(policy, via="escalations", category=category, sender_is_it_contact=True)
@@ -39,19 +40,25 @@ def test_the_it_contact_reaches_escalations_for_its_purposes(policy: Policy, cat
     assert "rerouted" not in found.flags
 
 
-@pytest.mark.parametrize(("category", "contact"), [("project", False), ("incident", True), ("user_request", True)])
-def test_anything_else_there_is_rerouted_and_says_so(policy: Policy, category: str, contact: bool) -> None:
-    found = routed(policy, via="escalations", category=category, sender_is_it_contact=contact)
+@pytest.mark.rule("6.5")
+@pytest.mark.parametrize(
+    ("category", "is_it_contact"), [("project", False), ("incident", True), ("user_request", True)]
+)
+def test_any_other_request_to_escalations_is_rerouted_and_flagged(
+    policy: Policy, category: str, is_it_contact: bool
+) -> None:
+    found = routed(policy, via="escalations", category=category, sender_is_it_contact=is_it_contact)
     assert (found.routed_to, found.flags) == ("support", ("rerouted",))
 
 
-def test_support_takes_everything(policy: Policy) -> None:
-    assert routed(policy, category="project").routed_to == "support"
-    assert routed(policy, category="project").flags == ()
+def test_support_accepts_every_category(policy: Policy) -> None:
+    found = routed(policy, category="project")
+    assert (found.routed_to, found.flags) == ("support", ())
 
 
+@pytest.mark.rule("6.11")
 @pytest.mark.parametrize(
-    ("category", "notice", "short"),
+    ("category", "notice", "is_short"),
     [
         ("onboarding", timedelta(hours=48), False),
         ("onboarding", timedelta(hours=48) - timedelta(microseconds=1), True),
@@ -59,23 +66,28 @@ def test_support_takes_everything(policy: Policy) -> None:
         ("offboarding", timedelta(hours=1), False),
     ],
 )
-def test_onboarding_needs_48_elapsed_hours(policy: Policy, category: str, notice: timedelta, short: bool) -> None:
+def test_onboarding_needs_48_elapsed_hours_of_notice(
+    policy: Policy, category: str, notice: timedelta, is_short: bool
+) -> None:
     found = routed(policy, category=category, starts_at=(NOON + notice).isoformat())
-    assert found.flags == (("short_notice",) if short else ())
+    assert found.flags == (("short_notice",) if is_short else ())
 
 
-def test_security_is_tagged_and_not_re_rated(policy: Policy) -> None:
+@pytest.mark.rule("6.13")
+def test_security_is_flagged_and_keeps_its_severity(policy: Policy) -> None:
     found = routed(policy, category="security", severity=4)
     assert (found.severity, found.flags) == (4, ("security",))
 
 
+@pytest.mark.rule("1.9")
 def test_a_machine_source_gets_its_default_severity(policy: Policy) -> None:
-    assert routed(policy, source="prometheus", severity=None).severity == 2
-    assert routed(policy, source="prometheus", severity=None).flags == ("default_severity",)
+    default = routed(policy, source="prometheus", severity=None)
+    assert (default.severity, default.flags) == (2, ("default_severity",))
     assert routed(policy, source="prometheus", severity=4).flags == ()
 
 
-def test_the_matrix_suggests_and_the_customer_decides(policy: Policy) -> None:
+@pytest.mark.rule("1.5")
+def test_the_suggestion_does_not_change_the_customers_severity(policy: Policy) -> None:
     found = routed(policy, severity=4, impact={"business_risk": "major", "users_affected_percent": 75})
     assert (found.severity, found.suggestion.severity, found.suggestion.fit) == (4, 1, False)
     assert routed(policy).suggestion.severity is None

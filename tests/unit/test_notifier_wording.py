@@ -15,9 +15,9 @@ from notifier.settings import Settings
 from notifier.workers.composer import Letters, Linking, letters_from
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from support.notifier_mails import LINKS, NOW, READER, letters, mailed, parse
-from tocsin.acknowledgement import LinkExpired
-from tocsin.events import Notify, StandDown, Upcoming
-from tocsin.instants import moment
+from tocsin.acknowledgement import ExpiredLinkError
+from tocsin.events import Notify, StandDown, UpcomingStep
+from tocsin.instants import display_instant
 from tocsin.sources.directory_file import DirectoryFile
 
 KIM = Told(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1))
@@ -138,17 +138,17 @@ def test_the_acknowledgement_link_says_who_acknowledges_what_and_what_was_pendin
     link = text.partition("Acknowledge: ")[2].partition("\n")[0]
     base, _, token = link.rpartition("/")
     assert base == "https://sla.example.com/ack"
-    found = LINKS.read(token, NOW)
+    found = LINKS.verify(token, NOW)
     assert (found.ticket_id, found.cycle, found.run, found.step) == (escalation().ticket_id, 1, 1, 1)
     assert (found.person, found.name, found.tenant) == ("dana", "Dana Østergård", "default")
     assert (found.tier, found.upcoming) == (TIERS[1], escalation().upcoming)
-    with pytest.raises(LinkExpired):
-        LINKS.read(token, NOW + timedelta(days=7))
+    with pytest.raises(ExpiredLinkError):
+        LINKS.verify(token, NOW + timedelta(days=7))
 
 
 def test_a_link_stays_short_whatever_names_are_in_it() -> None:
     long = TIERS[2].model_copy(update={"title": "\U0001f6a8" * 5000})
-    notice = escalation(tier=long, upcoming=Upcoming(at=NOON, tier=long))
+    notice = escalation(tier=long, upcoming=UpcomingStep(at=NOON, tier=long))
     reader = replace(READER, name="\U0001f6a8" * 5000)
     link = mailed(notice, reader=reader).text.partition("Acknowledge: ")[2].partition("\n")[0]
     assert len(link.rpartition("/")[2]) < 2000
@@ -186,11 +186,11 @@ def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline:
     ("notice", "words"),
     [
         (
-            escalation(upcoming=Upcoming(at=NOON + timedelta(hours=2))),
+            escalation(upcoming=UpcomingStep(at=NOON + timedelta(hours=2))),
             "nobody: no tier is left above, and at 2026-06-08 14:00 UTC (10:00 EDT) the ladder is exhausted",
         ),
         (
-            escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35))),
+            escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35))),
             "nobody: no tier is left above, and at 2026-06-08 12:35 UTC (08:35 EDT) the ladder was exhausted, 30 min",
         ),
         (escalation(upcoming=None), "not known yet: the clock is paused, or nobody is left above"),
@@ -204,7 +204,7 @@ def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline:
         ),
         (about_clock("warning"), "that deadline has passed: whoever must know is told by a mail of its own"),
         (
-            escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35), tier=TIERS[2])),
+            escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35), tier=TIERS[2])),
             "tier 2, Senior IT Operations Manager, since 2026-06-08 12:35 UTC (08:35 EDT), 30 min ago, unless the "
             "ticket was resolved or acknowledged before",
         ),
@@ -318,9 +318,9 @@ def test_a_voided_answer_is_named_by_its_clock() -> None:
 
 
 def test_a_late_acknowledgement_holds_whoever_is_next() -> None:
-    text = mailed(escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35), tier=TIERS[2]))).text
+    text = mailed(escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35), tier=TIERS[2]))).text
     assert "Holds whoever is next until" in text
-    exhausted = mailed(escalation(upcoming=Upcoming(at=NOON + timedelta(minutes=35)))).text
+    exhausted = mailed(escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35)))).text
     assert "Changes nothing for others: nobody is left above to be held." in exhausted
 
 
@@ -409,4 +409,4 @@ def test_distances_in_words(apart: timedelta, words: str) -> None:
     ],
 )
 def test_instants_in_utc_and_in_a_zone(at: datetime, zone: str, words: str) -> None:
-    assert moment(at, ZoneInfo(zone)) == words
+    assert display_instant(at, ZoneInfo(zone)) == words

@@ -16,8 +16,7 @@ from notifier.api import on_call as on_call_api
 from notifier.commands.on_call import add_commands
 from notifier.domain.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
 from prometheus_client import REGISTRY
-from tocsin.directory import PAGE_ROLES, Calendar, load_directory
-from tocsin.directory.ical_export import published
+from tocsin.directory import STANDARD_ROLES, ICalendar, export_calendar, load_directory
 from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.process.clock import BusinessClock
@@ -119,12 +118,12 @@ def test_a_check_names_every_gap_at_its_line(run: Any, path: Path) -> None:
     code, told, errors = run("directory", "check")
     assert (code, told) == (1, "")
     assert errors.splitlines() == [
-        f"{path}:11: roles.it_operations_director: nobody holds it from 2026-12-28 12:00 UTC until 2026-12-29 00:00 "
-        "UTC: the tier is vacant; name somebody",
-        f"{path}:13: roles.chief_operating_officer: nobody holds it from 2026-12-24 12:00 UTC on: "
-        "the tier is vacant; name somebody",
-        f"{path}:14: roles.chief_executive_officer: nobody holds it from 2027-11-24 00:00 UTC on: "
-        "the tier is vacant; name somebody",
+        f"{path}:11: roles.it_operations_director: vacant from 2026-12-28 12:00 UTC until 2026-12-29 00:00 "
+        "UTC, so the ladder skips its tier; add a holder",
+        f"{path}:13: roles.chief_operating_officer: vacant from 2026-12-24 12:00 UTC on, "
+        "so the ladder skips its tier; add a holder",
+        f"{path}:14: roles.chief_executive_officer: vacant from 2027-11-24 00:00 UTC on, "
+        "so the ladder skips its tier; add a holder",
     ]
     path.write_text(DIRECTORY.replace("2027-11-24", "2027-12-26"))
     assert "chief_executive_officer" not in run("directory", "check")[2]
@@ -133,7 +132,7 @@ def test_a_check_names_every_gap_at_its_line(run: Any, path: Path) -> None:
 def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> None:
     new = tmp_path / "new.yaml"
     for text, error in [
-        (DIRECTORY.replace("members: [ana, ben]", "members: [ana, bob]"), ":5: rotations.primary.members[1]: nobody"),
+        (DIRECTORY.replace("members: [ana, ben]", "members: [ana, bob]"), ":5: rotations.primary.members[1]: unknown"),
         (DIRECTORY.replace("email: ben@example.com", "email: ben@"), ":3: people.ben.email: "),
         (
             DIRECTORY.replace("members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: x.ics}"),
@@ -148,7 +147,7 @@ def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> N
     for unreadable, why in (
         (tmp_path / "none.yaml", "there is no such file"),
         (tmp_path, "it is a folder"),
-        (new, "it is not in UTF-8"),
+        (new, "it is not UTF-8"),
     ):
         assert run("directory", "check", "--file", str(unreadable)) == (1, "", f"{unreadable} cannot be read: {why}.\n")
 
@@ -174,7 +173,7 @@ def test_an_address_that_is_a_mailbox_of_the_policy_is_named(
     monkeypatch.setenv("TOCSIN_POLICY", str(shipped))
     code, _, errors = run("directory", "check", "--file", str(new))
     assert code == 1
-    assert f"{new}:3: people.ben.email: `Escalations@betterworldtech.com` is a mailbox that tickets come" in errors
+    assert f"{new}:3: people.ben.email: `Escalations@betterworldtech.com` is a mailbox for requests" in errors
     assert "group_addresses[0].email: `support@betterworldtech.com` is a mailbox" in errors
     monkeypatch.setenv("TOCSIN_POLICY", str(tmp_path / "none.yaml"))
     assert run("directory", "check")[0] == 2
@@ -186,14 +185,14 @@ def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp
     (tmp_path / "desk.ics").write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{shift}{swap}END:VCALENDAR\n")
     new = tmp_path / "new.yaml"
     people, _, _ = DIRECTORY.partition("rotations:")
-    everywhere = "".join(f"  {role}: [{{ rotation: desk }}, {{ person: ana }}]\n" for role in PAGE_ROLES)
+    everywhere = "".join(f"  {role}: [{{ rotation: desk }}, {{ person: ana }}]\n" for role in STANDARD_ROLES)
     new.write_text(
         f"{people}rotations: {{ desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }} }}\nroles:\n{everywhere}"
     )
     code, told, errors = run("directory", "check", "--file", str(new))
     assert (code, errors) == (0, "")
     assert told.splitlines()[0].startswith(
-        f"{new}:4: rotations.desk.calendar: the event `ben` of 2027-01-05 00:00 UTC overlaps with `ana`"
+        f"{new}:4: rotations.desk.calendar: the event `ben` at 2027-01-05 00:00 UTC overlaps with `ana`"
     )
 
 
@@ -287,7 +286,7 @@ rotations: { told: { zone: UTC, calendar: { file: told.ics } } }
 roles: { service_desk_team_lead: [{ rotation: told }] }
 """,
         "again.yaml",
-    ).with_calendars({"told": Calendar(answer.text, "UTC")})
+    ).with_calendars({"told": ICalendar(answer.text, "UTC")})
     known = load_directory(DIRECTORY, "directory.yaml")
     for days in range(-89, 365):
         at = NOW + timedelta(days=days)
@@ -301,7 +300,7 @@ def test_an_event_of_the_calendar_stays_the_same_from_fetch_to_fetch(role: str) 
 
     def events(now: datetime) -> dict[str, str]:
         """Their UIDs by their beginnings."""
-        text = published(around(directory, role, None, now), role, None, now).decode()
+        text = export_calendar(around(directory, role, None, now), role, None, now).decode()
         return dict(re.findall(r"DTSTART:(\S+)(?s:.)*?\nUID:(\S+)", text))
 
     first = events(NOW)
@@ -324,7 +323,7 @@ roles: { service_desk_team_lead: [{ rotation: desk }, { person: ana }] }
         for day, who in (("01", "Ana"), ("02", "Anna Silver"), ("20", "Bob"))
     )
     text = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n"
-    known = directory.with_calendars({"desk": Calendar(text, "UTC")})
+    known = directory.with_calendars({"desk": ICalendar(text, "UTC")})
     assert unknown_events(known, NOW) == ["rotation desk: `Anna Silver` of 2027-01-02T00:00:00.000000Z"]
 
 

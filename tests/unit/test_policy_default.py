@@ -1,4 +1,4 @@
-"""The shipped policy is the page; a customer may have terms of its own; what is stored loads again equal."""
+"""The shipped policy, the terms of single customers, durations, and policies that are stored and loaded again."""
 
 from pathlib import Path
 
@@ -28,7 +28,8 @@ def with_terms(terms: str, calendars: str = "") -> Policy:
     return load_policy(text.replace("calendars:\n", f"calendars:\n{calendars}", 1), "policy.yaml")
 
 
-def test_the_page_is_the_shipped_default(shipped: Policy) -> None:
+@pytest.mark.rule("2.8", "3.1", "3.2", "5.1", "5.5")
+def test_the_shipped_policy_promises_what_the_customer_page_does(shipped: Policy) -> None:
     rules = shipped.rules(None)
     calendar = shipped.clocks["default"]
     response = {severity: (t.measure, t.warn, t.due, t.words) for severity, t in rules.response.items()}
@@ -55,7 +56,8 @@ def test_the_page_is_the_shipped_default(shipped: Policy) -> None:
     assert rules.channels == {"voicemail": HOUR, "chat": 5 * MINUTE}
 
 
-def test_mailboxes_notice_and_machine_sources_are_data(shipped: Policy) -> None:
+@pytest.mark.rule("6.4")
+def test_mailboxes_notice_and_machine_sources_of_the_shipped_policy(shipped: Policy) -> None:
     assert shipped.mailboxes["support"].address.lower() == "support@betterworldtech.com"
     escalations = shipped.mailboxes["escalations"]
     assert (escalations.it_contact_only, escalations.otherwise) == (True, "support")
@@ -64,13 +66,13 @@ def test_mailboxes_notice_and_machine_sources_are_data(shipped: Policy) -> None:
     assert shipped.machine_sources == {}
 
 
-def test_rules_are_compiled_once(shipped: Policy) -> None:
+def test_rules_are_compiled_once_per_customer(shipped: Policy) -> None:
     assert shipped.rules("somebody") is shipped.rules(None)
     policy = with_terms("    warning_share: 50 %")
     assert policy.rules("acme") is policy.rules("acme") is not policy.rules(None)
 
 
-def test_a_stored_policy_loads_again_equal(shipped: Policy) -> None:
+def test_a_stored_policy_is_equal_when_it_is_loaded_again(shipped: Policy) -> None:
     for policy in (shipped, with_terms("    targets: { response: { 1: 1h 30m } }\n    mail: { stand_down: false }")):
         policy.rules("acme")
         stored = policy_from_json(policy.model_dump_json())
@@ -84,15 +86,15 @@ def test_another_version_is_not_equal(shipped: Policy) -> None:
     assert other != shipped
 
 
-def test_a_stored_policy_that_could_not_work_is_refused(shipped: Policy) -> None:
-    with pytest.raises(ValueError, match="no calendar is called"):
+def test_a_stored_policy_is_validated_like_a_file(shipped: Policy) -> None:
+    with pytest.raises(ValueError, match="unknown calendar"):
         policy_from_json(shipped.model_dump_json().replace('"calendar":"default"', '"calendar":"rome"'))
 
 
 ROME = "  rome:\n    zone: Europe/Rome\n    open: { monday-friday: '09:00-13:00' }\n    holidays: { of: IT }\n"
 
 
-def test_a_customer_may_have_a_calendar_of_its_own() -> None:
+def test_a_customer_may_have_its_own_calendar() -> None:
     rules = with_terms("    calendar: rome", ROME).rules("acme")
     assert rules.calendar.name == "rome"
     assert rules.resolution[3].measure is rules.calendar
@@ -100,11 +102,13 @@ def test_a_customer_may_have_a_calendar_of_its_own() -> None:
     assert rules.resolution[1].due == DAY
 
 
-def test_a_warning_that_falls_at_or_after_the_due_is_not_given() -> None:
+@pytest.mark.rule("3.4")
+def test_a_warning_at_or_after_the_deadline_is_left_out() -> None:
     assert with_terms("    calendar: rome", ROME).rules("acme").response[3].warn is None
 
 
-def test_a_customer_may_have_a_whole_policy_of_its_own() -> None:
+@pytest.mark.rule("2.9")
+def test_a_customers_terms_replace_the_general_ones_and_keep_the_rest() -> None:
     policy = with_terms(
         """\
     targets:
@@ -142,7 +146,7 @@ def test_a_customer_may_have_a_whole_policy_of_its_own() -> None:
         ("2 days", 2 * DAY, "2 days"),
     ],
 )
-def test_lengths_of_time_are_written_as_people_write_them(text: str, length: int, words: str) -> None:
+def test_elapsed_durations(text: str, length: int, words: str) -> None:
     target = with_terms(f"    targets: {{ answer: {text} }}").rules("acme").answer
     assert (target.measure, target.due, target.words) == (ELAPSED, length, words)
 
@@ -150,17 +154,19 @@ def test_lengths_of_time_are_written_as_people_write_them(text: str, length: int
 @pytest.mark.parametrize(
     ("text", "length"), [("6 business hours", 6 * HOUR), ("1 business day 2 business hours", 11 * HOUR)]
 )
-def test_business_lengths_run_on_the_calendar(text: str, length: int) -> None:
+def test_business_durations_are_measured_on_the_calendar(text: str, length: int) -> None:
     rules = with_terms(f"    targets: {{ response: {{ 1: {text} }} }}").rules("acme")
     assert (rules.response[1].measure, rules.response[1].due) == (rules.calendar, length)
 
 
-def test_a_stated_business_day_governs_days_that_differ() -> None:
+@pytest.mark.rule("2.6")
+def test_open_days_of_different_length_are_measured_by_the_stated_business_day() -> None:
     week = "{ monday-thursday: '08:00-12:00, 13:00-17:00', friday: '08:00-12:00', saturday: '20:00-24:00' }"
     calendar = f"  own:\n    zone: Asia/Kolkata\n    open: {week}\n    business_day: 8h\n"
     assert with_terms("    calendar: own", calendar).rules("acme").resolution[3].due == 40 * HOUR
 
 
+@pytest.mark.rule("1.9")
 def test_a_machine_source_may_have_a_default_severity() -> None:
     text = SHIPPED.read_text("utf-8").replace("machine_sources: {}", "machine_sources: { prometheus: 2 }")
     assert load_policy(text, "policy.yaml").machine_sources == {"prometheus": 2}

@@ -1,14 +1,15 @@
-"""The severity matrix: each criterion votes, the most severe vote wins (RULES 1)."""
+"""The severity matrix: each criterion votes, and the most severe vote wins (docs/rules.md#1-3)."""
 
 from pathlib import Path
 
 import pytest
-from tocsin.policy import Impact, Suggestion, suggest
+from tocsin.policy import Impact, SeveritySuggestion, suggest_severity
 from tocsin.sources.policy_file import read_policy
 
 POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
 
 
+@pytest.mark.rule("1.3", "1.4")
 @pytest.mark.parametrize(
     ("impact", "severity", "fit"),
     [
@@ -22,13 +23,16 @@ POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")
         (Impact(workaround="none"), 1, True),
     ],
 )
-def test_votes(impact: Impact, severity: int | None, fit: bool | None) -> None:
-    assert suggest(POLICY, impact) == Suggestion(severity, fit)
+def test_the_most_severe_vote_wins(impact: Impact, severity: int | None, fit: bool | None) -> None:
+    assert suggest_severity(POLICY.severities, impact) == SeveritySuggestion(severity, fit)
 
 
+@pytest.mark.rule("1.3")
 @pytest.mark.parametrize(
     ("percent", "severity"),
     [(100, 1), (75, 1), (74.999, 2), (30, 2), (29.999, 3), (15, 3), (14.999, 4), (0.5, 4), (0, 4)],
 )
-def test_users_affected(percent: float, severity: int) -> None:
-    assert suggest(POLICY, Impact(users_affected_percent=percent)) == Suggestion(severity, True)
+def test_the_percentage_of_affected_users_is_in_half_open_ranges(percent: float, severity: int) -> None:
+    assert suggest_severity(POLICY.severities, Impact(users_affected_percent=percent)) == SeveritySuggestion(
+        severity, True
+    )

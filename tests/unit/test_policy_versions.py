@@ -1,4 +1,4 @@
-"""Versions of the policy: each governs from its instant on (RULES 4, Calendar or policy change)."""
+"""Versions of the policy: each governs from its instant on (docs/rules.md#4-14)."""
 
 import pytest
 from sla_timer.domain.fact_log import Rulebook, Story
@@ -16,7 +16,7 @@ ANSWERED = said(2, "responded", "06-08 12:00")
 
 
 def version(name: str, in_force: str, old: str, new: str) -> Policy:
-    """The shipped policy with other words in place of `old`, in force from then on."""
+    """The shipped policy with `new` in place of `old`, in force from that instant."""
     text = DEFAULT_POLICY.read_text().replace('version: "1"', f'version: "{name}"')
     text = text.replace("2000-01-01T00:00:00Z", at(in_force))
     assert old in text
@@ -24,7 +24,7 @@ def version(name: str, in_force: str, old: str, new: str) -> Policy:
 
 
 def shorter(in_force: str, name: str = "2") -> Policy:
-    """Severity 1 is to be resolved in 12 hours instead of 24."""
+    """A version with a resolution target of 12 instead of 24 hours for severity 1."""
     return version(name, in_force, "1: 24h", "1: 12h")
 
 
@@ -37,13 +37,15 @@ def due(told: Timeline) -> str:
     return render(told.resolution.due)
 
 
+@pytest.mark.rule("4.14")
 def test_running_clocks_are_measured_anew_when_a_version_comes_into_force() -> None:
     policies = [shipped_policy(), shorter("06-08 18:00")]
     assert due(timeline(policies, OPENED, ANSWERED, until="06-08 17:59")) == at("06-09 12:00")
     assert due(timeline(policies, OPENED, ANSWERED, until="06-08 18:00")) == at("06-09 00:00")
 
 
-def test_a_due_moved_into_its_past_is_breached_effective_when_the_version_comes_into_force() -> None:
+@pytest.mark.rule("4.15")
+def test_a_deadline_moved_into_the_past_is_breached_effective_when_the_version_comes_into_force() -> None:
     told = timeline([shipped_policy(), shorter("06-09 06:00")], OPENED, ANSWERED, until="06-09 07:00")
     assert [(h.kind, render(h.at)) for h in told.happenings if h.at > micros(moment("06-08 12:00"))][-3:] == [
         (Kind.BREACHED, at("06-09 06:00")),
@@ -52,12 +54,14 @@ def test_a_due_moved_into_its_past_is_breached_effective_when_the_version_comes_
     ]
 
 
+@pytest.mark.rule("4.14")
 def test_ended_clocks_keep_the_version_of_their_end() -> None:
     resolved = said(3, "resolved", "06-09 05:00")
     told = timeline([shipped_policy(), shorter("06-09 06:00")], OPENED, ANSWERED, resolved, until="06-10 00:00")
     assert (told.resolution.outcome, due(told)) == ("met", at("06-09 12:00"))
 
 
+@pytest.mark.rule("4.15")
 def test_a_version_that_gives_more_time_holds_a_ladder_that_a_breach_started() -> None:
     longer = version("2", "06-09 12:30", "1: 24h", "1: 30h")
     told = timeline([shipped_policy(), longer], OPENED, ANSWERED, until="06-09 18:00")
@@ -77,11 +81,13 @@ def test_the_order_in_which_versions_were_stored_does_not_matter() -> None:
     assert told.tell(micros(moment("06-08 20:00"))).resolution.breached_at == micros(moment("06-08 20:00"))
 
 
+@pytest.mark.rule("4.14")
 def test_before_the_oldest_version_the_oldest_governs() -> None:
     assert due(timeline([shorter("12-01 00:00")], OPENED, ANSWERED, until="06-08 13:00")) == at("06-09 00:00")
 
 
-def test_a_version_learned_of_later_is_told_as_the_difference() -> None:
+@pytest.mark.rule("4.16")
+def test_a_version_that_is_stored_late_publishes_the_difference() -> None:
     teller = Teller(Rulebook([shipped_policy()], None))
     teller.receive([OPENED, ANSWERED])
     teller.pass_time(moment("06-09 07:00"))
@@ -94,7 +100,7 @@ def test_a_version_learned_of_later_is_told_as_the_difference() -> None:
     ]
 
 
-def test_the_book_knows_customers_with_terms_of_their_own_in_any_version() -> None:
+def test_customers_with_their_own_terms_in_any_version_have_their_own_rules() -> None:
     own = version("2", "06-08 18:00", "customers: {}", "customers: {acme: {targets: {response: {1: 30m}}}}")
     book = PolicyBook()
     book.renew([shipped_policy(), own])
@@ -108,6 +114,6 @@ def test_the_book_knows_customers_with_terms_of_their_own_in_any_version() -> No
     assert book.zone == "America/New_York"
 
 
-def test_a_story_without_its_opening_is_no_story() -> None:
+def test_facts_without_an_opening_are_rejected() -> None:
     with pytest.raises(ValueError, match="opening"):
         Story.of([ANSWERED], "portal")

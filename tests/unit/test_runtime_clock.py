@@ -46,5 +46,5 @@ def test_a_file_moves_the_clock_forward_only(tmp_path: Path) -> None:
 def test_a_file_without_a_whole_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clock"
     path.write_text("2026-06-08T12:00:00Z 2030")
-    with pytest.raises(ValueError, match="no whole line"):
+    with pytest.raises(ValueError, match="no complete line"):
         FileClock(path).now()

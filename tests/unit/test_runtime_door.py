@@ -17,7 +17,9 @@ from starlette.types import Message, Scope
 from support.polling import eventually
 from tocsin.runtime.http import body_limit, limits_middleware, rate_limit
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import JsonResponse, create_app, require
+from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.responses import JsonResponse
 
 LIMIT = 3
 KEYS = {
@@ -93,13 +95,13 @@ async def test_a_key_without_a_limit_has_none(client: httpx.AsyncClient) -> None
 async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 60)
-    monkeypatch.setattr(rate_limit, "MOST_WAITING", 3)
+    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(rate_limit, "MOST_DELAYED", 3)
     wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
     before = counted("sla_keys_refused_total", reason="unknown")
-    free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_TRIES)]
+    free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_ATTEMPTS)]
     assert {answer.status_code for answer in free} == {401}
-    monkeypatch.setattr(rate_limit, "TRY_SECONDS", 0.4)
+    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.4)
     began = time.monotonic()
     slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
     assert (await client.get("/v1/things", headers=AUTHORIZATION["free"])).status_code == 200
@@ -107,16 +109,16 @@ async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     statuses = sorted(answer.status_code for answer in await slow)
     assert statuses == [401, 401, 401, 429, 429]
     assert time.monotonic() - began >= 0.3
-    assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_TRIES + 5
+    assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_ATTEMPTS + 5
     assert (await client.get("/v1/things")).status_code == 401  # without any key nothing was tried
 
 
 async def test_tries_from_ever_new_addresses_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "MOST_ADDRESSES", 20)
-    tries = rate_limit.FailedTries()
+    limiter = rate_limit.FailedAuthLimiter()
     for number in range(100):
-        await tries.one_more(f"2001:db8::{number:x}", "unknown")
-        assert len(tries._storage.events) <= 20
+        await limiter.count_failure(f"2001:db8::{number:x}", "unknown")
+        assert len(limiter._storage.events) <= 20
 
 
 async def test_allow_names_every_method_of_the_path(client: httpx.AsyncClient) -> None:
@@ -140,7 +142,7 @@ async def test_docs_need_no_other_server(client: httpx.AsyncClient) -> None:
 
 async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
     many = {f"X-{n}": "1" for n in range(limits_middleware.MOST_HEADERS)}
-    for headers, words in ((many, "100 headers"), ({"X": "x" * 40_000}, "32768 bytes")):
+    for headers, words in ((many, "limit 100"), ({"X": "x" * 40_000}, "32,768 bytes")):
         refused = await client.get("/v1/things", headers=headers)
         assert refused.status_code == 431
         assert words in refused.json()["detail"]
@@ -199,7 +201,7 @@ async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch:
     status, headers = await answering
     assert status == 408
     assert headers[b"connection"] == b"close"
-    assert slow.problem()["detail"] == "The body came too slowly."
+    assert slow.problem()["detail"] == "The request body arrived too slowly."
 
 
 async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
@@ -213,7 +215,7 @@ async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
         each.part(b'{"name"')
     status, headers = await answering[0]
     assert (status, headers[b"retry-after"], headers[b"connection"]) == (503, b"1", b"close")
-    assert slow[0].problem()["detail"] == "Too many bodies are sent at once. Try again."
+    assert slow[0].problem()["detail"] == "Too many request bodies in flight. Retry."
     assert counted("sla_requests_shed_total") == before + 1
     for each in slow[1:]:
         each.part(b':"x"}', last=True)

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from tocsin.runtime.database.group_commit import Grouped, Overloaded
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.errors import OverloadedError
 
 
 class Doubling:
@@ -27,8 +28,8 @@ class Doubling:
         return [2 * number for number in numbers]
 
 
-def grouped(act: Doubling, linger: float = 0) -> Grouped[int, int]:
-    return Grouped(act, alike=lambda error: isinstance(error, ConnectionError), linger=linger)
+def grouped(act: Doubling, linger: float = 0) -> GroupCommit[int, int]:
+    return GroupCommit(act, is_common=lambda error: isinstance(error, ConnectionError), linger=linger)
 
 
 async def test_what_comes_at_the_same_time_is_one_group_with_each_its_own_answer() -> None:
@@ -84,10 +85,10 @@ async def test_in_a_burst_a_group_is_waited_for() -> None:
 
 async def test_where_too_much_waits_one_more_is_sent_away() -> None:
     act = Doubling()
-    double = Grouped(act, alike=lambda error: False, most=2)
+    double = GroupCommit(act, is_common=lambda error: False, most_waiting=2)
     asked = [asyncio.create_task(double(number)) for number in range(3)]
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
+    with pytest.raises(OverloadedError):
         await asked[2]
     assert await asyncio.gather(*asked[:2]) == [0, 2]
     assert await double(3) == 6
@@ -101,10 +102,10 @@ async def test_while_a_group_hangs_nobody_new_waits_behind_it() -> None:
         await release.wait()
         return numbers
 
-    same = Grouped(hang, alike=lambda error: False, patience=0)
+    same = GroupCommit(hang, is_common=lambda error: False, patience=0)
     first, second = asyncio.create_task(same(1)), asyncio.create_task(same(2))
     await begun.wait()
-    with pytest.raises(Overloaded):
+    with pytest.raises(OverloadedError):
         await same(3)
     release.set()
     assert list(await asyncio.gather(first, second)) == [1, 2]

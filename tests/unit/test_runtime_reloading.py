@@ -22,20 +22,20 @@ def test_the_last_good_one_stays_in_force_and_a_problem_is_told_once(tmp_path: P
     path = tmp_path / "number"
     file = ReloadedFile(path, number, NoNumberError, event="number_broken")
     with structlog.testing.capture_logs() as logs:
-        assert (file.look(), file.look(), file.content) == (None, None, None)
+        assert (file.reload(), file.reload(), file.content) == (None, None, None)
         path.write_text("7")
-        assert (file.look(), file.look(), file.content, file.problem) == (7, None, 7, None)
+        assert (file.reload(), file.reload(), file.content, file.problem) == (7, None, 7, None)
         path.write_text("seven")
-        assert (file.look(), file.look(), file.content, file.problem) == (None, None, 7, "number: is no number")
+        assert (file.reload(), file.reload(), file.content, file.problem) == (None, None, 7, "number: is no number")
         path.write_bytes(b"\xff\xff")
-        assert (file.look(), file.content, file.problem) == (None, 7, "number cannot be read: it is not in UTF-8")
+        assert (file.reload(), file.content, file.problem) == (None, 7, "number cannot be read: it is not UTF-8")
         path.write_text("8")
-        assert (file.look(), file.content, file.problem) == (8, 8, None)
-    told = [(entry["problem"], entry["in_force"]) for entry in logs if entry["event"] == "number_broken"]
+        assert (file.reload(), file.content, file.problem) == (8, 8, None)
+    told = [(entry["problem"], entry["active"]) for entry in logs if entry["event"] == "number_broken"]
     assert told == [
         ("number cannot be read: there is no such file", "none"),
-        ("number: is no number", "the last good one"),
-        ("number cannot be read: it is not in UTF-8", "the last good one"),
+        ("number: is no number", "the last valid version"),
+        ("number cannot be read: it is not UTF-8", "the last valid version"),
     ]
 
 
@@ -50,8 +50,8 @@ def test_what_could_not_be_read_for_a_while_is_read_though_it_has_not_changed(tm
         return number(path)
 
     file = ReloadedFile(path, read, NoNumberError, event="number_broken")
-    assert (file.look(), file.problem) == (None, "number cannot be read: permission denied")
-    assert (file.look(), file.problem) == (7, None)
+    assert (file.reload(), file.problem) == (None, "number cannot be read: permission denied")
+    assert (file.reload(), file.problem) == (7, None)
 
 
 def test_keys_that_are_no_text_leave_the_last_good_ones(tmp_path: Path) -> None:

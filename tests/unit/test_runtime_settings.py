@@ -30,14 +30,14 @@ def test_good_settings_are_read_and_frozen() -> None:
     [
         ("TOCSIN_PORT", "http", "TOCSIN_PORT: input should be a valid integer"),
         ("TOCSIN_PORT", "70000", "TOCSIN_PORT: input should be less than or equal to 65535."),
-        ("TOCSIN_KAFKA", "kafka", "TOCSIN_KAFKA: must be HOST:PORT, or several of them with commas between."),
+        ("TOCSIN_KAFKA", "kafka", "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas."),
         (
             "TOCSIN_DATABASE_URL",
             "postgresql://me:secret@host/db",
             "TOCSIN_DATABASE_URL: must start with postgresql+asy",
         ),
-        ("TOCSIN_CLOCK_RATE", "2", "TOCSIN_CLOCK_RATE needs TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN."),
-        ("TOCSIN_CLOCK_EPOCH", "2026-06-08T12:00:00Z", "TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be given to"),
+        ("TOCSIN_CLOCK_RATE", "2", "TOCSIN_CLOCK_RATE requires TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN."),
+        ("TOCSIN_CLOCK_EPOCH", "2026-06-08T12:00:00Z", "TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be set togeth"),
     ],
 )
 def test_a_wrong_value_is_a_sentence(
@@ -51,7 +51,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.delenv("TOCSIN_DATABASE_URL")
     with pytest.raises(SystemExit):
         load(DatabaseSettings)
-    assert capsys.readouterr().err == "TOCSIN_DATABASE_URL is not set, and is needed.\n"
+    assert capsys.readouterr().err == "TOCSIN_DATABASE_URL is required.\n"
 
 
 def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     ("given", "content", "sentence"),
     [
         ("", None, "TOCSIN_DATABASE_URL_FILE cannot be read: No such file or directory."),
-        ("", b"\xff\xfesecret", "TOCSIN_DATABASE_URL_FILE cannot be read: it is no text."),
+        ("", b"\xff\xfesecret", "TOCSIN_DATABASE_URL_FILE cannot be read: it is not text."),
         ("", b"mysql://me:secret@host/db", "TOCSIN_DATABASE_URL: must start with postgresql+asyncpg:// and"),
         ("postgresql+asyncpg://me:secret@host/db", b"", "TOCSIN_DATABASE_URL and TOCSIN_DATABASE_URL_FILE are both"),
     ],

@@ -11,7 +11,7 @@ from tocsin.events import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
@@ -22,7 +22,7 @@ from tocsin.policy import Policy, load_policy
 LEAD = ("service_desk_team_lead",)
 
 
-def told(*changes: tuple[str, str], channel: str = "email") -> list[Deadline]:
+def told(*changes: tuple[str, str], channel: str = "email") -> list[DeadlineEvent]:
     """A silent severity-1 ticket by e-mail, up to where nobody is left; by the shipped policy with changes."""
     teller = Teller(Rulebook([policy(*changes)], None), channel)
     teller.receive([said(1, "opened", "06-08 12:00", severity=1)])

@@ -5,7 +5,7 @@ from itertools import pairwise
 from sla_timer.domain.fact_log import Rulebook
 from support.fake_timer import Teller, briefly, moment, said
 from support.stories import shipped_policy
-from tocsin.events import ClockBreached, ClockVoided, Deadline, Fact, LadderEnded
+from tocsin.events import ClockBreached, ClockVoided, DeadlineEvent, Fact, LadderEnded
 
 
 def teller(*facts: Fact, through: str, channel: str = "portal", historic_through: str | None = None) -> Teller:
@@ -27,7 +27,7 @@ def learns(one: Teller, *facts: Fact, at: str) -> list[tuple[str, str]]:
     return briefly(learned(one, *facts, at=at))
 
 
-def learned(one: Teller, *facts: Fact, at: str) -> list[Deadline]:
+def learned(one: Teller, *facts: Fact, at: str) -> list[DeadlineEvent]:
     before = len(one.events)
     one.receive(facts, accepted_through=moment(at))
     return one.events[before:]

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from support.secret_search import told
+from support.secret_search import find_secrets
 
 SECRET = 'pass/word+"é&=<7'
 
@@ -28,5 +28,5 @@ def in_base64(before: str, after: str) -> Callable[[str], str]:
     ],
 )
 def test_it_is_found(write: Callable[[str], str]) -> None:
-    assert told({"it": SECRET}, [("there", f"before {write(SECRET)} after".encode())])
-    assert not told({"it": SECRET}, [("there", f"before {write('pass/word+é&=<8')} after".encode())])
+    assert find_secrets({"it": SECRET}, [("there", f"before {write(SECRET)} after".encode())])
+    assert not find_secrets({"it": SECRET}, [("there", f"before {write('pass/word+é&=<8')} after".encode())])

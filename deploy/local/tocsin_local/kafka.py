@@ -54,7 +54,10 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=16777216
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 """
+"""After a crash the controller waits for the old broker's session to end before it lets the new one in."""
 
 
 class Kafka:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from aiokafka.errors import KafkaError
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
-from tocsin.runtime.database.engine import migrate
-from tocsin.runtime.kafka.client import TopicError, create_topics
+from tocsin.runtime.database.migrations import migrate
+from tocsin.runtime.errors import TopicError
+from tocsin.runtime.kafka.client import create_topics
 
 from tocsin_local.errors import PartFailed
 

@@ -1,65 +1,69 @@
-"""What a batch of the deadlines topic does: load, ask the domain, save. Never commits."""
+"""Handles the deadlines topic: load, decide, save. Never commits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Deadline, Escalation, Notify, event_type
+from tocsin.events import DeadlineEvent, EscalationEvent, Notify, event_type
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.kafka.consumer import Poison, Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
-from escalator import metrics, store
-from escalator.domain.decisions import address
-from escalator.domain.vacancies import vacancies
+from escalator import metrics
+from escalator.domain.decisions import decide
+from escalator.domain.vacancies import vacancy_check
+from escalator.store.decisions import publish_decisions
+from escalator.store.escalations import load_escalations, lock_tickets, record_handled, save_escalations
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """The handlers and what they need of the world: the time, and who holds which role."""
+    """The handlers, with the clock and the directory they need."""
 
-    clock: Clock
+    clock: TimeSource
     directory: DirectoryFile
 
-    async def deadlines_told(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """Decide on every event of the batch that was not decided on before, in order."""
-        events = [_deadline(received) for received in batch]
-        await store.lock(connection, {event.ticket_id: event.ticket for event in events})
-        new = await store.unhandled(connection, events)
-        before = await store.load(connection, {event.ticket_id for event in events if event.event_id in new})
-        after, decided, directory = dict(before), list[Escalation](), self.directory.current()
+    async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
+        """Decide on each event of the batch that was not handled before, in order."""
+        events = [_deadline_event(received) for received in batch]
+        await lock_tickets(connection, {event.ticket_id: event.ticket for event in events})
+        new = await record_handled(connection, events)
+        before = await load_escalations(connection, {event.ticket_id for event in events if event.event_id in new})
+        after, decided, directory = dict(before), list[EscalationEvent](), self.directory.current()
         for event in events:
             if event.event_id not in new:
                 continue
             new.remove(event.event_id)
-            vacant = vacancies(directory, event.ticket.customer.id)
-            after[event.ticket_id], follows = address(event, after[event.ticket_id], vacant)
+            is_vacant = vacancy_check(directory, event.ticket.customer.id)
+            after[event.ticket_id], follows = decide(event, after[event.ticket_id], is_vacant)
             decided += follows
-        await store.save(connection, before, after)
-        await store.publish(connection, decided, self.clock.now())
-        for follow in decided:
-            _tell(follow)
-        on_commit(connection, lambda: metrics.count(decided))
+        await save_escalations(connection, before, after)
+        await publish_decisions(connection, decided, self.clock.now())
+        on_commit(connection, lambda: _record(decided))
 
 
-def _deadline(received: Received) -> Deadline:
-    if not isinstance(received.event, Deadline):
-        raise Poison(f"{event_type(received.event)} does not belong to this topic")
+def _deadline_event(received: Received) -> DeadlineEvent:
+    if not isinstance(received.event, DeadlineEvent):
+        raise PoisonMessageError(f"{event_type(received.event)} does not belong to this topic")
     return received.event
 
 
-def _tell(decided: Escalation) -> None:
-    about = {"role": decided.role, "kind": decided.kind, "step": decided.step} if isinstance(decided, Notify) else {}
-    log.info(
-        "decided",
-        ticket_id=str(decided.ticket_id),
-        type=event_type(decided),
-        event_id=str(decided.event_id),
-        cycle=decided.cycle,
-        run=decided.run,
-        **about,
-    )
+def _record(decided: Sequence[EscalationEvent]) -> None:
+    """Count and log decisions; only once they are committed."""
+    metrics.count(decided)
+    for event in decided:
+        about = {"role": event.role, "kind": event.kind, "step": event.step} if isinstance(event, Notify) else {}
+        log.info(
+            "decided",
+            ticket_id=str(event.ticket_id),
+            type=event_type(event),
+            event_id=str(event.event_id),
+            cycle=event.cycle,
+            run=event.run,
+            **about,
+        )

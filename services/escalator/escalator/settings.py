@@ -1,4 +1,4 @@
-"""What the escalator is told by its environment."""
+"""The escalator's settings, from the environment."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from tocsin.runtime.process.settings import Port, ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Every setting is in the service's README."""
+    """The service's README describes every setting."""
 
     port: Port = 8082
     directory: Path
-    """directory.yaml: which tiers are vacant when. Read again when it changes."""
+    """directory.yaml, which says which tiers are vacant when. Reloaded when it changes."""

@@ -1,6 +1,6 @@
-"""Alembic's entry: the escalator's tables, migrated by `python -m escalator migrate`."""
+"""Alembic's entry point: the escalator's tables, migrated by `python -m escalator migrate`."""
 
-from escalator.store import metadata
-from tocsin.runtime.database.engine import run_migrations
+from escalator.store.tables import metadata
+from tocsin.runtime.database.migrations import run_migrations
 
 run_migrations(metadata)

@@ -1,18 +1,150 @@
-"""The errors of webhooks and mails.
+"""Why intake cannot do what a caller asked for.
 
-UnmappedError                 a delivery is stored as unmapped, to be replayed later
-UnreadableError               a webhook payload is not what the tool sends
-UnreadableMailError           the bytes are not a mail with a sender
-DuplicateMailError            another copy of the mail was stored at the same time
-SigningKeyUnavailableError    ConnectWise's signing key cannot be fetched now
-IntegrationsError             integrations.yaml is invalid
+    IntakeError
+    ├── RejectedError                 the same request will be rejected again
+    │   ├── TicketNotFoundError       the tenant has no such ticket
+    │   ├── TicketConflictError       the ticket exists with another body
+    │   ├── EventConflictError        the event exists with another body
+    │   ├── EventIdConflictError      two events of one request have the same id
+    │   ├── WorkaroundError           a workaround on severity 1
+    │   ├── RecordTooLargeError       an event would exceed the size of a Kafka record
+    │   └── IdempotencyKeyReusedError the Idempotency-Key belongs to another request
+    ├── UnavailableError              the same request may succeed later
+    │   ├── OutboxBacklogError        history waits until the outbox is shorter
+    │   ├── WriteQueueFullError       too many requests wait to be stored
+    │   ├── SigningKeyUnavailableError  ConnectWise's signing key cannot be fetched now
+    │   └── OriginalNotArrivedError   our own reply waits for the mail that it replies to
+    └── StorageError                  the database refused a row: a bug, logged
+
+    IdempotencyKeyInUseError          two concurrent requests have the same Idempotency-Key
+    InvalidJsonError                  the bytes are not JSON
+    JsonDepthError                    the JSON is nested too deeply
+    UnreadableError                   a webhook payload is not what the tool sends
+    UnreadableMailError               the bytes are not a mail with a sender
+    UnmappedError                     the configuration does not say what a delivery means
+    DuplicateMailError                another copy of the mail was stored at the same time
+    IntegrationsError                 integrations.yaml is invalid
+
+`str()` of an IntakeError is a sentence for the caller. `intake.api.problems` maps each class to an HTTP status.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Self
 
 from pydantic import ValidationError
-from tocsin.yaml_document.reader import DocumentError
+from tocsin.yaml_document import DocumentError
+
+
+class IntakeError(Exception):
+    """Base of all errors that a caller of the API sees; `fields` maps each wrong field to what is wrong with it."""
+
+    def __init__(self, detail: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.fields = dict(fields or {})
+
+
+class RejectedError(IntakeError):
+    """The same request will be rejected again."""
+
+
+class TicketNotFoundError(RejectedError):
+    def __init__(self) -> None:
+        super().__init__("Ticket not found.")
+
+
+class TicketConflictError(RejectedError):
+    def __init__(self) -> None:
+        super().__init__(
+            "A ticket with this source and external_id exists with a different body. Post changes as events."
+        )
+
+
+class EventConflictError(RejectedError):
+    def __init__(self) -> None:
+        super().__init__("An event with this event_id exists on the ticket with a different body.")
+
+
+class EventIdConflictError(RejectedError):
+    def __init__(self, index: int) -> None:
+        field = f"events[{index}].event_id"
+        super().__init__("Two different events of this ticket have the same event_id.", {field: "is not unique"})
+
+
+class WorkaroundError(RejectedError):
+    """A workaround on a ticket that is severity 1 at that instant (docs/rules.md#0-9)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A workaround is not acceptable on severity 1: lower the severity first (severity_changed), or resolve it."
+        )
+
+
+class RecordTooLargeError(RejectedError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The event exceeds the limit of {limit} bytes. Post it in smaller parts.")
+
+
+class IdempotencyKeyReusedError(RejectedError):
+    def __init__(self) -> None:
+        field = {"Idempotency-Key": "was used for another request within 24 hours"}
+        super().__init__("This Idempotency-Key belongs to another request.", field)
+
+
+class UnavailableError(IntakeError):
+    """The same request may succeed in `retry_after` seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class OutboxBacklogError(UnavailableError):
+    def __init__(self) -> None:
+        super().__init__("The outbox is backed up. Retry historic imports later.", retry_after=5)
+
+
+class WriteQueueFullError(UnavailableError):
+    def __init__(self) -> None:
+        super().__init__("The server is busy (write queue full). Retry.", retry_after=1)
+
+
+class SigningKeyUnavailableError(UnavailableError):
+    def __init__(self) -> None:
+        super().__init__("The signing key cannot be fetched now. Retry.", retry_after=30)
+
+
+class OriginalNotArrivedError(UnavailableError):
+    """Our own reply waits for the mail that it replies to (docs/rules.md#6-19)."""
+
+    def __init__(self) -> None:
+        super().__init__("Staff reply to a mail that has not arrived yet.", retry_after=30)
+
+
+class StorageError(IntakeError):
+    def __init__(self) -> None:
+        super().__init__("Internal error (logged). The other items of the batch are not affected.")
+
+
+class IdempotencyKeyInUseError(Exception):
+    """Two concurrent requests have the same Idempotency-Key: only in turn can the second one be checked."""
+
+
+class InvalidJsonError(ValueError):
+    """The bytes are not JSON, or are nested too deeply to be read; str() says which."""
+
+
+class JsonDepthError(ValueError):
+    """JSON that is nested too deeply.
+
+    `field` is the outermost field concerned as a caller writes it (`events[2]`; empty: the whole body), `message` what
+    is wrong with it.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field or 'the body'} {message}")
+        self.field = field
+        self.message = message
 
 
 class UnmappedReason(StrEnum):
@@ -75,10 +207,6 @@ class UnreadableMailError(Exception):
 
 class DuplicateMailError(Exception):
     """Another copy of the mail was stored at the same time: roll back and try again."""
-
-
-class SigningKeyUnavailableError(Exception):
-    """The signing key cannot be fetched now; a later attempt may succeed."""
 
 
 class IntegrationsError(DocumentError):

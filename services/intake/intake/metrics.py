@@ -1,78 +1,89 @@
-"""Intake's own metrics. Those of every service are in `tocsin.runtime.metrics`."""
+"""Intake's own metrics. `tocsin.runtime.metrics` has those of every service."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tocsin.runtime.metrics import Counter, Gauge
 
-from intake.errors import UnmappedReason
+from intake.errors import (
+    EventIdConflictError,
+    IdempotencyKeyReusedError,
+    IntakeError,
+    OutboxBacklogError,
+    RecordTooLargeError,
+    StorageError,
+    TicketConflictError,
+    UnmappedReason,
+    WorkaroundError,
+    WriteQueueFullError,
+)
 
 INGESTED = Counter(
     "sla_tickets_ingested_total",
-    "Tickets posted, by source, initial severity and what became of them",
+    "Tickets posted, by source, initial severity and result",
     ["source", "severity", "result"],
 )
 ACKNOWLEDGEMENTS = Counter(
-    "sla_acknowledgement_links_total", "Acknowledgement links opened or used, by what became of them", ["result"]
+    "sla_acknowledgement_links_total", "Acknowledgement links opened or used, by result", ["result"]
 )
 for _result in ("shown", "taken", "again", "closed", "superseded", "expired", "refused", "unknown", "failed"):
     ACKNOWLEDGEMENTS.labels(_result)
 
 HOOK_DELIVERIES = Counter(
-    "sla_hook_deliveries_total", "Webhook deliveries, by provider and what became of them", ["provider", "result"]
+    "sla_hook_deliveries_total", "Webhook deliveries, by provider and result", ["provider", "result"]
 )
 HOOKS_UNMAPPED = Counter(
     "sla_hook_unmapped_total",
-    "Webhook deliveries that were kept as unmapped, by provider and reason",
+    "Webhook deliveries stored as unmapped, by provider and reason",
     ["provider", "reason"],
 )
-HOOKS_UNMAPPED_NOW = Gauge(
-    "sla_hook_unmapped_now", "Webhook deliveries that wait for the mapping to be mended and a replay", ["provider"]
-)
-HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet taken in")
+HOOKS_UNMAPPED_NOW = Gauge("sla_hook_unmapped_now", "Webhook deliveries that are unmapped now", ["provider"])
+HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet processed")
 SIGNING_KEYS = Counter(
     "sla_signing_keys_total",
-    "Signing keys of ConnectWise that deliveries asked us to fetch, by what came of it",
+    "ConnectWise signing keys that deliveries referred to, by result",
     ["result"],
 )
 for _result in ("fetched", "failed", "refused"):
     SIGNING_KEYS.labels(_result)
 INTEGRATIONS_BROKEN = Gauge(
-    "sla_integrations_broken", "1 while integrations.yaml cannot be used and the last good one, if any, is in force"
+    "sla_integrations_broken", "1 while integrations.yaml is invalid and the last valid version, if any, stays active"
 )
 
-RESULTS: Final = {
-    201: "created",
-    200: "duplicate",
-    409: "conflict",
-    413: "too_large",
-    422: "invalid",
-    500: "failed",
-    503: "postponed",
+RESULTS: Final[Mapping[type[IntakeError], str]] = {
+    TicketConflictError: "conflict",
+    EventIdConflictError: "conflict",
+    WorkaroundError: "conflict",
+    RecordTooLargeError: "too_large",
+    IdempotencyKeyReusedError: "invalid",
+    StorageError: "failed",
+    OutboxBacklogError: "postponed",
+    WriteQueueFullError: "postponed",
 }
-MOST_SOURCES: Final = 50
-LONGEST_SOURCE: Final = 60
+"""The `result` label of a ticket that is not stored; of others it is `created` or `duplicate`."""
+MAX_SOURCES: Final = 50
+MAX_SOURCE_LENGTH: Final = 60
 OTHER: Final = "other"
 _sources: set[str] = set()
 _providers: set[str] = set()
 
 
 def declare(machine_sources: Iterable[str]) -> None:
-    """Create the label sets that are known beforehand, so that the first increase is seen."""
+    """Create the label sets that are known at start, so that `increase()` sees the first ticket."""
     for source in (*machine_sources, OTHER):
         for severity in ("1", "2", "3", "4"):
             INGESTED.labels(_source(source), severity, "created")
     INGESTED.labels("unknown", "unknown", "invalid")
 
 
-def count_ticket(source: str, severity: int | None, status: int) -> None:
-    """Count a valid ticket's outcome. A caller's invention cannot grow the metric: later sources count as `other`."""
-    INGESTED.labels(_source(source), str(severity or "default"), RESULTS[status]).inc()
+def count_ticket(source: str, severity: int | None, result: str) -> None:
+    """Count a valid ticket. Callers choose the source, so only the first MAX_SOURCES get a label of their own."""
+    INGESTED.labels(_source(source), str(severity or "default"), result).inc()
 
 
-def count_invalid() -> None:
-    """Count a ticket that was refused before its source could be trusted."""
-    INGESTED.labels("unknown", "unknown", RESULTS[422]).inc()
+def count_invalid_ticket() -> None:
+    """Count a ticket that failed validation, so that its source is not trusted."""
+    INGESTED.labels("unknown", "unknown", "invalid").inc()
 
 
 def declare_hooks(providers: Iterable[str]) -> None:
@@ -87,13 +98,13 @@ def declare_hooks(providers: Iterable[str]) -> None:
 
 
 def hook_providers() -> Iterable[str]:
-    """The providers whose label sets there are."""
+    """The providers whose label sets exist."""
     return frozenset(_providers)
 
 
 def _source(source: str) -> str:
     if source not in _sources:
-        if len(_sources) >= MOST_SOURCES or len(source) > LONGEST_SOURCE:
+        if len(_sources) >= MAX_SOURCES or len(source) > MAX_SOURCE_LENGTH:
             return OTHER
         _sources.add(source)
     return source

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final
 
-from tocsin.directory import PAGE_ROLES
+from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
@@ -42,7 +42,7 @@ DIRECTORY_UNKNOWN_EVENTS = Gauge(
     "sla_directory_unknown_events", "Events of calendars within 14 days that name nobody of the directory"
 )
 
-for _role in PAGE_ROLES:
+for _role in STANDARD_ROLES:
     DIRECTORY_GAP.labels(_role).set(inf)
 for _result in _RESULTS:
     EMAILS.labels(_result)

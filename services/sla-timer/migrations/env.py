@@ -1,6 +1,6 @@
 """Alembic's entry: the timer's tables, migrated by `python -m sla_timer migrate`."""
 
 from sla_timer.store.tables import metadata
-from tocsin.runtime.database.engine import run_migrations
+from tocsin.runtime.database.migrations import run_migrations
 
 run_migrations(metadata)

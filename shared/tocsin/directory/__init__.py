@@ -1,26 +1,34 @@
-"""Who holds which role, from when to when, for which customer (RULES 5: roles, not names). Pure."""
+"""The directory: who holds which role when, for which customer (docs/rules.md#5-17). No I/O."""
 
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person
-from tocsin.directory.ical_import import Calendar, CalendarError
-from tocsin.directory.loading import DirectoryError, load_directory
-from tocsin.directory.model import PAGE_ROLES, Directory, Holder
-from tocsin.directory.rotation import Source
-from tocsin.directory.shifts import Shift, gap, shifts
+from tocsin.directory.entries import GroupAddress, Override, Person, RoleEntry
+from tocsin.directory.errors import DirectoryError, ICalendarError
+from tocsin.directory.ical_import import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar
+from tocsin.directory.lint import LINT_PERIOD, LintFinding, lint_directory, lint_mailboxes
+from tocsin.directory.model import STANDARD_ROLES, Directory, Holder, load_directory
+from tocsin.directory.rotation import CalendarLocation
+from tocsin.directory.shifts import Shift, compute_shifts, export_calendar, find_gap
 
 __all__ = [
-    "PAGE_ROLES",
-    "Calendar",
-    "CalendarError",
+    "LINT_PERIOD",
+    "MAX_CALENDAR_LENGTH",
+    "STANDARD_ROLES",
+    "CalendarEvent",
+    "CalendarLocation",
     "Directory",
     "DirectoryError",
     "GroupAddress",
     "Holder",
-    "Holding",
+    "ICalendar",
+    "ICalendarError",
+    "LintFinding",
     "Override",
     "Person",
+    "RoleEntry",
     "Shift",
-    "Source",
-    "gap",
+    "compute_shifts",
+    "export_calendar",
+    "find_gap",
+    "lint_directory",
+    "lint_mailboxes",
     "load_directory",
-    "shifts",
 ]

@@ -1,4 +1,4 @@
-"""What will go wrong with a directory that is well written: gaps, entries never reached, events naming nobody. Pure."""
+"""Finds what will go wrong with a valid directory: vacancies, entries that never apply, events that name nobody."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -6,107 +6,111 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tocsin.directory.model import Directory
-from tocsin.directory.shifts import shifts
-from tocsin.events.values import in_utc
-from tocsin.yaml_document.errors import Place
+from tocsin.directory.shifts import compute_shifts
+from tocsin.instants import to_utc
+from tocsin.yaml_document import FieldPath
 
-AHEAD: Final = timedelta(days=366)
-_MOST_OF_A_KIND: Final = 5
+LINT_PERIOD: Final = timedelta(days=366)
+_MAX_OF_A_KIND: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong at a place of the document: "what is wrong; what would be right". `harmless`: it may be meant."""
+class LintFinding:
+    """A problem at a field of the document: "what is wrong; what to change". A harmless one may be intended."""
 
-    place: Place
+    path: FieldPath
     message: str
     harmless: bool = False
 
 
-def findings(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
-    """What is wrong between two instants. A gap counts for customers without a holder of their own."""
-    yield from _calendars(directory, start, end)
+def lint_directory(directory: Directory, start: datetime, end: datetime) -> Iterator[LintFinding]:
+    """Yield the problems between two instants. Vacancies are those of customers without a holder of their own."""
+    yield from _lint_calendars(directory, start, end)
     for role in directory.known_roles:
-        yield from _gaps(directory, role, start, end)
-    yield from _never_reached(directory, start, end)
+        yield from _lint_vacancies(directory, role, start, end)
+    yield from _lint_hidden_rotations(directory, start, end)
 
 
-def mailed_mailboxes(directory: Directory, mailboxes: Collection[str]) -> Iterator[Finding]:
-    """Addresses that are a mailbox of the policy, given in lower case: the system never mails them (RULES 6)."""
-    addresses: dict[Place, str] = {}
+def lint_mailboxes(directory: Directory, mailboxes: Collection[str]) -> Iterator[LintFinding]:
+    """Yield the addresses that are mailboxes of the policy, given in lower case (docs/rules.md#6-10)."""
+    addresses: dict[FieldPath, str] = {}
     for name, person in directory.people.items():
         addresses["people", name, "email"] = person.email
         addresses |= {("people", name, "fallbacks", index): email for index, email in enumerate(person.fallbacks)}
     for index, group in enumerate(directory.group_addresses):
         addresses["group_addresses", index, "email"] = group.email
-    for place, email in addresses.items():
+    for path, email in addresses.items():
         if email.lower() in mailboxes:
-            yield Finding(place, f"`{email}` is a mailbox that tickets come in by, and is never mailed; name another")
+            yield LintFinding(path, f"`{email}` is a mailbox for requests, which never gets mail; use another address")
 
 
-def _gaps(directory: Directory, role: str, start: datetime, end: datetime) -> Iterator[Finding]:
-    place: Place = ("roles", role)
-    vacant = [shift for shift in shifts(directory, role, None, start, end) if shift.holder is None]
-    for gap in vacant[:_MOST_OF_A_KIND]:
-        until = "on" if gap.ends_at == end else f"until {_told(gap.ends_at)}"
-        message = f"nobody holds it from {_told(gap.starts_at)} {until}: the tier is vacant; name somebody"
-        yield Finding(place, message)
-    if len(vacant) > _MOST_OF_A_KIND:
-        yield Finding(place, f"and {len(vacant) - _MOST_OF_A_KIND} more gaps; name somebody without dates as a default")
+def _lint_vacancies(directory: Directory, role: str, start: datetime, end: datetime) -> Iterator[LintFinding]:
+    path: FieldPath = ("roles", role)
+    vacant = [shift for shift in compute_shifts(directory, role, None, start, end) if shift.holder is None]
+    for gap in vacant[:_MAX_OF_A_KIND]:
+        until = "on" if gap.ends_at == end else f"until {_shown(gap.ends_at)}"
+        message = f"vacant from {_shown(gap.starts_at)} {until}, so the ladder skips its tier; add a holder"
+        yield LintFinding(path, message)
+    if len(vacant) > _MAX_OF_A_KIND:
+        message = f"{len(vacant) - _MAX_OF_A_KIND} more vacancies; add a person without dates as a default"
+        yield LintFinding(path, message)
 
 
-def _never_reached(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
-    """Rotations that others come before whenever they answer, from `start` on.
+def _lint_hidden_rotations(directory: Directory, start: datetime, end: datetime) -> Iterator[LintFinding]:
+    """Yield the rotations that never apply from `start` on, because other entries always come first.
 
-    A person below rotations is the default that docs/on-call.md advises, not one who is never reached. Overrides, which
-    end, and calendars, which may not be had one night, leave something to those below them.
+    A person below rotations is not reported: it is the default that docs/on-call.md recommends. Overrides and calendars
+    never hide an entry, since an override ends and a calendar may be unavailable.
     """
     for role, entries in directory.roles.items():
         for index, entry in enumerate(entries):
             if entry.rotation is not None and _is_hidden(directory, role, index, start, end):
-                message = "never answers: others come before it at all times; remove it, or give them an end"
-                yield Finding(("roles", role, index), message)
+                message = "never applies, because entries that come before it always do; remove it, or give them an end"
+                yield LintFinding(("roles", role, index), message)
 
 
 def _is_hidden(directory: Directory, role: str, index: int, start: datetime, end: datetime) -> bool:
     entries = directory.roles[role]
     entry = entries[index]
     before = [
-        place
-        for place, other in enumerate(entries)
-        if other.customer == entry.customer and (other.rank, place) < (entry.rank, index)
+        number
+        for number, other in enumerate(entries)
+        if other.customer == entry.customer and (other.precedence, number) < (entry.precedence, index)
     ]
-    from_, to = max(entry.span[0], start), min(entry.span[1], end)
-    later = [entries[place].span[1] for place in before if to <= entries[place].span[1] < entry.span[1]]
-    instants = (from_, *directory.edges(role, entry.customer, from_, to), *later) if from_ < to else ()
-    answering = [at for at in instants if directory.answers(role, index, at)]
-    written = directory.with_calendars({})
-    return bool(answering) and all(any(written.answers(role, place, at) for place in before) for at in answering)
+    starts_at, ends_at = max(entry.span[0], start), min(entry.span[1], end)
+    ends_before = [entries[number].span[1] for number in before if ends_at <= entries[number].span[1] < entry.span[1]]
+    changes = directory.changes(role, entry.customer, starts_at, ends_at)
+    instants = (starts_at, *changes, *ends_before) if starts_at < ends_at else ()
+    applying = [at for at in instants if directory.applies(role, index, at)]
+    without_calendars = directory.with_calendars({})
+    return bool(applying) and all(
+        any(without_calendars.applies(role, number, at) for number in before) for at in applying
+    )
 
 
-def _calendars(directory: Directory, start: datetime, end: datetime) -> Iterator[Finding]:
-    for name, feed in directory.feeds.items():
-        place: Place = ("rotations", name, "calendar")
-        for event in feed.nameless(start, end)[:_MOST_OF_A_KIND]:
-            who = ", ".join(event.addresses) or "no attendee"
+def _lint_calendars(directory: Directory, start: datetime, end: datetime) -> Iterator[LintFinding]:
+    for name, schedule in directory.calendar_schedules.items():
+        path: FieldPath = ("rotations", name, "calendar")
+        for event in schedule.unmatched(start, end)[:_MAX_OF_A_KIND]:
+            attendees = ", ".join(event.addresses) or "no attendee"
             message = (
-                f"the event `{event.summary}` ({who}) of {_told(event.starts_at)} names nobody of people; "
-                "add the person, or the address to their fallbacks"
+                f"the event `{event.summary}` ({attendees}) at {_shown(event.starts_at)} names no person of the "
+                "directory; add the person, or add the address to their fallbacks"
             )
-            yield Finding(place, message)
-        for first, second in feed.overlapping(start, end)[:_MOST_OF_A_KIND]:
+            yield LintFinding(path, message)
+        for first, second in schedule.overlaps(start, end)[:_MAX_OF_A_KIND]:
             message = (
-                f"the event `{second.summary}` of {_told(second.starts_at)} overlaps with `{first.summary}` of "
-                f"{_told(first.starts_at)}; the one that begins later counts, of two that begin together the shorter"
+                f"the event `{second.summary}` at {_shown(second.starts_at)} overlaps with `{first.summary}` at "
+                f"{_shown(first.starts_at)}; the one that starts later applies, or the shorter if they start together"
             )
-            yield Finding(place, message, harmless=True)
-        for first, second in feed.alike(start, end)[:_MOST_OF_A_KIND]:
+            yield LintFinding(path, message, harmless=True)
+        for first, second in schedule.ties(start, end)[:_MAX_OF_A_KIND]:
             message = (
-                f"the events `{first.summary}` and `{second.summary}` of {_told(first.starts_at)} begin and end "
-                "together; let the one that counts begin later, or remove the other"
+                f"the events `{first.summary}` and `{second.summary}` at {_shown(first.starts_at)} have the same start "
+                "and end; let the one that applies start later, or remove the other"
             )
-            yield Finding(place, message)
+            yield LintFinding(path, message)
 
 
-def _told(at: datetime) -> str:
-    return f"{in_utc(at):%Y-%m-%d %H:%M} UTC"
+def _shown(at: datetime) -> str:
+    return f"{to_utc(at):%Y-%m-%d %H:%M} UTC"

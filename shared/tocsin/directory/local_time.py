@@ -1,4 +1,4 @@
-"""Local times as instants. The clock on the wall decides (docs/decisions/0015-role-holder-precedence.md)."""
+"""Local times, and the instants at which a wall clock shows them (docs/decisions/0015-role-holder-precedence.md)."""
 
 import re
 from bisect import bisect_left
@@ -12,19 +12,19 @@ from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from tocsin.yaml_document.field_types import Text
+from tocsin.yaml_document import TextValue
 
 FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Rotations and calendars answer between these instants: near the ends of what a datetime holds zones overflow."""
+"""Rotations have holders between these instants. Time zones overflow near the limits of a datetime."""
 
 _LOCAL: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})")
 _SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class LocalTime(Text):
-    """`2026-06-08T09:00`: a date and a time on the wall of a zone that stands elsewhere. `at` is a naive datetime."""
+class LocalTime(TextValue):
+    """A date and time without a zone, such as `2026-06-08T09:00`. `at` is a naive datetime."""
 
     at: datetime = field(init=False, compare=False)
 
@@ -35,7 +35,7 @@ class LocalTime(Text):
         except ValueError:
             at = None
         if at is None or not FIRST.year <= at.year < LAST.year:
-            raise ValueError(f"`{self.text}` is no local time; write it like 2026-06-08T09:00, without a zone")
+            raise ValueError(f"`{self.text}` is not a local time; write it like 2026-06-08T09:00, without a zone")
         object.__setattr__(self, "at", at)
 
     @classmethod
@@ -47,12 +47,12 @@ class LocalTime(Text):
 
 @lru_cache(maxsize=8192)
 def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant (UTC) at which a clock on the wall of `zone` shows the naive `local` time, or a later one.
+    """Return the first instant (UTC) at which a wall clock in `zone` shows the naive `local` time or a later one.
 
-    A time that comes twice is its first coming; one that is left out is the instant at which the clocks jump over it.
+    A repeated time is its first occurrence. A skipped time is the instant at which the clocks jump over it.
     """
     at = local.replace(tzinfo=zone).astimezone(UTC)
-    if wall(at, zone) == local:
+    if wall_time(at, zone) == local:
         return at
     after = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
     offset = at.astimezone(zone).utcoffset()
@@ -64,6 +64,6 @@ def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
     return after + jumped * _SECOND
 
 
-def wall(at: datetime, zone: ZoneInfo) -> datetime:
-    """What the clock on the wall shows at that instant, naive."""
+def wall_time(at: datetime, zone: ZoneInfo) -> datetime:
+    """Return what a wall clock in `zone` shows at the instant, as a naive datetime."""
     return at.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -1,4 +1,7 @@
-"""The directory: people, the roles they hold, and whose turn it is, by one order of rules (decision 0015)."""
+"""The directory: people, roles and rotations, and who holds a role at an instant.
+
+The order of the rules is that of docs/rules.md#5-18 and docs/decisions/0015-role-holder-precedence.md.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -10,17 +13,16 @@ from typing import Annotated, Final, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.business_time import load_zone
-from tocsin.directory.consistency import problems
-from tocsin.directory.entries import GroupAddress, Holding, Override, Person
-from tocsin.directory.ical_import import Calendar
-from tocsin.directory.ical_schedule import Feed
-from tocsin.directory.intervals import Spans
-from tocsin.directory.rotation import Rotation, Source
-from tocsin.directory.schedule import Schedule, Turn, Week
-from tocsin.yaml_document.errors import all_refused
-from tocsin.yaml_document.field_types import Identifier, Written
+from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
+from tocsin.directory.errors import DirectoryError
+from tocsin.directory.ical_import import ICalendar
+from tocsin.directory.ical_schedule import CalendarSchedule
+from tocsin.directory.rotation import CalendarLocation, Rotation
+from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
+from tocsin.directory.validation import find_problems
+from tocsin.yaml_document import Identifier, YamlModel, field_errors, load_document
 
-PAGE_ROLES: Final = (
+STANDARD_ROLES: Final = (
     "service_desk_team_lead",
     "senior_it_operations_manager",
     "it_operations_director",
@@ -28,16 +30,15 @@ PAGE_ROLES: Final = (
     "chief_operating_officer",
     "chief_executive_officer",
 )
-"""The roles of the page's ladder. Others must be named in `own_roles`, so that a slip of the pen is found."""
+"""The roles of the escalation ladder (docs/rules.md#5-1). A directory declares others in `own_roles`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a role; `rule` says why in words: `default`, `customer acme`, `rotation primary, week of 2026-06-08`,
+    """Who holds a role. `rule` says why: `default`, `customer acme`, `rotation primary, week of 2026-06-08`,
     `customer acme: rotation ...` or `override: ...`.
 
-    `fallbacks` are the person's further addresses, tried in this order when `email` is refused; `zone` is the time zone
-    of theirs in which mails tell instants, if they named one.
+    `fallbacks` and `zone` are those of the person.
     """
 
     person: str
@@ -49,85 +50,70 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Who holds a role before anybody stands in for them, and why."""
+class Assignment:
+    """Who is assigned to a role before anyone covers for them, and by which rule."""
 
     person: str
     rule: str
 
 
-class Directory(Written):
-    """People and the roles they hold. It is never built invalid: what is wrong raises a ValidationError.
+class Directory(YamlModel):
+    """Who holds which role, and when. An invalid directory cannot be constructed: it raises a ValidationError.
 
-    The calendars of its rotations are given by `with_calendars`; a rotation whose calendar is not known answers
-    nothing, so the next rule does.
+    The iCalendars of rotations are added with `with_calendars`. A rotation without its iCalendar never applies.
     """
 
     people: dict[Identifier, Person]
-    roles: dict[Identifier, tuple[Holding, ...]]
+    """The people, by the ids that the other sections use."""
+    roles: dict[Identifier, tuple[RoleEntry, ...]]
+    """The holders of each role. A person with `from` and `to` goes first, then rotations in this order, then others."""
     own_roles: tuple[Identifier, ...] = ()
+    """Roles beyond the six of the escalation ladder. A role that is not declared is an error."""
     rotations: Annotated[dict[Identifier, Rotation], Field(default_factory=dict)]
+    """The rotations that roles use, by name."""
     overrides: tuple[Override, ...] = ()
+    """Cover for a time. It goes before all other holders."""
     group_addresses: tuple[GroupAddress, ...] = ()
-    _feeds: dict[str, Feed] = PrivateAttr(default_factory=dict)
+    """The addresses that get a role's mail when no address of its holder accepts it."""
+    _calendar_schedules: dict[str, CalendarSchedule] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        known = {*PAGE_ROLES, *self.own_roles}
-        if found := list(
-            problems(self.people, self.roles, self.rotations, self.overrides, self.group_addresses, known)
-        ):
-            raise all_refused(found)
+    def _is_valid(self) -> Self:
+        problems = find_problems(
+            people=self.people,
+            roles=self.roles,
+            rotations=self.rotations,
+            overrides=self.overrides,
+            group_addresses=self.group_addresses,
+            known_roles=self.known_roles,
+        )
+        if found := list(problems):
+            raise field_errors(found)
         return self
 
-    def with_calendars(self, calendars: Mapping[str, Calendar]) -> Self:
-        """The same directory with the calendars of its rotations, by the rotations' names."""
-        reading = self.model_copy()
-        reading._feeds = {
-            name: Feed(calendar, self.people, load_zone(self.rotations[name].zone))
+    def with_calendars(self, calendars: Mapping[str, ICalendar]) -> Self:
+        """The same directory with the iCalendars of its rotations, by the rotations' names."""
+        directory = self.model_copy()
+        directory._calendar_schedules = {
+            name: CalendarSchedule(calendar, self.people, load_zone(self.rotations[name].zone))
             for name, calendar in calendars.items()
         }
-        return reading
+        return directory
 
     def holder(self, role: str, customer_id: str | None, at: datetime) -> Holder | None:
-        """Who holds that role for that customer at that instant. None: the role is vacant.
-
-        An override comes before the customer's own entries, these before the general ones (decision 0015).
-        """
-        answer = self.answer(role, customer_id, at)
-        if answer is None:
+        """Who holds the role for the customer at the instant. None if the role is vacant."""
+        assignment = self._assignment(role, customer_id, at)
+        if assignment is None:
             return None
-        person, rule = answer.person, answer.rule
-        while (index := self._stand_ins.at(person, at)) is not None:
+        person, rule = assignment.person, assignment.rule
+        while (index := self._cover_of_people.at(person, at)) is not None:
             cover = self.overrides[index]
-            person, rule = cover.person, _covering(cover, f"instead of {self.people[person].name} ")
+            person, rule = cover.person, _override_rule(cover, f"instead of {self.people[person].name} ")
         found = self.people[person]
         return Holder(person, found.name, found.email, rule, found.fallbacks, found.zone)
 
-    def answer(self, role: str, customer_id: str | None, at: datetime) -> Answer | None:
-        """The first rule that answers, before anybody stands in for its person."""
-        customers = (None,) if customer_id is None else (customer_id, None)
-        for customer in customers:
-            if (index := self._covers.at((role, customer), at)) is not None:
-                cover = self.overrides[index]
-                return Answer(cover.person, _covering(cover, ""))
-        for customer in customers:
-            for index in self._entries.get((role, customer), ()):
-                if (answer := self._answer(role, index, at)) is not None:
-                    return answer
-        return None
-
-    def answers(self, role: str, index: int, at: datetime) -> bool:
-        """Whether that entry of the role has an answer at that instant, whatever comes before it."""
-        return self._answer(role, index, at) is not None
-
-    def group_address(self, role: str, customer_id: str | None) -> str | None:
-        """The role's group address: the customer's own before the general one; None: it has none."""
-        addresses = {group.customer: group.email for group in self.group_addresses if group.role == role}
-        return addresses.get(customer_id) or addresses.get(None)
-
-    def edges(self, role: str, customer_id: str | None, start: datetime, end: datetime) -> list[datetime]:
-        """Every instant in (start, end), sorted, at which the answer may become another."""
+    def changes(self, role: str, customer_id: str | None, start: datetime, end: datetime) -> list[datetime]:
+        """Every instant in (start, end) at which the holder may change, sorted."""
         spans = [(cover.starts_at, cover.ends_at) for cover in self.overrides if cover.role in (role, None)]
         found: set[datetime] = set()
         for customer in {customer_id, None}:
@@ -135,13 +121,28 @@ class Directory(Written):
                 entry = self.roles[role][index]
                 spans.append(entry.span)
                 if entry.rotation is not None:
-                    found.update(self._turns_of(entry.rotation, max(start, entry.span[0]), min(end, entry.span[1])))
+                    starts_at, ends_at = max(start, entry.span[0]), min(end, entry.span[1])
+                    found.update(self._rotation_changes(entry.rotation, starts_at, ends_at))
         found.update(at for span in spans for at in span)
         return sorted(at for at in found if start < at < end)
 
+    def applies(self, role: str, index: int, at: datetime) -> bool:
+        """Whether that entry of the role has a holder at the instant, whatever goes before it."""
+        return self._entry_assignment(role, index, at) is not None
+
+    def group_address(self, role: str, customer_id: str | None) -> str | None:
+        """The customer's group address of the role, or else the general one, or None."""
+        addresses = {group.customer: group.email for group in self.group_addresses if group.role == role}
+        return addresses.get(customer_id) or addresses.get(None)
+
     @property
-    def sources(self) -> dict[str, tuple[Source, str]]:
-        """Where the calendars of rotations come from, each with its rotation's zone, by the rotations' names."""
+    def known_roles(self) -> tuple[str, ...]:
+        """The standard roles, then the directory's own."""
+        return tuple(dict.fromkeys((*STANDARD_ROLES, *self.own_roles)))
+
+    @property
+    def calendar_locations(self) -> dict[str, tuple[CalendarLocation, str]]:
+        """Where the iCalendars of rotations are, each with the rotation's zone, by the rotations' names."""
         return {
             name: (rotation.calendar, rotation.zone)
             for name, rotation in self.rotations.items()
@@ -149,80 +150,91 @@ class Directory(Written):
         }
 
     @property
-    def known_roles(self) -> tuple[str, ...]:
-        """The roles of the page, then those of one's own."""
-        return tuple(dict.fromkeys((*PAGE_ROLES, *self.own_roles)))
+    def calendar_schedules(self) -> Mapping[str, CalendarSchedule]:
+        """The schedules of the iCalendars that have been added, by the rotations' names."""
+        return self._calendar_schedules
 
-    @property
-    def feeds(self) -> Mapping[str, Feed]:
-        """What the calendars say that are known, by the rotations' names."""
-        return self._feeds
+    def _assignment(self, role: str, customer_id: str | None, at: datetime) -> Assignment | None:
+        """The first rule that applies, before anyone covers for its person."""
+        customers = (None,) if customer_id is None else (customer_id, None)
+        for customer in customers:
+            if (index := self._cover_of_roles.at((role, customer), at)) is not None:
+                cover = self.overrides[index]
+                return Assignment(cover.person, _override_rule(cover, ""))
+        for customer in customers:
+            for index in self._entries.get((role, customer), ()):
+                if (assignment := self._entry_assignment(role, index, at)) is not None:
+                    return assignment
+        return None
 
-    def _answer(self, role: str, index: int, at: datetime) -> Answer | None:
+    def _entry_assignment(self, role: str, index: int, at: datetime) -> Assignment | None:
         entry = self.roles[role][index]
         starts_at, ends_at = entry.span
         if not starts_at <= at < ends_at:
             return None
-        own = f"customer {entry.customer}" if entry.customer is not None else None
+        customer = f"customer {entry.customer}" if entry.customer is not None else None
         if entry.person is not None:
-            return Answer(entry.person, own or "default")
-        turn = self._turn(entry.rotation or "", at)
+            return Assignment(entry.person, customer or "default")
+        turn = self._turn(entry.rotation, at) if entry.rotation is not None else None
         if turn is None:
             return None
-        words = f"rotation {entry.rotation}, {turn.words}"
-        return Answer(turn.person, f"{own}: {words}" if own else words)
+        rule = f"rotation {entry.rotation}, {turn.words}"
+        return Assignment(turn.person, f"{customer}: {rule}" if customer else rule)
 
     def _turn(self, rotation: str, at: datetime) -> Turn | None:
-        schedule, week = self._schedule(rotation), self._weeks[rotation]
-        if schedule is None or (week is not None and not week.includes(at)):
+        schedule, hours = self._schedule(rotation), self._hours[rotation]
+        if schedule is None or (hours is not None and not hours.includes(at)):
             return None
         return schedule.turn(at)
 
-    def _turns_of(self, rotation: str, start: datetime, end: datetime) -> Iterator[datetime]:
-        for changing in (self._schedule(rotation), self._weeks[rotation]):
+    def _rotation_changes(self, rotation: str, start: datetime, end: datetime) -> Iterator[datetime]:
+        for changing in (self._schedule(rotation), self._hours[rotation]):
             if changing is not None and start < end:
-                yield from changing.edges(start, end)
+                yield from changing.changes(start, end)
 
     def _schedule(self, rotation: str) -> Schedule | None:
-        return self._schedules.get(rotation) or self._feeds.get(rotation)
+        return self._schedules[rotation] or self._calendar_schedules.get(rotation)
 
     @cached_property
-    def _schedules(self) -> dict[str, Schedule]:
-        made = {name: rotation.schedule for name, rotation in self.rotations.items()}
-        return {name: schedule for name, schedule in made.items() if schedule is not None}
+    def _schedules(self) -> dict[str, Schedule | None]:
+        return {name: rotation.schedule for name, rotation in self.rotations.items()}
 
     @cached_property
-    def _weeks(self) -> dict[str, Week | None]:
-        return {name: rotation.week for name, rotation in self.rotations.items()}
+    def _hours(self) -> dict[str, WeeklyHours | None]:
+        return {name: rotation.hours for name, rotation in self.rotations.items()}
 
     @cached_property
     def _entries(self) -> dict[tuple[str, str | None], list[int]]:
-        """The entries of each role and customer, as places in the role's list, in the order in which they answer."""
+        """The entries of each role and customer, as indices into the role's list, in order of precedence."""
         entries: dict[tuple[str, str | None], list[int]] = defaultdict(list)
-        for role, holdings in self.roles.items():
-            for index in sorted(range(len(holdings)), key=lambda index: holdings[index].rank):
-                entries[role, holdings[index].customer].append(index)
+        for role, of_role in self.roles.items():
+            for index in sorted(range(len(of_role)), key=lambda index: of_role[index].precedence):
+                entries[role, of_role[index].customer].append(index)
         return dict(entries)
 
     @cached_property
-    def _covers(self) -> Spans[tuple[str, str | None]]:
-        """The overrides of roles."""
-        return Spans(
+    def _cover_of_roles(self) -> IntervalIndex[tuple[str, str | None]]:
+        return IntervalIndex(
             ((cover.role, cover.customer), cover.starts_at, cover.ends_at, index)
             for index, cover in enumerate(self.overrides)
             if cover.role is not None
         )
 
     @cached_property
-    def _stand_ins(self) -> Spans[str]:
-        """The overrides of people, by whom they cover. No circle of them is ever built."""
-        return Spans(
+    def _cover_of_people(self) -> IntervalIndex[str]:
+        """By the person who is covered. Validation rules out cycles."""
+        return IntervalIndex(
             (cover.instead_of, cover.starts_at, cover.ends_at, index)
             for index, cover in enumerate(self.overrides)
             if cover.instead_of is not None
         )
 
 
-def _covering(cover: Override, whom: str) -> str:
+def load_directory(text: str, name: str) -> Directory:
+    """Return the directory that the YAML `text` holds. `name` is the file name in errors. Raises DirectoryError."""
+    return load_document(text, name, Directory, DirectoryError)
+
+
+def _override_rule(cover: Override, whom: str) -> str:
     reason = f" ({cover.reason})" if cover.reason else ""
     return f"override: {whom}until {cover.ends_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC{reason}"

@@ -1,4 +1,4 @@
-"""Rotations as they are written; each tells what is wrong with it alone."""
+"""Rotations of directory.yaml, each valid on its own."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,44 +11,57 @@ from pydantic_core import core_schema
 
 from tocsin.business_time import HOUR, load_zone
 from tocsin.directory.local_time import LocalTime
-from tocsin.directory.schedule import Listed, Regular, Schedule, Week
-from tocsin.policy.calendar import week
-from tocsin.yaml_document.errors import refused
-from tocsin.yaml_document.field_types import DaySpan, Duration, Identifier, Text, Windows, Written, Zone
+from tocsin.directory.schedule import FixedSchedule, HandoverSchedule, Schedule, WeeklyHours
+from tocsin.yaml_document import (
+    DaySpan,
+    Duration,
+    Identifier,
+    OpeningHours,
+    TextValue,
+    YamlModel,
+    Zone,
+    field_error,
+    windows_by_weekday,
+)
 
 
 def _https(url: str) -> str:
-    # What is wrong with it is not repeated: a feed's address often holds a token.
+    # The message does not repeat the address: that of a feed often holds a token.
     try:
         parts = urlsplit(url)
-        good = parts.scheme == "https" and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        valid = parts.scheme == "https" and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        good = False
-    if not good:
-        raise ValueError("is no https address; write it like https://calendar.example.com/on-call.ics")
+        valid = False
+    if not valid:
+        raise ValueError("is not an https address; write it like https://calendar.example.com/on-call.ics")
     return url
 
 
-class Source(Written):
-    """Where an iCalendar comes from: a file (beside directory.yaml), an https address, or what holds that address."""
+class CalendarLocation(YamlModel):
+    """Where an iCalendar is. Exactly one of the fields is required."""
 
     file: Annotated[str | None, Field(min_length=1, examples=["on-call.ics"])] = None
+    """The path of a file, relative to directory.yaml."""
     url: Annotated[str | None, AfterValidator(_https)] = None
+    """An https address. Anyone who can read directory.yaml can read a token in it."""
     url_env: Annotated[str | None, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["ON_CALL_FEED"])] = None
+    """The environment variable that holds the https address."""
     url_file: Annotated[str | None, Field(min_length=1, examples=["/run/secrets/on-call-feed"])] = None
+    """The path of a file that holds the https address, relative to directory.yaml."""
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        given = [field for field, value in self if value is not None]
-        if len(given) != 1:
-            raise refused((), None, "must name one of file, url, url_env and url_file; write it like file: on-call.ics")
+    def _is_one_location(self) -> Self:
+        if sum(value is not None for _, value in self) != 1:
+            message = "must have exactly one of file, url, url_env and url_file; write it like file: on-call.ics"
+            raise field_error((), None, message)
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class TurnLength(Text):
-    """`weekly`, `daily`, or a length by the wall's clock such as `12h` or `3 days`; `kind` is what its turns are called
-    in a rule.
+class TurnLength(TextValue):
+    """The length of a turn by the wall clock: `weekly`, `daily`, or a duration such as `12h` or `3 days`.
+
+    `kind` is what a holder's rule calls such a turn: `week`, `day` or `turn`.
     """
 
     length: timedelta = field(init=False, compare=False)
@@ -56,17 +69,18 @@ class TurnLength(Text):
 
     def __post_init__(self) -> None:
         named = {"weekly": (timedelta(7), "week"), "daily": (timedelta(1), "day")}
-        length, kind = named.get(self.text) or (self._measured(), "turn")
+        length, kind = named.get(self.text) or (self._duration(), "turn")
         object.__setattr__(self, "length", length)
         object.__setattr__(self, "kind", kind)
 
-    def _measured(self) -> timedelta:
+    def _duration(self) -> timedelta:
         try:
             duration = Duration(self.text)
         except ValueError:
             duration = None
         if duration is None or duration.business or duration.micros < HOUR:
-            raise ValueError(f"`{self.text}` is no length of a turn; write weekly, daily, or from 1h on, like 12h")
+            advice = "write weekly, daily, or at least 1h, such as 12h"
+            raise ValueError(f"`{self.text}` is not the length of a turn; {advice}")
         return timedelta(microseconds=duration.micros)
 
     @classmethod
@@ -76,60 +90,65 @@ class TurnLength(Text):
         return {"type": "string", "examples": ["weekly", "daily", "12h", "14 days"]}
 
 
-class Rotation(Written):
-    """People who take turns, all by the clock on the wall of `zone`: in equal `turns` from `start`, or at `handovers`,
-    or as an iCalendar says. `only` are the hours in which it answers; outside them the role's next rule does.
-    """
+class Rotation(YamlModel):
+    """People who take turns. Exactly one of `turns`, `handovers` and `calendar` is required."""
 
     zone: Zone
+    """The IANA time zone of all local times of the rotation."""
     members: tuple[Identifier, ...] = ()
+    """The people, by id, in the order of their turns. Required unless a calendar names them."""
     turns: TurnLength | None = None
+    """The length of a turn, by the wall clock."""
     start: LocalTime | None = None
+    """The local time at which the first turn begins. Required with `turns`."""
     handovers: tuple[LocalTime, ...] = ()
-    calendar: Source | None = None
-    only: Annotated[dict[DaySpan, Windows] | None, Field(examples=[{"monday-friday": "08:00-17:00"}])] = None
+    """The local times at which turns begin, in order. The last turn does not end."""
+    calendar: CalendarLocation | None = None
+    """The iCalendar whose events say whose turn it is."""
+    only: Annotated[dict[DaySpan, OpeningHours] | None, Field(examples=[{"monday-friday": "08:00-17:00"}])] = None
+    """The hours in which the rotation applies. Outside them, the role's next entry does. Defaults to always."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
         kinds = [kind for kind in ("turns", "handovers", "calendar") if getattr(self, kind)]
-        if len(kinds) != 1:
-            said = " and ".join(f"`{kind}`" for kind in kinds)
-            wrong = (
-                f"{said} stand side by side; keep one of them" if kinds else "is missing; state it, for example weekly"
-            )
-            raise refused((kinds[1],) if kinds else ("turns",), None, wrong)
-        if (self.start is None) == (self.turns is not None):
-            message = "is missing; state it" if self.turns else f"has no meaning beside `{kinds[0]}`; leave it out"
-            raise refused(("start",), self.start and str(self.start), message)
-        if bool(self.members) == (self.calendar is not None):
-            message = (
-                "has no meaning beside `calendar`; leave it out"
-                if self.calendar
-                else "is missing; name who takes turns"
-            )
-            raise refused(("members",), None, message)
+        if not kinds:
+            message = "is missing; add it, for example turns: weekly, or use handovers or a calendar"
+            raise field_error(("turns",), None, message)
+        if len(kinds) > 1:
+            raise field_error((kinds[1],), None, f"cannot be combined with `{kinds[0]}`; keep one of them")
+        self._check_fields_of(kinds[0])
         for index in range(1, len(self.handovers)):
-            if self.handovers[index - 1].at >= self.handovers[index].at:
-                place = ("handovers", index)
-                raise refused(place, str(self.handovers[index]), f"is not after {self.handovers[index - 1]}; sort them")
+            before, handover = self.handovers[index - 1 : index + 1]
+            if before.at >= handover.at:
+                message = f"is not after {before}; sort the handovers"
+                raise field_error(("handovers", index), str(handover), message)
         if self.only is not None and not self.only:
-            raise refused(("only",), None, "is never; give it hours, for example monday-friday: 08:00-17:00")
-        _ = self.week  # overlapping windows are refused there
+            message = "has no hours; add some, for example monday-friday: 08:00-17:00"
+            raise field_error(("only",), None, message)
+        _ = self.hours  # raises an error if windows overlap
         return self
+
+    def _check_fields_of(self, kind: str) -> None:
+        if kind == "turns" and self.start is None:
+            raise field_error(("start",), None, "is missing; add it, for example start: 2026-06-08T09:00")
+        if kind != "turns" and self.start is not None:
+            raise field_error(("start",), str(self.start), f"cannot be combined with `{kind}`; remove it")
+        if kind == "calendar" and self.members:
+            raise field_error(("members",), None, "cannot be combined with `calendar`; remove it")
+        if kind != "calendar" and not self.members:
+            raise field_error(("members",), None, "is missing; list the people who take turns")
 
     @property
     def schedule(self) -> Schedule | None:
-        """Whose turn it is when; None: as the calendar says."""
+        """Whose turn it is when. None if a calendar says so."""
         zone = load_zone(self.zone)
         if self.handovers:
-            return Listed(zone, tuple(handover.at for handover in self.handovers), self.members)
+            return HandoverSchedule(zone, tuple(handover.at for handover in self.handovers), self.members)
         if self.turns is None or self.start is None:
             return None
-        return Regular(zone, self.start.at, self.turns.length, self.members, self.turns.kind)
+        return FixedSchedule(zone, self.start.at, self.turns.length, self.members, self.turns.kind)
 
     @property
-    def week(self) -> Week | None:
-        """The hours in which it answers; None: always."""
-        if self.only is None:
-            return None
-        return Week(self.zone, week(self.only, "only"))
+    def hours(self) -> WeeklyHours | None:
+        """The hours in which the rotation applies. None means always."""
+        return WeeklyHours(self.zone, windows_by_weekday(self.only, "only")) if self.only is not None else None

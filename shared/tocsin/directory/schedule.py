@@ -1,4 +1,4 @@
-"""Whose turn it is in a rotation, and when that may change. Pure arithmetic of local times."""
+"""Schedules of rotations: whose turn it is at an instant, and when the turn may change."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from tocsin.business_time import FIRST_YEAR, LAST_YEAR, Business, Holidays, instant, load_zone, micros
-from tocsin.directory.local_time import FIRST, LAST, first_instant, wall
+from tocsin.directory.local_time import FIRST, LAST, first_instant, wall_time
 
-_FIRST: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
-_LAST: Final = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
+_FIRST_BUSINESS_DAY: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_LAST_BUSINESS_DAY: Final = datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A person's turn from an instant on; `words` name it: `week of 2026-06-08`."""
+    """A person's turn. `words` names it in a holder's rule, such as `week of 2026-06-08`."""
 
     person: str
     words: str
@@ -28,20 +28,20 @@ class Schedule(Protocol):
     """Whose turn it is when."""
 
     def turn(self, at: datetime) -> Turn | None:
-        """The turn at that instant; None: nobody's."""
+        """The turn at the instant, or None if it is nobody's."""
 
-    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+    def changes(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """Every instant in [start, end) at which a turn begins or ends."""
 
 
-def when(at: datetime, zone: ZoneInfo) -> str:
-    """An instant as a rule names it, `2026-06-08 09:00 EDT`: by the clock on the wall."""
+def local_words(at: datetime, zone: ZoneInfo) -> str:
+    """Return an instant as rules show it, in local time: `2026-06-08 09:00 EDT`."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 @dataclass(frozen=True, slots=True)
-class Regular:
-    """Turns of one length on the wall's clock, from `start` (local) on: `week`, `day` or `turn`, as `kind` says."""
+class FixedSchedule:
+    """Turns of one length by the wall clock, from the local time `start` on. `kind` is `week`, `day` or `turn`."""
 
     zone: ZoneInfo
     start: datetime
@@ -53,11 +53,11 @@ class Regular:
         if not max(self._begins(0), FIRST) <= at < LAST:
             return None
         number = self._number(at)
-        begins = self._begins(number)
-        words = when(begins, self.zone)
-        return Turn(self.members[number % len(self.members)], f"{self.kind} of {self._named(words)}")
+        begins = local_words(self._begins(number), self.zone)
+        shown = begins if self.kind == "turn" else begins.partition(" ")[0]
+        return Turn(self.members[number % len(self.members)], f"{self.kind} of {shown}")
 
-    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+    def changes(self, start: datetime, end: datetime) -> Iterator[datetime]:
         start, end = max(start, self._begins(0), FIRST), min(end, LAST)
         if start < end:
             for number in count(self._number(start)):
@@ -67,12 +67,9 @@ class Regular:
                 if begins >= start:
                     yield begins
 
-    def _named(self, words: str) -> str:
-        return words if self.kind == "turn" else words.partition(" ")[0]
-
     def _number(self, at: datetime) -> int:
-        """The last turn that began at or before `at`. Turns begin in order, whatever the clocks do."""
-        number = max(0, (wall(at, self.zone) - self.start) // self.length)
+        """The last turn that began at or before `at`. Turns begin in order, also across clock changes."""
+        number = max(0, (wall_time(at, self.zone) - self.start) // self.length)
         while self._begins(number + 1) <= at:
             number += 1
         while self._begins(number) > at:
@@ -84,8 +81,8 @@ class Regular:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """Turns that begin at the `handovers` (local): the members in order, over and over; the last turn does not end."""
+class HandoverSchedule:
+    """Turns that begin at the local `handovers`. The members take turns in order; the last turn does not end."""
 
     zone: ZoneInfo
     handovers: Sequence[datetime]
@@ -95,9 +92,10 @@ class Listed:
         number = bisect_right(self._begins, at) - 1
         if number < 0 or not FIRST <= at < LAST:
             return None
-        return Turn(self.members[number % len(self.members)], f"turn of {when(self._begins[number], self.zone)}")
+        begins = local_words(self._begins[number], self.zone)
+        return Turn(self.members[number % len(self.members)], f"turn of {begins}")
 
-    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+    def changes(self, start: datetime, end: datetime) -> Iterator[datetime]:
         return (begins for begins in self._begins if start <= begins < end)
 
     @cached_property
@@ -106,8 +104,10 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Week:
-    """Hours of the week, in microseconds since midnight by weekday, in which the wall's clock lets a rotation answer
+class WeeklyHours:
+    """The hours of the week in which a rotation applies, by the wall clock of `zone`.
+
+    `windows` are in microseconds since midnight, by weekday
     (docs/decisions/0010-business-time-follows-the-wall-clock.md).
     """
 
@@ -115,16 +115,16 @@ class Week:
     windows: Mapping[int, Sequence[tuple[int, int]]]
 
     def includes(self, at: datetime) -> bool:
-        """True while the clock on the wall shows a time inside a window."""
+        """Whether the wall clock shows a time inside a window."""
         if not FIRST <= at < LAST:
             return False
-        shown = wall(at, load_zone(self.zone))
+        shown = wall_time(at, load_zone(self.zone))
         since_midnight = (shown - datetime.combine(shown, time())) // timedelta(microseconds=1)
         return any(opens <= since_midnight < closes for opens, closes in self.windows.get(shown.weekday(), ()))
 
-    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """Every instant in [start, end) at which a window opens or closes, in the years that have calendars."""
-        first, last = max(start, _FIRST), min(end, _LAST)
+    def changes(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Every instant in [start, end) at which a window opens or closes, in the years of business calendars."""
+        first, last = max(start, _FIRST_BUSINESS_DAY), min(end, _LAST_BUSINESS_DAY)
         if first < last:
             for opens, closes in self._clock.stretches(micros(first), micros(last)):
                 yield from (instant(opens), instant(closes))

@@ -1,4 +1,4 @@
-"""Every event on the bus: frozen models, their ids, and the envelope they travel in. Pure."""
+"""The events between the services: frozen models, their ids, and their encoding as Kafka records. No I/O."""
 
 from tocsin.events.deadlines import (
     ClockBreached,
@@ -7,7 +7,8 @@ from tocsin.events.deadlines import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
+    HeldBy,
     LadderEnded,
     LadderEvent,
     LadderExhausted,
@@ -15,34 +16,43 @@ from tocsin.events.deadlines import (
     LadderStepDue,
     LadderStepVoided,
 )
-from tocsin.events.envelope import TYPES, Event, InvalidEvent, decode, encode, event_id, event_type
-from tocsin.events.escalations import Escalation, Exhausted, Notify, StandDown, ToldBefore, Upcoming, Withdraw
+from tocsin.events.envelope import EVENT_TYPES, Event, decode, encode, event_id, event_type
+from tocsin.events.errors import InvalidEventError
+from tocsin.events.escalations import (
+    EscalationEvent,
+    Exhausted,
+    NotificationKind,
+    NotifiedTier,
+    Notify,
+    StandDown,
+    UpcomingStep,
+    Withdraw,
+)
 from tocsin.events.identity import derived_id, fact_id, ticket_id
-from tocsin.events.notifications import Delivery, Recipient
-from tocsin.events.tickets import Progress, TicketChanged, TicketImported, TicketOpened
+from tocsin.events.notifications import DeliveryEvent, DeliveryState, MailKind, Recipient
+from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import (
     Category,
     Channel,
     ClockName,
     Contact,
+    Count,
     Customer,
     EndReason,
+    EscalationReason,
     Fact,
     FactType,
     Flag,
-    GivenSeverity,
-    Instant,
+    FrozenModel,
     Mailbox,
-    Reason,
     Severity,
+    SeverityInput,
     Ticket,
     Tier,
-    Value,
-    render_instant,
 )
 
 __all__ = [
-    "TYPES",
+    "EVENT_TYPES",
     "Category",
     "Channel",
     "ClockBreached",
@@ -53,40 +63,44 @@ __all__ = [
     "ClockVoided",
     "ClockWarned",
     "Contact",
+    "Count",
     "Customer",
-    "Deadline",
-    "Delivery",
+    "DeadlineEvent",
+    "DeliveryEvent",
+    "DeliveryState",
     "EndReason",
-    "Escalation",
+    "EscalationEvent",
+    "EscalationReason",
     "Event",
     "Exhausted",
     "Fact",
     "FactType",
     "Flag",
-    "GivenSeverity",
-    "Instant",
-    "InvalidEvent",
+    "FrozenModel",
+    "HeldBy",
+    "InvalidEventError",
     "LadderEnded",
     "LadderEvent",
     "LadderExhausted",
     "LadderHeld",
     "LadderStepDue",
     "LadderStepVoided",
+    "MailKind",
     "Mailbox",
+    "NotificationKind",
+    "NotifiedTier",
     "Notify",
-    "Progress",
-    "Reason",
     "Recipient",
     "Severity",
+    "SeverityInput",
     "StandDown",
     "Ticket",
     "TicketChanged",
     "TicketImported",
     "TicketOpened",
     "Tier",
-    "ToldBefore",
-    "Upcoming",
-    "Value",
+    "UpcomingStep",
+    "Watermark",
     "Withdraw",
     "decode",
     "derived_id",
@@ -94,6 +108,5 @@ __all__ = [
     "event_id",
     "event_type",
     "fact_id",
-    "render_instant",
     "ticket_id",
 ]

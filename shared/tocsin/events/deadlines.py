@@ -1,59 +1,74 @@
-"""Events of `tocsin.deadlines.v1`: what happened to a ticket's clocks and its ladder (RULES 3 to 5).
+"""Events of `tocsin.deadlines.v1`: what happened to the clocks and the ladder of a ticket (docs/rules.md#3-clocks)."""
 
-Every instant named `at` is the effective, scheduled one: when it happened or fell due by the rules, not when it was
-noticed. `run` counts how often the same thing of a cycle has been told anew after it was voided (1, 2, ...).
-"""
-
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from tocsin.events.values import (
+    ClockName,
+    Count,
+    EndReason,
+    EscalationReason,
+    FrozenModel,
+    Severity,
+    Ticket,
+    Tier,
+)
+from tocsin.instants import Instant
 
-from tocsin.events.values import ClockName, EndReason, Instant, Reason, Severity, Ticket, Tier, Value
-
-Count = Annotated[int, Field(ge=1)]
+HeldBy = Literal["response", "severity_changed", "acknowledged", "policy"]
 
 
-class Deadline(Value):
-    """What all events of this topic say."""
+class DeadlineEvent(FrozenModel):
+    """The fields of every event of this topic."""
 
     event_id: UUID
     ticket: Ticket
     cycle: Count
+    """The cycle of the ticket: 1 from its opening, one more from each reopening."""
     run: Count
+    """1, and one more each time that this is published again in its cycle after it was voided."""
     severity: Severity
+    """The severity that governs."""
     at: Instant
+    """The effective or scheduled instant, by the rules. It may lie before the instant of publishing."""
     historic: bool = False
+    """Whether this belongs to imported history and mails nobody."""
     unconfirmed: bool = False
+    """Whether this was evaluated without a watermark, because intake was silent. Late facts may void it."""
 
     @property
     def ticket_id(self) -> UUID:
         return self.ticket.ticket_id
 
 
-class ClockEvent(Deadline):
-    """About one clock. `started_at`, `due_at` are null where they do not apply; `target` is in the policy's words."""
+class ClockEvent(DeadlineEvent):
+    """The fields of every event about a clock."""
 
     clock: ClockName
     started_at: Instant | None = None
+    """The instant from which the clock runs."""
     due_at: Instant | None = None
+    """The deadline. Null while a pause makes it unknown."""
     target: str | None = None
+    """The target in words, such as `5 business days`."""
 
 
 class ClockWarned(ClockEvent):
-    """`clock.warned`: the warning instant passed. `roles` are told (policy)."""
+    """`clock.warned`: a clock reached its warning."""
 
     roles: tuple[str, ...] = ()
+    """The roles that get the warning."""
 
 
 class ClockBreached(ClockEvent):
-    """`clock.breached`, effective `at`. `roles` get the FYI mail of a missed response or answer."""
+    """`clock.breached`: a clock passed its deadline."""
 
     roles: tuple[str, ...] = ()
+    """The roles that are informed. Empty for the resolution clock, which starts the ladder."""
 
 
 class ClockMet(ClockEvent):
-    """`clock.met`."""
+    """`clock.met`: a clock was met by its deadline."""
 
 
 class ClockCancelled(ClockEvent):
@@ -61,56 +76,68 @@ class ClockCancelled(ClockEvent):
 
 
 class ClockVoided(ClockEvent):
-    """`clock.voided`: late evidence shows that the told event `voids` would not have happened (RULES 4)."""
+    """`clock.voided`: late evidence shows that a published event about this clock did not happen."""
 
     kind: Literal["warned", "breached", "met", "cancelled"]
+    """The kind of the event that is voided."""
     voids: UUID
+    """The id of the event that is voided."""
     stand_down: bool = False
+    """Whether everyone who was mailed about it gets a stand-down mail."""
 
 
-class LadderEvent(Deadline):
-    """About the ladder of (cycle, run). `kept` is true where a reopen kept the ladder of the cycle before."""
+class LadderEvent(DeadlineEvent):
+    """The fields of every event about a ladder, which is identified by ticket, cycle and run."""
 
     kept: bool = False
+    """Whether a reopening kept the ladder of the cycle before."""
 
 
 class LadderStepDue(LadderEvent):
-    """`ladder.step_due`: step `step` is scheduled `at`. `ladder` is the policy's, in order of tiers.
-
-    `started_at`, `due_at`: the resolution clock's, as it stood at this step: missed, provisional, or, for an explicit
-    escalation, perhaps still to come; null while a pause makes it unknown. `next_at`: when the next step follows if
-    nothing else happens; null is unknown.
-    """
+    """`ladder.step_due`: a step of the ladder is due."""
 
     step: Count
-    reason: Reason
+    """The number of the step within its run."""
+    reason: EscalationReason
+    """The reason for the step: a breached resolution, silence, or an explicit escalation."""
     ladder: tuple[Tier, ...]
+    """The tiers of the policy's ladder, in order."""
     interval: str
+    """The time between two tiers in words, such as `1 hour`."""
     target: str | None = None
+    """The resolution target in words, such as `24 hours`."""
     started_at: Instant | None = None
+    """The instant from which the resolution clock runs."""
     due_at: Instant | None = None
+    """The resolution deadline at this step: missed, provisional or future. Null while a pause makes it unknown."""
     next_at: Instant | None = None
+    """The instant of the next step if no further fact arrives. Null if it is unknown."""
 
 
 class LadderStepVoided(LadderEvent):
-    """`ladder.step_voided`: late evidence shows that this step was not due yet. Its run goes on."""
+    """`ladder.step_voided`: late evidence shows that a step was not due. Its run continues."""
 
     step: Count
+    """The number of the step within its run."""
 
 
 class LadderHeld(LadderEvent):
-    """`ladder.held`: the next step waits until `until` (null while a pause makes that unknown)."""
+    """`ladder.held`: the next step waits for a later instant."""
 
-    by: Literal["response", "severity_changed", "acknowledged", "policy"]
+    by: HeldBy
+    """The cause of the hold."""
     until: Instant | None = None
+    """The instant of the next step. Null while a pause makes it unknown."""
 
 
 class LadderEnded(LadderEvent):
-    """`ladder.ended`: nobody is told any more in this run; whoever was gets one stand-down mail if `stand_down`."""
+    """`ladder.ended`: a run of the ladder ended, and mails nobody further."""
 
     reason: EndReason
+    """Why the run ended."""
     stand_down: bool = True
+    """Whether everyone whom the run mailed gets a stand-down mail."""
 
 
 class LadderExhausted(LadderEvent):
-    """`ladder.exhausted`: one interval after the last tier nobody is left to tell (RULES 5)."""
+    """`ladder.exhausted`: one interval after its last tier, the ladder has no further tier."""

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0, Kafka binding, binary mode: attributes in `ce_` headers, JSON data in the record's value."""
+"""Events as Kafka records: CloudEvents 1.0 in binary mode, attributes in `ce_` headers, JSON data in the value."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,27 +13,29 @@ from tocsin.events.deadlines import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
 )
-from tocsin.events.escalations import Escalation, Exhausted, Notify, StandDown, Withdraw
+from tocsin.events.errors import InvalidEventError
+from tocsin.events.escalations import EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 from tocsin.events.identity import derived_id, fact_id
-from tocsin.events.notifications import Delivery, DeliveryState
-from tocsin.events.tickets import Progress, TicketChanged, TicketImported, TicketOpened
-from tocsin.events.values import FactType, render_instant
+from tocsin.events.notifications import DeliveryEvent, DeliveryState
+from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
+from tocsin.events.values import FactType
+from tocsin.instants import render_instant
 
-Event = TicketOpened | TicketChanged | TicketImported | Progress | Deadline | Escalation | Delivery
+Event = TicketOpened | TicketChanged | TicketImported | Watermark | DeadlineEvent | EscalationEvent | DeliveryEvent
 Headers = Sequence[tuple[str, bytes]]
 
-TYPES: Final[Mapping[str, type[Event]]] = {
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     "ticket.opened": TicketOpened,
     **{f"ticket.{kind}": TicketChanged for kind in FactType if kind is not FactType.OPENED},
     "ticket.imported": TicketImported,
-    "progress": Progress,
+    "progress": Watermark,
     "clock.warned": ClockWarned,
     "clock.breached": ClockBreached,
     "clock.met": ClockMet,
@@ -48,49 +50,45 @@ TYPES: Final[Mapping[str, type[Event]]] = {
     "withdraw": Withdraw,
     "stand_down": StandDown,
     "exhausted": Exhausted,
-    **{f"delivery.{state}": Delivery for state in get_args(DeliveryState)},
+    **{f"delivery.{state}": DeliveryEvent for state in get_args(DeliveryState)},
 }
-_NAMES: Final[Mapping[type[Event], str]] = {model: name for name, model in TYPES.items()}
-PROGRESS_HEADER: Final = "ce_acceptedthrough"
-
-
-class InvalidEvent(Exception):
-    """A record that is no event of ours: unknown type, missing header, or data that its model refuses."""
+_NAMES: Final[Mapping[type[Event], str]] = {model: name for name, model in EVENT_TYPES.items()}
+WATERMARK_HEADER: Final = "ce_acceptedthrough"
 
 
 def event_type(event: Event) -> str:
-    """The CloudEvents `type`, e.g. `ticket.opened`."""
+    """Return the CloudEvents `type`, such as `ticket.opened`."""
     if isinstance(event, TicketChanged):
         return f"ticket.{event.fact.type}"
-    if isinstance(event, Delivery):
+    if isinstance(event, DeliveryEvent):
         return f"delivery.{event.state}"
     return _NAMES[type(event)]
 
 
 def event_id(event: Event) -> UUID:
-    """The CloudEvents `id`, the same whenever the same event is made again."""
+    """Return the CloudEvents `id`. The same event always has the same id. Raises ValueError for a watermark."""
     match event:
         case TicketOpened() | TicketChanged():
             return fact_id(event.ticket_id, event.fact.event_id)
         case TicketImported():
             return derived_id(event.ticket_id, "imported")
-        case Deadline() | Escalation() | Delivery():
+        case DeadlineEvent() | EscalationEvent() | DeliveryEvent():
             return event.event_id
-        case Progress():
-            raise ValueError("a progress record has no id")
+        case Watermark():
+            raise ValueError("a watermark has no id")
         case _:
             assert_never(event)
 
 
 def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """(headers, value) of the record; `source` is the service, e.g. `intake`.
+    """Return (headers, value) of the record. `source` is the service, such as `intake`.
 
-    A progress record carries only what its readers need: its type and its instant.
+    A watermark is not a CloudEvent: its record has its type and its instant only.
     """
-    if isinstance(event, Progress):
+    if isinstance(event, Watermark):
         return [
             ("ce_type", b"progress"),
-            (PROGRESS_HEADER, render_instant(event.accepted_through).encode()),
+            (WATERMARK_HEADER, render_instant(event.accepted_through).encode()),
         ], b""
     attributes = {
         "ce_specversion": "1.0",
@@ -105,34 +103,36 @@ def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
 
 
 def decode(headers: Headers, value: bytes | None) -> Event:
-    """The event of a record. Raises InvalidEvent, which names what is wrong with it."""
+    """Return the event of a record. Raises InvalidEventError."""
     attributes = dict(headers)
     name = attributes.get("ce_type", b"").decode(errors="replace")
-    model = TYPES.get(name)
+    model = EVENT_TYPES.get(name)
     if model is None:
-        raise InvalidEvent(f"unknown event type {name[:80]!r}")
+        raise InvalidEventError(f"unknown event type {name[:80]!r}")
     try:
-        if model is Progress:
-            return Progress.model_validate_strings(
-                {"accepted_through": attributes.get(PROGRESS_HEADER, b"").decode(errors="replace")}
+        if model is Watermark:
+            return Watermark.model_validate_strings(
+                {"accepted_through": attributes.get(WATERMARK_HEADER, b"").decode(errors="replace")}
             )
         event = model.model_validate_json(value or b"")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "data"
-        raise InvalidEvent(f"{name}: {field}: {first['msg']}") from error
+        raise InvalidEventError(f"{name}: {field}: {first['msg']}") from error
     if event_type(event) != name:
-        raise InvalidEvent(f"{name}: the data describe {event_type(event)}")
+        raise InvalidEventError(f"{name}: the data are those of {event_type(event)}")
     return event
 
 
-def _time(event: TicketOpened | TicketChanged | TicketImported | Deadline | Escalation | Delivery) -> datetime:
+def _time(
+    event: TicketOpened | TicketChanged | TicketImported | DeadlineEvent | EscalationEvent | DeliveryEvent,
+) -> datetime:
     match event:
         case TicketOpened() | TicketChanged():
             return event.fact.occurred_at
         case TicketImported():
             return event.received_at
-        case Deadline() | Escalation() | Delivery():
+        case DeadlineEvent() | EscalationEvent() | DeliveryEvent():
             return event.at
         case _:
             assert_never(event)

@@ -1,86 +1,125 @@
-"""Events of `tocsin.escalations.v1`: which role must be told what."""
+"""Events of `tocsin.escalations.v1`: notifications of roles, and their withdrawal."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from tocsin.events.values import (
+    ClockName,
+    Count,
+    EndReason,
+    EscalationReason,
+    FrozenModel,
+    Severity,
+    Ticket,
+    Tier,
+)
+from tocsin.instants import Instant
 
-from tocsin.events.values import ClockName, EndReason, Instant, Reason, Severity, Ticket, Tier, Value
-
-Count = Annotated[int, Field(ge=1)]
 NotificationKind = Literal["escalation", "warning", "response_missed", "answer_missed"]
 
 
-class ToldBefore(Value):
-    """A tier that was addressed earlier in the same ladder, and the instant at which its step was scheduled."""
+class NotifiedTier(FrozenModel):
+    """A tier that was notified earlier in the same run."""
 
     tier: Tier
     at: Instant
+    """The scheduled instant of its step."""
 
 
-class Upcoming(Value):
-    """What follows if nothing else happens: the tier told next, or `tier` null where the ladder is exhausted."""
+class UpcomingStep(FrozenModel):
+    """The next step of the ladder if no further fact arrives."""
 
     at: Instant
+    """The scheduled instant of the step."""
     tier: Tier | None = None
+    """The tier that it notifies. Null if the ladder is exhausted then."""
 
 
-class Escalation(Value):
-    """What all events of this topic say. `run` null: about a clock, not about a ladder."""
+class EscalationEvent(FrozenModel):
+    """The fields of every event of this topic."""
 
     event_id: UUID
+    """The id of the event. That of a `notify` event is the id of the notification."""
     ticket: Ticket
     cycle: Count
+    """The cycle of the ticket: 1 from its opening, one more from each reopening."""
     run: Count | None = None
+    """The run of the ladder within the cycle. Null for an event about a clock."""
     severity: Severity
+    """The severity that governs."""
     at: Instant
+    """The effective or scheduled instant, by the rules."""
 
     @property
     def ticket_id(self) -> UUID:
         return self.ticket.ticket_id
 
 
-class Notify(Escalation):
-    """`notify`: tell who holds `role`. `event_id` names the notification for `withdraw` and `stand_down`; `at` is the
-    scheduled instant.
+class Notify(EscalationEvent):
+    """`notify`: a role is to be notified.
 
-    An escalation has `run`, `step`, `tier` and `reason`; the other kinds have `clock`. `skipped` are vacant tiers.
+    An escalation has `run`, `step`, `tier` and `reason`. Other kinds have `clock`.
     """
 
     kind: NotificationKind
+    """The kind of notification."""
     role: str
+    """The role in the directory."""
     role_title: str
+    """The title of the role, as people read it."""
     clock: ClockName | None = None
+    """The clock that the notification is about."""
     step: Count | None = None
+    """The number of the step within its run."""
     tier: Tier | None = None
-    reason: Reason | None = None
+    """The tier that the step notifies."""
+    reason: EscalationReason | None = None
+    """The reason for the step: a breached resolution, silence, or an explicit escalation."""
     target: str | None = None
+    """The target of the clock in words, such as `24 hours`."""
     interval: str | None = None
+    """The time between two tiers in words, such as `1 hour`."""
     started_at: Instant | None = None
+    """The instant from which the clock runs."""
     due_at: Instant | None = None
+    """The deadline of the clock. Null while a pause makes it unknown."""
     skipped: tuple[Tier, ...] = ()
-    told_before: tuple[ToldBefore, ...] = ()
-    upcoming: Upcoming | None = None
+    """The tiers that were skipped because nobody holds their role."""
+    told_before: tuple[NotifiedTier, ...] = ()
+    """The tiers that were notified earlier in the same run."""
+    upcoming: UpcomingStep | None = None
+    """The next step of the ladder if no further fact arrives. Null if it is unknown."""
     unconfirmed: bool = False
+    """Whether this was evaluated without a watermark, because intake was silent."""
 
 
-class Withdraw(Escalation):
-    """`withdraw`: the notifications are not needed any more; what is still queued of them is not sent."""
-
-    notifications: tuple[UUID, ...]
-    reason: EndReason
-
-
-class StandDown(Escalation):
-    """`stand_down`: whoever was mailed one of `notifications` gets one mail that says why; the rest is not sent."""
+class Withdraw(EscalationEvent):
+    """`withdraw`: notifications are no longer needed. Mails that are still queued are not sent."""
 
     notifications: tuple[UUID, ...]
+    """The ids of the notifications."""
     reason: EndReason
+    """Why they are no longer needed."""
+
+
+class StandDown(EscalationEvent):
+    """`stand_down`: everyone who was mailed gets one mail that says why no action is needed any more.
+
+    Mails that are still queued are not sent.
+    """
+
+    notifications: tuple[UUID, ...]
+    """The ids of the notifications that are no longer needed."""
+    reason: EndReason
+    """Why no action is needed any more."""
     clock: ClockName | None = None
+    """The clock that the notifications were about. Null if they were about a ladder."""
 
 
-class Exhausted(Escalation):
-    """`exhausted`: nobody is left above; `reason` tells a ladder at its end from one whose upper tiers are vacant."""
+class Exhausted(EscalationEvent):
+    """`exhausted`: no tier is left to notify."""
 
     reason: Literal["ladder", "vacant"]
+    """Whether the ladder is at its end, or all tiers above the last one notified are vacant."""
     skipped: tuple[Tier, ...] = ()
+    """The tiers that were skipped because nobody holds their role."""

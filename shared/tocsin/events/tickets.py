@@ -1,13 +1,14 @@
-"""Events of `tocsin.tickets.v1`: intake's facts, and the watermark that travels behind them."""
+"""Events of `tocsin.tickets.v1`: the facts of tickets, and the watermark that follows them."""
 
 from typing import Literal
 from uuid import UUID
 
-from tocsin.events.values import Fact, Instant, Ticket, Value
+from tocsin.events.values import Fact, FrozenModel, Ticket
+from tocsin.instants import Instant
 
 
-class TicketOpened(Value):
-    """`ticket.opened`: the ticket and its first fact."""
+class TicketOpened(FrozenModel):
+    """`ticket.opened`: a ticket and its first fact."""
 
     ticket: Ticket
     fact: Fact
@@ -17,34 +18,33 @@ class TicketOpened(Value):
         return self.ticket.ticket_id
 
 
-class TicketChanged(Value):
-    """`ticket.responded`, `ticket.paused` ...: one further fact; the event's type is `ticket.` + the fact's."""
+class TicketChanged(FrozenModel):
+    """`ticket.responded`, `ticket.paused` ...: a further fact of a ticket. The event type ends in the fact's type."""
 
     tenant: str
     ticket_id: UUID
     fact: Fact
 
 
-class TicketImported(Value):
-    """`ticket.imported`: a ticket with all its facts in one record.
-
-    `history`: what fell due at or before `received_at` is computed and reported but mails nobody (RULES 4, History).
-    """
+class TicketImported(FrozenModel):
+    """`ticket.imported`: a ticket with all its facts."""
 
     ticket: Ticket
     facts: tuple[Fact, ...]
     received_at: Instant
+    """The instant at which intake received the ticket."""
     history: bool = False
+    """Whether the ticket is history: what was due at or before `received_at` is reported, and mails nobody."""
 
     @property
     def ticket_id(self) -> UUID:
         return self.ticket.ticket_id
 
 
-class Progress(Value):
-    """`progress`: everything that intake accepted up to `accepted_through` lies before this record.
+class Watermark(FrozenModel):
+    """`progress`: all facts that intake accepted up to `accepted_through` are in front of this record.
 
-    Carried in the record's headers alone; about no ticket.
+    It belongs to no ticket, and is carried in the headers of its record alone.
     """
 
     accepted_through: Instant

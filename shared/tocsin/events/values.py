@@ -1,35 +1,24 @@
-"""The values that several events carry. Frozen; instants are aware UTC datetimes with microseconds."""
+"""Values that several events carry."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from tocsin.instants import Instant
 
-def in_utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
-
-
-def render_instant(at: datetime) -> str:
-    """An instant in the one form that every answer and event uses: `2026-06-08T12:00:00.000000Z`."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-Instant = Annotated[
-    AwareDatetime, AfterValidator(in_utc), PlainSerializer(render_instant, return_type=str, when_used="json")
-]
+Count = Annotated[int, Field(ge=1)]
 
 Severity = Annotated[int, Field(ge=1, le=4)]
 
 
-def _whole(value: object) -> object:
+def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-GivenSeverity = Annotated[Severity, BeforeValidator(_whole)]
-"""1 to 4, as callers write it. To JSON 3.0 is the same number as 3."""
+SeverityInput = Annotated[Severity, BeforeValidator(_whole_number)]
+"""A severity in a request. In JSON, 3.0 is the same number as 3."""
 
 Channel = Literal["portal", "email", "voicemail", "chat", "api"]
 Category = Literal["incident", "user_request", "onboarding", "offboarding", "mishandled_request", "project", "security"]
@@ -46,12 +35,12 @@ Flag = Literal[
     "default_opened_at",
 ]
 ClockName = Literal["response", "resolution", "answer"]
-Reason = Literal["resolution_breached", "no_response", "explicit"]
+EscalationReason = Literal["resolution_breached", "no_response", "explicit"]
 EndReason = Literal["resolved", "workaround", "cancelled", "voided"]
 
 
 class FactType(StrEnum):
-    """What can happen to a ticket in the world (RULES, introduction and sections 3 to 5)."""
+    """The types of facts (docs/rules.md#0-1)."""
 
     OPENED = "opened"
     RESPONDED = "responded"
@@ -65,63 +54,88 @@ class FactType(StrEnum):
     ESCALATED = "escalated"
 
 
-class Value(BaseModel):
-    """Frozen and tolerant: readers ignore fields that a newer writer added."""
+class FrozenModel(BaseModel):
+    """A frozen model that ignores unknown fields, so that old readers accept the fields that new writers add.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    A docstring below a field describes it in the JSON Schema.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
-class Contact(Value):
+class Contact(FrozenModel):
+    """The person who is most familiar with the issue."""
+
     name: str
     email: str | None = None
     phone: str | None = None
 
 
-class Customer(Value):
+class Customer(FrozenModel):
+    """The customer of a ticket."""
+
     id: str
     name: str
 
 
-class Ticket(Value):
-    """What every event about a ticket carries of it, so that nobody has to ask back."""
+class Ticket(FrozenModel):
+    """A ticket as its events carry it, so that consumers need no lookup."""
 
     tenant: str
+    """The tenant that owns the ticket."""
     ticket_id: UUID
+    """The id of the ticket, derived from `tenant`, `source` and `external_id`."""
     source: str
+    """The tool that the ticket comes from."""
     external_id: str
+    """The id of the ticket in its tool."""
     summary: str
     affected_services: tuple[str, ...]
     contact: Contact
     customer: Customer
     channel: Channel
+    """The channel through which the ticket was opened."""
     category: Category
+    """The category of the request."""
     opened_at: Instant
+    """The instant at which the ticket was opened."""
     initial_severity: Severity
+    """The severity that the customer stated, from 1 (critical) to 4 (low)."""
     routed_to: Mailbox = "support"
+    """The mailbox that handles the request."""
     flags: tuple[Flag, ...] = ()
+    """Remarks of intake, such as a reroute or a default that was used."""
 
 
-class Fact(Value):
-    """One immutable fact of a ticket, numbered by intake within the ticket (1 is the opening).
+class Fact(FrozenModel):
+    """A fact of a ticket. Facts never change."""
 
-    `occurred_at` is already clamped to `received_at` (RULES, introduction). `severity` is set for `opened` and
-    `severity_changed`, `resolution_kind` for `resolved`.
-    """
-
-    number: Annotated[int, Field(ge=1)]
+    number: Count
+    """The number of the fact within its ticket, in the order of receipt. 1 is the opening."""
     event_id: str
+    """The id of the fact, unique within its ticket."""
     type: FactType
+    """The type of the fact."""
     occurred_at: Instant
+    """The instant at which the fact occurred, never later than `received_at`. All rules use this instant."""
     received_at: Instant
+    """The instant at which intake received the fact."""
     actor: str | None = None
+    """Who caused the fact."""
     severity: Severity | None = None
+    """The severity. Set for `opened` and `severity_changed`."""
     reason: str | None = None
+    """The reason that was stated."""
     resolution_kind: Literal["resolved", "workaround"] | None = None
+    """Whether a `resolved` fact is a resolution or a workaround."""
 
 
-class Tier(Value):
-    """One rung of the ladder: `number` counts from 1, `role` is the directory's name of who stands on it."""
+class Tier(FrozenModel):
+    """A tier of the escalation ladder."""
 
-    number: Annotated[int, Field(ge=1)]
+    number: Count
+    """The position on the ladder, counted from 1."""
     role: str
+    """The role in the directory."""
     title: str
+    """The title of the role, as people read it."""

@@ -1,19 +1,20 @@
-"""The policy: the service levels as data, read, checked and compiled. Pure but for `tocsin.sources.policy_file`."""
+"""The policy: service levels as data, read from policy.yaml, validated, and compiled per customer. No I/O."""
 
-from tocsin.policy.loading import PolicyError, load_policy, policy_from_json
-from tocsin.policy.model import Policy
+from tocsin.policy.document import MailboxRule
+from tocsin.policy.errors import PolicyError
+from tocsin.policy.model import Policy, load_policy, policy_from_json
 from tocsin.policy.rules import Rules, Target
-from tocsin.policy.severity import Impact
-from tocsin.policy.suggestion import Suggestion, suggest
+from tocsin.policy.severity import Impact, SeveritySuggestion, suggest_severity
 
 __all__ = [
     "Impact",
+    "MailboxRule",
     "Policy",
     "PolicyError",
     "Rules",
-    "Suggestion",
+    "SeveritySuggestion",
     "Target",
     "load_policy",
     "policy_from_json",
-    "suggest",
+    "suggest_severity",
 ]

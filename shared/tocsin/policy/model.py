@@ -1,28 +1,28 @@
-"""A policy: its content, known to work, and compiled for each customer."""
+"""The policy: a valid document, and its rules for each customer."""
 
 from functools import cached_property
 from typing import Self
 
 from pydantic import model_validator
 
-from tocsin.policy.compile import compile_rules
-from tocsin.policy.content import Content
-from tocsin.policy.rules import Rules
-from tocsin.policy.validation import problems
-from tocsin.yaml_document.errors import all_refused
+from tocsin.policy.document import PolicyDocument
+from tocsin.policy.errors import PolicyError
+from tocsin.policy.rules import Rules, compile_rules
+from tocsin.policy.validation import find_problems
+from tocsin.yaml_document import field_errors, load_document
 
 
-class Policy(Content):
-    """One version of the service levels. It is never built invalid: what could not work raises a ValidationError."""
+class Policy(PolicyDocument):
+    """One version of the service levels. An invalid one cannot be constructed: it raises a ValidationError."""
 
     @model_validator(mode="after")
-    def _could_work(self) -> Self:
-        if found := list(problems(self)):
-            raise all_refused(found)
+    def _is_valid(self) -> Self:
+        if problems := list(find_problems(self)):
+            raise field_errors(problems)
         return self
 
     def rules(self, customer_id: str | None) -> Rules:
-        """What is promised to that customer; to one without terms of its own, what is promised to everybody."""
+        """The rules of that customer. A customer without terms of its own has the rules of everyone."""
         customer = customer_id if customer_id in self.customers else None
         rules = self._compiled.get(customer)
         if rules is None:
@@ -32,3 +32,13 @@ class Policy(Content):
     @cached_property
     def _compiled(self) -> dict[str | None, Rules]:
         return {}
+
+
+def load_policy(text: str, name: str) -> Policy:
+    """Return the policy that the YAML `text` holds. `name` is the file name in errors. Raises PolicyError."""
+    return load_document(text, name, Policy, PolicyError)
+
+
+def policy_from_json(text: str | bytes) -> Policy:
+    """Return a policy that was stored as its `model_dump_json()`. Raises pydantic's ValidationError, a ValueError."""
+    return Policy.model_validate_json(text)

@@ -1,158 +1,153 @@
-"""Whether a policy could work at all: what no single field can tell. Bounded, whatever is written."""
+"""Checks a policy across its fields: references, completeness, and whether its calendars and targets can work.
+
+The work is bounded, whatever the document says. Messages read "what is wrong; what to write instead".
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import get_args
+from typing import Final, get_args
 
 from tocsin.business_time import FIRST_YEAR, LAST_YEAR
-from tocsin.events.values import Category, Mailbox
-from tocsin.policy.content import Content
-from tocsin.policy.terms import Promise, Terms, merged
-from tocsin.yaml_document.errors import Place
-from tocsin.yaml_document.field_types import Duration
+from tocsin.events import Category, Mailbox
+from tocsin.policy.document import PolicyDocument, TargetTerms, Terms, merge_terms
+from tocsin.yaml_document import Duration, FieldPath, FieldProblem
 
-Problem = tuple[Place, object, str]
-
-_SEVERITIES = (1, 2, 3, 4)
-_YEARS_AHEAD = 10
+_SEVERITIES: Final = (1, 2, 3, 4)
+_YEARS_AHEAD: Final = 10
+"""A calendar must open in each of the years from `in_force_from` on (docs/rules.md#2-7)."""
 
 
-def problems(policy: Content) -> Iterator[Problem]:
-    """Everything that is wrong: its place, the value found there, and "what is wrong; what would be right"."""
-    yield from _matrix(policy)
-    yield from _complete(policy)
-    yield from _mailboxes(policy)
-    yield from _elapsed_only(policy)
-    last = LAST_YEAR - _YEARS_AHEAD
-    if not FIRST_YEAR <= policy.in_force_from.year <= last:
-        yield (
-            ("in_force_from",),
-            policy.in_force_from,
-            f"lies outside the years {FIRST_YEAR} to {last}; use one of them",
-        )
+def find_problems(policy: PolicyDocument) -> Iterator[FieldProblem]:
+    """Yield everything that is wrong with a policy whose fields are valid on their own."""
+    yield from _check_matrix(policy)
+    yield from _check_targets_are_complete(policy)
+    yield from _check_mailboxes(policy)
+    yield from _check_elapsed_durations(policy)
+    last_year = LAST_YEAR - _YEARS_AHEAD
+    if not FIRST_YEAR <= policy.in_force_from.year <= last_year:
+        message = f"is outside the years {FIRST_YEAR} to {last_year}; use one of these years"
+        yield ("in_force_from",), policy.in_force_from, message
         return
-    yield from _calendars(policy)
-    yield from _terms(policy, policy, policy, ())
-    for name, own in policy.customers.items():
-        yield from _terms(policy, merged(policy, own), own, ("customers", name))
+    yield from _check_calendars(policy)
+    yield from _check_terms(policy, terms=policy, own=policy, path=())
+    for customer, own in policy.customers.items():
+        yield from _check_terms(policy, terms=merge_terms(policy, own), own=own, path=("customers", customer))
 
 
-def _matrix(policy: Content) -> Iterator[Problem]:
-    yield from _each_severity(policy.severities, ("severities",))
-    seen: dict[tuple[str, object], int] = {}
-    least = 101
+def _check_matrix(policy: PolicyDocument) -> Iterator[FieldProblem]:
+    yield from _check_each_severity(policy.severities, ("severities",))
+    severity_of: dict[tuple[str, object], int] = {}
+    percent_above = 101
     for severity, criteria in sorted(policy.severities.items()):
         for field in ("name", "business_risk", "work_stoppage", "workaround"):
-            word = getattr(criteria, field)
-            other = seen.setdefault((field, word), severity)
-            if word is not None and other != severity:
-                message = f"`{word}` is severity {other} already; give each severity its own, or leave it out"
-                yield ("severities", severity, field), word, message
+            value = getattr(criteria, field)
+            other = severity_of.setdefault((field, value), severity)
+            if value is not None and other != severity:
+                message = f"`{value}` is already used by severity {other}; use each value once, or leave the field out"
+                yield ("severities", severity, field), value, message
         percent = criteria.users_affected_percent_from
-        if percent is not None and percent >= least:
-            message = f"{percent} is not below the {least} of the severity above; let it fall from 1 to 4"
+        if percent is not None and percent >= percent_above:
+            message = f"{percent} is not below {percent_above}, the value of the severity above; write a smaller number"
             yield ("severities", severity, "users_affected_percent_from"), percent, message
-        least = least if percent is None else percent
+        percent_above = percent_above if percent is None else percent
 
 
-def _complete(policy: Content) -> Iterator[Problem]:
-    yield from _each_severity(policy.targets.response, ("targets", "response"))
-    yield from _each_severity(policy.targets.resolution, ("targets", "resolution"))
+def _check_targets_are_complete(policy: PolicyDocument) -> Iterator[FieldProblem]:
+    yield from _check_each_severity(policy.targets.response, ("targets", "response"))
+    yield from _check_each_severity(policy.targets.resolution, ("targets", "resolution"))
     if policy.targets.answer is None:
-        yield ("targets", "answer"), None, "is missing; state it, for example answer: 24h"
+        yield ("targets", "answer"), None, "is missing; add it, for example answer: 24h"
 
 
-def _each_severity(given: Mapping[int, object], place: Place) -> Iterator[Problem]:
+def _check_each_severity(by_severity: Mapping[int, object], path: FieldPath) -> Iterator[FieldProblem]:
     for severity in _SEVERITIES:
-        if severity not in given:
-            yield (*place, severity), None, f"is missing; state it for severity {severity} as for the others"
+        if severity not in by_severity:
+            yield (*path, severity), None, "is missing; add it, since severities 1 to 4 are all required"
 
 
-def _mailboxes(policy: Content) -> Iterator[Problem]:
+def _check_mailboxes(policy: PolicyDocument) -> Iterator[FieldProblem]:
     for name in get_args(Mailbox):
         if name not in policy.mailboxes:
-            yield ("mailboxes", name), None, "is missing; state its address and purposes"
-    taken = {purpose for mailbox in policy.mailboxes.values() for purpose in mailbox.purposes}
+            yield ("mailboxes", name), None, "is missing; add it with its address and purposes"
+    covered = {purpose for mailbox in policy.mailboxes.values() for purpose in mailbox.purposes}
     for purpose in get_args(Category):
-        if purpose not in taken:
-            yield ("mailboxes",), None, f"nobody takes `{purpose}`; add it to the purposes of a mailbox"
+        if purpose not in covered:
+            yield ("mailboxes",), None, f"no mailbox has the purpose `{purpose}`; add it to the purposes of one"
     for name, mailbox in policy.mailboxes.items():
         other = policy.mailboxes.get(mailbox.otherwise) if mailbox.otherwise is not None else None
         if mailbox.it_contact_only and (other is None or other.it_contact_only):
-            message = "must name a mailbox that is open to everybody; a request is rerouted, never dropped"
+            message = "must name a mailbox that is open to everyone; requests are rerouted there, never dropped"
             yield ("mailboxes", name, "otherwise"), mailbox.otherwise, message
 
 
-def _elapsed_only(policy: Content) -> Iterator[Problem]:
-    durations: list[tuple[Place, Duration]] = [(("notice", name), notice) for name, notice in policy.notice.items()]
+def _check_elapsed_durations(policy: PolicyDocument) -> Iterator[FieldProblem]:
+    durations: list[tuple[FieldPath, Duration]] = [(("notice", name), notice) for name, notice in policy.notice.items()]
     durations += [(("average_under", channel), average) for channel, average in policy.average_under.items()]
-    for name, own in policy.customers.items():
-        place = ("customers", name, "average_under")
-        durations += [((*place, channel), average) for channel, average in own.average_under.items()]
-    for at, duration in durations:
+    for customer, own in policy.customers.items():
+        path = ("customers", customer, "average_under")
+        durations += [((*path, channel), average) for channel, average in own.average_under.items()]
+    for field, duration in durations:
         if duration.business:
-            yield at, str(duration), f"`{duration}` is business time; state elapsed time, for example 48h"
+            yield field, str(duration), f"`{duration}` is business time; write elapsed time, for example 48h"
 
 
-def _calendars(policy: Content) -> Iterator[Problem]:
+def _check_calendars(policy: PolicyDocument) -> Iterator[FieldProblem]:
     for name, calendar in policy.calendars.items():
-        own_years = {day.year for day in calendar.holidays.added if FIRST_YEAR <= day.year <= LAST_YEAR}
-        for year in sorted({*_years(policy), *own_years}):
+        years_with_own_holidays = {day.year for day in calendar.holidays.added if FIRST_YEAR <= day.year <= LAST_YEAR}
+        for year in sorted({*_years_ahead(policy), *years_with_own_holidays}):
             if not calendar.open_days(year):
-                message = f"never opens in {year}: every open day is a holiday; it must open every year"
+                message = f"never opens in {year}, because every open day is a holiday; remove some of the holidays"
                 yield ("calendars", name), None, message
                 break
 
 
-def _years(policy: Content) -> range:
+def _years_ahead(policy: PolicyDocument) -> range:
     return range(policy.in_force_from.year, policy.in_force_from.year + _YEARS_AHEAD)
 
 
-def _terms(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
+def _check_terms(policy: PolicyDocument, *, terms: Terms, own: Terms, path: FieldPath) -> Iterator[FieldProblem]:
+    """Check a customer's `own` terms, and the `terms` that result from them and the general ones."""
     ladder = own.ladder or {}
     if own.ladder is not None and sorted(ladder) != list(range(1, len(ladder) + 1)):
-        message = f"the tiers are {_listed(sorted(ladder))}; number them 1, 2, 3 ... without a gap"
-        yield (*place, "ladder"), None, message
+        message = f"the tiers are {_joined(sorted(ladder))}; number them 1, 2, 3 ... without a gap"
+        yield (*path, "ladder"), None, message
     for tier, role in ladder.items():
-        yield from _known(role, policy.roles, (*place, "ladder", tier), "role")
+        yield from _check_name(role, policy.roles, (*path, "ladder", tier), "role")
         if any(other < tier for other, same in ladder.items() if same == role):
-            yield (*place, "ladder", tier), role, f"`{role}` stands on two tiers; give each tier its own role"
+            yield (*path, "ladder", tier), role, f"`{role}` is on two tiers; use a different role for each tier"
     for field in ("warnings_to", "response_missed_to", "answer_missed_to"):
         for index, role in enumerate(getattr(own.mail, field) or ()):
-            yield from _known(role, policy.roles, (*place, "mail", field, index), "role")
+            yield from _check_name(role, policy.roles, (*path, "mail", field, index), "role")
     if own.calendar is not None:
-        yield from _known(own.calendar, policy.calendars, (*place, "calendar"), "calendar")
+        yield from _check_name(own.calendar, policy.calendars, (*path, "calendar"), "calendar")
     if terms.calendar in policy.calendars:
-        yield from _promises(policy, terms, own, place)
+        yield from _check_targets(policy, terms, own, path)
 
 
-def _promises(policy: Content, terms: Terms, own: Terms, place: Place) -> Iterator[Problem]:
+def _check_targets(policy: PolicyDocument, terms: Terms, own: Terms, path: FieldPath) -> Iterator[FieldProblem]:
     calendar = policy.calendars[terms.calendar or policy.calendar]
-    within = sum(calendar.open_days(year) for year in _years(policy)) * calendar.day
-    for at, promise in _written(own, place):
-        due = promise.due.length(calendar.day)
-        if promise.warning is not None and promise.warning.length(calendar.day) >= due:
-            message = f"{promise.warning} is not before the due, {promise.due}; warn earlier, or leave the warning out"
-            yield (*at, "warning"), str(promise.warning), message
-        if promise.due.business and due > within:
-            yield (
-                (*at, "due"),
-                str(promise.due),
-                f"{promise.due} cannot be reached within {_YEARS_AHEAD} years; open more often",
-            )
+    reachable = sum(calendar.open_days(year) for year in _years_ahead(policy)) * calendar.day_length
+    for field, target in _targets(own, path):
+        due = target.due.length(calendar.day_length)
+        if target.warning is not None and target.warning.length(calendar.day_length) >= due:
+            message = f"{target.warning} is not before due, {target.due}; warn earlier, or leave the warning out"
+            yield (*field, "warning"), str(target.warning), message
+        if target.due.business and due > reachable:
+            message = f"{target.due} cannot be reached within {_YEARS_AHEAD} years; open the calendar more often"
+            yield (*field, "due"), str(target.due), message
 
 
-def _written(own: Terms, place: Place) -> Iterator[tuple[Place, Promise]]:
-    for clock, promises in (("response", own.targets.response), ("resolution", own.targets.resolution)):
-        for severity, promise in promises.items():
-            yield (*place, "targets", clock, severity), promise
+def _targets(own: Terms, path: FieldPath) -> Iterator[tuple[FieldPath, TargetTerms]]:
+    for clock, targets in (("response", own.targets.response), ("resolution", own.targets.resolution)):
+        for severity, target in targets.items():
+            yield (*path, "targets", clock, severity), target
     if own.targets.answer is not None:
-        yield (*place, "targets", "answer"), own.targets.answer
+        yield (*path, "targets", "answer"), own.targets.answer
 
 
-def _known(name: str, names: Iterable[str], place: Place, kind: str) -> Iterator[Problem]:
-    if name not in names:
-        yield place, name, f"no {kind} is called `{name}`; use {_listed(names)}"
+def _check_name(name: str, defined: Iterable[str], path: FieldPath, kind: str) -> Iterator[FieldProblem]:
+    if name not in defined:
+        yield path, name, f"unknown {kind} `{name}`; valid {kind}s are {_joined(defined) or 'those that you define'}"
 
 
-def _listed(names: Iterable[object]) -> str:
-    return ", ".join(str(name) for name in names) or "one that is defined"
+def _joined(names: Iterable[object]) -> str:
+    return ", ".join(str(name) for name in names)

@@ -1,4 +1,4 @@
-"""directory.yaml as it is now, with its calendars: read again when they change; the last good ones stay in force."""
+"""directory.yaml with its calendars, reloaded when they change. The last valid versions stay active."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,82 +9,80 @@ import structlog
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN
 from tocsin.runtime.process.reloaded_file import ReloadedFile
-from tocsin.sources.calendar_feeds import CalendarSources, Wanted, Years
+from tocsin.sources.calendar_feeds import CalendarFeeds, Locations, Years
 
 log = structlog.get_logger(__name__)
 
 
 class DirectoryFile:
-    """The directory of one file. `current` looks at the file's time in each call, so a change counts at once. One that
-    names a new calendar counts when `refresh` has tried it: until then a role would seem vacant. `refresh` reads the
-    calendars beside the file too, and the feeds; the year of `now` and the next are expanded then.
+    """The directory of one file.
+
+    `current` reloads a changed file, so a change takes effect immediately. A directory that names a new calendar takes
+    effect only after `refresh` has tried to read that calendar: otherwise a role would look vacant. `refresh` also
+    reads the calendars, and expands the events of this year (by `now`) and the next.
     """
 
     def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._file = ReloadedFile(path, _read, DirectoryError, event="directory_broken", broken=DIRECTORY_BROKEN)
         self._directory: Directory | None = None
-        self._calendars = CalendarSources(path.parent)
-        self._composed: tuple[Directory | None, int] = (None, 0)
-        self._read()
-        self._calendars.look(self._sources, self._years)
-        self._look()
+        self._calendars = CalendarFeeds(path.parent)
+        self._applied: tuple[Directory | None, int] = (None, 0)
+        self._reload_file()
+        self._calendars.read_files(self._locations, self._years)
+        self._reload()
 
     def current(self) -> Directory | None:
-        """The last good directory; None while there never was one, which says nothing about who holds a role."""
-        self._look()
+        """The last valid directory; None before the first one, when nobody knows who holds a role."""
+        self._reload()
         return self._directory
 
     async def refresh(self, *, at_once: bool = False) -> None:
-        """Read the calendars that have changed, and the feeds whose time has come (or all, `at_once`), for the
-        scheduler to call every few seconds.
-        """
-        self._look()
-        await self._calendars.fetch(self._sources, self._years, at_once=at_once)
-        self._look()
+        """Read changed calendars, and the feeds that are due, or all with `at_once`. Call it every few seconds."""
+        self._reload()
+        await self._calendars.fetch(self._locations, self._years, at_once=at_once)
+        self._reload()
 
     async def note(self) -> str | None:
-        """For /readyz: None, or what is wrong with the file and its calendars. No reason to be not ready: the last good
-        ones serve.
-        """
-        self._look()
+        """What is wrong with the file and its calendars, for /readyz; None if nothing is."""
+        self._reload()
         calendars = [f"rotation {name}: {problem}" for name, problem in sorted(self.calendar_problems().items())]
         return "\n".join([*([self.problem] if self.problem else []), *calendars]) or None
 
     def calendar_problems(self) -> dict[str, str]:
-        """What is wrong with the calendars, by the rotations' names."""
-        return self._calendars.problems(self._sources)
+        """What is wrong with the calendars, by rotation."""
+        return self._calendars.problems(self._locations)
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with the file itself."""
+        """What is wrong with the file itself, or None."""
         return self._file.problem
 
     @property
-    def _sources(self) -> Wanted:
-        return self._file.content.sources if self._file.content else {}
+    def _locations(self) -> Locations:
+        return self._file.content.calendar_locations if self._file.content else {}
 
     @property
     def _years(self) -> Years:
         year = self._now().year
         return year, year + 1
 
-    def _look(self) -> None:
-        self._read()
-        written = self._file.content
-        if written is None:
+    def _reload(self) -> None:
+        self._reload_file()
+        content = self._file.content
+        if content is None:
             return
-        sources = written.sources
-        composed, generation = self._composed
-        changed = composed is not written or generation != self._calendars.generation
-        if changed and not self._calendars.awaited(sources):
-            self._composed = (written, self._calendars.generation)
-            self._directory = written.with_calendars(self._calendars.calendars(sources))
-        DIRECTORY_CALENDARS_BROKEN.set(len(self._calendars.problems(sources)))
+        locations = content.calendar_locations
+        applied, generation = self._applied
+        changed = applied is not content or generation != self._calendars.generation
+        if changed and not self._calendars.is_pending(locations):
+            self._applied = (content, self._calendars.generation)
+            self._directory = content.with_calendars(self._calendars.calendars(locations))
+        DIRECTORY_CALENDARS_BROKEN.set(len(self._calendars.problems(locations)))
 
-    def _read(self) -> None:
-        if (written := self._file.look()) is not None:
-            log.info("directory_loaded", people=len(written.people), roles=len(written.roles))
+    def _reload_file(self) -> None:
+        if (content := self._file.reload()) is not None:
+            log.info("directory_loaded", people=len(content.people), roles=len(content.roles))
 
 
 def _read(path: Path) -> Directory:

@@ -1,17 +1,28 @@
-"""Policies out of files: the only part of `tocsin.policy` that reads from disk."""
+"""Reads policy files. `tocsin.policy` itself does no I/O."""
 
 from pathlib import Path
 
-from tocsin.policy.loading import load_policy
-from tocsin.policy.model import Policy
+from tocsin.policy import Policy, PolicyError, load_policy
+from tocsin.runtime.errors import ConfigurationError
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in that file. Raises PolicyError, or OSError where it cannot be read."""
+    """The policy in that file. Raises PolicyError, or OSError if the file cannot be read."""
     return load_policy(path.read_text("utf-8"), str(path))
 
 
+def configured_policy(path: Path) -> Policy:
+    """The policy at TOCSIN_POLICY. Raises ConfigurationError if it cannot be used."""
+    try:
+        return read_policy(path)
+    except (PolicyError, OSError) as error:
+        raise ConfigurationError(f"TOCSIN_POLICY: {error}") from error
+
+
 def mailboxes_of(path: Path | None) -> frozenset[str]:
-    """The addresses in lower case of the mailboxes of the policy in that file; none without one. Raises as above."""
-    policy = read_policy(path) if path is not None else None
+    """The mailbox addresses of the policy at TOCSIN_POLICY, in lower case; none without a policy.
+
+    Raises ConfigurationError if it cannot be used.
+    """
+    policy = configured_policy(path) if path is not None else None
     return frozenset(rule.address.lower() for rule in policy.mailboxes.values()) if policy else frozenset()

@@ -1,20 +1,45 @@
-"""How a written document is refused: at the place that is wrong, saying what would be right."""
+"""Errors of YAML documents.
+
+- `DocumentError`: the document is invalid. A subclass for each kind of document.
+
+A model's validator raises what `field_error` or `field_errors` returns. Their messages read "what is wrong; what to
+write instead".
+"""
+
+from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
+"""Where a value is in its document, such as `("roles", "account_manager", 0, "person")`."""
+
+FieldProblem = tuple[FieldPath, object, str]
+"""A path, the value found there, and the message."""
+
+FIELD_ERROR = "field"
+"""The pydantic error type of the errors below."""
 
 
-def refused(place: Place, value: object, message: str) -> ValidationError:
-    """What a model's validator raises about one of its fields; `message` is "what is wrong; what would be right"."""
-    return all_refused([(place, value, message)])
+class DocumentError(ValueError):
+    """A document is invalid. `problems` has one line for each error: `FILE:LINE: FIELD: message`."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
 
 
-def all_refused(problems: list[tuple[Place, object, str]]) -> ValidationError:
-    """As `refused`, for several places at once."""
+def field_error(path: FieldPath, value: object, message: str) -> ValidationError:
+    """The error that a model's validator raises about one of its fields; `path` starts at the model."""
+    return field_errors([(path, value, message)])
+
+
+def field_errors(problems: Iterable[FieldProblem]) -> ValidationError:
+    """Like `field_error`, for several fields at once."""
     details = [
-        InitErrorDetails(type=PydanticCustomError("refused", "{message}", {"message": message}), loc=place, input=value)
-        for place, value, message in problems
+        InitErrorDetails(
+            type=PydanticCustomError(FIELD_ERROR, "{message}", {"message": message}), loc=path, input=value
+        )
+        for path, value, message in problems
     ]
-    return ValidationError.from_exception_data("refused", details, input_type="json")
+    return ValidationError.from_exception_data("invalid document", details, input_type="json")

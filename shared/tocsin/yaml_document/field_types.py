@@ -1,10 +1,12 @@
-"""How an operations manager writes things, read into values: durations, opening windows, days, shares.
+"""Base model and field types of YAML documents: durations, opening hours, weekdays, zones, names.
 
-Each value keeps its text, so that a policy written out again reads as it was written.
+A value keeps its text, so that a document that is stored and loaded again reads as it was written.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -12,19 +14,18 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from tocsin.business_time import DAY, HOUR, MINUTE, load_zone
+from tocsin.yaml_document.errors import field_error
 
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
+class YamlModel(BaseModel):
+    """A mapping of a document: frozen, strict, unknown fields are errors. A docstring below a field describes it."""
 
-class Written(BaseModel):
-    """A part of a written document: frozen, strict, and without fields that nobody knows."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A value that is one piece of text. Subclasses read it in `__post_init__`, which raises ValueError."""
+class TextValue:
+    """A value that is written as one piece of text. Subclasses parse it in `__post_init__` and raise ValueError."""
 
     text: str
 
@@ -44,14 +45,15 @@ class Text:
 _UNITS: Final = {"m": ("minute", MINUTE), "h": ("hour", HOUR), "d": ("day", DAY)}
 _PART: Final = re.compile(r"([0-9]{1,5}) ?(business )?(minutes?|mins?|hours?|days?|[mhd])")
 _DURATION: Final = re.compile(rf"{_PART.pattern}( ?{_PART.pattern})*")
-_DURATION_HINT: Final = "write it like 30m, 1h 30m, 24h, 6 business hours or 5 business days"
+_DURATION_ADVICE: Final = "write it like 30m, 1h 30m, 24h, 6 business hours or 5 business days"
 
 
 @dataclass(frozen=True, slots=True)
-class Duration(Text):
-    """A length of time, `30m`, `24h`, `6 business hours`, `5 business days`: one kind, elapsed or business.
+class Duration(TextValue):
+    """A duration such as `30m`, `24h`, `6 business hours` or `5 business days`: elapsed or business time, never both.
 
-    `micros` are the fixed microseconds, `business_days` the standard days of whatever calendar it is used with.
+    `micros` is its fixed part in microseconds; `business_days` counts standard days, whose length depends on the
+    calendar. `words` spells the duration out: "90 minutes".
     """
 
     business: bool = field(init=False, compare=False)
@@ -61,7 +63,7 @@ class Duration(Text):
 
     def __post_init__(self) -> None:
         if not _DURATION.fullmatch(self.text):
-            raise ValueError(f"`{self.text}` is no length of time; {_DURATION_HINT}")
+            raise ValueError(f"`{self.text}` is not a duration; {_DURATION_ADVICE}")
         parts = [(int(number), kind, *_UNITS[unit[0]]) for number, kind, unit in _PART.findall(self.text)]
         business = bool(parts[0][1])
         if any(bool(kind) != business for _, kind, _, _ in parts):
@@ -69,15 +71,15 @@ class Duration(Text):
         days = sum(number for number, _, unit, _ in parts if business and unit == "day")
         fixed = sum(number * length for number, _, unit, length in parts if not (business and unit == "day"))
         if not days and not fixed:
-            raise ValueError(f"`{self.text}` is no time at all; {_DURATION_HINT}")
+            raise ValueError(f"`{self.text}` is zero; {_DURATION_ADVICE}")
         if days > 366 or fixed > 366 * DAY:
-            raise ValueError(f"`{self.text}` is longer than a year; {_DURATION_HINT}")
-        words = " ".join(_said(number, kind + unit) for number, kind, unit, _ in parts)
+            raise ValueError(f"`{self.text}` is longer than 366 days; {_DURATION_ADVICE}")
+        words = " ".join(_pluralized(number, kind + unit) for number, kind, unit, _ in parts)
         for name, value in (("business", business), ("micros", fixed), ("business_days", days), ("words", words)):
             object.__setattr__(self, name, value)
 
     def length(self, business_day: int) -> int:
-        """In microseconds on its clock, given the calendar's standard day."""
+        """The duration in microseconds on its clock, given the calendar's standard day in microseconds."""
         return self.micros + self.business_days * business_day
 
     @classmethod
@@ -87,7 +89,7 @@ class Duration(Text):
         return {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["1h", "30m", "5 business days"]}
 
 
-def _said(number: int, unit: str) -> str:
+def _pluralized(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
@@ -97,22 +99,22 @@ _WINDOWS: Final = re.compile(rf"{_WINDOW.pattern}(\s*,\s*{_WINDOW.pattern})*")
 
 
 @dataclass(frozen=True, slots=True)
-class Windows(Text):
-    """The opening windows of a day, `08:00-12:00, 13:00-17:00`; `spans` in microseconds since midnight, sorted."""
+class OpeningHours(TextValue):
+    """The windows of a day, such as `08:00-12:00, 13:00-17:00`.
+
+    `spans` are their starts and ends in microseconds since midnight, sorted.
+    """
 
     spans: tuple[tuple[int, int], ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         if not _WINDOWS.fullmatch(self.text.strip()):
-            raise ValueError(
-                f"`{self.text}` are no opening hours; write them like 08:00-17:00 or 08:00-12:00, 13:00-24:00"
-            )
-        spans = tuple(sorted((_clock(start), _clock(end)) for start, end in _WINDOW.findall(self.text)))
-        for start, end in spans:
-            if start >= end:
-                raise ValueError(
-                    f"`{self.text}` closes before it opens; split a night, 22:00-24:00 and the next day 00:00-06:00"
-                )
+            advice = "write them like 08:00-17:00 or 08:00-12:00, 13:00-24:00"
+            raise ValueError(f"`{self.text}` are not opening hours; {advice}")
+        spans = tuple(sorted((_micros(start), _micros(end)) for start, end in _WINDOW.findall(self.text)))
+        if any(start >= end for start, end in spans):
+            advice = "split hours over midnight into 22:00-24:00 and, on the next day, 00:00-06:00"
+            raise ValueError(f"`{self.text}` closes before it opens; {advice}")
         object.__setattr__(self, "spans", spans)
 
     @classmethod
@@ -126,25 +128,39 @@ class Windows(Text):
         }
 
 
-def _clock(text: str) -> int:
-    hours, minutes = text.split(":")
+def _micros(time: str) -> int:
+    hours, minutes = time.split(":")
     return int(hours) * HOUR + int(minutes) * MINUTE
 
 
-def weekdays(span: str) -> range:
-    """`monday` or `monday-friday` as weekday numbers, Monday being 0. Anything else raises ValueError."""
-    first, _, last = span.partition("-")
-    last = last or first
-    if first not in WEEKDAYS or last not in WEEKDAYS:
-        raise ValueError(f"`{span}` is no day; write days like monday or monday-friday")
-    days = range(WEEKDAYS.index(first), WEEKDAYS.index(last) + 1)
-    if not days:
-        raise ValueError(f"`{span}` runs backwards; write {last}-{first}, or the days one by one")
+_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def windows_by_weekday(hours: Mapping[str, OpeningHours], field: str) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Return the windows of each weekday (Monday is 0), sorted. Raises `field_error` at `field` if windows overlap."""
+    days: dict[int, tuple[tuple[int, int], ...]] = {}
+    for span, opening in hours.items():
+        for day in _weekdays(span):
+            days[day] = tuple(sorted((*days.get(day, ()), *opening.spans)))
+            if any(end > start for (_, end), (start, _) in pairwise(days[day])):
+                message = f"windows of {_WEEKDAYS[day]} overlap; join or separate them"
+                raise field_error((field, span), str(opening), message)
     return days
 
 
-def _weekday_span(span: str) -> str:
-    weekdays(span)
+def _weekdays(span: str) -> range:
+    first, _, last = span.partition("-")
+    last = last or first
+    if first not in _WEEKDAYS or last not in _WEEKDAYS:
+        raise ValueError(f"`{span}` is not a weekday or a range of them; write monday or monday-friday")
+    days = range(_WEEKDAYS.index(first), _WEEKDAYS.index(last) + 1)
+    if not days:
+        raise ValueError(f"`{span}` is in reverse order; write {last}-{first}, or each day separately")
+    return days
+
+
+def _day_span(span: str) -> str:
+    _weekdays(span)
     return span
 
 
@@ -153,15 +169,18 @@ def _zone(name: str) -> str:
     return name
 
 
-_DAY: Final = f"({'|'.join(WEEKDAYS)})"
-DaySpan = Annotated[str, AfterValidator(_weekday_span), Field(json_schema_extra={"pattern": f"^{_DAY}(-{_DAY})?$"})]
-Zone = Annotated[str, AfterValidator(_zone), Field(examples=["America/New_York"])]
+_DAY: Final = f"({'|'.join(_WEEKDAYS)})"
 _NAME: Final = r"^\S(.{0,98}\S)?$"
 _IDENTIFIER: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$"
-PATTERNS: Final = {
+PATTERN_MESSAGES: Final = {
     _NAME: "is empty, too long, or has spaces around it; write 1 to 100 characters on one line",
-    _IDENTIFIER: "is no id; write letters A to Z, digits and _ . : @ - only, a letter or digit first, 100 at most",
+    _IDENTIFIER: (
+        "is not a valid id; write 1 to 100 letters A to Z, digits and _ . : @ -, starting with a letter or digit"
+    ),
 }
-"""What is wrong with a value that does not match one of these, and what would be right."""
+"""What is wrong with a value that does not match the pattern, and what to write instead."""
+
+DaySpan = Annotated[str, AfterValidator(_day_span), Field(json_schema_extra={"pattern": f"^{_DAY}(-{_DAY})?$"})]
+Zone = Annotated[str, AfterValidator(_zone), Field(examples=["America/New_York"])]
 Name = Annotated[str, Field(pattern=_NAME)]
 Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]

@@ -1,161 +1,162 @@
-"""YAML read into a model, with every error at its line: `FILE:LINE: FIELD: what is wrong; what would be right`."""
+"""Reads a YAML document into a model and reports every error with its line.
+
+An error reads `FILE:LINE: FIELD: what is wrong; what to write instead`.
+"""
 
 import json
-from collections.abc import Iterable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from tocsin.yaml_document.errors import Place
-from tocsin.yaml_document.explanation import explain
-from tocsin.yaml_document.field_types import Written
+from tocsin.yaml_document.errors import DocumentError, FieldPath
+from tocsin.yaml_document.field_types import YamlModel
+from tocsin.yaml_document.messages import explain
 
-_LARGEST = 1_000_000
-_DEEPEST = 20
-_KINDS = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
+_MAX_LENGTH: Final = 1_000_000
+_MAX_DEPTH: Final = 20
+_TAGS: Final = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 
-Model = TypeVar("Model", bound=Written)
-
-
-class DocumentError(ValueError):
-    """A written document is refused; `problems` has a line for each thing that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+Model = TypeVar("Model", bound=YamlModel)
+_Located = tuple[int, str]
+"""A line and what is wrong there."""
 
 
-def read(text: str, name: str, model: type[Model], error: type[DocumentError]) -> Model:
-    """The document `text` as a `model`; `name` is what errors call it. Raises `error`."""
-    document = _Document(name, error, next(iter(model.model_fields)))
-    data = document.plain(document.compose(text), ())
-    document.refuse_if_wrong()
+def load_document(text: str, name: str, model: type[Model], error: type[DocumentError]) -> Model:
+    """Return the document `text` as a `model`. `name` is the file name in errors. Raises `error`."""
     try:
-        # As JSON, so that a policy out of a file and one out of a database are read by the same rules.
-        return model.model_validate_json(json.dumps(data))
-    except ValidationError as invalid:
-        schema = model.model_json_schema()
-        for problem in invalid.errors(include_url=False):
-            document.problem(*explain(problem, schema))
-    document.refuse_if_wrong()
-    raise AssertionError("an invalid document has problems")
+        document = _Document(text, next(iter(model.model_fields)))
+        return _validated(document, model)
+    except _InvalidError as invalid:
+        raise error(_lines(name, invalid.problems)) from None
 
 
-def at_lines(text: str, name: str, problems: Iterable[tuple[Place, str]]) -> list[str]:
-    """`FILE:LINE: FIELD: message` for what was found wrong with a document that `read` took, in the order of lines."""
-    document = _Document(name, DocumentError, "")
-    document.plain(document.compose(text), ())
-    for place, message in problems:
-        document.problem(place, message)
-    return document.told()
+def locate_problems(text: str, name: str, problems: Iterable[tuple[FieldPath, str]]) -> list[str]:
+    """Return `FILE:LINE: FIELD: message` for problems found in a valid document, sorted by line."""
+    document = _Document(text, "")
+    return _lines(name, [document.located(path, message) for path, message in problems])
+
+
+class _InvalidError(Exception):
+    def __init__(self, problems: Sequence[_Located]) -> None:
+        self.problems = problems
 
 
 class _Document:
-    """The nodes of a document made plain, and where each of them stood. `first` is the field that it may begin with."""
+    """The plain data of a document, and the line of each field. Raises _InvalidError if the text is not plain YAML.
 
-    def __init__(self, name: str, error: type[DocumentError], first: str) -> None:
-        self._name = name
-        self._error = error
-        self._first = first
-        self._lines: dict[Place, int] = {}
-        self._seen: set[int] = set()
-        self._problems: list[tuple[int, str]] = []
+    It reads ruamel's nodes, not the data that ruamel makes of them: nodes have lines, keep repeated keys, and keep the
+    text of scalars.
+    """
 
-    def compose(self, text: str) -> Node:
-        if len(text) > _LARGEST:
-            self._refuse(1, f"has {len(text)} characters; keep it below {_LARGEST}")
-        try:
-            node = YAML(typ="safe", pure=True).compose(text)
-        except MarkedYAMLError as broken:
-            mark = broken.problem_mark or broken.context_mark
-            self._refuse(mark.line + 1 if mark else 1, f"is no YAML: {broken.problem or broken.context}; mend it there")
-        except (YAMLError, ValueError) as broken:
-            self._refuse(1, f"is no YAML: {str(broken).splitlines()[0]}; mend it")
-        except RecursionError:
-            self._refuse(1, "is nested too deeply; write it flat")
-        if not isinstance(node, MappingNode):
-            what = "is empty" if node is None else "is no mapping"
-            self._refuse(1, f"{what}; write fields and values, `{self._first}:` first")
-        return node
+    def __init__(self, text: str, first_field: str) -> None:
+        self._lines: dict[FieldPath, int] = {}
+        self._nodes: set[int] = set()
+        self._problems: list[_Located] = []
+        self.data = self._plain(_compose(text, first_field), ())
+        if self._problems:
+            raise _InvalidError(self._problems)
 
-    def plain(self, node: Node, place: Place) -> Any:
-        line = node.start_mark.line + 1
-        self._lines.setdefault(place, line)
-        if id(node) in self._seen:
-            self._problems.append((line, f"{label(place)}: repeats an anchor; write it out"))
-            return None
-        self._seen.add(id(node))
-        if len(place) > _DEEPEST:
-            self._problems.append((line, f"{label(place)}: is nested too deeply; write it flat"))
-            return None
-        kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
-        if kind not in _KINDS:
-            self._problems.append((line, f"{label(place)}: `{node.tag}` is a tag; write the plain value"))
-            return None
+    def located(self, path: FieldPath, message: str) -> _Located:
+        """The line of `path`, or of the nearest field around it, and the message with the field's name."""
+        known: FieldPath = ()
+        line = self._lines[()]
+        for part in path:
+            known = (*known, part if (*known, part) in self._lines else str(part))
+            line = self._lines.get(known, line)
+        return line, f"{_format(known)}: {message}"
+
+    def _plain(self, node: Node, path: FieldPath) -> Any:
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
+        if id(node) in self._nodes:
+            return self._reject(node, path, "YAML aliases are not supported; write the value out")
+        self._nodes.add(id(node))
+        if len(path) > _MAX_DEPTH:
+            return self._reject(node, path, f"is nested more than {_MAX_DEPTH} levels deep; flatten it")
+        if tag not in _TAGS:
+            return self._reject(node, path, f"YAML tags such as `{node.tag}` are not supported; write a plain value")
         if isinstance(node, MappingNode):
-            return self._mapping(node, place)
+            return self._mapping(node, path)
         if isinstance(node, SequenceNode):
-            return [self.plain(item, (*place, index)) for index, item in enumerate(node.value)]
-        return _scalar(node.value, kind)
+            return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        return _scalar(node.value, tag)
 
-    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+    def _mapping(self, node: MappingNode, path: FieldPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key, value in node.value:
-            line = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
-                self._problems.append((line, f"{label(place)}: a field's name is no text; write a plain name"))
+                self._reject(key, path, "has a field name that is not text; write a plain name")
                 continue
-            field = (*place, key.value)
+            field = (*path, key.value)
             if key.value in mapping:
-                self._problems.append((line, f"{label(field)}: stands on line {self._lines[field]} already; keep one"))
+                self._reject(key, field, f"duplicates line {self._lines[field]}; keep one of them")
                 continue
-            self._lines[field] = line
-            mapping[key.value] = self.plain(value, field)
+            self._lines[field] = key.start_mark.line + 1
+            mapping[key.value] = self._plain(value, field)
         return mapping
 
-    def problem(self, place: Place, message: str) -> None:
-        """Note what is wrong at that place, or, where nothing stands there, at what it belongs to."""
-        at: Place = ()
-        for part in place:
-            at = (*at, part if (*at, part) in self._lines else str(part))
-        known = next(at[:length] for length in range(len(at), -1, -1) if at[:length] in self._lines)
-        self._problems.append((self._lines[known], f"{label(at)}: {message}"))
-
-    def refuse_if_wrong(self) -> None:
-        if self._problems:
-            raise self._error(self.told())
-
-    def told(self) -> list[str]:
-        return [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems, key=lambda p: p[0])]
-
-    def _refuse(self, line: int, message: str) -> NoReturn:
-        raise self._error([f"{self._name}:{line}: {message}"])
+    def _reject(self, node: Node, path: FieldPath, message: str) -> None:
+        self._problems.append((node.start_mark.line + 1, f"{_format(path)}: {message}"))
 
 
-def label(place: Place) -> str:
-    """A place as people write it: `calendars.default.holidays.added[2]`."""
+def _compose(text: str, first_field: str) -> MappingNode:
+    if len(text) > _MAX_LENGTH:
+        raise _InvalidError([(1, f"the document has {len(text)} characters; the limit is {_MAX_LENGTH}")])
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise _InvalidError([(line, f"invalid YAML: {error.problem or error.context}; correct it")]) from None
+    except (YAMLError, ValueError) as error:
+        raise _InvalidError([(1, f"invalid YAML: {str(error).splitlines()[0]}; correct it")]) from None
+    except RecursionError:
+        raise _InvalidError([(1, "the document is nested too deeply; flatten it")]) from None
+    if not isinstance(node, MappingNode):
+        wrong = "is empty" if node is None else "is not a mapping"
+        raise _InvalidError([(1, f"the document {wrong}; write fields and values, starting with `{first_field}:`")])
+    return node
+
+
+def _validated(document: _Document, model: type[Model]) -> Model:
+    try:
+        # As JSON, so that a file and a stored document are validated by the same rules.
+        return model.model_validate_json(json.dumps(document.data))
+    except ValidationError as invalid:
+        schema = model.model_json_schema()
+        found = [explain(error, schema) for error in invalid.errors(include_url=False)]
+        raise _InvalidError([document.located(path, message) for path, message in found]) from None
+
+
+def _lines(name: str, problems: Sequence[_Located]) -> list[str]:
+    return [f"{name}:{line}: {text}" for line, text in sorted(problems, key=lambda problem: problem[0])]
+
+
+def _format(path: FieldPath) -> str:
+    """A path as people write it: `calendars.default.holidays.added[2]`."""
     text = ""
-    for part in place:
+    for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text or "the document"
 
 
-def _scalar(text: str, kind: str) -> Any:
-    if kind == "null":
+def _scalar(text: str, tag: str) -> Any:
+    if tag == "null":
         return None
-    if kind == "bool":
+    if tag == "bool":
         return text.lower() == "true"
-    if kind == "int" and text.lstrip("+-").isdecimal() and len(text) < 20:
+    if tag == "int" and text.lstrip("+-").isdecimal() and len(text) < 20:
         return int(text)
-    if kind == "float":
-        return _number(text)
+    if tag == "float":
+        return _float(text)
     return text
 
 
-def _number(text: str) -> float | str:
+def _float(text: str) -> float | str:
     try:
         number = float(text.replace("_", ""))
     except ValueError:

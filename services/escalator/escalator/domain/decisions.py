@@ -1,10 +1,11 @@
-"""What follows from an event of the deadlines topic: who is addressed, withdrawn, stood down. Pure (RULES 4 and 5).
+"""What follows from a deadline event: who is notified, withdrawn and stood down (docs/rules.md#5-escalation-ladder).
 
-Everything is decided from the event and from what was decided before; the same event again decides nothing.
+Pure: a decision depends on the event and on earlier decisions only, and deciding an event again decides nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from tocsin.events import (
@@ -13,9 +14,9 @@ from tocsin.events import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     EndReason,
-    Escalation,
+    EscalationEvent,
     Exhausted,
     LadderEnded,
     LadderEvent,
@@ -23,65 +24,80 @@ from tocsin.events import (
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
+    NotificationKind,
     Notify,
     StandDown,
     Tier,
     Withdraw,
     derived_id,
 )
-from tocsin.events.escalations import NotificationKind
 
-from escalator.domain.tiers import Case, ExhaustedReason, Ladder, Notification, Told, Vacant, next_tier
+from escalator.domain.tiers import (
+    ExhaustedReason,
+    IsVacant,
+    LadderRun,
+    LadderStep,
+    Notification,
+    RunKey,
+    TicketEscalation,
+    next_tier,
+)
 
-Decided = tuple[Case, tuple[Escalation, ...]]
+
+class Decision(NamedTuple):
+    """The ticket's escalation after an event, and the events to publish, in order."""
+
+    escalation: TicketEscalation
+    events: tuple[EscalationEvent, ...] = ()
 
 
-def address(event: Deadline, case: Case, vacant: Vacant) -> Decided:
-    """(what is remembered after `event`, the events to publish, in order). `vacant` is the directory's word."""
+def decide(event: DeadlineEvent, escalation: TicketEscalation, is_vacant: IsVacant) -> Decision:
+    """Decide what follows from `event`; `escalation` is the ticket's state before it."""
     match event:
         case ClockWarned():
-            return _clock_told(event, case, "warning")
+            return _notify_roles(event, escalation, "warning")
         case ClockBreached(clock="response"):
-            return _clock_told(event, case, "response_missed")
+            return _notify_roles(event, escalation, "response_missed")
         case ClockBreached(clock="answer"):
-            return _clock_told(event, case, "answer_missed")
+            return _notify_roles(event, escalation, "answer_missed")
         case ClockBreached():
-            return case, ()  # a missed resolution addresses nobody by itself: the steps of its ladder do
+            return Decision(escalation)  # the ladder's steps notify about a missed resolution
         case ClockMet():
-            return _clock_ended(event, case, "resolved")
+            return _withdraw_about_clock(event, escalation, "resolved")
         case ClockCancelled():
-            return _clock_ended(event, case, "cancelled")
+            return _withdraw_about_clock(event, escalation, "cancelled")
         case ClockVoided():
-            return _clock_voided(event, case)
+            return _void_clock(event, escalation)
         case LadderStepDue():
-            return _step_due(event, case, vacant)
+            return _take_step(event, escalation, is_vacant)
         case LadderStepVoided():
-            return _step_voided(event, case), ()
+            return _void_step(event, escalation)
         case LadderHeld():
-            return case.put(replace(_ladder(event, case), held=True, next_at=event.until)), ()
+            held = replace(_run(event, escalation), held=True, next_at=event.until)
+            return Decision(escalation.with_run(held))
         case LadderEnded():
-            return _ended(event, case)
+            return _end_run(event, escalation)
         case LadderExhausted():
-            return _exhausted(event, case)
+            return _exhaust_run(event, escalation)
         case _:
             raise TypeError(f"no rule for {type(event).__name__}")
 
 
-def _step_due(event: LadderStepDue, case: Case, vacant: Vacant) -> Decided:
-    ladder = _ladder(event, case)
-    if ladder.has_told(event.step) or ladder.exhausted is not None:
-        return case.put(ladder), ()
-    # A step after the end means that late evidence undid the end, as a workaround that turned out impossible.
-    ladder = replace(ladder, tiers=event.ladder, held=False, next_at=event.next_at, ended_at=None, end_reason=None)
-    # Nobody was asked at a historic step, so nobody's absence counts at it.
-    tier, skipped = next_tier(event.ladder, ladder.tier, lambda tier: not event.historic and vacant(tier, event.at))
+def _take_step(event: LadderStepDue, escalation: TicketEscalation, is_vacant: IsVacant) -> Decision:
+    run = _run(event, escalation)
+    if run.has_step(event.step) or run.exhausted is not None:
+        return Decision(escalation.with_run(run))
+    # A step after the end: late evidence undid the end, for example a workaround that turned out to be impossible.
+    run = replace(run, tiers=event.ladder, held=False, next_at=event.next_at, ended_at=None, end_reason=None)
+    # A historic step notifies nobody, so vacancies do not matter.
+    tier, skipped = next_tier(event.ladder, run.tier, lambda tier: not event.historic and is_vacant(tier, event.at))
     if tier is None:
-        ladder = replace(ladder, exhausted="vacant", skipped=skipped, next_at=None)
-        return case.put(ladder), () if event.historic else (_nobody_left(event, "vacant", skipped),)
-    told = Told(event.step, tier, event.at, event.reason, skipped)
-    after = replace(ladder, tier=tier.number, told=(*ladder.told, told))
+        run = replace(run, exhausted="vacant", skipped=skipped, next_at=None)
+        return Decision(escalation.with_run(run), _exhausted_events(event, "vacant", skipped))
+    step = LadderStep(event.step, tier, event.at, event.reason, skipped)
+    after = replace(run, tier=tier.number, steps=(*run.steps, step))
     if event.historic:
-        return case.put(after), ()
+        return Decision(escalation.with_run(after))
     notify = Notify(
         event_id=derived_id(event.ticket_id, "notify", "escalation", event.cycle, event.run, event.step, tier.role),
         ticket=event.ticket,
@@ -100,112 +116,110 @@ def _step_due(event: LadderStepDue, case: Case, vacant: Vacant) -> Decided:
         started_at=event.started_at,
         due_at=event.due_at,
         skipped=skipped,
-        told_before=case.told_before(ladder),
-        upcoming=after.upcoming(vacant),
+        told_before=escalation.notified_tiers(run),
+        upcoming=after.upcoming(is_vacant),
         unconfirmed=event.unconfirmed,
     )
-    after = replace(after, told=(*ladder.told, replace(told, notification=notify.event_id)))
-    return _remember(case.put(after), notify, event), (notify,)
+    after = replace(after, steps=(*run.steps, replace(step, notification=notify.event_id)))
+    return Decision(escalation.with_run(after).with_notification(_notification(notify, event)), (notify,))
 
 
-def _clock_told(event: ClockWarned | ClockBreached, case: Case, kind: NotificationKind) -> Decided:
+def _notify_roles(event: ClockWarned | ClockBreached, escalation: TicketEscalation, kind: NotificationKind) -> Decision:
     if event.historic:
-        return case, ()
-    known = {notification.id for notification in case.notifications}
-    decided: list[Notify] = []
+        return Decision(escalation)
+    known = {notification.id for notification in escalation.notifications}
+    notifies: list[Notify] = []
     for role in dict.fromkeys(event.roles):
-        name = derived_id(event.ticket_id, "notify", kind, event.cycle, event.run, event.clock, role)
-        if name in known:
+        notification_id = derived_id(event.ticket_id, "notify", kind, event.cycle, event.run, event.clock, role)
+        if notification_id in known:
             continue
         notify = Notify(
-            event_id=name,
+            event_id=notification_id,
             ticket=event.ticket,
             cycle=event.cycle,
             severity=event.severity,
             at=event.at,
             kind=kind,
             role=role,
-            role_title=title(role),
+            role_title=_role_title(role),
             clock=event.clock,
             target=event.target,
             started_at=event.started_at,
             due_at=event.due_at,
             unconfirmed=event.unconfirmed,
         )
-        case = _remember(case, notify, event)
-        decided.append(notify)
-    return case, tuple(decided)
+        escalation = escalation.with_notification(_notification(notify, event))
+        notifies.append(notify)
+    return Decision(escalation, tuple(notifies))
 
 
-def _clock_ended(event: ClockMet | ClockCancelled, case: Case, reason: EndReason) -> Decided:
-    """A warning that still waits for its mail server is pointless once its clock is met or cancelled."""
+def _withdraw_about_clock(
+    event: ClockMet | ClockCancelled, escalation: TicketEscalation, reason: EndReason
+) -> Decision:
+    """A queued warning has no purpose once its clock is met or cancelled."""
     if event.clock == "resolution":
-        return _withdraw(event, case, _about_clocks(case, event.cycle), None, reason)
+        return _close(event, escalation, _open_about_clocks(escalation, event.cycle), run=None, reason=reason)
     warnings = [
         notification.id
-        for notification in case.notifications
+        for notification in escalation.notifications
         if notification.open
         and notification.kind == "warning"
-        and (notification.cycle, notification.clock) == (event.cycle, event.clock)
+        and (notification.key.cycle, notification.clock) == (event.cycle, event.clock)
     ]
-    return _withdraw(event, case, warnings, None, reason)
+    return _close(event, escalation, warnings, run=None, reason=reason)
 
 
-def _about_clocks(case: Case, cycle: int) -> list[UUID]:
-    """Warnings and missed clocks of a cycle: once its ticket is closed, what is queued is not sent (RULES 5)."""
-    return [
-        notification.id
-        for notification in case.notifications
-        if notification.open and notification.kind != "escalation" and notification.cycle == cycle
-    ]
-
-
-def _clock_voided(event: ClockVoided, case: Case) -> Decided:
-    told = [notification for notification in case.notifications if notification.source == event.voids]
+def _void_clock(event: ClockVoided, escalation: TicketEscalation) -> Decision:
+    voided = [notification for notification in escalation.notifications if notification.source == event.voids]
     if event.stand_down and event.kind == "breached":
-        mailed = [notification.id for notification in told if not notification.stood_down]
-        return _stand_down(event, case, mailed, None, "voided")
-    return _withdraw(event, case, [notification.id for notification in told if notification.open], None, "voided")
+        mailed = [notification.id for notification in voided if not notification.stood_down]
+        return _close(event, escalation, mailed, run=None, reason="voided", stand_down=True)
+    still_open = [notification.id for notification in voided if notification.open]
+    return _close(event, escalation, still_open, run=None, reason="voided")
 
 
-def _step_voided(event: LadderStepVoided, case: Case) -> Case:
-    """A step once told is never told again within its run, so its tier stays told; when the next one is, is unknown."""
-    ladder = _ladder(event, case)
-    told = tuple(replace(told, voided=True) if told.step == event.step else told for told in ladder.told)
-    return case.put(replace(ladder, told=told, next_at=None))
+def _void_step(event: LadderStepVoided, escalation: TicketEscalation) -> Decision:
+    """The tier stays notified: a step is sent once within its run (docs/rules.md#4-20). The next instant is unknown."""
+    run = _run(event, escalation)
+    steps = tuple(replace(step, voided=True) if step.step == event.step else step for step in run.steps)
+    return Decision(escalation.with_run(replace(run, steps=steps, next_at=None)))
 
 
-def _ended(event: LadderEnded, case: Case) -> Decided:
-    ladder = _ladder(event, case)
-    if ladder.ended_at is not None:
-        return case, ()
-    case = case.put(replace(ladder, held=False, next_at=None, ended_at=event.at, end_reason=event.reason))
-    told = [
+def _end_run(event: LadderEnded, escalation: TicketEscalation) -> Decision:
+    run = _run(event, escalation)
+    if run.ended_at is not None:
+        return Decision(escalation)
+    escalation = escalation.with_run(replace(run, held=False, next_at=None, ended_at=event.at, end_reason=event.reason))
+    about_ladder = [
         notification.id
-        for notification in case.notifications
-        if notification.open
-        and notification.kind == "escalation"
-        and (notification.cycle, notification.run) == ladder.key
+        for notification in escalation.notifications
+        if notification.open and notification.kind == "escalation" and notification.key == run.key
     ]
-    about_clocks = [] if event.reason == "voided" else _about_clocks(case, event.cycle)
+    about_clocks = [] if event.reason == "voided" else _open_about_clocks(escalation, event.cycle)
     if not event.stand_down:
-        return _withdraw(event, case, [*told, *about_clocks], event.run, event.reason)
-    case, stood_down = _stand_down(event, case, told, event.run, event.reason)
-    case, withdrawn = _withdraw(event, case, about_clocks, None, event.reason)
-    return case, stood_down + withdrawn
+        return _close(event, escalation, [*about_ladder, *about_clocks], run=event.run, reason=event.reason)
+    escalation, stand_downs = _close(
+        event, escalation, about_ladder, run=event.run, reason=event.reason, stand_down=True
+    )
+    escalation, withdraws = _close(event, escalation, about_clocks, run=None, reason=event.reason)
+    return Decision(escalation, stand_downs + withdraws)
 
 
-def _exhausted(event: LadderExhausted, case: Case) -> Decided:
-    """Once a ladder, whether its tiers are all told or those left above are vacant."""
-    ladder = _ladder(event, case)
-    if ladder.exhausted is not None:
-        return case.put(ladder), ()
-    ladder = replace(ladder, exhausted="ladder", held=False, next_at=None, ended_at=None, end_reason=None)
-    return case.put(ladder), () if event.historic else (_nobody_left(event, "ladder", ()),)
+def _exhaust_run(event: LadderExhausted, escalation: TicketEscalation) -> Decision:
+    """Once per ladder, whether all its tiers were notified or those left above are vacant (docs/rules.md#5-11)."""
+    run = _run(event, escalation)
+    if run.exhausted is not None:
+        return Decision(escalation.with_run(run))
+    run = replace(run, exhausted="ladder", held=False, next_at=None, ended_at=None, end_reason=None)
+    return Decision(escalation.with_run(run), _exhausted_events(event, "ladder", ()))
 
 
-def _nobody_left(event: LadderEvent, reason: ExhaustedReason, skipped: tuple[Tier, ...]) -> Exhausted:
-    return Exhausted(
+def _exhausted_events(
+    event: LadderStepDue | LadderExhausted, reason: ExhaustedReason, skipped: tuple[Tier, ...]
+) -> tuple[Exhausted, ...]:
+    if event.historic:
+        return ()
+    exhausted = Exhausted(
         event_id=derived_id(event.ticket_id, "exhausted", event.cycle, event.run),
         ticket=event.ticket,
         cycle=event.cycle,
@@ -215,65 +229,54 @@ def _nobody_left(event: LadderEvent, reason: ExhaustedReason, skipped: tuple[Tie
         reason=reason,
         skipped=skipped,
     )
+    return (exhausted,)
 
 
-def _withdraw(
-    event: Deadline, case: Case, notifications: Sequence[UUID], run: int | None, reason: EndReason
-) -> Decided:
+def _close(
+    event: DeadlineEvent,
+    escalation: TicketEscalation,
+    notifications: Sequence[UUID],
+    *,
+    run: int | None,
+    reason: EndReason,
+    stand_down: bool = False,
+) -> Decision:
+    """Withdraw the notifications, or stand them down, if there are any."""
     if not notifications:
-        return case, ()
-    withdraw = Withdraw(
-        event_id=derived_id(event.ticket_id, "withdraw", str(event.event_id)),
-        ticket=event.ticket,
-        cycle=event.cycle,
-        run=run,
-        severity=event.severity,
-        at=event.at,
-        notifications=tuple(notifications),
-        reason=reason,
-    )
-    return _closed(case, notifications), (withdraw,)
+        return Decision(escalation)
+    common: dict[str, Any] = {
+        "event_id": derived_id(event.ticket_id, "stand_down" if stand_down else "withdraw", str(event.event_id)),
+        "ticket": event.ticket,
+        "cycle": event.cycle,
+        "run": run,
+        "severity": event.severity,
+        "at": event.at,
+        "notifications": tuple(notifications),
+        "reason": reason,
+    }
+    clock = event.clock if isinstance(event, ClockVoided) else None
+    closing = StandDown(**common, clock=clock) if stand_down else Withdraw(**common)
+    return Decision(escalation.with_closed(notifications, stood_down=stand_down), (closing,))
 
 
-def _stand_down(
-    event: Deadline, case: Case, notifications: Sequence[UUID], run: int | None, reason: EndReason
-) -> Decided:
-    if not notifications:
-        return case, ()
-    stand_down = StandDown(
-        event_id=derived_id(event.ticket_id, "stand_down", str(event.event_id)),
-        ticket=event.ticket,
-        cycle=event.cycle,
-        run=run,
-        severity=event.severity,
-        at=event.at,
-        notifications=tuple(notifications),
-        reason=reason,
-        clock=event.clock if isinstance(event, ClockVoided) else None,
-    )
-    return _closed(case, notifications, stood_down=True), (stand_down,)
+def _open_about_clocks(escalation: TicketEscalation, cycle: int) -> list[UUID]:
+    """Open warnings and missed clocks of a cycle: not sent once the ticket is closed (docs/rules.md#5-24)."""
+    return [
+        notification.id
+        for notification in escalation.notifications
+        if notification.open and notification.kind != "escalation" and notification.key.cycle == cycle
+    ]
 
 
-def _ladder(event: LadderEvent, case: Case) -> Ladder:
-    return case.ladder(event.cycle, event.run, event.kept)
+def _run(event: LadderEvent, escalation: TicketEscalation) -> LadderRun:
+    return escalation.run(RunKey(event.cycle, event.run), kept=event.kept)
 
 
-def _remember(case: Case, notify: Notify, event: Deadline) -> Case:
-    notification = Notification(notify.event_id, event.event_id, event.cycle, event.run, notify.kind, notify.clock)
-    return replace(case, notifications=(*case.notifications, notification))
+def _notification(notify: Notify, source: DeadlineEvent) -> Notification:
+    key = RunKey(source.cycle, source.run)
+    return Notification(notify.event_id, source.event_id, key, notify.kind, notify.clock)
 
 
-def _closed(case: Case, notifications: Sequence[UUID], *, stood_down: bool = False) -> Case:
-    closing = set(notifications)
-    return replace(
-        case,
-        notifications=tuple(
-            replace(notification, open=False, stood_down=stood_down) if notification.id in closing else notification
-            for notification in case.notifications
-        ),
-    )
-
-
-def title(role: str) -> str:
-    """The words for a role of which a clock's event carries only the name: `it_director` is `IT Director`."""
+def _role_title(role: str) -> str:
+    """The title of a role whose event carries only the name: `it_director` is `IT Director`."""
     return " ".join("IT" if word == "it" else word.capitalize() for word in role.split("_"))

@@ -1,65 +1,87 @@
-"""Which tier a step goes to, and what is remembered of a ticket's ladders. Pure (RULES 5)."""
+"""Which tier a step goes to, and the state of a ticket's escalation (docs/rules.md#5-19). Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from enum import StrEnum
+from typing import Literal, NamedTuple, Self
 from uuid import UUID
 
-from tocsin.events import ClockName, EndReason, Reason, Tier, ToldBefore, Upcoming
-from tocsin.events.escalations import NotificationKind
+from tocsin.events import (
+    ClockName,
+    EndReason,
+    EscalationReason,
+    NotificationKind,
+    NotifiedTier,
+    Tier,
+    UpcomingStep,
+)
 
-LadderKey = tuple[int, int]
-LadderState = Literal["running", "held", "ended", "exhausted"]
 ExhaustedReason = Literal["ladder", "vacant"]
-Vacant = Callable[[Tier, datetime], bool]
+IsVacant = Callable[[Tier, datetime], bool]
+"""Whether nobody holds the tier's role at that instant."""
 
 
 def next_tier(
-    ladder: Sequence[Tier], last_told: int, vacant: Callable[[Tier], bool]
+    ladder: Sequence[Tier], last_number: int, is_vacant: Callable[[Tier], bool]
 ) -> tuple[Tier | None, tuple[Tier, ...]]:
-    """(the first tier above number `last_told` that is not vacant, the vacant ones passed over on the way).
+    """(the first tier above number `last_number` that is not vacant, the vacant ones skipped on the way).
 
-    None with nobody left above: the ladder is exhausted (RULES 5). `last_told` 0: nobody was told yet.
+    The tier is None if nobody is left above: the ladder is exhausted. `last_number` is 0 before the first step.
     """
     skipped: list[Tier] = []
     for tier in sorted(ladder, key=lambda tier: tier.number):
-        if tier.number <= last_told:
+        if tier.number <= last_number:
             continue
-        if not vacant(tier):
+        if not is_vacant(tier):
             return tier, tuple(skipped)
         skipped.append(tier)
     return None, tuple(skipped)
 
 
+class RunKey(NamedTuple):
+    """Identifies a run of a ticket's ladder: the cycle, and the run within it, both from 1."""
+
+    cycle: int
+    run: int
+
+
+class LadderState(StrEnum):
+    """Where a run stands; a run that ended after it was exhausted has ended."""
+
+    RUNNING = "running"
+    HELD = "held"
+    ENDED = "ended"
+    EXHAUSTED = "exhausted"
+
+
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A step that found its tier. `notification` null: it was historic, so nobody was addressed."""
+class LadderStep:
+    """A step and the tier it went to. `notification` is None for a historic step, which notified nobody."""
 
     step: int
     tier: Tier
     at: datetime
-    reason: Reason
+    reason: EscalationReason
     skipped: tuple[Tier, ...] = ()
     notification: UUID | None = None
     voided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """The ladder of one (cycle, run), as far as it has been told.
+class LadderRun:
+    """One run of a ticket's ladder, with the steps taken so far.
 
-    `tier` is the number last told, 0 for none; a kept ladder begins with that of the cycle before. `tiers` is the
-    policy's ladder as the last step carried it. `next_at`: when the next step follows; null where unknown or never.
-    `skipped` are the vacant tiers that were found when nobody was left above.
+    `tier` is the number of the last tier notified, 0 for none; a kept ladder starts with the number of the cycle
+    before. `tiers` is the policy's ladder as the last step carried it. `next_at` is when the next step is due, None if
+    unknown or never. `skipped` are the vacant tiers found when nobody was left above.
     """
 
-    cycle: int
-    run: int
+    key: RunKey
     kept: bool = False
     tier: int = 0
     tiers: tuple[Tier, ...] = ()
-    told: tuple[Told, ...] = ()
+    steps: tuple[LadderStep, ...] = ()
     held: bool = False
     next_at: datetime | None = None
     exhausted: ExhaustedReason | None = None
@@ -68,40 +90,35 @@ class Ladder:
     end_reason: EndReason | None = None
 
     @property
-    def key(self) -> LadderKey:
-        return self.cycle, self.run
-
-    @property
     def state(self) -> LadderState:
         if self.ended_at is not None:
-            return "ended"
+            return LadderState.ENDED
         if self.exhausted is not None:
-            return "exhausted"
-        return "held" if self.held else "running"
+            return LadderState.EXHAUSTED
+        return LadderState.HELD if self.held else LadderState.RUNNING
 
-    def has_told(self, step: int) -> bool:
-        return any(told.step == step for told in self.told)
+    def has_step(self, number: int) -> bool:
+        return any(step.step == number for step in self.steps)
 
-    def upcoming(self, vacant: Vacant) -> Upcoming | None:
-        """Who is told next and when, by the vacancies of that instant; None where nobody knows or nothing follows."""
-        if self.next_at is None or not self.tiers or self.state in ("ended", "exhausted"):
+    def upcoming(self, is_vacant: IsVacant) -> UpcomingStep | None:
+        """The next tier and its instant, by the vacancies of that instant; None if unknown or if nothing follows."""
+        if self.next_at is None or not self.tiers or self.state in (LadderState.ENDED, LadderState.EXHAUSTED):
             return None
         at = self.next_at
-        tier, _ = next_tier(self.tiers, self.tier, lambda tier: vacant(tier, at))
-        return Upcoming(at=at, tier=tier)
+        tier, _ = next_tier(self.tiers, self.tier, lambda tier: is_vacant(tier, at))
+        return UpcomingStep(at=at, tier=tier)
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A `notify` that was decided for the event `source`. Open until it was withdrawn or stood down.
+    """A `notify` decided for the event `source`. It is open until it is withdrawn or stood down.
 
-    One that was withdrawn may have been mailed before, so it can still be stood down.
+    A withdrawn notification can still be stood down: it may have been mailed before.
     """
 
     id: UUID
     source: UUID
-    cycle: int
-    run: int
+    key: RunKey
     kind: NotificationKind
     clock: ClockName | None = None
     open: bool = True
@@ -109,37 +126,47 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """Everything that was decided about one ticket."""
+class TicketEscalation:
+    """Everything decided about one ticket: its ladder runs and its notifications, in the order of deciding."""
 
-    ladders: dict[LadderKey, Ladder] = field(default_factory=dict)
+    runs: Mapping[RunKey, LadderRun] = field(default_factory=dict)
     notifications: tuple[Notification, ...] = ()
 
-    def ladder(self, cycle: int, run: int, kept: bool) -> Ladder:
-        """The ladder of (cycle, run), a new one where it is not known: from the cycle before where that was `kept`."""
-        known = self.ladders.get((cycle, run))
-        if known is not None:
-            return known
-        before = self._before(cycle) if kept else None
+    def run(self, key: RunKey, *, kept: bool) -> LadderRun:
+        """The run `key`. A new one continues from the cycle before if the ladder was `kept` (docs/rules.md#4-13)."""
+        if key in self.runs:
+            return self.runs[key]
+        before = self._last_run_before(key.cycle) if kept else None
         if before is None:
-            return Ladder(cycle, run, kept)
-        return Ladder(cycle, run, kept, before.tier, before.tiers, exhausted=before.exhausted, skipped=before.skipped)
+            return LadderRun(key, kept)
+        return LadderRun(key, kept, before.tier, before.tiers, exhausted=before.exhausted, skipped=before.skipped)
 
-    def told(self, ladder: Ladder) -> tuple[tuple[Ladder, Told], ...]:
-        """Every step of `ladder`, those of the cycles it was kept from first, each with the ladder it belongs to."""
-        before = self._before(ladder.cycle) if ladder.kept else None
-        earlier = () if before is None else self.told(before)
-        return earlier + tuple((ladder, told) for told in ladder.told)
+    def all_steps(self, run: LadderRun) -> tuple[tuple[RunKey, LadderStep], ...]:
+        """Every step of `run`, each with the run it belongs to; first those of the cycles the ladder was kept from."""
+        before = self._last_run_before(run.key.cycle) if run.kept else None
+        earlier = () if before is None else self.all_steps(before)
+        return earlier + tuple((run.key, step) for step in run.steps)
 
-    def told_before(self, ladder: Ladder) -> tuple[ToldBefore, ...]:
-        """The tiers that were addressed earlier in `ladder`; nobody heard of a historic step."""
+    def notified_tiers(self, run: LadderRun) -> tuple[NotifiedTier, ...]:
+        """The tiers notified so far in `run`; historic steps notified nobody."""
         return tuple(
-            ToldBefore(tier=told.tier, at=told.at) for _, told in self.told(ladder) if told.notification is not None
+            NotifiedTier(tier=step.tier, at=step.at) for _, step in self.all_steps(run) if step.notification is not None
         )
 
-    def put(self, ladder: Ladder) -> "Case":
-        return replace(self, ladders={**self.ladders, ladder.key: ladder})
+    def with_run(self, run: LadderRun) -> Self:
+        return replace(self, runs={**self.runs, run.key: run})
 
-    def _before(self, cycle: int) -> Ladder | None:
-        earlier = [key for key in self.ladders if key[0] < cycle]
-        return self.ladders[max(earlier)] if earlier else None
+    def with_notification(self, notification: Notification) -> Self:
+        return replace(self, notifications=(*self.notifications, notification))
+
+    def with_closed(self, ids: Collection[UUID], *, stood_down: bool) -> Self:
+        """The notifications `ids` are withdrawn, or stood down."""
+        notifications = tuple(
+            replace(notification, open=False, stood_down=stood_down) if notification.id in ids else notification
+            for notification in self.notifications
+        )
+        return replace(self, notifications=notifications)
+
+    def _last_run_before(self, cycle: int) -> LadderRun | None:
+        earlier = [key for key in self.runs if key.cycle < cycle]
+        return self.runs[max(earlier)] if earlier else None

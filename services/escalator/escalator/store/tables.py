@@ -13,42 +13,41 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
-from tocsin.runtime.database.offsets import offsets_table
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
-from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.offsets import Offsets
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.client import ESCALATIONS
 
 metadata = new_metadata()
 
-offsets = offsets_table(metadata)
-dead_letters = dead_letters_table(metadata)
-key_uses = key_uses_table(metadata)
-outbox = Outbox(outbox_table(metadata), lease_table(metadata), ESCALATIONS, "escalator")
+OFFSETS = Offsets.define(metadata)
+DEAD_LETTERS = DeadLetters.define(metadata)
+KEY_USES = KeyUses.define(metadata)
+OUTBOX = Outbox.define(metadata, topic=ESCALATIONS, source="escalator")
 
-tickets = Table(
+TICKETS = Table(
     "tickets",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("customer_id", Text, nullable=False),
     Index(None, "tenant", "customer_id"),
-    comment="One row a ticket, locked while anything is decided about it",
+    comment="One row per ticket, locked before anything is decided about it",
 )
 
-handled = Table(
+HANDLED = Table(
     "handled",
     metadata,
     Column("event_id", Uuid, primary_key=True),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
-    comment="The deadlines events that were decided on: the same one again changes nothing",
+    comment="Deadline events already decided on; a repeated event changes nothing",
 )
 
-ladders = Table(
+LADDERS = Table(
     "ladders",
     metadata,
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), primary_key=True),
@@ -57,7 +56,7 @@ ladders = Table(
     Column("position", BigInteger, Identity(always=True), nullable=False, unique=True),
     Column("state", Text, nullable=False),
     Column("kept", Boolean, nullable=False),
-    Column("tier", Integer, nullable=False, comment="the number last told, 0 for none"),
+    Column("tier", Integer, nullable=False, comment="number of the last tier notified, 0 for none"),
     Column("tiers", JSONB, nullable=False),
     Column("held", Boolean, nullable=False),
     Column("next_at", DateTime(timezone=True)),
@@ -67,7 +66,7 @@ ladders = Table(
     Column("end_reason", Text),
 )
 
-steps = Table(
+STEPS = Table(
     "steps",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
@@ -78,28 +77,28 @@ steps = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
     Column("skipped", JSONB, nullable=False),
-    Column("notification", Uuid, comment="null: historic, nobody was addressed"),
+    Column("notification", Uuid, comment="null for a historic step, which notified nobody"),
     Column("voided", Boolean, nullable=False),
     ForeignKeyConstraint(["ticket_id", "cycle", "run"], ["ladders.ticket_id", "ladders.cycle", "ladders.run"]),
 )
 
-notifications = Table(
+NOTIFICATIONS = Table(
     "notifications",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("position", BigInteger, Identity(always=True), nullable=False),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
-    Column("source", Uuid, nullable=False, comment="the deadlines event it was decided for"),
+    Column("source", Uuid, nullable=False, comment="the deadline event it was decided for"),
     Column("cycle", Integer, nullable=False),
     Column("run", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("clock", Text),
     Column("open", Boolean, nullable=False, comment="neither withdrawn nor stood down"),
-    Column("stood_down", Boolean, nullable=False, server_default=false()),
+    Column("stood_down", Boolean, nullable=False),
     Index(None, "ticket_id"),
 )
 
-decisions = Table(
+DECISIONS = Table(
     "decisions",
     metadata,
     Column("id", Uuid, primary_key=True),
@@ -109,5 +108,5 @@ decisions = Table(
     Column("type", Text, nullable=False),
     Column("data", Text, nullable=False),
     Index(None, "decided_at"),
-    comment="What was published, to be published again by `republish`",
+    comment="Every event published, for `republish`",
 )

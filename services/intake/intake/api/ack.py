@@ -1,69 +1,87 @@
-"""`GET` and `POST /ack/{token}`: the page behind the link in an escalation's mail.
+"""`GET` and `POST /ack/{token}`: the page behind the link in an escalation mail.
 
-The token is the authority: no key, no cookie, so there is nothing that another site could misuse. Mail scanners follow
-links, therefore only the POST changes anything. The token is a secret: no log names it.
+The token is the authority: there is no key and no cookie, so nothing that another site could abuse. Mail scanners
+follow links, so only the POST changes anything. The token is a secret and is never logged.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Path, Request
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
-from tocsin.acknowledgement import LinkExpired, LinkRefused, Links
-from tocsin.events import Instant, Severity, Upcoming
-from tocsin.events.values import Tier
+from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigner
+from tocsin.events import Severity, Tier, UpcomingStep
+from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse, ResponseModel
 
 from intake import metrics
-from intake.api.ack_pages import (
-    POLICY,
-    About,
-    Page,
-    acknowledgement_page,
-    expired_page,
-    html,
-    refused_page,
-    unavailable_page,
-    unknown_page,
-)
-from intake.api.schemas import Answer
-from intake.handlers.acknowledgement import Seen, acknowledge, look
+from intake.api import ack_pages
+from intake.api.ack_pages import Page
+from intake.domain.acknowledgement import LinkState
+from intake.errors import TicketNotFoundError
+from intake.handlers.acknowledgement import TicketLink, acknowledge, load_link
 from intake.handlers.context import IngestContext
 
 log = structlog.get_logger(__name__)
 
 HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": ack_pages.CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-LONGEST_TOKEN: Final = 2000
+MAX_TOKEN_LENGTH: Final = 2000
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
-Token = Annotated[
-    str, Path(description="As it stands in the link of the mail", examples=["eyJ0ZW5hbnQiOiJkZWZhdWx0Ig.x"])
-]
 
+class AcknowledgementResponse(ResponseModel):
+    """The link and the state of its ticket."""
 
-class AcknowledgementAnswer(Answer):
-    """What a link stands for, and how its ticket stands. `upcoming` is what was pending when the mail was written."""
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "state": "acknowledged",
+                    "person": "ruth.adeyemi",
+                    "name": "Ruth Adeyemi",
+                    "tier": {
+                        "number": 2,
+                        "role": "senior_it_operations_manager",
+                        "title": "Senior IT Operations Manager",
+                    },
+                    "upcoming": {
+                        "at": "2026-06-09T15:00:00.000000Z",
+                        "tier": {"number": 3, "role": "it_operations_director", "title": "IT Operations Director"},
+                    },
+                    "expires_at": "2026-06-16T14:00:00.000000Z",
+                    "ticket_id": "5f3a1c70-7a55-5a3c-9d43-0c6f3c1f8f11",
+                    "external_id": "SR-1042",
+                    "summary": "Mail is down",
+                    "customer": "Acme",
+                    "severity": 1,
+                    "acknowledged_at": "2026-06-09T14:10:00.000000Z",
+                    "held_until": "2026-06-09T15:10:00.000000Z",
+                }
+            ]
+        }
+    )
 
-    state: Literal["pending", "acknowledged", "closed", "superseded"]
+    state: LinkState
     person: str
     name: str
     tier: Tier
-    upcoming: Upcoming | None
+    upcoming: UpcomingStep | None = Field(description="The next step as planned when the mail was written")
     expires_at: Instant
     ticket_id: UUID
     external_id: str
@@ -71,163 +89,149 @@ class AcknowledgementAnswer(Answer):
     customer: str
     severity: Severity
     acknowledged_at: Instant | None
-    held_until: Instant | None
+    held_until: Instant | None = Field(description="The earliest instant of the next tier")
+
+    @classmethod
+    def of(cls, found: TicketLink) -> Self:
+        link, ticket, status = found.link, found.ticket, found.status
+        return cls(
+            state=status.state,
+            person=link.person,
+            name=link.name,
+            tier=link.tier,
+            upcoming=link.upcoming,
+            expires_at=link.expires_at,
+            ticket_id=link.ticket_id,
+            external_id=ticket.external_id,
+            summary=ticket.body["summary"],
+            customer=ticket.body["customer"]["name"],
+            severity=status.history.status.severity,
+            acknowledged_at=status.acknowledgement.occurred_at if status.acknowledgement else None,
+            held_until=found.held_until,
+        )
 
 
-EXAMPLE: Final = AcknowledgementAnswer(
-    state="acknowledged",
-    person="ruth.adeyemi",
-    name="Ruth Adeyemi",
-    tier=Tier(number=2, role="senior_it_operations_manager", title="Senior IT Operations Manager"),
-    upcoming=Upcoming(
-        at=datetime(2026, 6, 9, 15, tzinfo=UTC),
-        tier=Tier(number=3, role="it_operations_director", title="IT Operations Director"),
-    ),
-    expires_at=datetime(2026, 6, 16, 14, tzinfo=UTC),
-    ticket_id=UUID("5f3a1c70-7a55-5a3c-9d43-0c6f3c1f8f11"),
-    external_id="SR-1042",
-    summary="Mail is down",
-    customer="Acme",
-    severity=1,
-    acknowledged_at=datetime(2026, 6, 9, 14, 10, tzinfo=UTC),
-    held_until=datetime(2026, 6, 9, 15, 10, tzinfo=UTC),
-)
+def _html(title: str) -> dict[str, Any]:
+    return {"text/html": {"schema": {"type": "string"}, "example": f"<!doctype html><title>{title}</title>..."}}
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What is told: as a page, or, to who asks for it, as JSON."""
+def _documented(status: int, page: Page) -> dict[str, Any]:
+    response = error_response(page.title, _problem(status, page))
+    return {**response, "content": {**response["content"], **_html(page.title)}}
 
-    status: int
-    page: Page
-    seen: Seen | None = None
+
+def _problem(status: int, page: Page, headers: dict[str, str] | None = None) -> Problem:
+    return Problem(status, " ".join(page.sentences), title=page.title, headers=headers)
+
+
+_OK: Final[dict[str, Any]] = {
+    "model": AcknowledgementResponse,
+    "description": "The page, or JSON if `Accept` asks for it",
+    "content": _html("Acknowledged"),
+}
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    404: _documented(404, ack_pages.invalid_link_page()),
+    409: _documented(409, Page("Nothing to acknowledge", ("SR-1042 was resolved by ada.", "No action needed."))),
+    410: _documented(410, Page("Link expired", ("This link expired at 2026-06-15 12:00 UTC.",))),
+    503: _documented(503, ack_pages.unavailable_page()),
+}
+_LINKS: Final = {"page": link("GET /ack/{token}", "Open the page again", token="$request.path.token")}
+Token = Annotated[str, Path(description="The token in the link of the mail", examples=["eyJ0ZW5hbnQiOiJkZWZhdWx0Ig.x"])]
 
 
 def router(
-    context: IngestContext, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], links: Links
+    context: IngestContext, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], signer: LinkSigner
 ) -> APIRouter:
-    """Both calls; `links` reads the tokens, `wake` tells the relay of this process that something was committed."""
+    """The routes. `wake` tells this process's relay that events were committed."""
     routes = APIRouter(tags=["acknowledgement"])
 
-    async def seen(token: str) -> Seen:
-        token = token[:LONGEST_TOKEN]
-        links.read(token, _LONG_AGO)  # anybody may make one up: it must not cost a connection
-        async with reader.connect() as connection:
-            return await look(context, connection, links, token)
-
-    async def shown(token: str) -> _Told:
-        found = await seen(token)
-        metrics.ACKNOWLEDGEMENTS.labels("shown").inc()
-        return _told(found)
-
-    async def acknowledged(token: str) -> _Told:
-        found = await seen(token)
-        if found.finding.state == "pending":
-            async with writer.begin() as connection:
-                found = await acknowledge(context, connection, found)
-            wake()
-            log.info("acknowledged", ticket_id=str(found.link.ticket_id), step=found.link.step, run=found.link.run)
-            metrics.ACKNOWLEDGEMENTS.labels("taken").inc()
-        else:
-            metrics.ACKNOWLEDGEMENTS.labels(_AGAIN.get(found.finding.state, found.finding.state)).inc()
-        return _told(found)
-
-    @routes.get("/ack/{token}", summary="See what a link in a mail would acknowledge", **_DESCRIBED)
+    @routes.get(
+        "/ack/{token}",
+        summary="Show what a link acknowledges",
+        response_class=Response,
+        responses={200: _OK, **_ERRORS},
+    )
     async def get_acknowledgement(request: Request, token: Token) -> Response:
-        """A page with a button. It changes nothing, since mail scanners follow links."""
-        return await _answered(request, shown, token)
+        """Returns a page with a button. Changes nothing, because mail scanners follow links."""
+        return await _respond(request, view, token)
 
     routes.add_api_route("/ack/{token}", get_acknowledgement, methods=["HEAD"], include_in_schema=False)
 
-    @routes.post("/ack/{token}", summary="Acknowledge an escalation by the link in its mail", **_DESCRIBED)
+    @routes.post(
+        "/ack/{token}",
+        summary="Acknowledge an escalation",
+        response_class=Response,
+        responses={200: {**_OK, "links": _LINKS}, **_ERRORS},
+    )
     async def post_acknowledgement(request: Request, token: Token) -> Response:
         """Holds the next tier until max(scheduled, acknowledged + interval). The same link again counts once."""
-        return await _answered(request, acknowledged, token)
+        return await _respond(request, acknowledge_once, token)
+
+    async def view(token: str) -> TicketLink:
+        found = await load(token)
+        metrics.ACKNOWLEDGEMENTS.labels("shown").inc()
+        return found
+
+    async def acknowledge_once(token: str) -> TicketLink:
+        found = await load(token)
+        if found.status.state != "pending":
+            result = "again" if found.status.state == "acknowledged" else found.status.state
+            metrics.ACKNOWLEDGEMENTS.labels(result).inc()
+            return found
+        async with writer.begin() as connection:
+            found = await acknowledge(context, connection, found)
+        wake()
+        log.info("acknowledged", ticket_id=str(found.link.ticket_id), step=found.link.step, run=found.link.run)
+        metrics.ACKNOWLEDGEMENTS.labels("taken").inc()
+        return found
+
+    async def load(token: str) -> TicketLink:
+        token = token[:MAX_TOKEN_LENGTH]
+        signer.verify(token, _LONG_AGO)  # a forged token must not cost a database connection
+        async with reader.connect() as connection:
+            return await load_link(context, connection, signer, token)
 
     return routes
 
 
-async def _answered(request: Request, act: Callable[[str], Awaitable[_Told]], token: str) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """`found` is set if the link's ticket exists."""
+
+    status: int
+    page: Page
+    found: TicketLink | None = None
+
+
+async def _respond(request: Request, act: Callable[[str], Awaitable[TicketLink]], token: str) -> Response:
     try:
-        told = await act(token)
-    except LinkRefused:
-        told = _refusal("refused", 404, refused_page())
-    except LinkExpired as error:
-        told = _refusal("expired", 410, expired_page(error.acknowledgement))
-    except Problem as problem:
-        told = _refusal("unknown", problem.status, unknown_page())
-    except Exception as error:  # the edge of a request, here because the outer one would log the path with the token
+        found = await act(token)
+    except InvalidLinkError:
+        result = _failure("refused", 404, ack_pages.invalid_link_page())
+    except ExpiredLinkError as error:
+        result = _failure("expired", 410, ack_pages.expired_page(error.link))
+    except TicketNotFoundError:
+        result = _failure("unknown", 404, ack_pages.unknown_ticket_page())
+    except Exception as error:  # the outer handlers of a request would log the path, and with it the token
         transient = is_transient(error)
         log.error("acknowledgement_failed", error=repr(error), exc_info=None if transient else error)
-        told = _refusal("failed", 503 if transient else 500, unavailable_page())
-    return _response(request, told)
+        result = _failure("failed", 503 if transient else 500, ack_pages.unavailable_page())
+    else:
+        status = 409 if found.status.state in ("closed", "superseded") else 200
+        result = _Result(status, ack_pages.link_page(found), found)
+    return _render(request, result)
 
 
-def _refusal(result: str, status: int, page: Page) -> _Told:
-    metrics.ACKNOWLEDGEMENTS.labels(result).inc()
-    return _Told(status, page)
+def _failure(label: str, status: int, page: Page) -> _Result:
+    metrics.ACKNOWLEDGEMENTS.labels(label).inc()
+    return _Result(status, page)
 
 
-def _told(seen: Seen) -> _Told:
-    ticket = seen.ticket
-    about = About(ticket.external_id, ticket.body["summary"], ticket.body["customer"]["name"])
-    page = acknowledgement_page(seen.link, about, seen.finding, seen.rules, seen.held_until)
-    return _Told(_STATUS.get(seen.finding.state, 200), page, seen)
-
-
-def _response(request: Request, told: _Told) -> Response:
-    headers = HEADERS | ({"Retry-After": "30"} if told.status == 503 else {})
+def _render(request: Request, result: _Result) -> Response:
+    headers = HEADERS | ({"Retry-After": "30"} if result.status == 503 else {})
     accept = request.headers.get("accept", "")
     if "json" not in accept or "text/html" in accept:
-        return Response(html(told.page), told.status, headers, "text/html; charset=utf-8")
-    if told.seen is not None and told.status == 200:
-        return JsonResponse(_answer(told.seen), 200, headers)
-    return Problem(told.status, " ".join(told.page.sentences), title=told.page.title, headers=headers).response()
-
-
-def _answer(seen: Seen) -> dict[str, Any]:
-    link, ticket, finding = seen.link, seen.ticket, seen.finding
-    return AcknowledgementAnswer(
-        state=finding.state,
-        person=link.person,
-        name=link.name,
-        tier=link.tier,
-        upcoming=link.upcoming,
-        expires_at=link.expires_at,
-        ticket_id=link.ticket_id,
-        external_id=ticket.external_id,
-        summary=ticket.body["summary"],
-        customer=ticket.body["customer"]["name"],
-        severity=finding.story.severity,
-        acknowledged_at=finding.given.occurred_at if finding.given else None,
-        held_until=seen.held_until,
-    ).model_dump(mode="json")
-
-
-_STATUS: Final = {"closed": 409, "superseded": 409}
-_AGAIN: Final = {"acknowledged": "again"}
-
-
-def _page(title: str) -> dict[str, Any]:
-    return {"text/html": {"schema": {"type": "string"}, "example": f"<!doctype html><title>{title}</title>..."}}
-
-
-def _refused(status: int, page: Page) -> dict[str, Any]:
-    problem = refusal(page.title, Problem(status, " ".join(page.sentences), title=page.title))
-    return problem | {"content": {**problem["content"], **_page(page.title)}}
-
-
-_DESCRIBED: Final[dict[str, Any]] = {
-    "response_class": Response,
-    "responses": {
-        200: {
-            "model": AcknowledgementAnswer,
-            "description": "What the link stands for: a page, or JSON where `Accept` asks for it",
-            "content": {"application/json": {"example": EXAMPLE.model_dump(mode="json")}, **_page("Acknowledged")},
-        },
-        404: _refused(404, refused_page()),
-        409: _refused(409, Page("Nothing to acknowledge", ("SR-1042 was resolved by ada.",))),
-        410: _refused(410, Page("This link has expired", ("It counted until 2026-06-15 12:00 UTC.",))),
-        503: _refused(503, unavailable_page()),
-    },
-}
+        return Response(ack_pages.render_page(result.page), result.status, headers, "text/html; charset=utf-8")
+    if result.found is not None and result.status == 200:
+        return JsonResponse(AcknowledgementResponse.of(result.found).model_dump(mode="json"), 200, headers)
+    return _problem(result.status, result.page, headers).response()

@@ -1,6 +1,6 @@
-"""The pages for people: their words, and the HTML they become. Pure.
+"""The acknowledgement pages: their texts, and their HTML.
 
-They work on any phone: no script, no login, nothing from elsewhere; what they may do is said in `POLICY`.
+They work on any phone: no script, no login, nothing from another server. The Content-Security-Policy allows no more.
 """
 
 from base64 import b64encode
@@ -12,150 +12,140 @@ from importlib.resources import files
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from tocsin.acknowledgement import Acknowledgement
+from tocsin.acknowledgement import AcknowledgementLink
 from tocsin.events import Fact
-from tocsin.instants import moment
-from tocsin.policy import Rules
+from tocsin.instants import display_instant
 
-from intake.domain.acknowledgement import Finding
+from intake.handlers.acknowledgement import TicketLink
 
 _STYLE: Final = (files("intake") / "templates" / "page.css").read_text()
 _TEMPLATE: Final = Environment(
     loader=PackageLoader("intake", "templates"), undefined=StrictUndefined, autoescape=True
 ).get_template("page.html.j2")
-_LONGEST: Final = 300
+_MAX_LENGTH: Final = 300
 
-POLICY: Final = (
+CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""The Content-Security-Policy of every page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`rows` are labels with what they label; `button`, where there is one, posts to the page's own address."""
+    """`rows` are labels and values; `button`, if there is one, posts to the page's own address."""
 
     title: str
     sentences: tuple[str, ...] = ()
     rows: tuple[tuple[str, str], ...] = ()
     button: str | None = None
-    afterwards: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class About:
-    """The ticket as a page names it."""
-
-    external_id: str
-    summary: str
-    customer: str
-
-
-def html(page: Page) -> str:
-    """The page as a document of its own."""
+def render_page(page: Page) -> str:
+    """The page as an HTML document."""
     return _TEMPLATE.render(page=page, style=_STYLE)
 
 
-def acknowledgement_page(
-    link: Acknowledgement, about: About, finding: Finding, rules: Rules, held_until: datetime | None
-) -> Page:
-    """What the holder of a link sees: the question, or why there is none any more."""
-    rows = tuple(_rows(link, about, finding, rules.calendar.zone))
-    zone = rules.calendar.zone
-    match finding.state:
+def link_page(found: TicketLink) -> Page:
+    """The page for a link whose ticket exists: the question, or why there is none."""
+    link, status, zone = found.link, found.status, found.rules.calendar.zone
+    ticket = _cut(found.ticket.external_id)
+    rows = tuple(_rows(found, zone))
+    match status.state:
         case "superseded":
-            return Page(
-                "Reopened since",
-                (f"{_cut(about.external_id)} was reopened after this mail was written.", _NEWER),
-                rows,
-            )
+            return Page("Ticket reopened", (f"{ticket} was reopened after this mail was written.", _LATEST_MAIL), rows)
         case "closed":
-            told = f"{_cut(about.external_id)} {_ended(finding.story.ended_by, zone)}."
-            return Page("Nothing to acknowledge", (told, "Nothing is asked of you any more."), rows)
-        case "acknowledged" if finding.given is not None and held_until is not None:
-            given = moment(finding.given.occurred_at, zone)
-            thanks = f"Thank you, {_cut(link.name)}. You acknowledged {_cut(about.external_id)} at {given}."
-            return Page("Acknowledged", (thanks, _held(link, held_until, finding.given, zone), _RUNS_OUT), rows)
+            closed = f"{ticket} {_closed(status.history.closed_by, zone)}."
+            return Page("Nothing to acknowledge", (closed, "No action needed."), rows)
+        case "acknowledged" if status.acknowledgement is not None and found.held_until is not None:
+            at = display_instant(status.acknowledgement.occurred_at, zone)
+            thanks = f"Thank you, {_cut(link.name)}. You acknowledged {ticket} at {at}."
+            held = _held(link, found.held_until, status.acknowledgement, zone)
+            return Page("Acknowledged", (thanks, held, _EXPIRES), rows)
         case _:
-            you = f"{_cut(link.name)}, you were mailed as {_cut(link.tier.title)} (tier {link.tier.number})."
-            words = rules.interval[finding.story.severity].words
-            does = (
-                "If you acknowledge, the next tier is told when it was scheduled or "
-                f"{words} after your acknowledgement, whichever is later."
+            recipient = f"{_cut(link.name)}, you were notified as {_cut(link.tier.title)} (tier {link.tier.number})."
+            interval = found.rules.interval[status.history.status.severity].words
+            effect = (
+                "If you acknowledge, the next tier is notified at its scheduled time or "
+                f"{interval} after your acknowledgement, whichever is later."
             )
-            return Page(f"Acknowledge {_cut(about.external_id)}?", (you,), rows, "Acknowledge", (does, _RUNS_OUT))
+            return Page(f"Acknowledge {ticket}?", (recipient,), rows, "Acknowledge", (effect, _EXPIRES))
 
 
-def expired_page(link: Acknowledgement) -> Page:
-    return Page("This link has expired", (f"It counted until {moment(link.expires_at, UTC)}.", _NEWER))
+def expired_page(link: AcknowledgementLink) -> Page:
+    return Page("Link expired", (f"This link expired at {display_instant(link.expires_at, UTC)}.", _LATEST_MAIL))
 
 
-def refused_page() -> Page:
-    again = "It may have been cut short: open it from the mail again, or copy the whole of it."
-    return Page("This link cannot be read", (again, "Nothing was changed."))
+def invalid_link_page() -> Page:
+    incomplete = "The link may be incomplete: open it from the mail again, or copy all of it."
+    return Page("Invalid link", (incomplete, "Nothing was changed."))
 
 
-def unknown_page() -> Page:
-    return Page("There is no such ticket", ("The ticket of this link is not known here.", "Nothing was changed."))
+def unknown_ticket_page() -> Page:
+    return Page("Ticket not found", ("The ticket of this link does not exist.", "Nothing was changed."))
 
 
 def unavailable_page() -> Page:
-    return Page("Please try again in a minute", ("The system does not answer just now.", "Nothing was lost."))
+    again = "You can safely repeat it: an acknowledgement counts once."
+    return Page("Please try again in a minute", ("The system does not respond at the moment.", again))
 
 
-_NEWER: Final = "If the ticket still needs you, use the link in the newest mail about it."
-_RUNS_OUT: Final = (
-    "An acknowledgement runs out by itself, and it resolves nothing: that is done in the ticket's own tool. Where a "
-    "stand-down came after the mail, nobody is told any more, and it changes nothing."
+_LATEST_MAIL: Final = "If the ticket still needs your attention, use the link in the latest mail about it."
+_EXPIRES: Final = (
+    "An acknowledgement expires, and it does not resolve the ticket: resolve it in the ticket's own tool. If you "
+    "received a stand-down mail since, the escalation has ended, and acknowledging changes nothing."
 )
 
 
-def _rows(link: Acknowledgement, about: About, finding: Finding, zone: tzinfo) -> Iterator[tuple[str, str]]:
-    yield "Ticket", f"{_cut(about.external_id)}: {_cut(about.summary)}"
-    yield "Customer", _cut(about.customer)
-    yield "Severity", str(finding.story.severity)
-    yield "Now", _ended(finding.story.ended_by, zone) if finding.story.ended_by else "open"
-    yield "When the mail was written", _upcoming(link, zone)
-    if finding.answered is not None:
-        yield "Answered", _by(finding.answered, zone)
-    for fact in finding.others[-3:]:
+def _rows(found: TicketLink, zone: tzinfo) -> Iterator[tuple[str, str]]:
+    ticket, status = found.ticket, found.status
+    yield "Ticket", f"{_cut(ticket.external_id)}: {_cut(ticket.body['summary'])}"
+    yield "Customer", _cut(ticket.body["customer"]["name"])
+    yield "Severity", str(status.history.status.severity)
+    yield "Status", _closed(status.history.closed_by, zone)
+    yield "Next when the mail was written", _upcoming(found.link, zone)
+    if status.response is not None:
+        yield "First response", _by(status.response, zone)
+    for fact in status.other_acknowledgements[-3:]:
         yield "Acknowledged", _by(fact, zone)
 
 
 def _by(fact: Fact, zone: tzinfo) -> str:
-    return f"by {_cut(fact.actor or 'somebody')} at {moment(fact.occurred_at, zone)}"
+    return f"by {_cut(fact.actor or 'unknown')} at {display_instant(fact.occurred_at, zone)}"
 
 
-def _upcoming(link: Acknowledgement, zone: tzinfo) -> str:
+def _upcoming(link: AcknowledgementLink, zone: tzinfo) -> str:
     upcoming = link.upcoming
     if upcoming is None:
-        return "it was not known who is told next"
+        return "not known"
+    at = display_instant(upcoming.at, zone)
     if upcoming.tier is None:
-        return f"nobody was left above you; the ladder would end at {moment(upcoming.at, zone)}"
-    return f"next: tier {upcoming.tier.number}, {_cut(upcoming.tier.title)}, at {moment(upcoming.at, zone)}"
+        return f"no tier above you; the escalation would end at {at}"
+    return f"tier {upcoming.tier.number}, {_cut(upcoming.tier.title)}, at {at}"
 
 
-def _held(link: Acknowledgement, until: datetime, given: Fact, zone: tzinfo) -> str:
+def _held(link: AcknowledgementLink, until: datetime, acknowledgement: Fact, zone: tzinfo) -> str:
     upcoming = link.upcoming
-    at = moment(until, zone)
-    if upcoming is not None and upcoming.tier is None and upcoming.at < given.occurred_at:
-        return f"Nobody is left above you to be held: the ladder ended at {moment(upcoming.at, zone)}."
-    if upcoming is None or upcoming.at < given.occurred_at:
-        return f"Whoever comes next is told at {at} at the earliest, and only if the ticket is still open then."
-    if upcoming.tier is None:
-        return f"Nobody is left above you; the ladder ends at {at} at the earliest."
-    title = f"tier {upcoming.tier.number}, {_cut(upcoming.tier.title)}"
-    return f"The next, {title}, is told at {at} at the earliest, and only if the ticket is still open then."
+    earliest = display_instant(until, zone)
+    is_past = upcoming is not None and upcoming.at < acknowledgement.occurred_at
+    if upcoming is not None and upcoming.tier is None:
+        if is_past:
+            return f"There is no tier above you to hold: the escalation ended at {display_instant(upcoming.at, zone)}."
+        return f"There is no tier above you; the escalation ends at {earliest} at the earliest."
+    if upcoming is None or upcoming.tier is None or is_past:
+        next_tier = "The next tier"
+    else:
+        next_tier = f"Tier {upcoming.tier.number}, {_cut(upcoming.tier.title)},"
+    return f"{next_tier} is notified at {earliest} at the earliest, and only if the ticket is still open then."
 
 
-def _ended(by: Fact | None, zone: tzinfo) -> str:
+def _closed(by: Fact | None, zone: tzinfo) -> str:
     if by is None:
-        return "is open"
+        return "open"
     how = "given a workaround" if by.resolution_kind == "workaround" else str(by.type)
-    who = f" by {_cut(by.actor)}" if by.actor else ""
-    return f"was {how}{who} at {moment(by.occurred_at, zone)}"
+    actor = f" by {_cut(by.actor)}" if by.actor else ""
+    return f"was {how}{actor} at {display_instant(by.occurred_at, zone)}"
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"

@@ -1,118 +1,79 @@
-"""`POST /v1/tickets/batch`: many tickets, each by itself."""
+"""`POST /v1/tickets/batch`: create many tickets."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 import orjson
-import structlog
 from fastapi import APIRouter
-from sqlalchemy.exc import DBAPIError
-from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.app import JsonResponse
+from tocsin.policy import Policy
+from tocsin.runtime.http.authentication import MayWrite
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import Front, IdempotencyKey, MayWrite
-from intake.api.json_body import JsonBody, described
-from intake.api.schemas import BatchAnswer, status_of, ticket_answer
-from intake.domain.ticket_request import Batch, BatchItemRequest
+from intake.api.dependencies import (
+    IdempotencyKeyHeader,
+    JsonBody,
+    documented_body,
+    validate_body,
+    validate_ticket,
+)
+from intake.api.problems import problem_of
+from intake.api.schemas import BatchResponse, TicketResponse
+from intake.domain.ticket_request import BatchItemRequest, BatchRequest
+from intake.errors import IntakeError
 from intake.handlers.context import IngestedTicket
-from intake.handlers.idempotency import claim, held_key
-from intake.handlers.tickets import create_tickets
-from intake.store.idempotency import HeldKey, KeyUse
-
-log = structlog.get_logger(__name__)
-
-CHUNK_TICKETS: Final = 50
-CHUNK_EVENTS: Final = 500
-"""What shares a transaction: few round trips, and none that lasts (its age is everybody's lateness)."""
-
-Outcome = IngestedTicket | Problem
+from intake.handlers.idempotency import idempotency_key
+from intake.workers.batch_writer import BatchWriter
 
 
-def add(routes: APIRouter, front: Front) -> None:
-    """Add the call."""
+def router(policy: Policy, batches: BatchWriter) -> APIRouter:
+    """The route."""
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
 
     @routes.post(
         "/batch",
-        summary="Post many tickets, with their history",
-        responses={200: {"model": BatchAnswer}},
-        openapi_extra=described(Batch),
+        summary="Create many tickets",
+        responses={200: {"model": BatchResponse, "description": "One result per item"}},
+        openapi_extra=documented_body(BatchRequest),
     )
-    async def post_batch(caller: MayWrite, body: JsonBody, idempotency_key: IdempotencyKey = None) -> JsonResponse:
-        """Up to 500 tickets, each with what happened to it since. A bad item never stops its neighbours."""
-        items = await _items(front, body)
-        if idempotency_key is not None:
-            await _claim(front, held_key(caller.key_id, idempotency_key), items)
-        outcomes: list[Outcome] = []
-        for chunk in _chunks([item for item in items if not isinstance(item, Problem)]):
-            outcomes += await _take(front, caller.tenant, chunk)
-        taken = iter(outcomes)
-        results = [_result(item if isinstance(item, Problem) else next(taken)) for item in items]
+    async def post_batch(caller: MayWrite, body: JsonBody, key: IdempotencyKeyHeader = None) -> JsonResponse:
+        """Creates up to 500 tickets, each with its events so far. An invalid item never affects the others."""
+        items = await _validate_items(body, policy)
+        if (held := idempotency_key(caller.key_id, key)) is not None:
+            await batches.bind_key(held, sha256(b"batch" + _digest(items)).digest())
+        valid = [item for item in items if not isinstance(item, Problem)]
+        outcomes = iter(await batches.create_tickets(caller.tenant, valid))
+        results = [_result(item if isinstance(item, Problem) else next(outcomes)) for item in items]
         return JsonResponse({"results": results})
 
+    return routes
 
-async def _items(front: Front, body: object) -> list[BatchItemRequest | Problem]:
+
+async def _validate_items(body: object, policy: Policy) -> list[BatchItemRequest | Problem]:
+    """Each item as a request, or the problem with it. Raises Problem 422 if the batch itself is invalid."""
     items: list[BatchItemRequest | Problem] = []
-    for item in front.read(Batch, body).tickets:
+    for item in validate_body(BatchRequest, body).tickets:
         try:
-            items.append(front.read_ticket(BatchItemRequest, item))
+            items.append(validate_ticket(BatchItemRequest, item, policy))
         except Problem as problem:
             items.append(problem)
-        await asyncio.sleep(0)  # a large batch must not keep the relay of this process from its progress
+        await asyncio.sleep(0)  # a large batch must not block the relay of this process
     return items
 
 
-async def _claim(front: Front, held: HeldKey, items: Sequence[BatchItemRequest | Problem]) -> None:
-    use = KeyUse(sha256(b"batch" + _digest(items)).digest())
-    async with front.writer.begin() as connection:
-        found = (await claim(connection, {held: use}))[held]
-    if isinstance(found, Problem):
-        raise found
-
-
 def _digest(items: Sequence[BatchItemRequest | Problem]) -> bytes:
-    """Equal for batches that say the same; of an item that says nothing valid, what is wrong with it counts."""
+    """Equal for equal batches; an invalid item counts by its problem."""
     return b"".join(
         sha256(orjson.dumps(item.as_dict())).digest() if isinstance(item, Problem) else item.digest() for item in items
     )
 
 
-def _chunks(items: Sequence[BatchItemRequest]) -> Iterator[list[BatchItemRequest]]:
-    """The items in their order, as many together as one short transaction may take."""
-    chunk: list[BatchItemRequest] = []
-    events = 0
-    for item in items:
-        if chunk and (len(chunk) == CHUNK_TICKETS or events + len(item.events) > CHUNK_EVENTS):
-            yield chunk
-            chunk, events = [], 0
-        chunk.append(item)
-        events += len(item.events)
-    if chunk:
-        yield chunk
-
-
-async def _take(front: Front, tenant: str, items: Sequence[BatchItemRequest]) -> Sequence[Outcome]:
-    """Take items in with one transaction, or, where the database refuses one of them, each with its own."""
-    outcomes: Sequence[Outcome]
-    try:
-        async with front.writer.begin() as connection:
-            outcomes = await create_tickets(front.context, connection, tenant, items)
-    except DBAPIError as error:
-        if is_transient(error):
-            raise
-        if len(items) > 1:
-            return [outcome for item in items for outcome in await _take(front, tenant, [item])]
-        log.exception("ticket_refused_by_the_database", source=items[0].source)
-        outcomes = [Problem(500, "This is our fault, and logged. The other items are not affected.")]
-    front.wake()
-    for item, outcome in zip(items, outcomes, strict=True):
-        front.told(item, outcome)
-    return outcomes
-
-
-def _result(outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Problem):
-        return {"status": outcome.status, "problem": outcome.as_dict()}
-    return {"status": status_of(outcome), "ticket": ticket_answer(outcome.ticket)}
+def _result(outcome: IngestedTicket | IntakeError | Problem) -> dict[str, Any]:
+    """A `BatchItemResponse` with only one of `ticket` and `problem`."""
+    if isinstance(outcome, IngestedTicket):
+        ticket = TicketResponse.of(outcome.ticket).model_dump(mode="json")
+        return {"status": 201 if outcome.created else 200, "ticket": ticket}
+    problem = outcome if isinstance(outcome, Problem) else problem_of(outcome)
+    return {"status": problem.status, "problem": problem.as_dict()}

@@ -1,28 +1,22 @@
-"""What every call that takes something in needs."""
+"""What several routes need of a request: its JSON body, its Idempotency-Key, the ticket id in its path.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
+Dependencies are coroutines: FastAPI runs plain functions in threads, which would change the order of requests.
+"""
+
+from typing import Annotated, Any
 from uuid import UUID
 
-import structlog
-from fastapi import Depends, Header
-from pydantic import ValidationError
-from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.http.api_keys import TICKETS_WRITE, Caller
-from tocsin.runtime.http.app import require
-from tocsin.runtime.http.problems import Problem, invalid
+from fastapi import Depends, Header, Path, Request
+from pydantic import BaseModel, ValidationError
+from tocsin.policy import Policy
+from tocsin.runtime.http.problems import Problem, validation_problem
 
 from intake import metrics
-from intake.api.schemas import status_of
-from intake.domain.ticket_request import R, TicketRequest, read
-from intake.handlers.context import IngestContext, IngestedTicket, unknown_ticket
-from intake.workers.write_queue import Taking
+from intake.domain.json_parsing import parse_json
+from intake.domain.ticket_request import R, validate_request
+from intake.errors import InvalidJsonError, TicketNotFoundError
 
-log = structlog.get_logger(__name__)
-
-MayWrite = Annotated[Caller, Depends(require(TICKETS_WRITE))]
-IdempotencyKey = Annotated[
+IdempotencyKeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
@@ -33,45 +27,58 @@ IdempotencyKey = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Front:
-    """Where things are taken in: `take` what single callers ask for. `wake` tells the relay of this process that
-    something was committed.
-    """
-
-    context: IngestContext
-    writer: AsyncEngine
-    take: Taking
-    wake: Callable[[], None]
-
-    def read(self, model: type[R], body: object) -> R:
-        """The body as that request. Raises Problem 422, which names everything that is wrong."""
-        try:
-            return read(model, body, self.context.policy.machine_sources)
-        except ValidationError as error:
-            raise invalid(error) from None
-
-    def read_ticket(self, model: type[R], body: object) -> R:
-        """The same for a ticket, and a wrong one is counted."""
-        try:
-            return self.read(model, body)
-        except Problem:
-            metrics.count_invalid()
-            raise
-
-    def told(self, request: TicketRequest, outcome: IngestedTicket | Problem) -> None:
-        """Count and log what became of a ticket; to be called after the commit."""
-        if isinstance(outcome, Problem):
-            metrics.count_ticket(request.source, request.severity, outcome.status)
-            return
-        status = status_of(outcome)
-        metrics.count_ticket(request.source, outcome.ticket.initial_severity, status)
-        log.info("ticket_taken", ticket_id=str(outcome.ticket.ticket_id), status=status)
-
-
-def ticket_id_of(text: str) -> UUID:
-    """A ticket's id out of a path: what is none belongs to no ticket."""
+async def _parse_body(request: Request) -> object:
+    raw = await request.body()
     try:
-        return UUID(text)
-    except ValueError:
-        raise unknown_ticket() from None
+        return parse_json(raw)
+    except InvalidJsonError as error:
+        raise Problem(400, f"The request body {error}.") from None
+
+
+JsonBody = Annotated[object, Depends(_parse_body)]
+"""The JSON of a body, to be validated by `validate_body`. Not FastAPI's own: it would lose duplicate keys."""
+
+
+def validate_body(model: type[R], body: object) -> R:
+    """The body as a request. Raises Problem 422, which names every wrong field."""
+    try:
+        return validate_request(model, body)
+    except ValidationError as error:
+        raise validation_problem(error) from None
+
+
+def validate_ticket(model: type[R], body: object, policy: Policy) -> R:
+    """As `validate_body`, with the policy's default severities; an invalid ticket is counted."""
+    try:
+        return validate_request(model, body, policy.machine_sources)
+    except ValidationError as error:
+        metrics.count_invalid_ticket()
+        raise validation_problem(error) from None
+
+
+def documented_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra=` of a route whose body is a `JsonBody` validated as `model`."""
+    schema = model.model_json_schema()
+    content = {"application/json": {"schema": _inline(schema, schema.pop("$defs", {}))}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema with every definition in its place: OpenAPI resolves references from the document's root."""
+    if isinstance(schema, list):
+        return [_inline(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inline(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {name: _inline(part, definitions) for name, part in schema.items()}
+
+
+async def _parse_ticket_id(ticket_id: Annotated[str, Path(description="The ticket's id in intake")]) -> UUID:
+    try:
+        return UUID(ticket_id)
+    except ValueError:  # an invalid UUID is treated as not found
+        raise TicketNotFoundError from None
+
+
+TicketId = Annotated[UUID, Depends(_parse_ticket_id)]

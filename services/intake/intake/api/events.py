@@ -1,72 +1,85 @@
-"""`POST /v1/tickets/.../events`: what happened to a ticket, by its id or by its tool's own."""
+"""`POST /v1/tickets/.../events`: record events of a ticket, by its id or by its tool's own id."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import unquote
 from uuid import UUID, uuid4
 
-import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Path, Request
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.api_keys import Caller
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.authentication import MayWrite
+from tocsin.runtime.http.openapi import link
+from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import Front, IdempotencyKey, MayWrite, ticket_id_of
-from intake.api.json_body import JsonBody, described
-from intake.api.schemas import EventAnswer, event_answer, status_of
+from intake.api.dependencies import IdempotencyKeyHeader, JsonBody, TicketId, documented_body, validate_body
+from intake.api.problems import documented
+from intake.api.schemas import EventResponse
 from intake.domain.ticket_request import EventRequest
-from intake.handlers.context import RecordedEvent
+from intake.errors import EventConflictError
 from intake.handlers.events import RecordEvent
-from intake.handlers.idempotency import held_key
-from intake.handlers.ingest import HeldEvent
+from intake.handlers.idempotency import idempotency_key
+from intake.workers.write_queue import WriteQueue
 
-log = structlog.get_logger(__name__)
-
+_LINKS: Final = {
+    "ticket": link("GET /v1/tickets/{ticket_id}", "Read the ticket", ticket_id="$response.body#/ticket_id")
+}
+_DOCUMENTED: Final[dict[str, Any]] = {
+    "status_code": 201,
+    "responses": {
+        201: {"model": EventResponse, "description": "Recorded", "links": _LINKS},
+        200: {"model": EventResponse, "description": "The event exists with an equal body"},
+        **documented(
+            "The event exists with a different body, or it is a workaround on severity 1", EventConflictError()
+        ),
+    },
+    "openapi_extra": documented_body(EventRequest),
+}
 _SEGMENTS: Final = len(["", "v1", "tickets", "by-external", "SOURCE", "ID", "events"])
 
 
-def add(routes: APIRouter, front: Front) -> None:
-    """Add both calls."""
-    described_event: dict[str, Any] = {
-        "status_code": 201,
-        "responses": {201: {"model": EventAnswer}, 200: {"model": EventAnswer, "description": "Known already"}},
-        "openapi_extra": described(EventRequest),
-    }
+async def _parse_external_id(
+    request: Request,
+    source: Annotated[str, Path(description="The tool's name, as in its tickets")],
+    external_id: Annotated[str, Path(description="The ticket's id in that tool")],
+) -> tuple[str, str]:
+    """Source and external id, which may contain escaped slashes: the router has unescaped the path already."""
+    segments = request.scope["raw_path"].decode().split("/")
+    if len(segments) == _SEGMENTS:
+        return unquote(segments[-3]), unquote(segments[-2])
+    return source, external_id
 
-    @routes.post("/{ticket_id}/events", summary="Post an event of a ticket", **described_event)
+
+ExternalTicket = Annotated[tuple[str, str], Depends(_parse_external_id)]
+
+
+def router(queue: WriteQueue) -> APIRouter:
+    """The routes. Events are written through `queue`."""
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
+
+    @routes.post("/{ticket_id}/events", summary="Record an event", **_DOCUMENTED)
     async def post_event(
-        ticket_id: str, caller: MayWrite, body: JsonBody, idempotency_key: IdempotencyKey = None
+        caller: MayWrite, ticket_id: TicketId, body: JsonBody, key: IdempotencyKeyHeader = None
     ) -> JsonResponse:
-        """What happened to a ticket. The same `event_id` with an equal body is 200 with the first answer."""
-        return await _take(front, caller, ticket_id_of(ticket_id), body, idempotency_key)
+        """Records an event of a ticket. The same `event_id` with an equal body is 200 with the first response."""
+        return await record(caller, ticket_id, body, key)
 
     @routes.post(
         "/by-external/{source}/{external_id:path}/events",
-        summary="Post an event of a ticket by its own source and id",
-        **described_event,
+        summary="Record an event by the ticket's own id",
+        **_DOCUMENTED,
     )
     async def post_event_by_external_id(
-        request: Request,
-        source: str,
-        external_id: str,
-        caller: MayWrite,
-        body: JsonBody,
-        idempotency_key: IdempotencyKey = None,
+        caller: MayWrite, ticket: ExternalTicket, body: JsonBody, key: IdempotencyKeyHeader = None
     ) -> JsonResponse:
-        """What happened to the ticket that this source knows by this id; a slash in either is written %2F."""
-        segments = request.scope["raw_path"].decode().split("/")
-        if len(segments) == _SEGMENTS:
-            source, external_id = unquote(segments[-3]), unquote(segments[-2])
-        return await _take(front, caller, id_of(caller.tenant, source, external_id), body, idempotency_key)
+        """Records an event of the ticket that `source` knows by `external_id`. Write a slash in either as `%2F`."""
+        return await record(caller, id_of(caller.tenant, *ticket), body, key)
 
+    async def record(caller: Caller, ticket_id: UUID, body: object, key: str | None) -> JsonResponse:
+        request = validate_body(EventRequest, body)
+        held = idempotency_key(caller.key_id, key)
+        event = await queue.record_event(
+            RecordEvent(caller.tenant, ticket_id, request, generated_id=str(uuid4()), idempotency_key=held)
+        )
+        return JsonResponse(EventResponse.of(event).model_dump(mode="json"), 201 if event.created else 200)
 
-async def _take(front: Front, caller: Caller, ticket: UUID, body: object, idempotency_key: str | None) -> JsonResponse:
-    request = front.read(EventRequest, body)
-    held = held_key(caller.key_id, idempotency_key) if idempotency_key is not None else None
-    taken = await front.take(HeldEvent(RecordEvent(caller.tenant, ticket, request, str(uuid4())), held))
-    if isinstance(taken, Problem):
-        raise taken
-    assert isinstance(taken, RecordedEvent)
-    status = status_of(taken)
-    log.info("event_taken", ticket_id=str(ticket), type=request.type, number=taken.fact.number, status=status)
-    return JsonResponse(event_answer(taken), status)
+    return routes

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.api.webhooks import PREFIX, WebhookResponse, webhook_response
@@ -45,7 +45,7 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         responses={
             200: {"model": WebhookResponse, "description": "Stored and processed; `detail` states the result"},
             202: {"model": WebhookResponse, "description": "Stored; processing failed and is retried"},
-            401: refusal("Missing or invalid secret", _UNAUTHORIZED),
+            401: error_response("Missing or invalid secret", _UNAUTHORIZED),
         },
         openapi_extra=_BODY,
     )

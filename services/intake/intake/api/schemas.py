@@ -1,36 +1,72 @@
-"""What is answered: stored tickets and events in the form that the API shows."""
+"""Response models of tickets and events."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Instant, Mailbox, Severity
+from pydantic import ConfigDict, Field
+from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Mailbox, Severity
+from tocsin.instants import Instant
 from tocsin.policy import Impact
 from tocsin.runtime.http.problems import ProblemBody
+from tocsin.runtime.http.responses import ResponseModel
 
-from intake.handlers.context import IngestedTicket, RecordedEvent
-from intake.store.records import StoredTicket
+from intake.api.problems import problem_of
+from intake.domain.ticket import StoredTicket
+from intake.errors import TicketConflictError
+from intake.handlers.context import RecordedEvent
+
+_TICKET: Final[dict[str, Any]] = {
+    "ticket_id": "9dd39e8e-5af5-5b81-9ed9-c40479fa347e",
+    "source": "connectwise",
+    "external_id": "SR-1042",
+    "severity": 3,
+    "initial_severity": 3,
+    "suggested_severity": 2,
+    "fit": True,
+    "state": "open",
+    "opened_at": "2026-06-08T12:00:00.000000Z",
+    "received_at": "2026-06-08T12:00:01.250000Z",
+    "summary": "Mail is down",
+    "description": None,
+    "affected_services": ["Email"],
+    "contact": {"name": "Ada Byron", "email": "ada@acme.example", "phone": None},
+    "customer": {"id": "acme", "name": "Acme"},
+    "channel": "portal",
+    "category": "incident",
+    "via": "support",
+    "routed_to": "support",
+    "sender_is_it_contact": False,
+    "starts_at": None,
+    "impact": {"business_risk": "major", "work_stoppage": None, "users_affected_percent": 40, "workaround": None},
+    "flags": [],
+    "history": False,
+}
+_FACT: Final[dict[str, Any]] = {
+    "number": 1,
+    "event_id": "opened",
+    "type": "opened",
+    "occurred_at": "2026-06-08T12:00:00.000000Z",
+    "received_at": "2026-06-08T12:00:01.250000Z",
+    "actor": "connectwise",
+    "severity": 3,
+    "reason": None,
+    "resolution_kind": None,
+}
 
 
-class Answer(BaseModel):
-    """Frozen; instants in UTC with microseconds."""
+class TicketResponse(ResponseModel):
+    """A stored ticket."""
 
-    model_config = ConfigDict(frozen=True)
-
-
-class TicketAnswer(Answer):
-    """A stored ticket. `severity` is the effective one; `suggested_severity` and `fit` are null without an impact."""
+    model_config = ConfigDict(json_schema_extra={"examples": [_TICKET]})
 
     ticket_id: UUID
     source: str
     external_id: str
-    severity: Severity = Field(description="The effective severity, after all facts in the order of their occurrence")
+    severity: Severity = Field(description="The effective severity: that of the last fact that set one")
     initial_severity: Severity
-    suggested_severity: Severity | None = Field(
-        description="What the policy's matrix makes of the impact; never binding"
-    )
-    fit: bool | None = Field(description="Whether all given criteria of the impact agree")
+    suggested_severity: Severity | None = Field(description="Suggested by the impact, if stated; never binding")
+    fit: bool | None = Field(description="Whether all stated criteria of the impact agree")
     state: Literal["open", "closed"]
     opened_at: Instant
     received_at: Instant
@@ -49,109 +85,123 @@ class TicketAnswer(Answer):
     flags: tuple[Flag, ...]
     history: bool
 
+    @classmethod
+    def of(cls, ticket: StoredTicket, **more: Any) -> Self:
+        """The response for a ticket; `more` are fields of a subclass."""
+        return cls.model_validate(
+            {
+                **ticket.body,
+                "ticket_id": ticket.ticket_id,
+                "severity": ticket.severity,
+                "initial_severity": ticket.initial_severity,
+                "suggested_severity": ticket.suggested_severity,
+                "fit": ticket.fit,
+                "state": "open" if ticket.is_open else "closed",
+                "opened_at": ticket.opened_at,
+                "received_at": ticket.received_at,
+                "routed_to": ticket.routed_to,
+                "flags": ticket.flags,
+                "history": ticket.history,
+                **more,
+            }
+        )
 
-class FactAnswer(Answer):
-    """One thing that happened to the ticket: what, when, and who said so."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+class FactResponse(ResponseModel):
+    """A fact of a ticket."""
 
-    number: int = Field(description="Its place among the ticket's facts as they came in; 1 is the opening")
+    number: int = Field(description="The order in which intake stored the ticket's facts; 1 is the opening")
     event_id: str
     type: FactType
-    occurred_at: Instant = Field(description="When it happened in the world, never after `received_at`")
-    received_at: Instant = Field(description="When intake learned of it")
-    actor: str | None = Field(description="Who did it; the source where nobody is named")
-    severity: Severity | None = Field(description="Of an opening or a change of severity")
+    occurred_at: Instant = Field(description="When it occurred; never after `received_at`")
+    received_at: Instant = Field(description="When intake received it")
+    actor: str | None = Field(description="Who did it; the source if nobody is named")
+    severity: Severity | None = Field(description="Of an opening or a severity change")
     reason: str | None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(description="Of a resolve")
 
 
-class TicketWithFacts(TicketAnswer):
-    """A stored ticket with all its facts by number."""
+class TicketWithFactsResponse(TicketResponse):
+    """A ticket with all its facts, by number."""
 
-    facts: tuple[FactAnswer, ...]
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_TICKET, "facts": [_FACT]}]})
+
+    facts: tuple[FactResponse, ...]
+
+    @classmethod
+    def with_facts(cls, ticket: StoredTicket, facts: Sequence[Fact]) -> Self:
+        return cls.of(ticket, facts=[FactResponse.model_validate(fact) for fact in facts])
 
 
-class TicketList(Answer):
-    """A page of tickets, the last received first; `next_cursor` is null on the last page."""
+class TicketListResponse(ResponseModel):
+    """A page of tickets, the last received first."""
 
-    items: tuple[TicketAnswer, ...]
-    next_cursor: str | None
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_TICKET], "next_cursor": "42"}]})
+
+    items: tuple[TicketResponse, ...]
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last page")
 
 
-class EventAnswer(Answer):
-    """A stored event. `occurred_at` is clamped to `received_at`."""
+class EventResponse(ResponseModel):
+    """A stored event."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "event_id": "note-77",
+                    "number": 2,
+                    "ticket_id": _TICKET["ticket_id"],
+                    "type": "responded",
+                    "occurred_at": "2026-06-08T12:10:00.000000Z",
+                    "received_at": "2026-06-08T12:10:02.500000Z",
+                }
+            ]
+        }
+    )
 
     event_id: str
     number: int
     ticket_id: UUID
     type: FactType
-    occurred_at: Instant
+    occurred_at: Instant = Field(description="Never after `received_at`")
     received_at: Instant
 
+    @classmethod
+    def of(cls, event: RecordedEvent) -> Self:
+        fact = event.fact
+        return cls(
+            event_id=fact.event_id,
+            number=fact.number,
+            ticket_id=event.ticket_id,
+            type=fact.type,
+            occurred_at=fact.occurred_at,
+            received_at=fact.received_at,
+        )
 
-class ItemResult(Answer):
-    """What became of one item of a batch: a ticket, or the problem with it."""
+
+class BatchItemResponse(ResponseModel):
+    """The result of one item of a batch: a ticket or a problem, with the status that the item alone would have had."""
 
     status: int
-    ticket: TicketAnswer | None = None
+    ticket: TicketResponse | None = None
     problem: ProblemBody | None = None
 
 
-class BatchAnswer(Answer):
-    """One result per item, in the items' order."""
+class BatchResponse(ResponseModel):
+    """One result per item, in the order of the items."""
 
-    results: tuple[ItemResult, ...]
-
-
-T = TypeVar("T", bound=TicketAnswer)
-
-
-def ticket_answer(ticket: StoredTicket) -> dict[str, Any]:
-    """The ticket as JSON data, valid as `TicketAnswer`."""
-    return _ticket(TicketAnswer, ticket).model_dump(mode="json")
-
-
-def ticket_with_facts(ticket: StoredTicket, facts: Sequence[Fact]) -> dict[str, Any]:
-    """The ticket and its facts as JSON data, valid as `TicketWithFacts`."""
-    return _ticket(TicketWithFacts, ticket, facts=tuple(FactAnswer.model_validate(fact) for fact in facts)).model_dump(
-        mode="json"
-    )
-
-
-def event_answer(taken: RecordedEvent) -> dict[str, Any]:
-    """The event as JSON data, valid as `EventAnswer`."""
-    fact = taken.fact
-    return EventAnswer(
-        event_id=fact.event_id,
-        number=fact.number,
-        ticket_id=taken.ticket_id,
-        type=fact.type,
-        occurred_at=fact.occurred_at,
-        received_at=fact.received_at,
-    ).model_dump(mode="json")
-
-
-def status_of(taken: IngestedTicket | RecordedEvent) -> int:
-    """201 for what is new, 200 for what was known."""
-    return 201 if taken.created else 200
-
-
-def _ticket(model: type[T], ticket: StoredTicket, **more: Any) -> T:
-    return model.model_validate(
-        {
-            **ticket.body,
-            "ticket_id": ticket.ticket_id,
-            "severity": ticket.standing.severity,
-            "initial_severity": ticket.initial_severity,
-            "suggested_severity": ticket.suggested_severity,
-            "fit": ticket.fit,
-            "state": "open" if ticket.standing.is_open else "closed",
-            "opened_at": ticket.opened_at,
-            "received_at": ticket.received_at,
-            "routed_to": ticket.routed_to,
-            "flags": ticket.flags,
-            "history": ticket.history,
-            **more,
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "results": [
+                        {"status": 201, "ticket": _TICKET},
+                        {"status": 409, "problem": problem_of(TicketConflictError()).as_dict()},
+                    ]
+                }
+            ]
         }
     )
+
+    results: tuple[BatchItemResponse, ...]

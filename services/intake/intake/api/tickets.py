@@ -1,39 +1,92 @@
-"""`POST /v1/tickets`."""
+"""`/v1/tickets`: create, list and read tickets."""
+
+from typing import Final
 
 from fastapi import APIRouter
-from tocsin.runtime.http.app import JsonResponse
-from tocsin.runtime.http.problems import Problem
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.policy import Policy
+from tocsin.runtime.http.authentication import MayRead, MayWrite
+from tocsin.runtime.http.openapi import link
+from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import Front, IdempotencyKey, MayWrite
-from intake.api.json_body import JsonBody, described
-from intake.api.schemas import TicketAnswer, status_of, ticket_answer
+from intake.api.dependencies import IdempotencyKeyHeader, JsonBody, TicketId, documented_body, validate_ticket
+from intake.api.list_query import TicketListParameters
+from intake.api.problems import documented
+from intake.api.schemas import TicketListResponse, TicketResponse, TicketWithFactsResponse
 from intake.domain.ticket_request import TicketRequest
-from intake.handlers.context import RecordedEvent
-from intake.handlers.idempotency import held_key
-from intake.handlers.ingest import TicketAsked
+from intake.errors import TicketConflictError
+from intake.handlers import queries
+from intake.handlers.idempotency import idempotency_key
+from intake.handlers.tickets import CreateTicket
+from intake.workers.write_queue import WriteQueue
+
+_GET_TICKET: Final = "GET /v1/tickets/{ticket_id}"
+_POST_EVENT: Final = "POST /v1/tickets/{ticket_id}/events"
+_BY_EXTERNAL_ID: Final = "POST /v1/tickets/by-external/{source}/{external_id}/events"
+_LINKS: Final = {
+    "ticket": link(_GET_TICKET, "Read the ticket", ticket_id="$response.body#/ticket_id"),
+    "events": link(_POST_EVENT, "Record an event", ticket_id="$response.body#/ticket_id"),
+}
+_LIST_LINKS: Final = {
+    "first": link(_GET_TICKET, "Read the first ticket", ticket_id="$response.body#/items/0/ticket_id"),
+    "events": link(_POST_EVENT, "Record an event of it", ticket_id="$response.body#/items/0/ticket_id"),
+}
+_TICKET_LINKS: Final = {
+    "events": link(
+        _BY_EXTERNAL_ID,
+        "Record an event",
+        source="$response.body#/source",
+        external_id="$response.body#/external_id",
+    )
+}
 
 
-def add(routes: APIRouter, front: Front) -> None:
-    """Add the call."""
+def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
+    """The routes. Tickets are written through `queue` and read through `reader`."""
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
 
     @routes.post(
         "",
-        summary="Post a ticket",
+        summary="Create a ticket",
         status_code=201,
-        responses={201: {"model": TicketAnswer}, 200: {"model": TicketAnswer, "description": "Known already"}},
-        openapi_extra=described(TicketRequest),
+        responses={
+            201: {"model": TicketResponse, "description": "Created", "links": _LINKS},
+            200: {"model": TicketResponse, "description": "The ticket exists with an equal body", "links": _LINKS},
+            **documented("The ticket exists with a different body", TicketConflictError()),
+        },
+        openapi_extra=documented_body(TicketRequest),
     )
-    async def post_ticket(caller: MayWrite, body: JsonBody, idempotency_key: IdempotencyKey = None) -> JsonResponse:
-        """A ticket of a PSA tool. The same `(source, external_id)` with an equal body is 200 with the first answer."""
-        request = front.read_ticket(TicketRequest, body)
-        held = held_key(caller.key_id, idempotency_key) if idempotency_key is not None else None
-        try:
-            outcome = await front.take(TicketAsked(caller.tenant, request, held))
-        except Problem as problem:
-            front.told(request, problem)
-            raise
-        assert not isinstance(outcome, RecordedEvent)
-        front.told(request, outcome)
-        if isinstance(outcome, Problem):
-            raise outcome
-        return JsonResponse(ticket_answer(outcome.ticket), status_of(outcome))
+    async def post_ticket(caller: MayWrite, body: JsonBody, key: IdempotencyKeyHeader = None) -> JsonResponse:
+        """Creates a ticket. The same `source` and `external_id` with an equal body is 200 with the first response."""
+        request = validate_ticket(TicketRequest, body, policy)
+        command = CreateTicket(caller.tenant, request, idempotency_key(caller.key_id, key))
+        created = await queue.create_ticket(command)
+        return JsonResponse(TicketResponse.of(created.ticket).model_dump(mode="json"), 201 if created.created else 200)
+
+    @routes.get(
+        "",
+        summary="List tickets",
+        responses={200: {"model": TicketListResponse, "description": "A page of tickets", "links": _LIST_LINKS}},
+    )
+    async def list_tickets(caller: MayRead, query: TicketListParameters) -> JsonResponse:
+        """Lists tickets, the last received first. All filters must match."""
+        async with reader.connect() as connection:
+            page = await queries.list_tickets(connection, query.filter(caller.tenant), query.limit)
+        response = TicketListResponse(
+            items=tuple(map(TicketResponse.of, page.tickets)),
+            next_cursor=str(page.next_before) if page.next_before is not None else None,
+        )
+        return JsonResponse(response.model_dump(mode="json"))
+
+    @routes.get(
+        "/{ticket_id}",
+        summary="Read a ticket",
+        responses={200: {"model": TicketWithFactsResponse, "description": "The ticket", "links": _TICKET_LINKS}},
+    )
+    async def get_ticket(caller: MayRead, ticket_id: TicketId) -> JsonResponse:
+        """Returns a ticket with all its facts."""
+        async with reader.connect() as connection:
+            ticket, facts = await queries.load_ticket(connection, caller.tenant, ticket_id)
+        return JsonResponse(TicketWithFactsResponse.with_facts(ticket, facts).model_dump(mode="json"))
+
+    return routes

@@ -10,16 +10,17 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.auth_failure import auth_failure
 from intake.domain.webhooks.config.integrations import Integration
-from intake.errors import SigningKeyUnavailableError, UnmappedReason
+from intake.errors import UnmappedReason
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.sources.signing_keys import SigningKeys
 from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
@@ -145,20 +146,19 @@ _BODY: Final[dict[str, Any]] = {
 async def _is_genuine(
     integration: Integration, headers: Mapping[str, str], body: bytes, signing_keys: SigningKeys
 ) -> bool:
-    """Whether a secret authenticates the delivery; a key is fetched only if no configured one does."""
+    """Whether a secret authenticates the delivery; a key is fetched only if no configured one does.
+
+    Raises SigningKeyUnavailableError.
+    """
     adapter, auth = ADAPTERS[integration.adapter], integration.auth
     if adapter.is_genuine(auth, auth.read_secrets(read_secret), headers, body, datetime.now(UTC)):
         return True
     if not auth.fetch_keys:
         return False
-    try:
-        for fresh in (False, True):
-            keys = await signing_keys.key_for(body, fresh=fresh)
-            if not keys or adapter.is_genuine(auth, keys, headers, body, datetime.now(UTC)):
-                return bool(keys)
-    except SigningKeyUnavailableError:
-        detail = "The signing key cannot be fetched now. Retry."
-        raise Problem(503, detail, headers={"Retry-After": "30"}) from None
+    for fresh in (False, True):
+        keys = await signing_keys.key_for(body, fresh=fresh)
+        if not keys or adapter.is_genuine(auth, keys, headers, body, datetime.now(UTC)):
+            return bool(keys)
     return False
 
 

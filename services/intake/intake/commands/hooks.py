@@ -10,11 +10,11 @@ from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.process.commands import instant_given, using_database
-from tocsin.runtime.process.reloaded_file import why_unreadable
-from tocsin.runtime.process.settings import DatabaseSettings, Environment, load
+from tocsin.runtime.process.commands import exit_on_database_error, instant_option
+from tocsin.runtime.process.reloaded_file import describe_read_error
+from tocsin.runtime.process.settings import DatabaseSettings, EnvironmentSettings, load
 
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, load_integrations
@@ -36,7 +36,7 @@ FileOption = Annotated[
 TenantOption = Annotated[str | None, typer.Option(help="Only this tenant; by default all tenants.")]
 
 
-class IntegrationsSettings(Environment):
+class IntegrationsSettings(EnvironmentSettings):
     """The settings of `check` and `try`."""
 
     integrations: Path
@@ -72,7 +72,7 @@ def try_payloads(
         try:
             body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
         except OSError as error:
-            _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+            _fail(f"{path} cannot be read: {describe_read_error(error)}.")
         for result in dry_run.deliver(body):
             typer.echo(json.dumps(result, ensure_ascii=False))
 
@@ -108,7 +108,7 @@ def replay(
     tenant: TenantOption = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=instant_given, metavar="T", help="Only deliveries received since: 2026-06-08T12:00:00Z."),
+        typer.Option(parser=instant_option, metavar="T", help="Only deliveries received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
     """Queue unmapped deliveries; the running service processes them with its present integrations.yaml."""
@@ -167,7 +167,7 @@ def _read(file: Path | None) -> Integrations:
     except IntegrationsError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
 
 
 def _select(integrations: Integrations, tenant: str, provider: str | None) -> tuple[str, Integration]:
@@ -194,7 +194,7 @@ def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
         finally:
             await source.dispose()
 
-    with using_database():
+    with exit_on_database_error():
         return asyncio.run(run())
 
 

@@ -1,4 +1,4 @@
-"""`python -m intake keys`: the API keys of keys.yaml, which all four services read."""
+"""`python -m intake keys`: manage the API keys in keys.yaml, which all four services read."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -8,47 +8,38 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 from pydantic import ValidationError
-from tocsin.events import render_instant
-from tocsin.runtime.http.api_keys import (
-    SCOPES,
-    TICKETS_READ,
-    TICKETS_WRITE,
-    Key,
-    KeyFile,
-    KeyFileError,
-    edit_keys,
-    issue,
-    read_keys,
-)
-from tocsin.runtime.process.settings import Environment, load
+from tocsin.instants import render_instant
+from tocsin.runtime.errors import KeyFileError
+from tocsin.runtime.http.api_keys import SCOPES, TICKETS_READ, TICKETS_WRITE, Key, KeyFile, edit_keys, issue, read_keys
+from tocsin.runtime.process.settings import EnvironmentSettings, load
+from tocsin.validation import describe_validation_error
 
 app = typer.Typer(no_args_is_help=True)
 
-COMMON: Final = (TICKETS_READ, TICKETS_WRITE)
-"""What a key may do unless its maker says otherwise: `admin` is for who runs the installation, not for a provider."""
+DEFAULT_SCOPES: Final = (TICKETS_READ, TICKETS_WRITE)
+"""The scopes of a provider. `admin` is for the operator of the installation and must be named."""
 
-OVERLAP: Final = timedelta(days=7)
-_SPAN: Final = re.compile(r"(\d{1,5})([dhm])")
+_DEFAULT_OVERLAP: Final = timedelta(days=7)
+_DURATION: Final = re.compile(r"(\d{1,5})([dhm])")
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
 
-def _span(text: str | timedelta) -> timedelta:
+def _parse_duration(text: str | timedelta) -> timedelta:
     if isinstance(text, timedelta):
         return text
-    found = _SPAN.fullmatch(text)
+    found = _DURATION.fullmatch(text)
     if found is None:
         raise typer.BadParameter("must be a number of days, hours or minutes, such as 7d, 12h or 30m")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-class KeysSettings(Environment):
-    """All that `keys` needs."""
+class KeysSettings(EnvironmentSettings):
+    """The settings of the `keys` commands."""
 
     keys: Path
 
 
-Days = Annotated[int | None, typer.Option(min=1, max=36500, help="How long it is valid; for ever if left out.")]
-KeyId = Annotated[str, typer.Argument(help="The key's id, the eight characters after `tcs_`.")]
+KeyId = Annotated[str, typer.Argument(help="The key's id: the eight characters after `tcs_`.")]
 
 
 @app.command()
@@ -56,18 +47,20 @@ def create(
     tenant: Annotated[str, typer.Option(help="The provider that the key belongs to.")] = "default",
     scope: Annotated[
         list[str] | None,
-        typer.Option(help=f"Out of {', '.join(SCOPES)}; {' and '.join(COMMON)} if left out."),
+        typer.Option(help=f"One of {', '.join(SCOPES)}; repeatable. Default: {' and '.join(DEFAULT_SCOPES)}."),
     ] = None,
-    days: Days = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36500, help="Days until the key expires. Default: it does not expire.")
+    ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="How often each process takes it; no limit if left out.")
+        int | None, typer.Option(min=1, max=1_000_000, help="Rate limit in each process. Default: no limit.")
     ] = None,
 ) -> None:
-    """Make a key and print it. It is shown this once; the file keeps its hash alone."""
+    """Create a key and print it. It is printed only once: the file keeps its hash."""
     try:
-        text, key = issue(tenant, tuple(scope) if scope else COMMON, _in_days(days), requests_per_minute)
+        text, key = issue(tenant, tuple(scope) if scope else DEFAULT_SCOPES, _in_days(days), requests_per_minute)
     except ValidationError as error:
-        _fail(f"The tenant is wrong: {error.errors()[0]['msg']}.")
+        _fail(f"Invalid {describe_validation_error(error)}.")
     except ValueError as error:
         _fail(str(error))
     _edit(load(KeysSettings).keys, lambda keys: (*keys, key))
@@ -75,30 +68,33 @@ def create(
 
 
 @app.command("list")
-def show() -> None:
-    """List the keys: id, tenant, scopes, expiry, limit, and when each was made."""
+def list_keys() -> None:
+    """List the keys: id, tenant, scopes, expiry, rate limit, creation."""
     for key in _read(load(KeysSettings).keys).keys:
-        expiry = "for ever" if key.expires_at is None else f"until {render_instant(key.expires_at)}"
-        limit = "no limit" if key.requests_per_minute is None else f"{key.requests_per_minute} a minute"
-        made = f"made {render_instant(key.created_at)}"
-        typer.echo(f"{key.id}  {key.tenant}  {','.join(key.scopes)}  {expiry}  {limit}  {made}")
+        expiry = "does not expire" if key.expires_at is None else f"expires {render_instant(key.expires_at)}"
+        limit = "no limit" if key.requests_per_minute is None else f"{key.requests_per_minute} requests/min"
+        created = f"created {render_instant(key.created_at)}"
+        typer.echo(f"{key.id}  {key.tenant}  {','.join(key.scopes)}  {expiry}  {limit}  {created}")
 
 
 @app.command()
 def rotate(
     key_id: KeyId,
     overlap: Annotated[
-        timedelta, typer.Option(parser=_span, metavar="SPAN", help="How long the old one is still taken: 7d, 12h, 30m.")
-    ] = OVERLAP,
+        timedelta,
+        typer.Option(
+            parser=_parse_duration, metavar="DURATION", help="How long the old key stays valid: 7d, 12h, 30m."
+        ),
+    ] = _DEFAULT_OVERLAP,
     days: Annotated[
         int | None,
-        typer.Option(min=1, max=36500, help="How long the new one is valid; as long as the old one if left out."),
+        typer.Option(min=1, max=36500, help="Days until the new key expires. Default: when the old one would have."),
     ] = None,
 ) -> None:
-    """Make a key that may do what this one may, and print it; the old one is taken until the overlap is over."""
+    """Create and print a key with the same rights; the old key stays valid for the overlap."""
     path = load(KeysSettings).keys
-    _read(path)  # an edit would make the file that is missing
-    made: list[str] = []
+    _read(path)  # fail now if the file is missing: an edit would create it
+    created: list[str] = []
 
     def rotated(keys: tuple[Key, ...]) -> Iterator[Key]:
         for key in keys:
@@ -107,27 +103,27 @@ def rotate(
                 continue
             if key.expires_at is not None and key.expires_at <= _now():
                 _fail(
-                    f"The key {key_id} expired at {render_instant(key.expires_at)}. Make another one by `keys create`."
+                    f"The key {key_id} expired at {render_instant(key.expires_at)}. Create another one: `keys create`."
                 )
-            until = _now() + overlap
-            yield key.model_copy(update={"expires_at": min(key.expires_at or until, until)})
-            end = key.expires_at if days is None else _in_days(days)
-            text, following = issue(key.tenant, key.scopes, end, key.requests_per_minute)
-            made.append(text)
-            yield following
+            overlap_end = _now() + overlap
+            yield key.model_copy(update={"expires_at": min(key.expires_at or overlap_end, overlap_end)})
+            expires_at = key.expires_at if days is None else _in_days(days)
+            text, successor = issue(key.tenant, key.scopes, expires_at, key.requests_per_minute)
+            created.append(text)
+            yield successor
 
     _edit(path, rotated)
-    if not made:
-        _fail(f"There is no key {key_id}; a revoked one is gone.")
-    typer.echo(made[0])
+    if not created:
+        _fail(f"Key {key_id} not found.")
+    typer.echo(created[0])
 
 
 @app.command()
 def revoke(key_id: KeyId) -> None:
-    """Remove a key; every service refuses it at once."""
+    """Delete a key. All services reject it at once."""
     path = load(KeysSettings).keys
     if all(key.id != key_id for key in _read(path).keys):
-        _fail(f"There is no key {key_id}.")
+        _fail(f"Key {key_id} not found.")
     _edit(path, lambda keys: (key for key in keys if key.id != key_id))
 
 
@@ -143,26 +139,26 @@ def _edit(path: Path, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> Non
     try:
         edit_keys(path, change)
     except (KeyFileError, OSError) as error:
-        _fail(_told(path, error))
+        _fail(_describe(path, error))
 
 
 def _read(path: Path) -> KeyFile:
     try:
         return read_keys(path)
     except (KeyFileError, OSError) as error:
-        _fail(_told(path, error))
+        _fail(_describe(path, error))
 
 
-def _told(path: Path, error: KeyFileError | OSError) -> str:
+def _describe(path: Path, error: KeyFileError | OSError) -> str:
     if isinstance(error, KeyFileError):
         return f"{error}."
     if not path.parent.is_dir():
-        return f"There is no folder {path.parent}, where TOCSIN_KEYS says that {path.name} lies: make it first."
+        return f"The folder {path.parent} of TOCSIN_KEYS does not exist. Create it first."
     if isinstance(error, FileNotFoundError):
-        return f"There is no {path}: `python -m intake keys create` makes it, with the first key."
+        return f"{path} does not exist. `python -m intake keys create` creates it with the first key."
     return f"{error.filename or path}: {error.strerror}."
 
 
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
     raise typer.Exit(1)

@@ -10,7 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.policy import PolicyError
-from tocsin.runtime.database.engine import engine, is_transient, why_unusable
+from tocsin.runtime.database.engine import describe_failure, engine, is_transient
 from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
 from tocsin.sources.policy_file import read_policy
@@ -52,7 +52,7 @@ def mail(
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
-        _fail(f"The database is not available: {why_unusable(error)}. Try again.", EX_TEMPFAIL)
+        _fail(f"The database is not available: {describe_failure(error)}. Try again.", EX_TEMPFAIL)
     typer.echo(_rendered(result))
 
 

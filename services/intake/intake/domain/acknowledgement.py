@@ -1,83 +1,79 @@
-"""What a link in an escalation's mail still means, told from the ticket's facts, and what using it does (RULES 5).
-
-Pure.
-"""
+"""What the link in an escalation mail still acknowledges, given the ticket's facts (docs/rules.md#5-28). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tocsin.acknowledgement import Acknowledgement
+from tocsin.acknowledgement import AcknowledgementLink
 from tocsin.business_time import add, instant, micros
 from tocsin.events import Fact, FactType, derived_id
+from tocsin.lifecycle import in_order
 from tocsin.policy import Target
 
+from intake.domain.facts import TicketHistory, history_of
 from intake.domain.ticket_request import EventRequest
-from intake.domain.ticket_state import Story, in_order, story
 
-State = Literal["pending", "acknowledged", "closed", "superseded"]
+LinkState = Literal["pending", "acknowledged", "closed", "superseded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """How the ticket stands for the holder of a link.
+class LinkStatus:
+    """The ticket as it concerns the holder of a link.
 
-    `state`: `acknowledged` with this very link; `closed` since, or `superseded` by a reopening: there the link counts
-    no more; otherwise `pending`. `answered` is the first response of the cycle, `given` the fact that this link
-    brought, `others` are the acknowledgements of the same cycle that it did not bring, in the order of their
-    occurrence.
+    `state`: `acknowledged` with this link; `closed`: the ticket was closed since; `superseded`: it was reopened since;
+    otherwise `pending`. Of the ticket's last cycle, `response` is the first response, `acknowledgement` the one that
+    this link made, and `other_acknowledgements` are the others, by their instants.
     """
 
-    state: State
-    story: Story
-    answered: Fact | None
-    given: Fact | None
-    others: tuple[Fact, ...]
+    state: LinkState
+    history: TicketHistory
+    response: Fact | None
+    acknowledgement: Fact | None
+    other_acknowledgements: tuple[Fact, ...]
 
 
-def find(link: Acknowledgement, facts: Sequence[Fact]) -> Finding:
-    """How the ticket with those facts stands for the holder of `link`."""
-    told = story(facts)
-    ours = event_id_of(link)
-    since = told.reopened_at
-    acknowledged = sorted(
-        (fact for fact in facts if fact.type is FactType.ACKNOWLEDGED), key=lambda fact: (fact.occurred_at, fact.number)
-    )
-    later = [fact for fact in in_order(facts) if since is None or fact.occurred_at >= since]
-    given = next((fact for fact in acknowledged if fact.event_id == ours), None)
-    return Finding(
-        state=_state(link, told, given),
-        story=told,
-        answered=next((fact for fact in later if fact.type is FactType.RESPONDED), None),
-        given=given,
-        others=tuple(
-            fact for fact in acknowledged if fact is not given and (since is None or fact.occurred_at >= since)
-        ),
+def link_status(link: AcknowledgementLink, facts: Sequence[Fact]) -> LinkStatus:
+    """The status of `link` for a ticket with these facts."""
+    history = history_of(facts)
+    begin = history.reopened_at
+    in_cycle = [fact for fact in in_order(facts) if begin is None or fact.occurred_at >= begin]
+    acknowledgements = [fact for fact in in_order(facts) if fact.type is FactType.ACKNOWLEDGED]
+    event_id = acknowledgement_event_id(link)
+    own = next((fact for fact in acknowledgements if fact.event_id == event_id), None)
+    return LinkStatus(
+        state=_state(link, history, own),
+        history=history,
+        response=next((fact for fact in in_cycle if fact.type is FactType.RESPONDED), None),
+        acknowledgement=own,
+        other_acknowledgements=tuple(fact for fact in acknowledgements if fact is not own and fact in in_cycle),
     )
 
 
-def event_id_of(link: Acknowledgement) -> str:
-    """The same whenever this person acknowledges this step: twice is once."""
+def acknowledgement_event_id(link: AcknowledgementLink) -> str:
+    """The event id of the link's acknowledgement: the same for the same person and step, so that it counts once."""
     return str(derived_id(link.ticket_id, "acknowledged", link.cycle, link.run, link.step, link.person))
 
 
-def request_of(link: Acknowledgement) -> EventRequest:
-    """The event that using the link posts, occurred at its receipt."""
+def acknowledgement_request(link: AcknowledgementLink) -> EventRequest:
+    """The event that the link records, at its receipt."""
     return EventRequest(
-        type="acknowledged", actor=link.person, event_id=event_id_of(link), reason="by the link in the mail"
+        type="acknowledged",
+        actor=link.person,
+        event_id=acknowledgement_event_id(link),
+        reason="by the link in the mail",
     )
 
 
-def held_until(link: Acknowledgement, acknowledged_at: datetime, interval: Target) -> datetime:
-    """The earliest instant at which the next tier is told: max(scheduled, acknowledged + interval) (RULES 5)."""
-    free = instant(add(interval.measure, micros(acknowledged_at), interval.due))
-    return free if link.upcoming is None else max(free, link.upcoming.at)
+def held_until(link: AcknowledgementLink, acknowledged_at: datetime, interval: Target) -> datetime:
+    """The earliest instant of the next tier: max(scheduled, acknowledged + interval) (docs/rules.md#5-7)."""
+    earliest = instant(add(interval.measure, micros(acknowledged_at), interval.due))
+    return earliest if link.upcoming is None else max(earliest, link.upcoming.at)
 
 
-def _state(link: Acknowledgement, told: Story, given: Fact | None) -> State:
-    if told.cycle != link.cycle:
+def _state(link: AcknowledgementLink, history: TicketHistory, own: Fact | None) -> LinkState:
+    if history.status.cycle != link.cycle:
         return "superseded"
-    if told.ended_by is not None:
+    if history.closed_by is not None:
         return "closed"
-    return "pending" if given is None else "acknowledged"
+    return "pending" if own is None else "acknowledged"

@@ -1,4 +1,4 @@
-"""JSON as it comes from outside, and what in it nobody can use. Pure.
+"""JSON bodies, parsed without losing or guessing anything. Pure.
 
 `parse_json` is for bodies that a model validates; the model names the wrong field, in a batch item by item.
 `parse_bounded_json` is for payloads that no model describes.
@@ -9,39 +9,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from intake.errors import InvalidJsonError, JsonDepthError
+
 MAX_DEPTH: Final = 32
+"""Levels of lists and objects."""
 MAX_DIGITS: Final = 4000
-"""How deep lists and objects may lie in each other, and how many digits an integer may have."""
-
+"""Digits of an integer."""
 MAX_NAME_LENGTH: Final = 100
-"""How much is told of a name that an object gives more than once."""
-
-Path = tuple[str | int, ...]
+"""Characters of a duplicate field's name that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateKey:
-    """Stands for an object that gives `name` more than once: nobody can tell which value is meant."""
+    """Replaces an object that has the key `name` more than once."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class HugeInteger:
-    """Stands for an integer of more than 4,000 digits."""
-
-
-class InvalidJsonError(ValueError):
-    """The bytes are no JSON, or none that can be read; str() says so."""
-
-
-class JsonDepthError(ValueError):
-    """JSON that cannot be used: `field` as a caller writes it (`events[2].type`; empty: the whole body), and why."""
-
-    def __init__(self, path: Path, message: str) -> None:
-        self.field = render_path(path)
-        self.message = message
-        super().__init__(f"{self.field or 'the body'} {message}")
+    """Replaces an integer of more than MAX_DIGITS digits."""
 
 
 def parse_json(raw: bytes) -> object:
@@ -51,8 +38,8 @@ def parse_json(raw: bytes) -> object:
     InvalidJsonError.
     """
     try:
-        # Not orjson: it drops all but the last of equal names, and refuses what a model can name the field of.
-        return json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_constant)
+        # Not orjson: it keeps only the last of equal keys, and rejects integers whose field a model could name.
+        return json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_reject_constant)
     except RecursionError:
         raise InvalidJsonError(_TOO_DEEP) from None
     except ValueError:
@@ -60,18 +47,15 @@ def parse_json(raw: bytes) -> object:
 
 
 def parse_bounded_json(raw: bytes) -> object:
-    """The same value. Raises InvalidJsonError; JsonFault where it is too deep."""
+    """As `parse_json`, but raises JsonDepthError if the value is nested more than MAX_DEPTH deep."""
     value = parse_json(raw)
-    _check_depth(value)
-    return value
-
-
-def render_path(path: Path) -> str:
-    """The path as a caller writes it."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    level = list(_containers(value))  # each container with the outermost field that it lies in
+    for _ in range(MAX_DEPTH - 1):
+        level = [(field, part) for field, container in level for _, part in _containers(container)]
+    if not level:
+        return value
+    field = level[0][0]
+    raise JsonDepthError(f"[{field}]" if isinstance(field, int) else field, _TOO_DEEP)
 
 
 _TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} deep"
@@ -81,12 +65,12 @@ def _object(pairs: list[tuple[str, object]]) -> object:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            return DuplicateKey(_readable(name))
+            return DuplicateKey(_without_surrogates(name))
         seen.add(name)
-    return {_readable(name): value for name, value in pairs}
+    return {_without_surrogates(name): value for name, value in pairs}
 
 
-def _readable(name: str) -> str:
+def _without_surrogates(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
@@ -94,39 +78,11 @@ def _integer(digits: str) -> int | HugeInteger:
     return int(digits) if len(digits) <= MAX_DIGITS else HugeInteger()
 
 
-def _no_constant(name: str) -> object:
+def _reject_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check_depth(value: object) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            part
-            for whole in level
-            for part in (whole.values() if isinstance(whole, dict) else whole if isinstance(whole, list) else ())
-            if isinstance(part, dict | list)
-        ]
-        if not level:
-            return
-    raise JsonDepthError(_deepest(value), _TOO_DEEP)
-
-
-def _deepest(value: object) -> Path:
-    """The first part that lies too deep, named by the field it lies in."""
-    paths: list[tuple[Path, object]] = [((), value)]
-    for _ in range(MAX_DEPTH):
-        paths = [
-            ((*path, name), part)
-            for path, whole in paths
-            for name, part in _parts(whole)
-            if isinstance(part, dict | list)
-        ]
-    return paths[0][0][:1]
-
-
-def _parts(whole: object) -> Iterator[tuple[str | int, object]]:
-    if isinstance(whole, dict):
-        yield from whole.items()
-    elif isinstance(whole, list):
-        yield from enumerate(whole)
+def _containers(value: object) -> Iterator[tuple[str | int, object]]:
+    """The lists and objects in a list or an object, each with its key or index."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return ((name, part) for name, part in parts if isinstance(part, dict | list))

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
-from tocsin.lifecycle import replay, status_of
-from tocsin.policy.content import MailboxRule
+from tocsin.policy import MailboxRule
 
+from intake.domain.facts import history_of
 from intake.domain.mail import EmailAddress, InboundMail, reference_of
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer, SubjectRule
@@ -120,7 +120,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
             "via": received.mailbox,
             "sender_is_it_contact": author.is_it_contact,
             "opened_by": mail.sender.email,
-            "defaulted": tuple(flag for flag, value in stated.items() if not value),
+            "default_flags": tuple(flag for flag, value in stated.items() if not value),
         }
     )
 
@@ -133,16 +133,18 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     author = received.author
     if not author.belongs_to(owner.customer_id):
         return None
-    status, closed_at = status_of(facts), _closed_at(facts)
+    history = history_of(facts)
     if author.is_staff:
-        is_response = not status.closed and not status.responded and _is_to_customer(received, owner)
-        return [_event(received, "responded")] if is_response else []
+        can_respond = history.closed_by is None and not history.status.responded
+        return [_event(received, "responded")] if can_respond and _is_to_customer(received, owner) else []
     events = []
-    if closed_at is not None:
-        if received.received_at > closed_at + timedelta(microseconds=received.config.reopen_within.micros):
+    if history.closed_by is not None:
+        if received.received_at > history.closed_by.occurred_at + timedelta(
+            microseconds=received.config.reopen_within.micros
+        ):
             return None
         events.append(_event(received, "reopened", "the customer replied"))
-    elif status.paused:
+    elif history.status.paused:
         events.append(_event(received, "resumed", "the customer replied"))
     if received.mailbox == "escalations" and author.is_it_contact:
         events.append(_event(received, "escalated", "the customer's IT contact wrote to Escalations@"))
@@ -188,15 +190,6 @@ def _is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
 
 def _recipients_outside(received: ReceivedMail) -> list[EmailAddress]:
     return [address for address in received.mail.recipients if address.domain not in received.config.ours]
-
-
-def _closed_at(facts: Iterable[Fact]) -> datetime | None:
-    """When the ticket was closed; None if it is open."""
-    closed_at = None
-    for fact, before, after in replay(facts):
-        if after is not None and after.closed != before.closed:
-            closed_at = fact.occurred_at if after.closed else None
-    return closed_at
 
 
 def _event(

@@ -1,49 +1,39 @@
-"""Where a ticket belongs and what is worth saying about it (RULES 1 and 6). Pure; the policy is the data."""
+"""The mailbox, initial severity and flags of a new ticket (docs/rules.md#6-channels-and-mailboxes). Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tocsin.events import Flag, Mailbox
-from tocsin.policy import Impact, Policy, Suggestion, suggest
+from tocsin.policy import Impact, Policy, SeveritySuggestion, suggest_severity
 
 from intake.domain.ticket_request import DerivedTicketRequest, TicketRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """`severity` is the initial one; `suggestion` what the matrix makes of the impact; `flags` what stands out."""
+    """`severity` is the initial severity; `suggestion` follows from the impact (docs/rules.md#1-3)."""
 
     severity: int
-    suggestion: Suggestion
+    suggestion: SeveritySuggestion
     routed_to: Mailbox
     flags: tuple[Flag, ...]
 
 
 def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routing:
-    """Decide about a ticket that was submitted at `opened_at`. Nothing is refused here, and nothing is dropped."""
-    routed_to = _mailbox(request, policy)
-    flags: list[Flag] = []
-    if routed_to != request.via:
-        flags.append("rerouted")
-    if _short_notice(request, opened_at, policy):
-        flags.append("short_notice")
-    if request.category == "security":
-        flags.append("security")
-    if request.severity is None:
-        flags.append("default_severity")
-    if isinstance(request, DerivedTicketRequest):
-        flags += request.defaulted
+    """Route a ticket that was submitted at `opened_at`. No ticket is rejected here."""
     impact = Impact.model_validate(request.impact.model_dump()) if request.impact else Impact()
+    routed_to = _mailbox(request, policy)
     return Routing(
         severity=request.severity or policy.machine_sources[request.source],
-        suggestion=suggest(policy, impact),
+        suggestion=suggest_severity(policy.severities, impact),
         routed_to=routed_to,
-        flags=tuple(flags),
+        flags=tuple(_flags(request, opened_at, routed_to, policy)),
     )
 
 
 def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
-    """Escalations@ is for the customer's IT contact and for its purposes; everything else goes on to Support@."""
+    """Escalations@ is for the customer's IT contact and its purposes; other requests are rerouted."""
     rule = policy.mailboxes.get(request.via)
     if rule is None or not rule.it_contact_only:
         return request.via
@@ -52,8 +42,21 @@ def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
     return rule.otherwise or "support"
 
 
-def _short_notice(request: TicketRequest, opened_at: datetime, policy: Policy) -> bool:
-    """Whether less elapsed time than the policy asks for lies between the submission and `starts_at`."""
+def _flags(request: TicketRequest, opened_at: datetime, routed_to: Mailbox, policy: Policy) -> Iterator[Flag]:
+    if routed_to != request.via:
+        yield "rerouted"
+    if _is_short_notice(request, opened_at, policy):
+        yield "short_notice"
+    if request.category == "security":
+        yield "security"
+    if request.severity is None:
+        yield "default_severity"
+    if isinstance(request, DerivedTicketRequest):
+        yield from request.default_flags
+
+
+def _is_short_notice(request: TicketRequest, opened_at: datetime, policy: Policy) -> bool:
+    """Whether less elapsed time than the policy requires lies between submission and start (docs/rules.md#6-11)."""
     notice = policy.notice.get(request.category)
     if notice is None or request.starts_at is None:
         return False

@@ -1,7 +1,7 @@
-"""The JSON that we take (DESIGN, Contracts): nothing is guessed, nothing is lost in silence.
+"""The base of all request models, and the types of their fields. Pure.
 
-Values are what `json` makes of a body. `null` and blank strings count as absent, a boolean is no number, an instant
-names its zone, an object gives each name once and no name that nobody knows. Pure.
+Values are Python objects as `json` parses them. Nothing is guessed and nothing is lost silently: `null` and blank
+strings are absent, a boolean is not a number, an instant states its zone, and unknown or duplicate fields are rejected.
 """
 
 from datetime import datetime
@@ -9,80 +9,84 @@ from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from tocsin.instants import written_instant
-from tocsin.yaml_document.errors import refused
+from tocsin.instants import parse_instant
+from tocsin.yaml_document import field_error
 
 from intake.domain.json_parsing import MAX_NAME_LENGTH, DuplicateKey
 
-LONGEST_STRING: Final = 10_000
-LONGEST_LIST: Final = 500
-MOST_FIELDS: Final = 100
-FIRST_YEAR: Final = 1990
-LAST_YEAR: Final = 8999
+MAX_STRING_LENGTH: Final = 10_000
+MAX_LIST_LENGTH: Final = 500
+MAX_FIELDS: Final = 100
+MIN_YEAR: Final = 1990
+MAX_YEAR: Final = 8999
+"""Tools write years outside these where they know no date: 1, 1970, 9999."""
+
+BLANK: Final = r"\s\x1c-\x1f\x85"
+"""The characters of a blank string, for use inside brackets: JSON Schema's \\s matches fewer than Python's."""
 
 
-class Request(BaseModel):
-    """Strict and frozen; a field that nobody knows is refused, since a misspelt one would be lost in silence."""
+class RequestModel(BaseModel):
+    """A strict and frozen request. Unknown fields are rejected, because a misspelt one would be lost silently."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
-    def drop_absent(cls, value: Any) -> Any:
-        """`null` and blank are absent: an optional field takes its default, a required one is missing."""
+    def drop_absent_fields(cls, value: Any) -> Any:
+        """Drop `null` and blank values, so that an optional field takes its default and a required one is missing."""
         if isinstance(value, DuplicateKey):
-            raise refused((value.name[:MAX_NAME_LENGTH],), None, "is given more than once")
+            raise field_error((value.name[:MAX_NAME_LENGTH],), None, "is given more than once")
         if not isinstance(value, dict):
             return value
-        if len(value) > MOST_FIELDS:
-            raise ValueError(f"has more than {MOST_FIELDS} fields")
-        return {key: item for key, item in value.items() if not _absent(item)}
+        if len(value) > MAX_FIELDS:
+            raise ValueError(f"has more than {MAX_FIELDS} fields")
+        return {key: item for key, item in value.items() if not _is_absent(item)}
 
     def digest(self) -> bytes:
-        """Equal for requests that say the same (absent = null = default), and for ever: new fields have defaults."""
+        """Equal for equal requests, where absent, `null` and a default written out are equal.
+
+        Digests are stored: a field added later needs a default.
+        """
         return sha256(self.model_dump_json(exclude_defaults=True).encode()).digest()
 
 
-def instant(value: object) -> datetime:
-    """An instant as RFC 3339 writes it, with its zone, from 1990 to 8999. Raises ValueError."""
-    at = written_instant(value)
+def parse_request_instant(value: object) -> datetime:
+    """The instant that an RFC 3339 text with a zone states, from 1990 to 8999. Raises ValueError."""
+    at = parse_instant(value)
     if isinstance(value, datetime):
         return at
-    if at.year < FIRST_YEAR:  # year 1, 1970: what a tool writes that knows no better
-        raise ValueError(f"must not lie before the year {FIRST_YEAR}")
-    if at.year > LAST_YEAR:  # year 9999: what a tool writes that means never
-        raise ValueError(f"must not lie after the year {LAST_YEAR}")
+    if at.year < MIN_YEAR:
+        raise ValueError(f"must not lie before the year {MIN_YEAR}")
+    if at.year > MAX_YEAR:
+        raise ValueError(f"must not lie after the year {MAX_YEAR}")
     return at
 
 
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def not_blank(text: str) -> str:
-    """The text, if it is more than blanks. Raises ValueError."""
-    if _absent(text):
+def reject_blank(text: str) -> str:
+    """The text unless it is blank. Raises ValueError."""
+    if _is_absent(text):
         raise ValueError("must not be blank")
     return text
 
 
-def _clean(text: str) -> str:
+def _is_absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _reject_nul(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain a NUL character")
     return text
 
 
 Text = Annotated[
-    str, Field(max_length=LONGEST_STRING, json_schema_extra={"pattern": "^[^\\x00]*$"}), AfterValidator(_clean)
+    str, Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": "^[^\\x00]*$"}), AfterValidator(_reject_nul)
 ]
-"""A string that may be left out, or blank, which is the same."""
+"""A string of an optional field."""
 
-BLANKS: Final = r"\s\x1c-\x1f\x85"
-"""What a blank string is made of, inside a regular expression's brackets: to JSON Schema \\s alone is less."""
+RequiredText = Annotated[Text, Field(json_schema_extra={"pattern": rf"^[^\x00]*[^\x00{BLANK}][^\x00]*$"})]
+"""A string of a required field. The model treats a blank one as missing; the pattern says so in the JSON Schema."""
 
-Given = Annotated[Text, Field(json_schema_extra={"pattern": rf"^[^\x00]*[^\x00{BLANKS}][^\x00]*$"})]
-"""A string of a field that is required: a blank one is missing. Says so in the JSON schema."""
-
-Instant = Annotated[
-    datetime, BeforeValidator(instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"})
+RequestInstant = Annotated[
+    datetime, BeforeValidator(parse_request_instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"})
 ]

@@ -1,60 +1,69 @@
-"""What a link in a mail leads to: how its ticket stands, and the acknowledgement."""
+"""Acknowledge an escalation by the link in its mail."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.acknowledgement import Acknowledgement, Links
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.policy import Rules
 from tocsin.runtime.database.engine import clock_timestamp
 
-from intake.domain.acknowledgement import Finding, event_id_of, find, held_until, request_of
-from intake.handlers.context import IngestContext, unknown_ticket
-from intake.handlers.events import record_event
-from intake.store.records import StoredTicket
+from intake.domain.acknowledgement import (
+    LinkStatus,
+    acknowledgement_event_id,
+    acknowledgement_request,
+    held_until,
+    link_status,
+)
+from intake.domain.ticket import StoredTicket
+from intake.errors import TicketNotFoundError
+from intake.handlers.context import IngestContext
+from intake.handlers.events import RecordEvent, record_event
 from intake.store.tickets import TicketStore
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A link's ticket as it stands, with the terms of its customer.
+class TicketLink:
+    """A link with its ticket, its status, and the rules that the policy compiles for the ticket's customer."""
 
-    `held_until` is the earliest instant at which the next tier is told, null before the acknowledgement (RULES 5).
-    """
-
-    link: Acknowledgement
+    link: AcknowledgementLink
     ticket: StoredTicket
-    finding: Finding
+    status: LinkStatus
     rules: Rules
 
     @property
     def held_until(self) -> datetime | None:
-        given = self.finding.given
-        if given is None:
+        """The earliest instant of the next tier; null before the acknowledgement."""
+        acknowledgement = self.status.acknowledgement
+        if acknowledgement is None:
             return None
-        return held_until(self.link, given.occurred_at, self.rules.interval[self.finding.story.severity])
+        interval = self.rules.interval[self.status.history.status.severity]
+        return held_until(self.link, acknowledgement.occurred_at, interval)
 
 
-async def look(context: IngestContext, connection: AsyncConnection, links: Links, token: str) -> Seen:
-    """How the ticket of that link stands. Changes nothing.
+async def load_link(context: IngestContext, connection: AsyncConnection, links: LinkSigner, token: str) -> TicketLink:
+    """The link that `token` signs, with its ticket. Changes nothing.
 
-    Raises LinkRefused, LinkExpired (told by the database's clock, in business time), Problem 404.
+    Raises LinkRefused, LinkExpired (by the database's clock in business time), TicketNotFoundError.
     """
-    link = links.read(token, context.business(await clock_timestamp(connection)))
+    link = links.verify(token, context.business(await clock_timestamp(connection)))
     store = TicketStore(connection)
     ticket = await store.ticket(link.tenant, link.ticket_id)
     if ticket is None:
-        raise unknown_ticket()
+        raise TicketNotFoundError
     facts = (await store.facts([link.ticket_id]))[link.ticket_id]
     rules = context.policy.rules(ticket.body["customer"]["id"])
-    return Seen(link, ticket, find(link, facts), rules)
+    return TicketLink(link, ticket, link_status(link, facts), rules)
 
 
-async def acknowledge(context: IngestContext, connection: AsyncConnection, seen: Seen) -> Seen:
-    """Store the acknowledgement of a link that is still pending. The same link again counts once.
+async def acknowledge(context: IngestContext, connection: AsyncConnection, pending: TicketLink) -> TicketLink:
+    """Record the acknowledgement of a pending link; the same link again counts once.
 
-    Where the ticket was closed meanwhile the fact is kept, and ignored by the timeline.
+    If the ticket was closed meanwhile, the fact is stored and the timeline ignores it.
     """
-    link = seen.link
-    taken = await record_event(context, connection, link.tenant, link.ticket_id, request_of(link), event_id_of(link))
-    return replace(seen, finding=replace(seen.finding, state="acknowledged", given=taken.fact))
+    link = pending.link
+    command = RecordEvent(
+        link.tenant, link.ticket_id, acknowledgement_request(link), generated_id=acknowledgement_event_id(link)
+    )
+    recorded = await record_event(context, connection, command)
+    return replace(pending, status=replace(pending.status, state="acknowledged", acknowledgement=recorded.fact))

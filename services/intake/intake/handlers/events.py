@@ -1,31 +1,36 @@
-"""Taking in what happened to tickets, many in one transaction."""
+"""Record events of tickets, many in one transaction."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import fact_id
-from tocsin.runtime.http.problems import Problem
 
+from intake.domain.facts import STATUS_TYPES
+from intake.domain.ticket import StoredFact
+from intake.domain.ticket_events import fact_event
+from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_request import EventRequest
-from intake.domain.ticket_state import TELLING, impossible_workarounds, standing
-from intake.handlers.context import IngestContext, RecordedEvent, fact_of, unknown_ticket, workaround_refused
-from intake.handlers.outbox_events import changed, too_large
-from intake.store.tickets import LockedTicket, NewFact, TicketKey, TicketStore
+from intake.errors import IntakeError, TicketNotFoundError
+from intake.handlers.context import IngestContext, RecordedEvent
+from intake.store.idempotency import IdempotencyKey
+from intake.store.tickets import TicketKey, TicketStore
 
 
 @dataclass(frozen=True, slots=True)
 class RecordEvent:
-    """An event to be taken in; `generated_id` is its event id where the request has none."""
+    """A request to record an event. `generated_id` is its event id if the request states none."""
 
     tenant: str
     ticket_id: UUID
     request: EventRequest
     generated_id: str
+    idempotency_key: IdempotencyKey | None = None
 
     @property
-    def key(self) -> TicketKey:
+    def ticket_key(self) -> TicketKey:
         return self.tenant, self.ticket_id
 
     @property
@@ -33,73 +38,64 @@ class RecordEvent:
         return self.request.event_id or self.generated_id
 
 
-async def record_event(
-    context: IngestContext,
-    connection: AsyncConnection,
-    tenant: str,
-    ticket: UUID,
-    request: EventRequest,
-    generated_id: str,
-) -> RecordedEvent:
-    """Record one event; `generated_id` is its event id if the request has none. Raises Problem 404, 409, 413."""
-    (outcome,) = await record_events(context, connection, [RecordEvent(tenant, ticket, request, generated_id)])
-    if isinstance(outcome, Problem):
+async def record_event(context: IngestContext, connection: AsyncConnection, command: RecordEvent) -> RecordedEvent:
+    """Record one event. Raises RejectedError."""
+    (outcome,) = await record_events(context, connection, [command])
+    if isinstance(outcome, IntakeError):
         raise outcome
     return outcome
 
 
 async def record_events(
-    context: IngestContext, connection: AsyncConnection, asked: Sequence[RecordEvent]
-) -> list[RecordedEvent | Problem]:
-    """Take events in, each by itself: one answer each, in their order, as if they had come one by one.
+    context: IngestContext, connection: AsyncConnection, commands: Sequence[RecordEvent]
+) -> list[RecordedEvent | IntakeError]:
+    """Store new facts and queue their events: one outcome per command, in order, as if they had come one by one.
 
-    What is refused (404, 409, 413) has changed nothing.
+    A command for an event that exists with an equal body gets the stored fact. A rejected command changes nothing.
     """
     store = TicketStore(connection)
-    locked = await store.lock({event.key for event in asked})
-    here = [event for event in asked if event.key in locked]
+    locked = await store.lock({command.ticket_key for command in commands})
+    found = [command for command in commands if command.ticket_key in locked]
     known = await store.known_facts(
-        {event.ticket_id for event in here if event.request.type in TELLING},
-        {fact_id(event.ticket_id, event.event_id) for event in here},
+        with_status={command.ticket_id for command in found if command.request.type in STATUS_TYPES},
+        fact_ids={fact_id(command.ticket_id, command.event_id) for command in found},
     )
-    books = {key: _Book(key, locked[key], [each for each in known if each.ticket_id == key[1]]) for key in locked}
-    outcomes = [books[event.key].take(context, event) if event.key in books else unknown_ticket() for event in asked]
-    new = [each for book in books.values() for each in book.new]
-    if new:
-        await store.add_facts(new, {key[1]: book.standing for key, book in books.items()})
-        tenants = {key[1]: key[0] for key in books}
-        events = [changed(tenants[each.ticket_id], each.ticket_id, each.fact) for each in new]
-        await context.outbox.add(connection, events, min(each.clock for each in locked.values()))
+    known_of: dict[UUID, dict[str, StoredFact]] = defaultdict(dict)
+    for stored in known:
+        known_of[stored.ticket_id][stored.fact.event_id] = stored
+    tickets = {
+        (tenant, ticket_id): TicketFacts(
+            tenant=tenant,
+            ticket_id=ticket_id,
+            next_number=ticket.next_number,
+            severity=ticket.severity,
+            is_open=ticket.is_open,
+            known=known_of[ticket_id],
+        )
+        for (tenant, ticket_id), ticket in locked.items()
+    }
+
+    outcomes: list[RecordedEvent | IntakeError] = []
+    for command in commands:
+        before = tickets.get(command.ticket_key)
+        if before is None:
+            outcomes.append(TicketNotFoundError())
+            continue
+        received_at = context.business(locked[command.ticket_key].clock)
+        try:
+            after = before.add(command.request, command.event_id, received_at)
+        except IntakeError as error:
+            outcomes.append(error)
+            continue
+        tickets[command.ticket_key] = after
+        fact = after.known[command.event_id].fact
+        outcomes.append(RecordedEvent(command.ticket_id, fact, created=after is not before))
+
+    changed = [ticket for ticket in tickets.values() if ticket.new]
+    if changed:
+        await store.add_facts(changed)
+        events = [
+            fact_event(ticket.tenant, ticket.ticket_id, stored.fact) for ticket in changed for stored in ticket.new
+        ]
+        await context.outbox.add(connection, events, min(ticket.clock for ticket in locked.values()))
     return outcomes
-
-
-class _Book:
-    """A locked ticket while events of it are taken in: what is known of its facts, and how it stands."""
-
-    def __init__(self, key: TicketKey, locked: LockedTicket, known: Sequence[NewFact]) -> None:
-        self._tenant, self._ticket_id = key
-        self._locked = locked
-        self._known = {each.fact.event_id: each for each in known}
-        self.standing = locked.standing
-        self.new: list[NewFact] = []
-
-    def take(self, context: IngestContext, event: RecordEvent) -> RecordedEvent | Problem:
-        digest = event.request.digest()
-        earlier = self._known.get(event.event_id)
-        if earlier is not None:
-            if earlier.digest != digest:
-                return Problem(409, "This event_id of the ticket is known with another body.")
-            return RecordedEvent(self._ticket_id, earlier.fact, created=False)
-        number = self._locked.number + len(self.new)
-        fact = fact_of(event.request, number, event.event_id, context.business(self._locked.clock))
-        if refusal := too_large([changed(self._tenant, self._ticket_id, fact)]):
-            return refusal
-        if fact.type in TELLING:
-            telling = [*(each.fact for each in self._known.values() if each.fact.type in TELLING), fact]
-            if fact in impossible_workarounds(telling):
-                return workaround_refused()
-            self.standing = standing(telling)
-        new = NewFact(self._ticket_id, fact, digest)
-        self._known[event.event_id] = new
-        self.new.append(new)
-        return RecordedEvent(self._ticket_id, fact, created=True)

@@ -1,41 +1,36 @@
-"""Idempotency-Keys: the same request again within 24 hours counts once."""
+"""Idempotency-Keys: the same request with the same key counts once within 24 hours."""
 
 from collections.abc import Mapping
 from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.runtime.http.problems import FieldError, Problem
 
-from intake.store import idempotency as store
-from intake.store.idempotency import HeldKey, KeyUse
-
-
-def held_key(holder: str, key: str) -> HeldKey:
-    """An Idempotency-Key as it is stored: `holder` is the id of the API key that came with it."""
-    return holder, sha256(key.encode()).digest()
+from intake.errors import IdempotencyKeyReusedError
+from intake.store.idempotency import IdempotencyKey, KeyBinding, claim_keys, delete_expired_keys
 
 
-async def claim(connection: AsyncConnection, wanted: Mapping[HeldKey, KeyUse]) -> dict[HeldKey, KeyUse | Problem]:
-    """Bind Idempotency-Keys to requests with those digests, each to one.
+def idempotency_key(holder: str, key: str | None) -> IdempotencyKey | None:
+    """An Idempotency-Key, if there is one, as it is stored; `holder` is the id of the API key that it came with."""
+    return (holder, sha256(key.encode()).digest()) if key is not None else None
 
-    Gives the first use of each, the wanted one itself where this is the first, or Problem 422 where the key was used
-    for another request within 24 h.
+
+async def bind_keys(
+    connection: AsyncConnection, requested: Mapping[IdempotencyKey, KeyBinding]
+) -> dict[IdempotencyKey, KeyBinding | IdempotencyKeyReusedError]:
+    """Bind each key to a request, and return the binding of its first use: the requested one if the key was free.
+
+    A key that is bound to a different request yields IdempotencyKeyReusedError.
     """
-    if not wanted:
+    if not requested:
         return {}
-    found = await store.use_keys(connection, wanted)
+    claimed = await claim_keys(connection, requested)
     return {
-        held: use if use.request_digest == wanted[held].request_digest else _used_otherwise()
-        for held, use in found.items()
+        key: binding if binding.request_digest == requested[key].request_digest else IdempotencyKeyReusedError()
+        for key, binding in claimed.items()
     }
 
 
-async def forget_keys(engine: AsyncEngine) -> None:
-    """Remove the Idempotency-Keys that have expired; a job for the scheduler."""
+async def expire_keys(engine: AsyncEngine) -> None:
+    """Delete the Idempotency-Keys that have expired; a job for the scheduler."""
     async with engine.begin() as connection:
-        await store.forget_keys(connection)
-
-
-def _used_otherwise() -> Problem:
-    field = FieldError(field="Idempotency-Key", message="was used for another request within 24 hours")
-    return Problem(422, "This Idempotency-Key belongs to another request.", errors=[field])
+        await delete_expired_keys(connection)

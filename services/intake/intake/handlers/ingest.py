@@ -1,85 +1,68 @@
-"""Taking in what several callers ask for at the same time, each by itself, in one transaction."""
+"""Store what several callers request at the same time, in one transaction."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.ticket_request import TicketRequest
+from intake.errors import IdempotencyKeyInUseError, IntakeError
 from intake.handlers.context import IngestContext, IngestedTicket, RecordedEvent
 from intake.handlers.events import RecordEvent, record_events
-from intake.handlers.idempotency import claim
-from intake.handlers.tickets import create_tickets
-from intake.store.idempotency import HeldKey, KeyUse, free_keys
+from intake.handlers.idempotency import bind_keys
+from intake.handlers.tickets import CreateTicket, create_tickets
+from intake.store.idempotency import KeyBinding, release_keys
 
-Outcome = IngestedTicket | RecordedEvent | Problem
-
-
-@dataclass(frozen=True, slots=True)
-class TicketAsked:
-    """A ticket to be taken in; `held` is the Idempotency-Key it came with."""
-
-    tenant: str
-    request: TicketRequest
-    held: HeldKey | None = None
-
-    def use(self) -> KeyUse:
-        """What its Idempotency-Key is bound to."""
-        return KeyUse(sha256(b"ticket" + self.request.digest()).digest())
+Command = CreateTicket | RecordEvent
+Outcome = IngestedTicket | RecordedEvent | IntakeError
 
 
-@dataclass(frozen=True, slots=True)
-class HeldEvent:
-    """An event to be taken in, with the Idempotency-Key it came with."""
+async def ingest(context: IngestContext, connection: AsyncConnection, commands: Sequence[Command]) -> list[Outcome]:
+    """Execute commands: one outcome each, in order. A rejected command changes nothing and keeps its key free.
 
-    event: RecordEvent
-    held: HeldKey | None = None
-
-    def use(self) -> KeyUse:
-        """What its Idempotency-Key is bound to, and the event id that its first use made."""
-        told = b"event" + self.event.ticket_id.bytes + self.event.request.digest()
-        return KeyUse(sha256(told).digest(), self.event.generated_id)
-
-
-Asked = TicketAsked | HeldEvent
-
-
-class HeldTwiceError(Exception):
-    """Two ask with one Idempotency-Key at the same time: only one after the other can the second be judged."""
-
-
-async def take_asked(context: IngestContext, connection: AsyncConnection, asked: Sequence[Asked]) -> list[Outcome]:
-    """Take all of it in: one outcome each, in their order. What is refused has changed nothing and uses no key up.
-
-    Whatever a transaction waits for, it is in one order: Idempotency-Keys, new tickets, tickets that are known, by id.
-    Raises HeldTwiceError.
+    Every transaction locks in the same order, which avoids deadlocks: Idempotency-Keys, new tickets, existing tickets,
+    each by id. Raises IdempotencyKeyInUseError if two commands have the same key: they must not share a transaction.
     """
-    wanted = {each.held: each.use() for each in asked if each.held is not None}
-    if len(wanted) < sum(each.held is not None for each in asked):
-        raise HeldTwiceError
-    uses = await claim(connection, wanted)
+    requested = {command.idempotency_key: _binding(command) for command in commands if command.idempotency_key}
+    if len(requested) < sum(command.idempotency_key is not None for command in commands):
+        raise IdempotencyKeyInUseError
+    bindings = await bind_keys(connection, requested)
+
     outcomes: dict[int, Outcome] = {}
-    tickets: dict[str, dict[int, TicketRequest]] = defaultdict(dict)
+    tickets: dict[str, dict[int, TicketRequest]] = defaultdict(dict)  # by tenant and index
     events: dict[int, RecordEvent] = {}
-    for index, each in enumerate(asked):
-        use = uses[each.held] if each.held is not None else None
-        if isinstance(use, Problem):
-            outcomes[index] = use
-        elif isinstance(each, TicketAsked):
-            tickets[each.tenant][index] = each.request
+    for index, command in enumerate(commands):
+        binding = bindings[command.idempotency_key] if command.idempotency_key else None
+        if isinstance(binding, IntakeError):
+            outcomes[index] = binding
+        elif isinstance(command, CreateTicket):
+            tickets[command.tenant][index] = command.request
+        elif binding is not None and binding.event_id is not None:
+            events[index] = replace(command, generated_id=binding.event_id)
         else:
-            events[index] = (
-                each.event if use is None else replace(each.event, generated_id=use.event_id or each.event.generated_id)
-            )
-    for tenant in sorted(tickets):
-        requests = tickets[tenant]
-        taken = await create_tickets(context, connection, tenant, list(requests.values()))
-        outcomes |= zip(requests, taken, strict=True)
+            events[index] = command
+    for tenant, requests in sorted(tickets.items()):
+        created = await create_tickets(context, connection, tenant, list(requests.values()))
+        outcomes |= zip(requests, created, strict=True)
     if events:
         outcomes |= zip(events, await record_events(context, connection, list(events.values())), strict=True)
-    refused = [each.held for index, each in enumerate(asked) if isinstance(outcomes[index], Problem)]
-    await free_keys(connection, [held for held in refused if held and uses[held] is wanted[held]])
-    return [outcomes[index] for index in range(len(asked))]
+
+    unused = [
+        command.idempotency_key
+        for index, command in enumerate(commands)
+        if command.idempotency_key
+        and isinstance(outcomes[index], IntakeError)
+        and bindings[command.idempotency_key] is requested[command.idempotency_key]
+    ]
+    await release_keys(connection, unused)
+    return [outcomes[index] for index in range(len(commands))]
+
+
+def _binding(command: Command) -> KeyBinding:
+    """What the command's Idempotency-Key is bound to: the request and, for an event, the event id generated for it."""
+    if isinstance(command, CreateTicket):
+        return KeyBinding(sha256(b"ticket" + command.request.digest()).digest())
+    request = b"event" + command.ticket_id.bytes + command.request.digest()
+    return KeyBinding(sha256(request).digest(), command.generated_id)

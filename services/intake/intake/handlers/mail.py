@@ -7,12 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
-from intake.errors import DuplicateMailError, UnmappedError, UnmappedReason
+from intake.errors import DuplicateMailError, IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
-from intake.handlers.events import record_event
+from intake.handlers.events import RecordEvent, record_event
 from intake.handlers.tickets import create_tickets
 from intake.store.mails import add_mail, awaiting_ticket, find_ticket, lock_conversation, ticket_of_mail
 from intake.store.tickets import TicketStore
@@ -50,8 +49,8 @@ async def apply_mail(
 ) -> AppliedMail:
     """Apply a mail; `sources` are the tools whose ticket ids may be in its subject.
 
-    Raises UnmappedError for an unknown sender and for our own reply to an unknown mail, DuplicateMailError, and Problem
-    if the ticket cannot be opened.
+    Raises UnmappedError for an unknown sender and for our own reply to an unknown mail, DuplicateMailError, and
+    IntakeError if the ticket cannot be opened.
     """
     mail = received.mail
     if mail.automatic is not None:
@@ -88,7 +87,7 @@ async def _update(
     if events is None:
         return None
     for event in events:
-        await record_event(context, connection, tenant, ticket_id, event, event.event_id or "")
+        await record_event(context, connection, RecordEvent(tenant, ticket_id, event, event.event_id or ""))
     details = [str(event.type) for event in events]
     author = received.author
     if received.mailbox == "escalations" and not (author.is_it_contact or author.is_staff):
@@ -113,7 +112,7 @@ async def _open(
     if request is None:
         raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, _UNKNOWN_SENDER)
     (outcome,) = await create_tickets(context, connection, tenant, [request])
-    if isinstance(outcome, Problem):
+    if isinstance(outcome, IntakeError):
         if await ticket_of_mail(connection, tenant, received.mail.message_id):
             raise DuplicateMailError
         raise outcome

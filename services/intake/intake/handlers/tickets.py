@@ -1,72 +1,98 @@
-"""Taking in tickets, each by itself, many in one transaction."""
+"""Create tickets, many in one transaction."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact
+from tocsin.lifecycle import TicketStatus, status_of
 from tocsin.runtime.database.engine import clock_timestamp
-from tocsin.runtime.http.problems import Problem
 
+from intake.domain.new_ticket import is_history, new_ticket
+from intake.domain.ticket import NewTicket, StoredTicket
+from intake.domain.ticket_events import opening_events
 from intake.domain.ticket_request import TicketRequest
-from intake.domain.ticket_state import Standing, standing
+from intake.errors import IntakeError, OutboxBacklogError, TicketConflictError
 from intake.handlers.context import IngestContext, IngestedTicket
-from intake.handlers.outbox_events import first_events
-from intake.handlers.ticket_factory import drafted, is_history
-from intake.store.records import NewTicket, StoredTicket
+from intake.store.idempotency import IdempotencyKey
 from intake.store.tickets import TicketStore
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTicket:
+    """A request to create a ticket."""
+
+    tenant: str
+    request: TicketRequest
+    idempotency_key: IdempotencyKey | None = None
 
 
 async def create_tickets(
     context: IngestContext, connection: AsyncConnection, tenant: str, requests: Sequence[TicketRequest]
-) -> list[IngestedTicket | Problem]:
-    """Take tickets in, each by itself: one answer per request, in their order, as if they had come one by one."""
+) -> list[IngestedTicket | IntakeError]:
+    """Store new tickets and queue their events: one outcome per request, in order, as if they had come one by one.
+
+    A request for a ticket that exists with an equal body gets the ticket as it was first stored.
+    """
     store = TicketStore(connection)
-    real = await clock_timestamp(connection)
-    received_at = context.business(real)
-    busy = any(is_history(request) for request in requests) and await store.outbox_longer_than(
-        context.history_outbox_limit
-    )
-    drafts = [drafted(context, tenant, request, received_at, busy) for request in requests]
-    first: dict[UUID, NewTicket] = {}
+    now = await clock_timestamp(connection)
+    has_backlog = any(map(is_history, requests)) and await store.outbox_longer_than(context.history_outbox_limit)
+    drafts = [_draft(context, tenant, request, context.business(now), has_backlog) for request in requests]
+
+    first_drafts: dict[UUID, NewTicket] = {}
     for draft in drafts:
         if isinstance(draft, NewTicket):
-            first.setdefault(draft.ticket.ticket_id, draft)
-    added = await store.add_tickets(list(first.values()))
-    told = [event for key, draft in first.items() if key in added for event in first_events(draft.ticket, draft.facts)]
-    await context.outbox.add(connection, told, real)
-    new = {id(first[key]) for key in added}
-    again = [draft for draft in drafts if isinstance(draft, NewTicket) and id(draft) not in new]
-    known = await _first_answers(store, {draft.ticket.ticket_id for draft in again})
-    return [
-        draft
-        if isinstance(draft, Problem)
-        else IngestedTicket(draft.ticket, created=True)
-        if id(draft) in new
-        else _again(draft, known[draft.ticket.ticket_id])
-        for draft in drafts
+            first_drafts.setdefault(draft.ticket.ticket_id, draft)
+    added = await store.add_tickets(list(first_drafts.values()))
+    created = {key: draft for key, draft in first_drafts.items() if key in added}
+    events = [
+        event
+        for draft in created.values()
+        for event in opening_events(draft.ticket, [stored.fact for stored in draft.facts])
     ]
+    await context.outbox.add(connection, events, now)
+
+    repeated = [draft for draft in drafts if isinstance(draft, NewTicket) and not _is_created(draft, created)]
+    existing = await _load_as_first_stored(store, {draft.ticket.ticket_id for draft in repeated})
+    return [_outcome(draft, created, existing) for draft in drafts]
 
 
-async def _first_answers(store: TicketStore, ids: Collection[UUID]) -> dict[UUID, IngestedTicket]:
-    """Stored tickets as they stood when they were taken in."""
+def _draft(
+    context: IngestContext, tenant: str, request: TicketRequest, received_at: datetime, has_backlog: bool
+) -> NewTicket | IntakeError:
+    if has_backlog and is_history(request):
+        return OutboxBacklogError()
+    try:
+        return new_ticket(context.policy, tenant, request, received_at)
+    except IntakeError as error:
+        return error
+
+
+def _is_created(draft: NewTicket, created: Mapping[UUID, NewTicket]) -> bool:
+    return created.get(draft.ticket.ticket_id) is draft
+
+
+async def _load_as_first_stored(store: TicketStore, ids: Collection[UUID]) -> dict[UUID, StoredTicket]:
+    """Stored tickets with the status that they had when they were first stored."""
     if not ids:
         return {}
-    found = await store.tickets(ids)
-    facts = await store.facts([key for key, ticket in found.items() if ticket.imported])
-    return {
-        key: IngestedTicket(replace(ticket, standing=_first_standing(ticket, facts.get(key, ()))), created=False)
-        for key, ticket in found.items()
-    }
+    tickets = await store.tickets(ids)
+    facts = await store.facts([key for key, ticket in tickets.items() if ticket.imported])
+    return {key: ticket.with_status(_first_status(ticket, facts.get(key, ()))) for key, ticket in tickets.items()}
 
 
-def _first_standing(ticket: StoredTicket, facts: Sequence[Fact]) -> Standing:
-    return standing(facts[: ticket.first_facts]) if ticket.imported else Standing(ticket.initial_severity, True)
+def _first_status(ticket: StoredTicket, facts: Sequence[Fact]) -> TicketStatus:
+    return status_of(facts[: ticket.first_facts]) if ticket.imported else TicketStatus(ticket.initial_severity)
 
 
-def _again(draft: NewTicket, known: IngestedTicket) -> IngestedTicket | Problem:
-    if known.ticket.digest == draft.ticket.digest:
-        return known
-    detail = "This source and external_id are known with another body. Post what happened since as an event."
-    return Problem(409, detail)
+def _outcome(
+    draft: NewTicket | IntakeError, created: Mapping[UUID, NewTicket], existing: Mapping[UUID, StoredTicket]
+) -> IngestedTicket | IntakeError:
+    if isinstance(draft, IntakeError):
+        return draft
+    if _is_created(draft, created):
+        return IngestedTicket(draft.ticket, created=True)
+    ticket = existing[draft.ticket.ticket_id]
+    return IngestedTicket(ticket, created=False) if ticket.digest == draft.ticket.digest else TicketConflictError()

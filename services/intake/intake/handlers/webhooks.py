@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import ticket_id
 from tocsin.runtime.database.engine import clock_timestamp
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
@@ -19,7 +18,7 @@ from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
 from intake.domain.webhooks.update import TicketUpdate
-from intake.errors import UnmappedError, UnmappedReason
+from intake.errors import IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext, IngestedTicket
 from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.tickets import create_tickets
@@ -92,7 +91,7 @@ async def apply_ticket(
 
     `applied_to` is the ticket that this position of the delivery has already been applied to: then nothing changes. An
     update that cannot open its ticket is stored nevertheless, and counts once a later delivery opens the ticket. Raises
-    Problem: with status 503, the same may succeed later.
+    RejectedError and UnavailableError.
     """
     if applied_to == ticket.ticket_id:
         return AppliedUpdate(UpdateResult.UNCHANGED, ticket.ticket_id)
@@ -162,7 +161,7 @@ async def _open(
     (outcome,) = await create_tickets(context, connection, delivery.tenant, [request])
     if isinstance(outcome, IngestedTicket) and outcome.created:
         return AppliedUpdate(UpdateResult.OPENED, key, outcome.ticket.first_facts, outcome)
-    if isinstance(outcome, Problem) and await TicketStore(connection).ticket(delivery.tenant, key) is None:
+    if isinstance(outcome, IntakeError) and await TicketStore(connection).ticket(delivery.tenant, key) is None:
         raise outcome
     return None
 
@@ -181,7 +180,7 @@ async def _reconcile(
     events = reconcile(updates, facts, actor=ticket.source, opened_with=opened_with)
     requests = [RecordEvent(tenant, key, event, event.event_id or "") for event in events]
     for outcome in await record_events(context, connection, requests):
-        if isinstance(outcome, Problem):
+        if isinstance(outcome, IntakeError):
             raise outcome
     result = UpdateResult.CHANGED if events else UpdateResult.UNCHANGED
     return AppliedUpdate(result, key, len(events))

@@ -32,7 +32,7 @@ class IntegrationsFile:
         """The last valid integrations, or None."""
         if self._file is None:
             return None
-        if (found := self._file.look()) is not None:
+        if (found := self._file.reload()) is not None:
             providers = {provider for tenant in found.tenants.values() for provider in tenant}
             metrics.declare_hooks(providers | ({"email"} if found.email else set()))
             log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))

@@ -1,4 +1,4 @@
-"""Queries about Idempotency-Keys. Nothing here commits."""
+"""Queries on Idempotency-Keys. Nothing here commits."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,52 +10,57 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.store.tables import idempotency_keys
 
-HeldKey = tuple[str, bytes]
-"""Who holds an Idempotency-Key, and its digest."""
+IdempotencyKey = tuple[str, bytes]
+"""The holder (an API key's id) and the digest of the Idempotency-Key."""
 
-_LIFE: ColumnClause[timedelta] = literal_column("interval '24 hours'")
+_LIFETIME: ColumnClause[timedelta] = literal_column("interval '24 hours'")
 
 
 @dataclass(frozen=True, slots=True)
-class KeyUse:
-    """What an Idempotency-Key was first used for, and the event id made for it, if it was an event's."""
+class KeyBinding:
+    """The request that an Idempotency-Key was first used for and, for an event, the event id generated for it."""
 
     request_digest: bytes
     event_id: str | None = None
 
 
-async def use_keys(connection: AsyncConnection, uses: Mapping[HeldKey, KeyUse]) -> dict[HeldKey, KeyUse]:
-    """Claim Idempotency-Keys for 24 h and return the first use of each, which is the given one where it was free.
+async def claim_keys(
+    connection: AsyncConnection, requested: Mapping[IdempotencyKey, KeyBinding]
+) -> dict[IdempotencyKey, KeyBinding]:
+    """Bind keys for 24 h and return the binding of each: the requested one (identical) if the key was free.
 
-    A second user waits here until the first one's transaction has ended; all wait in the same order.
+    A concurrent claim of the same key waits for the first one's transaction. Keys are locked in one order, which avoids
+    deadlocks.
     """
-    ordered = sorted(uses)
+    ordered = sorted(requested)
     rows = {
-        "holders": [holder for holder, _ in ordered],
-        "keys": [key for _, key in ordered],
-        "requests": [uses[held].request_digest for held in ordered],
-        "events": [uses[held].event_id for held in ordered],
+        **_arrays(ordered),
+        "requests": [requested[key].request_digest for key in ordered],
+        "events": [requested[key].event_id for key in ordered],
     }
     free = {(row.holder, row.key_digest) for row in await connection.execute(_CLAIM, rows)}
-    taken = [held for held in ordered if held not in free]
-    found = dict(uses)
-    if taken:
-        pairs = {"holders": [holder for holder, _ in taken], "keys": [key for _, key in taken]}
-        for row in await connection.execute(_FIRST_USES, pairs):
-            found[row.holder, row.key_digest] = KeyUse(row.request_digest, row.event_id)
-    return found
+    bound = [key for key in ordered if key not in free]
+    if not bound:
+        return dict(requested)
+    found = await connection.execute(_BINDINGS, _arrays(bound))
+    earlier = {(row.holder, row.key_digest): KeyBinding(row.request_digest, row.event_id) for row in found}
+    return {**requested, **earlier}
 
 
-async def free_keys(connection: AsyncConnection, held: Collection[HeldKey]) -> None:
-    """Give Idempotency-Keys back that this transaction has claimed."""
-    if held:
-        await connection.execute(_FREE, {"holders": [holder for holder, _ in held], "keys": [key for _, key in held]})
+async def release_keys(connection: AsyncConnection, keys: Collection[IdempotencyKey]) -> None:
+    """Free keys that this transaction has bound."""
+    if keys:
+        await connection.execute(_RELEASE, _arrays(keys))
 
 
-async def forget_keys(connection: AsyncConnection) -> int:
-    """Remove the Idempotency-Keys that have expired; how many."""
-    expired = idempotency_keys.c.created_at < func.clock_timestamp() - _LIFE
-    return (await connection.execute(delete(idempotency_keys).where(expired))).rowcount
+async def delete_expired_keys(connection: AsyncConnection) -> None:
+    """Delete the keys that were bound more than 24 h ago."""
+    expired = idempotency_keys.c.created_at < func.clock_timestamp() - _LIFETIME
+    await connection.execute(delete(idempotency_keys).where(expired))
+
+
+def _arrays(keys: Collection[IdempotencyKey]) -> dict[str, list[str] | list[bytes] | list[str | None]]:
+    return {"holders": [holder for holder, _ in keys], "keys": [digest for _, digest in keys]}
 
 
 _CLAIM: Final = text("""
@@ -63,18 +68,18 @@ _CLAIM: Final = text("""
     SELECT holder, key_digest, request_digest, event_id, clock_timestamp()
     FROM unnest(
         CAST(:holders AS text[]), CAST(:keys AS bytea[]), CAST(:requests AS bytea[]), CAST(:events AS text[])
-    ) WITH ORDINALITY AS asked (holder, key_digest, request_digest, event_id, n)
+    ) WITH ORDINALITY AS requested (holder, key_digest, request_digest, event_id, n)
     ORDER BY n
     ON CONFLICT (holder, key_digest) DO UPDATE
     SET request_digest = excluded.request_digest, event_id = excluded.event_id, created_at = excluded.created_at
     WHERE idempotency_keys.created_at < clock_timestamp() - interval '24 hours'
     RETURNING holder, key_digest
 """)
-_PAIRS: Final = """
-    SELECT * FROM unnest(CAST(:holders AS text[]), CAST(:keys AS bytea[])) AS asked (holder, key_digest)
+_KEYS: Final = """
+    SELECT * FROM unnest(CAST(:holders AS text[]), CAST(:keys AS bytea[])) AS wanted (holder, key_digest)
 """
-_FIRST_USES: Final = text(f"""
+_BINDINGS: Final = text(f"""
     SELECT holder, key_digest, request_digest, event_id
-    FROM idempotency_keys WHERE (holder, key_digest) IN ({_PAIRS})
+    FROM idempotency_keys WHERE (holder, key_digest) IN ({_KEYS})
 """)
-_FREE: Final = text(f"DELETE FROM idempotency_keys WHERE (holder, key_digest) IN ({_PAIRS})")
+_RELEASE: Final = text(f"DELETE FROM idempotency_keys WHERE (holder, key_digest) IN ({_KEYS})")

@@ -22,19 +22,19 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
-from tocsin.runtime.database.dead_letters import dead_letters_table
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
-from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.client import TICKETS
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
-"""ASCII's punctuation, as PostgreSQL and Python both write it: what stands between words.
+"""ASCII punctuation as a regular expression of both PostgreSQL and Python. It separates words.
 
-PostgreSQL would otherwise take the hyphen of `SR-1042` for a minus, and an address for one word.
+Without it, PostgreSQL would read the hyphen of `SR-1042` as a minus, and an address as one word.
 """
 
-_SHOWN: Final = (
+_SEARCHED: Final = (
     "external_id",
     "(body ->> 'summary')",
     "\"left\"(body ->> 'affected_services', 10000)",
@@ -42,20 +42,20 @@ _SHOWN: Final = (
     "((body -> 'contact') ->> 'name')",
     "COALESCE(\"left\"(body ->> 'description', 1000), '')",
 )
-# Written as PostgreSQL shows it, so that the schema can be compared with the tables.
-_JOINED: Final = reduce(lambda text, part: f"(({text} || ' ') || {part})", _SHOWN)[1:-1]
-words = literal_column(
+# In the form in which PostgreSQL returns it, so that a test can compare the schema with these tables.
+_JOINED: Final = reduce(lambda text, part: f"(({text} || ' ') || {part})", _SEARCHED)[1:-1]
+ticket_words = literal_column(
     f"to_tsvector('simple'::regconfig, regexp_replace({_JOINED}, '{PUNCTUATION}', ' ', 'g'))", TSVECTOR
 )
-"""The words by which a ticket is found, in the index and in the queries alike: PostgreSQL compares the expressions.
+"""The words that the text filter searches. Index and queries need the same expression.
 
-All of a ticket could be more than an index entry may hold (1 MB), and then it could not be stored.
+Long fields are cut: an index entry holds at most 1 MB, and a ticket with more could not be stored.
 """
 
 metadata = new_metadata()
-outbox = Outbox(outbox_table(metadata), lease_table(metadata), TICKETS, "intake")
-dead_letters = dead_letters_table(metadata)
-key_uses = key_uses_table(metadata)
+outbox = Outbox.define(metadata, topic=TICKETS, source="intake")
+dead_letters = DeadLetters.define(metadata)
+key_uses = KeyUses.define(metadata)
 
 tickets = Table(
     "tickets",
@@ -81,15 +81,15 @@ tickets = Table(
     Column("last_number", Integer, nullable=False),
     Column("severity", SmallInteger, nullable=False),
     Column("is_open", Boolean, nullable=False),
-    # One for each filter of the list that may match few among many; more than one of them leave little to sift.
+    # One for each filter of the list that may match few of many tickets; filters combined need no index of their own.
     Index("tickets_tenant_position_idx", "tenant", "position", unique=True),
     Index("tickets_open_idx", "tenant", "position", postgresql_where=literal_column("is_open")),
     Index("tickets_severity_idx", "tenant", "severity", "position"),
-    # A customer's id or a source may be too long for an index row, its hash never is.
+    # A hash, because a customer id or a source may be too long for an index row.
     Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
     Index("tickets_source_idx", "tenant", func.md5(literal_column("source")), "position"),
     Index("tickets_opened_idx", "tenant", "opened_at"),
-    Index("tickets_words_idx", words, postgresql_using="gin"),
+    Index("tickets_words_idx", ticket_words, postgresql_using="gin"),
     postgresql_with={"fillfactor": 85},
 )
 

@@ -6,12 +6,18 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.http.problems import Problem
 
 from intake.domain.mail import read_mail
 from intake.domain.mail_rules import receive
 from intake.domain.webhooks.config.integrations import Integrations
-from intake.errors import DuplicateMailError, UnmappedError, UnmappedReason, UnreadableMailError
+from intake.errors import (
+    DuplicateMailError,
+    OriginalNotArrivedError,
+    RejectedError,
+    UnmappedError,
+    UnmappedReason,
+    UnreadableMailError,
+)
 from intake.handlers.context import IngestContext
 from intake.handlers.mail import AppliedMail, MailResult, apply_mail
 from intake.store.webhooks import WebhookDelivery, WebhookState
@@ -25,12 +31,12 @@ _ATTEMPTS_FOR_ORIGINAL: Final = 10
 async def process_mail(
     context: IngestContext, writer: AsyncEngine, integrations: Integrations | None, delivery: WebhookDelivery
 ) -> tuple[WebhookState, str]:
-    """The state and the detail of a processed mail. Raises UnmappedError; Problem if a retry may succeed."""
+    """The state and the detail of a processed mail. Raises UnmappedError and UnavailableError."""
     try:
         applied = await _apply(context, writer, integrations, delivery)
     except UnmappedError as error:
         if error.reason is UnmappedReason.MISSING_OPENING and delivery.attempts < _ATTEMPTS_FOR_ORIGINAL:
-            raise Problem(503, str(error)) from None
+            raise OriginalNotArrivedError from None
         raise
     log.info("mail_processed", delivery=delivery.id, result=applied.result, ticket_id=str(applied.ticket_id or ""))
     detail = " ".join(str(part) for part in (applied.result, applied.ticket_id, applied.detail) if part is not None)
@@ -58,7 +64,5 @@ async def _apply(
         raise UnmappedError(UnmappedReason.UNREADABLE, f"The mail {error}.") from None
     except ValidationError as error:
         raise UnmappedError.invalid(error) from None
-    except Problem as problem:
-        if problem.status == 503:
-            raise
-        raise UnmappedError(UnmappedReason.REFUSED, str(problem)) from None
+    except RejectedError as error:
+        raise UnmappedError(UnmappedReason.REFUSED, str(error)) from None

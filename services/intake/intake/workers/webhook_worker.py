@@ -11,13 +11,19 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
-from tocsin.runtime.http.problems import Problem
 
 from intake import metrics
 from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, Integrations
-from intake.errors import MISSING_FIELDS, UnmappedError, UnmappedReason, UnreadableError
+from intake.errors import (
+    MISSING_FIELDS,
+    RejectedError,
+    UnavailableError,
+    UnmappedError,
+    UnmappedReason,
+    UnreadableError,
+)
 from intake.handlers.context import IngestContext
 from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, UpdateResult, apply_ticket, store_delivery
 from intake.sources.integrations_file import IntegrationsFile
@@ -222,11 +228,8 @@ class WebhookWorker:
                     outcomes.append(await self._apply(ticket, applied_to.get(ticket.position)))
                 else:
                     outcomes.append(ticket)
-            except Problem as problem:
-                if problem.status == 503:
-                    failure = failure or problem
-                else:
-                    outcomes.append(UnmappedError(UnmappedReason.REFUSED, str(problem)))
+            except RejectedError as error:
+                outcomes.append(UnmappedError(UnmappedReason.REFUSED, str(error)))
             except Exception as error:  # the edge of one ticket: raised after the others
                 if is_transient(error):
                     raise
@@ -242,7 +245,7 @@ class WebhookWorker:
         if isinstance(outcome, AppliedUpdate):
             if outcome.opened is not None:
                 opened = outcome.opened.ticket
-                metrics.count_ticket(opened.source, opened.initial_severity, 201)
+                metrics.count_ticket(opened.source, opened.initial_severity, "created")
             log.info(
                 "webhook_ticket_updated",
                 ticket_id=str(outcome.ticket_id),
@@ -257,7 +260,7 @@ class WebhookWorker:
 
     async def _reschedule(self, delivery: WebhookDelivery, error: Exception) -> DeliveryResult:
         """Retry later, with exponential back-off; a bug that does not go away makes the delivery unmapped."""
-        may_pass = is_transient(error) or (isinstance(error, Problem) and error.status == 503)
+        may_pass = is_transient(error) or isinstance(error, UnavailableError)
         if may_pass:
             log.warning("webhook_rescheduled", delivery=delivery.id, error=repr(error))
         else:
@@ -312,7 +315,7 @@ def _unmapped(delivery: WebhookDelivery, error: UnmappedError) -> DeliveryResult
 def _describe(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"Not processed within {PROCESS_SECONDS:g} s: the database is slow, or the delivery has many tickets."
-    if isinstance(error, Problem):
+    if isinstance(error, UnavailableError):
         return str(error)
     if is_transient(error):
         return "The database is not available."

@@ -1,62 +1,109 @@
-"""Where single tickets and events become durable: those that come at the same time share a transaction.
+"""The write queue: concurrent requests for single tickets and events share a transaction (group commit).
 
-A transaction is everybody's lateness while it is open (DESIGN, Time), so a group is small; one that cannot be stored
-fails alone. What a caller is told is told after the commit.
+An open transaction holds back the watermark (docs/architecture.md#time), so groups are small. A request that cannot be
+stored fails alone. Callers get their outcome after the commit (docs/decisions/0023-group-commit.md).
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.group_commit import Grouped, Overloaded
-from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.errors import OverloadedError
 from tocsin.runtime.metrics import REQUESTS_SHED
 
-from intake.handlers.context import IngestContext
-from intake.handlers.ingest import Asked, HeldTwiceError, Outcome, take_asked
+from intake import metrics
+from intake.domain.ticket_request import TicketRequest
+from intake.errors import IdempotencyKeyInUseError, IntakeError, WriteQueueFullError
+from intake.handlers.context import IngestContext, IngestedTicket, RecordedEvent
+from intake.handlers.events import RecordEvent
+from intake.handlers.ingest import Command, Outcome, ingest
+from intake.handlers.tickets import CreateTicket
 
-GROUP: Final = 50
-MOST_WAITING: Final = 500
-PATIENCE_SECONDS: Final = 2.0
-ANSWER_SECONDS: Final = 5.0
-"""How many share a transaction; how many may wait for theirs; how long one may take until others are sent away, and how
-long a caller waits for an answer. All of it in real time.
-"""
+log = structlog.get_logger(__name__)
 
-_CONTENDED: Final = ("40P01", "55P03")  # a deadlock, a lock that did not come: one alone may well get through
+GROUP_SIZE: Final = 50
+"""Requests per transaction."""
+MAX_WAITING: Final = 500
+"""Requests that wait for a transaction; more are rejected with WriteQueueFullError."""
+STALL_SECONDS: Final = 2.0
+"""Real seconds that a transaction may take before new requests are rejected."""
+RESPONSE_SECONDS: Final = 5.0
+"""Real seconds that a caller waits for its outcome."""
+
+_CONTENTION: Final = ("40P01", "55P03")  # SQLSTATE: deadlock detected, lock not available
 
 
-class Taking:
-    """Takes in what single callers ask for; `wake` tells the relay that something was committed."""
+class WriteQueue:
+    """`wake` tells this process's relay that events were committed."""
 
     def __init__(self, context: IngestContext, writer: AsyncEngine, wake: Callable[[], None]) -> None:
         self._context = context
         self._writer = writer
         self._wake = wake
-        self._grouped = Grouped(self._take, alike=_alike, limit=GROUP, most=MOST_WAITING, patience=PATIENCE_SECONDS)
+        self._group = GroupCommit(
+            self._commit, is_common=_fails_for_all, limit=GROUP_SIZE, most_waiting=MAX_WAITING, patience=STALL_SECONDS
+        )
 
-    async def __call__(self, asked: Asked) -> Outcome:
-        """What became of it, or the Problem that refuses it. Raises Problem 503 where it had better come back later."""
+    async def create_ticket(self, command: CreateTicket) -> IngestedTicket:
+        """Create a ticket; returns after the commit. Raises IntakeError, and TimeoutError if the database hangs."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._grouped(asked)
-        except Overloaded:
-            REQUESTS_SHED.inc()
-            raise Problem(503, "Too much waits to be stored. Try again.", headers={"Retry-After": "1"}) from None
+            outcome = await self._execute(command)
+        except WriteQueueFullError as error:
+            report_ticket(command.request, error)
+            raise
+        assert not isinstance(outcome, RecordedEvent)
+        report_ticket(command.request, outcome)
+        if isinstance(outcome, IntakeError):
+            raise outcome
+        return outcome
 
-    async def _take(self, asked: Sequence[Asked]) -> Sequence[Outcome]:
+    async def record_event(self, command: RecordEvent) -> RecordedEvent:
+        """Record an event; returns after the commit. Raises as `create_ticket`."""
+        outcome = await self._execute(command)
+        if isinstance(outcome, IntakeError):
+            raise outcome
+        assert isinstance(outcome, RecordedEvent)
+        fact = outcome.fact
+        ticket_id = str(outcome.ticket_id)
+        log.info("event_recorded", ticket_id=ticket_id, type=fact.type, number=fact.number, created=outcome.created)
+        return outcome
+
+    async def _execute(self, command: Command) -> Outcome:
+        try:
+            async with asyncio.timeout(RESPONSE_SECONDS):
+                return await self._group(command)
+        except OverloadedError:
+            REQUESTS_SHED.inc()
+            raise WriteQueueFullError from None
+
+    async def _commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         async with self._writer.begin() as connection:
-            outcomes = await take_asked(self._context, connection, asked)
+            outcomes = await ingest(self._context, connection, commands)
         self._wake()
         return outcomes
 
 
-def _alike(error: BaseException) -> bool:
-    """Whether each alone would fail as the group did: the database is away, or it is unknown what it has kept."""
-    if isinstance(error, HeldTwiceError):
+def report_ticket(request: TicketRequest, outcome: IngestedTicket | IntakeError) -> None:
+    """Count and log the outcome of a ticket request; to be called after the commit."""
+    if isinstance(outcome, IntakeError):
+        metrics.count_ticket(request.source, request.severity, metrics.RESULTS[type(outcome)])
+        return
+    ticket = outcome.ticket
+    metrics.count_ticket(request.source, ticket.initial_severity, "created" if outcome.created else "duplicate")
+    log.info("ticket_ingested", ticket_id=str(ticket.ticket_id), created=outcome.created)
+
+
+def _fails_for_all(error: BaseException) -> bool:
+    """Whether every request of the group would fail alone too: the database is away, or the commit is uncertain.
+
+    After a deadlock or a lock timeout, or if two requests have the same Idempotency-Key, each may succeed alone.
+    """
+    if isinstance(error, IdempotencyKeyInUseError):
         return False
-    contended = isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONTENDED
-    return is_transient(error) and not contended
+    is_contention = isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONTENTION
+    return is_transient(error) and not is_contention

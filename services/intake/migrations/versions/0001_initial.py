@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from tocsin.runtime.database.migrations import create_runtime_tables
 
 revision = "0001"
 down_revision = None
@@ -10,7 +11,6 @@ branch_labels = None
 depends_on = None
 
 INSTANT = sa.DateTime(timezone=True)
-CLOCK = sa.text("clock_timestamp()")
 WORDS = """to_tsvector('simple'::regconfig, regexp_replace(
     external_id || ' ' || (body ->> 'summary') || ' ' || "left"(body ->> 'affected_services', 10000)
     || ' ' || ((body -> 'customer') ->> 'name') || ' ' || ((body -> 'contact') ->> 'name')
@@ -22,9 +22,7 @@ def upgrade() -> None:
     _tickets()
     _mails()
     _webhooks()
-    _outbox()
-    _dead_letters()
-    _key_uses()
+    create_runtime_tables(offsets=False)
 
 
 def _tickets() -> None:
@@ -144,55 +142,4 @@ def _webhooks() -> None:
         sa.Column("tenant", sa.Text, primary_key=True),
         sa.Column("provider", sa.Text, primary_key=True),
         sa.Column("created_at", INSTANT, nullable=False),
-    )
-
-
-def _key_uses() -> None:
-    op.create_table(
-        "key_uses",
-        sa.Column("key_id", sa.Text, primary_key=True),
-        sa.Column("last_used_at", INSTANT, nullable=False),
-    )
-
-
-def _outbox() -> None:
-    op.create_table(
-        "outbox",
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        sa.Column("partition", sa.SmallInteger, nullable=False),
-        sa.Column("key", sa.LargeBinary, nullable=False),
-        sa.Column("headers", sa.LargeBinary, nullable=False),
-        sa.Column("value", sa.LargeBinary, nullable=False),
-        sa.Column("received_at", INSTANT, nullable=False, server_default=CLOCK),
-    )
-    op.create_index("outbox_partition_received_at_idx", "outbox", ["partition", "received_at"])
-    op.create_table(
-        "outbox_lease",
-        sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("holder", sa.Uuid, nullable=False),
-        sa.Column("token", sa.BigInteger, nullable=False),
-        sa.Column("expires_at", INSTANT, nullable=False),
-    )
-
-
-def _dead_letters() -> None:
-    op.create_table(
-        "dead_letters",
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        sa.Column("origin", sa.Text, nullable=False),
-        sa.Column("topic", sa.Text, nullable=False),
-        sa.Column("partition", sa.SmallInteger, nullable=False),
-        sa.Column("offset", sa.BigInteger),
-        sa.Column("key", sa.LargeBinary),
-        sa.Column("headers", sa.LargeBinary, nullable=False),
-        sa.Column("value", sa.LargeBinary),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("created_at", INSTANT, nullable=False, server_default=CLOCK),
-        sa.Column("replayed_at", INSTANT),
-    )
-    op.create_index(
-        "dead_letters_waiting_idx",
-        "dead_letters",
-        ["topic", "key"],
-        postgresql_where=sa.text("replayed_at IS NULL"),
     )

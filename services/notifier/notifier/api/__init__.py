@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier.api import bounces, deliveries, redelivery
 
@@ -13,7 +13,7 @@ from notifier.api import bounces, deliveries, redelivery
 def router(
     reader: AsyncEngine,
     writer: AsyncEngine,
-    clock: Clock,
+    clock: TimeSource,
     directory: Callable[[], Directory | None],
     wake: Callable[[], None],
 ) -> APIRouter:

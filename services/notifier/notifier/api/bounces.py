@@ -9,10 +9,12 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
 from tocsin.runtime.http.api_keys import TICKETS_WRITE, Caller
-from tocsin.runtime.http.app import JsonResponse, require
-from tocsin.runtime.http.openapi import refusal
-from tocsin.runtime.http.problems import FieldError, Problem
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.openapi import error_response
+from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from notifier.api.schemas import Answer
 from notifier.domain.bounces import Action, Report
@@ -54,7 +56,7 @@ class ReportAnswer(Answer):
 def add(
     routes: APIRouter,
     writer: AsyncEngine,
-    clock: Clock,
+    clock: TimeSource,
     directory: Callable[[], Directory | None],
     wake: Callable[[], None],
 ) -> None:
@@ -65,8 +67,8 @@ def add(
         summary="Hand in what a mail server reports of a mail",
         responses={
             200: {"model": ReportAnswer},
-            404: refusal("No mail of this tenant bore that Message-ID", _UNKNOWN),
-            422: refusal("It is no such report; what it lacks is named", _NO_REPORT),
+            404: error_response("No mail of this tenant bore that Message-ID", _UNKNOWN),
+            422: error_response("It is no such report; what it lacks is named", _NO_REPORT),
         },
         openapi_extra={"requestBody": {"required": True, "content": {"message/rfc822": _RAW}}},
     )

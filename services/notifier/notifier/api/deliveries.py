@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.responses import JsonResponse
 
 from notifier import store
 from notifier.api.list_query import Listing

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from tocsin.events.notifications import MailKind
+from tocsin.events import MailKind
 
 from notifier.domain.delivery import State
 from notifier.store import Filter

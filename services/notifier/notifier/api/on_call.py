@@ -8,15 +8,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
-from tocsin.directory import Directory, Holder
-from tocsin.directory.ical_export import published
-from tocsin.events import Instant
-from tocsin.instants import WrittenInstant
+from tocsin.directory import Directory, Holder, export_calendar
+from tocsin.instants import Instant, InstantInput
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import require
-from tocsin.runtime.http.problems import FieldError, Problem
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
+from tocsin.validation import FieldError
 
 from notifier.domain.on_call import FIRST, LAST, around, on_call
 
@@ -103,7 +102,7 @@ def _with_seconds(value: object) -> object:
 
 
 _Asked = Annotated[
-    WrittenInstant, BeforeValidator(_with_seconds), Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})
+    InstantInput, BeforeValidator(_with_seconds), Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})
 ]
 At = Annotated[
     _Asked | None,
@@ -111,7 +110,7 @@ At = Annotated[
 ]
 
 
-def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
+def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
     """The routes, by the directory as it is when they are called."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
 
@@ -164,7 +163,7 @@ def router(directory: DirectoryFile, clock: Clock) -> APIRouter:
 
 
 def _calendar(directory: Directory, role: str, customer: str | None, now: datetime) -> bytes:
-    return published(around(directory, role, customer, now), role, customer, now)
+    return export_calendar(around(directory, role, customer, now), role, customer, now)
 
 
 def _known(file: DirectoryFile, role: str) -> Directory:

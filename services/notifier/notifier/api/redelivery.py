@@ -8,10 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.directory import Directory
 from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import JsonResponse, require
-from tocsin.runtime.http.openapi import refusal
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier.api.deliveries import delivery_id_of
 from notifier.api.schemas import Delivery, delivery_answer
@@ -59,7 +60,7 @@ _NOT_NOW = Problem(409, "This mail is deferred: it is still on its way. Wait for
 def add(
     routes: APIRouter,
     writer: AsyncEngine,
-    clock: Clock,
+    clock: TimeSource,
     directory: Callable[[], Directory | None],
     wake: Callable[[], None],
 ) -> None:
@@ -72,8 +73,10 @@ def add(
         responses={
             201: {"model": Delivery, "description": "Queued"},
             200: {"model": Delivery, "description": "Asked for already, with this Idempotency-Key"},
-            409: refusal("It is still on its way, or nobody needs it any more", _NOT_NOW),
-            422: refusal("Some fields are wrong, or this Idempotency-Key came with another body", used_otherwise()),
+            409: error_response("It is still on its way, or nobody needs it any more", _NOT_NOW),
+            422: error_response(
+                "Some fields are wrong, or this Idempotency-Key came with another body", used_otherwise()
+            ),
         },
     )
     async def post_redeliver(

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from tocsin.events import Instant
-from tocsin.events.notifications import MailKind
+from tocsin.events import MailKind
+from tocsin.instants import Instant
 
 from notifier.domain.delivery import Entry, State, Stored
 from notifier.store import Line

@@ -11,7 +11,7 @@ import structlog
 import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.directory import Directory, DirectoryError, load_directory
-from tocsin.runtime.database.engine import engine, is_transient, why_unusable
+from tocsin.runtime.database.engine import describe_failure, engine, is_transient
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.process.clock import clock_from
@@ -68,7 +68,7 @@ def bounce(
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
-        _fail(f"The database cannot be used: {why_unusable(error)}. Try again.", TRY_AGAIN)
+        _fail(f"The database cannot be used: {describe_failure(error)}. Try again.", TRY_AGAIN)
 
 
 async def _take(settings: BounceSettings, directory: Directory, raw: bytes) -> str:

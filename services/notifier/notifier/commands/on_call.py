@@ -9,17 +9,25 @@ from typing import Annotated, NoReturn
 
 import structlog
 import typer
-from tocsin.directory import Directory, DirectoryError, Holder, load_directory
-from tocsin.directory.lint import AHEAD, Finding, findings, mailed_mailboxes
-from tocsin.instants import moment
-from tocsin.policy import PolicyError
+from tocsin.directory import (
+    LINT_PERIOD,
+    Directory,
+    DirectoryError,
+    Holder,
+    LintFinding,
+    lint_directory,
+    lint_mailboxes,
+    load_directory,
+)
+from tocsin.instants import display_instant
+from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.process.clock import clock_from
-from tocsin.runtime.process.commands import instant_given
-from tocsin.runtime.process.reloaded_file import why_unreadable
+from tocsin.runtime.process.commands import instant_option
+from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import ClockSettings, load
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import mailboxes_of
-from tocsin.yaml_document.reader import at_lines
+from tocsin.yaml_document import locate_problems
 
 from notifier.domain.on_call import FIRST, LAST, on_call
 
@@ -49,7 +57,7 @@ def add_commands(app: typer.Typer) -> None:
 def who(
     role: Annotated[str, typer.Option(help="A role of the directory, such as service_desk_team_lead.")],
     at: Annotated[
-        datetime | None, typer.Option(parser=instant_given, metavar="T", help="2026-12-24T23:30Z; now if left out")
+        datetime | None, typer.Option(parser=instant_option, metavar="T", help="2026-12-24T23:30Z; now if left out")
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; any customer if left out.")] = None,
 ) -> None:
@@ -63,7 +71,7 @@ def who(
         _fail(f"The instant must lie in the years {FIRST.year} to {LAST.year - 1}.", 2)
     found = on_call(directory, role, customer, instant)
     group = directory.group_address(role, customer)
-    typer.echo(f"{role} at {moment(instant, UTC)}" + (f", for {customer}" if customer else ""))
+    typer.echo(f"{role} at {display_instant(instant, UTC)}" + (f", for {customer}" if customer else ""))
     typer.echo(f"  who    {_said(found.holder)}")
     if found.holder is not None:
         typer.echo(f"  why    {found.holder.rule}")
@@ -72,7 +80,7 @@ def who(
     if found.until is None:
         typer.echo("  until  no change within a year")
     else:
-        typer.echo(f"  until  {moment(found.until, UTC)}, then {_said(found.then)}")
+        typer.echo(f"  until  {display_instant(found.until, UTC)}, then {_said(found.then)}")
     raise typer.Exit(0 if found.holder else 1)
 
 
@@ -88,19 +96,19 @@ def check(
     now = clock_from(load(ClockSettings)).now()
     directory, calendars = _read(path)
     found = [
-        Finding(("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
+        LintFinding(("rotations", name, "calendar"), f"{problem}; until it can be read the rotation answers nothing")
         for name, problem in calendars.items()
     ]
     try:
-        found += mailed_mailboxes(directory, mailboxes_of(settings.policy))
-    except (PolicyError, OSError) as error:
-        _fail(f"TOCSIN_POLICY: {error}", 2)
-    found += findings(directory, now, now + AHEAD)
+        found += lint_mailboxes(directory, mailboxes_of(settings.policy))
+    except ConfigurationError as error:
+        _fail(str(error), 2)
+    found += lint_directory(directory, now, now + LINT_PERIOD)
     for line in _lines(path, (finding for finding in found if finding.harmless)):
         typer.echo(line)
     if wrong := _lines(path, (finding for finding in found if not finding.harmless)):
         _fail("\n".join(wrong))
-    ahead = f"{now:%Y-%m-%d} to {now + AHEAD:%Y-%m-%d}"
+    ahead = f"{now:%Y-%m-%d} to {now + LINT_PERIOD:%Y-%m-%d}"
     typer.echo(f"{path}: {len(directory.people)} people; every role is held from {ahead}.")
 
 
@@ -113,7 +121,7 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     except DirectoryError as error:
         _fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {why_unreadable(error)}.")
+        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
     reading = DirectoryFile(path, clock_from(load(ClockSettings)).now)
     asyncio.run(reading.refresh(at_once=True))
     directory = reading.current()
@@ -122,9 +130,9 @@ def _read(path: Path) -> tuple[Directory, dict[str, str]]:
     return directory, reading.calendar_problems()
 
 
-def _lines(path: Path, found: Iterable[Finding]) -> list[str]:
-    places = ((finding.place, finding.message) for finding in found)
-    return at_lines(path.read_text(encoding="utf-8"), str(path), places)
+def _lines(path: Path, found: Iterable[LintFinding]) -> list[str]:
+    places = ((finding.path, finding.message) for finding in found)
+    return locate_problems(path.read_text(encoding="utf-8"), str(path), places)
 
 
 def _said(holder: Holder | None) -> str:

@@ -7,8 +7,7 @@ from itertools import takewhile
 from typing import Literal, cast, get_args
 from uuid import UUID
 
-from tocsin.events import Delivery, Notify, Recipient, StandDown, derived_id
-from tocsin.events.notifications import DeliveryState, MailKind
+from tocsin.events import DeliveryEvent, DeliveryState, MailKind, Notify, Recipient, StandDown, derived_id
 
 from notifier.domain.delivery_order import Person
 from notifier.domain.template_context import Redelivery, Told
@@ -153,9 +152,9 @@ def occasion(notice: Notify | StandDown) -> str:
     return f"{notice.kind}/{notice.cycle}/{notice.run or ''}/{notice.step or notice.clock or ''}"
 
 
-def told_event(delivery: Stored) -> Delivery:
+def told_event(delivery: Stored) -> DeliveryEvent:
     """The event that tells of the delivery's present state, one of `DeliveryState`; the same id whenever it is made."""
-    return Delivery(
+    return DeliveryEvent(
         event_id=derived_id(delivery.ticket_id, "told", str(delivery.id), delivery.state, delivery.attempts),
         delivery_id=delivery.id,
         notification_id=delivery.notification_id,

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from email_validator import EmailNotValidError
 from email_validator.syntax import validate_email_domain_name
-from tocsin.events import Notify, StandDown, derived_id, render_instant
+from tocsin.events import Notify, StandDown, derived_id
+from tocsin.instants import render_instant
 
 from notifier.domain.mime import Header, serialise
 from notifier.domain.rendering import Letter

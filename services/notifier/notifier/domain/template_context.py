@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from tocsin.events import Notify, StandDown
-from tocsin.events.notifications import MailKind
-from tocsin.instants import moment
+from tocsin.events import MailKind, Notify, StandDown
+from tocsin.instants import display_instant
 
 from notifier.domain.sanitize import header_text, one_line
 
@@ -131,20 +130,20 @@ def sheet(telling: Telling) -> dict[str, Any]:
         "customer": one_line(ticket.customer.name, 120),
         "affected": _listed(ticket.affected_services),
         "contact": _listed([part for part in (contact.name, contact.phone, contact.email) if part]),
-        "opened_at": moment(ticket.opened_at, zone),
+        "opened_at": display_instant(ticket.opened_at, zone),
         "cycle": notice.cycle,
         "role_title": one_line(reader.role_title, 100),
         "name": one_line(reader.name, 100),
         "tier": notice.tier.number if isinstance(notice, Notify) and notice.tier else reader.tier,
         "rule": one_line(reader.rule, 120),
         "instead_of": one_line(reader.instead_of, 120) if reader.instead_of else None,
-        "at": moment(notice.at, zone),
+        "at": display_instant(notice.at, zone),
         "at_ago": distance(notice.at, now),
         "late": telling.late,
-        "again": {"by": one_line(again.by, 100), "at": moment(again.at, zone), "number": again.number}
+        "again": {"by": one_line(again.by, 100), "at": display_instant(again.at, zone), "number": again.number}
         if again
         else None,
-        "link_until": moment(telling.pages.expires_at, zone) if telling.pages.expires_at else None,
+        "link_until": display_instant(telling.pages.expires_at, zone) if telling.pages.expires_at else None,
         **(_asked(notice, now, zone) if isinstance(notice, Notify) else _ended(notice)),
     }
 
@@ -159,11 +158,11 @@ def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "reason": notice.reason,
         "target": one_line(notice.target, 80) if notice.target else None,
         "interval": one_line(notice.interval, 80) if notice.interval else None,
-        "due_at": moment(notice.due_at, zone) if notice.due_at else None,
+        "due_at": display_instant(notice.due_at, zone) if notice.due_at else None,
         "due_ago": distance(notice.due_at, now) if notice.due_at else None,
         "due_passed": notice.due_at is not None and notice.due_at <= now,
         "unconfirmed": notice.unconfirmed,
-        "next_at": moment(upcoming.at, zone) if upcoming else None,
+        "next_at": display_instant(upcoming.at, zone) if upcoming else None,
         "next_ago": distance(upcoming.at, now) if upcoming else None,
         "next_passed": upcoming is not None and upcoming.at <= now,
         "next_tier": following.number if following else None,
@@ -194,8 +193,8 @@ def entry(told: Told, zone: tzinfo) -> dict[str, Any]:
         "kind": _KINDS[told.kind],
         "address": one_line(told.address, 120) if told.address else None,
         "pending": told.pending,
-        "scheduled_at": moment(told.scheduled_at, zone),
-        "sent_at": moment(told.sent_at, zone) if told.sent_at else None,
+        "scheduled_at": display_instant(told.scheduled_at, zone),
+        "sent_at": display_instant(told.sent_at, zone) if told.sent_at else None,
     }
 
 

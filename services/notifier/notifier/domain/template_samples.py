@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, Upcoming, derived_id
+from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, UpcomingStep, derived_id
 
 from notifier.domain.rendering import write
 from notifier.domain.template_context import Pages, Reader, Redelivery, Telling, Told
@@ -74,7 +74,7 @@ def step(number: int) -> Sample:
         interval="1 hour",
         started_at=_OPENED + timedelta(minutes=30),
         due_at=_DUE,
-        upcoming=Upcoming(at=at + _HOUR, tier=_TIERS[number] if number < len(_TIERS) else None),
+        upcoming=UpcomingStep(at=at + _HOUR, tier=_TIERS[number] if number < len(_TIERS) else None),
     )
     before = [(_DUE + past * _HOUR, *_LADDER[past]) for past in range(number - 1)]
     told = tuple(

@@ -8,8 +8,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import clock_timestamp, on_commit
-from tocsin.runtime.http.problems import FieldError, Problem
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from notifier import metrics, store
 from notifier.domain.bounces import NotAReport, Report, Reported, read_report
@@ -50,7 +51,7 @@ def understood(raw: bytes) -> Report:
 
 
 async def take_report(
-    connection: AsyncConnection, clock: Clock, directory: Directory, report: Report, tenant: str | None
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, report: Report, tenant: str | None
 ) -> list[Taken]:
     """Take in a report about a mail of this tenant (null: of any), once however often it comes.
 
@@ -73,7 +74,7 @@ async def take_report(
 
 async def _take(
     connection: AsyncConnection,
-    clock: Clock,
+    clock: TimeSource,
     directory: Directory,
     rows: Sequence[Stored],
     reported: Reported,

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics, store
 from notifier.domain.delivery import Noted, Stored
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 async def bounce(
-    connection: AsyncConnection, clock: Clock, directory: Directory, delivery: Stored, words: str
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, delivery: Stored, words: str
 ) -> Stored | None:
     """A server says in `words` that this mail, which it had taken, did not arrive: it is `bounced`, and goes on.
 
@@ -49,7 +49,7 @@ async def bounce(
 
 
 async def go_on(
-    connection: AsyncConnection, clock: Clock, failed: Mapping[UUID, Sequence[str]], ticket_ids: Sequence[UUID]
+    connection: AsyncConnection, clock: TimeSource, failed: Mapping[UUID, Sequence[str]], ticket_ids: Sequence[UUID]
 ) -> None:
     """Queue what follows these deliveries, just written as refused or bounced, whose tickets are locked.
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.database.engine import clock_timestamp, on_commit
 from tocsin.runtime.kafka.consumer import Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics, store
 from notifier.domain.delivery import Stored, notify_delivery_id, occasion, stand_down_delivery_id
@@ -28,7 +28,7 @@ class _Now:
 class Handlers:
     """The consumer's `on_batch`. An event taken in before changes nothing."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
 
     async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:

@@ -12,8 +12,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.events import derived_id
-from tocsin.runtime.http.problems import FieldError, Problem
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from notifier import store
 from notifier.domain.delivery import Stored
@@ -64,7 +65,7 @@ def used_otherwise() -> Problem:
 
 async def redeliver(
     connection: AsyncConnection,
-    clock: Clock,
+    clock: TimeSource,
     directory: Directory | None,
     tenant: str,
     delivery_id: UUID,

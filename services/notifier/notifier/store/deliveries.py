@@ -8,8 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.events import Delivery
-from tocsin.events.notifications import MailKind
+from tocsin.events import DeliveryEvent, MailKind
 
 from notifier.domain.delivery import Entry, State, Stored
 from notifier.store.tables import UNDELIVERED, deliveries, journal
@@ -113,7 +112,7 @@ async def undelivered(connection: AsyncConnection) -> dict[str, int]:
     return dict((await connection.execute(query)).all())
 
 
-async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[Delivery]]:
+async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[DeliveryEvent]]:
     """The delivery events told at or after the business instant `since`, in order, page by page."""
     after = 0
     while True:
@@ -128,4 +127,4 @@ async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list
         if not rows:
             return
         after = rows[-1].id
-        yield [Delivery.model_validate_json(row.event) for row in rows]
+        yield [DeliveryEvent.model_validate_json(row.event) for row in rows]

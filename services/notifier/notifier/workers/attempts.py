@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.group_commit import Grouped
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics, store
 from notifier.domain.delivery import Entering, Held, Key, Noted, Stored
@@ -41,13 +41,13 @@ class Attempts:
     with it the say in the matter.
     """
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, patience: Patience, lease: timedelta) -> None:
+    def __init__(self, engine: AsyncEngine, clock: TimeSource, patience: Patience, lease: timedelta) -> None:
         self._engine = engine
         self._clock = clock
         self._patience = patience
         self._lease = lease
-        self.enter_data = Grouped(self._enter_data, alike=is_transient, linger=_LINGER)
-        self.finish = Grouped(self._finish, alike=is_transient, linger=_LINGER)
+        self.enter_data = GroupCommit(self._enter_data, is_common=is_transient, linger=_LINGER)
+        self.finish = GroupCommit(self._finish, is_common=is_transient, linger=_LINGER)
 
     async def renew(self, keys: Sequence[Key]) -> None:
         """Prolong the leases of attempts that go on."""

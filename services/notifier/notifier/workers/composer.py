@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 import structlog
-from tocsin.acknowledgement import Acknowledgement, Links
+from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.business_time import load_zone
-from tocsin.events import Notify, StandDown, Tier, Upcoming
+from tocsin.events import Notify, StandDown, Tier, UpcomingStep
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import mailboxes_of
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 class Linking:
     """How a mail's links are made: `public_url` is intake's base, `ticket_urls` the pages of tickets by source."""
 
-    links: Links
+    links: LinkSigner
     public_url: str
     life: timedelta
     ticket_urls: Mapping[str, str]
@@ -120,12 +120,12 @@ def letters_from(settings: Settings, directory: DirectoryFile) -> Letters:
     )
 
 
-def _acknowledgement(notice: Notify, reader: Reader, expires_at: datetime) -> Acknowledgement | None:
+def _acknowledgement(notice: Notify, reader: Reader, expires_at: datetime) -> AcknowledgementLink | None:
     """What the link of an escalation's mail stands for; names are cut, so that every link stays short enough to use."""
     if notice.run is None or notice.step is None or notice.tier is None or notice.reason is None:
         return None
     following = notice.upcoming
-    return Acknowledgement(
+    return AcknowledgementLink(
         tenant=notice.ticket.tenant,
         ticket_id=notice.ticket_id,
         cycle=notice.cycle,
@@ -135,7 +135,7 @@ def _acknowledgement(notice: Notify, reader: Reader, expires_at: datetime) -> Ac
         reason=notice.reason,
         person=reader.person,
         name=one_line(reader.called, 60),
-        upcoming=Upcoming(at=following.at, tier=_short(following.tier) if following.tier else None)
+        upcoming=UpcomingStep(at=following.at, tier=_short(following.tier) if following.tier else None)
         if following
         else None,
         expires_at=expires_at,

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.directory import Directory
 from tocsin.events import Notify, StandDown
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier import metrics, store
@@ -48,7 +48,7 @@ class Claims:
     token, so that who lost it changes nothing any more.
     """
 
-    def __init__(self, engine: AsyncEngine, directory: DirectoryFile, clock: Clock, lease: timedelta) -> None:
+    def __init__(self, engine: AsyncEngine, directory: DirectoryFile, clock: TimeSource, lease: timedelta) -> None:
         self._engine = engine
         self._directory = directory
         self._clock = clock

@@ -8,7 +8,7 @@ from typing import Final
 import stamina
 import structlog
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Entering
 from notifier.domain.message import Mail, UnmailableAddress
@@ -41,7 +41,7 @@ class Sender:
         claims: Claims,
         attempts: Attempts,
         letters: Letters,
-        clock: Clock,
+        clock: TimeSource,
         settings: Settings,
         told: Callable[[], None],
     ) -> None:

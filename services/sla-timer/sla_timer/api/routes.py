@@ -8,14 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.business_time import micros
-from tocsin.events import render_instant
-from tocsin.instants import WrittenInstant
-from tocsin.runtime.database import offsets
+from tocsin.instants import InstantInput, render_instant
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.app import JsonResponse, require
-from tocsin.runtime.http.problems import FieldError, Problem
+from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import JsonResponse
 from tocsin.runtime.kafka.client import TICKETS
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
+from tocsin.validation import FieldError
 
 from sla_timer.domain.compliance import GROUPS, averages, shares
 from sla_timer.domain.evaluate import Stored
@@ -33,7 +33,7 @@ _GROUP = f"({'|'.join(GROUPS)})?"
 _LONGEST_ECHO = 200
 
 
-def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Callable[[int], bool]) -> APIRouter:
+def router(reader: AsyncEngine, book: PolicyBook, clock: TimeSource, unconfirmed: Callable[[int], bool]) -> APIRouter:
     """The routes. `unconfirmed(partition)`: deadlines of that partition are judged without proof now."""
     routes = APIRouter(prefix="/v1")
 
@@ -43,7 +43,7 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
     async def clocks(ticket_id: UUID, caller: Reader) -> JsonResponse:
         async with reader.connect() as connection:
             # In this order: what the facts are told through must not be newer than the facts.
-            progress = await offsets.read(connection, OFFSETS, TICKETS)
+            progress = await OFFSETS.load(connection, TICKETS)
             loaded = await Store(connection).load([ticket_id])
         if not loaded or loaded[0].ticket.tenant != caller.tenant:
             raise Problem(404, "No ticket with this id has arrived here yet.")
@@ -70,8 +70,8 @@ def router(reader: AsyncEngine, book: PolicyBook, clock: Clock, unconfirmed: Cal
     @routes.get("/compliance", summary="How well the promise was kept in a period")
     async def compliance(
         caller: Reader,
-        begin: Annotated[WrittenInstant, Query(alias="from")],
-        end: Annotated[WrittenInstant, Query(alias="to")],
+        begin: Annotated[InstantInput, Query(alias="from")],
+        end: Annotated[InstantInput, Query(alias="to")],
         group_by: Annotated[
             str,
             Query(

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 from pydantic import ValidationError
 from tocsin.policy import Policy, PolicyError
-from tocsin.runtime.http.problems import Problem, invalid
+from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.sources.policy_file import read_policy
 
 from sla_timer.domain.simulate import StoryRequest, simulate
@@ -74,7 +74,7 @@ def _told(story: str, policies: Sequence[Policy]) -> str:
     try:
         return orjson.dumps(simulate(StoryRequest.model_validate_json(story), policies)).decode() + "\n"
     except ValidationError as error:
-        raise invalid(error) from error
+        raise validation_problem(error) from error
     except ValueError as error:
         raise Problem(422, str(error)) from error
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.business_time import instant, micros
-from tocsin.events import Deadline, Fact, Ticket
+from tocsin.events import DeadlineEvent, Fact, Ticket
 
 from sla_timer.domain.event_mapping import Scope
 from sla_timer.domain.fact_log import Rulebook, Story
@@ -64,7 +64,7 @@ class Judged:
     responded_at: datetime | None
     policies: int
     clocks: list[ClockState]
-    telling: list[tuple[Item, Deadline]]
+    telling: list[tuple[Item, DeadlineEvent]]
     agenda: list[Planned]
 
 

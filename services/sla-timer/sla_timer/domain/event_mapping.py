@@ -13,14 +13,14 @@ from tocsin.events import (
     ClockName,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     EndReason,
+    EscalationReason,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
-    Reason,
     Ticket,
     derived_id,
 )
@@ -45,7 +45,7 @@ class Scope:
     confirmed_through: int
 
 
-def announce(item: Item, happening: Happening, scope: Scope) -> Deadline:
+def announce(item: Item, happening: Happening, scope: Scope) -> DeadlineEvent:
     """The event that tells a happening under its natural key."""
     rules = scope.rulebook.rules[scope.rulebook.index_at(happening.at)]
     body = _body(item, happening.at, happening.severity, scope)
@@ -54,7 +54,7 @@ def announce(item: Item, happening: Happening, scope: Scope) -> Deadline:
     return _ladder(body, item, happening, rules)
 
 
-def announce_void(item: Item, now: int, scope: Scope) -> Deadline:
+def announce_void(item: Item, now: int, scope: Scope) -> DeadlineEvent:
     """The event that takes back what was told under this key; the whole run for the kind `ladder`."""
     rules = scope.rulebook.rules[scope.rulebook.index_at(now)]
     body = _body(item, now, scope.severity, scope)
@@ -75,7 +75,7 @@ def announce_void(item: Item, now: int, scope: Scope) -> Deadline:
     return LadderEnded(**body, event_id=event_id, reason="voided", stand_down=rules.stand_down)
 
 
-def _clock(body: dict[str, Any], item: Item, happening: Happening, clock: ClockName, rules: Rules) -> Deadline:
+def _clock(body: dict[str, Any], item: Item, happening: Happening, clock: ClockName, rules: Rules) -> DeadlineEvent:
     body |= {
         "event_id": _id(body["ticket"].ticket_id, happening.kind, item),
         "clock": clock,
@@ -97,14 +97,14 @@ def _clock(body: dict[str, Any], item: Item, happening: Happening, clock: ClockN
             raise ValueError(f"{happening.kind} is about no clock")
 
 
-def _ladder(body: dict[str, Any], item: Item, happening: Happening, rules: Rules) -> Deadline:
+def _ladder(body: dict[str, Any], item: Item, happening: Happening, rules: Rules) -> DeadlineEvent:
     body |= {"event_id": _id(body["ticket"].ticket_id, happening.kind, item), "kept": happening.kept}
     match happening.kind:
         case Kind.STEP_DUE:
             return LadderStepDue(
                 **body,
                 step=item.step,
-                reason=cast("Reason", happening.reason),
+                reason=cast("EscalationReason", happening.reason),
                 ladder=rules.ladder,
                 interval=rules.interval[happening.severity].words,
                 target=rules.resolution[happening.severity].words,

@@ -1,6 +1,6 @@
 """The ladder of one cycle: when the next tier is told (RULES 5)."""
 
-from tocsin.events import Reason
+from tocsin.events import EscalationReason
 from tocsin.policy import Target
 
 from sla_timer.domain.intervals import Excluded
@@ -16,9 +16,9 @@ class Ladder:
 
     __slots__ = ("acknowledged_at", "base", "exhausted_at", "held", "kept", "next_at", "reason", "start", "step")
 
-    def __init__(self, start: Reason, at: int) -> None:
-        self.start: Reason = start
-        self.reason: Reason = start
+    def __init__(self, start: EscalationReason, at: int) -> None:
+        self.start: EscalationReason = start
+        self.reason: EscalationReason = start
         self.base = at
         self.step = 0
         self.held = False

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tocsin.events import Deadline
+from tocsin.events import DeadlineEvent
 
 from sla_timer.domain.event_mapping import Scope, announce, announce_void
 from sla_timer.domain.ticket_state import FOREVER
@@ -35,7 +35,7 @@ class Planned:
 class Telling:
     """What is to be told now, in order, each with its natural key; and what will come by itself, in order."""
 
-    now: list[tuple[Item, Deadline]]
+    now: list[tuple[Item, DeadlineEvent]]
     agenda: list[Planned]
 
 
@@ -45,7 +45,7 @@ def compare(timeline: Timeline, told: Iterable[Item], scope: Scope) -> Telling:
     ladders = _kept_ladders(timeline)
     timeline.tell(FOREVER - 1)
     log = _Log(told)
-    telling: list[tuple[Item, Deadline]] = []
+    telling: list[tuple[Item, DeadlineEvent]] = []
 
     true = {(h.cycle, h.clock, _SHORT[h.kind]) for h in past if h.clock is not None}
     for item in log.standing():
@@ -89,7 +89,7 @@ def _kept_ladders(timeline: Timeline) -> dict[int, bool]:
 
 def _ladder_run(
     log: "_Log", cycle: int, happenings: Sequence[Happening], kept: bool | None, now: int, scope: Scope
-) -> tuple[int | None, list[tuple[Item, Deadline]]]:
+) -> tuple[int | None, list[tuple[Item, DeadlineEvent]]]:
     """The run under which a cycle's ladder is told (None: its last run has ended and stays so), and what is voided.
 
     `kept` is None where the cycle has no ladder. A ladder that starts again after its run ended is a new run, also one
@@ -110,7 +110,7 @@ def _ladder_run(
     return last, [_void(item, now, scope) for item in voids if item._replace(kind=VOIDED + "step") not in log.items]
 
 
-def _void(item: Item, now: int, scope: Scope) -> tuple[Item, Deadline]:
+def _void(item: Item, now: int, scope: Scope) -> tuple[Item, DeadlineEvent]:
     voiding = item._replace(kind=VOIDED + item.kind)
     return voiding, announce_void(item, now, scope)
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tocsin.business_time import SECOND, micros
 from tocsin.business_time import render as render_anew
-from tocsin.events import Category, Channel, FactType, GivenSeverity
-from tocsin.instants import WrittenInstant
+from tocsin.events import Category, Channel, FactType, SeverityInput
+from tocsin.instants import InstantInput
 from tocsin.policy import Policy
 
 from sla_timer.domain.clock import Clock
@@ -34,8 +34,8 @@ class StoryFact(BaseModel):
     )
 
     type: Annotated[FactType, Field(strict=False)]
-    occurred_at: WrittenInstant
-    severity: GivenSeverity | None = None
+    occurred_at: InstantInput
+    severity: SeverityInput | None = None
     resolution_kind: Literal["resolved", "workaround"] = "resolved"
     channel: Channel = "portal"
     category: Category = "incident"
@@ -65,7 +65,7 @@ class StoryRequest(BaseModel):
             },
         ),
     ]
-    until: WrittenInstant
+    until: InstantInput
     customer: Annotated[str | None, Field(max_length=10_000)] = None
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from typing import Final, assert_never
 
-from tocsin.events import EndReason, FactType, Reason
+from tocsin.events import EndReason, EscalationReason, FactType
 from tocsin.policy import Rules
 
 from sla_timer.domain.clock import Clock
@@ -268,10 +268,10 @@ class Standing:
         elif self.ladder.reason == "no_response":
             self.ladder.reason = "resolution_breached"
 
-    def _start_ladder(self, start: Reason) -> None:
+    def _start_ladder(self, start: EscalationReason) -> None:
         self.ladder = self.ladders[self.cycle] = Ladder(start, self.now)
 
-    def _take_step(self, reason: Reason) -> None:
+    def _take_step(self, reason: EscalationReason) -> None:
         assert self.ladder is not None
         step = self.ladder.take(self.now, len(self.rules.ladder))
         self._stale = True
@@ -354,7 +354,7 @@ class Standing:
         kind: Kind,
         *,
         step: int | None = None,
-        reason: Reason | EndReason | None = None,
+        reason: EscalationReason | EndReason | None = None,
         held_by: HeldBy | None = None,
     ) -> None:
         assert self.ladder is not None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-from tocsin.events import ClockName, EndReason, Reason
+from tocsin.events import ClockName, EndReason, EscalationReason
 
 LADDER: Final = "ladder"
 VOIDED: Final = "voided-"
@@ -38,7 +38,7 @@ class Happening:
     severity: int
     clock: ClockName | None = None
     step: int | None = None
-    reason: Reason | EndReason | None = None
+    reason: EscalationReason | EndReason | None = None
     held_by: HeldBy | None = None
     kept: bool = False
     started_at: int | None = None

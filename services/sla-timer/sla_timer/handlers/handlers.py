@@ -16,7 +16,7 @@ from tocsin.events import (
     ClockMet,
     ClockVoided,
     ClockWarned,
-    Deadline,
+    DeadlineEvent,
     Fact,
     LadderExhausted,
     LadderStepDue,
@@ -25,14 +25,14 @@ from tocsin.events import (
     TicketImported,
     TicketOpened,
     event_type,
-    render_instant,
 )
-from tocsin.runtime.database import offsets
+from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.database.offsets import Position
+from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.client import TICKETS
-from tocsin.runtime.kafka.consumer import Poison, Received
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.process.clock import TimeSource
 
 from sla_timer import metrics
 from sla_timer.domain.evaluate import Judged, Stored, judge
@@ -49,7 +49,7 @@ SWEEP_LIMIT: Final = 300
 JUDGE_LIMIT: Final = 100
 """Tickets judged between two statements: PostgreSQL ends a transaction that is idle for 5 s."""
 _BY_ITSELF: Final = (ClockWarned, ClockBreached, LadderStepDue, LadderExhausted)
-_OUTCOMES: Final[Mapping[type[Deadline], str]] = {
+_OUTCOMES: Final[Mapping[type[DeadlineEvent], str]] = {
     ClockMet: "met",
     ClockBreached: "breached",
     ClockCancelled: "cancelled",
@@ -60,7 +60,7 @@ _OUTCOMES: Final[Mapping[type[Deadline], str]] = {
 class Handlers:
     """The timer's reactions. `writer` is used by what begins transactions of its own."""
 
-    def __init__(self, writer: AsyncEngine, book: PolicyBook, clock: Clock) -> None:
+    def __init__(self, writer: AsyncEngine, book: PolicyBook, clock: TimeSource) -> None:
         self._writer = writer
         self._book = book
         self._clock = clock
@@ -107,7 +107,7 @@ class Handlers:
     async def sweep_all(self) -> None:
         """Sweeps every partition up to its own progress: beside the progress records, in case one was missed."""
         async with self._writer.connect() as connection:
-            positions = await offsets.read(connection, OFFSETS, TICKETS)
+            positions = await OFFSETS.load(connection, TICKETS)
         await self.sweep_through({partition: found.accepted_through for partition, found in positions.items()})
 
     async def renew_policies(self) -> None:
@@ -143,7 +143,7 @@ class Handlers:
             return
         store = Store(connection)
         await self._know_policies(connection)
-        progress = await offsets.read(connection, OFFSETS, TICKETS)
+        progress = await OFFSETS.load(connection, TICKETS)
         wanted = sorted(ticket_ids)
         for begin in range(0, len(wanted), JUDGE_LIMIT):
             loaded = await store.load(wanted[begin : begin + JUDGE_LIMIT])
@@ -157,7 +157,7 @@ class Handlers:
         accepted_through = None if position is None else position.accepted_through
         return judge(stored, accepted_through, self._book.rulebook(stored.ticket.customer.id))
 
-    def _fire(self, due: Due, confirmed_through: datetime) -> list[tuple[Item, Deadline]]:
+    def _fire(self, due: Due, confirmed_through: datetime) -> list[tuple[Item, DeadlineEvent]]:
         scope = Scope(
             due.ticket,
             self._book.rulebook(due.ticket.customer.id),
@@ -168,7 +168,7 @@ class Handlers:
         return [(planned.item, announce(planned.item, planned.happening, scope)) for planned in due.planned]
 
     def _report_at_commit(
-        self, connection: AsyncConnection, events: Sequence[Deadline], answered: Sequence[tuple[Stored, Judged]]
+        self, connection: AsyncConnection, events: Sequence[DeadlineEvent], answered: Sequence[tuple[Stored, Judged]]
     ) -> None:
         """Counts and logs what was told; what is rolled back is neither counted nor logged."""
 
@@ -190,7 +190,7 @@ class Handlers:
             on_commit(connection, report)
 
 
-def _log_told(event: Deadline) -> None:
+def _log_told(event: DeadlineEvent) -> None:
     tell = log.debug if event.historic else log.info
     about = {"ticket_id": str(event.ticket_id), "cycle": event.cycle, "run": event.run, "at": render_instant(event.at)}
     which = event.model_dump(include={"clock", "step", "reason"}, exclude_none=True)
@@ -217,7 +217,7 @@ class _Arrivals:
                 case TicketChanged():
                     new = (event.fact,)
                 case _:
-                    raise Poison(f"{type(event).__name__} is no event of a ticket")
+                    raise PoisonMessageError(f"{type(event).__name__} is no event of a ticket")
             facts[event.ticket_id].update((fact.number, fact) for fact in new)
         self.tickets = [tickets[ticket_id] for ticket_id in sorted(tickets)]
         self.facts = {ticket_id: list(by_number.values()) for ticket_id, by_number in facts.items()}

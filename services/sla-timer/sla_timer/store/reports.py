@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.events import TYPES, Event
+from tocsin.events import EVENT_TYPES, Event
 from tocsin.runtime.kafka.client import PARTITIONS
 
 from sla_timer.domain.compliance import Answer, Outcome
@@ -75,5 +75,5 @@ async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list
             rows = (await connection.execute(query)).all()
         if not rows:
             return
-        yield [TYPES[row.type].model_validate_json(row.event) for row in rows]
+        yield [EVENT_TYPES[row.type].model_validate_json(row.event) for row in rows]
         after = rows[-1].id

@@ -18,17 +18,18 @@ from sqlalchemy import (
     func,
     text,
 )
-from tocsin.runtime.database import dead_letters, offsets
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
-from tocsin.runtime.database.outbox import Outbox, lease_table, outbox_table
-from tocsin.runtime.http.key_usage import key_uses_table
+from tocsin.runtime.database.key_uses import KeyUses
+from tocsin.runtime.database.offsets import Offsets
+from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.client import DEADLINES
 
 metadata = new_metadata()
-OFFSETS = offsets.offsets_table(metadata)
-DEAD_LETTERS = dead_letters.dead_letters_table(metadata)
-KEY_USES = key_uses_table(metadata)
-OUTBOX = Outbox(outbox_table(metadata), lease_table(metadata), DEADLINES, "sla-timer")
+OFFSETS = Offsets.define(metadata)
+DEAD_LETTERS = DeadLetters.define(metadata)
+KEY_USES = KeyUses.define(metadata)
+OUTBOX = Outbox.define(metadata, topic=DEADLINES, source="sla-timer")
 
 
 def _instant(name: str, *, nullable: bool = False) -> Column[datetime]:

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Row, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.business_time import instant, micros
-from tocsin.events import Deadline, Fact, Ticket, event_type
+from tocsin.events import DeadlineEvent, Fact, Ticket, event_type
 from tocsin.runtime.database import bulk
 
 from sla_timer.domain.evaluate import Judged, Stored
@@ -114,7 +114,7 @@ class Store:
             if facts[row.ticket_id] and facts[row.ticket_id][0].number == 1
         ]
 
-    async def tell(self, told: Sequence[tuple[Item, Deadline]], now: datetime) -> list[tuple[Item, Deadline]]:
+    async def tell(self, told: Sequence[tuple[Item, DeadlineEvent]], now: datetime) -> list[tuple[Item, DeadlineEvent]]:
         """Writes down what is told at the business instant `now`, under its natural keys, and queues what was not told
         before; that is returned.
         """

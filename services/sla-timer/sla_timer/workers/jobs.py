@@ -5,11 +5,10 @@ import time
 import structlog
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
 from tocsin.runtime.kafka.client import TICKETS
 from tocsin.runtime.kafka.consumer import Consumer
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.process.clock import TimeSource
 
 from sla_timer import metrics
 from sla_timer.domain.source_liveness import Silence
@@ -24,7 +23,7 @@ class Watch:
     """Looks at the database and at the bus; `reader` is used for looking only."""
 
     def __init__(
-        self, reader: AsyncEngine, consumer: Consumer, handlers: Handlers, clock: Clock, silence: Silence
+        self, reader: AsyncEngine, consumer: Consumer, handlers: Handlers, clock: TimeSource, silence: Silence
     ) -> None:
         self._reader = reader
         self._consumer = consumer
@@ -42,7 +41,7 @@ class Watch:
         try:
             ends = await self._consumer.probe()
             async with self._reader.connect() as connection:
-                positions = await offsets.read(connection, OFFSETS, TICKETS)
+                positions = await OFFSETS.load(connection, TICKETS)
                 now = self._clock.business(await clock_timestamp(connection))
         except Exception as error:
             if not isinstance(error, KafkaError) and not is_transient(error):
@@ -64,7 +63,7 @@ class Watch:
         async with self._reader.connect() as connection:
             clocks = await reports.open_clocks(connection)
             oldest = await reports.oldest_on_agenda(connection)
-            positions = await offsets.read(connection, OFFSETS, TICKETS)
+            positions = await OFFSETS.load(connection, TICKETS)
         for clock in metrics.CLOCKS:
             for severity in metrics.SEVERITIES:
                 for state in metrics.STATES:

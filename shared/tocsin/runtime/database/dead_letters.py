@@ -1,9 +1,13 @@
-"""Records that could not be handled or published: kept with raw bytes and reason, listed, and replayed by hand."""
+"""Dead letters: records that could not be handled or published, stored with their raw bytes and the reason.
+
+They are listed and replayed through `/v1/dead-letters` (`tocsin.runtime.http.dead_letter_routes`).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 import orjson
 from sqlalchemy import (
@@ -25,18 +29,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tocsin.runtime.metrics import DEAD_LETTERS
+from tocsin.runtime import metrics
 
-CONSUMED = "consumed"
-OUTBOX = "outbox"
 _PAGE = 100
+_LONGEST_REASON = 1000
+
+
+class DeadLetterOrigin(StrEnum):
+    """Where a record failed: `consumed` (its handler refused it) or `outbox` (Kafka refused it)."""
+
+    CONSUMED = "consumed"
+    OUTBOX = "outbox"
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record put aside. `origin` is `consumed` (it came in, at `offset`) or `outbox` (it could not go out; no
-    offset).
-    """
+    """One record that could not be handled or published. `offset` is None for a record of the outbox."""
 
     origin: str
     topic: str
@@ -52,7 +60,7 @@ class DeadLetter:
 
     @property
     def tenant(self) -> str | None:
-        """Whose the event is, as far as its data can be read."""
+        """The tenant that the event names, or None if the event cannot be read."""
         try:
             data = orjson.loads(self.value or b"")
         except orjson.JSONDecodeError:
@@ -61,105 +69,98 @@ class DeadLetter:
         tenant = about.get("tenant") if isinstance(about, dict) else None
         return tenant if isinstance(tenant, str) else None
 
-    def is_shown_to(self, tenant: str) -> bool:
-        """It is theirs, or does not say whose it is."""
+    def is_visible_to(self, tenant: str) -> bool:
+        """True if the event is the tenant's, or names no tenant."""
         return self.tenant in (None, tenant)
 
 
-def dead_letters_table(metadata: MetaData) -> Table:
-    """`dead_letters`: what was put aside; the partial index finds what later events of a ticket wait behind."""
-    return Table(
-        "dead_letters",
-        metadata,
-        Column("id", BigInteger, Identity(always=True), primary_key=True),
-        Column("origin", Text, nullable=False),
-        Column("topic", Text, nullable=False),
-        Column("partition", SmallInteger, nullable=False),
-        Column("offset", BigInteger),
-        Column("key", LargeBinary),
-        Column("headers", LargeBinary, nullable=False),
-        Column("value", LargeBinary),
-        Column("reason", Text, nullable=False),
-        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-        Column("replayed_at", DateTime(timezone=True)),
-        Index("dead_letters_waiting_idx", "topic", "key", postgresql_where=text("replayed_at IS NULL")),
-    )
+@dataclass(frozen=True)
+class DeadLetters:
+    """The table `dead_letters`. A consumed letter that was not replayed holds back later events of its ticket."""
 
+    table: Table
 
-def reason_of(error: BaseException) -> str:
-    """An error as a dead letter's reason: short, and without what a text column refuses."""
-    words = f"{type(error).__name__}: {error}"[:1000]
-    return words.encode(errors="replace").decode().replace("\0", "\ufffd")
-
-
-async def put(connection: AsyncConnection, table: Table, letters: Sequence[DeadLetter]) -> None:
-    """Store letters in the caller's transaction."""
-    if letters:
-        names = ("origin", "topic", "partition", "offset", "key", "headers", "value", "reason")
-        await connection.execute(insert(table), [{name: getattr(letter, name) for name in names} for letter in letters])
-
-
-def count(letters: Iterable[DeadLetter]) -> None:
-    """Count letters in the metric; to be called when their transaction has committed."""
-    for letter in letters:
-        DEAD_LETTERS.labels(letter.topic).inc()
-
-
-async def waiting_keys(connection: AsyncConnection, table: Table, topic: str, keys: Iterable[bytes]) -> set[bytes]:
-    """Those of `keys` that have a letter of this topic which was not replayed: what follows must wait behind it."""
-    query = (
-        select(table.c.key)
-        .distinct()
-        .where(
-            table.c.topic == topic,
-            table.c.origin == CONSUMED,
-            table.c.key.in_(list(keys)),
-            table.c.replayed_at.is_(None),
+    @classmethod
+    def define(cls, metadata: MetaData) -> Self:
+        """Add the table to `metadata`."""
+        return cls(
+            Table(
+                "dead_letters",
+                metadata,
+                Column("id", BigInteger, Identity(always=True), primary_key=True),
+                Column("origin", Text, nullable=False),
+                Column("topic", Text, nullable=False),
+                Column("partition", SmallInteger, nullable=False),
+                Column("offset", BigInteger),
+                Column("key", LargeBinary),
+                Column("headers", LargeBinary, nullable=False),
+                Column("value", LargeBinary),
+                Column("reason", Text, nullable=False),
+                Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+                Column("replayed_at", DateTime(timezone=True)),
+                Index("dead_letters_waiting_idx", "topic", "key", postgresql_where=text("replayed_at IS NULL")),
+            )
         )
-    )
-    return {row.key for row in await connection.execute(query)}
+
+    async def add(self, connection: AsyncConnection, letters: Sequence[DeadLetter]) -> None:
+        """Store letters in the caller's transaction."""
+        if letters:
+            names = ("origin", "topic", "partition", "offset", "key", "headers", "value", "reason")
+            rows = [{name: getattr(letter, name) for name in names} for letter in letters]
+            await connection.execute(insert(self.table), rows)
+
+    async def load(self, connection: AsyncConnection, letter_id: int) -> DeadLetter | None:
+        """One letter, or None if there is none with this id."""
+        found = await self._select(connection, self.table.c.id == letter_id, limit=1)
+        return found[0] if found else None
+
+    async def load_queue(self, connection: AsyncConnection, letter: DeadLetter) -> list[DeadLetter]:
+        """All letters with this letter's topic and key that wait for a replay, in the order they arrived."""
+        return await self._select(connection, self._waiting(letter.topic) & (self.table.c.key == letter.key))
+
+    async def waiting_keys(self, connection: AsyncConnection, topic: str, keys: Iterable[bytes]) -> set[bytes]:
+        """The keys, out of `keys`, of this topic's letters that wait for a replay. Later events wait behind them."""
+        query = select(self.table.c.key).distinct().where(self._waiting(topic), self.table.c.key.in_(list(keys)))
+        return {row.key for row in await connection.execute(query)}
+
+    async def list_page(
+        self, connection: AsyncConnection, tenant: str, *, after: int, limit: int, replayed: bool | None
+    ) -> list[DeadLetter]:
+        """Up to `limit` letters visible to the tenant with an id above `after`, by id. `replayed` None means all."""
+        found: list[DeadLetter] = []
+        more = True
+        while more and len(found) < limit:
+            where = self.table.c.id > after
+            if replayed is not None:
+                at = self.table.c.replayed_at
+                where &= at.is_not(None) if replayed else at.is_(None)
+            page = await self._select(connection, where, limit=_PAGE)
+            found += [letter for letter in page if letter.is_visible_to(tenant)]
+            more = len(page) == _PAGE
+            after = page[-1].id if more else after
+        return found[:limit]
+
+    async def mark_replayed(self, connection: AsyncConnection, letter_id: int) -> bool:
+        """Mark a letter as replayed. False if it already was."""
+        waiting = update(self.table).where(self.table.c.id == letter_id, self.table.c.replayed_at.is_(None))
+        return (await connection.execute(waiting.values(replayed_at=func.clock_timestamp()))).rowcount > 0
+
+    def _waiting(self, topic: str) -> Any:
+        columns = self.table.c
+        return (columns.topic == topic) & (columns.origin == DeadLetterOrigin.CONSUMED) & columns.replayed_at.is_(None)
+
+    async def _select(self, connection: AsyncConnection, where: Any, limit: int | None = None) -> list[DeadLetter]:
+        rows = await connection.execute(select(self.table).where(where).order_by(self.table.c.id).limit(limit))
+        return [DeadLetter(**row) for row in rows.mappings()]
 
 
-async def get(connection: AsyncConnection, table: Table, letter_id: int) -> DeadLetter | None:
-    """One letter."""
-    found = await _select(connection, table, table.c.id == letter_id, limit=1)
-    return found[0] if found else None
+def failure_reason(error: BaseException) -> str:
+    """The error as a dead letter's reason: at most 1,000 characters, without characters that PostgreSQL refuses."""
+    reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+    return reason.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
-async def queue_of(connection: AsyncConnection, table: Table, letter: DeadLetter) -> list[DeadLetter]:
-    """All that wait with this letter's key, in the order they came."""
-    where = (
-        (table.c.topic == letter.topic)
-        & (table.c.origin == CONSUMED)
-        & (table.c.key == letter.key)
-        & table.c.replayed_at.is_(None)
-    )
-    return await _select(connection, table, where)
-
-
-async def listed(
-    connection: AsyncConnection, table: Table, tenant: str, *, after: int, limit: int, replayed: bool | None
-) -> list[DeadLetter]:
-    """A page of the letters that are shown to this tenant, oldest first; `replayed` None means all."""
-    found: list[DeadLetter] = []
-    more = True
-    while more and len(found) < limit:
-        where = table.c.id > after
-        if replayed is not None:
-            where &= table.c.replayed_at.is_not(None) if replayed else table.c.replayed_at.is_(None)
-        page = await _select(connection, table, where, limit=_PAGE)
-        found += [letter for letter in page if letter.is_shown_to(tenant)]
-        more = len(page) == _PAGE
-        after = page[-1].id if more else after
-    return found[:limit]
-
-
-async def mark_replayed(connection: AsyncConnection, table: Table, letter_id: int) -> bool:
-    """Set a letter aside as done; False if it was already."""
-    done = update(table).where(table.c.id == letter_id, table.c.replayed_at.is_(None))
-    return (await connection.execute(done.values(replayed_at=func.clock_timestamp()))).rowcount > 0
-
-
-async def _select(connection: AsyncConnection, table: Table, where: Any, limit: int | None = None) -> list[DeadLetter]:
-    rows = await connection.execute(select(table).where(where).order_by(table.c.id).limit(limit))
-    return [DeadLetter(**row) for row in rows.mappings()]
+def count_dead_letters(letters: Iterable[DeadLetter]) -> None:
+    """Count letters in `sla_dead_letters_total`. Call it after their transaction was committed."""
+    for letter in letters:
+        metrics.DEAD_LETTERS.labels(letter.topic).inc()

@@ -1,16 +1,10 @@
-"""PostgreSQL: engines, naming conventions, migrations, and which failures are not the data's fault."""
+"""PostgreSQL engines, our names for constraints, and which errors are worth a retry."""
 
-import importlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 
 import orjson
-from alembic import command, context
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, ResourceClosedError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -25,12 +19,8 @@ _NAMES = {
 _DATA_FAULTS = ("22", "23", "54")  # SQLSTATE classes: data exception, integrity constraint violation, limit exceeded
 
 
-class NotMigratedError(Exception):
-    """The database's schema is older than the code; str() says which command to run."""
-
-
 def new_metadata() -> MetaData:
-    """Metadata with our names for constraints and indexes, so that migrations can name them."""
+    """Metadata that names constraints and indexes by our convention, so that migrations can refer to them."""
     return MetaData(naming_convention=_NAMES)
 
 
@@ -43,18 +33,18 @@ def engine(
     wait_seconds: float = 10,
     idle_seconds: float = 5,
 ) -> AsyncEngine:
-    """A pool of connections that show as `application_name` (`intake-writer`, `intake-reader`, `intake-relay`).
+    """A connection pool whose connections carry `application_name` (`intake-writer`, `intake-reader`, ...).
 
-    No statement, lock wait, idle transaction or dead peer can hold one for ever; nobody waits longer than
-    `wait_seconds` for a connection.
+    Statements, lock waits, idle transactions and lost peers all time out. `wait_seconds` is the longest wait for a
+    connection.
     """
-    made = create_async_engine(
+    created = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=wait_seconds,
-        hide_parameters=True,  # an error that is logged says what failed, not what a caller wrote
+        hide_parameters=True,  # logged errors must not contain what a caller sent
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
@@ -70,30 +60,30 @@ def engine(
             },
         },
     )
-    event.listen(made.sync_engine.pool, "checkout", _discard_closed)
-    return made
+    event.listen(created.sync_engine.pool, "checkout", _discard_closed)
+    return created
 
 
 def _discard_closed(connection: object, _: object, __: object) -> None:
-    """A connection the server closed (it was restarted) is replaced at checkout: a ping that costs no round trip."""
+    """Replace a connection that the server has closed (it was restarted): a ping without a round trip."""
     if connection.driver_connection.is_closed():  # type: ignore[attr-defined]  # asyncpg's, behind SQLAlchemy's adapter
         raise DisconnectionError
 
 
 async def clock_timestamp(connection: AsyncConnection) -> datetime:
-    """The database's clock, now (not at the transaction's start). Real time: map it by the clock before storing it."""
+    """The database's clock now (not at the transaction's start), in real time."""
     now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return now
 
 
 def on_commit(connection: AsyncConnection, act: Callable[[], None]) -> None:
-    """Have `act` called once the connection's transaction is committed, and never if it is rolled back."""
-    # A connection's listener dies with it: each transaction of ours has a connection object of its own.
+    """Call `act` after the connection's transaction was committed; never if it is rolled back."""
+    # The listener lives as long as the connection object, and every transaction of ours has its own.
     event.listen(connection.sync_connection, "commit", lambda _: act(), once=True)
 
 
 def is_transient(error: BaseException) -> bool:
-    """True if the database or the network failed, not the data: trying the same again later can succeed."""
+    """True if the database or the network failed, not the data: a retry can succeed."""
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True
@@ -101,14 +91,14 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | PoolTimeout | DisconnectionError | ResourceClosedError)
 
 
-def why_unusable(error: BaseException) -> str:
-    """What the database or the network said, in one line; it never repeats a password."""
-    said = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return " ".join(str(said).split())[:200].rstrip(".") or type(said).__name__
+def describe_failure(error: BaseException) -> str:
+    """The message of the database or the network, in one line and without a password."""
+    cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return " ".join(str(cause).split())[:200].rstrip(".") or type(cause).__name__
 
 
-def responds(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
-    """A readiness check: the database answers."""
+def database_check(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
+    """A readiness check that runs a query."""
 
     async def check() -> str | None:
         try:
@@ -117,56 +107,7 @@ def responds(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
         except Exception as error:
             if not is_transient(error):
                 raise
-            return "does not answer"
+            return "does not respond"
         return None
 
     return check
-
-
-async def migrate(package: str, url: str) -> None:
-    """Bring the database of `package` (`intake`, `sla_timer` ...) to the newest schema; two at a time wait for each
-    other.
-    """
-    # Between two statements it reads scripts, which on a busy machine takes a while.
-    worker = engine(url, f"{package}-migrate", pool_size=1, statement_seconds=3600, idle_seconds=300)
-    try:
-        async with worker.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(7031986)"))
-            await connection.run_sync(_upgrade, package)
-    finally:
-        await worker.dispose()
-
-
-async def check_migrated(source: AsyncEngine, package: str) -> None:
-    """Raise `NotMigratedError` unless the database has this code's schema or a newer one (schemas expand first)."""
-    scripts = ScriptDirectory.from_config(_config(package))
-    async with source.connect() as connection:
-        found = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
-    known = {script.revision for script in scripts.walk_revisions()}
-    if found and (set(found) == set(scripts.get_heads()) or not set(found) <= known):
-        return
-    raise NotMigratedError(f"The database is not migrated: run `python -m {package} migrate`.")
-
-
-def run_migrations(metadata: MetaData) -> None:
-    """All that a service's migrations/env.py does: run on the connection that `migrate` (or a test) hands over."""
-    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, compare_type=True)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-def _upgrade(connection: Connection, package: str) -> None:
-    config = _config(package)
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _config(package: str) -> Config:
-    """Alembic's configuration: the migrations lie beside the package."""
-    source = importlib.import_module(package).__file__
-    if source is None:
-        raise ImportError(f"{package} is no package with a file")
-    config = Config()
-    config.set_main_option("script_location", str(Path(source).parent.parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config

@@ -1,4 +1,4 @@
-"""Group commit: what several tasks want from the database at the same time becomes one transaction."""
+"""Group commit: requests that many tasks make at the same time share one transaction."""
 
 import asyncio
 import math
@@ -7,94 +7,93 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+from tocsin.runtime.errors import OverloadedError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_BURST = 4
+"""A group within this many lingers of the previous one belongs to a burst."""
 
 
-class Overloaded(Exception):
-    """So much waits, or what is being done takes so long, that one more had better come back later."""
+class GroupCommit(Generic[Item, Result]):
+    """`await group_commit(item)` is the item's own result of `act(items)`, where the items come from many tasks.
 
+    Items that arrive while `act` runs form the next group, of at most `limit` items. A single item never waits for
+    company; in a burst, a group is collected for `linger` seconds.
 
-_BURST = 4  # a group within so many lingers of the one before is part of a burst
-
-
-class Grouped(Generic[Asked, Answer]):
-    """`await grouped(item)` is the item's own result of `act(items)`, in which the items of many tasks come together.
-
-    What arrives while `act` runs is the next group. An item that comes alone waits for nobody; in a burst a group is
-    waited for up to `linger` seconds. `act` answers in the order asked and does all or nothing. Where it fails for a
-    group, each item is tried alone, so that one that cannot be done does not fail its neighbours; `alike(error)` says
-    for which errors that would be useless: every item gets those.
-
-    Where `most` items wait, or a group has been at it for `patience` seconds, another item is not taken: Overloaded.
+    `act` returns one result per item, in their order, and does all or nothing. If it fails for a group, every item is
+    tried alone, so that a bad item does not fail its neighbours; not if `is_common(error)` is true: then every item
+    gets that error. Raises OverloadedError for a new item while `most_waiting` items wait or the current group has
+    run for `patience` seconds.
     """
 
     def __init__(
         self,
-        act: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]],
+        act: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
-        alike: Callable[[BaseException], bool],
+        is_common: Callable[[BaseException], bool],
         linger: float = 0,
         limit: int = 100,
-        most: int = sys.maxsize,
+        most_waiting: int = sys.maxsize,
         patience: float = math.inf,
     ) -> None:
         self._act = act
-        self._alike = alike
+        self._is_common = is_common
         self._linger = linger
         self._limit = limit
-        self._most = most
+        self._most_waiting = most_waiting
         self._patience = patience
-        self._begun = math.inf
-        self._last = 0.0
-        self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
+        self._started_at = math.inf
+        self._finished_at = 0.0
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def __call__(self, item: Asked) -> Answer:
-        """The result for `item`, or what `act` raised for it. A caller that is cancelled leaves the act to its end.
+    async def __call__(self, item: Item) -> Result:
+        """The result for `item`, or the error that `act` raised for it. A cancelled caller does not stop the group.
 
-        Raises Overloaded, and then nothing was done.
+        Raises OverloadedError, and then nothing was done.
         """
-        if len(self._waiting) >= self._most or time.monotonic() - self._begun > self._patience:
-            raise Overloaded
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+        if len(self._waiting) >= self._most_waiting or time.monotonic() - self._started_at > self._patience:
+            raise OverloadedError
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, result))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await answer
+        return await result
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if time.monotonic() - self._last < _BURST * self._linger:
+                if time.monotonic() - self._finished_at < _BURST * self._linger:
                     await asyncio.sleep(self._linger)
                 group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-                self._begun = time.monotonic()
-                await self._answer(group)
-                self._begun = math.inf
-                self._last = time.monotonic()
+                self._started_at = time.monotonic()
+                await self._resolve(group)
+                self._started_at = math.inf
+                self._finished_at = time.monotonic()
         finally:
             self._running = None
-            self._begun = math.inf
-            for _, answer in self._waiting:  # only where the loop is ending and cancelled this task
-                answer.cancel()
+            self._started_at = math.inf
+            for _, result in self._waiting:  # only if the event loop is ending and cancelled this task
+                result.cancel()
 
-    async def _answer(self, group: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+    async def _resolve(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
-            answers = await self._act([item for item, _ in group])
+            found = await self._act([item for item, _ in group])
         except asyncio.CancelledError:
-            for _, answer in group:
-                answer.cancel()
+            for _, result in group:
+                result.cancel()
             raise
-        except Exception as error:  # whatever it is, it belongs to who asked
-            if len(group) > 1 and not self._alike(error):
+        except Exception as error:  # any error belongs to the caller
+            if len(group) > 1 and not self._is_common(error):
                 for one in group:
-                    await self._answer([one])
+                    await self._resolve([one])
                 return
-            for _, answer in group:
-                if not answer.done():
-                    answer.set_exception(error)
+            for _, result in group:
+                if not result.done():
+                    result.set_exception(error)
         else:
-            for (_, answer), found in zip(group, answers, strict=True):
-                if not answer.done():
-                    answer.set_result(found)
+            for (_, result), value in zip(group, found, strict=True):
+                if not result.done():
+                    result.set_result(value)

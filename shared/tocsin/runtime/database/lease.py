@@ -1,4 +1,4 @@
-"""Who may publish: a lease row with a fencing token, in the database's real time. No two processes hold it at once."""
+"""The relay's lease: a row in the database that lets one process at a time publish, with a fencing token."""
 
 import asyncio
 import time
@@ -9,14 +9,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tocsin.runtime.database.engine import is_transient
-
-
-class LeaseLostError(Exception):
-    """Another process may publish now, or nobody knows: stop at once."""
+from tocsin.runtime.errors import LeaseLostError
 
 
 class Lease:
-    """One process's side of the lease. `engine` should be in autocommit."""
+    """One process's view of the lease, by the database's real time. `engine` must be in autocommit mode.
+
+    Every holder gets a higher token. A transaction that publishes calls `check` with its token, so a process that was
+    suspended and lost the lease cannot commit.
+    """
 
     def __init__(self, engine: AsyncEngine, table: Table, seconds: float) -> None:
         self._engine = engine
@@ -24,49 +25,49 @@ class Lease:
         self._seconds = seconds
         self._holder = uuid4()
 
-    async def take(self) -> int | None:
+    async def acquire(self) -> int | None:
         """The new fencing token, or None while another process holds the lease."""
         table = self._table
         until = func.clock_timestamp() + text(f"interval '{self._seconds} seconds'")
-        mine = insert(table).values(id=1, holder=self._holder, token=1, expires_at=until)
-        taken = mine.on_conflict_do_update(
+        first = insert(table).values(id=1, holder=self._holder, token=1, expires_at=until)
+        acquire = first.on_conflict_do_update(
             index_elements=[table.c.id],
             set_={"holder": self._holder, "token": table.c.token + 1, "expires_at": until},
             where=table.c.expires_at < func.clock_timestamp(),
         ).returning(table.c.token)
         async with self._engine.connect() as connection:
-            token: int | None = (await connection.execute(taken)).scalar_one_or_none()
+            token: int | None = (await connection.execute(acquire)).scalar_one_or_none()
         return token
 
     async def keep(self, token: int) -> None:
-        """Renew for ever, in a task of its own; raises `LeaseLostError` when it is gone or may be gone."""
+        """Renew the lease until cancelled; run it in a task. Raises LeaseLostError when it is, or may be, lost."""
         until = func.clock_timestamp() + text(f"interval '{self._seconds} seconds'")
-        renewed = update(self._table).where(self._table.c.token == token).values(expires_at=until)
-        confirmed = time.monotonic()
+        renew = update(self._table).where(self._table.c.token == token).values(expires_at=until)
+        renewed_at = time.monotonic()
         while True:
             await asyncio.sleep(self._seconds / 3)
-            asked = time.monotonic()
+            started_at = time.monotonic()
             try:
                 async with asyncio.timeout(self._seconds / 3), self._engine.connect() as connection:
-                    held = (await connection.execute(renewed)).rowcount
+                    is_held = (await connection.execute(renew)).rowcount
             except Exception as error:
                 if not is_transient(error):
                     raise
-                if time.monotonic() - confirmed > self._seconds:
+                if time.monotonic() - renewed_at > self._seconds:
                     raise LeaseLostError("the lease could not be renewed") from error
                 continue
-            if not held:
+            if not is_held:
                 raise LeaseLostError("another process took the lease")
-            confirmed = asked
+            renewed_at = started_at
 
     async def release(self, token: int) -> None:
-        """Let the next process in at once."""
-        done = update(self._table).where(self._table.c.token == token).values(expires_at=func.clock_timestamp())
+        """End the lease at once, so that another process need not wait until it expires."""
+        expire = update(self._table).where(self._table.c.token == token).values(expires_at=func.clock_timestamp())
         async with self._engine.connect() as connection:
-            await connection.execute(done)
+            await connection.execute(expire)
 
     async def check(self, connection: AsyncConnection, token: int) -> None:
-        """Inside a transaction: raise `LeaseLostError` unless the token holds, and keep it so until the commit."""
+        """In a transaction: raise LeaseLostError unless the token is valid, and keep it valid until the commit."""
         held = select(literal(1)).where(self._table.c.token == token).with_for_update(read=True)
         if (await connection.execute(held)).first() is None:
             raise LeaseLostError("another process took the lease")

@@ -1,10 +1,9 @@
-"""The way out: events wait in a table, written in the transaction that changes state, until Kafka has acknowledged
-them.
-"""
+"""The outbox: the table of events that wait to be published (docs/architecture.md#delivery)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from sqlalchemy import (
     BigInteger,
@@ -29,37 +28,12 @@ from tocsin.runtime.kafka.client import PARTITIONS, partition_of
 from tocsin.runtime.kafka.record_headers import header, pack
 
 
-def outbox_table(metadata: MetaData) -> Table:
-    """`outbox`: one row an event, deleted when published. Its index answers the oldest `received_at` of a partition."""
-    return Table(
-        "outbox",
-        metadata,
-        Column("id", BigInteger, Identity(always=True), primary_key=True),
-        Column("partition", SmallInteger, nullable=False),
-        Column("key", LargeBinary, nullable=False),
-        Column("headers", LargeBinary, nullable=False),
-        Column("value", LargeBinary, nullable=False),
-        Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-        Index(None, "partition", "received_at"),
-    )
-
-
-def lease_table(metadata: MetaData) -> Table:
-    """`outbox_lease`: one row, who may publish until when (the database's real time), and the fencing token."""
-    return Table(
-        "outbox_lease",
-        metadata,
-        Column("id", SmallInteger, primary_key=True, autoincrement=False),
-        Column("holder", Uuid, nullable=False),
-        Column("token", BigInteger, nullable=False),
-        Column("expires_at", DateTime(timezone=True), nullable=False),
-    )
-
-
 @dataclass(frozen=True)
 class Outbox:
-    """A service's outbox and its lease, the topic they lead to, and the service's name (`intake`) as the events'
-    source.
+    """The table `outbox` and its lease, the topic that its events are published to, and the service as their source.
+
+    Events are stored in the transaction that changes state, and deleted when Kafka has acknowledged them.
+    `lease` has one row: which process may publish until when (the database's real time), and the fencing token.
     """
 
     table: Table
@@ -68,13 +42,38 @@ class Outbox:
     source: str
     partitions: int = PARTITIONS
 
+    @classmethod
+    def define(cls, metadata: MetaData, *, topic: str, source: str) -> Self:
+        """Add the two tables to `metadata`. `source` is the service's name (`intake`)."""
+        outbox = Table(
+            "outbox",
+            metadata,
+            Column("id", BigInteger, Identity(always=True), primary_key=True),
+            Column("partition", SmallInteger, nullable=False),
+            Column("key", LargeBinary, nullable=False),
+            Column("headers", LargeBinary, nullable=False),
+            Column("value", LargeBinary, nullable=False),
+            Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+            Index(None, "partition", "received_at"),  # for the oldest `received_at` of each partition
+        )
+        lease = Table(
+            "outbox_lease",
+            metadata,
+            Column("id", SmallInteger, primary_key=True, autoincrement=False),
+            Column("holder", Uuid, nullable=False),
+            Column("token", BigInteger, nullable=False),
+            Column("expires_at", DateTime(timezone=True), nullable=False),
+        )
+        return cls(outbox, lease, topic, source)
+
     async def add(
         self, connection: AsyncConnection, events: Sequence[Event], received_at: datetime | None = None
     ) -> None:
-        """Queue events in the caller's transaction, in their order, with one statement.
+        """Store events in the caller's transaction, in their order, with one statement.
 
-        Hold the row lock of every ticket concerned, so that id order is commit order per ticket. `received_at` is a
-        reading of `clock_timestamp()` inside this transaction, in real time; without one the row reads it itself.
+        The caller holds the row lock of every ticket concerned, so that per ticket the id order is the commit order.
+        `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
+        it.
         """
         if not events:
             return
@@ -83,7 +82,7 @@ class Outbox:
             record_headers, value = encode(event, self.source)
             key = header(record_headers, "ce_subject")
             if not key:
-                raise ValueError(f"{type(event).__name__} has no ce_subject to be its key")
+                raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
             keys.append(key)
             headers.append(pack(record_headers))
             values.append(value)
@@ -94,28 +93,32 @@ class Outbox:
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
     ) -> None:
-        """Queue a record again as it was (a dead letter that could not be published)."""
+        """Store a record again unchanged (a dead letter that could not be published)."""
         row = {"partition": partition, "key": key, "headers": headers, "value": value}
         await connection.execute(self.table.insert().values(row))
 
     async def oldest(self, connection: AsyncConnection, limit: int) -> Sequence[Row[int, int, bytes, bytes, bytes]]:
-        """The next rows to publish: id, partition, key, headers, value. Never a cursor: ids commit out of order."""
-        t = self.table.c
-        query = select(t.id, t.partition, t.key, t.headers, t.value).order_by(t.id).limit(limit)
+        """The oldest rows: id, partition, key, headers, value.
+
+        There is no cursor: ids commit out of order, so a reader with `id > last` would lose rows.
+        """
+        columns = self.table.c
+        query = select(columns.id, columns.partition, columns.key, columns.headers, columns.value)
+        query = query.order_by(columns.id).limit(limit)
         return (await connection.execute(query)).all()
 
     async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        """Forget published rows."""
+        """Delete published rows."""
         await connection.execute(text(f"DELETE FROM {self.table.name} WHERE id = ANY(:ids)"), {"ids": list(ids)})
 
     async def pending(self, connection: AsyncConnection) -> tuple[int, float]:
-        """How many rows wait, and the real age in seconds of the oldest (0 when none)."""
+        """The number of rows, and the real age of the oldest in seconds (0 if there is none)."""
         age = func.extract("epoch", func.clock_timestamp() - func.min(self.table.c.received_at))
         count, oldest = (await connection.execute(select(func.count(), age).select_from(self.table))).one()
         return count, max(0.0, float(oldest or 0.0))
 
-    async def empty(self, connection: AsyncConnection) -> bool:
-        """True if nothing waits."""
+    async def is_empty(self, connection: AsyncConnection) -> bool:
+        """True if everything is published."""
         return (await connection.execute(select(self.table.c.id).limit(1))).first() is None
 
 

@@ -1,4 +1,4 @@
-"""Queue stored facts or decisions again, with the same ids: the databases are the record, topics are the way."""
+"""Republish: put stored events into the outbox again, with the same ids."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -9,10 +9,10 @@ from tocsin.runtime.database.outbox import Outbox
 
 
 async def republish(engine: AsyncEngine, outbox: Outbox, pages: AsyncIterator[Sequence[Event]]) -> int:
-    """Put every page (some hundred stored events, in order per ticket) into the outbox; how many events it was.
+    """Put every page of stored events (in order per ticket) into the outbox, and return the number of events.
 
-    Each page is a transaction; `engine` must carry the writers' application name. The running service's relay publishes
-    them; whoever reads them knows their ids already or needs them.
+    Each page is one transaction. `engine` must carry the writers' application name, so that the watermark waits for it.
+    The running service's relay publishes the events; consumers recognise the ids that they have handled.
     """
     total = 0
     async for events in pages:

@@ -1,4 +1,4 @@
-"""Progress: "up to this instant nothing is missing", measured at the outbox (DESIGN, Time)."""
+"""The watermark: the business instant up to which every fact received is published (docs/architecture.md#time)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,42 +7,43 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.process.clock import Clock
+from tocsin.runtime.errors import WatermarkBlindError
+from tocsin.runtime.process.clock import TimeSource
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class ProgressBlindError(Exception):
-    """The database does not show the writers' transactions, so that no instant can be vouched for; str() says why."""
-
-
 @dataclass(frozen=True)
-class ProgressSource:
-    """Which transactions may still bring facts (by their connections' application name), and how business time maps."""
+class WatermarkSource:
+    """Computes the watermarks. `writers` is the application name of the connections that store facts.
+
+    `interval` is the number of seconds between two watermarks.
+    """
 
     writers: str
-    clock: Clock
+    clock: TimeSource
     interval: float = 0.1
 
     async def accepted_through(self, engine: AsyncEngine, outbox: Outbox) -> dict[int, datetime]:
-        """For each partition the business instant up to which every fact received is published; `engine` in autocommit.
+        """The watermark of each partition. `engine` must be in autocommit mode.
 
-        The order of the three statements is what makes it right: a writer that the second does not see any more is
-        visible to the third, or began after the first. In one statement, or another order, facts slip through.
+        Correct only by the order of three separate statements: the clock, the open writers, the outbox. A writer that
+        the second statement no longer sees is visible to the third, or began after the first. In one statement, or in
+        another order, facts slip through.
         """
         async with engine.connect() as connection:
             now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
-            open_writers = (await connection.execute(text(_OPEN_WRITERS), {"writers": self.writers})).one()
+            writers = (await connection.execute(text(_OPEN_WRITERS), {"writers": self.writers})).one()
             unpublished = (await connection.execute(text(_UNPUBLISHED.format(table=outbox.table.name)))).all()
-        if open_writers.hidden:
-            raise ProgressBlindError(
-                f"The relay's role cannot see the transactions of {self.writers}: relay and writers must log in as one "
-                "role, and track_activities must be on."
+        if writers.hidden:
+            raise WatermarkBlindError(
+                f"The relay's role cannot see the transactions of {self.writers}. Relay and writers must log in with "
+                "the same role, and track_activities must be on."
             )
-        least = min(now, open_writers.oldest or now)
+        limit = min(now, writers.oldest or now)
         oldest: dict[int, datetime] = {row.partition: row.received_at for row in unpublished}
         return {
-            partition: self.clock.business(min(least, oldest.get(partition, least))) - _MICROSECOND
+            partition: self.clock.business(min(limit, oldest.get(partition, limit))) - _MICROSECOND
             for partition in range(outbox.partitions)
         }
 
@@ -56,6 +57,7 @@ _OPEN_WRITERS = """
     FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = :writers
 """
+# The oldest row of each partition by index lookups: a plain GROUP BY would read the whole outbox.
 _UNPUBLISHED = """
     WITH RECURSIVE waiting AS (
         (SELECT partition, received_at FROM {table} ORDER BY partition, received_at LIMIT 1)

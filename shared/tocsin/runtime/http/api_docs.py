@@ -1,4 +1,4 @@
-"""/docs without any other server: the pages' scripts and styles come from a package of ours."""
+"""/docs that works offline: scripts and styles come from the package fastapi-offline."""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ _FILES: Final = "/docs/files"
 
 
 def add_docs(app: FastAPI) -> None:
-    """Add the page, and below it what it loads."""
+    """Add the page, and its files below it."""
     page = get_swagger_ui_html(
         openapi_url=app.openapi_url or "/openapi.json",
         title=app.title,

@@ -1,6 +1,4 @@
-"""API keys: hashes in keys.yaml, written by `python -m intake keys`, read again by every service when the file
-changes.
-"""
+"""API keys: their hashes are in keys.yaml, which `python -m intake keys` writes and every service reloads."""
 
 import fcntl
 import hashlib
@@ -20,27 +18,30 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tocsin.runtime.errors import KeyFileError
 from tocsin.runtime.process.reloaded_file import ReloadedFile
+from tocsin.validation import describe_validation_error
 
 TICKETS_READ: Final = "tickets:read"
 TICKETS_WRITE: Final = "tickets:write"
 ADMIN: Final = "admin"
 SCOPES: Final = (TICKETS_READ, TICKETS_WRITE, ADMIN)
-"""Reading (tickets, clocks, escalations, deliveries, reports); taking tickets and events in; dead letters and
-redelivery.
+"""tickets:read reads tickets, clocks, escalations, deliveries and reports; tickets:write creates tickets and events;
+admin is for dead letters, redelivery and keys.
 """
 
 _PREFIX = "tcs"
 _ALPHABET = string.ascii_letters + string.digits
-_NOBODY = "0" * 64
+_NO_HASH = "0" * 64
 
 
-Refused = Literal["unknown", "expired"]
+InvalidKey = Literal["unknown", "expired"]
+"""Why a key is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the provider (tenant) a key belongs to, and what the key may do."""
+    """The owner of a valid key: its tenant, and the scopes of the key."""
 
     tenant: str
     key_id: str
@@ -49,7 +50,7 @@ class Caller:
 
 
 class Key(BaseModel):
-    """An entry of keys.yaml. The key itself is shown once, when it is issued; here is only its SHA-256."""
+    """An entry of keys.yaml: the SHA-256 of a key. The key itself is shown only once, when it is created."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,44 +61,40 @@ class Key(BaseModel):
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Of each process of a service; none: no limit."""
+    """The rate limit in each process of a service; None: no limit."""
 
 
 class KeyFile(BaseModel):
-    """keys.yaml as a whole."""
+    """The content of keys.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: tuple[Key, ...] = ()
 
 
-class KeyFileError(Exception):
-    """keys.yaml cannot be used; str() says why, without its content."""
-
-
 class KeyRing:
-    """The keys of one file. `check` looks at the file's time each call, so a new or removed key counts at once."""
+    """The keys of one file, reloaded when it changes: a new or removed key takes effect immediately."""
 
     def __init__(self, path: Path) -> None:
-        self._file = ReloadedFile(path, read_keys, KeyFileError, event="keys_unusable")
+        self._file = ReloadedFile(path, read_keys, KeyFileError, event="key_file_invalid")
         self._keys: dict[str, Key] = {}
         self.used: dict[str, datetime] = {}
-        """When each key was last used here, until somebody takes it away to keep it."""
+        """When each key was last used in this process, by key id; `KeyUsage.save` moves it to the database."""
         self._refresh()
 
     @property
     def keys(self) -> Sequence[Key]:
-        """Every key of the file."""
+        """All keys of the file."""
         self._refresh()
         return tuple(self._keys.values())
 
-    def check(self, text: str) -> Caller | Refused:
-        """The caller whose key this is, or why there is none. A valid key costs the same whatever was tried before."""
+    def check(self, text: str) -> Caller | InvalidKey:
+        """The caller with this key, or why the key is not valid. Comparison takes constant time."""
         self._refresh()
         prefix, _, rest = text.partition("_")
         key = self._keys.get(rest.partition("_")[0]) if prefix == _PREFIX else None
-        right = hmac.compare_digest(_digest(text), key.sha256 if key else _NOBODY)
-        if key is None or not right:
+        is_right = hmac.compare_digest(_digest(text), key.sha256 if key else _NO_HASH)
+        if key is None or not is_right:
             return "unknown"
         now = datetime.now(UTC)
         if key.expires_at is not None and key.expires_at <= now:
@@ -106,13 +103,13 @@ class KeyRing:
         return Caller(key.tenant, key.id, frozenset(key.scopes), key.requests_per_minute)
 
     async def ready(self) -> str | None:
-        """A readiness check: None, or why there are no keys to check with."""
+        """A readiness check: what is wrong with the file, or None."""
         self._refresh()
         return self._file.problem
 
     def _refresh(self) -> None:
-        if (found := self._file.look()) is not None:
-            self._keys = {key.id: key for key in found.keys}
+        if (content := self._file.reload()) is not None:
+            self._keys = {key.id: key for key in content.keys}
 
 
 def issue(
@@ -121,9 +118,9 @@ def issue(
     expires_at: datetime | None = None,
     requests_per_minute: int | None = None,
 ) -> tuple[str, Key]:
-    """A new key: its text, `tcs_ID_SECRET`, to be shown once, and the entry to keep."""
+    """Create a key. Returns its text `tcs_ID_SECRET`, to be shown once, and the entry for keys.yaml."""
     if unknown := sorted(set(scopes) - set(SCOPES)):
-        raise ValueError(f"There is no scope {' or '.join(unknown)}; there are {', '.join(SCOPES)}.")
+        raise ValueError(f"Unknown scope {', '.join(unknown)}. Known are {', '.join(SCOPES)}.")
     key_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
     text = f"{_PREFIX}_{key_id}_{''.join(secrets.choice(_ALPHABET) for _ in range(40))}"
     entry = Key(
@@ -139,35 +136,34 @@ def issue(
 
 
 def read_keys(path: Path) -> KeyFile:
-    """The file's keys. Raises `KeyFileError` if it is no list of keys, OSError if it cannot be read."""
+    """The keys of the file. Raises KeyFileError if it is invalid, OSError if it cannot be read."""
     try:
-        written = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise KeyFileError(f"{path.name} is not UTF-8") from error
-    # Beside YAMLError: what ruamel says of a date that is none, of `!!bool x`, of 5,000 brackets.
+    # Besides YAMLError, ruamel raises these for an impossible date, for `!!bool x`, and for 5,000 brackets.
     except (YAMLError, ValueError, KeyError, RecursionError) as error:
         raise KeyFileError(f"{path.name} is not YAML") from error
     try:
-        return KeyFile.model_validate(written or {})
+        return KeyFile.model_validate(content or {})
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise KeyFileError(f"{path.name}: {where}: {error.errors()[0]['msg']}") from error
+        raise KeyFileError(f"{path.name}: {describe_validation_error(error)}") from error
 
 
 def write_keys(path: Path, keys: KeyFile) -> None:
-    """Replace the file atomically; only its owner may read it."""
+    """Replace the file atomically. Only its owner may read it."""
     text = StringIO()
     YAML(typ="safe", pure=True).dump(keys.model_dump(mode="json", exclude_none=True), text)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text.getvalue())
         file.flush()
-        os.fsync(file.fileno())  # or a machine that stops now might leave the new name and none of the keys
+        os.fsync(file.fileno())  # otherwise a crash could leave the new file empty
     Path(temporary).replace(path)
 
 
 def edit_keys(path: Path, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> None:
-    """Give the file, which may not exist yet, the keys that `change` makes of its own; one editor after the other."""
+    """Replace the keys of the file, which may not exist yet, by `change(keys)`. Concurrent edits run one by one."""
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = read_keys(path) if path.exists() else KeyFile()

@@ -1,4 +1,8 @@
-"""A request's body as it comes in: counted, timed, and never too many of them at once."""
+"""Limits of request bodies: size, media type, time to arrive, and how many may arrive at once in one process.
+
+Starlette's `max_body_size` only bounds the size of one body, and its 413 is not a problem response; the limits on time,
+number and total memory are ours, and they need the same place in the receive channel.
+"""
 
 import asyncio
 from typing import Final
@@ -12,101 +16,98 @@ from tocsin.runtime.metrics import REQUESTS_SHED
 
 BODY_SECONDS: Final = 30.0
 LEAST_RATE: Final = 100_000
-"""A whole body comes within so many seconds, and one more for each so many bytes."""
+"""A whole body must arrive within BODY_SECONDS, and one more second for each LEAST_RATE bytes."""
 
 MOST_BODIES: Final = 200
+"""Bodies of one process that may be arriving at the same time."""
 MOST_BYTES: Final = 128_000_000
-"""How many bodies may be on their way at once, and how much of them may be held, in one process.
-
-Bodies that began before may go on to twice that much.
-"""
+"""Bytes of bodies that one process holds before it refuses a new body. Bodies that began earlier may use twice that."""
 
 
-class Bodies:
-    """All bodies of a process that are on their way in, or held while their request is answered.
+class BodyPool:
+    """All request bodies of a process that are arriving, or held until their request is answered.
 
-    Where one is too many the one that has been coming in for longest is given up: whoever sends bodies that never end
-    keeps nobody else out.
+    If too many are arriving, the oldest is aborted: clients that never finish a body cannot lock out the others.
     """
 
     def __init__(self) -> None:
-        self.unfinished: dict[Body, None] = {}
-        self.held = 0
+        self.arriving: dict[RequestBody, None] = {}
+        self.held_bytes = 0
 
-    def begin(self, body: "Body") -> None:
-        """Raises HTTPException 503 where too much is held already."""
-        self.check(MOST_BYTES)
-        while len(self.unfinished) >= MOST_BODIES:
-            oldest = next(iter(self.unfinished))
-            del self.unfinished[oldest]
-            oldest.give_up()
-        self.unfinished[body] = None
+    def add(self, body: "RequestBody") -> None:
+        """Raises HTTPException 503 if the process holds too many bytes already."""
+        self.check_memory(MOST_BYTES)
+        while len(self.arriving) >= MOST_BODIES:
+            oldest = next(iter(self.arriving))
+            del self.arriving[oldest]
+            oldest.abort()
+        self.arriving[body] = None
 
-    def check(self, most: int) -> None:
-        """Raises HTTPException 503 where so much is held."""
-        if self.held >= most:
+    def check_memory(self, limit: int) -> None:
+        """Raises HTTPException 503 if the process holds `limit` bytes or more."""
+        if self.held_bytes >= limit:
             REQUESTS_SHED.inc()
-            raise HTTPException(503, "Too much is sent at once. Try again.", {"Retry-After": "1"})
+            raise HTTPException(503, "Too much request data in flight. Retry.", {"Retry-After": "1"})
 
 
-class Body:
-    """One of them."""
+class RequestBody:
+    """The body of one request: a receive channel that enforces the limits. `limit` is its size in bytes."""
 
-    def __init__(self, receive: Receive, headers: Headers, limit: int, bodies: Bodies) -> None:
+    def __init__(self, receive: Receive, headers: Headers, limit: int, pool: BodyPool) -> None:
         self._receive = receive
         self._headers = headers
         self._limit = limit
-        self._bodies = bodies
+        self._pool = pool
         self._size = 0
-        self._begun: float | None = None
-        self._given_up = False
-        self._waiting: asyncio.Timeout | None = None
-        self.empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        self._complete = self.empty
+        self._started_at: float | None = None
+        self._aborted = False
+        self._timeout: asyncio.Timeout | None = None
+        self.is_empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self._complete = self.is_empty
 
     def check_length(self) -> None:
-        """Raise Problem 413 where it says that it is too large."""
+        """Raise Problem 413 if the declared length exceeds the limit."""
         length = self._headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 18 or int(length) > self._limit:
             raise Problem(413, self._too_large())
 
     def check_json(self) -> None:
-        """Raise Problem 415 unless it is empty or says that it is JSON."""
+        """Raise Problem 415 unless the body is empty or declared as JSON in UTF-8."""
         media_type, *parameters = (part.strip().lower() for part in self._headers.get("content-type", "").split(";"))
         charsets = {part.replace('"', "") for part in parameters if part.startswith("charset")}
-        if not self.empty and (media_type != "application/json" or charsets - {"charset=utf-8"}):
+        if not self.is_empty and (media_type != "application/json" or charsets - {"charset=utf-8"}):
             raise Problem(
                 415, "Send JSON with `Content-Type: application/json`.", headers={"Accept": "application/json"}
             )
 
     async def receive(self) -> Message:
-        """The next part of it. Raises HTTPException 408, 413, 503."""
+        """The next part of the body. Raises HTTPException 408, 413 or 503."""
         if self._complete:
             return await self._receive()
-        if self._begun is None:
-            self._bodies.begin(self)
-            self._begun = asyncio.get_running_loop().time()
+        if self._started_at is None:
+            self._pool.add(self)
+            self._started_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(self._deadline()) as self._waiting:
+            async with asyncio.timeout_at(self._deadline()) as self._timeout:
                 message = await self._receive()
         except TimeoutError:
-            if self._given_up:
+            if self._aborted:
                 REQUESTS_SHED.inc()
-                raise HTTPException(503, "Too many bodies are sent at once. Try again.", {"Retry-After": "1"}) from None
+                raise HTTPException(503, "Too many request bodies in flight. Retry.", {"Retry-After": "1"}) from None
             raise HTTPException(408) from None
         finally:
-            self._waiting = None
+            self._timeout = None
         self._count(message)
         if self._size > self._limit:
             raise HTTPException(413, self._too_large())
         if not self._complete:
-            self._bodies.check(2 * MOST_BYTES)
+            self._pool.check_memory(2 * MOST_BYTES)
         return message
 
     async def drain(self, seconds: float) -> bool:
-        """Throw away what comes within so many seconds of a body that nobody wants; whether that was all of it."""
+        """Discard the rest of the body for at most `seconds`. True if the whole body has arrived."""
         if "expect" in self._headers:
-            return self._complete  # whoever waits to be asked for the body has not sent it
+            return self._complete  # the client waits for 100 Continue and has not sent the body
         try:
             async with asyncio.timeout(seconds):
                 while not self._complete:
@@ -115,32 +116,32 @@ class Body:
             return False
         return True
 
-    def give_up(self) -> None:
-        """Have it answered as one of too many."""
-        self._given_up = True
-        if self._waiting is not None:
-            self._waiting.reschedule(0)
+    def abort(self) -> None:
+        """Answer the request with 503 instead of reading on."""
+        self._aborted = True
+        if self._timeout is not None:
+            self._timeout.reschedule(0)
 
-    def forget(self) -> None:
-        """The request is over."""
-        if self._begun is not None:
-            self._bodies.held -= self._size
-            self._bodies.unfinished.pop(self, None)
-            self._begun = None
+    def release(self) -> None:
+        """The request is answered: its bytes no longer count."""
+        if self._started_at is not None:
+            self._pool.held_bytes -= self._size
+            self._pool.arriving.pop(self, None)
+            self._started_at = None
 
     def _count(self, message: Message) -> None:
         size = len(message.get("body", b""))
         self._size += size
         self._complete = not message.get("more_body", False)
-        if self._begun is not None:
-            self._bodies.held += size
+        if self._started_at is not None:
+            self._pool.held_bytes += size
             if self._complete:
-                self._bodies.unfinished.pop(self, None)
+                self._pool.arriving.pop(self, None)
 
     def _deadline(self) -> float:
-        if self._given_up:
+        if self._aborted:
             return 0.0
-        return (self._begun or 0.0) + BODY_SECONDS + self._size / LEAST_RATE
+        return (self._started_at or 0.0) + BODY_SECONDS + self._size / LEAST_RATE
 
     def _too_large(self) -> str:
-        return f"A body may have {self._limit} bytes here."
+        return f"The request body exceeds the limit of {self._limit:,} bytes."

@@ -1,99 +1,171 @@
-"""The calls about dead letters, the same on every service."""
+"""`/v1/dead-letters`: list the records that could not be handled or published, and replay them."""
 
 from base64 import b64encode
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from fastapi import APIRouter, Depends, Path, Query
-from sqlalchemy import Table
+from fastapi import APIRouter, Path, Query
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import render_instant
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import DeadLetter
+from tocsin.instants import Instant
+from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.http.api_keys import ADMIN, Caller
-from tocsin.runtime.http.app import JsonResponse, require
+from tocsin.runtime.http.authentication import MayAdminister
+from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import ResponseModel
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.record_headers import unpack
 
 _LARGEST_ID: Final = (1 << 63) - 1
+_REPLAYED: Final = "The dead letter was already replayed."
+_EXAMPLE: Final[dict[str, Any]] = {
+    "id": 7,
+    "origin": "consumed",
+    "topic": "tocsin.tickets.v1",
+    "partition": 2,
+    "offset": 4711,
+    "key": "1f2179db-15df-5301-954e-79cce3c08d79",
+    "type": "ticket.opened",
+    "headers": {"ce_type": "ticket.opened"},
+    "value_base64": "e30=",
+    "value": "{}",
+    "reason": "InvalidEventError: ticket.opened: ticket: Field required",
+    "created_at": "2026-06-08T12:00:00.000000Z",
+    "replayed_at": None,
+}
 
-MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
+
+class DeadLetterResponse(ResponseModel):
+    """A record that could not be handled or published. `value` is its text as far as it is UTF-8."""
+
+    id: int
+    origin: DeadLetterOrigin = Field(description="`consumed`: it could not be handled; `outbox`: not published")
+    topic: str
+    partition: int
+    offset: int | None = Field(description="null for `outbox`")
+    key: str
+    type: str | None = Field(description="The event type, if the record names one")
+    headers: dict[str, str]
+    value_base64: str
+    value: str
+    reason: str
+    created_at: Instant | None
+    replayed_at: Instant | None
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> Self:
+        """The letter with its bytes as text."""
+        headers = {name: value.decode(errors="replace") for name, value in unpack(letter.headers)}
+        return cls(
+            id=letter.id,
+            origin=DeadLetterOrigin(letter.origin),
+            topic=letter.topic,
+            partition=letter.partition,
+            offset=letter.offset,
+            key=(letter.key or b"").decode(errors="replace"),
+            type=headers.get("ce_type"),
+            headers=headers,
+            value_base64=b64encode(letter.value or b"").decode(),
+            value=(letter.value or b"").decode(errors="replace"),
+            reason=letter.reason,
+            created_at=letter.created_at,
+            replayed_at=letter.replayed_at,
+        )
 
 
-def dead_letter_routes(engine: AsyncEngine, table: Table, outbox: Outbox, consumer: Consumer | None) -> APIRouter:
-    """`GET /v1/dead-letters` and `POST /v1/dead-letters/{id}/replay`: of the caller's tenant, and of nobody known.
+class DeadLetterListResponse(ResponseModel):
+    """A page of dead letters, oldest first. `next_cursor` is null on the last page."""
 
-    `consumer` None: the service reads no topic.
+    items: tuple[DeadLetterResponse, ...]
+    next_cursor: str | None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_EXAMPLE], "next_cursor": None}]})
+
+
+class ReplayResponse(ResponseModel):
+    """How many records were handled or published."""
+
+    replayed: int
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"replayed": 1}]})
+
+
+def dead_letter_routes(
+    engine: AsyncEngine, dead_letters: DeadLetters, outbox: Outbox, consumer: Consumer | None
+) -> APIRouter:
+    """The two routes, for the dead letters of the caller's tenant and those without a known tenant.
+
+    `consumer` is None if the service reads no topic.
     """
     router = APIRouter(prefix="/v1/dead-letters", tags=["admin"])
+    replay_link = link(
+        "POST /v1/dead-letters/{letter_id}/replay", "Replay the first one", letter_id="$response.body#/items/0/id"
+    )
 
-    @router.get("", summary="What could not be handled or published, oldest first")
-    async def listed(
+    @router.get(
+        "",
+        summary="List dead letters",
+        response_description="A page of dead letters",
+        responses={200: {"links": {"first": replay_link}}},
+    )
+    async def list_dead_letters(
         caller: MayAdminister,
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        cursor: Annotated[int, Query(ge=0, le=_LARGEST_ID)] = 0,
-        replayed: bool | None = False,
-    ) -> JsonResponse:
+        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page")] = 100,
+        cursor: Annotated[int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page")] = 0,
+        replayed: Annotated[bool | None, Query(description="true: replayed ones only; empty: all")] = False,
+    ) -> DeadLetterListResponse:
+        """Records that could not be handled, and events that could not be published, oldest first.
+
+        Each has its raw bytes and the reason. Request further pages with `next_cursor` until it is null.
+        """
         async with engine.connect() as connection:
-            found = await dead_letters.listed(
-                connection, table, caller.tenant, after=cursor, limit=limit + 1, replayed=replayed
+            found = await dead_letters.list_page(
+                connection, caller.tenant, after=cursor, limit=limit + 1, replayed=replayed
             )
         page = found[:limit]
-        following = str(page[-1].id) if len(found) > limit else None
-        return JsonResponse({"items": [_rendered(letter) for letter in page], "next_cursor": following})
+        return DeadLetterListResponse(
+            items=tuple(DeadLetterResponse.of(letter) for letter in page),
+            next_cursor=str(page[-1].id) if len(found) > limit else None,
+        )
 
     @router.post(
-        "/{letter_id}/replay", summary="Handle or publish it again, and where order matters all that wait with it"
+        "/{letter_id}/replay",
+        summary="Replay a dead letter",
+        response_description="How many were handled or published",
+        responses={409: error_response("Already replayed, or it still fails", Problem(409, _REPLAYED))},
     )
-    async def replay(letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)], caller: MayAdminister) -> JsonResponse:
+    async def replay(
+        letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the dead letter")],
+        caller: MayAdminister,
+    ) -> ReplayResponse:
+        """Handle or publish the record again, once its cause is fixed.
+
+        Where order matters, all dead letters of the same ticket are replayed in order, up to the first that still
+        fails.
+        """
         async with engine.connect() as connection:
-            letter = await dead_letters.get(connection, table, letter_id)
-            beside = await dead_letters.queue_of(connection, table, letter) if letter is not None else []
-        if letter is None or not all(one.is_shown_to(caller.tenant) for one in (letter, *beside)):
-            raise Problem(404, "There is no dead letter with this id.")
+            letter = await dead_letters.load(connection, letter_id)
+            queue = await dead_letters.load_queue(connection, letter) if letter is not None else []
+        if letter is None or not all(each.is_visible_to(caller.tenant) for each in (letter, *queue)):
+            raise Problem(404, "Dead letter not found.")
         if letter.replayed_at is not None:
-            raise Problem(409, "It was replayed already.")
-        if letter.origin == dead_letters.OUTBOX:
+            raise Problem(409, _REPLAYED)
+        if letter.origin == DeadLetterOrigin.OUTBOX:
             await _put_back(letter)
-            return JsonResponse({"replayed": 1})
+            return ReplayResponse(replayed=1)
         if consumer is None or letter.topic != consumer.topic:
-            raise Problem(409, f"This service does not read {letter.topic} any more.")
-        handled, fault = await consumer.replay(letter_id)
-        if fault is not None:
-            raise Problem(409, f"Replayed {handled}; the next one fails still: {fault}")
-        return JsonResponse({"replayed": handled})
+            raise Problem(409, f"This service no longer reads {letter.topic}.")
+        handled, failure = await consumer.replay(letter_id)
+        if failure is not None:
+            raise Problem(409, f"Replayed {handled}; the next still fails: {failure}")
+        return ReplayResponse(replayed=handled)
 
     async def _put_back(letter: DeadLetter) -> None:
         async with engine.begin() as connection:
-            if await dead_letters.mark_replayed(connection, table, letter.id):
+            if await dead_letters.mark_replayed(connection, letter.id):
                 await outbox.put_back(
                     connection, letter.partition, letter.key or b"", letter.headers, letter.value or b""
                 )
 
     return router
-
-
-def _rendered(letter: DeadLetter) -> dict[str, Any]:
-    headers = {name: value.decode(errors="replace") for name, value in unpack(letter.headers)}
-    return {
-        "id": letter.id,
-        "origin": letter.origin,
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "key": (letter.key or b"").decode(errors="replace"),
-        "type": headers.get("ce_type"),
-        "headers": headers,
-        "value_base64": b64encode(letter.value or b"").decode(),
-        "value": (letter.value or b"").decode(errors="replace"),
-        "reason": letter.reason,
-        "created_at": _instant(letter.created_at),
-        "replayed_at": _instant(letter.replayed_at),
-    }
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else render_instant(at)

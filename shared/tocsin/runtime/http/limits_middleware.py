@@ -1,4 +1,4 @@
-"""The outermost layer of an application, pure ASGI: what concerns every request whatever its route."""
+"""The outermost ASGI middleware: limits that hold for every route, and a response for every uncaught error."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
@@ -10,62 +10,65 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.http.body_limit import Bodies, Body
-from tocsin.runtime.http.problems import Problem, field_errors
+from tocsin.runtime.http.body_limit import BodyPool, RequestBody
+from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.metrics import REQUESTS_SHED
+from tocsin.validation import FieldError
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_LIMIT: Final = 1_000_000
+"""The largest body in bytes, unless a path has a limit of its own."""
 MOST_HEADERS: Final = 100
 HEADER_BYTES: Final = 32 * 1024
+"""The limit of the address and all headers together."""
 MOST_REQUESTS: Final = 1000
-"""Requests in progress in one process beyond which another is sent away."""
+"""Requests in progress in one process; further ones are answered 503."""
 LINGER_SECONDS: Final = 1.0
-"""How long an answered connection is kept for the rest of what its caller is still sending."""
+"""How long a connection stays open after an early response, for the rest of the request's body."""
 
-_ALWAYS: Final = ("/livez", "/readyz", "/metrics")
-_ADDED: Final = "tocsin.headers"
+_NEVER_SHED: Final = ("/livez", "/readyz", "/metrics")
+_RESPONSE_HEADERS: Final = "tocsin.headers"
 
 
 def add_headers(scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> None:
-    """Give the answer to this request further headers, whatever the answer will be."""
-    scope.setdefault(_ADDED, {}).update(headers)
+    """Add headers to the response of this request, whatever the response will be."""
+    scope.setdefault(_RESPONSE_HEADERS, {}).update(headers)
 
 
-class Edge:
-    """Refuses what is too large, too slow, too much, no JSON or no text, and answers 500 or 503 for what nobody caught.
+class LimitsMiddleware:
+    """Enforces limits of size, time, concurrency, media type and encoding; maps uncaught errors to 500 or 503.
 
-    `limits` gives the bytes allowed to a path and all below it, the longest winning; `free_form` are prefixes below
-    which any content type and any query may come.
+    `limits` has the largest body in bytes by path prefix; the longest matching prefix counts. Below the `free_form`
+    prefixes a body need not be JSON, and the address need not be UTF-8.
     """
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int], free_form: tuple[str, ...] = ()) -> None:
         self.app = app
         self._limits = sorted(limits.items(), key=lambda entry: -len(entry[0]))
         self._free_form = free_form
-        self._bodies = Bodies()
+        self._bodies = BodyPool()
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = closes = False
-        body = Body(receive, Headers(scope=scope), self._limit(scope["path"]), self._bodies)
+        response_started = closes = False
+        body = RequestBody(receive, Headers(scope=scope), self._body_limit(scope["path"]), self._bodies)
 
-        async def sending(message: Message) -> None:
-            nonlocal started, closes
+        async def send_bounded(message: Message) -> None:
+            nonlocal response_started, closes
             if message["type"] == "http.response.start":
-                started = True
+                response_started = True
                 headers = MutableHeaders(raw=list(message.get("headers", ())))
-                headers.update(scope.get(_ADDED, {}))
+                headers.update(scope.get(_RESPONSE_HEADERS, {}))
                 closes = not await body.drain(0)
                 if closes:
                     headers["Connection"] = "close"  # the rest of the body is not worth waiting for
                 message["headers"] = headers.raw
             elif closes and not message.get("more_body", False):
-                # Closed at once, the rest that is on its way here would reset the connection, and the answer with it.
+                # Closing at once would reset the connection while the client still sends, and lose the response.
                 await send({**message, "more_body": True})
                 await body.drain(LINGER_SECONDS)
                 message = {"type": "http.response.body"}
@@ -73,65 +76,63 @@ class Edge:
 
         self._requests += 1
         try:
-            self._check(scope)
+            self._check_request(scope)
             body.check_length()
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
-                _check_address(scope)
-            await self.app(scope, body.receive, sending)
+                _check_encoding(scope)
+            await self.app(scope, body.receive, send_bounded)
         except ClientDisconnect:
-            log.info("caller_gone", method=scope["method"])
-        except Exception as error:  # the edge of a request: logged, and answered without a word of the error's own
-            if started:
+            log.info("client_disconnected", method=scope["method"])
+        except Exception as error:  # the edge of a request: log it, and answer without the error's own text
+            if response_started:
                 raise
-            await _answer(error, scope)(scope, receive, sending)
+            await _error_response(error, scope)(scope, receive, send_bounded)
         finally:
             self._requests -= 1
-            body.forget()
+            body.release()
 
-    def _check(self, scope: Scope) -> None:
+    def _check_request(self, scope: Scope) -> None:
         headers = scope["headers"]
         _check_framing(scope)
         if len(headers) > MOST_HEADERS:
-            raise Problem(431, f"A request may have {MOST_HEADERS} headers.")
-        target = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
-        if target + sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES:
-            raise Problem(431, f"A request's address and headers may have {HEADER_BYTES} bytes.")
-        if self._requests > MOST_REQUESTS and scope["path"] not in _ALWAYS:
+            raise Problem(431, f"Too many headers (limit {MOST_HEADERS}).")
+        address = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
+        if address + sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES:
+            raise Problem(431, f"The address and headers exceed the limit of {HEADER_BYTES:,} bytes.")
+        if self._requests > MOST_REQUESTS and scope["path"] not in _NEVER_SHED:
             REQUESTS_SHED.inc()
-            raise Problem(503, "Too much is asked at once. Try again.", headers={"Retry-After": "1"})
+            raise Problem(503, "Too many concurrent requests. Retry.", headers={"Retry-After": "1"})
 
-    def _limit(self, path: str) -> int:
+    def _body_limit(self, path: str) -> int:
         return next(
             limit for prefix, limit in self._limits if path == prefix or path.startswith(f"{prefix}/") or not prefix
         )
 
 
 def _check_framing(scope: Scope) -> None:
-    """RFC 9112 6.1: where it is unclear how long a body is, whatever lies between may have read another one than we did
-    (request smuggling), and what follows on this connection may be anybody's.
+    """Refuse ambiguous body lengths (RFC 9112, 6.1): a proxy may have read another body than we (request smuggling).
 
-    h11 refuses lengths that differ, and codings other than chunked, by itself.
+    h11 itself refuses contradicting lengths and transfer codings other than chunked.
     """
     names = {name for name, _ in scope["headers"]}
-    old = scope.get("http_version", "1.1") < "1.1"
-    if b"transfer-encoding" in names and (old or b"content-length" in names):
-        detail = "Send `Content-Length` or, in HTTP/1.1, `Transfer-Encoding: chunked`, and not both."
+    is_old = scope.get("http_version", "1.1") < "1.1"
+    if b"transfer-encoding" in names and (is_old or b"content-length" in names):
+        detail = "Send either `Content-Length` or `Transfer-Encoding: chunked` (not with HTTP/1.0)."
         raise Problem(400, detail, headers={"Connection": "close"})
 
 
-def _check_address(scope: Scope) -> None:
-    """What is no UTF-8 would be read as U+FFFD, and another thing looked for than was asked for."""
+def _check_encoding(scope: Scope) -> None:
+    """Refuse an address that is not UTF-8: it would be decoded to U+FFFD, and match something else."""
     query = scope.get("query_string", b"").split(b"&")
-    wrong = [("query", unquote_plus(part.split(b"=")[0].decode("latin-1"))) for part in query if not _is_text(part)]
-    if not _is_text(scope.get("raw_path", b"")):
-        wrong.append(("path", "path"))
+    wrong = [unquote_plus(part.split(b"=")[0].decode("latin-1")) for part in query if not _is_utf8(part)]
+    if not _is_utf8(scope.get("raw_path", b"")):
+        wrong.append("path")
     if wrong:
-        errors = field_errors([{"loc": where, "type": "value_error", "msg": "must be UTF-8"} for where in wrong])
-        raise Problem(422, "Some fields are wrong.", errors=errors)
+        raise invalid_fields([FieldError(field=name[:200], message="must be UTF-8") for name in wrong])
 
 
-def _is_text(escaped: bytes) -> bool:
+def _is_utf8(escaped: bytes) -> bool:
     try:
         unquote_to_bytes(escaped).decode()
     except UnicodeDecodeError:
@@ -139,12 +140,12 @@ def _is_text(escaped: bytes) -> bool:
     return True
 
 
-def _answer(error: Exception, scope: Scope) -> ASGIApp:
+def _error_response(error: Exception, scope: Scope) -> ASGIApp:
     if isinstance(error, Problem):
         return error.response()
-    route = getattr(scope.get("route"), "path", "")  # not the path: it may hold what is nobody's business
+    route = getattr(scope.get("route"), "path", "")  # not the requested path: it may hold a secret
     if is_transient(error):
         log.error("request_failed", route=route, method=scope["method"], error=repr(error))
-        return Problem(503, "The database does not answer. Try again.", headers={"Retry-After": "1"}).response()
+        return Problem(503, "The database does not respond. Retry.", headers={"Retry-After": "1"}).response()
     log.exception("request_failed", route=route, method=scope["method"])
-    return Problem(500, "This is our fault, and logged. Try again.").response()
+    return Problem(500, "Internal error. It was logged; retry later.").response()

@@ -1,21 +1,21 @@
-"""What /openapi.json says beside what FastAPI finds out: every error that a call may answer, each with an example."""
+"""What /openapi.json documents beyond FastAPI's own: every error a call may answer, each with an example."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI
 
+from tocsin.runtime.http.authentication import UNAUTHORIZED
 from tocsin.runtime.http.openapi_overlay import add_words
-from tocsin.runtime.http.problems import MEDIA_TYPE, SCHEMA, FieldError, Problem
+from tocsin.runtime.http.problems import MEDIA_TYPE, SCHEMA, Problem, invalid_fields
+from tocsin.validation import FieldError
 
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
-_RETRY_AFTER: Final = {
-    "Retry-After": {"description": "Seconds to wait before trying again", "schema": {"type": "integer"}}
-}
+_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds to wait before a retry", "schema": {"type": "integer"}}}
 
 
-def refusal(description: str, example: Problem) -> dict[str, Any]:
-    """An error as OpenAPI names it: what it means, and a body that a caller may see."""
+def error_response(description: str, example: Problem) -> dict[str, Any]:
+    """An entry of a route's `responses=`: what the error means, and an example of its body."""
     return {
         "description": description,
         **({"headers": _RETRY_AFTER} if "Retry-After" in example.headers else {}),
@@ -23,32 +23,43 @@ def refusal(description: str, example: Problem) -> dict[str, Any]:
     }
 
 
-_WRONG: Final = [FieldError(field="contact.email", message="is missing")]
+def link(call: str, description: str, **parameters: str) -> dict[str, Any]:
+    """An OpenAPI link: `call` (`GET /v1/tickets/{ticket_id}`) can follow, with parameters out of this response.
+
+    A parameter is a runtime expression such as `$response.body#/ticket_id`.
+    """
+    method, _, path = call.partition(" ")
+    pointer = path.replace("~", "~0").replace("/", "~1")
+    reference = f"#/paths/{pointer}/{method.lower()}"
+    return {"operationRef": reference, "description": description, "parameters": parameters}
+
+
+_RETRY: Final = {"Retry-After": "1"}
+_INVALID: Final = invalid_fields([FieldError(field="contact.email", message="is missing")])
+_INTERNAL: Final = Problem(500, "Internal error. It was logged; retry later.")
+_UNAVAILABLE: Final = Problem(503, "The database does not respond. Retry.", headers=_RETRY)
 _EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
-    "400": refusal("The body is not JSON", Problem(400, "The body is not JSON.")),
-    "401": refusal("No key, or none that is valid", Problem(401, "Send `Authorization: Bearer KEY` with a valid key.")),
-    "403": refusal("The key may not do this", Problem(403, "This key lacks the scope tickets:write.")),
-    "404": refusal("There is no such thing in this tenant", Problem(404, "There is no such ticket.")),
-    "408": refusal("The body came too slowly", Problem(408, "The body came too slowly.")),
-    "413": refusal("The body is too large", Problem(413, "A body may have 1000000 bytes here.")),
-    "415": refusal(
-        "The body is of another media type", Problem(415, "Send JSON with `Content-Type: application/json`.")
+    "400": error_response("The request body is not JSON", Problem(400, "The request body is not valid JSON.")),
+    "401": error_response("Missing or invalid API key", Problem(401, UNAUTHORIZED)),
+    "403": error_response("The API key lacks the scope", Problem(403, "This API key lacks the scope tickets:write.")),
+    "404": error_response("Not found in this tenant", Problem(404, "Ticket not found.")),
+    "408": error_response("The body arrived too slowly", Problem(408, "The request body arrived too slowly.")),
+    "413": error_response(
+        "The body is too large", Problem(413, "The request body exceeds the limit of 1,000,000 bytes.")
     ),
-    "422": refusal("Every wrong field by name", Problem(422, "Some fields are wrong.", errors=_WRONG)),
-    "429": refusal(
+    "415": error_response("Unsupported media type", Problem(415, "Send JSON with `Content-Type: application/json`.")),
+    "422": error_response("Every invalid field by name", _INVALID),
+    "429": error_response(
         "Too many requests",
-        Problem(429, "Too many requests with this key. Try again later.", headers={"Retry-After": "1"}),
+        Problem(429, "This key is limited to 600 requests per minute. Retry in 1 s.", headers=_RETRY),
     ),
-    "500": refusal("Our fault, and logged", Problem(500, "This is our fault, and logged. Try again.")),
-    "503": refusal(
-        "Overload, or the database does not answer",
-        Problem(503, "The database does not answer. Try again.", headers={"Retry-After": "1"}),
-    ),
-    "4XX": refusal("Anything else that the caller did wrong", Problem(400, "The request cannot be read.")),
-    "5XX": refusal("Anything else that went wrong here", Problem(500, "This is our fault, and logged. Try again.")),
+    "500": error_response("Internal error; it was logged", _INTERNAL),
+    "503": error_response("Overload, or the database does not respond", _UNAVAILABLE),
+    "4XX": error_response("Any other client error", Problem(400, "The request cannot be read.")),
+    "5XX": error_response("Any other server error", _INTERNAL),
 }
-EVERYWHERE: Final[dict[int | str, dict[str, Any]]] = {"4XX": _EXAMPLES["4XX"], "5XX": _EXAMPLES["5XX"]}
-"""What any call may answer. With it named FastAPI adds no error of its own making."""
+ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {"4XX": _EXAMPLES["4XX"], "5XX": _EXAMPLES["5XX"]}
+"""What any call may answer. With these declared, FastAPI adds no error model of its own."""
 
 _VERSIONED: Final = ("429", "500", "503")
 _WITH_KEY: Final = ("401", "403")
@@ -56,28 +67,27 @@ _WITH_BODY: Final = ("400", "408", "413", "415", "422")
 
 
 class Application(FastAPI):
-    """FastAPI whose /openapi.json names the errors of each call, beside those that its route names itself, and has the
-    words and examples that `openapi.yaml` of its packages has (see `openapi_words`).
-    """
+    """FastAPI whose /openapi.json lists the errors of each call, besides those that its route declares itself."""
 
     def __init__(self, packages: Sequence[str] = ("tocsin",), **settings: Any) -> None:
         super().__init__(**settings)
         self._packages = packages
 
     def openapi(self) -> dict[str, Any]:
+        """The document, built at the first request for it."""
         if self.openapi_schema is None:
             document = super().openapi()
             add_words(document, self._packages)
             document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
             for path, item in document["paths"].items():
                 for operation in item.values():
-                    for status in _statuses(path, operation):
+                    for status in _error_statuses(path, operation):
                         operation["responses"].setdefault(status, _EXAMPLES[status])
             self.openapi_schema = document
         return self.openapi_schema
 
 
-def _statuses(path: str, operation: Mapping[str, Any]) -> Iterable[str]:
+def _error_statuses(path: str, operation: Mapping[str, Any]) -> Iterable[str]:
     if path.startswith("/v1/"):
         yield from _VERSIONED
     if operation.get("security"):

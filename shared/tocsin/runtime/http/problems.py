@@ -1,16 +1,18 @@
-"""Errors as RFC 9457 problems: what is wrong, field by field, in the names a caller wrote."""
+"""Errors as problem details (RFC 9457): status, what is wrong, and the wrong fields by name."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
-MEDIA_TYPE = "application/problem+json"
-SCHEMA: Mapping[str, Any] = {
+from tocsin.validation import FieldError, field_errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status"],
     "properties": {
@@ -28,37 +30,13 @@ SCHEMA: Mapping[str, Any] = {
         },
     },
 }
-"""A problem's JSON schema, for OpenAPI."""
+"""The JSON schema of a problem, for OpenAPI."""
 
-_PLACES = {"body", "query", "path", "header", "cookie"}
-_MOST_ERRORS = 500
-_LONGEST_FIELD = 200
-_MESSAGES = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known here",
-    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be an object"),
-    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
-    "string_unicode": "must not contain half of a surrogate pair",
-    "too_long": "must have at most {max_length} items",
-    "too_short": "must have at least {min_length} items",
-}
-"""For pydantic's errors that speak of Python, or of what a caller cannot see.
-
-What it calls a "Value", neither list nor tuple, is a text whose length it counts after a validator of ours.
-"""
-
-
-class FieldError(BaseModel):
-    """One wrong field, named as a caller writes it (`contact.email`, `events[2].type`; empty: the whole body)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    field: str
-    message: str
+_PARAMETER_KINDS: Final = {"body", "query", "path", "header", "cookie"}
 
 
 class ProblemBody(BaseModel):
-    """The body of every error."""
+    """The body of every error response."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,7 +48,7 @@ class ProblemBody(BaseModel):
 
 
 class Problem(Exception):
-    """Raise it anywhere below a route: it becomes the answer. `detail` says what the caller can do."""
+    """An error response. Raise it in a route; `detail` says what is wrong and what the caller can do."""
 
     def __init__(
         self,
@@ -89,41 +67,27 @@ class Problem(Exception):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The body as JSON data, for answers that carry problems inside (a batch)."""
+        """The body as JSON data, for responses that contain problems (a batch)."""
         return self.body.model_dump(exclude_none=True)
 
     def response(self) -> Response:
-        """The whole answer."""
+        """The HTTP response."""
         return Response(orjson.dumps(self.as_dict()), self.status, self.headers, MEDIA_TYPE)
 
 
-def invalid(error: ValidationError | RequestValidationError) -> Problem:
-    """The 422 (400 for what is not JSON at all) of a failed validation, naming every wrong field, echoing none."""
-    found = [dict(problem) for problem in error.errors()]
-    if any(problem["type"] == "json_invalid" for problem in found):
-        return Problem(400, "The body is not JSON.")
-    return Problem(422, "Some fields are wrong.", errors=field_errors(found))
+def invalid_fields(errors: Sequence[FieldError]) -> Problem:
+    """The 422 that names the wrong fields."""
+    return Problem(422, "Some fields are invalid.", errors=errors)
 
 
-def field_errors(found: Sequence[Mapping[str, Any]]) -> list[FieldError]:
-    """pydantic's errors, at most 500 of them, with the names of fields as they are written in JSON."""
-    return [
-        FieldError(field=_path(problem["loc"])[:_LONGEST_FIELD], message=_message(problem))
-        for problem in found[:_MOST_ERRORS]
-    ]
+def validation_problem(error: ValidationError | RequestValidationError) -> Problem:
+    """The 422 of a failed validation, or the 400 of a body that is not JSON. It never repeats the input."""
+    problems = [dict(problem) for problem in error.errors()]
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        return Problem(400, "The request body is not valid JSON.")
+    return invalid_fields(field_errors([{**problem, "loc": _field_path(problem["loc"])} for problem in problems]))
 
 
-def _message(problem: Mapping[str, Any]) -> str:
-    if problem["type"] in _MESSAGES:
-        context = problem.get("ctx", {})
-        words = _MESSAGES[problem["type"]].format(**context)
-        return words.replace("items", "characters") if context.get("field_type") == "Value" else words
-    return str(problem["msg"]).removeprefix("Value error, ")[:300]
-
-
-def _path(loc: Sequence[int | str]) -> str:
-    parts = loc[1:] if loc and loc[0] in _PLACES else loc
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+def _field_path(loc: Sequence[int | str]) -> Sequence[int | str]:
+    """The path below the parameter kind that FastAPI puts first."""
+    return loc[1:] if loc and loc[0] in _PARAMETER_KINDS else loc

@@ -1,4 +1,4 @@
-"""How often is too often: requests with one key, and tries with none that is valid. In memory, for this process."""
+"""Rate limits of this process, in memory: requests per API key, and failed authentication per client address."""
 
 import asyncio
 import math
@@ -13,25 +13,28 @@ from limits.strategies import MovingWindowRateLimiter
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.metrics import KEYS_REFUSED, REQUESTS_LIMITED
 
-FREE_TRIES: Final = 10
-TRY_SECONDS: Final = 1.0
-MOST_WAITING: Final = 50
-"""Failed tries a minute that an address has before each further one waits so long, and how many may wait at a time."""
-
+FREE_ATTEMPTS: Final = 10
+"""Failed attempts per minute and address that are answered at once."""
+DELAY_SECONDS: Final = 1.0
+"""The delay of every further failed attempt."""
+MOST_DELAYED: Final = 50
+"""Attempts that may be delayed at the same time."""
 MOST_ADDRESSES: Final = 10_000
-"""How many addresses are remembered; then all are forgotten, since the storage forgets none by itself."""
+"""Addresses that are remembered. Then all are forgotten, since the storage never expires them."""
+
+_FREE: Final = RateLimitItemPerMinute(FREE_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """What is left of a key's requests, out of `limit` a minute; `reset` is in how many seconds one more is free."""
+class RateLimitStatus:
+    """A key's `limit` per minute, how many requests `remain`, and in how many seconds (`reset`) one more is free."""
 
     limit: int
     remaining: int
     reset: int
 
     def headers(self) -> dict[str, str]:
-        """RateLimit-Limit, -Remaining, -Reset, and the policy, as most callers know them (IETF draft 6)."""
+        """RateLimit-Limit, -Remaining, -Reset and -Policy, as in IETF draft 6, which most clients know."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
@@ -40,50 +43,48 @@ class Allowance:
         }
 
 
-class Requests:
-    """Counts the requests of each key within the last minute."""
+class KeyRateLimiter:
+    """Counts the requests of each API key in a moving window of a minute."""
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    def one_more(self, key_id: str, per_minute: int) -> Allowance:
-        """Count a request. Raises Problem 429, and then it does not count."""
+    def count_request(self, key_id: str, per_minute: int) -> RateLimitStatus:
+        """Count a request. Raises Problem 429, which does not count it, when the limit is reached."""
         item = RateLimitItemPerMinute(per_minute)
-        taken = self._limiter.hit(item, key_id)
+        allowed = self._limiter.hit(item, key_id)
         window = self._limiter.get_window_stats(item, key_id)
-        left = Allowance(per_minute, max(0, window.remaining), max(1, math.ceil(window.reset_time - time.time())))
-        if not taken:
+        reset = max(1, math.ceil(window.reset_time - time.time()))
+        status = RateLimitStatus(per_minute, max(0, window.remaining), reset)
+        if not allowed:
             REQUESTS_LIMITED.inc()
-            detail = f"This key may be used {per_minute} times a minute. Try again in {left.reset} s."
-            raise Problem(429, detail, headers={"Retry-After": str(left.reset), **left.headers()})
-        return left
+            detail = f"This key is limited to {per_minute} requests per minute. Retry in {reset} s."
+            raise Problem(429, detail, headers={"Retry-After": str(reset), **status.headers()})
+        return status
 
 
-class FailedTries:
-    """Slows down who tries keys that are not valid. A valid key never comes here, whatever its address has tried."""
+class FailedAuthLimiter:
+    """Slows down clients that guess API keys. A valid key is never delayed, whatever its address did before."""
 
     def __init__(self) -> None:
         self._storage = MemoryStorage()
         self._limiter = MovingWindowRateLimiter(self._storage)
-        self._waiting = 0
+        self._delayed = 0
 
-    async def one_more(self, address: str, reason: str) -> None:
-        """Count a failed try (metric: `reason`), and wait where that address had too many within the last minute.
+    async def count_failure(self, address: str, reason: str) -> None:
+        """Count a failed attempt (also as a metric, by `reason`). Beyond the free ones of a minute, wait.
 
-        Raises Problem 429 where too many wait already.
+        Raises Problem 429 when too many attempts are delayed already.
         """
         KEYS_REFUSED.labels(reason).inc()
         if len(self._storage.events) >= MOST_ADDRESSES:
             self._storage.reset()
-        if self._limiter.hit(_TRIES, address):
+        if self._limiter.hit(_FREE, address):
             return
-        if self._waiting >= MOST_WAITING:
-            raise Problem(429, "Too many tries with keys that are not valid.", headers={"Retry-After": "60"})
-        self._waiting += 1
+        if self._delayed >= MOST_DELAYED:
+            raise Problem(429, "Too many failed authentication attempts.", headers={"Retry-After": "60"})
+        self._delayed += 1
         try:
-            await asyncio.sleep(TRY_SECONDS)
+            await asyncio.sleep(DELAY_SECONDS)
         finally:
-            self._waiting -= 1
-
-
-_TRIES: Final = RateLimitItemPerMinute(FREE_TRIES)
+            self._delayed -= 1

@@ -1,5 +1,7 @@
-"""A batch of records in the database: one transaction that checks where it stands, handles, and moves on (DESIGN,
-Delivery).
+"""Handles a batch of Kafka records in one database transaction (docs/architecture.md#delivery).
+
+The transaction locks the partitions' offsets, skips what was handled before, calls the handler, and stores the new
+offsets. Records that can never be handled become dead letters.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,31 +10,31 @@ from datetime import datetime
 from typing import Protocol
 
 import structlog
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tocsin.events import Event, InvalidEvent, Progress, decode
-from tocsin.runtime.database import dead_letters, offsets
-from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
+from tocsin.events import Event, InvalidEventError, Watermark, decode
+from tocsin.runtime.database.dead_letters import (
+    DeadLetter,
+    DeadLetterOrigin,
+    DeadLetters,
+    count_dead_letters,
+    failure_reason,
+)
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.offsets import Position
+from tocsin.runtime.database.offsets import Offsets, Position
 from tocsin.runtime.kafka.record_headers import Headers, pack, ticket_of, unpack
 
 log = structlog.get_logger(__name__)
 
 POISON_LIMIT = 20
-"""So many bad records in a row are not the records' fault."""
+"""After this many bad records in a row the consumer pauses: the records are probably not the cause."""
 
-_PROGRESS = ("ce_type", b"progress")
-
-
-class Poison(Exception):
-    """Raised by a handler: this event can never be handled; str() says why."""
+_WATERMARK = ("ce_type", b"progress")
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An event and where it came from."""
+    """An event and the position it was read from."""
 
     event: Event
     topic: str
@@ -41,10 +43,11 @@ class Received:
 
 
 OnBatch = Callable[[AsyncConnection, Sequence[Received]], Awaitable[None]]
+"""A handler: stores the effects of a batch of events in the given transaction, and commits nothing."""
 
 
 class Record(Protocol):
-    """What is used of a Kafka record."""
+    """The attributes of a Kafka record that are used."""
 
     offset: int
     key: bytes | None
@@ -53,28 +56,37 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A record that is no progress: decoded, or with the reason why it could not be."""
+class DecodedRecord:
+    """A record that is not a watermark: its event, or the reason why it has none (`failure`)."""
 
     record: Record
     received: Received | None
-    fault: str | None
+    failure: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """The records of one partition in a batch: offsets `first` to `next_offset` - 1."""
+class PartitionBatch:
+    """The records of one partition with offsets from `first` to `next_offset` - 1, and the last watermark in them."""
 
     partition: int
     first: int
     next_offset: int
-    items: Sequence[Item]
-    progress: datetime | None
+    records: Sequence[DecodedRecord]
+    watermark: datetime | None
+
+    @property
+    def end(self) -> Position:
+        """The partition's position after this batch."""
+        return Position(self.next_offset, self.watermark)
 
 
 @dataclass(slots=True)
-class Taken:
-    """What came of a batch: new positions, where to read on instead, and partitions whose row is missing."""
+class BatchResult:
+    """The outcome of a batch.
+
+    `positions` are stored by partition, `seeks` are offsets to read from instead, `missing` are partitions without a
+    stored position.
+    """
 
     positions: dict[int, Position] = field(default_factory=dict)
     seeks: dict[int, int] = field(default_factory=dict)
@@ -83,137 +95,145 @@ class Taken:
     bad_in_a_row: int = 0
 
 
-def slice_of(topic: str, partition: int, records: Sequence[Record]) -> Slice:
-    """Decode a partition's records. Of progress only the last is parsed: catching up over a day brings millions."""
-    items: list[Item] = []
-    last_progress: Record | None = None
+def decode_partition(topic: str, partition: int, records: Sequence[Record]) -> PartitionBatch:
+    """Decode a partition's records. Only the last watermark is parsed: after a day there are millions of them."""
+    decoded: list[DecodedRecord] = []
+    last_watermark: Record | None = None
     for record in records:
-        if _PROGRESS in record.headers:
-            last_progress = record
+        if _WATERMARK in record.headers:
+            last_watermark = record
         else:
-            items.append(_decoded(topic, partition, record))
-    progress = None
-    if last_progress is not None:
-        told = _decoded(topic, partition, last_progress)
-        if told.received is not None and isinstance(told.received.event, Progress):
-            progress = told.received.event.accepted_through
+            decoded.append(_decode(topic, partition, record))
+    watermark = None
+    if last_watermark is not None:
+        last = _decode(topic, partition, last_watermark)
+        if last.received is not None and isinstance(last.received.event, Watermark):
+            watermark = last.received.event.accepted_through
         else:
-            items = sorted([*items, told], key=lambda item: item.record.offset)
-    return Slice(partition, records[0].offset, records[-1].offset + 1, items, progress)
+            decoded = sorted([*decoded, last], key=lambda each: each.record.offset)
+    return PartitionBatch(partition, records[0].offset, records[-1].offset + 1, decoded, watermark)
 
 
-class Handling:
-    """Takes batches of one topic into one database; also replays what it had to put aside."""
+class BatchHandler:
+    """Handles the batches of one topic in one database, and replays its dead letters.
+
+    `is_ordered`: later events of a ticket wait behind its dead letters.
+    """
 
     def __init__(
         self,
         engine: AsyncEngine,
         topic: str,
-        offsets_table: Table,
-        letters_table: Table,
+        offsets: Offsets,
+        letters: DeadLetters,
         on_batch: OnBatch,
-        ordered: bool,
+        is_ordered: bool,
     ) -> None:
         self._engine = engine
         self._topic = topic
-        self._offsets = offsets_table
-        self._letters = letters_table
+        self._offsets = offsets
+        self._letters = letters
         self._on_batch = on_batch
-        self._ordered = ordered
+        self._is_ordered = is_ordered
         self._bad_in_a_row = 0
 
     @property
-    def exhausted(self) -> bool:
-        """True once too many records in a row were bad."""
+    def is_exhausted(self) -> bool:
+        """True after too many bad records in a row."""
         return self._bad_in_a_row >= POISON_LIMIT
 
-    async def take(self, slices: Sequence[Slice]) -> Taken:
-        """Handle a batch in one transaction. Data's faults end in the dead letters; other failures are raised."""
-        careful = any(item.fault for part in slices for item in part.items)
+    async def handle(self, batches: Sequence[PartitionBatch]) -> BatchResult:
+        """Handle a batch in one transaction.
+
+        If the handler fails for the whole batch, every record is tried alone, and the bad ones become dead letters.
+        Failures of the database or the network are raised.
+        """
+        one_by_one = any(record.failure for batch in batches for record in batch.records)
         try:
-            taken = await self._take(slices, careful)
+            result = await self._handle(batches, one_by_one)
         except Exception as error:
-            if careful or is_transient(error):
+            if one_by_one or is_transient(error):
                 raise
-            log.warning("batch_one_by_one", topic=self._topic, error=repr(error))
-            taken = await self._take(slices, careful=True)
-        self._bad_in_a_row = taken.bad_in_a_row
-        dead_letters.count(taken.letters)
-        return taken
+            log.warning("batch_retried_one_by_one", topic=self._topic, error=repr(error))
+            result = await self._handle(batches, one_by_one=True)
+        self._bad_in_a_row = result.bad_in_a_row
+        count_dead_letters(result.letters)
+        return result
 
     async def replay(self, letter_id: int) -> tuple[int, str | None]:
-        """Handle a dead letter again; where order matters, all that wait with its key, in order, up to the first
-        failure.
+        """Handle a dead letter again; if order matters, all of its ticket in order, up to the first failure.
 
-        How many were handled, and why the next was not. Holds the partition, so that nothing new comes in between.
+        Returns how many were handled, and why the next one was not. Locks the partition, so that no new event of the
+        ticket comes in between.
         """
         async with self._engine.begin() as connection:
-            letter = await dead_letters.get(connection, self._letters, letter_id)
+            letter = await self._letters.load(connection, letter_id)
             if letter is None or letter.replayed_at is not None:
                 return 0, None
-            await offsets.read(connection, self._offsets, self._topic, [letter.partition], lock=True)
-            waiting = [letter]
-            if self._ordered and letter.key is not None:
-                waiting = await dead_letters.queue_of(connection, self._letters, letter)
-            for done, queued in enumerate(waiting):
-                fault = await self._replay_one(connection, queued)
-                if fault is not None:
-                    return done, fault
-                await dead_letters.mark_replayed(connection, self._letters, queued.id)
-            return len(waiting), None
+            await self._offsets.load(connection, self._topic, [letter.partition], lock=True)
+            queue = [letter]
+            if self._is_ordered and letter.key is not None:
+                queue = await self._letters.load_queue(connection, letter)
+            for handled, queued in enumerate(queue):
+                failure = await self._replay_one(connection, queued)
+                if failure is not None:
+                    return handled, failure
+                await self._letters.mark_replayed(connection, queued.id)
+            return len(queue), None
 
-    async def _take(self, slices: Sequence[Slice], careful: bool) -> Taken:
+    async def _handle(self, batches: Sequence[PartitionBatch], one_by_one: bool) -> BatchResult:
         async with self._engine.begin() as connection:
-            stored = await offsets.read(
-                connection, self._offsets, self._topic, [part.partition for part in slices], lock=True
+            stored = await self._offsets.load(
+                connection, self._topic, [batch.partition for batch in batches], lock=True
             )
-            taken, fresh = _sorted_out(slices, stored)
-            taken.bad_in_a_row = self._bad_in_a_row
-            waiting = await self._waiting(connection, fresh)
-            if careful or waiting:
-                await self._one_by_one(connection, fresh, waiting, taken)
-            elif batch := [item.received for part in fresh for item in part.items if item.received]:
-                await self._on_batch(connection, batch)
-                taken.bad_in_a_row = 0
-            if not (careful or waiting):
-                taken.positions = {part.partition: _after(part) for part in fresh}
-            taken.positions = {p: _forward(stored[p], position) for p, position in taken.positions.items()}
-            await dead_letters.put(connection, self._letters, taken.letters)
-            await offsets.write(connection, self._offsets, self._topic, taken.positions)
-        return taken
+            result, unseen = _skip_seen(batches, stored)
+            result.bad_in_a_row = self._bad_in_a_row
+            blocked = await self._blocked_keys(connection, unseen)
+            if one_by_one or blocked:
+                await self._handle_one_by_one(connection, unseen, blocked, result)
+            else:
+                received = [record.received for batch in unseen for record in batch.records if record.received]
+                if received:
+                    await self._on_batch(connection, received)
+                    result.bad_in_a_row = 0
+                result.positions = {batch.partition: batch.end for batch in unseen}
+            result.positions = {p: _advance(stored[p], position) for p, position in result.positions.items()}
+            await self._letters.add(connection, result.letters)
+            await self._offsets.store(connection, self._topic, result.positions)
+        return result
 
-    async def _waiting(self, connection: AsyncConnection, fresh: Sequence[Slice]) -> set[bytes]:
-        """Keys of this batch that must wait behind a dead letter."""
-        keys = {item.record.key for part in fresh for item in part.items if item.record.key is not None}
-        if not self._ordered or not keys:
+    async def _blocked_keys(self, connection: AsyncConnection, batches: Sequence[PartitionBatch]) -> set[bytes]:
+        """The keys in these batches whose events must wait behind a dead letter."""
+        keys = {each.record.key for batch in batches for each in batch.records if each.record.key is not None}
+        if not self._is_ordered or not keys:
             return set()
-        return await dead_letters.waiting_keys(connection, self._letters, self._topic, keys)
+        return await self._letters.waiting_keys(connection, self._topic, keys)
 
-    async def _one_by_one(
-        self, connection: AsyncConnection, fresh: Sequence[Slice], waiting: set[bytes], taken: Taken
+    async def _handle_one_by_one(
+        self, connection: AsyncConnection, batches: Sequence[PartitionBatch], blocked: set[bytes], result: BatchResult
     ) -> None:
-        """Each record in a savepoint of its own; stops behind the bad record that is one too many."""
-        for part in fresh:
-            for item in part.items:
-                if item.record.key in waiting:
-                    taken.letters.append(
-                        self._letter(part.partition, item.record, "waits behind an earlier dead letter")
+        """Handle each record in its own savepoint; stop after POISON_LIMIT bad records in a row."""
+        for batch in batches:
+            for each in batch.records:
+                if each.record.key in blocked:
+                    result.letters.append(
+                        self._letter(batch.partition, each.record, "waits behind an earlier dead letter")
                     )
                     continue
-                fault = item.fault or await self._attempt(connection, item.received)
-                if fault is None:
-                    taken.bad_in_a_row = 0
+                failure = each.failure or await self._attempt(connection, each.received)
+                if failure is None:
+                    result.bad_in_a_row = 0
                     continue
-                where = {"topic": self._topic, "partition": part.partition, "offset": item.record.offset}
-                log.error("record_poisoned", **where, ticket_id=ticket_of(item.record.key), reason=fault)
-                taken.letters.append(self._letter(part.partition, item.record, fault))
-                if self._ordered and item.record.key is not None:
-                    waiting.add(item.record.key)
-                taken.bad_in_a_row += 1
-                if taken.bad_in_a_row >= POISON_LIMIT:
-                    taken.positions[part.partition] = Position(item.record.offset + 1, None)
+                where = {"topic": self._topic, "partition": batch.partition, "offset": each.record.offset}
+                log.error("dead_letter_stored", **where, ticket_id=ticket_of(each.record.key), reason=failure)
+                result.letters.append(self._letter(batch.partition, each.record, failure))
+                if self._is_ordered and each.record.key is not None:
+                    blocked.add(each.record.key)
+                result.bad_in_a_row += 1
+                if result.bad_in_a_row >= POISON_LIMIT:
+                    result.positions[batch.partition] = Position(each.record.offset + 1, None)
                     return
-            taken.positions[part.partition] = _after(part)
+            result.positions[batch.partition] = batch.end
 
     async def _attempt(self, connection: AsyncConnection, received: Received | None) -> str | None:
         """Handle one event in a savepoint: None, or why it cannot be handled."""
@@ -225,59 +245,55 @@ class Handling:
         except Exception as error:
             if is_transient(error):
                 raise
-            return reason_of(error)
+            return failure_reason(error)
         return None
 
     async def _replay_one(self, connection: AsyncConnection, letter: DeadLetter) -> str | None:
         try:
             event = decode(unpack(letter.headers), letter.value)
-        except InvalidEvent as error:
-            return reason_of(error)
+        except InvalidEventError as error:
+            return failure_reason(error)
         return await self._attempt(connection, Received(event, letter.topic, letter.partition, letter.offset or 0))
 
     def _letter(self, partition: int, record: Record, reason: str) -> DeadLetter:
         return DeadLetter(
-            dead_letters.CONSUMED,
-            self._topic,
-            partition,
-            record.offset,
-            record.key,
-            pack(record.headers),
-            record.value,
-            reason,
+            origin=DeadLetterOrigin.CONSUMED,
+            topic=self._topic,
+            partition=partition,
+            offset=record.offset,
+            key=record.key,
+            headers=pack(record.headers),
+            value=record.value,
+            reason=reason,
         )
 
 
-def _decoded(topic: str, partition: int, record: Record) -> Item:
+def _decode(topic: str, partition: int, record: Record) -> DecodedRecord:
     try:
         event = decode(record.headers, record.value)
-    except InvalidEvent as error:
-        return Item(record, None, reason_of(error))
-    return Item(record, Received(event, topic, partition, record.offset), None)
+    except InvalidEventError as error:
+        return DecodedRecord(record, None, failure_reason(error))
+    return DecodedRecord(record, Received(event, topic, partition, record.offset), None)
 
 
-def _sorted_out(slices: Sequence[Slice], stored: Mapping[int, Position]) -> tuple[Taken, list[Slice]]:
-    """What of a batch is next by the database's word. Below it: seen already. Above it: read again from where it
-    stands.
-    """
-    taken, fresh = Taken(), []
-    for part in slices:
-        position = stored.get(part.partition)
+def _skip_seen(
+    batches: Sequence[PartitionBatch], stored: Mapping[int, Position]
+) -> tuple[BatchResult, list[PartitionBatch]]:
+    """The records that come next by the stored offsets. A batch with a gap before it, or wholly seen, is read again."""
+    result, unseen = BatchResult(), []
+    for batch in batches:
+        position = stored.get(batch.partition)
         if position is None:
-            taken.missing.append(part.partition)
-        elif part.first > position.next_offset or part.next_offset <= position.next_offset:
-            taken.seeks[part.partition] = position.next_offset
+            result.missing.append(batch.partition)
+        elif batch.first > position.next_offset or batch.next_offset <= position.next_offset:
+            result.seeks[batch.partition] = position.next_offset
         else:
-            unseen = [item for item in part.items if item.record.offset >= position.next_offset]
-            fresh.append(replace(part, items=unseen))
-    return taken, fresh
+            records = [each for each in batch.records if each.record.offset >= position.next_offset]
+            unseen.append(replace(batch, records=records))
+    return result, unseen
 
 
-def _after(part: Slice) -> Position:
-    return Position(part.next_offset, part.progress)
-
-
-def _forward(before: Position, position: Position) -> Position:
-    """`accepted_through` never goes back: a late process may still have sent an older one."""
-    known = [at for at in (before.accepted_through, position.accepted_through) if at is not None]
-    return Position(position.next_offset, max(known, default=None))
+def _advance(before: Position, after: Position) -> Position:
+    """The watermark never goes back, although a relay that was suspended may still have sent an older one."""
+    known = [at for at in (before.accepted_through, after.accepted_through) if at is not None]
+    return Position(after.next_offset, max(known, default=None))

@@ -1,4 +1,4 @@
-"""Kafka: the topics, how a key finds its partition, and clients with values that lose nothing."""
+"""Kafka: the topics, the partition of a key, and clients configured so that no record is lost."""
 
 import asyncio
 import contextlib
@@ -10,26 +10,22 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
+from tocsin.runtime.errors import TopicError
+
 TICKETS: Final = "tocsin.tickets.v1"
 DEADLINES: Final = "tocsin.deadlines.v1"
 ESCALATIONS: Final = "tocsin.escalations.v1"
 NOTIFICATIONS: Final = "tocsin.notifications.v1"
 TOPICS: Final = (TICKETS, DEADLINES, ESCALATIONS, NOTIFICATIONS)
 PARTITIONS: Final = 6
-"""The same for every topic, so that a ticket's story stays in order from end to end. Changing it is a new topic
-version.
-"""
+"""The same for every topic, so that a ticket's events stay in order end to end. A change needs new topics."""
 
 MAX_REQUEST_BYTES: Final = 1_000_000
-"""What one record may take, headers and all: a little below the broker's default."""
+"""The largest record with its headers, a little below the broker's default."""
 
 _CLOSE_SECONDS: Final = 1.0
 _CANCEL_SECONDS: Final = 0.1
 _DAY_MS: Final = 24 * 3600 * 1000
-
-
-class TopicError(Exception):
-    """A topic is missing or has another number of partitions than the code; str() says what to do."""
 
 
 def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:
@@ -38,19 +34,20 @@ def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:
 
 
 async def create_topics(bootstrap: str) -> list[str]:
-    """Create the topics that do not exist yet and return their names. Their records are stamped by the broker's clock:
-    business instants would be deleted by retention at once. The tickets topic carries the progress, hence its small
-    segments.
+    """Create the topics that do not exist yet, and return their names. Raises TopicError.
+
+    Records are stamped by the broker's clock: with business timestamps retention would delete history at once. The
+    tickets topic carries the watermarks, ten a second, hence its small segments.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         replicas = min(3, len((await admin.describe_cluster())["brokers"]))
-        answer = await admin.create_topics([_described(topic, replicas) for topic in TOPICS])
+        response = await admin.create_topics([_new_topic(topic, replicas) for topic in TOPICS])
     finally:
         await admin.close()
     created = []
-    for name, code, *rest in answer.topic_errors:
+    for name, code, *rest in response.topic_errors:
         error = for_code(code)
         if code == 0:
             created.append(name)
@@ -60,7 +57,7 @@ async def create_topics(bootstrap: str) -> list[str]:
     return created
 
 
-def _described(topic: str, replicas: int) -> NewTopic:
+def _new_topic(topic: str, replicas: int) -> NewTopic:
     days = 3 if topic == TICKETS else 14
     configuration = {
         "message.timestamp.type": "LogAppendTime",
@@ -73,7 +70,7 @@ def _described(topic: str, replicas: int) -> NewTopic:
 
 
 async def check_partitions(bootstrap: str, expected: Mapping[str, int]) -> None:
-    """Raise `TopicError` unless every topic is there with the number of partitions that keys were computed with."""
+    """Raise TopicError unless every topic exists with the number of partitions that the code expects."""
     producer = new_producer(bootstrap)
     try:
         await producer.start()
@@ -82,7 +79,7 @@ async def check_partitions(bootstrap: str, expected: Mapping[str, int]) -> None:
                 async with asyncio.timeout(10):
                     found = await producer.partitions_for(topic)
             except (KafkaError, TimeoutError) as error:
-                raise TopicError(f"Topic {topic} is not there: run `python -m tocsin topics`.") from error
+                raise TopicError(f"Topic {topic} does not exist: run `python -m tocsin topics`.") from error
             if len(found) != count:
                 raise TopicError(f"Topic {topic} has {len(found)} partitions where the code expects {count}.")
     finally:
@@ -104,7 +101,7 @@ def new_producer(bootstrap: str) -> AIOKafkaProducer:
 
 
 def new_consumer(bootstrap: str, group: str | None) -> AIOKafkaConsumer:
-    """A consumer that commits nothing by itself and never decides by itself where to begin. Not started."""
+    """A consumer that never commits and never chooses a start offset on its own. Not started."""
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,
@@ -121,19 +118,18 @@ def new_consumer(bootstrap: str, group: str | None) -> AIOKafkaConsumer:
 
 
 async def discard(producer: AIOKafkaProducer) -> None:
-    """End a producer at once, whatever it still holds: `stop()` would wait for Kafka to take it, for hours if need be.
+    """Stop a producer at once. Its own `stop()` would wait until Kafka accepts what it holds, for hours if need be.
 
-    What was not acknowledged stays in the outbox, so nothing is lost; only its sender must not send it later on its
-    own.
+    Unacknowledged records stay in the outbox, so nothing is lost; but the producer must not send them later.
     """
-    producer._closed = True  # else its finaliser complains
+    producer._closed = True  # otherwise its finaliser logs an error
     sending = producer._sender.sender_task
     if sending is not None:
         sending.cancel()
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):  # ends the requests that the sender still awaits
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):  # ends the requests that the sender still waits for
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.client.close()
-    if sending is not None:  # cancelled, it sends no more; what it may still wait for never comes
+    if sending is not None:  # a cancelled sender sends nothing more
         done, _ = await asyncio.wait([sending], timeout=_CANCEL_SECONDS)
         for task in done:
             with contextlib.suppress(KafkaError, asyncio.CancelledError):

@@ -1,21 +1,21 @@
-"""The way in: one consumer loop for every service. The database decides what comes next; Kafka only delivers."""
+"""The consumer loop of every service. The database decides which record is next; Kafka only delivers."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.database import offsets
+from tocsin.backoff import Backoff
+from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.offsets import Position
-from tocsin.runtime.kafka.batch import POISON_LIMIT, Handling, OnBatch, Poison, Received, Record, slice_of
+from tocsin.runtime.database.offsets import Offsets, Position
+from tocsin.runtime.kafka.batch import POISON_LIMIT, BatchHandler, OnBatch, Received, Record, decode_partition
 from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
@@ -27,26 +27,26 @@ from tocsin.runtime.metrics import (
     declare_consumer,
 )
 
-__all__ = ["Consumer", "OnBatch", "Poison", "Received"]
+__all__ = ["Consumer", "OnBatch", "Received"]
 
 log = structlog.get_logger(__name__)
 
 AfterCommit = Callable[[Mapping[int, datetime | None]], Awaitable[None]]
+"""Called after a commit with the watermark (business time) of each partition in the batch, if it had one."""
 
 _POLL_MS = 300
 _COMMIT_EVERY_SECONDS = 5.0
 _COMMIT_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
-_FIRST_BACKOFF = 0.1
-_LONGEST_BACKOFF = 2.0
+_RECONNECT_SECONDS = 0.5
+_BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
 
 
 class Consumer:
-    """Reads one topic in a group and hands its events to `on_batch`, each batch in one transaction of `engine`.
+    """Reads one topic in a consumer group, and calls `on_batch` with its events, one transaction per batch.
 
-    `after_commit` gets partition -> accepted_through (business time) of what was just committed. With `ordered` later
-    events of a ticket wait behind its dead letters. Several replicas may run; each partition's row decides between
-    them.
+    With `ordered`, later events of a ticket wait behind its dead letters. Several replicas may run: the lock on each
+    partition's stored offset decides which of them handles a record.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Consumer:
         topic: str,
         group: str,
         engine: AsyncEngine,
-        offsets: Table,
-        dead_letters: Table,
+        offsets: Offsets,
+        dead_letters: DeadLetters,
         on_batch: OnBatch,
         after_commit: AfterCommit | None = None,
         ordered: bool = False,
@@ -70,7 +70,7 @@ class Consumer:
         self._group = group
         self._engine = engine
         self._offsets = offsets
-        self._handling = Handling(engine, topic, offsets, dead_letters, on_batch, ordered)
+        self._handler = BatchHandler(engine, topic, offsets, dead_letters, on_batch, ordered)
         self._after_commit = after_commit
         self._max_records = max_records
         self._ends = TopicEnds(bootstrap, topic, partitions)
@@ -82,13 +82,13 @@ class Consumer:
         self._uncommitted: dict[int, int] = {}
 
     async def run(self) -> None:
-        """Consume until `stop`. Raises when the process should be started anew (`StuckError`, a bug)."""
+        """Consume until `stop`. Raises if only a new process helps (StuckError, a bug)."""
         declare_consumer(self.topic, self.partitions)
         JOB_FAILURES.labels("after_commit")
         watchdog = Watchdog(self._engine, self._offsets, self.topic, self._ends)
         self._committing = asyncio.create_task(asyncio.sleep(0))
         consuming = asyncio.create_task(self._consume())
-        watching = asyncio.create_task(watchdog.run(lambda: frozenset() if self.paused else self._assigned))
+        watching = asyncio.create_task(watchdog.run(lambda: frozenset() if self.is_paused else self._assigned))
         try:
             done, _ = await asyncio.wait({consuming, watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -101,32 +101,32 @@ class Consumer:
             await self._ends.close()
 
     def stop(self) -> None:
-        """Take no more batches; `run` returns when the one in hand is committed and the group is left."""
+        """Read no more batches. `run` returns when the current one is committed and the group is left."""
         self._stopping = True
 
     @property
-    def paused(self) -> bool:
-        """True while it rests because too many records in a row were bad; a restart goes on."""
-        return self._handling.exhausted
+    def is_paused(self) -> bool:
+        """True after too many bad records in a row. A restart continues."""
+        return self._handler.is_exhausted
 
     async def ready(self) -> str | None:
-        """A readiness check."""
-        if self.paused:
-            return f"paused: {POISON_LIMIT} records in a row were bad; see the dead letters, then restart"
+        """A readiness check: joined the group, not paused, the last batch did not fail."""
+        if self.is_paused:
+            return f"paused after {POISON_LIMIT} bad records in a row: check the dead letters, then restart"
         if not self._joined:
-            return "has not joined its group yet"
+            return "has not joined the consumer group yet"
         return f"the last {self._failures} batches failed" if self._failures else None
 
     async def probe(self) -> dict[int, int]:
-        """Fresh end offsets by partition, asked now. Raises KafkaError, OSError or TimeoutError, within 5 s."""
+        """The current end offsets by partition. Raises KafkaError, OSError or TimeoutError within 5 s."""
         return await self._ends.fetch()
 
     async def replay(self, letter_id: int) -> tuple[int, str | None]:
-        """Handle a dead letter of this topic again: how many were handled, and why the next one was not."""
-        handled, fault = await self._handling.replay(letter_id)
+        """Handle a dead letter of this topic again. Returns how many were handled, and why the next one was not."""
+        handled, failure = await self._handler.replay(letter_id)
         if handled:
-            await self._tell({})
-        return handled, fault
+            await self._notify({})
+        return handled, failure
 
     async def _consume(self) -> None:
         while not self._stopping:
@@ -141,7 +141,7 @@ class Consumer:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
                 log.warning("consumer_reconnects", topic=self.topic, error=repr(error))
-                await asyncio.sleep(_FIRST_BACKOFF * 5)
+                await asyncio.sleep(_RECONNECT_SECONDS)
             finally:
                 self._joined = False
                 self._assigned = frozenset()
@@ -150,9 +150,9 @@ class Consumer:
                         await client.stop()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
-        """Always poll, also while paused: a member that stops polling loses its place for good."""
+        """Always poll, also while paused: a group member that stops polling never rejoins (aiokafka #1187)."""
         while not self._stopping:
-            if self.paused:
+            if self.is_paused:
                 CONSUMER_PAUSED.labels(self.topic).set(1)
                 client.pause(*client.assignment())
             try:
@@ -160,49 +160,47 @@ class Consumer:
             except (NoOffsetForPartitionError, OffsetOutOfRangeError):
                 await self._place(client, [found.partition for found in client.assignment()])
                 continue
-            if batch and self.paused:
+            if batch and self.is_paused:
                 _seek(client, {found: records[0].offset for found, records in batch.items()})
             elif batch:
-                await self._take(client, batch)
+                await self._handle(client, batch)
 
-    async def _take(self, client: AIOKafkaConsumer, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
+    async def _handle(self, client: AIOKafkaConsumer, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
         ordered = sorted(batch.items(), key=lambda entry: entry[0].partition)
-        slices = [slice_of(self.topic, found.partition, records) for found, records in ordered]
+        batches = [decode_partition(self.topic, found.partition, records) for found, records in ordered]
         try:
-            taken = await self._handling.take(slices)
+            result = await self._handler.handle(batches)
         except Exception as error:
             if not is_transient(error):
                 raise
             self._failures += 1
             CONSUMER_RETRIES.labels(self.topic).inc()
             log.warning("batch_put_back", topic=self.topic, error=repr(error), failures=self._failures)
-            _seek(client, {TopicPartition(self.topic, part.partition): part.first for part in slices})
-            await asyncio.sleep(min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(self._failures, 10)))
+            _seek(client, {TopicPartition(self.topic, each.partition): each.first for each in batches})
+            await asyncio.sleep(_BACKOFF.pause(self._failures).total_seconds())
             return
         self._failures = 0
-        _seek(client, {TopicPartition(self.topic, p): offset for p, offset in taken.seeks.items()})
-        if taken.missing:
-            await self._place(client, taken.missing)
-        if taken.positions:
-            await self._tell({p: position.accepted_through for p, position in taken.positions.items()})
-            self._uncommitted.update({p: position.next_offset for p, position in taken.positions.items()})
+        _seek(client, {TopicPartition(self.topic, p): offset for p, offset in result.seeks.items()})
+        if result.missing:
+            await self._place(client, result.missing)
+        if result.positions:
+            await self._notify({p: position.accepted_through for p, position in result.positions.items()})
+            self._uncommitted.update({p: position.next_offset for p, position in result.positions.items()})
         if self._committing.done() and time.monotonic() - self._committed_at > _COMMIT_EVERY_SECONDS:
             self._committing = asyncio.create_task(self._commit(client))
 
     async def _place(self, client: AIOKafkaConsumer, partitions: Collection[int]) -> None:
-        """Seek where the database stands; store the beginning where it has no row yet, or where the topic lost its
-        place.
-        """
+        """Seek to the stored offsets; to the topic's beginning if there is none, or the topic no longer holds it."""
         beginnings, ends = await self._ends.fetch_range()
         async with self._engine.begin() as connection:
-            await offsets.begin(connection, self._offsets, self.topic, {p: beginnings[p] for p in partitions})
-            stored = await offsets.read(connection, self._offsets, self.topic, partitions, lock=True)
+            await self._offsets.store_missing(connection, self.topic, {p: beginnings[p] for p in partitions})
+            stored = await self._offsets.load(connection, self.topic, partitions, lock=True)
             lost = {
                 p: Position(beginnings[p], position.accepted_through)
                 for p, position in stored.items()
                 if not beginnings[p] <= position.next_offset <= ends[p]
             }
-            await offsets.write(connection, self._offsets, self.topic, lost)
+            await self._offsets.store(connection, self.topic, lost)
         for partition, position in lost.items():
             OFFSETS_OUT_OF_RANGE.labels(self.topic).inc()
             log.critical(
@@ -211,7 +209,7 @@ class Consumer:
                 partition=partition,
                 wanted=stored[partition].next_offset,
                 goes_on_at=position.next_offset,
-                hint="the topic no longer holds what comes next: republish from the service before",
+                hint="The topic no longer holds the next record. Republish from the service before.",
             )
         placed = {**stored, **lost}
         _seek(client, {TopicPartition(self.topic, p): position.next_offset for p, position in placed.items()})
@@ -223,23 +221,23 @@ class Consumer:
         log.info("consumer_assigned", topic=self.topic, partitions=sorted(partitions))
         try:
             await self._place(client, partitions)
-        except Exception as error:  # aiokafka would swallow it; a wrong position is found by the first batch
+        except Exception as error:  # aiokafka would swallow it; the first batch finds a wrong position
             log.warning("consumer_not_placed", topic=self.topic, error=repr(error))
 
-    async def _tell(self, through: Mapping[int, datetime | None]) -> None:
+    async def _notify(self, watermarks: Mapping[int, datetime | None]) -> None:
         if self._after_commit is None:
             return
         try:
-            await self._after_commit(through)
-        except Exception as error:  # the batch stands: what follows from it is made up for by the periodic sweep
+            await self._after_commit(watermarks)
+        except Exception as error:  # the batch is committed; the periodic sweep catches up
             JOB_FAILURES.labels("after_commit").inc()
             log.error("after_commit_failed", topic=self.topic, error=repr(error), exc_info=not is_transient(error))
 
     async def _commit(self, client: AIOKafkaConsumer) -> None:
-        """Tell Kafka how far we are, for lag displays only: without waiting long, whatever comes of it."""
+        """Commit the offsets to Kafka as well, for lag monitoring only; failures are ignored."""
         self._committed_at = time.monotonic()
-        read, self._uncommitted = self._uncommitted, {}
-        known = {TopicPartition(self.topic, p): offset for p, offset in read.items() if p in self._assigned}
+        offsets, self._uncommitted = self._uncommitted, {}
+        known = {TopicPartition(self.topic, p): offset for p, offset in offsets.items() if p in self._assigned}
         if known:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 async with asyncio.timeout(_COMMIT_SECONDS):
@@ -252,14 +250,14 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._client = client
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Nothing to save: the database holds the offsets, and decides again on the next batch."""
+        """Nothing to do: the database holds the offsets."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         await self._consumer._assign(self._client, frozenset(found.partition for found in assigned))
 
 
 def _seek(client: AIOKafkaConsumer, offsets_by_partition: Mapping[TopicPartition, int]) -> None:
-    """Seek, where the partition is still ours."""
+    """Seek, unless the partition was revoked meanwhile."""
     for partition, offset in offsets_by_partition.items():
         with contextlib.suppress(IllegalStateError):
             client.seek(partition, offset)

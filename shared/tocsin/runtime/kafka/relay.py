@@ -1,5 +1,6 @@
-"""The relay: one process at a time publishes a service's outbox to Kafka, in order, and forgets what is
-acknowledged.
+"""The relay: publishes a service's outbox to Kafka in order, and deletes the rows that Kafka acknowledged.
+
+One process at a time does this: the one that holds the lease (docs/architecture.md#delivery).
 """
 
 import asyncio
@@ -10,16 +11,22 @@ from collections.abc import Sequence
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-from sqlalchemy import Row, Table
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.events import Progress, encode
-from tocsin.runtime.database import dead_letters
-from tocsin.runtime.database.dead_letters import DeadLetter, reason_of
+from tocsin.events import Watermark, encode
+from tocsin.runtime.database.dead_letters import (
+    DeadLetter,
+    DeadLetterOrigin,
+    DeadLetters,
+    count_dead_letters,
+    failure_reason,
+)
 from tocsin.runtime.database.engine import is_transient
-from tocsin.runtime.database.lease import Lease, LeaseLostError
+from tocsin.runtime.database.lease import Lease
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.database.watermark import ProgressSource
+from tocsin.runtime.database.watermark import WatermarkSource
+from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.client import discard, new_producer
 from tocsin.runtime.kafka.record_headers import ticket_of, unpack
 from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS
@@ -31,15 +38,16 @@ _ACKNOWLEDGED_SECONDS = 15.0
 _START_SECONDS = 5.0
 _RETRY_SECONDS = 0.2
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
-"""The record's own fault: Kafka will never take it."""
+"""Errors of the record itself: Kafka will never accept it."""
 
 OutboxRow = Row[int, int, bytes, bytes, bytes]
 
 
 class Relay:
-    """Publishes `outbox`; with `progress` also tells every partition how far nothing is missing.
+    """Publishes `outbox`; with `watermarks` also the watermark of every partition.
 
-    `engine` needs connections of its own (`SERVICE-relay`): two for the work, one for the lease.
+    `engine` is the relay's alone (`SERVICE-relay`), with three connections: two for the work, one for the lease.
+    `interval` is the number of seconds between two polls of the outbox.
     """
 
     def __init__(
@@ -47,43 +55,43 @@ class Relay:
         engine: AsyncEngine,
         bootstrap: str,
         outbox: Outbox,
-        dead_letter_table: Table,
+        dead_letters: DeadLetters,
         *,
         interval: float = 0.05,
-        progress: ProgressSource | None = None,
+        watermarks: WatermarkSource | None = None,
         lease_seconds: float = 3.0,
     ) -> None:
         self._engine = engine
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._bootstrap = bootstrap
         self._outbox = outbox
-        self._dead_letters = dead_letter_table
+        self._dead_letters = dead_letters
         self._interval = interval
-        self._progress = progress
+        self._watermarks = watermarks
         self._lease = Lease(self._autocommit, outbox.lease, lease_seconds)
         self._lease_seconds = lease_seconds
-        self._woken = asyncio.Event()
-        self._leading = False
+        self._wake_up = asyncio.Event()
+        self._is_leader = False
 
     @property
     def topic(self) -> str:
-        """The topic it publishes to."""
+        """The topic that it publishes to."""
         return self._outbox.topic
 
     @property
     def partitions(self) -> int:
-        """The number of partitions that stored rows were computed for."""
+        """The number of partitions that the stored rows were computed for."""
         return self._outbox.partitions
 
     def wake(self) -> None:
-        """Look into the outbox now, instead of at the next poll. To be called after a commit."""
-        self._woken.set()
+        """Poll the outbox now. Call it after a commit."""
+        self._wake_up.set()
 
     async def run(self) -> None:
-        """Publish while this process holds the lease; until cancelled."""
+        """Publish whenever this process holds the lease, until cancelled."""
         RELAY_LEADER.set(0)
         while True:
-            token = await self._take_lease()
+            token = await self._acquire_lease()
             if token is None:
                 await asyncio.sleep(self._lease_seconds / 6)
                 continue
@@ -94,12 +102,12 @@ class Relay:
                 log.warning("relay_lease_lost", topic=self.topic, reason=str(lost))
 
     async def flush(self, seconds: float) -> bool:
-        """Wait until the outbox is empty, at most so long; True also where another process publishes it."""
+        """Wait up to `seconds` until the outbox is empty. True if it is, or if another process publishes it."""
         deadline = time.monotonic() + seconds
-        while self._leading:
+        while self._is_leader:
             with contextlib.suppress(OSError, TimeoutError):
                 async with self._autocommit.connect() as connection:
-                    if await self._outbox.empty(connection):
+                    if await self._outbox.is_empty(connection):
                         return True
             if time.monotonic() > deadline:
                 return False
@@ -114,9 +122,9 @@ class Relay:
         OUTBOX_PENDING.set(count)
         OUTBOX_OLDEST_AGE.set(age)
 
-    async def _take_lease(self) -> int | None:
+    async def _acquire_lease(self) -> int | None:
         try:
-            return await self._lease.take()
+            return await self._lease.acquire()
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -124,25 +132,25 @@ class Relay:
             return None
 
     async def _lead(self, token: int) -> None:
-        """Publish until the lease is lost. (No TaskGroup: Python 3.11 forgets a cancellation while it unwinds.)"""
-        self._leading = True
+        """Publish until the lease is lost. (Python 3.11's TaskGroup can lose a cancellation while it unwinds.)"""
+        self._is_leader = True
         RELAY_LEADER.set(1)
         parts = [asyncio.create_task(self._lease.keep(token)), asyncio.create_task(self._publish(token))]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._leading = False
+            self._is_leader = False
             RELAY_LEADER.set(0)
             for part in parts:
                 part.cancel()
             await asyncio.wait(parts)
-            with contextlib.suppress(Exception):  # a courtesy to the next process: otherwise the lease just runs out
+            with contextlib.suppress(Exception):  # only a courtesy: the lease also expires
                 await self._lease.release(token)
         for part in done:
             part.result()
 
     async def _publish(self, token: int) -> None:
-        """Publish for ever. Whatever goes wrong, the producer is given up and the oldest rows come first again."""
+        """Publish until cancelled. After any failure start again from the oldest row with a new producer."""
         while True:
             producer = new_producer(self._bootstrap)
             try:
@@ -159,26 +167,26 @@ class Relay:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _publish_with(self, producer: AIOKafkaProducer, token: int) -> None:
-        progress_at = time.monotonic()
+        watermark_at = time.monotonic()
         while True:
-            self._woken.clear()
+            self._wake_up.clear()
             async with self._autocommit.connect() as connection:
                 rows = await self._outbox.oldest(connection, _BATCH)
             if rows:
-                await self._forget(token, rows, await self._send(producer, rows))
+                await self._delete(token, rows, await self._send(producer, rows))
             pause = self._interval
-            if self._progress is not None:
-                if time.monotonic() >= progress_at:
-                    progress_at = time.monotonic() + self._progress.interval
-                    await self._send_progress(producer, self._progress)
-                pause = min(pause, max(0.0, progress_at - time.monotonic()))
+            if self._watermarks is not None:
+                if time.monotonic() >= watermark_at:
+                    watermark_at = time.monotonic() + self._watermarks.interval
+                    await self._send_watermarks(producer, self._watermarks)
+                pause = min(pause, max(0.0, watermark_at - time.monotonic()))
             if len(rows) < _BATCH:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._woken.wait()
+                        await self._wake_up.wait()
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[OutboxRow]) -> list[DeadLetter]:
-        """Send rows and wait until all are acknowledged, in no transaction; what Kafka never takes is returned."""
+        """Send rows and wait for their acknowledgement, outside any transaction. Returns the refused ones."""
         refused: list[DeadLetter] = []
         sending: list[tuple[OutboxRow, asyncio.Future[object]]] = []
         async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
@@ -190,12 +198,12 @@ class Relay:
                     sending.append((row, await self._enqueue(producer, row)))
                 except _REFUSALS as error:
                     refused.append(self._letter(row, error))
-            answers = await asyncio.gather(*(future for _, future in sending), return_exceptions=True)
-            for (row, _), answer in zip(sending, answers, strict=True):
-                if isinstance(answer, _REFUSALS):  # of the whole batch the row was in: it alone may pass
+            results = await asyncio.gather(*(future for _, future in sending), return_exceptions=True)
+            for (row, _), result in zip(sending, results, strict=True):
+                if isinstance(result, _REFUSALS):  # of its whole batch: the row alone may be accepted
                     refused += await self._send_alone(producer, row)
-                elif isinstance(answer, BaseException):
-                    raise answer
+                elif isinstance(result, BaseException):
+                    raise result
         return refused
 
     async def _send_alone(self, producer: AIOKafkaProducer, row: OutboxRow) -> list[DeadLetter]:
@@ -211,26 +219,33 @@ class Relay:
         )
         return sent
 
-    async def _forget(self, token: int, rows: Sequence[OutboxRow], refused: Sequence[DeadLetter]) -> None:
-        """Delete what is acknowledged or put aside, if the lease still holds."""
+    async def _delete(self, token: int, rows: Sequence[OutboxRow], refused: Sequence[DeadLetter]) -> None:
+        """Delete acknowledged rows and store refused ones as dead letters, if the lease is still held."""
         async with self._engine.begin() as connection:
             await self._lease.check(connection, token)
-            await dead_letters.put(connection, self._dead_letters, refused)
+            await self._dead_letters.add(connection, refused)
             await self._outbox.delete(connection, [row.id for row in rows])
-        dead_letters.count(refused)
+        count_dead_letters(refused)
         for letter in refused:
-            log.error("event_unpublishable", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
+            log.error("dead_letter_stored", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
 
-    async def _send_progress(self, producer: AIOKafkaProducer, source: ProgressSource) -> None:
-        """One record to every partition, acknowledged before anything else is sent: never two of them under way."""
+    async def _send_watermarks(self, producer: AIOKafkaProducer, source: WatermarkSource) -> None:
+        """Send one record to every partition, and wait for all: never two watermarks in flight."""
         sending = []
         async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
             for partition, instant in (await source.accepted_through(self._autocommit, self._outbox)).items():
-                headers, value = encode(Progress(accepted_through=instant), self._outbox.source)
+                headers, value = encode(Watermark(accepted_through=instant), self._outbox.source)
                 sending.append(await producer.send(self.topic, value, partition=partition, headers=headers))
             await asyncio.gather(*sending)
 
     def _letter(self, row: OutboxRow, error: BaseException) -> DeadLetter:
         return DeadLetter(
-            dead_letters.OUTBOX, self.topic, row.partition, None, row.key, row.headers, row.value, reason_of(error)
+            origin=DeadLetterOrigin.OUTBOX,
+            topic=self.topic,
+            partition=row.partition,
+            offset=None,
+            key=row.key,
+            headers=row.headers,
+            value=row.value,
+            reason=failure_reason(error),
         )

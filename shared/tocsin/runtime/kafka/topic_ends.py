@@ -1,4 +1,4 @@
-"""Where a topic begins and ends now, asked by a client of its own: a consumer's would wait behind its long poll."""
+"""Begin and end offsets of a topic, by a separate client: the consumer's own would wait for its long poll."""
 
 import asyncio
 import contextlib
@@ -12,22 +12,22 @@ _SECONDS = 5.0
 
 
 class TopicEnds:
-    """A small client outside any group, made when first asked and made anew after a failure."""
+    """A client outside any group. It connects at the first call, and reconnects after a failure."""
 
     def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
         self._bootstrap = bootstrap
         self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._client: AIOKafkaConsumer | None = None
-        self._asking = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def fetch(self) -> dict[int, int]:
         """End offsets by partition. Raises KafkaError, OSError or TimeoutError, within 5 s."""
         return (await self.fetch_range())[1]
 
     async def fetch_range(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Beginnings and ends by partition; the same failures."""
+        """Begin and end offsets by partition. Raises the same errors."""
         try:
-            async with asyncio.timeout(_SECONDS), self._asking:
+            async with asyncio.timeout(_SECONDS), self._lock:
                 client = await self._connected()
                 beginnings = await client.beginning_offsets(self._partitions)
                 ends = await client.end_offsets(self._partitions)
@@ -37,7 +37,7 @@ class TopicEnds:
         return _by_partition(beginnings), _by_partition(ends)
 
     async def close(self) -> None:
-        """End the client; the next question makes another."""
+        """Close the client. The next call opens another."""
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):

@@ -1,15 +1,18 @@
-"""Watches a consumer from outside: its lag as a metric, and the end of the process when it is stuck for good."""
+"""The consumer's watchdog: exports its lag, and ends the process when the consumer is stuck.
+
+aiokafka can stay stuck after a broker restart, and only a new process helps.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.database import offsets
 from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.offsets import Offsets
+from tocsin.runtime.errors import StuckError
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.metrics import CONSUMER_LAG
 
@@ -17,49 +20,47 @@ _EVERY_SECONDS = 2.0
 STUCK_SECONDS = 60.0
 
 
-class StuckError(Exception):
-    """Records wait, Kafka and the database answer, and yet nothing moves: only a new process helps."""
-
-
 class Watchdog:
-    """Compares a topic's ends with the database every 2 s, in a task of its own."""
+    """Compares the topic's end offsets with the stored offsets every 2 s."""
 
     def __init__(
-        self, engine: AsyncEngine, table: Table, topic: str, ends: TopicEnds, stuck_seconds: float = STUCK_SECONDS
+        self, engine: AsyncEngine, offsets: Offsets, topic: str, ends: TopicEnds, stuck_seconds: float = STUCK_SECONDS
     ) -> None:
         self._engine = engine
-        self._table = table
+        self._offsets = offsets
         self._topic = topic
         self._ends = ends
         self._stuck_seconds = stuck_seconds
-        self._standing: dict[int, tuple[int, float]] = {}
+        self._stalled: dict[int, tuple[int, float]] = {}
 
     async def run(self, assigned: Callable[[], frozenset[int]]) -> None:
-        """Watch for ever. Raises `StuckError` when an assigned partition lags and has not moved for a minute."""
+        """Watch until cancelled. Raises StuckError if an assigned partition lags and has not moved for a minute."""
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
                 ends = await self._ends.fetch()
                 async with self._engine.connect() as connection:
-                    stored = await offsets.read(connection, self._table, self._topic)
+                    stored = await self._offsets.load(connection, self._topic)
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
-                self._standing.clear()  # while something does not answer, standing still is no wonder
+                self._stalled.clear()  # no progress is expected while Kafka or the database is down
                 continue
             next_offsets = {p: stored[p].next_offset if p in stored else 0 for p in ends}
             for partition, end in ends.items():
                 CONSUMER_LAG.labels(self._topic, str(partition)).set(max(0, end - next_offsets[partition]))
             lagging = {p: next_offsets[p] for p in assigned() if ends[p] > next_offsets[p]}
-            self._judge(lagging)
+            self._check_progress(lagging)
 
-    def _judge(self, lagging: dict[int, int]) -> None:
+    def _check_progress(self, lagging: dict[int, int]) -> None:
         now = time.monotonic()
-        for partition in set(self._standing) - set(lagging):
-            del self._standing[partition]
+        for partition in set(self._stalled) - set(lagging):
+            del self._stalled[partition]
         for partition, next_offset in lagging.items():
-            before = self._standing.get(partition)
+            before = self._stalled.get(partition)
             if before is None or before[0] != next_offset:
-                self._standing[partition] = (next_offset, now)
+                self._stalled[partition] = (next_offset, now)
             elif now - before[1] > self._stuck_seconds:
-                raise StuckError(f"{self._topic}[{partition}] stands at {next_offset} for {now - before[1]:.0f} s")
+                raise StuckError(
+                    f"{self._topic}[{partition}] has not moved from {next_offset} for {now - before[1]:.0f} s"
+                )

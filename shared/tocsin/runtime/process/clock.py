@@ -1,4 +1,4 @@
-"""Business time: `epoch + (real now - origin) * rate`, the same mapping in every process (DESIGN, Time)."""
+"""Business time: `epoch + (real - origin) * rate`, the same in every process (docs/architecture.md#time)."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -10,35 +10,30 @@ from tocsin.runtime.process.settings import ClockSettings
 
 @dataclass(frozen=True, slots=True)
 class BusinessClock:
-    """A mapping of real instants to business instants. Only composition roots own one; everything else is told the
-    time.
-    """
+    """A linear mapping from real instants to business instants."""
 
     epoch: datetime
     origin: datetime
     rate: float
 
     def now(self) -> datetime:
-        """The business instant of this process's wall clock."""
+        """The business instant of now."""
         return self.business(datetime.now(UTC))
 
     def business(self, real: datetime) -> datetime:
-        """The business instant of a real one, for example of a reading of a database's clock."""
+        """The business instant of a real one, for example of the database's clock."""
         return self.epoch + (real - self.origin) * self.rate
 
     def lateness(self, scheduled: datetime, now: datetime) -> timedelta:
-        """How late in real time something is that was `scheduled`; both in business time. A frozen clock counts as
-        rate 1.
-        """
+        """The real time from `scheduled` to `now`, both in business time. A frozen clock counts as rate 1."""
         return (now - scheduled) / (self.rate or 1.0)
 
 
 class FileClock:
-    """A clock that tests move: each line of its file, `ORIGIN EPOCH RATE`, holds from the real instant ORIGIN on.
+    """A clock that tests advance: a file with lines `ORIGIN EPOCH RATE`, each valid from the real instant ORIGIN on.
 
-    The file is only appended to, ordered by origin; a line without its newline is not there yet. It is looked at in
-    every reading. Business time never runs backwards: a segment that would start below the end of the one before
-    starts there.
+    Lines are only appended, ordered by ORIGIN; a line without its newline is ignored. The file is checked at every
+    call. Business time never runs backwards: a segment starts no earlier than the previous one ends.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,19 +44,19 @@ class FileClock:
 
     @property
     def rate(self) -> float:
-        """Business seconds a real second, now."""
+        """Business seconds per real second, now."""
         return self._segment(datetime.now(UTC)).rate
 
     def now(self) -> datetime:
-        """The business instant of this process's wall clock."""
+        """The business instant of now."""
         return self.business(datetime.now(UTC))
 
     def business(self, real: datetime) -> datetime:
-        """The business instant of a real one, by the segment that holds there."""
+        """The business instant of a real one, by the segment that is valid then."""
         return self._segment(real).business(real)
 
     def lateness(self, scheduled: datetime, now: datetime) -> timedelta:
-        """How late in real time, at the rate of this moment; see `BusinessClock.lateness`."""
+        """As `BusinessClock.lateness`, at the current rate."""
         return self._segment(datetime.now(UTC)).lateness(scheduled, now)
 
     def _segment(self, real: datetime) -> BusinessClock:
@@ -79,20 +74,21 @@ class FileClock:
             origin, epoch, rate = line.split()
             segment = BusinessClock(datetime.fromisoformat(epoch), datetime.fromisoformat(origin), float(rate))
             if segments:
-                reached = segments[-1].business(segment.origin)
-                segment = BusinessClock(max(segment.epoch, reached), segment.origin, segment.rate)
+                previous_end = segments[-1].business(segment.origin)
+                segment = BusinessClock(max(segment.epoch, previous_end), segment.origin, segment.rate)
             segments.append(segment)
         if not segments:
-            raise ValueError(f"TOCSIN_CLOCK_FILE: {self._path.name} has no whole line ORIGIN EPOCH RATE")
+            raise ValueError(f"TOCSIN_CLOCK_FILE: {self._path.name} has no complete line `ORIGIN EPOCH RATE`")
         self._segments = segments
         self._origins = [segment.origin for segment in segments]
 
 
-Clock = BusinessClock | FileClock
+TimeSource = BusinessClock | FileClock
+"""A source of business time."""
 
 
-def clock_from(settings: ClockSettings) -> Clock:
-    """The clock the environment describes; without a description, real time."""
+def clock_from(settings: ClockSettings) -> TimeSource:
+    """The clock that the settings describe; real time by default."""
     if settings.clock_file is not None:
         return FileClock(settings.clock_file)
     unix = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,10 +1,11 @@
-"""The command line that every service has: serve by default, `migrate`, `republish --since T`."""
+"""The command line of every service: serve by default, `migrate`, `republish --since T`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,16 +15,18 @@ from tocsin.events import Event
 from tocsin.runtime.database import engine
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.database.republish import republish
+from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.process.logging import configure
+from tocsin.runtime.process.service import Service
 from tocsin.runtime.process.settings import DatabaseSettings, ServiceSettings, load
 
 S = TypeVar("S", bound=ServiceSettings)
-Stored = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
-"""Pages of the events that a service stored at or after a business instant, in order per ticket."""
+StoredEvents = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
+"""Pages of the events stored at or after a business instant, in order per ticket."""
 
 
-def instant_given(text: str) -> datetime:
-    """The parser of an option that is an instant. Raises typer.BadParameter."""
+def instant_option(text: str) -> datetime:
+    """Parse an option's value as an instant. Raises typer.BadParameter."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -34,14 +37,14 @@ def instant_given(text: str) -> datetime:
 
 
 @contextmanager
-def using_database() -> Iterator[None]:
-    """Where the database cannot be used, say why in a sentence and exit with 1."""
+def exit_on_database_error() -> Iterator[None]:
+    """Turn a failure of the database into one sentence on stderr and exit status 1."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
         if not engine.is_transient(error):
             raise
-        typer.echo(f"The database cannot be used: {engine.why_unusable(error)}.", err=True)
+        typer.echo(f"The database cannot be used: {engine.describe_failure(error)}.", err=True)
         raise typer.Exit(1) from None
 
 
@@ -49,47 +52,62 @@ def service_commands(
     package: str,
     about: str,
     settings: type[S],
-    serve: Callable[[S], Coroutine[Any, Any, None]],
+    build: Callable[[S], Service],
     outbox: Outbox,
-    stored: Stored,
+    stored_events: StoredEvents,
 ) -> typer.Typer:
-    """The commands of `python -m PACKAGE`; a service adds its own to the result."""
+    """The commands of `python -m PACKAGE`, to which a service adds its own.
+
+    `build` makes the service from its settings, `stored_events` is the source of `republish`.
+    """
     name = package.replace("_", "-")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=about)
 
     @app.callback(invoke_without_command=True)
     def main(context: typer.Context) -> None:
+        gc.freeze()  # the modules stay: no collection needs to look at them
+        gc.enable()
         if context.invoked_subcommand is None:
             loaded = load(settings)
             configure(name, loaded)
-            asyncio.run(serve(loaded))
+            asyncio.run(_serve(loaded, build))
 
     @app.command("migrate")
-    def migrate() -> None:
-        """Bring the database to this version's schema."""
+    def migrate_database() -> None:
+        """Upgrade the database schema to this version."""
+        from tocsin.runtime.database.migrations import migrate  # here: a serving process needs no Alembic
+
         url = load(DatabaseSettings).database_url
-        with using_database():
-            asyncio.run(engine.migrate(package, url))
+        with exit_on_database_error():
+            asyncio.run(migrate(package, url))
 
     @app.command("republish")
-    def queue_again(
+    def republish_events(
         since: Annotated[
-            datetime, typer.Option(parser=instant_given, metavar="T", help="business time: 2026-06-08T12:00:00Z")
+            datetime, typer.Option(parser=instant_option, metavar="T", help="business time: 2026-06-08T12:00:00Z")
         ],
     ) -> None:
-        """Queue what was stored at or after an instant once more, with the same ids. The running service sends it."""
+        """Queue the events stored since an instant again, with the same ids. The running service publishes them."""
         url = load(DatabaseSettings).database_url
-        with using_database():
-            count = asyncio.run(_queue_again(url, name, outbox, stored, since))
+        with exit_on_database_error():
+            count = asyncio.run(_republish(url, name, outbox, stored_events, since))
         typer.echo(f"{count} events queued.")
 
     return app
 
 
-async def _queue_again(url: str, name: str, outbox: Outbox, stored: Stored, since: datetime) -> int:
-    # As a writer, so that intake's progress waits for it.
+async def _serve(settings: S, build: Callable[[S], Service]) -> None:
+    try:
+        await build(settings).run()
+    except ConfigurationError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None
+
+
+async def _republish(url: str, name: str, outbox: Outbox, stored_events: StoredEvents, since: datetime) -> int:
+    # Under the writers' name: intake's watermark must wait for these transactions too.
     writer = engine.engine(url, f"{name}-writer", pool_size=2)
     try:
-        return await republish(writer, outbox, stored(writer, since))
+        return await republish(writer, outbox, stored_events(writer, since))
     finally:
         await writer.dispose()

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard output, from our code and from every library alike."""
+"""Structured logs of our code and of the libraries: one JSON object per line on standard output."""
 
 import logging
 import sys
@@ -17,23 +17,23 @@ _QUIET = {
     "apscheduler": logging.WARNING,
     "asyncio": logging.WARNING,
     "alembic": logging.INFO,
-    # They tell whole addresses, and a calendar feed's often holds a token.
+    # They log whole URLs, and the URL of a calendar feed often contains a token.
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
 }
 
 
 def configure(service: str, settings: ServiceSettings) -> None:
-    """Send everything that logs, the libraries included, to standard output as `settings` say.
+    """Send all logs, those of the libraries included, to standard output in the configured level and format.
 
-    Bind what follows a ticket with `structlog.contextvars.bound_contextvars(ticket_id=...)`.
+    Use `structlog.contextvars.bound_contextvars(ticket_id=...)` to add the ticket to every log of a block.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _named(service),
+        _add_service(service),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -44,10 +44,10 @@ def configure(service: str, settings: ServiceSettings) -> None:
     if settings.log_format == "json":
         rendering: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _json]
     else:
-        # Plain: rich's tracebacks take seconds, in which everything stands still, and show what a body held.
+        # Plain: rich's tracebacks block the event loop for seconds, and show local variables such as bodies.
         rendering = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     handler = logging.StreamHandler(sys.stdout)
-    handler.addFilter(_Repeated())
+    handler.addFilter(_RepeatFilter())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -62,7 +62,7 @@ def configure(service: str, settings: ServiceSettings) -> None:
     logging.captureWarnings(True)
 
 
-def _named(service: str) -> structlog.typing.Processor:
+def _add_service(service: str) -> structlog.typing.Processor:
     def add(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         event["service"] = service
         event.pop("color_message", None)
@@ -75,21 +75,19 @@ def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     return orjson.dumps(dict(event), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-class _Repeated(logging.Filter):
-    """Lets a library's same complaint through once in 30 s: aiokafka tells each failed connection, many times a
-    second.
-    """
+class _RepeatFilter(logging.Filter):
+    """Passes the same message of aiokafka once in 30 s: it logs every failed connection, many times a second."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("aiokafka"):
             return True
         now = time.monotonic()
         message = record.name + str(record.msg)
-        if now - self._told.get(message, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+        if now - self._logged_at.get(message, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
             return False
-        self._told[message] = now
+        self._logged_at[message] = now
         return True

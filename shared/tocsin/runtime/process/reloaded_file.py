@@ -1,4 +1,4 @@
-"""A file that is read again when it changes. A broken one leaves the last good one in force, and that is told."""
+"""A file that is reloaded when it changes. If it becomes invalid, the last valid version stays active."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,39 +13,40 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
-def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
-    """Why a file could not be read as text, in words."""
+def describe_read_error(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file could not be read as text."""
     match error:
         case FileNotFoundError():
             return "there is no such file"
         case IsADirectoryError():
             return "it is a folder"
         case UnicodeDecodeError():
-            return "it is not in UTF-8"
+            return "it is not UTF-8"
     return (error.strerror or type(error).__name__).lower()
 
 
 class ReloadedFile(Generic[T]):
-    """What `read` makes of the file at `path`; it raises `refusal` where that cannot be used, OSError, or
-    UnicodeDecodeError.
+    """The content of the file at `path`, as `read` returns it.
 
-    `content` is the last good one, None while there never was one, and `problem` what is wrong with the file, or None.
-    `written_at`: when it was last written, in real time, as far as it was looked at.
-    A new problem is logged as `event`; `broken` is 1 while there is one.
+    `read` raises `invalid` for a file that cannot be used, OSError or UnicodeDecodeError. A new problem is logged as
+    `event`; the gauge `broken` is 1 while there is one.
+
+    Attributes: `content` is the last valid content (None before the first), `problem` says what is wrong with the file
+    now (None if nothing is), `written_at` is its modification time in real time.
     """
 
     def __init__(
         self,
         path: Path,
         read: Callable[[Path], T],
-        refusal: type[Exception],
+        invalid: type[Exception],
         *,
         event: str,
         broken: Gauge | None = None,
     ) -> None:
         self._path = path
         self._read = read
-        self._refusal = refusal
+        self._invalid = invalid
         self._event = event
         self._broken = broken
         self._version: tuple[int, int, int] | None = None
@@ -53,31 +54,31 @@ class ReloadedFile(Generic[T]):
         self.problem: str | None = None
         self.written_at: datetime | None = None
 
-    def look(self) -> T | None:
-        """Read the file if its time, size or identity has changed; the new content, or None."""
+    def reload(self) -> T | None:
+        """Read the file if its time, size or inode has changed. Returns the new valid content, otherwise None."""
         try:
             status = self._path.stat()
             version = (status.st_size, status.st_mtime_ns, status.st_ino)
             if version == self._version:
                 return None
-            # Kept even if reading fails: a broken file is complained about once, not at every look.
+            # Stored even if reading fails: an invalid file is logged once, not at every call.
             self._version = version
             self.written_at = datetime.fromtimestamp(status.st_mtime, UTC)
             self.content = self._read(self._path)
         except (OSError, UnicodeDecodeError) as error:
             self._version = None
-            self._found(f"{self._path.name} cannot be read: {why_unreadable(error)}")
-        except self._refusal as error:
-            self._found(str(error))
+            self._set_problem(f"{self._path.name} cannot be read: {describe_read_error(error)}")
+        except self._invalid as error:
+            self._set_problem(str(error))
         else:
-            self._found(None)
+            self._set_problem(None)
             return self.content
         return None
 
-    def _found(self, problem: str | None) -> None:
+    def _set_problem(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
-            in_force = "none" if self.content is None else "the last good one"
-            log.error(self._event, problem=problem, in_force=in_force)
+            active = "none" if self.content is None else "the last valid version"
+            log.error(self._event, problem=problem, active=active)
         self.problem = problem
         if self._broken is not None:
             self._broken.set(problem is not None)

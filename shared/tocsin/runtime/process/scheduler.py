@@ -1,4 +1,4 @@
-"""Periodic work of a service (gauges, retention, sweeps): by APScheduler, in memory, never a deadline by itself."""
+"""Periodic jobs of a service (gauges, retention, sweeps). Deadlines are not jobs: they live in the database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,20 +16,19 @@ Job = Callable[[], Awaitable[object]]
 
 
 class Scheduler:
-    """Runs jobs every so many real seconds, each at most once at a time; a late run is made up for once, never
-    dropped.
-    """
+    """Runs jobs at real-time intervals, one run of a job at a time. Missed runs are made up for by one run."""
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
 
     def every(self, seconds: float, job: Job, *, name: str, timeout: float = 60) -> None:
-        """Run `job` at start and then every `seconds`; it is cancelled after `timeout`. What it raises is logged and
-        counted.
+        """Run `job` at start and then every `seconds`; cancel a run after `timeout` seconds.
+
+        Errors are logged and counted in `sla_job_failures_total`.
         """
         JOB_FAILURES.labels(name)
         self._scheduler.add_job(
-            _guarded,
+            _run,
             IntervalTrigger(seconds=seconds, timezone=UTC),
             args=(job, name, timeout),
             id=name,
@@ -40,22 +39,22 @@ class Scheduler:
         )
 
     def start(self) -> None:
-        """Begin; in the running event loop."""
+        """Start, in the running event loop."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Begin no more runs; a run in progress is cancelled with its loop."""
+        """Start no more runs. A run in progress is cancelled with the event loop."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
 
-async def _guarded(job: Job, name: str, seconds: float) -> None:
+async def _run(job: Job, name: str, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await job()
     except asyncio.CancelledError:
-        # Only the end of the scheduler cancels a job; APScheduler would call it an error.
+        # Only the end of the process cancels a job; APScheduler would log that as an error.
         log.info("job_cancelled", job=name)
-    except Exception as error:  # the edge of a job: the next run is a new try
+    except Exception as error:  # the edge of a job: the next run tries again
         JOB_FAILURES.labels(name).inc()
         log.error("job_failed", job=name, error=repr(error), exc_info=not isinstance(error, OSError | TimeoutError))

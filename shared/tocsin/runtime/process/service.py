@@ -1,4 +1,4 @@
-"""Runs a service: HTTP, consumer, relay and periodic work in one loop, and their end in the right order."""
+"""A service as one process: HTTP, consumer, relay and periodic jobs in one event loop, stopped in the right order."""
 
 import asyncio
 import gc
@@ -7,113 +7,117 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 import uvicorn
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tocsin.runtime.database.engine import NotMigratedError, check_migrated, is_transient
+from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.schema_version import check_migrated
+from tocsin.runtime.errors import NotMigratedError, TopicError
 from tocsin.runtime.http.h11_protocol import MOST_CONNECTIONS, BoundedH11
-from tocsin.runtime.kafka.client import TopicError, check_partitions
+from tocsin.runtime.kafka.client import check_partitions
 from tocsin.runtime.kafka.consumer import Consumer
-from tocsin.runtime.kafka.relay import Relay
-from tocsin.runtime.process.scheduler import Scheduler
+from tocsin.runtime.process.bootstrap import Runtime
 from tocsin.runtime.process.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
 Task = Callable[[asyncio.Event], Awaitable[None]]
-"""Work of its own: runs until the event is set, and returns soon after."""
+"""A loop beside HTTP and Kafka: runs until the event is set, and returns soon after."""
 
 Prepare = Callable[[], Awaitable[None]]
-"""What a service does once its database answers and is migrated, before it takes anything."""
 
 IDLE_SECONDS = 30
-"""How long a connection may lie idle between requests."""
+"""Seconds that a connection may stay idle between two requests."""
 _HTTP_SECONDS = 10
 _STOP_SECONDS = 15.0
 _FLUSH_SECONDS = 5.0
-_MEASURE_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 
 
-async def run(
-    app: FastAPI,
-    settings: ServiceSettings,
-    *,
-    package: str,
-    engines: Sequence[AsyncEngine],
-    relay: Relay,
-    consumer: Consumer | None = None,
-    scheduler: Scheduler | None = None,
-    tasks: Sequence[Task] = (),
-    prepare: Prepare | None = None,
-) -> None:
-    """Serve until TERM or INT, then end cleanly: take nothing more, finish, flush the outbox, commit, leave the group.
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service, built and not started: what `python -m PACKAGE` runs, and what tests call without a server."""
 
-    `prepare` is awaited before anything starts, and again where the database failed in it.
+    runtime: Runtime
+    app: FastAPI
+    consumer: Consumer | None = None
+    tasks: Sequence[Task] = ()
+    prepare: Prepare | None = None
+    """Awaited once the database responds and is migrated, before anything starts; again if the database failed."""
 
-    Raises SystemExit(1) when the database is not migrated, a topic has the wrong partitions, the port is taken, or a
-    part died: the supervisor starts the process again.
-    """
-    stopping = _stop_on_signals()
-    _allow_connections()
-    try:
-        await _until_prepared(engines[0], package, prepare, stopping)
-        if not stopping.is_set():
-            await _serve(app, settings, stopping, relay, consumer, scheduler or Scheduler(), tasks)
-    except (NotMigratedError, TopicError) as error:
-        log.critical("cannot_start", reason=str(error))
-        raise SystemExit(1) from None
-    finally:
-        for engine in engines:
-            await engine.dispose()
-    log.info("stopped")
+    async def run(self) -> None:
+        """Serve until TERM or INT, then stop in order: accept no more work, finish, flush the outbox, leave the group.
+
+        Raises SystemExit(1) when the database is not migrated, a topic has the wrong partitions, the port is taken, or
+        a part died: the supervisor starts the process again.
+        """
+        stopping = _stop_on_signals()
+        _raise_open_file_limit()
+        try:
+            await _prepare(self, stopping)
+            if not stopping.is_set():
+                await _serve(self, stopping)
+        except (NotMigratedError, TopicError) as error:
+            log.critical("cannot_start", reason=str(error))
+            raise SystemExit(1) from None
+        finally:
+            await self.runtime.dispose()
+        log.info("stopped")
 
 
-async def _serve(
-    app: FastAPI,
-    settings: ServiceSettings,
-    stopping: asyncio.Event,
-    relay: Relay,
-    consumer: Consumer | None,
-    scheduler: Scheduler,
-    tasks: Sequence[Task],
-) -> None:
-    server = _server(app, settings)
-    serving = asyncio.create_task(server.serve([_socket(settings)]), name="http")
-    relaying = asyncio.create_task(relay.run(), name="relay")
-    working = [asyncio.create_task(_start(task, stopping), name=f"task-{n}") for n, task in enumerate(tasks)]
+async def _prepare(service: Service, stopping: asyncio.Event) -> None:
+    """Check the schema and prepare; wait as long as the database does not respond."""
+    while not stopping.is_set():
+        try:
+            await check_migrated(service.runtime.writer, service.runtime.package)
+            if service.prepare is not None:
+                await service.prepare()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("waiting_for_database", error=repr(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+async def _serve(service: Service, stopping: asyncio.Event) -> None:
+    runtime, consumer = service.runtime, service.consumer
+    server = _server(service.app, runtime.settings)
+    serving = asyncio.create_task(server.serve([_socket(runtime.settings)]), name="http")
+    relaying = asyncio.create_task(runtime.relay.run(), name="relay")
+    working = [asyncio.create_task(_start(task, stopping), name=f"task-{n}") for n, task in enumerate(service.tasks)]
     if consumer is not None:
         working.append(asyncio.create_task(consumer.run(), name="consumer"))
-    checking = asyncio.create_task(_check_topics(settings.kafka, relay, consumer), name="topics")
-    scheduler.every(_MEASURE_SECONDS, relay.measure, name="outbox_gauges", timeout=_MEASURE_SECONDS)
-    scheduler.start()
+    checking = asyncio.create_task(_check_topics(runtime, consumer), name="topics")
+    runtime.scheduler.start()
     gc.collect()
     gc.freeze()
-    log.info("started", port=settings.port)
+    log.info("started", port=runtime.settings.port)
     parts = {serving, relaying, checking, *working}
-    failure = await _first_failure(parts, stopping)
+    failed = await _first_failure(parts, stopping)
     stopping.set()
     log.info("stopping")
-    scheduler.stop()
+    runtime.scheduler.stop()
     server.should_exit = True
     if consumer is not None:
         consumer.stop()
     await asyncio.wait([serving, *working], timeout=_STOP_SECONDS)
-    if not relaying.done() and not await relay.flush(_FLUSH_SECONDS):
-        log.warning("outbox_not_empty", hint="it is published after the next start")
+    if not relaying.done() and not await runtime.relay.flush(_FLUSH_SECONDS):
+        log.warning("outbox_not_empty", hint="The next start publishes the rest.")
     for part in parts:
         part.cancel()
     await asyncio.gather(*parts, return_exceptions=True)
-    if failure is not None:
+    if failed is not None:
         raise SystemExit(1)
 
 
 async def _first_failure(parts: set[asyncio.Task[None]], stopping: asyncio.Event) -> str | None:
-    """Wait for the signal to stop: None. Or for a part that ended by itself: its name."""
+    """Wait for the signal to stop and return None, or for a part that ended and return its name."""
     signalled = asyncio.create_task(stopping.wait())
     waiting: set[asyncio.Task[None] | asyncio.Task[bool]] = {signalled, *parts}
     try:
@@ -136,39 +140,23 @@ async def _start(task: Task, stopping: asyncio.Event) -> None:
     await task(stopping)
 
 
-async def _until_prepared(engine: AsyncEngine, package: str, prepare: Prepare | None, stopping: asyncio.Event) -> None:
-    """Check the schema and prepare, waiting for the database as long as it does not answer."""
-    while not stopping.is_set():
-        try:
-            await check_migrated(engine, package)
-            if prepare is not None:
-                await prepare()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("database_awaited", error=repr(error))
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            return
-
-
-async def _check_topics(bootstrap: str, relay: Relay, consumer: Consumer | None) -> None:
-    """Check the partitions once Kafka answers; until then the service runs without it."""
-    expected = {relay.topic: relay.partitions}
+async def _check_topics(runtime: Runtime, consumer: Consumer | None) -> None:
+    """Check the topics' partitions once Kafka responds; until then the service runs without it."""
+    expected = {runtime.relay.topic: runtime.relay.partitions}
     if consumer is not None:
         expected[consumer.topic] = consumer.partitions
     while True:
         try:
-            await check_partitions(bootstrap, expected)
+            await check_partitions(runtime.settings.kafka, expected)
         except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("kafka_awaited", error=repr(error))
+            log.warning("waiting_for_kafka", error=repr(error))
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
 
 
 def _server(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
-    """uvicorn on h11, which refuses endless headers."""
+    """uvicorn on h11, which refuses endless headers (httptools does not)."""
     return _Server(
         uvicorn.Config(
             app,
@@ -187,8 +175,8 @@ def _server(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
     )
 
 
-def _allow_connections() -> None:
-    """As many open files as the system lets this process have: what refuses connections is our own limit."""
+def _raise_open_file_limit() -> None:
+    """Allow enough open files for our own limit of connections, as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(hard, 2 * MOST_CONNECTIONS) if hard != resource.RLIM_INFINITY else 2 * MOST_CONNECTIONS
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -199,8 +187,8 @@ def _socket(settings: ServiceSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-        # Connections inherit it. asyncio sets it only on sockets that say TCP, and these do not: every answer, whose
-        # head and body are written apart, would wait 40 ms for the caller's delayed acknowledgement.
+        # Connections inherit it. asyncio sets it only where the socket's protocol is given as TCP. Without it every
+        # response, whose head and body are two writes, would wait 40 ms for the caller's delayed acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except OSError as error:
@@ -209,7 +197,7 @@ def _socket(settings: ServiceSettings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to us: HTTP is not the only part that must end well."""
+    """A server that leaves the signals to `Service.run`, which stops all parts in order."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

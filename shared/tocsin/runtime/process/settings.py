@@ -1,7 +1,6 @@
-"""Settings of a service: from the environment only (prefix TOCSIN_), checked once at start, then frozen.
+"""Settings of a service: from environment variables with the prefix TOCSIN_, validated once at start.
 
-An empty variable counts as unset. A secret may lie in a file instead: `TOCSIN_X_FILE` names it, for every setting X
-that is one.
+An empty variable counts as unset. A secret may be in a file instead: `TOCSIN_X_FILE` is the path for the secret X.
 """
 
 import os
@@ -17,12 +16,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from tocsin.acknowledgement import Links
+from tocsin.acknowledgement import LinkSigner
+from tocsin.runtime.errors import SecretFileError
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Marks a field whose value is nobody's business though it is no SecretStr."""
+    """Marks a field as a secret although its type is not SecretStr."""
 
 
 def _postgres_url(text: str) -> str:
@@ -39,7 +39,7 @@ def _bootstrap(text: str) -> str:
     for server in text.split(","):
         host, separator, port = server.strip().rpartition(":")
         if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
-            raise ValueError("must be HOST:PORT, or several of them with commas between")
+            raise ValueError("must be HOST:PORT, or several separated by commas")
     return text
 
 
@@ -53,12 +53,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
-class SecretFileError(Exception):
-    """A secret cannot be read from its file; str() says why, without what the file holds."""
-
-
-class Environment(BaseSettings):
-    """What all settings have in common: where they come from."""
+class EnvironmentSettings(BaseSettings):
+    """The base of all settings: read from the environment."""
 
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", env_ignore_empty=True, frozen=True, extra="ignore")
 
@@ -71,12 +67,12 @@ class Environment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, and for secrets the files that it names."""
+        """The environment, and the files that it names for secrets."""
         return (init_settings, _SecretFiles(settings_cls), env_settings)
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """The secrets of which the environment names a file. Raises SecretFileError."""
+    """The secrets that are in files. Raises SecretFileError."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = f"TOCSIN_{field_name.upper()}"
@@ -84,11 +80,11 @@ class _SecretFiles(PydanticBaseSettingsSource):
         if not path or not _is_secret(field):
             return None, field_name, False
         if os.environ.get(name):
-            raise SecretFileError(f"{name} and {name}_FILE are both set: only one of them can count.")
+            raise SecretFileError(f"{name} and {name}_FILE are both set. Set only one.")
         try:
             return Path(path).read_text().strip(), field_name, False
         except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise SecretFileError(f"{name}_FILE cannot be read: {reason}.") from None
 
     def __call__(self) -> dict[str, Any]:
@@ -101,8 +97,8 @@ def _is_secret(field: FieldInfo) -> bool:
     return SecretStr in kinds or any(isinstance(mark, Secret) for mark in field.metadata)
 
 
-class ClockSettings(Environment):
-    """Business time: `epoch + (real - origin) * rate` (DESIGN, Time). Nothing set: business time is real time."""
+class ClockSettings(EnvironmentSettings):
+    """Business time: `epoch + (real - origin) * rate`; real time by default (docs/architecture.md#time)."""
 
     clock_epoch: Instant | None = None
     clock_origin: Instant | None = None
@@ -110,28 +106,28 @@ class ClockSettings(Environment):
     clock_file: Path | None = None
 
     @model_validator(mode="after")
-    def _whole_triple(self) -> Self:
+    def _check_complete(self) -> Self:
         if (self.clock_epoch is None) != (self.clock_origin is None):
-            raise ValueError("TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be given together")
+            raise ValueError("TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be set together")
         if self.clock_rate != 1 and self.clock_epoch is None:
-            raise ValueError("TOCSIN_CLOCK_RATE needs TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN")
+            raise ValueError("TOCSIN_CLOCK_RATE requires TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN")
         return self
 
 
-class DatabaseSettings(Environment):
-    """All that `migrate` needs."""
+class DatabaseSettings(EnvironmentSettings):
+    """The settings of `migrate` and `republish`."""
 
     database_url: DatabaseUrl
 
 
-class KafkaSettings(Environment):
-    """All that `python -m tocsin topics` needs."""
+class KafkaSettings(EnvironmentSettings):
+    """The settings of `python -m tocsin topics`."""
 
     kafka: Bootstrap
 
 
 class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
-    """What all four services are told. A service adds its own fields and its default port."""
+    """The settings of every service. A service adds its own fields and its default port."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -139,32 +135,30 @@ class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     relay_interval: float = Field(default=0.05, gt=0, le=10)
-    """Seconds between two looks of the relay into the outbox (it is also woken by its own process)."""
+    """Seconds between two polls of the outbox by the relay, which commits of its own process also wake."""
 
 
 def _link_keys(secret: SecretStr) -> SecretStr:
-    Links(secret.get_secret_value().split(","))
+    LinkSigner(secret.get_secret_value().split(","))
     return secret
 
 
-class LinkSettings(Environment):
-    """What those need who write or read acknowledgement links."""
+class LinkSettings(EnvironmentSettings):
+    """The settings of services that create or verify acknowledgement links."""
 
     ack_keys: Annotated[SecretStr, AfterValidator(_link_keys)]
-    """The key that links are signed with, and, after commas, keys that signed earlier ones."""
+    """The key that signs links and, separated by commas, older keys whose links stay valid."""
 
     @property
-    def links(self) -> Links:
-        return Links(self.ack_keys.get_secret_value().split(","))
+    def links(self) -> LinkSigner:
+        return LinkSigner(self.ack_keys.get_secret_value().split(","))
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def load(settings: type[Settings]) -> Settings:
-    """The settings from the environment. Wrong ones are told on stderr, a sentence a variable, and end the process
-    with 2.
-    """
+    """The settings from the environment. Invalid ones are listed on stderr, one per line, and exit with status 2."""
     try:
         return settings()
     except SecretFileError as error:
@@ -172,16 +166,16 @@ def load(settings: type[Settings]) -> Settings:
         raise SystemExit(2) from None
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            sys.stderr.write(f"{_sentence(dict(problem))}\n")
+            sys.stderr.write(f"{_describe(dict(problem))}\n")
         raise SystemExit(2) from None
 
 
-def _sentence(problem: dict[str, Any]) -> str:
-    """One problem in words. The value is not repeated: it may hold a password."""
+def _describe(problem: dict[str, Any]) -> str:
+    """One problem as a sentence, without the value, which may be a password."""
     message = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
     if not problem["loc"]:
         return message + "."
     name = "TOCSIN_" + str(problem["loc"][0]).upper().removeprefix("TOCSIN_")
     if problem["type"] == "missing":
-        return f"{name} is not set, and is needed."
+        return f"{name} is required."
     return f"{name}: {message[0].lower()}{message[1:]}."

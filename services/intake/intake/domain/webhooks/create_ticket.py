@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from tocsin.events import Flag
 
+from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import DerivedTicketRequest
-from intake.domain.ticket_state import opening_fact
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.update import TicketUpdate, sort_updates
@@ -61,7 +61,7 @@ def create_ticket(
             "events": reconcile(updates, [fact], actor=source, opened_with=fields["severity"]),
             "history": opened_at < live_since,
             "opened_by": opened_by,
-            "defaulted": (*flags, *opening.flags),
+            "default_flags": (*flags, *opening.flags),
         }
     )
 

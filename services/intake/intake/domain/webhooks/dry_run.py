@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tocsin.events import Fact, FactType, render_instant
+from tocsin.events import Fact, FactType
+from tocsin.instants import render_instant
 
+from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import EventRequest
-from intake.domain.ticket_state import opening_fact
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
@@ -79,11 +80,11 @@ class DryRun:
         opener = ticket.opened_by or self._source
         self._facts[key] = [opening_fact(ticket.severity, ticket.opened_at, self._received_at, opener)]
         self._add(key, ticket.events)
-        fields = ticket.model_dump(mode="json", exclude_none=True, exclude={"events", "defaulted"})
+        fields = ticket.model_dump(mode="json", exclude_none=True, exclude={"events", "default_flags"})
         fields["opened_at"] = render_instant(ticket.opened_at)
         return {
             "ticket": fields,
-            "flags": list(ticket.defaulted),
+            "flags": list(ticket.default_flags),
             "events": [_rendered(each) for each in ticket.events],
         }
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from tocsin.events import render_instant
+from tocsin.instants import render_instant
 
 from intake.domain.webhooks.config.integrations import Integration, Status, find_word, fold_word
 from intake.domain.webhooks.payload import FIRST_YEAR, text

@@ -10,14 +10,8 @@ from zoneinfo import ZoneInfo
 
 from tocsin.business_time import LAST_YEAR
 
-from intake.domain.json_parsing import (
-    DuplicateKey,
-    HugeInteger,
-    InvalidJsonError,
-    JsonDepthError,
-    parse_bounded_json,
-)
-from intake.errors import UnreadableError
+from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
+from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
 
 Payload = Mapping[str, object] | list[object]
 

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from itertools import count, groupby
 from typing import Final, NamedTuple
 
-from tocsin.events import Fact, FactType, render_instant
+from tocsin.events import Fact, FactType
+from tocsin.instants import render_instant
 from tocsin.lifecycle import StatusChange, TicketStatus, in_order
 
 from intake.domain.ticket_request import EventRequest

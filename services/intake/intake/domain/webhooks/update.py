@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 from tocsin.events import Category, Channel, Severity
-from tocsin.events.values import Instant
+from tocsin.instants import Instant
 
 from intake.domain.webhooks.config.integrations import Status
 

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from tocsin.yaml_document.errors import refused
-from tocsin.yaml_document.field_types import Name, Written
+from tocsin.yaml_document import Name, YamlModel, field_error
 
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$", examples=["TOCSIN_HOOK_CONNECTWISE"])]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$", examples=["X-Hub-Signature"])]
 
 
-class SecretLocation(Written):
+class SecretLocation(YamlModel):
     """One secret: an environment variable, or the content of a file without surrounding white space."""
 
     secret_env: Variable | None = None
@@ -24,7 +23,7 @@ class SecretLocation(Written):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.secret_env is None) == (self.secret_file is None):
-            raise refused((), None, "must name one secret; write either secret_env or secret_file")
+            raise field_error((), None, "must name one secret; write either secret_env or secret_file")
         return self
 
 
@@ -32,7 +31,7 @@ ReadSecret = Callable[[SecretLocation], bytes | None]
 """Reads a secret; None if it is missing or empty."""
 
 
-class Signature(Written):
+class Signature(YamlModel):
     """An HMAC in `header`, after `prefix`, over the parts that `signed` lists, in that order.
 
     A signed timestamp (2026-06-08T12:00:00Z, or seconds since 1970) must be within `tolerance_seconds` of now.
@@ -50,16 +49,16 @@ class Signature(Written):
     @model_validator(mode="after")
     def _signs_the_body(self) -> Self:
         if "body" not in self.signed:
-            raise refused(("signed",), None, "must contain the body; write [body] or [timestamp, body]")
+            raise field_error(("signed",), None, "must contain the body; write [body] or [timestamp, body]")
         if ("timestamp" in self.signed) != (self.timestamp_header is not None):
             message = "is not signed; write signed: [timestamp, body]"
             if self.timestamp_header is None:
                 message = "is missing; name the header of the signed timestamp, for example X-Signature-Timestamp"
-            raise refused(("timestamp_header",), None, message)
+            raise field_error(("timestamp_header",), None, message)
         return self
 
 
-class Auth(Written):
+class Auth(YamlModel):
     """How deliveries are authenticated.
 
     connectwise: `secrets` are signing keys; with `fetch_keys`, the key is fetched from the delivery's own `key_url`.

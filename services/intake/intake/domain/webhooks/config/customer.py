@@ -1,9 +1,9 @@
 """A customer as the configuration names it. Pure."""
 
-from tocsin.yaml_document.field_types import Name, Written
+from tocsin.yaml_document import Name, YamlModel
 
 
-class KnownCustomer(Written):
+class KnownCustomer(YamlModel):
     """A customer as the configuration names it."""
 
     id: Name

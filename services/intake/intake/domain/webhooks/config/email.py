@@ -5,8 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import Category, Severity
-from tocsin.yaml_document.errors import Place, all_refused
-from tocsin.yaml_document.field_types import Duration, Name, Written
+from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.customer import KnownCustomer
@@ -37,7 +36,7 @@ class EmailCustomer(KnownCustomer):
     services: tuple[Name, ...] = ()
 
 
-class SubjectRule(Written):
+class SubjectRule(YamlModel):
     """The severity, the category or both of mails whose subject contains a text; case is ignored."""
 
     contains: Name
@@ -45,7 +44,7 @@ class SubjectRule(Written):
     category: Category | None = None
 
 
-class EmailConfig(Written):
+class EmailConfig(YamlModel):
     """How the mails of one tenant become tickets.
 
     ours: domains of our own staff, whose reply to a customer is a response. severity, services: defaults for a mail,
@@ -73,10 +72,10 @@ class EmailConfig(Written):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if found := list(self._problems()):
-            raise all_refused(found)
+            raise field_errors(found)
         return self
 
-    def _problems(self) -> Iterator[tuple[Place, object, str]]:
+    def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
         # The same two methods as for HaloPSA: Basic with a user, Bearer without.
         if self.auth is not None and (wrong := problem_with(self.auth, "halopsa")):
             yield ("auth", wrong[0]), None, wrong[1].replace("the adapter halopsa", "mail")

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field
-from tocsin.yaml_document.field_types import Name, Written
+from tocsin.yaml_document import Name, YamlModel
 
 
 def _compiles(expression: str) -> str:
@@ -41,7 +41,7 @@ InstantFormat = Annotated[
 ]
 
 
-class GenericMapping(Written):
+class GenericMapping(YamlModel):
     """JMESPath expressions that find the fields of a ticket in a payload.
 
     `tickets` finds the ticket or the list of tickets; the payload itself if omitted. `key`, `when` and `about` are

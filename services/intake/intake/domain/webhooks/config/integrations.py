@@ -10,10 +10,8 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import Category, Channel, Severity
-from tocsin.events.values import Instant
-from tocsin.yaml_document.errors import Place, all_refused, refused
-from tocsin.yaml_document.field_types import Name, Written, Zone
-from tocsin.yaml_document.reader import read
+from tocsin.instants import Instant
+from tocsin.yaml_document import FieldPath, Name, YamlModel, Zone, field_error, field_errors, load_document
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.customer import KnownCustomer
@@ -54,7 +52,7 @@ Provider = Annotated[
 _WORDS: Final = ("statuses", "priorities", "types", "channels", "customers")
 
 
-class DefaultContact(Written):
+class DefaultContact(YamlModel):
     """The contact if the tool sends none: a name, and an e-mail address or a phone number (docs/rules.md#1-8)."""
 
     name: Name
@@ -64,11 +62,11 @@ class DefaultContact(Written):
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.email is None and self.phone is None:
-            raise refused(("email",), None, "is missing; write an e-mail address or a phone number")
+            raise field_error(("email",), None, "is missing; write an e-mail address or a phone number")
         return self
 
 
-class Defaults(Written):
+class Defaults(YamlModel):
     """Defaults for mandatory fields that the tool does not send; a flag of the ticket names each default used.
 
     Without a default, the delivery is stored as unmapped. `opened_at: first_seen` opens a ticket without an opening
@@ -86,7 +84,7 @@ class Defaults(Written):
     channel: Channel = "portal"
 
 
-class Integration(Written):
+class Integration(YamlModel):
     """One tool of one tenant.
 
     source: the `source` of its tickets; the provider's name if omitted. live_since: tickets opened earlier are history,
@@ -114,10 +112,10 @@ class Integration(Written):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if found := list(self._problems()):
-            raise all_refused(found)
+            raise field_errors(found)
         return self
 
-    def _problems(self) -> Iterator[tuple[Place, object, str]]:
+    def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
         if self.adapter == "generic" and self.generic is None:
             yield ("generic",), None, "is missing; write how the payload is read, for example `external_id: ticket.id`"
         if self.adapter != "generic" and self.generic is not None:
@@ -139,7 +137,7 @@ class Integration(Written):
                 seen[fold_word(word)] = word
 
 
-class Integrations(Written):
+class Integrations(YamlModel):
     """All integrations, by tenant and by the provider in `POST /v1/hooks/{provider}/{tenant}`.
 
     email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`).
@@ -154,7 +152,7 @@ class Integrations(Written):
         named = [tenant for tenant, providers in self.tenants.items() if "email" in providers]
         if named:
             message = "is reserved for mails; use another name for the tool"
-            raise all_refused([(("tenants", tenant, "email"), None, message) for tenant in named])
+            raise field_errors([(("tenants", tenant, "email"), None, message) for tenant in named])
         return self
 
     def find(self, tenant: str, provider: str) -> Integration | None:
@@ -178,4 +176,4 @@ def load_integrations(text: str, name: str) -> Integrations:
 
     Raises IntegrationsError with one line `FILE:LINE: FIELD: what is wrong; how to fix it` per mistake.
     """
-    return read(text, name, Integrations, IntegrationsError)
+    return load_document(text, name, Integrations, IntegrationsError)

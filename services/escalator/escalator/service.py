@@ -1,0 +1,27 @@
+"""Builds the escalator from its settings."""
+
+from tocsin.runtime.kafka.client import DEADLINES
+from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.service import Service
+from tocsin.sources.directory_file import DirectoryFile
+
+from escalator.api import routes
+from escalator.handlers import Handlers
+from escalator.settings import Settings
+from escalator.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+
+
+def build(settings: Settings) -> Service:
+    """The service, not started."""
+    runtime = build_runtime(settings, "escalator", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
+    directory = DirectoryFile(settings.directory, runtime.clock.now)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    handlers = Handlers(runtime.clock, directory)
+    consumer = runtime.consumer(DEADLINES, OFFSETS, handlers.on_batch, ordered=True)
+    app = runtime.create_app(
+        "Ladders: which tiers were notified, and what comes next.",
+        consumer,
+        [routes.router(runtime.reader, directory)],
+        notes={"directory": directory.note},
+    )
+    return Service(runtime=runtime, app=app, consumer=consumer)

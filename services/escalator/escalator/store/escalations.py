@@ -1,0 +1,178 @@
+"""Escalations of tickets: lock, load and save them, and record which events were handled."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import DeadlineEvent, Ticket, Tier
+from tocsin.runtime.database.bulk import insert_new, upsert
+
+from escalator.domain.tiers import LadderRun, LadderStep, Notification, RunKey, TicketEscalation
+from escalator.store.tables import HANDLED, LADDERS, NOTIFICATIONS, STEPS, TICKETS
+
+
+async def lock_tickets(connection: AsyncConnection, tickets: Mapping[UUID, Ticket]) -> None:
+    """Lock the tickets until the transaction ends, in the order of their ids; store new ones."""
+    rows = [
+        {"ticket_id": ticket_id, "tenant": ticket.tenant, "customer_id": ticket.customer.id}
+        for ticket_id, ticket in sorted(tickets.items())
+    ]
+    await upsert(connection, TICKETS, rows)
+
+
+async def record_handled(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> set[UUID]:
+    """Record the events, whose tickets are locked, as handled. Returns the ids of those that were not before."""
+    rows = {event.event_id: {"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events}
+    return {row.event_id for row in await insert_new(connection, HANDLED, list(rows.values()))}
+
+
+async def load_escalations(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, TicketEscalation]:
+    """The escalation of each ticket; an empty one for a ticket that has none."""
+    wanted = any_(literal(list(ticket_ids), ARRAY(Uuid)))
+    steps: dict[tuple[UUID, RunKey], list[LadderStep]] = defaultdict(list)
+    query = select(STEPS).where(STEPS.c.ticket_id == wanted).order_by(STEPS.c.tier["number"].as_integer())
+    for row in await connection.execute(query):
+        steps[row.ticket_id, RunKey(row.cycle, row.run)].append(_step(row))
+    runs: dict[UUID, dict[RunKey, LadderRun]] = defaultdict(dict)
+    for row in await connection.execute(select(LADDERS).where(LADDERS.c.ticket_id == wanted)):
+        key = RunKey(row.cycle, row.run)
+        runs[row.ticket_id][key] = _run(row, steps[row.ticket_id, key])
+    notifications: dict[UUID, list[Notification]] = defaultdict(list)
+    query = select(NOTIFICATIONS).where(NOTIFICATIONS.c.ticket_id == wanted).order_by(NOTIFICATIONS.c.position)
+    for row in await connection.execute(query):
+        notifications[row.ticket_id].append(_notification(row))
+    return {each: TicketEscalation(runs[each], tuple(notifications[each])) for each in ticket_ids}
+
+
+async def save_escalations(
+    connection: AsyncConnection,
+    before: Mapping[UUID, TicketEscalation],
+    after: Mapping[UUID, TicketEscalation],
+) -> None:
+    """Store what differs between `before` and `after`."""
+    changed = [
+        (ticket_id, before[ticket_id].runs.get(run.key), run)
+        for ticket_id, escalation in after.items()
+        for run in escalation.runs.values()
+        if before[ticket_id].runs.get(run.key) != run
+    ]
+    await upsert(connection, LADDERS, [_run_row(ticket_id, run) for ticket_id, _, run in changed])
+    await upsert(
+        connection,
+        STEPS,
+        [
+            _step_row(ticket_id, run.key, step)
+            for ticket_id, known, run in changed
+            for step in run.steps
+            if known is None or step not in known.steps
+        ],
+    )
+    await upsert(
+        connection,
+        NOTIFICATIONS,
+        [
+            _notification_row(ticket_id, notification)
+            for ticket_id, escalation in after.items()
+            for notification in escalation.notifications
+            if notification not in before[ticket_id].notifications
+        ],
+    )
+
+
+def _run_row(ticket_id: UUID, run: LadderRun) -> dict[str, Any]:
+    return {
+        "ticket_id": ticket_id,
+        "cycle": run.key.cycle,
+        "run": run.key.run,
+        "state": run.state,
+        "kept": run.kept,
+        "tier": run.tier,
+        "tiers": _tiers_json(run.tiers),
+        "held": run.held,
+        "next_at": run.next_at,
+        "exhausted": run.exhausted,
+        "skipped": _tiers_json(run.skipped),
+        "ended_at": run.ended_at,
+        "end_reason": run.end_reason,
+    }
+
+
+def _run(row: Row[Any], steps: Iterable[LadderStep]) -> LadderRun:
+    return LadderRun(
+        key=RunKey(row.cycle, row.run),
+        kept=row.kept,
+        tier=row.tier,
+        tiers=_tiers(row.tiers),
+        steps=tuple(steps),
+        held=row.held,
+        next_at=row.next_at,
+        exhausted=row.exhausted,
+        skipped=_tiers(row.skipped),
+        ended_at=row.ended_at,
+        end_reason=row.end_reason,
+    )
+
+
+def _step_row(ticket_id: UUID, key: RunKey, step: LadderStep) -> dict[str, Any]:
+    return {
+        "ticket_id": ticket_id,
+        "cycle": key.cycle,
+        "run": key.run,
+        "step": step.step,
+        "tier": step.tier.model_dump(),
+        "at": step.at,
+        "reason": step.reason,
+        "skipped": _tiers_json(step.skipped),
+        "notification": step.notification,
+        "voided": step.voided,
+    }
+
+
+def _step(row: Row[Any]) -> LadderStep:
+    return LadderStep(
+        step=row.step,
+        tier=Tier.model_validate(row.tier),
+        at=row.at,
+        reason=row.reason,
+        skipped=_tiers(row.skipped),
+        notification=row.notification,
+        voided=row.voided,
+    )
+
+
+def _notification_row(ticket_id: UUID, notification: Notification) -> dict[str, Any]:
+    return {
+        "id": notification.id,
+        "ticket_id": ticket_id,
+        "source": notification.source,
+        "cycle": notification.key.cycle,
+        "run": notification.key.run,
+        "kind": notification.kind,
+        "clock": notification.clock,
+        "open": notification.open,
+        "stood_down": notification.stood_down,
+    }
+
+
+def _notification(row: Row[Any]) -> Notification:
+    return Notification(
+        id=row.id,
+        source=row.source,
+        key=RunKey(row.cycle, row.run),
+        kind=row.kind,
+        clock=row.clock,
+        open=row.open,
+        stood_down=row.stood_down,
+    )
+
+
+def _tiers_json(tiers: Iterable[Tier]) -> list[dict[str, Any]]:
+    return [tier.model_dump() for tier in tiers]
+
+
+def _tiers(dumped: Iterable[Any]) -> tuple[Tier, ...]:
+    return tuple(Tier.model_validate(tier) for tier in dumped)

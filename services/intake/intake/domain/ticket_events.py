@@ -1,0 +1,47 @@
+"""The events that publish a ticket and its facts. Pure: the same facts always give the same events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
+
+from intake.domain.ticket import StoredTicket
+from intake.errors import RecordTooLargeError
+
+MAX_RECORD_BYTES: Final = 900_000
+"""The size of an event as JSON (docs/architecture.md#contracts)."""
+
+TicketEvent = TicketOpened | TicketChanged | TicketImported
+
+
+def opening_events(ticket: StoredTicket, facts: Sequence[Fact]) -> list[TicketEvent]:
+    """The events of a ticket and the facts that came with it."""
+    summary = ticket.summary()
+    if ticket.imported:
+        received_at, history = ticket.received_at, ticket.history
+        return [TicketImported(ticket=summary, facts=tuple(facts), received_at=received_at, history=history)]
+    opened, *later = facts
+    return [
+        TicketOpened(ticket=summary, fact=opened),
+        *(fact_event(ticket.tenant, ticket.ticket_id, fact) for fact in later),
+    ]
+
+
+def fact_event(tenant: str, ticket_id: UUID, fact: Fact) -> TicketChanged:
+    """The event of one further fact."""
+    return TicketChanged(tenant=tenant, ticket_id=ticket_id, fact=fact)
+
+
+def events_since(ticket: StoredTicket, facts: Sequence[Fact], since: datetime) -> list[TicketEvent]:
+    """The events of those of the ticket's `facts`, by number, that were received at or after `since`."""
+    first, later = facts[: ticket.first_facts], facts[ticket.first_facts :]
+    opening = opening_events(ticket, first) if ticket.received_at >= since else []
+    return opening + [fact_event(ticket.tenant, ticket.ticket_id, fact) for fact in later if fact.received_at >= since]
+
+
+def check_size(events: Sequence[TicketEvent]) -> None:
+    """Raise RecordTooLargeError if an event exceeds MAX_RECORD_BYTES."""
+    if any(len(event.model_dump_json().encode()) > MAX_RECORD_BYTES for event in events):
+        raise RecordTooLargeError(MAX_RECORD_BYTES)

@@ -1,0 +1,39 @@
+"""Read tickets: one with its facts, or a page of a list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import Fact
+from tocsin.lifecycle import status_of
+
+from intake.domain.ticket import StoredTicket
+from intake.errors import TicketNotFoundError
+from intake.store.tickets import TicketFilter, TicketStore
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPage:
+    """A page of a list; `next_before` is the `TicketFilter.before` of the next page, null on the last one."""
+
+    tickets: Sequence[StoredTicket]
+    next_before: int | None
+
+
+async def list_tickets(connection: AsyncConnection, wanted: TicketFilter, limit: int) -> TicketPage:
+    """Up to `limit` tickets, the last received first."""
+    found = await TicketStore(connection).page(wanted, limit + 1)
+    page = found[:limit]
+    return TicketPage(page, page[-1].position if len(found) > limit else None)
+
+
+async def load_ticket(connection: AsyncConnection, tenant: str, ticket_id: UUID) -> tuple[StoredTicket, list[Fact]]:
+    """A ticket with its facts by number. Raises TicketNotFoundError."""
+    store = TicketStore(connection)
+    ticket = await store.ticket(tenant, ticket_id)
+    if ticket is None:
+        raise TicketNotFoundError
+    facts = (await store.facts([ticket_id]))[ticket_id]
+    # Another fact may have been committed between the two queries: ticket and facts must agree.
+    return ticket.with_status(status_of(facts)), facts

@@ -1,0 +1,79 @@
+"""Builds intake from its settings."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.service import Service
+from tocsin.sources.policy_file import configured_policy
+
+from intake import metrics
+from intake.api import ack, batch, events, mail, tickets, webhooks
+from intake.api.problems import add_error_handler
+from intake.api.webhook_size import WebhookSizeMiddleware
+from intake.domain.mail import MAX_MAIL_BYTES
+from intake.handlers.context import IngestContext
+from intake.handlers.idempotency import expire_keys
+from intake.settings import Settings
+from intake.sources.integrations_file import IntegrationsFile
+from intake.sources.signing_keys import SigningKeys
+from intake.store import tables
+from intake.workers.batch_writer import BatchWriter
+from intake.workers.webhook_worker import WebhookWorker
+from intake.workers.write_queue import WriteQueue
+
+BATCH_BYTES = 32_000_000
+FORM_BYTES = 1_000
+WAIT_SECONDS = 2
+"""Real seconds that a request waits for a database connection before it is 503."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeService(Service):
+    """Intake, with the worker that processes webhook deliveries."""
+
+    webhook_worker: WebhookWorker
+
+
+def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> IntakeService:
+    """The service, not started. Raises ConfigurationError if the policy cannot be used."""
+    policy = configured_policy(settings.policy)
+    runtime = build_runtime(
+        settings,
+        "intake",
+        outbox=tables.outbox,
+        dead_letters=tables.dead_letters,
+        key_uses=tables.key_uses,
+        watermark_interval=settings.progress_interval,
+        wait_seconds=WAIT_SECONDS,
+    )
+    writer, reader, scheduler, wake = runtime.writer, runtime.reader, runtime.scheduler, runtime.relay.wake
+    metrics.declare(policy.machine_sources)
+    context = IngestContext(policy, runtime.clock.business, tables.outbox, settings.history_outbox_limit)
+    integrations = IntegrationsFile(settings.integrations)
+    queue = WriteQueue(context, writer, wake)
+    webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)
+    kept_for = timedelta(days=settings.hook_retention_days)
+    scheduler.every(3600, lambda: expire_keys(reader), name="idempotency_keys", timeout=60)
+    # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
+    scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
+    scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
+    app = runtime.create_app(
+        "Stores tickets and their events, and publishes them. A 2xx response means durable.",
+        None,
+        [
+            tickets.router(policy, queue, reader),
+            batch.router(policy, BatchWriter(context, writer, wake)),
+            events.router(queue),
+            ack.router(context, writer, reader, wake, settings.links),
+            mail.router(webhook_worker, integrations),
+            webhooks.router(reader, webhook_worker, integrations, signing_keys or SigningKeys()),
+        ],
+        notes={"integrations": integrations.note},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
+        free_form=("/ack/", webhooks.PREFIX),
+    )
+    add_error_handler(app)
+    app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
+    return IntakeService(runtime=runtime, app=app, webhook_worker=webhook_worker)

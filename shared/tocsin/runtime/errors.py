@@ -1,0 +1,54 @@
+"""Every exception of the runtime.
+
+Exception
+ +- ConfigurationError      the process cannot start with these settings or files
+ |   +- SecretFileError     a file that holds a secret cannot be read
+ |   +- KeyFileError        keys.yaml cannot be read
+ +- NotMigratedError        the database schema is older than the code
+ +- TopicError              a Kafka topic is missing or has the wrong number of partitions
+ +- PoisonMessageError      raised by a handler: this record can never be handled
+ +- OverloadedError         too many items are waiting; retry later
+ +- LeaseLostError          another process may hold the lease: stop at once
+ +- WatermarkBlindError     the writers' transactions are not visible, so no watermark can be computed
+ +- StuckError              the consumer makes no progress; only a new process helps
+"""
+
+
+class ConfigurationError(Exception):
+    """The process cannot start with these settings or files. `str()` names the setting and says why."""
+
+
+class SecretFileError(ConfigurationError):
+    """A file that holds a secret cannot be read. `str()` says why, without the file's content."""
+
+
+class KeyFileError(ConfigurationError):
+    """keys.yaml cannot be used. `str()` says why, without the file's content."""
+
+
+class NotMigratedError(Exception):
+    """The database schema is older than the code. `str()` names the command to run."""
+
+
+class TopicError(Exception):
+    """A topic is missing or has another number of partitions than the code expects. `str()` says what to do."""
+
+
+class PoisonMessageError(Exception):
+    """Raised by a handler: this event can never be handled. `str()` says why."""
+
+
+class OverloadedError(Exception):
+    """Too many items are waiting, or the current group takes too long. Nothing was done; retry later."""
+
+
+class LeaseLostError(Exception):
+    """Another process may hold the lease now. Stop publishing at once."""
+
+
+class WatermarkBlindError(Exception):
+    """The database hides the writers' transactions, so no watermark can be computed. `str()` says how to fix it."""
+
+
+class StuckError(Exception):
+    """Records are waiting and Kafka and the database respond, but nothing moves. Only a new process helps."""

@@ -1,0 +1,65 @@
+"""Authentication by API key: route dependencies that give the `Caller`, or answer 401, 403 or 429."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from tocsin.runtime.http.api_keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WRITE, Caller, KeyRing
+from tocsin.runtime.http.limits_middleware import add_headers
+from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.rate_limit import FailedAuthLimiter, KeyRateLimiter
+
+UNAUTHORIZED: Final = "Send `Authorization: Bearer KEY` with a valid API key."
+_EXPIRED: Final = "This API key has expired. Ask your administrator for a new one."
+_bearer = HTTPBearer(auto_error=False, description="An API key of keys.yaml")
+
+
+def add_authentication(app: FastAPI, keys: KeyRing) -> None:
+    """Give the application what `require` needs: the keys, and the rate limits of this process."""
+    app.state.keys = keys
+    app.state.key_rate_limiter = KeyRateLimiter()
+    app.state.failed_auth_limiter = FailedAuthLimiter()
+
+
+def require(scope: str) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that requires a key with this scope: `caller: Annotated[Caller, Depends(require(ADMIN))]`."""
+    if scope not in SCOPES:
+        raise ValueError(f"unknown scope {scope}; known are {', '.join(SCOPES)}")
+
+    async def authenticate(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Caller:
+        if credentials is None:
+            raise _unauthorized(UNAUTHORIZED, "")
+        keys: KeyRing = request.app.state.keys
+        caller = keys.check(credentials.credentials)
+        if not isinstance(caller, Caller):
+            failures: FailedAuthLimiter = request.app.state.failed_auth_limiter
+            await failures.count_failure(request.client.host if request.client else "", caller)
+            if caller == "expired":  # the secret was right: someone who guesses keys never sees this
+                raise _unauthorized(_EXPIRED, ', error="invalid_token", error_description="The key expired"')
+            raise _unauthorized(UNAUTHORIZED, ', error="invalid_token"')
+        if caller.requests_per_minute is not None:
+            limiter: KeyRateLimiter = request.app.state.key_rate_limiter
+            status = limiter.count_request(caller.key_id, caller.requests_per_minute)
+            add_headers(request.scope, status.headers())
+        if scope not in caller.scopes:
+            challenge = f'Bearer realm="tocsin", error="insufficient_scope", scope="{scope}"'
+            raise Problem(403, f"This API key lacks the scope {scope}.", headers={"WWW-Authenticate": challenge})
+        return caller
+
+    return authenticate
+
+
+def _unauthorized(detail: str, error: str) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer realm="tocsin"{error}'})
+
+
+MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
+"""A caller whose key has the scope tickets:read."""
+MayWrite = Annotated[Caller, Depends(require(TICKETS_WRITE))]
+"""A caller whose key has the scope tickets:write."""
+MayAdminister = Annotated[Caller, Depends(require(ADMIN))]
+"""A caller whose key has the scope admin."""

@@ -1,0 +1,174 @@
+"""`make run` from outside, as a person meets it: comes up, heals itself, survives its own kill, leaves nothing."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from support.polling import eventually
+from support.servers import SERVICES, is_ready, log_line
+from tocsin_local.postgres import Postgres
+from tocsin_local.processes import end_processes, free_offset
+from tocsin_local.run import TICKET
+
+EPOCH = "2026-06-08T12:00:00Z"
+PARTS = {*SERVICES, "kafka", "postgres", "smtp", "supervisor"}
+# Bounds for a machine that does other things as well; a quiet one needs a small part of them.
+UP_SECONDS = 150.0
+RESTART_SECONDS = 30.0
+MAIL_SECONDS = 60.0
+END_SECONDS = 60.0
+
+
+@dataclass
+class Ours:
+    """A state and the commands that run on it, one after the other."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def start(self) -> psutil.Popen:
+        with (self.folder.parent / "told").open("ab") as told:
+            return psutil.Popen(
+                [sys.executable, "-m", "tocsin_local", "run"], env=dict(self.environment), stdout=told, stderr=told
+            )
+
+    def run_of(self, supervisor: psutil.Popen) -> dict[str, Any] | None:
+        """What run.json tells, once this supervisor wrote it."""
+        assert supervisor.poll() is None, (self.folder.parent / "told").read_text()
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "run.json").read_text())
+        except FileNotFoundError:
+            return None
+        return found if found["pids"]["supervisor"] == supervisor.pid else None
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process whose command line or environment names this state, or where it keeps its database."""
+        marks = (str(self.folder), *_data_folder(self.folder))
+        return [process for process in psutil.process_iter() if any(mark in _known(process) for mark in marks)]
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Iterator[Ours]:
+    folder = tmp_path / "state"
+    ours = Ours(
+        folder,
+        os.environ
+        | {
+            "TOCSIN_STATE": str(folder),
+            "TOCSIN_PORT_OFFSET": str(free_offset()),
+            "TOCSIN_CLOCK_EPOCH": EPOCH,
+            "TOCSIN_CLOCK_RATE": "3600",
+        },
+    )
+    yield ours
+    end_processes(ours.processes())
+    Postgres(folder / "postgres", 0, log_line).remove()
+
+
+@pytest.mark.long
+async def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours: Ours) -> None:
+    began = time.monotonic()
+    first = ours.start()
+    run = await eventually(lambda: ours.run_of(first), "run.json", UP_SECONDS)
+    _told("up", began)
+    _check(run, first.pid)
+    known = {process.pid for process in ours.processes()}
+    assert set(run["pids"].values()) <= known, "the look at processes misses some"
+
+    began = time.monotonic()
+    ticket_id = _post_overdue(run)
+    mails = await eventually(lambda: _mails(run, ticket_id), "a mail of the overdue ticket", MAIL_SECONDS)
+    _told("mailed", began)
+    assert "Mail is down" in mails[0]["subject"] + mails[0]["text"]
+
+    began = time.monotonic()
+    before = run["pids"]["escalator"]
+    os.kill(before, signal.SIGKILL)
+    healed = await eventually(
+        lambda: _renewed(ours.run_of(first), before), "a new pid of the escalator", RESTART_SECONDS
+    )
+    _told("new pid", began)
+    await eventually(lambda: is_ready(healed["urls"]["escalator"]), "the escalator ready again", RESTART_SECONDS)
+    _told("ready again", began)
+    assert healed | {"pids": {}} == run | {"pids": {}}
+    assert {part for part in PARTS if healed["pids"][part] != run["pids"][part]} == {"escalator"}
+
+    first.send_signal(signal.SIGKILL)
+    first.wait(END_SECONDS)
+    left = [psutil.Process(pid) for part, pid in healed["pids"].items() if part != "supervisor"]
+    assert all(process.is_running() for process in left), "nothing was left behind to be ended"
+    began = time.monotonic()
+    second = ours.start()
+    again = await eventually(lambda: ours.run_of(second), "run.json of the second start", UP_SECONDS)
+    _told("up again after a kill of the supervisor", began)
+    assert not any(process.is_running() for process in left)
+    _check(again, second.pid)
+    assert again | {"pids": {}} == run | {"pids": {}}
+    assert _mails(again, ticket_id), "the mails outlive the kill"
+
+    family = second.children(recursive=True)  # PostgreSQL's own children name no folder
+    assert len(family) > len(PARTS)
+    began = time.monotonic()
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(END_SECONDS) == 0
+    _told("ended", began)
+    assert not (ours.folder / "run.json").exists()
+    assert [process for process in {*ours.processes(), *family} if process.is_running()] == []
+
+
+def _check(run: Mapping[str, Any], supervisor: int) -> None:
+    """It is as DESIGN says ("The embedded stack"), and all of it is there."""
+    assert set(run) == {"urls", "api_key", "kafka", "smtp", "databases", "pids", "clock"}
+    assert set(run["urls"]) == {*SERVICES, "inbox"}
+    assert set(run["databases"]) == set(SERVICES)
+    assert set(run["pids"]) == PARTS
+    assert set(run["clock"]) == {"epoch", "rate", "origin"}
+    assert run["pids"]["supervisor"] == supervisor
+    assert run["clock"]["epoch"].startswith(EPOCH.removesuffix("Z"))
+    assert run["clock"]["rate"] == 3600
+    assert all(psutil.pid_exists(pid) for pid in run["pids"].values())
+    assert all(is_ready(run["urls"][service]) for service in SERVICES)
+
+
+def _post_overdue(run: Mapping[str, Any]) -> str:
+    """A critical ticket of a week before business time began; its id."""
+    ticket = json.loads(TICKET) | {"opened_at": "2026-06-01T12:00:00Z"}
+    key = {"Authorization": f"Bearer {run['api_key']}"}
+    answer = httpx.post(f"{run['urls']['intake']}/v1/tickets", json=ticket, headers=key, timeout=30)
+    return str(answer.raise_for_status().json()["ticket_id"])
+
+
+def _mails(run: Mapping[str, Any], ticket_id: str) -> list[dict[str, Any]]:
+    messages = httpx.get(f"{run['urls']['inbox']}/messages", timeout=10).raise_for_status().json()
+    return [message for message in messages if ["Tocsin-Ticket", ticket_id] in message["headers"]]
+
+
+def _renewed(run: dict[str, Any] | None, before: int) -> dict[str, Any] | None:
+    return run if run and run["pids"]["escalator"] not in (before, None) else None
+
+
+def _data_folder(folder: Path) -> list[str]:
+    """Where PostgreSQL's data lies, when that is not below the state."""
+    where = folder / "postgres" / "data-folder"
+    return [where.read_text().strip()] if where.exists() else []
+
+
+def _known(process: psutil.Process) -> str:
+    """What a process was started with; nothing of one that is gone or not ours to look at."""
+    try:
+        return "\0".join([*process.cmdline(), *process.environ().values()])
+    except psutil.Error:
+        return ""
+
+
+def _told(what: str, began: float) -> None:
+    log_line(f"{what}: {time.monotonic() - began:.1f} s")

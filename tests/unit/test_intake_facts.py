@@ -1,0 +1,122 @@
+"""Facts of a ticket: the rejected workaround, its history, and events that are added one after the other."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from intake.domain.facts import history_of, reject_workarounds
+from intake.domain.ticket import StoredFact
+from intake.domain.ticket_facts import TicketFacts
+from intake.domain.ticket_request import EventRequest, validate_request
+from intake.errors import EventConflictError, RecordTooLargeError, WorkaroundError
+from tocsin.events import Fact, FactType
+
+NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)
+RECEIVED = NOON + timedelta(days=1)
+TICKET = UUID(int=7)
+
+
+def fact(number: int, type: str, minutes: int = 0, **fields: Any) -> Fact:
+    return Fact(
+        number=number,
+        event_id=f"e{number}",
+        type=FactType(type),
+        occurred_at=NOON + timedelta(minutes=minutes),
+        received_at=RECEIVED,
+        **fields,
+    )
+
+
+def opened(severity: int) -> Fact:
+    return fact(1, "opened", severity=severity)
+
+
+@pytest.mark.rule("0.9")
+@pytest.mark.parametrize(
+    ("initial", "changes", "rejected"),
+    [
+        (1, [], True),
+        (2, [], False),
+        (2, [fact(2, "severity_changed", 30, severity=1)], True),
+        (1, [fact(2, "severity_changed", 30, severity=2)], False),
+        (1, [fact(2, "severity_changed", 31, severity=2)], True),
+        (2, [fact(2, "severity_changed", 31, severity=1)], False),
+        (2, [fact(2, "cancelled", 10), fact(3, "severity_changed", 20, severity=1)], True),
+    ],
+)
+def test_a_workaround_is_rejected_if_the_ticket_is_severity_1_at_its_instant(
+    initial: int, changes: list[Fact], rejected: bool
+) -> None:
+    workaround = fact(9, "resolved", 30, resolution_kind="workaround")
+    facts = [workaround, *changes, opened(initial)]
+    if rejected:
+        with pytest.raises(WorkaroundError):
+            reject_workarounds(facts, new=[workaround])
+    else:
+        reject_workarounds(facts, new=[workaround])
+    reject_workarounds(facts, new=changes)
+
+
+def test_a_resolve_is_never_rejected() -> None:
+    resolve = fact(2, "resolved", 30, resolution_kind="resolved")
+    reject_workarounds([opened(1), resolve], new=[resolve])
+
+
+def test_the_history_says_what_closed_the_ticket_and_when_it_was_reopened() -> None:
+    resolved, cancelled = fact(2, "resolved", 5), fact(4, "cancelled", 9)
+    reopened, again = fact(3, "reopened", 7), fact(5, "resolved", 10)
+    assert history_of([opened(3)]).closed_by is None
+    assert history_of([opened(3), resolved]).closed_by == resolved
+    after_reopen = history_of([reopened, opened(3), resolved])
+    assert (after_reopen.closed_by, after_reopen.reopened_at) == (None, reopened.occurred_at)
+    assert (after_reopen.status.cycle, after_reopen.status.closed) == (2, False)
+    closed_again = history_of([again, cancelled, reopened, opened(3), resolved])
+    assert (closed_again.closed_by, closed_again.reopened_at) == (cancelled, reopened.occurred_at)
+
+
+def request(type: str, **fields: Any) -> EventRequest:
+    return validate_request(EventRequest, {"type": type, "actor": "Bob", **fields})
+
+
+def ticket(severity: int) -> TicketFacts:
+    opening = StoredFact(TICKET, opened(severity).model_copy(update={"event_id": "opened"}), b"")
+    return TicketFacts(
+        tenant="default", ticket_id=TICKET, next_number=2, severity=severity, is_open=True, known={"opened": opening}
+    )
+
+
+def test_events_are_numbered_and_change_severity_and_state() -> None:
+    one = ticket(3).add(request("severity_changed", severity=2), "a", RECEIVED)
+    two = one.add(request("resolved", resolution_kind="workaround"), "b", RECEIVED)
+    assert [stored.fact.number for stored in two.new] == [2, 3]
+    assert (one.severity, one.is_open) == (2, True)
+    assert (two.severity, two.is_open, two.next_number) == (2, False, 4)
+
+
+def test_an_event_that_occurs_after_its_receipt_occurs_at_its_receipt() -> None:
+    (stored,) = ticket(3).add(request("paused", occurred_at="2031-01-01T00:00:00Z"), "a", RECEIVED).new
+    assert stored.fact.occurred_at == RECEIVED
+
+
+def test_the_same_event_again_adds_nothing_and_another_with_its_id_is_rejected() -> None:
+    once = ticket(3).add(request("resolved"), "a", RECEIVED)
+    assert once.add(request("resolved", resolution_kind="resolved", reason=None), "a", RECEIVED) is once
+    with pytest.raises(EventConflictError):
+        once.add(request("resolved", reason="other"), "a", RECEIVED)
+    with pytest.raises(EventConflictError):
+        once.add(request("paused"), "opened", RECEIVED)
+
+
+def test_an_event_is_checked_against_the_events_before_it() -> None:
+    workaround = request("resolved", resolution_kind="workaround")
+    with pytest.raises(WorkaroundError):
+        ticket(1).add(workaround, "a", RECEIVED)
+    assert (
+        not ticket(1).add(request("severity_changed", severity=2), "a", RECEIVED).add(workaround, "b", RECEIVED).is_open
+    )
+
+
+def test_an_event_larger_than_a_record_is_rejected() -> None:
+    with pytest.raises(RecordTooLargeError):
+        ticket(3).add(request("paused", reason="€" * 9_000).model_copy(update={"actor": "€" * 300_000}), "a", RECEIVED)
