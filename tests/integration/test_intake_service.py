@@ -14,7 +14,7 @@ import pytest
 from intake.__main__ import app
 from intake.store.tables import webhook_deliveries
 from intake.store.webhooks import WebhookStore
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
@@ -119,12 +119,14 @@ async def test_after_the_start_a_waiting_delivery_is_processed_and_an_old_one_is
     database = engine(url, "test", pool_size=1)
     received_at = datetime(2026, 6, 8, 12, tzinfo=UTC)
     async with database.begin() as connection:
+        store = WebhookStore(connection)
         for name in ("waiting", "old"):
             body = json.dumps(payload(name)).encode()
-            kept = await WebhookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
-        aged = webhook_deliveries.update().where(webhook_deliveries.c.id == kept)
+            await store.add_delivery("default", "desk", body, {}, body, received_at, timedelta(0))
+        last = select(func.max(webhook_deliveries.c.id)).scalar_subquery()
+        aged = webhook_deliveries.update().where(webhook_deliveries.c.id == last)
         old = datetime.now(UTC) - timedelta(days=2)
-        await connection.execute(aged.values(state="taken", next_at=None, stored_at=old))
+        await connection.execute(aged.values(state="taken", next_attempt_at=None, stored_at=old))
 
     async def state() -> tuple[Any, ...]:
         found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM webhook_deliveries)"

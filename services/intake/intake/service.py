@@ -11,6 +11,7 @@ from intake import metrics
 from intake.api import ack, batch, events, mail, tickets, webhooks
 from intake.api.problems import add_error_handler
 from intake.api.webhook_size import WebhookSizeMiddleware
+from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import expire_keys
 from intake.settings import Settings
@@ -56,7 +57,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     scheduler.every(3600, lambda: expire_keys(reader), name="idempotency_keys", timeout=60)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
-    scheduler.every(30, webhook_worker.note_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
     app = runtime.create_app(
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
@@ -70,7 +71,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
             webhooks.router(reader, webhook_worker, integrations, signing_keys or SigningKeys()),
         ],
         notes={"integrations": integrations.note},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
     add_error_handler(app)

@@ -121,11 +121,11 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, index=True),
 )
 
-mails = Table(
-    "mails",
+inbound_mails = Table(
+    "inbound_mails",
     metadata,
     Column("tenant", Text, primary_key=True),
-    Column("message", LargeBinary, primary_key=True),  # the digest of its Message-ID, which may be of any length
+    Column("message_digest", LargeBinary, primary_key=True),  # of the Message-ID, which may have any length
     Column("ticket_id", Uuid, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
 )
@@ -134,7 +134,7 @@ awaited_mails = Table(
     "awaited_mails",
     metadata,
     Column("tenant", Text, primary_key=True),
-    Column("message", LargeBinary, primary_key=True),  # as in mails
+    Column("message_digest", LargeBinary, primary_key=True),
     Column("ticket_id", Uuid, nullable=False),
 )
 
@@ -144,28 +144,28 @@ webhook_deliveries = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("provider", Text, nullable=False),
-    Column("key", LargeBinary, nullable=False),  # the digest of its own identity, which may be of any length
+    Column("key", LargeBinary, nullable=False),  # the digest of the delivery's identity, which may have any length
     Column("headers", JSONB, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("stored_at", DateTime(timezone=True), nullable=False, index=True),  # real time, as is next_at
+    Column("stored_at", DateTime(timezone=True), nullable=False, index=True),  # real time, as is next_attempt_at
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("detail", Text),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", DateTime(timezone=True), index=True),
+    Column("next_attempt_at", DateTime(timezone=True), index=True),
     UniqueConstraint("tenant", "provider", "key"),
     Index("webhook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
 )
 
-ticket_snapshots = Table(
-    "ticket_snapshots",
+ticket_updates = Table(
+    "ticket_updates",
     metadata,
     Column("delivery_id", BigInteger, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
-    Column("place", SmallInteger, primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
     Column("ticket_id", Uuid, nullable=False, index=True),
-    Column("shown", JSONB, nullable=False),
-    Column("opened_it", Boolean, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("opened_ticket", Boolean, nullable=False),
 )
 
 integrations = Table(
@@ -173,5 +173,5 @@ integrations = Table(
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("provider", Text, primary_key=True),
-    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
 )
