@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from intake.__main__ import app
-from intake.store.tables import webhook_deliveries
+from intake.store.tables import WEBHOOK_DELIVERIES
 from intake.store.webhooks import WebhookStore
 from sqlalchemy import func, select, text
 from support.intake_world import event, ticket, world
@@ -123,8 +123,8 @@ async def test_after_the_start_a_waiting_delivery_is_processed_and_an_old_one_is
         for name in ("waiting", "old"):
             body = json.dumps(payload(name)).encode()
             await store.add_delivery("default", "desk", body, {}, body, received_at, timedelta(0))
-        last = select(func.max(webhook_deliveries.c.id)).scalar_subquery()
-        aged = webhook_deliveries.update().where(webhook_deliveries.c.id == last)
+        last = select(func.max(WEBHOOK_DELIVERIES.c.id)).scalar_subquery()
+        aged = WEBHOOK_DELIVERIES.update().where(WEBHOOK_DELIVERIES.c.id == last)
         old = datetime.now(UTC) - timedelta(days=2)
         await connection.execute(aged.values(state="taken", next_attempt_at=None, stored_at=old))
 

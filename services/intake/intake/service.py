@@ -41,15 +41,15 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     runtime = build_runtime(
         settings,
         "intake",
-        outbox=tables.outbox,
-        dead_letters=tables.dead_letters,
-        key_uses=tables.key_uses,
+        outbox=tables.OUTBOX,
+        dead_letters=tables.DEAD_LETTERS,
+        key_uses=tables.KEY_USES,
         watermark_interval=settings.progress_interval,
         wait_seconds=WAIT_SECONDS,
     )
     writer, reader, scheduler, wake = runtime.writer, runtime.reader, runtime.scheduler, runtime.relay.wake
     metrics.declare(policy.machine_sources)
-    context = IngestContext(policy, runtime.clock.business, tables.outbox, settings.history_outbox_limit)
+    context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)

@@ -18,7 +18,7 @@ from tocsin.sources.policy_file import read_policy
 from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.sources.integrations_file import IntegrationsFile
-from intake.store.tables import outbox
+from intake.store.tables import OUTBOX
 from intake.workers.webhook_worker import DeliveryResult, WebhookWorker
 
 EX_USAGE: Final = 2
@@ -69,7 +69,7 @@ async def _receive(settings: MailSettings, tenant: str, raw: bytes) -> DeliveryR
     writer = engine(settings.database_url, "intake-writer", pool_size=1)
     reader = engine(settings.database_url, "intake-reader", pool_size=1)
     try:
-        context = IngestContext(policy, clock_from(settings).business, outbox, 0)
+        context = IngestContext(policy, clock_from(settings).business, OUTBOX, 0)
         worker = WebhookWorker(context, writer, reader, lambda: None, integrations)
         return await worker.receive_mail(tenant, raw)
     finally:
