@@ -86,8 +86,8 @@ def test_the_recipe_of_a_page_sends_a_valid_signature(page: str) -> None:
     integration = example(page).find("default", page)
     assert integration is not None
     adapter = ADAPTERS[integration.adapter]
-    assert adapter.genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
-    assert not adapter.genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
+    assert adapter.is_genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
+    assert not adapter.is_genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
 
 
 def test_the_content_to_configure_in_freshdesk_has_the_fields_of_the_shipped_mapping() -> None:

@@ -43,7 +43,7 @@ MAILS: Final = 64
 
 
 async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
-    """Fill the service's database. Returns the data that the fuzzing hooks use. `folder` holds keys and integrations."""
+    """Fill the service's database. Returns the data that the fuzzing hooks use. `folder` holds keys.yaml."""
     match service:
         case "intake":
             return await seed_intake(url, folder)
@@ -79,7 +79,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _add_dead_letters(service.runtime.writer, intake.store.tables.dead_letters, TICKETS, None)
+    await _add_dead_letters(service.runtime.writer, intake.store.tables.DEAD_LETTERS, TICKETS, None)
     await service.runtime.dispose()
     return {
         "tickets": [posted(name) for name in tickets],

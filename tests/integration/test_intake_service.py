@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 from intake.__main__ import app
-from intake.store.tables import webhook_deliveries
+from intake.store.tables import WEBHOOK_DELIVERIES
 from intake.store.webhooks import WebhookStore
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
@@ -24,35 +24,26 @@ from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Wa
 from tocsin.runtime.database.engine import engine
 from tocsin_local.loopback import free_port
 from tocsin_local.processes import Process
-from tocsin_local.services import ServicePart
 from typer.testing import CliRunner
 
 SECONDS = 30
 
 
-class Client:
-    """A client of a running intake."""
-
-    def __init__(self, service: ServicePart, key: str) -> None:
-        self._service = service
-        self._headers = {"Authorization": f"Bearer {key}"}
-
-    async def post(self, path: str, body: object, status: int) -> Any:
-        async with httpx.AsyncClient(base_url=self._service.url, headers=self._headers, timeout=10) as client:
-            answer = await client.post(path, json=body)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-    async def text(self, path: str) -> str:
-        async with httpx.AsyncClient(base_url=self._service.url, headers=self._headers) as client:
-            return (await client.get(path)).raise_for_status().text
-
-
 @contextmanager
-def running_intake(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[Client]:
+def running_intake(url: str, kafka: str, folder: Path, **settings: str) -> Iterator[httpx.Client]:
+    """A client of an intake process."""
     service, key = intake_part(url, folder, kafka, **settings)
-    with running(service, folder):
-        yield Client(service, key)
+    with (
+        running(service, folder),
+        httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=10) as client,
+    ):
+        yield client
+
+
+def post(intake: httpx.Client, path: str, body: object, status: int) -> Any:
+    answer = intake.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
 
 
 async def published_events(bootstrap: str) -> list[Event]:
@@ -67,18 +58,18 @@ async def test_a_ticket_is_stored_without_kafka_and_published_when_kafka_is_back
     url = make_database("intake")
     with running_intake(url, f"127.0.0.1:{free_port()}", tmp_path) as intake:
         began = time.monotonic()
-        answer = await intake.post("/v1/tickets", ticket(severity=2), 201)
-        await intake.post(f"/v1/tickets/{answer['ticket_id']}/events", event("responded"), 201)
+        answer = post(intake, "/v1/tickets", ticket(severity=2), 201)
+        post(intake, f"/v1/tickets/{answer['ticket_id']}/events", event("responded"), 201)
         assert time.monotonic() - began < 4
     with running_intake(url, kafka.bootstrap, tmp_path) as intake:
         batch = {"tickets": [ticket("SR-2", severity=9), ticket("SR-3", events=[event("paused")])]}
-        await intake.post("/v1/tickets/batch", batch, 200)
+        post(intake, "/v1/tickets/batch", batch, 200)
 
         async def published() -> bool:
             return len(await published_events(kafka.bootstrap)) >= 3
 
         await eventually(published, seconds=SECONDS)
-        metrics = await intake.text("/metrics")
+        metrics = intake.get("/metrics").text
     assert 'sla_tickets_ingested_total{result="created",severity="1",source="connectwise"} 1.0' in metrics
     assert 'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"} 1.0' in metrics
     parts = await in_topic(kafka.bootstrap)
@@ -97,13 +88,11 @@ async def test_republish_queues_stored_facts_with_the_same_ids(
     kafka.fresh_topics()
     url = make_database("intake")
     with running_intake(url, kafka.bootstrap, tmp_path) as intake:
-        answer = await intake.post("/v1/tickets", ticket(category="mishandled_request", sender_is_it_contact=True), 201)
+        answer = post(intake, "/v1/tickets", ticket(category="mishandled_request", sender_is_it_contact=True), 201)
         events = f"/v1/tickets/{answer['ticket_id']}/events"
-        await intake.post(events, event("responded"), 201)
-        await intake.post(
-            "/v1/tickets/batch", {"tickets": [ticket("SR-3", events=[event("paused")], history=True)]}, 200
-        )
-        late = await intake.post(events, event("resolved"), 201)
+        post(intake, events, event("responded"), 201)
+        post(intake, "/v1/tickets/batch", {"tickets": [ticket("SR-3", events=[event("paused")], history=True)]}, 200)
+        late = post(intake, events, event("resolved"), 201)
 
         async def count(number: int) -> bool:
             return len(await published_events(kafka.bootstrap)) >= number
@@ -130,12 +119,14 @@ async def test_after_the_start_a_waiting_delivery_is_processed_and_an_old_one_is
     database = engine(url, "test", pool_size=1)
     received_at = datetime(2026, 6, 8, 12, tzinfo=UTC)
     async with database.begin() as connection:
+        store = WebhookStore(connection)
         for name in ("waiting", "old"):
             body = json.dumps(payload(name)).encode()
-            kept = await WebhookStore(connection).keep("default", "desk", body, {}, body, received_at, timedelta(0))
-        aged = webhook_deliveries.update().where(webhook_deliveries.c.id == kept)
+            await store.add_delivery("default", "desk", body, {}, body, received_at, timedelta(0))
+        last = select(func.max(WEBHOOK_DELIVERIES.c.id)).scalar_subquery()
+        aged = WEBHOOK_DELIVERIES.update().where(WEBHOOK_DELIVERIES.c.id == last)
         old = datetime.now(UTC) - timedelta(days=2)
-        await connection.execute(aged.values(state="taken", next_at=None, stored_at=old))
+        await connection.execute(aged.values(state="taken", next_attempt_at=None, stored_at=old))
 
     async def state() -> tuple[Any, ...]:
         found = "SELECT ARRAY(SELECT external_id FROM tickets), ARRAY(SELECT state FROM webhook_deliveries)"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import APIRouter, Depends
-from intake.store.tables import key_uses
+from intake.store.tables import KEY_USES
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -56,7 +56,7 @@ async def database(make_database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
 
 def service(database: AsyncEngine, folder: Path) -> Service:
     ring = KeyRing(folder / "keys.yaml")
-    uses = KeyUsage(ring, database, key_uses)
+    uses = KeyUsage(ring, database, KEY_USES)
     app = create_app("intake", "A test", ring, {})
     app.include_router(routes)
     app.include_router(uses.routes())

@@ -330,7 +330,7 @@ async def test_no_log_response_or_database_contains_a_secret(audited: AuditedSta
 async def reject_all_writes(database: str) -> None:
     """Makes every INSERT violate a constraint, which PostgreSQL reports with the row."""
     connection = await connect(database)
-    for table in ("tickets", "facts", "webhook_deliveries", "mails"):
+    for table in ("tickets", "facts", "webhook_deliveries", "inbound_mails"):
         await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     await connection.close()
 

@@ -11,6 +11,7 @@ from intake import metrics
 from intake.api import ack, batch, events, mail, tickets, webhooks
 from intake.api.problems import add_error_handler
 from intake.api.webhook_size import WebhookSizeMiddleware
+from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import expire_keys
 from intake.settings import Settings
@@ -40,15 +41,15 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     runtime = build_runtime(
         settings,
         "intake",
-        outbox=tables.outbox,
-        dead_letters=tables.dead_letters,
-        key_uses=tables.key_uses,
+        outbox=tables.OUTBOX,
+        dead_letters=tables.DEAD_LETTERS,
+        key_uses=tables.KEY_USES,
         watermark_interval=settings.progress_interval,
         wait_seconds=WAIT_SECONDS,
     )
     writer, reader, scheduler, wake = runtime.writer, runtime.reader, runtime.scheduler, runtime.relay.wake
     metrics.declare(policy.machine_sources)
-    context = IngestContext(policy, runtime.clock.business, tables.outbox, settings.history_outbox_limit)
+    context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)
@@ -56,7 +57,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     scheduler.every(3600, lambda: expire_keys(reader), name="idempotency_keys", timeout=60)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
-    scheduler.every(30, webhook_worker.note_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
     app = runtime.create_app(
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
@@ -70,7 +71,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
             webhooks.router(reader, webhook_worker, integrations, signing_keys or SigningKeys()),
         ],
         notes={"integrations": integrations.note},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
     add_error_handler(app)
