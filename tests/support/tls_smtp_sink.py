@@ -1,4 +1,4 @@
-"""A mail server as providers have it: TLS by a certificate of an authority, and no mail without a login."""
+"""A mail server like a provider's: TLS with a certificate of an authority, and a required login."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ from support.servers import SharedSink, running
 def secured_sink(
     folder: Path, tls: Literal["starttls", "tls"] = "starttls", name: str = LOOPBACK
 ) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
-    """The server, and the notifier's settings that lead into it. Its authority and certificate are made now.
+    """The server, and the notifier's settings for it, with a new authority and certificate.
 
-    `name`: the host that the certificate is for.
+    `name`: the host of the certificate.
     """
     authority = trustme.CA()
     ca, certificate = folder / "ca.pem", folder / "sink.pem"

@@ -12,7 +12,7 @@ from intake.domain.webhooks.config.customer import KnownCustomer
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import IntegrationsError, load_integrations
 from support.notifier_events import escalation
-from support.notifier_mails import mailed, parse
+from support.notifier_mails import compose, parse
 from tocsin.events import Fact, FactType, ticket_id
 from tocsin.sources.policy_file import read_policy
 
@@ -128,7 +128,7 @@ def test_an_answer_names_its_ticket_by_reference_or_by_its_id_in_the_subject() -
 @pytest.mark.parametrize("header", ["In_Reply_To", "References"])
 def test_an_answer_to_a_mail_of_ours_names_its_ticket(header: str) -> None:
     ours = escalation()
-    sent = parse(mailed(ours))
+    sent = parse(compose(ours))
     named = sent["Message-ID"] if header == "In_Reply_To" else sent["References"]
     assert ours.ticket_id in answered(mail(**{header: named}), "default", [])
 
