@@ -93,7 +93,7 @@ async def open_mail_worker(settings: MailSettings, integrations: IntegrationsFil
     # The writer has the name of the service's, so that the watermark waits for it.
     writer = engine(settings.database_url, "intake-writer", pool_size=1)
     reader = engine(settings.database_url, "intake-reader", pool_size=1)
-    context = IngestContext(policy, clock_from(settings).business, tables.outbox, history_outbox_limit=0)
+    context = IngestContext(policy, clock_from(settings).business, tables.OUTBOX, history_outbox_limit=0)
     try:
         yield WebhookWorker(context, writer, reader, lambda: None, integrations)
     finally:
