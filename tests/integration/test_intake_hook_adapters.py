@@ -18,7 +18,7 @@ from sqlalchemy import select
 from support.intake_world import World, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
-from support.stories import retold
+from support.stories import simulated_ticket
 from support.webhook_mutations import mutated_delivery
 from support.webhook_recordings import PROVIDERS, SECRET, SHIPPED, proven, recorded, story
 
@@ -107,7 +107,7 @@ def timeline(ticket: Any) -> Any:
     """What the facts of a ticket of last month come to."""
     opened, *others = ticket["facts"]
     said = {name: ticket[name] for name in ("channel", "category")}
-    return retold([opened | said, *others], datetime(2026, 6, 1, tzinfo=UTC))
+    return simulated_ticket([opened | said, *others], datetime(2026, 6, 1, tzinfo=UTC))
 
 
 async def test_where_a_tool_tells_no_instants_the_same_body_again_is_another_delivery_and_the_last_one_counts(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.stories import at, fact, shipped_policy, tell
+from support.stories import at, fact, shipped_policy, simulated
 from tocsin_local.demo.checking import Findings, wrong
 
 RULES = shipped_policy().rules(None)
@@ -29,7 +29,7 @@ def mail(delivered: dict[str, Any]) -> dict[str, Any]:
 
 def as_it_should_be() -> Findings:
     """A severity 1 that is resolved after its second tier."""
-    pure = tell(*STORY, until=("06-09 14:00"))
+    pure = simulated(*STORY, until=("06-09 14:00"))
     steps = [
         {**step, "role": RULES.ladder[step["tier"] - 1].role, "voided": False}  # nobody is vacant
         for step in pure["ladder"]
@@ -104,7 +104,7 @@ def test_a_mail_that_was_not_sent_is_right_only_when_all_is_over() -> None:
     cancelled = [{**each, "state": "cancelled"} for each in found.deliveries[:3]]
     unsent = replace(found, deliveries=cancelled, mails=[])
     assert list(wrong(unsent, RULES)) == []
-    still_open = tell(*STORY[:2], until="06-09 13:20")
+    still_open = simulated(*STORY[:2], until="06-09 13:20")
     live = {**still_open, "clocks": [{**clock, "voided": False} for clock in still_open["clocks"]]}
     texts = wrong(replace(unsent, pure=still_open, clocks={**found.clocks, **live}), RULES)
     assert any("is cancelled" in text for text in texts)

@@ -13,7 +13,7 @@ from intake.domain.webhooks.config.integrations import Status
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.ticket_state import Effect, State, effects
 from intake.domain.webhooks.update import TicketUpdate, in_order
-from sla_timer.domain.simulate import StoryRequest, simulate
+from sla_timer.domain.simulate import SimulationRequest, simulate
 from support.search_budget import tries
 from support.stories import shipped_policy
 from tocsin.events import Fact, FactType
@@ -64,7 +64,7 @@ def timeline(facts: Sequence[Fact]) -> dict[str, Any]:
     """What the facts come to, but for how often a ladder was told to be held while it was."""
     told = [item.model_dump(mode="json", exclude_none=True) for item in facts]
     story = {"facts": told, "until": UNTIL.isoformat()}
-    answer = simulate(StoryRequest.model_validate_json(json.dumps(story)), [shipped_policy()])
+    answer = simulate(SimulationRequest.model_validate_json(json.dumps(story)), [shipped_policy()])
     events = [event for event in answer["events"] if event["type"] != "ladder.held"]
     whole: dict[str, Any] = _to_the_second(answer | {"events": events})
     return whole

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.dry_run import DryRun
-from support.stories import retold
+from support.stories import simulated_ticket
 from support.webhook_recordings import PROVIDERS, recorded, shipped, story
 
 RECEIVED = datetime(2026, 6, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ def taken_in(provider: str, deliveries: Sequence[bytes]) -> tuple[list[Told], tu
 
 
 def timeline(facts: Sequence[Told]) -> Told:
-    return retold(facts, RECEIVED)
+    return simulated_ticket(facts, RECEIVED)
 
 
 def happened(facts: Sequence[Told]) -> list[tuple[str, str, int | None]]:

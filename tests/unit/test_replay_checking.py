@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from rich.console import Console
-from support.stories import at, fact, shipped_policy, tell
+from support.stories import at, fact, shipped_policy, simulated
 from tocsin_local.calls import Calls
 from tocsin_local.diff import differences
 from tocsin_local.replay.case import LoggedTicket, Remark
@@ -35,7 +35,7 @@ POSTED = Posted(TICKET, {"ticket_id": "t", "received_at": at(UNTIL)}, known=Fals
 
 def clocks() -> dict[str, Any]:
     """What sla-timer answers where all is well."""
-    return {**tell(*STORY, until=UNTIL), "told_to": at(UNTIL)}
+    return {**simulated(*STORY, until=UNTIL), "told_to": at(UNTIL)}
 
 
 def report() -> dict[str, Any]:

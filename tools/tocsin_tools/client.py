@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
-from sla_timer.store.policies import all_policies
+from sla_timer.store.policies import load_policies
 from sqlalchemy.ext.asyncio import create_async_engine
 from tocsin.policy import Policy
 from tocsin_local.errors import LocalError
@@ -72,7 +72,7 @@ async def stored_policies(run: Run) -> Sequence[Policy]:
     engine = create_async_engine(run["databases"]["sla-timer"])
     try:
         async with engine.connect() as connection:
-            return await all_policies(connection)
+            return await load_policies(connection)
     finally:
         await engine.dispose()
 

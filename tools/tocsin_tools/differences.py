@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sla_timer.domain.simulate import StoryFact, StoryRequest, simulate
+from sla_timer.domain.simulate import SimulatedFact, SimulationRequest, simulate
 from tocsin.policy import Policy
 
 
@@ -11,8 +11,8 @@ def pure(
     facts: Sequence[Mapping[str, Any]], customer: str, live: Mapping[str, Any], policies: Sequence[Policy]
 ) -> dict[str, Any]:
     """The simulation of these facts, told to the instant to which `live`, the clocks of the ticket, were told."""
-    story = StoryRequest(
-        facts=[StoryFact.model_validate(fact) for fact in facts], until=live["told_to"], customer=customer
+    story = SimulationRequest(
+        facts=[SimulatedFact.model_validate(fact) for fact in facts], until=live["told_to"], customer=customer
     )
     return simulate(story, policies)
 

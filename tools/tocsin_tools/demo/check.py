@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sla_timer.domain.timeline_events import Kind
+from sla_timer.domain.timeline_events import EventKind
 from tocsin.policy import Rules
 from tocsin_local.diff import differences
 
@@ -39,7 +39,7 @@ class Findings:
 
     @property
     def ended(self) -> bool:
-        return any(event["type"] == Kind.ENDED for event in self.pure["events"])
+        return any(event["type"] == EventKind.ENDED for event in self.pure["events"])
 
 
 def wrong(found: Findings, rules: Rules) -> Iterator[str]:
@@ -66,9 +66,9 @@ def _wrong_deliveries(found: Findings, rules: Rules) -> Iterator[str]:
     """Every warning, miss and step addressed once to each of its roles, and handed over unless all was over by then."""
     expected = Counter[tuple[str, str, str]]()
     for event in found.pure["events"]:
-        if event["type"] == Kind.WARNED:
+        if event["type"] == EventKind.WARNED:
             expected.update(("warning", role, event["at"]) for role in rules.warning_roles)
-        elif event["type"] == Kind.BREACHED and event["clock"] in ANSWER_OF:
+        elif event["type"] == EventKind.BREACHED and event["clock"] in ANSWER_OF:
             missed = event["clock"] == "answer"
             roles = rules.answer_missed_roles if missed else rules.response_missed_roles
             expected.update((ANSWER_OF[event["clock"]], role, event["at"]) for role in roles)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sla_timer.domain.fact_log import Rulebook
+from sla_timer.domain.policy_history import PolicyHistory
 from tocsin.runtime.process.clock import BusinessClock, FileClock, TimeSource
 from tocsin_local.calls import Calls, stored_policies
 from tocsin_local.clock import Asked, rendered
@@ -101,7 +101,7 @@ async def _is_as_ruled(screen: Screen, run: Run, calls: Calls, tickets: list[Pla
     rows = []
     for ticket in tickets:
         found = await findings(run, calls, ticket)
-        rules = Rulebook(policies, ticket.story.customer).rules[-1]
+        rules = PolicyHistory.of(policies, ticket.story.customer).latest_rules
         rows.append((ticket.story, found, list(wrong(found, rules))))
     screen.table(rows)
     for story, _, texts in rows:

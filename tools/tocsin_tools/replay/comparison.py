@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sla_timer.domain.fact_log import Rulebook
-from sla_timer.domain.timeline_events import Kind
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.timeline_events import EventKind
 from tocsin.policy import Policy
 from tocsin_local.calls import Calls
 from tocsin_local.diff import differences, pure
@@ -33,7 +33,7 @@ class Comparison:
         self.differing: list[Remark] = []
         self.outcomes: Counter[Cell] = Counter()
         self._policies = policies
-        self._zone = ZoneInfo(Rulebook(policies, None).rules[-1].calendar.zone.key)
+        self._zone = ZoneInfo(PolicyHistory.of(policies, None).latest_rules.calendar.zone.key)
 
     async def compare(self, calls: Calls, posted: Iterable[Posted], advance: Callable[[int], None]) -> None:
         """Asks for some tickets at a time; `advance` is called with 1 for each."""
@@ -63,7 +63,7 @@ class Comparison:
 
     def _count(self, expected: Mapping[str, Any]) -> None:
         """Each clock once, in the month of its own cycle's outcome, as compliance counts."""
-        kinds = (Kind.MET, Kind.BREACHED, Kind.CANCELLED)
+        kinds = (EventKind.MET, EventKind.BREACHED, EventKind.CANCELLED)
         ended = {
             (event["cycle"], event["clock"]): event["at"] for event in expected["events"] if event["type"] in kinds
         }
