@@ -1,9 +1,9 @@
-"""How fast the notifier mails: a burst, and one at a time, beside a bare loop of aiosmtplib in the same run.
+"""How fast the notifier sends mails: in a burst and one at a time, beside a bare loop of aiosmtplib in the same run.
 
     PYTHONPATH=tests python -m bench.notifier [--mails 1000] [--profile FILE]
 
-Real PostgreSQL (durable) and the sink are processes of their own; events are handed in as the consumer would. The bare
-loop sends the same messages to the same sink, composed before, over as many connections and as many mails on each.
+PostgreSQL (durable) and the sink run as separate processes; events are handed over as by the consumer. The bare loop
+sends the same messages, composed before, to the same sink, with the same connections and mails per connection.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ import structlog
 import typer
 from aiosmtplib import SMTP
 from support.notifier_events import escalation, ticket
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.servers import SharedSink, log_line, migrate, running, service_role
 from tocsin.events import Notify
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
 
 CONNECTIONS = 16
@@ -44,17 +44,17 @@ def main(mails: Annotated[int, typer.Option()] = 1000, profile: Annotated[Path |
 
 
 async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile: Path | None) -> None:
-    async with world(url, sink, folder, datetime.now(UTC), **AS_SHIPPED) as house:
-        await _burst(house, _notices(50))  # statements prepared, templates compiled, the sink warm
+    async with make_world(url, sink, folder, datetime.now(UTC), **AS_SHIPPED) as world:
+        await _burst(world, _notifies(50))  # warm up: prepared statements, compiled templates
         sink.clear()
-        single = await _singles(house)
+        single = await _singles(world)
         sink.clear()
-        notices = _notices(mails)
+        notifies = _notifies(mails)
         cpu = time.process_time()
         profiler = cProfile.Profile()
         if profile:
             profiler.enable()
-        seconds = await _burst(house, notices)
+        seconds = await _burst(world, notifies)
         if profile:
             profiler.disable()
             profiler.dump_stats(profile)
@@ -68,28 +68,28 @@ async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile
         log_line(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
 
 
-async def _burst(house: World, notices: Sequence[Notify]) -> float:
-    """Seconds from the first event handed in to the last outcome noted."""
+async def _burst(world: World, notifies: Sequence[Notify]) -> float:
+    """Seconds from the first event to the last recorded result."""
     begun = time.perf_counter()
-    async with house.notifier():
-        for start in range(0, len(notices), 250):
-            await house.take(*notices[start : start + 250])
-        await house.quiet(seconds=300, every=0.1)
+    async with world.notifier():
+        for start in range(0, len(notifies), 250):
+            await world.receive(*notifies[start : start + 250])
+        await world.quiet(seconds=300, every=0.1)
     return time.perf_counter() - begun
 
 
-async def _singles(house: World) -> list[float]:
-    """Milliseconds from an event handed in to the mail in the sink, one after the other, sorted."""
+async def _singles(world: World) -> list[float]:
+    """Milliseconds from an event to its mail in the sink, one after the other, sorted."""
     begun: dict[str, datetime] = {}
-    async with house.notifier():
-        for [notice] in (_notices(1) for _ in range(SINGLES)):
-            begun[str(notice.ticket_id)] = datetime.now(UTC)
-            await house.take(notice)
-            await house.quiet()
+    async with world.notifier():
+        for [notify] in (_notifies(1) for _ in range(SINGLES)):
+            begun[str(notify.ticket_id)] = datetime.now(UTC)
+            await world.receive(notify)
+            await world.quiet()
     return sorted(
         (datetime.fromisoformat(mail["received_at"]) - begun[dict(mail["headers"])["Tocsin-Ticket"]])
         / timedelta(milliseconds=1)
-        for mail in house.sink.messages()
+        for mail in world.sink.messages()
     )
 
 
@@ -112,20 +112,20 @@ async def _bare(sink: SharedSink, messages: Sequence[bytes]) -> float:
     return time.perf_counter() - begun
 
 
-def _notices(count: int) -> list[Notify]:
+def _notifies(count: int) -> list[Notify]:
     now = datetime.now(UTC)
     return [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=now, due_at=now) for _ in range(count)]
 
 
 def _raw(mail: dict[str, Any]) -> bytes:
-    """A message as large as the one that the sink had taken."""
+    """A message as large as the one in the sink."""
     head = "".join(f"{name}: {value}\r\n" for name, value in mail["headers"])
     return f"{head}\r\n{mail['text']}\r\n{mail['html']}".encode("ascii", "replace")
 
 
 @contextmanager
 def own_servers() -> Iterator[tuple[str, SharedSink, Path]]:
-    """PostgreSQL with a notifier's empty database, by its URL; a sink; a folder. All of it is gone afterwards."""
+    """The URL of a notifier's empty database, a sink and a folder; all are removed afterwards."""
     with own_database() as (url, folder):
         sink = SmtpSink(folder / "smtp", free_port(), free_port())
         with running(sink, folder):
@@ -134,7 +134,7 @@ def own_servers() -> Iterator[tuple[str, SharedSink, Path]]:
 
 @contextmanager
 def own_database() -> Iterator[tuple[str, Path]]:
-    """PostgreSQL with a notifier's empty database, by its URL, and a folder. All of it is gone afterwards."""
+    """The URL of a notifier's empty database, and a folder; both are removed afterwards."""
     folder = Path(tempfile.mkdtemp())
     server = Postgres(folder / "postgres", free_port(), log_line)
     try:

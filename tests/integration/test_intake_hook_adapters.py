@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake.sources.signing_keys import SigningKeys
-from intake.store.tables import webhook_deliveries
+from intake.store.tables import WEBHOOK_DELIVERIES
 from sqlalchemy import select
 from support.intake_world import World, world
 from support.search_budget import tries
@@ -198,5 +198,5 @@ async def test_a_connectwise_key_is_fetched_from_the_url_in_the_delivery(intake:
 
 async def stored_bodies(intake: World) -> list[bytes]:
     async with intake.writer.connect() as connection:
-        rows = await connection.execute(select(webhook_deliveries.c.body).order_by(webhook_deliveries.c.id))
+        rows = await connection.execute(select(WEBHOOK_DELIVERIES.c.body).order_by(WEBHOOK_DELIVERIES.c.id))
         return list(rows.scalars())

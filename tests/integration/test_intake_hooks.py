@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from intake.handlers.webhooks import apply_ticket
-from intake.store.tables import webhook_deliveries
+from intake.store.tables import WEBHOOK_DELIVERIES
 from intake.workers import webhook_worker
 from sqlalchemy import text
 from structlog.testing import capture_logs
@@ -334,9 +334,9 @@ async def test_a_forgotten_opening_is_not_changed(intake: World) -> None:
     await deliver(intake, payload(priority="Normal", at="2026-06-08T10:10:00Z"))
     known = [("opened", "10:00:00"), ("severity_changed", "10:10:00")]
     assert (first["reason"], await facts(intake)) == ("missing_summary", known)
-    aged = webhook_deliveries.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
+    aged = WEBHOOK_DELIVERIES.update().values(stored_at=text("clock_timestamp() - interval '31 days'"))
     async with intake.writer.begin() as connection:
-        await connection.execute(aged.where(webhook_deliveries.c.id == first["delivery_id"]))
+        await connection.execute(aged.where(WEBHOOK_DELIVERIES.c.id == first["delivery_id"]))
     await intake.webhook_worker.forget(timedelta(days=30))
     await deliver(intake, payload(priority="Normal", status="Done", at="2026-06-08T11:00:00Z"))
     assert await facts(intake) == [*known, ("resolved", "11:00:00")]

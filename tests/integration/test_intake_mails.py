@@ -305,7 +305,7 @@ async def test_every_mail_is_stored_and_answered_with_2xx(intake: World) -> None
         answer = await deliver(intake, raw)
         assert answer["state"] in ("taken", "ignored", "unmapped"), answer
     async with intake.writer.connect() as connection:
-        query = select(func.count()).select_from(tables.webhook_deliveries)
+        query = select(func.count()).select_from(tables.WEBHOOK_DELIVERIES)
         assert (await connection.execute(query)).scalar_one() == len(mails)
 
 

@@ -7,68 +7,68 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from support.notifier_api import Calls, calls
+from support.notifier_api import ApiClients, api_clients
 from support.notifier_events import NOON, about_clock, escalation, ticket
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
 
 
 @pytest.fixture
-async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
         yield made
 
 
 @pytest.fixture
-async def api(desk: World, tmp_path: Path) -> AsyncIterator[Calls]:
-    async with calls(desk, tmp_path) as made:
+async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
+    async with api_clients(world, tmp_path) as made:
         yield made
 
 
-async def test_mails_are_filtered_by_ticket_recipient_state_kind_and_time(desk: World, api: Calls) -> None:
+async def test_mails_are_filtered_by_ticket_recipient_state_kind_and_time(world: World, api: ApiClients) -> None:
     manager: dict[str, Any] = {"role": "senior_it_operations_manager", "role_title": "Manager"}
     other = ticket(ticket_id=UUID(int=8))
-    async with desk.notifier():
-        await desk.take(escalation(), escalation(event_id=UUID(int=2), step=2, **manager))
-        await desk.quiet()
-        desk.now += timedelta(hours=1)
-        await desk.take(about_clock("warning", ticket=other, event_id=UUID(int=3), **manager))
-        await desk.quiet()
-    desk.now += timedelta(hours=1)
-    await desk.take(escalation(ticket=other, event_id=UUID(int=4), role="it_operations_director"))
+    async with world.notifier():
+        await world.receive(escalation(), escalation(event_id=UUID(int=2), step=2, **manager))
+        await world.quiet()
+        world.now += timedelta(hours=1)
+        await world.receive(about_clock("warning", ticket=other, event_id=UUID(int=3), **manager))
+        await world.quiet()
+    world.now += timedelta(hours=1)
+    await world.receive(escalation(ticket=other, event_id=UUID(int=4), role="it_operations_director"))
     foreign = ticket(ticket_id=UUID(int=9), tenant="other")
-    await desk.take(escalation(ticket=foreign, event_id=UUID(int=5)))
-    one, two, three, four, five = [str(delivery.id) for delivery in await desk.deliveries()]
+    await world.receive(escalation(ticket=foreign, event_id=UUID(int=5)))
+    one, two, three, four, five = [str(delivery.id) for delivery in await world.deliveries()]
 
-    assert await api.listed() == [one, two, three, four]
-    assert await api.listed(key="other") == [five]
-    assert await api.listed(ticket_id=UUID(int=8)) == [three, four]
-    assert await api.listed(recipient="KIM@example.com") == [two, three]
-    assert await api.listed(recipient="kim", ticket_id=UUID(int=8)) == [three]
-    assert await api.listed(state="sent") == [one, two, three]
-    assert await api.listed(state="queued", recipient="kim") == []
-    assert await api.listed(kind="warning") == [three]
+    assert await api.list_ids() == [one, two, three, four]
+    assert await api.list_ids(key="other") == [five]
+    assert await api.list_ids(ticket_id=UUID(int=8)) == [three, four]
+    assert await api.list_ids(recipient="KIM@example.com") == [two, three]
+    assert await api.list_ids(recipient="kim", ticket_id=UUID(int=8)) == [three]
+    assert await api.list_ids(state="sent") == [one, two, three]
+    assert await api.list_ids(state="queued", recipient="kim") == []
+    assert await api.list_ids(kind="warning") == [three]
     second = NOON + timedelta(hours=1, minutes=59)
-    assert await api.listed(queued_from=second.isoformat()) == [three, four]
-    assert await api.listed(queued_to=second.isoformat()) == [one, two]
-    assert await api.listed(queued_from=second.isoformat(), queued_to=(second + timedelta(minutes=30)).isoformat()) == [
-        three
-    ]
+    assert await api.list_ids(queued_from=second.isoformat()) == [three, four]
+    assert await api.list_ids(queued_to=second.isoformat()) == [one, two]
+    assert await api.list_ids(
+        queued_from=second.isoformat(), queued_to=(second + timedelta(minutes=30)).isoformat()
+    ) == [three]
 
     first = await api.get("/v1/deliveries", limit=3)
     assert [item["id"] for item in first["items"]] == [one, two, three]
-    assert await api.listed(limit=3, cursor=first["next_cursor"]) == [four]
+    assert await api.list_ids(limit=3, cursor=first["next_cursor"]) == [four]
     assert (await api.get("/v1/deliveries", limit=4))["next_cursor"] is None
 
 
-async def test_a_mail_shows_every_state_that_it_reached(desk: World, api: Calls) -> None:
-    desk.sink.fail("refuse", code=450)
-    async with desk.notifier():
-        await desk.take(escalation())
-        await desk.reaches("deferred")
-        desk.sink.fail("none")
-        await desk.quiet()
-    (sent,) = await desk.deliveries()
+async def test_a_mail_shows_every_state_that_it_reached(world: World, api: ApiClients) -> None:
+    world.sink.fail("refuse", code=450)
+    async with world.notifier():
+        await world.receive(escalation())
+        await world.reaches("deferred")
+        world.sink.fail("none")
+        await world.quiet()
+    (sent,) = await world.deliveries()
     shown = await api.get(f"/v1/deliveries/{sent.id}")
     journal = shown.pop("journal")
     assert shown == (await api.get("/v1/deliveries"))["items"][0]
@@ -82,9 +82,9 @@ async def test_a_mail_shows_every_state_that_it_reached(desk: World, api: Calls)
     assert journal[0]["at"].startswith("2026-06-08T13:00")
 
 
-async def test_another_tenant_sees_nothing_and_a_key_is_needed(desk: World, api: Calls) -> None:
-    await desk.take(escalation())
-    (queued,) = await desk.deliveries()
+async def test_another_tenant_sees_nothing_and_a_key_is_needed(world: World, api: ApiClients) -> None:
+    await world.receive(escalation())
+    (queued,) = await world.deliveries()
     path = f"/v1/deliveries/{queued.id}"
     await api.get(path, 404, key="other")
     await api.get(path, 401, key="nobody")
@@ -92,7 +92,7 @@ async def test_another_tenant_sees_nothing_and_a_key_is_needed(desk: World, api:
     await api.get("/v1/deliveries", 403, key="writing")
     await api.get(f"/v1/deliveries/{uuid4()}", 404)
     await api.get("/v1/deliveries/no-id", 404)
-    assert await api.listed(key="other") == []
+    assert await api.list_ids(key="other") == []
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_another_tenant_sees_nothing_and_a_key_is_needed(desk: World, api:
         "queued_to=2026-06-08T12:00:00Z&queued_from=2026-06-08T12:00:00Z",
     ],
 )  # fmt: skip
-async def test_anything_else_in_a_list_is_refused(api: Calls, query: str) -> None:
+async def test_anything_else_in_a_list_is_refused(api: ApiClients, query: str) -> None:
     answer = await api.clients["reading"].get(f"/v1/deliveries?{query}")
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"] == query.split("=")[0]

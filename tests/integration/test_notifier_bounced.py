@@ -1,4 +1,4 @@
-"""Reports of mail servers (RFC 3464) about mails that they had taken: what did not arrive goes to the next address."""
+"""Bounce reports (RFC 3464): a mail that did not arrive goes to the next address."""
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator
@@ -8,15 +8,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from notifier import store
 from notifier.__main__ import app
-from notifier.domain.delivery import Stored
-from notifier.store.tables import journal
+from notifier.domain.delivery import Delivery
+from notifier.store import journal
+from notifier.store.tables import JOURNAL
 from prometheus_client import REGISTRY
 from sqlalchemy import update
-from support.notifier_api import Calls, calls
+from support.notifier_api import ApiClients, api_clients
 from support.notifier_events import NOON, escalation, stand_down
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
 from typer.testing import CliRunner
 
@@ -28,8 +28,8 @@ group_addresses:
 
 
 @pytest.fixture
-async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
         text = made.directory.read_text().replace(
             "dana@example.com }", "dana@example.com, fallbacks: [dana@home.example] }"
         )
@@ -38,38 +38,38 @@ async def desk(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Pat
 
 
 @pytest.fixture
-async def api(desk: World, tmp_path: Path) -> AsyncIterator[Calls]:
-    async with calls(desk, tmp_path) as made:
+async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
+    async with api_clients(world, tmp_path) as made:
         yield made
 
 
-async def told(desk: World) -> Stored:
-    """The mail that Dana got."""
-    async with desk.notifier():
-        await desk.take(escalation())
-        await desk.quiet()
-    (mail,) = await desk.deliveries()
+async def mailed(world: World) -> Delivery:
+    """A mail that Dana got."""
+    async with world.notifier():
+        await world.receive(escalation())
+        await world.quiet()
+    (mail,) = await world.deliveries()
     return mail
 
 
-def about(mail: Stored, name: str = "postfix_failed", recipient: str | None = None) -> bytes:
-    """The recorded report, about this mail."""
+def about(mail: Delivery, name: str = "postfix_failed", recipient: str | None = None) -> bytes:
+    """The recorded report, changed to be about this mail."""
     raw = RECORDED[name].replace(b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", str(mail.message_id).encode())
     return raw.replace(b"dana@example.com", (recipient or str(mail.email)).encode())
 
 
-async def report(api: Calls, raw: bytes, status: int = 200, *, key: str = "writing") -> Any:
+async def report(api: ApiClients, raw: bytes, status: int = 200, *, key: str = "writing") -> Any:
     return await api.post("/v1/bounces", status, key=key, content=raw, headers={"Content-Type": "message/rfc822"})
 
 
-def results(answer: Any) -> list[str]:
-    return [one["result"] for one in answer["recipients"]]
+def results(response: Any) -> list[str]:
+    return [recipient["result"] for recipient in response["recipients"]]
 
 
-async def undelivered(desk: World) -> dict[str, int]:
-    """What the serving process counts, whichever process took the report in."""
-    async with desk.engine.connect() as connection:
-        return await store.undelivered(connection)
+async def undelivered(world: World) -> dict[str, int]:
+    """What the serving process counts, whichever process applied the report."""
+    async with world.engine.connect() as connection:
+        return await journal.count_undelivered(connection)
 
 
 def counted(result: str) -> float:
@@ -77,170 +77,170 @@ def counted(result: str) -> float:
 
 
 @pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
-async def test_what_bounced_goes_to_the_next_address(desk: World, api: Calls, name: str) -> None:
-    mail = await told(desk)
-    async with desk.notifier():
-        answer = await report(api, about(mail, name))
-        assert (answer["message_id"], results(answer)) == (mail.message_id, ["bounced"])
-        assert answer["recipients"][0]["delivery_id"] == str(mail.id)
-        await desk.quiet()
-    bounced, again = await desk.deliveries()
+async def test_a_bounced_mail_goes_to_the_next_address(world: World, api: ApiClients, name: str) -> None:
+    mail = await mailed(world)
+    async with world.notifier():
+        response = await report(api, about(mail, name))
+        assert (response["message_id"], results(response)) == (mail.message_id, ["bounced"])
+        assert response["recipients"][0]["delivery_id"] == str(mail.id)
+        await world.quiet()
+    bounced, again = await world.deliveries()
     assert (bounced.state, again.state, again.fallback_of) == ("bounced", "sent", mail.id)
-    assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
-    assert [(event.state, event.recipient.email) for event in await desk.told()] == [
+    assert [sent["rcpt"] for sent in world.mails()] == ["dana@example.com", "dana@home.example"]
+    assert [(event.state, event.recipient.email) for event in await world.events()] == [
         ("sent", "dana@example.com"),
         ("bounced", "dana@example.com"),
         ("sent", "dana@home.example"),
     ]
-    shown = await api.get(f"/v1/deliveries/{mail.id}")
-    assert shown["journal"][-1]["entry"] == "bounced"
-    assert shown["journal"][-1]["recipient"] == "dana@example.com"
-    assert shown["reply"].startswith("55")
+    found = await api.get(f"/v1/deliveries/{mail.id}")
+    assert found["journal"][-1]["entry"] == "bounced"
+    assert found["journal"][-1]["recipient"] == "dana@example.com"
+    assert found["reply"].startswith("55")
 
 
-async def test_each_address_bounces_once_until_none_is_left(desk: World, api: Calls) -> None:
-    mail = await told(desk)
+async def test_each_address_bounces_once_until_none_is_left(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     for address, left in (("dana@example.com", 2), ("dana@home.example", 3), ("desk@example.com", 4)):
-        async with desk.notifier():
+        async with world.notifier():
             assert results(await report(api, about(mail, recipient=address))) == ["bounced"]
             assert results(await report(api, about(mail, recipient=address))) == ["known"]
-            await desk.quiet()
-        assert len(await desk.deliveries()) == left
-    assert await desk.states() == ["bounced", "bounced", "bounced", "undeliverable"]
-    assert len({sent["Message-ID"] for sent in desk.mails()}) == 1
-    assert [event.state for event in await desk.told()][-1] == "undeliverable"
-    assert await undelivered(desk) == {"bounced": 3, "undeliverable": 1}
-    async with desk.engine.begin() as connection:
-        await connection.execute(update(journal).values(real_at=journal.c.real_at - timedelta(minutes=10)))
-    assert await undelivered(desk) == {}
+            await world.quiet()
+        assert len(await world.deliveries()) == left
+    assert await world.states() == ["bounced", "bounced", "bounced", "undeliverable"]
+    assert len({sent["Message-ID"] for sent in world.mails()}) == 1
+    assert [event.state for event in await world.events()][-1] == "undeliverable"
+    assert await undelivered(world) == {"bounced": 3, "undeliverable": 1}
+    async with world.engine.begin() as connection:
+        await connection.execute(update(JOURNAL).values(real_at=JOURNAL.c.real_at - timedelta(minutes=10)))
+    assert await undelivered(world) == {}
 
 
-async def test_what_changes_nothing_is_noted_once(desk: World, api: Calls) -> None:
-    mail = await told(desk)
+async def test_a_report_that_changes_nothing_is_recorded_once(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["noted"]
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["known"]
     assert results(await report(api, about(mail, "postfix_delivered"))) == ["nothing"]
-    assert await desk.states() == ["sent"]
-    journal = (await api.get(f"/v1/deliveries/{mail.id}"))["journal"]
-    assert [line["entry"] for line in journal][-2:] == ["sent", "reported"]
-    assert journal[-1]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
+    assert await world.states() == ["sent"]
+    entries = (await api.get(f"/v1/deliveries/{mail.id}"))["journal"]
+    assert [entry["entry"] for entry in entries][-2:] == ["sent", "reported"]
+    assert entries[-1]["reply"].startswith("delayed for dana@example.com: connect to mail.example.com")
     assert (await api.get(f"/v1/deliveries/{mail.id}"))["reply"].startswith("250")
 
 
-def forwarded(mail: Stored) -> bytes:
-    """It failed for the address that Dana has her mail forwarded to, which we do not know."""
+def forwarded(mail: Delivery) -> bytes:
+    """It failed at the address that Dana forwards her mail to, which we do not know."""
     raw = about(mail, recipient="dana@elsewhere.example")
     return raw.replace(b"Original-Recipient: rfc822;dana@elsewhere.example\n", b"")
 
 
-async def test_a_mail_that_died_where_it_was_forwarded_to_goes_to_the_next_address(desk: World, api: Calls) -> None:
-    mail = await told(desk)
-    async with desk.notifier():
+async def test_a_mail_that_failed_after_forwarding_goes_to_the_next_address(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
+    async with world.notifier():
         assert results(await report(api, forwarded(mail))) == ["bounced"]
         assert results(await report(api, forwarded(mail))) == ["known"]
-        await desk.quiet()
-    assert await desk.states() == ["bounced", "sent"]
-    assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
-    assert str((await desk.deliveries())[0].reply).startswith("failed for dana@elsewhere.example: 550 5.1.1")
+        await world.quiet()
+    assert await world.states() == ["bounced", "sent"]
+    assert [sent["rcpt"] for sent in world.mails()] == ["dana@example.com", "dana@home.example"]
+    assert str((await world.deliveries())[0].reply).startswith("failed for dana@elsewhere.example: 550 5.1.1")
     assert results(await report(api, forwarded(mail))) == ["known"]
 
 
-async def test_where_several_mails_may_have_died_that_is_noted_and_counted(desk: World, api: Calls) -> None:
-    mail = await told(desk)
-    async with desk.notifier():
+async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
+    async with world.notifier():
         assert results(await report(api, about(mail))) == ["bounced"]
-        await desk.quiet()
+        await world.quiet()
     before = counted("unmatched")
     assert results(await report(api, forwarded(mail))) == ["unmatched"]
     assert results(await report(api, forwarded(mail))) == ["known"]
     assert counted("unmatched") == before + 1
-    assert await desk.states() == ["bounced", "sent"]
+    assert await world.states() == ["bounced", "sent"]
 
 
-async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(desk: World, api: Calls) -> None:
-    mail = await told(desk)
+async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     block = b"Final-Recipient: rfc822; ana@elsewhere.example\nAction: relayed\nStatus: 2.0.0\n\n"
     raw = forwarded(mail).replace(
         b"Final-Recipient: rfc822; dana@elsewhere", block + b"Final-Recipient: rfc822; dana@elsewhere"
     )
     assert results(await report(api, raw)) == ["nothing", "noted"]
-    assert await desk.states() == ["sent"]
+    assert await world.states() == ["sent"]
 
 
-async def test_after_the_end_only_the_stand_down_goes_on(desk: World, api: Calls) -> None:
-    mail = await told(desk)
-    async with desk.notifier():
-        await desk.take(stand_down())
-        await desk.quiet()
-        down = (await desk.deliveries())[1]
+async def test_after_the_end_only_the_stand_down_goes_to_another_address(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
+    async with world.notifier():
+        await world.receive(stand_down())
+        await world.quiet()
+        down = (await world.deliveries())[1]
         assert results(await report(api, about(down))) == ["bounced"]
-        await desk.quiet()
+        await world.quiet()
         assert results(await report(api, about(mail))) == ["bounced"]
-        await desk.quiet()
-    assert await desk.states() == ["bounced", "bounced", "sent"]
-    assert [(sent["Tocsin-Kind"], sent["rcpt"]) for sent in desk.mails()] == [
+        await world.quiet()
+    assert await world.states() == ["bounced", "bounced", "sent"]
+    assert [(sent["Tocsin-Kind"], sent["rcpt"]) for sent in world.mails()] == [
         ("escalation", "dana@example.com"),
         ("stand_down", "dana@example.com"),
         ("stand_down", "dana@home.example"),
     ]
 
 
-async def test_what_was_perhaps_sent_and_bounced_is_not_repeated(desk: World, api: Calls) -> None:
-    desk.settings = {**desk.settings, "smtp_data_timeout": 0.3, "retry_base": 30}
-    desk.sink.fail("hang_after_dot")
-    async with desk.notifier():
-        await desk.take(escalation())
-        await desk.reaches("deferred")
-        (perhaps,) = await desk.deliveries()
+async def test_an_ambiguous_mail_that_bounced_is_not_repeated(world: World, api: ApiClients) -> None:
+    world.settings = {**world.settings, "smtp_data_timeout": 0.3, "retry_base": 30}
+    world.sink.fail("hang_after_dot")
+    async with world.notifier():
+        await world.receive(escalation())
+        await world.reaches("deferred")
+        (perhaps,) = await world.deliveries()
         assert perhaps.ambiguous
-        desk.sink.fail("none")
+        world.sink.fail("none")
         assert results(await report(api, about(perhaps))) == ["bounced"]
-        await desk.quiet()
-    assert await desk.states() == ["bounced", "sent"]
-    assert [sent["rcpt"] for sent in desk.mails()] == ["dana@example.com", "dana@home.example"]
+        await world.quiet()
+    assert await world.states() == ["bounced", "sent"]
+    assert [sent["rcpt"] for sent in world.mails()] == ["dana@example.com", "dana@home.example"]
 
 
-async def test_while_a_mail_is_handed_over_its_report_has_to_wait(desk: World, api: Calls) -> None:
-    desk.sink.fail("delay", seconds=3)
-    async with desk.notifier():
-        await desk.take(escalation())
-        await desk.reaches("in_data")
-        (mail,) = await desk.deliveries()
+async def test_a_report_about_a_mail_in_data_must_wait(world: World, api: ApiClients) -> None:
+    world.sink.fail("delay", seconds=3)
+    async with world.notifier():
+        await world.receive(escalation())
+        await world.reaches("in_data")
+        (mail,) = await world.deliveries()
         await report(api, about(mail), 503)
-        await desk.reaches("sent")
-        desk.sink.fail("none")
+        await world.reaches("sent")
+        world.sink.fail("none")
         assert results(await report(api, about(mail))) == ["bounced"]
-        await desk.quiet()
-    assert await desk.states() == ["bounced", "sent"]
+        await world.quiet()
+    assert await world.states() == ["bounced", "sent"]
 
 
-async def test_a_redelivery_bounces_on_its_own(desk: World, api: Calls) -> None:
-    mail = await told(desk)
-    async with desk.notifier():
+async def test_a_redelivery_bounces_separately(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
+    async with world.notifier():
         await api.post(f"/v1/deliveries/{mail.id}/redeliver", 201)
-        await desk.quiet()
-        again = (await desk.deliveries())[1]
+        await world.quiet()
+        again = (await world.deliveries())[1]
         assert results(await report(api, about(again))) == ["bounced"]
-        await desk.quiet()
-    assert await desk.states() == ["sent", "bounced", "sent"]
-    assert [delivery.redelivery for delivery in await desk.deliveries()] == [0, 1, 1]
+        await world.quiet()
+    assert await world.states() == ["sent", "bounced", "sent"]
+    assert [delivery.redelivery_number for delivery in await world.deliveries()] == [0, 1, 1]
 
 
-async def test_a_report_is_the_tenants_own_and_says_what_it_lacks(desk: World, api: Calls) -> None:
-    mail = await told(desk)
+async def test_a_report_is_for_its_tenant_and_the_error_names_what_it_lacks(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     assert mail.message_id in (await report(api, about(mail), 404, key="other"))["detail"]
     await report(api, about(mail), 401, key="nobody")
     await report(api, about(mail), 403, key="reading")
     await report(api, RECORDED["postfix_failed"], 404)
-    lacking = await report(api, about(mail).replace(b"Action: failed\n", b""), 422)
-    assert lacking["errors"][0]["field"] == "Action"
+    problem = await report(api, about(mail).replace(b"Action: failed\n", b""), 422)
+    assert problem["errors"][0]["field"] == "Action"
     assert (await report(api, b"", 422))["errors"][0]["field"] == "Content-Type"
     assert (await report(api, b"x" * 1_000_001, 413))["status"] == 413
-    assert await desk.states() == ["sent"]
+    assert await world.states() == ["sent"]
 
 
-async def test_mutated_reports_are_answered_and_never_lost_in_an_error(desk: World, api: Calls) -> None:
-    mail = await told(desk)
+async def test_mutated_reports_never_cause_an_internal_error(world: World, api: ApiClients) -> None:
+    mail = await mailed(world)
     random = Random(3464)
     for _ in range(150):
         raw = about(mail, random.choice(sorted(RECORDED)))
@@ -250,14 +250,14 @@ async def test_mutated_reports_are_answered_and_never_lost_in_an_error(desk: Wor
                 [b"", b"\x00", b"\xff\xfe", b"\n\n", b";", random.randbytes(8), raw[begin : begin + 60]]
             )
             raw = raw[:begin] + piece + raw[begin + random.randrange(80) :]
-        answer = await api.clients["writing"].post("/v1/bounces", content=raw)
-        assert answer.status_code in (200, 404, 422), (answer.text, raw)
-    assert (await desk.deliveries())[0].state in ("sent", "bounced")
+        response = await api.clients["writing"].post("/v1/bounces", content=raw)
+        assert response.status_code in (200, 404, 422), (response.text, raw)
+    assert (await world.deliveries())[0].state in ("sent", "bounced")
 
 
-async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
-    mail = await told(desk)
-    environment = {"TOCSIN_DATABASE_URL": desk.url, "TOCSIN_DIRECTORY": str(desk.directory)}
+async def test_the_command_applies_a_report_of_any_tenant(world: World) -> None:
+    mail = await mailed(world)
+    environment = {"TOCSIN_DATABASE_URL": world.url, "TOCSIN_DIRECTORY": str(world.directory)}
 
     def pipe(raw: bytes, **changed: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, ["bounce", "-"], input=raw, env=environment | changed)
@@ -265,40 +265,40 @@ async def test_a_mail_servers_pipe_needs_no_key(desk: World) -> None:
 
     code, output = await to_thread(pipe, about(mail))
     assert (code, '"result":"bounced"' in output) == (0, True)
-    assert await desk.states() == ["bounced", "queued"]
-    assert await undelivered(desk) == {"bounced": 1}
+    assert await world.states() == ["bounced", "queued"]
+    assert await undelivered(world) == {"bounced": 1}
     assert (await to_thread(pipe, RECORDED["gmail_failed"]))[0] == 65
     code, output = await to_thread(pipe, b"Subject: hello\n\n")
     assert (code, output.strip()) == (
         65,
-        "This is no report of a mail server about a mail (RFC 3464). Content-Type is text/plain, not multipart/report.",
+        "Not a delivery status notification (RFC 3464). Content-Type is text/plain, not multipart/report.",
     )
 
 
-async def test_what_a_mail_servers_pipe_cannot_hand_in_now_is_kept(desk: World) -> None:
-    mail = await told(desk)
+async def test_the_command_lets_the_mail_server_retry(world: World) -> None:
+    mail = await mailed(world)
 
     def pipe(file: str = "-", **changed: str) -> tuple[int, str]:
-        environment = {"TOCSIN_DATABASE_URL": desk.url, "TOCSIN_DIRECTORY": str(desk.directory)} | changed
+        environment = {"TOCSIN_DATABASE_URL": world.url, "TOCSIN_DIRECTORY": str(world.directory)} | changed
         done = CliRunner().invoke(app, ["bounce", file], input=about(mail), env=environment)
         return done.exit_code, done.output
 
-    where = desk.url.rpartition("@")[2]
-    for url, said in (
+    where = world.url.rpartition("@")[2]
+    for url, words in (
         ("tocsin:hush@127.0.0.1:9/notifier", "Connect call failed"),
         (f"stranger:hush@{where}", '"stranger"'),
     ):
         code, output = await to_thread(pipe, TOCSIN_DATABASE_URL=f"postgresql+asyncpg://{url}")
-        assert (code, said in output, "hush" in output) == (75, True, False), output
+        assert (code, words in output, "hush" in output) == (75, True, False), output
     code, output = await to_thread(pipe, TOCSIN_DATABASE_URL="")
     assert (code, "TOCSIN_DATABASE_URL" in output) == (75, True)
-    beside = desk.directory.with_suffix(".new")
-    desk.directory.rename(beside)
+    beside = world.directory.with_suffix(".new")
+    world.directory.rename(beside)
     assert await to_thread(pipe) == (
         75,
-        f"TOCSIN_DIRECTORY: {desk.directory}: No such file or directory. Try again.\n",
+        f"TOCSIN_DIRECTORY: {world.directory}: No such file or directory. Retry later.\n",
     )
-    beside.rename(desk.directory)
+    beside.rename(world.directory)
     assert (await to_thread(pipe, str(beside)))[0] == 2
-    assert await desk.states() == ["sent"]
+    assert await world.states() == ["sent"]
     assert (await to_thread(pipe))[0] == 0

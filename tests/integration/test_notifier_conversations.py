@@ -14,12 +14,12 @@ from aiosmtpd.smtp import Envelope
 from hypothesis import given
 from hypothesis import strategies as st
 from support.mail_clients import READERS, normalized, read
-from support.notifier_api import Calls, calls
+from support.notifier_api import ApiClients, api_clients
 from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Notify, StandDown, Ticket, Tier
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 DIRECTORY = """
 people:
@@ -81,18 +81,18 @@ def address(mailboxes: Mailboxes) -> Iterator[str]:
 
 
 @pytest.fixture
-async def house(
+async def world(
     make_database: MakeDatabase, smtp_sink: SharedSink, address: str, tmp_path: Path
 ) -> AsyncIterator[World]:
     now = NOON + 50 * FORTNIGHT
-    async with world(make_database("notifier"), smtp_sink, tmp_path, now, smtp=address) as made:
+    async with make_world(make_database("notifier"), smtp_sink, tmp_path, now, smtp=address) as made:
         made.directory.write_text(DIRECTORY)
         yield made
 
 
 @pytest.fixture
-async def api(house: World, tmp_path: Path) -> AsyncIterator[Calls]:
-    async with calls(house, tmp_path) as made:
+async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
+    async with api_clients(world, tmp_path) as made:
         yield made
 
 
@@ -127,18 +127,20 @@ def cycle(of: Ticket, number: int, ids: Iterator[int]) -> list[Notify | StandDow
     return [*clocks, *steps, *ended]
 
 
-async def test_each_reader_shows_each_cycle_as_one_conversation(house: World, mailboxes: Mailboxes, api: Calls) -> None:
+async def test_each_reader_shows_each_cycle_as_one_conversation(
+    world: World, mailboxes: Mailboxes, api: ApiClients
+) -> None:
     ids = count(1)
     one = ticket(ticket_id=UUID(int=7), summary=SUMMARY)
     other = ticket(ticket_id=UUID(int=8), external_id="SR-1043", summary=SUMMARY)
-    async with house.notifier():
+    async with world.notifier():
         for notices in (cycle(one, 1, ids), cycle(one, 2, ids), cycle(other, 1, ids)):
             for place, notice in enumerate(notices):
                 mailboxes.refused = _refused(place)
                 if place == 11:
-                    await _asked_for_again(house, api, notice)
-                await house.take(notice)
-                await house.quiet()
+                    await _asked_for_again(world, api, notice)
+                await world.receive(notice)
+                await world.quiet()
     assert {address for address, _ in mailboxes.kept} == {
         *("dana@example.com", "dana@home.example", "desk@example.com", "kim@example.com", "lee@example.com")
     }
@@ -149,12 +151,12 @@ async def test_each_reader_shows_each_cycle_as_one_conversation(house: World, ma
     _assert_read_as_meant(mailboxes.kept)
 
 
-async def _asked_for_again(house: World, api: Calls, last: Notify | StandDown) -> None:
-    for delivery in await house.deliveries():
+async def _asked_for_again(world: World, api: ApiClients, last: Notify | StandDown) -> None:
+    for delivery in await world.deliveries():
         of_this_cycle = (delivery.ticket_id, delivery.cycle) == (last.ticket_id, last.cycle)
         if of_this_cycle and delivery.state == "sent" and delivery.step in (1, 2, 3):
             await api.post(f"/v1/deliveries/{delivery.id}/redeliver", 201)
-            await house.quiet()
+            await world.quiet()
 
 
 def _refused(place: int) -> set[str]:

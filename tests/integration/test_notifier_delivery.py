@@ -1,7 +1,8 @@
-"""Deliveries on real PostgreSQL and a real mail server that fails on request: retried, never twice, in order."""
+"""Deliveries on real PostgreSQL and a mail server that fails on request: retried, in order, and never sent twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
@@ -11,404 +12,407 @@ from uuid import UUID, uuid4
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from notifier import store
-from notifier.domain.delivery import Entering, Stored
-from notifier.workers.queue import Claim, Claims
+from notifier.domain.delivery import Delivery
+from notifier.handlers.claims import Claim, claim_deliveries
+from notifier.store import journal, queue
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from support.notifier_world import IMPATIENT, World, world
+from support.notifier_world import IMPATIENT, World, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
+from tocsin.directory import load_directory
 from tocsin.events import EndReason, Notify, Withdraw
-from tocsin.sources.directory_file import DirectoryFile
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 
 
 @pytest.fixture
-async def house(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
         yield made
 
 
 def step(number: int, tier: int, **fields: Any) -> Notify:
-    """The nth step of the ladder, told to the role of that tier."""
+    """The nth step of the ladder, for the role of that tier."""
     to = TIERS[tier]
     return escalation(event_id=UUID(int=number), step=number, tier=to, role=to.role, role_title=to.title, **fields)
 
 
-def claims_for(house: World, lease: timedelta) -> Claims:
-    return Claims(house.engine, DirectoryFile(house.directory), house.clock(), lease)
+async def claim(world: World, limit: int, lease: timedelta = timedelta(seconds=30)) -> list[Claim]:
+    directory = load_directory(world.directory.read_text(), "directory.yaml")
+    async with world.engine.begin() as connection:
+        claims, _ = await claim_deliveries(connection, world.clock(), directory, lease, limit, severity=4)
+    return claims
 
 
 class Peers:
-    """What a mail server sees: the connection that each mail came by."""
+    """A mail server's handler that records the connection of each mail."""
 
     def __init__(self) -> None:
         self.met: list[object] = []
 
     async def handle_DATA(self, _server: SMTP, session: Session, _envelope: Envelope) -> str:
         self.met.append(session.peer)
-        return "250 taken"
+        return "250 OK"
 
 
-def withdrawn(*notices: Notify, reason: EndReason = "resolved") -> Withdraw:
-    ids = tuple(notice.event_id for notice in notices)
+def withdrawn(*notifies: Notify, reason: EndReason = "resolved") -> Withdraw:
+    ids = tuple(notify.event_id for notify in notifies)
     return Withdraw(
         event_id=uuid4(), ticket=ticket(), cycle=1, run=1, severity=1, at=NOW, notifications=ids, reason=reason
     )
 
 
-async def test_a_notification_becomes_one_mail_and_one_event(house: World) -> None:
-    async with house.notifier():
-        await house.take(step(1, 1), step(1, 1))
-        await house.reaches("sent")
-        await house.take(step(1, 1))
-        await house.quiet()
-    [mail] = house.mails()
+async def test_a_notification_becomes_one_mail_and_one_event(world: World) -> None:
+    async with world.notifier():
+        await world.receive(step(1, 1), step(1, 1))
+        await world.reaches("sent")
+        await world.receive(step(1, 1))
+        await world.quiet()
+    [mail] = world.mails()
     assert (mail["rcpt"], mail["Tocsin-Tier"], mail["Tocsin-Step"]) == ("dana@example.com", "1", "1")
-    [event] = await house.told()
+    [event] = await world.events()
     assert (event.state, event.attempts, event.late, event.recipient.person) == ("sent", 1, False, "dana")
     assert event.message_id == mail["Message-ID"]
-    assert await house.journal() == ["queued", "claimed", "in_data", "sent"]
+    assert await world.journal() == ["queued", "claimed", "in_data", "sent"]
 
 
-async def test_who_was_told_before_is_named_with_the_instant(house: World) -> None:
+async def test_an_escalation_lists_who_was_notified_before(world: World) -> None:
     first = step(1, 1)
     before = ({"tier": TIERS[1], "at": first.at},)
-    async with house.notifier():
-        await house.take(first, step(2, 2, told_before=before))
-        await house.reaches("sent", "sent")
-        await house.take(step(3, 2, told_before=before))
-        await house.quiet()
-    text = house.sink.messages()[-1]["text"]
+    async with world.notifier():
+        await world.receive(first, step(2, 2, told_before=before))
+        await world.reaches("sent", "sent")
+        await world.receive(step(3, 2, told_before=before))
+        await world.quiet()
+    text = world.sink.messages()[-1]["text"]
     assert "tier 1, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
-async def test_a_missed_clock_names_who_was_warned_of_it(house: World) -> None:
-    async with house.notifier():
-        await house.take(about_clock("warning"), about_clock("warning", event_id=UUID(int=4), clock="resolution"))
-        await house.reaches("sent", "sent")
-        await house.take(about_clock("response_missed", event_id=UUID(int=5)))
-        await house.quiet()
-    text = house.sink.messages()[-1]["text"]
+async def test_a_missed_clock_lists_who_was_warned(world: World) -> None:
+    async with world.notifier():
+        await world.receive(about_clock("warning"), about_clock("warning", event_id=UUID(int=4), clock="resolution"))
+        await world.reaches("sent", "sent")
+        await world.receive(about_clock("response_missed", event_id=UUID(int=5)))
+        await world.quiet()
+    text = world.sink.messages()[-1]["text"]
     assert text.count("Dana, mailed") == 1
-    assert "Told before: warning, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
+    assert "Notified:    warning, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
-async def test_the_customers_own_holder_and_whoever_held_a_role_that_is_vacant_now(house: World) -> None:
+async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are_mailed(world: World) -> None:
     own = ticket(ticket_id=UUID(int=8), customer={"id": "globex", "name": "Globex"})
     left = escalation(event_id=UUID(int=2), role="account_manager", at=NOON)
-    house.now = NOON + timedelta(hours=2)
-    async with house.notifier():
-        await house.take(escalation(own), left)
-        await house.quiet()
-    assert {mail["rcpt"] for mail in house.mails()} == {"lee@example.com"}
-    assert [delivery.rule for delivery in await house.deliveries()] == ["customer globex", "default"]
-    assert [mail["Tocsin-Late"] for mail in house.mails()] == ["yes", "yes"]
+    world.now = NOON + timedelta(hours=2)
+    async with world.notifier():
+        await world.receive(escalation(own), left)
+        await world.quiet()
+    assert {mail["rcpt"] for mail in world.mails()} == {"lee@example.com"}
+    assert [delivery.rule for delivery in await world.deliveries()] == ["customer globex", "default"]
+    assert [mail["Tocsin-Late"] for mail in world.mails()] == ["yes", "yes"]
 
 
-async def test_nobody_holds_the_role(house: World) -> None:
-    async with house.notifier():
-        await house.take(escalation(role="chief_executive_officer"))
-        await house.reaches("undeliverable")
-    assert [(event.state, event.recipient.email) for event in await house.told()] == [("undeliverable", None)]
-    assert house.mails() == []
+async def test_a_role_without_holder_is_undeliverable(world: World) -> None:
+    async with world.notifier():
+        await world.receive(escalation(role="chief_executive_officer"))
+        await world.reaches("undeliverable")
+    assert [(event.state, event.recipient.email) for event in await world.events()] == [("undeliverable", None)]
+    assert world.mails() == []
 
 
-async def test_a_person_in_two_roles_is_told_of_a_step_once(house: World) -> None:
+async def test_a_person_in_two_roles_gets_one_mail(world: World) -> None:
     other = about_clock("warning", event_id=UUID(int=2), role="it_operations_director")
-    async with house.notifier():
-        await house.take(about_clock("warning"), other)
-        await house.reaches("sent", "cancelled")
-    assert len(house.mails()) == 1
+    async with world.notifier():
+        await world.receive(about_clock("warning"), other)
+        await world.reaches("sent", "cancelled")
+    assert len(world.mails()) == 1
 
 
-async def test_a_450_is_tried_again(house: World) -> None:
-    house.sink.fail("refuse", code=450)
-    async with house.notifier():
-        await house.take(step(1, 1))
-        await eventually(lambda: _attempts(house, 2), house.states)
-        house.sink.fail("none")
-        await house.reaches("sent")
-    assert len(house.mails()) == 1
-    *deferred, sent = await house.told()
+async def test_a_450_is_retried(world: World) -> None:
+    world.sink.fail("refuse", code=450)
+    async with world.notifier():
+        await world.receive(step(1, 1))
+        await eventually(lambda: _attempts(world, 2), world.states)
+        world.sink.fail("none")
+        await world.reaches("sent")
+    assert len(world.mails()) == 1
+    *deferred, sent = await world.events()
     assert {event.state for event in deferred} == {"deferred"}
     assert sent.state == "sent"
     assert deferred[0].reply == "450 4.2.0 refused on request"
 
 
-async def test_a_550_is_refused_and_nobody_else_is(house: World) -> None:
-    house.sink.fail("refuse", code=550, recipient="dana@example.com")
-    async with house.notifier():
-        await house.take(step(1, 1), step(2, 2))
-        await house.reaches("refused", "sent", "undeliverable")
-    assert [mail["rcpt"] for mail in house.mails()] == ["kim@example.com"]
-    assert sorted(event.state for event in await house.told()) == ["refused", "sent", "undeliverable"]
+async def test_a_550_refuses_one_recipient_only(world: World) -> None:
+    world.sink.fail("refuse", code=550, recipient="dana@example.com")
+    async with world.notifier():
+        await world.receive(step(1, 1), step(2, 2))
+        await world.reaches("refused", "sent", "undeliverable")
+    assert [mail["rcpt"] for mail in world.mails()] == ["kim@example.com"]
+    assert sorted(event.state for event in await world.events()) == ["refused", "sent", "undeliverable"]
 
 
 @pytest.mark.parametrize("mode", ["hang_after_dot", "reset_after_dot"])
-async def test_a_silence_after_the_dot_is_journalled_and_repeated_with_the_same_message_id(
-    house: World, mode: str
+async def test_a_missing_reply_after_the_dot_is_recorded_and_the_mail_repeated_with_the_same_message_id(
+    world: World, mode: str
 ) -> None:
-    house.settings = {**house.settings, **IMPATIENT}
-    house.sink.fail(mode)
-    async with house.notifier():
-        await house.take(step(1, 1))
-        await eventually(lambda: _mailed(house, 1), house.states)
-        house.sink.fail("none")
-        await house.reaches("sent")
-    mails = house.mails()
+    world.settings = {**world.settings, **IMPATIENT}
+    world.sink.fail(mode)
+    async with world.notifier():
+        await world.receive(step(1, 1))
+        await eventually(lambda: _mailed(world, 1), world.states)
+        world.sink.fail("none")
+        await world.reaches("sent")
+    mails = world.mails()
     assert len(mails) >= 2
     assert len({mail["Message-ID"] for mail in mails}) == 1
-    assert (await house.journal()).count("ambiguous") == len(mails) - 1
-    assert [event.ambiguous for event in await house.told()] == [True] * len(mails)
+    assert (await world.journal()).count("ambiguous") == len(mails) - 1
+    assert [event.ambiguous for event in await world.events()] == [True] * len(mails)
 
 
-async def test_mails_of_a_ticket_to_a_person_keep_their_order_behind_a_retry(house: World) -> None:
-    house.sink.fail("refuse", code=450, recipient="dana@example.com")
+async def test_mails_of_a_ticket_to_a_person_wait_for_a_retry(world: World) -> None:
+    world.sink.fail("refuse", code=450, recipient="dana@example.com")
     mine = [step(number, 1) for number in (1, 3, 5)]
     other = step(4, 2)
-    async with house.notifier():
-        await house.take(mine[0], mine[1], other, mine[2])
-        await eventually(lambda: _attempts(house, 2), house.states)
-        await eventually(lambda: _third_is_sent(house), house.states)
-        house.sink.fail("none")
-        await house.quiet()
-    assert [mail["Tocsin-Step"] for mail in house.mails()] == ["4", "1", "3", "5"]
+    async with world.notifier():
+        await world.receive(mine[0], mine[1], other, mine[2])
+        await eventually(lambda: _attempts(world, 2), world.states)
+        await eventually(lambda: _third_is_sent(world), world.states)
+        world.sink.fail("none")
+        await world.quiet()
+    assert [mail["Tocsin-Step"] for mail in world.mails()] == ["4", "1", "3", "5"]
 
 
-async def test_two_replicas_mail_nobody_twice_and_in_order(house: World) -> None:
+async def test_two_replicas_send_each_mail_once_and_in_order(world: World) -> None:
     tickets = [ticket(ticket_id=UUID(int=number)) for number in range(100, 130)]
-    notices = [
+    notifies = [
         escalation(of, event_id=uuid4(), step=number, tier=TIERS[1], run=1) for of in tickets for number in (1, 2, 3)
     ]
-    async with house.notifier(), house.notifier():
-        for start in range(0, len(notices), 10):
-            await house.take(*notices[start : start + 10])
-        await house.quiet()
+    async with world.notifier(), world.notifier():
+        for start in range(0, len(notifies), 10):
+            await world.receive(*notifies[start : start + 10])
+        await world.quiet()
     steps: dict[str, list[str]] = {}
-    for mail in house.mails():
+    for mail in world.mails():
         steps.setdefault(mail["Tocsin-Ticket"], []).append(mail["Tocsin-Step"])
     assert len(steps) == 30
     assert set(map(tuple, steps.values())) == {("1", "2", "3")}
 
 
-async def test_severity_one_and_higher_tiers_go_first(house: World) -> None:
+async def test_severity_one_and_higher_tiers_go_first(world: World) -> None:
     low = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4) for _ in range(20)]
     high = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), tier=TIERS[tier]) for tier in (1, 2)]
-    await house.take(*low, *high)
-    claimed = await claims_for(house, timedelta(seconds=5)).claim(3)
+    await world.receive(*low, *high)
+    claimed = await claim(world, 3)
     assert [(claim.delivery.severity, claim.delivery.tier) for claim in claimed] == [(1, 2), (1, 1), (4, 1)]
 
 
-async def test_many_mails_of_one_ticket_hold_up_no_other(house: World) -> None:
-    await house.take(*(step(number, 1) for number in range(1, 31)))
-    await house.take(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4))
-    claims = claims_for(house, timedelta(seconds=30))
-    first = await claims.claim(2)
-    second = await claims.claim(2)
+async def test_many_mails_of_one_ticket_delay_no_other_ticket(world: World) -> None:
+    await world.receive(*(step(number, 1) for number in range(1, 31)))
+    await world.receive(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4))
+    first = await claim(world, 2)
+    second = await claim(world, 2)
     assert [claim.delivery.severity for claim in first + second] == [1, 4]
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-async def test_what_is_withdrawn_before_it_leaves_is_cancelled(house: World, claimed: bool) -> None:
-    await house.take(step(1, 1))
-    claims = await claims_for(house, timedelta(seconds=30)).claim(1) if claimed else []
-    await house.take(withdrawn(step(1, 1)))
-    for claim in claims:
-        await _has_no_say(house, claim)
-    async with house.notifier():
-        await house.quiet()
-    assert await house.states() == ["cancelled"]
-    assert [(event.state, event.reply) for event in await house.told()] == [("cancelled", "resolved")]
-    assert house.mails() == []
+async def test_a_mail_withdrawn_before_data_is_cancelled(world: World, claimed: bool) -> None:
+    await world.receive(step(1, 1))
+    claims = await claim(world, 1) if claimed else []
+    await world.receive(withdrawn(step(1, 1)))
+    for lost in claims:
+        await _is_fenced(world, lost)
+    async with world.notifier():
+        await world.quiet()
+    assert await world.states() == ["cancelled"]
+    assert [(event.state, event.reply) for event in await world.events()] == [("cancelled", "resolved")]
+    assert world.mails() == []
 
 
-async def test_a_stand_down_in_the_same_batch_mails_nobody(house: World) -> None:
-    async with house.notifier():
-        await house.take(step(1, 1), stand_down(notifications=(UUID(int=1),)))
-        await house.quiet()
-    assert await house.states() == ["cancelled"]
-    assert house.mails() == []
+async def test_a_stand_down_in_the_same_batch_cancels_the_mail(world: World) -> None:
+    async with world.notifier():
+        await world.receive(step(1, 1), stand_down(notifications=(UUID(int=1),)))
+        await world.quiet()
+    assert await world.states() == ["cancelled"]
+    assert world.mails() == []
 
 
-async def test_a_notify_that_comes_after_its_withdrawal_is_not_mailed(house: World) -> None:
-    async with house.notifier():
-        await house.take(withdrawn(step(1, 1)), step(1, 1))
-        await house.quiet()
-    assert await house.states() == ["cancelled"]
-    assert house.mails() == []
+async def test_a_notify_that_arrives_after_its_withdrawal_is_cancelled(world: World) -> None:
+    async with world.notifier():
+        await world.receive(withdrawn(step(1, 1)), step(1, 1))
+        await world.quiet()
+    assert await world.states() == ["cancelled"]
+    assert world.mails() == []
 
 
-async def test_a_stand_down_reaches_exactly_who_was_mailed_once(house: World) -> None:
+async def test_a_stand_down_mails_exactly_the_people_who_were_mailed(world: World) -> None:
     end = stand_down(notifications=(UUID(int=1), UUID(int=2), UUID(int=3)))
-    house.sink.fail("refuse", code=550, recipient="kim@example.com")
-    async with house.notifier():
-        await house.take(step(1, 1), step(2, 2), step(3, 1))
-        await house.reaches("sent", "refused", "sent", "undeliverable")
-        house.sink.fail("none")
-        await house.take(end, end)
-        await house.take(end)
-        await house.quiet()
-    downs = [mail for mail in house.sink.messages() if dict(mail["headers"])["Tocsin-Kind"] == "stand_down"]
+    world.sink.fail("refuse", code=550, recipient="kim@example.com")
+    async with world.notifier():
+        await world.receive(step(1, 1), step(2, 2), step(3, 1))
+        await world.reaches("sent", "refused", "sent", "undeliverable")
+        world.sink.fail("none")
+        await world.receive(end, end)
+        await world.receive(end)
+        await world.quiet()
+    downs = [mail for mail in world.sink.messages() if dict(mail["headers"])["Tocsin-Kind"] == "stand_down"]
     assert [mail["rcpt_to"] for mail in downs] == [["dana@example.com"]]
     assert dict(downs[0]["headers"])["Tocsin-Run"] == "1"
     assert "The ticket was resolved at" in downs[0]["text"]
     assert downs[0]["text"].count("tier 1, Service Desk Team Lead: Dana") == 2
 
 
-async def test_a_stand_down_waits_for_the_attempt_in_flight(house: World) -> None:
-    house.sink.fail("delay", seconds=0.4)
-    async with house.notifier():
-        await house.take(step(1, 1))
-        await eventually(lambda: _is(house, "in_data"), house.states)
-        await house.take(stand_down())
-        await house.reaches("sent", "sent")
-    assert [mail["Tocsin-Kind"] for mail in house.mails()] == ["escalation", "stand_down"]
+async def test_a_stand_down_waits_for_the_attempt_in_flight(world: World) -> None:
+    world.sink.fail("delay", seconds=0.4)
+    async with world.notifier():
+        await world.receive(step(1, 1))
+        await eventually(lambda: _is(world, "in_data"), world.states)
+        await world.receive(stand_down())
+        await world.reaches("sent", "sent")
+    assert [mail["Tocsin-Kind"] for mail in world.mails()] == ["escalation", "stand_down"]
 
 
-async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_end(house: World) -> None:
-    house.settings = {**house.settings, **IMPATIENT}
-    house.sink.fail("hang_after_dot")
-    async with house.notifier():
-        await house.take(step(1, 1))
-        await eventually(lambda: _is(house, "in_data"), house.states)
-        await house.take(stand_down())
-        await eventually(lambda: _mailed(house, 1), house.states)
-        house.sink.fail("none")
-        await house.quiet()
-    assert [mail["Tocsin-Kind"] for mail in house.mails()] == ["escalation", "stand_down"]
-    assert await house.states() == ["cancelled", "sent"]
+async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_end(world: World) -> None:
+    world.settings = {**world.settings, **IMPATIENT}
+    world.sink.fail("hang_after_dot")
+    async with world.notifier():
+        await world.receive(step(1, 1))
+        await eventually(lambda: _is(world, "in_data"), world.states)
+        await world.receive(stand_down())
+        await eventually(lambda: _mailed(world, 1), world.states)
+        world.sink.fail("none")
+        await world.quiet()
+    assert [mail["Tocsin-Kind"] for mail in world.mails()] == ["escalation", "stand_down"]
+    assert await world.states() == ["cancelled", "sent"]
 
 
-async def test_a_mail_whose_worker_died_in_data_counts_as_sent_and_is_not_repeated_after_the_end(house: World) -> None:
-    await house.take(step(1, 1))
-    [claim] = await claims_for(house, timedelta(0)).claim(1)
-    assert await _enters(house, claim)
-    await house.take(stand_down())
-    async with house.notifier():
-        await house.quiet()
-    assert [mail["Tocsin-Kind"] for mail in house.mails()] == ["stand_down"]
-    assert [(delivery.state, delivery.ambiguous) for delivery in await house.deliveries()] == [
+async def test_a_mail_whose_worker_died_in_data_counts_as_sent_after_the_end(world: World) -> None:
+    await world.receive(step(1, 1))
+    [died] = await claim(world, 1, timedelta(0))
+    assert await _enters(world, died)
+    await world.receive(stand_down())
+    async with world.notifier():
+        await world.quiet()
+    assert [mail["Tocsin-Kind"] for mail in world.mails()] == ["stand_down"]
+    assert [(delivery.state, delivery.ambiguous) for delivery in await world.deliveries()] == [
         ("cancelled", True),
         ("sent", False),
     ]
 
 
-async def test_a_server_that_is_away_refuses_nobody(house: World, unused_tcp_port: int) -> None:
-    there = house.sink.address
-    house.settings = {**house.settings, "smtp": f"127.0.0.1:{unused_tcp_port}"}
-    notices = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(30)]
-    async with house.notifier():
-        await house.take(*notices)
-        await eventually(lambda: _attempts(house, 1), house.states)
-        assert set(await house.states()) <= {"queued", "claimed", "deferred"}
-        assert sum(delivery.attempts for delivery in await house.deliveries()) < 30  # it did not ask for each of them
-    house.settings = {**house.settings, "smtp": there}
-    async with house.notifier():
-        await house.quiet()
-    assert set(await house.states()) == {"sent"}
-    assert len(house.mails()) == 30
+async def test_an_unreachable_server_refuses_no_mail(world: World, unused_tcp_port: int) -> None:
+    reachable = world.sink.address
+    world.settings = {**world.settings, "smtp": f"127.0.0.1:{unused_tcp_port}"}
+    notifies = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(30)]
+    async with world.notifier():
+        await world.receive(*notifies)
+        await eventually(lambda: _attempts(world, 1), world.states)
+        assert set(await world.states()) <= {"queued", "claimed", "deferred"}
+        assert sum(delivery.attempts for delivery in await world.deliveries()) < 30  # it did not try each of them
+    world.settings = {**world.settings, "smtp": reachable}
+    async with world.notifier():
+        await world.quiet()
+    assert set(await world.states()) == {"sent"}
+    assert len(world.mails()) == 30
 
 
-async def test_a_worker_that_lost_its_claim_sends_nothing(house: World) -> None:
-    await house.take(step(1, 1))
-    claims = claims_for(house, timedelta(0))
-    [stale], [fresh] = await claims.claim(1), await claims.claim(1)
-    await _has_no_say(house, stale)
-    assert await _enters(house, fresh)
-    await _has_no_say(house, stale)
-    async with house.notifier():
-        await house.reaches("sent")
-    await _has_no_say(house, stale)
-    assert len(house.mails()) == 1
+async def test_a_worker_that_lost_its_claim_sends_nothing(world: World) -> None:
+    await world.receive(step(1, 1))
+    [stale], [fresh] = await claim(world, 1, timedelta(0)), await claim(world, 1, timedelta(0))
+    await _is_fenced(world, stale)
+    assert await _enters(world, fresh)
+    await _is_fenced(world, stale)
+    async with world.notifier():
+        await world.reaches("sent")
+    await _is_fenced(world, stale)
+    assert len(world.mails()) == 1
 
 
-async def test_a_lease_is_renewed_for_as_long_as_the_server_takes(house: World) -> None:
-    house.settings = {**house.settings, "smtp_data_timeout": 60}
-    house.sink.fail("hang_after_dot")
-    async with house.notifier():
-        await house.take(step(1, 1))
-        await house.reaches("in_data")
-        [begun] = await house.deliveries()
-        await eventually(lambda: _is_renewed(house, begun), house.deliveries)
-        assert await house.journal() == ["queued", "claimed", "in_data"]
-        house.sink.fail("refuse_connection")  # it hangs no longer
-        house.sink.fail("none")
-        await house.quiet()
+async def test_a_lease_is_renewed_while_the_server_takes_its_time(world: World) -> None:
+    world.settings = {**world.settings, "smtp_data_timeout": 60}
+    world.sink.fail("hang_after_dot")
+    async with world.notifier():
+        await world.receive(step(1, 1))
+        await world.reaches("in_data")
+        [begun] = await world.deliveries()
+        await eventually(lambda: _is_renewed(world, begun), world.deliveries)
+        assert await world.journal() == ["queued", "claimed", "in_data"]
+        world.sink.fail("refuse_connection")  # ends the attempt that hangs
+        world.sink.fail("none")
+        await world.quiet()
 
 
-async def test_a_connection_serves_a_small_batch_of_mails(house: World, unused_tcp_port: int) -> None:
+async def test_a_connection_serves_a_small_batch_of_mails(world: World, unused_tcp_port: int) -> None:
     server = Controller(peers := Peers(), hostname="127.0.0.1", port=unused_tcp_port)
     address = {"smtp": f"127.0.0.1:{unused_tcp_port}", "smtp_batch": 3}
-    house.settings = {**house.settings, **address, "smtp_concurrency": 2, "poll_interval": 60}
+    world.settings = {**world.settings, **address, "smtp_concurrency": 2, "poll_interval": 60}
     server.start()
     try:
-        async with house.notifier():
-            await house.take(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=3) for _ in range(7)))
-            await house.quiet()
+        async with world.notifier():
+            await world.receive(
+                *(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=3) for _ in range(7))
+            )
+            await world.quiet()
     finally:
         server.stop()
     assert [len(list(mails)) for _, mails in groupby(peers.met)] == [3, 3, 1]
     assert len(set(peers.met)) == 3
 
 
-async def test_stored_delivery_events_can_be_told_again_with_the_same_ids(house: World) -> None:
-    async with house.notifier():
-        await house.take(step(1, 1), step(2, 2))
-        await house.quiet()
-    told = [event.event_id for event in await house.told()]
-    again = [event.event_id async for page in store.told_since(house.engine, NOON) for event in page]
-    assert sorted(again) == sorted(told)
-    assert [page async for page in store.told_since(house.engine, NOW + timedelta(hours=1))] == []
+async def test_delivery_events_can_be_republished_with_the_same_ids(world: World) -> None:
+    async with world.notifier():
+        await world.receive(step(1, 1), step(2, 2))
+        await world.quiet()
+    published = [event.event_id for event in await world.events()]
+    again = [event.event_id async for page in journal.events_since(world.engine, NOON) for event in page]
+    assert sorted(again) == sorted(published)
+    assert [page async for page in journal.events_since(world.engine, NOW + timedelta(hours=1))] == []
 
 
-async def test_nothing_waits_for_a_poll(house: World) -> None:
-    """How fast that is, tests/bench/notifier.py measures; here the machine may be busy."""
-    house.settings = {**house.settings, "poll_interval": 60}
-    async with house.notifier():
+async def test_no_mail_waits_for_a_poll(world: World) -> None:
+    """tests/bench/notifier.py measures how fast that is; here the machine may be busy."""
+    world.settings = {**world.settings, "poll_interval": 60}
+    async with world.notifier():
         for _ in range(5):
-            await house.take(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(20)))
-            await house.quiet()
-        await house.take(step(1, 1), step(2, 1), step(3, 1), stand_down(notifications=(UUID(int=3),)))
-        await house.quiet()
-    assert [mail["Tocsin-Step"] for mail in house.mails()[-2:]] == ["1", "2"]
+            await world.receive(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(20)))
+            await world.quiet()
+        await world.receive(step(1, 1), step(2, 1), step(3, 1), stand_down(notifications=(UUID(int=3),)))
+        await world.quiet()
+    assert [mail["Tocsin-Step"] for mail in world.mails()[-2:]] == ["1", "2"]
 
 
-async def _enters(house: World, claim: Claim) -> bool:
-    async with house.engine.begin() as connection:
-        entering = Entering(claim.delivery.key, "<entering@example.org>", late=False)
-        return await store.enter_data(connection, [entering], timedelta(0)) == {claim.delivery.id}
+async def _enters(world: World, claim: Claim) -> bool:
+    async with world.engine.begin() as connection:
+        claimed = replace(claim.delivery, message_id="<entering@example.org>")
+        return await queue.enter_data(connection, [claimed], timedelta(0)) == {claimed.id}
 
 
-async def _has_no_say(house: World, claim: Claim) -> None:
-    """Who holds this claim may not send, changes no outcome and renews no lease."""
-    before = await house.deliveries()
-    assert not await _enters(house, claim)
-    async with house.engine.begin() as connection:
-        assert await store.held(connection, [claim.delivery.key]) == {}
-        await store.renew(connection, [claim.delivery.key], timedelta(hours=1))
-    assert await house.deliveries() == before
+async def _is_fenced(world: World, claim: Claim) -> None:
+    """The holder of this claim cannot send, save a result or renew the lease."""
+    before = await world.deliveries()
+    assert not await _enters(world, claim)
+    async with world.engine.begin() as connection:
+        assert await queue.load_claimed(connection, [claim.delivery]) == {}
+        await queue.renew_leases(connection, [claim.delivery], timedelta(hours=1))
+    assert await world.deliveries() == before
 
 
-async def _is_renewed(house: World, begun: Stored) -> bool:
-    [delivery] = await house.deliveries()
+async def _is_renewed(world: World, begun: Delivery) -> bool:
+    [delivery] = await world.deliveries()
     assert delivery.ready_at is not None
     assert begun.ready_at is not None
     return delivery.ready_at > begun.ready_at
 
 
-async def _third_is_sent(house: World) -> bool:
-    return (await house.states())[2] == "sent"
+async def _third_is_sent(world: World) -> bool:
+    return (await world.states())[2] == "sent"
 
 
-async def _attempts(house: World, count: int) -> bool:
-    return any(delivery.attempts >= count for delivery in await house.deliveries())
+async def _attempts(world: World, count: int) -> bool:
+    return any(delivery.attempts >= count for delivery in await world.deliveries())
 
 
-async def _mailed(house: World, count: int) -> bool:
-    return len(await asyncio.to_thread(house.mails)) >= count
+async def _mailed(world: World, count: int) -> bool:
+    return len(await asyncio.to_thread(world.mails)) >= count
 
 
-async def _is(house: World, state: str) -> bool:
-    return state in await house.states()
+async def _is(world: World, state: str) -> bool:
+    return state in await world.states()

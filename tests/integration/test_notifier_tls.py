@@ -1,4 +1,4 @@
-"""What was to be encrypted goes encrypted or not at all, and a wrong password refuses nobody."""
+"""Mail is never sent in the clear unless configured, and a wrong password refuses no mail."""
 
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -9,18 +9,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from notifier.domain.smtp_result import Answer
-from notifier.store.tables import journal
-from notifier.workers.smtp_connection import Connection, Smtp
+from notifier.domain.smtp_reply import SmtpReply
+from notifier.store.tables import JOURNAL
+from notifier.workers.smtp_server import SmtpConnection, SmtpServer
 from sqlalchemy import select
 from support.notifier_events import NOON, escalation, ticket
-from support.notifier_world import World, world
+from support.notifier_world import World, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 from support.tls_smtp_sink import secured_sink
 
 NOW = NOON + timedelta(hours=1, seconds=1)
-SHORTEST_PAUSE = timedelta(seconds=0.2)  # and a little less, for the clocks
+SHORTEST_PAUSE = timedelta(seconds=0.2)  # a little less, for differing clocks
 
 
 @pytest.fixture
@@ -30,77 +30,77 @@ def secured(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Sh
 
 
 @pytest.fixture
-async def house(
+async def world(
     make_database: MakeDatabase, secured: tuple[SharedSink, Mapping[str, Any]], tmp_path: Path
 ) -> AsyncIterator[World]:
     sink, login = secured
-    async with world(make_database("notifier"), sink, tmp_path, NOW, **login) as made:
+    async with make_world(make_database("notifier"), sink, tmp_path, NOW, **login) as made:
         yield made
 
 
 @pytest.mark.parametrize("secured", [{"tls": "starttls"}, {"tls": "tls"}], indirect=True, ids=["starttls", "implicit"])
-async def test_tls_and_auth(house: World) -> None:
-    async with house.notifier():
-        await house.take(escalation())
-        await house.reaches("sent")
-    assert len(house.mails()) == 1
-    settings = house.make_settings()
-    connection = await Smtp(settings.mail_servers[0], settings).connect()
-    assert isinstance(connection, Connection)
+async def test_tls_and_auth(world: World) -> None:
+    async with world.notifier():
+        await world.receive(escalation())
+        await world.reaches("sent")
+    assert len(world.mails()) == 1
+    settings = world.make_settings()
+    connection = await SmtpServer(settings.mail_servers[0], settings).connect()
+    assert isinstance(connection, SmtpConnection)
     context = connection.client.get_transport_info("ssl_object").context
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     connection.client.close()
 
 
-async def test_a_stripped_starttls_sends_nothing_in_clear(house: World) -> None:
-    house.sink.fail("strip_tls")
-    await _held_back(house, "STARTTLS")
-    assert house.mails() == []
+async def test_a_stripped_starttls_sends_nothing_in_the_clear(world: World) -> None:
+    world.sink.fail("strip_tls")
+    await _mails_wait(world, "STARTTLS")
+    assert world.mails() == []
 
 
-async def test_a_certificate_of_an_unknown_authority_is_not_trusted(house: World) -> None:
-    house.settings = {**house.settings, "smtp_ca": None}
-    await _held_back(house, "certificate verify failed")
-    assert house.mails() == []
+async def test_a_certificate_of_an_unknown_authority_is_not_trusted(world: World) -> None:
+    world.settings = {**world.settings, "smtp_ca": None}
+    await _mails_wait(world, "certificate verify failed")
+    assert world.mails() == []
 
 
 @pytest.mark.parametrize("secured", [{"name": "mail.example.org"}], indirect=True, ids=["another name"])
-async def test_a_certificate_for_another_name_is_not_trusted(house: World) -> None:
-    settings = house.make_settings()
-    answer = await Smtp(settings.mail_servers[0], settings).connect()
-    assert isinstance(answer, Answer)
-    assert "certificate verify failed: IP address mismatch" in answer.words
+async def test_a_certificate_for_another_name_is_not_trusted(world: World) -> None:
+    settings = world.make_settings()
+    reply = await SmtpServer(settings.mail_servers[0], settings).connect()
+    assert isinstance(reply, SmtpReply)
+    assert "certificate verify failed: IP address mismatch" in reply.text
 
 
-async def test_a_login_is_tried_once_not_by_every_mechanism(house: World) -> None:
-    house.sink.fail("refuse_login")
-    await _held_back(house, "535 5.7.8 authentication by PLAIN refused on request")
+async def test_a_login_uses_one_mechanism_only(world: World) -> None:
+    world.sink.fail("refuse_login")
+    await _mails_wait(world, "535 5.7.8 authentication by PLAIN refused on request")
 
 
-async def test_a_wrong_password_refuses_nobody(house: World) -> None:
-    right = house.settings
-    house.settings = {**right, "smtp_password": "wrong"}
-    await _held_back(house, "535")
-    assert house.mails() == []
-    house.settings = right
-    async with house.notifier():
-        await house.quiet()
-    assert await house.states() == ["sent"] * 10
-    assert len(house.mails()) == 10
+async def test_a_wrong_password_refuses_no_mail(world: World) -> None:
+    right = world.settings
+    world.settings = {**right, "smtp_password": "wrong"}
+    await _mails_wait(world, "535")
+    assert world.mails() == []
+    world.settings = right
+    async with world.notifier():
+        await world.quiet()
+    assert await world.states() == ["sent"] * 10
+    assert len(world.mails()) == 10
 
 
-async def _held_back(house: World, words: str) -> None:
-    """Ten mails wait, the server is asked again only after a pause, and the reason is told."""
-    async with house.notifier():
-        await house.take(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(10)))
-        tried = await eventually(lambda: _refused(house, words, 3), house.deliveries)
-        assert set(await house.states()) <= {"queued", "claimed", "deferred"}
+async def _mails_wait(world: World, words: str) -> None:
+    """Ten mails wait, the server is probed only after a pause, and the journal has the reason."""
+    async with world.notifier():
+        await world.receive(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(10)))
+        tried = await eventually(lambda: _refused(world, words, 3), world.deliveries)
+        assert set(await world.states()) <= {"queued", "claimed", "deferred"}
     assert all(later - earlier > SHORTEST_PAUSE for earlier, later in pairwise(tried))
 
 
-async def _refused(house: World, words: str, times: int) -> Sequence[datetime]:
-    """When attempts ended with these words, once there are so many."""
-    ended = select(journal.c.real_at).where(journal.c.entry == "deferred", journal.c.reply.contains(words))
-    async with house.engine.connect() as connection:
-        found = (await connection.execute(ended.order_by(journal.c.id))).scalars().all()
+async def _refused(world: World, words: str, times: int) -> Sequence[datetime]:
+    """When attempts ended with this reply, once there are so many."""
+    ended = select(JOURNAL.c.real_at).where(JOURNAL.c.entry == "deferred", JOURNAL.c.reply.contains(words))
+    async with world.engine.connect() as connection:
+        found = (await connection.execute(ended.order_by(JOURNAL.c.id))).scalars().all()
     return found if len(found) >= times else ()

@@ -1,7 +1,7 @@
-"""How mail programs find conversations: each by its published rule, from nothing but the messages' own bytes.
+"""How mail programs group mails into conversations: by their published rules, from the bytes of the messages only.
 
-A reader takes the messages of one mailbox, each with the instant of its arrival, in that order, and says for each in
-which conversation it shows it. The rules, and where they were published: docs/decisions/0017.
+A reader gets the messages of one mailbox in the order of arrival, each with its instant, and returns the conversation
+of each. docs/decisions/0017 says where the rules were published.
 """
 
 import re
@@ -23,7 +23,7 @@ A_WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Message:
-    """What the rules ask of a message; `references` as a reader takes them, the parent last."""
+    """The parts of a message that the rules use; of `references` the parent is last."""
 
     id: str
     sender: str
@@ -37,12 +37,12 @@ class Message:
 @cache
 def read(raw: bytes) -> Message:
     parsed = message_from_bytes(raw.partition(b"\r\n\r\n")[0], policy=default)
-    told = " ".join(parsed[name] or "" for name in ("References", "In-Reply-To"))
+    ids = " ".join(parsed[name] or "" for name in ("References", "In-Reply-To"))
     return Message(
         parsed["Message-ID"],
         parsed["From"].addresses[0].addr_spec,
         parsed["Subject"] or "",
-        tuple(dict.fromkeys(re.findall(r"<[^<>\s]+>", told))),
+        tuple(dict.fromkeys(re.findall(r"<[^<>\s]+>", ids))),
         parsed["Thread-Topic"],
         b64decode(parsed["Thread-Index"] or ""),
         parsedate_to_datetime(parsed["Date"]),
@@ -50,9 +50,9 @@ def read(raw: bytes) -> Message:
 
 
 def gmail(arrived: Sequence[Arrived]) -> list[Hashable]:
-    """A reply to a message of the conversation, or one of the same sender within a week of one that names the same id.
+    """A reply to a message of the conversation, or a mail of the same sender within a week that names the same id.
 
-    The subject has to be the same in both cases.
+    In both cases the subject must be the same.
     """
     conversations: list[list[tuple[Message, datetime]]] = []
     found: list[Hashable] = []
@@ -80,14 +80,14 @@ def _gmail_joins(message: Message, now: datetime, past: Sequence[tuple[Message, 
 
 
 def outlook_tracking(arrived: Sequence[Arrived]) -> list[Hashable]:
-    """PidTagConversationId where the index is tracked: its GUID, after a reserved octet and five of the time."""
+    """PidTagConversationId if the index is tracked: its GUID, after a reserved byte and five of the time."""
     messages = [read(raw) for _, raw in arrived]
     assert all(len(message.index) >= 22 and message.index[0] == 1 for message in messages)
     return [message.index[6:22] for message in messages]
 
 
 def outlook(arrived: Sequence[Arrived]) -> list[Hashable]:
-    """PidTagConversationId elsewhere: a hash of the topic, or of the normalized subject where there is none."""
+    """PidTagConversationId otherwise: a hash of the topic, or of the normalized subject if there is none."""
     return [_topic_hash(message.topic or normalized(message.subject)) for message in (read(raw) for _, raw in arrived)]
 
 
@@ -101,7 +101,7 @@ def normalized(subject: str) -> str:
 
 
 def apple_mail(arrived: Sequence[Arrived]) -> list[Hashable]:
-    """Who refers to whom, missing ones included; then conversations of an equal subject are one (jwz.org, step 5)."""
+    """By references, including missing messages; then conversations of equal subject are joined (jwz.org, step 5)."""
     messages = [read(raw) for _, raw in arrived]
     parents: dict[str, str] = {}
     for message in messages:

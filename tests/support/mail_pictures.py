@@ -1,7 +1,7 @@
 """Renders a mail of each kind in a real browser, for docs/mail.md: `make mail-pictures` writes docs/mail/*.png, and
-beside them of which page each was made.
+the digests of pages and pictures to made_of.txt.
 
-The browser is driven by its DevTools protocol over a pipe. A mail that is wider than its screen ends it with an error.
+The browser is driven by its DevTools protocol over a pipe. A mail that is wider than its screen is an error.
 """
 
 import base64
@@ -14,15 +14,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from notifier.domain.rendering import write
-from notifier.domain.template_samples import kinds, telling
-from notifier.domain.templating import BUILT_IN
 from tocsin.business_time import load_zone
 
+from support.mail_samples import SAMPLES
 from support.small_png import reduced
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "mail"
@@ -34,7 +32,7 @@ QUIET: Final = ("background-networking", "component-update", "extensions", "gpu"
 
 @dataclass(frozen=True)
 class Screen:
-    """What a mail is looked at on, in CSS pixels."""
+    """A screen; its width is in CSS pixels."""
 
     name: str
     width: int
@@ -90,7 +88,7 @@ class Browser:
         while b"\0" not in self._rest:
             read = os.read(self._answers, 1 << 20)
             if not read:
-                raise RuntimeError("the browser ended")
+                raise RuntimeError("the browser exited")
             self._rest += read
         message, _, self._rest = self._rest.partition(b"\0")
         return dict(json.loads(message))
@@ -98,10 +96,10 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser with an empty profile, which ends with the block."""
+    """A browser with an empty profile, closed at the end of the block."""
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if program is None:
-        sys.exit(f"no browser was found: install one of {', '.join(BROWSERS)}")
+        sys.exit(f"no browser found: install one of {', '.join(BROWSERS)}")
     our_answers, their_answers = os.pipe()
     their_commands, our_commands = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -135,11 +133,11 @@ def browser() -> Iterator[Browser]:
 def pages() -> dict[str, str]:
     """The HTML of a mail of each kind."""
     zone = load_zone("America/New_York")
-    return {kind: write(replace(telling(sample), zone=zone), BUILT_IN).html for kind, sample in kinds().items()}
+    return {kind: sample.render(zone).html for kind, sample in SAMPLES.items()}
 
 
 def made_of() -> str:
-    """A line for each picture that is there: what its page hashes to, what it does itself, its name."""
+    """A line for each picture: the digest of its page, its own digest, its name."""
     lines = []
     for kind, html in pages().items():
         for name in (f"{kind}-{screen.name}.png" for screen in SCREENS):

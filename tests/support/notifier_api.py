@@ -1,4 +1,4 @@
-"""The notifier's calls on the database of a `notifier_world.World`, with keys of two tenants."""
+"""The notifier's HTTP API on the database of a `World`, with keys of two tenants."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -7,53 +7,47 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from notifier import api
-from notifier.api.bounces import PATH
-from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, TICKETS_WRITE, KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app
-from tocsin.sources.directory_file import DirectoryFile
+from notifier.service import build
+from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, TICKETS_WRITE, KeyFile, issue, write_keys
 
 from support.notifier_world import World
 
 
 @dataclass(frozen=True)
-class Calls:
-    """`admin`, `writing` and `reading` are keys of the tenant `default` with that scope alone, `other` of another."""
+class ApiClients:
+    """`admin`, `writing` and `reading` have keys of the tenant `default` with that scope only, `other` of another."""
 
     clients: Mapping[str, httpx.AsyncClient]
 
     async def get(self, path: str, status: int = 200, *, key: str = "reading", **query: Any) -> Any:
-        answer = await self.clients[key].get(path, params=query)
-        assert answer.status_code == status, answer.text
-        return answer.json()
+        response = await self.clients[key].get(path, params=query)
+        assert response.status_code == status, response.text
+        return response.json()
 
     async def post(self, path: str, status: int, *, key: str = "admin", **request: Any) -> Any:
-        answer = await self.clients[key].post(path, **request)
-        assert answer.status_code == status, answer.text
-        return answer.json()
+        response = await self.clients[key].post(path, **request)
+        assert response.status_code == status, response.text
+        return response.json()
 
-    async def listed(self, *, key: str = "reading", **query: Any) -> list[str]:
+    async def list_ids(self, *, key: str = "reading", **query: Any) -> list[str]:
         """The ids of a page, in its order."""
         return [item["id"] for item in (await self.get("/v1/deliveries", key=key, **query))["items"]]
 
 
 @asynccontextmanager
-async def calls(world: World, folder: Path) -> AsyncIterator[Calls]:
-    """The application in this process, on the world's database."""
+async def api_clients(world: World, folder: Path) -> AsyncIterator[ApiClients]:
+    """The service's application in this process; the world's notifiers find the mails that it queues by their poll."""
     scopes = {"admin": (ADMIN,), "writing": (TICKETS_WRITE,), "reading": (TICKETS_READ,)}
     issued = {name: issue("default", given) for name, given in scopes.items()} | {"other": issue("other")}
     write_keys(folder / "keys.yaml", KeyFile(keys=tuple(key for _, key in issued.values())))
-    app = create_app("notifier", "Tests", KeyRing(folder / "keys.yaml"), {}, free_form=[PATH])
-    directory = DirectoryFile(world.directory)
-    app.include_router(api.router(world.engine, world.engine, world.clock(), directory.current, world.wake))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    service = build(world.make_settings(keys=folder / "keys.yaml"), world.clock())
+    transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
+    headers = {name: {"Authorization": f"Bearer {text}"} for name, (text, _) in issued.items()} | {"nobody": {}}
     clients = {
-        name: httpx.AsyncClient(
-            transport=transport, base_url="http://notifier", headers={"Authorization": f"Bearer {text}"}
-        )
-        for name, (text, _) in issued.items()
+        name: httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=own)
+        for name, own in headers.items()
     }
-    clients["nobody"] = httpx.AsyncClient(transport=transport, base_url="http://notifier")
-    yield Calls(clients)
+    yield ApiClients(clients)
     for client in clients.values():
         await client.aclose()
+    await service.runtime.dispose()

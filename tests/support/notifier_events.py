@@ -1,4 +1,4 @@
-"""Events as the escalator tells them, for tests of the notifier."""
+"""Events of the escalator, for tests of the notifier."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal

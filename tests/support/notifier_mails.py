@@ -1,54 +1,77 @@
 """Mails composed as the service composes them, without a service."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from notifier.domain.message import Mail, Sender
-from notifier.domain.template_context import Reader, Told
-from notifier.domain.templating import BUILT_IN, Templates
-from notifier.workers.composer import Letters, Linking
+from notifier.domain.delivery import Delivery, Notification, Now
+from notifier.domain.mail_history import EarlierMail
+from notifier.domain.message import Mail, MailSender
+from notifier.domain.new_delivery import delivery_for
+from notifier.domain.rendering import MailTemplates
+from notifier.domain.template_context import Reader, Redelivery
+from notifier.handlers.claims import Claim
+from notifier.sources.mail_templates import built_in_templates
+from notifier.workers.composer import LinkSource, MailComposer
 from tocsin.acknowledgement import LinkSigner
-from tocsin.events import Notify, StandDown
 
-from support.notifier_events import NOON
+from support.notifier_events import NOON, escalation
 
 NOW = NOON + timedelta(hours=1, minutes=5)
 NEW_YORK = ZoneInfo("America/New_York")
 LINKS = LinkSigner(["a key for the links of tests only"])
 PAGES = {"connectwise": "https://psa.example.com/tickets/{external_id}"}
-LINKING = Linking(LINKS, "https://sla.example.com", timedelta(days=7), PAGES)
 READER = Reader(
     "dana", "Dana Østergård", "dana@example.com", "service_desk_team_lead", "Service Desk Team Lead", 1, "default"
 )
 
 
-def letters(
-    templates: Templates = BUILT_IN,
+def make_composer(
+    templates: MailTemplates | None = None,
     *,
-    linking: Linking = LINKING,
+    ticket_urls: dict[str, str] | None = None,
     reply_to: str | None = None,
-    zones: dict[str, tzinfo] | None = None,
-) -> Letters:
-    return Letters(Sender("tocsin@example.com", reply_to), linking, templates, NEW_YORK, (zones or {}).get)
+    zones: Mapping[str, tzinfo] | None = None,
+) -> MailComposer:
+    """A composer for readers in New York, or in `zones` by person."""
+    return MailComposer(
+        MailSender("tocsin@example.com", reply_to),
+        LinkSource(LINKS, "https://sla.example.com", timedelta(days=7), PAGES if ticket_urls is None else ticket_urls),
+        templates or built_in_templates(),
+        NEW_YORK,
+        (zones or {}).get,
+    )
 
 
-OURS = letters()
+COMPOSER = make_composer()
 
 
-def mailed(
-    notice: Notify | StandDown,
-    *told: Told,
+def compose(
+    notification: Notification,
+    *earlier: EarlierMail,
     reader: Reader = READER,
-    by: Letters = OURS,
+    by: MailComposer = COMPOSER,
     now: datetime = NOW,
     late: bool = False,
-    **how: Any,
+    references: tuple[str, ...] = (),
+    redelivery: Redelivery | None = None,
 ) -> Mail:
-    return by.compose(notice, reader, told, now=now, late=late, **how)
+    """The mail about `notification` for `reader`, in the first attempt."""
+    claim = Claim(_delivery(redelivery), notification, reader, earlier, references, ())
+    return by.compose(claim, now, late=late)
+
+
+def _delivery(redelivery: Redelivery | None) -> Delivery:
+    now = Now(NOW, NOW)
+    first = delivery_for(escalation(), now)
+    if redelivery is None:
+        return first
+    return first.successor(
+        now, queued_at=redelivery.at, redelivery_number=redelivery.number, redelivered_by=redelivery.by
+    )
 
 
 def parse(mail: Mail) -> EmailMessage:

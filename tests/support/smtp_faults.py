@@ -1,9 +1,9 @@
-"""What becomes of mails while the mail server fails in every way that it can: nobody is missed, nobody told twice.
+"""What happens to mails while the mail server fails in every possible way: none is lost, none is sent twice.
 
     make faults [MAILS=200] [ONLY="drop in DATA,450"] [REAL=1]
 
-Real PostgreSQL and the sink are processes of their own; the sink takes mails over STARTTLS and after a login alone. In
-each story mails are queued while the fault stands; some seconds later it ends, and all of them have to arrive.
+PostgreSQL and the sink run as separate processes; the sink requires STARTTLS and a login. In each run mails are queued
+during the fault; some seconds later it ends, and all of them must arrive.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ import structlog
 import typer
 from bench.notifier import own_database
 from notifier.settings import Settings
-from notifier.store.tables import deliveries, journal
+from notifier.store.tables import DELIVERIES, JOURNAL
 from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
 
 from support.notifier_events import escalation, ticket
-from support.notifier_world import DIRECTORY, PATIENT, World, world
+from support.notifier_world import DIRECTORY, PATIENT, World, make_world
 from support.polling import eventually
 from support.servers import log_line
 from support.tls_smtp_sink import secured_sink
@@ -42,10 +42,10 @@ FAILING, LOGIN_REFUSED = "sla_mail_relay_failing", "sla_mail_login_refused"
 
 @dataclass(frozen=True)
 class Fault:
-    """`sink`: as in `PUT /faults`; `settings`: the notifier's in this story; `stays`: it never ends.
+    """`sink`: as in `PUT /faults`; `settings`: the notifier's; `stays`: it never ends.
 
-    `alarm`: the gauge that is 1 while it stands, and no longer. `lasts`: so much later, by the database's instants,
-    which are moved back, it stands still; or it lasts as long in earnest, and the notifier is set as it is shipped.
+    `alarm`: the gauge that must be 1 during the fault, and 0 afterwards. `lasts`: how long the fault lasts, by moving
+    the database's instants back; or in real time, with the notifier's default settings.
     """
 
     name: str
@@ -78,13 +78,13 @@ FAULTS = (
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of the mails of one fault, counted.
+class FaultResult:
+    """What happened to the mails of one fault, counted.
 
-    `meanwhile`: mails that the server took while the fault stood; `tried`: attempts that ended then. `doubled`: mails
-    that it took more than once. `unexplained`: copies beyond the first for which no ambiguous attempt is in the
-    journal. `lost`: mails that nobody got, or that are not noted as sent. `last`: seconds from the end of the fault,
-    which may be none, to the last mail. `alarmed`: its gauge was 1 while the fault stood, and is 0 again.
+    `meanwhile`: mails that the server accepted during the fault; `tried`: attempts that ended then. `doubled`: mails
+    that it accepted more than once. `unexplained`: further copies without an ambiguous attempt in the journal. `lost`:
+    mails that nobody got, or that are not recorded as sent. `last`: seconds from the end of the fault, if it ended, to
+    the last mail. `alarmed`: the gauge was 1 during the fault, and is 0 again.
     """
 
     fault: str
@@ -108,8 +108,8 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How things stood when the fault ended, at `over`: what was taken and tried, and whether the alarm was raised."""
+class AtEnd:
+    """The situation when the fault ended, at `over`."""
 
     taken: int
     tried: int
@@ -117,101 +117,101 @@ class Seen:
     over: datetime | None
 
 
-async def play(house: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> Fate:
-    """The story of one fault, which stands for so many seconds, or (0) until it was met.
+async def play(world: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> FaultResult:
+    """Run one fault for so many seconds, or (0) until attempts have met it.
 
-    `real`: one that lasts does so in earnest.
+    `real`: a fault that lasts does so in real time.
     """
-    house.directory.write_text(FALLBACKS)
+    world.directory.write_text(FALLBACKS)
     tickets = [uuid4() for _ in range(mails)]
-    as_it_was = house.settings
+    as_it_was = world.settings
     in_earnest = real and bool(fault.lasts)
-    house.settings = {**as_it_was, **(SHIPPED if in_earnest else HASTY), **fault.settings}
-    house.sink.clear()
-    house.sink.fail(**fault.sink)
-    async with house.notifier():
-        await _queue(house, tickets)
+    world.settings = {**as_it_was, **(SHIPPED if in_earnest else HASTY), **fault.settings}
+    world.sink.clear()
+    world.sink.fail(**fault.sink)
+    async with world.notifier():
+        await _queue(world, tickets)
         if seconds := fault.lasts.total_seconds() if in_earnest else stands:
             await asyncio.sleep(seconds)  # the fault's own time, in which nothing is waited for
         else:
-            await _met(house, tickets, 2)
+            await _met(world, tickets, 2)
         if fault.lasts and not in_earnest:
-            await _pass(house, tickets, fault.lasts)
-            await _met(house, tickets, await _ended(house, tickets) + 1)
-        taken, tried = len(house.mails()), await _ended(house, tickets)
-        seen = Seen(taken, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
+            await _pass(world, tickets, fault.lasts)
+            await _met(world, tickets, await _ended(world, tickets) + 1)
+        taken, tried = len(world.mails()), await _ended(world, tickets)
+        at_end = AtEnd(taken, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
         if not fault.stays:
-            house.sink.fail("none")
-        await house.quiet(seconds=300, every=0.1)
-    house.sink.fail("none")
-    house.settings = as_it_was
-    alarmed = fault.alarm is None or (seen.alarm and not _alarm(fault))
-    return await _fate(house, f"{fault.name}, really" if in_earnest else fault.name, tickets, seen, alarmed=alarmed)
+            world.sink.fail("none")
+        await world.quiet(seconds=300, every=0.1)
+    world.sink.fail("none")
+    world.settings = as_it_was
+    alarmed = fault.alarm is None or (at_end.alarm and not _alarm(fault))
+    return await _result(world, f"{fault.name}, really" if in_earnest else fault.name, tickets, at_end, alarmed=alarmed)
 
 
 def _alarm(fault: Fault) -> bool:
     return fault.alarm is not None and REGISTRY.get_sample_value(fault.alarm, {"relay": "first"}) == 1
 
 
-async def _pass(house: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
-    """What waits has waited for so much longer."""
-    moved = {name: deliveries.c[name] - lasts for name in ("created_at", "ready_at")}
-    waiting = deliveries.c.state.in_(("queued", "deferred"))
-    async with house.engine.begin() as connection:
-        await connection.execute(update(deliveries).where(waiting, deliveries.c.ticket_id.in_(tickets)).values(moved))
+async def _pass(world: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
+    """Move back the instants of the mails that wait."""
+    moved = {name: DELIVERIES.c[name] - lasts for name in ("created_at", "ready_at")}
+    waiting = DELIVERIES.c.state.in_(("queued", "deferred"))
+    async with world.engine.begin() as connection:
+        await connection.execute(update(DELIVERIES).where(waiting, DELIVERIES.c.ticket_id.in_(tickets)).values(moved))
 
 
-async def _met(house: World, tickets: Sequence[UUID], attempts: int) -> None:
-    """Returns when so many attempts, or more, have come to an end."""
+async def _met(world: World, tickets: Sequence[UUID], attempts: int) -> None:
+    """Wait until at least so many attempts have ended."""
 
     async def met() -> bool:
-        return await _ended(house, tickets) >= attempts
+        return await _ended(world, tickets) >= attempts
 
-    await eventually(met, house.states)
+    await eventually(met, world.states)
 
 
-async def _ended(house: World, tickets: Sequence[UUID]) -> int:
-    ended = journal.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
-    query = select(func.count()).select_from(journal.join(deliveries, deliveries.c.id == journal.c.delivery_id))
-    async with house.engine.connect() as connection:
-        found = await connection.execute(query.where(ended, deliveries.c.ticket_id.in_(tickets)))
+async def _ended(world: World, tickets: Sequence[UUID]) -> int:
+    ended = JOURNAL.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
+    query = select(func.count()).select_from(JOURNAL.join(DELIVERIES, DELIVERIES.c.id == JOURNAL.c.delivery_id))
+    async with world.engine.connect() as connection:
+        found = await connection.execute(query.where(ended, DELIVERIES.c.ticket_id.in_(tickets)))
     return found.scalar_one()
 
 
-async def _queue(house: World, tickets: Sequence[UUID]) -> None:
+async def _queue(world: World, tickets: Sequence[UUID]) -> None:
     roles = ("service_desk_team_lead", "senior_it_operations_manager")
     now = datetime.now(UTC)
-    notices = [
+    notifies = [
         escalation(ticket(ticket_id=id_), event_id=uuid4(), at=now, due_at=now, role=roles[number % 2])
         for number, id_ in enumerate(tickets)
     ]
-    for start in range(0, len(notices), 250):
-        await house.take(*notices[start : start + 250])
+    for start in range(0, len(notifies), 250):
+        await world.receive(*notifies[start : start + 250])
 
 
-async def _fate(house: World, name: str, tickets: Sequence[UUID], seen: Seen, *, alarmed: bool) -> Fate:
-    copies = Counter(mail["Message-ID"] for mail in house.mails())
-    query = select(deliveries, journal.c.entry).join(journal, journal.c.delivery_id == deliveries.c.id)
-    async with house.engine.connect() as connection:
-        lines = (await connection.execute(query.where(deliveries.c.ticket_id.in_(tickets)))).all()
+async def _result(world: World, name: str, tickets: Sequence[UUID], at_end: AtEnd, *, alarmed: bool) -> FaultResult:
+    copies = Counter(mail["Message-ID"] for mail in world.mails())
+    query = select(DELIVERIES, JOURNAL.c.entry).join(JOURNAL, JOURNAL.c.delivery_id == DELIVERIES.c.id)
+    async with world.engine.connect() as connection:
+        lines = (await connection.execute(query.where(DELIVERIES.c.ticket_id.in_(tickets)))).all()
     sent = {line.message_id: line for line in lines if line.state == "sent"}
     arrived = {line.ticket_id for line in sent.values() if copies[line.message_id]}
     ambiguous = Counter(line.message_id for line in lines if line.entry == "ambiguous")
-    last = max(datetime.fromisoformat(mail["received_at"]) for mail in house.sink.messages())
-    return Fate(
+    last = max(datetime.fromisoformat(mail["received_at"]) for mail in world.sink.messages())
+    return FaultResult(
         fault=name,
         mails=len(tickets),
-        meanwhile=seen.taken,
-        tried=seen.tried,
+        meanwhile=at_end.taken,
+        tried=at_end.tried,
         sent=len(sent),
-        fallback=sum(line.fallback > 0 for line in sent.values()),
+        fallback=sum(line.fallback_number > 0 for line in sent.values()),
         refused=sum(line.entry == "refused" for line in lines),
         deferred=sum(line.entry == "deferred" for line in lines),
         ambiguous=ambiguous.total(),
         doubled=sum(count > 1 for count in copies.values()),
         unexplained=sum(max(0, count - 1 - ambiguous[mail]) for mail, count in copies.items()),
         lost=len(set(tickets) - arrived),
-        last=(last - seen.over).total_seconds() if seen.over else None,
+        last=(last - at_end.over).total_seconds() if at_end.over else None,
         alarmed=alarmed,
     )
 
@@ -223,29 +223,27 @@ async def _table(mails: int, only: str, *, real: bool) -> bool:
     )
     clean = True
     with own_database() as (url, folder), secured_sink(folder) as (sink, login):
-        async with world(url, sink, folder, datetime.now(UTC), **login, smtp_concurrency=16) as house:
+        async with make_world(url, sink, folder, datetime.now(UTC), **login, smtp_concurrency=16) as world:
             for fault in (one for one in FAULTS if not only or one.name in only.split(",")):
-                fate = await play(house, fault, mails, stands=5, real=real)
+                fate = await play(world, fault, mails, stands=5, real=real)
                 clean = clean and fate.is_clean
                 log_line(_line(fate))
     return clean
 
 
-def _line(fate: Fate) -> str:
+def _line(fate: FaultResult) -> str:
     last = "-" if fate.last is None or fate.last < 0 else f"{fate.last:.1f}"
     return (
         f"{fate.fault:28} {fate.mails:5} {fate.meanwhile:9} {fate.sent:5} {fate.fallback:8} {fate.refused:7} "
         f"{fate.deferred:8} {fate.ambiguous:9} {fate.doubled:7} {fate.unexplained:11} {fate.lost:4} {last:>6}"
-        f"{'' if fate.alarmed else '   its alarm did not follow it'}"
+        f"{'' if fate.alarmed else '   the alarm did not follow the fault'}"
     )
 
 
 def main(
     mails: Annotated[int, typer.Option()] = 1000,
     only: Annotated[str, typer.Option()] = "",
-    real: Annotated[
-        bool, typer.Option(help="30 minutes without a server last so long, for a notifier as shipped")
-    ] = False,
+    real: Annotated[bool, typer.Option(help="30 minutes without a server in real time, with default settings")] = False,
 ) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     raise typer.Exit(0 if asyncio.run(_table(mails, only, real=real)) else 1)

@@ -1,4 +1,4 @@
-"""A mail server as providers have it: TLS by a certificate of an authority, and no mail without a login."""
+"""A mail server like a provider's: TLS with a certificate of an authority, and a required login."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import trustme
-from tocsin_local.ports import LOOPBACK
-from tocsin_local.processes import free_port
-from tocsin_local.smtp import SmtpSink
-from tocsin_local.smtp_auth import Access
+from tocsin_local.loopback import LOOPBACK, free_port
+from tocsin_local.smtp import SmtpLogin, SmtpSink
 
 from support.servers import SharedSink, running
 
@@ -18,15 +16,15 @@ from support.servers import SharedSink, running
 def secured_sink(
     folder: Path, tls: Literal["starttls", "tls"] = "starttls", name: str = LOOPBACK
 ) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
-    """The server, and the notifier's settings that lead into it. Its authority and certificate are made now.
+    """The server, and the notifier's settings for it, with a new authority and certificate.
 
-    `name`: the host that the certificate is for.
+    `name`: the host of the certificate.
     """
     authority = trustme.CA()
     ca, certificate = folder / "ca.pem", folder / "sink.pem"
     authority.cert_pem.write_to_path(str(ca))
     authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    access = Access(certificate, "tocsin", "correct horse", implicit_tls=tls == "tls")
+    access = SmtpLogin(certificate, "tocsin", "correct horse", implicit_tls=tls == "tls")
     part = SmtpSink(folder / "smtp", free_port(), free_port(), access)
     login = {"smtp_username": access.username, "smtp_password": access.password}
     with running(part, folder):

@@ -13,7 +13,7 @@ from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import load_integrations
 from intake.errors import IntegrationsError
 from support.notifier_events import escalation
-from support.notifier_mails import mailed, parse
+from support.notifier_mails import compose, parse
 from tocsin.events import Fact, FactType, ticket_id
 from tocsin.sources.policy_file import read_policy
 
@@ -119,7 +119,7 @@ def test_a_reply_names_its_ticket_by_reference_or_by_an_id_in_the_subject() -> N
 @pytest.mark.parametrize("header", ["In_Reply_To", "References"])
 def test_a_reply_to_a_mail_of_the_notifier_names_its_ticket(header: str) -> None:
     event = escalation()
-    sent = parse(mailed(event))
+    sent = parse(compose(event))
     reference = sent["Message-ID"] if header == "In_Reply_To" else sent["References"]
     assert event.ticket_id in candidate_tickets(mail(**{header: reference}), "default", [])
     other = f"<{UUID(int=7)}.{UUID(int=8)}@betterworldtech.com>"

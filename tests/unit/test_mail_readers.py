@@ -1,4 +1,4 @@
-"""The rules of mail programs, as tests/mail_readers.py has them, tell apart what is not one conversation."""
+"""The rules of mail programs in tests/support/mail_clients.py separate mails that are not one conversation."""
 
 from datetime import timedelta
 from email import message_from_bytes
@@ -8,23 +8,23 @@ from uuid import UUID
 import pytest
 from support.mail_clients import READERS
 from support.notifier_events import NOON, about_clock, escalation
-from support.notifier_mails import mailed
+from support.notifier_mails import compose
 
-FIRST = mailed(about_clock("warning", event_id=UUID(int=2)))
-SECOND = mailed(escalation(), before=[FIRST.message_id])
-UNRELATED = mailed(escalation())
+FIRST = compose(about_clock("warning", event_id=UUID(int=2)))
+SECOND = compose(escalation(), references=(FIRST.message_id,))
+UNRELATED = compose(escalation())
 ALL = dict.fromkeys(READERS, True)
 
 
 def shown_as_one(first: bytes, second: bytes, later: timedelta) -> dict[str, bool]:
-    """Which readers show two mails as one conversation."""
+    """Which mail programs show two mails as one conversation."""
     arrived = [(NOON, first), (NOON + later, second)]
     found = {name: reader(arrived) for name, reader in READERS.items()}
     return {name: one == other for name, (one, other) in found.items()}
 
 
 def changed(raw: bytes, **headers: str | None) -> bytes:
-    """With other headers; None: without it."""
+    """The message with other headers; None removes one."""
     message = message_from_bytes(raw, policy=SMTP)
     for name, value in headers.items():
         del message[name.replace("_", "-")]
@@ -33,18 +33,18 @@ def changed(raw: bytes, **headers: str | None) -> bytes:
     return message.as_bytes()
 
 
-def test_two_mails_are_one_at_once_and_a_year_later() -> None:
+def test_two_mails_of_a_cycle_are_one_conversation_even_a_year_later() -> None:
     assert shown_as_one(FIRST.raw, SECOND.raw, timedelta()) == ALL
     assert shown_as_one(FIRST.raw, SECOND.raw, timedelta(days=365)) == ALL
 
 
-def test_gmail_joins_to_a_root_that_it_never_saw_for_a_week_alone() -> None:
+def test_gmail_joins_by_an_unseen_root_for_a_week_only() -> None:
     assert shown_as_one(FIRST.raw, UNRELATED.raw, timedelta(days=7)) == ALL
     assert shown_as_one(FIRST.raw, UNRELATED.raw, timedelta(days=8)) == ALL | {"Gmail": False}
 
 
 @pytest.mark.parametrize(
-    ("headers", "apart"),
+    ("headers", "separated_in"),
     [
         ({"Subject": "Something else"}, {"Gmail"}),
         ({"References": "<1@a>", "In_Reply_To": "<1@a>"}, {"Gmail"}),
@@ -54,6 +54,6 @@ def test_gmail_joins_to_a_root_that_it_never_saw_for_a_week_alone() -> None:
         ({"Thread_Topic": None, "Subject": "Something else"}, {"Gmail", "Outlook"}),
     ],
 )
-def test_what_sets_a_mail_apart(headers: dict[str, str | None], apart: set[str]) -> None:
+def test_which_headers_separate_a_mail(headers: dict[str, str | None], separated_in: set[str]) -> None:
     found = shown_as_one(FIRST.raw, changed(SECOND.raw, **headers), timedelta())
-    assert {name for name, one in found.items() if not one} == apart
+    assert {name for name, one in found.items() if not one} == separated_in

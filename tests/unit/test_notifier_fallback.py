@@ -1,17 +1,18 @@
-"""Where a mail goes that an address did not take."""
+"""Where a mail goes after an address has failed."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notifier.domain.delivery import Stored, told_before
-from notifier.domain.fallback import addresses, chain, follow_up
-from support.notifier_events import TIERS, escalation
+from notifier.domain.delivery import DeliveryState, Now
+from notifier.domain.mail_history import earlier_mails, same_mail
+from notifier.domain.new_delivery import addresses, delivery_for, next_address
+from support.notifier_events import NOON, TIERS, escalation
 from tocsin.directory import load_directory
 
-NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
+NOW = Now(NOON, NOON)
 DIRECTORY = load_directory(
     """
 people:
@@ -25,79 +26,63 @@ group_addresses:
 """,
     "directory.yaml",
 )
-FIRST = Stored(
+FIRST = replace(
+    delivery_for(escalation(at=NOON), NOW),
     seq=1,
-    id=UUID(int=1),
-    notification_id=UUID(int=2),
-    tenant="default",
-    ticket_id=UUID(int=7),
-    customer_id="acme",
-    kind="escalation",
-    cycle=1,
-    run=1,
-    step=1,
-    tier=1,
-    severity=1,
-    occasion="escalation/1/1/1",
-    role="service_desk_team_lead",
-    role_title="Service Desk Team Lead",
-    scheduled_at=NOON,
-    state="refused",
-    ready_at=None,
-    created_at=NOON,
-    queued_at=NOON,
-    changed_at=NOON,
     person="dana",
     name="Dana",
     email="dana@example.com",
     rule="default",
+    state=DeliveryState.REFUSED,
+    ready_at=None,
     reply="550 no such user",
 )
+OWN = ("dana@example.com", "dana@home.example", "dana@other.example")
 
 
-def test_a_persons_own_addresses_come_before_the_groups_and_the_customers_group_before_the_general() -> None:
-    own = ("dana@example.com", "dana@home.example", "dana@other.example")
-    assert addresses(DIRECTORY, FIRST) == (*own, "desk-acme@example.com")
-    assert addresses(DIRECTORY, replace(FIRST, customer_id="globex")) == (*own, "desk@example.com")
-
-
-def test_a_stand_down_goes_to_nobody_who_was_not_mailed() -> None:
-    own = ("dana@example.com", "dana@home.example", "dana@other.example")
-    stand_down = replace(FIRST, kind="stand_down")
-    assert addresses(DIRECTORY, stand_down) == own
-    assert addresses(DIRECTORY, replace(stand_down, email="desk-acme@example.com")) == ()
-    beside = replace(stand_down, seq=2, id=UUID(int=3), email="dana@home.example", state="sent")
-    following = follow_up(stand_down, [stand_down, beside], own, business_now=NOON, real_now=NOON)
-    assert (following["email"], following["state"]) == ("dana@other.example", "queued")
+@pytest.mark.rule("5.27")
+def test_own_addresses_come_before_the_group_and_the_customers_group_before_the_general_one() -> None:
+    assert addresses(DIRECTORY, FIRST) == (*OWN, "desk-acme@example.com")
+    assert addresses(DIRECTORY, replace(FIRST, customer_id="globex")) == (*OWN, "desk@example.com")
     assert addresses(DIRECTORY, replace(FIRST, person="kim", role="account_manager")) == ("kim@example.com",)
-    assert addresses(DIRECTORY, replace(FIRST, person="who left", role="account_manager")) == ()
+    assert addresses(DIRECTORY, replace(FIRST, person="somebody who left", role="account_manager")) == ()
 
 
+@pytest.mark.rule("5.27")
+def test_a_stand_down_goes_to_the_persons_own_addresses_only() -> None:
+    stand_down = replace(FIRST, kind="stand_down")
+    assert addresses(DIRECTORY, stand_down) == OWN
+    assert addresses(DIRECTORY, replace(stand_down, email="desk-acme@example.com")) == ()
+    beside = replace(stand_down, seq=2, id=UUID(int=3), email="dana@home.example", state=DeliveryState.SENT)
+    following = next_address(stand_down, [stand_down, beside], OWN, NOW)
+    assert (following.email, following.state) == ("dana@other.example", "queued")
+
+
+@pytest.mark.rule("5.27")
 @given(st.lists(st.sampled_from(["A@x.example", "a@x.example", "b@x.example", "c@x.example"]), max_size=6))
-def test_every_address_is_tried_once_in_order_and_then_nobody_is_left(known: list[str]) -> None:
+def test_every_address_is_tried_once_in_order_and_then_the_mail_is_undeliverable(known: list[str]) -> None:
     rows, failed, tried = [FIRST], FIRST, []
     while True:
-        row = follow_up(failed, rows, known, business_now=NOON, real_now=NOON)
-        assert row == follow_up(failed, rows, known, business_now=NOON, real_now=NOON)
-        made = replace(failed, seq=len(rows) + 1, **row)
-        assert (made.fallback_of, made.fallback, made.occasion) == (FIRST.id, len(rows), FIRST.occasion)
+        made = next_address(failed, rows, known, NOW)
+        assert made == next_address(failed, rows, known, NOW)
+        assert (made.fallback_of, made.fallback_number, made.occasion) == (FIRST.id, len(rows), FIRST.occasion)
         assert made.id not in {other.id for other in rows}
-        rows.append(made)
-        if made.state == "undeliverable":
+        rows.append(replace(made, seq=len(rows) + 1))
+        if made.state == DeliveryState.UNDELIVERABLE:
             break
-        tried.append(made.email)
-        failed = replace(made, state="refused", ready_at=None)
-    assert [address and address.lower() for address in tried] == list(dict.fromkeys(map(str.lower, known)))
+        tried.append(made.email or "")
+        failed = replace(rows[-1], state=DeliveryState.REFUSED, ready_at=None)
+    assert [address.lower() for address in tried] == list(dict.fromkeys(map(str.lower, known)))
     assert (made.email, made.ready_at) == (None, None)
-    assert chain(made, [*reversed(rows), replace(FIRST, id=UUID(int=9))]) == rows
+    assert same_mail(made, [*reversed(rows), replace(FIRST, id=UUID(int=9))]) == rows
 
 
-def test_who_was_reached_by_a_redelivery_was_told() -> None:
-    never = replace(FIRST, state="undeliverable")
-    again = replace(FIRST, seq=2, id=UUID(int=9), state="sent", redelivery=1, sent_at=NOON)
-    notice = escalation(told_before=({"tier": TIERS[1], "at": NOON},))
+def test_a_redelivery_that_arrived_counts_as_notified() -> None:
+    never = replace(FIRST, state=DeliveryState.UNDELIVERABLE)
+    again = replace(FIRST, seq=2, id=UUID(int=9), state=DeliveryState.SENT, redelivery_number=1, sent_at=NOON)
+    notify = escalation(told_before=({"tier": TIERS[1], "at": NOON},))
     for rows in ([never, again], [again, never]):
-        (told,) = told_before(notice, "kim", rows)
-        assert told.sent_at == NOON
-    (told,) = told_before(notice, "kim", [never])
-    assert told.sent_at is None
+        (earlier,) = earlier_mails(notify, "kim", rows)
+        assert earlier.sent_at == NOON
+    (earlier,) = earlier_mails(notify, "kim", [never])
+    assert earlier.sent_at is None

@@ -1,4 +1,4 @@
-"""What a message is made of, read by two independent parsers; and that nothing a ticket holds can change what it is."""
+"""The headers and bytes of a mail, read by two independent parsers; no text of a ticket can change them."""
 
 import time
 from base64 import b64decode
@@ -14,21 +14,24 @@ import pytest
 from fast_mail_parser import parse_email
 from hypothesis import example, given
 from hypothesis import strategies as st
-from notifier.domain.message import Mail, UnmailableAddress
-from notifier.domain.mime import UnsafeMail, serialise
-from notifier.domain.template_context import Redelivery, Told
-from notifier.domain.template_samples import kinds
+from notifier.domain.delivery import Notification
+from notifier.domain.mail_history import EarlierMail
+from notifier.domain.message import Mail
+from notifier.domain.mime import serialise
+from notifier.domain.template_context import Redelivery
+from notifier.errors import UnmailableAddressError, UnsafeMailError
+from support.mail_samples import SAMPLES
 from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
-from support.notifier_mails import NOW, READER, letters, mailed, parse
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket
+from support.notifier_mails import NOW, READER, compose, make_composer, parse
+from tocsin.events import Contact, Customer, Ticket
 
-PLUMBING = ["From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Thread-Topic", "Thread-Index"]
-PLUMBING += ["Auto-Submitted", "X-Auto-Response-Suppress", "MIME-Version", "Content-Type"]
+STANDARD = ["From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Thread-Topic", "Thread-Index"]
+STANDARD += ["Auto-Submitted", "X-Auto-Response-Suppress", "MIME-Version", "Content-Type"]
 COMMON = ["Tocsin-Kind", "Tocsin-Ticket", "Tocsin-External-Id", "Tocsin-Severity", "Tocsin-Cycle"]
 COMMON += ["Tocsin-Scheduled-At"]
 OF_A_STEP = ["Tocsin-Run", "Tocsin-Step", "Tocsin-Tier", "Tocsin-Reason"]
 
-NOTICES: list[tuple[Notify | StandDown, list[str]]] = [
+NOTIFICATIONS: list[tuple[Notification, list[str]]] = [
     (escalation(), OF_A_STEP),
     (about_clock("warning"), ["Tocsin-Clock"]),
     (about_clock("response_missed"), ["Tocsin-Clock"]),
@@ -36,15 +39,15 @@ NOTICES: list[tuple[Notify | StandDown, list[str]]] = [
     (stand_down(), ["Tocsin-Run"]),
     (stand_down(run=None, clock="response", reason="voided"), ["Tocsin-Clock"]),
 ]
-"""One of each kind, and the headers that this kind alone has."""
+"""One of each kind, with the headers that only this kind has."""
 
 
-def expected(notice: Notify | StandDown, own: list[str]) -> list[str]:
-    return sorted([*PLUMBING, *(["Importance"] if notice.severity == 1 else []), *COMMON, *own])
+def expected(notification: Notification, own: list[str]) -> list[str]:
+    return sorted([*STANDARD, *(["Importance"] if notification.severity == 1 else []), *COMMON, *own])
 
 
-def test_an_escalation_says_which_step_of_which_ticket_it_is() -> None:
-    parsed = parse(mailed(escalation()))
+def test_the_headers_of_an_escalation_name_ticket_and_step() -> None:
+    parsed = parse(compose(escalation()))
     assert {name: parsed[name] for name in parsed if name.startswith("Tocsin-")} == {
         "Tocsin-Kind": "escalation",
         "Tocsin-Ticket": "00000000-0000-0000-0000-000000000007",
@@ -62,29 +65,29 @@ def test_an_escalation_says_which_step_of_which_ticket_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("notice", "own"), NOTICES, ids=["escalation", "warning", "response", "answer", "ladder", "clock"]
+    ("notification", "own"), NOTIFICATIONS, ids=["escalation", "warning", "response", "answer", "ladder", "clock"]
 )
 @pytest.mark.parametrize("severity", [1, 2])
-def test_each_kind_carries_exactly_its_headers(notice: Notify | StandDown, own: list[str], severity: int) -> None:
-    notice = notice.model_copy(update={"severity": severity})
-    parsed = parse(mailed(notice))
-    assert sorted(parsed.keys()) == expected(notice, own)
+def test_each_kind_has_exactly_its_headers(notification: Notification, own: list[str], severity: int) -> None:
+    notification = notification.model_copy(update={"severity": severity})
+    parsed = parse(compose(notification))
+    assert sorted(parsed.keys()) == expected(notification, own)
     assert [name for name in parsed if name.startswith("Tocsin-")] == COMMON + own
     assert (parsed["Auto-Submitted"], parsed["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
 
 
-def test_what_only_some_mails_carry() -> None:
-    assert parse(mailed(escalation(), late=True))["Tocsin-Late"] == "yes"
-    assert parse(mailed(escalation(), redelivery=Redelivery("key", NOW, 3)))["Tocsin-Redelivery"] == "3"
-    assert parse(mailed(escalation(), by=letters(reply_to="desk@example.com")))["Reply-To"] == "desk@example.com"
-    assert parse(mailed(escalation()))["Importance"] == "high"
-    assert all("Importance" not in parse(mailed(escalation(severity=severity))) for severity in (2, 3, 4))
+def test_headers_of_some_mails_only() -> None:
+    assert parse(compose(escalation(), late=True))["Tocsin-Late"] == "yes"
+    assert parse(compose(escalation(), redelivery=Redelivery("key", NOW, 3)))["Tocsin-Redelivery"] == "3"
+    assert parse(compose(escalation(), by=make_composer(reply_to="desk@example.com")))["Reply-To"] == "desk@example.com"
+    assert parse(compose(escalation()))["Importance"] == "high"
+    assert all("Importance" not in parse(compose(escalation(severity=severity))) for severity in (2, 3, 4))
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_two_parsers_read_the_same_in_a_mail_of_each_kind(kind: str) -> None:
-    sample = kinds()[kind]
-    mail = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now)
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_two_parsers_read_each_kind_alike(kind: str) -> None:
+    sample = SAMPLES[kind]
+    mail = compose(sample.notification, *sample.earlier, reader=sample.reader, now=sample.now)
     ours, other = parse(mail), parse_email(mail.raw)
     assert list(other.warnings) == []
     assert {name: [str(value) for value in ours.get_all(name, [])] for name in ours} | _addresses(other) == dict(
@@ -97,27 +100,27 @@ def test_two_parsers_read_the_same_in_a_mail_of_each_kind(kind: str) -> None:
     assert other.from_ is not None
     assert other.from_.address == "tocsin@example.com"
     assert list(other.attachments) == []
-    for told, found, part in ((mail.text, other.text_plain, "plain"), (mail.html, other.text_html, "html")):
+    for sent, found, part in ((mail.text, other.text_plain, "plain"), (mail.html, other.text_html, "html")):
         body = ours.get_body((part,))
         assert body is not None
         assert [text.replace("\r\n", "\n").rstrip("\n") for text in (*found, body.get_content())] == [
-            told.rstrip("\n")
+            sent.rstrip("\n")
         ] * 2
 
 
 def _addresses(parsed: Any) -> dict[str, list[str]]:
-    """The two fields whose quotes one parser keeps and the other takes off."""
+    """The two fields whose quotes one parser keeps and the other removes."""
     return {name: parsed.headers[name] for name in ("From", "To")}
 
 
 def mails_of_a_ticket() -> list[Mail]:
     other = replace(READER, person="kim", email="kim@example.com")
     return [
-        mailed(about_clock("warning", event_id=UUID(int=4))),
-        mailed(about_clock("response_missed", event_id=UUID(int=3)), now=NOW + timedelta(days=3), late=True),
-        mailed(escalation(event_id=UUID(int=2), severity=3), reader=other),
-        mailed(escalation(), redelivery=Redelivery("key", NOW, 1)),
-        mailed(stand_down()),
+        compose(about_clock("warning", event_id=UUID(int=4))),
+        compose(about_clock("response_missed", event_id=UUID(int=3)), now=NOW + timedelta(days=3), late=True),
+        compose(escalation(event_id=UUID(int=2), severity=3), reader=other),
+        compose(escalation(), redelivery=Redelivery("key", NOW, 1)),
+        compose(stand_down()),
     ]
 
 
@@ -131,55 +134,55 @@ def test_the_mails_of_a_cycle_are_one_conversation() -> None:
     assert parsed[0]["Subject"] == "[SR-1042] Acme: Mail is down"
 
 
-def test_a_mail_refers_to_what_its_reader_was_mailed_before() -> None:
-    alone, last = parse(mailed(about_clock("warning"))), parse(mailed(escalation(), before=["<1@a>", "<2@a>"]))
+def test_a_mail_refers_to_the_readers_earlier_mails() -> None:
+    alone, last = parse(compose(about_clock("warning"))), parse(compose(escalation(), references=("<1@a>", "<2@a>")))
     assert last["References"] == f"{alone['References']} <1@a> <2@a>"
     assert last["In-Reply-To"] == "<2@a>"
-    again = mailed(escalation(), before=["<1@a>", last["Message-ID"]])  # its answer was lost: it is no reply to itself
+    again = compose(escalation(), references=("<1@a>", last["Message-ID"]))  # repeated: it does not refer to itself
     assert parse(again)["References"] == f"{alone['References']} <1@a>"
-    many = parse(mailed(escalation(), before=[f"<{number}@{'a' * 60}.example>" for number in range(100)]))
+    many = parse(compose(escalation(), references=tuple(f"<{number}@{'a' * 60}.example>" for number in range(100))))
     assert many["References"].startswith(alone["References"])
     assert many["References"].endswith(many["In-Reply-To"])
     assert len(many["References"]) <= 900
 
 
-def test_the_thread_index_is_as_exchange_writes_it() -> None:
-    index = b64decode(parse(mailed(escalation()))["Thread-Index"])
+def test_the_thread_index_has_the_format_of_exchange() -> None:
+    index = b64decode(parse(compose(escalation()))["Thread-Index"])
     assert (len(index), index[0]) == (22, 1)
     hundred_nanoseconds = int.from_bytes(index[1:6] + bytes(3), "big")
     opened = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=hundred_nanoseconds / 10)
     assert timedelta(0) <= escalation().ticket.opened_at - opened < timedelta(seconds=2)
 
 
-def test_a_reopened_ticket_is_another_conversation_whose_subject_begins_alike() -> None:
-    first, second, third = (parse(mailed(escalation(cycle=cycle))) for cycle in (1, 2, 3))
+def test_a_reopened_ticket_starts_another_conversation() -> None:
+    first, second, third = (parse(compose(escalation(cycle=cycle))) for cycle in (1, 2, 3))
     assert second["Subject"] == first["Subject"] + " (reopened)"
     assert third["Subject"] == first["Subject"] + " (reopened 2 times)"
     for name in ("References", "Thread-Index"):
         assert len({mail[name] for mail in (first, second, third)}) == 3
     long = ticket(summary="x" * 5000)
-    subjects = [parse(mailed(escalation(long, cycle=cycle)))["Subject"] for cycle in (1, 2)]
+    subjects = [parse(compose(escalation(long, cycle=cycle)))["Subject"] for cycle in (1, 2)]
     assert subjects[1] == subjects[0] + " (reopened)"
 
 
-def test_the_message_id_is_the_same_at_every_attempt_and_another_for_another_reader() -> None:
-    first = mailed(escalation())
-    assert mailed(escalation(), now=NOW + timedelta(hours=1), late=True).message_id == first.message_id
-    assert mailed(escalation(), reader=replace(READER, person="kim")).message_id != first.message_id
-    again = [mailed(escalation(), redelivery=Redelivery("key", NOW, number)).message_id for number in (1, 2, 2)]
+def test_the_message_id_is_the_same_in_every_attempt_and_differs_by_reader_and_redelivery() -> None:
+    first = compose(escalation())
+    assert compose(escalation(), now=NOW + timedelta(hours=1), late=True).message_id == first.message_id
+    assert compose(escalation(), reader=replace(READER, person="kim")).message_id != first.message_id
+    again = [compose(escalation(), redelivery=Redelivery("key", NOW, number)).message_id for number in (1, 2, 2)]
     assert again[1] == again[2]
     assert len({first.message_id, *again}) == 3
 
 
-def test_the_date_is_that_of_the_event() -> None:
-    late = mailed(escalation(), now=NOW + timedelta(days=1), late=True)
+def test_the_date_is_the_instant_of_the_event() -> None:
+    late = compose(escalation(), now=NOW + timedelta(days=1), late=True)
     assert parse(late)["Date"].datetime == escalation().at
     asked = Redelivery("key", NOW + timedelta(days=2), 1)
-    assert parse(mailed(escalation(), redelivery=asked))["Date"].datetime == asked.at
+    assert parse(compose(escalation(), redelivery=asked))["Date"].datetime == asked.at
 
 
 @pytest.mark.parametrize(
-    ("email", "on_the_wire"),
+    ("email", "address"),
     [
         ("dana@münchen.example", "dana@xn--mnchen-3ya.example"),
         ("dana@straße.example", "dana@xn--strae-oqa.example"),
@@ -187,17 +190,17 @@ def test_the_date_is_that_of_the_event() -> None:
         ("δοκιμή@παράδειγμα.example", "δοκιμή@xn--hxajbheg2az3al.example"),
     ],
 )
-def test_addresses_that_are_not_ascii(email: str, on_the_wire: str) -> None:
-    mail = mailed(escalation(), reader=replace(READER, email=email))
-    assert mail.recipient == on_the_wire
-    assert f"<{on_the_wire}>\r\n".encode() in mail.raw
-    assert [address.address for address in parse_email(mail.raw).to] == [on_the_wire]
-    assert mail.raw.isascii() is on_the_wire.isascii()
+def test_non_ascii_addresses(email: str, address: str) -> None:
+    mail = compose(escalation(), reader=replace(READER, email=email))
+    assert mail.recipient == address
+    assert f"<{address}>\r\n".encode() in mail.raw
+    assert [to.address for to in parse_email(mail.raw).to] == [address]
+    assert mail.raw.isascii() is address.isascii()
 
 
-def test_an_address_that_no_server_can_take_is_refused_in_words() -> None:
-    with pytest.raises(UnmailableAddress, match=r"^553 the domain of dana@localhost cannot be"):
-        mailed(escalation(), reader=replace(READER, email="dana@localhost"))
+def test_an_impossible_address_is_refused() -> None:
+    with pytest.raises(UnmailableAddressError, match=r"^553 the domain of dana@localhost is invalid"):
+        compose(escalation(), reader=replace(READER, email="dana@localhost"))
 
 
 INJECTION = "=?utf-8?q?a=0D=0ABcc=3A_x@evil.example?="
@@ -248,7 +251,7 @@ def hostile_ticket(summary: str, external: str, customer: str, service: str, con
 
 
 @given(
-    kind=st.sampled_from(NOTICES),
+    kind=st.sampled_from(NOTIFICATIONS),
     summary=hostile,
     external=hostile,
     name=hostile,
@@ -256,15 +259,19 @@ def hostile_ticket(summary: str, external: str, customer: str, service: str, con
     service=hostile,
     rule=hostile,
 )
-@example(NOTICES[0], INJECTION, INJECTION, INJECTION, INJECTION, INJECTION, INJECTION)
-@example(NOTICES[4], "a", "a", "=?Bcc: x@evil.example" + "a" * 80, "a", "a", "a")
-@example(NOTICES[1], '"', "\\", '"\\" <x@evil.example>, y@evil.example', ",", ";", ":")
-@example(NOTICES[0], "x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
-@example(NOTICES[2], "x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
-@example(NOTICES[4], "\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE)
-@example(NOTICES[3], "\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE)
+@example(NOTIFICATIONS[0], INJECTION, INJECTION, INJECTION, INJECTION, INJECTION, INJECTION)
+@example(NOTIFICATIONS[4], "a", "a", "=?Bcc: x@evil.example" + "a" * 80, "a", "a", "a")
+@example(NOTIFICATIONS[1], '"', "\\", '"\\" <x@evil.example>, y@evil.example', ",", ";", ":")
+@example(NOTIFICATIONS[0], "x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
+@example(NOTIFICATIONS[2], "x" * HUGE, "y" * HUGE, "z" * HUGE, "é" * HUGE, "=?" * HUGE, "\r\n" * HUGE)
+@example(
+    NOTIFICATIONS[4], "\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE
+)
+@example(
+    NOTIFICATIONS[3], "\U0001f600" * HUGE, "\u202e" * HUGE, "<" * HUGE, "&" * HUGE, '"' * HUGE, "\U0001f600" * HUGE
+)
 def test_no_text_changes_the_headers_the_recipient_or_the_size(
-    kind: tuple[Notify | StandDown, list[str]],
+    kind: tuple[Notification, list[str]],
     summary: str,
     external: str,
     name: str,
@@ -275,12 +282,12 @@ def test_no_text_changes_the_headers_the_recipient_or_the_size(
     reader = replace(READER, name=name, role_title=summary, rule=rule, instead_of=external)
     sample, own = kind
     of = hostile_ticket(summary, external, customer, service, name)
-    notice = sample.model_copy(update={"ticket": of, "target": rule, "interval": rule})
-    told = Told(1, customer, name, NOON, NOON)
-    mail = mailed(notice, told, reader=reader, redelivery=Redelivery(rule, NOW, 1))
+    notification = sample.model_copy(update={"ticket": of, "target": rule, "interval": rule})
+    earlier = EarlierMail(1, customer, name, NOON, NOON)
+    mail = compose(notification, earlier, reader=reader, redelivery=Redelivery(rule, NOW, 1))
     parsed = parse(mail)
     assert mail.recipient == "dana@example.com"
-    assert sorted(parsed.keys()) == sorted([*expected(notice, own), "Tocsin-Redelivery"])
+    assert sorted(parsed.keys()) == sorted([*expected(notification, own), "Tocsin-Redelivery"])
     assert [address.addr_spec for address in parsed["To"].addresses] == ["dana@example.com"]
     assert [address.addr_spec for address in parsed["From"].addresses] == ["tocsin@example.com"]
     text, html = parsed.iter_parts()
@@ -300,9 +307,9 @@ def test_no_text_changes_the_headers_the_recipient_or_the_size(
 
 @given(name=hostile, summary=hostile)
 @example('"josé" <x@evil.example>, ', INJECTION)
-def test_no_text_changes_a_recipient_that_is_not_ascii(name: str, summary: str) -> None:
+def test_no_text_changes_a_non_ascii_recipient(name: str, summary: str) -> None:
     reader = replace(READER, name=name, email="josé@example.com")
-    mail = mailed(escalation(ticket().model_copy(update={"summary": summary})), reader=reader)
+    mail = compose(escalation(ticket().model_copy(update={"summary": summary})), reader=reader)
     assert [address.address for address in parse_email(mail.raw).to] == ["josé@example.com"]
     parsed = message_from_string(mail.raw.decode(), policy=default)
     assert sorted(parsed.keys()) == expected(escalation(), OF_A_STEP)
@@ -310,17 +317,17 @@ def test_no_text_changes_a_recipient_that_is_not_ascii(name: str, summary: str) 
     assert mail.raw.replace("josé".encode(), b"").isascii()
 
 
-def test_a_megabyte_in_every_field_costs_hardly_more_than_a_word() -> None:
+def test_a_megabyte_in_every_field_takes_little_time() -> None:
     huge = "\U0001f600" * HUGE
-    notice = escalation(hostile_ticket(huge, huge, huge, huge, huge), target=huge)
-    mailed(notice)
+    notification = escalation(hostile_ticket(huge, huge, huge, huge, huge), target=huge)
+    compose(notification)
     began = time.process_time()
     for _ in range(20):
-        mailed(notice)
+        compose(notification)
     assert (time.process_time() - began) / 20 < 0.05
 
 
-MEANT: dict[str, Any] = {
+INTENDED: dict[str, Any] = {
     "sender": ("Tocsin", "t@example.com"),
     "to": ("Dana", "d@example.com"),
     "headers": [("Subject", "a")],
@@ -333,18 +340,18 @@ MEANT: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("harmful", "problem"),
     [
-        ({"headers": [("Subject", "a\r\nBcc: x@evil.example")]}, r"headers \['bcc'\] are not ours"),
+        ({"headers": [("Subject", "a\r\nBcc: x@evil.example")]}, r"headers: \['bcc'\]"),
         ({"headers": [("Subject", "=?utf-8?q?a=0D=0ABcc=3A_x@evil.example?=")]}, "Subject reads 'a"),
         ({"headers": [("Subject", "a"), ("Subject", "b")]}, "Subject reads 'a'"),
         ({"headers": [("To", "x@evil.example")]}, "To reads"),
-        ({"to": ("Dana\r\nBcc: x@evil.example", "d@example.com")}, r"headers \['bcc'\] are not ours"),
-        ({"boundary": 'x"\r\nBcc: x@evil.example\r\nX: "'}, r"headers \['bcc', 'x'\] are not ours"),
-        ({"boundary": 'x"\r\nTo: "x@evil.example'}, "headers doubled are not ours"),
-        ({"headers": [("Subject", "a"), ("\r\nX", "None")]}, r"'content-type', 'mime-version'\] are not ours"),
+        ({"to": ("Dana\r\nBcc: x@evil.example", "d@example.com")}, r"headers: \['bcc'\]"),
+        ({"boundary": 'x"\r\nBcc: x@evil.example\r\nX: "'}, r"headers: \['bcc', 'x'\]"),
+        ({"boundary": 'x"\r\nTo: "x@evil.example'}, "headers: duplicates"),
+        ({"headers": [("Subject", "a"), ("\r\nX", "None")]}, r"'content-type', 'mime-version'\]"),
         ({"to": ("Dana", "d@example.com>, <x@evil.example")}, "To reads .*'d@example.com', 'x@evil.example'"),
         ({"sender": ("Tocsin", "t@example.com>, <x@evil.example")}, "From reads .*'t@example.com', 'x@evil.example'"),
     ],
 )
-def test_what_was_not_made_harmless_never_leaves(harmful: dict[str, Any], problem: str) -> None:
-    with pytest.raises(UnsafeMail, match=problem):
-        serialise(**(MEANT | harmful))
+def test_an_injected_header_or_recipient_is_never_sent(harmful: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UnsafeMailError, match=problem):
+        serialise(**(INTENDED | harmful))

@@ -1,4 +1,4 @@
-"""How a mail's page looks, by its own styles: readable in the light and in the dark, and on the screen of a phone."""
+"""The HTML of a mail by its styles: readable in light and dark mode, and on a phone."""
 
 import re
 from collections.abc import Iterator
@@ -8,18 +8,15 @@ from itertools import chain
 
 import pytest
 from notifier.domain.template_context import Redelivery
-from notifier.domain.template_samples import kinds
-from support.notifier_mails import mailed
+from support.mail_samples import SAMPLES
+from support.notifier_mails import compose
 
 PHONE = "max-width: 480px"
 DARK = "prefers-color-scheme: dark"
 NARROW = 320
 READABLE = 4.5  # WCAG 2.1, level AA
 DIM = 0.2
-STANDING_OUT = {
-    "h1",
-    "a",
-}  # the headline's colours tell the severity, the main button's where to press: in the dark too
+STANDING_OUT = {"h1", "a"}  # in the dark too: the headline's colour shows the severity, the button's where to press
 
 Styles = dict[str, str]
 
@@ -32,7 +29,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """What stands on the page: of each text the elements around it, the outermost first."""
+    """The texts of a page, each as the path of elements around it, the outermost first."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -59,8 +56,8 @@ class Page(HTMLParser):
         elif data.strip() and "head" not in within:
             self.texts.append(tuple(self._path))
 
-    def seen(self, condition: str | None) -> Iterator[tuple[Element, ...]]:
-        """Each text's elements with the styles that hold under that condition of a media query."""
+    def styled(self, condition: str | None) -> Iterator[tuple[Element, ...]]:
+        """Each text's path with the styles that apply under this media query."""
         rules = dict(media(self.css)).get(condition or "", [])
         for path in self.texts:
             yield tuple(
@@ -80,7 +77,7 @@ def styles(text: str) -> Styles:
 
 
 def media(css: str) -> Iterator[tuple[str, list[tuple[list[str], Styles]]]]:
-    """The rules by their condition. All must be important: what an element says of itself comes before them else."""
+    """The rules by media query. All must be `!important`, otherwise the elements' own styles win."""
     for condition, block in re.findall(r"@media \((.*?)\) \{\n(.*?)\n\}", css, re.DOTALL):
         rules = re.findall(r"(.+?) \{ (.+?) \}", block)
         assert all(body.count("!important;") == body.count(";") for _, body in rules)
@@ -114,8 +111,8 @@ def contrast(ink: str, paper: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def beside(element: Element) -> float:
-    """Pixels that an element takes from the width of what is in it."""
+def side_width(element: Element) -> float:
+    """The pixels of an element's padding and border beside its content."""
     around = [float(part.removesuffix("px")) for part in element.styles.get("padding", "0").split()]
     right, left = around[min(1, len(around) - 1)], around[-1 if len(around) in (1, 2, 4) else 1]
     right = float(element.styles.get("padding-right", f"{right}px").removesuffix("px"))
@@ -123,41 +120,43 @@ def beside(element: Element) -> float:
 
 
 def page(kind: str, severity: int = 1) -> Page:
-    sample = kinds()[kind]
-    notice = sample.notice.model_copy(update={"severity": severity})
+    sample = SAMPLES[kind]
+    notification = sample.notification.model_copy(update={"severity": severity})
     again = Redelivery("a.key", sample.now, 1)
-    return Page(mailed(notice, *sample.told, reader=sample.reader, now=sample.now, late=True, redelivery=again).html)
+    mail = compose(notification, *sample.earlier, reader=sample.reader, now=sample.now, late=True, redelivery=again)
+    return Page(mail.html)
 
 
 @pytest.mark.parametrize("scheme", [None, DARK], ids=["light", "dark"])
-@pytest.mark.parametrize("severity", [1, 2, 3, 4])
-@pytest.mark.parametrize("kind", kinds())
-def test_every_word_is_readable_in_the_light_and_in_the_dark(kind: str, severity: int, scheme: str | None) -> None:
-    shown = page(kind, severity)
-    assert shown.meta["color-scheme"] == "light dark"
-    for path in shown.seen(scheme):
+@pytest.mark.parametrize(
+    ("kind", "severity"), [*((kind, 1) for kind in SAMPLES), *(("escalation", n) for n in (2, 3, 4))]
+)
+def test_every_word_is_readable_in_light_and_dark_mode(kind: str, severity: int, scheme: str | None) -> None:
+    found = page(kind, severity)
+    assert found.meta["color-scheme"] == "light dark"
+    for path in found.styled(scheme):
         assert contrast(innermost(path, "color"), innermost(path, "background")) >= READABLE, path[-1]
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_nothing_glares_in_the_dark(kind: str) -> None:
-    for path in page(kind).seen(DARK):
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_nothing_is_bright_in_dark_mode(kind: str) -> None:
+    for path in page(kind).styled(DARK):
         for element in path if path[-1].tag not in STANDING_OUT else path[:-2]:
             for style in ("background", "border-color"):
                 assert luminance(element.styles.get(style, "#000000")) < DIM, element
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_a_phone_shows_the_words_wide_enough_and_a_button_as_wide_as_the_mail(kind: str) -> None:
-    shown = page(kind)
-    assert shown.meta["viewport"] == "width=device-width, initial-scale=1"
-    paths = list(shown.seen(PHONE))
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_on_a_phone_the_text_is_wide_enough_and_the_button_fills_the_width(kind: str) -> None:
+    found = page(kind)
+    assert found.meta["viewport"] == "width=device-width, initial-scale=1"
+    paths = list(found.styled(PHONE))
     label = next(path[-1] for path in paths if "label" in path[-1].classes)
-    label_column = float(label.styles["width"].removesuffix("px")) + beside(label)
+    label_column = float(label.styles["width"].removesuffix("px")) + side_width(label)
     for path in paths:
         cell = path[-1]
         if "value" in cell.classes:
-            assert NARROW - label_column - sum(map(beside, path)) >= 0.6 * NARROW
+            assert NARROW - label_column - sum(map(side_width, path)) >= 0.6 * NARROW
         if cell.tag == "a":
             button = next(element for element in path if "button" in element.classes)
             assert (button.styles["width"], cell.styles["display"]) == ("100%", "block")

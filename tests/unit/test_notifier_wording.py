@@ -1,32 +1,39 @@
-"""What a mail says: in ten seconds what is wrong, why you, and what happens next; the same in text and in HTML."""
+"""What a mail says: what is wrong, why you, and what happens next; the same in text and in HTML."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from notifier.domain.message import UnmailableAddress
-from notifier.domain.template_context import Redelivery, Told, distance
-from notifier.domain.template_samples import kinds
+from notifier.domain.delivery import Notification
+from notifier.domain.mail_history import EarlierMail
+from notifier.domain.message import Mail
+from notifier.domain.template_context import Redelivery, distance
+from notifier.errors import UnmailableAddressError
+from notifier.service import build_composer
 from notifier.settings import Settings
-from notifier.workers.composer import Letters, Linking, letters_from
+from notifier.workers.composer import MailComposer
+from support.mail_samples import SAMPLES, Sample
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from support.notifier_mails import LINKS, NOW, READER, letters, mailed, parse
+from support.notifier_mails import LINKS, NOW, READER, compose, make_composer, parse
+from support.notifier_world import REQUIRED
 from tocsin.acknowledgement import ExpiredLinkError
-from tocsin.events import Notify, StandDown, UpcomingStep
+from tocsin.events import Notify, UpcomingStep
 from tocsin.instants import display_instant
 from tocsin.sources.directory_file import DirectoryFile
 
-KIM = Told(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1))
-NOBODY = Told(2, "Senior IT Operations Manager", None, NOON, None)
-UNLINKED = letters(linking=Linking(LINKS, "https://sla.example.com", timedelta(days=7), {}))
+KIM = EarlierMail(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1))
+NOBODY = EarlierMail(2, "Senior IT Operations Manager", None, NOON, None)
+each_kind = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 
 
-def test_an_escalation_on_one_screen() -> None:
-    mail = mailed(escalation(interval="1 hour"), KIM, NOBODY)
+def test_the_text_of_an_escalation() -> None:
+    mail = compose(escalation(interval="1 hour"), KIM, NOBODY)
     link = mail.text.partition("Acknowledge: ")[2].partition("\n")[0]
     assert mail.text.splitlines() == [
         "Severity 1: resolution overdue, escalated to tier 1",
@@ -36,19 +43,19 @@ def test_an_escalation_on_one_screen() -> None:
         "Affected:    Email",
         "Contact:     Sam, sam@acme.example",
         "Severity:    1 (Critical)",
-        "Promised:    resolution within 24 hours",
-        "Due:         2026-06-08 13:00 UTC (09:00 EDT), 5 min ago",
+        "Target:      resolution within 24 hours",
+        "Deadline:    2026-06-08 13:00 UTC (09:00 EDT), 5 min ago",
         "",
-        "Why you:     you are Service Desk Team Lead (tier 1) for Acme, by the directory's rule: default",
-        "Told before: tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)",
-        "             tier 2, Senior IT Operations Manager, scheduled 2026-06-08 12:00 UTC (08:00 EDT), nobody mailed",
-        "Told next:   tier 2, Senior IT Operations Manager, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, "
-        "unless the ticket is resolved or acknowledged before",
+        "Why you:     you are the Service Desk Team Lead (tier 1) for Acme (directory rule: default)",
+        "Notified:    tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)",
+        "             tier 2, Senior IT Operations Manager, scheduled 2026-06-08 12:00 UTC (08:00 EDT), nobody on call",
+        "Next:        tier 2, Senior IT Operations Manager, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, "
+        "unless the ticket is resolved or acknowledged first",
         "",
         f"Acknowledge: {link}",
-        "             Holds tier 2 until 1 hour after your acknowledgement, where that is later than scheduled. "
-        "It runs out by itself, takes back nothing that was due before, and resolves nothing: that is done in "
-        "connectwise. The link counts until 2026-06-15 13:05 UTC (09:05 EDT).",
+        "             Delays tier 2 until 1 hour after you acknowledge, if that is later than scheduled. "
+        "Steps already due are still sent. This does not resolve the ticket: do that in connectwise. "
+        "The link is valid until 2026-06-15 13:05 UTC (09:05 EDT).",
         "Open ticket: https://psa.example.com/tickets/SR-1042",
         "             SR-1042 in connectwise",
         "",
@@ -58,34 +65,38 @@ def test_an_escalation_on_one_screen() -> None:
 
 
 ABOUT = ["Ticket", "Customer", "Affected", "Contact", "Severity"]
-MISSED = [*ABOUT, "Promised", "Due", "Why you", "Told before", "Told next", "Open ticket"]
+MISSED = [*ABOUT, "Target", "Deadline", "Why you", "Notified", "Next", "Open ticket"]
 LABELS = {
     "escalation": [*MISSED[:-1], "Acknowledge", "Open ticket"],
-    "warning": [*ABOUT, "Promised", "Due", "Why you", "Told next", "Open ticket"],
+    "warning": [*ABOUT, "Target", "Deadline", "Why you", "Next", "Open ticket"],
     "response_missed": MISSED,
     "answer_missed": MISSED,
     "stand_down": [*ABOUT, "Why you", "Your mails", "Open ticket"],
 }
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_every_kind_says_what_it_is_about_first_then_what_was_promised_and_why_you(kind: str) -> None:
-    sample = kinds()[kind]
-    text = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now).text
-    told = dict(re.findall(r"^([A-Z][a-z ]+): +(.+)$", text.partition("\n")[2], re.MULTILINE))
-    assert list(told) == LABELS[kind]
-    about = sample.notice.ticket
-    assert told["Ticket"] == f"{about.external_id}: {about.summary}"
-    assert told["Customer"] == (about.customer and about.customer.name)
-    assert told["Affected"] == ", ".join(about.affected_services)
-    assert told["Contact"].split(", ") == [
-        said for said in (about.contact.name, about.contact.phone, about.contact.email) if said
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_every_kind_has_its_rows_in_the_order_of_reading(kind: str) -> None:
+    sample = SAMPLES[kind]
+    text = composed(sample).text
+    rows = dict(re.findall(r"^([A-Z][a-z ]+): +(.+)$", text.partition("\n")[2], re.MULTILINE))
+    assert list(rows) == LABELS[kind]
+    about = sample.notification.ticket
+    assert rows["Ticket"] == f"{about.external_id}: {about.summary}"
+    assert rows["Customer"] == about.customer.name
+    assert rows["Affected"] == ", ".join(about.affected_services)
+    assert rows["Contact"].split(", ") == [
+        part for part in (about.contact.name, about.contact.phone, about.contact.email) if part
     ]
-    assert told["Severity"].startswith(f"{sample.notice.severity} (")
+    assert rows["Severity"].startswith(f"{sample.notification.severity} (")
 
 
-class Reading(HTMLParser):
-    """What is read on a page, tags and style aside, and where its links lead."""
+def composed(sample: Sample, **changes: Any) -> Mail:
+    return compose(sample.notification, *sample.earlier, reader=sample.reader, now=sample.now, **changes)
+
+
+class VisibleText(HTMLParser):
+    """The text on a page, without tags and styles, and where its links lead."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -108,34 +119,31 @@ class Reading(HTMLParser):
             self.words.append(data)
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_text_and_page_of_every_kind_tell_the_same(kind: str) -> None:
-    sample = kinds()[kind]
-    again = Redelivery("a.key", sample.now, 1)
-    mail = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now, late=True, redelivery=again)
-    page = Reading(mail.html)
-    told = " ".join("".join(page.words).split())
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_text_and_html_of_every_kind_say_the_same(kind: str) -> None:
+    sample = SAMPLES[kind]
+    mail = composed(sample, late=True, redelivery=Redelivery("a.key", sample.now, 1))
+    page = VisibleText(mail.html)
+    unread = " ".join("".join(page.words).split())
     links = []
     for line in (line for line in mail.text.splitlines() if line):
         label, content = (
             (line[:13].strip(), line[13:]) if line[11:13] in (": ", "  ") or line[:13].isspace() else ("", line)
         )
-        label = label.removesuffix(":")
         if content.startswith("https://"):
             links.append(content)
         else:
-            assert content in told
-            told = told.replace(content, "", 1)
-        told = told.replace(label, "", 1)
-    assert told.split() == []
+            assert content in unread
+            unread = unread.replace(content, "", 1)
+        unread = unread.replace(label.removesuffix(":"), "", 1)
+    assert unread.split() == []
     assert page.links == links
-    assert "https://psa.example.com/tickets/" + sample.notice.ticket.external_id in links
+    assert "https://psa.example.com/tickets/" + sample.notification.ticket.external_id in links
     assert len(links) == (2 if kind == "escalation" else 1)
 
 
-def test_the_acknowledgement_link_says_who_acknowledges_what_and_what_was_pending() -> None:
-    text = mailed(escalation()).text
-    link = text.partition("Acknowledge: ")[2].partition("\n")[0]
+def test_the_acknowledgement_link_names_person_step_and_what_was_pending() -> None:
+    link = compose(escalation()).text.partition("Acknowledge: ")[2].partition("\n")[0]
     base, _, token = link.rpartition("/")
     assert base == "https://sla.example.com/ack"
     found = LINKS.verify(token, NOW)
@@ -146,109 +154,191 @@ def test_the_acknowledgement_link_says_who_acknowledges_what_and_what_was_pendin
         LINKS.verify(token, NOW + timedelta(days=7))
 
 
-def test_a_link_stays_short_whatever_names_are_in_it() -> None:
+def test_long_names_do_not_lengthen_the_link() -> None:
     long = TIERS[2].model_copy(update={"title": "\U0001f6a8" * 5000})
-    notice = escalation(tier=long, upcoming=UpcomingStep(at=NOON, tier=long))
+    notify = escalation(tier=long, upcoming=UpcomingStep(at=NOON, tier=long))
     reader = replace(READER, name="\U0001f6a8" * 5000)
-    link = mailed(notice, reader=reader).text.partition("Acknowledge: ")[2].partition("\n")[0]
+    link = compose(notify, reader=reader).text.partition("Acknowledge: ")[2].partition("\n")[0]
     assert len(link.rpartition("/")[2]) < 2000
 
 
-@pytest.mark.parametrize("notice", [about_clock("warning"), about_clock("response_missed"), stand_down()])
-def test_only_an_escalation_can_be_acknowledged(notice: Notify | StandDown) -> None:
-    assert "Acknowledge" not in mailed(notice).html + mailed(notice).text
+@pytest.mark.parametrize("notification", [about_clock("warning"), about_clock("response_missed"), stand_down()])
+def test_only_an_escalation_has_an_acknowledgement_link(notification: Notification) -> None:
+    assert "Acknowledge" not in compose(notification).html + compose(notification).text
 
 
-def test_a_ticket_of_a_source_without_pages_has_no_link() -> None:
-    mail = mailed(about_clock("warning"), by=UNLINKED)
+def test_a_source_without_page_template_has_no_ticket_link() -> None:
+    mail = compose(about_clock("warning"), by=make_composer(ticket_urls={}))
     assert "Open ticket" not in mail.text
     assert "href" not in mail.html
 
 
+LATER = NOON + timedelta(hours=2)
+EARLIER = NOON + timedelta(minutes=35)
+
+
 @pytest.mark.parametrize(
-    ("notice", "headline"),
+    ("notification", "headline"),
     [
-        (escalation(reason="no_response"), "Severity 1: nobody has responded, escalated to tier 1"),
-        (escalation(reason="explicit"), "Severity 1: escalation on request, tier 1"),
+        (escalation(reason="no_response"), "Severity 1: no response yet, escalated to tier 1"),
+        (escalation(reason="explicit"), "Severity 1: escalated on request to tier 1"),
         (escalation(unconfirmed=True), "Severity 1: resolution overdue, escalated to tier 1 (unconfirmed)"),
         (about_clock("warning"), "Severity 1: response was due"),
-        (about_clock("warning", due_at=NOON + timedelta(hours=2)), "Severity 1: response due soon"),
+        (about_clock("warning", due_at=LATER), "Severity 1: response due soon"),
         (about_clock("response_missed"), "Severity 1: response missed"),
         (about_clock("answer_missed"), "Severity 1: answer missed"),
         (stand_down(reason="cancelled"), "Stand down: cancelled"),
+        (stand_down(reason="workaround"), "Stand down: workaround provided"),
+        (stand_down(reason="voided", clock="answer", run=None), "Stand down: answer was not missed"),
     ],
 )
-def test_the_first_line_says_what_is_wrong(notice: Notify | StandDown, headline: str) -> None:
-    assert mailed(notice).text.splitlines()[0] == headline
+def test_the_first_line_says_what_is_wrong(notification: Notification, headline: str) -> None:
+    assert compose(notification).text.splitlines()[0] == headline
 
 
 @pytest.mark.parametrize(
-    ("notice", "words"),
+    ("notify", "words"),
     [
         (
-            escalation(upcoming=UpcomingStep(at=NOON + timedelta(hours=2))),
-            "nobody: no tier is left above, and at 2026-06-08 14:00 UTC (10:00 EDT) the ladder is exhausted",
+            escalation(upcoming=UpcomingStep(at=LATER)),
+            "nobody: there is no higher tier, and escalation ends at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min",
         ),
         (
-            escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35))),
-            "nobody: no tier is left above, and at 2026-06-08 12:35 UTC (08:35 EDT) the ladder was exhausted, 30 min",
+            escalation(upcoming=UpcomingStep(at=EARLIER)),
+            "nobody: there is no higher tier, and escalation ended at 2026-06-08 12:35 UTC (08:35 EDT), 30 min ago",
         ),
-        (escalation(upcoming=None), "not known yet: the clock is paused, or nobody is left above"),
+        (escalation(upcoming=None), "not known: the clock is paused, or there is no higher tier"),
         (
-            about_clock("warning", clock="resolution", due_at=NOON + timedelta(hours=2)),
-            "the ladder begins or goes on, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless",
+            about_clock("warning", clock="resolution", due_at=LATER),
+            "escalation starts or continues at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless the ticket is "
+            "resolved first",
         ),
         (
-            about_clock("warning", due_at=NOON + timedelta(hours=2)),
-            "whoever is told of a missed response, at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless",
+            about_clock("warning", due_at=LATER),
+            "a mail that the response was missed at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless the ticket is "
+            "answered first",
         ),
-        (about_clock("warning"), "that deadline has passed: whoever must know is told by a mail of its own"),
+        (about_clock("warning"), "the deadline has passed; if it was missed, a separate mail says so"),
         (
-            escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35), tier=TIERS[2])),
-            "tier 2, Senior IT Operations Manager, since 2026-06-08 12:35 UTC (08:35 EDT), 30 min ago, unless the "
-            "ticket was resolved or acknowledged before",
+            escalation(upcoming=UpcomingStep(at=EARLIER, tier=TIERS[2])),
+            "tier 2, Senior IT Operations Manager, scheduled for 2026-06-08 12:35 UTC (08:35 EDT), 30 min ago, "
+            "unless the ticket was resolved or acknowledged first",
         ),
         (
             about_clock("response_missed"),
-            "nobody because of this alone: the resolution's deadline begins a ladder, unless one runs by then",
+            "no one else for now; if the resolution deadline is missed, escalation starts (unless it is already "
+            "running)",
         ),
     ],
 )
-def test_what_happens_next(notice: Notify, words: str) -> None:
-    assert f"Told next:   {words}" in mailed(notice).text
+def test_it_says_what_happens_next(notify: Notify, words: str) -> None:
+    assert f"Next:        {words}\n" in compose(notify).text
 
 
-def test_a_late_mail_says_so() -> None:
-    assert "This mail is late: it was scheduled for 2026-06-08 13:00 UTC (09:00 EDT), 5 min ago." in (
-        mailed(escalation(), late=True).text
-    )
-    assert "This mail is late" not in mailed(escalation()).text
+def reader(**fields: Any) -> dict[str, Any]:
+    return {"reader": replace(READER, **fields)}
 
 
-def test_a_repetition_says_who_asked_for_it() -> None:
-    text = mailed(escalation(), redelivery=Redelivery("ops.key", NOW, 2)).text
-    assert "repetition (number 2): ops.key asked for it at 2026-06-08 13:05 UTC (09:05 EDT)" in text
+@pytest.mark.parametrize(
+    ("notification", "earlier", "how", "words"),
+    [
+        (
+            escalation(),
+            (),
+            {"late": True},
+            "This mail is late: it was scheduled for 2026-06-08 13:00 UTC (09:00 EDT), 5 min ago.",
+        ),
+        (
+            escalation(),
+            (),
+            {"redelivery": Redelivery("ops.key", NOW, 2)},
+            "Redelivery 2, requested by ops.key at 2026-06-08 13:05 UTC (09:05 EDT).",
+        ),
+        (
+            escalation(),
+            (),
+            reader(instead_of="dana@old.example"),
+            "You get this mail because it could not be delivered to dana@old.example.",
+        ),
+        (
+            escalation(),
+            (),
+            reader(instead_of="dana@old.example"),
+            "Why you:     sent for Dana Østergård, the Service Desk Team Lead (tier 1) for Acme",
+        ),
+        (escalation(), (), reader(rule="customer acme"), "(tier 1) for Acme (directory rule: customer acme)"),
+        (escalation(unconfirmed=True), (), {}, "Unconfirmed: no ticket updates have arrived for a while"),
+        (escalation(), (replace(KIM, sent_at=None),), {}, "12:00 UTC (08:00 EDT), delivery not confirmed"),
+        (escalation(), (replace(KIM, sent_at=None, is_open=True),), {}, "12:00 UTC (08:00 EDT), not mailed yet"),
+        (escalation(), (replace(KIM, address="leads@example.com"),), {}, "(08:00 EDT) at leads@example.com"),
+        (
+            about_clock("response_missed"),
+            (replace(KIM, tier=None, kind="warning"),),
+            {},
+            "Notified:    warning, Service Desk Team Lead: Kim, mailed",
+        ),
+        (escalation(skipped=(TIERS[2],)), (), {}, "tier 2, Senior IT Operations Manager: vacant, skipped"),
+        (
+            escalation(reason="no_response"),
+            (),
+            {},
+            "Target:      resolution within 24 hours of the first response; nobody has responded\n",
+        ),
+        (
+            escalation(reason="no_response"),
+            (),
+            {},
+            "(09:00 EDT), 5 min ago, counted from the response deadline\n",
+        ),
+        (
+            escalation(reason="explicit"),
+            (),
+            {},
+            "(09:00 EDT), 5 min ago, counted from the first response or the response deadline\n",
+        ),
+        (escalation(reason="explicit"), (), {}, "Escalated:   2026-06-08 13:00 UTC (09:00 EDT), 5 min ago\n"),
+        (escalation(due_at=None), (), {}, "Deadline:    not known while the clock is paused\n"),
+        (
+            escalation(upcoming=UpcomingStep(at=EARLIER, tier=TIERS[2])),
+            (),
+            {},
+            "Delays the next tier until one interval after you acknowledge.",
+        ),
+        (escalation(upcoming=UpcomingStep(at=EARLIER)), (), {}, "Delays nothing: there is no higher tier."),
+        (stand_down(), (KIM,), {}, "The ticket was resolved at 2026-06-08 13:05 UTC (09:05 EDT), just now."),
+        (stand_down(), (KIM,), {}, "Your mails:  tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC"),
+        (stand_down(reason="workaround"), (KIM,), {}, "A workaround was provided at"),
+        (stand_down(reason="cancelled"), (KIM,), {}, "The ticket was cancelled at"),
+        (
+            stand_down(reason="voided", clock="answer", run=None),
+            (KIM,),
+            {},
+            "Late information shows that the answer deadline was not missed. No action needed because of it, but the "
+            "ticket may still be open.",
+        ),
+    ],
+)
+def test_what_a_mail_says_in_particular(
+    notification: Notification, earlier: tuple[EarlierMail, ...], how: Mapping[str, Any], words: str
+) -> None:
+    assert words in compose(notification, *earlier, **how).text
+    assert words not in compose(about_clock("answer_missed")).text
 
 
-def test_who_gets_it_instead_of_another_address_is_told_so() -> None:
-    text = mailed(escalation(), reader=replace(READER, instead_of="dana@old.example")).text
-    assert "You get this because it could not be delivered to dana@old.example." in text
-    assert "Why you:     for Dana Østergård, Service Desk Team Lead (tier 1) for Acme" in text
-
-
-def test_a_rule_of_the_directory_is_named() -> None:
-    own = replace(READER, rule="customer acme")
-    assert "(tier 1) for Acme, by the directory's rule: customer acme" in mailed(escalation(), reader=own).text
-
-
-def test_instants_are_told_in_the_readers_own_zone() -> None:
-    by = letters(zones={"dana": ZoneInfo("Europe/Amsterdam")})
-    assert "2026-06-08 13:00 UTC (15:00 CEST), 5 min ago" in mailed(escalation(), by=by).text
+def test_instants_are_shown_in_the_readers_zone() -> None:
+    by = make_composer(zones={"dana": ZoneInfo("Europe/Amsterdam")})
+    assert "2026-06-08 13:00 UTC (15:00 CEST), 5 min ago" in compose(escalation(), by=by).text
     kim = replace(READER, person="kim")
-    assert "2026-06-08 13:00 UTC (09:00 EDT), 5 min ago" in mailed(escalation(), by=by, reader=kim).text
+    assert "2026-06-08 13:00 UTC (09:00 EDT), 5 min ago" in compose(escalation(), by=by, reader=kim).text
 
 
-def test_the_zone_is_the_one_that_the_directory_names(tmp_path: Path) -> None:
+def configured(directory: Path, **settings: object) -> MailComposer:
+    """The service's composer with these settings."""
+    own = Settings.model_validate({**REQUIRED, "directory": directory, **settings})
+    return build_composer(own, DirectoryFile(directory))
+
+
+def test_the_directory_names_the_readers_zone(tmp_path: Path) -> None:
     path = tmp_path / "directory.yaml"
     path.write_text(
         "people:\n"
@@ -257,129 +347,56 @@ def test_the_zone_is_the_one_that_the_directory_names(tmp_path: Path) -> None:
         "roles: {}\n"
     )
     by = configured(path, mail_zone="Europe/Paris")
-    assert "2026-06-08 13:00 UTC (18:30 IST)" in mailed(escalation(), by=by).text
+    assert "2026-06-08 13:00 UTC (18:30 IST)" in compose(escalation(), by=by).text
     for person in ("kim", "somebody who left"):
-        reader = replace(READER, person=person)
-        assert "2026-06-08 13:00 UTC (15:00 CEST)" in mailed(escalation(), by=by, reader=reader).text
-    never = configured(path, policy=Path(__file__).parents[2] / "deploy/policy/policy.yaml")
-    for mailbox in ("Support@BetterWorldTech.com", "escalations@betterworldtech.com"):
-        with pytest.raises(UnmailableAddress, match="is a mailbox that tickets come in by, and is never mailed"):
-            mailed(escalation(), by=never, reader=replace(READER, email=mailbox))
+        other = replace(READER, person=person)
+        assert "2026-06-08 13:00 UTC (15:00 CEST)" in compose(escalation(), by=by, reader=other).text
 
 
-def test_a_deployments_own_address_for_replies_templates_and_tickets_count(tmp_path: Path) -> None:
+@pytest.mark.rule("6.10")
+@pytest.mark.parametrize("mailbox", ["Support@BetterWorldTech.com", "escalations@betterworldtech.com"])
+def test_the_policys_mailboxes_are_never_mailed(tmp_path: Path, mailbox: str) -> None:
+    by = configured(tmp_path / "none.yaml", policy=Path(__file__).parents[2] / "deploy/policy/policy.yaml")
+    with pytest.raises(UnmailableAddressError, match="is a mailbox that receives tickets and is never mailed"):
+        compose(escalation(), by=by, reader=replace(READER, email=mailbox))
+
+
+def test_settings_for_replies_templates_and_ticket_pages_take_effect(tmp_path: Path) -> None:
     (tmp_path / "mail.txt.j2").write_text('{{ letter.headline }}. {% include "built-in/mail.txt.j2" %}')
-    mail = mailed(
-        about_clock("warning"),
-        by=configured(
-            tmp_path / "directory.yaml",
-            reply_to="desk@example.com",
-            mail_templates=tmp_path,
-            ticket_urls='{"connectwise": "https://desk.example.com/?id={ticket_id}"}',
-        ),
+    by = configured(
+        tmp_path / "directory.yaml",
+        reply_to="desk@example.com",
+        mail_templates=tmp_path,
+        ticket_urls='{"connectwise": "https://desk.example.com/?id={ticket_id}"}',
     )
+    mail = compose(about_clock("warning"), by=by)
     assert parse(mail)["Reply-To"] == "desk@example.com"
     assert mail.text.startswith("Severity 1: response was due. Severity 1: response was due\n")
     page = "https://desk.example.com/?id=00000000-0000-0000-0000-000000000007"
     assert f"Open ticket: {page}\n" in mail.text
-    assert Reading(mail.html).links == [page]
-
-
-def configured(directory: Path, **own: object) -> Letters:
-    """As the service composes them with these settings."""
-    given: dict[str, object] = {"database_url": "postgresql+asyncpg://u@h/d", "kafka": "h:9", "keys": "k"}
-    given |= {"directory": directory, "smtp": "127.0.0.1:25", "mail_from": "a@example.com"}
-    given |= {"public_url": "https://sla.example.com", "ack_keys": "k" * 32}
-    return letters_from(Settings.model_validate(given | own), DirectoryFile(directory))
-
-
-def test_an_earlier_mail_whose_outcome_is_open_is_not_claimed_to_have_arrived() -> None:
-    text = mailed(escalation(), replace(KIM, sent_at=None)).text
-    assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), mail not confirmed" in text
-
-
-def test_who_was_mailed_elsewhere_or_not_yet_is_not_said_to_know() -> None:
-    elsewhere, waiting = replace(KIM, address="leads@example.com"), replace(KIM, sent_at=None, pending=True)
-    text = mailed(escalation(), elsewhere, waiting).text
-    assert "Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT) at leads@example.com" in text
-    assert "Kim, scheduled 2026-06-08 12:00 UTC (08:00 EDT), not mailed yet" in text
-
-
-def test_a_warning_before_is_called_one() -> None:
-    text = mailed(about_clock("response_missed"), replace(KIM, tier=None, kind="warning")).text
-    assert "Told before: warning, Service Desk Team Lead: Kim, mailed" in text
-
-
-def test_a_voided_answer_is_named_by_its_clock() -> None:
-    lines = mailed(stand_down(reason="voided", clock="answer", run=None), KIM).text.splitlines()
-    assert lines[0] == "Stand down: answer not missed after all"
-    assert lines[2].startswith("Late evidence shows that the answer was not missed.")
-    assert lines[2].endswith("the ticket itself may still be open.")
-
-
-def test_a_late_acknowledgement_holds_whoever_is_next() -> None:
-    text = mailed(escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35), tier=TIERS[2]))).text
-    assert "Holds whoever is next until" in text
-    exhausted = mailed(escalation(upcoming=UpcomingStep(at=NOON + timedelta(minutes=35)))).text
-    assert "Changes nothing for others: nobody is left above to be held." in exhausted
-
-
-def test_silence_is_said_to_be_what_is_counted() -> None:
-    text = mailed(escalation(reason="no_response")).text
-    assert "Promised:    resolution within 24 hours of the first response, and there was none\n" in text
-    assert "(09:00 EDT), 5 min ago, counted from when the response was due\n" in text
-
-
-def test_what_a_due_is_counted_from_is_said_where_somebody_asked_before_any_response() -> None:
-    text = mailed(escalation(reason="explicit")).text
-    assert "(09:00 EDT), 5 min ago, counted from the first response, or from when that was due\n" in text
-
-
-def test_unconfirmed_is_said_plainly() -> None:
-    assert "Unconfirmed: the front door for tickets has been silent" in mailed(escalation(unconfirmed=True)).text
-
-
-def test_a_vacant_tier_is_told() -> None:
-    assert "tier 2, Senior IT Operations Manager: vacant, skipped" in mailed(escalation(skipped=(TIERS[2],))).text
+    assert VisibleText(mail.html).links == [page]
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     services = tuple(f"service {number}" for number in range(500))
-    text = mailed(escalation(ticket(affected_services=services)), *[KIM] * 40).text
+    text = compose(escalation(ticket(affected_services=services)), *[KIM] * 40).text
     assert "service 10, service 11 and 488 more\n" in text
     assert text.count("Kim, mailed") == 12
     assert "             and 28 more\n" in text
 
 
-@pytest.mark.parametrize(
-    ("reason", "words"),
-    [
-        ("resolved", "The ticket was resolved at 2026-06-08 13:05 UTC (09:05 EDT), just now."),
-        ("workaround", "The ticket was given a workaround at"),
-        ("cancelled", "The ticket was cancelled at"),
-        ("voided", "Late evidence shows that the resolution was not missed."),
-    ],
-)
-def test_a_stand_down_says_why_and_what_it_takes_back(reason: str, words: str) -> None:
-    text = mailed(stand_down(reason=reason), KIM).text
-    assert words in text
-    assert "Nothing is asked of you" in text
-    assert "Your mails:  tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)" in text
-
-
 def test_html_shows_a_hostile_summary_as_text() -> None:
-    html = mailed(escalation(ticket(summary="<script>alert(1)</script>2026-06-08<b>"))).html
+    html = compose(escalation(ticket(summary="<script>alert(1)</script>2026-06-08<b>"))).html
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "&lt;b&gt;" in html
 
 
-@pytest.mark.parametrize("kind", kinds())
-def test_a_page_needs_nothing_from_elsewhere(kind: str) -> None:
-    sample = kinds()[kind]
-    html = mailed(sample.notice, *sample.told, reader=sample.reader, now=sample.now).html
+@each_kind
+def test_html_loads_nothing_from_elsewhere(sample: Sample) -> None:
+    html = composed(sample).html
     assert re.findall(r"<(?:img|script|link|iframe|form|object)|url\(|@import|src=", html) == []
-    assert html.count("style=") > 20  # what ignores <style> still shows the page as it is meant
+    assert html.count("style=") > 20  # programs that ignore <style> still show the intended page
 
 
 @pytest.mark.parametrize(

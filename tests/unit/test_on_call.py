@@ -1,4 +1,4 @@
-"""`who`, `directory check`, GET /v1/on-call and its calendar, and the gauge that sees the next gap."""
+"""`who`, `directory check`, `GET /v1/on-call`, the calendar, and the gauge of the next gap."""
 
 import re
 import threading
@@ -10,17 +10,17 @@ from typing import Any
 
 import httpx
 import pytest
-import typer
 from notifier import metrics
+from notifier.__main__ import app
 from notifier.api import on_call as on_call_api
-from notifier.commands.on_call import add_commands
-from notifier.domain.on_call import OnCall, around, on_call, seconds_to_gap, unknown_events
+from notifier.domain.on_call import OnCall, calendar_shifts, on_call, seconds_to_gap, unknown_events
+from notifier.service import build
+from notifier.settings import Settings
 from prometheus_client import REGISTRY
+from support.notifier_world import REQUIRED
 from tocsin.directory import STANDARD_ROLES, ICalendar, export_calendar, load_directory
-from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
-from tocsin.runtime.http.app import create_app
+from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.process.clock import BusinessClock
-from tocsin.sources.directory_file import DirectoryFile
 from typer.testing import CliRunner
 
 LEAD = "service_desk_team_lead"
@@ -54,12 +54,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
-    """Run `python -m notifier ...`, on the path: (exit code, standard output, standard error)."""
+    """Run `python -m notifier ...` with this directory: exit code, standard output, standard error."""
     monkeypatch.setenv("TOCSIN_DIRECTORY", str(path))
     monkeypatch.setenv("TOCSIN_CLOCK_EPOCH", "2026-12-24T12:00:00Z")
     monkeypatch.setenv("TOCSIN_CLOCK_ORIGIN", datetime.now(UTC).isoformat())
-    app = typer.Typer()
-    add_commands(app)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         result = CliRunner().invoke(app, list(arguments))
@@ -68,9 +66,9 @@ def run(monkeypatch: pytest.MonkeyPatch, path: Path) -> Any:
     return run
 
 
-def test_who_says_who_why_and_until_when(run: Any) -> None:
-    code, told, _ = run("who", "--role", LEAD, "--at", "2026-12-24T23:30Z")
-    assert (code, told.splitlines()) == (
+def test_who_shows_the_holder_the_rule_and_what_comes_next(run: Any) -> None:
+    code, output, _ = run("who", "--role", LEAD, "--at", "2026-12-24T23:30Z")
+    assert (code, output.splitlines()) == (
         0,
         [
             "service_desk_team_lead at 2026-12-24 23:30 UTC",
@@ -81,8 +79,8 @@ def test_who_says_who_why_and_until_when(run: Any) -> None:
             "  until  2026-12-28 14:00 UTC, then Ben Okafor <ben@example.com> (ben)",
         ],
     )
-    code, told, _ = run("who", "--role", LEAD, "--customer", "acme")
-    assert (code, told.splitlines()[:3]) == (
+    code, output, _ = run("who", "--role", LEAD, "--customer", "acme")
+    assert (code, output.splitlines()[:3]) == (
         0,
         [
             "service_desk_team_lead at 2026-12-24 12:00 UTC, for acme",
@@ -92,9 +90,9 @@ def test_who_says_who_why_and_until_when(run: Any) -> None:
     )
 
 
-def test_who_says_that_nobody_is(run: Any) -> None:
-    code, told, _ = run("who", "--role", "chief_operating_officer")
-    assert (code, told.splitlines()[1:]) == (
+def test_who_shows_a_vacant_role(run: Any) -> None:
+    code, output, _ = run("who", "--role", "chief_operating_officer")
+    assert (code, output.splitlines()[1:]) == (
         1,
         ["  who    nobody: the tier is vacant", "  until  no change within a year"],
     )
@@ -103,20 +101,20 @@ def test_who_says_that_nobody_is(run: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--role", "boss"), "boss is no role of the directory; known are service_desk_team_lead, "),
-        (("--role", LEAD, "--at", "9999-01-01T00:00Z"), "The instant must lie in the years 1900 to 2099."),
+        (("--role", "boss"), "boss is not a role of the directory; its roles are service_desk_team_lead, "),
+        (("--role", LEAD, "--at", "9999-01-01T00:00Z"), "--at must be in the years 1900 to 2099."),
         (("--role", LEAD, "--at", "tonight"), "must be an instant with its zone"),
     ],
 )
-def test_who_says_what_was_wrong_with_the_question(run: Any, arguments: tuple[str, ...], error: str) -> None:
-    code, _, told = run("who", *arguments)
+def test_who_explains_an_invalid_option(run: Any, arguments: tuple[str, ...], error: str) -> None:
+    code, _, errors = run("who", *arguments)
     assert code == 2
-    assert error in told
+    assert error in errors
 
 
-def test_a_check_names_every_gap_at_its_line(run: Any, path: Path) -> None:
-    code, told, errors = run("directory", "check")
-    assert (code, told) == (1, "")
+def test_the_check_finds_every_gap_with_its_line(run: Any, path: Path) -> None:
+    code, output, errors = run("directory", "check")
+    assert (code, output) == (1, "")
     assert errors.splitlines() == [
         f"{path}:11: roles.it_operations_director: vacant from 2026-12-28 12:00 UTC until 2026-12-29 00:00 "
         "UTC, so the ladder skips its tier; add a holder",
@@ -129,14 +127,14 @@ def test_a_check_names_every_gap_at_its_line(run: Any, path: Path) -> None:
     assert "chief_executive_officer" not in run("directory", "check")[2]
 
 
-def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> None:
+def test_the_check_of_another_file(run: Any, tmp_path: Path) -> None:
     new = tmp_path / "new.yaml"
     for text, error in [
         (DIRECTORY.replace("members: [ana, ben]", "members: [ana, bob]"), ":5: rotations.primary.members[1]: unknown"),
         (DIRECTORY.replace("email: ben@example.com", "email: ben@"), ":3: people.ben.email: "),
         (
             DIRECTORY.replace("members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: x.ics}"),
-            ":5: rotations.primary.calendar: x.ics cannot be read: there is no such file; until it can be read",
+            ":5: rotations.primary.calendar: x.ics cannot be read: there is no such file; until then",
         ),
     ]:
         new.write_text(text)
@@ -152,14 +150,14 @@ def test_a_check_of_another_file_before_it_counts(run: Any, tmp_path: Path) -> N
         assert run("directory", "check", "--file", str(unreadable)) == (1, "", f"{unreadable} cannot be read: {why}.\n")
 
 
-def test_a_good_directory_passes(run: Any) -> None:
+def test_the_shipped_directory_passes_the_check(run: Any) -> None:
     shipped = Path(__file__).parents[2] / "deploy/policy/directory.yaml"
-    code, told, _ = run("directory", "check", "--file", str(shipped))
+    code, output, _ = run("directory", "check", "--file", str(shipped))
     assert code == 0
-    assert told.strip().endswith("6 people; every role is held from 2026-12-24 to 2027-12-25.")
+    assert output.strip().endswith("6 people; every role is held from 2026-12-24 to 2027-12-25.")
 
 
-def test_an_address_that_is_a_mailbox_of_the_policy_is_named(
+def test_the_check_finds_addresses_that_are_mailboxes_of_the_policy(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped = Path(__file__).parents[2] / "deploy/policy/policy.yaml"
@@ -179,7 +177,7 @@ def test_an_address_that_is_a_mailbox_of_the_policy_is_named(
     assert run("directory", "check")[0] == 2
 
 
-def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp_path: Path) -> None:
+def test_a_swap_over_a_calendar_shift_is_listed_and_passes(run: Any, tmp_path: Path) -> None:
     shift = "BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20260101\nDTEND;VALUE=DATE:20290101\nSUMMARY:ana\nEND:VEVENT\n"
     swap = "BEGIN:VEVENT\nUID:2\nDTSTART;VALUE=DATE:20270105\nSUMMARY:ben\nEND:VEVENT\n"
     (tmp_path / "desk.ics").write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{shift}{swap}END:VCALENDAR\n")
@@ -189,9 +187,9 @@ def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp
     new.write_text(
         f"{people}rotations: {{ desk: {{ zone: UTC, calendar: {{ file: desk.ics }} }} }}\nroles:\n{everywhere}"
     )
-    code, told, errors = run("directory", "check", "--file", str(new))
+    code, output, errors = run("directory", "check", "--file", str(new))
     assert (code, errors) == (0, "")
-    assert told.splitlines()[0].startswith(
+    assert output.splitlines()[0].startswith(
         f"{new}:4: rotations.desk.calendar: the event `ben` at 2027-01-05 00:00 UTC overlaps with `ana`"
     )
 
@@ -200,17 +198,18 @@ def test_a_swap_laid_over_a_shift_of_a_calendar_is_told_and_passes(run: Any, tmp
 async def client(path: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     key, stored = issue("default", ("tickets:read",), None)
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=(stored,)))
-    app = create_app("notifier", "", KeyRing(tmp_path / "keys.yaml"), {})
-    app.include_router(on_call_api.router(DirectoryFile(path), BusinessClock(NOW, datetime.now(UTC), 0)))
-    transport = httpx.ASGITransport(app=app)
+    settings = Settings.model_validate({**REQUIRED, "keys": tmp_path / "keys.yaml", "directory": path})
+    service = build(settings, BusinessClock(NOW, datetime.now(UTC), 0))
+    transport = httpx.ASGITransport(app=service.app)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=headers) as client:
         yield client
+    await service.runtime.dispose()
 
 
-async def test_the_call_says_who_why_and_what_comes_next(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/v1/on-call", params={"role": LEAD, "at": "2026-12-24T18:30:00-05:00"})
-    assert answer.json() == {
+async def test_the_call_returns_the_holder_the_rule_and_what_comes_next(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/on-call", params={"role": LEAD, "at": "2026-12-24T18:30:00-05:00"})
+    assert response.json() == {
         "role": LEAD,
         "customer": None,
         "at": "2026-12-24T23:30:00.000000Z",
@@ -234,12 +233,12 @@ async def test_the_call_says_who_why_and_what_comes_next(client: httpx.AsyncClie
     vacant = (await client.get("/v1/on-call", params={"role": "chief_operating_officer"})).json()
     assert (vacant["at"], vacant["holder"], vacant["until"]) == ("2026-12-24T12:00:00.000000Z", None, None)
     to_the_minute = await client.get("/v1/on-call", params={"role": LEAD, "at": "2026-12-24T23:30Z"})
-    assert to_the_minute.json() == answer.json()
+    assert to_the_minute.json() == response.json()
     own = (await client.get("/v1/on-call", params={"role": LEAD, "customer": "acme"})).json()
     assert (own["holder"]["rule"], own["until"]) == ("customer acme", "2027-01-01T00:00:00.000000Z")
 
 
-async def test_the_year_ahead_is_reckoned_beside_the_event_loop(
+async def test_the_shifts_are_computed_outside_the_event_loop(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
@@ -264,29 +263,29 @@ async def test_the_year_ahead_is_reckoned_beside_the_event_loop(
         ({"role": LEAD, "customer": ""}, "customer"),
     ],
 )
-async def test_a_wrong_question_names_its_field(client: httpx.AsyncClient, query: dict[str, str], field: str) -> None:
-    answer = await client.get("/v1/on-call", params=query)
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+async def test_an_invalid_parameter_is_named(client: httpx.AsyncClient, query: dict[str, str], field: str) -> None:
+    response = await client.get("/v1/on-call", params=query)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
-async def test_who_is_on_call_is_for_those_with_a_key(client: httpx.AsyncClient) -> None:
+async def test_on_call_needs_a_key(client: httpx.AsyncClient) -> None:
     for path in ("/v1/on-call", "/v1/on-call/calendar.ics"):
-        answer = await client.get(path, params={"role": LEAD}, headers={"Authorization": ""})
-        assert answer.status_code == 401
+        response = await client.get(path, params={"role": LEAD}, headers={"Authorization": ""})
+        assert response.status_code == 401
 
 
-async def test_the_calendar_reads_as_the_same_holders(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/v1/on-call/calendar.ics", params={"role": LEAD, "customer": "acme"})
-    assert answer.headers["content-type"].startswith("text/calendar")
+async def test_the_calendar_used_as_a_rotation_has_the_same_holders(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/on-call/calendar.ics", params={"role": LEAD, "customer": "acme"})
+    assert response.headers["content-type"].startswith("text/calendar")
     again = load_directory(
         """\
 people: { ana: { name: A, email: a@example.com }, ben: { name: B, email: b@example.com } }
-rotations: { told: { zone: UTC, calendar: { file: told.ics } } }
-roles: { service_desk_team_lead: [{ rotation: told }] }
+rotations: { copy: { zone: UTC, calendar: { file: copy.ics } } }
+roles: { service_desk_team_lead: [{ rotation: copy }] }
 """,
         "again.yaml",
-    ).with_calendars({"told": ICalendar(answer.text, "UTC")})
+    ).with_calendars({"copy": ICalendar(response.text, "UTC")})
     known = load_directory(DIRECTORY, "directory.yaml")
     for days in range(-89, 365):
         at = NOW + timedelta(days=days)
@@ -295,12 +294,12 @@ roles: { service_desk_team_lead: [{ rotation: told }] }
 
 
 @pytest.mark.parametrize("role", ["account_manager", LEAD])
-def test_an_event_of_the_calendar_stays_the_same_from_fetch_to_fetch(role: str) -> None:
+def test_calendar_events_keep_their_uids(role: str) -> None:
     directory = load_directory(DIRECTORY, "directory.yaml")
 
     def events(now: datetime) -> dict[str, str]:
-        """Their UIDs by their beginnings."""
-        text = export_calendar(around(directory, role, None, now), role, None, now).decode()
+        """The UIDs by start."""
+        text = export_calendar(calendar_shifts(directory, role, None, now), role, None, now).decode()
         return dict(re.findall(r"DTSTART:(\S+)(?s:.)*?\nUID:(\S+)", text))
 
     first = events(NOW)
@@ -309,7 +308,7 @@ def test_an_event_of_the_calendar_stays_the_same_from_fetch_to_fetch(role: str) 
         assert first.items() <= events(NOW + later).items()
 
 
-def test_an_event_that_names_nobody_is_told_two_weeks_before() -> None:
+def test_an_event_that_names_nobody_is_found_two_weeks_before() -> None:
     directory = load_directory(
         """\
 people: { ana: { name: Ana Silva, email: ana@example.com } }
@@ -327,15 +326,15 @@ roles: { service_desk_team_lead: [{ rotation: desk }, { person: ana }] }
     assert unknown_events(known, NOW) == ["rotation desk: `Anna Silver` of 2027-01-02T00:00:00.000000Z"]
 
 
-def test_the_gauge_sees_the_next_gap_of_each_role() -> None:
+def test_the_gauge_shows_the_next_gap_of_each_role() -> None:
     metrics.set_gaps(seconds_to_gap(load_directory(DIRECTORY, "directory.yaml"), NOW))
 
-    def shown(role: str) -> float | None:
+    def gauge(role: str) -> float | None:
         return REGISTRY.get_sample_value("sla_directory_gap_seconds", {"role": role})
 
-    assert shown("it_operations_director") == timedelta(days=4).total_seconds()
-    assert shown("chief_operating_officer") == 0
-    assert shown("chief_executive_officer") == inf
-    assert shown(LEAD) == inf
+    assert gauge("it_operations_director") == timedelta(days=4).total_seconds()
+    assert gauge("chief_operating_officer") == 0
+    assert gauge("chief_executive_officer") == inf
+    assert gauge(LEAD) == inf
     metrics.set_gaps({LEAD: 60.0})  # the directory has been replaced
-    assert (shown(LEAD), shown("chief_operating_officer")) == (60.0, None)
+    assert (gauge(LEAD), gauge("chief_operating_officer")) == (60.0, None)

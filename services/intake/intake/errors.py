@@ -1,4 +1,4 @@
-"""Why intake cannot do what a caller asked for.
+"""Every exception of intake.
 
     IntakeError
     ├── RejectedError                 the same request will be rejected again

@@ -45,15 +45,15 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     runtime = build_runtime(
         settings,
         "intake",
-        outbox=tables.outbox,
-        dead_letters=tables.dead_letters,
-        key_uses=tables.key_uses,
+        outbox=tables.OUTBOX,
+        dead_letters=tables.DEAD_LETTERS,
+        key_uses=tables.KEY_USES,
         watermark_interval=settings.progress_interval,
         wait_seconds=WAIT_SECONDS,
     )
     writer, reader, scheduler, wake = runtime.writer, runtime.reader, runtime.scheduler, runtime.relay.wake
     metrics.declare(policy.machine_sources)
-    context = IngestContext(policy, runtime.clock.business, tables.outbox, settings.history_outbox_limit)
+    context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)
@@ -93,7 +93,7 @@ async def open_mail_worker(settings: MailSettings, integrations: IntegrationsFil
     # The writer has the name of the service's, so that the watermark waits for it.
     writer = engine(settings.database_url, "intake-writer", pool_size=1)
     reader = engine(settings.database_url, "intake-reader", pool_size=1)
-    context = IngestContext(policy, clock_from(settings).business, tables.outbox, history_outbox_limit=0)
+    context = IngestContext(policy, clock_from(settings).business, tables.OUTBOX, history_outbox_limit=0)
     try:
         yield WebhookWorker(context, writer, reader, lambda: None, integrations)
     finally:

@@ -1,4 +1,4 @@
-"""Alembic's entry: the notifier's tables, migrated by `python -m notifier migrate`."""
+"""Alembic's entry point: the notifier's tables, migrated by `python -m notifier migrate`."""
 
 from notifier.store.tables import metadata
 from tocsin.runtime.database.migrations import run_migrations

@@ -1,4 +1,4 @@
-"""`python -m notifier`: serve; `migrate`; `republish --since T`; `bounce`; commands about who is on call."""
+"""`python -m notifier`: serve, or one of the commands."""
 
 import gc
 
@@ -7,18 +7,21 @@ if __name__ == "__main__":
 
 from tocsin.runtime.process.commands import service_commands
 
-from notifier import store
 from notifier.commands.bounce import bounce
-from notifier.commands.on_call import add_commands
+from notifier.commands.on_call import directory_app, who
+from notifier.commands.templates import check_templates
 from notifier.service import build
 from notifier.settings import Settings
+from notifier.store.journal import events_since
 from notifier.store.tables import OUTBOX
 
 app = service_commands(
-    "notifier", "Mail the right contact, once, and keep the proof.", Settings, build, OUTBOX, store.told_since
+    "notifier", "Mail the right person, once, and keep the proof.", Settings, build, OUTBOX, events_since
 )
-add_commands(app)
 app.command("bounce")(bounce)
+app.command("who")(who)
+app.add_typer(directory_app, name="directory")
+app.command("check-templates")(check_templates)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every metric of the notifier beyond those that services share."""
+"""The notifier's metrics, beside those that all services share."""
 
 from collections.abc import Mapping
 from math import inf
@@ -9,37 +9,42 @@ from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
 _REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown", "unreadable")
-_RELAYS: Final = ("first", "second")
+_SERVERS: Final = ("first", "second")
 _OPEN: Final = ("queued", "claimed", "in_data", "deferred")
 _UNDELIVERED: Final = ("bounced", "refused", "undeliverable")
 
-EMAILS = Counter("sla_emails_total", "What became of attempts to mail somebody; ambiguous: perhaps taken", ["result"])
+EMAILS = Counter(
+    "sla_emails_total", "Results of attempts to mail somebody; ambiguous: the mail may have been accepted", ["result"]
+)
 BREACH_TO_EMAIL = Histogram(
     "sla_breach_to_email_seconds",
-    "Real seconds from the scheduled instant of a breach or step to the mail's hand-over",
+    "Real seconds from the scheduled instant of a breach or step to the sending of its mail",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
 )
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
-QUEUE_OLDEST_AGE = Gauge("sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 when none")
+QUEUE_OLDEST_AGE = Gauge(
+    "sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 if there is none"
+)
 UNDELIVERED = Gauge(
     "sla_mail_undelivered",
-    "Deliveries that became this in the last 10 real minutes, whichever process noted it",
+    "Deliveries that reached this state in the last 10 real minutes, in any process",
     ["state"],
 )
-SERVER_BACKING_OFF = Gauge("sla_mail_server_backing_off", "1 while no mail is tried because the server takes none")
-RELAY_FAILING = Gauge("sla_mail_relay_failing", "1 while this mail server takes no mail", ["relay"])
-LOGIN_REFUSED = Gauge("sla_mail_login_refused", "1 while this mail server does not let us in", ["relay"])
+ALL_SERVERS_FAILING = Gauge("sla_mail_server_backing_off", "1 while no mail server accepts mails")
+SERVER_FAILING = Gauge("sla_mail_relay_failing", "1 while this mail server accepts no mails", ["relay"])
+LOGIN_REFUSED = Gauge("sla_mail_login_refused", "1 while this mail server rejects our login", ["relay"])
 TEMPLATE_FALLBACKS = Counter(
-    "sla_mail_template_fallbacks_total", "Mails written in the built-in words because a deployment's template failed"
+    "sla_mail_template_fallbacks_total",
+    "Mails rendered with the built-in templates because a deployment's template failed",
 )
-REPORTS = Counter("sla_mail_reports_total", "What mail servers reported of mails, by what it changed", ["result"])
+REPORTS = Counter("sla_mail_reports_total", "Reports of mail servers about mails, by what they changed", ["result"])
 DIRECTORY_GAP = Gauge(
     "sla_directory_gap_seconds",
     "Business seconds until nobody holds a role, for customers without a holder of their own; +Inf: not within 14 days",
     ["role"],
 )
 DIRECTORY_UNKNOWN_EVENTS = Gauge(
-    "sla_directory_unknown_events", "Events of calendars within 14 days that name nobody of the directory"
+    "sla_directory_unknown_events", "Events of on-call calendars within 14 days that name nobody of the directory"
 )
 
 for _role in STANDARD_ROLES:
@@ -48,9 +53,9 @@ for _result in _RESULTS:
     EMAILS.labels(_result)
 for _result in _REPORTS:
     REPORTS.labels(_result)
-for _relay in _RELAYS:
-    RELAY_FAILING.labels(_relay)
-    LOGIN_REFUSED.labels(_relay)
+for _server in _SERVERS:
+    SERVER_FAILING.labels(_server)
+    LOGIN_REFUSED.labels(_server)
 for _state in _OPEN:
     QUEUE.labels(_state)
 for _state in _UNDELIVERED:
@@ -58,20 +63,20 @@ for _state in _UNDELIVERED:
 
 
 def set_gaps(gaps: Mapping[str, float]) -> None:
-    """Show how far off the next gap of each role is, in seconds, and of no other role any more."""
+    """Set the seconds to the next gap of each role, and drop the roles that are gone."""
     DIRECTORY_GAP.clear()
     for role, seconds in gaps.items():
         DIRECTORY_GAP.labels(role).set(seconds)
 
 
 def set_queue(counts: dict[str, int], oldest: float) -> None:
-    """Show the queue as it was counted: open deliveries by state, and the age of the oldest in seconds."""
+    """Set the number of open deliveries by state, and the age of the oldest in seconds."""
     for state in _OPEN:
         QUEUE.labels(state).set(counts.get(state, 0))
     QUEUE_OLDEST_AGE.set(oldest)
 
 
 def set_undelivered(counts: Mapping[str, int]) -> None:
-    """Show how many deliveries lately reached nobody by an address, or nobody at all, by state."""
+    """Set the number of deliveries that recently failed, by state."""
     for state in _UNDELIVERED:
         UNDELIVERED.labels(state).set(counts.get(state, 0))

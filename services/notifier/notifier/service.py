@@ -1,74 +1,138 @@
-"""Builds the notifier from its settings."""
+"""Builds the notifier from its settings: the only place that constructs anything."""
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
 
 import structlog
+from tocsin.business_time import load_zone
+from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.kafka.client import ESCALATIONS
-from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.bootstrap import Runtime, build_runtime
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import DirectoryFile
+from tocsin.sources.policy_file import mailboxes_of
 
-from notifier import api, metrics, store
-from notifier.api import on_call
+from notifier import api, metrics
 from notifier.api.bounces import PATH
+from notifier.api.problems import respond_to_error
+from notifier.domain.message import MailSender
 from notifier.domain.on_call import seconds_to_gap, unknown_events
+from notifier.domain.rendering import MailTemplates
+from notifier.domain.template_check import check_templates
+from notifier.errors import MailTemplateError, NotifierError
 from notifier.handlers.notifications import Handlers
 from notifier.settings import Settings
+from notifier.sources.mail_templates import built_in_templates, load_templates
+from notifier.store import journal, queue
 from notifier.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from notifier.workers.attempts import Attempts
-from notifier.workers.composer import letters_from
-from notifier.workers.queue import Claims
+from notifier.workers.composer import LinkSource, MailComposer
 from notifier.workers.sender import Sender
 
 log = structlog.get_logger(__name__)
 
 
-def build(settings: Settings) -> Service:
-    """The service, not started. Raises ConfigurationError if the policy cannot be used."""
-    runtime = build_runtime(
-        settings, "notifier", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, writer_pool=8
-    )
-    clock, writer, reader, scheduler = runtime.clock, runtime.writer, runtime.reader, runtime.scheduler
-    directory = DirectoryFile(settings.directory, clock.now)
-    claims = Claims(writer, directory, clock, settings.lease)
-    attempts = Attempts(writer, clock, settings.patience, settings.lease)
-    sender = Sender(claims, attempts, letters_from(settings, directory), clock, settings, runtime.relay.wake)
+@dataclass(frozen=True, kw_only=True)
+class NotifierService(Service):
+    """The notifier, built and not started."""
 
-    def queued() -> None:
+    handlers: Handlers
+    sender: Sender
+
+
+def build(settings: Settings, clock: TimeSource | None = None) -> NotifierService:
+    """The service; `clock` replaces the one of the settings.
+
+    Raises ConfigurationError if the policy or a mail template cannot be used.
+    """
+    runtime = build_runtime(
+        settings, "notifier", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, writer_pool=8
+    )
+    directory = DirectoryFile(settings.directory, runtime.clock.now)
+    composer = build_composer(settings, directory)
+    sender = Sender(runtime.writer, directory, composer, runtime.clock, settings, runtime.relay.wake)
+    handlers = Handlers(runtime.clock)
+
+    def wake() -> None:
         sender.wake()
         runtime.relay.wake()
 
     async def committed(_: Mapping[int, datetime | None]) -> None:
-        queued()
+        wake()
 
-    async def measure() -> None:
-        async with reader.connect() as connection:
-            metrics.set_queue(*await store.queue(connection))
-            metrics.set_undelivered(await store.undelivered(connection))
+    async def directory_check() -> str | None:
+        return None if directory.current() else "no usable directory is loaded; mails wait"
 
-    async def look_ahead() -> None:
-        if (known := directory.current()) is not None:
-            metrics.set_gaps(await asyncio.to_thread(seconds_to_gap, known, clock.now()))
-            unknown = await asyncio.to_thread(unknown_events, known, clock.now())
-            metrics.DIRECTORY_UNKNOWN_EVENTS.set(len(unknown))
-            if unknown:
-                log.warning("calendar_events_name_nobody", events=unknown[:10])
-
-    async def someone_to_mail() -> str | None:
-        return None if directory.current() else "there is no directory that can be used; mails wait"
-
-    scheduler.every(5, measure, name="queue_gauges", timeout=5)
-    scheduler.every(5, directory.refresh, name="directory", timeout=20)
-    scheduler.every(60, look_ahead, name="directory_gaps", timeout=60)
-    consumer = runtime.consumer(ESCALATIONS, OFFSETS, Handlers(clock).on_batch, ordered=True, after_commit=committed)
+    _schedule(runtime, directory)
+    consumer = runtime.consumer(ESCALATIONS, OFFSETS, handlers.on_batch, ordered=True, after_commit=committed)
     app = runtime.create_app(
-        "What became of every mail.",
+        "Mails to the people on call, and what became of every mail.",
         consumer,
-        [on_call.router(directory, clock), api.router(reader, writer, clock, directory.current, queued)],
-        checks={"directory": someone_to_mail},
+        api.routers(runtime.reader, runtime.writer, runtime.clock, directory, wake),
+        checks={"directory": directory_check},
         notes={"directory_file": directory.note},
         free_form=[PATH],
     )
-    return Service(runtime=runtime, app=app, consumer=consumer, tasks=[sender.run])
+    app.add_exception_handler(NotifierError, respond_to_error)
+    return NotifierService(
+        runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
+    )
+
+
+def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer:
+    """Raises ConfigurationError if the policy or a mail template cannot be used."""
+
+    def zone_of(person: str) -> tzinfo | None:
+        known = directory.current()
+        zone = known.people[person].zone if known and person in known.people else None
+        return load_zone(zone) if zone else None
+
+    return MailComposer(
+        MailSender(settings.mail_from, settings.reply_to),
+        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls),
+        configured_templates(settings.mail_templates),
+        settings.zone,
+        zone_of,
+        mailboxes_of(settings.policy),
+    )
+
+
+def configured_templates(folder: Path | None) -> MailTemplates:
+    """The templates at TOCSIN_MAIL_TEMPLATES, tried with every kind of mail; the built-in ones without a folder.
+
+    Raises ConfigurationError if one does not compile or render.
+    """
+    if folder is None:
+        return built_in_templates()
+    try:
+        templates = load_templates(folder)
+        check_templates(templates)
+    except MailTemplateError as error:
+        raise ConfigurationError(f"TOCSIN_MAIL_TEMPLATES: {error}.") from error
+    return templates
+
+
+def _schedule(runtime: Runtime, directory: DirectoryFile) -> None:
+    """Run the periodic jobs: gauges, the directory's calendars, a look ahead for gaps."""
+
+    async def measure_queue() -> None:
+        async with runtime.reader.connect() as connection:
+            metrics.set_queue(*await queue.depth(connection))
+            metrics.set_undelivered(await journal.count_undelivered(connection))
+
+    async def look_ahead() -> None:
+        known, now = directory.current(), runtime.clock.now()
+        if known is None:
+            return
+        metrics.set_gaps(await asyncio.to_thread(seconds_to_gap, known, now))
+        unknown = await asyncio.to_thread(unknown_events, known, now)
+        metrics.DIRECTORY_UNKNOWN_EVENTS.set(len(unknown))
+        if unknown:
+            log.warning("calendar_events_name_nobody", events=unknown[:10])
+
+    runtime.scheduler.every(5, measure_queue, name="queue_gauges", timeout=5)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    runtime.scheduler.every(60, look_ahead, name="directory_gaps", timeout=60)

@@ -1,4 +1,4 @@
-"""What the environment tells the notifier (README.md has the table)."""
+"""The notifier's settings from the environment (README.md lists them)."""
 
 import ssl
 from collections.abc import Mapping
@@ -23,9 +23,7 @@ from tocsin.business_time import load_zone
 from tocsin.runtime.process.settings import LinkSettings, Port, ServiceSettings
 
 from notifier.domain.links import is_this_machine, page_templates, public_url
-from notifier.domain.smtp_result import Patience
-from notifier.domain.template_samples import rehearse
-from notifier.domain.templating import TemplateFailed, Templates
+from notifier.domain.retry_policy import RetryPolicy
 
 
 def _server(text: str) -> str:
@@ -35,9 +33,9 @@ def _server(text: str) -> str:
     return text.strip()
 
 
-def _places(count: int) -> int:
+def _concurrency(count: int) -> int:
     if count < 2:
-        raise ValueError("must be 2 or more: one is kept for severity 1, which must not wait behind a slow mail")
+        raise ValueError("must be 2 or more, because one connection is reserved for severity 1")
     return count
 
 
@@ -52,7 +50,7 @@ def _authorities(path: Path | None) -> Path | None:
         try:
             ssl.create_default_context(cafile=path)
         except (OSError, ssl.SSLError):
-            raise ValueError("must be a file with certificates in PEM form") from None
+            raise ValueError("must be a PEM file with certificates") from None
     return path
 
 
@@ -60,17 +58,8 @@ def _zone(name: str) -> str:
     try:
         load_zone(name)
     except ValueError:
-        raise ValueError("must be a time zone of the IANA database, for example America/New_York") from None
+        raise ValueError("must be an IANA time zone, for example America/New_York") from None
     return name
-
-
-def _templates(folder: Path | None) -> Path | None:
-    if folder is not None:
-        try:
-            rehearse(Templates(folder))
-        except TemplateFailed as error:
-            raise ValueError(str(error)) from None
-    return folder
 
 
 def _pages(value: object) -> object:
@@ -83,7 +72,7 @@ Tls = Literal["none", "starttls", "tls"]
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """A mail server that takes our mails: `name` is `first` or `second`, `address` HOST:PORT."""
+    """`name` is `first` or `second`, `address` is HOST:PORT."""
 
     name: str
     address: str
@@ -105,20 +94,20 @@ class Settings(ServiceSettings, LinkSettings):
     port: Port = 8083
     directory: Path
     policy: Path | None = None
-    """Its mailboxes, which are never mailed (RULES 6)."""
+    """Its mailboxes are never mailed (docs/rules.md#6-10)."""
     smtp: Annotated[str, AfterValidator(_server)]
     smtp_tls: Tls | None = None
-    """None: none, which is taken for granted on this machine alone."""
+    """None: no TLS, which is the default only for a server on this machine."""
     smtp_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
     smtp_second: Annotated[str | None, AfterValidator(lambda text: _server(text) if text is not None else None)] = None
-    """Asked while the first one cannot be reached."""
+    """Used while the first one fails."""
     smtp_second_tls: Tls | None = None
     smtp_second_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
     smtp_second_username: str | None = None
     smtp_second_password: SecretStr | None = None
-    smtp_concurrency: Annotated[int, Field(le=100), AfterValidator(_places)] = 16
+    smtp_concurrency: Annotated[int, Field(le=100), AfterValidator(_concurrency)] = 16
     smtp_batch: Annotated[int, Field(ge=1, le=1000)] = 20
     smtp_timeout: Seconds = 20
     smtp_data_timeout: Seconds = 60
@@ -126,11 +115,11 @@ class Settings(ServiceSettings, LinkSettings):
     mail_zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
     reply_to: Annotated[EmailStr | None, AfterValidator(_ascii)] = None
     public_url: Annotated[str, AfterValidator(public_url)]
-    """Where people reach intake: the base of the links in mails."""
-    mail_templates: Annotated[DirectoryPath | None, AfterValidator(_templates)] = None
+    """The base URL of intake, for the links in mails."""
+    mail_templates: DirectoryPath | None = None
     ack_days: Annotated[float, Field(gt=0, le=365)] = 7
     ticket_urls: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_pages)] = {}
-    """By source, the address of a ticket's page, with {external_id} or {ticket_id} in it."""
+    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 15
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
     retry_base: Seconds = 1
@@ -138,23 +127,23 @@ class Settings(ServiceSettings, LinkSettings):
     retry_give_up: Annotated[float, Field(gt=0)] = 86400
 
     @model_validator(mode="after")
-    def _ways_to_mail_servers(self) -> Self:
+    def _check_mail_servers(self) -> Self:
         for server, tls in zip(self.mail_servers, (self.smtp_tls, self.smtp_second_tls), strict=False):
             prefix = "TOCSIN_SMTP" if server.name == "first" else "TOCSIN_SMTP_SECOND"
             if tls is None and not is_this_machine(server.host):
                 raise ValueError(
-                    f"{prefix}_TLS must say starttls, tls or none where the mail server is another machine: mails hold "
-                    "acknowledgement links, which are secrets"
+                    f"{prefix}_TLS must be set to starttls, tls or none for a mail server on another machine, because "
+                    "mails contain acknowledgement links, which are secrets"
                 )
             if (server.username is None) != (server.password is None):
-                raise ValueError(f"{prefix}_USERNAME and {prefix}_PASSWORD must be given together")
+                raise ValueError(f"{prefix}_USERNAME and {prefix}_PASSWORD must be set together")
             if server.username is not None and server.tls == "none":
-                raise ValueError(f"{prefix}_TLS must be starttls or tls where a password is sent")
+                raise ValueError(f"{prefix}_TLS must be starttls or tls when a password is set")
         return self
 
     @property
     def mail_servers(self) -> tuple[MailServer, ...]:
-        """In the order in which they are asked."""
+        """In the order of use."""
         first = MailServer(
             "first", self.smtp, self.smtp_tls or "none", self.smtp_ca, self.smtp_username, self.smtp_password
         )
@@ -176,7 +165,7 @@ class Settings(ServiceSettings, LinkSettings):
 
     @property
     def link_life(self) -> timedelta:
-        """How long an acknowledgement link counts, in business time."""
+        """How long an acknowledgement link is valid, in business time."""
         return timedelta(days=self.ack_days)
 
     @property
@@ -184,8 +173,8 @@ class Settings(ServiceSettings, LinkSettings):
         return timedelta(seconds=self.lease_seconds)
 
     @property
-    def patience(self) -> Patience:
-        return Patience(
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(
             timedelta(seconds=self.retry_base),
             timedelta(seconds=self.retry_ceiling),
             timedelta(seconds=self.retry_give_up),

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.store.tables import awaited_mails, inbound_mails, tickets
+from intake.store.tables import AWAITED_MAILS, INBOUND_MAILS, TICKETS
 
 
 async def add_mail(
@@ -24,10 +24,10 @@ async def add_mail(
 
     False, with nothing stored, if the mail is known; waits for another transaction that stores it.
     """
-    new = insert(inbound_mails).values(
+    new = insert(INBOUND_MAILS).values(
         tenant=tenant, message_digest=_digest(message_id), ticket_id=ticket_id, received_at=received_at
     )
-    added = await connection.execute(new.on_conflict_do_nothing().returning(inbound_mails.c.ticket_id))
+    added = await connection.execute(new.on_conflict_do_nothing().returning(INBOUND_MAILS.c.ticket_id))
     if added.one_or_none() is None:
         return False
     awaited = [
@@ -35,7 +35,7 @@ async def add_mail(
         for reference in sorted(references)
     ]
     if awaited:
-        await connection.execute(insert(awaited_mails).values(awaited).on_conflict_do_nothing())
+        await connection.execute(insert(AWAITED_MAILS).values(awaited).on_conflict_do_nothing())
     return True
 
 
@@ -47,7 +47,7 @@ async def lock_conversation(connection: AsyncConnection, tenant: str, message_id
 
 async def ticket_of_mail(connection: AsyncConnection, tenant: str, message_id: str) -> UUID | None:
     """The ticket of a known mail, or None."""
-    table = inbound_mails.c
+    table = INBOUND_MAILS.c
     query = select(table.ticket_id).where(table.tenant == tenant, table.message_digest == _digest(message_id))
     found: UUID | None = (await connection.execute(query)).scalar_one_or_none()
     return found
@@ -55,7 +55,7 @@ async def ticket_of_mail(connection: AsyncConnection, tenant: str, message_id: s
 
 async def awaiting_ticket(connection: AsyncConnection, tenant: str, message_id: str) -> UUID | None:
     """The ticket of the first mail that referred to this one before it arrived, or None."""
-    table = awaited_mails.c
+    table = AWAITED_MAILS.c
     query = select(table.ticket_id).where(table.tenant == tenant, table.message_digest == _digest(message_id))
     found: UUID | None = (await connection.execute(query)).scalar_one_or_none()
     return found
@@ -67,7 +67,7 @@ async def find_ticket(
     """The ticket of the first known mail among `message_ids`, or else the first of `ticket_ids` of this tenant."""
     order = {_digest(message_id): index for index, message_id in enumerate(message_ids)}
     if order:
-        table = inbound_mails.c
+        table = INBOUND_MAILS.c
         query = select(table.message_digest, table.ticket_id)
         known = query.where(table.tenant == tenant, table.message_digest.in_(order))
         rows = (await connection.execute(known)).all()
@@ -76,7 +76,7 @@ async def find_ticket(
             return nearest
     if not ticket_ids:
         return None
-    existing = select(tickets.c.ticket_id).where(tickets.c.tenant == tenant, tickets.c.ticket_id.in_(ticket_ids))
+    existing = select(TICKETS.c.ticket_id).where(TICKETS.c.tenant == tenant, TICKETS.c.ticket_id.in_(ticket_ids))
     found = set((await connection.execute(existing)).scalars())
     return next((ticket_id for ticket_id in ticket_ids if ticket_id in found), None)
 

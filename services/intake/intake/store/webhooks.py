@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.domain.webhooks.update import OPENING_FIELDS, TicketUpdate
 from intake.errors import MISSING_FIELDS, UnmappedReason
-from intake.store.tables import integrations, ticket_updates, tickets, webhook_deliveries
+from intake.store.tables import INTEGRATIONS, TICKET_UPDATES, TICKETS, WEBHOOK_DELIVERIES
 
 _FORGET_ROWS: Final = 1000
 
@@ -84,20 +84,20 @@ class WebhookStore:
             "next_attempt_at": now + retry_after,
         }
         unique = ["tenant", "provider", "key"]
-        new = insert(webhook_deliveries).values(values).on_conflict_do_nothing(index_elements=unique)
-        row = (await self._connection.execute(new.returning(*webhook_deliveries.c))).one_or_none()
+        new = insert(WEBHOOK_DELIVERIES).values(values).on_conflict_do_nothing(index_elements=unique)
+        row = (await self._connection.execute(new.returning(*WEBHOOK_DELIVERIES.c))).one_or_none()
         return _delivery(row) if row else None
 
     async def load_delivery(self, delivery_id: int, tenant: str) -> WebhookDelivery | None:
         """That delivery of the tenant, or None."""
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         query = select(table).where(table.c.id == delivery_id, table.c.tenant == tenant)
         row = (await self._connection.execute(query)).one_or_none()
         return _delivery(row) if row else None
 
     async def claim_due(self, limit: int, retry_after: timedelta) -> list[WebhookDelivery]:
         """Deliveries that are due for an attempt, the oldest first; nobody else claims them for `retry_after`."""
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         due = select(table.c.id).where(table.c.next_attempt_at <= func.clock_timestamp())
         due = due.order_by(table.c.id).limit(limit).with_for_update(skip_locked=True)
         claimed = update(table).where(table.c.id.in_(due.scalar_subquery()))
@@ -111,11 +111,11 @@ class WebhookStore:
     ) -> None:
         """Set the state of a processed delivery; it is not attempted again."""
         values = {"state": state, "reason": reason, "detail": detail, "next_attempt_at": None}
-        await self._update(webhook_deliveries.c.id == delivery_id, values)
+        await self._update(WEBHOOK_DELIVERIES.c.id == delivery_id, values)
 
     async def reschedule(self, delivery_id: int, retry_after: timedelta) -> None:
         """Count a failed attempt, and schedule the next one."""
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         next_attempt_at = func.clock_timestamp() + retry_after
         await self._update(
             table.c.id == delivery_id, {"attempts": table.c.attempts + 1, "next_attempt_at": next_attempt_at}
@@ -134,7 +134,7 @@ class WebhookStore:
 
         None selects all tenants, ids, providers and times; `since` is compared with `received_at`.
         """
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         selected: ColumnElement[bool] = table.c.state.in_(states)
         if tenant is not None:
             selected &= table.c.tenant == tenant
@@ -150,7 +150,7 @@ class WebhookStore:
 
     async def dismiss(self, tenant: str | None, ids: Collection[int], detail: str) -> list[int]:
         """Ignore unmapped deliveries from now on; their ids. The reason is kept."""
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         selected = table.c.id.in_(ids) & (table.c.state == WebhookState.UNMAPPED)
         if tenant is not None:
             selected &= table.c.tenant == tenant
@@ -159,7 +159,7 @@ class WebhookStore:
 
     async def list_unmapped(self, tenant: str | None, after: int, limit: int) -> list[WebhookDelivery]:
         """Unmapped deliveries with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         query = select(table).where(table.c.state == WebhookState.UNMAPPED, table.c.id > after)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
@@ -168,7 +168,7 @@ class WebhookStore:
 
     async def count_backlog(self) -> tuple[dict[str, int], int]:
         """The number of unmapped deliveries by provider, and the number of waiting deliveries."""
-        table = webhook_deliveries
+        table = WEBHOOK_DELIVERIES
         number = func.count().label("number")
         unmapped = select(table.c.provider, number).where(table.c.state == WebhookState.UNMAPPED)
         by_provider = await self._connection.execute(unmapped.group_by(table.c.provider))
@@ -182,7 +182,7 @@ class WebhookStore:
         A delivery with ticket updates keeps its key and the stated ticket states. So a late copy of it is still a
         duplicate, and later updates are compared with all states.
         """
-        table, updates = webhook_deliveries, ticket_updates
+        table, updates = WEBHOOK_DELIVERIES, TICKET_UPDATES
         finished = table.c.next_attempt_at.is_(None) & (table.c.state != WebhookState.FORGOTTEN)
         old = select(table.c.id).where(table.c.stored_at < func.clock_timestamp() - older_than, finished)
         old = old.limit(_FORGET_ROWS).with_for_update(skip_locked=True)
@@ -201,7 +201,7 @@ class WebhookStore:
 
     async def load_updates(self, ticket_id: UUID) -> tuple[dict[tuple[int, int], TicketUpdate], bool]:
         """The updates of a ticket by (delivery id, position), and whether one of them opened the ticket."""
-        table = ticket_updates.c
+        table = TICKET_UPDATES.c
         query = select(table.delivery_id, table.position, table.content, table.opened_ticket)
         rows = (await self._connection.execute(query.where(table.ticket_id == ticket_id))).all()
         updates = {
@@ -213,7 +213,7 @@ class WebhookStore:
         self, delivery_id: int, position: int, ticket_id: UUID, content: TicketUpdate, *, opened_ticket: bool
     ) -> None:
         """Store or replace the update at a position of a delivery, and whether it opened the ticket."""
-        table = ticket_updates
+        table = TICKET_UPDATES
         new = insert(table).values(
             delivery_id=delivery_id,
             position=position,
@@ -232,15 +232,15 @@ class WebhookStore:
 
     async def drop_unapplied(self, delivery_id: int) -> dict[int, UUID]:
         """Delete the updates of a delivery whose tickets do not exist; the ticket of each other one by its position."""
-        table = ticket_updates.c
-        is_applied = select(tickets.c.ticket_id).where(tickets.c.ticket_id == table.ticket_id).exists()
-        await self._connection.execute(delete(ticket_updates).where(table.delivery_id == delivery_id, ~is_applied))
+        table = TICKET_UPDATES.c
+        is_applied = select(TICKETS.c.ticket_id).where(TICKETS.c.ticket_id == table.ticket_id).exists()
+        await self._connection.execute(delete(TICKET_UPDATES).where(table.delivery_id == delivery_id, ~is_applied))
         query = select(table.position, table.ticket_id).where(table.delivery_id == delivery_id)
         return {row.position: row.ticket_id for row in await self._connection.execute(query)}
 
     async def finish_waiting_for(self, ticket_id: UUID) -> None:
         """Finish the deliveries that only lacked what opens this ticket: with the ticket, their updates count."""
-        table, updates = webhook_deliveries, ticket_updates
+        table, updates = WEBHOOK_DELIVERIES, TICKET_UPDATES
         with_update = select(updates.c.delivery_id).where(updates.c.ticket_id == ticket_id)
         other_tickets = select(updates.c.position).where(
             updates.c.delivery_id == table.c.id, updates.c.ticket_id != ticket_id
@@ -254,13 +254,13 @@ class WebhookStore:
     async def integration_created_at(self, tenant: str, provider: str, now: datetime) -> datetime:
         """When this integration was first known, in business time; `now` if it was not."""
         key = {"tenant": tenant, "provider": provider}
-        await self._connection.execute(insert(integrations).values(**key, created_at=now).on_conflict_do_nothing())
-        query = select(integrations.c.created_at).filter_by(**key)
+        await self._connection.execute(insert(INTEGRATIONS).values(**key, created_at=now).on_conflict_do_nothing())
+        query = select(INTEGRATIONS.c.created_at).filter_by(**key)
         created_at: datetime = (await self._connection.execute(query)).scalar_one()
         return created_at
 
     async def _update(self, selected: ColumnElement[bool], values: Mapping[str, Any]) -> None:
-        await self._connection.execute(update(webhook_deliveries).where(selected).values(**values))
+        await self._connection.execute(update(WEBHOOK_DELIVERIES).where(selected).values(**values))
 
 
 def _delivery(row: Row[Any]) -> WebhookDelivery:

@@ -1,25 +1,21 @@
-"""The notifier's calls: what became of every mail, and what people and mail servers make of it afterwards."""
+"""The notifier's HTTP API: deliveries and their journal, redelivery, bounce reports, who is on call."""
 
 from collections.abc import Callable
 
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.directory import Directory
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.sources.directory_file import DirectoryFile
 
-from notifier.api import bounces, deliveries, redelivery
+from notifier.api import bounces, deliveries, on_call
 
 
-def router(
-    reader: AsyncEngine,
-    writer: AsyncEngine,
-    clock: TimeSource,
-    directory: Callable[[], Directory | None],
-    wake: Callable[[], None],
-) -> APIRouter:
-    """The routes. `directory` is the one in force; `wake` tells worker and relay that something was committed."""
-    routes = APIRouter(prefix="/v1", tags=["deliveries"])
-    deliveries.add(routes, reader)
-    redelivery.add(routes, writer, clock, directory, wake)
-    bounces.add(routes, writer, clock, directory, wake)
-    return routes
+def routers(
+    reader: AsyncEngine, writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
+) -> list[APIRouter]:
+    """All routes. `wake` is called after a commit that queued mails or events."""
+    return [
+        on_call.router(directory, clock),
+        deliveries.router(reader, writer, clock, directory, wake),
+        bounces.router(writer, clock, directory, wake),
+    ]

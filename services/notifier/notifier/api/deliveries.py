@@ -1,53 +1,143 @@
-"""`GET /v1/deliveries`, one and many."""
+"""`/v1/deliveries`: list deliveries, read one with its journal, send its mail again."""
 
+from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Body, Depends, Header, Path, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.authentication import require
-from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.authentication import MayAdminister, MayRead
+from tocsin.runtime.http.openapi import error_response, link
+from tocsin.runtime.process.clock import TimeSource
+from tocsin.sources.directory_file import DirectoryFile
 
-from notifier import store
-from notifier.api.list_query import Listing
-from notifier.api.schemas import Deliveries, DeliveryWithJournal, delivery_answer, with_journal
-from notifier.handlers.redelivery import unknown_delivery
+from notifier.api.list_query import ListQuery
+from notifier.api.problems import problem_for
+from notifier.api.schemas import (
+    REDELIVERY_EXAMPLE,
+    DeliveryDetailResponse,
+    DeliveryListResponse,
+    DeliveryResponse,
+    JournalEntryResponse,
+    RedeliveryRequest,
+)
+from notifier.errors import DeliveryNotFoundError, IdempotencyKeyReusedError, RedeliveryRefusedError
+from notifier.handlers.redelivery import RedeliveryOrder, redeliver
+from notifier.store import deliveries, journal
 
-MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
+
+def _parse_delivery_id(delivery_id: Annotated[str, Path(description="The delivery's `id`")]) -> UUID:
+    """An invalid UUID is treated as not found."""
+    try:
+        return UUID(delivery_id)
+    except ValueError:
+        raise DeliveryNotFoundError from None
 
 
-def add(routes: APIRouter, reader: AsyncEngine) -> None:
-    """Add both calls."""
+DeliveryId = Annotated[UUID, Depends(_parse_delivery_id)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Makes a repeat harmless: the same key for the same mail requests one redelivery, without expiry. "
+        "With a different body it is 422",
+    ),
+]
+_GET, _REDELIVER = "GET /v1/deliveries/{delivery_id}", "POST /v1/deliveries/{delivery_id}/redeliver"
+_DELIVERY = link(_GET, "Read the new delivery", delivery_id="$response.body#/id")
+_IN_PROGRESS = RedeliveryRefusedError("This mail is still on its way (deferred). Wait for the result of delivery ...")
 
-    @routes.get("/deliveries", summary="List mails, sent or not", responses={200: {"model": Deliveries}})
-    async def list_deliveries(caller: MayRead, query: Listing) -> JsonResponse:
-        """Mails, the oldest first. Ask with `next_cursor` until it is null."""
-        async with reader.connect() as connection:
-            found = await store.page(connection, query.filter(caller.tenant), query.limit + 1)
-        page = found[: query.limit]
-        cursor = str(page[-1].seq) if len(found) > query.limit else None
-        return JsonResponse({"items": [delivery_answer(delivery) for delivery in page], "next_cursor": cursor})
+
+def router(
+    reader: AsyncEngine, writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
+) -> APIRouter:
+    """The routes. `wake` is called when a mail was queued."""
+    routes = APIRouter(prefix="/v1", tags=["deliveries"])
 
     @routes.get(
-        "/deliveries/{delivery_id}",
-        summary="Read a mail and its journal",
-        responses={200: {"model": DeliveryWithJournal}},
+        "/deliveries",
+        summary="List deliveries",
+        response_description="A page of deliveries",
+        responses={
+            200: {
+                "links": {
+                    "first": link(_GET, "Read the first one", delivery_id="$response.body#/items/0/id"),
+                    "redeliver": link(_REDELIVER, "Send its mail again", delivery_id="$response.body#/items/0/id"),
+                }
+            }
+        },
     )
-    async def get_delivery(delivery_id: str, caller: MayRead) -> JsonResponse:
-        """A mail, and every state that it reached: when, at which attempt, and in the server's words."""
-        found = delivery_id_of(delivery_id)
+    async def list_deliveries(caller: MayRead, query: ListQuery) -> DeliveryListResponse:
+        """The tenant's mails, sent or not, oldest first. Request further pages with `next_cursor` until it is null."""
         async with reader.connect() as connection:
-            delivery = await store.delivery(connection, caller.tenant, found)
+            found = await deliveries.load_page(connection, query.filter(caller.tenant), query.limit + 1)
+        page = found[: query.limit]
+        return DeliveryListResponse(
+            items=tuple(map(DeliveryResponse.model_validate, page)),
+            next_cursor=str(page[-1].seq) if len(found) > query.limit else None,
+        )
+
+    @routes.get("/deliveries/{delivery_id}", summary="Get a delivery", response_description="The delivery")
+    async def get_delivery(caller: MayRead, delivery_id: DeliveryId) -> DeliveryDetailResponse:
+        """One delivery with its journal: every state it reached, when, in which attempt, and the server's reply."""
+        async with reader.connect() as connection:
+            delivery = await deliveries.find(connection, caller.tenant, delivery_id)
             if delivery is None:
-                raise unknown_delivery()
-            journal = await store.journal_of(connection, found)
-        return JsonResponse(with_journal(delivery, journal))
+                raise DeliveryNotFoundError
+            entries = await journal.load_entries(connection, delivery_id)
+        return DeliveryDetailResponse(
+            **dict(DeliveryResponse.model_validate(delivery)),
+            journal=tuple(map(JournalEntryResponse.model_validate, entries)),
+        )
 
+    @routes.post(
+        "/deliveries/{delivery_id}/redeliver",
+        summary="Send a mail again",
+        status_code=201,
+        response_description="Queued",
+        responses={
+            200: {
+                "model": DeliveryResponse,
+                "description": "Already requested with this Idempotency-Key",
+                "links": {"delivery": _DELIVERY},
+            },
+            201: {
+                "links": {
+                    "delivery": _DELIVERY,
+                    "ticket": link("GET /v1/deliveries", "List its ticket's", ticket_id="$response.body#/ticket_id"),
+                }
+            },
+            409: error_response("The mail is still on its way, or no longer needed", problem_for(_IN_PROGRESS)),
+            422: error_response(
+                "Every invalid field, or an Idempotency-Key used with a different body",
+                problem_for(IdempotencyKeyReusedError()),
+            ),
+        },
+    )
+    async def post_redeliver(
+        caller: MayAdminister,
+        delivery_id: DeliveryId,
+        response: Response,
+        request: Annotated[RedeliveryRequest | None, Body(examples=[REDELIVERY_EXAMPLE])] = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> DeliveryResponse:
+        """Queue a mail that was sent, refused, bounced or undeliverable once more, for the person it was for.
 
-def delivery_id_of(text: str) -> UUID:
-    """A delivery's id out of a path: what is none belongs to no delivery."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise unknown_delivery() from None
+        The redelivery is a separate delivery, and its mail says that it is one, who requested it and when.
+        """
+        request = request or RedeliveryRequest()
+        key = f"key {caller.key_id}"
+        order = RedeliveryOrder(
+            by=f"{request.by} ({key})" if request.by else key,
+            reason=request.reason,
+            key=f"{caller.key_id}/{idempotency_key}" if idempotency_key else None,
+        )
+        async with writer.begin() as connection:
+            queued, is_new = await redeliver(connection, clock, directory.current(), caller.tenant, delivery_id, order)
+        wake()
+        response.status_code = 201 if is_new else 200
+        return DeliveryResponse.model_validate(queued)
+
+    return routes

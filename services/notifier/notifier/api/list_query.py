@@ -1,4 +1,4 @@
-"""What `GET /v1/deliveries` may be asked."""
+"""The query parameters of `GET /v1/deliveries`."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -8,60 +8,57 @@ from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from tocsin.events import MailKind
 
-from notifier.domain.delivery import State
-from notifier.store import Filter
+from notifier.domain.delivery import DeliveryState
+from notifier.store.deliveries import DeliveryFilter
 
-LARGEST_PAGE: Final = 500
 _YEARS: Final = range(1990, 9000)
 
 
-def _within_reach(at: datetime) -> datetime:
+def _in_range(at: datetime) -> datetime:
     if at.year not in _YEARS:
-        raise ValueError(f"must lie between the years {_YEARS[0]} and {_YEARS[-1]}")
+        raise ValueError(f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
     return at
 
 
 At = Annotated[
     AwareDatetime,
-    AfterValidator(_within_reach),
+    AfterValidator(_in_range),
     Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"}),
 ]
 
 
-class ListQuery(BaseModel):
-    """The filters, all of which must hold, and the page."""
+class DeliveryListRequest(BaseModel):
+    """Filters, all of which must match, and the page."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ticket_id: UUID | None = None
+    ticket_id: UUID | None = Field(None, description="Only this ticket's")
     recipient: Annotated[str, Field(max_length=320, pattern=r"^[^\x00]+$")] | None = Field(
-        None, description="An address, or a person of the directory", examples=["dana@example.com", "dana"]
+        None, description="An address, or a person's id in the directory", examples=["dana@example.com", "dana"]
     )
-    state: State | None = None
-    kind: MailKind | None = None
+    state: DeliveryState | None = Field(None, description="Only those in this state")
+    kind: MailKind | None = Field(None, description="Only mails of this kind")
     queued_from: At | None = Field(
         None, description="`queued_at` is this instant or later", examples=["2026-06-08T12:00:00Z"]
     )
     queued_to: At | None = Field(
-        None, description="`queued_at` lies before this instant", examples=["2026-06-09T12:00:00Z"]
+        None, description="`queued_at` is before this instant", examples=["2026-06-09T12:00:00Z"]
     )
-    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE)] = 100
+    limit: Annotated[int, Field(ge=1, le=500)] = Field(100, description="The largest number of items per page")
     cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = Field(
-        None, description="`next_cursor` of the page before"
+        None, description="`next_cursor` of the previous page"
     )
 
     @field_validator("queued_to")
     @classmethod
-    def after_its_beginning(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
-        """A range that holds no instant was meant otherwise."""
+    def _is_after_queued_from(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
         begin = info.data.get("queued_from")
         if value is not None and begin is not None and value <= begin:
-            raise ValueError("must lie after queued_from")
+            raise ValueError("must be after queued_from")
         return value
 
-    def filter(self, tenant: str) -> Filter:
-        """What the store is asked."""
-        return Filter(
+    def filter(self, tenant: str) -> DeliveryFilter:
+        return DeliveryFilter(
             tenant=tenant,
             ticket_id=self.ticket_id,
             recipient=self.recipient,
@@ -73,4 +70,4 @@ class ListQuery(BaseModel):
         )
 
 
-Listing = Annotated[ListQuery, Query()]
+ListQuery = Annotated[DeliveryListRequest, Query()]

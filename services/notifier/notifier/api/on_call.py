@@ -1,25 +1,22 @@
-"""The notifier's calls about who is on call, and why."""
+"""`/v1/on-call`: who holds a role, and why, as JSON and as an iCalendar."""
 
 import asyncio
 import re
-from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import APIRouter, Query
+from pydantic import BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 from tocsin.directory import Directory, Holder, export_calendar
 from tocsin.instants import Instant, InstantInput
-from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.authentication import require
-from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.authentication import MayRead
+from tocsin.runtime.http.responses import ResponseModel
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
-from tocsin.validation import FieldError
 
-from notifier.domain.on_call import FIRST, LAST, around, on_call
+from notifier.domain.on_call import calendar_shifts, on_call
+from notifier.errors import DirectoryUnavailableError
 
-_CALENDAR = "text/calendar"
 _CALENDAR_EXAMPLE = """\
 BEGIN:VCALENDAR
 VERSION:2.0
@@ -57,8 +54,8 @@ def _example() -> dict[str, Any]:
     }
 
 
-class HolderShown(BaseModel):
-    """A person who holds a role, and the rule that says so. `fallbacks` are tried when `email` is refused."""
+class HolderResponse(ResponseModel):
+    """Who holds a role, and the rule that says so. `fallbacks` are tried if `email` fails."""
 
     person: str
     name: str
@@ -66,10 +63,14 @@ class HolderShown(BaseModel):
     fallbacks: tuple[str, ...]
     rule: str
 
+    @classmethod
+    def of(cls, holder: Holder | None) -> "HolderResponse | None":
+        return cls.model_validate(holder) if holder is not None else None
 
-class OnCallShown(BaseModel):
-    """Who is on call. `holder` null: nobody, the tier is vacant. `until` null: nothing changes within a year; otherwise
-    `then` is who follows, by which rule, null where nobody does. `group_address` is tried last.
+
+class OnCallResponse(ResponseModel):
+    """Who is on call. `holder` is null if nobody is: the tier is vacant. `until` is null if nothing changes within a
+    year; otherwise `then` follows, null if nobody does. `group_address` is tried last.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_example()]})
@@ -77,111 +78,84 @@ class OnCallShown(BaseModel):
     role: str
     customer: str | None
     at: Instant
-    holder: HolderShown | None
+    holder: HolderResponse | None
     until: Instant | None
-    then: HolderShown | None
+    then: HolderResponse | None
     group_address: str | None
-
-
-Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
-Role = Annotated[str, Query(max_length=100, description="a role of the directory, such as service_desk_team_lead")]
-CustomerId = Annotated[
-    str | None,
-    Query(max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="a customer's id; without: any customer"),
-]
 
 
 _TO_THE_MINUTE: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d)([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _with_seconds(value: object) -> object:
-    """As people ask, `2026-12-24T23:30Z`, written as an instant is."""
+    """Accept `2026-12-24T23:30Z`, as people write it."""
     if isinstance(value, str) and (found := _TO_THE_MINUTE.fullmatch(value)):
         return f"{found[1]}:00{found[2]}"
     return value
 
 
-_Asked = Annotated[
+Role = Annotated[str, Query(max_length=100, description="A role of the directory, such as service_desk_team_lead")]
+CustomerId = Annotated[
+    str | None,
+    Query(max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="A customer's id; default: any customer"),
+]
+_OnCallInstant = Annotated[
     InstantInput, BeforeValidator(_with_seconds), Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})
 ]
-At = Annotated[
-    _Asked | None,
-    Query(description=f"an instant in the years {FIRST.year} to {LAST.year - 1}; without: now"),
-]
+At = Annotated[_OnCallInstant | None, Query(description="An instant in the years 1900 to 2099; default: now")]
 
 
 def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
     """The routes, by the directory as it is when they are called."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
 
-    @routes.get(
-        "",
-        summary="Who holds a role, why, and until when",
-        description="By the directory as it is now: overrides, then the customer's own rules, then the general ones.",
-        responses={200: {"description": "Who holds it, or null where nobody does"}},
-    )
-    async def who(
-        _: Reader,
-        role: Role,
-        at: At = None,
-        customer: CustomerId = None,
-    ) -> OnCallShown:
-        known = _known(directory, role)
+    @routes.get("", summary="Get who is on call", response_description="The holder, or null if there is none")
+    async def get_on_call(_: MayRead, role: Role, at: At = None, customer: CustomerId = None) -> OnCallResponse:
+        """Who holds a role, by which rule, until when, and who follows, according to the current directory.
+
+        Overrides come first, then the customer's own entries, then the general ones.
+        """
         instant = at or clock.now()
-        if not FIRST <= instant < LAST:
-            raise _wrong("at", f"must lie in the years {FIRST.year} to {LAST.year - 1}")
-        found = await asyncio.to_thread(on_call, known, role, customer, instant)
-        return OnCallShown(
+        found = await asyncio.to_thread(on_call, _current(directory), role, customer, instant)
+        return OnCallResponse(
             role=role,
             customer=customer,
             at=instant,
-            holder=_shown(found.holder),
+            holder=HolderResponse.of(found.holder),
             until=found.until,
-            then=_shown(found.then),
-            group_address=known.group_address(role, customer),
+            then=HolderResponse.of(found.next_holder),
+            group_address=found.group_address,
         )
 
     @routes.get(
         "/calendar.ics",
-        summary="Who holds a role, as an iCalendar from 90 days back, or more, to a year ahead",
-        description="An event for each shift, in UTC, its holder the attendee. It keeps its UID while it begins when "
-        "it does; the first begins with the year that it was 90 days ago. It can be read as a rotation again.",
+        summary="Get the on-call calendar of a role",
         response_class=Response,
+        response_description="The calendar",
         responses={
-            200: {
-                "description": "The calendar",
-                "content": {_CALENDAR: {"schema": {"type": "string"}, "example": _CALENDAR_EXAMPLE}},
-            }
+            200: {"content": {"text/calendar": {"schema": {"type": "string"}, "example": _CALENDAR_EXAMPLE}}},
         },
     )
-    async def calendar(_: Reader, role: Role, customer: CustomerId = None) -> Response:
-        content = await asyncio.to_thread(_calendar, _known(directory, role), role, customer, clock.now())
-        name = f'attachment; filename="{role}.ics"'
-        return Response(content, media_type=_CALENDAR, headers={"Content-Disposition": name})
+    async def get_calendar(_: MayRead, role: Role, customer: CustomerId = None) -> Response:
+        """An iCalendar of the role's shifts, from the year that it was 90 days ago to a year ahead.
+
+        One event for each shift, in UTC, with its holder as attendee; its UID stays the same while its start does. The
+        calendar can be used as the source of a rotation.
+        """
+        calendar = await asyncio.to_thread(_export, _current(directory), role, customer, clock)
+        headers = {"Content-Disposition": f'attachment; filename="{role}.ics"'}
+        return Response(calendar, media_type="text/calendar", headers=headers)
 
     return routes
 
 
-def _calendar(directory: Directory, role: str, customer: str | None, now: datetime) -> bytes:
-    return export_calendar(around(directory, role, customer, now), role, customer, now)
+def _export(directory: Directory, role: str, customer: str | None, clock: TimeSource) -> bytes:
+    now = clock.now()
+    return export_calendar(calendar_shifts(directory, role, customer, now), role, customer, now)
 
 
-def _known(file: DirectoryFile, role: str) -> Directory:
+def _current(file: DirectoryFile) -> Directory:
     directory = file.current()
     if directory is None:
-        raise Problem(503, "There is no directory that can be used; /readyz says what is wrong with it.")
-    if role not in directory.known_roles:
-        raise _wrong("role", f"is no role of the directory; known are {', '.join(directory.known_roles)}")
+        raise DirectoryUnavailableError
     return directory
-
-
-def _wrong(field: str, message: str) -> Problem:
-    return Problem(422, "Some fields are wrong.", errors=[FieldError(field=field, message=message)])
-
-
-def _shown(holder: Holder | None) -> HolderShown | None:
-    if holder is None:
-        return None
-    return HolderShown(
-        person=holder.person, name=holder.name, email=holder.email, fallbacks=holder.fallbacks, rule=holder.rule
-    )

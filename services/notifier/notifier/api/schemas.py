@@ -1,28 +1,87 @@
-"""What is answered: deliveries in the form that the API shows."""
+"""The request and response models of deliveries and bounce reports."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tocsin.events import MailKind
 from tocsin.instants import Instant
+from tocsin.runtime.http.responses import ResponseModel
 
-from notifier.domain.delivery import Entry, State, Stored
-from notifier.store import Line
+from notifier.domain.bounce_report import BounceAction
+from notifier.domain.delivery import DeliveryState, JournalNote
+from notifier.domain.sanitize import one_line
+from notifier.handlers.bounces import ReportResult
+
+_SENT: Final[dict[str, Any]] = {
+    "id": "3f7e8630-205c-554f-855d-e3a8337a53f7",
+    "notification_id": "dccd7fe6-0a9f-50e4-af2a-ca3f4d3481f9",
+    "ticket_id": "1f2179db-15df-5301-954e-79cce3c08d79",
+    "kind": "warning",
+    "cycle": 1,
+    "run": None,
+    "step": None,
+    "tier": None,
+    "severity": 1,
+    "role": "service_desk_team_lead",
+    "recipient": "maya.lindqvist@example.com",
+    "person": "maya.lindqvist",
+    "name": "Maya Lindqvist",
+    "rule": "default",
+    "state": "sent",
+    "attempts": 1,
+    "scheduled_at": "2026-06-08T12:45:00.000000Z",
+    "queued_at": "2026-06-08T12:45:00.000000Z",
+    "changed_at": "2026-06-08T12:45:00.000000Z",
+    "sent_at": "2026-06-08T12:45:00.000000Z",
+    "late": False,
+    "ambiguous": False,
+    "message_id": "<1f2179db-15df-5301-954e-79cce3c08d79.4d53ee87-eb6e-503d-a48a-61faa3692b0d@example.org>",
+    "reply": "250 2.0.0 OK",
+    "redelivery_of": None,
+    "redelivered_by": None,
+    "fallback_of": None,
+    "scheduled_person": None,
+}
+_REDELIVERY: Final[dict[str, Any]] = _SENT | {
+    "id": "9b0a6d0e-3f57-5b7e-8a38-3a9b6f7a51c2",
+    "state": "queued",
+    "attempts": 0,
+    "sent_at": None,
+    "message_id": None,
+    "reply": "requested by Dana Whitfield (key aB3dE5gH): the first mail was deleted",
+    "redelivery_of": _SENT["id"],
+    "redelivered_by": "Dana Whitfield (key aB3dE5gH)",
+}
+_JOURNAL: Final[list[dict[str, Any]]] = [
+    {
+        "entry": entry,
+        "attempts": attempts,
+        "at": "2026-06-08T12:45:00.000000Z",
+        "real_at": f"2026-06-08T12:48:26.{microsecond}Z",
+        "reply": reply,
+        "recipient": _SENT["recipient"],
+    }
+    for entry, attempts, microsecond, reply in (
+        ("queued", 0, "132264", None),
+        ("claimed", 1, "171406", None),
+        ("in_data", 1, "320511", None),
+        ("sent", 1, "349289", "250 2.0.0 OK"),
+    )
+]
 
 
-class Answer(BaseModel):
-    """Frozen; instants in UTC with microseconds."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+def _example(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [example]}, validate_by_name=True)
 
 
-class Delivery(Answer):
-    """One mail to one recipient; instants are business time."""
+class DeliveryResponse(ResponseModel):
+    """One mail to one person at one address. Instants are business time."""
+
+    model_config = _example(_REDELIVERY)
 
     id: UUID
-    notification_id: UUID = Field(description="The notification that asked for it, by the escalator's id")
+    notification_id: UUID = Field(description="The escalator's notification that the mail is about")
     ticket_id: UUID
     kind: MailKind
     cycle: int
@@ -34,64 +93,112 @@ class Delivery(Answer):
     recipient: str | None = Field(
         validation_alias="email", description="The address; null: nobody has been chosen or found yet"
     )
-    person: str | None = Field(description="The person by the directory")
+    person: str | None = Field(description="The person's id in the directory")
     name: str | None
-    rule: str | None = Field(description="The rule of the directory that chose them")
-    state: State
+    rule: str | None = Field(description="The rule of the directory that chose the person")
+    state: DeliveryState
     attempts: int
-    scheduled_at: Instant = Field(description="When it had to be told")
-    queued_at: Instant = Field(description="When the notifier learned of it")
+    scheduled_at: Instant = Field(description="When the recipient should have been notified")
+    queued_at: Instant = Field(description="When the notifier received the notification")
     changed_at: Instant
     sent_at: Instant | None
-    late: bool = Field(description="Handed over more than a minute after `scheduled_at`")
+    late: bool = Field(description="Sent more than a minute after `scheduled_at`")
     ambiguous: bool = Field(
-        description="An attempt ended between the message and the server's answer: it was or will be repeated with the "
-        "same `message_id`"
+        description="An attempt ended between the message and the server's reply, so it was or will be repeated with "
+        "the same `message_id`"
     )
     message_id: str | None
-    reply: str | None = Field(description="The server's last words, or ours where no server was asked")
-    redelivery_of: UUID | None = Field(description="The mail that this one repeats, because somebody asked for it")
-    redelivered_by: str | None = Field(description="Who asked: the key's id, and the name that was given")
-    fallback_of: UUID | None = Field(
-        description="The delivery whose address did not take this mail, so that it went on to this one"
-    )
+    reply: str | None = Field(description="The server's last reply, or ours if no server was asked")
+    redelivery_of: UUID | None = Field(description="The delivery that an administrator requested again")
+    redelivered_by: str | None = Field(description="Who requested it: the key's id, and the name that was given")
+    fallback_of: UUID | None = Field(description="The delivery to the first address, which failed")
     scheduled_person: str | None = Field(
-        description="Who held the role at `scheduled_at`, where somebody else did at sending"
+        description="Who held the role at `scheduled_at`, if somebody else held it at sending"
     )
 
 
-class JournalLine(Answer):
-    """One state that a delivery reached; `ambiguous`: an attempt that may have arrived; `reported`: a mail server told
-    something later that changed nothing.
+class JournalEntryResponse(ResponseModel):
+    """One state that a delivery reached. `ambiguous`: an attempt that may have arrived; `reported`: a mail server's
+    report that changed nothing.
     """
 
-    entry: Entry
-    attempts: int = Field(description="How many attempts had begun by then")
+    entry: DeliveryState | JournalNote
+    attempts: int = Field(description="How many attempts had started by then")
     at: Instant = Field(description="Business time")
     real_at: Instant = Field(description="The database's clock")
-    recipient: str | None = Field(validation_alias="email", description="The address that it was about")
-    reply: str | None = Field(description="The server's words, or ours")
+    recipient: str | None = Field(validation_alias="email", description="The address")
+    reply: str | None = Field(description="The server's reply, or ours")
 
 
-class DeliveryWithJournal(Delivery):
-    """A delivery, and all that became of it, oldest first."""
+class DeliveryDetailResponse(DeliveryResponse):
+    """A delivery with its journal, oldest entry first."""
 
-    journal: tuple[JournalLine, ...]
+    model_config = _example(_SENT | {"journal": _JOURNAL})
+
+    journal: tuple[JournalEntryResponse, ...]
 
 
-class Deliveries(Answer):
-    """A page. `next_cursor` null: there are no more."""
+class DeliveryListResponse(ResponseModel):
+    """A page of deliveries. `next_cursor` is null on the last page."""
 
-    items: tuple[Delivery, ...]
+    model_config = _example({"items": [_SENT], "next_cursor": "1"})
+
+    items: tuple[DeliveryResponse, ...]
     next_cursor: str | None
 
 
-def delivery_answer(delivery: Stored) -> dict[str, Any]:
-    """The delivery as JSON data, valid as `Delivery`."""
-    return Delivery.model_validate(delivery).model_dump(mode="json")
+_MAX_LINE: Final = 200
+OptionalLine = Annotated[
+    str, Field(max_length=_MAX_LINE), AfterValidator(lambda text: one_line(text, _MAX_LINE) or None)
+]
+"""One line of text; blank is the same as missing."""
 
 
-def with_journal(delivery: Stored, journal: Sequence[Line]) -> dict[str, Any]:
-    """The delivery and its journal as JSON data, valid as `DeliveryWithJournal`."""
-    lines = [JournalLine.model_validate(line).model_dump(mode="json") for line in journal]
-    return delivery_answer(delivery) | {"journal": lines}
+REDELIVERY_EXAMPLE: Final = {"by": "Dana Whitfield", "reason": "the first mail was deleted"}
+
+
+class RedeliveryRequest(BaseModel):
+    """Who requests the redelivery, and why; both are optional."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+    by: OptionalLine | None = Field(None, description="A name; mail and journal show it with the key's id")
+    reason: OptionalLine | None = Field(None, description="Recorded in the journal")
+
+
+class RecipientReportResponse(ResponseModel):
+    """What the report changed for one recipient."""
+
+    recipient: str = Field(description="The address, as the report writes it")
+    action: BounceAction
+    result: ReportResult = Field(
+        description="`bounced`: the mail did not arrive, and its next address is tried. `noted`: recorded in the "
+        "journal. `unmatched`: noted, because it failed at an address that we did not mail, and several of our mails "
+        "have that `message_id`. `known`: reported before. `nothing`: the mail arrived"
+    )
+    delivery_id: UUID
+
+
+class BounceResponse(ResponseModel):
+    """What a report changed, by recipient."""
+
+    model_config = _example(
+        {
+            "message_id": _SENT["message_id"],
+            "recipients": [
+                {
+                    "recipient": "maya.lindqvist@example.com",
+                    "action": "failed",
+                    "result": "bounced",
+                    "delivery_id": _SENT["id"],
+                }
+            ],
+        }
+    )
+
+    message_id: str
+    recipients: tuple[RecipientReportResponse, ...]

@@ -1,4 +1,4 @@
-"""`python -m notifier bounce FILE`: a report from a file or a mail server's pipe, without HTTP."""
+"""`python -m notifier bounce FILE`: apply a bounce report from a file or a mail server's pipe."""
 
 import asyncio
 import logging
@@ -6,30 +6,29 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
-import orjson
 import structlog
 import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.database.engine import describe_failure, engine, is_transient
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT
-from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
 
-from notifier.api.bounces import report_answer
-from notifier.handlers.bounces import take_report, understood
+from notifier.api.schemas import BounceResponse
+from notifier.errors import BounceReportError, MailInTransitError, UnknownMessageError
+from notifier.handlers.bounces import BounceResult, apply_report, parse_report
 
-WRONG: Final = 2
-"""It was called wrongly; a mail server gives a report up that ends so."""
-NOT_TAKEN: Final = 65
-"""EX_DATAERR: it is no report, or of no mail of ours."""
-TRY_AGAIN: Final = 75
-"""EX_TEMPFAIL: the mail server keeps the report and tries again."""
+USAGE: Final = 2
+"""Wrong arguments; a mail server gives up a report on this exit code."""
+DATA_ERROR: Final = 65
+"""EX_DATAERR: not a report, or not about a mail of ours."""
+TEMPORARY_FAILURE: Final = 75
+"""EX_TEMPFAIL: the mail server keeps the report and retries."""
 
 
 class BounceSettings(DatabaseSettings, ClockSettings):
-    """All that `bounce` needs."""
+    """The settings of `bounce`."""
 
     directory: Path
 
@@ -37,51 +36,64 @@ class BounceSettings(DatabaseSettings, ClockSettings):
 def bounce(
     file: Annotated[Path, typer.Argument(help="A raw message; `-` is standard input.")],
 ) -> None:
-    """Take a mail server's report in as `POST /v1/bounces` does, of any tenant.
+    """Apply a mail server's bounce report, as `POST /v1/bounces` does, to mails of any tenant.
 
-    Exits 0 when it was taken in, 65 when it is no report of a mail of ours, 75 when trying again may help, 2 when FILE
+    Exits 0 when it was applied, 65 if it is not a report about a mail of ours, 75 when a retry may help, 2 if FILE
     cannot be read.
     """
     try:
         settings = load(BounceSettings)
-    except SystemExit:  # told already; once they are mended, what the server kept comes in
-        raise typer.Exit(TRY_AGAIN) from None
-    # What comes of it is told by the command itself.
+    except SystemExit:  # the problem was printed; the server's retry succeeds once it is fixed
+        raise typer.Exit(TEMPORARY_FAILURE) from None
+    # Standard error is for the mail server's operator: this command prints one sentence itself.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    raw = _read(file)
+    directory = _load_directory(settings.directory)
     try:
-        raw = sys.stdin.buffer.read(DEFAULT_LIMIT + 1) if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        _fail(f"{file}: {error.strerror}", WRONG)
-    if len(raw) > DEFAULT_LIMIT:
-        _fail(f"A report may have {DEFAULT_LIMIT} bytes.", NOT_TAKEN)
-    try:
-        directory = load_directory(settings.directory.read_text(encoding="utf-8"), settings.directory.name)
-    except OSError as error:  # it is being replaced, perhaps
-        _fail(f"TOCSIN_DIRECTORY: {settings.directory}: {error.strerror}. Try again.", TRY_AGAIN)
-    except (DirectoryError, UnicodeDecodeError) as error:
-        _fail(f"TOCSIN_DIRECTORY: {error}", TRY_AGAIN)
-    try:
-        typer.echo(asyncio.run(_take(settings, directory, raw)))
-    except Problem as problem:
-        wrong = [f" {error.field or 'It'} {error.message}." for error in problem.body.errors or ()]
-        _fail(f"{problem.body.detail}{''.join(wrong)}", TRY_AGAIN if problem.status == 503 else NOT_TAKEN)
+        result = asyncio.run(_apply(settings, directory, raw))
+    except BounceReportError as error:
+        problem = f"{error.field or 'It'} {error}"
+        _fail(f"Not a delivery status notification (RFC 3464). {problem}.", DATA_ERROR)
+    except UnknownMessageError as error:
+        _fail(str(error), DATA_ERROR)
+    except MailInTransitError as error:
+        _fail(str(error), TEMPORARY_FAILURE)
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
-        _fail(f"The database cannot be used: {describe_failure(error)}. Try again.", TRY_AGAIN)
+        _fail(f"The database cannot be used: {describe_failure(error)}. Retry later.", TEMPORARY_FAILURE)
+    typer.echo(BounceResponse.model_validate(result).model_dump_json())
 
 
-async def _take(settings: BounceSettings, directory: Directory, raw: bytes) -> str:
-    report = understood(raw)
+def _read(file: Path) -> bytes:
+    try:
+        raw = sys.stdin.buffer.read(DEFAULT_LIMIT + 1) if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        _fail(f"{file}: {error.strerror}", USAGE)
+    if len(raw) > DEFAULT_LIMIT:
+        _fail(f"The report exceeds the limit of {DEFAULT_LIMIT:,} bytes.", DATA_ERROR)
+    return raw
+
+
+def _load_directory(path: Path) -> Directory:
+    try:
+        return load_directory(path.read_text(encoding="utf-8"), path.name)
+    except OSError as error:  # it may be being replaced
+        _fail(f"TOCSIN_DIRECTORY: {path}: {error.strerror}. Retry later.", TEMPORARY_FAILURE)
+    except (DirectoryError, UnicodeDecodeError) as error:
+        _fail(f"TOCSIN_DIRECTORY: {error}", TEMPORARY_FAILURE)
+
+
+async def _apply(settings: BounceSettings, directory: Directory, raw: bytes) -> BounceResult:
+    report = parse_report(raw)
     writer = engine(settings.database_url, "notifier-writer", pool_size=1)
     try:
         async with writer.begin() as connection:
-            taken = await take_report(connection, clock_from(settings), directory, report, None)
-        return orjson.dumps(report_answer(report, taken)).decode()
+            return await apply_report(connection, clock_from(settings), directory, report, tenant=None)
     finally:
         await writer.dispose()
 
 
-def _fail(sentence: str, status: int) -> NoReturn:
-    typer.echo(sentence, err=True)
+def _fail(message: str, status: int) -> NoReturn:
+    typer.echo(message, err=True)
     raise typer.Exit(status)

@@ -1,142 +1,141 @@
-"""Whose turn it is among a ticket's open deliveries. Pure.
+"""Which open deliveries of a ticket may be attempted now, and to whom (docs/decisions/0008). Pure.
 
-Mails of one ticket to one person leave in the order of events: a delivery waits behind every earlier open one to the
-same person. Between persons it waits for earlier first attempts alone: what was missed is told in order, yet nobody
-waits for somebody else's retries. Who the person is is decided here, at sending (RULES 5).
+Mails of one ticket to one person leave in the order of events: a delivery waits for every earlier open one to the same
+person. It also waits for the first attempt of every earlier delivery to anybody, but never for another person's
+retries (docs/rules.md#5-25). The recipient is chosen here, at each attempt (docs/rules.md#5-21).
 """
 
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from tocsin.directory import Directory
+from tocsin.events import StandDown
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is mailed, and the rule of the directory that chose them."""
-
-    person: str
-    name: str
-    email: str
-    rule: str
+from notifier.domain.delivery import Delivery, DeliveryState, Notification, Now
+from notifier.domain.mail_history import in_order, same_mail
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
-    """One open delivery. `occasion` is what it tells of (a step, a clock's breach): a person is told of it once.
+def recover(delivery: Delivery, withdrawn: str | None, now: Now) -> Delivery:
+    """A delivery whose lease expired during an attempt. `withdrawn`: why it is no longer needed, if it is not.
 
-    `fixed`: its person is settled (a stand-down, or a mail that an ambiguous attempt may have delivered).
-    `ready_at`: real; when it may be tried next, or when the lease of the attempt in flight ends.
-    `tried`: its first attempt is over.
-    `stands_down`: the notifications a stand-down takes back; empty for every other kind.
+    If it was only claimed, nothing was sent, and it is queued again. In DATA the server may have accepted it.
     """
-
-    id: UUID
-    occasion: str
-    role: str
-    customer_id: str
-    scheduled_at: datetime
-    ready_at: datetime
-    fixed: Person | None = None
-    in_flight: bool = False
-    tried: bool = False
-    ambiguous: bool = False
-    stands_down: AbstractSet[UUID] = frozenset()
+    if delivery.state == DeliveryState.CLAIMED:
+        return replace(delivery, state=DeliveryState.QUEUED)
+    ambiguous = replace(delivery, ambiguous=True)
+    if withdrawn is not None:
+        return ambiguous.ended(DeliveryState.CANCELLED, withdrawn, now)
+    reply = "the attempt was interrupted before the server's reply was recorded"
+    return replace(ambiguous, state=DeliveryState.DEFERRED, changed_at=now.business, reply=reply)
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    id: UUID
-    person: Person
-
-
-@dataclass(frozen=True, slots=True)
-class Needless:
-    """It ends `cancelled`, `why` in words."""
-
-    id: UUID
-    person: Person
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class NobodyFound:
-    """It ends `undeliverable`: nobody holds the role now, nobody held it at the scheduled instant."""
-
-    id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not before `until` (real time): an earlier one has to leave first."""
-
-    id: UUID
-    until: datetime
-
-
-Turn = Send | Needless | NobodyFound | Wait
-Holder = Callable[[str, str, datetime], Person | None]
-
-
-def turns(
-    deliveries: Sequence[Open],
-    holder: Holder,
-    told: AbstractSet[tuple[str, str]],
-    mailed: AbstractSet[tuple[UUID, str]],
+def decide(
+    ticket: Sequence[Delivery],
+    notifications: Mapping[UUID, Notification],
+    directory: Directory,
+    now: Now,
     *,
-    business_now: datetime,
-    real_now: datetime,
-) -> list[Turn]:
-    """What to do now with the open deliveries of one ticket, given in the order of events; nothing for those in flight.
+    lease: timedelta,
+    limit: int,
+) -> list[Delivery]:
+    """The deliveries of one ticket that change now, as they are then.
 
-    `holder(role, customer, at)` asks the directory. `told` are (occasion, person), `mailed` (notification, person) of
-    what was sent or may have been.
+    Up to `limit` of them are claimed, for the length of `lease`. Others wait (`ready_at` moves), or end as `cancelled`
+    or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can be read, and of all
+    open stand-downs.
     """
-    decided: list[Turn] = []
-    busy: dict[str, datetime] = {}
-    untried: datetime | None = None
-    for delivery in deliveries:
-        who = delivery.fixed or _chosen(delivery, holder, business_now)
-        if who is None:
-            decided.append(NobodyFound(delivery.id))
+    waits = _Waits()
+    changed: list[Delivery] = []
+    for delivery in in_order(ticket):
+        if delivery.ready_at is None:
             continue
-        if not delivery.in_flight:
-            turn = _turn(delivery, who, _later(busy.get(who.person), untried), told, mailed, real_now)
-            if turn is not None:
-                decided.append(turn)
-            if isinstance(turn, Needless):
-                continue
-        if not delivery.tried and who.person not in busy:
-            untried = _later(untried, delivery.ready_at)
-        busy[who.person] = max(delivery.ready_at, busy.get(who.person, delivery.ready_at))
-    return decided
+        addressed = _addressed(delivery, directory, now)
+        if addressed is None:
+            changed.append(delivery.ended(DeliveryState.UNDELIVERABLE, f"nobody holds the role {delivery.role}", now))
+            continue
+        decided = delivery
+        if not delivery.is_in_flight:
+            waits_until = waits.until(addressed)
+            if waits_until is not None:
+                decided = replace(delivery, ready_at=max(waits_until, delivery.ready_at))
+            elif reason := _needless(addressed, ticket, notifications):
+                decided = addressed.ended(DeliveryState.CANCELLED, reason, now)
+            elif delivery.ready_at <= now.real and delivery.notification_id not in notifications:
+                unreadable = "the stored notification cannot be read"
+                decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
+            elif delivery.ready_at <= now.real and limit > 0:
+                limit -= 1
+                decided = _claimed(addressed, directory, now, lease)
+        waits.add(addressed.person, decided)
+        if decided != delivery:
+            changed.append(decided)
+    return changed
+
+
+class _Waits:
+    """Until when deliveries of the ticket wait for earlier open ones."""
+
+    def __init__(self) -> None:
+        self._for_person: dict[str | None, datetime] = {}
+        self._for_first_attempts: datetime | None = None
+
+    def until(self, delivery: Delivery) -> datetime | None:
+        """Null: it waits for no other."""
+        return _later(self._for_person.get(delivery.person), self._for_first_attempts)
+
+    def add(self, person: str | None, earlier: Delivery) -> None:
+        if earlier.ready_at is None:
+            return
+        was_attempted = earlier.attempts > (1 if earlier.is_in_flight else 0) or earlier.fallback_number > 0
+        if not was_attempted and person not in self._for_person:
+            self._for_first_attempts = _later(self._for_first_attempts, earlier.ready_at)
+        self._for_person[person] = max(earlier.ready_at, self._for_person.get(person, earlier.ready_at))
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((at for at in (one, other) if at is not None), default=None)
 
 
-def _chosen(delivery: Open, holder: Holder, business_now: datetime) -> Person | None:
-    return holder(delivery.role, delivery.customer_id, business_now) or holder(
+def _addressed(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
+    """The delivery with its recipient: the holder of the role now, otherwise at the scheduled instant; null: nobody.
+
+    The recipient is settled in a stand-down, a redelivery, a further address, and once a server may have accepted it.
+    """
+    settled = delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number
+    if delivery.email is not None and (settled or delivery.ambiguous or delivery.is_in_flight):
+        return delivery
+    holder = directory.holder(delivery.role, delivery.customer_id, now.business) or directory.holder(
         delivery.role, delivery.customer_id, delivery.scheduled_at
     )
+    return delivery.addressed_to(holder) if holder else None
 
 
-def _turn(
-    delivery: Open,
-    who: Person,
-    busy_until: datetime | None,
-    told: AbstractSet[tuple[str, str]],
-    mailed: AbstractSet[tuple[UUID, str]],
-    real_now: datetime,
-) -> Turn | None:
-    """The turn of a delivery that is not in flight; None: its own time to be tried again has not come."""
-    if busy_until is not None:
-        return Wait(delivery.id, busy_until) if busy_until > delivery.ready_at else None
-    if delivery.stands_down:
-        if not any((notification, who.person) in mailed for notification in delivery.stands_down):
-            return Needless(delivery.id, who, "never mailed about it")
-    elif not delivery.ambiguous and (delivery.occasion, who.person) in told:
-        return Needless(delivery.id, who, "told already")
-    return Send(delivery.id, who) if delivery.ready_at <= real_now else None
+def _needless(delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]) -> str | None:
+    """Why the recipient does not need this mail; null: they do."""
+    theirs = [past for past in ticket if past.may_have_arrived and past.person == delivery.person]
+    notification = notifications.get(delivery.notification_id)
+    if isinstance(notification, StandDown):
+        mailed = {past.notification_id for past in theirs}
+        return "was never notified" if mailed.isdisjoint(notification.notifications) else None
+    # The same mail may have arrived, at this address or the one before: it is repeated nevertheless.
+    repeated = any(past.ambiguous for past in same_mail(delivery, ticket))
+    notified = any(past.occasion == delivery.occasion for past in theirs)
+    return "already notified" if notified and not repeated else None
+
+
+def _claimed(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
+    claimed = replace(
+        delivery,
+        state=DeliveryState.CLAIMED,
+        ready_at=now.real + lease,
+        token=delivery.token + 1,
+        attempts=delivery.attempts + 1,
+        changed_at=now.business,
+    )
+    if delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number:
+        return claimed
+    holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
+    scheduled = holder.person if holder else delivery.scheduled_person
+    return replace(claimed, scheduled_person=scheduled if scheduled != delivery.person else None)

@@ -1,7 +1,7 @@
-"""What a message is made of: a letter, its recipient, its headers. Pure.
+"""The message that brings a rendered mail to its reader: recipient, Message-ID, headers (docs/mail.md#headers). Pure.
 
-The exact set of headers is a contract (DESIGN, "Every mail carries"; docs/mail.md tells what each is for); what was
-made is parsed again, and nothing is handed out that carries another header or another recipient.
+The exact set of headers is a contract. The message is parsed again, and one that carries any other header or recipient
+is never handed out.
 """
 
 from base64 import b64encode
@@ -10,31 +10,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
-from uuid import UUID
 
 from email_validator import EmailNotValidError
 from email_validator.syntax import validate_email_domain_name
-from tocsin.events import Notify, StandDown, derived_id
+from tocsin.events import Notify, derived_id
 from tocsin.instants import render_instant
 
+from notifier.domain.delivery import Notification
 from notifier.domain.mime import Header, serialise
-from notifier.domain.rendering import Letter
+from notifier.domain.rendering import RenderedMail
 from notifier.domain.sanitize import header_text
 from notifier.domain.template_context import Reader, Redelivery
+from notifier.errors import UnmailableAddressError
 
 _HEADER: Final = 200
 _NAME: Final = 80
-_REFERENCES: Final = 900  # a line of a message holds 998 octets
+_REFERENCES: Final = 900  # a line of a message holds 998 bytes
 _FILETIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 
-class UnmailableAddress(Exception):
-    """An address that no mail server can be given; str() says so in a server's manner."""
-
-
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Whom mails are from: the address, and where replies go (None: there too)."""
+class MailSender:
+    """The address that mails come from, and where replies go (null: the same)."""
 
     address: str
     reply_to: str | None = None
@@ -46,7 +43,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message for one recipient. `headers` are the Tocsin ones; `raw` is what goes on the wire."""
+    """One message for one recipient. `headers` are the Tocsin ones; `raw` is what the mail server gets."""
 
     message_id: str
     recipient: str
@@ -57,67 +54,71 @@ class Mail:
     raw: bytes
 
 
-def compose(
-    notice: Notify | StandDown,
+def build_message(
+    notification: Notification,
     reader: Reader,
-    letter: Letter,
-    sender: Sender,
+    rendered: RenderedMail,
+    sender: MailSender,
     *,
     late: bool,
-    before: Sequence[str] = (),
+    references: Sequence[str] = (),
     redelivery: Redelivery | None = None,
 ) -> Mail:
-    """The message that brings `reader` the letter about `notice`.
+    """The message for `reader`. `references`: the Message-IDs of their earlier mails in this cycle, oldest first.
 
-    `before` are the Message-IDs of what `reader` was mailed earlier in the ticket's cycle, oldest first.
-
-    Raises UnmailableAddress where the reader's address cannot be written for any server, and UnsafeMail where the
-    message, parsed again, is not what was meant.
+    Raises UnmailableAddressError if no server could accept the address, and UnsafeMailError if the message, parsed
+    again, is not what was intended.
     """
-    address = wire_address(reader.email)
-    identity = message_id(notice, reader.person, sender, redelivery)
-    own = tocsin_headers(notice, late=late, redelivery=redelivery)
+    address = smtp_address(reader.email)
+    own_id = message_id(notification, reader.person, sender, redelivery)
+    tocsin = tocsin_headers(notification, late=late, redelivery=redelivery)
+    earlier = [reference for reference in references if reference != own_id]
     headers = [
-        ("Subject", letter.subject),
-        ("Date", format_datetime(redelivery.at if redelivery else notice.at)),
-        ("Message-ID", identity),
-        *conversation(notice, letter.subject, sender, [earlier for earlier in before if earlier != identity]),
+        ("Subject", rendered.subject),
+        ("Date", format_datetime(redelivery.at if redelivery else notification.at)),
+        ("Message-ID", own_id),
+        *thread_headers(notification, rendered.subject, sender, earlier),
         *([("Reply-To", f"<{sender.reply_to}>")] if sender.reply_to else []),
         ("Auto-Submitted", "auto-generated"),
         ("X-Auto-Response-Suppress", "All"),
-        *([("Importance", "high")] if notice.severity == 1 else []),
-        *own,
+        *([("Importance", "high")] if notification.severity == 1 else []),
+        *tocsin,
     ]
-    name = header_text(reader.role_title if reader.of_group else reader.name, _NAME)
+    name = header_text(reader.role_title if reader.is_group else reader.name, _NAME)
     raw = serialise(
-        (letter.sender, sender.address), (name, address), headers, letter.text, letter.html, boundary=identity[38:74]
+        (rendered.sender, sender.address),
+        (name, address),
+        headers,
+        rendered.text,
+        rendered.html,
+        boundary=own_id[38:74],
     )
-    return Mail(identity, address, letter.subject, letter.text, letter.html, own, raw)
+    return Mail(own_id, address, rendered.subject, rendered.text, rendered.html, tocsin, raw)
 
 
 def tocsin_headers(
-    notice: Notify | StandDown, *, late: bool, redelivery: Redelivery | None = None
+    notification: Notification, *, late: bool, redelivery: Redelivery | None = None
 ) -> tuple[Header, ...]:
-    """The headers of DESIGN's "Every mail carries", in that order, values already harmless."""
+    """The headers for filters and audits, in their documented order, with sanitised values."""
     headers = [
-        ("Tocsin-Kind", notice.kind if isinstance(notice, Notify) else "stand_down"),
-        ("Tocsin-Ticket", str(notice.ticket_id)),
-        ("Tocsin-External-Id", notice.ticket.external_id),
-        ("Tocsin-Severity", str(notice.severity)),
-        ("Tocsin-Cycle", str(notice.cycle)),
-        ("Tocsin-Scheduled-At", render_instant(notice.at)),
+        ("Tocsin-Kind", notification.kind if isinstance(notification, Notify) else "stand_down"),
+        ("Tocsin-Ticket", str(notification.ticket_id)),
+        ("Tocsin-External-Id", notification.ticket.external_id),
+        ("Tocsin-Severity", str(notification.severity)),
+        ("Tocsin-Cycle", str(notification.cycle)),
+        ("Tocsin-Scheduled-At", render_instant(notification.at)),
     ]
-    if isinstance(notice, Notify) and notice.kind == "escalation":
+    if isinstance(notification, Notify) and notification.kind == "escalation":
         headers += [
-            ("Tocsin-Run", str(notice.run)),
-            ("Tocsin-Step", str(notice.step)),
-            ("Tocsin-Tier", str(notice.tier.number if notice.tier else "")),
-            ("Tocsin-Reason", str(notice.reason)),
+            ("Tocsin-Run", str(notification.run)),
+            ("Tocsin-Step", str(notification.step)),
+            ("Tocsin-Tier", str(notification.tier.number if notification.tier else "")),
+            ("Tocsin-Reason", str(notification.reason)),
         ]
-    elif notice.clock is not None:
-        headers.append(("Tocsin-Clock", notice.clock))
-    elif notice.run is not None:
-        headers.append(("Tocsin-Run", str(notice.run)))
+    elif notification.clock is not None:
+        headers.append(("Tocsin-Clock", notification.clock))
+    elif notification.run is not None:
+        headers.append(("Tocsin-Run", str(notification.run)))
     if late:
         headers.append(("Tocsin-Late", "yes"))
     if redelivery is not None:
@@ -125,57 +126,58 @@ def tocsin_headers(
     return tuple((name, header_text(value, _HEADER)) for name, value in headers)
 
 
-def conversation(notice: Notify | StandDown, subject: str, sender: Sender, before: Sequence[str]) -> Sequence[Header]:
-    """What makes mail programs show a ticket's cycle as one conversation: a root that nobody was ever sent.
+def thread_headers(
+    notification: Notification, subject: str, sender: MailSender, references: Sequence[str]
+) -> Sequence[Header]:
+    """What makes mail programs show a ticket's cycle as one conversation (docs/decisions/0017).
 
-    Each reader gets only some of the mails, so none of them could be the root for all. Gmail goes by References and an
-    equal subject, Apple Mail by References, Outlook by Thread-Index and Thread-Topic (docs/decisions/0017). To a root
-    that it never saw Gmail joins a mail within a week of the one before: `before` is what this reader did see.
+    The root of the conversation is an id that no mail has: each reader gets only some of the mails, so none of them
+    could be the root for all. Gmail goes by References and an equal subject, Apple Mail by References, Outlook by
+    Thread-Index and Thread-Topic. Gmail joins a mail to a root it never saw only within a week, so the reader's own
+    earlier mails follow the root.
     """
-    thread = derived_id(notice.ticket_id, "conversation", notice.cycle)
-    root = f"<{notice.ticket_id}.{thread}@{sender.domain}>"
-    references = _within(_REFERENCES, [root, *before])
-    # MS-OXOMSG 2.2.1.3: a reserved octet, the five highest of a FILETIME (the opening: the same in every mail), a GUID.
-    opened = max(0, (notice.ticket.opened_at - _FILETIME) // timedelta(microseconds=1) * 10)
+    thread = derived_id(notification.ticket_id, "conversation", notification.cycle)
+    root = f"<{notification.ticket_id}.{thread}@{sender.domain}>"
+    shown = _within(_REFERENCES, [root, *references])
+    # MS-OXOMSG 2.2.1.3: a reserved byte, the five highest of a FILETIME (the opening, equal in all mails), a GUID.
+    opened = max(0, (notification.ticket.opened_at - _FILETIME) // timedelta(microseconds=1) * 10)
     index = b"\x01" + opened.to_bytes(8, "big")[:5] + thread.bytes
     return [
-        ("In-Reply-To", references[-1]),
-        ("References", " ".join(references)),
+        ("In-Reply-To", shown[-1]),
+        ("References", " ".join(shown)),
         ("Thread-Topic", subject),
         ("Thread-Index", b64encode(index).decode("ascii")),
     ]
 
 
-def _within(limit: int, identities: Sequence[str]) -> Sequence[str]:
-    """The first, and as many of the last as fit into so many octets with it."""
-    first, *later = identities
-    while sum(len(identity) + 1 for identity in [first, *later]) > limit and later:
+def _within(limit: int, ids: Sequence[str]) -> Sequence[str]:
+    """The first id, and as many of the last ones as fit beside it into `limit` bytes."""
+    first, *later = ids
+    while sum(len(id_) + 1 for id_ in [first, *later]) > limit and later:
         later = later[1:]
     return [first, *later]
 
 
-def wire_address(email: str) -> str:
-    """The address as SMTP takes it: the domain in its ASCII form. A server takes UTF-8 before it by SMTPUTF8.
+def smtp_address(email: str) -> str:
+    """The address with its domain in ASCII form, as SMTP needs it; the part before it may need SMTPUTF8.
 
-    Raises UnmailableAddress.
+    Raises UnmailableAddressError.
     """
     local, _, domain = email.rpartition("@")
     try:
         ascii_domain = validate_email_domain_name(domain)["ascii_domain"]
     except EmailNotValidError as error:
-        raise UnmailableAddress(f"553 the domain of {email} cannot be: {error}") from error
+        raise UnmailableAddressError(f"553 the domain of {email} is invalid: {error}") from error
     return f"{local}@{ascii_domain}"
 
 
-def message_id(notice: Notify | StandDown, person: str, sender: Sender, redelivery: Redelivery | None = None) -> str:
-    """The same for every attempt to tell `person` of `notice`, so that a repeated mail can be recognised.
+def message_id(
+    notification: Notification, person: str, sender: MailSender, redelivery: Redelivery | None = None
+) -> str:
+    """The same for every attempt, so that a repeated mail can be recognised; each redelivery has another one.
 
-    A redelivery is meant to be seen again, and has one of its own. It begins with the ticket's id, as does the root:
-    intake reads there which ticket an answer is about.
+    Like the root it begins with the ticket's id: intake reads there which ticket a reply is about.
     """
-    return f"<{notice.ticket_id}.{_message_uuid(notice, person, redelivery)}@{sender.domain}>"
-
-
-def _message_uuid(notice: Notify | StandDown, person: str, redelivery: Redelivery | None) -> UUID:
-    again = ("redelivery", redelivery.number) if redelivery else ()
-    return derived_id(notice.ticket_id, "mail", str(notice.event_id), person, *again)
+    repeat = ("redelivery", redelivery.number) if redelivery else ()
+    unique = derived_id(notification.ticket_id, "mail", str(notification.event_id), person, *repeat)
+    return f"<{notification.ticket_id}.{unique}@{sender.domain}>"

@@ -1,4 +1,4 @@
-"""A message as it goes on the wire: written header by header, parsed again, compared with what was meant. Pure."""
+"""A message in bytes: written header by header, parsed again, and compared with what was intended. Pure."""
 
 from base64 import b64encode
 from binascii import b2a_qp
@@ -9,33 +9,31 @@ from email.policy import SMTP, compat32
 from functools import lru_cache
 from typing import Final
 
+from notifier.errors import UnsafeMailError
+
 Header = tuple[str, str]
 """A field's name, and its value as text."""
-Address = tuple[str, str]
-"""A name, and the address itself."""
+Mailbox = tuple[str, str]
+"""A display name, and the address."""
 
-# Every header as it stands on the wire; what decodes them is asked only where something is encoded.
+# It leaves every header as it was written; the decoding parser is used only for encoded values.
 _PARSER: Final = HeaderParser(policy=compat32)
-_ENCODED_WORD: Final = 42  # octets: 56 characters of base64, below the 75 that RFC 2047 allows a word
+_ENCODED_WORD: Final = 42  # bytes: 56 characters of base64, below the 75 that RFC 2047 allows a word
 _WRITTEN_HERE: Final = ("From", "To", "MIME-Version", "Content-Type")
 
 
-class UnsafeMail(Exception):
-    """A composed mail that carries a header or a recipient that is not ours. Never sent."""
+def serialise(sender: Mailbox, to: Mailbox, headers: Sequence[Header], text: str, html: str, *, boundary: str) -> bytes:
+    """The message with exactly these headers, whose values are sanitised, and those of addresses and MIME.
 
-
-def serialise(sender: Address, to: Address, headers: Sequence[Header], text: str, html: str, *, boundary: str) -> bytes:
-    """The message in exactly these headers, whose values are harmless, and the ones of addresses and MIME.
-
-    Plain ASCII, but for a recipient's address that is not: it stands in UTF-8 (RFC 6532). Raises UnsafeMail where the
-    message, parsed again, has another header, another value, another sender or another recipient.
+    Plain ASCII, except that a non-ASCII recipient is written in UTF-8 (RFC 6532). Raises UnsafeMailError if the
+    message, parsed again, has another header, value, sender or recipient.
     """
-    # The header lines are written here: CPython 3.11 folds a long display name by dropping its quotes, and what stands
-    # in it becomes an address of its own (found by hypothesis).
+    # Not by EmailMessage: CPython 3.11 folds a long display name by dropping its quotes, and text in it becomes an
+    # address (found by hypothesis).
     head = [
         *((field, f"{_phrase(name)} <{address}>") for field, (name, address) in (("From", sender), ("To", to))),
         *((name, _unstructured(value)) for name, value in headers),
-        # No quoted-printable text holds "=_", so none can end its part.
+        # Quoted-printable text never contains "=_", so it cannot end its part.
         *(("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="=_{boundary}"')),
     ]
     lines = "".join(f"{name}: {value}\r\n" for name, value in head)
@@ -46,26 +44,26 @@ def serialise(sender: Address, to: Address, headers: Sequence[Header], text: str
         for subtype, part in (("plain", text), ("html", html))
     )
     raw = f"{lines}\r\n{parts}--=_{boundary}--\r\n".encode()
-    _assert_ours(raw, {"From": sender[1], "To": to[1]}, headers)
+    _verify(raw, {"From": sender[1], "To": to[1]}, headers)
     return raw
 
 
 def _unstructured(value: str) -> str:
-    """`value` as it is, or, where it is not plain ASCII, in encoded words of RFC 2047, one a line."""
+    """`value` as it is, or, if it is not plain ASCII, as encoded words (RFC 2047), one a line."""
     if value.isascii():
         return value
     words, word = [], b""
     for character in value:
-        octets = character.encode()
-        if len(word) + len(octets) > _ENCODED_WORD:
+        encoded = character.encode()
+        if len(word) + len(encoded) > _ENCODED_WORD:
             words.append(word)
             word = b""
-        word += octets
+        word += encoded
     return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in [*words, word])
 
 
 def _phrase(name: str) -> str:
-    """The name before an address: quoted, or in encoded words."""
+    """The name before an address: quoted, or as encoded words."""
     if not name.isascii():
         return _unstructured(name)
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -76,22 +74,22 @@ def _quoted_printable(text: str) -> str:
     return b2a_qp(text.encode()).decode("ascii").replace("\n", "\r\n")
 
 
-def _assert_ours(raw: bytes, addresses: Mapping[str, str], headers: Sequence[Header]) -> None:
-    # A blank line of somebody else's would end the head before our last headers: they would be missed.
+def _verify(raw: bytes, addresses: Mapping[str, str], headers: Sequence[Header]) -> None:
+    # An injected blank line would end the head before our last headers, which are then missing.
     parsed = _PARSER.parsestr(raw.partition(b"\r\n\r\n")[0].decode())
     found = Counter(name.lower() for name in parsed)
     wanted = Counter(name.lower() for name in [*(name for name, _ in headers), *_WRITTEN_HERE])
     if found != wanted:
-        raise UnsafeMail(f"headers {sorted(set(found) ^ set(wanted)) or 'doubled'} are not ours")
+        raise UnsafeMailError(f"unexpected or missing headers: {sorted(set(found) ^ set(wanted)) or 'duplicates'}")
     for name, value in headers:
         read = str(parsed[name])
         if "=?" in read:
             read = str(SMTP.header_fetch_parse(name, read))
         if read != value:
-            raise UnsafeMail(f"{name} reads {read[:80]!r} after parsing")
+            raise UnsafeMailError(f"{name} reads {read[:80]!r} after parsing")
     for name, address in addresses.items():
         if (read_addresses := _addresses(name, str(parsed[name]))) != (address,):
-            raise UnsafeMail(f"{name} reads {read_addresses!r} after parsing")
+            raise UnsafeMailError(f"{name} reads {read_addresses!r} after parsing")
 
 
 @lru_cache(1000)

@@ -1,4 +1,4 @@
-"""Who is on call, until when, and who then; and how long until nobody is. Pure."""
+"""Who is on call, until when, and who follows; and how long until nobody is. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,44 +8,63 @@ from typing import Final
 from tocsin.directory import Directory, Holder, Shift, compute_shifts, find_gap
 from tocsin.instants import render_instant
 
-FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
-LAST: Final = datetime(2100, 1, 1, tzinfo=UTC)
-"""The instants that may be asked about."""
+from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
 GAP_HORIZON: Final = timedelta(days=14)
+_FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_END: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _AHEAD: Final = timedelta(days=366)
 _BACK: Final = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
 class OnCall:
-    """`holder` (None: the role is vacant) until `until`, then `then`; `until` None: no change within a year."""
+    """`holder` holds the role (null: it is vacant) until `until` (null: for a year at least), then `next_holder`.
+
+    `group_address` is the role's last fallback address.
+    """
 
     holder: Holder | None
     until: datetime | None
-    then: Holder | None
+    next_holder: Holder | None
+    group_address: str | None
 
 
 def on_call(directory: Directory, role: str, customer_id: str | None, at: datetime) -> OnCall:
-    """Who holds the role at that instant, and what comes next."""
+    """Who holds the role at that instant, and who follows. Raises UnknownRoleError and InstantOutOfRangeError."""
+    check_role(directory, role)
+    if not _FIRST <= at < _END:
+        raise InstantOutOfRangeError
     coming = compute_shifts(directory, role, customer_id, at, at + _AHEAD)
-    now, then = next(coming), next(coming, None)
-    return OnCall(now.holder, then.starts_at if then else None, then.holder if then else None)
+    current, following = next(coming), next(coming, None)
+    return OnCall(
+        current.holder,
+        following.starts_at if following else None,
+        following.holder if following else None,
+        directory.group_address(role, customer_id),
+    )
 
 
-def around(directory: Directory, role: str, customer_id: str | None, now: datetime) -> list[Shift]:
-    """The shifts of a role from the beginning of the year (UTC) that it was 90 days ago to a year ahead.
+def check_role(directory: Directory, role: str) -> None:
+    """Raises UnknownRoleError."""
+    if role not in directory.known_roles:
+        raise UnknownRoleError(directory.known_roles)
 
-    A shift that began before is cut at an instant that stays the same all year, so that an event made of it does, too.
+
+def calendar_shifts(directory: Directory, role: str, customer_id: str | None, now: datetime) -> list[Shift]:
+    """The shifts of a role for a published calendar, to a year ahead. Raises UnknownRoleError.
+
+    They start at the beginning of the UTC year that it was 90 days ago: a shift cut at that instant is the same all
+    year, and so is its event.
     """
-    first = (now - _BACK).astimezone(UTC)
-    start = datetime(first.year, 1, 1, tzinfo=UTC)
+    check_role(directory, role)
+    start = datetime((now - _BACK).astimezone(UTC).year, 1, 1, tzinfo=UTC)
     end = (now + _AHEAD).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return list(compute_shifts(directory, role, customer_id, start, end))
 
 
 def unknown_events(directory: Directory, now: datetime) -> list[str]:
-    """The events of calendars within two weeks that name nobody of the directory, in words: they put nobody on call."""
+    """Descriptions of the calendar events within two weeks that name nobody of the directory, so nobody is on call."""
     return [
         f"rotation {name}: `{event.summary}` of {render_instant(event.starts_at)}"
         for name, feed in directory.calendar_schedules.items()
@@ -54,8 +73,9 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
 
 
 def seconds_to_gap(directory: Directory, now: datetime) -> dict[str, float]:
-    """By role: business seconds until nobody holds it for customers without a holder of their own; 0: now, infinite:
-    not within two weeks.
+    """By role: business seconds until nobody holds it (0: now, infinite: not within two weeks).
+
+    For customers without a holder of their own.
     """
     gaps = {role: find_gap(directory, role, now, now + GAP_HORIZON) for role in directory.known_roles}
     return {role: (found.starts_at - now).total_seconds() if found else inf for role, found in gaps.items()}

@@ -1,26 +1,69 @@
-"""How a mail is laid out: its headline, what must be known at once, rows, links; then text and HTML of it. Pure."""
+"""The text and the HTML of a mail: its content in the order of reading, laid out by templates. Pure."""
 
-from collections.abc import Mapping, Sequence
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2.environment import TemplateModule
+from markupsafe import Markup, escape
+
 from notifier.domain.sanitize import header_text
-from notifier.domain.template_context import MOST, Pages, Telling, entry, sheet
-from notifier.domain.templating import HTML, TEXT, Templates
+from notifier.domain.template_context import MAX_ITEMS, MailContext, Pages, earlier_values, template_values
+from notifier.errors import MailTemplateError, MailTooLongError
+
+WORDS: Final = "words.j2"
+TEXT: Final = "mail.txt.j2"
+HTML: Final = "mail.html.j2"
+TEMPLATES: Final = (WORDS, TEXT, HTML)
 
 _SUBJECT: Final = 160
 _REOPENED: Final = 30
 _SENDER: Final = 60
-_LARGEST: Final = 100_000  # octets: Gmail cuts a longer page off
+_LARGEST: Final = 100_000  # bytes: Gmail cuts off a longer page
+_DATE: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+
+Rows = list[tuple[str, Sequence[str]]]
+"""Labels, each with its lines."""
 
 
-class LetterTooLong(Exception):
-    """A part longer than mail programs show. Only a deployment's own template can do that."""
+class MailTemplates:
+    """Compiled templates, from their texts by file name. Undefined names are errors, and HTML is escaped.
+
+    `is_own`: some of the files are a deployment's. Raises MailTemplateError for a text that does not compile.
+    """
+
+    def __init__(self, files: Mapping[str, str], *, is_own: bool = False) -> None:
+        self.is_own = is_own
+        self._environment = Environment(
+            loader=FunctionLoader(lambda name: (files[name], name, lambda: True) if name in files else None),
+            undefined=StrictUndefined,
+            autoescape=_is_escaped,
+            keep_trailing_newline=True,
+            auto_reload=False,
+        )
+        self._environment.filters["unbroken"] = _unbroken
+        for name in files:
+            try:
+                self._environment.get_template(name)
+            except Exception as error:
+                raise MailTemplateError(describe_failure(error)) from error
+
+    @cached_property
+    def words(self) -> Any:
+        """The macros of `words.j2`, to be called with `template_values`."""
+        return self._environment.get_template(WORDS).module
+
+    def render(self, name: str, letter: Mapping[str, Any]) -> str:
+        return self._environment.get_template(name).render(letter=letter)
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """`sender` is the name it is sent under. `subject` is the same in all mails of a ticket's cycle."""
+class RenderedMail:
+    """`sender` is the display name. `subject` is the same in all mails of a ticket's cycle."""
 
     sender: str
     subject: str
@@ -28,81 +71,113 @@ class Letter:
     html: str
 
 
-def write(telling: Telling, templates: Templates) -> Letter:
-    """The letter in the words of `templates`; all that came from outside is on one line and capped."""
-    facts = sheet(telling)
+def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
+    """The mail in the words of `templates`; text from outside is on one line and capped. Raises MailTooLongError."""
+    values = template_values(mail)
     words = templates.words
-    told = [
-        *(words.told(entry(past, telling.zone)) for past in telling.told[:MOST]),
-        *(words.skipped(tier) for tier in facts["skipped"]),
-        *([words.more(len(telling.told) - MOST)] if len(telling.told) > MOST else []),
-    ]
-    background, ink = facts["colours"]
+    background, ink = values["colours"]
     letter = {
-        "headline": words.headline(facts),
+        "headline": words.headline(values),
         "background": background,
         "ink": ink,
-        "notes": _notes(words, facts),
-        "groups": [_filled(group) for group in _groups(words, facts, told)],
-        "actions": _actions(words, facts, telling.pages),
-        "origin": words.origin(facts),
+        "notes": _notes(words, values),
+        "groups": [_filled(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
+        "actions": _actions(words, values, mail.pages),
+        "origin": words.origin(values),
     }
-    text, html = templates.rendered(TEXT, letter), templates.rendered(HTML, letter)
+    text, html = templates.render(TEXT, letter), templates.render(HTML, letter)
     if max(len(text.encode()), len(html.encode())) > _LARGEST:
-        raise LetterTooLong(f"a mail of more than {_LARGEST:,} octets")
-    return Letter(header_text(words.sender(facts), _SENDER), _subject(words, facts), text, html)
+        raise MailTooLongError(f"the mail is longer than {_LARGEST:,} bytes")
+    # What tells cycles apart comes last and is never cut off.
+    reopened = header_text(words.reopened(values), _REOPENED)
+    subject = f"{header_text(words.subject(values), _SUBJECT)} {reopened}".rstrip()
+    return RenderedMail(header_text(words.sender(values), _SENDER), subject, text, html)
 
 
-def _subject(words: Any, facts: Mapping[str, Any]) -> str:
-    """What tells cycles apart stands at the end, and is never cut off."""
-    reopened = header_text(words.reopened(facts), _REOPENED)
-    return f"{header_text(words.subject(facts), _SUBJECT)} {reopened}".rstrip()
-
-
-def _notes(words: Any, facts: Mapping[str, Any]) -> list[str]:
-    """What must be known beside the headline, in whole sentences; usually nothing."""
-    said = {
-        "over": facts["kind"] == "stand_down",
-        "unconfirmed": facts["unconfirmed"],
-        "late": facts["late"],
-        "again": facts["again"] is not None,
-        "instead": facts["instead_of"] is not None,
-    }
-    return [getattr(words, name)(facts) for name, holds in said.items() if holds]
-
-
-def _groups(words: Any, facts: Mapping[str, Any], told: Sequence[str]) -> list[list[tuple[str, Sequence[str]]]]:
-    """Labels and their lines, in the order of reading: what is wrong, then why you and what happens next."""
-    about: list[tuple[str, Sequence[str]]] = [
-        ("Ticket", [f"{facts['external_id']}: {facts['summary']}"]),
-        ("Customer", [facts["customer"]]),
-        ("Affected", [facts["affected"]]),
-        ("Contact", [facts["contact"]]),
-        ("Severity", [f"{facts['severity']} ({facts['severity_name']})"]),
+def _earlier(words: Any, values: Mapping[str, Any], mail: MailContext) -> Sequence[str]:
+    further = len(mail.earlier) - MAX_ITEMS
+    return [
+        *(words.earlier(earlier_values(earlier, mail.zone)) for earlier in mail.earlier[:MAX_ITEMS]),
+        *(words.skipped(tier) for tier in values["skipped"]),
+        *([words.more(further)] if further > 0 else []),
     ]
-    why = ("Why you", [words.why(facts)])
-    if facts["kind"] == "stand_down":
-        return [about, [why, ("Your mails", told)]]
-    first = ["nobody, you are the first"] if facts["kind"] == "escalation" else []
+
+
+def _notes(words: Any, values: Mapping[str, Any]) -> list[str]:
+    """What the reader must know beside the headline, in whole sentences; usually nothing."""
+    applies = {
+        "ended": values["kind"] == "stand_down",
+        "unconfirmed": values["unconfirmed"],
+        "late": values["late"],
+        "redelivery": values["redelivery"] is not None,
+        "fallback": values["instead_of"] is not None,
+    }
+    return [getattr(words, name)(values) for name, holds in applies.items() if holds]
+
+
+def _groups(words: Any, values: Mapping[str, Any], earlier: Sequence[str]) -> list[Rows]:
+    """First what is wrong, then why the reader gets this and what happens next."""
+    about: Rows = [
+        ("Ticket", [f"{values['external_id']}: {values['summary']}"]),
+        ("Customer", [values["customer"]]),
+        ("Affected", [values["affected"]]),
+        ("Contact", [values["contact"]]),
+        ("Severity", [f"{values['severity']} ({values['severity_name']})"]),
+    ]
+    why = ("Why you", [words.why(values)])
+    if values["kind"] == "stand_down":
+        return [about, [why, ("Your mails", earlier)]]
+    nobody = ["nobody before you"] if values["kind"] == "escalation" else []
     return [
         [
             *about,
-            ("This step", [f"{facts['at']}, {facts['at_ago']}"] if facts["reason"] == "explicit" else []),
-            ("Promised", [words.promised(facts)]),
-            ("Due", [words.due(facts)]),
+            ("Escalated", [f"{values['at']}, {values['at_ago']}"] if values["reason"] == "explicit" else []),
+            ("Target", [words.target(values)]),
+            ("Deadline", [words.deadline(values)]),
         ],
-        [why, ("Told before", told or first), ("Told next", [words.upcoming(facts)])],
+        [why, ("Notified", earlier or nobody), ("Next", [words.next(values)])],
     ]
 
 
-def _filled(group: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, Sequence[str]]]:
-    return [(label, lines) for label, lines in group if any(lines)]
+def _filled(rows: Rows) -> Rows:
+    return [(label, lines) for label, lines in rows if any(lines)]
 
 
-def _actions(words: Any, facts: Mapping[str, Any], pages: Pages) -> list[dict[str, Any]]:
-    """The links, the most important first: a label, the address, what following it does, and if it stands out."""
+def _actions(words: Any, values: Mapping[str, Any], pages: Pages) -> list[dict[str, Any]]:
+    """The links, the most important first."""
     links = [
-        ("Acknowledge", pages.acknowledge, words.acknowledging, True),
-        ("Open ticket", pages.ticket, words.opening, False),
+        ("Acknowledge", pages.acknowledge, words.acknowledge, True),
+        ("Open ticket", pages.ticket, words.open_ticket, False),
     ]
-    return [{"label": label, "url": url, "does": does(facts), "main": main} for label, url, does, main in links if url]
+    return [{"label": label, "url": url, "does": does(values), "main": main} for label, url, does, main in links if url]
+
+
+def _is_escaped(name: str | None) -> bool:
+    """Everything that is not plainly text: a partial template of a deployment may be part of the HTML."""
+    return name is None or not name.endswith((WORDS, ".txt.j2"))
+
+
+def _unbroken(line: str) -> Markup:
+    """`line` as HTML in which no date is broken at its hyphens."""
+    return Markup(_DATE.sub(r'<span style="white-space:nowrap">\g<0></span>', str(escape(line))))
+
+
+def describe_failure(error: Exception) -> str:
+    """What went wrong, with the template's name and line if a template is to blame."""
+    what = (error.message if isinstance(error, TemplateError) else None) or str(error) or type(error).__name__
+    if isinstance(error, AttributeError) and isinstance(error.obj, TemplateModule):
+        return f"{WORDS} has no macro `{error.name}`"
+    if isinstance(error, TemplateSyntaxError):
+        return f"{error.name or 'a template'}, line {error.lineno}: {what}"
+    places = list(_places(error))
+    return f"{places[-1]}: {what}" if places else what
+
+
+def _places(error: Exception) -> Iterator[str]:
+    """The places in templates on the error's way, the innermost last. Macros have lines of Python until translated."""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        template = frame.f_globals.get("__jinja_template__")
+        if isinstance(template, Template):
+            yield f"{template.name}, line {template.get_corresponding_lineno(line)}"
+        elif frame.f_code.co_filename.endswith(".j2"):
+            yield f"{frame.f_code.co_filename}, line {line}"

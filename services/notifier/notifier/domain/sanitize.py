@@ -1,4 +1,4 @@
-"""Text that strangers wrote (tickets, names, a server's answer), made harmless for one line of a mail or a header."""
+"""Makes text from outside (tickets, names, SMTP replies) safe for one line of a mail or a header. Pure."""
 
 import re
 import unicodedata
@@ -14,18 +14,18 @@ def one_line(text: str, limit: int) -> str:
     """`text` on one line of at most `limit` characters, without control characters, cut with an ellipsis."""
     if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
-    # Cut generously first, so that a megabyte of ticket text is not walked character by character.
-    kept = "".join(_harmless(character) for character in text[: limit * 4])
+    # Cut generously first: a megabyte of ticket text need not be checked character by character.
+    kept = "".join(_printable(character) for character in text[: limit * 4])
     line = _SPACES.sub(" ", kept).strip()
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def header_text(text: str, limit: int) -> str:
-    """As `one_line`, and never an encoded word: CPython delivers `=?utf-8?q?a=0D=0ABcc=3A?=` as a header of its own."""
+    """As `one_line`, without encoded words: CPython would write `=?utf-8?q?a=0D=0ABcc=3A?=` as an additional header."""
     return one_line(text, limit).replace("=?", "= ?")[:limit].rstrip()
 
 
-def _harmless(character: str) -> str:
+def _printable(character: str) -> str:
     if character == _JOINER:
         return character
     return " " if unicodedata.category(character) in _UNWANTED else character

@@ -1,4 +1,4 @@
-"""What a mail tells, put in words for the templates: every value is text on one line, or a number. Pure."""
+"""The facts of a mail as values for the templates: text on one line, or numbers. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,12 @@ from typing import Any, Final
 from tocsin.events import MailKind, Notify, StandDown
 from tocsin.instants import display_instant
 
+from notifier.domain.delivery import Notification
+from notifier.domain.mail_history import EarlierMail
 from notifier.domain.sanitize import header_text, one_line
+
+MAX_ITEMS: Final = 12
+"""How many lines or names of a list are shown; further ones are counted."""
 
 _SEVERITIES: Final[Mapping[int, str]] = {1: "Critical", 2: "High", 3: "Medium", 4: "Low"}
 _COLOURS: Final[Mapping[int, tuple[str, str]]] = {
@@ -21,9 +26,9 @@ _WARNING_COLOURS: Final = ("#fff3cd", "#3d2f00")
 _STAND_DOWN_COLOURS: Final = ("#2e7d32", "#ffffff")
 _ENDED: Final[Mapping[str, str]] = {
     "resolved": "resolved",
-    "workaround": "given a workaround",
+    "workaround": "workaround provided",
     "cancelled": "cancelled",
-    "voided": "not missed after all",
+    "voided": "was not missed",  # after the name of the clock
 }
 _KINDS: Final[Mapping[MailKind, str | None]] = {
     "escalation": None,
@@ -32,18 +37,14 @@ _KINDS: Final[Mapping[MailKind, str | None]] = {
     "answer_missed": "answer missed",
     "stand_down": "stand-down",
 }
-"""What a mail before this one was, beside a step of the ladder."""
-
-MOST: Final = 12
-"""How many lines or names of a list are shown; then it is said how many more there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who is mailed, as the holder of which role, and by which rule of the directory.
+    """Who gets the mail, as the holder of which role, and by which rule of the directory.
 
-    `instead_of`: the address that did not take the mail, where this one is the fallback. `of_group`: it is the role's
-    group address, behind which others than `name` read.
+    `instead_of`: the address that failed, where this one is a fallback. `is_group`: the address is the role's group
+    address, so that others than `name` read it.
     """
 
     person: str
@@ -54,34 +55,17 @@ class Reader:
     tier: int | None
     rule: str
     instead_of: str | None = None
-    of_group: bool = False
+    is_group: bool = False
 
     @property
     def called(self) -> str:
-        """Whoever reads the mail, as far as is known: the person, or the mailbox of a group."""
-        return self.email if self.of_group else self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One earlier telling: `name` null where nobody was found, `sent_at` null where no mail was handed over.
-
-    `address`: where it went, if not to the person's first address. `pending`: its mail is still on its way.
-    """
-
-    tier: int | None
-    title: str
-    name: str | None
-    scheduled_at: datetime
-    sent_at: datetime | None = None
-    kind: MailKind = "escalation"
-    address: str | None = None
-    pending: bool = False
+        """Who reads the mail, as far as is known: the person, or the address of a group."""
+        return self.email if self.is_group else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Redelivery:
-    """That a mail was asked for once more: by whom, when, and the how manieth time (1, 2, ...)."""
+    """Who requested that a mail be sent again, when, and which repeat (1, 2, ...) this is."""
 
     by: str
     at: datetime
@@ -90,7 +74,7 @@ class Redelivery:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What the mail links to: `ticket` in its own tool, `acknowledge`, which counts until `expires_at`."""
+    """The pages that the mail links to: the ticket in its tool, and the acknowledgement, valid until `expires_at`."""
 
     ticket: str | None = None
     acknowledge: str | None = None
@@ -98,15 +82,15 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """All that a letter tells of: `notice` to `reader` at the business instant `now`, instants in `zone` beside UTC.
+class MailContext:
+    """All that a mail is rendered from. `now` is business time; instants are shown in UTC and in `zone`.
 
-    `told` is who was told before in the same ladder (for a stand-down: what this reader was mailed), oldest first.
+    `earlier`: the mails that this one lists, oldest first (see `mail_history.earlier_mails`).
     """
 
-    notice: Notify | StandDown
+    notification: Notification
     reader: Reader
-    told: Sequence[Told]
+    earlier: Sequence[EarlierMail]
     now: datetime
     late: bool
     zone: tzinfo
@@ -114,15 +98,16 @@ class Telling:
     redelivery: Redelivery | None = None
 
 
-def sheet(telling: Telling) -> dict[str, Any]:
-    """What the macros of `words.j2` are called with. All that came from outside is on one line and capped."""
-    notice, reader, zone, now = telling.notice, telling.reader, telling.zone, telling.now
-    ticket = notice.ticket
+def template_values(mail: MailContext) -> dict[str, Any]:
+    """What the macros of `words.j2` are called with. All text from outside is on one line and capped."""
+    notification, reader, zone, now = mail.notification, mail.reader, mail.zone, mail.now
+    ticket = notification.ticket
     contact = ticket.contact
-    again = telling.redelivery
+    again = mail.redelivery
+    own = _of_notify(notification, now, zone) if isinstance(notification, Notify) else _of_stand_down(notification)
     return {
-        "severity": notice.severity,
-        "severity_name": _SEVERITIES[notice.severity],
+        "severity": notification.severity,
+        "severity_name": _SEVERITIES[notification.severity],
         "external_id": header_text(ticket.external_id, 60),
         "ticket_id": str(ticket.ticket_id),
         "source": one_line(ticket.source, 60),
@@ -131,77 +116,78 @@ def sheet(telling: Telling) -> dict[str, Any]:
         "affected": _listed(ticket.affected_services),
         "contact": _listed([part for part in (contact.name, contact.phone, contact.email) if part]),
         "opened_at": display_instant(ticket.opened_at, zone),
-        "cycle": notice.cycle,
+        "cycle": notification.cycle,
         "role_title": one_line(reader.role_title, 100),
         "name": one_line(reader.name, 100),
-        "tier": notice.tier.number if isinstance(notice, Notify) and notice.tier else reader.tier,
+        "tier": notification.tier.number if isinstance(notification, Notify) and notification.tier else reader.tier,
         "rule": one_line(reader.rule, 120),
         "instead_of": one_line(reader.instead_of, 120) if reader.instead_of else None,
-        "at": display_instant(notice.at, zone),
-        "at_ago": distance(notice.at, now),
-        "late": telling.late,
-        "again": {"by": one_line(again.by, 100), "at": display_instant(again.at, zone), "number": again.number}
+        "at": display_instant(notification.at, zone),
+        "at_ago": distance(notification.at, now),
+        "late": mail.late,
+        "redelivery": {"by": one_line(again.by, 100), "at": display_instant(again.at, zone), "number": again.number}
         if again
         else None,
-        "link_until": display_instant(telling.pages.expires_at, zone) if telling.pages.expires_at else None,
-        **(_asked(notice, now, zone) if isinstance(notice, Notify) else _ended(notice)),
+        "link_until": display_instant(mail.pages.expires_at, zone) if mail.pages.expires_at else None,
+        **own,
     }
 
 
-def _asked(notice: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
-    upcoming = notice.upcoming
+def _of_notify(notify: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
+    upcoming = notify.upcoming
     following = upcoming.tier if upcoming else None
     return {
-        "kind": notice.kind,
-        "colours": _WARNING_COLOURS if notice.kind == "warning" else _COLOURS[notice.severity],
-        "clock": notice.clock or "resolution",
-        "reason": notice.reason,
-        "target": one_line(notice.target, 80) if notice.target else None,
-        "interval": one_line(notice.interval, 80) if notice.interval else None,
-        "due_at": display_instant(notice.due_at, zone) if notice.due_at else None,
-        "due_ago": distance(notice.due_at, now) if notice.due_at else None,
-        "due_passed": notice.due_at is not None and notice.due_at <= now,
-        "unconfirmed": notice.unconfirmed,
+        "kind": notify.kind,
+        "colours": _WARNING_COLOURS if notify.kind == "warning" else _COLOURS[notify.severity],
+        "clock": notify.clock or "resolution",
+        "reason": notify.reason,
+        "target": one_line(notify.target, 80) if notify.target else None,
+        "interval": one_line(notify.interval, 80) if notify.interval else None,
+        "due_at": display_instant(notify.due_at, zone) if notify.due_at else None,
+        "due_ago": distance(notify.due_at, now) if notify.due_at else None,
+        "due_passed": notify.due_at is not None and notify.due_at <= now,
+        "unconfirmed": notify.unconfirmed,
         "next_at": display_instant(upcoming.at, zone) if upcoming else None,
         "next_ago": distance(upcoming.at, now) if upcoming else None,
         "next_passed": upcoming is not None and upcoming.at <= now,
         "next_tier": following.number if following else None,
         "next_title": one_line(following.title, 100) if following else None,
-        "skipped": [{"tier": tier.number, "title": one_line(tier.title, 100)} for tier in notice.skipped[:MOST]],
+        "skipped": [{"tier": tier.number, "title": one_line(tier.title, 100)} for tier in notify.skipped[:MAX_ITEMS]],
     }
 
 
-def _ended(notice: StandDown) -> dict[str, Any]:
-    clock = notice.clock or "resolution"
+def _of_stand_down(stand_down: StandDown) -> dict[str, Any]:
+    clock = stand_down.clock or "resolution"
+    ended = _ENDED[stand_down.reason]
     return {
         "kind": "stand_down",
         "colours": _STAND_DOWN_COLOURS,
         "clock": clock,
-        "ended": f"{clock} {_ENDED[notice.reason]}" if notice.reason == "voided" else _ENDED[notice.reason],
-        "end_reason": notice.reason,
+        "ended": f"{clock} {ended}" if stand_down.reason == "voided" else ended,
+        "end_reason": stand_down.reason,
         "unconfirmed": False,
         "skipped": [],
     }
 
 
-def entry(told: Told, zone: tzinfo) -> dict[str, Any]:
-    """One earlier telling, for the macro `told`."""
+def earlier_values(earlier: EarlierMail, zone: tzinfo) -> dict[str, Any]:
+    """One earlier mail, for the macro `earlier`."""
     return {
-        "tier": told.tier,
-        "title": one_line(told.title, 100),
-        "name": one_line(told.name, 100) if told.name else None,
-        "kind": _KINDS[told.kind],
-        "address": one_line(told.address, 120) if told.address else None,
-        "pending": told.pending,
-        "scheduled_at": display_instant(told.scheduled_at, zone),
-        "sent_at": display_instant(told.sent_at, zone) if told.sent_at else None,
+        "tier": earlier.tier,
+        "title": one_line(earlier.title, 100),
+        "name": one_line(earlier.name, 100) if earlier.name else None,
+        "kind": _KINDS[earlier.kind],
+        "address": one_line(earlier.address, 120) if earlier.address else None,
+        "is_open": earlier.is_open,
+        "scheduled_at": display_instant(earlier.scheduled_at, zone),
+        "sent_at": display_instant(earlier.sent_at, zone) if earlier.sent_at else None,
     }
 
 
 def _listed(items: Sequence[str]) -> str:
-    """`Email, VPN and 3 more`: each cut by itself, so that a long one hides none of the others."""
-    shown = [line for item in items[:MOST] if (line := one_line(item, 100))]
-    more = f" and {len(items) - MOST} more" if len(items) > MOST else ""
+    """`Email, VPN and 3 more`. Each item is cut on its own, so that a long one hides none of the others."""
+    shown = [line for item in items[:MAX_ITEMS] if (line := one_line(item, 100))]
+    more = f" and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""
     return ", ".join(shown) + more
 
 

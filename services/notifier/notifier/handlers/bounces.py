@@ -1,129 +1,148 @@
-"""What a mail server's report of a mail changes (RFC 3464): load, decide, save. Never commits."""
+"""What a mail server's report of a mail changes (RFC 3464, docs/decisions/0019). Never commits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from enum import StrEnum
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-from tocsin.runtime.database.engine import clock_timestamp, on_commit
-from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.process.clock import TimeSource
-from tocsin.validation import FieldError
 
-from notifier import metrics, store
-from notifier.domain.bounces import NotAReport, Report, Reported, read_report
-from notifier.domain.delivery import Noted, Stored
-from notifier.domain.message import UnmailableAddress, wire_address
+from notifier import metrics
+from notifier.domain.bounce_report import BounceAction, BounceReport, ReportedRecipient, read_report
+from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Now
+from notifier.domain.message import smtp_address
+from notifier.errors import BounceReportError, MailInTransitError, UnknownMessageError, UnmailableAddressError
 from notifier.handlers.fallback import bounce
-from notifier.store import Line
+from notifier.store import deliveries, journal, notifications
 
 log = structlog.get_logger(__name__)
 
-Result = Literal["bounced", "noted", "unmatched", "known", "nothing"]
-_ARRIVED: Final = ("delivered", "relayed", "expanded")
+
+class ReportResult(StrEnum):
+    """What a report about one recipient changed."""
+
+    BOUNCED = "bounced"
+    """The mail did not arrive; its next address is tried."""
+    NOTED = "noted"
+    """It is recorded in the journal and changes nothing else."""
+    UNMATCHED = "unmatched"
+    """Noted: it failed at an address that we did not mail, and several of our mails have that Message-ID."""
+    KNOWN = "known"
+    """The same was reported before."""
+    NOTHING = "nothing"
+    """The mail arrived, as assumed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of a report about one recipient of `delivery`.
+class RecipientResult:
+    """What a report changed for one recipient."""
 
-    `bounced`: the mail did not arrive, its next address is tried. `noted`: in the journal alone. `unmatched`: noted,
-    since it failed for an address that we did not mail, and several of ours bore that Message-ID. `known`: the same was
-    reported before. `nothing`: it arrived, as we believed.
-    """
-
-    delivery: Stored
-    reported: Reported
-    result: Result
+    recipient: str
+    action: BounceAction
+    result: ReportResult
+    delivery_id: UUID
 
 
-def understood(raw: bytes) -> Report:
-    """The report in a raw message. Raises Problem 422, which names what it lacks."""
+@dataclass(frozen=True, slots=True)
+class BounceResult:
+    """What a report changed, by recipient."""
+
+    message_id: str
+    recipients: tuple[RecipientResult, ...]
+
+
+def parse_report(raw: bytes) -> BounceReport:
+    """The report in a raw message. Raises BounceReportError."""
     try:
         return read_report(raw)
-    except NotAReport as error:
+    except BounceReportError as error:
         metrics.REPORTS.labels("unreadable").inc()
-        log.warning("report_not_understood", field=error.field, error=str(error))
-        errors = [FieldError(field=error.field, message=str(error))]
-        raise Problem(422, "This is no report of a mail server about a mail (RFC 3464).", errors=errors) from None
+        log.warning("report_unreadable", field=error.field, error=str(error))
+        raise
 
 
-async def take_report(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, report: Report, tenant: str | None
-) -> list[Taken]:
-    """Take in a report about a mail of this tenant (null: of any), once however often it comes.
+async def apply_report(
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, report: BounceReport, tenant: str | None
+) -> BounceResult:
+    """Apply a report about a mail of this tenant (null: of any); repeating it changes nothing.
 
-    Raises Problem: 404 where no mail bore that Message-ID, 503 while an attempt at it has not ended.
+    Raises UnknownMessageError, and MailInTransitError while the mail is being handed over.
     """
-    found = await store.of_message(connection, report.message_id, tenant)
+    found = await deliveries.load_of_message(connection, report.message_id, tenant)
     if not found:
         metrics.REPORTS.labels("unknown").inc()
         log.warning("report_of_unknown_mail", message_id=report.message_id)
-        raise Problem(404, f"No mail bore the Message-ID {report.message_id}.")
-    await store.lock_tickets(connection, {row.ticket_id for row in found})
-    arrived = any(reported.action in _ARRIVED for reported in report.recipients)
-    taken = []
+        raise UnknownMessageError(report.message_id)
+    await notifications.lock_tickets(connection, {row.ticket_id for row in found})
+    now = await deliveries.load_now(connection, clock)
+    arrived = any(reported.action.is_arrival for reported in report.recipients)
+    results: list[tuple[Delivery, RecipientResult]] = []
     for reported in report.recipients:
-        rows = await store.of_message(connection, report.message_id, tenant)
-        taken.append(await _take(connection, clock, directory, rows, reported, arrived=arrived))
-    on_commit(connection, lambda: _count(taken))
-    return taken
+        rows = await deliveries.load_of_message(connection, report.message_id, tenant)
+        named = next((row for row in rows if _is_about(reported, row.email)), None)
+        result = await _apply(connection, directory, rows, named, reported, now, arrived=arrived)
+        delivery = named or rows[-1]
+        results.append((delivery, RecipientResult(reported.addresses[0], reported.action, result, delivery.id)))
+    on_commit(connection, lambda: _count(results))
+    return BounceResult(report.message_id, tuple(result for _, result in results))
 
 
-async def _take(
+async def _apply(
     connection: AsyncConnection,
-    clock: TimeSource,
     directory: Directory,
-    rows: Sequence[Stored],
-    reported: Reported,
+    rows: Sequence[Delivery],
+    named: Delivery | None,
+    reported: ReportedRecipient,
+    now: Now,
     *,
     arrived: bool,
-) -> Taken:
-    """`rows`: one mail may have gone to several addresses in turn, each a delivery of its own."""
-    named = next((row for row in rows if _names(reported, row.email)), None)
-    row = named or rows[-1]
-    told = f"{reported.action} for {reported.addresses[0]}: {reported.words}"
-    if reported.action in _ARRIVED:
-        return Taken(row, reported, "nothing")
-    # A mail that was forwarded fails for an address that we do not know: it is ours that died, where there is but one.
-    if reported.action == "failed" and (named or (len(rows) == 1 and not arrived)):
-        if row.state == "bounced":
-            return Taken(row, reported, "known")
-        if await bounce(connection, clock, directory, row, reported.words if named else told) is not None:
-            return Taken(row, reported, "bounced")
-        if row.state == "in_data":  # what its attempt notes next would hide that it did not arrive
-            raise Problem(503, "This mail is being handed over. Try again.", headers={"Retry-After": "10"})
-    for each in (row,) if named else rows:
-        if _was_told(await store.journal_of(connection, each.id), told):
-            return Taken(row, reported, "known")
-    noted = replace(row, reply=told, changed_at=clock.business(await clock_timestamp(connection)))
-    await store.write(connection, [], [Noted(noted, "reported")])
-    unmatched = reported.action == "failed" and named is None and not arrived
-    return Taken(row, reported, "unmatched" if unmatched else "noted")
+) -> ReportResult:
+    """`rows` are the mail's deliveries to several addresses in turn; `named` is the one to the reported address."""
+    if reported.action.is_arrival:
+        return ReportResult.NOTHING
+    delivery = named or rows[-1]
+    reply = f"{reported.action} for {reported.addresses[0]}: {reported.reply}"
+    # A forwarded mail fails at an address that we do not know. If it can only be one mail of ours, that one bounced.
+    if reported.action == BounceAction.FAILED and (named or (len(rows) == 1 and not arrived)):
+        if delivery.state == DeliveryState.BOUNCED:
+            return ReportResult.KNOWN
+        if await bounce(connection, directory, delivery, reported.reply if named else reply, now) is not None:
+            return ReportResult.BOUNCED
+        if delivery.state == DeliveryState.IN_DATA:  # the result of its attempt would overwrite `bounced`
+            raise MailInTransitError
+    for row in (delivery,) if named else rows:
+        if _is_recorded(await journal.load_entries(connection, row.id), reply):
+            return ReportResult.KNOWN
+    noted = replace(delivery, reply=reply, changed_at=now.business)
+    await journal.record(connection, [JournalEntry(noted, JournalNote.REPORTED)])
+    unmatched = reported.action == BounceAction.FAILED and named is None and not arrived
+    return ReportResult.UNMATCHED if unmatched else ReportResult.NOTED
 
 
-def _was_told(journal: Sequence[Line], words: str) -> bool:
-    return any(line.entry in ("reported", "bounced") and line.reply == words for line in journal)
+def _is_recorded(entries: Sequence[journal.JournalRow], reply: str) -> bool:
+    return any(row.entry in (JournalNote.REPORTED, DeliveryState.BOUNCED) and row.reply == reply for row in entries)
 
 
-def _names(reported: Reported, email: str | None) -> bool:
-    """Whether it is about this address of ours; servers write addresses in any case, domains in either form."""
-    return email is not None and not {_plain(email)}.isdisjoint(map(_plain, reported.addresses))
+def _is_about(reported: ReportedRecipient, email: str | None) -> bool:
+    """Servers write addresses in any case, and domains in ASCII or Unicode form."""
+    return email is not None and _comparable(email) in map(_comparable, reported.addresses)
 
 
-def _plain(address: str) -> str:
+def _comparable(address: str) -> str:
     try:
-        return wire_address(address).casefold()
-    except UnmailableAddress:
+        return smtp_address(address).casefold()
+    except UnmailableAddressError:
         return address.casefold()
 
 
-def _count(taken: Iterable[Taken]) -> None:
-    for one in taken:
-        metrics.REPORTS.labels(one.result).inc()
-        about = {"ticket_id": str(one.delivery.ticket_id), "delivery_id": str(one.delivery.id)}
-        log.info("mail_reported", **about, action=one.reported.action, result=one.result, words=one.reported.words)
-        if one.result == "unmatched":
-            log.warning("report_matches_no_address", **about, address=one.reported.addresses[0])
+def _count(results: Iterable[tuple[Delivery, RecipientResult]]) -> None:
+    for delivery, result in results:
+        metrics.REPORTS.labels(result.result).inc()
+        about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
+        log.info("mail_reported", **about, action=result.action, result=result.result)
+        if result.result == ReportResult.UNMATCHED:
+            log.warning("report_matches_no_address", **about, address=result.recipient)

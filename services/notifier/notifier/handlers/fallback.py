@@ -1,79 +1,70 @@
-"""A mail that an address did not take, at once or by a later report, goes on to the next: load, decide, save."""
+"""A mail whose address refused or bounced it goes on to the next one (docs/rules.md#5-27). Never commits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.process.clock import TimeSource
 
-from notifier import metrics, store
-from notifier.domain.delivery import Noted, Stored
-from notifier.domain.fallback import addresses, follow_up
+from notifier import metrics
+from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, Now
+from notifier.domain.new_delivery import addresses, next_address
+from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
 
+_OPEN_TO_BOUNCES = (
+    *(DeliveryState.CLAIMED, DeliveryState.DEFERRED, DeliveryState.UNDELIVERABLE, DeliveryState.CANCELLED),
+)
+
 
 async def bounce(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, delivery: Stored, words: str
-) -> Stored | None:
-    """A server says in `words` that this mail, which it had taken, did not arrive: it is `bounced`, and goes on.
+    connection: AsyncConnection, directory: Directory, delivery: Delivery, reply: str, now: Now
+) -> Delivery | None:
+    """Mark a mail that a server had accepted as `bounced`, and queue its next address. Its ticket is locked.
 
-    The delivery as it is then; a row of its own follows it to the next address, or ends `undeliverable`, unless nobody
-    needs the mail any more. None: nothing changed, since it was not sent, bounced before, or is being sent right now.
-    Never commits; locks the ticket.
+    Returns the bounced delivery; null if nothing changed, because it was not sent, has bounced before, or is being
+    sent right now. If the mail is no longer needed, nothing is queued.
     """
-    await store.lock_tickets(connection, [delivery.ticket_id])
-    found, real_now = await store.of_tickets(connection, [delivery.ticket_id])
-    row = next(row for row in found[delivery.ticket_id] if row.id == delivery.id)
-    if real_now is None or not _can_bounce(row):
+    if not _can_bounce(delivery):
         return None
     bounced = replace(
-        row,
-        state="bounced",
+        delivery,
+        state=DeliveryState.BOUNCED,
         ready_at=None,
-        changed_at=clock.business(real_now),
-        reply=words,
-        token=row.token + 1,
+        changed_at=now.business,
+        reply=reply,
+        token=delivery.token + 1,
     )
-    await store.write(connection, [bounced], [Noted(bounced, "bounced")])
+    await deliveries.save(connection, [bounced], [JournalEntry.of(bounced)])
     on_commit(connection, metrics.EMAILS.labels("bounced").inc)
-    log.warning("mail_bounced", ticket_id=str(row.ticket_id), delivery_id=str(row.id), reply=words)
-    if not await store.withdrawal_reasons(connection, [row.notification_id]):
-        await go_on(connection, clock, {row.id: addresses(directory, row)}, [row.ticket_id])
-    await store.wake_tickets(connection, [row.ticket_id])
+    log.warning("mail_bounced", ticket_id=str(delivery.ticket_id), delivery_id=str(delivery.id), reply=reply)
+    if not await notifications.withdrawal_reasons(connection, [delivery.notification_id]):
+        await queue_next_addresses(connection, {bounced: addresses(directory, bounced)}, now)
+    await queue.wake(connection, [delivery.ticket_id])
     return bounced
 
 
-async def go_on(
-    connection: AsyncConnection, clock: TimeSource, failed: Mapping[UUID, Sequence[str]], ticket_ids: Sequence[UUID]
-) -> None:
-    """Queue what follows these deliveries, just written as refused or bounced, whose tickets are locked.
+async def queue_next_addresses(connection: AsyncConnection, failed: Mapping[Delivery, Sequence[str]], now: Now) -> None:
+    """Queue what follows deliveries that were just saved as refused or bounced, each with its person's addresses.
 
-    `failed`: their persons' addresses by their ids.
+    Their tickets are locked.
     """
     if not failed:
         return
-    tickets, real_now = await store.of_tickets(connection, ticket_ids)
-    assert real_now is not None  # their rows were just written
-    rows = [
-        follow_up(row, ticket, failed[row.id], business_now=clock.business(real_now), real_now=real_now)
-        for ticket in tickets.values()
-        for row in ticket
-        if row.id in failed
-    ]
-    for row in await store.add_deliveries(connection, rows):
-        about = {"ticket_id": str(row.ticket_id), "delivery_id": str(row.id), "person": row.person}
-        if row.state == "undeliverable":
+    tickets = await deliveries.load_tickets(connection, {delivery.ticket_id for delivery in failed})
+    followers = [next_address(delivery, tickets[delivery.ticket_id], known, now) for delivery, known in failed.items()]
+    for follower in await deliveries.add(connection, followers):
+        about = {"ticket_id": str(follower.ticket_id), "delivery_id": str(follower.id), "person": follower.person}
+        if follower.state == DeliveryState.UNDELIVERABLE:
             on_commit(connection, metrics.EMAILS.labels("undeliverable").inc)
-            log.error("mail_undeliverable", **about, reply=row.reply)
+            log.error("mail_undeliverable", **about, reply=follower.reply)
         else:
-            log.info("mail_goes_to_the_next_address", **about, fallback=row.fallback)
+            log.info("next_address_queued", **about, fallback_number=follower.fallback_number)
 
 
-def _can_bounce(row: Stored) -> bool:
-    """It was taken, or perhaps was; what is in DATA right now bounces anew if it must."""
-    return row.state == "sent" or (row.ambiguous and row.state in ("claimed", "deferred", "undeliverable", "cancelled"))
+def _can_bounce(delivery: Delivery) -> bool:
+    """A server accepted it, or may have. What is in DATA right now bounces again later, if it does."""
+    return delivery.state == DeliveryState.SENT or (delivery.ambiguous and delivery.state in _OPEN_TO_BOUNCES)

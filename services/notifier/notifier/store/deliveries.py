@@ -1,26 +1,35 @@
-"""What the calls, the gauges and `republish` read."""
+"""Deliveries: adding, saving and finding them. Nothing here commits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.events import DeliveryEvent, MailKind
+from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import MailKind
+from tocsin.runtime.database import bulk
+from tocsin.runtime.database.engine import clock_timestamp
+from tocsin.runtime.process.clock import TimeSource
 
-from notifier.domain.delivery import Entry, State, Stored
-from notifier.store.tables import UNDELIVERED, deliveries, journal
-from notifier.store.writes import COLUMNS
+from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, Now
+from notifier.store import journal
+from notifier.store.tables import DELIVERIES, is_any_of
 
-_PAGE: Final = 500
-_LATELY: Final = timedelta(minutes=10)
+COLUMNS: Final = [DELIVERIES.c[field.name] for field in fields(Delivery)]
+"""The columns of a `Delivery`, in the order of its fields."""
+
+_CHANGING: Final = (
+    *("seq", "state", "ready_at", "changed_at", "sent_at", "token", "attempts", "ambiguous", "late"),
+    *("person", "name", "email", "rule", "message_id", "reply", "scheduled_person"),
+)
+_UNSENT: Final = (DeliveryState.QUEUED, DeliveryState.DEFERRED, DeliveryState.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which deliveries a list shows; `after` is the `seq` that the page before ended at.
+class DeliveryFilter:
+    """Which deliveries a list shows. `after` is the `seq` at which the page before ended.
 
     `recipient` is an address or a person of the directory; `queued_from` is inclusive, `queued_to` exclusive.
     """
@@ -28,103 +37,104 @@ class Filter:
     tenant: str
     ticket_id: UUID | None = None
     recipient: str | None = None
-    state: State | None = None
+    state: DeliveryState | None = None
     kind: MailKind | None = None
     queued_from: datetime | None = None
     queued_to: datetime | None = None
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a delivery's journal; `at` is business time."""
-
-    entry: Entry
-    attempts: int
-    at: datetime
-    real_at: datetime
-    email: str | None
-    reply: str | None
+async def load_now(connection: AsyncConnection, clock: TimeSource) -> Now:
+    """The present instant of the database's clock."""
+    real = await clock_timestamp(connection)
+    return Now(real, clock.business(real))
 
 
-async def page(connection: AsyncConnection, wanted: Filter, limit: int) -> list[Stored]:
+async def add(connection: AsyncConnection, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """Insert deliveries in this order and record them in the journal; returns those whose id is new."""
+    names = [column.name for column in COLUMNS if column.name != "seq"]
+    rows = [{name: getattr(delivery, name) for name in names} for delivery in deliveries]
+    seqs = [row.seq for row in await bulk.insert_new(connection, DELIVERIES, rows)]
+    if not seqs:
+        return []
+    added = await _load(connection, select(*COLUMNS).where(is_any_of(DELIVERIES.c.seq, seqs)))
+    await journal.record(connection, [JournalEntry.of(delivery) for delivery in added])
+    return added
+
+
+async def save(connection: AsyncConnection, changed: Iterable[Delivery], entries: Sequence[JournalEntry]) -> None:
+    """Update deliveries whose tickets are locked, and append these entries to the journal."""
+    rows: list[dict[str, Any]] = [{name: getattr(delivery, name) for name in _CHANGING} for delivery in changed]
+    await bulk.update(connection, DELIVERIES, rows)
+    await journal.record(connection, entries)
+
+
+async def cancel_unsent(connection: AsyncConnection, notification_ids: Collection[UUID], reason: str, now: Now) -> int:
+    """Cancel these notifications' deliveries that no server has been offered yet; how many.
+
+    A claimed one is taken from its worker, which finds out before DATA. One in DATA is left to its attempt.
+    """
+    changes = {
+        "state": DeliveryState.CANCELLED,
+        "ready_at": None,
+        "changed_at": now.business,
+        "reply": reason,
+        "token": DELIVERIES.c.token + 1,
+    }
+    chosen = is_any_of(DELIVERIES.c.notification_id, notification_ids) & DELIVERIES.c.state.in_(_UNSENT)
+    rows = await connection.execute(update(DELIVERIES).where(chosen).values(changes).returning(*COLUMNS))
+    cancelled = sorted((Delivery(*row) for row in rows), key=lambda delivery: delivery.seq)
+    await journal.record(connection, [JournalEntry.of(delivery) for delivery in cancelled])
+    return len(cancelled)
+
+
+async def find(connection: AsyncConnection, tenant: str, delivery_id: UUID) -> Delivery | None:
+    query = select(*COLUMNS).where(DELIVERIES.c.id == delivery_id, DELIVERIES.c.tenant == tenant)
+    row = (await connection.execute(query)).one_or_none()
+    return Delivery(*row) if row else None
+
+
+async def load_page(connection: AsyncConnection, wanted: DeliveryFilter, limit: int) -> list[Delivery]:
     """Up to `limit` deliveries, oldest first."""
-    query = select(*COLUMNS).where(deliveries.c.tenant == wanted.tenant, deliveries.c.seq > wanted.after)
+    query = select(*COLUMNS).where(DELIVERIES.c.tenant == wanted.tenant, DELIVERIES.c.seq > wanted.after)
     for column, value in (
-        (deliveries.c.ticket_id, wanted.ticket_id),
-        (deliveries.c.state, wanted.state),
-        (deliveries.c.kind, wanted.kind),
+        (DELIVERIES.c.ticket_id, wanted.ticket_id),
+        (DELIVERIES.c.state, wanted.state),
+        (DELIVERIES.c.kind, wanted.kind),
     ):
         if value is not None:
             query = query.where(column == value)
     if wanted.recipient is not None:
-        address = func.lower(deliveries.c.email) == wanted.recipient.lower()
-        query = query.where(or_(address, deliveries.c.person == wanted.recipient))
+        address = func.lower(DELIVERIES.c.email) == wanted.recipient.lower()
+        query = query.where(or_(address, DELIVERIES.c.person == wanted.recipient))
     if wanted.queued_from is not None:
-        query = query.where(deliveries.c.queued_at >= wanted.queued_from)
+        query = query.where(DELIVERIES.c.queued_at >= wanted.queued_from)
     if wanted.queued_to is not None:
-        query = query.where(deliveries.c.queued_at < wanted.queued_to)
-    rows = await connection.execute(query.order_by(deliveries.c.seq).limit(limit))
-    return [Stored(*row) for row in rows]
+        query = query.where(DELIVERIES.c.queued_at < wanted.queued_to)
+    return await _load(connection, query.limit(limit))
 
 
-async def delivery(connection: AsyncConnection, tenant: str, delivery_id: UUID) -> Stored | None:
-    """This tenant's delivery of that id."""
-    query = select(*COLUMNS).where(deliveries.c.id == delivery_id, deliveries.c.tenant == tenant)
-    row = (await connection.execute(query)).one_or_none()
-    return Stored(*row) if row else None
+async def load_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, list[Delivery]]:
+    """All deliveries of these tickets, by ticket, in the order of events."""
+    found: dict[UUID, list[Delivery]] = {ticket_id: [] for ticket_id in ticket_ids}
+    for delivery in await _load(connection, select(*COLUMNS).where(is_any_of(DELIVERIES.c.ticket_id, ticket_ids))):
+        found[delivery.ticket_id].append(delivery)
+    return found
 
 
-async def of_message(connection: AsyncConnection, message_id: str, tenant: str | None) -> list[Stored]:
-    """The deliveries whose mail bore that Message-ID, of this tenant (null: of any), oldest first."""
-    query = select(*COLUMNS).where(deliveries.c.message_id == message_id).order_by(deliveries.c.seq)
+async def load_of_notifications(connection: AsyncConnection, notification_ids: Collection[UUID]) -> list[Delivery]:
+    """These notifications' deliveries, in the order of events."""
+    chosen = is_any_of(DELIVERIES.c.notification_id, notification_ids)
+    return await _load(connection, select(*COLUMNS).where(chosen))
+
+
+async def load_of_message(connection: AsyncConnection, message_id: str, tenant: str | None) -> list[Delivery]:
+    """The deliveries with that Message-ID, of this tenant (null: of any), oldest first."""
+    query = select(*COLUMNS).where(DELIVERIES.c.message_id == message_id)
     if tenant is not None:
-        query = query.where(deliveries.c.tenant == tenant)
-    return [Stored(*row) for row in await connection.execute(query)]
+        query = query.where(DELIVERIES.c.tenant == tenant)
+    return await _load(connection, query)
 
 
-async def journal_of(connection: AsyncConnection, delivery_id: UUID) -> list[Line]:
-    """What became of a delivery, oldest first."""
-    columns = [journal.c[field.name] for field in fields(Line)]
-    rows = await connection.execute(select(*columns).where(journal.c.delivery_id == delivery_id).order_by(journal.c.id))
-    return [Line(*row) for row in rows]
-
-
-async def queue(connection: AsyncConnection) -> tuple[dict[str, int], float]:
-    """How many deliveries are open, by state, and the real age in seconds of the oldest (0 when none)."""
-    age = func.extract("epoch", func.clock_timestamp() - func.min(deliveries.c.created_at))
-    query = (
-        select(deliveries.c.state, func.count(), age)
-        .where(deliveries.c.ready_at.is_not(None))
-        .group_by(deliveries.c.state)
-    )
-    rows = (await connection.execute(query)).all()
-    return {state: count for state, count, _ in rows}, max((float(age) for *_, age in rows), default=0.0)
-
-
-async def undelivered(connection: AsyncConnection) -> dict[str, int]:
-    """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state."""
-    query = (
-        select(journal.c.entry, func.count())
-        .where(UNDELIVERED, journal.c.real_at > func.statement_timestamp() - _LATELY)
-        .group_by(journal.c.entry)
-    )
-    return dict((await connection.execute(query)).all())
-
-
-async def told_since(engine: AsyncEngine, since: datetime) -> AsyncIterator[list[DeliveryEvent]]:
-    """The delivery events told at or after the business instant `since`, in order, page by page."""
-    after = 0
-    while True:
-        query = (
-            select(journal.c.id, journal.c.event)
-            .where(journal.c.event.is_not(None), journal.c.at >= since, journal.c.id > after)
-            .order_by(journal.c.id)
-            .limit(_PAGE)
-        )
-        async with engine.connect() as connection:
-            rows = (await connection.execute(query)).all()
-        if not rows:
-            return
-        after = rows[-1].id
-        yield [DeliveryEvent.model_validate_json(row.event) for row in rows]
+async def _load(connection: AsyncConnection, query: Select[Any]) -> list[Delivery]:
+    return [Delivery(*row) for row in await connection.execute(query.order_by(DELIVERIES.c.seq))]

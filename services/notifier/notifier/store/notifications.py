@@ -1,74 +1,72 @@
-"""What the events of the escalator write."""
+"""Tickets (as locks), notifications and withdrawals. Nothing here commits."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.database import bulk
 
-from notifier.domain.delivery import Noted, Stored
-from notifier.store.tables import deliveries, notices, tickets, withdrawals
-from notifier.store.writes import COLUMNS, among, note
+from notifier.domain.delivery import Notification
+from notifier.store.tables import NOTIFICATIONS, TICKETS, WITHDRAWALS, is_any_of
+
+log = structlog.get_logger(__name__)
+
+_TYPES: Final[dict[str, type[Notify] | type[StandDown]]] = {"notify": Notify, "stand_down": StandDown}
 
 
 async def add_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
-    """Rows to lock, for tickets that have none yet."""
-    await bulk.insert_new(connection, tickets, [{"ticket_id": ticket_id} for ticket_id in sorted(set(ticket_ids))])
+    """Add lockable rows for tickets that have none yet."""
+    await bulk.insert_new(connection, TICKETS, [{"ticket_id": ticket_id} for ticket_id in sorted(set(ticket_ids))])
 
 
-async def add_notices(connection: AsyncConnection, added: Sequence[Notify | StandDown]) -> set[UUID]:
-    """Keep notifies and stand_downs; the ids of those that were not taken in before."""
+async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
+    """Lock these tickets' rows; a consistent order avoids deadlock. Load what a decision depends on after this."""
+    query = select(TICKETS.c.ticket_id).where(is_any_of(TICKETS.c.ticket_id, set(ticket_ids)))
+    await connection.execute(query.order_by(TICKETS.c.ticket_id).with_for_update())
+
+
+async def add_notifications(connection: AsyncConnection, added: Sequence[Notification]) -> set[UUID]:
+    """Store notifications; the ids of those that are new."""
     rows = [
         {
-            "id": notice.event_id,
-            "ticket_id": notice.ticket_id,
-            "type": "notify" if isinstance(notice, Notify) else "stand_down",
-            "event": notice.model_dump_json().encode(),
+            "id": notification.event_id,
+            "ticket_id": notification.ticket_id,
+            "type": "notify" if isinstance(notification, Notify) else "stand_down",
+            "event": notification.model_dump_json().encode(),
         }
-        for notice in added
+        for notification in added
     ]
-    return {row.id for row in await bulk.insert_new(connection, notices, rows)}
+    return {row.id for row in await bulk.insert_new(connection, NOTIFICATIONS, rows)}
+
+
+async def load_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Notification]:
+    """Notifications by id, without those that cannot be read any more."""
+    query = select(NOTIFICATIONS.c.id, NOTIFICATIONS.c.type, NOTIFICATIONS.c.event)
+    found: dict[UUID, Notification] = {}
+    for row in await connection.execute(query.where(is_any_of(NOTIFICATIONS.c.id, ids))):
+        try:
+            found[row.id] = _TYPES[row.type].model_validate_json(row.event)
+        except (KeyError, ValidationError) as error:
+            log.error("stored_notification_unreadable", notification_id=str(row.id), error=type(error).__name__)
+    return found
 
 
 async def withdraw(connection: AsyncConnection, event: Withdraw | StandDown) -> None:
-    """Remember that these notifications are not needed any more; the latest event to say so counts."""
+    """Record that these notifications are no longer needed; the latest event wins."""
     rows = [
         {"notification_id": id_, "event_id": event.event_id, "reason": event.reason}
         for id_ in sorted(set(event.notifications))
     ]
-    await bulk.upsert(connection, withdrawals, rows)
+    await bulk.upsert(connection, WITHDRAWALS, rows)
 
 
-async def add_deliveries(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> list[Stored]:
-    """New deliveries, in this order, as far as they are new; these are returned. All give the same columns."""
-    seqs = [row.seq for row in await bulk.insert_new(connection, deliveries, rows)]
-    if not seqs:
-        return []
-    query = select(*COLUMNS).where(among(deliveries.c.seq, seqs)).order_by(deliveries.c.seq)
-    added = [Stored(*row) for row in await connection.execute(query)]
-    await note(connection, [Noted(delivery, delivery.state) for delivery in added])
-    return added
-
-
-async def of_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> list[Stored]:
-    """The deliveries of some notifications, in the order of events."""
-    query = select(*COLUMNS).where(among(deliveries.c.notification_id, ids)).order_by(deliveries.c.seq)
-    return [Stored(*row) for row in await connection.execute(query)]
-
-
-async def cancel_unsent(connection: AsyncConnection, ids: Collection[UUID], reason: str, at: datetime) -> list[Stored]:
-    """Cancel what of these notifications was not handed to a server yet. What is in DATA is left to its attempt.
-
-    A claimed one is taken from its worker, which finds that out before DATA.
-    """
-    unsent = deliveries.c.state.in_(("queued", "deferred", "claimed"))
-    changes = {"state": "cancelled", "ready_at": None, "changed_at": at, "reply": reason}
-    statement = update(deliveries).where(among(deliveries.c.notification_id, ids), unsent)
-    rows = await connection.execute(statement.values(**changes, token=deliveries.c.token + 1).returning(*COLUMNS))
-    cancelled = sorted((Stored(*row) for row in rows), key=lambda delivery: delivery.seq)
-    await note(connection, [Noted(delivery, "cancelled") for delivery in cancelled])
-    return cancelled
+async def withdrawal_reasons(connection: AsyncConnection, notification_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Why notifications are no longer needed, by the ids of those that are not."""
+    query = select(WITHDRAWALS.c.notification_id, WITHDRAWALS.c.reason)
+    rows = await connection.execute(query.where(is_any_of(WITHDRAWALS.c.notification_id, notification_ids)))
+    return {row.notification_id: row.reason for row in rows}

@@ -1,15 +1,10 @@
-"""What the delivery worker reads and writes: each query serves many deliveries at once.
+"""The queue of open deliveries, as the sender works it. Each query serves many deliveries; nothing here commits."""
 
-The statements are built once: a burst runs them some thousand times a minute.
-"""
-
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
-from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,98 +21,76 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Notify, StandDown
 
-from notifier.domain.delivery import Entering, Held, Key, Noted, Stored
-from notifier.store.tables import deliveries, notices, tickets, withdrawals
-from notifier.store.writes import COLUMNS, among, lock_tickets, note
-
-log = structlog.get_logger(__name__)
-
-_NOTICES: Final[dict[str, type[Notify] | type[StandDown]]] = {"notify": Notify, "stand_down": StandDown}
+from notifier.domain.delivery import IN_FLIGHT, Delivery, DeliveryState, JournalEntry
+from notifier.store import journal
+from notifier.store.deliveries import COLUMNS
+from notifier.store.notifications import lock_tickets
+from notifier.store.tables import DELIVERIES, TICKETS, is_any_of
 
 
-async def lock_urgent(connection: AsyncConnection, limit: int, severity: int) -> list[UUID]:
-    """The tickets of the `limit` most urgent deliveries whose time has come, locked, without those locked elsewhere.
+async def lock_most_urgent(connection: AsyncConnection, limit: int, severity: int) -> list[UUID]:
+    """Lock the tickets of the `limit` most urgent deliveries that are ready, without those locked elsewhere.
 
-    Of this severity and more urgent ones. Severity 1 and higher tiers first. Read what is decided on only after this.
+    Of this severity or a more urgent one; severity 1 and higher tiers first. Load what decisions depend on after this.
     """
-    rows = await connection.execute(_URGENT, {"limit": limit, "severity": severity})
+    rows = await connection.execute(_MOST_URGENT, {"limit": limit, "severity": severity})
     return list(dict.fromkeys(rows.scalars()))
 
 
-async def of_tickets(
-    connection: AsyncConnection, ids: Collection[UUID]
-) -> tuple[dict[UUID, list[Stored]], datetime | None]:
-    """All deliveries of some tickets by ticket, in the order of events; and the real instant (null: none)."""
-    found: dict[UUID, list[Stored]] = {}
-    real_now: datetime | None = None
-    for row in await connection.execute(_OF_TICKETS, {"ids": list(ids)}):
-        *columns, real_now = row
-        delivery = Stored(*columns)
-        found.setdefault(delivery.ticket_id, []).append(delivery)
-    return found, real_now
+async def enter_data(connection: AsyncConnection, claims: Sequence[Delivery], lease: timedelta) -> set[UUID]:
+    """Claimed -> in_data, with a new lease, `message_id` and `late`; the ids of those that may be sent.
 
-
-async def open_notices(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Notify | StandDown]:
-    """Notifies and stand_downs by their ids, without those that cannot be read any more."""
-    found: dict[UUID, Notify | StandDown] = {}
-    for row in await connection.execute(_BY_ID, {"ids": list(ids)}):
-        try:
-            found[row.id] = _NOTICES[row.type].model_validate_json(row.event)
-        except (KeyError, ValidationError) as error:
-            log.error("stored_notice_cannot_be_read", notification_id=str(row.id), error=type(error).__name__)
-    return found
-
-
-async def enter_data(connection: AsyncConnection, entering: Sequence[Entering], lease: timedelta) -> set[UUID]:
-    """Claimed -> in_data, with the lease begun anew; the ids of those that may be sent.
-
-    The others were cancelled or taken over.
+    The others were cancelled, or claimed by another process.
     """
-    await lock_tickets(connection, (one.key.ticket_id for one in entering))
-    values = {
-        **_given(one.key for one in entering),
-        "message_ids": [one.message_id for one in entering],
-        "lates": [one.late for one in entering],
+    await lock_tickets(connection, (claim.ticket_id for claim in claims))
+    messages = {
+        "message_ids": [claim.message_id for claim in claims],
+        "lates": [claim.late for claim in claims],
         "lease": lease,
     }
-    entered = [Stored(*row) for row in await connection.execute(_ENTER, values)]
-    await note(connection, [Noted(delivery, "in_data") for delivery in entered])
+    entered = [Delivery(*row) for row in await connection.execute(_ENTER_DATA, _claims(claims) | messages)]
+    await journal.record(connection, [JournalEntry.of(delivery) for delivery in entered])
     return {delivery.id for delivery in entered}
 
 
-async def held(connection: AsyncConnection, keys: Sequence[Key]) -> dict[UUID, Held]:
-    """Those of these attempts whose claim still holds, their tickets locked, as they are now."""
-    await lock_tickets(connection, (key.ticket_id for key in keys))
-    rows = await connection.execute(_HELD, _given(keys))
-    found = [Held(Stored(*columns), real_now, withdrawn, others) for *columns, real_now, withdrawn, others in rows]
-    return {one.delivery.id: one for one in found}
+async def load_claimed(connection: AsyncConnection, claims: Sequence[Delivery]) -> dict[UUID, Delivery]:
+    """The deliveries whose claims still hold, as they are now, by id; their tickets are locked."""
+    await lock_tickets(connection, (claim.ticket_id for claim in claims))
+    return {row[0]: Delivery(*row) for row in await connection.execute(_CLAIMED, _claims(claims))}
 
 
-async def wake_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
-    """Let those that waited behind another delivery of these tickets, which are locked, be looked at again."""
+async def wake(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
+    """Make the deliveries of these locked tickets ready that waited for another one of the ticket."""
     if ids := list(set(ticket_ids)):
         await connection.execute(_WAKE, {"ids": ids})
 
 
-async def renew(connection: AsyncConnection, keys: Sequence[Key], lease: timedelta) -> None:
-    """Prolong the leases of attempts that are still going on.
-
-    It waits for no lock, its rows being in no order: where one is held, an outcome or an end is being written.
-    """
-    await connection.execute(_RENEW, {**_given(keys), "lease": lease})
+async def renew_leases(connection: AsyncConnection, claims: Sequence[Delivery], lease: timedelta) -> None:
+    """Prolong the leases of attempts in flight, except where the row is locked: then its result is being saved."""
+    await connection.execute(_RENEW, _claims(claims) | {"lease": lease})
 
 
-def _given(keys: Iterable[Key]) -> dict[str, Any]:
-    pairs = [(key.id, key.token) for key in keys]
-    return {"ids": [id_ for id_, _ in pairs], "tokens": [token for _, token in pairs]}
+async def depth(connection: AsyncConnection) -> tuple[dict[str, int], float]:
+    """How many deliveries are open, by state, and the real age in seconds of the oldest (0 if none)."""
+    age = func.extract("epoch", func.clock_timestamp() - func.min(DELIVERIES.c.created_at))
+    query = (
+        select(DELIVERIES.c.state, func.count(), age)
+        .where(DELIVERIES.c.ready_at.is_not(None))
+        .group_by(DELIVERIES.c.state)
+    )
+    rows = (await connection.execute(query)).all()
+    return {state: count for state, count, _ in rows}, max((float(age) for *_, age in rows), default=0.0)
 
 
+def _claims(claims: Sequence[Delivery]) -> dict[str, Any]:
+    return {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]}
+
+
+# Built once: a burst runs these statements some thousand times a minute.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid))
 _LEASE: Final = bindparam("lease", type_=Interval)
-_CLOCK: Final = func.clock_timestamp()
-_IN_FLIGHT: Final = deliveries.c.state.in_(("claimed", "in_data"))
+_NOW: Final = func.clock_timestamp()
 _CLAIMS: Final = (
     func.unnest(_IDS, bindparam("tokens", type_=ARRAY(BigInteger)))
     .table_valued(column("id", Uuid), column("token", BigInteger))
@@ -133,50 +106,49 @@ _MESSAGES: Final = (
     .table_valued(column("id", Uuid), column("token", BigInteger), column("message_id", Text), column("late", Boolean))
     .render_derived(name="messages")
 )
-
-_URGENT: Final = (
-    select(deliveries.c.ticket_id)
-    .join(tickets, tickets.c.ticket_id == deliveries.c.ticket_id)
+_IS_CLAIM: Final = (_CLAIMS.c.id == DELIVERIES.c.id) & (_CLAIMS.c.token == DELIVERIES.c.token)
+_MOST_URGENT: Final = (
+    select(DELIVERIES.c.ticket_id)
+    .join(TICKETS, TICKETS.c.ticket_id == DELIVERIES.c.ticket_id)
     .where(
-        deliveries.c.ready_at.is_not(None),
-        deliveries.c.ready_at <= func.statement_timestamp(),
-        deliveries.c.severity <= bindparam("severity", type_=SmallInteger),
+        DELIVERIES.c.ready_at.is_not(None),
+        DELIVERIES.c.ready_at <= func.statement_timestamp(),
+        DELIVERIES.c.severity <= bindparam("severity", type_=SmallInteger),
     )
-    .order_by(deliveries.c.severity, text("coalesce(deliveries.tier, 0) DESC"), deliveries.c.seq)
+    .order_by(DELIVERIES.c.severity, text("coalesce(deliveries.tier, 0) DESC"), DELIVERIES.c.seq)
     .limit(bindparam("limit", type_=BigInteger))
-    .with_for_update(of=tickets, skip_locked=True)
+    .with_for_update(of=TICKETS, skip_locked=True)
 )
-_OF_TICKETS: Final = (
-    select(*COLUMNS, func.statement_timestamp()).where(among(deliveries.c.ticket_id, _IDS)).order_by(deliveries.c.seq)
-)
-_BY_ID: Final = select(notices.c.id, notices.c.type, notices.c.event).where(among(notices.c.id, _IDS))
-_ENTER: Final = (
-    update(deliveries)
-    .where(deliveries.c.id == _MESSAGES.c.id, deliveries.c.token == _MESSAGES.c.token, deliveries.c.state == "claimed")
-    .values(state="in_data", ready_at=_CLOCK + _LEASE, message_id=_MESSAGES.c.message_id, late=_MESSAGES.c.late)
+_ENTER_DATA: Final = (
+    update(DELIVERIES)
+    .where(
+        DELIVERIES.c.id == _MESSAGES.c.id,
+        DELIVERIES.c.token == _MESSAGES.c.token,
+        DELIVERIES.c.state == DeliveryState.CLAIMED,
+    )
+    .values(
+        state=DeliveryState.IN_DATA,
+        ready_at=_NOW + _LEASE,
+        message_id=_MESSAGES.c.message_id,
+        late=_MESSAGES.c.late,
+    )
     .returning(*COLUMNS)
 )
-_OTHER: Final = deliveries.alias("other")
-_HELD: Final = (
-    select(
-        *COLUMNS,
-        func.statement_timestamp(),
-        select(withdrawals.c.event_id).where(withdrawals.c.notification_id == deliveries.c.notification_id).exists(),
-        select(_OTHER.c.seq).where(_OTHER.c.ticket_id == deliveries.c.ticket_id, _OTHER.c.state == "queued").exists(),
-    )
-    .join(_CLAIMS, (_CLAIMS.c.id == deliveries.c.id) & (_CLAIMS.c.token == deliveries.c.token))
-    .where(_IN_FLIGHT)
-)
+_CLAIMED: Final = select(*COLUMNS).join(_CLAIMS, _IS_CLAIM).where(DELIVERIES.c.state.in_(IN_FLIGHT))
 _WAKE: Final = (
-    update(deliveries)
-    .where(among(deliveries.c.ticket_id, _IDS), deliveries.c.state == "queued", deliveries.c.ready_at > _CLOCK)
-    .values(ready_at=_CLOCK)
+    update(DELIVERIES)
+    .where(
+        is_any_of(DELIVERIES.c.ticket_id, _IDS),
+        DELIVERIES.c.state == DeliveryState.QUEUED,
+        DELIVERIES.c.ready_at > _NOW,
+    )
+    .values(ready_at=_NOW)
 )
-_FREE: Final = (
-    select(deliveries.c.seq)
-    .join(_CLAIMS, (_CLAIMS.c.id == deliveries.c.id) & (_CLAIMS.c.token == deliveries.c.token))
-    .where(_IN_FLIGHT)
-    .with_for_update(of=deliveries, skip_locked=True)
-    .cte("free")
+_UNLOCKED: Final = (
+    select(DELIVERIES.c.seq)
+    .join(_CLAIMS, _IS_CLAIM)
+    .where(DELIVERIES.c.state.in_(IN_FLIGHT))
+    .with_for_update(of=DELIVERIES, skip_locked=True)
+    .cte("unlocked")
 )
-_RENEW: Final = update(deliveries).where(deliveries.c.seq == _FREE.c.seq).values(ready_at=_CLOCK + _LEASE)
+_RENEW: Final = update(DELIVERIES).where(DELIVERIES.c.seq == _UNLOCKED.c.seq).values(ready_at=_NOW + _LEASE)

@@ -1,12 +1,16 @@
-"""The notifier's tables."""
+"""The notifier's tables, and how to select rows by many values."""
 
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
+    Dialect,
     ForeignKey,
     Identity,
     Index,
@@ -15,57 +19,72 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     Uuid,
+    any_,
     func,
+    literal,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka.client import NOTIFICATIONS
+from tocsin.runtime.kafka import client
+
+from notifier.domain.delivery import DeliveryState
 
 metadata = new_metadata()
 
 OFFSETS = Offsets.define(metadata)
 DEAD_LETTERS = DeadLetters.define(metadata)
 KEY_USES = KeyUses.define(metadata)
-OUTBOX = Outbox.define(metadata, topic=NOTIFICATIONS, source="notifier")
+OUTBOX = Outbox.define(metadata, topic=client.NOTIFICATIONS, source="notifier")
 
-tickets = Table(
+
+class _StateColumn(TypeDecorator[DeliveryState]):
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> DeliveryState | None:
+        return DeliveryState(value) if value is not None else None
+
+
+TICKETS = Table(
     "tickets",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
     comment="One row a ticket, locked while anything is decided about its deliveries",
 )
 
-notices = Table(
-    "notices",
+NOTIFICATIONS = Table(
+    "notifications",
     metadata,
-    Column("id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True, comment="the event id"),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
-    Column("type", Text, nullable=False),
+    Column("type", Text, nullable=False, comment="`notify` or `stand_down`"),
     Column("event", LargeBinary, nullable=False),
-    comment="Every notify and stand_down taken in, by its event id: the same one again changes nothing",
+    comment="Every notify and stand_down received; a repeated event changes nothing",
 )
 
-withdrawals = Table(
+WITHDRAWALS = Table(
     "withdrawals",
     metadata,
     Column("notification_id", Uuid, primary_key=True),
     Column("event_id", Uuid, nullable=False),
     Column("reason", Text, nullable=False),
-    comment="Notifications that are not needed any more, known or not known yet",
+    comment="Notifications that are no longer needed; some may not have arrived yet",
 )
 
-deliveries = Table(
+DELIVERIES = Table(
     "deliveries",
     metadata,
     Column("seq", BigInteger, Identity(always=True), primary_key=True),
     Column("id", Uuid, nullable=False, unique=True),
-    Column("notification_id", Uuid, ForeignKey("notices.id"), nullable=False),
+    Column("notification_id", Uuid, ForeignKey("notifications.id"), nullable=False),
     Column("tenant", Text, nullable=False),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
     Column("customer_id", Text, nullable=False),
@@ -75,20 +94,20 @@ deliveries = Table(
     Column("step", Integer),
     Column("tier", Integer),
     Column("severity", SmallInteger, nullable=False),
-    Column("occasion", Text, nullable=False),
+    Column("occasion", Text, nullable=False, comment="what the mail is about; a person gets one mail per occasion"),
     Column("role", Text, nullable=False),
     Column("role_title", Text, nullable=False),
     Column("scheduled_at", DateTime(timezone=True), nullable=False),
-    Column("state", Text, nullable=False),
-    Column("ready_at", DateTime(timezone=True)),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("state", _StateColumn, nullable=False),
+    Column("ready_at", DateTime(timezone=True), comment="real time: next attempt, or end of the lease; null: final"),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="real time"),
     Column("queued_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("sent_at", DateTime(timezone=True)),
-    Column("token", BigInteger, nullable=False, server_default=text("0")),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
-    Column("ambiguous", Boolean, nullable=False, server_default=text("false")),
-    Column("late", Boolean, nullable=False, server_default=text("false")),
+    Column("token", BigInteger, nullable=False, comment="counts the claims and fences them"),
+    Column("attempts", Integer, nullable=False),
+    Column("ambiguous", Boolean, nullable=False),
+    Column("late", Boolean, nullable=False),
     Column("person", Text),
     Column("name", Text),
     Column("email", Text),
@@ -96,30 +115,22 @@ deliveries = Table(
     Column("message_id", Text),
     Column("reply", Text),
     Column(
-        "redelivery",
-        Integer,
-        nullable=False,
-        server_default=text("0"),
-        comment="0: what an event asked for; otherwise the how manieth time somebody asked for it once more",
+        "redelivery_number", Integer, nullable=False, comment="0: requested by an event; else which repeat (1, 2, ...)"
     ),
     Column("redelivery_of", Uuid, ForeignKey("deliveries.id")),
     Column("redelivered_by", Text),
     Column(
-        "fallback",
-        Integer,
-        nullable=False,
-        server_default=text("0"),
-        comment="0: to the person's first address; otherwise the how manieth address after it",
+        "fallback_number", Integer, nullable=False, comment="0: the first address; else which further one (1, 2, ...)"
     ),
     Column("fallback_of", Uuid, ForeignKey("deliveries.id")),
-    Column("scheduled_person", Text, comment="who held the role at `scheduled_at`, where somebody else did at sending"),
-    UniqueConstraint("notification_id", "person", "email", "redelivery", "fallback"),
+    Column("scheduled_person", Text, comment="who held the role at `scheduled_at`, if `person` is somebody else"),
+    UniqueConstraint("notification_id", "person", "email", "redelivery_number", "fallback_number"),
     Index("deliveries_ticket_idx", "ticket_id", "seq"),
     Index("deliveries_tenant_idx", "tenant", "seq"),
     Index("deliveries_message_id_idx", "message_id"),
-    # Rows stay near the place where they were queued, and this index costs a change of theirs next to nothing.
+    # BRIN: rows stay close to where they were queued, and the index costs an update next to nothing.
     Index("deliveries_queued_at_idx", "queued_at", postgresql_using="brin"),
-    # The queue: small whatever the table grows to, in the order in which it is worked.
+    # The queue, in the order of urgency; small whatever the table grows to.
     Index(
         "deliveries_open_idx",
         "severity",
@@ -127,7 +138,7 @@ deliveries = Table(
         "seq",
         postgresql_where=text("ready_at IS NOT NULL"),
     ),
-    # One mail for an occasion and a person, ever, whatever the code above believes; a redelivery is one of its own.
+    # One mail per occasion and person, whatever the code does (docs/rules.md#5-23). A redelivery is another occasion.
     Index(
         "deliveries_once_idx",
         "ticket_id",
@@ -136,13 +147,13 @@ deliveries = Table(
         unique=True,
         postgresql_where=text("state IN ('claimed', 'in_data', 'sent')"),
     ),
-    comment="One recipient, one row",
+    comment="One mail to one person at one address",
 )
 
 UNDELIVERED: Final = text("entry IN ('bounced', 'refused', 'undeliverable')")
-"""The journal's lines of addresses that did not take a mail, and of mails that reached nobody."""
+"""The journal entries of addresses that failed, and of mails that reached nobody."""
 
-journal = Table(
+JOURNAL = Table(
     "journal",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
@@ -152,9 +163,18 @@ journal = Table(
     Column("at", DateTime(timezone=True), nullable=False, comment="business time"),
     Column("real_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("reply", Text),
-    Column("email", Text, comment="the address that it was about, if there was one"),
-    Column("event", LargeBinary, comment="the delivery event that told of it, if one did"),
+    Column("email", Text),
+    Column("event", LargeBinary, comment="the delivery event that was published, if any"),
     Index(None, "delivery_id"),
     Index("journal_undelivered_idx", "real_at", postgresql_where=UNDELIVERED),
-    comment="What became of each delivery, step by step, in the server's words",
+    comment="Every state of every delivery, with the server's reply; append-only",
 )
+
+
+Value = TypeVar("Value")
+
+
+def is_any_of(column: Column[Value], values: Iterable[Value] | BindParameter[Sequence[Value]]) -> ColumnElement[bool]:
+    """As `column IN values`, with an array: the same prepared statement for any number of values."""
+    given = values if isinstance(values, BindParameter) else literal(list(values), ARRAY(column.type))
+    return column == any_(given)

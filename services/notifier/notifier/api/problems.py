@@ -1,0 +1,53 @@
+"""The notifier's errors as problem+json responses."""
+
+from typing import Final
+
+from fastapi import Request, Response
+from tocsin.runtime.http.problems import Problem, invalid_fields
+from tocsin.validation import FieldError
+
+from notifier.errors import (
+    BounceReportError,
+    DeliveryNotFoundError,
+    DirectoryUnavailableError,
+    IdempotencyKeyReusedError,
+    InstantOutOfRangeError,
+    MailInTransitError,
+    NotifierError,
+    RedeliveryRefusedError,
+    UnknownMessageError,
+    UnknownRoleError,
+)
+
+_STATUS: Final[dict[type[NotifierError], int]] = {
+    DeliveryNotFoundError: 404,
+    UnknownMessageError: 404,
+    RedeliveryRefusedError: 409,
+    DirectoryUnavailableError: 503,
+    MailInTransitError: 503,
+}
+_RETRY_AFTER: Final[dict[type[NotifierError], str]] = {DirectoryUnavailableError: "30", MailInTransitError: "10"}
+
+
+def problem_for(error: NotifierError) -> Problem:
+    """The problem that tells a caller about the error."""
+    match error:
+        case BounceReportError():
+            detail = "Not a delivery status notification (RFC 3464)."
+            return Problem(422, detail, errors=[FieldError(field=error.field, message=str(error))])
+        case IdempotencyKeyReusedError():
+            field = FieldError(field="Idempotency-Key", message="was used for this mail with a different body")
+            return Problem(422, str(error), errors=[field])
+        case UnknownRoleError():
+            return invalid_fields([FieldError(field="role", message=str(error))])
+        case InstantOutOfRangeError():
+            return invalid_fields([FieldError(field="at", message=str(error))])
+    retry_after = _RETRY_AFTER.get(type(error))
+    headers = {"Retry-After": retry_after} if retry_after else None
+    return Problem(_STATUS.get(type(error), 500), str(error), headers=headers)
+
+
+async def respond_to_error(_: Request, error: Exception) -> Response:
+    """The application's exception handler for `NotifierError`."""
+    assert isinstance(error, NotifierError)
+    return problem_for(error).response()

@@ -1,0 +1,97 @@
+"""What a ticket's earlier deliveries mean for a new mail: its order, its references, who was notified before. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+
+from tocsin.events import MailKind, Notify, StandDown
+
+from notifier.domain.delivery import Delivery, Notification, occasion
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierMail:
+    """An earlier mail, as a later one lists it. `name` is null where nobody was found, `sent_at` where none was sent.
+
+    `address`: where it went, if not to the person's first address. `is_open`: it is still being delivered.
+    """
+
+    tier: int | None
+    title: str
+    name: str | None
+    scheduled_at: datetime
+    sent_at: datetime | None = None
+    kind: MailKind = "escalation"
+    address: str | None = None
+    is_open: bool = False
+
+
+def in_order(deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """A ticket's deliveries in the order of events. A mail keeps its place, whichever address it goes to."""
+    places = {delivery.id: delivery.seq for delivery in deliveries}
+    return sorted(
+        deliveries, key=lambda delivery: (places[delivery.fallback_of or delivery.id], delivery.fallback_number)
+    )
+
+
+def same_mail(delivery: Delivery, ticket: Sequence[Delivery]) -> list[Delivery]:
+    """The ticket's deliveries of the same mail, this one included, in the order in which its addresses were tried."""
+    first = delivery.fallback_of or delivery.id
+    return sorted((row for row in ticket if first in (row.id, row.fallback_of)), key=lambda row: row.fallback_number)
+
+
+def earlier_message_ids(delivery: Delivery, ticket: Sequence[Delivery]) -> Sequence[str]:
+    """The Message-IDs, oldest first, of what the delivery's person or address was mailed earlier in its cycle."""
+    earlier = takewhile(lambda past: past.id != delivery.id, in_order(ticket))
+    arrived = (past for past in earlier if past.may_have_arrived and past.cycle == delivery.cycle)
+    theirs = (past for past in arrived if past.person == delivery.person or past.email == delivery.email)
+    return list(dict.fromkeys(past.message_id for past in theirs if past.message_id))
+
+
+def earlier_mails(notification: Notification, person: str | None, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
+    """The mails that a new mail lists (docs/rules.md#5-29), with names from our own deliveries.
+
+    For a stand-down, what `person` was mailed; for a missed response or answer, who was warned of it.
+    """
+    if isinstance(notification, StandDown):
+        mine = set(notification.notifications)
+        return _arrived(past for past in ticket if past.notification_id in mine and past.person == person)
+    if notification.kind == "warning":
+        return ()
+    if notification.kind != "escalation":
+        warning = occasion(notification.model_copy(update={"kind": "warning"}))
+        return _arrived(past for past in ticket if past.occasion == warning)
+    return _earlier_steps(notification, ticket)
+
+
+def _earlier_steps(notify: Notify, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
+    # Of several deliveries of a step the last one counts: one that arrived, and among those not a redelivery.
+    rows = sorted(
+        (past for past in ticket if past.kind == "escalation"),
+        key=lambda past: (past.may_have_arrived, not past.redelivery_number),
+    )
+    steps = {(past.tier, past.scheduled_at): past for past in rows}
+    earlier = []
+    for before in notify.told_before:
+        past = steps.get((before.tier.number, before.at))
+        number, title = before.tier.number, before.tier.title
+        earlier.append(_mail(past, number, title) if past else EarlierMail(number, title, None, before.at))
+    return earlier
+
+
+def _arrived(deliveries: Iterable[Delivery]) -> Sequence[EarlierMail]:
+    return [_mail(past, past.tier, past.role_title) for past in deliveries if past.may_have_arrived]
+
+
+def _mail(past: Delivery, tier: int | None, title: str) -> EarlierMail:
+    return EarlierMail(
+        tier,
+        title,
+        past.name,
+        past.scheduled_at,
+        past.sent_at if past.may_have_arrived else None,
+        kind=past.kind,
+        address=past.email if past.fallback_number else None,
+        is_open=past.ready_at is not None,
+    )

@@ -1,0 +1,68 @@
+"""When an attempt is repeated, and what a delivery becomes after one. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final, assert_never
+
+from notifier.domain.delivery import Delivery, DeliveryState, Now
+from notifier.domain.smtp_reply import SmtpOutcome
+
+_AMBIGUOUS_CEILING: Final = timedelta(hours=1)
+_SERVER_CEILING: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Pauses start at `base` and grow up to `ceiling`; an address that defers for `give_up` has failed. Real time."""
+
+    base: timedelta = timedelta(seconds=1)
+    ceiling: timedelta = timedelta(minutes=5)
+    give_up: timedelta = timedelta(hours=24)
+
+
+def after_attempt(
+    delivery: Delivery,
+    outcome: SmtpOutcome,
+    reply: str,
+    policy: RetryPolicy,
+    now: Now,
+    *,
+    is_needed: bool,
+    jitter: float,
+) -> Delivery:
+    """The delivery after an attempt. `is_needed`: it was not withdrawn meanwhile. `jitter` is random, in [0, 1).
+
+    - A failing server never ends a mail, and once it has recovered, its mails follow soon.
+    - An address that still defers when retries are given up counts as one that refuses.
+    - An ambiguous mail is repeated at quickly growing intervals, since each repetition may be one too many. When
+      retries are given up it goes nowhere else, because it may have been read.
+    """
+    ended = replace(delivery, ready_at=None, changed_at=now.business, reply=reply)
+    if outcome is SmtpOutcome.AMBIGUOUS:
+        ended = replace(ended, ambiguous=True)
+    given_up: DeliveryState | None = None
+    match outcome:
+        case SmtpOutcome.ACCEPTED:
+            return replace(ended, state=DeliveryState.SENT, sent_at=now.business)
+        case SmtpOutcome.REFUSED:
+            return replace(ended, state=DeliveryState.REFUSED)
+        case SmtpOutcome.DEFERRED:
+            given_up, growth, ceiling = DeliveryState.REFUSED, 2, policy.ceiling
+        case SmtpOutcome.AMBIGUOUS:
+            given_up, growth, ceiling = DeliveryState.UNDELIVERABLE, 4, _AMBIGUOUS_CEILING
+        case SmtpOutcome.SERVER_FAILED:
+            growth, ceiling = 2, min(policy.ceiling, _SERVER_CEILING)
+        case _:
+            assert_never(outcome)
+    if not is_needed:
+        return replace(ended, state=DeliveryState.CANCELLED)
+    if given_up is not None and now.real - delivery.created_at >= policy.give_up:
+        return replace(ended, state=given_up)
+    pause = backoff(delivery.attempts, policy.base, ceiling, jitter, growth)
+    return replace(ended, state=DeliveryState.DEFERRED, ready_at=now.real + pause)
+
+
+def backoff(failures: int, base: timedelta, ceiling: timedelta, jitter: float, growth: int = 2) -> timedelta:
+    """The pause after the nth failure in a row (n from 1): exponential up to `ceiling`, its second half random."""
+    factor: int = growth ** min(failures - 1, 15)
+    return min(ceiling, base * factor) * (0.5 + jitter / 2)

@@ -1,0 +1,102 @@
+"""Renders a sample of every kind of mail, so that a broken template is found at start and not at night. Pure."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, UpcomingStep
+
+from notifier.domain.delivery import Notification
+from notifier.domain.mail_history import EarlierMail
+from notifier.domain.rendering import MailTemplates, describe_failure, render_mail
+from notifier.domain.template_context import MAX_ITEMS, MailContext, Pages, Reader, Redelivery
+from notifier.errors import MailTemplateError
+
+_NOW: Final = datetime(2026, 6, 10, 12, tzinfo=UTC)
+_BEFORE: Final = _NOW - timedelta(hours=1)
+_AFTER: Final = _NOW + timedelta(hours=1)
+_TIER: Final = Tier(number=1, role="service_desk_team_lead", title="Service Desk Team Lead")
+_ABOUT: Final[dict[str, Any]] = {
+    "event_id": UUID(int=1),
+    "cycle": 1,
+    "severity": 1,
+    "at": _NOW,
+    "ticket": Ticket(
+        tenant="default",
+        ticket_id=UUID(int=2),
+        source="connectwise",
+        external_id="SR-1042",
+        summary="Mail is down",
+        affected_services=("E-mail",),
+        contact=Contact(name="Sam de Vries", email="sam@acme.example"),
+        customer=Customer(id="acme", name="Acme Logistics"),
+        channel="portal",
+        category="incident",
+        opened_at=_BEFORE,
+        initial_severity=1,
+    ),
+}
+_READER: Final = Reader("dana", "Dana", "dana@example.com", _TIER.role, _TIER.title, 1, "default")
+_FALLBACK: Final = Reader("dana", "Dana", "a@b.example", _TIER.role, _TIER.title, None, "override", "x@y.example", True)
+_MAILED: Final = EarlierMail(1, _TIER.title, "Dana", _BEFORE, _BEFORE)
+_OTHERS: Final = (
+    EarlierMail(None, _TIER.title, "Dana", _BEFORE, _BEFORE, kind="warning", address="a@b.example"),
+    EarlierMail(1, _TIER.title, "Dana", _BEFORE, is_open=True),
+    EarlierMail(1, _TIER.title, "Dana", _BEFORE),
+    EarlierMail(1, _TIER.title, None, _BEFORE),
+)
+
+
+def check_templates(templates: MailTemplates) -> None:
+    """Render every sample. Raises MailTemplateError: which template fails, where, and why."""
+    for mail in sample_mails():
+        try:
+            rendered = render_mail(mail, templates)
+        except Exception as error:  # whatever a template does
+            raise MailTemplateError(describe_failure(error)) from error
+        if not (rendered.subject and rendered.text.strip() and rendered.html.strip()):
+            raise MailTemplateError("a mail has no subject, no text or no HTML")
+
+
+def sample_mails() -> Iterator[MailContext]:
+    """Every kind of mail in every variant: each expression of the built-in templates is rendered by one of them."""
+    page = Pages("https://psa.example.com/tickets/SR-1042")
+    links = Pages(page.ticket, "https://sla.example.com/ack/a-token", _AFTER)
+    again = Redelivery("a.key", _NOW, 2)
+    for notification in _notifications():
+        acknowledged = isinstance(notification, Notify) and notification.kind == "escalation"
+        yield MailContext(notification, _READER, (), _NOW, False, UTC, links if acknowledged else page)
+        yield MailContext(notification, _FALLBACK, (*_OTHERS, *[_MAILED] * MAX_ITEMS), _NOW, True, UTC, Pages(), again)
+
+
+def _notifications() -> Iterator[Notification]:
+    for severity in (1, 2, 3, 4):
+        yield _escalation(severity=severity, cycle=severity)
+    for reason in ("no_response", "explicit"):
+        yield _escalation(reason=reason)
+    for upcoming in (None, *(UpcomingStep(at=at, tier=tier) for at in (_BEFORE, _AFTER) for tier in (_TIER, None))):
+        yield _escalation(
+            upcoming=upcoming, interval=None, target=None, due_at=None, unconfirmed=True, skipped=(_TIER,)
+        )
+    for kind, clock in (
+        ("warning", "response"),
+        ("warning", "resolution"),
+        ("response_missed", "response"),
+        ("answer_missed", "answer"),
+    ):
+        for due_at in (_BEFORE, _AFTER, None):
+            yield _notify(kind=kind, clock=clock, due_at=due_at)
+    for reason in ("resolved", "workaround", "cancelled"):
+        yield StandDown(**_ABOUT, run=1, notifications=(), reason=reason)
+    yield StandDown(**_ABOUT, notifications=(), reason="voided", clock="response")
+
+
+def _escalation(**fields: Any) -> Notify:
+    about = {"run": 1, "step": 1, "tier": _TIER, "reason": "resolution_breached", "interval": "1 hour"}
+    upcoming = {"due_at": _BEFORE, "upcoming": UpcomingStep(at=_AFTER, tier=_TIER)}
+    return _notify(**about | upcoming | {"kind": "escalation"} | fields)
+
+
+def _notify(**fields: Any) -> Notify:
+    return Notify(**_ABOUT | {"role": _TIER.role, "role_title": _TIER.title, "target": "24 hours"} | fields)

@@ -1,0 +1,88 @@
+"""The notifier's errors.
+
+NotifierError
+├── DirectoryUnavailableError     no usable directory is loaded
+├── UnknownRoleError              the directory does not know this role
+├── InstantOutOfRangeError        on-call queries cover the years 1900 to 2099
+├── DeliveryNotFoundError         no delivery of this tenant has this id
+├── RedeliveryRefusedError        the mail is still on its way, or no longer needed
+├── IdempotencyKeyReusedError     the same key with another request
+├── BounceReportError             not a delivery status notification (RFC 3464)
+├── UnknownMessageError           no mail of ours has the Message-ID that a report names
+├── MailInTransitError            the reported mail is being handed over right now
+├── UnmailableAddressError        no mail server could accept this address, or we never mail it
+├── UnsafeMailError               a rendered mail carries a header or recipient that is not ours
+├── MailTooLongError              a template rendered more than mail programs show
+└── MailTemplateError             a template does not compile or render
+"""
+
+
+class NotifierError(Exception):
+    """Base of all errors of this service; str() is a sentence for people."""
+
+
+class DirectoryUnavailableError(NotifierError):
+    def __init__(self) -> None:
+        super().__init__("No usable directory is loaded; /readyz shows the reason.")
+
+
+class UnknownRoleError(NotifierError):
+    """str() continues a sentence about the role: "is not a role of the directory; ..."."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__(f"is not a role of the directory; its roles are {', '.join(known)}")
+
+
+class InstantOutOfRangeError(NotifierError):
+    """str() continues a sentence about the instant: "must be in the years ..."."""
+
+    def __init__(self) -> None:
+        super().__init__("must be in the years 1900 to 2099")
+
+
+class DeliveryNotFoundError(NotifierError):
+    def __init__(self) -> None:
+        super().__init__("Delivery not found.")
+
+
+class RedeliveryRefusedError(NotifierError):
+    """The mail cannot be sent again now; str() says why."""
+
+
+class IdempotencyKeyReusedError(NotifierError):
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for a different request.")
+
+
+class BounceReportError(NotifierError):
+    """The message is not a report that can be read. `field` is what is missing or wrong; str() continues it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownMessageError(NotifierError):
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"No mail has the Message-ID {message_id}.")
+
+
+class MailInTransitError(NotifierError):
+    def __init__(self) -> None:
+        super().__init__("This mail is being handed to the mail server right now. Retry in a few seconds.")
+
+
+class UnmailableAddressError(NotifierError):
+    """str() is written like a mail server's reply and becomes the delivery's `reply`."""
+
+
+class UnsafeMailError(NotifierError):
+    """A mail that, parsed again, has another header, sender or recipient than intended. It is never sent."""
+
+
+class MailTooLongError(NotifierError):
+    """A part longer than mail programs show. Only a deployment's own template can cause it."""
+
+
+class MailTemplateError(NotifierError):
+    """str() names the file, the line where it is known, and the problem."""

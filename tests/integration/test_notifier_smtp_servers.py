@@ -1,0 +1,262 @@
+"""The second mail server is used while the first fails, and severity 1 never waits behind mails that hang."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from notifier.domain.smtp_reply import SmtpPhase, SmtpReply
+from notifier.store.tables import DELIVERIES, JOURNAL
+from notifier.workers.circuit_breaker import CircuitState
+from notifier.workers.smtp_servers import Envelope, SmtpServers
+from prometheus_client import REGISTRY
+from sqlalchemy import func, select, text
+from support.notifier_events import NOON, escalation, ticket
+from support.notifier_world import World, make_world
+from support.polling import eventually
+from support.servers import MakeDatabase, SharedSink, running
+from tocsin.events import Notify
+from tocsin_local.loopback import free_port
+from tocsin_local.smtp import SmtpSink
+
+NOW = NOON + timedelta(hours=1, seconds=1)
+
+
+@pytest.fixture(scope="module")
+def other_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSink]:
+    folder = tmp_path_factory.mktemp("second")
+    part = SmtpSink(folder / "smtp", free_port(), free_port())
+    with running(part, folder):
+        yield SharedSink(part.address, part.inbox)
+
+
+@pytest.fixture
+def second(other_sink: SharedSink) -> SharedSink:
+    other_sink.fail("none")
+    other_sink.clear()
+    return other_sink
+
+
+@pytest.fixture
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
+        yield made
+
+
+@pytest.fixture
+async def idle(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+    """Another notifier that uses the same server and has nothing else to do."""
+    folder = tmp_path / "idle"
+    folder.mkdir()
+    async with make_world(make_database("notifier"), smtp_sink, folder, NOW) as made:
+        yield made
+
+
+def notifies(count: int, **fields: Any) -> list[Notify]:
+    return [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), **fields) for _ in range(count)]
+
+
+@pytest.mark.parametrize("fault", ["refuse_connection", "busy", "refuse_login"])
+async def test_the_second_server_is_used_until_the_first_has_recovered(
+    world: World, second: SharedSink, fault: str
+) -> None:
+    world.settings = {**world.settings, "smtp_second": second.address, "poll_interval": 0.05}
+    world.sink.fail(fault)
+    async with world.notifier():
+        await world.receive(*notifies(10))
+        await world.quiet()
+        assert len(second.messages()) == 10
+        assert all(delivery.attempts == 1 for delivery in await world.deliveries())
+        assert _gauge("sla_mail_relay_failing", "first") == 1
+        assert _gauge("sla_mail_login_refused", "first") == (fault == "refuse_login")
+        world.sink.fail("none")
+        await eventually(_first_recovered, world.states)
+        await world.receive(*notifies(10))
+        await world.quiet()
+    assert (len(world.sink.messages()), len(second.messages())) == (10, 10)
+    assert _gauge("sla_mail_login_refused", "first") == 0
+
+
+async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world: World) -> None:
+    servers = SmtpServers(world.make_settings())
+    world.sink.fail("busy")
+    assert isinstance(await servers.open_envelope("dana@example.com", probe=True), SmtpReply)
+    world.sink.fail("none")
+    for _ in range(2):
+        await eventually(lambda: _may_probe(servers), world.states)
+        envelope = await servers.open_envelope("dana@example.com", probe=True)
+        assert isinstance(envelope, Envelope)
+        await envelope.server.release(envelope.connection, SmtpReply(SmtpPhase.RECIPIENT, 250, "accepted"))
+    await servers.close_idle()
+    assert world.sink.messages() == []
+
+
+async def test_a_recipient_refused_by_the_first_server_is_not_offered_to_the_second(
+    world: World, second: SharedSink
+) -> None:
+    world.settings = {**world.settings, "smtp_second": second.address}
+    world.sink.fail("refuse", code=550)
+    async with world.notifier():
+        await world.receive(*notifies(2))
+        await world.quiet()
+    assert second.messages() == []
+    assert sorted(await world.states()) == ["refused", "refused", "undeliverable", "undeliverable"]
+
+
+async def test_an_ambiguous_mail_is_repeated_by_the_second_server_with_the_same_message_id(
+    world: World, second: SharedSink
+) -> None:
+    world.settings = {**world.settings, "smtp_second": second.address, "smtp_data_timeout": 0.5, "retry_base": 1}
+    world.sink.fail("hang_after_dot")
+    async with world.notifier():
+        await world.receive(*notifies(1))
+        await eventually(lambda: _is(world, "deferred"), world.states)
+        world.sink.fail("refuse_connection")
+        await world.quiet()
+    world.sink.fail("none")
+    [first], [repeated] = world.sink.messages(), second.messages()
+    assert dict(first["headers"])["Message-ID"] == dict(repeated["headers"])["Message-ID"]
+    assert (await world.journal()).count("ambiguous") == 1
+
+
+async def test_a_mail_of_severity_1_does_not_wait_behind_ten_thousand_others(world: World, idle: World) -> None:
+    """Whether the others flow or hang, also right after a failure: some connections are reserved.
+
+    The delay is measured against a mail that an idle notifier sends at the same moment.
+    """
+    world.settings = {**world.settings, "smtp_concurrency": 8, "smtp_data_timeout": 200}
+    world.sink.fail("refuse_connection")
+    await world.receive(*notifies(20, severity=3))
+    await _multiply(world, 500)
+    async with world.notifier(), idle.notifier():
+        await eventually(lambda: _others(world, "deferred"), world.states)
+        world.sink.fail("hang_after_dot", recipient="dana@example.com")
+        await eventually(lambda: _hangs(world, 1), world.states, 20)
+        await _urgent_takes(idle)  # the first mail of any notifier takes longer
+        delays = [await _delay(world, idle)]
+        await eventually(lambda: _hangs(world, 6), world.states, 20)  # the urgent mail closed the circuit
+        delays += [await _delay(world, idle) for _ in range(2)]
+        world.sink.fail("refuse", code=421, recipient="kim@example.com")
+        [first] = notifies(1, role="senior_it_operations_manager")
+        await world.receive(first)
+        await eventually(_first_fails, world.states)
+        world.sink.fail("none")
+        await eventually(lambda: _is_sent(world, first), world.states, 20)
+        delays += [await _delay(world, idle) for _ in range(3)]
+        assert await _hangs(world, 6)
+        world.sink.fail("refuse_connection")  # ends the attempts that hang
+        world.sink.fail("delay", seconds=0.3, recipient="dana@example.com")
+        await eventually(lambda: _flow(world), world.states)
+        delays += [await _delay(world, idle) for _ in range(3)]
+    world.sink.fail("none")
+    assert max(delays) < 1, delays
+
+
+async def test_a_mail_of_severity_1_does_not_wait_for_a_probe_of_a_slow_server(world: World) -> None:
+    """One mail probes. If it is not of severity 1, one that is may probe beside it."""
+    world.settings = {**world.settings, "smtp_timeout": 120}
+    world.sink.fail("slow_banner", seconds=600)
+    async with world.notifier():
+        await world.receive(*notifies(1, severity=3))
+        await eventually(lambda: _is(world, "claimed"), world.states)
+        await world.receive(*notifies(1, severity=3))
+        world.sink.fail("none")  # for new connections
+        await _urgent_takes(world)
+        await eventually(lambda: _is(world, "sent", 2), world.states)  # the waiting one is sent too
+        assert (await world.states())[0] == "claimed"
+        world.sink.fail("refuse_connection")  # ends the attempt that waits for the greeting
+
+
+async def test_at_most_one_mail_of_severity_1_probes_beside_another(world: World) -> None:
+    """A wrong password is tried twice in a pause, not once by every urgent mail."""
+    world.settings = {**world.settings, "smtp_timeout": 0.3, "retry_base": 60}
+    world.sink.fail("slow_banner", seconds=600)
+    async with world.notifier():
+        await world.receive(*notifies(1, severity=3))
+        await eventually(lambda: _is(world, "claimed"), world.states)
+        await world.receive(*notifies(2))
+        await eventually(lambda: _is(world, "deferred", 3), world.states)
+    async with world.engine.connect() as connection:
+        query = select(JOURNAL.c.entry).join(DELIVERIES).where(DELIVERIES.c.severity == 1).order_by(JOURNAL.c.id)
+        assert list(await connection.scalars(query)) == ["queued", "queued", *["claimed", "deferred"] * 2]
+
+
+async def _delay(world: World, idle: World) -> float:
+    """How many seconds longer a mail of severity 1 takes than for an idle notifier."""
+    there, here = await asyncio.gather(_urgent_takes(idle), _urgent_takes(world))
+    return here - there
+
+
+async def _urgent_takes(world: World) -> float:
+    """Seconds until a mail of severity 1 is recorded as sent."""
+    begun = time.monotonic()
+    [urgent] = notifies(1, role="senior_it_operations_manager")
+    await world.receive(urgent)
+    await eventually(lambda: _is_sent(world, urgent), world.states)
+    return time.monotonic() - begun
+
+
+async def _multiply(world: World, times: int) -> None:
+    """Copy the deliveries so many times, each copy for another ticket."""
+    own = ("seq", "id", "ticket_id", "notification_id")
+    columns = ", ".join(column.name for column in DELIVERIES.columns if column.name not in own)
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "WITH more AS (SELECT gen_random_uuid() AS new_ticket, gen_random_uuid() AS new_notification, d.*"
+                f" FROM deliveries d, generate_series(2, {times})),"
+                " known AS (INSERT INTO tickets (ticket_id) SELECT new_ticket FROM more),"
+                " stored AS (INSERT INTO notifications (id, ticket_id, type, event)"
+                " SELECT new_notification, new_ticket, type, event"
+                " FROM more JOIN notifications ON notifications.id = notification_id)"
+                f" INSERT INTO deliveries (id, ticket_id, notification_id, {columns})"
+                f" SELECT gen_random_uuid(), new_ticket, new_notification, {columns} FROM more"
+            )
+        )
+        await connection.execute(text("ANALYZE deliveries"))
+        assert await connection.scalar(select(func.count()).select_from(DELIVERIES)) == 20 * times
+
+
+async def _hangs(world: World, count: int) -> bool:
+    return await _others(world, "in_data") == count
+
+
+async def _flow(world: World) -> bool:
+    return await _others(world, "sent") > 6
+
+
+async def _others(world: World, state: str) -> int:
+    """How many mails of severity 3 are in this state."""
+    async with world.engine.connect() as connection:
+        query = select(func.count()).where(DELIVERIES.c.state == state, DELIVERIES.c.severity == 3)
+        return int(await connection.scalar(query) or 0)
+
+
+async def _is_sent(world: World, notify: Notify) -> bool:
+    async with world.engine.connect() as connection:
+        query = select(DELIVERIES.c.state).where(DELIVERIES.c.notification_id == notify.event_id)
+        return await connection.scalar(query) == "sent"
+
+
+async def _is(world: World, state: str, times: int = 1) -> bool:
+    return (await world.states()).count(state) >= times
+
+
+async def _may_probe(servers: SmtpServers) -> bool:
+    return servers.state is CircuitState.HALF_OPEN
+
+
+async def _first_recovered() -> bool:
+    return _gauge("sla_mail_relay_failing", "first") == 0
+
+
+async def _first_fails() -> bool:
+    return _gauge("sla_mail_relay_failing", "first") == 1
+
+
+def _gauge(metric: str, relay: str) -> float | None:
+    return REGISTRY.get_sample_value(metric, {"relay": relay})
