@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
+import pytest
 from support.consistency import PostedTicket
 from support.inbox import ReceivedMail, count_by_kind
 from support.polling import eventually
@@ -37,6 +38,7 @@ async def test_200_resolutions_race_their_deadline(scenario: Scenario) -> None:
     await scenario.assert_consistent(*tickets[SAMPLE])
 
 
+@pytest.mark.rule("5.23")
 async def test_every_service_is_killed_twice_in_the_middle_of_500_tickets(scenario: Scenario) -> None:
     tickets: list[PostedTicket] = []
 
@@ -70,6 +72,7 @@ async def test_every_service_is_killed_twice_in_the_middle_of_500_tickets(scenar
     await scenario.assert_consistent(*tickets[SAMPLE], mails=mails)
 
 
+@pytest.mark.rule("5.23")
 async def test_replicas_join_and_leave_under_load(scenario: Scenario) -> None:
     tickets: list[PostedTicket] = []
     ending = asyncio.Event()

@@ -92,9 +92,9 @@ def test_a_truncated_doubled_or_non_ascii_value_is_invalid(provider: str) -> Non
 def test_a_changed_body_has_another_signature(provider: str) -> None:
     body = story(provider)[0]
     headers = headers_of(provider, body)
-    anew = json.dumps(json.loads(body)).encode()
-    assert json.loads(anew) == json.loads(body)
-    for other in (anew, body + b"\n", body[:-1], b"\xef\xbb\xbf" + body, b"", body.replace(b"1", b"2", 1)):
+    rewritten = json.dumps(json.loads(body)).encode()
+    assert json.loads(rewritten) == json.loads(body)
+    for other in (rewritten, body + b"\n", body[:-1], b"\xef\xbb\xbf" + body, b"", body.replace(b"1", b"2", 1)):
         assert not is_genuine(provider, headers, other)
 
 

@@ -197,8 +197,8 @@ def test_the_name_of_an_attachment(parameters: str, name: str) -> None:
     ],
 )
 def test_html_becomes_the_text_that_a_browser_shows(html: str, text: str) -> None:
-    shown = written("Content-Type: text/html; charset=utf-8", body=html).text
-    assert shown == text if text else "\n" not in shown
+    text_of_mail = written("Content-Type: text/html; charset=utf-8", body=html).text
+    assert text_of_mail == text if text else "\n" not in text_of_mail
 
 
 def test_a_media_type_used_as_a_name_has_no_control_characters() -> None:

@@ -1,9 +1,13 @@
 """Builds intake from its settings."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tocsin.runtime.database.engine import engine
 from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
@@ -14,7 +18,7 @@ from intake.api.webhook_size import WebhookSizeMiddleware
 from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import expire_keys
-from intake.settings import Settings
+from intake.settings import MailSettings, Settings
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
@@ -77,3 +81,21 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     add_error_handler(app)
     app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
     return IntakeService(runtime=runtime, app=app, webhook_worker=webhook_worker)
+
+
+@asynccontextmanager
+async def open_mail_worker(settings: MailSettings, integrations: IntegrationsFile) -> AsyncIterator[WebhookWorker]:
+    """A worker for the `mail` command; the running service publishes what it stores.
+
+    Raises ConfigurationError if the policy cannot be used.
+    """
+    policy = configured_policy(settings.policy)
+    # The writer has the name of the service's, so that the watermark waits for it.
+    writer = engine(settings.database_url, "intake-writer", pool_size=1)
+    reader = engine(settings.database_url, "intake-reader", pool_size=1)
+    context = IngestContext(policy, clock_from(settings).business, tables.OUTBOX, history_outbox_limit=0)
+    try:
+        yield WebhookWorker(context, writer, reader, lambda: None, integrations)
+    finally:
+        await writer.dispose()
+        await reader.dispose()

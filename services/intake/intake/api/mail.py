@@ -1,15 +1,16 @@
 """`POST /v1/hooks/email/{tenant}`: mails to the two mailboxes."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
-from intake.api.webhooks import PREFIX, WebhookResponse, webhook_response
+from intake.api.webhook_schemas import processed
+from intake.api.webhooks import PREFIX, render
 from intake.domain.mail_rules import SOURCE as PROVIDER
 from intake.domain.webhooks import signatures
 from intake.domain.webhooks.auth_failure import AuthFailure
@@ -43,14 +44,15 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         MAIL_PREFIX + "/{tenant}",
         summary="Deliver a mail",
         responses={
-            200: {"model": WebhookResponse, "description": "Stored and processed; `detail` states the result"},
-            202: {"model": WebhookResponse, "description": "Stored; processing failed and is retried"},
+            **processed("Stored and processed; `detail` states the result"),
             401: error_response("Missing or invalid secret", _UNAUTHORIZED),
         },
         openapi_extra=_BODY,
     )
-    async def deliver_mail(tenant: str, request: Request) -> JsonResponse:
-        """Receive a mail (RFC 5322) from a mail server, authenticated by a secret of the `email` section.
+    async def deliver_mail(
+        tenant: Annotated[str, Path(description="The tenant of the mailbox")], request: Request
+    ) -> JsonResponse:
+        """Receives a mail (RFC 5322) from a mail server, authenticated by a secret of the `email` section.
 
         The mail is stored before it is processed. It opens a ticket, or causes events on one; a mail that a machine
         wrote changes nothing.
@@ -68,6 +70,6 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
             reason = reason if secrets else AuthFailure.NO_SECRET
             log.warning("webhook_rejected", provider=PROVIDER, tenant=tenant, reason=reason)
             raise _UNAUTHORIZED
-        return webhook_response(await worker.receive_mail(tenant, await request.body()))
+        return render(await worker.receive_mail(tenant, await request.body()))
 
     return routes

@@ -9,30 +9,21 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 from sqlalchemy.exc import DBAPIError
-from tocsin.policy import PolicyError
-from tocsin.runtime.database.engine import describe_failure, engine, is_transient
-from tocsin.runtime.process.clock import clock_from
-from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
-from tocsin.sources.policy_file import read_policy
+from tocsin.runtime.database.engine import describe_failure, is_transient
+from tocsin.runtime.errors import ConfigurationError
+from tocsin.runtime.process.settings import load
 
 from intake.domain.mail import MAX_MAIL_BYTES
-from intake.handlers.context import IngestContext
+from intake.service import open_mail_worker
+from intake.settings import MailSettings
 from intake.sources.integrations_file import IntegrationsFile
-from intake.store.tables import OUTBOX
-from intake.workers.webhook_worker import DeliveryResult, WebhookWorker
+from intake.workers.webhook_worker import DeliveryResult
 
 EX_USAGE: Final = 2
 EX_DATAERR: Final = 65
 """The mail server returns the mail."""
 EX_TEMPFAIL: Final = 75
 """The mail server keeps the mail and tries again."""
-
-
-class MailSettings(DatabaseSettings, ClockSettings):
-    """The settings of `mail`."""
-
-    policy: Path
-    integrations: Path
 
 
 def mail(
@@ -47,8 +38,14 @@ def mail(
         _fail(f"{file}: {error.strerror}", EX_USAGE)
     if len(raw) > MAX_MAIL_BYTES:
         _fail(f"The mail exceeds the limit of {MAX_MAIL_BYTES:,} bytes.", EX_DATAERR)
+    integrations = IntegrationsFile(settings.integrations)
+    current = integrations.current()
+    if current is None or tenant not in current.email:
+        _fail(integrations.problem or f"TOCSIN_INTEGRATIONS has no `email` section of {tenant}.", EX_TEMPFAIL)
     try:
-        result = asyncio.run(_receive(settings, tenant, raw))
+        result = asyncio.run(_receive(settings, integrations, tenant, raw))
+    except ConfigurationError as error:
+        _fail(str(error), EX_USAGE)
     except (DBAPIError, OSError, TimeoutError) as error:
         if not is_transient(error):
             raise
@@ -56,25 +53,11 @@ def mail(
     typer.echo(_rendered(result))
 
 
-async def _receive(settings: MailSettings, tenant: str, raw: bytes) -> DeliveryResult | None:
-    try:
-        policy = read_policy(settings.policy)
-    except (PolicyError, OSError) as error:
-        _fail(f"TOCSIN_POLICY: {error}", EX_USAGE)
-    integrations = IntegrationsFile(settings.integrations)
-    current = integrations.current()
-    if current is None or tenant not in current.email:
-        _fail(integrations.problem or f"TOCSIN_INTEGRATIONS has no `email` section of {tenant}.", EX_TEMPFAIL)
-    # As a writer, so that intake's watermark waits for it.
-    writer = engine(settings.database_url, "intake-writer", pool_size=1)
-    reader = engine(settings.database_url, "intake-reader", pool_size=1)
-    try:
-        context = IngestContext(policy, clock_from(settings).business, OUTBOX, 0)
-        worker = WebhookWorker(context, writer, reader, lambda: None, integrations)
+async def _receive(
+    settings: MailSettings, integrations: IntegrationsFile, tenant: str, raw: bytes
+) -> DeliveryResult | None:
+    async with open_mail_worker(settings, integrations) as worker:
         return await worker.receive_mail(tenant, raw)
-    finally:
-        await writer.dispose()
-        await reader.dispose()
 
 
 def _rendered(result: DeliveryResult | None) -> str:

@@ -56,42 +56,42 @@ def read_outline(raw: bytes) -> MessageOutline:
 
 
 def _parts(raw: bytes, content: ContentHeaders, start: int) -> Iterator[MimePart]:
-    around: list[ContentHeaders] = []
-    inside: ContentHeaders | None = content
+    enclosing: list[ContentHeaders] = []
+    current: ContentHeaders | None = content
     left = MAX_PARTS
     if content.boundary:
-        around, inside = [content], None
-    for place, dashes in enumerate(_DASHES.finditer(raw, start - 1)):
-        if not around or place == _MAX_DASH_LINES:
+        enclosing, current = [content], None
+    for number, dashes in enumerate(_DASHES.finditer(raw, start - 1)):
+        if not enclosing or number == _MAX_DASH_LINES:
             break
         line = dashes[1].rstrip(b" \t")
-        depth, closes = _ended(around, line)
+        depth, closes = _find_boundary(enclosing, line)
         if depth is None or dashes.start() < start - 1:
             continue
-        if inside is not None:
-            yield MimePart(inside, raw[start : dashes.start()])
+        if current is not None:
+            yield MimePart(current, raw[start : dashes.start()])
             left -= 1
         if not left:
             return
-        del around[depth + (not closes) :]
-        inside = None
+        del enclosing[depth + (not closes) :]
+        current = None
         if not closes:
             found, start = _headers(raw, dashes.end() + 1, _MAX_HEADER_BYTES_OF_PART)
-            default_type = "message/rfc822" if around[-1].type == "multipart/digest" else "text/plain"
-            inside = content_headers(MailHeaders(found), default_type)
-            if inside.boundary and len(around) < _MAX_DEPTH:
-                around.append(inside)
-                inside = None
-    if inside is not None:
-        yield MimePart(inside, raw[start:])
+            default_type = "message/rfc822" if enclosing[-1].type == "multipart/digest" else "text/plain"
+            current = content_headers(MailHeaders(found), default_type)
+            if current.boundary and len(enclosing) < _MAX_DEPTH:
+                enclosing.append(current)
+                current = None
+    if current is not None:
+        yield MimePart(current, raw[start:])
     elif left == MAX_PARTS:  # a multipart without parts: its boundary may be wrong
         yield MimePart(content, raw[start:])
 
 
-def _ended(around: Sequence[ContentHeaders], line: bytes) -> tuple[int | None, bool]:
+def _find_boundary(enclosing: Sequence[ContentHeaders], line: bytes) -> tuple[int | None, bool]:
     """The depth of the multipart whose boundary this line is (without dashes), and whether it closes the multipart."""
-    for depth in reversed(range(len(around))):
-        boundary = around[depth].boundary
+    for depth in reversed(range(len(enclosing))):
+        boundary = enclosing[depth].boundary
         if line.startswith(boundary) and line[len(boundary) :] in (b"", b"--"):
             return depth, line != boundary
     return None, False

@@ -1,4 +1,4 @@
-"""Why a webhook delivery is not authenticated, for the operator's log; the caller is not told. Pure."""
+"""Why a webhook delivery is not authenticated, for the operator's log; the response does not say. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

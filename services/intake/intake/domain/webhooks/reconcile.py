@@ -41,7 +41,7 @@ def reconcile(
 ) -> list[EventRequest]:
     """The events to add to a ticket with these updates and these facts, the opening (number 1) among them.
 
-    `actor` made the changes for which the updates name nobody. `opened_with` is the severity that the earliest update
+    `actor` is used for changes for which the updates name none. `opened_with` is the severity that the earliest update
     states for the opening; None if the ticket was not opened by an update.
     """
     opening, *later = in_order(facts)
