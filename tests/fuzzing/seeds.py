@@ -126,8 +126,8 @@ async def seed_timer(url: str, folder: Path) -> Known:
     (folder / "timer").mkdir()
     async with timer_world(url, folder / "timer") as made:
         for name, facts in TIMER_FACTS.items():
-            await made.receives(*events(name, facts_of({"facts": facts})))
-        await made.reaches(datetime(2026, 6, 12, tzinfo=UTC))
+            await made.receive(*events(name, facts_of({"facts": facts})))
+        await made.advance(datetime(2026, 6, 12, tzinfo=UTC))
         await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES, TICKETS)
     return {}
 
