@@ -30,7 +30,7 @@ _RETRY_AFTER: Final[dict[type[NotifierError], str]] = {DirectoryUnavailableError
 
 
 def problem_for(error: NotifierError) -> Problem:
-    """The problem that tells a caller about the error."""
+    """The problem details of the error."""
     match error:
         case BounceReportError():
             detail = "Not a delivery status notification (RFC 3464)."
