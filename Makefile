@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SERVICES := shared services/intake services/sla-timer services/escalator services/notifier
-OURS := $(SERVICES) deploy/local
+OURS := $(SERVICES) deploy/local tools
 STAMP := .venv/installed
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
@@ -20,10 +20,10 @@ run: setup  ## start the whole system; Ctrl-C stops it
 	@$(BIN)/python -m tocsin_local run
 
 demo: setup  ## play one day of a service desk and check the result against the rules
-	@$(BIN)/python -m tocsin_local demo
+	@$(BIN)/python -m tocsin_tools demo
 
 replay: setup  ## import a real help-desk log as history and check every ticket: make replay FILE=log.csv
-	@$(if $(FILE),,$(error FILE is missing: make replay FILE=log.csv))$(BIN)/python -m tocsin_local replay "$(FILE)"
+	@$(if $(FILE),,$(error FILE is missing: make replay FILE=log.csv))$(BIN)/python -m tocsin_tools replay "$(FILE)"
 
 test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP (about five minutes)
 	$(BIN)/pytest -n 2 --dist loadgroup

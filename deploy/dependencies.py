@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[1]
 SERVICES = ("shared", "services/intake", "services/sla-timer", "services/escalator", "services/notifier")
-PACKAGES = (*SERVICES, "deploy/local")
+PACKAGES = (*SERVICES, "deploy/local", "tools")
 LOADED_BY_NAME = ("asyncpg", "tzdata", "email-validator")  # by a URL, by zoneinfo, by pydantic
 LOCKS = {"deploy/requirements.lock": SERVICES, "deploy/requirements-dev.lock": PACKAGES}
 HASHED = (*LOCKS, "deploy/docker/build.lock")

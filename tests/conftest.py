@@ -29,8 +29,8 @@ from support.databases import DatabasePool
 from support.search_budget import tries
 from support.servers import MakeDatabase, SharedKafka, SharedSink, log_line, running
 from tocsin_local.kafka import Kafka
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
 
 # Machines that test are small and noisy: a slow example says nothing.

@@ -1,9 +1,9 @@
-"""How many tickets and events a second one worker of intake takes, beside a no-op of FastAPI in the same run.
+"""Tickets and events per second of one intake worker, compared with a FastAPI no-op in the same run.
 
     PYTHONPATH=tests python -m bench.intake [--callers 50] [--requests 4000]
 
-PostgreSQL is real and durable, intake and the no-op are processes of their own; Kafka is away, so that what is stored
-waits. The three take turns, so that a machine that is slow for a while is slow for all.
+PostgreSQL is real and durable; intake and the no-op run as separate processes; without Kafka the outbox only grows. The
+three alternate, so that a slow phase of the machine affects all of them.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from typing import Annotated
 
 import orjson
 import typer
-from support.http_load import Answered, percentile, post, together
+from support.http_load import LoadResult, percentile, post, run_load
 from support.servers import intake_part, log_line, private_database, running
-from tocsin_local.processes import Launch, answers, free_port
+from tocsin_local.loopback import free_port, is_listening
+from tocsin_local.processes import LaunchCommand
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
@@ -48,11 +49,11 @@ async def _measure(noop: int, intake: int, key: str, callers: int, requests: int
         "events": (intake, event),
     }
     for port, request in kinds.values():
-        await together(port, callers, 20 * callers, request)
-    found: dict[str, list[Answered]] = {name: [] for name in kinds}
+        await run_load(port, callers, 20 * callers, request)
+    found: dict[str, list[LoadResult]] = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, (port, request) in kinds.items():
-            answered = await together(port, callers, requests // ROUNDS, request)
+            answered = await run_load(port, callers, requests // ROUNDS, request)
             assert set(answered.statuses) == {201}, set(answered.statuses)
             found[name].append(answered)
     least = statistics.median(answered.per_second for answered in found["no-op"])
@@ -89,11 +90,13 @@ class Noop:
     def __init__(self) -> None:
         self.port = free_port()
 
-    def launch(self) -> Launch:
-        return Launch((sys.executable, str(Path(__file__).with_name("noop.py")), str(self.port)), dict(os.environ))
+    def launch(self) -> LaunchCommand:
+        return LaunchCommand(
+            (sys.executable, str(Path(__file__).with_name("noop.py")), str(self.port)), dict(os.environ)
+        )
 
     def ready(self) -> bool:
-        return answers(self.port)
+        return is_listening(self.port)
 
 
 @contextmanager

@@ -26,8 +26,8 @@ from support.notifier_events import escalation, ticket
 from support.notifier_world import World, make_world
 from support.servers import SharedSink, log_line, migrate, running, service_role
 from tocsin.events import Notify
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 from tocsin_local.smtp import SmtpSink
 
 CONNECTIONS = 16

@@ -22,8 +22,8 @@ from sqlalchemy import func, select
 from support.fake_timer import moment, said
 from support.servers import log_line, migrate, running, service_role
 from support.timer_world import Timer, events, timer
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 
 CHUNK = 1000
 DUE = moment("06-09 13:00")

@@ -1,5 +1,5 @@
-"""deploy/docker/compose.yaml: names what it uses, starts in the right order, and gives every service the settings that
-its Settings class wants; no secret stands in a file.
+"""deploy/docker/compose.yaml: valid, starts in the right order, gives every service the settings of its Settings class,
+and no file contains a secret.
 """
 
 import re
@@ -30,14 +30,14 @@ JOBS: dict[str, type[BaseSettings]] = {
     "keys": KeysSettings,
     **{f"migrate-{service}": DatabaseSettings for service in OURS},
 }
-KEYS_OF_A_SERVICE = {
+SERVICE_KEYS = {
     *("build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles"),
     *("pull_policy", "restart", "shm_size", "stop_grace_period", "volumes"),
 }
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|ACK_KEYS")
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
-NOT_FOR_PRODUCTION = {f"TOCSIN_{name.upper()}" for name in ClockSettings.model_fields}
+TEST_ONLY = {f"TOCSIN_{name.upper()}" for name in ClockSettings.model_fields}
 IN_ENV = {
     "TOCSIN_ACK_KEYS": "1025" * 8,
     "TOCSIN_MAIL_FROM": "it@example.com",
@@ -48,22 +48,24 @@ IN_ENV = {
 HOOK_SECRETS = {
     f"TOCSIN_HOOK_{tool}" for tool in ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
 }
-OTHERS = {"intake": HOOK_SECRETS | {"TOCSIN_HOOK_EMAIL"}}
-OF_THE_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
+EXTRA_VARIABLES = {"intake": HOOK_SECRETS | {"TOCSIN_HOOK_EMAIL"}}
+SET_IN_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
 
 
 def variables(settings: type[BaseSettings]) -> set[str]:
+    """The environment variables that the settings read."""
     return {f"TOCSIN_{name.upper()}" for name in settings.model_fields}
 
 
-def needed(settings: type[BaseSettings]) -> set[str]:
+def required(settings: type[BaseSettings]) -> set[str]:
+    """The environment variables without which the settings are invalid."""
     return {f"TOCSIN_{name.upper()}" for name, field in settings.model_fields.items() if field.is_required()}
 
 
 def resolved(value: str | None) -> str:
-    """A value as compose would hand it on, where .env has nothing but what must be there.
+    """The value that compose passes to the container if .env contains the required variables only.
 
-    What .env gives is a port, a word or a password, whatever is asked for; or what `IN_ENV` has for it.
+    These have the value in `IN_ENV`, or else 1025, which is valid as a port, a name and a password.
     """
 
     def replacement(found: re.Match[str]) -> str:
@@ -72,35 +74,35 @@ def resolved(value: str | None) -> str:
     return VARIABLE.sub(replacement, value or "")
 
 
-def test_it_has_only_what_the_specification_knows() -> None:
+def test_only_keys_of_the_compose_specification_are_used() -> None:
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
     for name, service in SERVICES.items():
-        assert set(service) <= KEYS_OF_A_SERVICE, name
+        assert set(service) <= SERVICE_KEYS, name
         assert re.fullmatch(r"[\w.-]+(/[\w.-]+)?:([\w.-]*\d[\w.-]*|\$\{TOCSIN_VERSION:-local\})", service["image"]), (
             name
         )
         for seconds in (service.get("stop_grace_period"), service.get("healthcheck", {}).get("interval")):
             assert seconds is None or re.fullmatch(r"\d+s", seconds), name
         for command in (service.get("command"), service.get("entrypoint")):
-            assert command is None or isinstance(command, list), f"{name}: the exec form passes signals on"
+            assert command is None or isinstance(command, list), f"{name}: use the exec form, which forwards signals"
 
 
-def test_what_a_service_waits_for_is_there_and_can_be_waited_for() -> None:
+def test_every_dependency_exists_and_can_reach_its_condition() -> None:
     for name, service in SERVICES.items():
-        for other, how in service.get("depends_on", {}).items():
+        for other, dependency in service.get("depends_on", {}).items():
             assert other in SERVICES, name
-            assert how["condition"] in CONDITIONS
-            if how["condition"] == "service_healthy":
+            assert dependency["condition"] in CONDITIONS
+            if dependency["condition"] == "service_healthy":
                 assert SERVICES[other]["healthcheck"]["test"], other
-            if how["condition"] == "service_completed_successfully":
-                assert other in JOBS, f"{name} would wait for ever for {other}"
+            if dependency["condition"] == "service_completed_successfully":
+                assert other in JOBS, f"{name} would wait forever for {other}"
                 assert "restart" not in SERVICES[other]
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_starts_after_its_servers_the_topics_and_its_own_migration(name: str) -> None:
-    waits = {other: how["condition"] for other, how in SERVICES[name]["depends_on"].items()}
-    assert waits == {
+def test_a_service_starts_after_its_servers_the_topics_and_its_migration(name: str) -> None:
+    dependencies = {other: each["condition"] for other, each in SERVICES[name]["depends_on"].items()}
+    assert dependencies == {
         "postgres": "service_healthy",
         "kafka": "service_healthy",
         "topics": "service_completed_successfully",
@@ -111,7 +113,7 @@ def test_a_service_starts_after_its_servers_the_topics_and_its_own_migration(nam
     assert SERVICES[f"migrate-{name}"]["image"] == SERVICES[name]["image"]
 
 
-def test_every_mount_is_a_named_volume_or_a_file_that_is_there() -> None:
+def test_every_mount_is_a_named_volume_or_an_existing_file() -> None:
     used = set()
     for name, service in SERVICES.items():
         for mount in service.get("volumes", ()):
@@ -124,7 +126,7 @@ def test_every_mount_is_a_named_volume_or_a_file_that_is_there() -> None:
     assert used == set(COMPOSE["volumes"])
 
 
-def test_every_build_has_its_dockerfile() -> None:
+def test_every_build_uses_the_services_dockerfile() -> None:
     assert {name for name, service in SERVICES.items() if "build" in service} == set(OURS)
     for name in OURS:
         build = SERVICES[name]["build"]
@@ -133,26 +135,26 @@ def test_every_build_has_its_dockerfile() -> None:
 
 
 @pytest.mark.parametrize(("name", "settings"), [*OURS.items(), *JOBS.items()])
-def test_it_gets_every_setting_it_needs_and_none_it_does_not_know(name: str, settings: type[BaseSettings]) -> None:
+def test_a_container_gets_every_required_setting_and_no_unknown_one(name: str, settings: type[BaseSettings]) -> None:
     given = set(SERVICES[name]["environment"])
-    assert given - variables(settings) - OTHERS.get(name, set()) == set()
-    assert needed(settings) - given == set()
+    assert given - variables(settings) - EXTRA_VARIABLES.get(name, set()) == set()
+    assert required(settings) - given == set()
 
 
-def test_every_secret_that_the_shipped_integrations_name_is_handed_on() -> None:
+def test_intake_gets_every_secret_of_the_shipped_integrations() -> None:
     named = set(re.findall(r"secret_env: (\w+)", (DOCKER.parent / "policy/integrations.yaml").read_text()))
     assert named >= HOOK_SECRETS
     assert named - set(SERVICES["intake"]["environment"]) == set()
 
 
 @pytest.mark.parametrize(("name", "settings"), OURS.items())
-def test_every_setting_can_be_given(name: str, settings: type[BaseSettings]) -> None:
+def test_every_setting_can_be_set_in_env(name: str, settings: type[BaseSettings]) -> None:
     given = set(SERVICES[name]["environment"])
-    assert variables(settings) - given - NOT_FOR_PRODUCTION - OF_THE_IMAGE == set()
+    assert variables(settings) - given - TEST_ONLY - SET_IN_IMAGE == set()
 
 
 @pytest.mark.parametrize(("name", "settings"), [*OURS.items(), *JOBS.items()])
-def test_its_settings_accept_what_they_get(
+def test_the_settings_accept_the_values_of_compose(
     name: str, settings: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in SERVICES[name]["environment"].items():
@@ -161,7 +163,7 @@ def test_its_settings_accept_what_they_get(
     settings()
 
 
-def test_a_service_finds_its_files_where_they_are_mounted() -> None:
+def test_the_files_of_a_service_are_mounted_where_it_reads_them() -> None:
     for name in OURS:
         mounts = [mount.split(":") for mount in SERVICES[name]["volumes"]]
         for variable in ("TOCSIN_POLICY", "TOCSIN_DIRECTORY"):
@@ -173,24 +175,24 @@ def test_a_service_finds_its_files_where_they_are_mounted() -> None:
     assert SERVICES["keys"]["volumes"] == [f"keys:{keys.parent}"]
 
 
-def test_no_secret_stands_in_a_file() -> None:
+def test_no_file_contains_a_secret() -> None:
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
             if SECRET.search(variable) and value is not None:
-                required = [found for found in VARIABLE.finditer(value) if found[2] == ":?"]
-                assert len(required) == 1, f"{name}: {variable} must come from .env, and from nowhere else"
+                from_env = [found for found in VARIABLE.finditer(value) if found[2] == ":?"]
+                assert len(from_env) == 1, f"{name}: {variable} must come from .env only"
     example = (DOCKER / "env.example").read_text()
     assert re.findall(r"^\w*(?:PASSWORD|SECRET)\w*=(?!$).*", example, re.MULTILINE) == []
     assert ".env" in (DOCKER / ".gitignore").read_text().splitlines()
 
 
-def test_the_example_names_what_must_be_given() -> None:
+def test_env_example_lists_the_required_variables() -> None:
     text = (DOCKER / "compose.yaml").read_text()
-    must = {found[1] for found in VARIABLE.finditer(text) if found[2] == ":?"}
-    assert set(re.findall(r"^(\w+)=$", (DOCKER / "env.example").read_text(), re.MULTILINE)) == must
+    required_in_env = {found[1] for found in VARIABLE.finditer(text) if found[2] == ":?"}
+    assert set(re.findall(r"^(\w+)=$", (DOCKER / "env.example").read_text(), re.MULTILINE)) == required_in_env
 
 
-def test_only_the_front_listens_to_the_world() -> None:
+def test_only_the_front_can_listen_on_a_public_address() -> None:
     for name, service in SERVICES.items():
         for port in service.get("ports", ()):
             public = port.startswith("${TOCSIN_BIND:-127.0.0.1}:")
@@ -199,10 +201,10 @@ def test_only_the_front_listens_to_the_world() -> None:
     assert not any(SERVICES[name].get("ports") for name in (*OURS, *JOBS, "kafka", "postgres"))
 
 
-def test_the_front_lets_the_api_through_and_nothing_else() -> None:
+def test_the_front_forwards_the_api_and_nothing_else() -> None:
     text = (DOCKER / "Caddyfile").read_text()
-    (let_through,) = re.findall(r"@api path (.+)", text)
-    assert let_through.split() == ["/v1/*", "/ack/*", "/docs", "/docs/*", "/openapi.json"]
+    (forwarded,) = re.findall(r"@api path (.+)", text)
+    assert forwarded.split() == ["/v1/*", "/ack/*", "/docs", "/docs/*", "/openapi.json"]
     ports = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083}
     assert re.findall(r"import service (\S+)", text) == [f"{name}:{port}" for name, port in ports.items()]
     assert {name: settings.model_fields["port"].default for name, settings in OURS.items()} == ports

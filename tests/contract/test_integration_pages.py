@@ -1,6 +1,6 @@
-"""docs/integrations: what it says to write into integrations.yaml is accepted, and its recipes prove what they send.
+"""docs/integrations: its examples of integrations.yaml are valid, and its curl recipes send a valid signature.
 
-The commands for webhooks that it and intake's README tell are there, and do what they are told for.
+The webhook commands in it and in intake's README exist, and work as described.
 """
 
 import base64
@@ -27,36 +27,37 @@ CURL = 'curl() { printf "%s\\0" "$@"; }\n'
 
 
 def blocks(page: str, heading: str) -> Iterator[str]:
-    """The blocks of code below a heading."""
+    """The code blocks below a heading of a page."""
     text = (PAGES / f"{page}.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     for block in re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE):
         if block.strip():
             yield dedent(block).strip() + "\n"
 
 
-def written(page: str) -> Integrations:
+def example(page: str) -> Integrations:
+    """The integrations.yaml that a page describes."""
     section = next(block for block in blocks(page, "integrations.yaml") if block.startswith(f"{page}:"))
     below = "tenants: {}\n" + section if page == "email" else "tenants:\n  default:\n" + indent(section, "    ")
     return load_integrations('version: "1"\n' + below, f"{page}.md")
 
 
 @pytest.mark.parametrize("page", [*PROVIDERS, "email"])
-def test_what_a_page_says_to_write_is_accepted(page: str) -> None:
-    integrations = written(page)
+def test_the_example_of_a_page_is_valid(page: str) -> None:
+    integrations = example(page)
     assert (integrations.find("default", page) is not None) == (page != "email")
 
 
 @pytest.mark.parametrize("page", PROVIDERS)
-def test_what_a_page_says_to_write_reads_the_tools_payloads(page: str) -> None:
-    integration = written(page).find("default", page)
+def test_the_example_of_a_page_reads_every_recorded_webhook(page: str) -> None:
+    integration = example(page).find("default", page)
     assert integration is not None
     for body in recordings(page):
         ADAPTERS[integration.adapter].read(body, integration)
 
 
 @pytest.mark.parametrize("page", PROVIDERS)
-def test_what_a_page_says_to_write_knows_what_the_tools_story_means(page: str) -> None:
-    integration = written(page).find("default", page)
+def test_the_example_of_a_page_maps_every_update_of_a_recorded_ticket(page: str) -> None:
+    integration = example(page).find("default", page)
     assert integration is not None
     trial = DryRun(integration, page, datetime(2026, 6, 12, tzinfo=UTC))
     told = [one for body in story(page) for one in trial.deliver(body)]
@@ -65,31 +66,31 @@ def test_what_a_page_says_to_write_knows_what_the_tools_story_means(page: str) -
 
 
 @pytest.mark.parametrize("page", PROVIDERS)
-def test_a_recipe_proves_what_it_sends(page: str) -> None:
+def test_the_recipe_of_a_page_sends_a_valid_signature(page: str) -> None:
     (recipe,) = blocks(page, "Try it")
     environment = {"INTAKE": "http://intake", "SECRET": SECRET.decode(), "PATH": "/usr/local/bin:/usr/bin:/bin"}
     ran = subprocess.run(["bash", "-euc", CURL + recipe], cwd=ROOT, env=environment, capture_output=True, check=True)
     url, *options = ran.stdout.decode().split("\0")[:-1]
     assert url == f"http://intake/v1/hooks/{page}/default"
-    given = dict(zip(options[::2], options[1::2], strict=True))
+    arguments = dict(zip(options[::2], options[1::2], strict=True))
     headers = {
         name.lower(): value
         for option, text in zip(options[::2], options[1::2], strict=True)
         if option == "-H"
         for name, _, value in [text.partition(": ")]
     }
-    if "-u" in given:
-        headers["authorization"] = "Basic " + base64.b64encode(given["-u"].encode()).decode()
-    body = (ROOT / given["--data-binary"].removeprefix("@")).read_bytes()
+    if "-u" in arguments:
+        headers["authorization"] = "Basic " + base64.b64encode(arguments["-u"].encode()).decode()
+    body = (ROOT / arguments["--data-binary"].removeprefix("@")).read_bytes()
     json.loads(body)
-    integration = written(page).find("default", page)
+    integration = example(page).find("default", page)
     assert integration is not None
     adapter = ADAPTERS[integration.adapter]
-    assert adapter.genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
-    assert not adapter.genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
+    assert adapter.is_genuine(integration.auth, [SECRET], headers, body, datetime.now(UTC))
+    assert not adapter.is_genuine(integration.auth, [b"another"], headers, body, datetime.now(UTC))
 
 
-def test_the_content_that_freshdesk_shall_send_has_what_the_shipped_mapping_reads() -> None:
+def test_the_content_to_configure_in_freshdesk_has_the_fields_of_the_shipped_mapping() -> None:
     content = next(block for block in blocks("freshdesk", "In Freshdesk") if "{{ticket.id}}" in block)
     fields = json.loads(content[content.index("{") :])["freshdesk_webhook"]
     reading = shipped("freshdesk").generic
@@ -99,7 +100,7 @@ def test_the_content_that_freshdesk_shall_send_has_what_the_shipped_mapping_read
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The arguments of each `python -m intake hooks ...` line of a page."""
+    """The arguments of each line `python -m intake hooks ...` of a page."""
     lines = re.findall(r"^ +python -m intake (hooks .*)$", page.read_text(), re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
@@ -109,17 +110,17 @@ def invoked(arguments: list[str]) -> Result:
 
 
 @pytest.mark.parametrize("page", [README, PAGES / "README.md"], ids=["intake", "docs"])
-def test_every_webhook_command_of_a_page_is_one(page: Path) -> None:
-    told = commands(page)
-    assert {"check", "try", "unmapped", "replay", "dismiss"} == {arguments[1] for arguments in told}
-    for arguments in told:
+def test_every_webhook_command_of_a_page_exists(page: Path) -> None:
+    described = commands(page)
+    assert {"check", "try", "unmapped", "replay", "dismiss"} == {arguments[1] for arguments in described}
+    for arguments in described:
         assert invoked([*arguments, "--help"]).exit_code == 0, arguments
 
 
 @pytest.mark.parametrize(
     ("page", "providers"), [(README, PROVIDERS), (PAGES / "README.md", ["jira"])], ids=["intake", "docs"]
 )
-def test_what_a_page_tells_to_check_and_to_try_knows_the_tools(
+def test_the_check_and_try_commands_of_a_page_work_for_each_provider(
     page: Path, providers: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -138,7 +139,7 @@ def test_what_a_page_tells_to_check_and_to_try_knows_the_tools(
         assert not [one for one in told if "unmapped" in one]
 
 
-def test_intakes_readme_tells_of_each_tool_what_there_is_to_look_through() -> None:
+def test_intakes_readme_lists_the_settings_of_each_provider() -> None:
     row = r"^\| \[.*\]\(\S*/docs/integrations/(\w+)\.md\) \| .* \| (.*)\|$"
     rows = dict(re.findall(row, README.read_text(), re.MULTILINE))
     assert set(rows) == {*PROVIDERS, "email", "rest"}
@@ -148,7 +149,7 @@ def test_intakes_readme_tells_of_each_tool_what_there_is_to_look_through() -> No
             assert not default or default in Defaults.model_fields
 
 
-def test_the_pages_find_each_other() -> None:
+def test_every_link_has_a_target_and_every_provider_a_page() -> None:
     for page in PAGES.glob("*.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

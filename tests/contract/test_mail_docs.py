@@ -43,8 +43,10 @@ def test_the_table_lists_every_header_and_no_other() -> None:
     by = make_composer(reply_to="desk@example.com")
     for sample in SAMPLES.values():
         for again in (None, Redelivery("key", sample.now, 1)):
-            how = {"reader": sample.reader, "now": sample.now, "late": True, "redelivery": again}
-            sent |= set(parse(compose(sample.notification, by=by, **how)).keys())
+            mail = compose(
+                sample.notification, by=by, reader=sample.reader, now=sample.now, late=True, redelivery=again
+            )
+            sent |= set(parse(mail).keys())
     assert listed == sent
 
 

@@ -1,4 +1,4 @@
-"""What each service says of its calls at /openapi.json is OpenAPI 3.1, and names every call of the contract."""
+"""The /openapi.json of every service is valid OpenAPI 3.1 and documents every call of the contract."""
 
 import json
 import re
@@ -64,7 +64,7 @@ ERRORS_OF_THEIR_OWN = {
     "post /v1/deliveries/{delivery_id}/redeliver": ("409",),
     "post /v1/dead-letters/{letter_id}/replay": ("409",),
 }
-"""What a caller of these must handle beside what any such call may answer."""
+"""Errors of single calls, besides those that any such call may answer."""
 
 each_service = pytest.mark.parametrize("service", CALLS)
 
@@ -92,12 +92,12 @@ async def test_it_is_openapi_3_1(service: str, described: Callable[[str], Any]) 
 
 
 @each_service
-async def test_it_names_every_call(service: str, described: Callable[[str], Any]) -> None:
+async def test_every_call_is_documented(service: str, described: Callable[[str], Any]) -> None:
     assert set(operations(await described(service))) >= EVERYWHERE | CALLS[service]
 
 
 @each_service
-async def test_every_call_but_health_wants_a_key_and_answers_errors_as_problems(
+async def test_every_call_but_health_requires_a_key_and_answers_errors_as_problems(
     service: str, described: Callable[[str], Any]
 ) -> None:
     for name, operation in operations(await described(service)).items():
@@ -107,7 +107,7 @@ async def test_every_call_but_health_wants_a_key_and_answers_errors_as_problems(
 
 
 @each_service
-async def test_every_call_and_every_error_has_words_and_an_example(
+async def test_every_call_and_every_error_has_a_description_and_an_example(
     service: str, described: Callable[[str], Any]
 ) -> None:
     document = await described(service)
@@ -117,7 +117,7 @@ async def test_every_call_and_every_error_has_words_and_an_example(
 
 
 @each_service
-async def test_examples_are_what_the_schemas_say(service: str, described: Callable[[str], Any]) -> None:
+async def test_examples_match_their_schemas(service: str, described: Callable[[str], Any]) -> None:
     document = json.loads(json.dumps(await described(service)).replace('"#/components', '"urn:api#/components'))
     registry: Registry[Any] = Registry().with_resource("urn:api", DRAFT202012.create_resource(document))
     for name, operation in operations(document).items():
@@ -128,7 +128,7 @@ async def test_examples_are_what_the_schemas_say(service: str, described: Callab
                 assert errors == [], f"{name}: {where}"
 
 
-async def test_the_one_command_for_a_typed_client_names_a_version_and_the_lines_below_it_what_it_makes(
+async def test_the_documented_command_for_a_typed_client_is_pinned_and_its_example_imports_exist(
     described: Callable[[str], Any],
 ) -> None:
     page = (ROOT / "docs/integrations/rest.md").read_text().split("\n## A typed client\n")[1]
@@ -148,15 +148,15 @@ async def test_the_one_command_for_a_typed_client_names_a_version_and_the_lines_
 
 
 @each_service
-async def test_no_bound_is_written_in_words_that_json_schema_does_not_know(
+async def test_no_schema_has_keywords_that_json_schema_does_not_know(
     service: str, described: Callable[[str], Any]
 ) -> None:
-    """pydantic leaves its own there where a bound comes after a validator of ours."""
+    """pydantic writes its own keywords for a bound that follows a custom validator."""
     assert PYDANTICS & set(names(await described(service))) == set()
 
 
 @each_service
-async def test_every_link_leads_to_a_call_and_its_parameters(service: str, described: Callable[[str], Any]) -> None:
+async def test_every_link_points_to_a_call_and_its_parameters(service: str, described: Callable[[str], Any]) -> None:
     document = await described(service)
     for name, operation in operations(document).items():
         for answer in operation["responses"].values():
@@ -167,7 +167,7 @@ async def test_every_link_leads_to_a_call_and_its_parameters(service: str, descr
 
 
 def names(part: Any) -> Iterator[str]:
-    """Every name of every object in the document."""
+    """Every key of every object in the document."""
     if isinstance(part, dict):
         yield from part
     for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
@@ -175,7 +175,7 @@ def names(part: Any) -> Iterator[str]:
 
 
 def lacks(name: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
-    """What a reader of the documentation would miss of a call; `schemas` are those that have a name."""
+    """What the documentation of a call lacks. `schemas` are the named schemas."""
     for words in ("summary", "description"):
         if not operation.get(words):
             yield f"{name}: {words}"
@@ -194,12 +194,12 @@ def lacks(name: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -
             and status[0] in "45"
             and "application/problem+json" not in response.get("content", {})
         ):
-            yield f"{name}: {status} is no problem"
+            yield f"{name}: {status} is not a problem response"
     yield from (f"{name}: {status}" for status in expected(name, operation) if status not in operation["responses"])
 
 
 def expected(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    """The errors that such a call may answer."""
+    """The errors that such a call must document."""
     if operation.get("security"):
         yield from ("401", "403", "429", "503")
     if "{" in name:
@@ -212,7 +212,7 @@ def expected(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
 
 
 def contents(operation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What is sent and answered, each by where it stands and its media type."""
+    """Every request and response body with a description of its place."""
     for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
         yield f"the body as {media_type}", media
     for status, response in operation["responses"].items():
@@ -221,7 +221,7 @@ def contents(operation: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
 
 
 def examples(media: Mapping[str, Any]) -> Iterator[Any]:
-    """The examples of a media type, wherever OpenAPI lets them stand."""
+    """The examples of a media type, in every place that OpenAPI allows."""
     if "example" in media:
         yield media["example"]
     yield from (named["value"] for named in media.get("examples", {}).values())
@@ -229,6 +229,6 @@ def examples(media: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def operations(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Each operation by its method and path."""
+    """Every operation by its method and path."""
     paths = described["paths"].items()
     return {f"{method} {path}": operation for path, item in paths for method, operation in item.items()}

@@ -1,4 +1,4 @@
-"""What a key of a single scope may ask: every call that wants a key has one scope that opens it, and no other does."""
+"""Every call that requires a key is allowed by exactly one scope."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ EVERYWHERE: Final = {
     "post /v1/dead-letters/{letter_id}/replay": ADMIN,
     "get /v1/keys": ADMIN,
 }
-OPENED_BY: Final[Mapping[str, Mapping[str, str]]] = {
+ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "intake": {
         "get /v1/tickets": TICKETS_READ,
         "get /v1/tickets/{ticket_id}": TICKETS_READ,
@@ -45,9 +45,9 @@ OPENED_BY: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("service", OPENED_BY)
-async def test_a_call_is_opened_by_its_scope_alone(service: str, tmp_path: Path) -> None:
-    """Whatever else is wrong with the request; no database is there, so that nothing is done."""
+@pytest.mark.parametrize("service", ALLOWED_BY)
+async def test_a_call_is_allowed_by_its_scope_only(service: str, tmp_path: Path) -> None:
+    """403 comes before any other error. There is no database, so nothing is done."""
     keys = {scope: issue("default", (scope,)) for scope in SCOPES}
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in keys.values())))
     app = build_service(service, "postgresql+asyncpg://nobody@127.0.0.1:1/nothing", tmp_path).app
@@ -60,7 +60,7 @@ async def test_a_call_is_opened_by_its_scope_alone(service: str, tmp_path: Path)
                     for scope, (text, _) in keys.items()
                     if await status(client, method, path, text) != httpx.codes.FORBIDDEN
                 }
-    assert opened == {name: {scope} for name, scope in {**EVERYWHERE, **OPENED_BY[service]}.items()}
+    assert opened == {name: {scope} for name, scope in {**EVERYWHERE, **ALLOWED_BY[service]}.items()}
 
 
 async def status(client: httpx.AsyncClient, method: str, path: str, key: str) -> int:

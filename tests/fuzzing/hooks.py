@@ -1,8 +1,8 @@
-"""What Schemathesis must be told of our APIs beside their documents.
+"""What Schemathesis needs to know about our APIs besides their OpenAPI documents.
 
-A valid case is completed by what no schema can say, so that none may be refused: a period ends after it begins, a story
-is told to an instant after its opening. And it gets through the doors that no key opens: deliveries are signed as the
-tool signs them, links are ours. What it chooses depends on the case alone: the same one is sent the same way again.
+Valid cases are completed with what a schema cannot express, so that none may be rejected: a period ends after it
+starts, a simulation ends after the opening. Routes without an API key get valid credentials: deliveries are signed as
+the tool signs them, links are ours. The choices depend on the case alone, so that a repeated case is sent unchanged.
 """
 
 import json
@@ -41,9 +41,9 @@ _genuine: set[str] = set()
 
 
 def begins(operation: Any, node: Any, produced_anywhere: set[str]) -> bool:
-    """Whether a story may begin with this call: with all that need nothing which another call has made.
+    """Whether a sequence of calls may begin with this one: it needs nothing that another call has created.
 
-    Schemathesis alone takes a ticket's `external_id`, which is the caller's own, for such a thing.
+    Schemathesis would take a ticket's `external_id` for such a thing, although the caller chooses it.
     """
     return {parameter.name for parameter in operation.path_parameters} <= FILLED_IN
 
@@ -53,7 +53,7 @@ stateful.is_likely_root_transition = begins
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: Case, kwargs: Call) -> None:
-    """Completes a valid case, and makes its Idempotency-Key anew: it belongs to one request."""
+    """Complete a valid case, and replace its Idempotency-Key, which belongs to one request."""
     if case.headers is not None and _valid(case.headers.get(KEY)):
         case.headers[KEY] = str(uuid4())
     complete = COMPLETED.get(case.operation.label)
@@ -63,21 +63,21 @@ def before_call(context: schemathesis.HookContext, case: Case, kwargs: Call) -> 
 
 
 @schemathesis.check
-def what_is_genuine_is_let_in(ctx: schemathesis.CheckContext, response: schemathesis.Response, case: Case) -> None:
-    """Without this the doors could be shut to all, and every refusal would still be one that is documented."""
+def genuine_requests_are_accepted(ctx: schemathesis.CheckContext, response: schemathesis.Response, case: Case) -> None:
+    """Without this check, a service that rejects every request with a documented error would pass."""
     if case.id in _genuine and response.status_code in (401, 404, 422):
-        raise AssertionError(f"What is genuine was refused: {response.text[:500]}")
+        raise AssertionError(f"A genuine request was rejected: {response.text[:500]}")
 
 
 @schemathesis.serializer("message/rfc822")
 def message(context: schemathesis.SerializationContext, value: Any) -> bytes:
-    """A mail is text, or, where it should not be one, whatever it is."""
+    """A mail as bytes; an invalid case may be anything."""
     return value if isinstance(value, bytes) else str(value).encode(errors="surrogateescape")
 
 
 @dataclass(frozen=True)
 class Stamped(requests.auth.AuthBase):
-    """Adds headers that depend on the body as it goes over the wire."""
+    """Adds headers that depend on the body as it is sent."""
 
     headers: Callable[[bytes], Mapping[str, str]]
 
@@ -88,10 +88,7 @@ class Stamped(requests.auth.AuthBase):
 
 
 def ticket(case: Case, kwargs: Call, random: Random) -> None:
-    """Its severity may be missing where the policy gives the source one, and the shipped one gives none.
-
-    Sometimes one that is known already.
-    """
+    """With a severity, since the shipped policy has no default for any source; sometimes a known ticket."""
     body: Any = case.body
     if random.random() < 0.4:
         case.body = random.choice(KNOWN["tickets"])
@@ -100,14 +97,14 @@ def ticket(case: Case, kwargs: Call, random: Random) -> None:
 
 
 def by_external_id(case: Case, kwargs: Call, random: Random) -> None:
-    """Mostly of a ticket that there is."""
+    """Mostly of a known ticket."""
     if random.random() < 0.8 and not _by_link(case):
         known = random.choice(KNOWN["tickets"])
         case.path_parameters.update(source=known["source"], external_id=known["external_id"])
 
 
 def redelivery(case: Case, kwargs: Call, random: Random) -> None:
-    """Mostly of a mail that there is, with a key that belongs to it: the second time it was asked for already."""
+    """Mostly of a known delivery, with a key that belongs to it, so that the second request is a repetition."""
     if random.random() < 0.6 and not _by_link(case):
         case.path_parameters["delivery_id"] = random.choice(KNOWN["deliveries"])
     if random.random() < 0.8:
@@ -118,7 +115,7 @@ def redelivery(case: Case, kwargs: Call, random: Random) -> None:
 
 
 def story(case: Case, kwargs: Call, random: Random) -> None:
-    """Told to an instant that is not before its opening; in business time only where the shipped calendar reaches."""
+    """Until an instant after the opening; in business time only in the years of the shipped calendar."""
     body: Any = case.body
     opened = body["facts"][0]["occurred_at"]
     if _at(body["until"]) < _at(opened):
@@ -132,19 +129,19 @@ def story(case: Case, kwargs: Call, random: Random) -> None:
 
 
 def event(case: Case, kwargs: Call, random: Random) -> None:
-    """Sometimes of a ticket that there is."""
+    """Sometimes of a known ticket."""
     if random.random() < 0.3 and not _by_link(case):
         case.path_parameters["ticket_id"] = random.choice(KNOWN["ids"])
 
 
 def everything(case: Case, kwargs: Call, random: Random) -> None:
-    """Half of the lists are asked for whole, or a ticket's: few hold what any other filter asks for."""
+    """Half of the lists are requested without filters, or for a ticket: other filters rarely match anything."""
     if random.random() < 0.5:
         case.query = {name: value for name, value in case.query.items() if name == "ticket_id"}
 
 
 def period(begin: str, end: str) -> Callable[[Case, Call, Random], None]:
-    """Ends after it begins; or everything, where nothing is required."""
+    """Ends after it starts; optional filters are dropped as in `everything`."""
 
     def ordered(case: Case, kwargs: Call, random: Random) -> None:
         if begin != "from":
@@ -162,12 +159,12 @@ def period(begin: str, end: str) -> Callable[[Case, Call, Random], None]:
 
 
 def role(case: Case, kwargs: Call, random: Random) -> None:
-    """One of the directory's."""
+    """A role of the directory."""
     case.query["role"] = random.choice(ROLES)
 
 
 def webhook(case: Case, kwargs: Call, random: Random) -> None:
-    """Mostly to an integration that there is, and signed: a recorded delivery, a changed one, or any JSON."""
+    """Mostly to a configured integration, and signed: a recorded delivery, a changed one, or any JSON."""
     if random.random() < 0.1:
         return
     provider = random.choice(PROVIDERS)
@@ -183,7 +180,7 @@ def webhook(case: Case, kwargs: Call, random: Random) -> None:
 
 
 def mail(case: Case, kwargs: Call, random: Random) -> None:
-    """Mostly to a mailbox that there is, with its secret: a real mail, a changed one, or any text."""
+    """Mostly to a configured mailbox, with its secret: a recorded mail, a changed one, or any text."""
     if random.random() < 0.1:
         return
     case.path_parameters["tenant"] = "default"
@@ -198,7 +195,7 @@ def mail(case: Case, kwargs: Call, random: Random) -> None:
 
 
 def bounce(case: Case, kwargs: Call, random: Random) -> None:
-    """A real report, mostly of a mail that was sent, a changed one, or any text."""
+    """A recorded report, mostly about a known mail, a changed one, or any text."""
     message_id, address = random.choice(KNOWN["mails"])
     report = random.choice(REPORTS).replace(ADDRESS, address.encode())
     match random.randrange(4):
@@ -210,7 +207,7 @@ def bounce(case: Case, kwargs: Call, random: Random) -> None:
 
 
 def acknowledgement(case: Case, kwargs: Call, random: Random) -> None:
-    """Mostly by a link of ours, as a browser or as a program."""
+    """Mostly with a link of ours, as a browser or as a program."""
     if random.random() < 0.9 and not _by_link(case):
         case.path_parameters["token"] = random.choice(KNOWN[random.choice(("open", "tokens"))])
     if random.random() < 0.7:
@@ -240,7 +237,7 @@ COMPLETED: Mapping[str, Callable[[Case, Call, Random], None]] = {
 
 
 def _by_link(case: Case) -> bool:
-    """Whether the path of this valid case may come out of the answer before it."""
+    """Whether the path of this valid case may come from the response before it."""
     assert case.meta is not None
     begun = case.method == "POST" and not FILLED_IN.isdisjoint(case.path_parameters)
     return case.meta.phase.name is TestPhase.STATEFUL and not begun
@@ -255,7 +252,7 @@ def _at(text: str) -> datetime:
 
 
 def _changed(random: Random, raw: bytes) -> bytes:
-    """With some of its bytes gone, and others in their place."""
+    """With some bytes removed or replaced."""
     for _ in range(random.randint(1, 5)):
         where = random.randint(0, len(raw))
         raw = raw[:where] + random.randbytes(random.randint(0, 4)) + raw[where + random.randint(0, 40) :]

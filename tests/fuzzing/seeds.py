@@ -1,4 +1,4 @@
-"""What each service's database holds before Schemathesis comes: rows that its own handlers and calls have made."""
+"""Data for Schemathesis: each service's own handlers and calls fill its database."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ MAILS: Final = 64
 
 
 async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
-    """Fills that service's database; returns what the hooks must know of it. `folder` is as the test made it."""
+    """Fill the service's database. Returns the data that the fuzzing hooks use. `folder` holds keys.yaml."""
     match service:
         case "intake":
             return await seed_intake(url, folder)
@@ -56,7 +56,7 @@ async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
 
 
 async def seed_intake(url: str, folder: Path) -> Known:
-    """Tickets open, ended and reopened, deliveries that no mapping knows; and the links that mails had of them."""
+    """Open, closed and reopened tickets, unmapped deliveries, and acknowledgement links."""
     service = build_service("intake", url, folder)
     key = {"Authorization": f"Bearer {(folder / 'key').read_text()}"}
     tickets = {}
@@ -69,9 +69,9 @@ async def seed_intake(url: str, folder: Path) -> Known:
             assert answer.is_success, answer.text
             return answer.json()
 
-        for name, stories in STORIES.items():
+        for name, kinds in TICKET_EVENTS.items():
             tickets[name] = (await post("/v1/tickets", json=posted(name)))["ticket_id"]
-            for kind in stories:
+            for kind in kinds:
                 await post(f"/v1/tickets/{tickets[name]}/events", json=event(kind))
         pending = [(await post("/v1/tickets", json=posted(f"SR-1{number}")))["ticket_id"] for number in range(8)]
         parked = recorded("connectwise", "1-added").replace(b"New (email)", b"Parked")
@@ -79,7 +79,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _put_letters(service.runtime.writer, intake.store.tables.dead_letters, TICKETS, None)
+    await _add_dead_letters(service.runtime.writer, intake.store.tables.DEAD_LETTERS, TICKETS, None)
     await service.runtime.dispose()
     return {
         "tickets": [posted(name) for name in tickets],
@@ -89,7 +89,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
     }
 
 
-STORIES: Final[Mapping[str, tuple[str, ...]]] = {
+TICKET_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "SR-1": ("responded",),
     "SR-2": (),
     "SR-3": ("responded", "resolved"),
@@ -98,7 +98,7 @@ STORIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _tokens(tickets: Mapping[str, str]) -> list[str]:
-    """Of tickets open, ended and reopened, of one that nobody knows, expired, and signed by somebody else."""
+    """Tokens of open, closed, reopened and unknown tickets, an expired one, and one with another signature."""
     ids = [*map(UUID, tickets.values()), UUID(int=7)]
     ours = [LINKS.sign(_link(ticket, step=step)) for ticket in ids for step in (1, 2, 3)]
     expired = LINKS.sign(_link(ids[0], step=1, expires_at=LONG_AGO))
@@ -106,7 +106,7 @@ def _tokens(tickets: Mapping[str, str]) -> list[str]:
 
 
 def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
-    said = {
+    defaults = {
         "tenant": "default",
         "ticket_id": ticket,
         "cycle": 1,
@@ -118,21 +118,21 @@ def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
         "upcoming": UpcomingStep(at=NOON, tier=TIERS[2]),
         "expires_at": NEVER,
     }
-    return AcknowledgementLink.model_validate(said | fields)
+    return AcknowledgementLink.model_validate(defaults | fields)
 
 
 async def seed_timer(url: str, folder: Path) -> Known:
-    """Tickets whose clocks run, pause, were met and were missed."""
+    """Tickets with running, paused, met and breached clocks."""
     (folder / "timer").mkdir()
     async with timer(url, folder / "timer") as made:
-        for name, facts in TOLD.items():
+        for name, facts in TIMER_FACTS.items():
             await made.receives(*events(name, facts_of({"facts": facts})))
         await made.reaches(datetime(2026, 6, 12, tzinfo=UTC))
-        await _put_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES, TICKETS)
+        await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES, TICKETS)
     return {}
 
 
-TOLD: Final = {
+TIMER_FACTS: Final = {
     "silent": [fact("opened", "06-08 12:00", severity=1)],
     "met": [
         fact("opened", "06-08 12:00", severity=2),
@@ -148,7 +148,7 @@ TOLD: Final = {
 
 
 async def seed_escalator(url: str, folder: Path) -> Known:
-    """Ladders that climb, are held, have ended and are exhausted."""
+    """Running, held, ended and exhausted ladders."""
     database = engine(url, "escalator-writer")
     handlers = Handlers(BusinessClock(START, START, 0.0), DirectoryFile(POLICIES / "directory.yaml"))
     one, two, three = (Telling(told_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
@@ -159,13 +159,13 @@ async def seed_escalator(url: str, folder: Path) -> Known:
     ]
     async with database.begin() as connection:
         await handlers.on_batch(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
-    await _put_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
+    await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
     await database.dispose()
     return {}
 
 
 async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
-    """Mails that were sent, and some that no address took."""
+    """Sent mails, and some that every address refused."""
     sink.fail("refuse", code=550, recipient="kim@example.com")
     higher = {"role": TIERS[2].role, "role_title": TIERS[2].title, "tier": TIERS[2], "step": 2}
     async with make_world(url, sink, folder, NOON + timedelta(hours=1)) as made:
@@ -176,15 +176,15 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
                 if number % 8 == 0:
                     await made.receive(escalation(about, event_id=UUID(int=2000 + number), **higher))
             await made.quiet()
-        await _put_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
+        await _add_dead_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
         mails = await made.deliveries()
     sent = [mail for mail in mails if mail.state == "sent"]
     assert len(sent) == MAILS
     return {"mails": [(mail.message_id, mail.email) for mail in sent], "deliveries": [str(mail.id) for mail in mails]}
 
 
-async def _put_letters(database: AsyncEngine, table: DeadLetters, out: str, into: str | None) -> None:
-    """Events that could not go out, which can be put back, and records that could not be handled."""
+async def _add_dead_letters(database: AsyncEngine, table: DeadLetters, out: str, into: str | None) -> None:
+    """Dead letters: unpublished events, which can be replayed, and a record that could not be handled."""
     event: Event = escalation()
     headers, value = encode(event, "tests")
     key = str(event.ticket_id).encode()

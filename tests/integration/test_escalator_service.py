@@ -18,8 +18,9 @@ from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Noti
 from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, new_producer, partition_of
-from tocsin_local.processes import Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.loopback import free_port
+from tocsin_local.processes import Process
+from tocsin_local.services import ServicePart
 
 pytestmark = pytest.mark.long
 
@@ -35,7 +36,7 @@ def directory_of(roles: Sequence[str]) -> str:
 class World:
     """A running escalator, its topics and its directory."""
 
-    def __init__(self, service: Service, kafka: str, keys: Mapping[str, str], directory: Path, log: Path) -> None:
+    def __init__(self, service: ServicePart, kafka: str, keys: Mapping[str, str], directory: Path, log: Path) -> None:
         self.service = service
         self.kafka = kafka
         self.keys = keys
@@ -101,7 +102,7 @@ def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> 
         "TOCSIN_CLOCK_EPOCH": render_instant(START),
         "TOCSIN_CLOCK_ORIGIN": render_instant(START),
     }
-    service = Service("escalator", "escalator", free_port(), settings)
+    service = ServicePart("escalator", "escalator", free_port(), settings)
     keys = {tenant: text for tenant, (text, _) in issued.items()}
     world = World(service, kafka.bootstrap, keys, directory, tmp_path / "escalator.log")
     try:

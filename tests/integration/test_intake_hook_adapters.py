@@ -1,9 +1,8 @@
-"""The tools' webhooks through the real route: proven, taken in, kept, whatever they hold and in whatever order."""
+"""The webhooks of each tool over HTTP: authenticated, processed and stored, whatever they contain."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,12 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake.sources.signing_keys import SigningKeys
-from intake.store.tables import webhook_deliveries
+from intake.store.tables import WEBHOOK_DELIVERIES
 from sqlalchemy import select
 from support.intake_world import World, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
-from support.stories import retold
 from support.webhook_mutations import mutated_delivery
 from support.webhook_recordings import PROVIDERS, SECRET, SHIPPED, proven, recorded, story
 
@@ -54,9 +52,9 @@ async def deliver(
     return await intake.clients["nobody"].post(f"/v1/hooks/{provider}/{tenant}", content=body, headers=headers)
 
 
-def of_last_month(provider: str, bodies: Sequence[bytes], other: str) -> list[bytes]:
-    """The deliveries as of a month before, of another ticket and with other identities."""
-    names = {
+def last_month(provider: str, bodies: Sequence[bytes]) -> list[bytes]:
+    """The deliveries of another ticket a month earlier, with other identities."""
+    ids = {
         "connectwise": (b"48213", b"0b6c1c5e"),
         "autotask": (b"7644",),
         "halopsa": (b"2187",),
@@ -66,8 +64,8 @@ def of_last_month(provider: str, bodies: Sequence[bytes], other: str) -> list[by
     }
     changed = []
     for body in bodies:
-        for name in names[provider]:
-            body = body.replace(name, name[:-1] + other.encode())
+        for each in ids[provider]:
+            body = body.replace(each, each[:-1] + b"5")
         changed.append(body.replace(b"2026-06-", b"2026-05-"))
     return changed
 
@@ -77,42 +75,19 @@ async def tickets(intake: World, source: str) -> list[Any]:
     return [await intake.get(f"/v1/tickets/{item['ticket_id']}") for item in listed["items"]]
 
 
-async def test_a_story_ends_as_it_did_in_every_order_and_twice_is_once(intake: World) -> None:
+async def test_the_recorded_story_in_another_order_and_twice(intake: World) -> None:
     for provider in PROVIDERS:
-        await _every_order(intake, provider)
-
-
-async def _every_order(intake: World, provider: str) -> None:
-    random = Random(provider)
-    told = story(provider)
-    orders = [told, told[::-1]]
-    for _ in range(tries(3)):
-        repeated = [*told, *random.choices(told, k=3)]
-        random.shuffle(repeated)
-        orders.append(repeated)
-    for number, bodies in enumerate(orders):
-        answers = [await deliver(intake, provider, body) for body in of_last_month(provider, bodies, f"{number:02}")]
+        recording = last_month(provider, story(provider))
+        mixed = [*recording, recording[0]]
+        Random(provider).shuffle(mixed)
+        answers = [await deliver(intake, provider, body) for body in mixed]
         assert {answer.status_code for answer in answers} == {200}
-        states = [answer.json()["state"] for answer in answers]
-        assert states.count("duplicate") == len(bodies) - len(told), states
-    found = [ticket for ticket in await tickets(intake, provider) if ticket["external_id"] != "2188"]
-    assert len(found) == len(orders)
-    assert {ticket["state"] for ticket in found} == {"closed"}
-    *others, as_it_was = [timeline(ticket) for ticket in found]
-    for other in others:
-        assert other == as_it_was
+        assert [answer.json()["state"] for answer in answers].count("duplicate") == 1
+        found = [ticket for ticket in await tickets(intake, provider) if ticket["external_id"] != "2188"]
+        assert [ticket["state"] for ticket in found] == ["closed"]
 
 
-def timeline(ticket: Any) -> Any:
-    """What the facts of a ticket of last month come to."""
-    opened, *others = ticket["facts"]
-    said = {name: ticket[name] for name in ("channel", "category")}
-    return retold([opened | said, *others], datetime(2026, 6, 1, tzinfo=UTC))
-
-
-async def test_where_a_tool_tells_no_instants_the_same_body_again_is_another_delivery_and_the_last_one_counts(
-    intake: World,
-) -> None:
+async def test_without_instants_an_equal_body_is_a_new_delivery_and_the_last_one_counts(intake: World) -> None:
     opened = recorded("freshdesk", "other-simple")
     resolved = opened.replace(b'"Open"', b'"Resolved"')
     for body, state in ((opened, "open"), (resolved, "closed"), (opened, "open"), (resolved, "closed")):
@@ -122,18 +97,18 @@ async def test_where_a_tool_tells_no_instants_the_same_body_again_is_another_del
     assert "default_opened_at" in ticket["flags"]
 
 
-async def test_a_delivery_is_the_same_by_the_tools_own_identity_of_it_and_not_by_its_body(intake: World) -> None:
+async def test_the_tools_own_identity_of_a_delivery_decides_what_is_a_duplicate(intake: World) -> None:
     async def state(provider: str, body: dict[str, Any]) -> str:
         return str((await deliver(intake, provider, json.dumps(body).encode())).json()["state"])
 
-    callback, *_, completed = map(json.loads, of_last_month("connectwise", story("connectwise"), "5"))
+    callback, *_, completed = map(json.loads, last_month("connectwise", story("connectwise")))
     assert await state("connectwise", callback) == "taken"
     assert await state("connectwise", callback | {"Entity": completed["Entity"]}) == "duplicate"
     assert await state("connectwise", callback | {"MessageId": "0b6c1c5e-7b0f-4a3e-9d53-0a1f6b1c0099"}) == "taken"
     (ticket,) = await tickets(intake, "connectwise")
     assert ticket["state"] == "open"
 
-    _, update, *_ = map(json.loads, of_last_month("autotask", story("autotask"), "5"))
+    _, update, *_ = map(json.loads, last_month("autotask", story("autotask")))
     others = {
         "Guid": "99999999-0000-4000-8000-000000000000",
         "EntityType": "TicketNote",
@@ -149,13 +124,11 @@ async def test_a_delivery_is_the_same_by_the_tools_own_identity_of_it_and_not_by
         assert await state("autotask", update | {name: value}) != "duplicate", name
 
 
-async def test_of_two_changes_within_a_second_that_connectwise_tells_the_later_delivery_is_the_later(
-    intake: World,
-) -> None:
+async def test_of_two_connectwise_changes_in_one_second_the_later_delivery_counts(intake: World) -> None:
     note = recorded("connectwise", "other-contact")
-    for number in range(8):  # so that the two are the ninth and the tenth that is stored
+    for number in range(8):  # so that the ids of the next two are 9 and 10
         await deliver(intake, "connectwise", note.replace(b"0b6c1c5e", f"{number:08}".encode()))
-    _, _, _, waiting, completed = of_last_month("connectwise", story("connectwise"), "5")
+    _, _, _, waiting, completed = last_month("connectwise", story("connectwise"))
     same = waiting.replace(b"2026-05-08T15:20:00Z", b"2026-05-09T07:12:44Z")
     assert same != waiting
     for body in (same, completed.replace(b"2026-05-09T07:10:00Z", b"2026-05-09T07:12:44Z")):
@@ -164,7 +137,7 @@ async def test_of_two_changes_within_a_second_that_connectwise_tells_the_later_d
     assert ticket["state"] == "closed"
 
 
-async def test_a_forgery_is_refused_and_nothing_of_it_is_kept(intake: World) -> None:
+async def test_a_forged_delivery_is_rejected_and_not_stored(intake: World) -> None:
     for provider in PROVIDERS:
         for content, headers in _forgeries(provider, story(provider)[0]):
             path = f"/v1/hooks/{provider}/default"
@@ -172,10 +145,10 @@ async def test_a_forgery_is_refused_and_nothing_of_it_is_kept(intake: World) -> 
             assert answer.status_code == 401, (headers, answer.text)
             assert answer.headers["content-type"] == "application/problem+json"
             assert SECRET.decode() not in answer.text
-    assert await _kept(intake) == []
+    assert await stored_bodies(intake) == []
     for provider in PROVIDERS:
         assert (await deliver(intake, provider, story(provider)[0])).status_code == 200
-    assert await _kept(intake) == [story(provider)[0] for provider in PROVIDERS]
+    assert await stored_bodies(intake) == [story(provider)[0] for provider in PROVIDERS]
 
 
 def _forgeries(provider: str, body: bytes) -> Iterator[tuple[bytes, Any]]:
@@ -183,15 +156,11 @@ def _forgeries(provider: str, body: bytes) -> Iterator[tuple[bytes, Any]]:
     name = sorted(genuine)[0]
     yield body, {}
     yield body, proven(provider, body, b"a guess")
-    for wrong in (genuine[name][:-3].encode(), "é".encode("latin-1"), b"\xff\xfe\xfd", b""):
-        yield body, {name.encode(): wrong}
-    yield body, [*genuine.items(), (name, genuine[name])]
-    if provider not in ("halopsa", "freshdesk"):  # those sign
-        yield body + b" ", genuine
-        yield body.replace(b'":', b'": '), genuine
+    yield body, {name.encode(): b"\xff\xfe\xfd"}
+    yield body, [*genuine.items(), (name, genuine[name])]  # sent twice
 
 
-async def test_whatever_is_delivered_it_is_answered_and_kept_as_it_came(intake: World) -> None:
+async def test_every_delivery_is_stored_as_it_came(intake: World) -> None:
     sent: list[tuple[str, bytes]] = []
 
     @given(seed=st.integers(0, 1 << 60))
@@ -199,13 +168,13 @@ async def test_whatever_is_delivered_it_is_answered_and_kept_as_it_came(intake: 
     def mutated(seed: int) -> None:
         for provider in PROVIDERS:
             body = mutated_delivery(Random(seed), provider)
-            for name in (b"0b6c1c5e", b"3d5a2c7e", b"01HZX0"):  # so that few have the identity of an earlier one
+            for name in (b"0b6c1c5e", b"3d5a2c7e", b"01HZX0"):  # so that few are duplicates
                 body = body.replace(name, b"%08x" % len(sent))
             sent.append((provider, body))
 
     await asyncio.to_thread(mutated)
     answers = [await deliver(intake, provider, body) for provider, body in sent]
-    kept = await _kept(intake)
+    kept = await stored_bodies(intake)
     for (provider, body), answer in zip(sent, answers, strict=True):
         assert answer.status_code in (200, 202), (provider, body)
         assert answer.json().get("reason") != "failed", (provider, body)
@@ -213,7 +182,7 @@ async def test_whatever_is_delivered_it_is_answered_and_kept_as_it_came(intake: 
     assert len(kept) == sum(answer.json()["state"] != "duplicate" for answer in answers)
 
 
-async def test_a_connectwise_key_that_nobody_configured_is_fetched_from_where_the_delivery_says(intake: World) -> None:
+async def test_a_connectwise_key_is_fetched_from_the_url_in_the_delivery(intake: World) -> None:
     body = recorded("connectwise", "1-added")
     assert (await deliver(intake, "connectwise", body, "fetching", b"a guess")).status_code == 401
     found = await asyncio.gather(*(deliver(intake, "connectwise", body, "fetching", OTHER_KEY.encode()) for _ in "12"))
@@ -224,10 +193,10 @@ async def test_a_connectwise_key_that_nobody_configured_is_fetched_from_where_th
     away = body.replace(b"signingkeys/nordmsp", b"signingkeys/gone")
     answer = await deliver(intake, "connectwise", away, "fetching", OTHER_KEY.encode())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
-    assert len(await _kept(intake)) == 1
+    assert len(await stored_bodies(intake)) == 1
 
 
-async def _kept(intake: World) -> list[bytes]:
+async def stored_bodies(intake: World) -> list[bytes]:
     async with intake.writer.connect() as connection:
-        rows = await connection.execute(select(webhook_deliveries.c.body).order_by(webhook_deliveries.c.id))
+        rows = await connection.execute(select(WEBHOOK_DELIVERIES.c.body).order_by(WEBHOOK_DELIVERIES.c.id))
         return list(rows.scalars())

@@ -1,6 +1,7 @@
-"""Unmapped and ignored deliveries, replayed once the mapping is mended, through the real command and job."""
+"""Unmapped and ignored deliveries: listed, replayed after integrations.yaml was corrected, and dismissed."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 from intake.commands.hooks import app
 from support.intake_world import World, world
 from support.servers import MakeDatabase
-from support.webhook_client import deliver, facts, payload, rows, tickets, written
+from support.webhook_client import counted, deliver, facts, payload, rows, tickets, written
 from typer.testing import CliRunner, Result
 
 ADAPTER = "      adapter: generic"
-QUEUES = "queues: [Help]"
+ADD_PARKED = ("New: new", "New: new, Parked: waiting_customer")
+STATES = "SELECT state FROM webhook_deliveries ORDER BY id"
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytes
         yield made
 
 
-def change_mapping(intake: World, *replacements: tuple[str, str]) -> None:
+def change_file(intake: World, *replacements: tuple[str, str]) -> None:
     text = written(intake.integrations.parent)
     for old, new in replacements:
         assert old in text
@@ -31,43 +33,92 @@ def change_mapping(intake: World, *replacements: tuple[str, str]) -> None:
     intake.integrations.write_text(text)
 
 
-async def replay(*arguments: str) -> Result:
-    return await asyncio.to_thread(CliRunner().invoke, app, ["replay", *arguments])
+async def hooks(*arguments: str) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, app, arguments)
 
 
-async def replayed(intake: World, *arguments: str) -> int:
-    """Replay these deliveries, all unmapped ones by default; how many."""
-    result = await replay(*(arguments or ("--all",)))
+async def replay(intake: World, *arguments: str) -> int:
+    """Replay deliveries by command, by default all unmapped ones; how many."""
+    result = await hooks("replay", *(arguments or ("--all",)))
     assert result.exit_code == 0, result.output
     await intake.webhook_worker.retry()
     return int(result.output.split()[1])
 
 
-async def test_a_replay_leaves_the_tickets_of_a_delivery_alone_that_it_has_updated_already(intake: World) -> None:
+async def test_an_unmapped_delivery_is_listed_and_replayed_over_http(intake: World) -> None:
+    before = counted("sla_hook_unmapped_total", reason="unknown_status")
+    await deliver(intake, payload())
+    answer = await deliver(intake, payload(status="Parked", at="2026-06-08T10:30:00Z"))
+    assert (answer["state"], answer["reason"]) == ("unmapped", "unknown_status")
+    await deliver(intake, payload(status="Done", at="2026-06-08T11:00:00Z"))
+    (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
+    assert (listed["reason"], listed["id"]) == ("unknown_status", answer["delivery_id"])
+    assert listed["detail"] == "Unknown status `Parked`. Add it to `statuses`."
+    assert json.loads(listed["body"])["status"] == "Parked"
+
+    path = f"/v1/hooks/unmapped/{listed['id']}/replay"
+    assert (await intake.post(path, {}, 200))["state"] == "unmapped"
+    assert counted("sla_hook_unmapped_total", reason="unknown_status") == before + 1
+    change_file(intake, ADD_PARKED)
+    assert (await intake.post(path, {}, 200))["state"] == "taken"
+    assert (await intake.post(path, {}, 200))["state"] == "taken"
+    assert sorted(await facts(intake)) == [
+        ("opened", "10:00:00"),
+        ("paused", "10:30:00"),
+        ("resolved", "11:00:00"),
+        ("responded", "10:30:00"),
+    ]
+    assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
+
+
+async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: World) -> None:
+    delivery = (await deliver(intake, payload(status="Parked")))["delivery_id"]
+    assert "desk/default  unknown_status: Unknown status `Parked`." in (await hooks("unmapped")).output
+    result = await hooks("replay", str(delivery), "999")
+    assert (result.exit_code, "Not unmapped: 999." in result.output) == (1, True)
+    change_file(intake, ADD_PARKED)
+    await intake.webhook_worker.retry()
+    assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:00:00"), ("paused", "10:00:00")]
+    assert await replay(intake) == 0
+    assert "No unmapped deliveries." in (await hooks("unmapped")).output
+
+
+async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World) -> None:
+    junk, other = [str((await deliver(intake, body))["delivery_id"]) for body in ({}, payload(status="Parked"))]
+    assert (await hooks("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
+    result = await hooks("dismiss", junk, "999", "--by", "Ada")
+    assert (result.exit_code, result.output) == (1, "Dismissed 1 deliveries.\nNot unmapped: 999.\n")
+    await intake.webhook_worker.retry()
+    assert counted("sla_hook_unmapped_now") == 1
+    assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
+    query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"
+    assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]
+
+
+async def test_a_replay_does_not_change_tickets_to_which_the_delivery_was_applied(intake: World) -> None:
     both = {"tickets": [payload("T-1", status="Done"), payload("T-2", status="Parked")]}
     assert (await deliver(intake, both))["reason"] == "unknown_status"
-    change_mapping(intake, ("New: new", "New: new, Parked: new"), ("Done: resolved", "Done: waiting_customer"))
-    assert await replayed(intake) == 1
+    change_file(intake, ADD_PARKED, ("Done: resolved", "Done: waiting_customer"))
+    assert await replay(intake) == 1
     assert {found["external_id"]: found["state"] for found in await tickets(intake)} == {"T-1": "closed", "T-2": "open"}
-    assert await replayed(intake) == 0
+    assert await replay(intake) == 0
 
 
-async def test_a_replay_never_turns_an_opened_ticket_into_another(intake: World) -> None:
-    both = {"tickets": [payload("T-1"), payload("T-2", status="Parked")]}
-    await deliver(intake, both)
-    change_mapping(intake, ("New: new", "New: new, Parked: new"), (ADAPTER, f"{ADAPTER}\n      source: helpdesk"))
-    await replayed(intake)
+async def test_a_replay_never_applies_an_applied_update_to_another_ticket(intake: World) -> None:
+    await deliver(intake, {"tickets": [payload("T-1"), payload("T-2", status="Parked")]})
+    change_file(intake, ADD_PARKED, (ADAPTER, f"{ADAPTER}\n      source: helpdesk"))
+    await replay(intake)
     (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
     assert (listed["reason"], "helpdesk/T-1" in listed["detail"]) == ("another_ticket", True)
     found = [(each["source"], each["external_id"]) for each in await tickets(intake)]
     assert sorted(found) == [("desk", "T-1"), ("helpdesk", "T-2")]
 
 
-async def test_what_a_mended_mapping_no_longer_reads_of_a_delivery_changes_no_ticket(intake: World) -> None:
+async def test_a_replayed_delivery_that_is_no_longer_read_has_no_effect(intake: World) -> None:
     assert (await deliver(intake, payload(subject=None, status="Done")))["reason"] == "missing_summary"
-    change_mapping(intake, ('when: "!note"', 'when: "subject"'))
-    assert await replayed(intake) == 1
-    assert [row.state for row in await rows(intake, "SELECT state FROM webhook_deliveries")] == ["ignored"]
+    change_file(intake, ('when: "!note"', 'when: "subject"'))
+    assert await replay(intake) == 1
+    assert [row.state for row in await rows(intake, STATES)] == ["ignored"]
     await deliver(intake, payload())
     assert await facts(intake) == [("opened", "10:00:00")]
 
@@ -76,25 +127,19 @@ async def test_ignored_deliveries_are_replayed_only_on_request(intake: World) ->
     for status, at in (("New", "10:00"), ("Done", "11:00")):
         body = payload(queue="Desk", status=status, at=f"2026-06-08T{at}:00Z")
         assert (await deliver(intake, body))["state"] == "ignored"
-    change_mapping(intake, (QUEUES, "queues: [Help, Desk]"))
-    assert await replayed(intake) == 0
-    assert await replayed(intake, "--all", "--ignored") == 2
+    change_file(intake, ("queues: [Help]", "queues: [Help, Desk]"))
+    assert await replay(intake) == 0
+    assert await replay(intake, "--all", "--ignored") == 2
     assert await facts(intake) == [("opened", "10:00:00"), ("resolved", "11:00:00")]
 
 
 async def test_a_replay_can_be_limited_to_a_tenant_a_provider_or_a_time(intake: World) -> None:
-    for tenant in ("default", "default", "other"):
-        await deliver(
-            intake, payload(status="Parked", delivery=str(len(await rows(intake, DELIVERIES)))), tenant=tenant
-        )
-    first, second, _ = (row.id for row in await rows(intake, DELIVERIES))
-    assert await replayed(intake, "--all", "--since", "2027-06-08T12:00:00Z") == 0
-    assert await replayed(intake, "--all", "--since", "2026-06-08T11:00:00Z") == 3
-    assert await replayed(intake, "--all", "--tenant", "other") == 1
-    assert await replayed(intake, "--all", "--provider", "elsewhere") == 0
-    assert await replayed(intake, str(first), str(second)) == 2
-    result = await replay(str(first), "999")
-    assert (result.exit_code, "Not unmapped: 999." in result.output) == (1, True)
-
-
-DELIVERIES = "SELECT id FROM webhook_deliveries ORDER BY id"
+    ids = [
+        str((await deliver(intake, payload(status="Parked", by=by), tenant=tenant))["delivery_id"])
+        for tenant, by in (("default", "Ada"), ("default", "Bob"), ("other", "Ada"))
+    ]
+    assert await replay(intake, "--all", "--since", "2027-06-08T12:00:00Z") == 0
+    assert await replay(intake, "--all", "--since", "2026-06-08T11:00:00Z") == 3
+    assert await replay(intake, "--all", "--tenant", "other") == 1
+    assert await replay(intake, "--all", "--provider", "elsewhere") == 0
+    assert await replay(intake, *ids[:2]) == 2

@@ -1,4 +1,4 @@
-"""When a key was last used is kept by each service, and shown to who runs the installation."""
+"""Every service stores when each API key was last used, and shows it to administrators."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import APIRouter, Depends
-from intake.store.tables import key_uses
+from intake.store.tables import KEY_USES
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,15 +31,15 @@ async def things(caller: Annotated[Caller, Depends(require(TICKETS_READ))]) -> J
 
 @dataclass(frozen=True)
 class Service:
-    """One process of a service: what it keeps, and a client of it."""
+    """One process of a service, and a client of it."""
 
     uses: KeyUsage
     client: httpx.AsyncClient
 
     async def get(self, path: str, key: str, status: int = 200) -> Any:
-        answer = await self.client.get(path, headers={"Authorization": f"Bearer {key}"})
-        assert answer.status_code == status, answer.text
-        return answer.json()
+        response = await self.client.get(path, headers={"Authorization": f"Bearer {key}"})
+        assert response.status_code == status, response.text
+        return response.json()
 
     async def last(self, admin: str, key: str) -> str | None:
         items = (await self.get("/v1/keys", admin))["items"]
@@ -56,14 +56,14 @@ async def database(make_database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
 
 def service(database: AsyncEngine, folder: Path) -> Service:
     ring = KeyRing(folder / "keys.yaml")
-    uses = KeyUsage(ring, database, key_uses)
+    uses = KeyUsage(ring, database, KEY_USES)
     app = create_app("intake", "A test", ring, {})
     app.include_router(routes)
     app.include_router(uses.routes())
     return Service(uses, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
 
 
-async def test_the_last_use_outlives_the_process_and_is_visible_to_an_admin_of_the_tenant(
+async def test_the_last_use_survives_the_process_and_is_visible_to_the_tenants_administrators(
     database: AsyncEngine, tmp_path: Path
 ) -> None:
     (admin, first), (reader, second) = issue("acme", (ADMIN,)), issue("acme", (TICKETS_READ,))
@@ -80,7 +80,7 @@ async def test_the_last_use_outlives_the_process_and_is_visible_to_an_admin_of_t
     another = service(database, tmp_path)  # started later, or a replica
     assert await another.last(admin, reader) == used
     await another.get("/v1/things", reader)
-    await one.uses.save()  # knows nothing newer, and takes nothing back
+    await one.uses.save()  # has nothing newer, and overwrites nothing
     assert str(await another.last(admin, reader)) > used
     listed = await another.get("/v1/keys", admin)
     assert "sha256" not in str(listed)
@@ -91,7 +91,7 @@ async def test_the_last_use_outlives_the_process_and_is_visible_to_an_admin_of_t
         await each.client.aclose()
 
 
-async def test_what_could_not_be_written_down_is_written_down_later(database: AsyncEngine, tmp_path: Path) -> None:
+async def test_uses_that_could_not_be_stored_are_stored_later(database: AsyncEngine, tmp_path: Path) -> None:
     admin, entry = issue("default")
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=(entry,)))
     one = service(database, tmp_path)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from tocsin_local import jars
-from tocsin_local.errors import DownloadFailed
-from tocsin_local.processes import free_port
+from tocsin_local.errors import DownloadError
+from tocsin_local.loopback import free_port
 
 JAR = b"the content of a jar" * 1000
 
@@ -78,13 +78,13 @@ def test_an_interrupted_download_is_fetched_again(machine: Path, repository: Rep
 
 def test_a_jar_with_another_sum_is_never_used(repository: Repository) -> None:
     repository.content = b"something else"
-    with pytest.raises(DownloadFailed, match="SHA-256"):
+    with pytest.raises(DownloadError, match="SHA-256"):
         jars.fetch("server", print)
 
 
 def test_no_network_is_one_clear_sentence(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jars, "MAVEN_CENTRAL", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(DownloadFailed, match="check the network and start again"):
+    with pytest.raises(DownloadError, match="check the network and start again"):
         jars.fetch("server", print)
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from support.servers import SharedSink, running
 from support.tls_smtp_sink import secured_sink
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 from tocsin_local.smtp import SmtpSink
 
 

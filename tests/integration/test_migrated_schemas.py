@@ -1,4 +1,4 @@
-"""Each service's migrations make what its code expects; a database that cannot be used is told in a sentence."""
+"""Every service's migrations create the tables that its code declares; database errors are one sentence."""
 
 import escalator.store.tables
 import intake.store.tables
@@ -23,7 +23,9 @@ from typer.testing import CliRunner
         ("notifier", notifier.store.tables.metadata),
     ],
 )
-async def test_the_migrated_schema_is_the_tables(service: str, metadata: MetaData, make_database: MakeDatabase) -> None:
+async def test_the_migrations_create_the_declared_tables(
+    service: str, metadata: MetaData, make_database: MakeDatabase
+) -> None:
     source = engine(make_database(service), "test")
 
     def differences(connection: Connection) -> list[object]:
@@ -42,7 +44,7 @@ async def test_the_migrated_schema_is_the_tables(service: str, metadata: MetaDat
     ("place", "wrong", "said"),
     [("/", "/no_such_one", 'database "no_such_one" does not exist'), (":", ":1/nowhere", "Connect call failed")],
 )
-def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
+def test_an_unusable_database_is_one_sentence(
     command: list[str], place: str, wrong: str, said: str, make_database: MakeDatabase
 ) -> None:
     url = make_database("intake").rpartition(place)[0] + wrong

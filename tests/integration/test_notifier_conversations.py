@@ -19,7 +19,7 @@ from support.notifier_events import NOON, about_clock, escalation, stand_down, t
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Notify, StandDown, Ticket, Tier
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 DIRECTORY = """
 people:

@@ -26,7 +26,7 @@ from support.servers import MakeDatabase, SharedSink
 from tocsin.acknowledgement import LinkSigner
 from tocsin.directory import load_directory
 from tocsin.events import Notify
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 DIRECTORY = """

@@ -18,8 +18,9 @@ from support.servers import MakeDatabase, SharedKafka, SharedSink
 from tocsin.events import Notify, StandDown, encode, event_type
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
-from tocsin_local.processes import Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.loopback import free_port
+from tocsin_local.processes import Process
+from tocsin_local.services import ServicePart
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +49,7 @@ class RunningNotifier:
         self.processes: list[Process] = []
 
     async def start(self) -> Process:
-        part = Service("notifier", "notifier", free_port(), self.settings)
+        part = ServicePart("notifier", "notifier", free_port(), self.settings)
         process = Process(part, self.folder / "notifier.log")
         self.processes.append(process)
         await asyncio.to_thread(process.wait_ready, 60)

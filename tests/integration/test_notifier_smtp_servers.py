@@ -20,7 +20,7 @@ from support.notifier_world import World, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink, running
 from tocsin.events import Notify
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 from tocsin_local.smtp import SmtpSink
 
 NOW = NOON + timedelta(hours=1, seconds=1)

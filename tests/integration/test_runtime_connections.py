@@ -1,4 +1,4 @@
-"""Connections that say nothing, or never finish saying it, are closed; what is no request is told so."""
+"""Connections on a real socket: slow, idle, too many or malformed ones are closed, with a problem if possible."""
 
 import asyncio
 import json
@@ -10,25 +10,25 @@ import httpx
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from support.http_load import BEGUN, ENDLESS, said
+from support.http_load import BEGUN, ENDLESS, exchange
 from support.polling import eventually
 from tocsin.runtime.http import h11_protocol
 from tocsin.runtime.http.h11_protocol import BoundedH11
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def app(_: Scope, __: Receive, send: Send) -> None:
-    await asyncio.sleep(0.6)  # an answer that takes its time
+    await asyncio.sleep(0.6)  # a slow response
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator[int]:
-    """A server with our protocol, on that port."""
+    """A server with our protocol; gives its port."""
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -50,66 +50,66 @@ async def serving(app: ASGIApp = app, *, idle_seconds: int = 5) -> AsyncIterator
 
 
 @pytest.mark.parametrize(
-    ("words", "statuses"),
+    ("data", "statuses"),
     [(b"", []), (BEGUN, [408]), (REQUEST, [204]), (REQUEST + BEGUN, [204, 408])],
     ids=["nothing", "some", "nothing after a request", "some after a request"],
 )
-async def test_headers_must_come_in_time(words: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers_must_arrive_in_time(data: bytes, statuses: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(h11_protocol, "HEADER_SECONDS", 0.3)
     async with serving(idle_seconds=1) as port:
-        closed = asyncio.create_task(said(port, words))
-        async with httpx.AsyncClient() as client:  # a request that takes longer than the headers may is served
-            answers = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
-        assert {answer.status_code for answer in answers} == {204}
-        told = await closed
-    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", told)] == statuses
+        closed = asyncio.create_task(exchange(port, data))
+        async with httpx.AsyncClient() as client:  # a request may take longer than its headers
+            responses = await asyncio.gather(*(client.get(f"http://127.0.0.1:{port}/") for _ in range(3)))
+        assert {response.status_code for response in responses} == {204}
+        received = await closed
+    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", received)] == statuses
     if 408 in statuses:
-        head, _, body = told[told.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
+        head, _, body = received[received.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
         assert b"\r\nContent-Type: application/problem+json\r\n" in head
         assert b"\r\nConnection: close" in head
         assert json.loads(body)["detail"] == "The request headers arrived too slowly."
 
 
-async def test_headers_without_end_and_what_is_no_request_are_told_so() -> None:
+async def test_endless_headers_and_malformed_requests_get_a_problem() -> None:
     async with serving() as port:
-        endless = await said(port, *ENDLESS)
-        nonsense = await said(port, b"\x16\x03\x01 hello\r\n\r\n")
+        endless = await exchange(port, *ENDLESS)
+        nonsense = await exchange(port, b"\x16\x03\x01 hello\r\n\r\n")
     assert endless.startswith(b"HTTP/1.1 431 ")
     assert nonsense.startswith(b"HTTP/1.1 400 ")
-    for answer in (endless, nonsense):
-        assert b"application/problem+json" in answer
-        assert b"xxx" not in answer
-        assert b"hello" not in answer
+    for response in (endless, nonsense):
+        assert b"application/problem+json" in response
+        assert b"xxx" not in response
+        assert b"hello" not in response
 
 
-class Held:
-    """An application that answers no request before the test says so."""
+class BlockedApp:
+    """An application that responds only when the test allows it."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Semaphore(0)
-        self.may_answer = asyncio.Event()
+        self.started = asyncio.Semaphore(0)
+        self.may_respond = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.begun.release()
-        await self.may_answer.wait()
+        self.started.release()
+        await self.may_respond.wait()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
 
-SIZE = 20_000_000  # more than a connection holds on its way
+SIZE = 20_000_000  # more than the buffers of a connection hold
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[..., Awaitable[Connection]]
 
 
 @pytest.fixture
 async def connected() -> AsyncIterator[Connect]:
-    """Opens a connection to that port, and says something on it at once."""
+    """Opens connections, and sends bytes at once."""
     opened: list[Connection] = []
 
-    async def connect(port: int, words: bytes = b"") -> Connection:
+    async def connect(port: int, data: bytes = b"") -> Connection:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         opened.append((reader, writer))
-        writer.write(words)
+        writer.write(data)
         return reader, writer
 
     yield connect
@@ -117,62 +117,62 @@ async def connected() -> AsyncIterator[Connect]:
         writer.close()
 
 
-async def answered(connection: Connection, words: bytes = b"") -> bytes:
-    """The status line with which the server answers these words; empty if it closed the connection."""
+async def status_line(connection: Connection, data: bytes = b"") -> bytes:
+    """The status line of the response to these bytes; empty if the server closed the connection."""
     reader, writer = connection
-    writer.write(words)
+    writer.write(data)
     head = await asyncio.wait_for(reader.readline(), 5)
     if head:
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     return head
 
 
-async def test_one_connection_too_many_costs_the_one_that_is_idle_for_longest(
+async def test_too_many_connections_close_the_longest_idle_one(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 3)
     async with serving() as port:
-        kept, silent, begun = await connected(port), await connected(port), await connected(port)
-        assert (await answered(kept, REQUEST)).startswith(b"HTTP/1.1 204 ")  # idle anew: not the oldest any more
-        begun[1].write(b"GET / HTTP/1.1\r\nHost: ")
+        kept, silent, started = await connected(port), await connected(port), await connected(port)
+        assert (await status_line(kept, REQUEST)).startswith(b"HTTP/1.1 204 ")  # idle again
+        started[1].write(b"GET / HTTP/1.1\r\nHost: ")
         newest = [await connected(port), await connected(port)]
-        assert await answered(silent) == b""
-        assert await answered(begun) == b""
+        assert await status_line(silent) == b""
+        assert await status_line(started) == b""
         for each in (*newest, kept):
-            assert (await answered(each, REQUEST)).startswith(b"HTTP/1.1 204 ")
+            assert (await status_line(each, REQUEST)).startswith(b"HTTP/1.1 204 ")
 
 
-async def test_many_silent_connections_at_once_keep_no_request_out(
+async def test_many_silent_connections_do_not_lock_out_requests(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 5)
     async with serving() as port:
         await asyncio.gather(*(connected(port) for _ in range(50)))
-        assert (await answered(await connected(port, REQUEST))).startswith(b"HTTP/1.1 204 ")
+        assert (await status_line(await connected(port, REQUEST))).startswith(b"HTTP/1.1 204 ")
 
 
-async def test_a_connection_with_a_request_in_progress_never_gives_way(
+async def test_a_connection_with_a_request_in_progress_is_never_evicted(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 2)
-    held = Held()
+    held = BlockedApp()
     async with serving(held) as port:
         busy = [await connected(port, REQUEST)]
-        await asyncio.wait_for(held.begun.acquire(), 5)
+        await asyncio.wait_for(held.started.acquire(), 5)
         silent = await connected(port)
         busy.append(await connected(port, REQUEST))
-        await asyncio.wait_for(held.begun.acquire(), 5)
-        assert await answered(silent) == b""
-        for _ in range(2):  # all are busy: now, and only now, it is the newest
-            refused = await said(port)
+        await asyncio.wait_for(held.started.acquire(), 5)
+        assert await status_line(silent) == b""
+        for _ in range(2):  # all are busy: only now the newest is refused
+            refused = await exchange(port)
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 1" in refused
-        held.may_answer.set()
+        held.may_respond.set()
         for each in (*busy, await connected(port, REQUEST)):
-            assert (await answered(each)).startswith(b"HTTP/1.1 204 ")
+            assert (await status_line(each)).startswith(b"HTTP/1.1 204 ")
 
 
-async def test_who_does_not_read_the_last_answer_gives_way_too(
+async def test_a_client_that_does_not_read_its_response_is_evicted_too(
     connected: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h11_protocol, "MOST_CONNECTIONS", 1)
@@ -184,7 +184,7 @@ async def test_who_does_not_read_the_last_answer_gives_way_too(
     async with serving(large) as port:
         reader, _ = await connected(port, REQUEST.replace(b"/", b"/large", 1))
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-        assert (await answered(await connected(port, REQUEST))).startswith(b"HTTP/1.1 200 ")
+        assert (await status_line(await connected(port, REQUEST))).startswith(b"HTTP/1.1 200 ")
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await asyncio.wait_for(reader.readexactly(SIZE), 5)
 
@@ -202,7 +202,7 @@ async def test_who_does_not_read_the_last_answer_gives_way_too(
         b"Transfer-Encoding:\x0bchunked",
     ],
 )
-async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_read(framing: bytes) -> None:
+async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is_read(framing: bytes) -> None:
     seen: list[str] = []
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,25 +212,25 @@ async def test_a_request_of_unclear_length_is_refused_and_nothing_after_it_is_re
     async with serving(LimitsMiddleware(noting, {"": DEFAULT_LIMIT})) as port:
         head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
         smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
-        answer = await said(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b"\r\nconnection: close\r\n" in answer.lower()
-    assert b"application/problem+json" in answer
+        response = await exchange(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in response.lower()
+    assert b"application/problem+json" in response
     assert seen == []
 
 
-async def test_http_1_0_knows_no_chunks() -> None:
+async def test_http_1_0_has_no_chunked_bodies() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
-        answer = await said(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400 ")
+        response = await exchange(port, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_who_is_refused_before_the_body_came_reads_the_answer_and_not_a_reset() -> None:
+async def test_a_client_rejected_before_its_body_arrived_reads_the_response_and_not_a_reset() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 300000\r\n\r\n")
-        # The answer is there before the body: only then does the caller send it, as one does who wrote the head alone.
+        # The response arrives before the client sends the body: it has written only the head.
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
         for _ in range(3):
             writer.write(b"x" * 100_000)

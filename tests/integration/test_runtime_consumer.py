@@ -1,4 +1,4 @@
-"""The way in, on a real PostgreSQL and a real Kafka: once in effect, whatever fails, and the database decides."""
+"""The consumer with real PostgreSQL and Kafka: effects happen once whatever fails, and the database decides."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ from support.runtime_world import (
     DEAD_LETTERS,
     OFFSETS,
     SEEN,
-    Seer,
+    RecordingHandler,
     event,
     number_of,
     rows,
@@ -41,7 +41,7 @@ NAMES = [f"T-{n}" for n in range(12)]
 
 
 class Send:
-    """Puts events, or raw bytes, into the tickets topic."""
+    """Sends events, or raw bytes, to the tickets topic."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -59,7 +59,7 @@ class Send:
         await self._producer.flush()
 
     async def progress(self, at: datetime) -> None:
-        """Up to that instant nothing is missing, in no partition."""
+        """Send a watermark to every partition."""
         headers, value = encode(Watermark(accepted_through=at), "intake")
         for partition in range(6):
             await self._producer.send(TICKETS, value, partition=partition, headers=headers)
@@ -79,7 +79,7 @@ async def db(url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
-    """Into an emptied topic."""
+    """A sender to an empty topic."""
     kafka.fresh_topics()
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all")
     await producer.start()
@@ -87,7 +87,7 @@ async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
     await producer.stop()
 
 
-def consumer(kafka: SharedKafka, db: AsyncEngine, seer: Seer, **more: Any) -> Consumer:
+def consumer(kafka: SharedKafka, db: AsyncEngine, seer: RecordingHandler, **more: Any) -> Consumer:
     return Consumer(
         bootstrap=kafka.bootstrap,
         topic=TICKETS,
@@ -108,15 +108,13 @@ def expected(numbers: range) -> set[object]:
     return {(ticket(name), number) for number in numbers for name in NAMES}
 
 
-async def test_events_arrive_and_progress_moves_what_is_accepted(
-    db: AsyncEngine, kafka: SharedKafka, send: Send
-) -> None:
-    told: list[Mapping[int, datetime | None]] = []
+async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+    watermarks: list[Mapping[int, datetime | None]] = []
 
     async def after_commit(through: Mapping[int, datetime | None]) -> None:
-        told.append(through)
+        watermarks.append(through)
 
-    seer = Seer()
+    seer = RecordingHandler()
     reading = consumer(kafka, db, seer, after_commit=after_commit)
     async with running(reading.run()) as (task,):
         await send(*everything(range(1, 4)))
@@ -129,8 +127,8 @@ async def test_events_arrive_and_progress_moves_what_is_accepted(
         await asyncio.wait_for(task, 10)
     assert await seen(db) == expected(range(1, 4))
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
-    assert all(at in (None, AT) for through in told for at in through.values())
-    assert {p for through in told for p in through} == set(range(6))
+    assert all(at in (None, AT) for through in watermarks for at in through.values())
+    assert {p for through in watermarks for p in through} == set(range(6))
     for call in seer.calls:
         assert [(one.partition, one.offset) for one in call] == sorted((one.partition, one.offset) for one in call)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
@@ -142,16 +140,16 @@ async def test_events_arrive_and_progress_moves_what_is_accepted(
     }
 
 
-async def test_a_database_put_back_reads_on_from_where_it_stood(
+async def test_a_restored_database_continues_at_its_own_offsets(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
-    async with running(consumer(kafka, db, Seer()).run()):
+    async with running(consumer(kafka, db, RecordingHandler()).run()):
         await send(*everything(range(1, 4)))
         await eventually(lambda: all_seen(db, range(1, 4)))
         copy = [row._asdict() for row in await rows(db, OFFSETS.table)]
         await send(*everything(range(4, 6)))
         await eventually(lambda: all_seen(db, range(1, 6)))
-        async with db.begin() as connection:  # the earlier copy, under the running process
+        async with db.begin() as connection:  # restore the copy while the process runs
             await connection.execute(delete(OFFSETS.table))
             await connection.execute(OFFSETS.table.insert(), copy)
             await connection.execute(delete(SEEN).where(SEEN.c.number > 3))
@@ -164,7 +162,9 @@ async def test_a_database_put_back_reads_on_from_where_it_stood(
         await eventually(lambda: all_seen(db, range(1, 8)))
 
 
-async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+async def test_bad_records_become_dead_letters_and_others_are_handled(
+    db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
     bad = ticket(NAMES[3])
 
     def fails(received: Received) -> Exception | None:
@@ -172,7 +172,7 @@ async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka:
         return PoisonMessageError("cannot be") if poisoned else None
 
     await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
-    async with running(consumer(kafka, db, Seer(fails)).run()):
+    async with running(consumer(kafka, db, RecordingHandler(fails)).run()):
         await eventually(lambda: all_seen(db, range(4, 5)))
     letters = await rows(db, DEAD_LETTERS.table)
     assert await seen(db) == expected(range(1, 5)) - {(bad, 2)}
@@ -181,7 +181,7 @@ async def test_bad_records_are_put_aside_and_others_pass(db: AsyncEngine, kafka:
     assert len(letters) == 2
 
 
-async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
+async def test_if_order_matters_a_ticket_waits_behind_its_dead_letter(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
     bad, broken = ticket(NAMES[0]), True
@@ -190,7 +190,7 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
         poisoned = broken and received.event.ticket_id == bad and number_of(received.event) == 2
         return ValueError("not yet") if poisoned else None
 
-    seer = Seer(fails)
+    seer = RecordingHandler(fails)
     reading = consumer(kafka, db, seer, ordered=True)
     async with running(reading.run()):
         await send(*everything(range(1, 4)))
@@ -211,11 +211,9 @@ async def test_where_order_matters_a_ticket_waits_behind_its_dead_letter(
     assert all(letter.replayed_at for letter in await rows(db, DEAD_LETTERS.table))
 
 
-async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
-    db: AsyncEngine, kafka: SharedKafka, send: Send
-) -> None:
+async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     await send(*everything(range(1, 31)))
-    reading = consumer(kafka, db, Seer(lambda _: RuntimeError("a bug")))
+    reading = consumer(kafka, db, RecordingHandler(lambda _: RuntimeError("a bug")))
     async with running(reading.run()) as (task,):
         await eventually(lambda: count_is(db, 20))
         await send(*everything(range(31, 32)))
@@ -223,18 +221,16 @@ async def test_twenty_bad_in_a_row_pause_instead_of_draining_the_topic(
         assert len(await rows(db, DEAD_LETTERS.table)) == 20
         assert "20 bad records in a row" in (await reading.ready() or "")
         assert not task.done()
-    async with running(consumer(kafka, db, Seer()).run()):
+    async with running(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
 
 
-async def test_a_failing_database_loses_nothing_and_repeats_nothing(
-    db: AsyncEngine, kafka: SharedKafka, send: Send
-) -> None:
+async def test_a_failing_database_loses_and_repeats_nothing(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
     await send(*everything(range(1, 11)))
-    async with running(consumer(kafka, db, Seer(lambda _: next(failures, None))).run()):
+    async with running(consumer(kafka, db, RecordingHandler(lambda _: next(failures, None))).run()):
         await eventually(lambda: all_seen(db, range(1, 11)))
-        async with db.begin() as connection:  # every connection dies
+        async with db.begin() as connection:  # terminate every connection
             await connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -246,7 +242,7 @@ async def test_a_failing_database_loses_nothing_and_repeats_nothing(
     assert await rows(db, DEAD_LETTERS.table) == []
 
 
-async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest(
+async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_the_beginning(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
     async with db.begin() as connection:
@@ -254,7 +250,7 @@ async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest
         await connection.execute(OFFSETS.table.insert(), lost)
     before = REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) or 0
     await send(*everything(range(1, 3)))
-    async with running(consumer(kafka, db, Seer()).run()):
+    async with running(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: all_seen(db, range(1, 3)))
     assert REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) == before + 6
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
@@ -262,7 +258,7 @@ async def test_an_offset_the_topic_no_longer_has_alarms_and_goes_to_the_earliest
 
 async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     other = engine(url, "intake-writer")
-    first, second = Seer(), Seer()
+    first, second = RecordingHandler(), RecordingHandler()
     one = consumer(kafka, db, first, max_records=20)
     two = Consumer(
         bootstrap=kafka.bootstrap, topic=TICKETS, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
@@ -286,11 +282,11 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
             await eventually(lambda: all_seen(db, range(1, last)))
     handled = [(r.partition, r.offset) for seer in (first, second) for call in seer.calls for r in call]
     assert len(set(handled)) == (last - 1) * 12
-    assert len(handled) - len(set(handled)) <= 20 * 12  # only what was rolled back at a hand-over comes twice
+    assert len(handled) - len(set(handled)) <= 20 * 12  # only batches rolled back in a rebalance are handled twice
     await other.dispose()
 
 
-async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=20, max_batch_size=500_000)
     await producer.start()
     for n in range(10_000):
@@ -298,7 +294,7 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
         for partition in range(6):
             await producer.send(TICKETS, value, partition=partition, headers=headers)
     await producer.stop()
-    reading = consumer(kafka, db, Seer())
+    reading = consumer(kafka, db, RecordingHandler())
     async with running(reading.run()):
         started = time.monotonic()
 
@@ -311,12 +307,12 @@ async def test_a_day_of_progress_is_caught_up_quickly(db: AsyncEngine, kafka: Sh
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT + timedelta(milliseconds=9_999)}
 
 
-async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     ends = CountedEnds(kafka.bootstrap, TICKETS, 6)
     watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=1)
     async with running(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
         await eventually(lambda: ends.fetched == 3)  # every two seconds
-        assert not watching.done()  # nothing waits to be read
+        assert not watching.done()  # no lag
         await send(event("waits", 1))
         with pytest.raises(StuckError, match="has not moved from 0"):
             await asyncio.wait_for(watching, 20)
@@ -325,7 +321,7 @@ async def test_a_consumer_that_stands_still_is_found_out(db: AsyncEngine, kafka:
 
 
 class CountedEnds(TopicEnds):
-    """Knows how often it told."""
+    """Counts how often it was fetched."""
 
     fetched = 0
 
@@ -336,7 +332,7 @@ class CountedEnds(TopicEnds):
 
 
 def lag() -> float:
-    """Of all partitions, as the watchdog saw it."""
+    """The lag of all partitions, as the watchdog exported it."""
     partitions = [{"topic": TICKETS, "partition": str(number)} for number in range(6)]
     return sum(REGISTRY.get_sample_value("sla_consumer_lag", labels) or 0 for labels in partitions)
 
@@ -347,7 +343,7 @@ async def all_read(db: AsyncEngine, reading: Consumer) -> bool:
 
 
 async def all_waits(db: AsyncEngine, reading: Consumer) -> bool:
-    """Whether the process knows of all that the database has not."""
+    """True if the exported lag is what the database lacks."""
     read: int = sum(row.next_offset for row in await rows(db, OFFSETS.table))
     return lag() == sum((await reading.probe()).values()) - read
 

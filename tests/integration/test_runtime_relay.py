@@ -1,4 +1,4 @@
-"""The way out, on a real PostgreSQL and a real Kafka: in order, nothing lost, and progress that never lies."""
+"""The relay with real PostgreSQL and Kafka: in order, nothing lost, and watermarks that are always true."""
 
 import asyncio
 import random
@@ -25,8 +25,8 @@ from tocsin.runtime.kafka.record_headers import pack
 from tocsin.runtime.kafka.relay import Relay
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin_local.kafka import Kafka
-from tocsin_local.postgres import Postgres, Role
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
+from tocsin_local.postgres import DatabaseRole, Postgres
 
 REAL = BusinessClock(datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), 1.0)
 WATERMARKS = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.1)
@@ -55,7 +55,7 @@ async def empty(writer: AsyncEngine) -> bool:
 
 
 async def leads_on(writer: AsyncEngine, longer: timedelta) -> None:
-    """Returns when whoever holds the lease has renewed it so often that it runs out so much later."""
+    """Wait until the holder of the lease has renewed it for this much longer."""
     (before,) = await rows(writer, OUTBOX.lease)
 
     async def renewed() -> bool:
@@ -66,7 +66,7 @@ async def leads_on(writer: AsyncEngine, longer: timedelta) -> None:
 
 
 async def take_away(writer: AsyncEngine, duration: timedelta) -> datetime:
-    """Somebody else holds the lease now; until when."""
+    """Give the lease to another holder; returns when it expires."""
     taken = text("UPDATE outbox_lease SET token = 99, expires_at = clock_timestamp() + :duration RETURNING expires_at")
     async with writer.begin() as connection:
         until: datetime = (await connection.execute(taken, {"duration": duration})).scalar_one()
@@ -74,18 +74,18 @@ async def take_away(writer: AsyncEngine, duration: timedelta) -> datetime:
 
 
 async def instant(writer: AsyncEngine) -> datetime:
-    """What the database's clock shows."""
+    """The database's clock."""
     async with writer.connect() as connection:
         shown: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return shown
 
 
-def progress_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
-    """What each partition was told, in order."""
+def watermarks_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
+    """The watermarks of each partition, in order."""
     return [[one.accepted_through for one in part if isinstance(one, Watermark)] for part in found]
 
 
-async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
+async def test_everything_is_published_once_in_order_per_ticket_and_deleted(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
@@ -102,7 +102,7 @@ async def test_everything_arrives_once_in_order_per_ticket_and_is_forgotten(
         assert mine == list(range(1, 51))
 
 
-async def test_woken_it_publishes_without_waiting_for_its_poll(
+async def test_wake_publishes_without_waiting_for_the_next_poll(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
@@ -115,7 +115,7 @@ async def test_woken_it_publishes_without_waiting_for_its_poll(
         assert await relay.flush(1)
 
 
-async def test_what_cannot_be_published_blocks_nobody(
+async def test_unpublishable_rows_become_dead_letters_and_block_nothing(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
@@ -135,7 +135,7 @@ async def test_what_cannot_be_published_blocks_nobody(
     assert "no partition 17" in reasons[b"nowhere"]
 
 
-async def test_one_leads_and_a_lost_lease_ends_its_publishing(
+async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
     url: str, writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
@@ -146,7 +146,7 @@ async def test_one_leads_and_a_lost_lease_ends_its_publishing(
         await add(writer, event("a", 1))
         await eventually(lambda: empty(writer))
         async with running(second.run()):
-            await leads_on(writer, timedelta(seconds=1))  # the other one has asked for the lease several times
+            await leads_on(writer, timedelta(seconds=1))  # the other relay has tried to acquire the lease several times
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
             leading.cancel()
             await add(writer, event("a", 2))
@@ -159,35 +159,35 @@ async def test_one_leads_and_a_lost_lease_ends_its_publishing(
     await other_engine.dispose()
 
 
-async def test_who_ends_gives_its_lease_back(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:
+async def test_a_stopped_relay_releases_its_lease(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:
     async with running(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS, lease_seconds=60).run()):
         await eventually(lambda: rows(writer, OUTBOX.lease))
     (lease,) = await rows(writer, OUTBOX.lease)
     assert lease.expires_at <= await instant(writer)
 
 
-async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_transactions(
+async def test_watermarks_advance_without_events_and_wait_for_open_transactions(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
 
     async def lie_there(count: int) -> bool:
-        return all(len(told) >= count for told in progress_of(await in_topic(kafka.bootstrap)))
+        return all(len(instants) >= count for instants in watermarks_of(await in_topic(kafka.bootstrap)))
 
     async def are_past(instant: datetime) -> bool:
-        return all(told[-1] > instant for told in progress_of(await in_topic(kafka.bootstrap)))
+        return all(instants[-1] > instant for instants in watermarks_of(await in_topic(kafka.bootstrap)))
 
     async with running(relay.run()):
         await eventually(lambda: lie_there(3))
         async with writer.begin() as connection:
             begun: datetime = (await connection.execute(text("SELECT now()"))).scalar_one()
-            so_far = max(len(told) for told in progress_of(await in_topic(kafka.bootstrap)))
+            so_far = max(len(instants) for instants in watermarks_of(await in_topic(kafka.bootstrap)))
             await eventually(lambda: lie_there(so_far + 3))
             await OUTBOX.add(connection, [event("slow", 1)])
         await eventually(lambda: are_past(begun))
     found = await in_topic(kafka.bootstrap)
-    assert all(told == sorted(told) for told in progress_of(found))
+    assert all(instants == sorted(instants) for instants in watermarks_of(found))
     part = found[partition_of(str(ticket("slow")).encode())]
     before = part[: [isinstance(one, Watermark) for one in part].index(False)]
     assert all(isinstance(one, Watermark) and one.accepted_through < begun for one in before)
@@ -196,7 +196,7 @@ async def test_progress_goes_on_when_nothing_is_written_and_waits_for_open_trans
     )
 
 
-async def test_no_fact_follows_a_progress_that_vouched_for_it(
+async def test_no_fact_follows_a_watermark_that_covers_it(
     url: str, writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
     kafka.fresh_topics()
@@ -206,7 +206,7 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
     async def write(name: str) -> None:
         for number in range(1, 60):
             async with writer.begin() as connection:
-                await asyncio.sleep(dice.random() * 0.02)  # a writer takes its time
+                await asyncio.sleep(dice.random() * 0.02)  # a slow writer
                 at: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
                 await OUTBOX.add(connection, [event(name, number)], at)
                 received[f"{name}-{number}"] = at
@@ -232,8 +232,8 @@ async def test_no_fact_follows_a_progress_that_vouched_for_it(
     assert facts > 300
 
 
-async def test_transactions_that_cannot_be_seen_are_an_error(postgres: Postgres, url: str, writer: AsyncEngine) -> None:
-    stranger = Role("stranger", "for-tests-only")
+async def test_hidden_transactions_are_an_error(postgres: Postgres, url: str, writer: AsyncEngine) -> None:
+    stranger = DatabaseRole("stranger", "for-tests-only")
     postgres.create_role(stranger)
     database = url.rpartition("/")[2]
     async with writer.begin() as connection:
@@ -246,7 +246,7 @@ async def test_transactions_that_cannot_be_seen_are_an_error(postgres: Postgres,
     await blind.dispose()
 
 
-async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
+async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
     writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path
 ) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
@@ -256,11 +256,11 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
         async with running(relay.run()):
             await add(writer, event("a", 1))
             await eventually(lambda: empty(writer))
-            hanging = psutil.Process(process.entry["pid"])
+            hanging = psutil.Process(process.record["pid"])
             hanging.suspend()
             try:
                 await add(writer, event("a", 2))
-                await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is on its way
+                await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is in flight
                 await take_away(writer, timedelta(seconds=5))
                 await eventually(lambda: REGISTRY.get_sample_value("sla_relay_leader") == 0, seconds=2)
             finally:
@@ -269,7 +269,7 @@ async def test_a_lease_lost_while_kafka_hangs_is_given_up_at_once(
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
 
 
-async def test_kafka_away_and_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_kafka_goes_away_and_comes_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
     relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
     with running_server(broker, tmp_path):

@@ -1,4 +1,4 @@
-"""A whole little service as a process of its own: how it starts, serves, and ends."""
+"""A small service as a real process: how it starts, serves and stops."""
 
 import json
 import os
@@ -19,13 +19,13 @@ from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import add_key, issue
 from tocsin.runtime.kafka.client import DEADLINES, TICKETS
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 pytestmark = pytest.mark.long
 
 MAIN = """
 from dataclasses import replace
-from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, Seer
+from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, RecordingHandler
 from tocsin.runtime.kafka.client import DEADLINES, TICKETS
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.commands import service_commands
@@ -36,7 +36,7 @@ outbox = replace(OUTBOX, topic=DEADLINES)
 
 def build(settings: ServiceSettings) -> Service:
     runtime = build_runtime(settings, "bell", outbox=outbox, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
-    consumer = runtime.consumer(TICKETS, OFFSETS, Seer().on_batch)
+    consumer = runtime.consumer(TICKETS, OFFSETS, RecordingHandler().on_batch)
     return Service(runtime=runtime, app=runtime.create_app("Rings", consumer, []), consumer=consumer)
 
 service_commands("bell", "Rings", ServiceSettings, build, outbox, None)()
@@ -62,7 +62,7 @@ def upgrade() -> None:
 
 
 class Bell:
-    """The service's folder, its environment and its processes."""
+    """The service: its folder, environment and processes."""
 
     def __init__(self, folder: Path, database_url: str, bootstrap: str) -> None:
         (folder / "bell").mkdir()
@@ -108,7 +108,7 @@ def bell(tmp_path: Path, make_database: MakeDatabase, kafka: SharedKafka) -> Bel
     return Bell(tmp_path, make_database(), kafka.bootstrap)
 
 
-async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bell: Bell, kafka: SharedKafka) -> None:
+async def test_a_service_serves_and_stops_cleanly_and_a_second_one_takes_over(bell: Bell, kafka: SharedKafka) -> None:
     bell.migrate()
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
@@ -117,43 +117,43 @@ async def test_a_service_serves_and_ends_cleanly_and_a_second_one_takes_over(bel
         await bell.is_up(bell.port)
         await bell.is_up(other)
         await add(db, *(event("out", n) for n in range(1, 4)))
-        await eventually(lambda: nothing_waits(db))
+        await eventually(lambda: outbox_is_empty(db))
         async with httpx.AsyncClient() as http:
             metrics = (await http.get(f"http://127.0.0.1:{bell.port}/metrics")).text
         assert 'sla_consumer_lag{partition="5",topic="tocsin.tickets.v1"} 0.0' in metrics
         assert 'sla_dead_letters_total{topic="tocsin.tickets.v1"} 0.0' in metrics
         assert "_created" not in metrics
         first.send_signal(signal.SIGTERM)
-        told, _ = first.communicate(timeout=90)
-        assert first.returncode == 0, told
-        lines = [json.loads(line) for line in told.splitlines()]
+        output, _ = first.communicate(timeout=90)
+        assert first.returncode == 0, output
+        lines = [json.loads(line) for line in output.splitlines()]
         assert {line["service"] for line in lines} == {"bell"}
         assert lines[-1]["event"] == "stopped"
         await add(db, event("out", 4))
-        await eventually(lambda: nothing_waits(db))
+        await eventually(lambda: outbox_is_empty(db))
         second.send_signal(signal.SIGINT)
-        told, _ = second.communicate(timeout=90)
-        assert second.returncode == 0, told
+        output, _ = second.communicate(timeout=90)
+        assert second.returncode == 0, output
     published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 4
     await db.dispose()
 
 
-async def test_what_was_committed_before_the_signal_is_published_before_the_end(bell: Bell, kafka: SharedKafka) -> None:
-    """The only process there is: what it left in its outbox would lie there until the next start."""
+async def test_the_outbox_is_published_before_the_process_ends(bell: Bell, kafka: SharedKafka) -> None:
+    """There is no other process: rows left in the outbox would wait for the next start."""
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     events = [event("out", number) for number in range(2, 5002)]  # several batches of the relay
     with bell.serves(bell.port) as process:
         await bell.is_up(bell.port)
         await add(db, event("out", 1))
-        await eventually(lambda: nothing_waits(db))  # it leads
+        await eventually(lambda: outbox_is_empty(db))  # this process holds the lease
         await add(db, *events)
         process.send_signal(signal.SIGTERM)
-        told, _ = process.communicate(timeout=90)
-        assert process.returncode == 0, told
-    assert "outbox_not_empty" not in told
-    assert await nothing_waits(db)
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, output
+    assert "outbox_not_empty" not in output
+    assert await outbox_is_empty(db)
     published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 1 + len(events)
     await db.dispose()
@@ -171,7 +171,7 @@ async def test_what_was_committed_before_the_signal_is_published_before_the_end(
         (None, None),
     ],
 )
-def test_whose_a_dead_letter_is_its_event_says_where_it_can_be_read(value: bytes | None, whose: str | None) -> None:
+def test_the_tenant_of_a_dead_letter_is_read_from_its_event(value: bytes | None, whose: str | None) -> None:
     letter = DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 0, None, b"k", b"[]", value, "was too large")
     assert letter.tenant == whose
     assert letter.is_visible_to("acme")
@@ -182,10 +182,10 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     async with db.begin() as connection:
-        told = b'[["ce_type","bm90aWZ5"]]'
-        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 1, None, b"k", told, b"{}", "was too large")]
+        packed = b'[["ce_type","bm90aWZ5"]]'
+        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 1, None, b"k", packed, b"{}", "was too large")]
         letters += [
-            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS, 1, offset, b"theirs", told, value, "cannot be read")
+            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS, 1, offset, b"theirs", packed, value, "cannot be read")
             for offset, value in enumerate((b"no JSON", b'{"tenant": "other"}'))
         ]
         await DEAD_LETTERS.add(connection, letters)
@@ -199,7 +199,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
                 ("notify", "was too large", "{}"),
                 ("notify", "cannot be read", "no JSON"),
             ]
-            behind = f"{base}/{listed['items'][1]['id']}/replay"  # another tenant's would be replayed with it
+            behind = f"{base}/{listed['items'][1]['id']}/replay"  # a letter of another tenant would be replayed with it
             assert (await http.post(behind)).status_code == 404
             replay = f"{base}/{listed['items'][0]['id']}/replay"
             assert (await http.post(replay)).json() == {"replayed": 1}
@@ -211,29 +211,29 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     await db.dispose()
 
 
-def test_what_is_wrong_at_start_is_one_sentence(bell: Bell) -> None:
+def test_a_failure_to_start_is_one_sentence(bell: Bell) -> None:
     with bell.serves(bell.port) as process:
-        told, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=90)
         assert process.returncode == 1
-        assert "python -m bell migrate" in told
+        assert "python -m bell migrate" in output
     bell.migrate()
     bell.environment["TOCSIN_KAFKA"] = "nonsense"
     with bell.serves(bell.port) as process:
-        told, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=90)
         assert process.returncode == 2
-        assert told == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
+        assert output == "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas.\n"
 
 
-async def test_a_taken_port_is_one_sentence(bell: Bell) -> None:
+async def test_a_port_in_use_is_one_sentence(bell: Bell) -> None:
     bell.migrate()
     with bell.serves(bell.port):
         await bell.is_up(bell.port)
         with bell.serves(bell.port) as late:
-            told, _ = late.communicate(timeout=90)
+            output, _ = late.communicate(timeout=90)
             assert late.returncode == 1
-            assert "cannot be listened on: Address already in use" in told
-            assert "Traceback" not in told
+            assert ": Address already in use" in output
+            assert "Traceback" not in output
 
 
-async def nothing_waits(db: AsyncEngine) -> bool:
+async def outbox_is_empty(db: AsyncEngine) -> bool:
     return not await rows(db, OUTBOX.table)

@@ -18,7 +18,7 @@ from sla_timer.domain.fact_log import Rulebook, Story
 from sla_timer.domain.simulate import StoryRequest, simulate
 from sla_timer.domain.timeline import Timeline
 from support.fake_timer import moment, said
-from support.random_stories import story
+from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.stories import at, clock, fact, shipped_policy
 from support.timer_world import CLOCK, Timer, events, facts_of, imported, ticket, timer
@@ -72,7 +72,7 @@ async def test_clocks_are_told_to_the_progress_or_to_the_receipt_of_the_last_fac
 
 async def test_clocks_are_what_simulate_says_with_a_ledger_that_adds_up(one: Timer) -> None:
     for seed in range(15):
-        told, name = story(Random(seed)), f"SR-{seed}"
+        told, name = random_story(Random(seed)), f"SR-{seed}"
         facts = facts_of(told)
         await one.receives(*events(name, facts, channel=told["facts"][0].get("channel", "portal")))
         answer = await one.get(f"/v1/tickets/{ticket(name, facts).ticket_id}/clocks")
@@ -109,7 +109,7 @@ async def test_simulate_by_http_is_simulate_by_command_line(
     one: Timer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TOCSIN_POLICY", raising=False)
-    stories = [story(Random(seed)) for seed in range(20)]
+    stories = [random_story(Random(seed)) for seed in range(20)]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(json.dumps(told) for told in stories)))
     assert simulate_stories("-", None) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -162,7 +162,7 @@ async def test_compliance_is_what_the_pure_function_says(one: Timer) -> None:
     answers: list[Answer] = []
     end = datetime(2027, 3, 1, tzinfo=UTC)
     for seed in range(60):
-        told, random = story(Random(seed)), Random(seed)
+        told, random = random_story(Random(seed)), Random(seed)
         facts, channel = facts_of(told), random.choice(("portal", "email", "voicemail", "chat"))
         customer = random.choice(("acme", "zeta"))
         await one.receives(*events(f"SR-{seed}", facts, channel=channel, customer={"id": customer, "name": customer}))

@@ -15,7 +15,7 @@ from sla_timer.store import reports
 from sla_timer.store.tables import AGENDA
 from sqlalchemy import func, select
 from support.fake_timer import Teller, briefly, moment, said
-from support.random_stories import story
+from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.stories import shipped_policy
 from support.timer_world import CLOCK, Timer, batch, events, facts_of, imported, ticket, timer
@@ -45,7 +45,7 @@ def by_the_pure_function(name: str, channel: str, told: dict[str, object]) -> li
 
 async def test_time_that_passes_tells_what_the_timeline_says(one: Timer) -> None:
     for seed in range(TICKETS):
-        told, name = story(Random(seed)), f"SR-{seed}"
+        told, name = random_story(Random(seed)), f"SR-{seed}"
         facts = facts_of(told)
         channel = told["facts"][0].get("channel", "portal")
         await one.receives(*events(name, facts, channel=channel))
@@ -56,7 +56,7 @@ async def test_time_that_passes_tells_what_the_timeline_says(one: Timer) -> None
         event.event_id
         for seed in range(TICKETS)
         for event in by_the_pure_function(
-            f"SR-{seed}", story(Random(seed))["facts"][0].get("channel", "portal"), story(Random(seed))
+            f"SR-{seed}", random_story(Random(seed))["facts"][0].get("channel", "portal"), random_story(Random(seed))
         )
     }
 
@@ -68,7 +68,7 @@ async def test_any_order_and_any_duplicates_lead_to_the_same(
     random = Random(size)
     everything: list[Event] = []
     for seed in range(12):
-        everything += events(f"SR-{seed}", facts_of(story(Random(seed))))
+        everything += events(f"SR-{seed}", facts_of(random_story(Random(seed))))
     shuffled = everything + random.sample(everything, len(everything) // 2)
     random.shuffle(shuffled)
     async with (

@@ -25,7 +25,7 @@ from tocsin.events import DeadlineEvent, Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import KeyFile, write_keys
 from tocsin.runtime.kafka.client import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
-from tocsin_local.processes import free_port
+from tocsin_local.loopback import free_port
 
 SECONDS = 90
 START = datetime(2026, 6, 8, 16, tzinfo=UTC)

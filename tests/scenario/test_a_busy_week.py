@@ -33,11 +33,11 @@ async def test_a_busy_week(scenario: Scenario, seed: int) -> None:
     for _ in range(20):
         before = scenario.now
         await scenario.advance_to(before + random.choice(STEPS))
-        for ticket in random.sample(posted_at_once, 5):
-            await scenario.post_event(ticket, **random_event(random))
+        events = [scenario.post_event(ticket, **random_event(random)) for ticket in random.sample(posted_at_once, 5)]
         for ticket in random.sample(posted_late, 3):
             at = before + random.random() * (scenario.now - before)
-            await scenario.post_event(ticket, at=at, **random_event(random))
+            events.append(scenario.post_event(ticket, at=at, **random_event(random)))
+        await scenario.concurrently(events)
     await scenario.advance_past(scenario.now + timedelta(days=2))
     await scenario.assert_consistent(*posted_at_once)
     await scenario.concurrently(map(scenario.clocks, posted_late))

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from support.inbox import tiers
 from support.polling import eventually
 from support.scenario import Scenario
 
 
+@pytest.mark.rule("4.23", "5.15")
 async def test_sla_timer_is_down_while_three_tiers_fall_due_and_sends_each_once(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.post_event(ticket, "responded")
@@ -25,6 +27,7 @@ async def test_sla_timer_is_down_while_three_tiers_fall_due_and_sends_each_once(
     await scenario.assert_consistent(ticket)
 
 
+@pytest.mark.rule("4.21")
 async def test_kafka_is_down_for_two_hours_while_300_tickets_are_resolved_and_no_one_is_paged_for_them(
     scenario: Scenario,
 ) -> None:
@@ -44,6 +47,7 @@ async def test_kafka_is_down_for_two_hours_while_300_tickets_are_resolved_and_no
     await scenario.assert_consistent(*tickets[::10], *unresolved)
 
 
+@pytest.mark.rule("4.22")
 async def test_intake_is_down_and_a_breach_is_sent_as_unconfirmed(scenario: Scenario) -> None:
     unresolved, resolved_in_time = await scenario.open_tickets(2, "responded")
     await scenario.advance_stepwise_past(scenario.after(hours=23))

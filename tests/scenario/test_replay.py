@@ -1,4 +1,4 @@
-"""A small made-up log through the whole pipeline, twice; and one with rows that nobody can read."""
+"""A small generated log through the whole pipeline, twice; and one with bad rows."""
 
 import asyncio
 import csv
@@ -9,19 +9,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from support.movable_stack import MovableStack
 from support.scenario import Scenario
-from tocsin_local.replay.log import COLUMNS
-from tocsin_local.replay.run import read_file, replay
-from tocsin_local.stack import Stack
+from support.stories import shipped_policy
+from tocsin_tools.replay.help_desk_log import COLUMNS, read_log_file
+from tocsin_tools.replay.run import replay
 
 TICKETS = 60
-FIRST_DAY = datetime(2013, 1, 7, 8)  # noqa: DTZ001 - what a clock on the wall showed
+FIRST_DAY = datetime(2013, 1, 7, 8)  # noqa: DTZ001 - a local time, as in a log
 ACTIVITIES = ("Take in charge ticket", "Wait", "Require upgrade", "Assign seriousness", "Resolve ticket", "Closed")
 
 
-def made_up(seed: int, name: str) -> list[dict[str, str]]:
-    """Rows of a log: tickets answered early or late, that wait, change, end and begin again. The last stays open."""
+def generate_log(seed: int, name: str) -> list[dict[str, str]]:
+    """Rows of tickets that are answered early or late, wait, change, close and reopen. The last stays open."""
     dice = random.Random(seed)
     rows = []
     for number in range(TICKETS):
@@ -48,7 +49,7 @@ def made_up(seed: int, name: str) -> list[dict[str, str]]:
     return rows
 
 
-def written(folder: Path, rows: list[dict[str, str]]) -> Path:
+def write_log(folder: Path, rows: list[dict[str, str]]) -> Path:
     path = folder / "log.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -57,11 +58,11 @@ def written(folder: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
-async def make_replay(stack: Stack, log: Path) -> tuple[int | None, str]:
-    """(exit status, what it printed) of `make replay`, on the stack of the stories."""
-    environment = os.environ | {"TOCSIN_STATE": str(stack.plan.state)}
+async def make_replay(movable_stack: MovableStack, log: Path) -> tuple[int | None, str]:
+    """(exit status, output) of `make replay` on the scenarios' stack."""
+    environment = os.environ | {"TOCSIN_STATE": str(movable_stack.stack.options.state)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tocsin_local", "replay", str(log)),
+        *(sys.executable, "-m", "tocsin_tools", "replay", str(log)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env=environment,
@@ -70,37 +71,40 @@ async def make_replay(stack: Stack, log: Path) -> tuple[int | None, str]:
     return process.returncode, printed.decode()
 
 
-async def test_a_log_is_taken_as_history_once(
-    scenario: Scenario, movable_stack: MovableStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_a_log_is_imported_as_history_once(
+    scenario: Scenario, movable_stack: MovableStack, tmp_path: Path
 ) -> None:
-    rows = made_up(1, "Case")
-    log = written(tmp_path, rows)
-    status, printed = await make_replay(movable_stack.stack, log)
+    rows = generate_log(1, "Case")
+    log = write_log(tmp_path, rows)
+    status, printed = await make_replay(movable_stack, log)
     assert status == 0, printed
     assert f"{len(rows)} events of 60 tickets: 0 bad" in printed
     assert "60 tickets new (201), 0 known already (200)" in printed
-    assert "60 tickets with the pure function: 0 differ" in printed
+    assert "60 tickets with the simulation: 0 differ" in printed
     assert "0 for history" in printed
     assert "2013-01" in printed
-    assert await replay(read_file(log), movable_stack.stack.run)
-    printed = capsys.readouterr().out
+    console = Console(record=True, width=120)
+    assert await replay(read_log_file(log), movable_stack.stack.run, shipped_policy(), console)
+    printed = console.export_text()
     assert "0 tickets new (201), 60 known already (200)" in printed
     assert "nothing was new" in printed
     assert await scenario.mails_by_ticket() == {}
 
 
 @pytest.mark.usefixtures("scenario")
-async def test_bad_rows_are_told_with_their_lines_and_stop_no_other(
-    movable_stack: MovableStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_bad_rows_are_reported_with_their_lines_and_stop_no_other(
+    movable_stack: MovableStack, tmp_path: Path
 ) -> None:
-    rows = made_up(2, "Bad case")
+    rows = generate_log(2, "Bad case")
     rows[3]["Complete Timestamp"] = "soon"
     rows[5]["seriousness_2"] = "Value 11"
     rows.append(rows[0] | {"Case ID": "Too long", "product": "x" * 10_001, "Activity": "Insert ticket"})
-    assert not await replay(read_file(written(tmp_path, rows)), movable_stack.stack.run)
-    printed = capsys.readouterr().out
-    assert "line 5: 'soon' is no date and time" in printed
+    console = Console(record=True, width=120)
+    log = read_log_file(write_log(tmp_path, rows))
+    assert not await replay(log, movable_stack.stack.run, shipped_policy(), console)
+    printed = console.export_text()
+    assert "line 5: 'soon' is not a date and time" in printed
     assert "line 7: seriousness_2 is 'Value 11'" in printed
-    assert f"line {len(rows) + 1}: Too long was refused (422): summary" in printed
-    assert "60 tickets new (201), 0 known already (200), 1 refused" in printed
-    assert "60 tickets with the pure function: 0 differ" in printed
+    assert f"line {len(rows) + 1}: Too long was rejected (422): summary" in printed
+    assert "60 tickets new (201), 0 known already (200), 1 rejected" in printed
+    assert "60 tickets with the simulation: 0 differ" in printed

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from support.inbox import tiers
 from support.scenario import Scenario
 from tocsin.instants import render_instant
 
 
+@pytest.mark.rule("3.9", "5.1", "5.4", "5.11")
 async def test_without_a_response_a_ticket_escalates_tier_by_tier_to_the_ceo(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.advance_stepwise_past(scenario.after(hours=32))
@@ -19,6 +21,7 @@ async def test_without_a_response_a_ticket_escalates_tier_by_tier_to_the_ceo(sce
     assert not any(mail.is_late for mail in await scenario.mails(ticket))
 
 
+@pytest.mark.rule("5.3")
 async def test_a_late_response_and_a_resolution_in_time(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.advance_stepwise_past(scenario.after(hours=2))
@@ -33,6 +36,7 @@ async def test_a_late_response_and_a_resolution_in_time(scenario: Scenario) -> N
     assert await scenario.mails(ticket, "escalation") == []
 
 
+@pytest.mark.rule("4.2")
 async def test_a_pause_over_the_weekend_does_not_extend_a_business_hours_deadline(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=3)
     await scenario.advance_to(scenario.after(hours=2))
@@ -49,6 +53,7 @@ async def test_a_pause_over_the_weekend_does_not_extend_a_business_hours_deadlin
     assert [mail.scheduled_at for mail in await scenario.mails(ticket, "escalation")] == [render_instant(deadline)]
 
 
+@pytest.mark.rule("4.6")
 async def test_raising_the_severity_after_the_shorter_deadline_breaches_at_once(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=3)
     await scenario.post_event(ticket, "responded")
@@ -60,6 +65,7 @@ async def test_raising_the_severity_after_the_shorter_deadline_breaches_at_once(
     assert tiers(await scenario.mails(ticket, "escalation")) == [1]
 
 
+@pytest.mark.rule("4.7")
 async def test_lowering_the_severity_at_tier_2_holds_tier_3_until_the_longer_deadline(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.post_event(ticket, "responded")
@@ -75,6 +81,7 @@ async def test_lowering_the_severity_at_tier_2_holds_tier_3_until_the_longer_dea
     await scenario.assert_consistent(ticket)
 
 
+@pytest.mark.rule("5.7")
 async def test_an_acknowledgement_delays_the_next_tier(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.post_event(ticket, "responded")
@@ -89,6 +96,7 @@ async def test_an_acknowledgement_delays_the_next_tier(scenario: Scenario) -> No
     await scenario.assert_consistent(ticket)
 
 
+@pytest.mark.rule("3.3")
 async def test_resolved_one_microsecond_before_at_and_after_the_deadline(scenario: Scenario) -> None:
     tickets = [await scenario.open_ticket(severity=1) for _ in range(3)]
     for ticket in tickets:
@@ -107,6 +115,7 @@ async def test_resolved_one_microsecond_before_at_and_after_the_deadline(scenari
     assert [len(await scenario.mails(ticket, "stand_down")) for ticket in tickets] == [0, 0, 1]
 
 
+@pytest.mark.rule("4.13")
 async def test_reopening_after_a_breach_continues_at_the_next_tier(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.post_event(ticket, "responded")
@@ -122,6 +131,7 @@ async def test_reopening_after_a_breach_continues_at_the_next_tier(scenario: Sce
     await scenario.assert_consistent(ticket)
 
 
+@pytest.mark.rule("3.15")
 async def test_a_cancelled_ticket_sends_no_mail(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.advance_to(scenario.after(minutes=30))

@@ -1,6 +1,6 @@
-"""Schemathesis over the whole API of each service, with all checks, phases and stateful links: nothing fails.
+"""Schemathesis tests the whole API of each service, with all checks, all phases and stateful links.
 
-A few examples of each call here; `make fuzz-api` tries many more (TOCSIN_FUZZ_EXAMPLES).
+Few examples per operation; `make fuzz-api` tries many more (TOCSIN_FUZZ_EXAMPLES).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tocsin.runtime.http.h11_protocol import BoundedH11
 TESTS = Path(__file__).parents[1]
 EXAMPLES = os.environ.get("TOCSIN_FUZZ_EXAMPLES", "2")
 SEED = int(os.environ.get("TOCSIN_FUZZ_SEED", "1"))
-PASSES = 10  # stories are random: a link that one pass did not come upon the next one may
+PASSES = 10  # sequences are random: another pass may follow a link that the first one did not
 REPORT, KNOWN = "report.ndjson", "known.json"
 SECONDS = 900 + 30 * int(EXAMPLES)
 MAILBOX = """
@@ -36,18 +36,18 @@ email:
     auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
     ours: [betterworldtech.com]
     severity: 3
-    services: [Not said]
+    services: [Unspecified]
     sources: [connectwise]
-    customer: { id: house, name: Everybody }
+    customer: { id: default, name: Default }
 """
-# A group of its own each, so that they run side by side.
+# One group each, so that they run in parallel.
 each_service = [pytest.param(service, marks=pytest.mark.xdist_group(f"fuzz-{service}")) for service in SERVICES]
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With a key, which all may use, and every integration that is shipped, each with its secret."""
+    """A folder with an API key and the shipped integrations. Their secrets are in the environment."""
     text, entry = issue("default")
     (tmp_path / "key").write_text(text)
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=(entry,)))
@@ -58,26 +58,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("service", each_service)
-async def test_no_check_of_schemathesis_fails_and_every_link_is_followed(
+async def test_every_check_of_schemathesis_passes_and_every_link_is_followed(
     service: str, folder: Path, make_database: MakeDatabase, smtp_sink: SharedSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.0)  # wrong keys are tried with every call
+    monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.0)  # Schemathesis sends wrong keys with every operation
     url = make_database(service)
     known = await seeds.seed(service, url, folder, smtp_sink)
     (folder / KNOWN).write_text(json.dumps(known))
-    with listening(service, url, folder) as (port, document):
-        await passed(port, folder, "examples,coverage,fuzzing", SEED)
+    with serving(service, url, folder) as (port, document):
+        await run_schemathesis(port, folder, "examples,coverage,fuzzing", SEED)
         missed = links(document)
         for seed in range(SEED, SEED + PASSES):
             if missed:
-                await passed(port, folder, "stateful", seed)
-                missed -= followed(folder / REPORT)
+                await run_schemathesis(port, folder, "stateful", seed)
+                missed -= followed_links(folder / REPORT)
     assert missed == set()
 
 
 @contextmanager
-def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The service's application behind real HTTP, as `runtime.process.service` sets it up: its port and document."""
+def serving(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Serves the service's application with the HTTP settings of production: its port and its OpenAPI document."""
     built = build_service(service, url, folder)
     config = uvicorn.Config(
         built.app,
@@ -86,7 +86,7 @@ def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[
         lifespan="off",
         log_config=None,
         access_log=False,
-        timeout_keep_alive=300,  # Schemathesis thinks for long between two requests
+        timeout_keep_alive=300,  # Schemathesis pauses for long between two requests
     )
     server = uvicorn.Server(config)
 
@@ -97,7 +97,7 @@ def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[
         await built.runtime.dispose()
 
     with socket.create_server(("127.0.0.1", 0), backlog=256) as at:
-        at.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or every answer waits 40 ms
+        at.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # otherwise every response takes 40 ms
         thread = threading.Thread(target=lambda: asyncio.run(serve(at)))
         thread.start()
         try:
@@ -107,8 +107,8 @@ def listening(service: str, url: str, folder: Path) -> Iterator[tuple[int, dict[
             thread.join()
 
 
-async def passed(port: int, folder: Path, phases: str, seed: int) -> None:
-    """Schemathesis finds nothing wrong."""
+async def run_schemathesis(port: int, folder: Path, phases: str, seed: int) -> None:
+    """Fails the test with Schemathesis' output unless all checks pass."""
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(TESTS / "fuzzing/schemathesis.toml")),
         *("run", f"http://127.0.0.1:{port}/openapi.json", "--checks", "all", "--continue-on-failure", "--no-color"),
@@ -116,8 +116,8 @@ async def passed(port: int, folder: Path, phases: str, seed: int) -> None:
         *("--report", "ndjson", "--report-ndjson-path", str(folder / REPORT)),
     ]
     own = {"PYTHONPATH": str(TESTS), "TOCSIN_FUZZ_KEY": (folder / "key").read_text(), "TOCSIN_FUZZ_KNOWN": KNOWN}
-    told = folder / "told.txt"
-    with told.open("wb") as out:
+    output = folder / "output.txt"
+    with output.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=folder, env=os.environ | own, stdout=out, stderr=out
         )
@@ -127,17 +127,17 @@ async def passed(port: int, folder: Path, phases: str, seed: int) -> None:
         except TimeoutError:
             process.kill()
             status = await process.wait()
-    assert status == 0, told.read_text(errors="replace")
+    assert status == 0, output.read_text(errors="replace")
 
 
 def links(document: dict[str, Any]) -> set[str]:
-    """The links of an OpenAPI document, as Schemathesis names them."""
+    """The links of an OpenAPI document, named as Schemathesis names them."""
     return {
         f"{method.upper()} {path} -> [{status}] {name} -> {_target(link['operationRef'])}"
         for path, item in document["paths"].items()
         for method, operation in item.items()
-        for status, answer in operation["responses"].items()
-        for name, link in answer.get("links", {}).items()
+        for status, response in operation["responses"].items()
+        for name, link in response.get("links", {}).items()
     }
 
 
@@ -146,8 +146,8 @@ def _target(reference: str) -> str:
     return f"{method.upper()} {path.replace('~1', '/')}"
 
 
-def followed(report: Path) -> set[str]:
-    """The links whose values were used in a call, by Schemathesis' report of the run."""
+def followed_links(report: Path) -> set[str]:
+    """The links whose values were used in a request, according to Schemathesis' report."""
     events = map(json.loads, report.read_text().splitlines())
     recorders = (event["ScenarioFinished"]["recorder"] for event in events if "ScenarioFinished" in event)
     cases = (case for recorder in recorders for case in recorder.get("cases", {}).values())

@@ -1,5 +1,5 @@
-"""services/*/Dockerfile, without a Docker engine: its instructions are followed in folders and empty venvs, as written
-but for their absolute paths. What is left out are instructions that only a container can follow (useradd, USER ...).
+"""services/*/Dockerfile, without Docker: the tests execute its instructions in folders and empty virtual environments,
+with other absolute paths. Instructions that only a container can execute (useradd, USER ...) are left out.
 """
 
 import json
@@ -32,49 +32,55 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
 }
 
 
-_QUICK = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_COMPILE": "1"}
-"""Takes nothing away from what is tested: bytecode is made when something is imported."""
+PIP_SETTINGS = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_COMPILE": "1"}
+"""Faster; Python writes the bytecode at import anyway."""
 
 
 @dataclass(frozen=True)
 class Instruction:
-    word: str
-    rest: str
+    """A line of a Dockerfile: COPY and its arguments."""
+
+    keyword: str
+    arguments: str
 
 
 @dataclass
 class Stage:
-    """One FROM of a Dockerfile: its name (the last one's is empty) and what follows."""
+    """A stage of a Dockerfile: its name (empty for the last one), its base image and its instructions."""
 
     name: str
     base: str
     instructions: list[Instruction] = field(default_factory=list)
 
-    def of(self, word: str) -> list[str]:
-        return [instruction.rest for instruction in self.instructions if instruction.word == word]
+    def arguments(self, keyword: str) -> list[str]:
+        """The arguments of each instruction with this keyword."""
+        return [each.arguments for each in self.instructions if each.keyword == keyword]
 
 
 def stages(service: str) -> list[Stage]:
+    """The stages of the service's Dockerfile."""
     text = (REPOSITORY / "services" / service / "Dockerfile").read_text()
     lines = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
     found: list[Stage] = []
-    for word, _, rest in (line.partition(" ") for line in lines if line):
-        if word == "FROM":
-            base, _, name = rest.partition(" AS ")
+    for keyword, _, arguments in (line.partition(" ") for line in lines if line):
+        if keyword == "FROM":
+            base, _, name = arguments.partition(" AS ")
             found.append(Stage(name, base))
         else:
-            found[-1].instructions.append(Instruction(word, rest))
+            found[-1].instructions.append(Instruction(keyword, arguments))
     return found
 
 
-def copies(service: str) -> list[str]:
-    """What a Dockerfile copies out of the repository."""
-    return [rest.split()[0] for stage in stages(service) for rest in stage.of("COPY") if "--from=" not in rest]
+def copied_paths(service: str) -> list[str]:
+    """The paths that a Dockerfile copies from the repository."""
+    copies = [arguments for stage in stages(service) for arguments in stage.arguments("COPY")]
+    return [arguments.split()[0] for arguments in copies if "--from=" not in arguments]
 
 
 class Builder:
-    """Follows the instructions of a stage. Each stage's name has one venv; a RUN is not repeated in it where everything
-    before it was the same, as Docker's layers are not.
+    """Executes the instructions of Dockerfiles in `folder`, with one virtual environment for each stage's name.
+
+    A RUN is not repeated if everything before it is the same, as with Docker's layers.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,7 +88,7 @@ class Builder:
         self._layers: set[tuple[str, ...]] = set()
 
     def build(self, service: str) -> tuple[Path, Path, dict[str, str]]:
-        """Python, root folder and environment of the image."""
+        """The Python, the root folder and the environment of the service's image."""
         for stage in stages(service):
             python, root, environment = self._build(service, stage)
         return python, root, environment
@@ -93,31 +99,32 @@ class Builder:
             subprocess.run([find_uv_bin(), "venv", "--quiet", "--seed", "--python", sys.executable, venv], check=True)
         root = self._root(service, stage.name)
         root.mkdir(parents=True)
-        before: tuple[str, ...] = (stage.name,)
-        place = Path("/")
+        layer: tuple[str, ...] = (stage.name,)
+        workdir = Path("/")
         environment: dict[str, str] = {}
         for instruction in stage.instructions:
-            before = (*before, f"{instruction.word} {instruction.rest}")
-            if instruction.word == "WORKDIR":
-                place = place / instruction.rest
-                _inside(root, place).mkdir(parents=True, exist_ok=True)
-            elif instruction.word == "COPY":
-                self._copy(service, instruction.rest, _inside(root, place))
-            elif instruction.word == "ENV":
-                environment |= dict(pair.split("=", 1) for pair in shlex.split(instruction.rest))
-                environment.pop("PYTHONDONTWRITEBYTECODE", None)
-            elif instruction.word == "RUN" and "pip" in instruction.rest and before not in self._layers:
-                _run(_translated(instruction.rest, root), venv, _inside(root, place))
-                self._layers.add(before)
-        return venv / "bin" / "python", root, {name: _translated(v, root) for name, v in environment.items()}
+            layer = (*layer, f"{instruction.keyword} {instruction.arguments}")
+            match instruction.keyword:
+                case "WORKDIR":
+                    workdir = workdir / instruction.arguments
+                    _inside(root, workdir).mkdir(parents=True, exist_ok=True)
+                case "COPY":
+                    self._copy(service, instruction.arguments, _inside(root, workdir))
+                case "ENV":
+                    environment |= dict(pair.split("=", 1) for pair in shlex.split(instruction.arguments))
+                    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+                case "RUN" if "pip" in instruction.arguments and layer not in self._layers:
+                    _run(_relocate(instruction.arguments, root), venv, _inside(root, workdir))
+                    self._layers.add(layer)
+        return venv / "bin" / "python", root, {name: _relocate(v, root) for name, v in environment.items()}
 
-    def _copy(self, service: str, rest: str, place: Path) -> None:
-        source, target = rest.split()[-2:]
+    def _copy(self, service: str, arguments: str, workdir: Path) -> None:
+        source, target = arguments.split()[-2:]
         root = self._root(service, "")
         origin = REPOSITORY / source
-        if stage := re.match(r"--from=(\S+)", rest):
+        if stage := re.match(r"--from=(\S+)", arguments):
             origin = _inside(self._root(service, stage[1]), Path(source))
-        goal = _inside(root, Path(target)) if target.startswith("/") else place / target
+        goal = _inside(root, Path(target)) if target.startswith("/") else workdir / target
         if origin.is_dir():
             unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist")
             shutil.copytree(origin, goal, dirs_exist_ok=True, ignore=unwanted)
@@ -133,20 +140,23 @@ def _inside(root: Path, path: Path) -> Path:
     return root / path.relative_to("/")
 
 
-def _translated(text: str, root: Path) -> str:
+def _relocate(text: str, root: Path) -> str:
+    """The text with the image's absolute paths moved below `root`."""
     return re.sub(r"(?<![\w.])/(?=srv|opt)", f"{root}/", text)
 
 
-def _run(command: str, venv: Path, place: Path) -> None:
+def _run(command: str, venv: Path, workdir: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", **_QUICK}
-    done = subprocess.run(command, shell=True, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    environment |= {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", **PIP_SETTINGS}
+    done = subprocess.run(
+        command, shell=True, cwd=workdir, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """image("intake", "-c", "import intake", TOCSIN_X="y"): Python in the image of a service, built when first used."""
+    """image("intake", "-c", "import intake", TOCSIN_X="y") runs Python in the service's image, built at first use."""
     builder = Builder(tmp_path_factory.mktemp("images"))
     built: dict[str, tuple[Path, Path, dict[str, str]]] = {}
 
@@ -154,10 +164,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., su
         if service not in built:
             built[service] = builder.build(service)
         interpreter, root, environment = built[service]
-        place = _inside(root, Path(stages(service)[-1].of("WORKDIR")[-1]))
+        workdir = _inside(root, Path(stages(service)[-1].arguments("WORKDIR")[-1]))
         environment = {"PATH": os.defpath, **environment, **settings}
         command = [str(interpreter), *arguments]
-        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=workdir, env=environment, capture_output=True, text=True, check=False)
 
     yield python
     shutil.rmtree(builder.folder)
@@ -165,7 +175,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., su
 
 @pytest.mark.long
 @pytest.mark.parametrize(("service", "package"), PACKAGES.items())
-def test_an_image_builds_and_migrates_its_database(
+def test_an_image_can_be_built_and_migrates_a_database(
     service: str,
     package: str,
     image: Callable[..., subprocess.CompletedProcess[str]],
@@ -174,46 +184,46 @@ def test_an_image_builds_and_migrates_its_database(
     imported = image(service, "-c", f"import {package}, tocsin; print({package}.__file__, tocsin.__file__)")
     assert imported.stderr == ""
     assert str(REPOSITORY) not in imported.stdout
-    _, *command = json.loads(stages(service)[-1].of("CMD")[0])
+    _, *command = json.loads(stages(service)[-1].arguments("CMD")[0])
     migrated = image(service, *command, "migrate", TOCSIN_DATABASE_URL=make_database())
     assert (migrated.returncode, migrated.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("service", PACKAGES)
-def test_everything_that_is_copied_is_there_and_reaches_the_builder(service: str) -> None:
-    let_in = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert copies(service)
-    for source in copies(service):
+def test_every_copied_path_exists_and_is_not_in_dockerignore(service: str) -> None:
+    included = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert copied_paths(service)
+    for source in copied_paths(service):
         assert (REPOSITORY / source).exists()
-        assert any(source == path or source.startswith(path + "/") for path in let_in), source
+        assert any(source == path or source.startswith(path + "/") for path in included), source
 
 
 @pytest.mark.parametrize("service", PACKAGES)
-def test_a_container_is_nobody_special_and_tells_its_health(service: str) -> None:
+def test_a_container_runs_unprivileged_and_has_a_health_check(service: str) -> None:
     last = stages(service)[-1]
     port = SETTINGS[service].model_fields["port"].default
     assert all(stage.base == "python:3.11-slim" for stage in stages(service))
-    assert int(last.of("USER")[-1]) > 0
-    assert json.loads(last.of("CMD")[0]) == ["python", "-m", PACKAGES[service]]
-    assert last.of("EXPOSE") == [str(port)]
-    (health,) = last.of("HEALTHCHECK")
+    assert int(last.arguments("USER")[-1]) > 0
+    assert json.loads(last.arguments("CMD")[0]) == ["python", "-m", PACKAGES[service]]
+    assert last.arguments("EXPOSE") == [str(port)]
+    (health,) = last.arguments("HEALTHCHECK")
     assert f"C('127.0.0.1', {port}, timeout=3)" in health
     assert "/livez" in health
     compile(json.loads(health[health.index("[") :])[2], "HEALTHCHECK", "exec")
-    assert "TOCSIN_HOST=0.0.0.0" in " ".join(last.of("ENV"))
+    assert "TOCSIN_HOST=0.0.0.0" in " ".join(last.arguments("ENV"))
 
 
-def test_the_four_share_all_layers_up_to_what_is_installed_from_the_lock() -> None:
-    firsts = []
+def test_the_images_share_all_layers_up_to_the_locked_packages() -> None:
+    shared_layers = []
     for service in PACKAGES:
         instructions = stages(service)[-1].instructions
-        end = next(n for n, found in enumerate(instructions) if found.word == "RUN" and "pip" in found.rest)
-        firsts.append(instructions[: end + 1])
-    assert all(first == firsts[0] for first in firsts)
+        end = next(n for n, each in enumerate(instructions) if each.keyword == "RUN" and "pip" in each.arguments)
+        shared_layers.append(instructions[: end + 1])
+    assert all(layers == shared_layers[0] for layers in shared_layers)
 
 
-def test_the_build_backend_is_the_one_that_development_uses() -> None:
-    """deploy/docker/build.lock is a part of deploy/requirements-dev.lock; `make lock` makes both."""
+def test_the_images_use_the_build_backend_of_the_development_lock() -> None:
+    """deploy/docker/build.lock is a subset of deploy/requirements-dev.lock; `make lock` writes both."""
     locked = (REPOSITORY / "deploy/requirements-dev.lock").read_text()
     for name, version in re.findall(
         r"^(\S+)==(\S+)", (REPOSITORY / "deploy/docker/build.lock").read_text(), re.MULTILINE

@@ -15,9 +15,10 @@ import psutil
 import pytest
 from support.polling import eventually
 from support.servers import SERVICES, is_ready, log_line
+from tocsin_local.loopback import free_port_offset
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import end_processes, free_offset
-from tocsin_local.run import TICKET
+from tocsin_local.processes import kill_processes
+from tocsin_local.run import EXAMPLE_TICKET
 
 EPOCH = "2026-06-08T12:00:00Z"
 PARTS = {*SERVICES, "kafka", "postgres", "smtp", "supervisor"}
@@ -64,13 +65,13 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
         os.environ
         | {
             "TOCSIN_STATE": str(folder),
-            "TOCSIN_PORT_OFFSET": str(free_offset()),
+            "TOCSIN_PORT_OFFSET": str(free_port_offset()),
             "TOCSIN_CLOCK_EPOCH": EPOCH,
             "TOCSIN_CLOCK_RATE": "3600",
         },
     )
     yield ours
-    end_processes(ours.processes())
+    kill_processes(ours.processes())
     Postgres(folder / "postgres", 0, log_line).remove()
 
 
@@ -141,7 +142,7 @@ def _check(run: Mapping[str, Any], supervisor: int) -> None:
 
 def _post_overdue(run: Mapping[str, Any]) -> str:
     """A critical ticket of a week before business time began; its id."""
-    ticket = json.loads(TICKET) | {"opened_at": "2026-06-01T12:00:00Z"}
+    ticket = json.loads(EXAMPLE_TICKET) | {"opened_at": "2026-06-01T12:00:00Z"}
     key = {"Authorization": f"Bearer {run['api_key']}"}
     answer = httpx.post(f"{run['urls']['intake']}/v1/tickets", json=ticket, headers=key, timeout=30)
     return str(answer.raise_for_status().json()["ticket_id"])

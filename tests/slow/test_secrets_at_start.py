@@ -1,4 +1,4 @@
-"""Whatever is wrong with settings and files, a process says so without the secret that it read there."""
+"""A process that reports a wrong setting or file does not print the secrets in it."""
 
 import os
 import subprocess
@@ -15,9 +15,9 @@ from support.secret_search import find_secrets
 from support.servers import service_role
 from support.webhook_recordings import SHIPPED
 from tocsin.runtime.http.api_keys import issue
-from tocsin_local.paths import POLICY_FOLDER
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
-from tocsin_local.processes import free_port
 
 TOKEN: Final = "token-1f2e3d"
 PASSWORD: Final = "database/pass+word&1"
@@ -29,24 +29,24 @@ JIRA: Final = "{ secret_env: TOCSIN_HOOK_JIRA }"
 
 
 @pytest.mark.long
-def test_nothing_that_does_not_start_or_finds_something_wrong_tells_one(postgres: Postgres, tmp_path: Path) -> None:
+def test_no_error_message_at_start_contains_a_secret(postgres: Postgres, tmp_path: Path) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     key, _ = issue("default")
     secrets = {"password": PASSWORD, "key": key.rpartition("_")[2], "calendar": TOKEN, "mail password": MAIL_PASSWORD}
     secrets |= {"link key": LINK_KEY[:20], "hook": HOOK_SECRET}
     postgres.create_role(service_role("intake"))
 
-    def database(place: str) -> str:
-        return f"postgresql+asyncpg://intake:{quote(PASSWORD, safe='')}@{place}/intake"
+    def database(address: str) -> str:
+        return f"postgresql+asyncpg://intake:{quote(PASSWORD, safe='')}@{address}/intake"
 
     files = {
         "keys.yaml": "keys: []",
         "no-hashes.yaml": orjson.dumps({"keys": [{"id": key, "sha256": key, "tenant": "default"}]}).decode(),
         "no-yaml.yaml": f"keys: [{{ id: {key}\nkeys: {key}: {key}",
         "key.txt": key,
-        "http.yaml": feeding(f"http://localhost/{TOKEN}.ics"),
-        "login.yaml": feeding(f"https://ana:{TOKEN}@localhost/x.ics"),
-        "closed.yaml": feeding(f"https://{nowhere}/{TOKEN}.ics"),
+        "http.yaml": directory_with_calendar(f"http://localhost/{TOKEN}.ics"),
+        "login.yaml": directory_with_calendar(f"https://ana:{TOKEN}@localhost/x.ics"),
+        "closed.yaml": directory_with_calendar(f"https://{nowhere}/{TOKEN}.ics"),
         "literal.yaml": SHIPPED.read_text().replace(JIRA, f'{{ secret: "{HOOK_SECRET}" }}'),
         "text.yaml": SHIPPED.read_text().replace(JIRA, f'"{HOOK_SECRET}"'),
         "name.yaml": SHIPPED.read_text().replace(JIRA, f'{{ secret_env: "{HOOK_SECRET}" }}'),
@@ -81,10 +81,10 @@ def test_nothing_that_does_not_start_or_finds_something_wrong_tells_one(postgres
         "TOCSIN_PUBLIC_URL": "https://sla.example.org",
     }
     with ThreadPoolExecutor(2) as pool:
-        said = list(pool.map(lambda run: ran(run[0], os.environ | settings | run[1]), runs))
-        said += pool.map(lambda package: awaiting(package, os.environ | settings), ("intake", "notifier"))
-    assert not find_secrets(secrets, said)
-    assert all(words for _, words in said), "something said nothing of what is wrong"
+        outputs = list(pool.map(lambda run: output_of_failure(run[0], os.environ | settings | run[1]), runs))
+        outputs += pool.map(lambda package: output_of_wait(package, os.environ | settings), ("intake", "notifier"))
+    assert not find_secrets(secrets, outputs)
+    assert all(output for _, output in outputs), "a command printed nothing"
 
 
 def integrations(file: Path) -> Mapping[str, str]:
@@ -95,7 +95,7 @@ def directory(file: Path) -> Mapping[str, str]:
     return {"TOCSIN_DIRECTORY": str(file)}
 
 
-def feeding(url: str) -> str:
+def directory_with_calendar(url: str) -> str:
     return orjson.dumps(
         {
             "people": {"ana": {"name": "Ana", "email": "ana@example.com"}},
@@ -105,18 +105,18 @@ def feeding(url: str) -> str:
     ).decode()
 
 
-def ran(words: str, environment: Mapping[str, str]) -> tuple[str, bytes]:
-    """All that a command says which is to fail, or to find something wrong."""
+def output_of_failure(command: str, environment: Mapping[str, str]) -> tuple[str, bytes]:
+    """The command and its output. It must fail, or report a problem."""
     done = subprocess.run(
-        (sys.executable, "-m", *words.split()),
+        (sys.executable, "-m", *command.split()),
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode, done.stdout.decode()
-    return words, done.stdout
+    return command, done.stdout
 
 
-def awaiting(package: str, environment: Mapping[str, str]) -> tuple[str, bytes]:
-    """All that a service says whose database is not there, for which it waits."""
+def output_of_wait(package: str, environment: Mapping[str, str]) -> tuple[str, bytes]:
+    """The service and its output while it waits for a database that does not exist."""
     with subprocess.Popen(
         (sys.executable, "-m", package), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from ruamel.yaml import YAML
-from tocsin_local.paths import POLICY_FOLDER
+from tocsin_local.layout import POLICY_FOLDER
 
 SHIPPED = POLICY_FOLDER / "directory.yaml"
 

@@ -1,4 +1,4 @@
-"""Callers that cost next to nothing, for measuring a server that shares the machine with them."""
+"""A cheap HTTP load generator, to measure a server on the same machine."""
 
 import asyncio
 import time
@@ -10,8 +10,8 @@ ENDLESS = (b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"X-More: " + b"x" * 8000 + b"\r\
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """Statuses and seconds of all requests, and how long all of them took together."""
+class LoadResult:
+    """The status and seconds of each request, and the seconds of the whole run."""
 
     statuses: Sequence[int]
     seconds: Sequence[float]
@@ -27,13 +27,13 @@ def percentile(seconds: Sequence[float], percent: int) -> float:
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
-class Line:
-    """One kept connection to a server on loopback."""
+class Connection:
+    """A keep-alive connection to a server on loopback."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
-    async def __aenter__(self) -> "Line":
+    async def __aenter__(self) -> "Connection":
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         return self
 
@@ -41,7 +41,7 @@ class Line:
         self._writer.close()
 
     async def send(self, request: bytes) -> int:
-        """The status of the answer, which is read to its end."""
+        """Send a request and return the response status, once the whole response is read."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
@@ -49,39 +49,39 @@ class Line:
         return int(head[9:12])
 
 
-async def said(port: int, *parts: bytes, seconds: float = 5) -> bytes:
-    """All that the server answers on a connection on which this is said."""
+async def exchange(port: int, *parts: bytes, seconds: float = 5) -> bytes:
+    """Send these parts on a new connection, and return everything that the server sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in parts:
         writer.write(part)
         await writer.drain()
-        await asyncio.sleep(0.01)  # so that it arrives by itself
+        await asyncio.sleep(0.01)  # so that each part arrives alone
     answer = await asyncio.wait_for(reader.read(), seconds)
     writer.close()
     return answer
 
 
 def post(path: str, key: str, body: bytes) -> bytes:
-    """A request as it goes over the line."""
+    """The bytes of a POST request."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def together(port: int, callers: int, count: int, request: Callable[[int], bytes]) -> Answered:
-    """`count` requests by so many callers at once, each of which waits for an answer before it asks again."""
+async def run_load(port: int, callers: int, count: int, request: Callable[[int], bytes]) -> LoadResult:
+    """`count` requests from this many concurrent callers; each sends its next request after the last response."""
     waiting = iter(range(count))
     statuses: list[int] = []
     seconds: list[float] = []
 
-    async def caller(line: Line) -> None:
-        async with line:
+    async def caller(connection: Connection) -> None:
+        async with connection:
             for number in waiting:
-                asked = request(number)
+                payload = request(number)
                 began = time.perf_counter()
-                statuses.append(await line.send(asked))
+                statuses.append(await connection.send(payload))
                 seconds.append(time.perf_counter() - began)
 
     began = time.perf_counter()
-    calls: list[Awaitable[None]] = [caller(Line(port)) for _ in range(callers)]
+    calls: list[Awaitable[None]] = [caller(Connection(port)) for _ in range(callers)]
     await asyncio.gather(*calls)
-    return Answered(statuses, seconds, time.perf_counter() - began)
+    return LoadResult(statuses, seconds, time.perf_counter() - began)

@@ -54,7 +54,7 @@ class World:
 
     async def queued(self) -> list[TicketOpened | TicketChanged | TicketImported]:
         """The events in the outbox, in order."""
-        table = tables.outbox.table
+        table = tables.OUTBOX.table
         async with self.writer.connect() as connection:
             rows = (await connection.execute(select(table).order_by(table.c.id))).all()
         events = [decode(unpack(row.headers), row.value) for row in rows]

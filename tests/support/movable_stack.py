@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from holidays import country_holidays
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
-from tocsin_local.clock import Asked
-from tocsin_local.processes import free_offset
-from tocsin_local.stack import Plan, Stack
+from tocsin_local.clock import RequestedClock
+from tocsin_local.loopback import free_port_offset
+from tocsin_local.stack import Stack, StackOptions
 
 from support.editable_directory import EditableDirectory
 from support.servers import log_line
@@ -64,10 +64,10 @@ def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
     directory = EditableDirectory(folder / "directory.yaml")
-    plan = Plan(
+    options = StackOptions(
         state=folder / "state",
-        port_offset=free_offset(),
-        clock=Asked(render_instant(FIRST_MONDAY), 1.0, None),
+        port_offset=free_port_offset(),
+        clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
         durable=False,
         directory=directory.file,
         settings={
@@ -77,14 +77,12 @@ def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
             "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
         },
     )
-    stack = Stack(plan, log_line)
-    with stack.state.held():
-        try:
-            stack.start()
+    stack = Stack(options, log_line)
+    try:
+        with stack.running():
             yield MovableStack(stack, clock_file, directory)
-        finally:
-            stack.stop()
-            stack.postgres.remove()
+    finally:
+        stack.postgres.remove()
 
 
 def next_ordinary_monday(now: datetime) -> datetime:

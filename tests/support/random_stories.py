@@ -1,4 +1,4 @@
-"""Random stories for the timeline, made to hurt: facts fall on, just before and just after what the story has due."""
+"""Random stories to test timelines with: many facts occur at, just before or just after a deadline of the story."""
 
 from random import Random
 from typing import Any
@@ -7,8 +7,8 @@ from support.reference_timeline import HOUR, MINUTE, instant, opening_hours_afte
 
 DAY = 24 * HOUR
 
-# Ordinary days, weekends, closings, holidays (2026-07-03 is the observed one, 11-26 Thanksgiving) and the two nights on
-# which clocks change (2026-03-08 and 2026-11-01). New York is open 12:00Z-21:00Z in summer, in winter an hour later.
+# Ordinary days, weekends, closing hours, holidays (2026-07-03 is observed, 2026-11-26 is Thanksgiving) and the nights
+# of the time changes (2026-03-08, 2026-11-01). New York is open 12:00Z-21:00Z in summer, an hour later in winter.
 OPENINGS = (
     "2026-06-08T12:00:00Z",
     "2026-06-08T13:30:00Z",
@@ -58,10 +58,10 @@ TYPES = (
 )
 
 
-def story(random: Random) -> dict[str, Any]:
-    """A story of 1 to 14 facts for `reference` and `simulate`; nothing in it but the order of facts is tidy.
+def random_story(random: Random) -> dict[str, Any]:
+    """A story of 1 to 14 facts for `reference` and `simulate`.
 
-    Some of its facts are impossible at their instant, some older than the opening, some later than `until`.
+    Some facts are impossible in the state of the ticket, some are older than the opening, some later than `until`.
     """
     opened_at = instant(random.choice(OPENINGS)) + random.choice((0, 0, 0, 7 * DAY, random.randrange(14 * DAY)))
     opened: dict[str, Any] = {
@@ -75,10 +75,10 @@ def story(random: Random) -> dict[str, Any]:
     facts = [opened]
     now = opened_at
     if random.random() < 0.4:
-        # Else silence would start nearly every ladder.
+        # Without a response nearly every ladder would start for this reason.
         now += random.choice((0, 0, MINUTE, HOUR, random.randrange(DAY)))
         facts.append({"type": "responded", "occurred_at": written(now)})
-    # A patient story lets things fall due between its facts; a hasty one heaps them up.
+    # How often the next fact waits for a deadline.
     patience = random.choice((0.3, 0.6, 0.85))
     for _ in range(random.choices((0, random.randrange(1, 4), random.randrange(4, 13)), (2, 18, 80))[0]):
         now = next_instant(random, facts, now, patience)
@@ -91,15 +91,15 @@ def story(random: Random) -> dict[str, Any]:
         late = facts[1:]
         random.shuffle(late)
         facts[1:] = late
-    return {"facts": facts, "until": written(told_until(random, facts, opened_at, now))}
+    return {"facts": facts, "until": written(random_until(random, facts, opened_at, now))}
 
 
 def next_instant(random: Random, facts: list[dict[str, Any]], now: int, patience: float) -> int:
-    """At `now` or later; mostly where the story so far has something due."""
+    """The instant of the next fact, at `now` or later; mostly at a deadline of the story so far."""
     if random.random() < 0.14:
         return now
     if random.random() < patience:
-        due = some_due(random, facts, now)
+        due = random_deadline(random, facts, now)
         if due is not None:
             return max(now, due + nudge(random))
     kind = random.randrange(5)
@@ -110,75 +110,78 @@ def next_instant(random: Random, facts: list[dict[str, Any]], now: int, patience
         return max(now, random.choice((opening, closing)) + nudge(random))
     if kind == 2:
         working = used_up(True, now, random.choice((1, 6, 8, 9, 9, 18, 45, 63)) * HOUR, [])
-        assert working is not None, "nothing excludes anything"
+        assert working is not None, "no time is excluded"
         return working
     if kind == 3:
         return now + random.randrange(1, random.choice((HOUR, DAY, 10 * DAY)))
-    # An exact span after some earlier fact
+    # Exactly some span after an earlier fact
     since = instant(random.choice(facts)["occurred_at"])
     return max(now, since + random.choice(SPANS))
 
 
 def nudge(random: Random) -> int:
+    """Zero, a microsecond before or after, or up to 50 minutes, in microseconds."""
     return random.choices((0, -1, 1, random.randrange(1, 50 * MINUTE)), (48, 12, 12, 28))[0]
 
 
-def some_due(random: Random, facts: list[dict[str, Any]], now: int) -> int | None:
-    """An instant after `now` at which something of the story so far falls due by itself: warning, due, step."""
-    told = reference({"facts": facts, "until": written(now + random.choice((1, 3, 10, 30)) * DAY)})
-    instants = [told["next_at"], told["exhausted_at"]]
-    instants += [step["at"] for step in told["ladder"]]
-    instants += [clock[name] for clock in told["clocks"] for name in ("warn_at", "due_at")]
+def random_deadline(random: Random, facts: list[dict[str, Any]], now: int) -> int | None:
+    """The instant of a warning, a deadline or a ladder step of the story so far, after `now`."""
+    timeline = reference({"facts": facts, "until": written(now + random.choice((1, 3, 10, 30)) * DAY)})
+    instants = [timeline["next_at"], timeline["exhausted_at"]]
+    instants += [step["at"] for step in timeline["ladder"]]
+    instants += [clock[name] for clock in timeline["clocks"] for name in ("warn_at", "due_at")]
     ahead = sorted({instant(text) for text in instants if text is not None and instant(text) > now})
-    # Often the very next one, so that long chains come about too.
+    # Often the next one, so that there are long sequences too.
     return None if not ahead else ahead[0] if random.random() < 0.5 else random.choice(ahead)
 
 
 def next_fact(random: Random, facts: list[dict[str, Any]], now: int) -> dict[str, Any]:
-    """Something that mostly makes sense at `now`, after all of `facts`."""
-    told = reference({"facts": facts, "until": written(now)})
-    resolution = [clock for clock in told["clocks"] if clock["clock"] == "resolution"][-1]
+    """A fact at `now` that is mostly possible after `facts`."""
+    timeline = reference({"facts": facts, "until": written(now)})
+    resolution = [clock for clock in timeline["clocks"] if clock["clock"] == "resolution"][-1]
     closed = resolution["ended_at"] is not None
-    kind = random.choice(TYPES) if random.random() < 0.07 else sensible_type(random, told, closed, waiting(facts))
+    is_sensible = random.random() >= 0.07
+    kind = sensible_type(random, timeline, closed, is_paused(facts)) if is_sensible else random.choice(TYPES)
     fact: dict[str, Any] = {"type": kind, "occurred_at": written(now)}
     if kind == "severity_changed":
-        others = [severity for severity in (1, 1, 2, 3, 4) if severity != told["severity"]]
-        fact["severity"] = told["severity"] if random.random() < 0.06 else random.choice(others)
+        others = [severity for severity in (1, 1, 2, 3, 4) if severity != timeline["severity"]]
+        fact["severity"] = timeline["severity"] if random.random() < 0.06 else random.choice(others)
     if kind == "resolved" and random.random() < 0.3:
         fact["resolution_kind"] = random.choice(("workaround", "workaround", "resolved"))
     return fact
 
 
-def sensible_type(random: Random, told: dict[str, Any], closed: bool, is_waiting: bool) -> str:
+def sensible_type(random: Random, timeline: dict[str, Any], closed: bool, paused: bool) -> str:
     if closed:
         return random.choices(("reopened", "severity_changed", "acknowledged", "escalated"), (66, 30, 2, 2))[0]
-    climbing = bool(told["ladder"])
+    escalating = bool(timeline["ladder"])
     weights = {
-        "responded": 2 if told["first_responded_at"] else 18,
+        "responded": 2 if timeline["first_responded_at"] else 18,
         "severity_changed": 24,
-        "paused": 1 if is_waiting else 11,
-        "resumed": 22 if is_waiting else 1,
-        "resolved": 9 if told["first_responded_at"] else 4,
+        "paused": 1 if paused else 11,
+        "resumed": 22 if paused else 1,
+        "resolved": 9 if timeline["first_responded_at"] else 4,
         "cancelled": 9,
         "reopened": 1,
-        "acknowledged": 18 if climbing else 2,
-        "escalated": 16 if climbing else 11,
+        "acknowledged": 18 if escalating else 2,
+        "escalated": 16 if escalating else 11,
     }
     return random.choices(list(weights), list(weights.values()))[0]
 
 
-def waiting(facts: list[dict[str, Any]]) -> bool:
-    """Whether the last word on pauses, in the facts' order of telling, left the ticket paused."""
-    words = [fact["type"] for fact in facts if fact["type"] in ("paused", "resumed", "resolved", "cancelled")]
-    return bool(words) and words[-1] == "paused"
+def is_paused(facts: list[dict[str, Any]]) -> bool:
+    """Whether the ticket is paused after these facts, in the order of the list."""
+    changes = [fact["type"] for fact in facts if fact["type"] in ("paused", "resumed", "resolved", "cancelled")]
+    return bool(changes) and changes[-1] == "paused"
 
 
-def told_until(random: Random, facts: list[dict[str, Any]], opened_at: int, now: int) -> int:
+def random_until(random: Random, facts: list[dict[str, Any]], opened_at: int, now: int) -> int:
+    """The instant up to which the timeline is computed: often at a deadline or a fact, or a microsecond beside it."""
     ending = random.randrange(10)
     if ending < 3:
-        return some_due(random, facts, now) or now
+        return random_deadline(random, facts, now) or now
     if ending < 4:
-        return max(opened_at, (some_due(random, facts, now) or now) + random.choice((-1, 1)))
+        return max(opened_at, (random_deadline(random, facts, now) or now) + random.choice((-1, 1)))
     if ending < 5:
         return now
     if ending < 6:

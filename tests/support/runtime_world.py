@@ -1,4 +1,4 @@
-"""A small service for the runtime's tests: its tables, its events, and a look at what lies in a topic."""
+"""A small service for the runtime's tests: its tables, events and handler, and helpers that read a topic."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -46,7 +46,7 @@ def ticket(name: str) -> UUID:
 
 
 def event(name: str, number: int) -> TicketChanged:
-    """The `number`th thing that happened to a ticket."""
+    """The event with this fact number."""
     fact = Fact(number=number, event_id=f"{name}-{number}", type=FactType.PAUSED, occurred_at=AT, received_at=AT)
     return TicketChanged(tenant="default", ticket_id=ticket(name), fact=fact)
 
@@ -62,8 +62,8 @@ async def add(writer: AsyncEngine, *events: Event) -> None:
 
 
 @dataclass
-class Seer:
-    """A handler that keeps what it saw in `seen`, and may be told to fail."""
+class RecordingHandler:
+    """A handler that stores the events in the table `seen`. `fails` makes it raise."""
 
     fails: Callable[[Received], Exception | None] = lambda _: None
     calls: list[list[Received]] = field(default_factory=list)
@@ -89,7 +89,7 @@ async def rows(reader: AsyncEngine, table: Table) -> list[Any]:
 
 
 async def in_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) -> list[list[Event]]:
-    """All that lies in the topic now, by partition, in order."""
+    """The current events of the topic, by partition, in order."""
     found: list[list[Event]] = [[] for _ in range(partitions)]
     where = [TopicPartition(topic, partition) for partition in range(partitions)]
     client = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
@@ -108,7 +108,7 @@ async def in_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) ->
 
 @asynccontextmanager
 async def running(*work: Awaitable[None]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Parts that run inside the with block."""
+    """Runs the work as tasks while the block runs."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         yield tasks

@@ -10,16 +10,15 @@ from typing import Any, Self, TypeVar
 
 import httpx
 from tocsin.instants import render_instant
-from tocsin_local.idle import Pipeline
 
 from support.consistency import Json, Observed, PostedTicket, assert_clocks_match, assert_consistent
 from support.inbox import ReceivedMail, parse_message
 from support.movable_stack import MovableStack, next_ordinary_monday
+from support.pipeline import Pipeline
 from support.polling import eventually
 from support.stack_control import StackControl
 
 MAX_CONNECTIONS = 16
-STALLED_SECONDS = 60.0
 MICROSECOND = timedelta(microseconds=1)
 TICKET: Json = {
     "source": "connectwise",
@@ -48,7 +47,7 @@ class Scenario:
         self._urls: Mapping[str, str] = run["urls"]
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
         self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=60, limits=limits)
-        self._pipeline = await Pipeline(run, STALLED_SECONDS).__aenter__()
+        self._pipeline = await Pipeline(run).__aenter__()
         self.start = next_ordinary_monday(self.now)
         await self.advance_to(self.start)
         await self._http.delete(f"{self._urls['inbox']}/messages")

@@ -12,10 +12,11 @@ import httpx
 import psutil
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin_local.kafka import recreate_topics
-from tocsin_local.paths import POLICY_FOLDER
-from tocsin_local.postgres import Postgres, Role
-from tocsin_local.processes import Part, Process, free_port
-from tocsin_local.services import Service
+from tocsin_local.layout import POLICY_FOLDER
+from tocsin_local.loopback import free_port
+from tocsin_local.postgres import DatabaseRole, Postgres
+from tocsin_local.processes import Process, StackPart
+from tocsin_local.services import ServicePart
 
 SERVICES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
 TOPICS = ("tocsin.tickets.v1", "tocsin.deadlines.v1", "tocsin.escalations.v1", "tocsin.notifications.v1")
@@ -59,7 +60,7 @@ class SharedSink:
 
 
 @contextmanager
-def running(part: Part, folder: Path) -> Iterator[Process]:
+def running(part: StackPart, folder: Path) -> Iterator[Process]:
     """Starts a part, waits until it is ready, and stops it at the end."""
     process = Process(part, folder / f"{part.name}.log")
     try:
@@ -106,7 +107,7 @@ def private_database(service: str, folder: Path, *, durable: bool = False) -> It
         server.remove()
 
 
-def intake_part(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[Service, str]:
+def intake_part(url: str, folder: Path, kafka: str | None = None, **settings: str) -> tuple[ServicePart, str]:
     """Intake as a part for `running`, and an API key. Without `kafka` it finds no broker."""
     key, entry = issue("default")
     write_keys(folder / "keys.yaml", KeyFile(keys=(entry,)))
@@ -118,12 +119,12 @@ def intake_part(url: str, folder: Path, kafka: str | None = None, **settings: st
         "TOCSIN_ACK_KEYS": "k" * 32,
         **settings,
     }
-    return Service("intake", "intake", free_port(), environment), key
+    return ServicePart("intake", "intake", free_port(), environment), key
 
 
-def service_role(service: str) -> Role:
+def service_role(service: str) -> DatabaseRole:
     """The database role of a service."""
-    return Role(SERVICES.get(service, service), "for-tests-only")
+    return DatabaseRole(SERVICES.get(service, service), "for-tests-only")
 
 
 def migrate(service: str, url: str) -> None:

@@ -9,9 +9,11 @@ from datetime import datetime
 from functools import partial
 
 import httpx
+import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from tocsin.runtime.kafka.client import PARTITIONS
+from tocsin_local.processes import kill_processes
 from tocsin_local.stack import Stack
 
 from support.polling import eventually
@@ -32,21 +34,21 @@ class StackControl:
     async def stop(self, *parts: str) -> None:
         """Stops parts cleanly. They stay down until `start`."""
         self._down += parts
-        await _for_each(parts, self._stack.stop_part)
+        await _for_each(parts, self._stack.parts.stop)
 
     async def kill(self, *parts: str) -> None:
         """Ends parts by kill -9. They stay down until `start`."""
         self._down += parts
-        await _for_each(parts, self._stack.kill_part)
+        await _for_each(parts, self._stack.parts.kill)
 
     async def start(self, *parts: str) -> None:
         """Starts parts and waits until they are ready."""
-        await _for_each(parts, self._stack.start_part)
+        await _for_each(parts, self._stack.parts.start)
         self._down = [part for part in self._down if part not in parts]
 
     async def crash(self, *parts: str) -> None:
         """Ends parts by kill -9. The supervisor restarts them."""
-        await _for_each(parts, self._stack.crash)
+        await _for_each(parts, self._crash)
 
     async def add_replicas(self, *services: str) -> None:
         """Starts a second replica of each service and waits until they are ready."""
@@ -57,7 +59,7 @@ class StackControl:
     async def remove_replicas(self) -> None:
         """Stops all added replicas."""
         replicas, self._replicas = self._replicas, []
-        await _for_each(replicas, self._stack.remove_replica)
+        await _for_each(replicas, self._stack.parts.remove)
 
     async def copy_database(self, service: str) -> None:
         """Keeps a copy of the service's database. The service loses its connections meanwhile."""
@@ -107,6 +109,11 @@ class StackControl:
         await self.wait_until_ready()
         for service in self._copied:
             await asyncio.to_thread(self._stack.postgres.drop_database, f"{SERVICES[service]}_copy")
+
+    def _crash(self, part: str) -> None:
+        pid = self._stack.parts.pids()[part]
+        assert pid is not None, f"{part} is down"
+        kill_processes([psutil.Process(pid)])
 
     def _copy(self, source: str, target: str) -> None:
         """PostgreSQL copies only a database to which no one is connected."""

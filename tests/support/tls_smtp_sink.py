@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import trustme
-from tocsin_local.ports import LOOPBACK
-from tocsin_local.processes import free_port
-from tocsin_local.smtp import SmtpSink
-from tocsin_local.smtp_auth import Access
+from tocsin_local.loopback import LOOPBACK, free_port
+from tocsin_local.smtp import SmtpLogin, SmtpSink
 
 from support.servers import SharedSink, running
 
@@ -26,7 +24,7 @@ def secured_sink(
     ca, certificate = folder / "ca.pem", folder / "sink.pem"
     authority.cert_pem.write_to_path(str(ca))
     authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    access = Access(certificate, "tocsin", "correct horse", implicit_tls=tls == "tls")
+    access = SmtpLogin(certificate, "tocsin", "correct horse", implicit_tls=tls == "tls")
     part = SmtpSink(folder / "smtp", free_port(), free_port(), access)
     login = {"smtp_username": access.username, "smtp_password": access.password}
     with running(part, folder):

@@ -1,4 +1,4 @@
-"""A help desk that posts webhooks to intake by the generic adapter: what it sends, and a look at what became of it."""
+"""A help desk that delivers webhooks to intake through the generic adapter, and the tickets that it has then."""
 
 import hashlib
 import hmac
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from support.intake_world import World
@@ -53,7 +54,7 @@ tenants:
 
 
 def written(folder: Path, text: str = INTEGRATIONS) -> str:
-    """The integrations, for two tenants; an anchor cannot be repeated in them, so the section stands there twice."""
+    """The integrations of two tenants; the section is copied, since the file may not use a YAML alias."""
     (folder / "secret").write_text(SECRET)
     section = text.split("    desk: &desk\n")[1]
     return (text.replace(" &desk", "") + "  other:\n    desk:\n" + section).replace(
@@ -62,7 +63,7 @@ def written(folder: Path, text: str = INTEGRATIONS) -> str:
 
 
 def payload(external_id: str = "T-1", **fields: Any) -> dict[str, Any]:
-    """A ticket of the desk as it stood at `at`."""
+    """The desk's payload for a ticket; a field that is None is omitted."""
     known = {
         "id": external_id,
         "at": "2026-06-08T10:00:00Z",
@@ -105,3 +106,15 @@ async def facts(intake: World) -> list[tuple[str, str]]:
 async def rows(intake: World, query: str) -> list[Any]:
     async with intake.writer.connect() as connection:
         return list((await connection.execute(text(query))).all())
+
+
+async def make_due(intake: World) -> None:
+    """Let the next attempt of all waiting deliveries be now."""
+    now = "UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp() WHERE state = 'waiting'"
+    async with intake.writer.begin() as connection:
+        await connection.execute(text(now))
+
+
+def counted(metric: str, **labels: str) -> float:
+    """The value of a metric of the desk."""
+    return REGISTRY.get_sample_value(metric, {"provider": "desk", **labels}) or 0

@@ -1,4 +1,4 @@
-"""Recorded webhooks with parts of them changed into what no tool sends, or should not."""
+"""Recorded webhooks with some values replaced by ones that no tool should send."""
 
 import copy
 import json
@@ -40,7 +40,7 @@ ODD: Final[tuple[Any, ...]] = (
 
 
 def mutated_delivery(random: Random, provider: str) -> bytes:
-    """One of the tool's recordings, changed as data, and sometimes as bytes."""
+    """A recording of the tool with changed values, and sometimes changed bytes."""
     data = _mutated(random, json.loads(random.choice(recordings(provider))))
     raw = json.dumps(data, ensure_ascii=random.random() < 0.5).encode(errors="surrogatepass")
     if random.random() < 0.25:
@@ -74,7 +74,7 @@ def _mutated(random: Random, whole: Any) -> Any:
 
 
 def _data(value: object) -> object:
-    """What is in JSON text in the JSON; None for other text."""
+    """The value of a text that contains JSON itself; None for other texts."""
     try:
         return json.loads(value) if isinstance(value, str) else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""The recorded webhooks of each tool, the mapping that is shipped for it, and how the tool proves that it sent them."""
+"""The recorded webhooks of each tool, its shipped integration, and the headers with which it authenticates."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ SECRET: Final = b"secretkey-0123456789"
 
 @cache
 def shipped(provider: str) -> Integration:
-    """The integration that deploy/policy/integrations.yaml has for this tool."""
+    """The integration of this tool in deploy/policy/integrations.yaml."""
     found = load_integrations(SHIPPED.read_text(), "integrations.yaml").find("default", provider)
     assert found is not None
     return found
@@ -41,7 +41,7 @@ def recorded(provider: str, name: str) -> bytes:
 
 
 def proven(provider: str, body: bytes, secret: bytes = SECRET, at: datetime | None = None) -> Mapping[str, str]:
-    """The headers by which the tool proves that it sent this body; `at` is what its clock says."""
+    """The headers with which the tool authenticates this body; `at` is the time of its clock."""
     if provider == "connectwise":
         return {"x-content-signature": _base64(hmac.digest(hashlib.sha256(secret).digest(), body, "sha256"))}
     if provider == "autotask":

@@ -1,4 +1,4 @@
-"""The check of the locks: nothing is in them but pins with their hashes."""
+"""deploy/dependencies.py: a lock file contains only pinned versions with hashes."""
 
 import importlib.util
 from pathlib import Path
@@ -16,7 +16,7 @@ HASH = f"--hash=sha256:{'0a' * 32}"
 PINS = f"anyio==4.1.0 \\\n    {HASH} \\\n    {HASH}\ncolorama==0.4.6 ; sys_platform == 'win32' \\\n    {HASH}\n"
 
 
-def test_pins_with_hashes_pass() -> None:
+def test_pinned_versions_with_hashes_are_accepted() -> None:
     assert dependencies.unhashed(f"# a remark\n\n{PINS}") == []
 
 
@@ -35,11 +35,11 @@ def test_pins_with_hashes_pass() -> None:
         "httpx @ https://mirror.example/httpx.whl",
     ],
 )
-def test_anything_else_is_named(line: str) -> None:
+def test_any_other_line_is_reported(line: str) -> None:
     assert dependencies.unhashed(f"{PINS}{line}\n") == [line]
     assert dependencies.unhashed(f"{line}\n{PINS}") == [line]
 
 
 @pytest.mark.parametrize("lock", dependencies.HASHED)
-def test_ours_pass(lock: str) -> None:
+def test_our_lock_files_are_accepted(lock: str) -> None:
     assert dependencies.unhashed((DEPLOY.parent / lock).read_text()) == []

@@ -1,4 +1,4 @@
-"""What the adapters make of recorded webhooks, of instants as tools write them, and of what no tool sends."""
+"""The adapters: recorded webhooks, the formats of instants, and hostile payloads."""
 
 import json
 from datetime import UTC, datetime
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters import connectwise
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError
+from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot
+from intake.errors import UnreadableError
 from support.webhook_recordings import recorded, shipped
 
 
@@ -17,13 +18,13 @@ def read(provider: str, body: bytes | object, **settings: Any) -> DeliveryConten
     return ADAPTERS[integration.adapter].read(raw, integration)
 
 
-def one(provider: str, name: str, **settings: Any) -> TicketSnapshot:
-    (sighting,) = read(provider, recorded(provider, name), **settings).sightings
-    return sighting
+def only(provider: str, name: str, **settings: Any) -> TicketSnapshot:
+    (snapshot,) = read(provider, recorded(provider, name), **settings).snapshots
+    return snapshot
 
 
 def changed(provider: str, name: str, **fields: Any) -> Any:
-    """A recorded delivery, as data, with other fields; of ConnectWise's `Entity` those of the ticket."""
+    """A recorded delivery with changed fields of the ticket, which is in `Entity` for ConnectWise."""
     body = json.loads(recorded(provider, name))
     if provider == "connectwise":
         return body | {"Entity": json.dumps(json.loads(body["Entity"]) | fields)}
@@ -37,7 +38,7 @@ def at(text: str) -> datetime:
 
 
 def test_connectwise() -> None:
-    assert one("connectwise", "5-completed") == TicketSnapshot(
+    assert only("connectwise", "5-completed") == TicketSnapshot(
         external_id="48213",
         action="updated",
         seen_at=at("2026-06-09T07:12:44"),
@@ -57,17 +58,17 @@ def test_connectwise() -> None:
         actor="jhuber",
     )
     assert read("connectwise", recorded("connectwise", "1-added")).key == "0b6c1c5e-7b0f-4a3e-9d53-0a1f6b1c0001"
-    assert one("connectwise", "other-deleted") == TicketSnapshot(external_id="48213", action="deleted")
+    assert only("connectwise", "other-deleted") == TicketSnapshot(external_id="48213", action="deleted")
     other = read("connectwise", recorded("connectwise", "other-contact"))
-    assert (other.sightings, other.about) == ((), "contact")
+    assert (other.snapshots, other.about) == ((), "contact")
 
 
-def test_connectwise_has_no_services_but_categories_that_the_mapping_may_know_as_services() -> None:
-    assert one("connectwise", "1-added").services is None
-    assert one("connectwise", "1-added", services={"exchange": "Mail"}).services == ("Exchange",)
+def test_connectwise_categories_are_services_if_the_integration_lists_them() -> None:
+    assert only("connectwise", "1-added").services is None
+    assert only("connectwise", "1-added", services={"exchange": "Mail"}).services == ("Exchange",)
 
 
-def test_a_connectwise_ticket_that_the_callbacks_member_may_not_read_is_put_aside_in_the_open() -> None:
+def test_a_connectwise_delivery_without_its_ticket_is_unreadable() -> None:
     body = json.loads(recorded("connectwise", "2-responded"))
     for entity in (None, "", "null", "{}"):
         with pytest.raises(UnreadableError, match=r"^Entity: "):
@@ -75,7 +76,7 @@ def test_a_connectwise_ticket_that_the_callbacks_member_may_not_read_is_put_asid
 
 
 def test_autotask() -> None:
-    assert one("autotask", "1-create") == TicketSnapshot(
+    assert only("autotask", "1-create") == TicketSnapshot(
         external_id="7644",
         action="created",
         seen_at=at("2026-06-08T12:00:07"),
@@ -91,17 +92,17 @@ def test_autotask() -> None:
         customer_id="174",
         actor="29682885",
     )
-    assert one("autotask", "2-in-progress").responded_at == at("2026-06-08T12:52:39.547")
-    assert one("autotask", "5-complete").resolved_at == at("2026-06-09T08:30:00")
-    assert one("autotask", "other-delete") == TicketSnapshot(
+    assert only("autotask", "2-in-progress").responded_at == at("2026-06-08T12:52:39.547")
+    assert only("autotask", "5-complete").resolved_at == at("2026-06-09T08:30:00")
+    assert only("autotask", "other-delete") == TicketSnapshot(
         external_id="7644", action="deleted", seen_at=at("2026-06-10T09:00:00"), sequence=6, actor="29682885"
     )
-    assert one("autotask", "1-create", services={"136": "Label printing"}).services == ("136",)
+    assert only("autotask", "1-create", services={"136": "Label printing"}).services == ("136",)
     assert read("autotask", recorded("autotask", "other-note")).about == "TicketNote"
 
 
 @pytest.mark.parametrize("name", ["Guid", "EntityType", "Id", "Action", "EventTime", "SequenceNumber"])
-def test_an_autotask_delivery_is_the_same_where_all_six_of_its_fields_are(name: str) -> None:
+def test_the_key_of_an_autotask_delivery_is_made_of_six_fields(name: str) -> None:
     body = json.loads(recorded("autotask", "2-in-progress"))
     key = read("autotask", body).key
     assert key is not None
@@ -113,7 +114,7 @@ def test_an_autotask_delivery_is_the_same_where_all_six_of_its_fields_are(name: 
 
 
 def test_halopsa() -> None:
-    assert one("halopsa", "2-responded") == TicketSnapshot(
+    assert only("halopsa", "2-responded") == TicketSnapshot(
         external_id="2187",
         seen_at=at("2026-06-08T13:24:11.037111"),
         opened_at=at("2026-06-08T13:00:07.123456"),
@@ -128,17 +129,17 @@ def test_halopsa() -> None:
         customer_name="Kestrel Freight Ltd",
         contact=ContactInfo("Priya Shah", "priya.shah@kestrel.example"),
     )
-    assert one("halopsa", "1-new").responded_at is None
-    assert one("halopsa", "1-new").resolved_at is None
-    assert one("halopsa", "1-new", services={"Network>VPN": "VPN"}).services == ("Network>VPN",)
-    closed, new = read("halopsa", recorded("halopsa", "5-closed")).sightings
+    assert only("halopsa", "1-new").responded_at is None
+    assert only("halopsa", "1-new").resolved_at is None
+    assert only("halopsa", "1-new", services={"Network>VPN": "VPN"}).services == ("Network>VPN",)
+    closed, new = read("halopsa", recorded("halopsa", "5-closed")).snapshots
     assert (closed.external_id, closed.resolved_at) == ("2187", at("2026-06-09T10:05:00"))
     assert new.external_id == "2188"
-    assert one("halopsa", "4-with-user").status == "4"
-    assert one("halopsa", "other-deleted").action == "deleted"
+    assert only("halopsa", "4-with-user").status == "4"
+    assert only("halopsa", "other-deleted").action == "deleted"
     other = read("halopsa", recorded("halopsa", "other-client"))
-    assert (other.sightings, other.about) == ((), "Client Updated")
-    assert read("halopsa", b"[]").sightings == ()
+    assert (other.snapshots, other.about) == ((), "Client Updated")
+    assert read("halopsa", b"[]").snapshots == ()
 
 
 INSTANTS = {
@@ -148,13 +149,12 @@ INSTANTS = {
 }
 
 
-def responded(provider: str, value: object, zone: str = "UTC") -> datetime | None:
+def responded_at(provider: str, value: object, zone: str = "UTC") -> datetime | None:
     name, field, _ = INSTANTS[provider]
-    (sighting,) = read(provider, changed(provider, name, **{field: value}), zone=zone).sightings
-    return sighting.responded_at
+    (snapshot,) = read(provider, changed(provider, name, **{field: value}), zone=zone).snapshots
+    return snapshot.responded_at
 
 
-@pytest.mark.parametrize("provider", INSTANTS)
 @pytest.mark.parametrize(
     ("value", "zone", "expected"),
     [
@@ -162,43 +162,36 @@ def responded(provider: str, value: object, zone: str = "UTC") -> datetime | Non
         ("2026-06-08T12:00:00+02:00", "America/New_York", "2026-06-08T10:00:00"),
         ("2026-06-08T12:00:00", "America/New_York", "2026-06-08T16:00:00"),
         ("2026-06-08 12:00", "UTC", "2026-06-08T12:00:00"),
-        ("2026-06-08T12:00:00.1234567", "UTC", "2026-06-08T12:00:00.123456"),
-        ("2026-06-08T12:00:00.9999999", "UTC", "2026-06-08T12:00:00.999999"),
-        (" 2026-06-08T12:00:00.5 ", "UTC", "2026-06-08T12:00:00.5"),
-        # The clock was turned back at 03:00 CEST: of the two times 02:30 it is the earlier.
+        (" 2026-06-08T12:00:00.9999999 ", "UTC", "2026-06-08T12:00:00.999999"),
+        # The clocks were turned back at 03:00 CEST: the earlier of the two times 02:30.
         ("2026-10-25T02:30:00", "Europe/Vienna", "2026-10-25T00:30:00"),
         # 02:30 did not exist: an hour later by the offset before.
         ("2026-03-29T02:30:00", "Europe/Vienna", "2026-03-29T01:30:00"),
     ],
 )
-def test_instants_come_out_in_utc(provider: str, value: str, zone: str, expected: str) -> None:
-    assert responded(provider, value, zone) == at(expected)
+def test_instants_are_converted_to_utc(value: str, zone: str, expected: str) -> None:
+    for provider in INSTANTS:
+        assert responded_at(provider, value, zone) == at(expected)
 
 
-@pytest.mark.parametrize("provider", INSTANTS)
-def test_null_and_blank_are_no_instant(provider: str) -> None:
-    assert responded(provider, None) is None
-    assert responded(provider, " ") is None
+def test_null_and_blank_are_no_instant() -> None:
+    for provider in INSTANTS:
+        assert responded_at(provider, None) is None
+        assert responded_at(provider, " ") is None
 
 
-@pytest.mark.parametrize("provider", INSTANTS)
 @pytest.mark.parametrize(
     "value",
     [
-        "0001-01-01T00:00:00",
         "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59",
         "9999-12-31T23:59:59-14:00",
         "2101-01-01T00:00:00Z",
         "1989-12-31T23:59:59Z",
         "2026-06-08T12:00:60Z",
         "2026-02-30T12:00:00Z",
-        "2026-06-08T24:00:01Z",
         "2026-06-08",
-        "20260608T120000",
         "2026-W24-1T12:00:00",
         "٢٠٢٦-06-08T12:00:00Z",
-        "yesterday",
         "\ud800",
         "2026-06-08T12:00:00\x00",
         1780920007,
@@ -208,26 +201,27 @@ def test_null_and_blank_are_no_instant(provider: str) -> None:
         {},
     ],
 )
-def test_what_is_no_instant_is_unreadable_by_its_name(provider: str, value: object) -> None:
-    with pytest.raises(UnreadableError) as problem:
-        responded(provider, value)
-    assert problem.value.field in (INSTANTS[provider][2], "body", "Entity")
+def test_a_value_that_is_not_an_instant_is_unreadable_by_its_path(value: object) -> None:
+    for provider, (_, _, path) in INSTANTS.items():
+        with pytest.raises(UnreadableError) as error:
+            responded_at(provider, value)
+        assert error.value.field in (path, "body", "Entity")
 
 
-@pytest.mark.parametrize("value", ["1900-01-01T00:00:00", "1899-12-30T00:00:00", "1900-01-01T00:00:00.0000000"])
-def test_halopsa_writes_a_day_of_long_ago_for_none(value: str) -> None:
-    assert responded("halopsa", value) is None
-    with pytest.raises(UnreadableError):
-        responded("autotask", value)
+def test_halopsa_sends_a_day_around_1900_for_no_instant() -> None:
+    for value in ("1900-01-01T00:00:00", "1899-12-30T00:00:00", "1900-01-01T00:00:00.0000000"):
+        assert responded_at("halopsa", value) is None
+        with pytest.raises(UnreadableError):
+            responded_at("autotask", value)
 
 
-def test_of_several_tickets_one_that_cannot_be_read_keeps_no_other_out() -> None:
+def test_an_unreadable_ticket_does_not_affect_the_others_of_its_delivery() -> None:
     good = json.loads(recorded("halopsa", "1-new"))
-    delivered = read("halopsa", [good | {"dateoccurred": "x"}, good, 7])
-    assert [sighting.external_id for sighting in delivered.sightings] == ["2187"]
-    first, _, last = map(str, delivered.tickets)
-    assert first.startswith("[0].dateoccurred: is no instant from 1990 to 2100")
-    assert last.startswith("[2]: is not one object")
+    content = read("halopsa", [good | {"dateoccurred": "x"}, good, 7])
+    assert [snapshot.external_id for snapshot in content.snapshots] == ["2187"]
+    first, _, last = map(str, content.tickets)
+    assert first.startswith("[0].dateoccurred: is not an instant in the years 1990 to 2100")
+    assert last == "[2]: must be an object"
 
 
 HOSTILE = {
@@ -241,17 +235,18 @@ HOSTILE = {
     "null": b"null",
     "deep": b"[" * 100_000,
     "deep and closed": b'{"a":' * 40 + b"1" + b"}" * 40,
-    "names given twice": b'{"ID": 1, "Id": 1, "id": 1, "id": 2, "Id": 2, "ID": 2}',
+    "duplicate keys": b'{"ID": 1, "Id": 1, "id": 1, "id": 2, "Id": 2, "ID": 2}',
     "a list of lists": b"[[]]",
     "a list of numbers": b"[1]",
 }
 
 
-@pytest.mark.parametrize("provider", INSTANTS)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_json_object_of_the_tool_is_unreadable(provider: str, name: str) -> None:
-    with pytest.raises(UnreadableError):
-        read(provider, HOSTILE[name])
+def test_a_payload_that_is_not_an_object_is_unreadable(name: str) -> None:
+    for provider in INSTANTS:
+        with pytest.raises(UnreadableError):
+            read(provider, HOSTILE[name])
+    assert connectwise.key_url(HOSTILE[name]) is None
 
 
 IDS = {
@@ -261,23 +256,13 @@ IDS = {
 }
 
 
-@pytest.mark.parametrize("provider", IDS)
 @pytest.mark.parametrize(
-    "value",
-    ["null", '""', '" "', "true", "1.5", "1e400", f"{1 << 63}", f"-{1 << 63}", "9" * 5000, "[]", "{}", '"\\u0000"'],
+    "value", ["null", '" "', "true", "1.5", "1e400", f"{1 << 63}", "9" * 5000, "[]", "{}", '"\\u0000"']
 )
-def test_a_ticket_without_an_id_is_unreadable(provider: str, value: str) -> None:
-    name, written = IDS[provider]
-    body = recorded(provider, name).decode()
-    assert written in body
-    with pytest.raises(UnreadableError) as problem:
-        read(provider, body.replace(written, f"{written.partition(':')[0]}:{value}", 1).encode())
-    assert problem.value.field == written[1:3]
-
-
-def test_a_key_of_connectwise_is_only_looked_for_where_connectwise_is() -> None:
-    assert connectwise.key_url(recorded("connectwise", "1-added")) == (
-        "https://api-eu.myconnectwise.net/v4_6_release/apis/3.0/system/callbacks/signingkeys/nordmsp"
-    )
-    for hostile in HOSTILE.values():
-        assert connectwise.key_url(hostile) is None
+def test_a_ticket_without_an_id_is_unreadable(value: str) -> None:
+    for provider, (name, field) in IDS.items():
+        body = recorded(provider, name).decode()
+        assert field in body
+        with pytest.raises(UnreadableError) as error:
+            read(provider, body.replace(field, f"{field.partition(':')[0]}:{value}", 1).encode())
+        assert error.value.field == field[1:3]

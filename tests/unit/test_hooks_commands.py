@@ -1,4 +1,4 @@
-"""`python -m intake hooks`: what is said of integrations and of payloads without anything that runs."""
+"""`python -m intake hooks check` and `try`, which need no running service."""
 
 import json
 from pathlib import Path
@@ -18,30 +18,30 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_HOOK_JIRA", "secret")
 
 
-def test_check_says_which_hooks_there_are_and_which_lack_a_secret() -> None:
-    told = RUN.invoke(app, ["check"])
-    assert told.exit_code == 0
-    assert "POST /v1/hooks/jira/default  generic: ready\n" in told.output
+def test_check_lists_the_webhooks_and_their_missing_secrets() -> None:
+    result = RUN.invoke(app, ["check"])
+    assert result.exit_code == 0
+    assert "POST /v1/hooks/jira/default  generic: ready\n" in result.output
     assert (
-        "POST /v1/hooks/autotask/default  autotask: no secret in this environment, in TOCSIN_HOOK_AUTOTASK\n"
-        in told.output
+        "POST /v1/hooks/autotask/default  autotask: no secret in this environment: TOCSIN_HOOK_AUTOTASK\n"
+        in result.output
     )
 
 
-def test_check_names_the_line_of_a_mistake(tmp_path: Path) -> None:
+def test_check_reports_the_line_of_a_mistake(tmp_path: Path) -> None:
     broken = tmp_path / "mine.yaml"
     broken.write_text(SHIPPED.read_text().replace("adapter: autotask", "adapter: autotusk"))
-    told = RUN.invoke(app, ["check", "--integrations", str(broken)])
-    assert told.exit_code == 1
-    assert "adapter: `autotusk` is not a valid value; did you mean `autotask`?" in told.output
-    assert told.output.startswith(f"{broken}:")
+    result = RUN.invoke(app, ["check", "--integrations", str(broken)])
+    assert result.exit_code == 1
+    assert "adapter: `autotusk` is not a valid value; did you mean `autotask`?" in result.output
+    assert result.output.startswith(f"{broken}:")
 
 
-def test_a_story_is_tried_delivery_by_delivery() -> None:
+def test_try_prints_a_line_per_ticket() -> None:
     files = sorted(str(path) for path in (RECORDED / "jira").glob("[0-9]-*.json"))
-    told = RUN.invoke(app, ["try", *files, files[-1], "--provider", "jira"])
-    assert told.exit_code == 0, told.output
-    first, *others, again = [json.loads(line) for line in told.output.splitlines()]
+    result = RUN.invoke(app, ["try", *files, files[-1], "--provider", "jira"])
+    assert result.exit_code == 0, result.output
+    first, *others, again = [json.loads(line) for line in result.output.splitlines()]
     assert (first["ticket"]["source"], first["ticket"]["severity"]) == ("jira", 2)
     assert [[event["type"] for event in each["events"]] for each in others] == [
         ["responded", "paused"],
@@ -51,42 +51,42 @@ def test_a_story_is_tried_delivery_by_delivery() -> None:
     assert again["events"] == []
 
 
-def test_the_only_tool_of_a_tenant_need_not_be_named(tmp_path: Path) -> None:
+def test_the_only_tool_of_a_tenant_is_the_default(tmp_path: Path) -> None:
     everything = YAML(typ="safe").load(SHIPPED.read_text())
     everything["tenants"]["default"] = {"jira": everything["tenants"]["default"]["jira"]}
     only = tmp_path / "integrations.yaml"
     YAML().dump(everything, only)
     file = sorted((RECORDED / "jira").glob("[0-9]-*.json"))[0]
-    told = RUN.invoke(app, ["try", str(file), "--integrations", str(only)])
-    assert json.loads(told.output)["ticket"]["source"] == "jira", told.output
+    result = RUN.invoke(app, ["try", str(file), "--integrations", str(only)])
+    assert json.loads(result.output)["ticket"]["source"] == "jira", result.output
 
 
-def test_what_cannot_be_mapped_says_why() -> None:
+def test_try_says_why_a_payload_is_unmapped() -> None:
     payload = '{"freshdesk_webhook": {"ticket_id": 12, "ticket_subject": "Mail", "ticket_status": "Parked"}}'
-    told = RUN.invoke(app, ["try", "-", "--provider", "freshdesk"], input=payload)
-    found = json.loads(told.output)
+    result = RUN.invoke(app, ["try", "-", "--provider", "freshdesk"], input=payload)
+    found = json.loads(result.output)
     assert {"priority: ticket_priority", "services: ticket_product_name"} <= set(found.pop("found_nothing"))
     assert found == {
         "external_id": "12",
         "unmapped": "unknown_status",
-        "detail": "The status `Parked` is not in `statuses`; say there what it means.",
+        "detail": "Unknown status `Parked`. Add it to `statuses`.",
     }
     unread = RUN.invoke(app, ["try", "-", "--provider", "freshdesk"], input="no JSON")
     assert json.loads(unread.output)["unmapped"] == "unreadable"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["try", "-", "--provider", "freshdisk"], "There is no integration freshdisk/default; there are connectwise/d"),
-        (["try", "-"], "Say which tool sends this: --provider connectwise, autotask, "),
-        (["try", "-", "--tenant", "nobody"], "There is no integration */nobody; there are connectwise/default, "),
+        (["try", "-", "--provider", "freshdisk"], "Integration freshdisk/default not found; known are connectwise/def"),
+        (["try", "-"], "Select the tool: --provider connectwise, autotask, "),
+        (["try", "-", "--tenant", "nobody"], "Integration */nobody not found; known are connectwise/default, "),
         (["try", "nothing.json", "--provider", "jira"], "nothing.json cannot be read: there is no such file."),
         (["check", "--integrations", "nothing.yaml"], "nothing.yaml cannot be read: there is no such file."),
-        (["replay"], "Name ids, or use --all."),
-        (["replay", "3", "--all"], "Name ids, or use --all."),
+        (["replay"], "Give either ids or --all."),
+        (["replay", "3", "--all"], "Give either ids or --all."),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments: list[str], told: str) -> None:
+def test_a_mistake_exits_with_one_sentence(arguments: list[str], message: str) -> None:
     found = RUN.invoke(app, arguments)
-    assert (found.exit_code, found.output.startswith(told)) == (1, True), found.output
+    assert (found.exit_code, found.output.startswith(message)) == (1, True), found.output

@@ -1,4 +1,4 @@
-"""The generic adapter: a wrong expression is told, not taken for a tool that says nothing."""
+"""The generic adapter: a wrong expression is an error, not a field that the tool does not send."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters import generic
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.snapshot import UnreadableError
+from intake.errors import UnreadableError
 from support.webhook_recordings import recorded, shipped
 
 
@@ -16,61 +16,60 @@ def jira(**expressions: str) -> Integration:
     return shipped_one.model_copy(update={"generic": shipped_one.generic.model_copy(update=expressions)})
 
 
-def test_an_expression_that_meets_an_object_or_a_list_where_a_word_is_wanted_is_told() -> None:
+def test_an_expression_that_finds_another_type_than_text_is_an_error() -> None:
     body = recorded("jira", "1-created")
     for field, expression, kind in (
         ("status", "issue.fields.status", "an object"),
         ("priority", "issue.fields.components", "a list"),
         ("services", "issue.fields.components", "an object"),
-        ("actor", "user.active", "true or false"),
+        ("actor", "user.active", "a boolean"),
         ("key", "issue", "an object"),
     ):
-        with pytest.raises(UnreadableError) as problem:
+        with pytest.raises(UnreadableError) as error:
             generic.read(body, jira(**{field: expression}))
-        told = f"{field}: what `{expression}` finds is {kind}, no text and no number; mend the expression"
-        assert str(problem.value).startswith(told)
+        expected = f"{field}: `{expression}` is {kind}, not a text or a number; correct the expression"
+        assert str(error.value).startswith(expected)
 
 
-def test_an_expression_that_finds_nothing_is_known() -> None:
-    (good,) = generic.read(recorded("jira", "1-created"), jira()).sightings
+def test_expressions_that_find_nothing_are_listed() -> None:
+    (good,) = generic.read(recorded("jira", "1-created"), jira()).snapshots
     assert good.found_nothing == ("resolved_at: issue.fields.resolutiondate",)
-    (wrong,) = generic.read(recorded("jira", "1-created"), jira(status="issue.status.name")).sightings
+    (wrong,) = generic.read(recorded("jira", "1-created"), jira(status="issue.status.name")).snapshots
     assert "status: issue.status.name" in wrong.found_nothing
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("value", "expected"),
     [
-        ("9" * 5000, "external_id: what `ticket.id` finds is too large a number; "),
-        (str(1 << 63), "external_id: what `ticket.id` finds is too large a number; "),
-        ('{"a": 1, "a": 2}', "external_id: what `ticket.id` finds gives `a` more than once; "),
+        ("9" * 5000, "external_id: `ticket.id` is too large a number; "),
+        (str(1 << 63), "external_id: `ticket.id` is too large a number; "),
+        ('{"a": 1, "a": 2}', "external_id: `ticket.id` has the key `a` more than once; "),
         ("null", "ticket.id: is missing; "),
     ],
 )
-def test_an_id_that_is_none_is_told_as_what_it_is(written: str, told: str) -> None:
+def test_the_error_of_an_invalid_id_says_why(value: str, expected: str) -> None:
     body = recorded("zendesk", "1-created").decode()
     assert '"id":"35436"' in body
-    with pytest.raises(UnreadableError) as problem:
-        generic.read(body.replace('"id":"35436"', f'"id":{written}').encode(), shipped("zendesk"))
-    assert str(problem.value).startswith(told)
+    with pytest.raises(UnreadableError) as error:
+        generic.read(body.replace('"id":"35436"', f'"id":{value}').encode(), shipped("zendesk"))
+    assert str(error.value).startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
-        (b'{"id": 1, "id": 2}', "body: gives `id` more than once; have the tool send it once"),
-        (b"[" * 100_000, "body: is nested more than 32 deep; have the tool send plain JSON"),
-        (b"{", "body: is not JSON; have the tool send plain JSON"),
+        (b'{"id": 1, "id": 2}', "body: has the key `id` more than once"),
+        (b"[" * 100_000, "body: is nested more than 32 deep; configure the tool to send JSON"),
+        (b"{", "body: is not JSON; configure the tool to send JSON"),
     ],
 )
-@pytest.mark.parametrize("provider", ["zendesk", "jira"])
-def test_a_body_that_is_none_is_told_as_what_it_is(body: bytes, told: str, provider: str) -> None:
-    with pytest.raises(UnreadableError) as problem:
-        generic.read(body, shipped(provider))
-    assert str(problem.value) == told
+def test_the_error_of_an_invalid_body_says_why(body: bytes, expected: str) -> None:
+    with pytest.raises(UnreadableError) as error:
+        generic.read(body, shipped("jira"))
+    assert str(error.value) == expected
 
 
 @pytest.mark.parametrize("provider", ["zendesk", "jira"])
 @pytest.mark.parametrize("body", [{}, {"type": "ping"}, {"webhookEvent": "ping"}, {"type": None}])
-def test_a_test_of_the_tool_is_no_ticket(provider: str, body: Any) -> None:
+def test_a_test_call_of_the_tool_has_no_ticket(provider: str, body: Any) -> None:
     assert generic.read(json.dumps(body).encode(), shipped(provider)).tickets == ()

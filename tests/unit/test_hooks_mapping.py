@@ -1,4 +1,4 @@
-"""integrations.yaml: what is wrong with it is told at its line, and its words are found as people write them."""
+"""integrations.yaml: errors name the line, and words of tools are mapped as people write them."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 from intake.commands.hooks import schema_text
-from intake.domain.webhooks.config.integrations import Integration, IntegrationsError, load_integrations, meaning
-from intake.domain.webhooks.create_ticket import opening
+from intake.domain.webhooks.config.integrations import Integration, find_word, load_integrations
+from intake.domain.webhooks.create_ticket import create_ticket
+from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.snapshot import ContactInfo, TicketSnapshot
-from intake.domain.webhooks.update import TicketCustomer, TicketUpdate, UnmappedError, in_order, shown
+from intake.domain.webhooks.update import TicketCustomer, TicketUpdate, sort_updates
+from intake.errors import IntegrationsError, UnmappedError
 from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).parents[2] / "deploy/policy"
@@ -35,7 +37,7 @@ tenants:
 """
 
 
-def refused(text: str) -> list[str]:
+def problems_of(text: str) -> list[str]:
     with pytest.raises(IntegrationsError) as caught:
         load_integrations(text, "integrations.yaml")
     return list(caught.value.problems)
@@ -48,59 +50,53 @@ def desk(text: str = GOOD) -> Integration:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (
             ("adapter: generic", "adapter: gneric"),
             "5: tenants.default.desk.adapter: `gneric` is not a valid value; did you mean",
         ),
-        (
-            ("7: resolved", "7: solved"),
-            "7: tenants.default.desk.statuses.7: `solved` is not a valid value; did you mean `reso",
-        ),
-        (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: is the same as `New` without regard"),
+        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not a valid value; did you"),
+        (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: differs from `New` only in case"),
         (
             ("header: X-Secret", ""),
-            "6: tenants.default.desk.auth.signature: is not the one way to prove who sends; write",
+            "6: tenants.default.desk.auth.signature: must be the only method; write",
         ),
-        (("header: X-Secret", "header: X, bearer: true"), "6: tenants.default.desk.auth.signature: is not the one way"),
+        (("header: X-Secret", "header: X, bearer: true"), "6: tenants.default.desk.auth.signature: must be the only"),
         (
             ("secrets: [{secret_env: TOCSIN_HOOK_DESK}], ", ""),
-            "6: tenants.default.desk.auth.secrets: is missing; state",
+            "6: tenants.default.desk.auth.secrets: is missing; name",
         ),
-        (
-            ("secret_env: TOCSIN_HOOK_DESK", "secret: x"),
-            "6: tenants.default.desk.auth.secrets[0].secret: unknown field; did",
-        ),
+        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: unknown"),
         (
             ("secret_env: TOCSIN_HOOK_DESK", "secret_env: hunter2"),
             "6: tenants.default.desk.auth.secrets[0].secret_env: it should match pattern",
         ),
         (
             ("{secret_env: TOCSIN_HOOK_DESK}", "{}"),
-            "6: tenants.default.desk.auth.secrets[0]: must say where one secret",
+            "6: tenants.default.desk.auth.secrets[0]: must name one secret",
         ),
         (
             ("header: X-Secret", "fetch_keys: true, header: X"),
-            "6: tenants.default.desk.auth.fetch_keys: is not for the",
+            "6: tenants.default.desk.auth.fetch_keys: is not supported",
         ),
         (
             ("{external_id: id}", "{external_id: 'id['}"),
-            "15: tenants.default.desk.generic.external_id: `id[` is no JMES",
+            "15: tenants.default.desk.generic.external_id: `id[` is not a JMES",
         ),
-        (("      generic: {external_id: id}\n", ""), "4: tenants.default.desk.generic: is missing; state how the"),
+        (("      generic: {external_id: id}\n", ""), "4: tenants.default.desk.generic: is missing; write how the"),
         (
             ("{severity: 3}", "{contact: {name: Ada}}"),
-            "14: tenants.default.desk.defaults.contact.email: is missing; st",
+            "14: tenants.default.desk.defaults.contact.email: is missing; wr",
         ),
         (
             ("{Urgent: 1}", "{Urgent: 9}"),
             "8: tenants.default.desk.priorities.Urgent: `9` should be less than or equal to 4; write a number",
         ),
-        (("{external_id: id}", "{external_id: id, instants: [bogus]}"), f"{INSTANTS} `bogus` tells no day"),
-        (("{external_id: id}", "{external_id: id, instants: ['%H:%M']}"), f"{INSTANTS} `%H:%M` tells no day"),
-        (("desk:", "email:"), "4: tenants.default.email: is the path of mails; call the tool something else"),
-        (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` cannot stand in the hook's path; write"),
+        (("{external_id: id}", "{external_id: id, instants: [bogus]}"), f"{INSTANTS} `bogus` lacks the day"),
+        (("{external_id: id}", "{external_id: id, instants: ['%H:%M']}"), f"{INSTANTS} `%H:%M` lacks the day"),
+        (("desk:", "email:"), "4: tenants.default.email: is reserved for mails; use another name for the tool"),
+        (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` is not valid in a path; write"),
         (
             ("header: X-Secret", "signature: {header: X, signed: [timestamp, body]}"),
             "6: tenants.default.desk.auth.signat",
@@ -111,29 +107,29 @@ def desk(text: str = GOOD) -> Integration:
         ),
     ],
 )
-def test_what_is_wrong_is_told_at_its_line_with_what_would_be_right(change: tuple[str, str], told: str) -> None:
-    problems = refused(GOOD.replace(*change))
-    assert any(problem.startswith(f"integrations.yaml:{told}") for problem in problems), problems
+def test_a_mistake_is_reported_with_its_line_and_a_correction(change: tuple[str, str], expected: str) -> None:
+    problems = problems_of(GOOD.replace(*change))
+    assert any(problem.startswith(f"integrations.yaml:{expected}") for problem in problems), problems
 
 
-def test_a_severity_must_come_from_somewhere() -> None:
-    (problem,) = refused(
+def test_a_severity_is_mapped_or_has_a_default() -> None:
+    (problem,) = problems_of(
         GOOD.replace("      priorities: {Urgent: 1}\n", "").replace("      defaults: {severity: 3}\n", "")
     )
     assert problem.startswith("integrations.yaml:4: tenants.default.desk.priorities: is missing")
 
 
-def test_words_are_compared_without_regard_to_case_and_blanks() -> None:
+def test_words_are_compared_without_case_and_white_space() -> None:
     words = desk().statuses
-    assert [meaning(words, word) for word in ("NEW ", "new", "7", "8")] == ["new", "new", "resolved", None]
+    assert [find_word(words, word) for word in ("NEW ", "new", "7", "8")] == ["new", "new", "resolved", None]
 
 
-def seen(**fields: Any) -> TicketUpdate:
-    return shown(TicketSnapshot("T-1", **fields), desk(), NOW, "key")
+def mapped(**fields: Any) -> TicketUpdate:
+    return map_snapshot(TicketSnapshot("T-1", **fields), desk(), received_at=NOW, delivery_key="key")
 
 
-def test_a_sighting_is_put_into_our_words() -> None:
-    told = seen(
+def test_the_words_of_a_snapshot_are_mapped() -> None:
+    found = mapped(
         status=" new",
         priority="urgent",
         queue="HELP",
@@ -144,99 +140,102 @@ def test_a_sighting_is_put_into_our_words() -> None:
         customer_name="ACME Inc.",
         contact=ContactInfo(phone="+1 555 0100"),
     )
-    assert (told.status, told.severity, told.counts, told.category, told.channel) == (
+    assert (found.status, found.severity, found.in_scope, found.category, found.channel) == (
         "new",
         1,
         True,
         "security",
         "voicemail",
     )
-    assert told.services == ("Email", "Printer")
-    assert told.customer is not None
-    assert (told.customer.id, told.customer.name, told.contact_phone) == ("acme", "Acme", "+1 555 0100")
-    assert told.at == NOW
+    assert found.services == ("Email", "Printer")
+    assert found.customer is not None
+    assert (found.customer.id, found.customer.name, found.contact_phone) == ("acme", "Acme", "+1 555 0100")
+    assert found.at == NOW
 
 
-def test_what_is_shown_is_stored_and_read_again_however_long_its_words_are() -> None:
-    told = seen(customer_name=" A customer " + "é" * 20_000, summary="\x00a\ud800", status="New")
-    assert TicketUpdate.model_validate(told.model_dump(mode="json", exclude_defaults=True), strict=False) == told
+def test_an_update_survives_its_storage_as_json() -> None:
+    found = mapped(customer_name=" A customer " + "é" * 20_000, summary="\x00a\ud800", status="New")
+    assert TicketUpdate.model_validate(found.model_dump(mode="json", exclude_defaults=True), strict=False) == found
 
 
-def test_what_the_tool_does_not_say_or_what_says_nothing_is_not_said() -> None:
-    told = seen(status="Noise", seen_at=datetime(1, 1, 1, tzinfo=UTC), opened_at=datetime(1900, 1, 1, tzinfo=UTC))
-    assert (told.status, told.severity, told.counts, told.opened_at, told.at) == (None, None, None, None, NOW)
+def test_ignored_words_and_placeholder_instants_are_not_stated() -> None:
+    found = mapped(status="Noise", seen_at=datetime(1, 1, 1, tzinfo=UTC), opened_at=datetime(1900, 1, 1, tzinfo=UTC))
+    assert (found.status, found.severity, found.in_scope, found.opened_at, found.at) == (None, None, None, None, NOW)
 
 
-def test_nothing_happened_later_than_it_was_received() -> None:
+def test_no_instant_is_later_than_the_receipt() -> None:
     later = NOW + timedelta(minutes=5)
-    told = seen(seen_at=later, responded_at=later, resolved_at=later)
-    assert {told.at, told.responded_at, told.resolved_at} == {NOW}
+    found = mapped(seen_at=later, responded_at=later, resolved_at=later)
+    assert {found.at, found.responded_at, found.resolved_at} == {NOW}
 
 
 @pytest.mark.parametrize("field", ["seen_at", "opened_at", "responded_at", "resolved_at"])
-def test_what_a_tool_tells_of_a_time_to_come_is_unmapped_by_its_field(field: str) -> None:
-    with pytest.raises(
-        UnmappedError, match=rf"^{field}: 2030-01-01T00:00:00.000000Z lies more than 5 minutes ahead"
-    ) as caught:
-        seen(**{field: datetime(2030, 1, 1, tzinfo=UTC)})
+def test_an_instant_in_the_future_is_unmapped_with_its_field(field: str) -> None:
+    message = rf"^{field}: 2030-01-01T00:00:00.000000Z is more than 5 minutes after the receipt"
+    with pytest.raises(UnmappedError, match=message) as caught:
+        mapped(**{field: datetime(2030, 1, 1, tzinfo=UTC)})
     assert caught.value.reason == "unreadable"
 
 
 @pytest.mark.parametrize(
     "form", ["iso", "unix", "unix_ms", "%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%z", "%m/%d/%y %I:%M %p"]
 )
-def test_an_instant_may_be_written_in_any_way_that_tells_day_and_minute(form: str) -> None:
+def test_a_format_of_instants_needs_the_day_and_the_minute(form: str) -> None:
     reading = desk(GOOD.replace("{external_id: id}", f"{{external_id: id, instants: ['{form}']}}")).generic
     assert reading is not None
     assert reading.instants == (form,)
 
 
-def test_of_one_instant_a_ticket_is_created_first_and_deleted_last() -> None:
+def test_at_one_instant_the_creation_comes_first_and_the_deletion_last() -> None:
     at = NOW - timedelta(hours=1)
     deleted, updated, created = (
         TicketSnapshot("T-1", action="deleted", seen_at=at),
         TicketSnapshot("T-1", action="updated", seen_at=at, status="7"),
         TicketSnapshot("T-1", action="created", seen_at=at, status="New"),
     )
-    told = [shown(one, desk(), NOW, str(key)) for key, one in enumerate((deleted, updated, created))]
-    assert [one.status for one in in_order(told)] == ["new", "resolved", "cancelled"]
+    updates = [
+        map_snapshot(snapshot, desk(), received_at=NOW, delivery_key=str(key))
+        for key, snapshot in enumerate((deleted, updated, created))
+    ]
+    assert [update.status for update in sort_updates(updates)] == ["new", "resolved", "cancelled"]
 
 
-def test_of_two_sightings_by_a_clock_that_is_a_little_ahead_the_tool_gives_the_order() -> None:
-    last = seen(seen_at=NOW + timedelta(minutes=3), status="7")
-    first = seen(seen_at=NOW + timedelta(minutes=2), status="New")
-    assert [one.status for one in in_order([last, first])] == ["new", "resolved"]
+def test_a_clock_that_is_slightly_ahead_decides_the_order() -> None:
+    last = mapped(seen_at=NOW + timedelta(minutes=3), status="7")
+    first = mapped(seen_at=NOW + timedelta(minutes=2), status="New")
+    assert [update.status for update in sort_updates([last, first])] == ["new", "resolved"]
 
 
 @pytest.mark.parametrize(("field", "reason"), [("status", "unknown_status"), ("priority", "unknown_priority")])
-def test_a_word_that_nobody_knows_is_unmapped(field: str, reason: str) -> None:
+def test_an_unknown_word_is_unmapped(field: str, reason: str) -> None:
     with pytest.raises(UnmappedError) as caught:
-        seen(**{field: "Parked"})
+        mapped(**{field: "Parked"})
     assert caught.value.reason == reason
 
 
-def test_a_contact_without_a_name_is_called_by_their_address_and_the_default_stands_in_for_none() -> None:
+def test_a_contact_needs_an_address_or_a_phone_number_and_its_name_is_optional() -> None:
     base = TicketUpdate(
         at=NOW,
         opened_at=NOW,
-        counts=True,
+        in_scope=True,
         summary="s",
         services=("Email",),
         customer=TicketCustomer(id="acme", name="Acme"),
         severity=2,
     )
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
-    ticket = opening("desk", "T-1", [reached], desk(), NOW, NOW)
+    ticket = create_ticket("desk", "T-1", [reached], desk(), received_at=NOW, live_since=NOW)
     assert ticket is not None
     assert (ticket.contact.name, ticket.default_flags) == ("ada@acme.example", ())
+    named = base.model_copy(update={"contact_name": "Ada"})
     with pytest.raises(UnmappedError) as caught:
-        opening("desk", "T-1", [base.model_copy(update={"contact_name": "Ada"})], desk(), NOW, NOW)
+        create_ticket("desk", "T-1", [named], desk(), received_at=NOW, live_since=NOW)
     assert caught.value.reason == "missing_contact"
 
 
-def test_the_schema_is_current_and_takes_the_shipped_integrations() -> None:
+def test_the_schema_is_current_and_accepts_the_shipped_integrations() -> None:
     current = (FOLDER / "integrations.schema.json").read_text("utf-8")
     assert current == schema_text(), "run: python -m intake hooks schema > deploy/policy/integrations.schema.json"
     written = YAML(typ="safe", pure=True).load(FOLDER / "integrations.yaml")
-    # As an editor sees it: every name is text, every instant as it is written.
+    # An editor sees names as texts and instants as they are written.
     jsonschema.validate(json.loads(json.dumps(written, default=str)), json.loads(current))

@@ -1,4 +1,4 @@
-"""When a ticket was opened: as the tool says, never made up; a ticket of an age that nobody knows opens nothing."""
+"""Opening a ticket: the opening time is never invented, and every default used is flagged."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,12 @@ from support.webhook_recordings import recorded, shipped
 NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
 
 
-def tried(provider: str, *bodies: object) -> list[dict[str, Any]]:
-    """What becomes of deliveries that come now, to an integration that is a day old."""
+def dry_run(provider: str, *bodies: object) -> list[dict[str, Any]]:
+    """The results of deliveries received now by an integration that is a day old."""
     integration = shipped(provider).model_copy(update={"live_since": NOW - timedelta(days=1)})
-    trial = DryRun(integration, provider, NOW)
+    run = DryRun(integration, provider, NOW)
     raw = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
-    return [told for body in raw for told in trial.deliver(body)]
+    return [result for body in raw for result in run.deliver(body)]
 
 
 def zendesk(name: str = "2-pending", **detail: Any) -> dict[str, Any]:
@@ -47,28 +47,27 @@ def halopsa(**fields: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])
-def test_what_the_generic_adapter_cannot_read_as_an_instant_is_unmapped_by_its_name(field: str, written: Any) -> None:
-    (told,) = tried("zendesk", zendesk(**{field: written}))
-    assert told["unmapped"] == "unreadable"
-    ours = {"created_at": "opened_at", "updated_at": "seen_at"}[field]
-    expected = (
-        f"{ours}: what `ticket.{field}` finds is no instant from 1990 to 2100; say in `instants` how it is written"
-    )
-    assert told["detail"] == expected
+def test_the_generic_adapter_rejects_other_formats_of_instants(field: str, written: Any) -> None:
+    (result,) = dry_run("zendesk", zendesk(**{field: written}))
+    assert result["unmapped"] == "unreadable"
+    mapped = {"created_at": "opened_at", "updated_at": "seen_at"}[field]
+    problem = f"`ticket.{field}` is not an instant in the years 1990 to 2100; add its format to `instants`"
+    expected = f"{mapped}: {problem}"
+    assert result["detail"] == expected
 
 
 @pytest.mark.parametrize(
     "written",
     ["2026-06-08 10:00:07 UTC", "2026-06-08 15:30:07 +0530", "2026-06-08T10:00:07+00:00", "2026-06-08 12:00:07"],
 )
-def test_the_generic_adapter_reads_instants_as_ruby_writes_them_and_those_without_an_offset_in_its_zone(
+def test_the_generic_adapter_reads_the_formats_of_ruby_and_local_times(
     written: str,
 ) -> None:
     body = json.loads(recorded("freshdesk", "1-open"))
     body["freshdesk_webhook"]["ticket_created_on"] = written
     there = shipped("freshdesk").model_copy(update={"zone": "Europe/Vienna"})
-    (told,) = DryRun(there, "freshdesk", NOW).deliver(json.dumps(body).encode())
-    assert told["ticket"]["opened_at"] == "2026-06-08T10:00:07.000000Z"
+    (result,) = DryRun(there, "freshdesk", NOW).deliver(json.dumps(body).encode())
+    assert result["ticket"]["opened_at"] == "2026-06-08T10:00:07.000000Z"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +79,9 @@ def test_the_generic_adapter_reads_instants_as_ruby_writes_them_and_those_withou
         ("halopsa", {"event": "Ticket Updated", "ticket": halopsa(dateoccurred=None)}),
     ],
 )
-def test_a_ticket_whose_opening_nobody_tells_may_be_years_old(provider: str, body: object) -> None:
-    (told,) = tried(provider, body)
-    assert told["unmapped"] == "missing_opening"
+def test_a_ticket_without_an_opening_time_is_unmapped(provider: str, body: object) -> None:
+    (result,) = dry_run(provider, body)
+    assert result["unmapped"] == "missing_opening"
 
 
 @pytest.mark.parametrize(
@@ -96,26 +95,24 @@ def test_a_ticket_whose_opening_nobody_tells_may_be_years_old(provider: str, bod
         ),
     ],
 )
-def test_a_delivery_that_says_that_it_was_created_just_now_opens_it_at_its_own_instant(
-    provider: str, body: object, opened_at: str
-) -> None:
-    (told,) = tried(provider, body)
-    assert (told["ticket"]["opened_at"], told["ticket"]["history"]) == (opened_at, False)
-    assert "default_opened_at" not in told["flags"]
+def test_a_creation_opens_the_ticket_at_its_own_instant(provider: str, body: object, opened_at: str) -> None:
+    (result,) = dry_run(provider, body)
+    assert (result["ticket"]["opened_at"], result["ticket"]["history"]) == (opened_at, False)
+    assert "default_opened_at" not in result["flags"]
 
 
-def test_the_creation_opens_at_its_instant_though_an_update_overtook_it() -> None:
-    late, told = tried("zendesk", zendesk(created_at=None), zendesk("1-created", created_at=None))
-    assert (late["unmapped"], told["ticket"]["opened_at"]) == ("missing_opening", "2026-06-08T12:00:07.000000Z")
+def test_an_update_before_the_creation_does_not_change_the_opening_time() -> None:
+    late, result = dry_run("zendesk", zendesk(created_at=None), zendesk("1-created", created_at=None))
+    assert (late["unmapped"], result["ticket"]["opened_at"]) == ("missing_opening", "2026-06-08T12:00:07.000000Z")
 
 
-def test_where_a_tool_tells_no_instants_the_mapping_must_say_so_and_the_ticket_says_it_too() -> None:
-    (told,) = tried("freshdesk", recorded("freshdesk", "other-simple"))
-    assert told["ticket"]["opened_at"] == "2026-06-08T18:00:00.000000Z"
-    assert told["flags"] == ["default_services", "default_opened_at"]
+def test_a_tool_without_instants_needs_a_default_for_the_opening_time_which_is_flagged() -> None:
+    (result,) = dry_run("freshdesk", recorded("freshdesk", "other-simple"))
+    assert result["ticket"]["opened_at"] == "2026-06-08T18:00:00.000000Z"
+    assert result["flags"] == ["default_services", "default_opened_at"]
     silent = shipped("freshdesk").defaults.model_copy(update={"opened_at": None})
-    trial = DryRun(shipped("freshdesk").model_copy(update={"defaults": silent}), "freshdesk", NOW)
-    assert [one["unmapped"] for one in trial.deliver(recorded("freshdesk", "other-simple"))] == ["missing_opening"]
+    run = DryRun(shipped("freshdesk").model_copy(update={"defaults": silent}), "freshdesk", NOW)
+    assert [one["unmapped"] for one in run.deliver(recorded("freshdesk", "other-simple"))] == ["missing_opening"]
 
 
 DEFAULTS = {
@@ -146,18 +143,18 @@ def desk() -> Integration:
         ("opened", "opened_at", "missing_opening", "opened_at", "2026-06-08T10:20:00.000000Z"),
     ],
 )
-def test_what_a_tool_leaves_out_is_the_very_default_and_flagged_or_the_ticket_is_unmapped(
+def test_a_missing_field_takes_its_default_with_a_flag_or_makes_the_ticket_unmapped(
     left_out: str, default: str, reason: str, field: str, expected: object
 ) -> None:
     def opened(defaults: dict[str, Any], **fields: Any) -> dict[str, Any]:
         there = desk().model_copy(update={"defaults": Defaults.model_validate_json(json.dumps(defaults))})
         body = json.dumps(payload(at="2026-06-08T10:20:00Z", **fields)).encode()
-        (told,) = DryRun(there, "desk", NOW).deliver(body)
-        return told
+        (result,) = DryRun(there, "desk", NOW).deliver(body)
+        return result
 
     whole = opened(DEFAULTS)
     assert whole["flags"] == []
-    told = opened(DEFAULTS, **{left_out: None})
-    assert (told["ticket"], told["flags"]) == (whole["ticket"] | {field: expected}, [f"default_{default}"])
+    result = opened(DEFAULTS, **{left_out: None})
+    assert (result["ticket"], result["flags"]) == (whole["ticket"] | {field: expected}, [f"default_{default}"])
     others = {name: value for name, value in DEFAULTS.items() if name != default}
     assert opened(others, **{left_out: None})["unmapped"] == reason

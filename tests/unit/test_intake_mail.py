@@ -1,11 +1,12 @@
-"""A mail's bytes read: what mail programs write, what strangers break, and which of them no human wrote."""
+"""Reading mails: those of common mail programs, broken ones, and those that a machine wrote."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.mail import LONGEST_SUBJECT, LONGEST_TEXT, Address, InboundMail, UnreadableMailError, read_mail
+from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, EmailAddress, InboundMail, read_mail
+from intake.errors import UnreadableMailError
 from support.search_budget import tries
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "mails").glob("*.eml"))}
@@ -21,7 +22,7 @@ def written(*headers: str, body: str = "Hello.") -> InboundMail:
 
 def test_outlook() -> None:
     mail = recorded("outlook")
-    assert mail.sender == Address("Byron, Ada", "ada.byron@acme.example")
+    assert mail.sender == EmailAddress("Byron, Ada", "ada.byron@acme.example")
     assert [address.email for address in mail.recipients] == ["support@betterworldtech.com", "it@acme.example"]
     assert mail.subject == "Mail is down for everybody"
     assert mail.text == "Since 13:40 nobody can send mail. The café on the ground floor too.\n\nAda"
@@ -30,7 +31,7 @@ def test_outlook() -> None:
     assert mail.automatic is None
 
 
-def test_gmail_names_what_it_answers_the_nearest_first() -> None:
+def test_gmail() -> None:
     mail = recorded("gmail_reply")
     assert mail.references == ("20260608131500.4711@desk.betterworldtech.com", recorded("outlook").message_id)
     assert mail.text.startswith("Yes, it is the second server. 😀")
@@ -46,13 +47,13 @@ def test_apple_mail() -> None:
     assert mail.attachments == ("Neue Kollegin – Formular.pdf",)
 
 
-def test_an_html_only_mail_reads_as_text() -> None:
+def test_an_html_mail_becomes_text() -> None:
     assert recorded("html_only").text == "It happens & happens again.\nfirst\nsecond <3\nthird"
 
 
-def test_what_is_mislabelled_is_read_as_far_as_it_can_be() -> None:
+def test_wrong_character_sets_are_read_as_far_as_possible() -> None:
     mail = recorded("charset_mess")
-    assert mail.sender == Address("山田", "yamada@acme.example")
+    assert mail.sender == EmailAddress("山田", "yamada@acme.example")
     assert mail.subject.startswith("你好 mail")
     assert mail.text.startswith("Smart quotes of Windows: ")
     assert "\x00" not in mail.text
@@ -61,14 +62,14 @@ def test_what_is_mislabelled_is_read_as_far_as_it_can_be() -> None:
     assert eight_bit.subject == "El señor no puede imprimir"
 
 
-def test_broken_mime_is_still_a_mail() -> None:
+def test_a_mail_with_broken_mime_is_readable() -> None:
     mail = recorded("broken_mime")
     assert (mail.sender.email, mail.subject) == ("printer@acme.example", "Toner")
     assert mail.message_id.endswith("@made.invalid")
     assert mail == recorded("broken_mime")
 
 
-def test_a_mail_without_a_sender_is_none() -> None:
+def test_a_mail_without_a_sender_is_unreadable() -> None:
     for raw in (b"", b"\x00\xff", b"Subject: x\r\n\r\nhello", b"From: nobody\r\n\r\nx", b"From: <>\r\n\r\nx"):
         with pytest.raises(UnreadableMailError):
             read_mail(raw)
@@ -84,29 +85,29 @@ def test_a_mail_without_a_sender_is_none() -> None:
         ("Precedence: junk", "Precedence: junk"),
         ("X-Autoreply: yes", "X-Autoreply"),
         ("Content-Type: multipart/report; report-type=delivery-status; boundary=x", "a report"),
-        ("Tocsin-Kind: escalation", "a mail of our own"),
+        ("Tocsin-Kind: escalation", "a mail of this system"),
     ],
 )
-def test_what_no_human_wrote(header: str, reason: str) -> None:
+def test_an_automatic_mail(header: str, reason: str) -> None:
     assert written(header).automatic == reason
 
 
-def test_what_a_human_wrote() -> None:
+def test_a_mail_of_a_human() -> None:
     assert written("Auto-Submitted: no", "Return-Path: <ada@acme.example>", "Precedence: list").automatic is None
     assert written("Auto-Submitted: No (a human)").automatic is None
-    # Exchange writes it into what humans send to a group.
+    # Exchange adds it to mails that people send to a group.
     assert written("X-Auto-Response-Suppress: DR, OOF, AutoReply").automatic is None
-    assert read_mail(b"From: MAILER-DAEMON@acme.example\r\n\r\nx").automatic == "a mail server wrote it"
+    assert read_mail(b"From: MAILER-DAEMON@acme.example\r\n\r\nx").automatic == "sent by a mail server"
     assert recorded("auto_reply").automatic is not None
     assert recorded("dsn").automatic is not None
 
 
-def test_headers_cannot_be_smuggled_in_by_encoded_words() -> None:
+def test_encoded_words_cannot_add_headers() -> None:
     mail = written("Subject: =?utf-8?q?a=0D=0ABcc=3A_x=00=E2=80=A8y?=")
     assert mail.subject == "a Bcc: x y"
 
 
-def test_depth_and_size_are_bounded() -> None:
+def test_depth_and_size_are_limited() -> None:
     deep = b"From: a@acme.example\r\n" + b"".join(
         b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(3000)
     )
@@ -115,7 +116,7 @@ def test_depth_and_size_are_bounded() -> None:
     assert len(read_mail(wide).text) < 1_000
     recipients = ", ".join(f"a{n}@x.example" for n in range(3000))
     long = written(f"Subject: {'long ' * 5000}", f"To: {recipients}", body="y" * 2**20)
-    assert (len(long.subject), len(long.text)) == (LONGEST_SUBJECT, LONGEST_TEXT)
+    assert (len(long.subject), len(long.text)) == (MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH)
     assert 100 < len(long.recipients) <= 200
     assert {address.domain for address in long.recipients} == {"x.example"}
 
@@ -124,16 +125,16 @@ def test_depth_and_size_are_bounded() -> None:
     ("headers", "reason"),
     [(b"X: y\r\n" * 1_001, "more than 1,000 headers"), (b"X: " + b"y" * 300_000 + b"\r\n", "more than 300,000 bytes")],
 )
-def test_more_headers_than_any_mail_has_are_not_read(headers: bytes, reason: str) -> None:
+def test_a_mail_with_too_many_headers_is_unreadable(headers: bytes, reason: str) -> None:
     with pytest.raises(UnreadableMailError, match=reason):
         read_mail(b"From: a@acme.example\r\n" + headers + b"\r\nHello.")
 
 
-def test_parts_end_where_one_around_them_ends() -> None:
+def test_the_boundary_of_an_outer_part_ends_the_inner_parts() -> None:
     lines = (
         "Content-Type: multipart/mixed; boundary=outer",
         "",
-        "What old programs show.",
+        "Shown by programs without MIME.",
         "--outer",
         'Content-Type: multipart/alternative; boundary="inner one"',
         "",
@@ -154,7 +155,7 @@ def test_parts_end_where_one_around_them_ends() -> None:
         "",
         "second",
         "--outer--",
-        "What nobody sees.",
+        "Never shown.",
     )
     mail = read_mail("\r\n".join(["From: ada@acme.example", *lines]).encode())
     assert mail.text == "first\n-- \n--inner\nsecond"
@@ -172,11 +173,11 @@ def test_the_parts_of_a_digest_are_mails() -> None:
         ("filename*0*=utf-8''%C3%9Cbe; filename*1=r.pdf", "Über.pdf"),
         ('filename="a; b.pdf"', "a; b.pdf"),
         ('filename="=?utf-8?q?=C3=9Cber.pdf?="', "Über.pdf"),
-        ("filename*=a; filename*0=b", "application/pdf"),  # which the standard library answers with a TypeError
-        ("filename*0*=\x00''a", "a"),  # and that with a ValueError
+        ("filename*=a; filename*0=b", "application/pdf"),  # a TypeError in the standard library
+        ("filename*0*=\x00''a", "a"),  # a ValueError in the standard library
     ],
 )
-def test_attachments_by_their_names(parameters: str, name: str) -> None:
+def test_the_name_of_an_attachment(parameters: str, name: str) -> None:
     headers = ("Content-Type: application/pdf", f"Content-Disposition: attachment; {parameters}")
     assert written(*headers).attachments == (name,)
 
@@ -195,12 +196,12 @@ def test_attachments_by_their_names(parameters: str, name: str) -> None:
         ("&#" + "9" * 5_000, ""),
     ],
 )
-def test_html_as_a_browser_shows_it(html: str, text: str) -> None:
-    shown = written("Content-Type: text/html; charset=utf-8", body=html).text
-    assert shown == text if text else "\n" not in shown
+def test_html_becomes_the_text_that_a_browser_shows(html: str, text: str) -> None:
+    text_of_mail = written("Content-Type: text/html; charset=utf-8", body=html).text
+    assert text_of_mail == text if text else "\n" not in text_of_mail
 
 
-def test_what_a_nameless_attachment_is_called_holds_no_control_characters() -> None:
+def test_a_media_type_used_as_a_name_has_no_control_characters() -> None:
     raw = (
         b"From: ada@acme.example\r\nTo: support@betterworldtech.com\r\nMessage-ID: <1@acme.example>\r\n"
         b"Content-Type: \x00text/html\r\n\r\n<p>Hi"
@@ -210,7 +211,7 @@ def test_what_a_nameless_attachment_is_called_holds_no_control_characters() -> N
 
 @given(st.data())
 @settings(max_examples=tries(100))
-def test_any_mutation_of_a_recorded_mail_is_a_mail_or_says_what_it_lacks(data: st.DataObject) -> None:
+def test_a_mutated_mail_is_read_or_unreadable(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from(sorted(MAILS.values()))))
     for _ in range(data.draw(st.integers(1, 12))):
         place = data.draw(st.integers(0, len(raw) - 1))

@@ -1,6 +1,6 @@
-"""Mails that a stranger writes in order to stop intake: each of 10 MB is read in a fraction of a second.
+"""Mails of 10 MB that were crafted to keep intake busy are read in a fraction of a second.
 
-Bounds are ten times what is needed on a busy machine. Read by the standard library, most of these take minutes.
+The limit is ten times what a busy machine needs. The standard library needs minutes for most of these mails.
 """
 
 import time
@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.mail import UnreadableMailError, read_mail
+from intake.domain.mail import read_mail
+from intake.errors import UnreadableMailError
 from support.search_budget import tries
 
 BYTES = 10_000_000
@@ -34,7 +35,7 @@ def nested(depth: int) -> bytes:
 
 
 def seconds(raw: bytes) -> float:
-    """How much of a processor it takes to read it or to find it unreadable."""
+    """The processor time to read the mail, or to find it unreadable."""
     began = time.process_time()
     with suppress(UnreadableMailError):
         read_mail(raw[:BYTES])
@@ -48,12 +49,11 @@ def test_html(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", WORDS, ids=repr)
-@pytest.mark.parametrize("name", NAMES)
-def test_headers(name: str, unit: str) -> None:
-    line = name.encode() + b": "
-    assert seconds(FROM + line + filled(unit, 290_000) + b"\r\n\r\nx") < SECONDS
-    assert seconds(FROM + (line + filled(unit, 3_900) + b"\r\n") * 75 + b"\r\nx") < SECONDS
-    assert seconds(FROM + (line + filled(unit, 250) + b"\r\n") * 990 + b"\r\nx") < SECONDS
+def test_headers(unit: str) -> None:
+    for line in (name.encode() + b": " for name in NAMES):
+        assert seconds(FROM + line + filled(unit, 290_000) + b"\r\n\r\nx") < SECONDS
+        assert seconds(FROM + (line + filled(unit, 3_900) + b"\r\n") * 75 + b"\r\nx") < SECONDS
+        assert seconds(FROM + (line + filled(unit, 250) + b"\r\n") * 990 + b"\r\nx") < SECONDS
 
 
 @pytest.mark.parametrize("unit", ENCODED, ids=repr)

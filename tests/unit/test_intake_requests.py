@@ -194,7 +194,8 @@ def test_a_resolve_without_a_kind_is_a_resolution() -> None:
 
 
 def test_a_batch_has_at_most_500_tickets_and_does_not_validate_them() -> None:
-    for tickets in ({}, [None] * 501, None):
+    bodies: tuple[object, ...] = ({}, [None] * 501, None)
+    for tickets in bodies:
         assert wrong_fields(BatchRequest, {"tickets": tickets}) == ["tickets"]
     assert len(validate_request(BatchRequest, {"tickets": [None] * 500}).tickets) == 500
 

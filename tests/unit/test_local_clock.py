@@ -1,27 +1,31 @@
-"""The clock of a stack: what the environment asks for, what a state keeps."""
+"""The clock of a stack: requested by the environment, kept with the state."""
 
 from datetime import UTC, datetime
 
 import pytest
-from tocsin_local.clock import Clock, asked, check, first
-from tocsin_local.errors import LocalError, StateRefused
+from tocsin_local.clock import StackClock, check_unchanged, new_clock, requested_clock
+from tocsin_local.errors import LocalError, StateRefusedError
 
 NOW = datetime(2026, 6, 8, 12, 0, 0, 5, tzinfo=UTC)
 
 
-def test_without_a_word_business_time_is_real_time() -> None:
-    assert first(asked({}), NOW) == Clock("2026-06-08T12:00:00.000005Z", 1.0, "2026-06-08T12:00:00.000005Z")
+def test_by_default_business_time_is_real_time() -> None:
+    assert new_clock(requested_clock({}), NOW) == StackClock(
+        "2026-06-08T12:00:00.000005Z", 1.0, "2026-06-08T12:00:00.000005Z"
+    )
 
 
-def test_an_epoch_starts_at_the_first_start() -> None:
-    wanted = asked({"TOCSIN_CLOCK_EPOCH": "2026-01-01T01:00:00+01:00", "TOCSIN_CLOCK_RATE": "3600"})
-    assert first(wanted, NOW) == Clock("2026-01-01T00:00:00.000000Z", 3600.0, "2026-06-08T12:00:00.000005Z")
+def test_an_epoch_begins_at_the_first_start() -> None:
+    wanted = requested_clock({"TOCSIN_CLOCK_EPOCH": "2026-01-01T01:00:00+01:00", "TOCSIN_CLOCK_RATE": "3600"})
+    assert new_clock(wanted, NOW) == StackClock("2026-01-01T00:00:00.000000Z", 3600.0, "2026-06-08T12:00:00.000005Z")
 
 
-def test_a_state_goes_on_with_its_own_clock_when_nothing_or_the_same_is_asked() -> None:
-    kept = Clock("2026-01-01T00:00:00.000000Z", 3600.0, "2026-06-08T12:00:00.000005Z")
-    check(kept, asked({}))
-    check(kept, asked({"TOCSIN_CLOCK_EPOCH": "2026-01-01T00:00:00Z", "TOCSIN_CLOCK_RATE": "3600.0"}))
+def test_a_state_keeps_its_clock_if_none_or_the_same_is_requested() -> None:
+    kept = StackClock("2026-01-01T00:00:00.000000Z", 3600.0, "2026-06-08T12:00:00.000005Z")
+    check_unchanged(kept, requested_clock({}))
+    check_unchanged(
+        kept, requested_clock({"TOCSIN_CLOCK_EPOCH": "2026-01-01T00:00:00Z", "TOCSIN_CLOCK_RATE": "3600.0"})
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,9 +37,9 @@ def test_a_state_goes_on_with_its_own_clock_when_nothing_or_the_same_is_asked() 
     ],
 )
 def test_a_state_refuses_another_clock(other: dict[str, str]) -> None:
-    kept = Clock("2026-01-01T00:00:00.000000Z", 3600.0, "2026-06-08T12:00:00.000005Z")
-    with pytest.raises(StateRefused, match=next(iter(other))):
-        check(kept, asked(other))
+    kept = StackClock("2026-01-01T00:00:00.000000Z", 3600.0, "2026-06-08T12:00:00.000005Z")
+    with pytest.raises(StateRefusedError, match=next(iter(other))):
+        check_unchanged(kept, requested_clock(other))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,6 @@ def test_a_state_refuses_another_clock(other: dict[str, str]) -> None:
         {"TOCSIN_CLOCK_RATE": "inf"},
     ],
 )
-def test_what_is_no_clock_is_named(wrong: dict[str, str]) -> None:
+def test_an_invalid_value_is_named(wrong: dict[str, str]) -> None:
     with pytest.raises(LocalError, match=next(iter(wrong))):
-        asked(wrong)
+        requested_clock(wrong)

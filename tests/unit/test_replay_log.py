@@ -1,4 +1,4 @@
-"""What each activity of a help desk's log means, by example."""
+"""The meaning of each activity of a help-desk log, by example."""
 
 import csv
 import io
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tocsin_local.errors import LocalError
-from tocsin_local.replay.log import COLUMNS, Log, NoLogError, read_log
-from tocsin_local.replay.run import read_file
+from tocsin_tools.errors import LogFormatError
+from tocsin_tools.replay.help_desk_log import COLUMNS, HelpDeskLog, read_log, read_log_file
 
 INSERTED = ("Insert ticket", "2012-01-10 09:00:00")
 ASSIGNED = ("Assign seriousness", "2012-01-10 09:10:00")
@@ -30,7 +29,7 @@ def row(activity: str, at: str, **other: str) -> dict[str, str]:
     return standard | other
 
 
-def read(*rows: dict[str, str]) -> Log:
+def read(*rows: dict[str, str]) -> HelpDeskLog:
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS)
     writer.writeheader()
@@ -45,12 +44,12 @@ def events(*rows: dict[str, str]) -> list[dict[str, Any]]:
     return list(ticket.body["events"])
 
 
-def told(*rows: dict[str, str]) -> list[tuple[str, str]]:
+def times(*rows: dict[str, str]) -> list[tuple[str, str]]:
     """(type, UTC time of day) of the events."""
     return [(event["type"], event["occurred_at"][11:19]) for event in events(*rows)]
 
 
-def test_the_ticket_of_the_first_row() -> None:
+def test_the_first_row_becomes_the_ticket() -> None:
     (ticket,) = read(row(*INSERTED)).tickets
     assert ticket.body == {
         "source": "helpdesk-log",
@@ -70,59 +69,59 @@ def test_the_ticket_of_the_first_row() -> None:
 
 
 @pytest.mark.parametrize("opening", [INSERTED, ASSIGNED])
-def test_what_opens(opening: tuple[str, str]) -> None:
-    assert told(row(*opening)) == []
+def test_opening_activities_add_no_event(opening: tuple[str, str]) -> None:
+    assert times(row(*opening)) == []
 
 
 def test_a_second_opening_adds_nothing() -> None:
-    assert told(row(*INSERTED), row(*ASSIGNED)) == []
+    assert times(row(*INSERTED), row(*ASSIGNED)) == []
 
 
-def test_taken_in_charge_is_the_human_response() -> None:
+def test_take_in_charge_is_the_human_response() -> None:
     (response,) = events(row(*INSERTED), row(*TAKEN))
     assert response == {"type": "responded", "occurred_at": "2012-01-10T08:20:00.000000Z", "actor": "Value 7"}
 
 
 @pytest.mark.parametrize("activity", ["Resolve ticket", "RESOLVED", "Closed"])
-def test_what_resolves(activity: str) -> None:
+def test_resolving_activities(activity: str) -> None:
     (end,) = events(row(*INSERTED), row(activity, "2012-01-10 10:00:00"))
     assert (end["type"], end["reason"]) == ("resolved", activity)
 
 
 @pytest.mark.parametrize("activity", ["DUPLICATE", "INVALID"])
-def test_what_cancels(activity: str) -> None:
+def test_cancelling_activities(activity: str) -> None:
     (end,) = events(row(*INSERTED), row(activity, "2012-01-10 10:00:00"))
     assert (end["type"], end["reason"]) == ("cancelled", activity)
 
 
 @pytest.mark.parametrize("activity", ["Closed", "Resolve ticket", "RESOLVED", "DUPLICATE", "INVALID"])
-def test_an_end_after_the_end_changes_nothing(activity: str) -> None:
-    assert told(row(*INSERTED), row(*RESOLVED), row(activity, "2012-01-25 12:00:00")) == [("resolved", "11:00:00")]
+def test_closing_a_closed_ticket_changes_nothing(activity: str) -> None:
+    assert times(row(*INSERTED), row(*RESOLVED), row(activity, "2012-01-25 12:00:00")) == [("resolved", "11:00:00")]
 
 
-GOES_ON = ["Require upgrade", "Create SW anomaly", "Resolve SW anomaly", "Schedule intervention", "VERIFIED"]
+CONTINUES = ["Require upgrade", "Create SW anomaly", "Resolve SW anomaly", "Schedule intervention", "VERIFIED"]
 
 
-@pytest.mark.parametrize("activity", GOES_ON)
-def test_what_only_ends_a_wait(activity: str) -> None:
-    assert told(row(*INSERTED), row(activity, "2012-01-10 10:00:00")) == []
-    waited = told(row(*INSERTED), row("Wait", "2012-01-10 09:30:00"), row(activity, "2012-01-10 10:00:00"))
+@pytest.mark.parametrize("activity", CONTINUES)
+def test_activities_that_only_end_a_wait(activity: str) -> None:
+    assert times(row(*INSERTED), row(activity, "2012-01-10 10:00:00")) == []
+    waited = times(row(*INSERTED), row("Wait", "2012-01-10 09:30:00"), row(activity, "2012-01-10 10:00:00"))
     assert waited == [("paused", "08:30:00"), ("resumed", "09:00:00")]
 
 
-def test_a_wait_ends_with_the_response_that_follows() -> None:
-    waited = told(row(*INSERTED), row("Wait", "2012-01-10 09:15:00"), row(*TAKEN))
+def test_a_response_ends_a_wait() -> None:
+    waited = times(row(*INSERTED), row("Wait", "2012-01-10 09:15:00"), row(*TAKEN))
     assert waited == [("paused", "08:15:00"), ("resumed", "08:20:00"), ("responded", "08:20:00")]
 
 
-def test_a_wait_that_follows_a_wait_goes_on() -> None:
+def test_a_second_wait_continues_the_first() -> None:
     waits = [row("Wait", f"2012-01-10 09:{minute}:00") for minute in (30, 40)]
-    waited = told(row(*INSERTED), *waits, row("VERIFIED", "2012-01-10 10:00:00"))
+    waited = times(row(*INSERTED), *waits, row("VERIFIED", "2012-01-10 10:00:00"))
     assert waited == [("paused", "08:30:00"), ("resumed", "09:00:00")]
 
 
-def test_an_end_needs_no_resume() -> None:
-    assert told(row(*INSERTED), row("Wait", "2012-01-10 09:30:00"), row(*RESOLVED)) == [
+def test_closing_a_waiting_ticket_needs_no_resume() -> None:
+    assert times(row(*INSERTED), row("Wait", "2012-01-10 09:30:00"), row(*RESOLVED)) == [
         ("paused", "08:30:00"),
         ("resolved", "11:00:00"),
     ]
@@ -137,13 +136,13 @@ def test_an_end_needs_no_resume() -> None:
         ("Require upgrade", ["reopened"]),
     ],
 )
-def test_what_does_not_end_opens_again_and_then_counts(activity: str, kinds: list[str]) -> None:
-    again = told(row(*INSERTED), row(*RESOLVED), row(activity, "2012-01-11 12:00:00"))
+def test_any_other_activity_reopens_a_closed_ticket_and_then_counts(activity: str, kinds: list[str]) -> None:
+    again = times(row(*INSERTED), row(*RESOLVED), row(activity, "2012-01-11 12:00:00"))
     assert [kind for kind, _ in again] == ["resolved", *kinds]
 
 
-def test_after_a_reopen_it_can_end_again_and_waits_for_nobody() -> None:
-    again = told(
+def test_a_reopened_ticket_does_not_wait_and_can_close_again() -> None:
+    again = times(
         row(*INSERTED),
         row("Wait", "2012-01-10 09:30:00"),
         row(*RESOLVED),
@@ -153,7 +152,7 @@ def test_after_a_reopen_it_can_end_again_and_waits_for_nobody() -> None:
     assert [kind for kind, _ in again] == ["paused", "resolved", "reopened", "paused", "resolved"]
 
 
-def test_another_seriousness_changes_the_severity_before_the_activity_counts() -> None:
+def test_another_seriousness_changes_the_severity_before_the_activity() -> None:
     changed = events(row(*INSERTED), row(*TAKEN, seriousness_2="Value 1"), row(*RESOLVED, seriousness_2="Value 1"))
     assert [(event["type"], event.get("severity")) for event in changed] == [
         ("severity_changed", 1),
@@ -162,22 +161,22 @@ def test_another_seriousness_changes_the_severity_before_the_activity_counts() -
     ]
 
 
-def test_a_severity_can_change_while_closed() -> None:
-    closed = told(row(*INSERTED), row(*RESOLVED), row("Closed", "2012-01-25 12:00:00", seriousness_2="Value 4"))
+def test_the_severity_can_change_while_closed() -> None:
+    closed = times(row(*INSERTED), row(*RESOLVED), row("Closed", "2012-01-25 12:00:00", seriousness_2="Value 4"))
     assert [kind for kind, _ in closed] == ["resolved", "severity_changed"]
 
 
 def test_a_reopen_comes_before_the_new_severity() -> None:
-    again = told(row(*INSERTED), row(*RESOLVED), row("Wait", "2012-01-11 09:00:00", seriousness_2="Value 4"))
+    again = times(row(*INSERTED), row(*RESOLVED), row("Wait", "2012-01-11 09:00:00", seriousness_2="Value 4"))
     assert [kind for kind, _ in again] == ["resolved", "reopened", "severity_changed", "paused"]
 
 
-def test_a_row_that_stands_twice_adds_nothing_that_counts() -> None:
+def test_a_duplicate_row_adds_nothing() -> None:
     twice = [row(*each) for each in (INSERTED, INSERTED, ("Wait", "2012-01-10 09:30:00"), RESOLVED) for _ in (1, 2)]
-    assert told(*twice) == [("paused", "08:30:00"), ("resolved", "11:00:00")]
+    assert times(*twice) == [("paused", "08:30:00"), ("resolved", "11:00:00")]
 
 
-def test_rows_of_one_ticket_may_lie_apart_and_in_any_order() -> None:
+def test_rows_of_a_ticket_can_be_apart_and_in_any_order() -> None:
     other = row(*INSERTED) | {"Case ID": "Case 2"}
     log = read(row(*RESOLVED), other, row(*INSERTED), row(*TAKEN))
     one, two = log.tickets
@@ -187,7 +186,7 @@ def test_rows_of_one_ticket_may_lie_apart_and_in_any_order() -> None:
     assert log.rows == 4
 
 
-def test_the_first_good_row_opens_whatever_it_is_and_says_so() -> None:
+def test_the_first_good_row_opens_the_ticket_with_a_note() -> None:
     log = read(row("Insert ticket", "yesterday"), row(*TAKEN))
     (ticket,) = log.tickets
     assert ticket.body["opened_at"] == "2012-01-10T08:20:00.000000Z"
@@ -199,7 +198,7 @@ def test_the_first_good_row_opens_whatever_it_is_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("Activity", "Sing a song", "nobody knows the activity 'Sing a song'"),
+        ("Activity", "Sing a song", "unknown activity 'Sing a song'"),
         ("Activity", "", "Activity is empty"),
         ("Case ID", " ", "Case ID is empty"),
         ("Resource", "", "Resource is empty"),
@@ -208,12 +207,12 @@ def test_the_first_good_row_opens_whatever_it_is_and_says_so() -> None:
         ("workgroup", "", "workgroup is empty"),
         ("seriousness_2", "Value 5", "seriousness_2 is 'Value 5', not one of Value 1, Value 2, Value 3, Value 4"),
         ("seriousness_2", "1", "seriousness_2 is '1'"),
-        ("Complete Timestamp", "2012-02-30 10:00:00", "'2012-02-30 10:00:00' is no date and time"),
-        ("Complete Timestamp", "10/01/2012", "'10/01/2012' is no date and time"),
+        ("Complete Timestamp", "2012-02-30 10:00:00", "'2012-02-30 10:00:00' is not a date and time"),
+        ("Complete Timestamp", "10/01/2012", "'10/01/2012' is not a date and time"),
         ("product", "caf\N{REPLACEMENT CHARACTER}", "product is not UTF-8"),
     ],
 )
-def test_a_bad_row_is_told_with_its_line_and_stops_no_other(column: str, value: str, says: str) -> None:
+def test_a_bad_row_is_reported_with_its_line_and_stops_no_other(column: str, value: str, says: str) -> None:
     log = read(row(*INSERTED), row(*TAKEN) | {column: value}, row(*RESOLVED))
     (bad,) = log.bad
     assert bad.line == 3
@@ -223,35 +222,35 @@ def test_a_bad_row_is_told_with_its_line_and_stops_no_other(column: str, value: 
     assert log.rows == 3
 
 
-def test_everything_that_is_wrong_with_a_row_is_told() -> None:
+def test_every_error_of_a_row_is_reported() -> None:
     (bad,) = read(row(*INSERTED) | {"customer": "", "seriousness_2": "Value 9"}).bad
     assert bad.text.startswith("customer is empty; seriousness_2 is 'Value 9'")
 
 
-def test_a_row_of_another_width_and_one_that_is_no_csv_are_bad() -> None:
+def test_rows_with_another_number_of_columns_or_without_csv_are_bad() -> None:
     header = ",".join(COLUMNS) + "\n"
     good = "Case 1,Insert ticket,Value 7,2012-01-10 09:00:00,Value 22,Value 3,Value 2,Value 1\n"
     log = read_log([header, "Case 1,Wait\n", good, "\n", '"' + "x" * 200_000 + '"\n', good.replace("Case 1", "Case 2")])
     assert [(bad.line, bad.text.split(":")[0]) for bad in log.bad] == [
         (2, "has 2 columns, the header has 8"),
-        (5, "is no CSV"),
+        (5, "is not CSV"),
     ]
     assert [ticket.body["external_id"] for ticket in log.tickets] == ["Case 1", "Case 2"]
     assert log.rows == 4
 
 
 @pytest.mark.parametrize("lines", [[], ["a,b,c\n", "1,2,3\n"]])
-def test_a_file_without_the_columns_is_no_log(lines: list[str]) -> None:
-    with pytest.raises(NoLogError, match="Case ID"):
+def test_a_file_without_the_columns_is_not_a_log(lines: list[str]) -> None:
+    with pytest.raises(LogFormatError, match="Case ID"):
         read_log(lines)
 
 
 def test_summer_and_winter_time() -> None:
-    summer = told(row("Insert ticket", "2012-07-01 09:00:00"), row("Closed", "2012-07-01 10:00:00"))
+    summer = times(row("Insert ticket", "2012-07-01 09:00:00"), row("Closed", "2012-07-01 10:00:00"))
     assert summer == [("resolved", "08:00:00")]
 
 
-def test_a_time_that_came_twice_is_the_first_unless_the_row_before_lies_later() -> None:
+def test_a_repeated_local_time_is_the_first_unless_the_row_before_is_later() -> None:
     log = read(
         row("Insert ticket", "2012-10-28 02:10:00"),
         row("Wait", "2012-10-28 02:50:00"),
@@ -264,27 +263,27 @@ def test_a_time_that_came_twice_is_the_first_unless_the_row_before_lies_later() 
     assert log.bad == []
 
 
-def test_a_time_that_never_was_is_as_much_later_as_the_clocks_were_set_forward() -> None:
+def test_a_skipped_local_time_is_moved_forward() -> None:
     log = read(row("Insert ticket", "2012-03-25 02:30:00"))
     assert log.tickets[0].body["opened_at"] == "2012-03-25T01:30:00.000000Z"
     (note,) = log.notes
-    assert note.text == "2012-03-25 02:30:00 never was in Europe/Rome: taken as 2012-03-25 03:30:00+02:00"
+    assert note.text == "2012-03-25 02:30:00 does not exist in Europe/Rome: read as 2012-03-25 03:30:00+02:00"
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), (b"a,b\n1,2\n", "is no help-desk log")])
-def test_a_file_that_is_no_log_is_one_sentence(tmp_path: Path, content: bytes | None, says: str) -> None:
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), (b"a,b\n1,2\n", "is not a help-desk log")])
+def test_a_file_that_is_not_a_log_is_one_sentence(tmp_path: Path, content: bytes | None, says: str) -> None:
     file = tmp_path / "log.csv"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(LocalError, match=says):
-        read_file(file)
+    with pytest.raises(LogFormatError, match=says):
+        read_log_file(file)
 
 
-def test_a_file_that_is_not_utf8_is_read_around_its_bad_rows(tmp_path: Path) -> None:
+def test_only_the_rows_that_are_not_utf8_are_bad(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     good = b"Case 1,Insert ticket,Value 7,2012-01-10 09:00:00,Value 22,Value 3,Value 2,Value 1\n"
     header = (",".join(COLUMNS) + "\n").encode("utf-8-sig")
     file.write_bytes(header + good.replace(b"Value 7", b"Andr\xe8") + good)
-    log = read_file(file)
+    log = read_log_file(file)
     assert [(bad.line, bad.text) for bad in log.bad] == [(2, "Resource is not UTF-8")]
     assert [ticket.lines for ticket in log.tickets] == [[3]]

@@ -1,4 +1,4 @@
-"""The HTTP edge: every error a problem, strict JSON, bounded bodies, keys."""
+"""The HTTP application: problem responses, strict JSON, API keys, health, OpenAPI."""
 
 import hmac
 from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ async def client(keys: Path) -> AsyncIterator[httpx.AsyncClient]:
         return None
 
     async def lacks() -> str | None:
-        return "does not answer"
+        return "does not response"
 
     ring = KeyRing(keys)
     app = create_app(
@@ -88,13 +88,13 @@ def key(keys: Path) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-def is_problem(answer: httpx.Response, status: int) -> dict[str, object]:
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, object] = answer.json()
+def is_problem(response: httpx.Response, status: int) -> dict[str, object]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = response.json()
     assert body["status"] == status
     assert body["type"] == "about:blank"
-    assert "secret" not in answer.text
+    assert "secret" not in response.text
     return body
 
 
@@ -107,35 +107,37 @@ async def test_every_error_is_a_problem(client: httpx.AsyncClient, key: dict[str
     refused = await client.put("/v1/things/1")
     is_problem(refused, 405)
     assert "GET" in refused.headers["allow"]
-    is_problem(await client.get("/v1/things/2/"), 404)  # no redirect, which would carry the key with it
+    is_problem(await client.get("/v1/things/2/"), 404)  # not a redirect, which would send the key again
     is_problem(await client.post("/v1/things", content=b"{", headers={**key, "Content-Type": "application/json"}), 400)
 
 
-async def test_wrong_fields_have_the_names_a_caller_wrote(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_invalid_fields_are_named_as_in_the_request(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     body = {"contact": {"email": ["secret"]}, "events": [{"email": "a"}, {}]}
     assert is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"] == [
         {"field": "contact.email", "message": "Input should be a valid string"},
         {"field": "events[1].email", "message": "is missing"},
     ]
-    answer = await client.get("/v1/things/one")
-    assert is_problem(answer, 422)["errors"] == [
+    response = await client.get("/v1/things/one")
+    assert is_problem(response, 422)["errors"] == [
         {"field": "number", "message": "Input should be a valid integer, unable to parse string as an integer"}
     ]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=latin-1", ""])
-async def test_only_json_is_taken(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
-    answer = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
-    is_problem(answer, 415)
+async def test_other_media_types_are_rejected(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+    response = await client.post("/v1/things", content=b"{}", headers={**key, "Content-Type": kind})
+    is_problem(response, 415)
 
 
 @pytest.mark.parametrize("kind", ["Application/JSON", "application/json; charset=UTF-8", "application/json; version=1"])
-async def test_json_is_json_whatever_its_parameters(kind: str, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_parameters_of_the_json_media_type_are_accepted(
+    kind: str, client: httpx.AsyncClient, key: dict[str, str]
+) -> None:
     content = b'{"contact": {"email": "a@b.c"}}'
     assert (await client.post("/v1/things", content=content, headers={**key, "Content-Type": kind})).status_code == 201
 
 
-async def test_the_list_of_what_is_wrong_has_an_end(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_the_list_of_invalid_fields_is_bounded(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     body: dict[str, list[dict[str, str]]] = {"contact": [], "events": [{}] * 1000}
     errors = is_problem(await client.post("/v1/things", json=body, headers=key), 422)["errors"]
     assert isinstance(errors, list)
@@ -143,7 +145,7 @@ async def test_the_list_of_what_is_wrong_has_an_end(client: httpx.AsyncClient, k
     assert len(errors) == 500
 
 
-async def test_a_body_has_a_limit_by_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_the_body_limit_depends_on_the_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     long = {"contact": {"email": "x" * 1_500_000}}
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -156,7 +158,7 @@ async def test_a_body_has_a_limit_by_path(client: httpx.AsyncClient, key: dict[s
     is_problem(streamed, 413)
 
 
-async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path) -> None:
+async def test_a_key_gives_access_by_its_scopes(client: httpx.AsyncClient, keys: Path) -> None:
     good = {"contact": {"email": "a@b.c"}}
 
     async def posted(text: str) -> httpx.Response:
@@ -166,7 +168,7 @@ async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path)
     denied = await posted(f"Bearer {text}")
     is_problem(denied, 401)
     assert 'error="invalid_token"' in denied.headers["www-authenticate"]
-    add_key(keys, entry)  # counts at once
+    add_key(keys, entry)  # takes effect immediately
     assert (await posted(f"Bearer {text}")).json()["tenant"] == "acme"
     for wrong in (text[:-1], text + "x", "tcs_", "", "é"):
         is_problem(await posted(f"Bearer {wrong}"), 401)
@@ -181,7 +183,7 @@ async def test_a_key_opens_what_it_is_for(client: httpx.AsyncClient, keys: Path)
     over = await posted(f"Bearer {expired}")
     assert "expired" in str(is_problem(over, 401)["detail"])
     assert 'error_description="The key expired"' in over.headers["www-authenticate"]
-    for guessed in (f"{expired[:-1]}-", text):  # the id of one that expired; one that was taken out of the file
+    for guessed in (f"{expired[:-1]}-", text):  # the id of an expired key; a removed key
         refused = await posted(f"Bearer {guessed}")
         is_problem(refused, 401)
         assert (refused.content, refused.headers["www-authenticate"]) == (
@@ -201,7 +203,7 @@ def test_keys_are_compared_in_constant_time(keys: Path, monkeypatch: pytest.Monk
     assert compared.call_count == 4
 
 
-def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
+def test_the_key_file_contains_only_hashes_and_is_private(keys: Path) -> None:
     text, entry = issue("acme")
     add_key(keys, entry)
     assert text.rpartition("_")[2] not in keys.read_text()
@@ -219,7 +221,7 @@ def test_the_file_holds_no_key_and_is_its_owners(keys: Path) -> None:
         (b"keys: " + b"[" * 500 + b"]" * 500, "keys.yaml is not YAML"),
     ],
 )
-async def test_a_broken_key_file_keeps_the_keys_known(
+async def test_an_invalid_key_file_keeps_the_last_valid_keys(
     content: bytes, problem: str, client: httpx.AsyncClient, keys: Path, key: dict[str, str]
 ) -> None:
     good = {"contact": {"email": "a@b.c"}}
@@ -229,11 +231,11 @@ async def test_a_broken_key_file_keeps_the_keys_known(
     assert (await client.get("/readyz")).json()["checks"]["keys"].startswith(problem)
 
 
-async def test_health_says_what_is_not(client: httpx.AsyncClient, key: dict[str, str]) -> None:
+async def test_readyz_names_the_failed_checks(client: httpx.AsyncClient, key: dict[str, str]) -> None:
     assert (await client.get("/livez")).json() == {"status": "ok"}
-    answer = await client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "does not answer", "kafka": "ok", "keys": "ok"}
+    response = await client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "does not response", "kafka": "ok", "keys": "ok"}
     assert "python_info" in (await client.get("/metrics")).text
 
 
@@ -246,7 +248,7 @@ async def test_openapi_is_valid_3_1(client: httpx.AsyncClient) -> None:
     assert post["security"]
 
 
-def test_an_unknown_scope_is_refused() -> None:
+def test_an_unknown_scope_is_rejected() -> None:
     with pytest.raises(ValueError, match="unknown scope"):
         require("tickets:erase")
     with pytest.raises(ValueError, match=r"Unknown scope all, everything\. Known are tickets:read, tickets:write"):

@@ -1,4 +1,4 @@
-"""Settings: a wrong value is one clear sentence, and the process ends with 2."""
+"""Settings: an invalid value is one sentence on stderr and exit status 2."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_good_settings_are_read_and_frozen() -> None:
+def test_valid_settings_are_loaded_and_frozen() -> None:
     settings = load(ServiceSettings)
     assert settings.port == 8080
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 1  # type: ignore[misc]  # that it is refused is the point
+        settings.port = 1  # type: ignore[misc]  # assignment must fail
 
 
 @pytest.mark.parametrize(
@@ -40,21 +40,21 @@ def test_good_settings_are_read_and_frozen() -> None:
         ("TOCSIN_CLOCK_EPOCH", "2026-06-08T12:00:00Z", "TOCSIN_CLOCK_EPOCH and TOCSIN_CLOCK_ORIGIN must be set togeth"),
     ],
 )
-def test_a_wrong_value_is_a_sentence(
+def test_an_invalid_value_is_one_sentence(
     name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(name, value)
     assert_refused(sentence, capsys)
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("TOCSIN_DATABASE_URL")
     with pytest.raises(SystemExit):
         load(DatabaseSettings)
     assert capsys.readouterr().err == "TOCSIN_DATABASE_URL is required.\n"
 
 
-def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TOCSIN_DATABASE_URL")
     for name, secret in (("DATABASE_URL", GOOD["TOCSIN_DATABASE_URL"]), ("ACK_KEYS", "k" * 32)):
         (tmp_path / name).write_text(f"{secret}\n")
@@ -73,7 +73,7 @@ def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         ("postgresql+asyncpg://me:secret@host/db", b"", "TOCSIN_DATABASE_URL and TOCSIN_DATABASE_URL_FILE are both"),
     ],
 )
-def test_a_secret_file_that_cannot_be_used_is_a_sentence(
+def test_an_unusable_secret_file_is_one_sentence(
     given: str,
     content: bytes | None,
     sentence: str,
@@ -89,11 +89,11 @@ def test_a_secret_file_that_cannot_be_used_is_a_sentence(
 
 
 def assert_refused(sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The settings end the process with one sentence, which begins like this and holds no secret."""
+    """Loading the settings exits with one sentence that starts with these words and contains no secret."""
     with pytest.raises(SystemExit) as ended:
         load(ServiceSettings)
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith(sentence)
-    assert told.count("\n") == 1
-    assert "secret@" not in told
+    output = capsys.readouterr().err
+    assert output.startswith(sentence)
+    assert output.count("\n") == 1
+    assert "secret@" not in output

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 from sla_timer.domain.simulate import StoryRequest, simulate
-from support.random_stories import story
+from support.random_stories import random_story
 from support.reference_timeline import reference
 from support.search_budget import tries
 from support.stories import shipped_policy
@@ -16,7 +16,7 @@ BLOCK = 100
 @pytest.mark.parametrize("first", range(0, STORIES, BLOCK))
 def test_every_story_is_told_as_the_reference_tells_it(first: int) -> None:
     for seed in range(first, min(first + BLOCK, STORIES)):
-        asked = story(Random(seed))
+        asked = random_story(Random(seed))
         told = simulate(StoryRequest.model_validate(asked, strict=False), [shipped_policy()])
         del told["events"]
         assert told == reference(asked), f"story {seed}: {asked}"

@@ -1,31 +1,32 @@
-"""Calls to the services of a running stack, by its key, and what its sla-timer goes by."""
+"""HTTP client of a running stack: the services' APIs and metrics, and the inbox of the SMTP sink."""
 
-import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
-from sla_timer.store.policies import all_policies
-from sqlalchemy.ext.asyncio import create_async_engine
-from tocsin.policy import Policy
-from tocsin_local.errors import LocalError
-from tocsin_local.running import Run
+import stamina
+from prometheus_client.parser import text_string_to_metric_families
 
-TRIES: Final = 12
-LONGEST_WAIT: Final = 5.0
+from tocsin_tools.errors import ApiError
+
+RETRY_SECONDS: Final = 45
+_RETRY: Final = stamina.AsyncRetryingCaller(attempts=None, timeout=RETRY_SECONDS, wait_initial=0.25, wait_max=5.0)
 
 
-class Calls:
-    """REST, as anybody could use it. A service that is being started again is waited for, some 45 s."""
+class StackClient:
+    """Calls the stack that `run`, the content of run.json, describes; an async context manager.
 
-    def __init__(self, run: Run, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._run = run
-        self._transport = transport
+    A call is repeated for up to 45 s while the service does not respond, or responds with 503, as during a restart.
+    """
+
+    def __init__(self, run: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._urls: Mapping[str, str] = run["urls"]
+        headers = {"Authorization": f"Bearer {run['api_key']}"}
+        self._http = httpx.AsyncClient(headers=headers, timeout=120, transport=transport)
 
     async def __aenter__(self) -> Self:
-        headers = {"Authorization": f"Bearer {self._run['api_key']}"}
-        self._http = httpx.AsyncClient(headers=headers, timeout=120, transport=self._transport)
         return self
 
     async def __aexit__(
@@ -34,16 +35,16 @@ class Calls:
         await self._http.aclose()
 
     async def get(self, service: str, path: str, **query: str | int) -> Any:
-        """The answer's data; None for a 404. Raises LocalError for every other refusal."""
-        answer = await self._call("GET", service, path, params=query)
-        return None if answer.status_code == httpx.codes.NOT_FOUND else _data(answer)
+        """The JSON of a GET; None for 404. Raises ApiError for every other error."""
+        response = await self._request("GET", service, path, params=query)
+        return None if response.status_code == httpx.codes.NOT_FOUND else _json(response)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The answer's data, from intake. Raises LocalError for a refusal."""
-        return _data(await self._call("POST", "intake", path, json=body))
+    async def post(self, service: str, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON of a POST. Raises ApiError."""
+        return _json(await self._request("POST", service, path, json=body))
 
-    async def pages(self, service: str, path: str, **query: str | int) -> AsyncIterator[dict[str, Any]]:
-        """Every item of a list."""
+    async def items(self, service: str, path: str, **query: str | int) -> AsyncIterator[dict[str, Any]]:
+        """Every item of a paged list."""
         cursor: str | None = ""
         while cursor is not None:
             page = await self.get(service, path, limit=500, **query, **({"cursor": cursor} if cursor else {}))
@@ -51,38 +52,41 @@ class Calls:
                 yield item
             cursor = page["next_cursor"]
 
-    async def _call(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
-        url = self._run["urls"][service] + path
-        trouble: object = None
-        for number in range(TRIES):
-            try:
-                answer = await self._http.request(method, url, **more)
-            except httpx.TransportError as error:
-                trouble = repr(error)
-            else:
-                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    return answer
-                trouble = answer.text
-            await asyncio.sleep(back_off(number))
-        raise LocalError(f"{service} did not answer {method} {path}: {trouble}")
+    async def simulate(self, facts: Sequence[Mapping[str, Any]], *, until: str, customer: str) -> dict[str, Any]:
+        """The timeline of these facts, evaluated at `until`, by the policies that the stack has stored."""
+        body = {"facts": facts, "until": until, "customer": customer}
+        timeline: dict[str, Any] = await self.post("sla-timer", "/v1/simulate", body)
+        return timeline
+
+    async def metrics(self, service: str) -> Mapping[str, list[float]]:
+        """The values of each metric of a service, one per label set."""
+        response = await self._request("GET", service, "/metrics")
+        values: dict[str, list[float]] = defaultdict(list)
+        for family in text_string_to_metric_families(response.text):
+            for sample in family.samples:
+                values[sample.name].append(sample.value)
+        return values
+
+    async def messages(self) -> list[dict[str, Any]]:
+        """Every mail in the inbox, oldest first, in the form of its `GET /messages`."""
+        found: list[dict[str, Any]] = await self.get("inbox", "/messages")
+        return found
+
+    async def _request(self, method: str, service: str, path: str, **options: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            response = await self._http.request(method, self._urls[service] + path, **options)
+            if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                response.raise_for_status()
+            return response
+
+        try:
+            return await _RETRY(httpx.HTTPError, send)
+        except httpx.HTTPError as error:
+            raise ApiError(f"{service} does not respond to {method} {path}: {error!r}") from error
 
 
-async def stored_policies(run: Run) -> Sequence[Policy]:
-    """Every version of the policy that the stack's sla-timer has: what the pure function must be given."""
-    engine = create_async_engine(run["databases"]["sla-timer"])
-    try:
-        async with engine.connect() as connection:
-            return await all_policies(connection)
-    finally:
-        await engine.dispose()
-
-
-def back_off(number: int) -> float:
-    """Seconds to wait after try `number`, from 0."""
-    return float(min(LONGEST_WAIT, 0.25 * 2**number))
-
-
-def _data(answer: httpx.Response) -> Any:
-    if not answer.is_success:
-        raise LocalError(f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}")
-    return answer.json()
+def _json(response: httpx.Response) -> Any:
+    if not response.is_success:
+        request = response.request
+        raise ApiError(f"{request.method} {request.url}: {response.status_code} {response.text}")
+    return response.json()

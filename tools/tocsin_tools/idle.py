@@ -1,29 +1,57 @@
-"""Waiting until the pipeline of a running stack is quiet."""
+"""Waits until the pipeline is idle, by the services' metrics and open deliveries (docs/architecture.md#metrics)."""
 
 import asyncio
 import time
-from datetime import datetime
 from typing import Final
 
-from tocsin_local.errors import LocalError
-from tocsin_local.idle import Pipeline
-from tocsin_local.running import Run
+from tocsin_tools.client import StackClient
+from tocsin_tools.errors import NotIdleError
 
+SERVICES: Final = ("intake", "sla-timer", "escalator", "notifier")
+OPEN_STATES: Final = ("queued", "claimed", "in_data", "deferred")
+GAUGE_SECONDS: Final = 6.0
+"""The services measure their gauges at least every 5 s: in 6 s each has been measured anew."""
 STALLED_SECONDS: Final = 180.0
-LOOK_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.5
+MAX_READING_SECONDS: Final = 1.0
+"""From the measurement of a gauge that changed to the end of the poll that reads it first."""
 
 
-async def settled(run: Run, through: datetime) -> None:
-    """Returns when nothing is on its way any more of what was received and fell due by the business instant `through`.
+async def wait_until_idle(client: StackClient) -> None:
+    """Return when everything that was received, or due, before the call has been handled and mailed.
 
-    Raises LocalError when it gets no further for three minutes.
+    Gauges can be old, so every reading of 6 s in a row must be idle. Raises NotIdleError after 3 minutes without
+    progress.
     """
-    async with Pipeline(run) as pipeline:
-        seen, since = await pipeline.busy(through), time.monotonic()
-        while seen:
-            await asyncio.sleep(LOOK_SECONDS)
-            now = await pipeline.busy(through)
-            if now != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since > STALLED_SECONDS:
-                raise LocalError(f"the pipeline does not become quiet: {'; '.join(seen.what)}.")
+    began = since = time.monotonic()
+    busy: tuple[str, ...] = ()
+    while True:
+        before, busy = busy, await _busy(client, time.monotonic() - began - MAX_READING_SECONDS)
+        if busy != before:
+            since = time.monotonic()
+        if not busy and time.monotonic() - since >= GAUGE_SECONDS:
+            return
+        if busy and time.monotonic() - since >= STALLED_SECONDS:
+            raise NotIdleError(f"The pipeline does not become idle: {'; '.join(busy)}.")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _busy(client: StackClient, seconds: float) -> tuple[str, ...]:
+    """What is not idle, in words. The wait began at least `seconds` before the gauges were measured."""
+    metrics = {service: await client.metrics(service) for service in SERVICES}
+    found = []
+    for service in SERVICES:
+        if pending := sum(metrics[service]["sla_outbox_pending"]):
+            found.append(f"{service} has {pending:.0f} events in its outbox")
+    for service in ("escalator", "notifier"):
+        if lag := sum(metrics[service]["sla_consumer_lag"]):
+            found.append(f"{service} is {lag:.0f} records behind")
+    # Watermarks must have passed the beginning of the wait; so must the oldest deadline that is overdue.
+    if max(metrics["sla-timer"]["sla_progress_age_seconds"]) > seconds:
+        found.append("sla-timer has not received everything")
+    if (overdue := max(metrics["sla-timer"]["sla_oldest_overdue_seconds"])) and overdue >= seconds:
+        found.append("sla-timer has overdue deadlines")
+    for state in OPEN_STATES:
+        if (await client.get("notifier", "/v1/deliveries", state=state, limit=1))["items"]:
+            found.append(f"notifier has deliveries in state {state}")
+    return tuple(found)

@@ -1,18 +1,17 @@
-"""`python -m tocsin_local`: the stack on this machine, from the command line."""
+"""`python -m tocsin_local`: runs and controls the embedded stack."""
 
 import errno
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tocsin_local.command import send
+from tocsin_local.control import send_command
 from tocsin_local.errors import LocalError
-from tocsin_local.paths import state_folder
+from tocsin_local.layout import state_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifier, kafka, postgres or smtp")]
@@ -20,69 +19,50 @@ Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifie
 
 @app.command()
 def run() -> None:
-    """Start everything, wait until all is ready, and stay until Ctrl-C or TERM."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something runs that must be stopped, Ctrl-C just ends us
-    from tocsin_local.run import run_from  # here, since the other commands need none of what it imports
+    """Start everything, wait until it is ready, and stay until Ctrl-C or TERM."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while nothing runs that must be stopped, Ctrl-C just ends us
+    from tocsin_local.run import run as run_stack  # slow to import, and the other commands do not need it
+    from tocsin_local.stack import options_from
 
-    with _in_one_sentence():
-        run_from(os.environ)
+    with _errors_in_one_sentence():
+        run_stack(options_from(os.environ))
 
 
 @app.command()
 def stop(part: Part) -> None:
-    """Stop a part of the running stack cleanly and keep it down; returns when it is gone."""
+    """Stop a part of the running stack cleanly and keep it down; return when it is gone."""
     _send("stop", part)
 
 
 @app.command()
 def kill(part: Part) -> None:
-    """Kill a part of the running stack with SIGKILL and keep it down; returns when it is gone."""
+    """Kill a part of the running stack with SIGKILL and keep it down; return when it is gone."""
     _send("kill", part)
 
 
 @app.command()
 def start(part: Part) -> None:
-    """Bring a part back that was stopped or killed; returns when it is ready."""
+    """Start a part that was stopped or killed; return when it is ready."""
     _send("start", part)
 
 
 @app.command()
-def demo() -> None:
-    """Play a day in the life against the running stack, or one of its own, and check it against the rules."""
-    from tocsin_local.demo.run import demo_from
-
-    with _in_one_sentence():
-        if not demo_from(os.environ):
-            raise typer.Exit(1)
-
-
-@app.command()
-def replay(file: Annotated[Path, typer.Argument(help="a help-desk log, CSV")]) -> None:
-    """Take a real help-desk log through the pipeline as history; compare every ticket with the pure function."""
-    from tocsin_local.replay.run import replay_from
-
-    with _in_one_sentence():
-        if not replay_from(file, os.environ):
-            raise typer.Exit(1)
-
-
-@app.command()
 def clean() -> None:
-    """Delete the state, with PostgreSQL's data wherever it lies. Refused while a stack runs on it."""
-    from tocsin_local.run import remove
+    """Delete the state, with PostgreSQL's data wherever it is. Refused while a stack runs on it."""
+    from tocsin_local.run import remove_state
 
-    with _in_one_sentence():
-        remove(state_folder(os.environ))
+    with _errors_in_one_sentence():
+        remove_state(state_folder(os.environ))
 
 
 def _send(command: str, part: str) -> None:
-    with _in_one_sentence():
-        send(state_folder(os.environ), command, part)
+    with _errors_in_one_sentence():
+        send_command(state_folder(os.environ), command=command, part=part)
 
 
 @contextmanager
-def _in_one_sentence() -> Iterator[None]:
-    """What a person can mend is told without a trace."""
+def _errors_in_one_sentence() -> Iterator[None]:
+    """Report an error that the user can fix in one sentence, without a traceback."""
     try:
         yield
     except LocalError as error:
@@ -92,7 +72,7 @@ def _in_one_sentence() -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         where = error.filename or "writing the state"
-        typer.echo(f"tocsin: the disk is full ({where}): make room and start again.", err=True)
+        typer.echo(f"tocsin: the disk is full ({where}): free some space and start again.", err=True)
         raise typer.Exit(1) from None
 
 

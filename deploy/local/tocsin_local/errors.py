@@ -1,21 +1,25 @@
-"""What can go wrong around the stack, told in one sentence with what to do."""
+"""The exceptions of the embedded stack; `str(error)` is one sentence for the user, with what to do."""
 
 
 class LocalError(Exception):
-    """Something outside the program is not as it must be; `str(error)` is the sentence for the one who started it."""
+    """The base of all of them: something outside the program is wrong."""
 
 
-class DownloadFailed(LocalError):
-    """A jar could not be fetched, or is not the one we know."""
+class DownloadError(LocalError):
+    """A jar could not be downloaded, or has an unknown checksum."""
 
 
-class PartFailed(LocalError):
-    """A server or service did not start, or did not stop."""
+class PartFailedError(LocalError):
+    """A server or service did not start."""
 
 
-class PortTaken(LocalError):
-    """Another program listens where a part of the stack would."""
+class PortTakenError(LocalError):
+    """Another program listens on a port of the stack."""
 
 
-class StateRefused(LocalError):
+class StateRefusedError(LocalError):
     """The state folder belongs to a running stack, or to another clock."""
+
+
+class StartInterruptedError(LocalError):
+    """The stack was asked to stop while it was starting."""

@@ -1,4 +1,4 @@
-"""The jars of the embedded servers: fetched once per user by jgo, used only with the SHA-256 that is checked in."""
+"""The jars of the embedded servers: downloaded once per user by jgo, and used only if their SHA-256 is in jars.lock."""
 
 import fcntl
 import hashlib
@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,7 @@ from jgo.config import GlobalSettings
 from jgo.constants import MAVEN_CENTRAL_URL as MAVEN_CENTRAL
 from jgo.maven import MavenContext, PythonResolver
 
-from tocsin_local.errors import DownloadFailed
-
-Tell = Callable[[str], None]
+from tocsin_local.errors import DownloadError
 
 LOCK = Path(__file__).with_name("jars.lock")
 ROOTS = {
@@ -41,30 +39,30 @@ class Jar:
         return f"{self.group}:{self.artifact}:{self.version}"
 
 
-def fetch(bundle: str, tell: Tell) -> list[Path]:
-    """The paths of all jars of `bundle` (a key of `ROOTS`); what the user's Maven cache lacks is downloaded.
+def fetch(bundle: str, report: Callable[[str], None]) -> list[Path]:
+    """The paths of all jars of `bundle` (a key of `ROOTS`); missing ones are downloaded to the user's Maven cache.
 
-    Raises DownloadFailed.
+    Raises DownloadError.
     """
     jars = locked(bundle)
-    with _one_process_at_a_time():
-        download = _Download(bundle, len(jars), tell)
+    with exclusive(cache_folder() / "jars.busy"):
+        download = _Download(bundle, len(jars), report)
         context = _maven(download)
         try:
             return [_verified(context, jar) for jar in jars]
         except (requests.RequestException, RuntimeError) as error:
-            raise DownloadFailed(
+            raise DownloadError(
                 f"{bundle} could not be downloaded from the Maven repository ({_reason(error)}): "
-                "check the network and start again, what is complete is kept."
+                "check the network and start again. Complete files are kept."
             ) from error
         except OSError as error:
-            raise DownloadFailed(
+            raise DownloadError(
                 f"{bundle} could not be stored below {context.repo_cache}: {error.strerror}."
             ) from error
 
 
 def locked(bundle: str) -> list[Jar]:
-    """The jars of `bundle` as checked in: a line `bundle group:artifact:version sha256` each."""
+    """The jars of `bundle` in jars.lock, which has lines `bundle group:artifact:version sha256`."""
     rows = (line.split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#"))
     return [_jar(coordinate, sha256) for name, coordinate, sha256 in rows if name == bundle]
 
@@ -75,23 +73,23 @@ def _jar(coordinate: str, sha256: str) -> Jar:
 
 
 def cache_folder() -> Path:
-    """Where this user keeps what was unpacked or is shared by several stacks."""
+    """The user's folder for unpacked files and for what several stacks share."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tocsin"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _verified(context: MavenContext, jar: Jar) -> Path:
-    """An interrupted download leaves a short file behind: a wrong one is thrown away and fetched once more."""
+    """The path of a jar. An interrupted download leaves a short file, so a wrong one is downloaded once more."""
     artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
     for _ in range(2):
         path = artifact.resolve()
         if _sha256(path) == jar.sha256:
             return path
         path.unlink()
-    raise DownloadFailed(
-        f"{jar} from the Maven repository does not have the SHA-256 sum in {LOCK.name}: it was not used; "
-        "ask whoever runs your package mirror."
+    raise DownloadError(
+        f"{jar} from the Maven repository does not have the SHA-256 in {LOCK.name}, so it was not used: "
+        "ask the administrator of your package mirror."
     )
 
 
@@ -107,36 +105,32 @@ def _maven(download: "_Download") -> MavenContext:
 
 @dataclass
 class _Download:
-    """Tells every second how far a download has come."""
+    """Reports the progress of a download once a second."""
 
     name: str
     total: int
-    tell: Tell
+    report: Callable[[str], None]
     files: int = 0
     size: int = 0
-    told_at: float = field(default_factory=time.monotonic)
+    reported_at: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def file(self, filename: str, size: int) -> Iterator[Callable[[int], None]]:
         if not self.files:
-            self.tell(f"downloading {self.name} (once per user) ...")
+            self.report(f"downloading {self.name} (once per user) ...")
         self.files += 1
         yield lambda count: self._count(filename, count)
 
     def _count(self, filename: str, count: int) -> None:
         self.size += count
-        if time.monotonic() - self.told_at >= 1:
-            self.told_at = time.monotonic()
-            self.tell(f"  {self.size / 1e6:.1f} MB, file {self.files} of at most {self.total}: {filename}")
-
-
-def _one_process_at_a_time() -> AbstractContextManager[None]:
-    return exclusive(cache_folder() / "jars.busy")
+        if time.monotonic() - self.reported_at >= 1:
+            self.reported_at = time.monotonic()
+            self.report(f"  {self.size / 1e6:.1f} MB, file {self.files} of at most {self.total}: {filename}")
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Holds the file lock `path`; two stacks that start for the first time wait for each other here."""
+    """Hold the file lock `path`: two stacks that start for the first time wait for each other."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -153,9 +147,9 @@ def _reason(error: Exception) -> str:
 
 
 def lock(bundles: Sequence[str] = tuple(ROOTS)) -> Iterator[str]:
-    """The lines of `jars.lock` for the versions in `ROOTS`, from what the repository serves now.
+    """The lines of `jars.lock` for the versions in `ROOTS`, by the jars that the repository serves now.
 
-    Each root is resolved alone: asked for together, jgo lets one's dependency management change the other's versions.
+    Each root is resolved alone, because in jgo the dependency management of one can change the versions of another.
     """
     for bundle in bundles:
         artifacts = {str(artifact): artifact for root in ROOTS[bundle] for artifact in jgo.resolve(root)}

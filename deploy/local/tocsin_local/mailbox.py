@@ -1,4 +1,4 @@
-"""The mails the sink took: parsed for reading, kept in a file so that they outlive the sink's process."""
+"""The mails that the sink accepted: parsed, and stored in a file that outlives the process."""
 
 import email
 import uuid
@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-Mail = dict[str, Any]
+Message = dict[str, Any]
 
 
 class Mailbox:
-    """All mails, oldest first. Each is written to the file before it is acknowledged to the sender."""
+    """All mails, oldest first. Each is written to the file before the sender gets a reply."""
 
     def __init__(self, path: Path) -> None:
         path.touch(exist_ok=True)
@@ -24,8 +24,8 @@ class Mailbox:
         self._file = path.open("ab", buffering=0)
         self._file.truncate(len(whole))
 
-    def add(self, mail: Mail) -> None:
-        line = orjson.dumps(mail)
+    def add(self, message: Message) -> None:
+        line = orjson.dumps(message)
         self._file.write(line + b"\n")
         self._mails.append(orjson.Fragment(line))
 
@@ -37,8 +37,8 @@ class Mailbox:
         return orjson.dumps(self._mails)
 
 
-def parsed(content: bytes, mail_from: str, rcpt_to: Sequence[str]) -> Mail:
-    """The form of `GET /messages`: header values decoded, bodies as text, null where there is no such part."""
+def parse_message(content: bytes, *, mail_from: str, rcpt_to: Sequence[str]) -> Message:
+    """An item of `GET /messages`: headers decoded, bodies as text, None if there is no such part."""
     message = email.message_from_bytes(content, policy=modern)
     assert isinstance(message, EmailMessage)
     return {
@@ -60,17 +60,17 @@ def _body(message: EmailMessage, kind: str) -> str | None:
     try:
         content = part.get_content()
     except LookupError:
-        part.set_param("charset", "latin-1")  # nobody knows the one it names
+        part.set_param("charset", "latin-1")  # the named charset is unknown
         content = part.get_content()
     return _clean(content).replace("\r\n", "\n")
 
 
 def _clean(text: object) -> str:
-    """Bytes that were no UTF-8 stand in the text as lone surrogates, which JSON cannot carry."""
+    """Replace lone surrogates, which stand for bytes that are not UTF-8: JSON cannot carry them."""
     return str(text).encode("utf-8", "replace").decode()
 
 
 def _whole_lines(path: Path) -> bytes:
-    """A sink that was killed while it wrote leaves half a line: that mail was never acknowledged."""
+    """A sink that is killed while writing leaves half a line, of a mail without a reply."""
     content = path.read_bytes()
     return content[: content.rfind(b"\n") + 1]

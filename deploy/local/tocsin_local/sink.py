@@ -1,8 +1,8 @@
-"""The SMTP sink with its inbox: takes every mail, shows it on a page, and fails on request.
+"""The SMTP sink and its inbox: accepts every mail, shows it on a page, and fails on request.
 
 python -m tocsin_local.sink --smtp-port 2525 --inbox-port 8025 --mailbox FILE
-    [--certificate FILE --username NAME --password PASSWORD]   takes mails over STARTTLS and after this login alone
-    [--implicit-tls]                                           then TLS is spoken from the first octet on instead
+    [--certificate FILE --username NAME --password PASSWORD]   accept mail only over STARTTLS and after this login
+    [--implicit-tls]                                           start in TLS instead of STARTTLS
 """
 
 import asyncio
@@ -21,24 +21,25 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tocsin_local.mailbox import Mailbox, parsed
-from tocsin_local.ports import LOOPBACK
-from tocsin_local.smtp_auth import Access
+from tocsin_local.loopback import LOOPBACK
+from tocsin_local.mailbox import Mailbox, parse_message
+from tocsin_local.smtp import SmtpLogin
 
 PAGE = Path(__file__).with_name("inbox.html")
-LARGEST_MAIL = 32 * 1024 * 1024
-TAKEN = "250 2.0.0 taken"
+MAX_MAIL_BYTES = 32 * 1024 * 1024
+ACCEPTED = "250 2.0.0 accepted"
 
 
 class Fault(BaseModel):
-    """How the sink misbehaves, for all mail or, from RCPT on, for one recipient.
+    """How the sink misbehaves: for all mail or, from RCPT on, for one recipient.
 
-    refuse_connection: nobody listens. slow_banner: the greeting comes after `seconds`. busy: it is a 421.
-    refuse_login: AUTH is answered with a 535, and MAIL of who did not log in with a 530. refuse: RCPT is answered with
-    `code`. drop: the connection ends at RCPT. drop_in_data: it ends after the first line of the message. All these take
-    nothing. strip_tls: as if somebody stood between: STARTTLS is not offered, and who mails in clear is not stopped.
-    delay: the mail is taken, and acknowledged after `seconds`. hang_after_dot: taken, and never acknowledged
-    (after `seconds`, where given). reset_after_dot: taken, and the connection is reset.
+    The sink accepts no mail in the modes refuse_connection (the port is closed), slow_banner (it greets after
+    `seconds`), busy (it greets with 421), refuse_login (AUTH is 535, and MAIL without a login 530), refuse (RCPT is
+    `code`), drop (the connection ends at RCPT) and drop_in_data (it ends after the first line of the message).
+
+    strip_tls acts like an attacker in the middle: it does not offer STARTTLS and accepts mail in plain text. In the
+    other modes the sink accepts the mail, then: delay (250 after `seconds`), hang_after_dot (no reply, or 250 after
+    `seconds`), reset_after_dot (the connection is reset).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -61,36 +62,36 @@ class Fault(BaseModel):
     seconds: float | None = Field(default=None, ge=0)
     recipient: str | None = None
 
-    def concerns(self, recipients: list[str]) -> bool:
+    def applies_to(self, recipients: list[str]) -> bool:
         return self.recipient is None or self.recipient.lower() in (address.lower() for address in recipients)
 
 
 class Sink:
-    """One mailbox, one fault: what the SMTP side writes and the web side shows."""
+    """A mailbox and the present fault; the SMTP server writes to it, the inbox shows it."""
 
-    def __init__(self, mailbox: Mailbox, access: Access | None = None) -> None:
+    def __init__(self, mailbox: Mailbox, login: SmtpLogin | None = None) -> None:
         self.mailbox = mailbox
         self.fault = Fault(mode="none")
-        self._access = access
-        self._tls = access.tls() if access else None
-        self._implicit = access is not None and access.implicit_tls
+        self._login = login
+        self._tls = login.tls() if login else None
+        self._implicit = login is not None and login.implicit_tls
         self._sessions: WeakSet[SMTP] = WeakSet()
         self._port = 0
         self._server: asyncio.Server | None = None
 
     async def listen(self, port: int) -> None:
-        """Take mails on that port, as far as the fault allows."""
+        """Accept mail on that port, as far as the fault allows."""
         self._port = port
         tls = self._tls if self._implicit else None
-        self._server = await asyncio.get_running_loop().create_server(self._session, LOOPBACK, port, ssl=tls)
+        self._server = await asyncio.get_running_loop().create_server(self._new_session, LOOPBACK, port, ssl=tls)
 
     def stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    async def misbehave(self, fault: Fault) -> None:
-        """From now on so. Connections that are open end where nobody is to listen any more."""
+    async def set_fault(self, fault: Fault) -> None:
+        """Misbehave like this from now on; `refuse_connection` also ends open connections."""
         self.fault = fault
         if fault.mode == "refuse_connection":
             self.stop_listening()
@@ -100,12 +101,12 @@ class Sink:
         elif self._server is None:
             await self.listen(self._port)
 
-    def _session(self) -> SMTP:
-        secured = self._access is not None and self.fault.mode != "strip_tls"
+    def _new_session(self) -> SMTP:
+        secured = self._login is not None and self.fault.mode != "strip_tls"
         starttls = secured and not self._implicit
-        session = Conversation(
+        session = FaultySession(
             self,
-            data_size_limit=LARGEST_MAIL,
+            data_size_limit=MAX_MAIL_BYTES,
             enable_SMTPUTF8=True,
             hostname="localhost",
             ident="tocsin sink",
@@ -113,18 +114,18 @@ class Sink:
             require_starttls=starttls,
             auth_required=secured,
             auth_require_tls=not self._implicit,
-            authenticator=self._login,
+            authenticator=self._authenticate,
         )
         self._sessions.add(session)
         return session
 
-    def _login(
+    def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, given: LoginPassword
     ) -> AuthResult:
         if self.fault.mode == "refuse_login":
-            words = f"535 5.7.8 authentication by {mechanism} refused on request"
-            return AuthResult(success=False, handled=False, message=words)
-        known = self._access and LoginPassword(self._access.username.encode(), self._access.password.encode())
+            reply = f"535 5.7.8 authentication by {mechanism} refused on request"
+            return AuthResult(success=False, handled=False, message=reply)
+        known = self._login and LoginPassword(self._login.username.encode(), self._login.password.encode())
         return AuthResult(success=given == known, handled=False, auth_data=given)
 
     async def handle_MAIL(
@@ -139,7 +140,7 @@ class Sink:
     async def handle_RCPT(
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        if self.fault.concerns([address]):
+        if self.fault.applies_to([address]):
             if self.fault.mode == "refuse":
                 return f"{self.fault.code} {self.fault.code // 100}.2.0 refused on request"
             if self.fault.mode == "drop":
@@ -149,28 +150,28 @@ class Sink:
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""
-        self.mailbox.add(parsed(content, envelope.mail_from or "", envelope.rcpt_tos))
-        if self.fault.concerns(envelope.rcpt_tos):
-            await self._misbehave(server)
-        return TAKEN
+        self.mailbox.add(parse_message(content, mail_from=envelope.mail_from or "", rcpt_to=envelope.rcpt_tos))
+        if self.fault.applies_to(envelope.rcpt_tos):
+            await self._fail_after_data(server)
+        return ACCEPTED
 
-    async def _misbehave(self, server: SMTP) -> None:
+    async def _fail_after_data(self, server: SMTP) -> None:
         match self.fault:
             case Fault(mode="delay", seconds=seconds):
                 await asyncio.sleep(5 if seconds is None else seconds)
             case Fault(mode="hang_after_dot", seconds=None):
-                await asyncio.Event().wait()  # until the client goes: aiosmtpd cancels this then
+                await asyncio.Event().wait()  # aiosmtpd cancels this when the client disconnects
             case Fault(mode="hang_after_dot", seconds=seconds):
                 await asyncio.sleep(seconds or 0)
             case Fault(mode="reset_after_dot"):
-                end_with_reset = struct.pack("ii", 1, 0)
+                close_with_reset = struct.pack("ii", 1, 0)
                 connection = _connection(server)
-                connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, end_with_reset)
+                connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, close_with_reset)
                 connection.abort()
 
 
-class Conversation(SMTP):
-    """One connection, which can misbehave before the first command and in the middle of a message."""
+class FaultySession(SMTP):
+    """One connection, which can also fail before the first command and in the middle of a message."""
 
     async def _handle_client(self) -> None:
         match self.event_handler.fault:
@@ -184,7 +185,7 @@ class Conversation(SMTP):
 
     async def smtp_DATA(self, arg: str) -> None:
         fault = self.event_handler.fault
-        if fault.mode == "drop_in_data" and self.envelope is not None and fault.concerns(self.envelope.rcpt_tos):
+        if fault.mode == "drop_in_data" and self.envelope is not None and fault.applies_to(self.envelope.rcpt_tos):
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             await self._reader.readline()
             _connection(self).abort()
@@ -198,7 +199,7 @@ def _connection(server: SMTP) -> asyncio.Transport:
 
 
 def web(sink: Sink) -> Starlette:
-    """The inbox: a page for people, three calls for programs."""
+    """The inbox: a page for people, and an API for programs."""
 
     async def page(_request: Request) -> Response:
         return FileResponse(PAGE)
@@ -212,7 +213,7 @@ def web(sink: Sink) -> Starlette:
     async def faults(request: Request) -> Response:
         if request.method == "PUT":
             try:
-                await sink.misbehave(Fault.model_validate_json(await request.body()))
+                await sink.set_fault(Fault.model_validate_json(await request.body()))
             except ValidationError as error:
                 return _problem(error)
         return Response(sink.fault.model_dump_json(), media_type="application/json")
@@ -228,13 +229,13 @@ def web(sink: Sink) -> Starlette:
 
 def _problem(error: ValidationError) -> Response:
     errors = [{"field": ".".join(map(str, wrong["loc"])), "message": wrong["msg"]} for wrong in error.errors()]
-    problem = {"type": "about:blank", "title": "not a fault", "status": 422, "errors": errors}
+    problem = {"type": "about:blank", "title": "Invalid fault", "status": 422, "errors": errors}
     return JSONResponse(problem, status_code=422, media_type="application/problem+json")
 
 
-async def serve(smtp_port: int, inbox_port: int, mailbox: Path, access: Access | None) -> None:
-    """Takes mail and shows it until TERM or INT."""
-    sink = Sink(Mailbox(mailbox), access)
+async def serve(smtp_port: int, inbox_port: int, mailbox: Path, login: SmtpLogin | None) -> None:
+    """Accept mail and show it until TERM or INT."""
+    sink = Sink(Mailbox(mailbox), login)
     await sink.listen(smtp_port)
     try:
         config = uvicorn.Config(web(sink), host=LOOPBACK, port=inbox_port, log_level="warning", access_log=False)
@@ -246,14 +247,14 @@ async def serve(smtp_port: int, inbox_port: int, mailbox: Path, access: Access |
 def main(
     smtp_port: Annotated[int, typer.Option()],
     inbox_port: Annotated[int, typer.Option()],
-    mailbox: Annotated[Path, typer.Option(help="the file that keeps the mails")],
+    mailbox: Annotated[Path, typer.Option(help="the file that stores the mails")],
     certificate: Annotated[Path | None, typer.Option(help="a PEM file: key, certificate and its chain")] = None,
     username: Annotated[str, typer.Option()] = "",
     password: Annotated[str, typer.Option()] = "",
     implicit_tls: Annotated[bool, typer.Option("--implicit-tls")] = False,
 ) -> None:
-    access = Access(certificate, username, password, implicit_tls) if certificate else None
-    asyncio.run(serve(smtp_port, inbox_port, mailbox, access))
+    login = SmtpLogin(certificate, username, password, implicit_tls) if certificate else None
+    asyncio.run(serve(smtp_port, inbox_port, mailbox, login))
 
 
 if __name__ == "__main__":

@@ -1,40 +1,40 @@
-"""The whole system on one machine: servers, services, one after the other, as `make run` and the tests start it."""
+"""The whole system on one machine: PostgreSQL, Kafka, the SMTP sink and the services."""
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from tocsin_local.clock import NOTHING_ASKED, Asked, Clock, asked
+from tocsin_local.clock import NO_REQUEST, RequestedClock, StackClock, requested_clock
+from tocsin_local.control import ControlServer
 from tocsin_local.errors import LocalError
+from tocsin_local.jars import fetch
 from tocsin_local.kafka import Kafka
-from tocsin_local.paths import POLICY_FOLDER, state_folder
-from tocsin_local.ports import LOOPBACK, offset_from, ports
-from tocsin_local.postgres import Postgres
-from tocsin_local.preparation import create_all_topics, migrate_all
-from tocsin_local.processes import Part, check_port, free_port
-from tocsin_local.services import PACKAGES, Service
+from tocsin_local.layout import POLICY_FOLDER, port_offset, ports, state_folder
+from tocsin_local.loopback import LOOPBACK, check_port, free_port
+from tocsin_local.postgres import Postgres, jar_bundle
+from tocsin_local.services import PACKAGES, ServicePart
 from tocsin_local.smtp import SmtpSink
-from tocsin_local.state import State
+from tocsin_local.state import StateFolder
 from tocsin_local.supervisor import Supervisor
 
-SERVER_SECONDS = 120.0
-SERVICE_SECONDS = 90.0
 SENDER = "tocsin@example.org"
 HOOK_SECRET = "TOCSIN_HOOK_"
 TOOLS = ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
-"""Where the shipped integrations have their secrets: the variable's name begins with the first and ends in the tool."""
+"""The shipped integrations; the variable of each one's secret is HOOK_SECRET and its name."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a stack is to be. `settings` are added to every service's environment and win over the stack's own."""
+class StackOptions:
+    """The options of a stack. `settings` are added to the environment of every service and override the stack's own."""
 
     state: Path
     port_offset: int = 0
-    clock: Asked = NOTHING_ASKED
+    clock: RequestedClock = NO_REQUEST
     services: Sequence[str] = tuple(PACKAGES)
     durable: bool = True
     policy: Path = POLICY_FOLDER / "policy.yaml"
@@ -43,166 +43,187 @@ class Plan:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-class Stack:
-    """A running stack. All calls block, and may come from any thread; use `asyncio.to_thread` in an event loop.
+def options_from(environment: Mapping[str, str]) -> StackOptions:
+    """The options of `make run`. Raises LocalError for an invalid value."""
+    return StackOptions(
+        state=state_folder(environment),
+        port_offset=port_offset(environment),
+        clock=requested_clock(environment),
+        policy=_file(environment, "TOCSIN_POLICY", StackOptions.policy),
+        directory=_file(environment, "TOCSIN_DIRECTORY", StackOptions.directory),
+        integrations=_file(environment, "TOCSIN_INTEGRATIONS", StackOptions.integrations),
+        settings={name: value for name, value in environment.items() if name.startswith(HOOK_SECRET)},
+    )
 
-    Parts: intake, sla-timer, escalator, notifier, kafka, postgres, smtp, and the replicas that were added.
+
+class Stack:
+    """A stack on its state folder. All calls block; use `asyncio.to_thread` in an event loop.
+
+    `parts` supervises intake, sla-timer, escalator, notifier, kafka, postgres, smtp, and added replicas.
     """
 
-    def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
-        listeners = ports(plan.port_offset)
-        self.plan = plan
-        self.state = State(plan.state)
-        self.postgres = Postgres(self.state.folder / "postgres", listeners["postgres"], tell, durable=plan.durable)
-        self.kafka = Kafka(self.state.folder / "kafka", listeners["kafka"], listeners["kafka-controller"], tell)
-        self.smtp = SmtpSink(self.state.folder / "smtp", listeners["smtp"], listeners["inbox"])
-        self._listeners = listeners
-        self._tell = tell
+    def __init__(self, options: StackOptions, report: Callable[[str], None]) -> None:
+        """`report` is called with each line of progress."""
+        self.options = options
+        self.state = StateFolder(options.state)
+        self._ports = ports(options.port_offset)
+        self.postgres = Postgres(
+            self.state.folder / "postgres", self._ports["postgres"], report, durable=options.durable
+        )
+        self.kafka = Kafka(self.state.folder / "kafka", self._ports["kafka"], self._ports["kafka-controller"], report)
+        self.smtp = SmtpSink(self.state.folder / "smtp", self._ports["smtp"], self._ports["inbox"])
+        self.parts = Supervisor(self.state.logs, self._publish, report)
+        self._report = report
         self._ready = False
-        self._recording = threading.Lock()
-        self._supervisor = Supervisor(self.state.logs, self._record, tell)
+        self._publishing = threading.Lock()
 
-    def start(self) -> None:
-        """Brings everything up and returns when all is ready. Raises LocalError, or Interrupted after `interrupt`;
-        `stop` must follow in every case. Call it while `state.held()`.
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """The stack is ready inside the with block and gone after it. Raises LocalError if it does not start.
+
+        `python -m tocsin_local stop|start|kill PART` control it. A KeyboardInterrupt ends the start.
         """
-        for left in self.state.end_leftovers():
-            self._tell(f"ended {left}, left behind by a stack that was killed")
-        self._clock = self.state.clock(self.plan.clock)
-        self._api_key = self.state.api_key()
-        self._check_ports()
-        self._tell("starting PostgreSQL, Kafka and the mail sink ...")
-        for server in (self.postgres, self.kafka, self.smtp):
-            self._supervisor.launch(server)
-        self._supervisor.wait_ready("postgres", SERVER_SECONDS)
-        self._prepare_databases()
-        self._supervisor.wait_ready("smtp", SERVER_SECONDS)
-        self._supervisor.wait_ready("kafka", SERVER_SECONDS)
-        if self.plan.services:
-            create_all_topics(self.kafka.bootstrap)
-            self._tell(f"starting {', '.join(self.plan.services)} ...")
-        for name in self.plan.services:
-            self._supervisor.launch(self._service(name, name, self._listeners[name]))
-        for name in self.plan.services:
-            self._supervisor.wait_ready(name, SERVICE_SECONDS)
-        self._ready = True
-        self._record()
-
-    def stop(self) -> None:
-        """Stops everything in order: services (which flush their outboxes), then the servers they need."""
-        servers = ("smtp", "kafka", "postgres")
-        services = [name for name in self._supervisor.names() if name not in servers]
-        self._supervisor.end(services, ["smtp", "kafka"], ["postgres"])
-        self.state.forget_run()
-
-    def interrupt(self) -> None:
-        """Makes a `start` in another thread give up."""
-        self._supervisor.interrupt()
-
-    def start_part(self, name: str) -> None:
-        """Brings a part back and returns when it is ready."""
-        self._supervisor.start(name, SERVICE_SECONDS)
-
-    def stop_part(self, name: str) -> None:
-        """Keeps a part down, stopped cleanly; returns when it is gone."""
-        self._supervisor.stop(name)
-
-    def kill_part(self, name: str) -> None:
-        """Keeps a part down, ended by SIGKILL; returns when it is gone."""
-        self._supervisor.kill(name)
-
-    def add_replica(self, service: str) -> str:
-        """Starts another process of a service on a free port and returns its part's name when it is ready."""
-        taken = set(self._supervisor.names())
-        name = next(name for number in range(2, 100) if (name := f"{service}-{number}") not in taken)
-        self._supervisor.launch(self._service(name, service, free_port()))
-        self._supervisor.wait_ready(name, SERVICE_SECONDS)
-        return name
-
-    def remove_replica(self, name: str, *, kill: bool = False) -> None:
-        """Ends a replica for good."""
-        (self._supervisor.kill if kill else self._supervisor.stop)(name)
-        self._supervisor.remove(name)
-
-    def crash(self, name: str) -> None:
-        """Kills a part behind the supervisor's back: it comes back by itself within 5 s."""
-        self._supervisor.crash(name)
+        with self.state.locked():
+            for bundle in (jar_bundle(), "kafka"):
+                fetch(bundle, self._report)
+            commands = {"start": self.parts.start, "stop": self.parts.stop, "kill": self.parts.kill}
+            control = ControlServer(self.state.folder, commands)
+            try:
+                self._in_parallel(self._start)
+                yield self
+            finally:
+                control.close()
+                self._stop()
 
     @property
     def run(self) -> dict[str, Any]:
-        """What run.json holds."""
-        services = self.plan.services
+        """The content of run.json."""
+        services = self.options.services
         return {
-            "urls": {name: f"http://{LOOPBACK}:{self._listeners[name]}" for name in services}
-            | {"inbox": self.smtp.inbox},
-            "api_key": self._api_key,
+            "urls": {name: f"http://{LOOPBACK}:{self._ports[name]}" for name in services} | {"inbox": self.smtp.inbox},
+            "api_key": self.state.api_key(),
             "kafka": self.kafka.bootstrap,
             "smtp": self.smtp.address,
             "databases": {name: self._database_url(name) for name in services},
-            "pids": self._supervisor.pids() | {"supervisor": os.getpid()},
-            "clock": {"epoch": self._clock.epoch, "rate": self._clock.rate, "origin": self._clock.origin},
+            "pids": self.parts.pids() | {"supervisor": os.getpid()},
+            "clock": {"epoch": self.clock.epoch, "rate": self.clock.rate, "origin": self.clock.origin},
         }
 
     @property
-    def clock(self) -> Clock:
-        return self._clock
+    def clock(self) -> StackClock:
+        return self.state.clock(self.options.clock)
 
-    def _check_ports(self) -> None:
-        """All of them before the first process: a port in use is told at once, and nothing has to be taken back."""
-        for name, port in self._listeners.items():
+    def add_replica(self, service: str) -> str:
+        """Start another process of a service on a free port; returns the name of its part when it is ready."""
+        taken = set(self.parts.names())
+        name = next(name for number in range(2, 100) if (name := f"{service}-{number}") not in taken)
+        self.parts.launch(self._service(service, name=name, port=free_port()))
+        self.parts.wait_ready(name)
+        return name
+
+    def _start(self) -> None:
+        for name in self.state.end_leftovers():
+            self._report(f"ended {name}, left behind by a stack that was killed")
+        # The first start generates secrets and the clock here: the threads below only read them.
+        self.state.api_key()
+        for name in self.options.services:
+            self._settings(name)
+        for name, port in self._ports.items():
             check_port(name, port)
+        self.parts.watch()
+        self._report("starting PostgreSQL, Kafka and the SMTP sink ...")
+        self._in_parallel(self._start_databases, self._start_kafka, self._start_smtp)
+        services = self.options.services
+        if services:
+            self._report(f"starting {', '.join(services)} ...")
+        for name in services:
+            self.parts.launch(self._service(name, name=name, port=self._ports[name]))
+        for name in services:
+            self.parts.wait_ready(name)
+        self._ready = True
+        self._publish()
 
-    def _prepare_databases(self) -> None:
+    def _start_databases(self) -> None:
+        self.parts.launch(self.postgres)
+        from tocsin_local.preparation import migrate_database
+
+        self.parts.wait_ready("postgres")
         existing = self.postgres.databases()
-        for name in self.plan.services:
-            role = self.state.role(PACKAGES[name])
+        for name in self.options.services:
+            role = self.state.database_role(PACKAGES[name])
             self.postgres.create_role(role)
             if role.name not in existing:
                 self.postgres.create_database(role.name, role)
-        migrate_all({PACKAGES[name]: self._database_url(name) for name in self.plan.services})
+            migrate_database(PACKAGES[name], self._database_url(name))
 
-    def _service(self, name: str, service: str, port: int) -> Part:
-        return Service(name, PACKAGES[service], port, self._settings(service))
+    def _start_kafka(self) -> None:
+        self.parts.launch(self.kafka)
+        from tocsin_local.preparation import create_all_topics
+
+        self.parts.wait_ready("kafka")
+        if self.options.services:
+            create_all_topics(self.kafka.bootstrap)
+
+    def _start_smtp(self) -> None:
+        self.parts.launch(self.smtp)
+        self.parts.wait_ready("smtp")
+
+    def _in_parallel(self, *work: Callable[[], None]) -> None:
+        """Run functions in threads. A failure, or a KeyboardInterrupt in the main thread, makes all of them end soon.
+
+        A signal cannot interrupt a thread between starting a process and recording it, so no process is left behind.
+        """
+        with ThreadPoolExecutor(len(work)) as pool:
+            running = [pool.submit(each) for each in work]
+            try:
+                done, _ = wait(running, return_when=FIRST_EXCEPTION)
+                for each in done:
+                    each.result()
+            except BaseException:
+                self.parts.interrupt()
+                raise
+
+    def _stop(self) -> None:
+        """Stop everything in order: the services, which flush their outboxes, then the servers they need."""
+        names = self.parts.names()
+        if names:
+            self._report("stopping ...")
+        services = [name for name in names if name not in ("smtp", "kafka", "postgres")]
+        self.parts.end(services, ["smtp", "kafka"], ["postgres"])
+        self.state.forget_run()
+        if names:
+            self._report("stopped; no process is left")
+
+    def _service(self, service: str, *, name: str, port: int) -> ServicePart:
+        return ServicePart(name, PACKAGES[service], port, self._settings(service))
 
     def _settings(self, service: str) -> dict[str, str]:
         own = {
             "TOCSIN_DATABASE_URL": self._database_url(service),
             "TOCSIN_KAFKA": self.kafka.bootstrap,
             "TOCSIN_KEYS": str(self.state.keys_file),
-            "TOCSIN_POLICY": str(self.plan.policy.absolute()),
-            "TOCSIN_DIRECTORY": str(self.plan.directory.absolute()),
-            "TOCSIN_INTEGRATIONS": str(self.plan.integrations.absolute()),
+            "TOCSIN_POLICY": str(self.options.policy.absolute()),
+            "TOCSIN_DIRECTORY": str(self.options.directory.absolute()),
+            "TOCSIN_INTEGRATIONS": str(self.options.integrations.absolute()),
             "TOCSIN_SMTP": self.smtp.address,
             "TOCSIN_SMTP_TLS": "none",
             "TOCSIN_MAIL_FROM": SENDER,
             "TOCSIN_ACK_KEYS": self.state.ack_key(),
-            "TOCSIN_PUBLIC_URL": f"http://{LOOPBACK}:{self._listeners['intake']}",
+            "TOCSIN_PUBLIC_URL": f"http://{LOOPBACK}:{self._ports['intake']}",
         }
         hooks = dict.fromkeys((f"{HOOK_SECRET}{tool}" for tool in TOOLS), self.state.hook_secret())
-        return own | hooks | self._clock.environment() | dict(self.plan.settings)
+        return own | hooks | self.clock.environment() | dict(self.options.settings)
 
     def _database_url(self, service: str) -> str:
-        role = self.state.role(PACKAGES[service])
+        role = self.state.database_role(PACKAGES[service])
         return self.postgres.url(role, role.name)
 
-    def _record(self) -> None:
-        with self._recording:
-            self.state.record_processes(self._supervisor.entries())
+    def _publish(self) -> None:
+        """Write what changed with the parts' processes: run.json and the list for `end_leftovers`."""
+        with self._publishing:
+            self.state.record_processes(self.parts.records())
             if self._ready:
                 self.state.write_run(self.run)
-
-
-def plan_from(environment: Mapping[str, str]) -> Plan:
-    """The plan of `make run`: state, offset, clock, policy, directory, integrations and secrets, by environment."""
-    return Plan(
-        state=state_folder(environment),
-        port_offset=offset_from(environment),
-        clock=asked(environment),
-        policy=_file(environment, "TOCSIN_POLICY", Plan.policy),
-        directory=_file(environment, "TOCSIN_DIRECTORY", Plan.directory),
-        integrations=_file(environment, "TOCSIN_INTEGRATIONS", Plan.integrations),
-        settings={name: value for name, value in environment.items() if name.startswith(HOOK_SECRET)},
-    )
 
 
 def _file(environment: Mapping[str, str], name: str, default: Path) -> Path:

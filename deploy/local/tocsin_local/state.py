@@ -1,12 +1,11 @@
-"""The state folder: what a stack keeps from one start to the next, and what it tells others while it runs."""
+"""The state folder: what a stack keeps from one start to the next, and what it publishes while it runs."""
 
 import contextlib
 import fcntl
 import secrets
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,43 +15,32 @@ import orjson
 import psutil
 from tocsin.runtime.http.api_keys import add_key, issue
 
-from tocsin_local.clock import Asked, Clock, check, first
-from tocsin_local.errors import LocalError, StateRefused
-from tocsin_local.paths import control_file
-from tocsin_local.postgres import Role
-from tocsin_local.processes import end_processes, recorded_process
+from tocsin_local.atomic_file import write_atomically
+from tocsin_local.clock import RequestedClock, StackClock, check_unchanged, new_clock
+from tocsin_local.control import CONTROL_FILE
+from tocsin_local.errors import LocalError, StateRefusedError
+from tocsin_local.postgres import DatabaseRole
+from tocsin_local.processes import find_process, kill_processes
 
 LEAST_FREE_BYTES = 1_000_000_000
 LEFTOVER_SECONDS = 15.0
+PROCESSES_FILE = "processes.json"
 
 
-class State:
-    """The folder (`var/` or $TOCSIN_STATE)."""
+class StateFolder:
+    """The folder `var/`, or $TOCSIN_STATE."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
-
-    @property
-    def run_file(self) -> Path:
-        return self.folder / "run.json"
-
-    @property
-    def control_file(self) -> Path:
-        return control_file(self.folder)
-
-    @property
-    def keys_file(self) -> Path:
-        return self.folder / "keys.yaml"
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "logs"
+        self.run_file = self.folder / "run.json"
+        self.keys_file = self.folder / "keys.yaml"
+        self.logs = self.folder / "logs"
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps others out as long as this process lives.
+    def locked(self) -> Iterator[None]:
+        """Keep other stacks out inside the with block, or until this process ends.
 
-        Raises StateRefused when a stack runs on it already, LocalError when there is no room.
+        Raises StateRefusedError if a stack runs on the state already, LocalError if there is no room.
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
@@ -63,7 +51,7 @@ class State:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise StateRefused(
+                raise StateRefusedError(
                     f"a stack is already running on {self.folder}: stop it (Ctrl-C there), or use another "
                     "TOCSIN_STATE with another TOCSIN_PORT_OFFSET."
                 ) from error
@@ -72,79 +60,86 @@ class State:
                 raise LocalError(f"only {free / 1e6:.0f} MB are free below {self.folder}: a stack needs 1 GB.")
             yield
 
+    def read_run(self) -> Mapping[str, Any] | None:
+        """The content of run.json if a stack runs on this state, else None. Raises LocalError until it is ready."""
+        if not self.folder.exists():
+            return None
+        with contextlib.suppress(StateRefusedError), self.locked():
+            return None
+        try:
+            run: Mapping[str, Any] = orjson.loads(self.run_file.read_bytes())
+        except FileNotFoundError:
+            raise LocalError(f"the stack on {self.folder} is not ready yet, or is stopping: retry later.") from None
+        return run
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        """Publish run.json."""
+        self._write(self.run_file.name, run)
+
+    def forget_run(self) -> None:
+        """Remove the files that say how to reach a running stack."""
+        for name in (self.run_file.name, CONTROL_FILE, PROCESSES_FILE):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def record_processes(self, processes: Sequence[Mapping[str, Any]]) -> None:
+        """Record the running processes (see `Process.record`) for `end_leftovers`."""
+        self._write(PROCESSES_FILE, processes)
+
     def end_leftovers(self) -> list[str]:
-        """Ends what a stack that was killed left running; returns the names of those parts."""
-        found = [(entry, process) for entry in self._recorded() if (process := recorded_process(entry))]
-        family = [child for _, process in found for child in process.children(recursive=True)]
-        for entry, process in found:
-            process.send_signal(signal.Signals(entry["stop_signal"]))
+        """End the processes that a killed stack left running; returns the names of their parts."""
+        records = self._read(PROCESSES_FILE, default=[])
+        found = [(record, process) for record in records if (process := find_process(record))]
+        children = [child for _, process in found for child in process.children(recursive=True)]
+        for record, process in found:
+            process.send_signal(signal.Signals(record["stop_signal"]))
         psutil.wait_procs([process for _, process in found], timeout=LEFTOVER_SECONDS)
-        end_processes([process for _, process in found] + family)
+        kill_processes([process for _, process in found] + children)
         self.run_file.unlink(missing_ok=True)
-        return [entry["name"] for entry, _ in found]
+        return [record["name"] for record, _ in found]
 
-    def record_processes(self, entries: list[dict[str, Any]]) -> None:
-        """What `end_leftovers` needs to know: written whenever a process was started."""
-        self._write("processes.json", entries)
+    def clock(self, requested: RequestedClock) -> StackClock:
+        """The clock of this state, set at the first start. Raises StateRefusedError if another one is requested."""
+        kept = self._read("clock.json", default=None)
+        if kept is not None:
+            clock = StackClock(**kept)
+            check_unchanged(clock, requested)
+            return clock
+        clock = new_clock(requested, datetime.now(UTC))
+        self._write("clock.json", asdict(clock))
+        return clock
 
-    def clock(self, asked: Asked) -> Clock:
-        """The clock of this state, made at the first start. Raises StateRefused when another one is asked for."""
-        path = self.folder / "clock.json"
-        if path.exists():
-            kept = Clock(**orjson.loads(path.read_bytes()))
-            check(kept, asked)
-            return kept
-        made = first(asked, datetime.now(UTC))
-        self._write(path.name, asdict(made))
-        return made
-
-    def role(self, name: str) -> Role:
-        """The database login of a service; its password is made once."""
-        return Role(name, self._secret(f"database-{name}", lambda: secrets.token_urlsafe(24)))
+    def database_role(self, name: str) -> DatabaseRole:
+        """The database login of a service. Its password, like all secrets here, is generated once."""
+        return DatabaseRole(name, self._secret(f"database-{name}", lambda: secrets.token_urlsafe(24)))
 
     def api_key(self) -> str:
-        """A key of the tenant `default` with all scopes, made once and known to the services through keys.yaml."""
-        return self._secret("api-key", self._issue)
+        """A key of the tenant `default` with all scopes, known to the services through keys.yaml."""
+
+        def issue_key() -> str:
+            text, key = issue("default")
+            add_key(self.keys_file, key)
+            return text
+
+        return self._secret("api-key", issue_key)
 
     def ack_key(self) -> str:
-        """The key that acknowledgement links are signed with, made once."""
+        """The key that signs acknowledgement links."""
         return self._secret("ack-key", lambda: secrets.token_urlsafe(32))
 
     def hook_secret(self) -> str:
-        """The secret of all shipped integrations, made once; an administrator's own comes by the environment."""
+        """The secret of all shipped integrations; the environment can set others."""
         return self._secret("hook-secret", lambda: secrets.token_urlsafe(32))
 
-    def write_run(self, run: Mapping[str, Any]) -> None:
-        self._write(self.run_file.name, run)
-
-    def write_control(self, control: Mapping[str, Any]) -> None:
-        self._write(self.control_file.name, control)
-
-    def forget_run(self) -> None:
-        """Nothing of this stack runs any more."""
-        for path in (self.run_file, self.control_file, self.folder / "processes.json"):
-            path.unlink(missing_ok=True)
-
-    def _issue(self) -> str:
-        text, key = issue("default")
-        add_key(self.keys_file, key)
-        return text
-
-    def _secret(self, name: str, make: Callable[[], str]) -> str:
-        path = self.folder / "secrets.json"
-        kept = orjson.loads(path.read_bytes()) if path.exists() else {}
+    def _secret(self, name: str, generate: Callable[[], str]) -> str:
+        kept = self._read("secrets.json", default={})
         if name not in kept:
-            kept[name] = make()
-            self._write(path.name, kept)
+            kept[name] = generate()
+            self._write("secrets.json", kept)
         return str(kept[name])
 
-    def _recorded(self) -> list[dict[str, Any]]:
-        path = self.folder / "processes.json"
-        return list(orjson.loads(path.read_bytes())) if path.exists() else []
+    def _read(self, name: str, *, default: Any) -> Any:
+        path = self.folder / name
+        return orjson.loads(path.read_bytes()) if path.exists() else default
 
     def _write(self, name: str, content: object) -> None:
-        """Whole or not at all, and for our own eyes: most of these files hold a key or a password."""
-        beside = self.folder / f".{name}.{time.monotonic_ns()}"
-        beside.touch(mode=0o600)
-        beside.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-        beside.replace(self.folder / name)
+        write_atomically(self.folder / name, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root: as root it runs as `nobody`, in folders which that account can reach."""
+"""PostgreSQL refuses to run as root: as root it runs as `nobody`, in folders that this account can reach."""
 
 import os
 import pwd
@@ -13,13 +13,13 @@ UNPRIVILEGED = "nobody"
 
 
 @dataclass(frozen=True)
-class Account:
+class UnixAccount:
     uid: int
     gid: int
 
 
-def unprivileged() -> Account | None:
-    """The account PostgreSQL runs as when we are root; None when we are an ordinary user and it runs as us."""
+def unprivileged_account() -> UnixAccount | None:
+    """The account that PostgreSQL runs as if we are root; None for an ordinary user, as whom it can run."""
     if os.geteuid() != 0:
         return None
     try:
@@ -28,40 +28,40 @@ def unprivileged() -> Account | None:
         raise LocalError(
             f"PostgreSQL refuses to run as root and there is no account {UNPRIVILEGED!r}: run as an ordinary user."
         ) from error
-    return Account(entry.pw_uid, entry.pw_gid)
+    return UnixAccount(entry.pw_uid, entry.pw_gid)
 
 
-def reachable(folder: Path, account: Account | None) -> bool:
-    """Whether `account` may pass through `folder` and all its parents."""
+def is_reachable(folder: Path, account: UnixAccount | None) -> bool:
+    """Whether `account` can traverse `folder` and all its parents."""
     if account is None:
         return True
     real = folder.resolve()
-    return all(_may_pass(path.stat(), account) for path in (real, *real.parents))
+    return all(_can_traverse(path.stat(), account) for path in (real, *real.parents))
 
 
-def shared_folder(account: Account) -> Path:
-    """A folder of ours below the system's temporary one that `account` can read, the same at every start."""
+def shared_folder(account: UnixAccount) -> Path:
+    """Our folder below the system's temporary one, which `account` can read; the same at every start."""
     for candidate in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
-        if candidate.is_dir() and reachable(candidate, account):
-            return _ours(candidate / f"tocsin-{os.geteuid()}")
+        if candidate.is_dir() and is_reachable(candidate, account):
+            return _own_folder(candidate / f"tocsin-{os.geteuid()}")
     raise LocalError(
-        f"PostgreSQL runs as {UNPRIVILEGED!r} and no temporary folder is open to it: set TMPDIR to one that is."
+        f"PostgreSQL runs as {UNPRIVILEGED!r} and cannot read any temporary folder: set TMPDIR to one that it can."
     )
 
 
-def _ours(folder: Path) -> Path:
-    """In a folder that everybody may write to, a name could have been taken by somebody else before."""
+def _own_folder(folder: Path) -> Path:
+    """Create the folder. Its parent is writable for everyone, so somebody else can own the name already."""
     folder.mkdir(mode=0o755, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise LocalError(
-            f"{folder} is not a folder that only we can write to: remove it, or set TMPDIR to another place."
+            f"{folder} is not a folder that only this user can write to: remove it, or set TMPDIR to another folder."
         )
     folder.chmod(0o755)
     return folder
 
 
-def _may_pass(found: os.stat_result, account: Account) -> bool:
+def _can_traverse(found: os.stat_result, account: UnixAccount) -> bool:
     if found.st_uid == account.uid:
         return bool(found.st_mode & stat.S_IXUSR)
     if found.st_gid == account.gid:

@@ -12,14 +12,14 @@ from intake.commands.mail import mail as mail_command
 from intake.handlers.republish import stored_events
 from intake.service import build
 from intake.settings import Settings
-from intake.store.tables import outbox
+from intake.store.tables import OUTBOX
 
 app = service_commands(
     "intake",
     "Store tickets and their events, and publish them.",
     Settings,
     build,
-    outbox,
+    OUTBOX,
     stored_events,
 )
 app.command("mail")(mail_command)

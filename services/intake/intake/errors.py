@@ -1,4 +1,4 @@
-"""Why intake cannot do what a caller asked for.
+"""Every exception of intake.
 
     IntakeError
     ├── RejectedError                 the same request will be rejected again
@@ -11,17 +11,29 @@
     │   └── IdempotencyKeyReusedError the Idempotency-Key belongs to another request
     ├── UnavailableError              the same request may succeed later
     │   ├── OutboxBacklogError        history waits until the outbox is shorter
-    │   └── WriteQueueFullError       too many requests wait to be stored
+    │   ├── WriteQueueFullError       too many requests wait to be stored
+    │   ├── SigningKeyUnavailableError  ConnectWise's signing key cannot be fetched now
+    │   └── OriginalNotArrivedError   our own reply waits for the mail that it replies to
     └── StorageError                  the database refused a row: a bug, logged
 
     IdempotencyKeyInUseError          two concurrent requests have the same Idempotency-Key
     InvalidJsonError                  the bytes are not JSON
     JsonDepthError                    the JSON is nested too deeply
+    UnreadableError                   a webhook payload is not what the tool sends
+    UnreadableMailError               the bytes are not a mail with a sender
+    UnmappedError                     the configuration does not say what a delivery means
+    DuplicateMailError                another copy of the mail was stored at the same time
+    IntegrationsError                 integrations.yaml is invalid
 
 `str()` of an IntakeError is a sentence for the caller. `intake.api.problems` maps each class to an HTTP status.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, Self
+
+from pydantic import ValidationError
+from tocsin.yaml_document import DocumentError
 
 
 class IntakeError(Exception):
@@ -97,6 +109,18 @@ class WriteQueueFullError(UnavailableError):
         super().__init__("The server is busy (write queue full). Retry.", retry_after=1)
 
 
+class SigningKeyUnavailableError(UnavailableError):
+    def __init__(self) -> None:
+        super().__init__("The signing key cannot be fetched now. Retry.", retry_after=30)
+
+
+class OriginalNotArrivedError(UnavailableError):
+    """Our own reply waits for the mail that it replies to (docs/rules.md#6-19)."""
+
+    def __init__(self) -> None:
+        super().__init__("Staff reply to a mail that has not arrived yet.", retry_after=30)
+
+
 class StorageError(IntakeError):
     def __init__(self) -> None:
         super().__init__("Internal error (logged). The other items of the batch are not affected.")
@@ -121,3 +145,69 @@ class JsonDepthError(ValueError):
         super().__init__(f"{field or 'the body'} {message}")
         self.field = field
         self.message = message
+
+
+class UnmappedReason(StrEnum):
+    """Why a delivery is stored as unmapped."""
+
+    UNREADABLE = "unreadable"
+    UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_PRIORITY = "unknown_priority"
+    MISSING_OPENING = "missing_opening"
+    MISSING_QUEUE = "missing_queue"
+    MISSING_SEVERITY = "missing_severity"
+    MISSING_SERVICES = "missing_services"
+    MISSING_CONTACT = "missing_contact"
+    MISSING_CUSTOMER = "missing_customer"
+    MISSING_SUMMARY = "missing_summary"
+    NO_INTEGRATION = "no_integration"
+    ANOTHER_TICKET = "another_ticket"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+MISSING_FIELDS: Final = (
+    UnmappedReason.MISSING_OPENING,
+    UnmappedReason.MISSING_QUEUE,
+    UnmappedReason.MISSING_SEVERITY,
+    UnmappedReason.MISSING_SERVICES,
+    UnmappedReason.MISSING_CONTACT,
+    UnmappedReason.MISSING_CUSTOMER,
+    UnmappedReason.MISSING_SUMMARY,
+)
+"""The ticket cannot be opened yet, but a later delivery may state what is missing."""
+
+
+class UnmappedError(Exception):
+    """The configuration does not say what a delivery means; str() says what to add to it."""
+
+    def __init__(self, reason: UnmappedReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @classmethod
+    def invalid(cls, error: ValidationError) -> Self:
+        """A ticket or an event that the API would reject, with the first error of the validation."""
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return cls(UnmappedReason.REFUSED, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+class UnreadableError(Exception):
+    """A payload is not what the tool sends; `field` says where, `message` what is wrong and how to fix it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class UnreadableMailError(Exception):
+    """The bytes are not a mail with a sender, or exceed a limit; str() says which."""
+
+
+class DuplicateMailError(Exception):
+    """Another copy of the mail was stored at the same time: roll back and try again."""
+
+
+class IntegrationsError(DocumentError):
+    """integrations.yaml is invalid; one line of the message per mistake."""

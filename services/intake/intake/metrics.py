@@ -1,11 +1,10 @@
 """Intake's own metrics. `tocsin.runtime.metrics` has those of every service."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, get_args
+from typing import Final
 
 from tocsin.runtime.metrics import Counter, Gauge
 
-from intake.domain.webhooks.update import Reason
 from intake.errors import (
     EventIdConflictError,
     IdempotencyKeyReusedError,
@@ -14,6 +13,7 @@ from intake.errors import (
     RecordTooLargeError,
     StorageError,
     TicketConflictError,
+    UnmappedReason,
     WorkaroundError,
     WriteQueueFullError,
 )
@@ -92,7 +92,7 @@ def declare_hooks(providers: Iterable[str]) -> None:
         _providers.add(provider)
         for result in ("taken", "ignored", "unmapped", "duplicate", "forged", "too_large", "waiting"):
             HOOK_DELIVERIES.labels(provider, result)
-        for reason in get_args(Reason):
+        for reason in UnmappedReason:
             HOOKS_UNMAPPED.labels(provider, reason)
         HOOKS_UNMAPPED_NOW.labels(provider)
 

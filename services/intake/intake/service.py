@@ -1,9 +1,13 @@
 """Builds intake from its settings."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tocsin.runtime.database.engine import engine
 from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
@@ -11,9 +15,10 @@ from intake import metrics
 from intake.api import ack, batch, events, mail, tickets, webhooks
 from intake.api.problems import add_error_handler
 from intake.api.webhook_size import WebhookSizeMiddleware
+from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import expire_keys
-from intake.settings import Settings
+from intake.settings import MailSettings, Settings
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
@@ -40,15 +45,15 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     runtime = build_runtime(
         settings,
         "intake",
-        outbox=tables.outbox,
-        dead_letters=tables.dead_letters,
-        key_uses=tables.key_uses,
+        outbox=tables.OUTBOX,
+        dead_letters=tables.DEAD_LETTERS,
+        key_uses=tables.KEY_USES,
         watermark_interval=settings.progress_interval,
         wait_seconds=WAIT_SECONDS,
     )
     writer, reader, scheduler, wake = runtime.writer, runtime.reader, runtime.scheduler, runtime.relay.wake
     metrics.declare(policy.machine_sources)
-    context = IngestContext(policy, runtime.clock.business, tables.outbox, settings.history_outbox_limit)
+    context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)
@@ -56,7 +61,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     scheduler.every(3600, lambda: expire_keys(reader), name="idempotency_keys", timeout=60)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
-    scheduler.every(30, webhook_worker.note_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
     app = runtime.create_app(
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
@@ -70,9 +75,27 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
             webhooks.router(reader, webhook_worker, integrations, signing_keys or SigningKeys()),
         ],
         notes={"integrations": integrations.note},
-        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: mail.MAIL_BYTES},
+        body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
     )
     add_error_handler(app)
     app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
     return IntakeService(runtime=runtime, app=app, webhook_worker=webhook_worker)
+
+
+@asynccontextmanager
+async def open_mail_worker(settings: MailSettings, integrations: IntegrationsFile) -> AsyncIterator[WebhookWorker]:
+    """A worker for the `mail` command; the running service publishes what it stores.
+
+    Raises ConfigurationError if the policy cannot be used.
+    """
+    policy = configured_policy(settings.policy)
+    # The writer has the name of the service's, so that the watermark waits for it.
+    writer = engine(settings.database_url, "intake-writer", pool_size=1)
+    reader = engine(settings.database_url, "intake-reader", pool_size=1)
+    context = IngestContext(policy, clock_from(settings).business, tables.OUTBOX, history_outbox_limit=0)
+    try:
+        yield WebhookWorker(context, writer, reader, lambda: None, integrations)
+    finally:
+        await writer.dispose()
+        await reader.dispose()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import Field
-from tocsin.runtime.process.settings import LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, LinkSettings, Port, ServiceSettings
 
 
 class Settings(ServiceSettings, LinkSettings):
@@ -19,3 +19,10 @@ class Settings(ServiceSettings, LinkSettings):
     """integrations.yaml; without it there are no webhooks."""
     hook_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long the bodies of webhook deliveries are kept, including unmapped ones."""
+
+
+class MailSettings(DatabaseSettings, ClockSettings):
+    """The settings of the `mail` command."""
+
+    policy: Path
+    integrations: Path

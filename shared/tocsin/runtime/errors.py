@@ -34,6 +34,10 @@ class TopicError(Exception):
     """A topic is missing or has another number of partitions than the code expects. `str()` says what to do."""
 
 
+class PortError(Exception):
+    """The HTTP port cannot be opened. `str()` says why."""
+
+
 class PoisonMessageError(Exception):
     """Raised by a handler: this event can never be handled. `str()` says why."""
 

@@ -1,111 +1,119 @@
-"""That what came out of the pipeline is what the rules say. Pure: everything is handed in as the calls answered it."""
+"""Checks that the pipeline did what the rules say about one ticket. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sla_timer.domain.timeline_events import Kind
 from tocsin.policy import Rules
-from tocsin_local.diff import differences
 
-Data = Mapping[str, Any]
-ANSWER_OF = {"response": "response_missed", "answer": "answer_missed"}
+from tocsin_tools.differences import differences
+
+Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Findings:
-    """All that is known of a ticket: what the rules say (`pure`), the three services' answers, and its mails.
+class Evidence:
+    """What is known of a ticket: the `simulated` timeline, the responses of the services, and the mails received.
 
-    `escalation` null: the escalator knows no ladder of it.
+    `escalation` is None if the escalator has no ladder for it.
     """
 
-    pure: Data
-    clocks: Data
-    escalation: Data | None
-    deliveries: Sequence[Data]
-    mails: Sequence[Data]
+    simulated: Json
+    clocks: Json
+    escalation: Json | None
+    deliveries: Sequence[Json]
+    mails: Sequence[Json]
 
     @property
-    def taken_back(self) -> bool:
-        """Whether something was told that a fact, which came too late, has made untrue since (RULES 4)."""
-        told = self.escalation["told"] if self.escalation else ()
-        return any(step["voided"] for step in told) or any(clock["voided"] for clock in self.clocks["clocks"])
+    def has_voidings(self) -> bool:
+        """Whether late evidence voided something that was published (docs/rules.md#4-17)."""
+        steps = self.escalation["told"] if self.escalation else ()
+        return any(step["voided"] for step in steps) or any(clock["voided"] for clock in self.clocks["clocks"])
 
     @property
-    def steps(self) -> list[Data]:
-        """The steps that the escalator told and that still hold."""
+    def steps(self) -> list[Json]:
+        """The ladder steps that the escalator took and that are not voided."""
         return [step for step in self.escalation["told"] if not step["voided"]] if self.escalation else []
 
     @property
-    def ended(self) -> bool:
-        return any(event["type"] == Kind.ENDED for event in self.pure["events"])
+    def has_ended(self) -> bool:
+        """Whether a ladder of the ticket has ended."""
+        return any(event["type"] == "ladder.ended" for event in self.simulated["events"])
 
 
-def wrong(found: Findings, rules: Rules) -> Iterator[str]:
-    """A line for everything that is not as the rules say."""
-    yield from differences(found.pure, found.clocks)
-    yield from _wrong_ladder(found)
-    yield from _wrong_deliveries(found, rules)
-    yield from _wrong_mails(found)
-    yield from _wrong_stand_downs(found, rules)
+def find_deviations(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """One line for everything that is not as the rules say."""
+    yield from differences(evidence.simulated, evidence.clocks)
+    yield from _check_ladder(evidence)
+    yield from _check_deliveries(evidence, rules)
+    yield from _check_inbox(evidence)
+    yield from _check_stand_downs(evidence, rules)
 
 
-def _wrong_ladder(found: Findings) -> Iterator[str]:
-    told = [{"step": step["step"], "at": step["at"], "reason": step["reason"]} for step in found.steps]
-    expected = [{"step": step["step"], "at": step["at"], "reason": step["reason"]} for step in found.pure["ladder"]]
-    yield from differences(expected, told, "the escalator's ladder")
-    tiers = [step["tier"] for step in found.steps]
+def _check_ladder(evidence: Evidence) -> Iterator[str]:
+    names = ("step", "at", "reason")
+    expected = [{name: step[name] for name in names} for step in evidence.simulated["ladder"]]
+    found = [{name: step[name] for name in names} for step in evidence.steps]
+    yield from differences(expected, found, "the escalator's ladder")
+    tiers = [step["tier"] for step in evidence.steps]
     if tiers != sorted(set(tiers)):
-        yield f"the tiers were told in the order {tiers}"
-    if found.ended and found.escalation is not None and found.escalation["ended_at"] is None:
+        yield f"the tiers were notified in the order {tiers}"
+    if evidence.has_ended and evidence.escalation is not None and evidence.escalation["ended_at"] is None:
         yield "the escalator's ladder has not ended"
 
 
-def _wrong_deliveries(found: Findings, rules: Rules) -> Iterator[str]:
-    """Every warning, miss and step addressed once to each of its roles, and handed over unless all was over by then."""
+def _check_deliveries(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """Every warning, missed clock and step has one delivery per role, and is sent unless it became pointless."""
     expected = Counter[tuple[str, str, str]]()
-    for event in found.pure["events"]:
-        if event["type"] == Kind.WARNED:
-            expected.update(("warning", role, event["at"]) for role in rules.warning_roles)
-        elif event["type"] == Kind.BREACHED and event["clock"] in ANSWER_OF:
-            missed = event["clock"] == "answer"
-            roles = rules.answer_missed_roles if missed else rules.response_missed_roles
-            expected.update((ANSWER_OF[event["clock"]], role, event["at"]) for role in roles)
-    expected.update(("escalation", step["role"], step["at"]) for step in found.steps)
-    addressed = [delivery for delivery in found.deliveries if delivery["kind"] != "stand_down"]
-    counted = Counter((delivery["kind"], delivery["role"], delivery["scheduled_at"]) for delivery in addressed)
-    for (kind, role, at), number in sorted((expected - counted).items()):
-        yield f"{number} {kind} to {role} for {at} is missing"
-    if not found.taken_back:
-        for (kind, role, at), number in sorted((counted - expected).items()):
-            yield f"{number} {kind} to {role} for {at} is too many"
-    for delivery in found.deliveries:
-        over = delivery["state"] == "cancelled" and (found.ended or found.pure["next"] is None or found.taken_back)
-        if delivery["state"] != "sent" and not over:
+    for event in evidence.simulated["events"]:
+        match event["type"], event.get("clock"):
+            case "clock.warned", _:
+                kind, roles = "warning", rules.warning_roles
+            case "clock.breached", "response":
+                kind, roles = "response_missed", rules.response_missed_roles
+            case "clock.breached", "answer":
+                kind, roles = "answer_missed", rules.answer_missed_roles
+            case _:
+                continue
+        expected.update((kind, role, event["at"]) for role in roles)
+    expected.update(("escalation", step["role"], step["at"]) for step in evidence.steps)
+    found = Counter(
+        (delivery["kind"], delivery["role"], delivery["scheduled_at"])
+        for delivery in evidence.deliveries
+        if delivery["kind"] != "stand_down"
+    )
+    for (kind, role, at), count in sorted((expected - found).items()):
+        yield f"{count} {kind} to {role} for {at} is missing"
+    if not evidence.has_voidings:
+        for (kind, role, at), count in sorted((found - expected).items()):
+            yield f"{count} {kind} to {role} for {at} is not expected"
+    is_over = evidence.has_ended or evidence.simulated["next"] is None or evidence.has_voidings
+    for delivery in evidence.deliveries:
+        if delivery["state"] != "sent" and not (delivery["state"] == "cancelled" and is_over):
             yield f"the {delivery['kind']} to {delivery['recipient']} is {delivery['state']}: {delivery['reply']}"
 
 
-def _wrong_mails(found: Findings) -> Iterator[str]:
-    """Everything that was sent lies in the inbox once."""
+def _check_inbox(evidence: Evidence) -> Iterator[str]:
+    """Every mail that was sent is in the inbox once."""
     sent = Counter(
         (delivery["kind"], delivery["recipient"], delivery["scheduled_at"])
-        for delivery in found.deliveries
+        for delivery in evidence.deliveries
         if delivery["state"] == "sent"
     )
-    arrived = Counter((mail["kind"], mail["to"], mail["scheduled_at"]) for mail in found.mails)
-    for (kind, to, at), number in sorted((sent - arrived).items()):
-        yield f"{number} mail {kind} to {to} for {at} did not arrive"
-    for (kind, to, at), number in sorted((arrived - sent).items()):
-        yield f"{number} mail {kind} to {to} for {at} arrived without having been sent"
+    received = Counter((mail["kind"], mail["to"], mail["scheduled_at"]) for mail in evidence.mails)
+    for (kind, to, at), count in sorted((sent - received).items()):
+        yield f"{count} {kind} mail to {to} for {at} did not arrive"
+    for (kind, to, at), count in sorted((received - sent).items()):
+        yield f"{count} {kind} mail to {to} for {at} arrived but is not recorded as sent"
 
 
-def _wrong_stand_downs(found: Findings, rules: Rules) -> Iterator[str]:
-    """Who was mailed by a ladder that has ended is told so, once; nobody else is."""
-    if found.taken_back:
+def _check_stand_downs(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """Everyone mailed by a ladder that has ended got one stand-down mail, and nobody else (docs/rules.md#5-24)."""
+    if evidence.has_voidings:
         return
-    told = {mail["to"] for mail in found.mails if mail["kind"] == "escalation"}
-    expected = Counter(told if found.ended and rules.stand_down else ())
-    stood_down = Counter(mail["to"] for mail in found.mails if mail["kind"] == "stand_down")
-    if expected != stood_down:
-        yield f"stood down: {sorted(stood_down.elements())}, by the rules {sorted(expected.elements())}"
+    mailed = {mail["to"] for mail in evidence.mails if mail["kind"] == "escalation"}
+    expected = Counter(mailed if evidence.has_ended and rules.stand_down else ())
+    found = Counter(mail["to"] for mail in evidence.mails if mail["kind"] == "stand_down")
+    if expected != found:
+        yield f"stand-down mails went to {sorted(found.elements())}, the rules say {sorted(expected.elements())}"

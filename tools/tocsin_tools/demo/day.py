@@ -1,4 +1,4 @@
-"""How the demo's day is played on a running stack: as it happens where time runs fast, else all told at once."""
+"""Plays the demo's day on a running stack: live if its business time runs fast, otherwise as a day in the past."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,155 +6,140 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import httpx
 from tocsin.runtime.process.clock import TimeSource
-from tocsin_local.calls import Calls, stored_policies
-from tocsin_local.demo.checking import Findings
-from tocsin_local.demo.screen import Screen
-from tocsin_local.demo.stories import DAY, Event, Story, event_body
-from tocsin_local.diff import pure
-from tocsin_local.running import Run
 
-LOOK_SECONDS: Final = 0.2
-EVENING: Final = "evening"
+from tocsin_tools.client import StackClient
+from tocsin_tools.demo.check import Evidence, Json
+from tocsin_tools.demo.screen import Screen
+from tocsin_tools.demo.tickets import DAY, DemoEvent, DemoTicket
+
+POLL_SECONDS: Final = 0.2
+CLOSING_EVENT: Final = "evening"
 
 
 @dataclass
-class Played:
-    """A story's ticket: its id once it is posted, and its facts as the simulation takes them."""
+class PlayedTicket:
+    """A ticket of the demo in the stack: its id, and its facts in the form of `simulate`, once they are posted."""
 
-    story: Story
+    ticket: DemoTicket
     external_id: str
     id: str = ""
-    facts: list[dict[str, Any]] = field(default_factory=list)
+    facts: list[Json] = field(default_factory=list)
 
 
-class Day:
-    """The stories of one day that begins at the business instant `begins`."""
+class DemoDay:
+    """A day that begins at the business instant `begins`. `mark` makes the external ids of its tickets unique."""
 
-    def __init__(self, run: Run, calls: Calls, screen: Screen, clock: TimeSource, begins: datetime) -> None:
-        self._run = run
-        self._calls = calls
+    def __init__(
+        self,
+        client: StackClient,
+        screen: Screen,
+        clock: TimeSource,
+        begins: datetime,
+        tickets: Sequence[DemoTicket],
+        mark: str,
+    ) -> None:
+        self.tickets = [PlayedTicket(ticket, f"{mark}-{number}") for number, ticket in enumerate(tickets, start=1)]
+        self._client = client
         self._screen = screen
         self._clock = clock
         self._begins = begins
         self._shown: set[str] = set()
 
-    async def played(self, stories: Sequence[Story], mark: str) -> list[Played]:
-        """Every opening and event is posted when business time reaches it. Returns when the day is over."""
-        day = [Played(story, f"{mark}-{number}") for number, story in enumerate(stories, start=1)]
-        agenda: list[tuple[timedelta, int, Event | None]] = []
-        for number, ticket in enumerate(day):
-            agenda.append((ticket.story.opened, number, None))
-            agenda += [(event.after, number, event) for event in ticket.story.events]
+    async def play_live(self) -> None:
+        """Post every opening and event when business time reaches it; return when the day is over."""
+        agenda: list[tuple[timedelta, int, DemoEvent | None]] = []
+        for number, played in enumerate(self.tickets):
+            agenda.append((played.ticket.opened, number, None))
+            agenda += [(event.after, number, event) for event in played.ticket.events]
         for after, number, event in sorted(agenda, key=lambda entry: entry[:2]):
-            await self._comes_to(after, day)
-            ticket = day[number]
+            await self._wait_until(after)
+            played = self.tickets[number]
             if event is None:
-                await self._opens(ticket)
+                body = played.ticket.body(played.external_id, self._begins)
+                self._record_opening(played, body, await self._client.post("intake", "/v1/tickets", body))
             else:
-                await self._happens(ticket, event)
-        await self._comes_to(DAY, day)
-        return day
+                body = event.body(self._begins)
+                await self._client.post("intake", f"/v1/tickets/{played.id}/events", body)
+                self._record_event(played, body, event.text)
+        await self._wait_until(DAY)
 
-    async def told(self, stories: Sequence[Story], mark: str) -> list[Played]:
-        """Every ticket is posted at once with all that has happened to it; what was missed is told at once, late."""
-        day = [Played(story, f"{mark}-{number}") for number, story in enumerate(stories, start=1)]
-        items = [
-            ticket.story.body(ticket.external_id, self._begins)
-            | {"events": [event_body(event, self._begins) for event in ticket.story.events]}
-            for ticket in day
+    async def post_past(self) -> None:
+        """Post every ticket at once with all its events; the stack makes up for everything missed, late."""
+        bodies = [
+            played.ticket.body(played.external_id, self._begins)
+            | {"events": [event.body(self._begins) for event in played.ticket.events]}
+            for played in self.tickets
         ]
-        answer = await self._calls.post("/v1/tickets/batch", {"tickets": items})
-        for ticket, item, result in zip(day, items, answer["results"], strict=True):
-            ticket.id = result["ticket"]["ticket_id"]
-            ticket.facts = [_opening(item), *item["events"]]
-            self._screen.fact(item["opened_at"], ticket.story.title, _opened(ticket.story))
-            for event, body in zip(ticket.story.events, item["events"], strict=True):
-                self._screen.fact(body["occurred_at"], ticket.story.title, event.says)
-        return day
+        response = await self._client.post("intake", "/v1/tickets/batch", {"tickets": bodies})
+        for played, body, result in zip(self.tickets, bodies, response["results"], strict=True):
+            self._record_opening(played, body, result["ticket"])
+            for event, event_body in zip(played.ticket.events, body["events"], strict=True):
+                self._record_event(played, event_body, event.text)
 
-    async def closed(self, day: Sequence[Played]) -> datetime:
-        """In the evening what is still open is resolved: nobody is called for a demo. When intake received the last."""
-        received = self._clock.now()
-        for ticket in day:
-            if ticket.story.left_open:
-                body = {"type": "resolved", "actor": "demo", "event_id": EVENING}
-                answer = await self._calls.post(f"/v1/tickets/{ticket.id}/events", body)
-                ticket.facts.append({"type": "resolved", "occurred_at": answer["occurred_at"]})
-                self._screen.fact(answer["occurred_at"], ticket.story.title, "resolved: a demo leaves nothing open")
-                received = datetime.fromisoformat(answer["received_at"])
-        return received
+    async def close(self) -> None:
+        """Resolve what is still open: the demo leaves no ladder running."""
+        for played in self.tickets:
+            if played.ticket.left_open:
+                body = {"type": "resolved", "actor": "demo", "event_id": CLOSING_EVENT}
+                stored = await self._client.post("intake", f"/v1/tickets/{played.id}/events", body)
+                closing = {"type": "resolved", "occurred_at": stored["occurred_at"]}
+                self._record_event(played, closing, "resolved: the demo leaves nothing open")
 
-    async def show_mails(self, day: Sequence[Played]) -> None:
-        """Shows what has arrived since it was last looked."""
-        titles = {ticket.id: ticket.story.title for ticket in day if ticket.id}
-        for mail in await mails_in(self._run["urls"]["inbox"]):
+    async def show_mails(self) -> None:
+        """Show the mails that arrived since the last call."""
+        titles = {played.id: played.ticket.title for played in self.tickets if played.id}
+        for mail in await received_mails(self._client):
             if mail["ticket_id"] in titles and mail["id"] not in self._shown:
                 self._shown.add(mail["id"])
                 self._screen.mail(titles[mail["ticket_id"]], mail)
 
-    async def _comes_to(self, after: timedelta, day: Sequence[Played]) -> None:
+    async def _wait_until(self, after: timedelta) -> None:
         at = self._begins + after
         while (left := (at - self._clock.now()).total_seconds()) >= 0:
-            await asyncio.sleep(
-                min(LOOK_SECONDS, left / self._clock.rate if self._clock.rate else LOOK_SECONDS) + 0.001
-            )
-            await self.show_mails(day)
+            rate = self._clock.rate
+            await asyncio.sleep(min(POLL_SECONDS, left / rate if rate else POLL_SECONDS) + 0.001)
+            await self.show_mails()
 
-    async def _opens(self, ticket: Played) -> None:
-        body = ticket.story.body(ticket.external_id, self._begins)
-        answer = await self._calls.post("/v1/tickets", body)
-        ticket.id = answer["ticket_id"]
-        ticket.facts.append(_opening(body))
-        self._screen.fact(body["opened_at"], ticket.story.title, _opened(ticket.story))
+    def _record_opening(self, played: PlayedTicket, body: Json, stored: Json) -> None:
+        ticket = played.ticket
+        played.id = stored["ticket_id"]
+        opening = {name: body[name] for name in ("severity", "channel")}
+        played.facts.append({"type": "opened", "occurred_at": body["opened_at"], **opening})
+        self._screen.fact(body["opened_at"], ticket.title, f"opened by {ticket.channel}, severity {ticket.severity}")
 
-    async def _happens(self, ticket: Played, event: Event) -> None:
-        body = event_body(event, self._begins)
-        await self._calls.post(f"/v1/tickets/{ticket.id}/events", body)
-        ticket.facts.append(body)
-        self._screen.fact(body["occurred_at"], ticket.story.title, event.says)
+    def _record_event(self, played: PlayedTicket, body: Json, text: str) -> None:
+        played.facts.append(body)
+        self._screen.fact(body["occurred_at"], played.ticket.title, text)
 
 
-async def findings(run: Run, calls: Calls, ticket: Played) -> Findings:
-    """What the services tell of a ticket, and the rules."""
-    policies = await stored_policies(run)
-    clocks = await calls.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
-    mails = await mails_in(run["urls"]["inbox"])
-    return Findings(
-        pure=pure(ticket.facts, ticket.story.customer, clocks, policies),
+async def collect_evidence(client: StackClient, played: PlayedTicket) -> Evidence:
+    """What the services respond about a ticket, its mails, and the simulation of its facts at the same instant."""
+    clocks = await client.get("sla-timer", f"/v1/tickets/{played.id}/clocks")
+    return Evidence(
+        simulated=await client.simulate(played.facts, until=clocks["told_to"], customer=played.ticket.customer),
         clocks=clocks,
-        escalation=await calls.get("escalator", f"/v1/tickets/{ticket.id}/escalation"),
-        deliveries=[delivery async for delivery in calls.pages("notifier", "/v1/deliveries", ticket_id=ticket.id)],
-        mails=[mail for mail in mails if mail["ticket_id"] == ticket.id],
+        escalation=await client.get("escalator", f"/v1/tickets/{played.id}/escalation"),
+        deliveries=[delivery async for delivery in client.items("notifier", "/v1/deliveries", ticket_id=played.id)],
+        mails=[mail for mail in await received_mails(client) if mail["ticket_id"] == played.id],
     )
 
 
-async def mails_in(inbox: str) -> list[Mapping[str, Any]]:
-    """The mails that arrived, oldest first, by what their headers say."""
-    async with httpx.AsyncClient(timeout=30) as http:
-        messages = (await http.get(f"{inbox}/messages")).raise_for_status().json()
-    return [_mail(message["id"], message["rcpt_to"][0], dict(message["headers"])) for message in messages]
+async def received_mails(client: StackClient) -> list[Json]:
+    """The mails in the inbox, oldest first, by what their headers say."""
+    return [_mail(message) for message in await client.messages()]
 
 
-def _mail(id_: str, to: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
+def _mail(message: Mapping[str, Any]) -> Json:
+    headers = dict(message["headers"])
     return {
-        "id": id_,
-        "to": to,
+        "id": message["id"],
+        "to": message["rcpt_to"][0],
         "ticket_id": headers.get("Tocsin-Ticket"),
         "kind": headers.get("Tocsin-Kind"),
         "scheduled_at": headers.get("Tocsin-Scheduled-At"),
-        "clock": headers.get("Tocsin-TimeSource"),
+        "clock": headers.get("Tocsin-Clock"),
         "tier": headers.get("Tocsin-Tier"),
         "reason": headers.get("Tocsin-Reason"),
         "late": headers.get("Tocsin-Late") == "yes",
     }
-
-
-def _opening(body: Mapping[str, Any]) -> dict[str, Any]:
-    opening = {name: body[name] for name in ("severity", "channel")}
-    return {"type": "opened", "occurred_at": body["opened_at"], **opening}
-
-
-def _opened(story: Story) -> str:
-    return f"opened by {story.channel}, severity {story.severity}"

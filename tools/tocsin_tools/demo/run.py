@@ -1,4 +1,4 @@
-"""`make demo`: a day in the life of a service desk, told as it happens, and checked against the rules."""
+"""`make demo`: plays a day of a service desk and checks it against the rules."""
 
 import asyncio
 import secrets
@@ -8,119 +8,124 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sla_timer.domain.fact_log import Rulebook
+from rich.console import Console
+from tocsin.instants import render_instant
+from tocsin.policy import Policy
 from tocsin.runtime.process.clock import BusinessClock, FileClock, TimeSource
-from tocsin_local.calls import Calls, stored_policies
-from tocsin_local.clock import Asked, rendered
-from tocsin_local.demo.checking import wrong
-from tocsin_local.demo.day import Day, Played, findings
-from tocsin_local.demo.screen import Screen
-from tocsin_local.demo.stories import DAY, STORIES
-from tocsin_local.idle import wait_idle
-from tocsin_local.processes import free_offset
-from tocsin_local.run import remove, tell
-from tocsin_local.running import Run, run_of, started
-from tocsin_local.stack import Plan, plan_from
-from tocsin_local.terminal import console
+from tocsin.sources.policy_file import read_policy
+from tocsin_local.clock import RequestedClock
+from tocsin_local.loopback import free_port_offset
+from tocsin_local.run import print_progress, remove_state, running_stack
+from tocsin_local.stack import StackOptions, options_from
+from tocsin_local.state import StateFolder
+
+from tocsin_tools.client import StackClient
+from tocsin_tools.demo.check import find_deviations
+from tocsin_tools.demo.day import DemoDay, collect_evidence
+from tocsin_tools.demo.screen import Screen
+from tocsin_tools.demo.tickets import DAY, TICKETS
+from tocsin_tools.errors import PolicyMismatchError
+from tocsin_tools.idle import wait_until_idle
 
 MONDAY: Final = datetime(2026, 6, 8, 12, tzinfo=UTC)
 MORNING: Final = timedelta(minutes=45)
 MORNING_RATE: Final = 1200.0
 DAY_RATE: Final = 3600.0
-LONGEST_PLAY: Final = 75.0
-SHORTEST_PLAY: Final = 15.0
+MAX_LIVE_SECONDS: Final = 75.0
+MIN_LIVE_SECONDS: Final = 15.0
 
 
-def demo_from(environment: Mapping[str, str]) -> bool:
-    """Plays the day on the stack that runs on this state, or on one of its own; whether all was as the rules say.
+def run_demo(environment: Mapping[str, str], console: Console) -> bool:
+    """Play the day on the stack that runs on the environment's state, or on a temporary one.
 
-    Raises LocalError where the stack does not do its part.
+    Returns whether everything was as the rules say. Raises LocalError or ToolError if the stack does not work.
     """
-    plan = plan_from(environment)
-    run = run_of(plan.state)
+    options = options_from(environment)
+    policy = read_policy(options.policy)
+    run = StateFolder(options.state).read_run()
     if run is not None:
-        return asyncio.run(_on_running(run))
+        return asyncio.run(_play_on_running(run, policy, console))
     with tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder:
-        return _on_own(plan, Path(folder))
+        return _play_on_temporary(options, policy, Path(folder), console)
 
 
-def _on_own(plan: Plan, folder: Path) -> bool:
-    """A stack for the demo alone. Its business time stands until the day begins, and goes slowly in the morning."""
-    file = folder / "clock"
-    file.write_text(f"2020-01-01T00:00:00Z {rendered(MONDAY)} 0\n")
-    own = replace(
-        plan,
+def _play_on_temporary(options: StackOptions, policy: Policy, folder: Path, console: Console) -> bool:
+    """Business time stands until the stack is ready, and runs slowly in the morning, in which most events happen."""
+    clock_file = folder / "clock"
+    clock_file.write_text(f"2020-01-01T00:00:00Z {render_instant(MONDAY)} 0\n")
+    temporary = replace(
+        options,
         state=folder / "state",
-        port_offset=free_offset(),
-        clock=Asked(rendered(MONDAY), 1.0, None),
+        port_offset=free_port_offset(),
+        clock=RequestedClock(epoch=render_instant(MONDAY)),
         durable=False,
-        settings={**plan.settings, "TOCSIN_CLOCK_FILE": str(file)},
+        settings={**options.settings, "TOCSIN_CLOCK_FILE": str(clock_file)},
     )
     try:
-        with started(own, tell) as stack:
+        with running_stack(temporary, print_progress) as stack:
             origin = datetime.now(UTC) + timedelta(seconds=0.2)
             noon = origin + MORNING / MORNING_RATE
-            with file.open("a") as lines:
-                lines.write(f"{rendered(origin)} {rendered(MONDAY)} {MORNING_RATE}\n")
-                lines.write(f"{rendered(noon)} {rendered(MONDAY + MORNING)} {DAY_RATE}\n")
-            return asyncio.run(demo(stack.run, FileClock(file), MONDAY, live=True))
+            with clock_file.open("a") as lines:
+                lines.write(f"{render_instant(origin)} {render_instant(MONDAY)} {MORNING_RATE}\n")
+                lines.write(f"{render_instant(noon)} {render_instant(MONDAY + MORNING)} {DAY_RATE}\n")
+            _introduce(console, MONDAY, DAY_RATE)
+            return asyncio.run(play(stack.run, policy, FileClock(clock_file), MONDAY, console, live=True))
     finally:
-        remove(own.state)  # what PostgreSQL keeps may lie outside the folder
+        remove_state(temporary.state)  # PostgreSQL's data can lie outside the folder
 
 
-async def _on_running(run: Run) -> bool:
-    """On somebody's stack: played where its business time runs fast, else told as what happened since yesterday."""
-    given = run["clock"]
-    epoch, origin = datetime.fromisoformat(given["epoch"]), datetime.fromisoformat(given["origin"])
-    clock = BusinessClock(epoch, origin, given["rate"])
-    live = SHORTEST_PLAY * clock.rate <= DAY.total_seconds() <= LONGEST_PLAY * clock.rate
-    now = clock.now().replace(second=0, microsecond=0)
-    return await demo(run, clock, now + timedelta(minutes=5) if live else now - DAY, live=live)
-
-
-async def demo(run: Run, clock: TimeSource, begins: datetime, *, live: bool) -> bool:
-    """The day that begins then, played as it happens (`live`) or told as past; whether all was as the rules say."""
-    screen = Screen(console())
-    _introduce(screen, begins, DAY_RATE if isinstance(clock, FileClock) else clock.rate, live=live)
-    mark = f"DEMO-{secrets.token_hex(3)}"
-    async with Calls(run) as calls:
-        day = Day(run, calls, screen, clock, begins)
-        with nullcontext() if live else screen.in_order():
-            tickets = await (day.played(STORIES, mark) if live else day.told(STORIES, mark))
-            await wait_idle(run, begins + DAY)
-            await day.show_mails(tickets)
-        await wait_idle(run, await day.closed(tickets) - timedelta(microseconds=1))
-        await day.show_mails(tickets)
-        return await _is_as_ruled(screen, run, calls, tickets)
-
-
-async def _is_as_ruled(screen: Screen, run: Run, calls: Calls, tickets: list[Played]) -> bool:
-    policies = await stored_policies(run)
-    rows = []
-    for ticket in tickets:
-        found = await findings(run, calls, ticket)
-        rules = Rulebook(policies, ticket.story.customer).rules[-1]
-        rows.append((ticket.story, found, list(wrong(found, rules))))
-    screen.table(rows)
-    for story, _, texts in rows:
-        screen.wrong(story.title, texts)
-    mails = sum(len(found.mails) for _, found, _ in rows)
-    if any(texts for _, _, texts in rows):
-        screen.verdict("Not everything is as the rules say: see above.", good=False)
-        return False
-    screen.verdict(
-        f"All of it is as the rules say: {len(rows)} tickets, {mails} mails; clocks, ladders, deliveries, inbox.",
-        good=True,
+async def _play_on_running(run: Mapping[str, Any], policy: Policy, console: Console) -> bool:
+    """Live if the stack's business time runs fast enough, otherwise as a day that ends now."""
+    clock = BusinessClock(
+        epoch=datetime.fromisoformat(run["clock"]["epoch"]),
+        origin=datetime.fromisoformat(run["clock"]["origin"]),
+        rate=run["clock"]["rate"],
     )
-    screen.says("Your own: make run, then post a ticket as it shows.")
-    return True
+    live = MIN_LIVE_SECONDS * clock.rate <= DAY.total_seconds() <= MAX_LIVE_SECONDS * clock.rate
+    now = clock.now().replace(second=0, microsecond=0)
+    begins = now + timedelta(minutes=5) if live else now - DAY
+    _introduce(console, begins, clock.rate if live else None)
+    return await play(run, policy, clock, begins, console, live=live)
 
 
-def _introduce(screen: Screen, begins: datetime, rate: float, *, live: bool) -> None:
-    if live:
-        how = f"an hour passes in {3600 / rate:.2g} s; all is posted as it happens, and mailed when it is due"
+async def play(
+    run: Mapping[str, Any], policy: Policy, clock: TimeSource, begins: datetime, console: Console, *, live: bool
+) -> bool:
+    """Play the day that begins then, live or as a day in the past; whether everything was as the rules say."""
+    screen = Screen(console)
+    async with StackClient(run) as client:
+        day = DemoDay(client, screen, clock, begins, TICKETS, f"DEMO-{secrets.token_hex(3)}")
+        with nullcontext() if live else screen.sorted_by_time():
+            await (day.play_live() if live else day.post_past())
+            await wait_until_idle(client)
+            await day.show_mails()
+        await day.close()
+        await wait_until_idle(client)
+        await day.show_mails()
+        return await _check(client, screen, policy, day)
+
+
+async def _check(client: StackClient, screen: Screen, policy: Policy, day: DemoDay) -> bool:
+    results = []
+    for played in day.tickets:
+        evidence = await collect_evidence(client, played)
+        if evidence.clocks["policy_version"] != policy.version:
+            raise PolicyMismatchError(
+                f"the stack evaluates by policy {evidence.clocks['policy_version']}, the policy file has version "
+                f"{policy.version}: set TOCSIN_POLICY to the stack's policy."
+            )
+        deviations = list(find_deviations(evidence, policy.rules(played.ticket.customer)))
+        results.append((played.ticket, evidence, deviations))
+    screen.show_results(results)
+    return not any(deviations for _, _, deviations in results)
+
+
+def _introduce(console: Console, begins: datetime, rate: float | None) -> None:
+    """Print what follows; `rate` is None for a day in the past."""
+    if rate is not None:
+        how = f"One hour passes in {3600 / rate:.2g} s. Everything is posted as it happens, and mailed when it is due."
     else:
-        how = "the stack runs at its own pace, so the day is told as past: what was missed is mailed at once, late"
-    screen.says("", f"A day at the service desk, from {begins:%A, %-d %B %Y, %H:%M} UTC:", f"{how}.", "")
+        how = "Business time runs too slowly to watch: the day is posted as past, and its mails are sent late."
+    console.print(f"\nA day at the service desk, from {begins:%A, %-d %B %Y, %H:%M} UTC.\n{how}\n", highlight=False)

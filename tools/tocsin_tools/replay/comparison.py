@@ -1,107 +1,99 @@
-"""That the services tell of the log's tickets what the rules make of them: every clock, every outcome, no mail."""
+"""Compares what the services say about imported tickets with the simulation: every clock, every outcome, no mail."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sla_timer.domain.fact_log import Rulebook
-from sla_timer.domain.timeline_events import Kind
-from tocsin.policy import Policy
-from tocsin_local.calls import Calls
-from tocsin_local.diff import differences, pure
-from tocsin_local.replay.case import Remark
-from tocsin_local.replay.posting import Posted
+from tocsin_tools.client import StackClient
+from tocsin_tools.differences import differences
+from tocsin_tools.replay.history_import import ImportedTicket
+from tocsin_tools.replay.logged_ticket import Remark
 
-AT_ONCE: Final = 6
-EVER: Final = {"from": "1990-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+CONCURRENCY: Final = 6
+ALL_TIME: Final = {"from": "1990-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
 OUTCOMES: Final = ("met", "breached", "cancelled")
-MOST_DIFFERENCES: Final = 5
-"""Of one ticket: the first of them say it all."""
+OUTCOME_EVENTS: Final = ("clock.met", "clock.breached", "clock.cancelled")
+MAX_DIFFERENCES: Final = 5
+"""Differences reported per ticket."""
 
-Cell = tuple[str, str, str]
+OutcomeKey = tuple[str, str, str]
 """(clock, month, outcome)"""
 
 
 class Comparison:
-    """Every ticket's clocks against the pure function, and how many ended how and when by the latter."""
+    """The differences found, and the simulated outcomes by clock and month. `zone` is that of the report's months."""
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    def __init__(self, zone: ZoneInfo) -> None:
         self.differing: list[Remark] = []
-        self.outcomes: Counter[Cell] = Counter()
-        self._policies = policies
-        self._zone = ZoneInfo(Rulebook(policies, None).rules[-1].calendar.zone.key)
+        self.outcomes: Counter[OutcomeKey] = Counter()
+        self._zone = zone
 
-    async def compare(self, calls: Calls, posted: Iterable[Posted], advance: Callable[[int], None]) -> None:
-        """Asks for some tickets at a time; `advance` is called with 1 for each."""
-        waiting = iter(posted)
+    async def compare(self, client: StackClient, tickets: Iterable[ImportedTicket]) -> None:
+        """Compare every ticket with its simulation."""
+        left = iter(tickets)
 
         async def work() -> None:
-            for ticket in waiting:
-                self._compare(ticket, await calls.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks"))
-                advance(1)
+            for ticket in left:
+                await self._compare(client, ticket)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
+            for _ in range(CONCURRENCY):
                 group.create_task(work())
 
-    def _compare(self, ticket: Posted, live: Mapping[str, Any] | None) -> None:
-        name = ticket.ticket.body["external_id"]
-        if live is None:
-            self._differs(ticket, f"{name} never arrived at sla-timer")
+    async def _compare(self, client: StackClient, imported: ImportedTicket) -> None:
+        body, line = imported.ticket.body, imported.ticket.lines[0]
+        clocks = await client.get("sla-timer", f"/v1/tickets/{imported.id}/clocks")
+        if clocks is None:
+            self.differing.append(Remark(line, f"{body['external_id']} did not arrive at sla-timer"))
             return
-        expected = pure(ticket.facts, ticket.ticket.body["customer"]["id"], live, self._policies)
-        for text in islice(differences(expected, live), MOST_DIFFERENCES):
-            self._differs(ticket, f"{name}: {text}")
+        expected = await client.simulate(imported.facts, until=clocks["told_to"], customer=body["customer"]["id"])
+        for text in islice(differences(expected, clocks), MAX_DIFFERENCES):
+            self.differing.append(Remark(line, f"{body['external_id']}: {text}"))
         self._count(expected)
 
-    def _differs(self, ticket: Posted, text: str) -> None:
-        self.differing.append(Remark(ticket.ticket.lines[0], text))
-
     def _count(self, expected: Mapping[str, Any]) -> None:
-        """Each clock once, in the month of its own cycle's outcome, as compliance counts."""
-        kinds = (Kind.MET, Kind.BREACHED, Kind.CANCELLED)
-        ended = {
-            (event["cycle"], event["clock"]): event["at"] for event in expected["events"] if event["type"] in kinds
+        """Count each clock once, in the month of its outcome (docs/rules.md#6-3)."""
+        decided_at = {
+            (event["cycle"], event["clock"]): event["at"]
+            for event in expected["events"]
+            if event["type"] in OUTCOME_EVENTS
         }
         for clock in expected["clocks"]:
-            at = ended.get((clock["cycle"], clock["clock"]))
+            at = decided_at.get((clock["cycle"], clock["clock"]))
             if at is not None:
                 month = datetime.fromisoformat(at).astimezone(self._zone).strftime("%Y-%m")
                 self.outcomes[clock["clock"], month, clock["outcome"]] += 1
 
 
-async def compliance_of(calls: Calls, customers: Iterable[str]) -> list[dict[str, Any]]:
-    """The stack's own report on these customers: counts per clock, severity, customer and month."""
+async def load_compliance(client: StackClient, customers: Iterable[str]) -> list[dict[str, Any]]:
+    """The stack's report on these customers: counts per clock, severity, customer and month."""
     wanted = set(customers)
-    report = await calls.get("sla-timer", "/v1/compliance", **EVER, group_by="clock,severity,customer,month")
+    report = await client.get("sla-timer", "/v1/compliance", **ALL_TIME, group_by="clock,severity,customer,month")
     return [item for item in report["items"] if item["customer"] in wanted]
 
 
-def missing_outcomes(expected: Mapping[Cell, int], items: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A line for each clock, month and outcome of which the report counts fewer than there must be.
+def find_miscounts(expected: Mapping[OutcomeKey, int], items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One line for each clock, month and outcome of which the report counts too few.
 
-    It may count more: these customers can have other tickets there.
+    It can count more: the customers can have other tickets.
     """
-    reported: Counter[Cell] = Counter()
+    reported: Counter[OutcomeKey] = Counter()
     for item in items:
         for outcome in OUTCOMES:
             reported[item["clock"], item["month"], outcome] += item[outcome]
     return [
-        f"compliance counts {reported[cell]} {cell[0]} clocks {cell[2]} in {cell[1]}, the log alone has {count}"
-        for cell, count in sorted(expected.items())
-        if reported[cell] < count
+        f"compliance counts {reported[key]} {key[0]} clocks {key[2]} in {key[1]}, the log alone has {count}"
+        for key, count in sorted(expected.items())
+        if reported[key] < count
     ]
 
 
-async def mails_for_history(calls: Calls, posted: Iterable[Posted]) -> tuple[int, int]:
-    """(all deliveries of the notifier, those for something of these tickets that was due by its receipt)."""
-    received = {ticket.id: str(ticket.answer["received_at"]) for ticket in posted}
-    everything = for_history = 0
-    async for delivery in calls.pages("notifier", "/v1/deliveries"):
-        everything += 1
-        for_history += delivery["scheduled_at"] <= received.get(delivery["ticket_id"], "")
-    return everything, for_history
+async def count_historic_mails(client: StackClient, tickets: Iterable[ImportedTicket]) -> int:
+    """The number of deliveries about something of these tickets that was due by their receipt: none is right."""
+    received = {ticket.id: str(ticket.stored["received_at"]) for ticket in tickets}
+    deliveries = client.items("notifier", "/v1/deliveries")
+    return len([each async for each in deliveries if each["scheduled_at"] <= received.get(each["ticket_id"], "")])

@@ -1,15 +1,17 @@
-"""A help desk's log, a CSV file with an activity a row, read as tickets. Pure.
+"""Reads a help desk's log, a CSV file with one activity per row, as tickets.
 
-A row that cannot be understood is told with its line and is in no ticket; the other rows of its ticket count.
+A bad row is reported with its line and belongs to no ticket; the other rows of its ticket count.
 """
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
-from tocsin_local.replay.case import KNOWN, SEVERITIES, LoggedTicket, Remark, Row, ticket_of
+from tocsin_tools.errors import LogFormatError
+from tocsin_tools.replay.logged_ticket import ACTIVITIES, SEVERITIES, LoggedTicket, LogRow, Remark, read_ticket
 
 COLUMNS: Final = (
     "Case ID",
@@ -26,8 +28,8 @@ _NOT_UTF8: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """What a file tells. `rows` counts all, `bad` ones are in no ticket, `notes` say how some were understood."""
+class HelpDeskLog:
+    """The content of a file. `rows` counts all rows, `bad` ones belong to no ticket, `notes` say how some were read."""
 
     tickets: Sequence[LoggedTicket]
     rows: int
@@ -35,15 +37,21 @@ class Log:
     notes: Sequence[Remark]
 
 
-class NoLogError(Exception):
-    """The file is no such log; str() says why."""
+def read_log_file(file: Path) -> HelpDeskLog:
+    """The log in a file. Raises LogFormatError if it cannot be read or lacks the columns of a log."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            return read_log(lines)
+    except OSError as error:
+        raise LogFormatError(f"{file} cannot be read: {error.strerror}.") from error
+    except LogFormatError as error:
+        raise LogFormatError(f"{file} is not a help-desk log: {error}.") from error
 
 
-def read_log(lines: Iterable[str]) -> Log:
-    """Reads the lines of a file, tickets in the order of their first rows. Raises NoLogError without its columns."""
+def read_log(lines: Iterable[str]) -> HelpDeskLog:
+    """The log in these lines, tickets in the order of their first rows. Raises LogFormatError without its columns."""
     bad: list[Remark] = []
-    notes: list[Remark] = []
-    cases: dict[str, list[Row]] = {}
+    cases: dict[str, list[LogRow]] = {}
     for line, values in _records(lines, bad):
         try:
             row = _row(line, values)
@@ -51,24 +59,25 @@ def read_log(lines: Iterable[str]) -> Log:
             bad.append(Remark(line, str(error)))
         else:
             cases.setdefault(row.case, []).append(row)
+    read = [read_ticket(rows) for rows in cases.values()]
     good = sum(len(rows) for rows in cases.values())
-    tickets = [ticket_of(rows, notes) for rows in cases.values()]
-    return Log(tickets, good + len(bad), bad, notes)
+    notes = [remark for _, remarks in read for remark in remarks]
+    return HelpDeskLog([ticket for ticket, _ in read], good + len(bad), bad, notes)
 
 
 def _records(lines: Iterable[str], bad: list[Remark]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """The rows by column, each with the line on which it ends."""
+    """The rows by column, each with the number of its last line."""
     reader = csv.reader(lines)
     header = [name.strip() for name in next(reader, [])]
     if missing := [name for name in COLUMNS if name not in header]:
-        raise NoLogError(f"its first line does not name the columns {', '.join(missing)}")
+        raise LogFormatError(f"the first line does not name the columns {', '.join(missing)}")
     while True:
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            bad.append(Remark(reader.line_num, f"is no CSV: {error}"))
+            bad.append(Remark(reader.line_num, f"is not CSV: {error}"))
             continue
         if len(values) == len(header):
             yield reader.line_num, dict(zip(header, values, strict=True))
@@ -76,22 +85,22 @@ def _records(lines: Iterable[str], bad: list[Remark]) -> Iterator[tuple[int, Map
             bad.append(Remark(reader.line_num, f"has {len(values)} columns, the header has {len(header)}"))
 
 
-def _row(line: int, values: Mapping[str, str]) -> Row:
-    """Raises ValueError, saying everything that is wrong with the row."""
+def _row(line: int, values: Mapping[str, str]) -> LogRow:
+    """Raises ValueError, which names everything that is wrong with the row."""
     stripped = {name: values[name].strip() for name in COLUMNS}
-    wrong = [f"{name} is empty" for name, value in stripped.items() if not value]
-    wrong += [f"{name} is not UTF-8" for name, value in stripped.items() if _NOT_UTF8 in value]
+    errors = [f"{name} is empty" for name, value in stripped.items() if not value]
+    errors += [f"{name} is not UTF-8" for name, value in stripped.items() if _NOT_UTF8 in value]
     activity, seriousness, timestamp = (stripped[name] for name in ("Activity", "seriousness_2", "Complete Timestamp"))
-    if activity and activity not in KNOWN:
-        wrong.append(f"nobody knows the activity {activity!r}")
+    if activity and activity not in ACTIVITIES:
+        errors.append(f"unknown activity {activity!r}")
     if seriousness and seriousness not in SEVERITIES:
-        wrong.append(f"seriousness_2 is {seriousness!r}, not one of {', '.join(SEVERITIES)}")
-    local = _local(timestamp)
+        errors.append(f"seriousness_2 is {seriousness!r}, not one of {', '.join(SEVERITIES)}")
+    local = _local_time(timestamp)
     if timestamp and local is None:
-        wrong.append(f"{timestamp!r} is no date and time such as 2012-10-09 14:50:17")
-    if wrong or local is None:
-        raise ValueError("; ".join(wrong))
-    return Row(
+        errors.append(f"{timestamp!r} is not a date and time such as 2012-10-09 14:50:17")
+    if errors or local is None:
+        raise ValueError("; ".join(errors))
+    return LogRow(
         line=line,
         case=stripped["Case ID"],
         activity=activity,
@@ -104,8 +113,8 @@ def _row(line: int, values: Mapping[str, str]) -> Row:
     )
 
 
-def _local(text: str) -> datetime | None:
+def _local_time(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, _TIMESTAMP)  # noqa: DTZ007 - the zone and its clock changes come in `ticket_of`
+        return datetime.strptime(text, _TIMESTAMP)  # noqa: DTZ007 - `read_ticket` applies the zone
     except ValueError:
         return None

@@ -1,82 +1,73 @@
-"""Logged tickets through REST, as history: `POST /v1/tickets/batch`, until each has its answer."""
+"""Imports logged tickets as history through `POST /v1/tickets/batch`."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tocsin_local.calls import Calls, back_off
-from tocsin_local.errors import LocalError
-from tocsin_local.replay.case import LoggedTicket, Remark
+import stamina
+
+from tocsin_tools.client import StackClient
+from tocsin_tools.errors import ApiError
+from tocsin_tools.replay.logged_ticket import LoggedTicket, Remark
 
 BATCH_TICKETS: Final = 100
 BATCH_EVENTS: Final = 1_000
 POSTPONED: Final = 503
-PATIENCE: Final = 60
-"""So many times in a row may all of a batch be put off, with up to 5 s between them, before intake is given up."""
+ATTEMPTS: Final = 60
+"""Attempts to import one batch, up to 5 s apart, while intake postpones history."""
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """A ticket that intake has: its answer, and whether it had it before."""
+class ImportedTicket:
+    """A ticket that intake has stored: its response, and whether it was known before."""
 
     ticket: LoggedTicket
-    answer: Mapping[str, Any]
+    stored: Mapping[str, Any]
     known: bool
 
     @property
     def id(self) -> str:
-        return str(self.answer["ticket_id"])
+        return str(self.stored["ticket_id"])
 
     @property
     def facts(self) -> list[dict[str, Any]]:
-        """Its facts as a simulation takes them; nothing occurs after its receipt (RULES, introduction)."""
-        received_at: str = self.answer["received_at"]
+        """Its facts in the form of `simulate`; none occurs after its receipt (docs/rules.md#0-3)."""
+        received_at: str = self.stored["received_at"]
         return [fact | {"occurred_at": min(fact["occurred_at"], received_at)} for fact in self.ticket.facts]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of all tickets. `put_off` counts the answers 503, after which a ticket was posted again."""
+@dataclass
+class ImportResult:
+    """The tickets that intake has stored, and remarks on those it rejected."""
 
-    posted: Sequence[Posted]
-    refused: Sequence[Remark]
-    put_off: int
+    tickets: list[ImportedTicket] = field(default_factory=list)
+    rejected: list[Remark] = field(default_factory=list)
 
 
-async def post_history(calls: Calls, tickets: Sequence[LoggedTicket], advance: Callable[[int], None]) -> Taken:
-    """Posts all tickets in bounded batches; `advance` gets how many rows of the log each batch settled.
+class _PostponedError(Exception):
+    """Intake postpones history while its outbox is long."""
 
-    Raises LocalError where intake does not answer, or goes on to put history off.
-    """
-    posted: list[Posted] = []
-    refused: list[Remark] = []
-    put_off = 0
+
+async def import_history(client: StackClient, tickets: Sequence[LoggedTicket]) -> ImportResult:
+    """Post all tickets in bounded batches. Raises ApiError if intake does not respond, or keeps postponing history."""
+    result = ImportResult()
     for batch in batches(tickets):
-        waiting, tries = list(batch), 0
-        while waiting:
-            answer = await calls.post("/v1/tickets/batch", {"tickets": [ticket.body for ticket in waiting]})
-            later: list[LoggedTicket] = []
-            for ticket, result in zip(waiting, answer["results"], strict=True):
-                if result["status"] == POSTPONED:
-                    later.append(ticket)
-                elif "ticket" in result:
-                    posted.append(Posted(ticket, result["ticket"], known=result["status"] == 200))
-                else:
-                    refused.append(Remark(ticket.lines[0], _refusal(ticket, result)))
-            if later:
-                tries = 0 if len(later) < len(waiting) else tries + 1
-                put_off += len(later)
-                if tries > PATIENCE:
-                    raise LocalError("intake does not take history: too much waits to be published. Is Kafka up?")
-                await asyncio.sleep(back_off(tries))
-            waiting = later
-        advance(sum(len(ticket.lines) for ticket in batch))
-    return Taken(posted, refused, put_off)
+        left = batch
+        try:
+            async for attempt in stamina.retry_context(
+                on=_PostponedError, attempts=ATTEMPTS, timeout=None, wait_initial=0.25, wait_max=5.0
+            ):
+                with attempt:
+                    left = await _post(client, left, result)
+                    if left:
+                        raise _PostponedError
+        except _PostponedError as error:
+            raise ApiError("intake postpones history: its outbox is too long. Is Kafka running?") from error
+    return result
 
 
 def batches(tickets: Iterable[LoggedTicket]) -> Iterator[list[LoggedTicket]]:
-    """The tickets in their order, bounded in number and in events; a ticket is never divided."""
+    """The tickets in order, in batches bounded by tickets and by events; a ticket is never divided."""
     batch: list[LoggedTicket] = []
     events = 0
     for ticket in tickets:
@@ -90,8 +81,23 @@ def batches(tickets: Iterable[LoggedTicket]) -> Iterator[list[LoggedTicket]]:
         yield batch
 
 
-def _refusal(ticket: LoggedTicket, result: Mapping[str, Any]) -> str:
-    problem = result["problem"]
+async def _post(client: StackClient, batch: Sequence[LoggedTicket], result: ImportResult) -> list[LoggedTicket]:
+    """Post the tickets, add them to `result`, and return those that intake postponed."""
+    body = {"tickets": [ticket.body for ticket in batch]}
+    response = await client.post("intake", "/v1/tickets/batch", body)
+    postponed = []
+    for ticket, item in zip(batch, response["results"], strict=True):
+        if item["status"] == POSTPONED:
+            postponed.append(ticket)
+        elif "ticket" in item:
+            result.tickets.append(ImportedTicket(ticket, item["ticket"], known=item["status"] == 200))
+        else:
+            result.rejected.append(Remark(ticket.lines[0], _rejection(ticket, item)))
+    return postponed
+
+
+def _rejection(ticket: LoggedTicket, item: Mapping[str, Any]) -> str:
+    problem = item["problem"]
     fields = [f"{error['field']} {error['message']}" for error in problem.get("errors") or ()]
-    why = "; ".join(fields) or problem.get("detail") or problem["title"]
-    return f"{ticket.body['external_id']} was refused ({result['status']}): {why}"
+    reason = "; ".join(fields) or problem.get("detail") or problem["title"]
+    return f"{ticket.body['external_id']} was rejected ({item['status']}): {reason}"

@@ -1,9 +1,9 @@
-"""The rows of one ticket of the log, read as the ticket and everything that happened to it. Pure.
+"""Turns the rows of one ticket of a help-desk log into the ticket and its events. Pure.
 
-`Insert ticket` and `Assign seriousness` open, `Take in charge ticket` is the human response, `Wait` waits for the
-customer until the next activity, `Resolve ticket`, `RESOLVED` and `Closed` resolve, `DUPLICATE` and `INVALID` cancel;
-the rest only ends a wait. What ends a ticket changes nothing where it has ended; anything else opens it again, and then
-counts. Another `seriousness_2` than before changes the severity.
+`Insert ticket` and `Assign seriousness` open a ticket, `Take in charge ticket` is the human response, `Wait` waits for
+the customer until the next activity, `Resolve ticket`, `RESOLVED` and `Closed` resolve, `DUPLICATE` and `INVALID`
+cancel; every other activity only ends a wait. On a closed ticket, a closing activity changes nothing, and any other
+reopens the ticket first. A `seriousness_2` that differs from the row before changes the severity.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,24 +21,24 @@ RESPONDS: Final = "Take in charge ticket"
 WAITS: Final = "Wait"
 RESOLVES: Final = frozenset({"Resolve ticket", "RESOLVED", "Closed"})
 CANCELS: Final = frozenset({"DUPLICATE", "INVALID"})
-GOES_ON: Final = frozenset(
+CONTINUES: Final = frozenset(
     {"Require upgrade", "Create SW anomaly", "Resolve SW anomaly", "Schedule intervention", "VERIFIED"}
 )
-KNOWN: Final = OPENS | {RESPONDS, WAITS} | RESOLVES | CANCELS | GOES_ON
+ACTIVITIES: Final = OPENS | {RESPONDS, WAITS} | RESOLVES | CANCELS | CONTINUES
 SEVERITIES: Final[Mapping[str, int]] = {f"Value {number}": number for number in range(1, 5)}
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something to say about a line of the file."""
+    """A remark about a line of the file."""
 
     line: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the log; `local` is what a clock on the wall in Italy showed."""
+class LogRow:
+    """A row of the log; `local` is its local time in Italy."""
 
     line: int
     case: str
@@ -53,31 +53,29 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LoggedTicket:
-    """A ticket as an item of `POST /v1/tickets/batch`, and the lines of the file that tell of it."""
+    """A ticket as an item of `POST /v1/tickets/batch`, and the lines of the file it comes from."""
 
     body: Mapping[str, Any]
     lines: Sequence[int]
 
     @property
     def facts(self) -> list[dict[str, Any]]:
-        """Its story as a simulation takes it: the opening, then its events."""
+        """Its facts in the form of `simulate`: the opening, then its events."""
         opening = {"type": "opened", "occurred_at": self.body["opened_at"], "severity": self.body["severity"]}
         return [opening, *self.body["events"]]
 
 
-def ticket_of(rows: Sequence[Row], notes: list[Remark]) -> LoggedTicket:
-    """The ticket that these rows tell, at least one, in whatever order; what was decided about them goes to `notes`."""
-    dated = sorted(_dated(rows, notes), key=lambda pair: (pair[0], pair[1].line))
-    at, first = dated[0]
+def read_ticket(rows: Sequence[LogRow]) -> tuple[LoggedTicket, list[Remark]]:
+    """The ticket in these rows (at least one, in any order), and remarks on how some rows were understood."""
+    remarks: list[Remark] = []
+    dated = sorted(_with_instants(rows, remarks), key=lambda pair: (pair[0], pair[1].line))
+    opened_at, first = dated[0]
     if first.activity not in OPENS:
-        notes.append(Remark(first.line, f"{first.case} begins with {first.activity!r}: taken as its opening, too"))
-    case = _Case(first.severity)
-    for instant, row in dated:
-        case.happens(row, render_instant(instant))
+        remarks.append(Remark(first.line, f"{first.case} begins with {first.activity!r}, which opens it here"))
     body = {
         "source": SOURCE,
         "external_id": first.case,
-        "opened_at": render_instant(at),
+        "opened_at": render_instant(opened_at),
         "severity": first.severity,
         "summary": first.product,
         "description": f"Workgroup: {first.workgroup}",
@@ -85,50 +83,44 @@ def ticket_of(rows: Sequence[Row], notes: list[Remark]) -> LoggedTicket:
         "contact": {"name": first.customer, "email": f"{''.join(first.customer.split())}@replay.example"},
         "customer": {"id": first.customer, "name": first.customer},
         "history": True,
-        "events": case.events,
+        "events": _events(dated),
     }
-    return LoggedTicket(body, [row.line for _, row in dated])
+    return LoggedTicket(body, [row.line for _, row in dated]), remarks
 
 
-class _Case:
-    """What a ticket has come to, row by row."""
-
-    def __init__(self, severity: int) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._severity = severity
-        self._ended = False
-        self._waiting = False
-
-    def happens(self, row: Row, at: str) -> None:
-        ends = row.activity in RESOLVES or row.activity in CANCELS
-
-        def event(kind: str, **more: Any) -> None:
-            self.events.append({"type": kind, "occurred_at": at, "actor": row.actor, **more})
-
-        if self._ended and not ends:
-            event("reopened", reason=row.activity)
-            self._ended = False
-        if row.severity != self._severity:
-            event("severity_changed", severity=row.severity)
-            self._severity = row.severity
-        if self._waiting and not ends and row.activity != WAITS:
-            event("resumed", reason=row.activity)
-            self._waiting = False
+def _events(dated: Sequence[tuple[datetime, LogRow]]) -> list[dict[str, Any]]:
+    """What happened to the ticket, row by row."""
+    events: list[dict[str, Any]] = []
+    severity, closed, waiting = dated[0][1].severity, False, False
+    for instant, row in dated:
+        common = {"occurred_at": render_instant(instant), "actor": row.actor}
+        closes = row.activity in RESOLVES | CANCELS
+        if closed and not closes:
+            events.append({"type": "reopened", **common, "reason": row.activity})
+            closed = False
+        if row.severity != severity:
+            events.append({"type": "severity_changed", **common, "severity": row.severity})
+            severity = row.severity
+        if waiting and not closes and row.activity != WAITS:
+            events.append({"type": "resumed", **common, "reason": row.activity})
+            waiting = False
         if row.activity == RESPONDS:
-            event("responded")
-        elif row.activity == WAITS and not self._waiting:
-            event("paused", reason="waiting_customer")
-            self._waiting = True
-        elif ends and not self._ended:
-            event("cancelled" if row.activity in CANCELS else "resolved", reason=row.activity)
-            self._ended, self._waiting = True, False
+            events.append({"type": "responded", **common})
+        elif row.activity == WAITS and not waiting:
+            events.append({"type": "paused", **common, "reason": "waiting_customer"})
+            waiting = True
+        elif closes and not closed:
+            kind = "cancelled" if row.activity in CANCELS else "resolved"
+            events.append({"type": kind, **common, "reason": row.activity})
+            closed, waiting = True, False
+    return events
 
 
-def _dated(rows: Iterable[Row], notes: list[Remark]) -> Iterable[tuple[datetime, Row]]:
-    """Each row with its instant, in the file's order.
+def _with_instants(rows: Iterable[LogRow], remarks: list[Remark]) -> Iterable[tuple[datetime, LogRow]]:
+    """Each row with its instant, in the order of the file.
 
-    A local time that came twice (an hour is set back) is the first of both, unless the row before lies after that. One
-    that never was (an hour is left out) is as much later as the clocks were set forward.
+    A local time in a repeated hour is the first of both, unless the row before is later. A local time in a skipped hour
+    is moved forward by the length of the change.
     """
     before: datetime | None = None
     for row in rows:
@@ -137,8 +129,9 @@ def _dated(rows: Iterable[Row], notes: list[Remark]) -> Iterable[tuple[datetime,
         if first < second:
             instant = second if before is not None and before > first else first
             which = "first" if instant == first else "second"
-            notes.append(Remark(row.line, f"{row.local} came twice in {ZONE.key}: taken as the {which}"))
+            remarks.append(Remark(row.line, f"{row.local} occurs twice in {ZONE.key}: read as the {which}"))
         elif first > second:
-            notes.append(Remark(row.line, f"{row.local} never was in {ZONE.key}: taken as {first.astimezone(ZONE)}"))
+            moved = first.astimezone(ZONE)
+            remarks.append(Remark(row.line, f"{row.local} does not exist in {ZONE.key}: read as {moved}"))
         before = instant
         yield instant, row

@@ -1,4 +1,4 @@
-"""What a replay says in the end, for people: tables on a terminal, the same in plain text elsewhere."""
+"""The report of a replay: tables on a terminal, plain text elsewhere."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,97 +8,102 @@ from typing import Any, Final
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from tocsin_local.replay.case import Remark
-from tocsin_local.replay.log import Log
-from tocsin_local.replay.posting import Taken
+
+from tocsin_tools.replay.help_desk_log import HelpDeskLog
+from tocsin_tools.replay.history_import import ImportResult
+from tocsin_tools.replay.logged_ticket import Remark
 
 CLOCKS: Final = ("response", "resolution", "answer")
-MOST_LINES: Final = 50
+MAX_LINES: Final = 50
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a replay found out. `seconds`: from the first post until quiet; `posting_seconds`: to the last answer."""
+class ReplayResult:
+    """What a replay found. `seconds` is from the first post until idle, `import_seconds` until the last response."""
 
-    log: Log
-    taken: Taken
+    log: HelpDeskLog
+    imported: ImportResult
     seconds: float
-    posting_seconds: float
+    import_seconds: float
     compliance: Sequence[Mapping[str, Any]]
     differing: Sequence[Remark]
     miscounted: Sequence[str]
-    deliveries: tuple[int, int]
-    mails_for_history: int
+    historic_mails: int
 
     @property
-    def good(self) -> bool:
-        """Every row was understood and taken, every clock is as the rules say, and nobody got mail."""
-        wrong = self.log.bad, self.taken.refused, self.differing, self.miscounted
-        return not any(wrong) and not self.mails_for_history
+    def is_good(self) -> bool:
+        """Every row was read and imported, every clock is as the rules say, and history mailed nobody."""
+        wrong = self.log.bad, self.imported.rejected, self.differing, self.miscounted
+        return not any(wrong) and not self.historic_mails
 
 
-def show(console: Console, outcome: Outcome) -> None:
-    log, taken = outcome.log, outcome.taken
-    _remarks(console, log.notes, "understood so")
-    _remarks(console, log.bad, "bad rows, left out")
-    _remarks(console, taken.refused, "refused by intake")
-    _remarks(console, outcome.differing, "not as the rules say")
-    for line in outcome.miscounted:
+def show(console: Console, result: ReplayResult) -> None:
+    """Print the report."""
+    log, imported = result.log, result.imported
+    _show_remarks(console, log.notes, "rows with a note")
+    _show_remarks(console, log.bad, "bad rows, left out")
+    _show_remarks(console, imported.rejected, "tickets rejected by intake")
+    _show_remarks(console, result.differing, "differences from the rules")
+    for line in result.miscounted:
         console.print(f"  {line}", style="red", highlight=False)
-    console.print(_compliance(outcome.compliance))
-    known = sum(posted.known for posted in taken.posted)
-    facts = sum(len(posted.ticket.facts) for posted in taken.posted)
-    rate = log.rows / outcome.seconds
-    before, after = outcome.deliveries
+    console.print(_compliance_table(result.compliance))
+    summary = Table.grid(padding=(0, 2))
+    for name, text in _summary(result):
+        summary.add_row(f"[bold]{name}[/]", text)
+    console.print(summary)
+    verdict = "[green]Every ticket is as the rules say.[/]"
+    console.print(f"\n{verdict if result.is_good else '[red]Some results differ from the rules: see above.[/]'}")
+
+
+def _summary(result: ReplayResult) -> list[tuple[str, str]]:
+    log, imported = result.log, result.imported
+    tickets = imported.tickets
+    known = sum(ticket.known for ticket in tickets)
+    differing = len({remark.line for remark in result.differing})
+    facts = sum(len(ticket.ticket.facts) for ticket in tickets)
     rows = [
         ("log", f"{log.rows:,} events of {len(log.tickets):,} tickets: {len(log.bad)} bad, {len(log.notes)} noted"),
         (
-            "taken in",
-            f"{len(taken.posted) - known:,} tickets new (201), {known:,} known already (200), "
-            f"{len(taken.refused)} refused; {facts:,} facts; put off and posted again {taken.put_off} times",
+            "import",
+            f"{len(tickets) - known:,} tickets new (201), {known:,} known already (200), "
+            f"{len(imported.rejected)} rejected; {facts:,} facts",
         ),
         (
             "pace",
-            f"{rate:,.0f} events a second: {outcome.seconds:.1f} s from the first post until all was quiet "
-            f"({outcome.posting_seconds:.1f} s of it posting)",
+            f"{log.rows / result.seconds:,.0f} events per second: {result.seconds:.1f} s from the first post until the "
+            f"pipeline was idle ({result.import_seconds:.1f} s of it importing)",
         ),
         (
-            "compared",
-            f"{len(taken.posted):,} tickets with the pure function: {len({r.line for r in outcome.differing})} differ; "
-            f"compliance with its outcomes: {len(outcome.miscounted)} differ",
+            "comparison",
+            f"{len(tickets):,} tickets with the simulation: {differing} differ; "
+            f"compliance with the simulated outcomes: {len(result.miscounted)} differ",
         ),
-        ("mails", f"{outcome.mails_for_history} for history ({before:,} deliveries before, {after:,} after)"),
+        ("mails", f"{result.historic_mails} for history"),
     ]
-    if known and known == len(taken.posted):
-        rows.append(("again", "nothing was new: this log had been replayed before, and is here once"))
-    facts_table = Table.grid(padding=(0, 2))
-    for name, text in rows:
-        facts_table.add_row(f"[bold]{name}[/]", text)
-    console.print(facts_table)
-    verdict = "[green]Every ticket is as the rules say.[/]" if outcome.good else "[red]Not all is well: see above.[/]"
-    console.print(f"\n{verdict}")
+    if known and known == len(tickets):
+        rows.append(("again", "nothing was new: this log has been replayed before, and is stored once"))
+    return rows
 
 
-def _remarks(console: Console, remarks: Sequence[Remark], title: str) -> None:
-    """In the order of the file; of very many the first."""
+def _show_remarks(console: Console, remarks: Sequence[Remark], title: str) -> None:
+    """Print remarks in the order of the file, at most 50."""
     if not remarks:
         return
     console.print(f"{len(remarks):,} {title}:", style="bold", highlight=False)
-    for remark in sorted(remarks, key=lambda remark: remark.line)[:MOST_LINES]:
+    for remark in sorted(remarks, key=lambda remark: remark.line)[:MAX_LINES]:
         console.print(f"  line {remark.line}: {remark.text}", highlight=False, markup=False, soft_wrap=True)
-    if len(remarks) > MOST_LINES:
-        console.print(f"  and {len(remarks) - MOST_LINES:,} more")
+    if len(remarks) > MAX_LINES:
+        console.print(f"  and {len(remarks) - MAX_LINES:,} more")
 
 
-def _compliance(items: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a month and one for all of them, a column a clock and severity: percent met, of how many."""
+def _compliance_table(items: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per month and one for all, a column per clock and severity: percent met, and of how many."""
     columns = sorted({(item["clock"], item["severity"]) for item in items}, key=lambda c: (CLOCKS.index(c[0]), c[1]))
     table = Table(title="Compliance: percent met, of how many clocks", box=SIMPLE_HEAD, title_justify="left")
     table.add_column("month")
     for clock, severity in columns:
         table.add_column(f"{clock}\nS{severity}", justify="right", no_wrap=True)
-    months = sorted({item["month"] for item in items})
-    for month in months:
+    for month in sorted({item["month"] for item in items}):
         table.add_row(month, *_shares([item for item in items if item["month"] == month], columns))
     table.add_section()
     table.add_row("all", *_shares(items, columns), style="bold")

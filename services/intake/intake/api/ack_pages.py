@@ -47,7 +47,7 @@ def render_page(page: Page) -> str:
 
 
 def link_page(found: TicketLink) -> Page:
-    """The page for a link whose ticket exists: the question, or why there is none."""
+    """The page of a link whose ticket exists: it asks to acknowledge, or says why that is not possible."""
     link, status, zone = found.link, found.status, found.rules.calendar.zone
     ticket = _cut(found.ticket.external_id)
     rows = tuple(_rows(found, zone))

@@ -13,8 +13,8 @@ from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake.api.dependencies import (
-    IdempotencyKeyHeader,
     JsonBody,
+    RequestKey,
     documented_body,
     validate_body,
     validate_ticket,
@@ -24,7 +24,6 @@ from intake.api.schemas import BatchResponse, TicketResponse
 from intake.domain.ticket_request import BatchItemRequest, BatchRequest
 from intake.errors import IntakeError
 from intake.handlers.context import IngestedTicket
-from intake.handlers.idempotency import idempotency_key
 from intake.workers.batch_writer import BatchWriter
 
 
@@ -38,11 +37,11 @@ def router(policy: Policy, batches: BatchWriter) -> APIRouter:
         responses={200: {"model": BatchResponse, "description": "One result per item"}},
         openapi_extra=documented_body(BatchRequest),
     )
-    async def post_batch(caller: MayWrite, body: JsonBody, key: IdempotencyKeyHeader = None) -> JsonResponse:
+    async def post_batch(caller: MayWrite, key: RequestKey, body: JsonBody) -> JsonResponse:
         """Creates up to 500 tickets, each with its events so far. An invalid item never affects the others."""
         items = await _validate_items(body, policy)
-        if (held := idempotency_key(caller.key_id, key)) is not None:
-            await batches.bind_key(held, sha256(b"batch" + _digest(items)).digest())
+        if key is not None:
+            await batches.bind_key(key, sha256(b"batch" + _digest(items)).digest())
         valid = [item for item in items if not isinstance(item, Problem)]
         outcomes = iter(await batches.create_tickets(caller.tenant, valid))
         results = [_result(item if isinstance(item, Problem) else next(outcomes)) for item in items]

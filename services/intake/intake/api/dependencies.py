@@ -9,22 +9,34 @@ from uuid import UUID
 from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel, ValidationError
 from tocsin.policy import Policy
+from tocsin.runtime.http.authentication import MayWrite
 from tocsin.runtime.http.problems import Problem, validation_problem
 
 from intake import metrics
 from intake.domain.json_parsing import parse_json
 from intake.domain.ticket_request import R, validate_request
 from intake.errors import InvalidJsonError, TicketNotFoundError
+from intake.handlers.idempotency import idempotency_key
+from intake.store.idempotency import IdempotencyKey
 
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key with the same request within 24 hours counts once; with another request it is 422.",
-    ),
-]
+
+async def _parse_idempotency_key(
+    caller: MayWrite,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=255,
+            description="The same key with the same request within 24 hours counts once; with another one it is 422.",
+        ),
+    ] = None,
+) -> IdempotencyKey | None:
+    return idempotency_key(caller.key_id, key) if key is not None else None
+
+
+RequestKey = Annotated[IdempotencyKey | None, Depends(_parse_idempotency_key)]
+"""The request's Idempotency-Key, if it has one. Keys of different API keys differ."""
 
 
 async def _parse_body(request: Request) -> object:

@@ -6,18 +6,17 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Path, Request
 from tocsin.events import ticket_id as id_of
-from tocsin.runtime.http.api_keys import Caller
 from tocsin.runtime.http.authentication import MayWrite
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import IdempotencyKeyHeader, JsonBody, TicketId, documented_body, validate_body
+from intake.api.dependencies import JsonBody, RequestKey, TicketId, documented_body, validate_body
 from intake.api.problems import documented
 from intake.api.schemas import EventResponse
 from intake.domain.ticket_request import EventRequest
 from intake.errors import EventConflictError
 from intake.handlers.events import RecordEvent
-from intake.handlers.idempotency import idempotency_key
+from intake.store.idempotency import IdempotencyKey
 from intake.workers.write_queue import WriteQueue
 
 _LINKS: Final = {
@@ -57,11 +56,9 @@ def router(queue: WriteQueue) -> APIRouter:
     routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
 
     @routes.post("/{ticket_id}/events", summary="Record an event", **_DOCUMENTED)
-    async def post_event(
-        caller: MayWrite, ticket_id: TicketId, body: JsonBody, key: IdempotencyKeyHeader = None
-    ) -> JsonResponse:
+    async def post_event(caller: MayWrite, ticket_id: TicketId, key: RequestKey, body: JsonBody) -> JsonResponse:
         """Records an event of a ticket. The same `event_id` with an equal body is 200 with the first response."""
-        return await record(caller, ticket_id, body, key)
+        return await record(caller.tenant, ticket_id, key, body)
 
     @routes.post(
         "/by-external/{source}/{external_id:path}/events",
@@ -69,16 +66,15 @@ def router(queue: WriteQueue) -> APIRouter:
         **_DOCUMENTED,
     )
     async def post_event_by_external_id(
-        caller: MayWrite, ticket: ExternalTicket, body: JsonBody, key: IdempotencyKeyHeader = None
+        caller: MayWrite, ticket: ExternalTicket, key: RequestKey, body: JsonBody
     ) -> JsonResponse:
         """Records an event of the ticket that `source` knows by `external_id`. Write a slash in either as `%2F`."""
-        return await record(caller, id_of(caller.tenant, *ticket), body, key)
+        return await record(caller.tenant, id_of(caller.tenant, *ticket), key, body)
 
-    async def record(caller: Caller, ticket_id: UUID, body: object, key: str | None) -> JsonResponse:
+    async def record(tenant: str, ticket_id: UUID, key: IdempotencyKey | None, body: object) -> JsonResponse:
         request = validate_body(EventRequest, body)
-        held = idempotency_key(caller.key_id, key)
         event = await queue.record_event(
-            RecordEvent(caller.tenant, ticket_id, request, generated_id=str(uuid4()), idempotency_key=held)
+            RecordEvent(tenant, ticket_id, request, generated_id=str(uuid4()), idempotency_key=key)
         )
         return JsonResponse(EventResponse.of(event).model_dump(mode="json"), 201 if event.created else 200)
 

@@ -16,6 +16,7 @@ from intake.errors import (
     IntakeError,
     OutboxBacklogError,
     RecordTooLargeError,
+    SigningKeyUnavailableError,
     StorageError,
     TicketConflictError,
     TicketNotFoundError,
@@ -34,6 +35,7 @@ _STATUSES: Final[Mapping[type[IntakeError], int]] = {
     IdempotencyKeyReusedError: 422,
     StorageError: 500,
     OutboxBacklogError: 503,
+    SigningKeyUnavailableError: 503,
     WriteQueueFullError: 503,
 }
 

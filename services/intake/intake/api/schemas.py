@@ -115,7 +115,7 @@ class FactResponse(ResponseModel):
     type: FactType
     occurred_at: Instant = Field(description="When it occurred; never after `received_at`")
     received_at: Instant = Field(description="When intake received it")
-    actor: str | None = Field(description="Who did it; the source if nobody is named")
+    actor: str | None = Field(description="Who did it; the source if no actor is stated")
     severity: Severity | None = Field(description="Of an opening or a severity change")
     reason: str | None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(description="Of a resolve")

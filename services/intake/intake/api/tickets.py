@@ -9,14 +9,13 @@ from tocsin.runtime.http.authentication import MayRead, MayWrite
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import IdempotencyKeyHeader, JsonBody, TicketId, documented_body, validate_ticket
+from intake.api.dependencies import JsonBody, RequestKey, TicketId, documented_body, validate_ticket
 from intake.api.list_query import TicketListParameters
 from intake.api.problems import documented
 from intake.api.schemas import TicketListResponse, TicketResponse, TicketWithFactsResponse
 from intake.domain.ticket_request import TicketRequest
 from intake.errors import TicketConflictError
 from intake.handlers import queries
-from intake.handlers.idempotency import idempotency_key
 from intake.handlers.tickets import CreateTicket
 from intake.workers.write_queue import WriteQueue
 
@@ -56,11 +55,10 @@ def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
         },
         openapi_extra=documented_body(TicketRequest),
     )
-    async def post_ticket(caller: MayWrite, body: JsonBody, key: IdempotencyKeyHeader = None) -> JsonResponse:
+    async def post_ticket(caller: MayWrite, key: RequestKey, body: JsonBody) -> JsonResponse:
         """Creates a ticket. The same `source` and `external_id` with an equal body is 200 with the first response."""
         request = validate_ticket(TicketRequest, body, policy)
-        command = CreateTicket(caller.tenant, request, idempotency_key(caller.key_id, key))
-        created = await queue.create_ticket(command)
+        created = await queue.create_ticket(CreateTicket(caller.tenant, request, key))
         return JsonResponse(TicketResponse.of(created.ticket).model_dump(mode="json"), 201 if created.created else 200)
 
     @routes.get(

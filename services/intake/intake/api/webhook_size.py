@@ -1,4 +1,4 @@
-"""Webhooks that are refused for their size before any route sees them: counted and logged."""
+"""Counts and logs webhooks that exceed the size limit, which no route sees."""
 
 import structlog
 from starlette.datastructures import Headers
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class WebhookSizeMiddleware:
-    """Counts and logs answers of 413 to the hooks that there are; to be added outside what enforces the limit."""
+    """Counts and logs 413 responses to configured webhooks; add it outside the middleware that enforces the limit."""
 
     def __init__(self, app: ASGIApp, integrations: IntegrationsFile) -> None:
         self._app = app
@@ -30,7 +30,7 @@ class WebhookSizeMiddleware:
             ):
                 metrics.HOOK_DELIVERIES.labels(provider, "too_large").inc()
                 length = Headers(scope=scope).get("content-length", "")[:20]
-                log.warning("hook_too_large", provider=provider, tenant=tenant, content_length=length)
+                log.warning("webhook_too_large", provider=provider, tenant=tenant, content_length=length)
             await send(message)
 
         await self._app(scope, receive, sending if scope["type"] == "http" else send)

@@ -1,209 +1,205 @@
-"""What a mail to the two mailboxes means: a ticket, or something that happened to one (RULES 6). Pure."""
+"""The effect of a mail to the two mailboxes: a new ticket, or events on one (docs/rules.md#6-14). Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
-from tocsin.lifecycle import in_order
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import InboundMail, reference_of
+from intake.domain.mail import EmailAddress, InboundMail, reference_of
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer, SubjectRule
-from intake.domain.webhooks.ticket_state import Effect, State, applied
 
 SOURCE: Final = "email"
-"""The source of every ticket that a mail opens."""
+"""The source of every ticket that a mail opens, and the provider of every stored mail."""
 
-_MOST_IDS: Final = 5
+_MAX_SUBJECT_IDS: Final = 5
+_MAX_ATTACHMENT_NAMES: Final = 900
 _BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
-_PASSED: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
+_DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class InboundSender:
-    """Who wrote: for which customer, as far as is known, whether one of us, whether the customer's IT contact."""
+class MailAuthor:
+    """Who wrote a mail: a customer, if known; our staff; the customer's IT contact."""
 
-    customer: EmailCustomer | None
-    ours: bool
-    it_contact: bool
+    customer: EmailCustomer | None = None
+    is_staff: bool = False
+    is_it_contact: bool = False
 
-
-def sender_of(mail: InboundMail, mailing: EmailConfig) -> InboundSender:
-    """Who wrote the mail. An address wins over its domain; a sender that failed our mail server's check is unknown."""
-    email, domain = mail.sender.email, mail.sender.domain
-    if not _trusted(mail, mailing.authserv):
-        return InboundSender(None, ours=False, it_contact=False)
-    found = _correspondent(email, domain, mailing.customers)
-    return InboundSender(
-        found, ours=domain in mailing.ours, it_contact=found is not None and email in found.it_contacts
-    )
+    def belongs_to(self, customer_id: str) -> bool:
+        """Whether the author's mails may concern tickets of that customer."""
+        return self.is_staff or (self.customer is not None and self.customer.id == customer_id)
 
 
-def mailbox_of(mail: InboundMail, mailboxes: Mapping[Mailbox, MailboxRule]) -> Mailbox:
-    """Which mailbox it was written to: Escalations@ where it is among the recipients, otherwise Support@."""
-    written_to = {address.email for address in mail.recipients} | set(mail.delivered_to)
-    rule = mailboxes.get("escalations")
-    return "escalations" if rule is not None and rule.address.lower() in written_to else "support"
+@dataclass(frozen=True, slots=True)
+class ReceivedMail:
+    """A mail with what `email` of integrations.yaml and the policy say about it."""
+
+    mail: InboundMail
+    received_at: datetime
+    config: EmailConfig
+    author: MailAuthor
+    mailbox: Mailbox
+
+    @property
+    def is_reply_to_outside(self) -> bool:
+        """Whether it is a reply by our staff to somebody outside."""
+        return self.author.is_staff and bool(self.mail.references) and bool(_recipients_outside(self))
 
 
-def answered(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
-    """The tickets that it may answer, the likeliest first.
+@dataclass(frozen=True, slots=True)
+class TicketOwner:
+    """The customer of a ticket, and the e-mail address of its contact, if there is one."""
 
-    By the mails that it refers to (one that opened a ticket, or one of ours, which begins with the ticket's id), then
-    by the ids in square brackets in its subject, of `sources`.
+    customer_id: str
+    contact_email: str | None = None
+
+
+def receive(
+    mail: InboundMail, received_at: datetime, config: EmailConfig, mailboxes: Mapping[Mailbox, MailboxRule]
+) -> ReceivedMail:
+    """The mail with its author and its mailbox: Escalations@ if that is a recipient, otherwise Support@."""
+    recipients = {address.email for address in mail.recipients} | set(mail.delivered_to)
+    escalations = mailboxes.get("escalations")
+    is_escalation = escalations is not None and escalations.address.lower() in recipients
+    return ReceivedMail(mail, received_at, config, _author(mail, config), "escalations" if is_escalation else "support")
+
+
+def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
+    """The ids of tickets that the mail may be a reply to, the most likely first.
+
+    They come from the Message-IDs that it refers to (a mail that opened a ticket, or one of ours, which begins with the
+    id of the ticket), then from the ids in square brackets in its subject, of `sources`.
     """
     found = []
     for reference in mail.references:
         found.append(ticket_id(tenant, SOURCE, reference_of(reference)))
         with suppress(ValueError):
             found.append(UUID(reference.partition("@")[0].partition(".")[0]))
-    names = _BRACKETED.findall(mail.subject)[:_MOST_IDS]
-    found += [
-        ticket_id(tenant, source, name.strip().removeprefix("#")) for name in names for source in (SOURCE, *sources)
-    ]
+    names = [name.strip().removeprefix("#") for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]]
+    found += [ticket_id(tenant, source, name) for name in names for source in (SOURCE, *sources)]
     return list(dict.fromkeys(found))
 
 
-def opening(
-    mail: InboundMail, sender: InboundSender, mailbox: Mailbox, received_at: datetime, mailing: EmailConfig
-) -> DerivedTicketRequest | None:
-    """The ticket that it opens at its receipt, flagged with what stands in for what it leaves out.
-
-    None: nobody knows whose mail it is.
-    """
-    customer = sender.customer or mailing.customer
+def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
+    """The ticket that the mail opens, with a flag for each default used; None if the customer is unknown."""
+    mail, author, config = received.mail, received.author, received.config
+    customer = author.customer or config.customer
     if customer is None:
         return None
-    rules = [rule for rule in mailing.subjects if rule.contains.casefold() in mail.subject.casefold()]
-    contact_only = mailbox == "escalations" and sender.it_contact
-    usual = mailing.escalations_category if contact_only else mailing.support_category
+    rules = [rule for rule in config.subjects if rule.contains.casefold() in mail.subject.casefold()]
+    is_it_escalation = received.mailbox == "escalations" and author.is_it_contact
+    default_category = config.escalations_category if is_it_escalation else config.support_category
     severity = _first(rules, "severity")
-    services = sender.customer.services if sender.customer else ()
-    said: dict[Flag, object] = {
+    services = author.customer.services if author.customer else ()
+    stated: dict[Flag, object] = {
         "default_severity": severity,
         "default_services": services,
-        "default_customer": sender.customer,
+        "default_customer": author.customer,
     }
     return DerivedTicketRequest.model_validate(
         {
             "source": SOURCE,
             "external_id": mail.reference,
-            "opened_at": received_at,
-            "severity": severity or mailing.severity,
+            "opened_at": received.received_at,
+            "severity": severity or config.severity,
             "summary": mail.subject or "(no subject)",
             "description": _description(mail),
-            "affected_services": services or mailing.services,
+            "affected_services": services or config.services,
             "contact": {"name": mail.sender.name or mail.sender.email, "email": mail.sender.email},
             "customer": {"id": customer.id, "name": customer.name},
             "channel": "email",
-            "category": _first(rules, "category") or usual,
-            "via": mailbox,
-            "sender_is_it_contact": sender.it_contact,
+            "category": _first(rules, "category") or default_category,
+            "via": received.mailbox,
+            "sender_is_it_contact": author.is_it_contact,
             "opened_by": mail.sender.email,
-            "default_flags": tuple(flag for flag, given in said.items() if not given),
+            "default_flags": tuple(flag for flag, value in stated.items() if not value),
         }
     )
 
 
-def belongs(sender: InboundSender, customer_id: str) -> bool:
-    """Whether the sender's mails may be of a ticket of that customer: they are the customer's, or ours."""
-    return sender.ours or (sender.customer is not None and sender.customer.id == customer_id)
+def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fact]) -> list[EventRequest] | None:
+    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17 and #6-18).
 
-
-def goes_out(mail: InboundMail, mailing: EmailConfig) -> bool:
-    """Whether somebody who is none of ours is among the recipients."""
-    return any(address.domain not in mailing.ours for address in mail.recipients)
-
-
-class TicketOwner(NamedTuple):
-    """Whose ticket it is: the customer's id, and the address of its contact, if it has one."""
-
-    customer_id: str
-    contact: str | None = None
-
-
-def _answers(mail: InboundMail, mailing: EmailConfig, about: TicketOwner) -> bool:
-    """Whether it goes to the customer, as far as is known who that is: what we write to others is no response."""
-    outside = [address for address in mail.recipients if address.domain not in mailing.ours]
-    if about.contact is None and all(known.id != about.customer_id for known in mailing.customers):
-        return bool(outside)
-    domain = (about.contact or "").rpartition("@")[2].lower()
-    found = [_correspondent(address.email, address.domain, mailing.customers) for address in outside]
-    theirs = {known.id for known in found if known is not None}
-    return about.customer_id in theirs or domain in {address.domain for address in outside}
-
-
-def reaction(
-    mail: InboundMail,
-    sender: InboundSender,
-    mailbox: Mailbox,
-    about: TicketOwner,
-    facts: Sequence[Fact],
-    received_at: datetime,
-    mailing: EmailConfig,
-) -> Sequence[EventRequest] | None:
-    """What an answer by `sender`, received at `received_at`, to a ticket with those facts makes happen to it.
-
-    The customer's answer ends a pause that waited for it, and reopens what was closed not longer ago than
-    `reopen_within`; that of their IT contact to Escalations@ escalates it as well (RULES 6: a request not handled
-    properly). Ours is the response, where it goes to the customer. None: it is a new matter, as every stranger's is.
+    None: the mail does not belong to the ticket and opens another one.
     """
-    told = history_of(facts)
-    if not belongs(sender, about.customer_id):
+    author = received.author
+    if not author.belongs_to(owner.customer_id):
         return None
-    opened, *later = in_order(facts)
-    state = reduce(applied, map(_effect, later), State(opened.severity or 0))
-    if sender.ours:
-        first = told.closed_by is None and not state.responded and _answers(mail, mailing, about)
-        return [_event(mail, "responded", received_at)] if first else []
+    history = history_of(facts)
+    if author.is_staff:
+        can_respond = history.closed_by is None and not history.status.responded
+        return [_event(received, "responded")] if can_respond and _is_to_customer(received, owner) else []
     events = []
-    if told.closed_by is not None:
-        kept_until = told.closed_by.occurred_at + timedelta(microseconds=mailing.reopen_within.micros)
-        if received_at > kept_until:
+    if history.closed_by is not None:
+        if received.received_at > history.closed_by.occurred_at + timedelta(
+            microseconds=received.config.reopen_within.micros
+        ):
             return None
-        events.append(_event(mail, "reopened", received_at, "the customer wrote again"))
-    elif state.paused:
-        events.append(_event(mail, "resumed", received_at, "the customer answered"))
-    if mailbox == "escalations" and sender.it_contact:
-        events.append(_event(mail, "escalated", received_at, "the customer's IT contact wrote to Escalations@"))
+        events.append(_event(received, "reopened", "the customer replied"))
+    elif history.status.paused:
+        events.append(_event(received, "resumed", "the customer replied"))
+    if received.mailbox == "escalations" and author.is_it_contact:
+        events.append(_event(received, "escalated", "the customer's IT contact wrote to Escalations@"))
     return events
 
 
-def _event(
-    mail: InboundMail,
-    kind: Literal["reopened", "responded", "resumed", "escalated"],
-    at: datetime,
-    reason: str | None = None,
-) -> EventRequest:
-    event_id = f"mail:{mail.reference}" + (":escalated" if kind == "escalated" else "")
-    return EventRequest(type=kind, occurred_at=at, actor=mail.sender.email, event_id=event_id, reason=reason)
+def _author(mail: InboundMail, config: EmailConfig) -> MailAuthor:
+    """The author by address, then by domain; unknown if our mail server did not authenticate the sender."""
+    if not _is_authenticated(mail, config.authserv):
+        return MailAuthor()
+    email, domain = mail.sender.email, mail.sender.domain
+    customer = _customer_of(email, domain, config.customers)
+    is_it_contact = customer is not None and email in customer.it_contacts
+    return MailAuthor(customer, is_staff=domain in config.ours, is_it_contact=is_it_contact)
 
 
-def _effect(fact: Fact) -> Effect:
-    return Effect(fact.type, fact.severity or 0, fact.resolution_kind == "workaround")
+def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
+    """Whether the sender passed DMARC (docs/rules.md#6-20); without `authserv` every sender is trusted."""
+    if authserv is None:
+        return True
+    # Only the first header with this name is of our own server: the sender may have written others.
+    results = (text for text in mail.authentication if text.partition(";")[0].split()[:1] == [authserv])
+    return bool(_DMARC_PASS.search(next(results, "")))
 
 
-def _correspondent(email: str, domain: str, customers: Sequence[EmailCustomer]) -> EmailCustomer | None:
-    by_address = (found for found in customers if email in found.addresses or email in found.it_contacts)
-    by_domain = (found for found in customers if domain in found.domains)
+def _customer_of(email: str, domain: str, customers: Sequence[EmailCustomer]) -> EmailCustomer | None:
+    by_address = (each for each in customers if email in each.addresses or email in each.it_contacts)
+    by_domain = (each for each in customers if domain in each.domains)
     return next(by_address, None) or next(by_domain, None)
 
 
-def _trusted(mail: InboundMail, authserv: str | None) -> bool:
-    """Whether our mail server vouches for the sender's domain; where it is not asked, it is believed."""
-    if authserv is None:
-        return True
-    # Only the first of that name is its own: others may have come with the mail.
-    ours = next((text for text in mail.authentication if text.partition(";")[0].split()[:1] == [authserv]), "")
-    return bool(_PASSED.search(ours))
+def _is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
+    """Whether a mail goes to the customer; if no address of the customer is known, to anybody outside."""
+    customers = received.config.customers
+    outside = _recipients_outside(received)
+    if owner.contact_email is None and all(known.id != owner.customer_id for known in customers):
+        return bool(outside)
+    contact_domain = (owner.contact_email or "").rpartition("@")[2].lower()
+    recipients = [_customer_of(address.email, address.domain, customers) for address in outside]
+    customer_ids = {customer.id for customer in recipients if customer is not None}
+    return owner.customer_id in customer_ids or contact_domain in {address.domain for address in outside}
+
+
+def _recipients_outside(received: ReceivedMail) -> list[EmailAddress]:
+    return [address for address in received.mail.recipients if address.domain not in received.config.ours]
+
+
+def _event(
+    received: ReceivedMail,
+    kind: Literal["reopened", "responded", "resumed", "escalated"],
+    reason: str | None = None,
+) -> EventRequest:
+    event_id = f"mail:{received.mail.reference}" + (":escalated" if kind == "escalated" else "")
+    actor = received.mail.sender.email
+    return EventRequest(type=kind, occurred_at=received.received_at, actor=actor, event_id=event_id, reason=reason)
 
 
 def _first(rules: Sequence[SubjectRule], field: Literal["severity", "category"]) -> Any:
@@ -213,5 +209,5 @@ def _first(rules: Sequence[SubjectRule], field: Literal["severity", "category"])
 def _description(mail: InboundMail) -> str | None:
     parts = [mail.text]
     if mail.attachments:
-        parts.append(f"Attached: {', '.join(mail.attachments)[:900]}")
+        parts.append(f"Attached: {', '.join(mail.attachments)[:_MAX_ATTACHMENT_NAMES]}")
     return "\n\n".join(part for part in parts if part) or None

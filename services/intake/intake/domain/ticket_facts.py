@@ -19,8 +19,9 @@ from intake.errors import EventConflictError
 class TicketFacts:
     """A ticket's facts while events are added to it.
 
-    `known` holds facts by event id: all facts of STATUS_TYPES if an event of these types is added, and the facts whose
-    event ids the added events have. `new` are those added so far; `severity` and `is_open` follow from both.
+    Added events are received at `received_at`. `known` holds facts by event id: all facts of STATUS_TYPES if an event
+    of these types is added, and the facts whose event ids the added events have. `new` are the facts added so far;
+    `severity` and `is_open` follow from both.
     """
 
     tenant: str
@@ -28,10 +29,11 @@ class TicketFacts:
     next_number: int
     severity: int
     is_open: bool
+    received_at: datetime
     known: Mapping[str, StoredFact]
     new: tuple[StoredFact, ...] = ()
 
-    def add(self, request: EventRequest, event_id: str, received_at: datetime) -> Self:
+    def add(self, request: EventRequest, event_id: str) -> Self:
         """The facts with the event as its next fact; unchanged if the same event is known.
 
         Raises EventConflictError, WorkaroundError, RecordTooLargeError.
@@ -41,7 +43,7 @@ class TicketFacts:
             if self.known[event_id].digest != digest:
                 raise EventConflictError
             return self
-        fact = event_fact(request, self.next_number, event_id, received_at)
+        fact = event_fact(request, self.next_number, event_id, self.received_at)
         check_size([fact_event(self.tenant, self.ticket_id, fact)])
         added = StoredFact(self.ticket_id, fact, digest)
         after = replace(

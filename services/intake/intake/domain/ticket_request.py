@@ -209,7 +209,7 @@ class BatchItemRequest(TicketRequest):
     """One ticket of a batch, with its events so far."""
 
     events: Annotated[tuple[EventRequest, ...], Strict(False), Field(max_length=MAX_LIST_LENGTH)] = ()
-    history: bool = Field(False, description="Whatever was due before the receipt is reported and mails nobody")
+    history: bool = Field(False, description="Deadlines before the receipt are reported but notify nobody")
 
     @property
     def imported(self) -> bool:

@@ -1,7 +1,7 @@
 """Record events of tickets, many in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from intake.domain.ticket_request import EventRequest
 from intake.errors import IntakeError, TicketNotFoundError
 from intake.handlers.context import IngestContext, RecordedEvent
 from intake.store.idempotency import IdempotencyKey
-from intake.store.tickets import TicketKey, TicketStore
+from intake.store.tickets import LockedTicket, TicketKey, TicketStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +55,15 @@ async def record_events(
     """
     store = TicketStore(connection)
     locked = await store.lock({command.ticket_key for command in commands})
-    found = [command for command in commands if command.ticket_key in locked]
-    known = await store.known_facts(
-        with_status={command.ticket_id for command in found if command.request.type in STATUS_TYPES},
-        fact_ids={fact_id(command.ticket_id, command.event_id) for command in found},
-    )
-    known_of: dict[UUID, dict[str, StoredFact]] = defaultdict(dict)
-    for stored in known:
-        known_of[stored.ticket_id][stored.fact.event_id] = stored
-    tickets = {
-        (tenant, ticket_id): TicketFacts(
-            tenant=tenant,
-            ticket_id=ticket_id,
-            next_number=ticket.next_number,
-            severity=ticket.severity,
-            is_open=ticket.is_open,
-            known=known_of[ticket_id],
-        )
-        for (tenant, ticket_id), ticket in locked.items()
-    }
-
+    tickets = await _load_facts(context, store, locked, commands)
     outcomes: list[RecordedEvent | IntakeError] = []
     for command in commands:
         before = tickets.get(command.ticket_key)
         if before is None:
             outcomes.append(TicketNotFoundError())
             continue
-        received_at = context.business(locked[command.ticket_key].clock)
         try:
-            after = before.add(command.request, command.event_id, received_at)
+            after = before.add(command.request, command.event_id)
         except IntakeError as error:
             outcomes.append(error)
             continue
@@ -99,3 +79,31 @@ async def record_events(
         ]
         await context.outbox.add(connection, events, min(ticket.clock for ticket in locked.values()))
     return outcomes
+
+
+async def _load_facts(
+    context: IngestContext,
+    store: TicketStore,
+    locked: Mapping[TicketKey, LockedTicket],
+    commands: Sequence[RecordEvent],
+) -> dict[TicketKey, TicketFacts]:
+    """The locked tickets with those of their facts that the commands are checked against."""
+    found = [command for command in commands if command.ticket_key in locked]
+    known: dict[UUID, dict[str, StoredFact]] = defaultdict(dict)
+    for stored in await store.known_facts(
+        with_status={command.ticket_id for command in found if command.request.type in STATUS_TYPES},
+        fact_ids={fact_id(command.ticket_id, command.event_id) for command in found},
+    ):
+        known[stored.ticket_id][stored.fact.event_id] = stored
+    return {
+        (tenant, ticket_id): TicketFacts(
+            tenant=tenant,
+            ticket_id=ticket_id,
+            next_number=ticket.next_number,
+            severity=ticket.severity,
+            is_open=ticket.is_open,
+            received_at=context.business(ticket.clock),
+            known=known[ticket_id],
+        )
+        for (tenant, ticket_id), ticket in locked.items()
+    }

@@ -9,9 +9,9 @@ from intake.errors import IdempotencyKeyReusedError
 from intake.store.idempotency import IdempotencyKey, KeyBinding, claim_keys, delete_expired_keys
 
 
-def idempotency_key(holder: str, key: str | None) -> IdempotencyKey | None:
-    """An Idempotency-Key, if there is one, as it is stored; `holder` is the id of the API key that it came with."""
-    return (holder, sha256(key.encode()).digest()) if key is not None else None
+def idempotency_key(holder: str, key: str) -> IdempotencyKey:
+    """An Idempotency-Key as it is stored; `holder` is the id of the API key that it came with."""
+    return holder, sha256(key.encode()).digest()
 
 
 async def bind_keys(

@@ -1,48 +1,43 @@
-"""Taking in a mail: as a ticket, or as what happened to one."""
+"""The use case of a mail: it opens a ticket, causes events on one, or changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.domain.mail import InboundMail
-from intake.domain.mail_rules import (
-    InboundSender,
-    TicketOwner,
-    answered,
-    belongs,
-    goes_out,
-    mailbox_of,
-    opening,
-    reaction,
-    sender_of,
-)
-from intake.domain.webhooks.config.email import EmailConfig
-from intake.domain.webhooks.update import UnmappedError
-from intake.errors import IntakeError
+from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
+from intake.errors import DuplicateMailError, IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
 from intake.handlers.events import RecordEvent, record_event
 from intake.handlers.tickets import create_tickets
-from intake.store.mails import add_mail, awaiting_ticket, first_ticket, lock_conversation, ticket_of_mail
+from intake.store.mails import add_mail, awaiting_ticket, find_ticket, lock_conversation, ticket_of_mail
 from intake.store.tickets import TicketStore
 
-MailResult = Literal["opened", "happened", "noted", "duplicate", "automatic"]
-
-_UNKNOWN_QUESTION: Final = "One of us answers a mail that has not come: replay it once it has."
-
+_UNKNOWN_SENDER: Final = "Unknown sender. Add the sender's domain to a customer under `email`."
+_UNKNOWN_ORIGINAL: Final = "Staff reply to a mail that has not arrived. Replay it after the original has arrived."
 _REROUTED: Final = "rerouted to Support@: Escalations@ is for the customer's IT contact"
 
-UNKNOWN_CUSTOMER: Final = "Nobody knows whose mail this is: give the sender's domain to a customer of `email`."
+
+class MailResult(StrEnum):
+    """The effect of a mail.
+
+    opened: it opened a ticket. happened: it caused events on a ticket. noted: it belongs to a ticket and changes
+    nothing. duplicate: a copy was processed before. automatic: a machine wrote it, so it is ignored.
+    """
+
+    OPENED = "opened"
+    HAPPENED = "happened"
+    NOTED = "noted"
+    DUPLICATE = "duplicate"
+    AUTOMATIC = "automatic"
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedMail:
-    """What a mail became: `opened` a ticket, `happened` to one, `noted` with one, a `duplicate` of an earlier one, or
-    nothing, since it is `automatic`; `detail` says why or what.
-    """
+    """The effect of a mail; `detail` names the events, or says why there are none."""
 
     result: MailResult
     ticket_id: UUID | None = None
@@ -50,102 +45,75 @@ class AppliedMail:
 
 
 async def apply_mail(
-    context: IngestContext,
-    connection: AsyncConnection,
-    tenant: str,
-    mailing: EmailConfig,
-    sources: Sequence[str],
-    mail: InboundMail,
-    received_at: datetime,
+    context: IngestContext, connection: AsyncConnection, tenant: str, received: ReceivedMail, sources: Sequence[str]
 ) -> AppliedMail:
-    """Take a mail in, in this transaction. `sources` are the tools whose ids may stand in its subject.
+    """Apply a mail; `sources` are the tools whose ticket ids may be in its subject.
 
-    The Date that a mail bears is anybody's word: what it tells occurred when it was delivered, at `received_at`. Raises
-    UnmappedError where nobody knows whose it is, or it is our own answer to what has not come; IntakeError where the
-    ticket that it would open cannot be taken; and MailKnownError.
+    Raises UnmappedError for an unknown sender and for our own reply to an unknown mail, DuplicateMailError, and
+    IntakeError if the ticket cannot be opened.
     """
+    mail = received.mail
     if mail.automatic is not None:
-        return AppliedMail("automatic", detail=mail.automatic)
+        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic)
     await lock_conversation(connection, tenant, (mail.message_id, *mail.references)[-1])
     if known := await ticket_of_mail(connection, tenant, mail.message_id):
-        return AppliedMail("duplicate", known)
-    sender = sender_of(mail, mailing)
-    ticket = await first_ticket(connection, tenant, mail.references, answered(mail, tenant, sources))
-    if ticket is not None:
-        taken = await _follow(context, connection, tenant, mailing, mail, sender, ticket, received_at)
+        return AppliedMail(MailResult.DUPLICATE, known)
+    ticket_id = await find_ticket(connection, tenant, mail.references, candidate_tickets(mail, tenant, sources))
+    if ticket_id is not None:
+        applied = await _update(context, connection, tenant, received, ticket_id)
     else:
-        taken = await _join(connection, tenant, mail, sender)
-    if ticket is None and taken is None and sender.ours and mail.references and goes_out(mail, mailing):
-        raise UnmappedError("missing_opening", _UNKNOWN_QUESTION)
-    if taken is None:
-        taken = await _open(context, connection, tenant, mailing, mail, sender, received_at)
-    known_now = taken.ticket_id is not None and not await add_mail(
-        connection, tenant, mail.message_id, mail.references, taken.ticket_id, received_at
-    )
-    if known_now:
-        raise MailKnownError
-    return taken
+        applied = await _join(connection, tenant, received)
+        if applied is None and received.is_reply_to_outside:
+            raise UnmappedError(UnmappedReason.MISSING_OPENING, _UNKNOWN_ORIGINAL)
+    if applied is None:
+        applied = await _open(context, connection, tenant, received)
+    if applied.ticket_id is not None and not await add_mail(
+        connection, tenant, mail.message_id, mail.references, applied.ticket_id, received.received_at
+    ):
+        raise DuplicateMailError
+    return applied
 
 
-class MailKnownError(Exception):
-    """Another copy of the mail was taken in at the same time: roll back, and try again."""
-
-
-async def _follow(
-    context: IngestContext,
-    connection: AsyncConnection,
-    tenant: str,
-    mailing: EmailConfig,
-    mail: InboundMail,
-    sender: InboundSender,
-    ticket_id: UUID,
-    received_at: datetime,
+async def _update(
+    context: IngestContext, connection: AsyncConnection, tenant: str, received: ReceivedMail, ticket_id: UUID
 ) -> AppliedMail | None:
-    """What it says of that ticket; None where it is a matter of its own."""
+    """Record the events that the mail causes on its ticket; None if it does not belong to the ticket."""
     store = TicketStore(connection)
     ticket = await store.ticket(tenant, ticket_id)
-    assert ticket is not None  # it was just found, and tickets are never deleted
+    assert ticket is not None  # `find_ticket` found it, and tickets are never deleted
     facts = (await store.facts([ticket_id]))[ticket_id]
-    about = TicketOwner(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
-    mailbox = mailbox_of(mail, context.policy.mailboxes)
-    found = reaction(mail, sender, mailbox, about, facts, received_at, mailing)
-    if found is None:
+    owner = TicketOwner(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
+    events = derive_events(received, owner, facts)
+    if events is None:
         return None
-    for event in found:
-        command = RecordEvent(tenant, ticket_id, event, generated_id=event.event_id or "")
-        await record_event(context, connection, command)
-    told = [str(event.type) for event in found]
-    if mailbox == "escalations" and not (sender.it_contact or sender.ours):
-        told.append(_REROUTED)
-    return AppliedMail("happened" if found else "noted", ticket_id, ", ".join(told) or None)
+    for event in events:
+        await record_event(context, connection, RecordEvent(tenant, ticket_id, event, event.event_id or ""))
+    details = [str(event.type) for event in events]
+    author = received.author
+    if received.mailbox == "escalations" and not (author.is_it_contact or author.is_staff):
+        details.append(_REROUTED)
+    result = MailResult.HAPPENED if events else MailResult.NOTED
+    return AppliedMail(result, ticket_id, ", ".join(details) or None)
 
 
-async def _join(
-    connection: AsyncConnection, tenant: str, mail: InboundMail, sender: InboundSender
-) -> AppliedMail | None:
-    """With the ticket of a mail that refers to it, and came before it: by then all of that had been said."""
-    ticket_id = await awaiting_ticket(connection, tenant, mail.message_id)
+async def _join(connection: AsyncConnection, tenant: str, received: ReceivedMail) -> AppliedMail | None:
+    """Add the mail to the ticket of a reply that arrived before it; it changes nothing (docs/rules.md#6-19)."""
+    ticket_id = await awaiting_ticket(connection, tenant, received.mail.message_id)
     ticket = await TicketStore(connection).ticket(tenant, ticket_id) if ticket_id is not None else None
-    if ticket is None or not belongs(sender, ticket.body["customer"]["id"]):
+    if ticket is None or not received.author.belongs_to(ticket.body["customer"]["id"]):
         return None
-    return AppliedMail("noted", ticket_id, "an earlier mail of its conversation")
+    return AppliedMail(MailResult.NOTED, ticket_id, "an earlier mail of the conversation")
 
 
 async def _open(
-    context: IngestContext,
-    connection: AsyncConnection,
-    tenant: str,
-    mailing: EmailConfig,
-    mail: InboundMail,
-    sender: InboundSender,
-    received_at: datetime,
+    context: IngestContext, connection: AsyncConnection, tenant: str, received: ReceivedMail
 ) -> AppliedMail:
-    request = opening(mail, sender, mailbox_of(mail, context.policy.mailboxes), received_at, mailing)
+    request = draft_ticket(received)
     if request is None:
-        raise UnmappedError("missing_customer", UNKNOWN_CUSTOMER)
+        raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, _UNKNOWN_SENDER)
     (outcome,) = await create_tickets(context, connection, tenant, [request])
     if isinstance(outcome, IntakeError):
-        if await ticket_of_mail(connection, tenant, mail.message_id):
-            raise MailKnownError
+        if await ticket_of_mail(connection, tenant, received.mail.message_id):
+            raise DuplicateMailError
         raise outcome
-    return AppliedMail("opened" if outcome.created else "duplicate", outcome.ticket.ticket_id)
+    return AppliedMail(MailResult.OPENED if outcome.created else MailResult.DUPLICATE, outcome.ticket.ticket_id)

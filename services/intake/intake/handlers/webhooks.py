@@ -1,36 +1,65 @@
-"""Taking in what a webhook delivered: the raw delivery first, then ticket by ticket."""
+"""The use cases of webhook deliveries: store one as it came, apply one of its tickets, list, requeue and dismiss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
-import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import ticket_id
 from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.create_ticket import opening, opening_severity
+from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
+from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.reconcile import reconcile
-from intake.domain.webhooks.update import TicketUpdate, UnmappedError
-from intake.errors import IntakeError
+from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.update import TicketUpdate
+from intake.errors import IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext, IngestedTicket
 from intake.handlers.events import RecordEvent, record_events
-from intake.handlers.normalize import Read, refused
 from intake.handlers.tickets import create_tickets
 from intake.store.tickets import TicketStore
 from intake.store.webhooks import WebhookDelivery, WebhookStore
 
-log = structlog.get_logger(__name__)
+_QUOTED_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredTicket:
+    """One ticket of a stored delivery, at `position` in it."""
+
+    delivery: WebhookDelivery
+    position: int
+    snapshot: TicketSnapshot
+    integration: Integration
+
+    @property
+    def source(self) -> str:
+        return self.integration.source or self.delivery.provider
+
+    @property
+    def ticket_id(self) -> UUID:
+        return ticket_id(self.delivery.tenant, self.source, self.snapshot.external_id)
+
+
+class UpdateResult(StrEnum):
+    """The effect of an update: it opened its ticket, added facts, added none, or its queue is not configured."""
+
+    OPENED = "opened"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedUpdate:
-    """What a sighting of a ticket came to: it was opened, changed by so many facts, is as it was, or does not count."""
+    """The effect of one update; `facts` counts the new facts, `opened` is the new ticket."""
 
-    result: Literal["opened", "changed", "known", "ignored"]
+    result: UpdateResult
     ticket_id: UUID
     facts: int = 0
     opened: IngestedTicket | None = None
@@ -42,92 +71,125 @@ async def store_delivery(
     tenant: str,
     provider: str,
     key: bytes,
-    headers: dict[str, str],
+    headers: Mapping[str, str],
     body: bytes,
-    taken_up_within: timedelta,
+    retry_after: timedelta,
 ) -> WebhookDelivery | None:
-    """Store a delivery as it came, before anything is made of it; None where its key is known.
+    """Store a delivery as it came; None if its key is known.
 
-    Where nobody has taken it in `taken_up_within`, the periodic job does.
+    If it is not processed within `retry_after`, the retry job processes it.
     """
     store = WebhookStore(connection)
     received_at = context.business(await clock_timestamp(connection))
-    delivery_id = await store.keep(tenant, provider, key, headers, body, received_at, taken_up_within)
-    return await store.delivery(delivery_id) if delivery_id is not None else None
+    return await store.add_delivery(tenant, provider, key, headers, body, received_at, retry_after)
 
 
-async def apply_update(
-    context: IngestContext, connection: AsyncConnection, integration: Integration, delivery: WebhookDelivery, read: Read
+async def apply_ticket(
+    context: IngestContext, connection: AsyncConnection, ticket: DeliveredTicket, applied_to: UUID | None = None
 ) -> AppliedUpdate | UnmappedError:
-    """Take in how a delivery shows one ticket, in this transaction.
+    """Map one ticket of a delivery, and open it or add the facts that it lacks.
 
-    A ticket that cannot be opened yet is remembered as it was shown. Raises IntakeError.
+    `applied_to` is the ticket that this position of the delivery has already been applied to: then nothing changes. An
+    update that cannot open its ticket is stored nevertheless, and counts once a later delivery opens the ticket. Raises
+    RejectedError and UnavailableError.
     """
-    hooks, tenant = WebhookStore(connection), delivery.tenant
-    await hooks.lock_ticket(read.ticket_id)
-    known, ours = await hooks.sightings(read.ticket_id)
-    seen = list((known | {read.spot: read.shown}).values())
-    found: AppliedUpdate | UnmappedError | None = None
+    if applied_to == ticket.ticket_id:
+        return AppliedUpdate(UpdateResult.UNCHANGED, ticket.ticket_id)
+    if applied_to is not None:
+        return _other_ticket(ticket)
     try:
-        if await TicketStore(connection).ticket(tenant, read.ticket_id) is None:
-            found = await _open(context, connection, integration, delivery, read, seen)
-        if found is None:
-            opened_with = opening_severity(seen, integration) if ours else None
-            found = await _compare(context, connection, tenant, read, seen, opened_with)
-    except UnmappedError as unmapped:
-        found = unmapped
-    except ValidationError as invalid:
-        found = refused(invalid)
-    opened_it = isinstance(found, AppliedUpdate) and found.opened is not None
-    await hooks.put_sighting(read.spot, read.ticket_id, read.shown, opened_it=opened_it)
-    if opened_it:
-        await hooks.settle_opened(read.ticket_id)
-    return found
+        update = map_snapshot(
+            ticket.snapshot,
+            ticket.integration,
+            received_at=ticket.delivery.received_at,
+            delivery_key=f"{ticket.delivery.id:020}",  # compared as text
+        )
+    except UnmappedError as error:
+        return error
+    except ValidationError as error:
+        return UnmappedError.invalid(error)
+    store = WebhookStore(connection)
+    await store.lock_ticket(ticket.ticket_id)
+    earlier, was_opened_by_update = await store.load_updates(ticket.ticket_id)
+    updates = list((earlier | {(ticket.delivery.id, ticket.position): update}).values())
+    applied = await _open_or_reconcile(context, connection, ticket, updates, was_opened_by_update)
+    is_opened = isinstance(applied, AppliedUpdate) and applied.opened is not None
+    await store.store_update(ticket.delivery.id, ticket.position, ticket.ticket_id, update, opened_ticket=is_opened)
+    if is_opened:
+        await store.finish_waiting_for(ticket.ticket_id)
+    return applied
+
+
+async def _open_or_reconcile(
+    context: IngestContext,
+    connection: AsyncConnection,
+    ticket: DeliveredTicket,
+    updates: list[TicketUpdate],
+    was_opened_by_update: bool,
+) -> AppliedUpdate | UnmappedError:
+    try:
+        opened = None
+        if await TicketStore(connection).ticket(ticket.delivery.tenant, ticket.ticket_id) is None:
+            opened = await _open(context, connection, ticket, updates)
+        opened_with = opening_severity(updates, ticket.integration) if was_opened_by_update else None
+        return opened or await _reconcile(context, connection, ticket, updates, opened_with)
+    except UnmappedError as error:
+        return error
+    except ValidationError as error:
+        return UnmappedError.invalid(error)
 
 
 async def _open(
-    context: IngestContext,
-    connection: AsyncConnection,
-    integration: Integration,
-    delivery: WebhookDelivery,
-    read: Read,
-    seen: Sequence[TicketUpdate],
+    context: IngestContext, connection: AsyncConnection, ticket: DeliveredTicket, updates: list[TicketUpdate]
 ) -> AppliedUpdate | None:
-    """Open the ticket, if its queue counts; None where somebody else has opened it meanwhile."""
+    """Open the ticket; None if another request has opened it in the meantime."""
+    delivery, key = ticket.delivery, ticket.ticket_id
     received_at = context.business(await clock_timestamp(connection))
-    live_since = integration.live_since or await WebhookStore(connection).made_at(
+    live_since = ticket.integration.live_since or await WebhookStore(connection).integration_created_at(
         delivery.tenant, delivery.provider, received_at
     )
-    item = opening(read.source, read.external_id, seen, integration, received_at, live_since)
-    if item is None:
-        return AppliedUpdate("ignored", read.ticket_id)
-    (outcome,) = await create_tickets(context, connection, delivery.tenant, [item])
+    request = create_ticket(
+        ticket.source,
+        ticket.snapshot.external_id,
+        updates,
+        ticket.integration,
+        received_at=received_at,
+        live_since=live_since,
+    )
+    if request is None:
+        return AppliedUpdate(UpdateResult.IGNORED, key)
+    (outcome,) = await create_tickets(context, connection, delivery.tenant, [request])
     if isinstance(outcome, IngestedTicket) and outcome.created:
-        return AppliedUpdate("opened", read.ticket_id, outcome.ticket.first_facts, outcome)
-    if (
-        isinstance(outcome, IntakeError)
-        and await TicketStore(connection).ticket(delivery.tenant, read.ticket_id) is None
-    ):
+        return AppliedUpdate(UpdateResult.OPENED, key, outcome.ticket.first_facts, outcome)
+    if isinstance(outcome, IntakeError) and await TicketStore(connection).ticket(delivery.tenant, key) is None:
         raise outcome
     return None
 
 
-async def _compare(
+async def _reconcile(
     context: IngestContext,
     connection: AsyncConnection,
-    tenant: str,
-    read: Read,
-    seen: Sequence[TicketUpdate],
+    ticket: DeliveredTicket,
+    updates: list[TicketUpdate],
     opened_with: int | None,
 ) -> AppliedUpdate:
-    """Add what the facts of a ticket lack to be as it was seen."""
-    store, key = TicketStore(connection), read.ticket_id
-    # Locked, then read: nothing comes between what is compared and what is added.
+    store, tenant, key = TicketStore(connection), ticket.delivery.tenant, ticket.ticket_id
+    # Locked before it is read, so that no fact is added in between.
     await store.lock({(tenant, key)})
     facts = (await store.facts([key]))[key]
-    missing = reconcile(seen, facts, actor=read.source, opened_with=opened_with)
-    asked = [RecordEvent(tenant, key, request, request.event_id or "") for request in missing]
-    for taken in await record_events(context, connection, asked):
-        if isinstance(taken, IntakeError):
-            raise taken
-    return AppliedUpdate("changed" if missing else "known", key, len(missing))
+    events = reconcile(updates, facts, actor=ticket.source, opened_with=opened_with)
+    requests = [RecordEvent(tenant, key, event, event.event_id or "") for event in events]
+    for outcome in await record_events(context, connection, requests):
+        if isinstance(outcome, IntakeError):
+            raise outcome
+    result = UpdateResult.CHANGED if events else UpdateResult.UNCHANGED
+    return AppliedUpdate(result, key, len(events))
+
+
+def _other_ticket(ticket: DeliveredTicket) -> UnmappedError:
+    name = f"{ticket.source}/{ticket.snapshot.external_id}"[:_QUOTED_LENGTH]
+    message = (
+        f"This delivery has already been applied to another ticket than {name}."
+        " Undo the changes of `source` or `generic`; its ticket stays as it is."
+    )
+    return UnmappedError(UnmappedReason.ANOTHER_TICKET, message)

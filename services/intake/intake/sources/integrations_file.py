@@ -1,4 +1,4 @@
-"""integrations.yaml as it is now: read again when it changes; a broken one leaves the last good one in force."""
+"""integrations.yaml, read again when it changes; while it is invalid, the last valid version stays active."""
 
 import os
 from datetime import datetime
@@ -9,18 +9,16 @@ from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 from intake import metrics
 from intake.domain.webhooks.config.auth import SecretLocation
-from intake.domain.webhooks.config.integrations import Integration, Integrations, IntegrationsError, load_integrations
+from intake.domain.webhooks.config.integrations import Integration, Integrations, load_integrations
+from intake.errors import IntegrationsError
 
 log = structlog.get_logger(__name__)
 
-_LARGEST_SECRET = 10_000
+_MAX_SECRET_BYTES = 10_000
 
 
 class IntegrationsFile:
-    """The integrations of one file. `current` looks at the file's time each call, so a change counts at once.
-
-    Without a file there are none.
-    """
+    """The integrations in a file; without a file there are none. Every call checks whether the file has changed."""
 
     def __init__(self, path: Path | None) -> None:
         self._file: ReloadedFile[Integrations] | None = None
@@ -31,7 +29,7 @@ class IntegrationsFile:
         self.current()
 
     def current(self) -> Integrations | None:
-        """The last good integrations; None while there never were any."""
+        """The last valid integrations, or None."""
         if self._file is None:
             return None
         if (found := self._file.reload()) is not None:
@@ -47,16 +45,16 @@ class IntegrationsFile:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with the file."""
+        """What is wrong with the file, or None."""
         return self._file.problem if self._file is not None else None
 
     def find(self, tenant: str, provider: str) -> Integration | None:
-        """The integration behind that path as it is now, or None."""
+        """The present integration of that path, or None."""
         integrations = self.current()
         return integrations.find(tenant, provider) if integrations is not None else None
 
     async def note(self) -> str | None:
-        """For /readyz: None, or what is wrong with the file. No reason to be not ready: the last good one serves."""
+        """For /readyz: what is wrong with the file, or None. The service stays ready with the last valid version."""
         self.current()
         return self.problem
 
@@ -66,13 +64,13 @@ def _read(path: Path) -> Integrations:
 
 
 def read_secret(secret: SecretLocation) -> bytes | None:
-    """The secret from where it lies, read anew each time, so that one that was rotated counts at once."""
+    """The secret, read at every call, so that a rotated one is active at once; None if it is missing or empty."""
     if secret.secret_env is not None:
         return os.environ.get(secret.secret_env, "").strip().encode(errors="surrogateescape") or None
-    assert secret.secret_file is not None  # one of the two is given (see auth)
+    assert secret.secret_file is not None  # `SecretLocation` requires one of the two
     try:
         with Path(secret.secret_file).open("rb") as file:
-            return file.read(_LARGEST_SECRET).strip() or None
+            return file.read(_MAX_SECRET_BYTES).strip() or None
     except OSError as error:
-        log.error("hook_secret_unreadable", error=type(error).__name__)
+        log.error("webhook_secret_unreadable", error=type(error).__name__)
         return None

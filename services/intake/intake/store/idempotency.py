@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnClause, delete, func, literal_column, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from intake.store.tables import idempotency_keys
+from intake.store.tables import IDEMPOTENCY_KEYS
 
 IdempotencyKey = tuple[str, bytes]
 """The holder (an API key's id) and the digest of the Idempotency-Key."""
@@ -55,8 +55,8 @@ async def release_keys(connection: AsyncConnection, keys: Collection[Idempotency
 
 async def delete_expired_keys(connection: AsyncConnection) -> None:
     """Delete the keys that were bound more than 24 h ago."""
-    expired = idempotency_keys.c.created_at < func.clock_timestamp() - _LIFETIME
-    await connection.execute(delete(idempotency_keys).where(expired))
+    expired = IDEMPOTENCY_KEYS.c.created_at < func.clock_timestamp() - _LIFETIME
+    await connection.execute(delete(IDEMPOTENCY_KEYS).where(expired))
 
 
 def _arrays(keys: Collection[IdempotencyKey]) -> dict[str, list[str] | list[bytes] | list[str | None]]:

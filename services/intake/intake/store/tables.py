@@ -26,7 +26,7 @@ from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka import client
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
 """ASCII punctuation as a regular expression of both PostgreSQL and Python. It separates words.
@@ -44,7 +44,7 @@ _SEARCHED: Final = (
 )
 # In the form in which PostgreSQL returns it, so that a test can compare the schema with these tables.
 _JOINED: Final = reduce(lambda text, part: f"(({text} || ' ') || {part})", _SEARCHED)[1:-1]
-ticket_words = literal_column(
+TICKET_WORDS = literal_column(
     f"to_tsvector('simple'::regconfig, regexp_replace({_JOINED}, '{PUNCTUATION}', ' ', 'g'))", TSVECTOR
 )
 """The words that the text filter searches. Index and queries need the same expression.
@@ -53,11 +53,11 @@ Long fields are cut: an index entry holds at most 1 MB, and a ticket with more c
 """
 
 metadata = new_metadata()
-outbox = Outbox.define(metadata, topic=TICKETS, source="intake")
-dead_letters = DeadLetters.define(metadata)
-key_uses = KeyUses.define(metadata)
+OUTBOX = Outbox.define(metadata, topic=client.TICKETS, source="intake")
+DEAD_LETTERS = DeadLetters.define(metadata)
+KEY_USES = KeyUses.define(metadata)
 
-tickets = Table(
+TICKETS = Table(
     "tickets",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
@@ -89,11 +89,11 @@ tickets = Table(
     Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
     Index("tickets_source_idx", "tenant", func.md5(literal_column("source")), "position"),
     Index("tickets_opened_idx", "tenant", "opened_at"),
-    Index("tickets_words_idx", ticket_words, postgresql_using="gin"),
+    Index("tickets_words_idx", TICKET_WORDS, postgresql_using="gin"),
     postgresql_with={"fillfactor": 85},
 )
 
-facts = Table(
+FACTS = Table(
     "facts",
     metadata,
     Column("fact_id", Uuid, primary_key=True),
@@ -111,7 +111,7 @@ facts = Table(
     UniqueConstraint("ticket_id", "number"),
 )
 
-idempotency_keys = Table(
+IDEMPOTENCY_KEYS = Table(
     "idempotency_keys",
     metadata,
     Column("holder", Text, primary_key=True),
@@ -121,57 +121,57 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, index=True),
 )
 
-mails = Table(
-    "mails",
+INBOUND_MAILS = Table(
+    "inbound_mails",
     metadata,
     Column("tenant", Text, primary_key=True),
-    Column("message", LargeBinary, primary_key=True),  # the digest of its Message-ID, which may be of any length
+    Column("message_digest", LargeBinary, primary_key=True),  # of the Message-ID, which may have any length
     Column("ticket_id", Uuid, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
 )
 
-awaited_mails = Table(
+AWAITED_MAILS = Table(
     "awaited_mails",
     metadata,
     Column("tenant", Text, primary_key=True),
-    Column("message", LargeBinary, primary_key=True),  # as in mails
+    Column("message_digest", LargeBinary, primary_key=True),
     Column("ticket_id", Uuid, nullable=False),
 )
 
-webhook_deliveries = Table(
+WEBHOOK_DELIVERIES = Table(
     "webhook_deliveries",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("provider", Text, nullable=False),
-    Column("key", LargeBinary, nullable=False),  # the digest of its own identity, which may be of any length
+    Column("key", LargeBinary, nullable=False),  # the digest of the delivery's identity, which may have any length
     Column("headers", JSONB, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
-    Column("stored_at", DateTime(timezone=True), nullable=False, index=True),  # real time, as is next_at
+    Column("stored_at", DateTime(timezone=True), nullable=False, index=True),  # real time, as is next_attempt_at
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("detail", Text),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", DateTime(timezone=True), index=True),
+    Column("next_attempt_at", DateTime(timezone=True), index=True),
     UniqueConstraint("tenant", "provider", "key"),
     Index("webhook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
 )
 
-ticket_snapshots = Table(
-    "ticket_snapshots",
+TICKET_UPDATES = Table(
+    "ticket_updates",
     metadata,
     Column("delivery_id", BigInteger, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True),
-    Column("place", SmallInteger, primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
     Column("ticket_id", Uuid, nullable=False, index=True),
-    Column("shown", JSONB, nullable=False),
-    Column("opened_it", Boolean, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("opened_ticket", Boolean, nullable=False),
 )
 
-integrations = Table(
+INTEGRATIONS = Table(
     "integrations",
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("provider", Text, primary_key=True),
-    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
 )

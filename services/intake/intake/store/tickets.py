@@ -15,7 +15,7 @@ from tocsin.runtime.database import bulk
 from intake.domain.facts import STATUS_TYPES
 from intake.domain.ticket import NewTicket, StoredFact, StoredTicket
 from intake.domain.ticket_facts import TicketFacts
-from intake.store.tables import facts, outbox, ticket_words, tickets
+from intake.store.tables import FACTS, OUTBOX, TICKET_WORDS, TICKETS
 
 TicketKey = tuple[str, UUID]
 """A ticket's tenant and id."""
@@ -64,10 +64,10 @@ class TicketStore:
         if not new:
             return set()
         ordered = sorted(new, key=lambda item: item.ticket.ticket_id)
-        rows = await bulk.insert_new(self._connection, tickets, [_ticket_row(item.ticket) for item in ordered])
+        rows = await bulk.insert_new(self._connection, TICKETS, [_ticket_row(item.ticket) for item in ordered])
         added = {row.ticket_id for row in rows}
         new_facts = [_fact_row(stored) for item in ordered if item.ticket.ticket_id in added for stored in item.facts]
-        await bulk.insert(self._connection, facts, new_facts)
+        await bulk.insert(self._connection, FACTS, new_facts)
         return added
 
     async def lock(self, wanted: Collection[TicketKey]) -> dict[TicketKey, LockedTicket]:
@@ -84,7 +84,7 @@ class TicketStore:
 
     async def add_facts(self, changed: Sequence[TicketFacts]) -> None:
         """Store the new facts of locked tickets, and each ticket's status after them."""
-        await bulk.insert(self._connection, facts, [_fact_row(stored) for ticket in changed for stored in ticket.new])
+        await bulk.insert(self._connection, FACTS, [_fact_row(stored) for ticket in changed for stored in ticket.new])
         changes = [
             {
                 "ticket_id": ticket.ticket_id,
@@ -94,33 +94,33 @@ class TicketStore:
             }
             for ticket in changed
         ]
-        await bulk.update(self._connection, tickets, changes)
+        await bulk.update(self._connection, TICKETS, changes)
 
     async def known_facts(self, *, with_status: Collection[UUID], fact_ids: Collection[UUID]) -> list[StoredFact]:
         """The facts with these ids, and all facts of STATUS_TYPES of the tickets `with_status`, by number."""
-        wanted = facts.c.fact_id == any_(bindparam("fact_ids", type_=ARRAY(Uuid)))
+        wanted = FACTS.c.fact_id == any_(bindparam("fact_ids", type_=ARRAY(Uuid)))
         parameters: dict[str, list[UUID]] = {"fact_ids": list(fact_ids)}
         if with_status:
-            of_ticket = facts.c.ticket_id == any_(bindparam("with_status", type_=ARRAY(Uuid)))
-            wanted = or_(wanted, and_(of_ticket, facts.c.type.in_([str(kind) for kind in STATUS_TYPES])))
+            of_ticket = FACTS.c.ticket_id == any_(bindparam("with_status", type_=ARRAY(Uuid)))
+            wanted = or_(wanted, and_(of_ticket, FACTS.c.type.in_([str(kind) for kind in STATUS_TYPES])))
             parameters["with_status"] = list(with_status)
-        rows = await self._connection.execute(select(facts).where(wanted).order_by(facts.c.number), parameters)
+        rows = await self._connection.execute(select(FACTS).where(wanted).order_by(FACTS.c.number), parameters)
         return [StoredFact(row.ticket_id, _fact(row), row.digest) for row in rows]
 
     async def ticket(self, tenant: str, ticket_id: UUID) -> StoredTicket | None:
         """The tenant's ticket, if it exists."""
-        query = select(tickets).where(tickets.c.ticket_id == ticket_id, tickets.c.tenant == tenant)
+        query = select(TICKETS).where(TICKETS.c.ticket_id == ticket_id, TICKETS.c.tenant == tenant)
         row = (await self._connection.execute(query)).one_or_none()
         return _ticket(row) if row else None
 
     async def tickets(self, ids: Collection[UUID]) -> dict[UUID, StoredTicket]:
         """The tickets with these ids."""
-        rows = await self._connection.execute(select(tickets).where(tickets.c.ticket_id.in_(ids)))
+        rows = await self._connection.execute(select(TICKETS).where(TICKETS.c.ticket_id.in_(ids)))
         return {row.ticket_id: _ticket(row) for row in rows}
 
     async def facts(self, ids: Collection[UUID]) -> dict[UUID, list[Fact]]:
         """All facts of these tickets, by number."""
-        query = select(facts).where(facts.c.ticket_id.in_(ids)).order_by(facts.c.ticket_id, facts.c.number)
+        query = select(FACTS).where(FACTS.c.ticket_id.in_(ids)).order_by(FACTS.c.ticket_id, FACTS.c.number)
         found: dict[UUID, list[Fact]] = {ticket_id: [] for ticket_id in ids}
         for row in await self._connection.execute(query):
             found[row.ticket_id].append(_fact(row))
@@ -128,43 +128,43 @@ class TicketStore:
 
     async def page(self, wanted: TicketFilter, limit: int) -> list[StoredTicket]:
         """Up to `limit` tickets, the last received first."""
-        query = select(tickets).where(tickets.c.tenant == wanted.tenant)
+        query = select(TICKETS).where(TICKETS.c.tenant == wanted.tenant)
         if wanted.severity is not None:
-            query = query.where(tickets.c.severity == wanted.severity)
+            query = query.where(TICKETS.c.severity == wanted.severity)
         if wanted.is_open is not None:
-            query = query.where(tickets.c.is_open if wanted.is_open else not_(tickets.c.is_open))
-        for column, value in ((tickets.c.customer_id, wanted.customer), (tickets.c.source, wanted.source)):
+            query = query.where(TICKETS.c.is_open if wanted.is_open else not_(TICKETS.c.is_open))
+        for column, value in ((TICKETS.c.customer_id, wanted.customer), (TICKETS.c.source, wanted.source)):
             if value is not None:
                 query = query.where(func.md5(column) == func.md5(value), column == value)
         if wanted.opened_from is not None:
-            query = query.where(tickets.c.opened_at >= wanted.opened_from)
+            query = query.where(TICKETS.c.opened_at >= wanted.opened_from)
         if wanted.opened_to is not None:
-            query = query.where(tickets.c.opened_at < wanted.opened_to)
+            query = query.where(TICKETS.c.opened_at < wanted.opened_to)
         if wanted.words:
             prefixes = " & ".join(f"'{word}':*" for word in wanted.words)
             matches = func.to_tsquery(literal_column("'simple'::regconfig"), prefixes)
-            query = query.where(ticket_words.bool_op("@@")(matches))
+            query = query.where(TICKET_WORDS.bool_op("@@")(matches))
         if wanted.before is not None:
-            query = query.where(tickets.c.position < wanted.before)
-        rows = await self._connection.execute(query.order_by(tickets.c.position.desc()).limit(limit))
+            query = query.where(TICKETS.c.position < wanted.before)
+        rows = await self._connection.execute(query.order_by(TICKETS.c.position.desc()).limit(limit))
         return [_ticket(row) for row in rows]
 
     async def outbox_longer_than(self, limit: int) -> bool:
         """Whether more than `limit` events are unpublished."""
         query = select(func.count()).select_from(
-            select(literal_column("1")).select_from(outbox.table).limit(limit + 1).subquery()
+            select(literal_column("1")).select_from(OUTBOX.table).limit(limit + 1).subquery()
         )
         return bool((await self._connection.execute(query)).scalar_one() > limit)
 
     async def positions_since(self, since: datetime) -> list[int]:
         """The positions of all tickets with a fact received at or after `since`, ascending."""
-        ids = select(facts.c.ticket_id).where(facts.c.received_at >= since)
-        query = select(tickets.c.position).where(tickets.c.ticket_id.in_(ids)).order_by(tickets.c.position)
+        ids = select(FACTS.c.ticket_id).where(FACTS.c.received_at >= since)
+        query = select(TICKETS.c.position).where(TICKETS.c.ticket_id.in_(ids)).order_by(TICKETS.c.position)
         return list((await self._connection.execute(query)).scalars())
 
     async def at_positions(self, positions: Collection[int]) -> list[StoredTicket]:
         """The tickets at these positions, by position."""
-        query = select(tickets).where(tickets.c.position.in_(positions)).order_by(tickets.c.position)
+        query = select(TICKETS).where(TICKETS.c.position.in_(positions)).order_by(TICKETS.c.position)
         return [_ticket(row) for row in await self._connection.execute(query)]
 
 

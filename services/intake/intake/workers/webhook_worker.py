@@ -1,9 +1,10 @@
-"""Where webhook deliveries become durable, are taken in, and are tried again: the edge with its transactions."""
+"""Stores webhook deliveries and mails, processes them, and retries the ones that failed."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -12,286 +13,310 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
 
 from intake import metrics
-from intake.domain.mail_rules import SOURCE as MAIL
+from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, Integrations
-from intake.domain.webhooks.snapshot import UnreadableError
-from intake.domain.webhooks.update import Reason, UnmappedError
-from intake.errors import RejectedError, UnavailableError
+from intake.errors import (
+    MISSING_FIELDS,
+    RejectedError,
+    UnavailableError,
+    UnmappedError,
+    UnmappedReason,
+    UnreadableError,
+)
 from intake.handlers.context import IngestContext
-from intake.handlers.normalize import LONGEST_DETAIL, Read, map_delivery
-from intake.handlers.webhooks import AppliedUpdate, apply_update, store_delivery
+from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, UpdateResult, apply_ticket, store_delivery
 from intake.sources.integrations_file import IntegrationsFile
 from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
 from intake.workers.mail_worker import process_mail
 
 log = structlog.get_logger(__name__)
 
-TAKE_SECONDS: Final = 5.0
-"""How long a delivery may take while a tool waits for it (Autotask for 10 s). Then it is tried again behind its back,
-where each of its tickets may take as long: however many they are, they are taken in at last.
+STORE_SECONDS: Final = 2.0
+PROCESS_SECONDS: Final = 5.0
+RESCHEDULE_SECONDS: Final = 1.0
+"""The longest time to store a delivery, to process it while the tool waits for the response (Autotask waits 10 s), and
+to reschedule it. In the background each of its tickets may take PROCESS_SECONDS, so any number of them is processed.
 """
 
-_KEEP_SECONDS: Final = 2.0
-_POSTPONE_SECONDS: Final = 1.0
-"""How long storing a delivery and noting that it waits may take, which comes on top."""
-
-_TAKEN_UP_WITHIN: Final = timedelta(seconds=30)
-_LONGEST_WAIT: Final = 600
-_MOST_ATTEMPTS: Final = 20
-_AT_ONCE: Final = 10
-_LONGEST_NAME: Final = 200
-_ANOTHER: Final = (
-    "It was taken in, and by the mapping as it is now it would be another ticket: {}. Undo what was changed of `source`"
-    " or of `generic`; until then it counts as it was taken in."
-)
+_RETRY_AFTER: Final = timedelta(seconds=30)
+_MAX_BACKOFF_SECONDS: Final = 600
+_MAX_ATTEMPTS: Final = 20
+_CLAIMED_AT_ONCE: Final = 10
+_MAX_DETAIL_LENGTH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of a delivery; `reason` and `detail` say why it is unmapped, or why it waits."""
+    """The state of a delivery; `reason` and `detail` say why it is unmapped or waits."""
 
     state: WebhookState
-    reason: Reason | None = None
+    delivery_id: int
+    reason: UnmappedReason | None = None
     detail: str | None = None
 
 
 class WebhookWorker:
-    """Takes deliveries in; `wake` tells the relay of this process that something was committed.
+    """Stores and processes deliveries; `wake` tells the relay of this process that there are new events.
 
-    `keeper` is for deliveries as such: only what makes facts holds up the progress of writers.
+    `reader` is for everything but facts, so that only transactions that add facts hold back the watermark
+    (docs/architecture.md#time).
     """
 
     def __init__(
         self,
         context: IngestContext,
         writer: AsyncEngine,
-        keeper: AsyncEngine,
+        reader: AsyncEngine,
         wake: Callable[[], None],
         integrations: IntegrationsFile,
     ) -> None:
         self._context = context
         self._writer = writer
-        self._keeper = keeper
+        self._reader = reader
         self._wake = wake
         self._integrations = integrations
-        self._noted: Integrations | None = None
+        self._recorded: Integrations | None = None
 
-    async def keep(
+    async def receive(
         self, tenant: str, provider: str, key: bytes, headers: Mapping[str, str], body: bytes
-    ) -> WebhookDelivery | None:
-        """Store it as it came, before anything is made of it; None where it was stored before.
+    ) -> DeliveryResult | None:
+        """Store a delivery as it came, then process it; None if its key is known: it is a duplicate.
 
-        Raises TimeoutError where the database hangs: whether it is stored is unknown, and the tool sends it again.
+        Raises TimeoutError if it is unknown whether the delivery is stored: the tool sends it again.
         """
-        async with asyncio.timeout(_KEEP_SECONDS), self._keeper.begin() as connection:
-            return await store_delivery(
-                self._context, connection, tenant, provider, key, dict(headers), body, _TAKEN_UP_WITHIN
+        async with asyncio.timeout(STORE_SECONDS), self._reader.begin() as connection:
+            delivery = await store_delivery(
+                self._context, connection, tenant, provider, key, headers, body, retry_after=_RETRY_AFTER
             )
+        if delivery is None:
+            metrics.HOOK_DELIVERIES.labels(provider, "duplicate").inc()
+            return None
+        return await self.process(delivery)
 
-    async def take(self, delivery: WebhookDelivery, *, unhurried: bool = False) -> DeliveryResult:
-        """Take a stored delivery in. Whatever goes wrong, it is not lost: it waits, or it is unmapped.
+    async def receive_mail(self, tenant: str, raw: bytes) -> DeliveryResult | None:
+        """The same for a mail; the same bytes are a duplicate."""
+        headers = {"content-type": "message/rfc822"}
+        return await self.receive(tenant, EMAIL, sha256(raw).digest(), headers, raw)
 
-        `unhurried`: nobody waits for it, so only each of its tickets has a limit.
-        """
+    async def replay(self, tenant: str, delivery_id: int) -> DeliveryResult | None:
+        """Process an unmapped delivery with the present configuration; another one stays as it is. None: not found."""
+        async with self._reader.begin() as connection:
+            store = WebhookStore(connection)
+            is_requeued = bool(await store.requeue(tenant, [delivery_id]))
+            delivery = await store.load_delivery(delivery_id, tenant)
+        if delivery is None:
+            return None
+        if not is_requeued:
+            return DeliveryResult(delivery.state, delivery.id, delivery.reason, delivery.detail)
+        return await self.process(delivery)
+
+    async def process(self, delivery: WebhookDelivery, *, in_background: bool = False) -> DeliveryResult:
+        """Process a stored delivery. If that fails, it is retried, or stored as unmapped; it is never lost."""
         try:
-            async with asyncio.timeout(TAKE_SECONDS) as limit:
-                await self.note_integrations()
-                settled = await self._taken(delivery, limit, unhurried)
-                await self._settle(delivery, settled)
-        except Exception as error:  # the edge of a delivery: counted, and tried again by `retry`
-            settled = await self._failed(delivery, error)
-        metrics.HOOK_DELIVERIES.labels(delivery.provider, settled.state).inc()
-        # What is replayed and still unmapped was counted when it came.
-        if settled.state == "unmapped" and settled.reason is not None and delivery.reason is None:
-            metrics.HOOKS_UNMAPPED.labels(delivery.provider, settled.reason).inc()
+            async with asyncio.timeout(PROCESS_SECONDS) as limit:
+                await self.record_integrations()
+                if delivery.provider == EMAIL:
+                    result = await self._process_mail(delivery)
+                else:
+                    result = await self._process_webhook(delivery, limit if in_background else None)
+                await self._finish(delivery, result)
+        except Exception as error:  # the edge of one delivery: counted, and retried
+            result = await self._reschedule(delivery, error)
+        metrics.HOOK_DELIVERIES.labels(delivery.provider, result.state).inc()
+        # A replayed delivery that is still unmapped was counted when it came.
+        if result.state is WebhookState.UNMAPPED and result.reason is not None and delivery.reason is None:
+            metrics.HOOKS_UNMAPPED.labels(delivery.provider, result.reason).inc()
         log.info(
-            "hook_delivery",
+            "webhook_processed",
             delivery=delivery.id,
             provider=delivery.provider,
             tenant=delivery.tenant,
-            state=settled.state,
-            reason=settled.reason,
+            state=result.state,
+            reason=result.reason,
         )
-        return settled
+        return result
 
     async def retry(self) -> None:
-        """Take in what waits and whose time has come, and tell how much is left; a job for the scheduler."""
+        """Process the deliveries that are due, and update the gauges; a job for the scheduler."""
+        claimed_for = timedelta(seconds=PROCESS_SECONDS * _CLAIMED_AT_ONCE)
         while True:
-            async with self._keeper.begin() as connection:
-                waiting = await WebhookStore(connection).claim_waiting(
-                    _AT_ONCE, timedelta(seconds=TAKE_SECONDS * _AT_ONCE)
-                )
-            for delivery in waiting:
-                await self.take(delivery, unhurried=True)
-            await self._tell_counts()
-            if len(waiting) < _AT_ONCE:
+            async with self._reader.begin() as connection:
+                due = await WebhookStore(connection).claim_due(_CLAIMED_AT_ONCE, claimed_for)
+            for delivery in due:
+                await self.process(delivery, in_background=True)
+            await self._update_gauges()
+            if len(due) < _CLAIMED_AT_ONCE:
                 break
 
-    async def note_integrations(self) -> None:
-        """Remember since when each integration is there, which says what is history; a job for the scheduler.
+    async def record_integrations(self) -> None:
+        """Record when each integration was first configured, which decides what is history; a job for the scheduler.
 
-        It was made when the file was last written before anybody saw it there.
+        That is when the file was last written before the integration was first seen in it.
         """
         integrations = self._integrations.current()
-        if integrations is None or integrations is self._noted:
+        if integrations is None or integrations is self._recorded:
             return
-        async with self._keeper.begin() as connection:
+        async with self._reader.begin() as connection:
             real = await clock_timestamp(connection)
             now = self._context.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
-                    await WebhookStore(connection).made_at(tenant, provider, now)
-        self._noted = integrations
+                    await WebhookStore(connection).integration_created_at(tenant, provider, now)
+        self._recorded = integrations
 
     async def forget(self, older_than: timedelta) -> None:
-        """Remove what was settled long ago; a job for the scheduler."""
-        removed = 1
-        while removed:
-            async with self._keeper.begin() as connection:
-                removed = await WebhookStore(connection).forget(older_than)
+        """Drop the content of old deliveries; a job for the scheduler."""
+        forgotten = 1
+        while forgotten:
+            async with self._reader.begin() as connection:
+                forgotten = await WebhookStore(connection).forget(older_than)
 
-    async def _tell_counts(self) -> None:
-        async with self._keeper.begin() as connection:
-            unmapped, left = await WebhookStore(connection).counts()
-        metrics.HOOKS_WAITING.set(left)
-        for provider in {*unmapped, *metrics.hook_providers()}:
-            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
-
-    async def _taken(self, delivery: WebhookDelivery, limit: asyncio.Timeout, unhurried: bool) -> DeliveryResult:
-        if delivery.provider == MAIL:
-            mailed = await process_mail(self._context, self._writer, self._integrations.current(), delivery)
-            self._wake()
-            return DeliveryResult(*mailed)
-        integrations = self._integrations.current()
-        integration = integrations.find(delivery.tenant, delivery.provider) if integrations is not None else None
-        if integrations is None or integration is None:
-            return DeliveryResult(
-                "unmapped", "no_integration", "integrations.yaml no longer has this provider and tenant."
-            )
+    async def _process_mail(self, delivery: WebhookDelivery) -> DeliveryResult:
         try:
-            delivered = ADAPTERS[integration.adapter].read(delivery.body, integration)
-        except UnreadableError as unreadable:
-            return DeliveryResult("unmapped", "unreadable", str(unreadable)[:LONGEST_DETAIL])
-        async with self._keeper.begin() as connection:
-            opened = await WebhookStore(connection).drop_pending(delivery.id)
-        reads = [_unless_another(read, opened) for read in map_delivery(integration, delivery, delivered.tickets)]
-        looked = await self._take_tickets(delivery, integration, reads, opened, limit if unhurried else None)
-        lacking = [found for found in looked if isinstance(found, UnmappedError)]
-        if lacking:
-            # What another delivery may bring comes last: once it has, nothing else must be left (see `settle_opened`).
-            unmapped = min(lacking, key=lambda found: found.reason.startswith("missing_"))
-            return DeliveryResult("unmapped", unmapped.reason, str(unmapped)[:LONGEST_DETAIL])
-        if all(isinstance(found, AppliedUpdate) and found.result == "ignored" for found in looked):
-            return DeliveryResult("ignored", detail=delivered.about)
-        return DeliveryResult("taken")
+            state, detail = await process_mail(self._context, self._writer, self._integrations.current(), delivery)
+        except UnmappedError as error:
+            return _unmapped(delivery, error)
+        self._wake()
+        return DeliveryResult(state, delivery.id, detail=detail)
 
-    async def _take_tickets(
+    async def _process_webhook(self, delivery: WebhookDelivery, limit: asyncio.Timeout | None) -> DeliveryResult:
+        integration = self._integrations.find(delivery.tenant, delivery.provider)
+        if integration is None:
+            message = "integrations.yaml no longer has this provider of the tenant."
+            return _unmapped(delivery, UnmappedError(UnmappedReason.NO_INTEGRATION, message))
+        try:
+            content = ADAPTERS[integration.adapter].read(delivery.body, integration)
+        except UnreadableError as error:
+            return _unmapped(delivery, UnmappedError(UnmappedReason.UNREADABLE, str(error)))
+        tickets = [
+            UnmappedError(UnmappedReason.UNREADABLE, str(ticket))
+            if isinstance(ticket, UnreadableError)
+            else DeliveredTicket(delivery, position, ticket, integration)
+            for position, ticket in enumerate(content.tickets)
+        ]
+        outcomes = await self._apply_each(delivery, tickets, limit)
+        unmapped = [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]
+        if unmapped:
+            # Reasons that a later delivery may remove come last, so that nothing else is left then (see
+            # `WebhookStore.finish_waiting_for`).
+            return _unmapped(delivery, min(unmapped, key=lambda error: error.reason in MISSING_FIELDS))
+        results = {outcome.result for outcome in outcomes if isinstance(outcome, AppliedUpdate)}
+        if results <= {UpdateResult.IGNORED}:
+            return DeliveryResult(WebhookState.IGNORED, delivery.id, detail=content.about)
+        return DeliveryResult(WebhookState.TAKEN, delivery.id)
+
+    async def _apply_each(
         self,
         delivery: WebhookDelivery,
-        integration: Integration,
-        reads: Sequence[Read | UnmappedError],
-        opened: Mapping[int, UUID],
+        tickets: list[DeliveredTicket | UnmappedError],
         limit: asyncio.Timeout | None,
     ) -> list[AppliedUpdate | UnmappedError]:
-        """Each ticket by itself, in a transaction of its own; one that fails does not stop its neighbours.
+        """Apply each ticket in its own transaction; one that fails does not stop the others.
 
-        Those that an earlier try has taken in stay as they are. With `limit`, each may take so long by itself.
+        `limit` is extended for each ticket. Raises the first error that a retry may remove.
         """
-        looked: list[AppliedUpdate | UnmappedError] = []
+        async with self._reader.begin() as connection:
+            applied_to = await WebhookStore(connection).drop_unapplied(delivery.id)
+        outcomes: list[AppliedUpdate | UnmappedError] = []
         failure: Exception | None = None
-        for read in reads:
+        for ticket in tickets:
             if limit is not None:
-                limit.reschedule(asyncio.get_running_loop().time() + TAKE_SECONDS)
+                limit.reschedule(asyncio.get_running_loop().time() + PROCESS_SECONDS)
             try:
-                if isinstance(read, UnmappedError):
-                    looked.append(read)
-                elif opened.get(read.spot[1]) == read.ticket_id:
-                    looked.append(AppliedUpdate("known", read.ticket_id))
+                if isinstance(ticket, DeliveredTicket):
+                    outcomes.append(await self._apply(ticket, applied_to.get(ticket.position)))
                 else:
-                    looked.append(await self._take_ticket(delivery, integration, read))
+                    outcomes.append(ticket)
             except RejectedError as error:
-                looked.append(UnmappedError("refused", str(error)))
-            except Exception as error:  # so that its neighbours are taken in; it is raised behind them
+                outcomes.append(UnmappedError(UnmappedReason.REFUSED, str(error)))
+            except Exception as error:  # the edge of one ticket: raised after the others
                 if is_transient(error):
                     raise
                 failure = failure or error
         if failure is not None:
             raise failure
-        return looked
+        return outcomes
 
-    async def _take_ticket(
-        self, delivery: WebhookDelivery, integration: Integration, read: Read
-    ) -> AppliedUpdate | UnmappedError:
+    async def _apply(self, ticket: DeliveredTicket, applied_to: UUID | None) -> AppliedUpdate | UnmappedError:
         async with self._writer.begin() as connection:
-            found = await apply_update(self._context, connection, integration, delivery, read)
+            outcome = await apply_ticket(self._context, connection, ticket, applied_to)
         self._wake()
-        if isinstance(found, AppliedUpdate):
-            if found.opened is not None:
-                ticket = found.opened.ticket
-                metrics.count_ticket(ticket.source, ticket.initial_severity, "created")
-            log.info("hook_ticket", ticket_id=str(found.ticket_id), result=found.result, facts=found.facts)
-        return found
+        if isinstance(outcome, AppliedUpdate):
+            if outcome.opened is not None:
+                opened = outcome.opened.ticket
+                metrics.count_ticket(opened.source, opened.initial_severity, "created")
+            log.info(
+                "webhook_ticket_updated",
+                ticket_id=str(outcome.ticket_id),
+                result=outcome.result,
+                facts=outcome.facts,
+            )
+        return outcome
 
-    async def _settle(self, delivery: WebhookDelivery, settled: DeliveryResult) -> None:
-        async with self._keeper.begin() as connection:
-            await WebhookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
+    async def _finish(self, delivery: WebhookDelivery, result: DeliveryResult) -> None:
+        async with self._reader.begin() as connection:
+            await WebhookStore(connection).finish(delivery.id, result.state, result.reason, result.detail)
 
-    async def _failed(self, delivery: WebhookDelivery, error: Exception) -> DeliveryResult:
-        """It waits, ever longer; what fails by our fault again and again is put aside with the unmapped ones."""
-        passing = is_transient(error) or isinstance(error, UnavailableError)
-        if passing:
-            log.warning("hook_postponed", delivery=delivery.id, error=repr(error))
+    async def _reschedule(self, delivery: WebhookDelivery, error: Exception) -> DeliveryResult:
+        """Retry later, with exponential back-off; a bug that does not go away makes the delivery unmapped."""
+        may_pass = is_transient(error) or isinstance(error, UnavailableError)
+        if may_pass:
+            log.warning("webhook_rescheduled", delivery=delivery.id, error=repr(error))
         else:
-            log.error("hook_failed", delivery=delivery.id, attempts=delivery.attempts, exc_info=error)
-        settled = DeliveryResult("waiting", "failed", _why_it_waits(error))
-        if not passing and delivery.attempts + 1 >= _MOST_ATTEMPTS:
-            settled = DeliveryResult("unmapped", "failed", _why_it_waits(error))
-        wait = timedelta(seconds=min(2**delivery.attempts, _LONGEST_WAIT))
+            log.error("webhook_failed", delivery=delivery.id, attempts=delivery.attempts, exc_info=error)
+        is_given_up = not may_pass and delivery.attempts + 1 >= _MAX_ATTEMPTS
+        state = WebhookState.UNMAPPED if is_given_up else WebhookState.WAITING
+        result = DeliveryResult(state, delivery.id, UnmappedReason.FAILED, _describe(error))
+        retry_after = timedelta(seconds=min(2**delivery.attempts, _MAX_BACKOFF_SECONDS))
         try:
-            async with asyncio.timeout(_POSTPONE_SECONDS), self._keeper.begin() as connection:
-                if settled.state == "unmapped":
-                    await WebhookStore(connection).settle(delivery.id, settled.state, settled.reason, settled.detail)
+            async with asyncio.timeout(RESCHEDULE_SECONDS):
+                if is_given_up:
+                    await self._finish(delivery, result)
                 else:
-                    await WebhookStore(connection).postpone(delivery.id, wait)
-        except Exception as again:
-            if not is_transient(again):
+                    async with self._reader.begin() as connection:
+                        await WebhookStore(connection).reschedule(delivery.id, retry_after)
+        except Exception as second_error:
+            if not is_transient(second_error):
                 raise
-            # It was given a time when it was stored or claimed, so it comes up again by itself.
-            log.warning("hook_postponed", delivery=delivery.id, error=repr(again))
-        return settled
+            # It is due again anyway: its next attempt was scheduled when it was stored or claimed.
+            log.warning("webhook_rescheduled", delivery=delivery.id, error=repr(second_error))
+        return result
+
+    async def _update_gauges(self) -> None:
+        async with self._reader.begin() as connection:
+            unmapped, waiting = await WebhookStore(connection).count_backlog()
+        metrics.HOOKS_WAITING.set(waiting)
+        for provider in {*unmapped, *metrics.hook_providers()}:
+            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
 
 
-def _why_it_waits(error: Exception) -> str:
+def delivery_key(integration: Integration, body: bytes) -> bytes | None:
+    """The identity of a delivery: the tool's own, or else its body, if that contains instants.
+
+    None: neither. Then the same body may be a new delivery about a ticket that is back in an earlier state.
+    """
+    try:
+        content = ADAPTERS[integration.adapter].read(body, integration)
+    except UnreadableError:
+        return b"body:" + body
+    except Exception:  # a bug of an adapter must not lose the delivery: it is stored, and fails when it is processed
+        log.exception("webhook_key_failed")
+        return b"body:" + body
+    if content.key is not None:
+        return b"key:" + content.key.encode()
+    return b"body:" + body if all(snapshot.seen_at is not None for snapshot in content.snapshots) else None
+
+
+def _unmapped(delivery: WebhookDelivery, error: UnmappedError) -> DeliveryResult:
+    return DeliveryResult(WebhookState.UNMAPPED, delivery.id, error.reason, str(error)[:_MAX_DETAIL_LENGTH])
+
+
+def _describe(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"It was not taken in within {TAKE_SECONDS:g} s: the database was slow, or it holds many tickets."
+        return f"Not processed within {PROCESS_SECONDS:g} s: the database is slow, or the delivery has many tickets."
     if isinstance(error, UnavailableError):
         return str(error)
     if is_transient(error):
-        return "The database cannot be used now."
-    return f"{type(error).__name__}: this is our fault, and logged."
-
-
-def _unless_another(read: Read | UnmappedError, opened: Mapping[int, UUID]) -> Read | UnmappedError:
-    """A ticket never becomes another: what a delivery was taken in as, it stays."""
-    before = opened.get(read.spot[1]) if isinstance(read, Read) else None
-    if isinstance(read, UnmappedError) or before in (None, read.ticket_id):
-        return read
-    return UnmappedError("another_ticket", _ANOTHER.format(f"{read.source}/{read.external_id}"[:_LONGEST_NAME]))
-
-
-def identity(integration: Integration, body: bytes) -> bytes | None:
-    """What tells a delivery from others: the tool's own identity of it, or the body, which holds an instant.
-
-    None: neither; then the same body may well be another delivery, of a ticket that is as it was before.
-    """
-    try:
-        delivered = ADAPTERS[integration.adapter].read(body, integration)
-    except UnreadableError:
-        return b"body:" + body
-    except Exception:  # a fault of the adapter's must not lose what it cannot read: it is stored, and fails there
-        log.exception("hook_unidentified")
-        return b"body:" + body
-    if delivered.key is not None:
-        return b"key:" + delivered.key.encode()
-    return b"body:" + body if all(sighting.seen_at is not None for sighting in delivered.sightings) else None
+        return "The database is not available."
+    return f"{type(error).__name__}: internal error (logged)."

@@ -51,11 +51,7 @@ class WriteQueue:
 
     async def create_ticket(self, command: CreateTicket) -> IngestedTicket:
         """Create a ticket; returns after the commit. Raises IntakeError, and TimeoutError if the database hangs."""
-        try:
-            outcome = await self._execute(command)
-        except WriteQueueFullError as error:
-            report_ticket(command.request, error)
-            raise
+        outcome = await self._execute(command)
         assert not isinstance(outcome, RecordedEvent)
         report_ticket(command.request, outcome)
         if isinstance(outcome, IntakeError):
@@ -79,7 +75,7 @@ class WriteQueue:
                 return await self._group(command)
         except OverloadedError:
             REQUESTS_SHED.inc()
-            raise WriteQueueFullError from None
+            return WriteQueueFullError()
 
     async def _commit(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         async with self._writer.begin() as connection:

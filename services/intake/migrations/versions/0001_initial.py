@@ -87,16 +87,16 @@ def _tickets() -> None:
 
 def _mails() -> None:
     op.create_table(
-        "mails",
+        "inbound_mails",
         sa.Column("tenant", sa.Text, primary_key=True),
-        sa.Column("message", sa.LargeBinary, primary_key=True),
+        sa.Column("message_digest", sa.LargeBinary, primary_key=True),
         sa.Column("ticket_id", sa.Uuid, nullable=False),
         sa.Column("received_at", INSTANT, nullable=False),
     )
     op.create_table(
         "awaited_mails",
         sa.Column("tenant", sa.Text, primary_key=True),
-        sa.Column("message", sa.LargeBinary, primary_key=True),
+        sa.Column("message_digest", sa.LargeBinary, primary_key=True),
         sa.Column("ticket_id", sa.Uuid, nullable=False),
     )
 
@@ -116,10 +116,10 @@ def _webhooks() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("detail", sa.Text),
         sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("next_at", INSTANT),
+        sa.Column("next_attempt_at", INSTANT),
         sa.UniqueConstraint("tenant", "provider", "key"),
     )
-    op.create_index("webhook_deliveries_next_at_idx", "webhook_deliveries", ["next_at"])
+    op.create_index("webhook_deliveries_next_attempt_at_idx", "webhook_deliveries", ["next_attempt_at"])
     op.create_index("webhook_deliveries_stored_at_idx", "webhook_deliveries", ["stored_at"])
     op.create_index(
         "webhook_deliveries_unmapped_idx",
@@ -128,18 +128,18 @@ def _webhooks() -> None:
         postgresql_where=sa.text("state = 'unmapped'"),
     )
     op.create_table(
-        "ticket_snapshots",
+        "ticket_updates",
         sa.Column("delivery_id", sa.BigInteger, sa.ForeignKey("webhook_deliveries.id", ondelete="CASCADE")),
-        sa.Column("place", sa.SmallInteger),
+        sa.Column("position", sa.SmallInteger),
         sa.Column("ticket_id", sa.Uuid, nullable=False),
-        sa.Column("shown", JSONB, nullable=False),
-        sa.Column("opened_it", sa.Boolean, nullable=False),
-        sa.PrimaryKeyConstraint("delivery_id", "place"),
+        sa.Column("content", JSONB, nullable=False),
+        sa.Column("opened_ticket", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("delivery_id", "position"),
     )
-    op.create_index("ticket_snapshots_ticket_id_idx", "ticket_snapshots", ["ticket_id"])
+    op.create_index("ticket_updates_ticket_id_idx", "ticket_updates", ["ticket_id"])
     op.create_table(
         "integrations",
         sa.Column("tenant", sa.Text, primary_key=True),
         sa.Column("provider", sa.Text, primary_key=True),
-        sa.Column("made_at", INSTANT, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
     )

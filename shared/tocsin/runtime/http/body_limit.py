@@ -1,7 +1,7 @@
 """Limits of request bodies: size, media type, time to arrive, and how many may arrive at once in one process.
 
-Starlette's `max_body_size` only bounds the size of one body, and its 413 is not a problem response; the limits on time,
-number and total memory are ours, and they need the same place in the receive channel.
+Starlette's `max_body_size` bounds only the size of a body. Time, number and total memory have to be limited at the same
+place in the receive channel, so all of it is here.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What /openapi.json documents beyond FastAPI's own: every error a call may answer, each with an example."""
+"""Adds the errors that a call may answer, each with an example, to the OpenAPI document."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final

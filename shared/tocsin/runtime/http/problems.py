@@ -48,7 +48,7 @@ class ProblemBody(BaseModel):
 
 
 class Problem(Exception):
-    """An error response. Raise it in a route; `detail` says what is wrong and what the caller can do."""
+    """An error response. Raise it in a route; `detail` names the fault and the remedy."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What every response is made of: the base of all response models, and JSON rendered by orjson."""
+"""The base of all response models, and JSON responses rendered by orjson."""
 
 from typing import Any
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import gc
-import resource
 import signal
-import socket
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uvicorn
@@ -16,23 +14,19 @@ from fastapi import FastAPI
 
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.schema_version import check_migrated
-from tocsin.runtime.errors import NotMigratedError, TopicError
-from tocsin.runtime.http.h11_protocol import MOST_CONNECTIONS, BoundedH11
+from tocsin.runtime.errors import NotMigratedError, PortError, TopicError
+from tocsin.runtime.http.server import create_server, listen, raise_open_file_limit
 from tocsin.runtime.kafka.client import check_partitions
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.process.bootstrap import Runtime
-from tocsin.runtime.process.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
-Task = Callable[[asyncio.Event], Awaitable[None]]
+Task = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """A loop beside HTTP and Kafka: runs until the event is set, and returns soon after."""
 
 Prepare = Callable[[], Awaitable[None]]
 
-IDLE_SECONDS = 30
-"""Seconds that a connection may stay idle between two requests."""
-_HTTP_SECONDS = 10
 _STOP_SECONDS = 15.0
 _FLUSH_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
@@ -40,7 +34,7 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service, built and not started: what `python -m PACKAGE` runs, and what tests call without a server."""
+    """A service that is built but not started. `python -m PACKAGE` runs it; tests use its parts without a server."""
 
     runtime: Runtime
     app: FastAPI
@@ -56,12 +50,12 @@ class Service:
         a part died: the supervisor starts the process again.
         """
         stopping = _stop_on_signals()
-        _raise_open_file_limit()
+        raise_open_file_limit()
         try:
             await _prepare(self, stopping)
             if not stopping.is_set():
                 await _serve(self, stopping)
-        except (NotMigratedError, TopicError) as error:
+        except (NotMigratedError, TopicError, PortError) as error:
             log.critical("cannot_start", reason=str(error))
             raise SystemExit(1) from None
         finally:
@@ -85,35 +79,60 @@ async def _prepare(service: Service, stopping: asyncio.Event) -> None:
             return
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The running tasks of a service."""
+
+    server: uvicorn.Server
+    http: asyncio.Task[None]
+    relay: asyncio.Task[None]
+    topics: asyncio.Task[None]
+    work: Sequence[asyncio.Task[None]]
+    """The consumer and the service's own loops."""
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        return {self.http, self.relay, self.topics, *self.work}
+
+
 async def _serve(service: Service, stopping: asyncio.Event) -> None:
-    runtime, consumer = service.runtime, service.consumer
-    server = _server(service.app, runtime.settings)
-    serving = asyncio.create_task(server.serve([_socket(runtime.settings)]), name="http")
-    relaying = asyncio.create_task(runtime.relay.run(), name="relay")
-    working = [asyncio.create_task(_start(task, stopping), name=f"task-{n}") for n, task in enumerate(service.tasks)]
+    parts = _start(service, stopping)
+    failed = await _first_failure(parts.tasks, stopping)
+    stopping.set()
+    await _stop(service, parts)
+    if failed is not None:
+        raise SystemExit(1)
+
+
+def _start(service: Service, stopping: asyncio.Event) -> _Parts:
+    runtime, consumer, settings = service.runtime, service.consumer, service.runtime.settings
+    server = create_server(service.app)
+    http = asyncio.create_task(server.serve([listen(settings.host, settings.port)]), name="http")
+    relay = asyncio.create_task(runtime.relay.run(), name="relay")
+    topics = asyncio.create_task(_check_topics(runtime, consumer), name="topics")
+    work = [asyncio.create_task(task(stopping), name=f"task-{n}") for n, task in enumerate(service.tasks)]
     if consumer is not None:
-        working.append(asyncio.create_task(consumer.run(), name="consumer"))
-    checking = asyncio.create_task(_check_topics(runtime, consumer), name="topics")
+        work.append(asyncio.create_task(consumer.run(), name="consumer"))
     runtime.scheduler.start()
     gc.collect()
     gc.freeze()
-    log.info("started", port=runtime.settings.port)
-    parts = {serving, relaying, checking, *working}
-    failed = await _first_failure(parts, stopping)
-    stopping.set()
+    log.info("started", port=settings.port)
+    return _Parts(server, http, relay, topics, work)
+
+
+async def _stop(service: Service, parts: _Parts) -> None:
+    """Stop in this order: jobs, HTTP, consumer and own loops; then the relay, when the outbox is empty."""
     log.info("stopping")
-    runtime.scheduler.stop()
-    server.should_exit = True
-    if consumer is not None:
-        consumer.stop()
-    await asyncio.wait([serving, *working], timeout=_STOP_SECONDS)
-    if not relaying.done() and not await runtime.relay.flush(_FLUSH_SECONDS):
+    service.runtime.scheduler.stop()
+    parts.server.should_exit = True
+    if service.consumer is not None:
+        service.consumer.stop()
+    await asyncio.wait([parts.http, *parts.work], timeout=_STOP_SECONDS)
+    if not parts.relay.done() and not await service.runtime.relay.flush(_FLUSH_SECONDS):
         log.warning("outbox_not_empty", hint="The next start publishes the rest.")
-    for part in parts:
-        part.cancel()
-    await asyncio.gather(*parts, return_exceptions=True)
-    if failed is not None:
-        raise SystemExit(1)
+    for task in parts.tasks:
+        task.cancel()
+    await asyncio.gather(*parts.tasks, return_exceptions=True)
 
 
 async def _first_failure(parts: set[asyncio.Task[None]], stopping: asyncio.Event) -> str | None:
@@ -136,10 +155,6 @@ async def _first_failure(parts: set[asyncio.Task[None]], stopping: asyncio.Event
         signalled.cancel()
 
 
-async def _start(task: Task, stopping: asyncio.Event) -> None:
-    await task(stopping)
-
-
 async def _check_topics(runtime: Runtime, consumer: Consumer | None) -> None:
     """Check the topics' partitions once Kafka responds; until then the service runs without it."""
     expected = {runtime.relay.topic: runtime.relay.partitions}
@@ -153,55 +168,6 @@ async def _check_topics(runtime: Runtime, consumer: Consumer | None) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
-
-
-def _server(app: FastAPI, settings: ServiceSettings) -> uvicorn.Server:
-    """uvicorn on h11, which refuses endless headers (httptools does not)."""
-    return _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=BoundedH11,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=_HTTP_SECONDS,
-            h11_max_incomplete_event_size=32 * 1024,
-        )
-    )
-
-
-def _raise_open_file_limit() -> None:
-    """Allow enough open files for our own limit of connections, as far as the system permits."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, 2 * MOST_CONNECTIONS) if hard != resource.RLIM_INFINITY else 2 * MOST_CONNECTIONS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _socket(settings: ServiceSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-        # Connections inherit it. asyncio sets it only where the socket's protocol is given as TCP. Without it every
-        # response, whose head and body are two writes, would wait 40 ms for the caller's delayed acknowledgement.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
-    except OSError as error:
-        log.critical("cannot_start", reason=f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}")
-        raise SystemExit(1) from None
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to `Service.run`, which stops all parts in order."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -1,21 +1,21 @@
-"""A message as RFC 5322 writes it, read into what intake needs of it. Pure."""
+"""Reading mails (RFC 5322). Pure."""
 
-from intake.domain.mail.headers import Address
+from intake.domain.mail.headers import EmailAddress
 from intake.domain.mail.message import (
-    LONGEST_SUBJECT,
-    LONGEST_TEXT,
+    MAX_MAIL_BYTES,
+    MAX_SUBJECT_LENGTH,
+    MAX_TEXT_LENGTH,
     InboundMail,
-    UnreadableMailError,
     read_mail,
     reference_of,
 )
 
 __all__ = [
-    "LONGEST_SUBJECT",
-    "LONGEST_TEXT",
-    "Address",
+    "MAX_MAIL_BYTES",
+    "MAX_SUBJECT_LENGTH",
+    "MAX_TEXT_LENGTH",
+    "EmailAddress",
     "InboundMail",
-    "UnreadableMailError",
     "read_mail",
     "reference_of",
 ]

@@ -1,4 +1,4 @@
-"""What a part of a message is, by its Content headers (RFC 2045, 2183, 2231). Pure."""
+"""The Content headers of a mail or of one of its parts (RFC 2045, 2183, 2231). Pure."""
 
 import re
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from email.message import Message
 from email.utils import decode_params, unquote
 from typing import Any, Final
 
-from intake.domain.mail.headers import LONGEST_NAME, MailHeaders, characters, decoded, one_line
+from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders, characters, decoded, one_line
 
-_MOST_PARAMETERS: Final = 50
+_MAX_PARAMETERS: Final = 50
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;]+/[^\s/;]+")
 _PARAMETER: Final = re.compile(r";\s*([^\s;=\"]+)\s*=\s*(\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^;\"]*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class PartHeaders:
-    """`type` and `disposition` are in lower case; `boundary` is empty where it is no multipart, or one without."""
+class ContentHeaders:
+    """`type` and `disposition` are in lower case; `boundary` is empty unless this is a multipart with one."""
 
     type: str
     disposition: str
@@ -25,26 +25,26 @@ class PartHeaders:
     name: str
     boundary: bytes
 
-    def octets(self, body: bytes) -> bytes:
-        """The body without its transfer encoding; as it is where the encoding is wrong or unknown."""
-        # The standard library knows how wrong these may be.
+    def decode(self, body: bytes) -> bytes:
+        """The body without its transfer encoding; unchanged if the encoding is wrong or unknown."""
+        # The standard library tolerates broken encodings.
         message = Message()
         message["Content-Transfer-Encoding"] = self.encoding
         message.set_payload(body.decode("ascii", "surrogateescape"))
         payload = message.get_payload(decode=True)
-        assert isinstance(payload, bytes)  # as it is of what is no multipart
+        assert isinstance(payload, bytes)  # always, if it is not a multipart
         return payload
 
 
-def content_of(headers: MailHeaders, usual: str) -> PartHeaders:
-    """What the headers say of what follows them; `usual` is the media type where they give none."""
+def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
+    """The Content headers; `default_type` is the media type if there is none."""
     kind, disposition = headers.first("Content-Type"), headers.first("Content-Disposition")
-    given = kind.partition(";")[0].strip().lower() if kind else usual
+    given = kind.partition(";")[0].strip().lower() if kind else default_type
     media_type = given if _MEDIA_TYPE.fullmatch(given) else "text/plain"
     parameters, others = _parameters(kind), _parameters(disposition)
-    name = one_line(decoded(others.get("filename") or parameters.get("name") or media_type), LONGEST_NAME)
+    name = one_line(decoded(others.get("filename") or parameters.get("name") or media_type), MAX_NAME_LENGTH)
     boundary = parameters.get("boundary", "").rstrip() if media_type.startswith("multipart/") else ""
-    return PartHeaders(
+    return ContentHeaders(
         type=media_type,
         disposition=disposition.partition(";")[0].strip().lower(),
         encoding=headers.first("Content-Transfer-Encoding").strip().lower()[:40],
@@ -55,13 +55,13 @@ def content_of(headers: MailHeaders, usual: str) -> PartHeaders:
 
 
 def _parameters(header: str) -> dict[str, str]:
-    """The parameters of a header by their names, in lower case; of several of one name the first."""
-    found = [(name.lower(), unquote(value.strip())) for name, value in _PARAMETER.findall(header)[:_MOST_PARAMETERS]]
+    """The parameters of a header by their names in lower case; the first of several with the same name."""
+    found = [(name.lower(), unquote(value.strip())) for name, value in _PARAMETER.findall(header)[:_MAX_PARAMETERS]]
     try:
-        together: Sequence[tuple[str, Any]] = decode_params([("", ""), *found])[1:]
-    except (TypeError, ValueError):  # numbered and not at once
-        together = found
-    return {name: _value(value) for name, value in reversed(together)}
+        joined: Sequence[tuple[str, Any]] = decode_params([("", ""), *found])[1:]
+    except (TypeError, ValueError):  # the same parameter with and without a number
+        joined = found
+    return {name: _value(value) for name, value in reversed(joined)}
 
 
 def _value(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""A message as RFC 5322 writes it, read into what intake needs of it. Pure.
+"""A mail (RFC 5322), read into the fields that intake needs. Pure.
 
-Strangers write it: broken, mislabelled, nested or huge. Every header and every text is read as far as it can be, what
-cannot be decoded is replaced, and nothing but a message that names no sender, or has more headers than any mail, is
-unreadable. What is looked at is bounded before anything asks more of it than one pass.
+Mails come from strangers: broken, mislabelled, nested or huge. Headers and texts are read as far as possible, and bytes
+that cannot be decoded are replaced. Only a mail without a sender, or beyond the limits for headers, is unreadable.
+Every text is truncated before it is read in more than one pass.
 """
 
 import re
@@ -13,38 +13,39 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
-from intake.domain.mail.headers import LONGEST_RECIPIENTS, UNWANTED, Address, MailHeaders, characters, one_line
-from intake.domain.mail.html_text import text_of_html
-from intake.domain.mail.outline import MessageOutline, MimePart, TooManyHeadersError, outline
+from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, characters, one_line
+from intake.domain.mail.html_text import html_to_text
+from intake.domain.mail.outline import MessageOutline, MimePart, read_outline
+from intake.errors import UnreadableMailError
 
-LONGEST_TEXT: Final = 9_000
-LONGEST_SUBJECT: Final = 300
-_LARGEST_TEXTS: Final = 300_000
-_MOST_REFERENCES: Final = 50
-_MOST_ADDRESSES: Final = 200
+MAX_MAIL_BYTES: Final = 10_000_000
+"""The largest mail that intake accepts."""
+
+MAX_TEXT_LENGTH: Final = 9_000
+MAX_SUBJECT_LENGTH: Final = 300
+_MAX_TEXT_BYTES: Final = 300_000
+_MAX_REFERENCES: Final = 50
+_MAX_ADDRESSES: Final = 200
 _RECIPIENTS: Final = ("To", "Cc")
 _COMMENT: Final = re.compile(r"\([^()]*\)")
 _ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To")
 
 
-class UnreadableMailError(Exception):
-    """Bytes that are no message, or one without a sender; str() says which."""
-
-
 @dataclass(frozen=True, slots=True)
 class InboundMail:
-    """A message. Ids are without their angle brackets.
+    """A mail. Message-IDs are without their angle brackets.
 
-    `message_id`: the sender's, or one made of the content where the sender gave none. `references`: what it answers,
-    the nearest first. `recipients` are To and Cc, `delivered_to` what mail servers noted of the envelope. `text` is
-    plain, at most LONGEST_TEXT characters. `attachments` are listed by their names, and otherwise ignored. `automatic`
-    says why no human wrote it; null: one did, as far as a message tells.
+    `message_id` is derived from the content if the sender gave none. `references` are the Message-IDs that it replies
+    to, the nearest first. `recipients` are To and Cc, `delivered_to` the envelope recipients that mail servers added.
+    `text` is plain text of at most MAX_TEXT_LENGTH characters. `attachments` are the names of the attachments, which
+    are ignored otherwise. `automatic` says why a machine wrote the mail; None: a human did. `authentication` are the
+    Authentication-Results headers.
     """
 
     message_id: str
     references: tuple[str, ...]
-    sender: Address
-    recipients: tuple[Address, ...]
+    sender: EmailAddress
+    recipients: tuple[EmailAddress, ...]
     delivered_to: tuple[str, ...]
     subject: str
     text: str
@@ -54,35 +55,32 @@ class InboundMail:
 
     @property
     def reference(self) -> str:
-        """The short id that stands for the message where people read one: `MAIL-` and 12 letters and digits."""
+        """The short id of the mail for people: `MAIL-` and 12 letters and digits."""
         return reference_of(self.message_id)
 
 
 def reference_of(message_id: str) -> str:
-    """The short id of a message, the same for ever."""
+    """The short id of the mail with that Message-ID; it never changes."""
     return "MAIL-" + b32encode(sha256(message_id.encode(errors="replace")).digest())[:12].decode()
 
 
 def read_mail(raw: bytes) -> InboundMail:
-    """The message in those bytes. Raises UnreadableMailError."""
-    try:
-        message = outline(raw)
-    except TooManyHeadersError as too_many:
-        raise UnreadableMailError(str(too_many)) from None
+    """The mail in these bytes. Raises UnreadableMailError."""
+    message = read_outline(raw)
     headers = message.headers
-    senders = [*headers.addresses("From"), *headers.addresses("InboundSender")]
+    senders = [*headers.addresses("From"), *headers.addresses("Sender")]
     if not senders:
-        raise UnreadableMailError("names no sender in From")
-    recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, LONGEST_RECIPIENTS))
+        raise UnreadableMailError("has no sender in From")
+    recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, MAX_RECIPIENTS_LENGTH))
     text, attachments = _content(message.parts)
     ids = headers.message_ids("Message-ID")
     return InboundMail(
         message_id=ids[0] if ids else f"{sha256(raw).hexdigest()}@made.invalid",
         references=_references(headers),
         sender=senders[0],
-        recipients=tuple(recipients)[:_MOST_ADDRESSES],
-        delivered_to=tuple(found.email for name in _ENVELOPE for found in headers.addresses(name))[:_MOST_ADDRESSES],
-        subject=one_line(headers.text("Subject"), LONGEST_SUBJECT),
+        recipients=tuple(recipients)[:_MAX_ADDRESSES],
+        delivered_to=tuple(found.email for name in _ENVELOPE for found in headers.addresses(name))[:_MAX_ADDRESSES],
+        subject=one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH),
         text=text,
         attachments=attachments,
         automatic=_automatic(message),
@@ -92,17 +90,17 @@ def read_mail(raw: bytes) -> InboundMail:
 
 def _references(headers: MailHeaders) -> tuple[str, ...]:
     nearest, chain = headers.message_ids("In-Reply-To"), headers.message_ids("References")
-    return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MOST_REFERENCES]
+    return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MAX_REFERENCES]
 
 
 def _automatic(message: MessageOutline) -> str | None:
-    """Why no human wrote this (RFC 3834, and what is used beside it), or None."""
+    """Why this is not the mail of a human (RFC 3834 and common headers), or None."""
     headers = message.headers
     submitted = _COMMENT.sub("", headers.first("Auto-Submitted")).partition(";")[0].strip().lower()
     if submitted not in ("", "no"):
         return f"Auto-Submitted: {submitted[:40]}"
     if any(name.startswith("tocsin-") for name in headers.names()):
-        return "a mail of our own"
+        return "a mail of this system"
     if "return-path" in headers.names() and not headers.addresses("Return-Path"):
         return "Return-Path: <>"
     if message.content.type in ("multipart/report", "message/delivery-status"):
@@ -114,12 +112,12 @@ def _automatic(message: MessageOutline) -> str | None:
         if headers.first(name).strip().lower() not in ("", "none", "no"):
             return name
     if any(found.email.startswith(("mailer-daemon@", "postmaster@")) for found in headers.addresses("From")[:1]):
-        return "a mail server wrote it"
+        return "sent by a mail server"
     return None
 
 
 def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:
-    """The text, and the attachments by their names."""
+    """The text, and the names of the attachments."""
     plain, html, attachments = [], [], []
     for part in parts:
         if part.content.disposition == "attachment" or not part.content.type.startswith("text/"):
@@ -128,17 +126,17 @@ def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:
             html.append(part)
         else:
             plain.append(part)
-    text = "\n".join(_texts(plain)) or "\n".join(map(text_of_html, _texts(html)))
-    text = UNWANTED.sub("", text[: LONGEST_TEXT * 2].replace("\r\n", "\n").replace("\r", "\n")).strip()
-    cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    text = "\n".join(_texts(plain)) or "\n".join(map(html_to_text, _texts(html)))
+    text = UNWANTED.sub("", text[: MAX_TEXT_LENGTH * 2].replace("\r\n", "\n").replace("\r", "\n")).strip()
+    cut = text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
     return cut, tuple(attachments)
 
 
 def _texts(parts: Iterable[MimePart]) -> Iterator[str]:
-    """The texts of those parts that hold any, of the first _LARGEST_TEXTS bytes of them."""
-    left = _LARGEST_TEXTS
+    """The texts of these parts that are not blank, from their first _MAX_TEXT_BYTES bytes."""
+    left = _MAX_TEXT_BYTES
     for part in parts:
-        text = characters(part.content.octets(part.body[:left]), part.content.charset)
+        text = characters(part.content.decode(part.body[:left]), part.content.charset)
         left -= len(part.body[:left])
         if text.strip():
             yield text

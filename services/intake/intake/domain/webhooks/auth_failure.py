@@ -1,33 +1,43 @@
-"""Why a delivery proves nothing, for who runs the installation; whoever sent it is not told. Pure."""
+"""Why a webhook delivery is not authenticated, for the operator's log; the response does not say. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from enum import StrEnum
 
-from intake.domain.webhooks.adapters.generic import recent
+from intake.domain.webhooks.adapters.generic import is_recent
 from intake.domain.webhooks.config.integrations import Integration
 
-Refusal = Literal["no_secret", "header_missing", "stale_timestamp", "wrong"]
-"""no_secret: none is configured or there. header_missing: what should prove it was not sent, or sent twice.
 
-stale_timestamp: the signed timestamp is no instant, or too far from now. wrong: the signature or the secret is another.
-"""
+class AuthFailure(StrEnum):
+    """Why authentication failed.
+
+    no_secret: no secret is configured or found. header_missing: the header is missing, or was sent twice.
+    stale_timestamp: the signed timestamp is not an instant, or too far from now. wrong: the secret or the signature
+    does not match.
+    """
+
+    NO_SECRET = "no_secret"
+    HEADER_MISSING = "header_missing"
+    STALE_TIMESTAMP = "stale_timestamp"
+    WRONG = "wrong"
 
 
-def refusal(integration: Integration, secrets: Sequence[bytes], headers: Mapping[str, str], now: datetime) -> Refusal:
-    """Why these headers did not prove a delivery."""
+def auth_failure(
+    integration: Integration, secrets: Sequence[bytes], headers: Mapping[str, str], now: datetime
+) -> AuthFailure:
+    """Why these headers do not authenticate a delivery; `headers` as in `Adapter.is_genuine`."""
     if not secrets and not integration.auth.fetch_keys:
-        return "no_secret"
+        return AuthFailure.NO_SECRET
     if _header(integration) not in headers:
-        return "header_missing"
+        return AuthFailure.HEADER_MISSING
     signature = integration.auth.signature
     if signature is not None and signature.timestamp_header is not None:
         timestamp = headers.get(signature.timestamp_header.lower())
         if timestamp is None:
-            return "header_missing"
-        if not recent(timestamp, now, signature.tolerance_seconds):
-            return "stale_timestamp"
-    return "wrong"
+            return AuthFailure.HEADER_MISSING
+        if not is_recent(timestamp, now, signature.tolerance_seconds):
+            return AuthFailure.STALE_TIMESTAMP
+    return AuthFailure.WRONG
 
 
 def _header(integration: Integration) -> str:

@@ -1,8 +1,8 @@
-"""How a ticket is opened that a tool has shown: what was seen of it, and what stands in for what was not. Pure."""
+"""The ticket that the updates of an unknown ticket open, with defaults for what they do not state. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tocsin.events import Flag
 
@@ -10,131 +10,140 @@ from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import DerivedTicketRequest
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.reconcile import reconcile
-from intake.domain.webhooks.update import TicketUpdate, UnmappedError, in_order
+from intake.domain.webhooks.update import TicketUpdate, sort_updates
+from intake.errors import UnmappedError, UnmappedReason
 
 
-def opening_severity(seen: Sequence[TicketUpdate], integration: Integration) -> int | None:
-    """With which severity these sightings open their ticket: the earliest one's, or the default; else the first given.
-
-    None: nobody says one.
-    """
-    given = [one.severity for one in in_order(seen)]
-    return given[0] or integration.defaults.severity or next((severity for severity in given if severity), None)
+def opening_severity(updates: Sequence[TicketUpdate], integration: Integration) -> int | None:
+    """The severity at the opening: that of the earliest update, else the default, else the first one stated."""
+    stated = [update.severity for update in sort_updates(updates)]
+    return stated[0] or integration.defaults.severity or next((severity for severity in stated if severity), None)
 
 
-def opening(
+def create_ticket(
     source: str,
     external_id: str,
-    seen: Sequence[TicketUpdate],
+    updates: Sequence[TicketUpdate],
     integration: Integration,
+    *,
     received_at: datetime,
     live_since: datetime,
 ) -> DerivedTicketRequest | None:
-    """The ticket that these sightings open, with what has happened to it by them.
+    """The ticket that these updates open, with the events that follow from them.
 
-    It is opened at the tool's own instant, or at that of the sighting that it was created by; where the mapping says so
-    also at that of the earliest sighting. It is history where that was before `live_since`. None: its queue does not
-    count, or all that was seen is that it was deleted. Raises UnmappedError where something mandatory is missing that has no
-    default.
+    It is opened at the tool's own instant of the opening, or else of the creation. With `opened_at: first_seen`, it is
+    opened at the instant of the earliest update if neither is known. A ticket opened before `live_since` is history.
+    None: its queue is not configured, or all updates state that it was deleted. Raises UnmappedError if something
+    mandatory is missing that has no default (docs/rules.md#1-9).
     """
-    ordered = in_order(seen)
-    counts = _last(ordered, "counts")
-    if counts is False or all(one.deleted for one in ordered):
+    ordered = sort_updates(updates)
+    in_scope = _latest(ordered, "in_scope")
+    if in_scope is False or all(update.deleted for update in ordered):
         return None
-    if counts is None:
+    if in_scope is None:
         raise UnmappedError(
-            "missing_queue", "No queue is given, and `queues` says which count; map it, or drop `queues`."
+            UnmappedReason.MISSING_QUEUE, "No queue is given, but `queues` is set. Map the queue, or remove `queues`."
         )
-    given, unsaid = _opened_at(ordered, integration)
-    body, flags = _mandatory(ordered, integration)
-    opened_at = min(given, received_at)
-    opened_by = next((one.actor for one in ordered if one.created), None)
-    opened = opening_fact(body["severity"], opened_at, received_at, opened_by or source)
+    opening = _opening(ordered, integration)
+    fields, flags = _mandatory_fields(ordered, integration)
+    opened_at = min(opening.at, received_at)
+    opened_by = next((update.actor for update in ordered if update.created), None)
+    fact = opening_fact(fields["severity"], opened_at, received_at, opened_by or source)
     return DerivedTicketRequest.model_validate(
         {
-            **body,
+            **fields,
             "source": source,
             "external_id": external_id,
             "opened_at": opened_at,
-            "description": _last(ordered, "description"),
-            "channel": _last(ordered, "channel") or integration.defaults.channel,
-            "category": _last(ordered, "category") or integration.defaults.category,
-            "events": reconcile(seen, [opened], actor=source, opened_with=body["severity"]),
+            "description": _latest(ordered, "description"),
+            "channel": _latest(ordered, "channel") or integration.defaults.channel,
+            "category": _latest(ordered, "category") or integration.defaults.category,
+            "events": reconcile(updates, [fact], actor=source, opened_with=fields["severity"]),
             "history": opened_at < live_since,
             "opened_by": opened_by,
-            "default_flags": (*flags, *unsaid),
+            "default_flags": (*flags, *opening.flags),
         }
     )
 
 
-def _opened_at(ordered: Sequence[TicketUpdate], integration: Integration) -> tuple[datetime, tuple[Flag, ...]]:
-    """When it was opened, and a flag where the default says so."""
-    given: datetime | None = _last(ordered, "opened_at") or next((one.at for one in ordered if one.created), None)
-    if given is not None:
-        return given, ()
+class _Opening(NamedTuple):
+    at: datetime
+    flags: tuple[Flag, ...] = ()
+
+
+def _opening(ordered: Sequence[TicketUpdate], integration: Integration) -> _Opening:
+    stated: datetime | None = _latest(ordered, "opened_at")
+    created_at = next((update.at for update in ordered if update.created), None)
+    if at := stated or created_at:
+        return _Opening(at)
     if integration.defaults.opened_at is None:
-        # It may be years old, and then it is history.
-        message = "Nothing says when it was opened; have the tool send that instant along, or set defaults: opened_at."
-        raise UnmappedError("missing_opening", message)
-    return ordered[0].at, ("default_opened_at",)
+        # The ticket may be years old, and then it is history.
+        message = "No opening time is given. Have the tool send it, or set `defaults: opened_at`."
+        raise UnmappedError(UnmappedReason.MISSING_OPENING, message)
+    return _Opening(ordered[0].at, ("default_opened_at",))
 
 
-def _mandatory(ordered: Sequence[TicketUpdate], integration: Integration) -> tuple[dict[str, Any], tuple[Flag, ...]]:
-    """The mandatory fields, and flags for those that the tool left out and a default stands in for."""
+def _mandatory_fields(
+    ordered: Sequence[TicketUpdate], integration: Integration
+) -> tuple[dict[str, Any], tuple[Flag, ...]]:
+    """The mandatory fields of the ticket, and a flag for each default used."""
     defaults = integration.defaults
     flags: list[Flag] = []
 
     severity = opening_severity(ordered, integration)
     if severity is None:
-        raise UnmappedError("missing_severity", "No priority is given; set defaults: severity.")
+        raise UnmappedError(UnmappedReason.MISSING_SEVERITY, "No priority is given. Set `defaults: severity`.")
     if ordered[0].severity is None and severity == defaults.severity:
         flags.append("default_severity")
 
-    services = _last(ordered, "services")
+    services = _latest(ordered, "services")
     if services is None:
         if not defaults.services:
-            raise UnmappedError("missing_services", "No affected service is given; set defaults: services.")
-        services, flags = defaults.services, [*flags, "default_services"]
+            message = "No affected service is given. Set `defaults: services`."
+            raise UnmappedError(UnmappedReason.MISSING_SERVICES, message)
+        services = defaults.services
+        flags.append("default_services")
 
     contact: dict[str, str | None] | None = _contact(ordered)
     if contact is None:
         if defaults.contact is None:
-            raise UnmappedError(
-                "missing_contact",
-                "No contact with an e-mail address or a phone number is given; set defaults: contact.",
-            )
-        contact, flags = defaults.contact.model_dump(), [*flags, "default_contact"]
+            message = "No contact with an e-mail address or a phone number is given. Set `defaults: contact`."
+            raise UnmappedError(UnmappedReason.MISSING_CONTACT, message)
+        contact = defaults.contact.model_dump()
+        flags.append("default_contact")
 
-    customer = _last(ordered, "customer")
+    customer = _latest(ordered, "customer")
     if customer is None:
         if defaults.customer is None:
-            raise UnmappedError("missing_customer", "No customer is given; set defaults: customer.")
-        customer, flags = defaults.customer, [*flags, "default_customer"]
+            raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, "No customer is given. Set `defaults: customer`.")
+        customer = defaults.customer
+        flags.append("default_customer")
 
-    summary = _last(ordered, "summary")
+    summary = _latest(ordered, "summary")
     if summary is None:
         if defaults.summary is None:
-            raise UnmappedError("missing_summary", "No summary is given; set defaults: summary.")
-        summary, flags = defaults.summary, [*flags, "default_summary"]
+            raise UnmappedError(UnmappedReason.MISSING_SUMMARY, "No summary is given. Set `defaults: summary`.")
+        summary = defaults.summary
+        flags.append("default_summary")
 
-    body = {
+    fields = {
         "severity": severity,
         "affected_services": services,
         "contact": contact,
         "customer": {"id": customer.id, "name": customer.name},
         "summary": summary,
     }
-    return body, tuple(flags)
+    return fields, tuple(flags)
 
 
 def _contact(ordered: Sequence[TicketUpdate]) -> dict[str, str | None] | None:
-    """Who is most familiar with the issue (RULES 1): without a name, the address is what they are called by."""
-    name, email, phone = (_last(ordered, f"contact_{part}") for part in ("name", "email", "phone"))
+    """The contact (docs/rules.md#1-8); without a name, the e-mail address or the phone number is the name."""
+    name, email, phone = (_latest(ordered, f"contact_{part}") for part in ("name", "email", "phone"))
     if email is None and phone is None:
         return None
     return {"name": name or email or phone, "email": email, "phone": phone}
 
 
-def _last(ordered: Sequence[TicketUpdate], field: str) -> Any:
-    """What was said last."""
-    return next((value for one in reversed(ordered) if (value := getattr(one, field)) is not None), None)
+def _latest(ordered: Sequence[TicketUpdate], field: str) -> Any:
+    """The value in the latest update that states the field."""
+    return next((value for update in reversed(ordered) if (value := getattr(update, field)) is not None), None)

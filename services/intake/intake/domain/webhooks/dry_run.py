@@ -1,5 +1,6 @@
-"""What an integration would make of payloads, one after the other, as if they were all that is known. Pure."""
+"""The result of payloads without storing anything, as if they were all that is known. Pure."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -11,87 +12,107 @@ from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import EventRequest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration
-from intake.domain.webhooks.create_ticket import opening, opening_severity
+from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
+from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.reconcile import reconcile
-from intake.domain.webhooks.snapshot import TicketSnapshot, UnreadableError
-from intake.domain.webhooks.update import TicketUpdate, UnmappedError, in_order, shown
+from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.update import TicketUpdate, sort_updates
+from intake.errors import UnmappedError, UnreadableError
 
-Told = dict[str, Any]
+Result = dict[str, Any]
+"""One ticket of a payload as JSON: `ticket` with `flags`, or `external_id`; then `events`, `unmapped` or `ignored`."""
 
 
 class DryRun:
-    """Deliveries of one tool that are tried and not stored; `received_at` stands for the receipt of all of them."""
+    """Processes payloads of one integration one after the other; `received_at` is the receipt of all of them."""
 
     def __init__(self, integration: Integration, source: str, received_at: datetime) -> None:
         self._integration = integration
         self._source = source
         self._received_at = received_at
-        self._seen: dict[str, list[TicketUpdate]] = {}
+        self._updates: dict[str, list[TicketUpdate]] = defaultdict(list)
         self._facts: dict[str, list[Fact]] = {}
-        self._delivered = 0
+        self._deliveries = 0
 
-    def deliver(self, body: bytes) -> list[Told]:
-        """What becomes of each ticket in it: the ticket that it opens, the events that it adds, or why it does not."""
-        self._delivered += 1
+    def deliver(self, body: bytes) -> list[Result]:
+        """The result for each ticket of the payload."""
+        self._deliveries += 1
         try:
-            delivered = ADAPTERS[self._integration.adapter].read(body, self._integration)
-        except UnreadableError as problem:
-            return [{"unmapped": "unreadable", "detail": str(problem)}]
-        if not delivered.tickets:
-            return [{"ignored": delivered.about or "no ticket"}]
-        return [self._look(sighting) for sighting in delivered.tickets]
+            content = ADAPTERS[self._integration.adapter].read(body, self._integration)
+        except UnreadableError as error:
+            return [_unreadable(error)]
+        if not content.tickets:
+            return [{"ignored": content.about or "no ticket"}]
+        return [
+            _unreadable(ticket) if isinstance(ticket, UnreadableError) else self._process(ticket)
+            for ticket in content.tickets
+        ]
 
-    def _look(self, sighting: TicketSnapshot | UnreadableError) -> Told:
-        if isinstance(sighting, UnreadableError):
-            return {"unmapped": "unreadable", "detail": str(sighting)}
-        key = sighting.external_id
+    def _process(self, snapshot: TicketSnapshot) -> Result:
+        key = snapshot.external_id
+        updates = self._updates[key]
         try:
-            seen = self._seen.setdefault(key, [])
-            seen.append(shown(sighting, self._integration, self._received_at, f"{self._delivered:09}"))
-            if key in self._facts:
-                told = {"external_id": key, "events": self._changed(key, seen)}
-            else:
-                told = self._opened(key, seen)
-        except UnmappedError as problem:
-            told = {"external_id": key, "unmapped": problem.reason, "detail": str(problem)}
-        return told | ({"found_nothing": list(sighting.found_nothing)} if sighting.found_nothing else {})
+            update = map_snapshot(
+                snapshot,
+                self._integration,
+                received_at=self._received_at,
+                delivery_key=f"{self._deliveries:09}",
+            )
+            updates.append(update)
+            result = self._reconcile(key, updates) if key in self._facts else self._create(key, updates)
+        except UnmappedError as error:
+            result = {"external_id": key, "unmapped": error.reason, "detail": str(error)}
+        return result | ({"found_nothing": list(snapshot.found_nothing)} if snapshot.found_nothing else {})
 
-    def _opened(self, key: str, seen: Sequence[TicketUpdate]) -> Told:
-        live_since = self._integration.live_since or in_order(seen)[0].at
-        item = opening(self._source, key, seen, self._integration, self._received_at, live_since)
-        if item is None:
-            return {"external_id": key, "ignored": "its queue does not count, or it was deleted before it was seen"}
-        assert item.opened_at is not None  # an opening has its instant
-        assert item.severity is not None  # and a severity
-        opener = item.opened_by or self._source
-        self._facts[key] = [opening_fact(item.severity, item.opened_at, self._received_at, opener)]
-        self._add(key, item.events)
-        ticket = item.model_dump(mode="json", exclude_none=True, exclude={"events", "default_flags"})
-        ticket["opened_at"] = render_instant(item.opened_at)
-        return {"ticket": ticket, "flags": list(item.default_flags), "events": [_event(event) for event in item.events]}
+    def _create(self, key: str, updates: Sequence[TicketUpdate]) -> Result:
+        ticket = create_ticket(
+            self._source,
+            key,
+            updates,
+            self._integration,
+            received_at=self._received_at,
+            live_since=self._integration.live_since or sort_updates(updates)[0].at,
+        )
+        if ticket is None:
+            return {"external_id": key, "ignored": "its queue is not configured, or it was deleted before it was known"}
+        assert ticket.opened_at is not None  # `create_ticket` sets both
+        assert ticket.severity is not None
+        opener = ticket.opened_by or self._source
+        self._facts[key] = [opening_fact(ticket.severity, ticket.opened_at, self._received_at, opener)]
+        self._add(key, ticket.events)
+        fields = ticket.model_dump(mode="json", exclude_none=True, exclude={"events", "default_flags"})
+        fields["opened_at"] = render_instant(ticket.opened_at)
+        return {
+            "ticket": fields,
+            "flags": list(ticket.default_flags),
+            "events": [_rendered(each) for each in ticket.events],
+        }
 
-    def _changed(self, key: str, seen: Sequence[TicketUpdate]) -> list[Told]:
-        opened_with = opening_severity(seen, self._integration)
-        events = reconcile(seen, self._facts[key], actor=self._source, opened_with=opened_with)
+    def _reconcile(self, key: str, updates: Sequence[TicketUpdate]) -> Result:
+        opened_with = opening_severity(updates, self._integration)
+        events = reconcile(updates, self._facts[key], actor=self._source, opened_with=opened_with)
         self._add(key, events)
-        return [_event(event) for event in events]
+        return {"external_id": key, "events": [_rendered(event) for event in events]}
 
     def _add(self, key: str, events: Sequence[EventRequest]) -> None:
         for event in events:
-            told = event.model_dump(exclude={"event_id", "type"})
             self._facts[key].append(
                 Fact(
                     number=len(self._facts[key]) + 1,
                     event_id=event.event_id or "",
                     type=FactType(event.type),
                     received_at=self._received_at,
-                    **told,
+                    **event.model_dump(exclude={"event_id", "type"}),
                 )
             )
 
 
-def _event(event: EventRequest) -> Told:
-    told = event.model_dump(mode="json", exclude_none=True)
+def _unreadable(error: UnreadableError) -> Result:
+    return {"unmapped": "unreadable", "detail": str(error)}
+
+
+def _rendered(event: EventRequest) -> Result:
+    fields = event.model_dump(mode="json", exclude_none=True)
     if event.occurred_at is not None:
-        told["occurred_at"] = render_instant(event.occurred_at)
-    return told
+        fields["occurred_at"] = render_instant(event.occurred_at)
+    return fields

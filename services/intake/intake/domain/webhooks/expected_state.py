@@ -1,136 +1,162 @@
-"""What the sightings of a ticket claim of it, instant by instant, and what makes a claim true. Pure."""
+"""What the updates of a ticket state about it, instant by instant, and the changes that make a statement true. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, NamedTuple, Self
+from enum import StrEnum
+from typing import Final, NamedTuple, Self
 
 from tocsin.events import FactType
+from tocsin.lifecycle import StatusChange, TicketStatus
 
 from intake.domain.webhooks.config.integrations import Status
-from intake.domain.webhooks.ticket_state import Effect, State, effects
-from intake.domain.webhooks.update import TicketUpdate, in_order
+from intake.domain.webhooks.status_changes import apply_all
+from intake.domain.webhooks.update import TicketUpdate, sort_updates
 
-Stands = Literal["open", "waiting", "resolved", "workaround", "cancelled"]
-_STANDS: Final[dict[Status, Stands | None]] = {
-    "new": "open",
-    "in_progress": "open",
-    "responded": "open",
-    "waiting_customer": "waiting",
-    "resolved": "resolved",
-    "workaround": "workaround",
-    "cancelled": "cancelled",
+
+class Phase(StrEnum):
+    """Whether a ticket is open, waits for the customer, or how it was closed."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    RESOLVED = "resolved"
+    WORKAROUND = "workaround"
+    CANCELLED = "cancelled"
+
+
+_PHASES: Final[dict[Status, Phase | None]] = {
+    "new": Phase.OPEN,
+    "in_progress": Phase.OPEN,
+    "responded": Phase.OPEN,
+    "waiting_customer": Phase.WAITING,
+    "resolved": Phase.RESOLVED,
+    "workaround": Phase.WORKAROUND,
+    "cancelled": Phase.CANCELLED,
     "ignored": None,
 }
-_ANSWERED: Final = ("responded", "waiting_customer")
+_RESPONDED: Final = ("responded", "waiting_customer")
+_UNRESOLVED: Final = (Phase.OPEN, Phase.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedState:
-    """That a ticket stood so at an instant: what is None is not claimed. `responded`: a human has answered by then.
+    """The state of a ticket at an instant, as an update states it. None: not stated.
 
-    `actor` and `word` are who is said to have made it so, and the tool's word for it. `sighting` is the place, in their
-    order, of the one that claims it. `opening`: the ticket was opened with that severity, before all else.
+    `responded`: a human has responded by then. `actor` and `tool_status` are who changed the ticket and the tool's word
+    for the status. `update` is the position of the update among those of the ticket. `is_opening` marks the severity at
+    the opening, which comes before all else.
     """
 
     at: datetime
     responded: bool = False
-    stands: Stands | None = None
+    phase: Phase | None = None
     severity: int | None = None
     actor: str | None = None
-    word: str | None = None
-    sighting: int = -1
-    opening: bool = False
+    tool_status: str | None = None
+    update: int = -1
+    is_opening: bool = False
 
-    def says(self, effect: Effect) -> bool:
-        """Whether it is for this claim that the effect happens."""
-        match effect.type:
+    def explains(self, change: StatusChange) -> bool:
+        """Whether the change makes this state true."""
+        match change.type:
             case FactType.SEVERITY_CHANGED:
-                return self.severity == effect.severity
+                return self.severity == change.severity
             case FactType.RESPONDED:
                 return self.responded
             case FactType.PAUSED:
-                return self.stands == "waiting"
+                return self.phase is Phase.WAITING
             case FactType.RESOLVED:
-                return self.stands == ("workaround" if effect.workaround else "resolved")
+                return self.phase is (Phase.WORKAROUND if change.workaround else Phase.RESOLVED)
             case FactType.CANCELLED:
-                return self.stands == "cancelled"
-        return self.stands in ("open", "waiting")
+                return self.phase is Phase.CANCELLED
+        return self.phase in _UNRESOLVED
 
     @classmethod
-    def that(cls, state: State, like: Self) -> Self:
-        """The claim that a ticket stands at `state` at the instant of `like`, closed the way that `like` says."""
-        stands: Stands = "waiting" if state.paused else "open"
-        if state.closed:
-            stands = "resolved" if state.responded else "cancelled"  # a resolve is a response
-            if like.stands == "cancelled" or (like.stands == "workaround" and state.severity != 1):
-                stands = like.stands
-        return cls(like.at, state.responded, stands, state.severity)
+    def of_status(cls, status: TicketStatus, like: Self) -> Self:
+        """`status` as the expected state at the instant of `like`, and closed as `like` states."""
+        phase = Phase.WAITING if status.paused else Phase.OPEN
+        if status.closed:
+            phase = Phase.RESOLVED if status.responded else Phase.CANCELLED  # a resolve is also the response
+            if like.phase is Phase.CANCELLED or (like.phase is Phase.WORKAROUND and status.severity != 1):
+                phase = like.phase
+        return cls(like.at, status.responded, phase, status.severity)
 
 
-def expected_states(seen: Iterable[TicketUpdate], opened_at: datetime, opened_with: int | None) -> list[ExpectedState]:
-    """The claims in the order of their instants, none before the opening; see `difference`.
+class PlannedChange(NamedTuple):
+    """A change to be made, and the expected state that it makes true; None if it only corrects an earlier change."""
 
-    At one instant answers come first, then the claims in the order of the sightings that make them.
+    change: StatusChange
+    expected: ExpectedState | None = None
+
+
+def expected_states(
+    updates: Iterable[TicketUpdate], opened_at: datetime, opened_with: int | None
+) -> list[ExpectedState]:
+    """The expected states in the order of their instants, none before the opening; see `reconcile`.
+
+    At one instant, responses come first, then the other states in the order of their updates.
     """
-    claims = [ExpectedState(opened_at, severity=opened_with, opening=True)] if opened_with is not None else []
-    for place, one in enumerate(in_order(seen)):
-        claims += [replace(claim, sighting=place) for claim in _claims(one, opened_at)]
-    return sorted(claims, key=lambda claim: (claim.at, not claim.opening, not _only_answered(claim)))
+    states = [ExpectedState(opened_at, severity=opened_with, is_opening=True)] if opened_with is not None else []
+    for position, update in enumerate(sort_updates(updates)):
+        states += [replace(state, update=position) for state in _states_of(update, opened_at)]
+    return sorted(states, key=lambda state: (state.at, not state.is_opening, not _is_response_only(state)))
 
 
-class Made(NamedTuple):
-    """What happens so that a claim is true; nobody's where it only undoes."""
+def plan_changes(status: TicketStatus, states: Sequence[ExpectedState]) -> tuple[TicketStatus, list[PlannedChange]]:
+    """The changes that make the expected states of one instant true, one after the other, and the status after them.
 
-    effect: Effect
-    claim: ExpectedState | None = None
-
-
-def needed(state: State, claims: Sequence[ExpectedState]) -> tuple[State, list[Made]]:
-    """How the ticket stands once these claims of one instant are true, one after the other, and what happens for it.
-
-    The severity that a claim gives changes last, but for a workaround, which severity 1 does not allow (RULES 3): one
-    that is still claimed then does not happen.
+    The severity of a state changes last. The exception is a workaround, which is impossible on severity 1
+    (docs/rules.md#3-14); one that still is impossible then is left out.
     """
-    made: list[Made] = []
-    for claim in claims:
-        state, possible = effects(state, _steps(state, claim))
-        made += [Made(effect, claim) for effect in possible]
-    return state, made
+    planned: list[PlannedChange] = []
+    for state in states:
+        status, effective = apply_all(status, _changes_for(state, status))
+        planned += [PlannedChange(change, state) for change in effective]
+    return status, planned
 
 
-def _claims(one: TicketUpdate, opened_at: datetime) -> Iterator[ExpectedState]:
-    stands = _STANDS[one.status] if one.status is not None else None
-    # Whoever changed the ticket later did not do what happened before.
-    if one.responded_at is not None:
-        actor = one.actor if one.responded_at == one.at else None
-        yield ExpectedState(max(one.responded_at, opened_at), responded=True, actor=actor)
-    if one.resolved_at is not None and stands in ("resolved", "workaround"):
-        actor = one.actor if one.resolved_at == one.at else None
-        yield ExpectedState(max(one.resolved_at, opened_at), stands=stands, actor=actor, word=one.word)
-    answered = one.status in _ANSWERED
-    yield ExpectedState(max(one.at, opened_at), answered, stands, one.severity, one.actor, one.word)
+def _states_of(update: TicketUpdate, opened_at: datetime) -> Iterator[ExpectedState]:
+    phase = _PHASES[update.status] if update.status is not None else None
+    # The actor of an update did not necessarily make the changes before it.
+    if update.responded_at is not None:
+        actor = update.actor if update.responded_at == update.at else None
+        yield ExpectedState(max(update.responded_at, opened_at), responded=True, actor=actor)
+    if update.resolved_at is not None and phase in (Phase.RESOLVED, Phase.WORKAROUND):
+        actor = update.actor if update.resolved_at == update.at else None
+        resolved_at = max(update.resolved_at, opened_at)
+        yield ExpectedState(resolved_at, phase=phase, actor=actor, tool_status=update.tool_status)
+    yield ExpectedState(
+        at=max(update.at, opened_at),
+        responded=update.status in _RESPONDED,
+        phase=phase,
+        severity=update.severity,
+        actor=update.actor,
+        tool_status=update.tool_status,
+    )
 
 
-def _only_answered(claim: ExpectedState) -> bool:
-    return claim.responded and claim.stands is None
+def _is_response_only(state: ExpectedState) -> bool:
+    return state.responded and state.phase is None
 
 
-def _steps(state: State, claim: ExpectedState) -> Iterator[Effect]:
-    """What may have to happen, in order; what is so already is impossible and does nothing."""
-    change = [Effect(FactType.SEVERITY_CHANGED, claim.severity)] if claim.severity is not None else []
-    stays_open = claim.stands in ("open", "waiting")
-    if stays_open:
-        yield Effect(FactType.REOPENED)
-    if claim.responded:
-        yield Effect(FactType.RESPONDED)
-    if stays_open:
-        yield Effect(FactType.PAUSED if claim.stands == "waiting" else FactType.RESUMED)
-    elif claim.stands == "cancelled":
-        yield Effect(FactType.CANCELLED)
-    elif claim.stands is not None:
-        workaround = claim.stands == "workaround"
-        if workaround and not state.closed and state.severity == 1:
-            yield from change
-        yield Effect(FactType.RESOLVED, workaround=workaround)
-    yield from change
+def _changes_for(state: ExpectedState, status: TicketStatus) -> Iterator[StatusChange]:
+    """The changes that the state may need, in order. Those that are not needed are impossible and have no effect."""
+    severity = [StatusChange(FactType.SEVERITY_CHANGED, state.severity)] if state.severity is not None else []
+    if state.phase in _UNRESOLVED:
+        yield StatusChange(FactType.REOPENED)
+    if state.responded:
+        yield StatusChange(FactType.RESPONDED)
+    match state.phase:
+        case Phase.OPEN:
+            yield StatusChange(FactType.RESUMED)
+        case Phase.WAITING:
+            yield StatusChange(FactType.PAUSED)
+        case Phase.CANCELLED:
+            yield StatusChange(FactType.CANCELLED)
+        case Phase.RESOLVED:
+            yield StatusChange(FactType.RESOLVED)
+        case Phase.WORKAROUND:
+            if not status.closed and status.severity == 1:
+                yield from severity
+            yield StatusChange(FactType.RESOLVED, workaround=True)
+    yield from severity

@@ -1,16 +1,16 @@
-"""What the adapters in code take out of a payload: as the tool documents it, or UnreadableError naming the field. Pure."""
+"""Reading the fields of a payload in the types that the tool documents. Pure."""
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from intake.domain.json_parsing import DuplicateKey
 from intake.domain.webhooks import payload
-from intake.domain.webhooks.config.integrations import Integration, meaning
-from intake.domain.webhooks.snapshot import UnreadableError
+from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.errors import UnreadableError
 
 _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,20})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
@@ -19,70 +19,67 @@ _INSTANT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PayloadObject:
-    """An object of a payload. `path` is where it lies, empty for the whole; null and absent are the same."""
+    """An object of a payload; `path` is its place there, empty for the whole. Null and absent are the same.
+
+    Every method raises UnreadableError for a value of another type, with the path of the field.
+    """
 
     values: Mapping[str, object] = field(default_factory=dict)
     path: str = ""
 
     @classmethod
-    def of(cls, value: object, path: str = "") -> "PayloadObject":
-        """The value as an object, empty for null. Raises UnreadableError."""
+    def of(cls, value: object, path: str = "") -> Self:
+        """The value as an object; empty for null."""
         if value is None:
             return cls({}, path)
         if isinstance(value, DuplicateKey):
-            raise UnreadableError(path or "body", f"{payload.problem_with_word(value)}; have the tool send it once")
+            raise UnreadableError(path or "body", str(payload.problem_with_text(value)))
         if not isinstance(value, Mapping):
-            raise UnreadableError(path or "body", "is not one object; have the tool send it as it documents")
+            raise UnreadableError(path or "body", "must be an object")
         return cls(value, path)
 
-    def at(self, name: str) -> str:
-        """Where a field of this object lies."""
+    def path_of(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 
-    def part(self, name: str) -> "PayloadObject":
-        """An object in this one. Raises UnreadableError."""
-        return PayloadObject.of(self.values.get(name), self.at(name))
+    def child(self, name: str) -> Self:
+        """The object in that field."""
+        return self.of(self.values.get(name), self.path_of(name))
 
     def text(self, *names: str) -> str | None:
-        """The first of these fields that says something, numbers written out. Raises UnreadableError."""
+        """The first of these fields that is not empty; numbers become text."""
         for name in names:
             value = self.values.get(name)
             if value is None:
                 continue
-            if problem := payload.problem_with_word(value):
-                raise UnreadableError(self.at(name), f"{problem}; have the tool send it as it documents")
+            if problem := payload.problem_with_text(value):
+                raise UnreadableError(self.path_of(name), problem)
             if found := payload.text(value):
                 return found
         return None
 
     def identity(self, name: str) -> str:
-        """A field that names the ticket: a whole number, or text. Raises UnreadableError."""
+        """The id of the ticket: a whole number or a text."""
         value = self.values.get(name)
         found = payload.text(value) if isinstance(value, int | str) else None
         if found is None:
-            raise UnreadableError(self.at(name), "is no id; have the tool send the ticket's number")
+            raise UnreadableError(self.path_of(name), "must be the id of the ticket")
         return found
 
-    def instant(self, name: str, zone: ZoneInfo, none_on: Collection[str] = ()) -> datetime | None:
-        """An instant in UTC; without an offset it is in `zone`, the earlier of two where the clock was turned back.
+    def instant(self, name: str, zone: ZoneInfo, empty_days: Collection[str] = ()) -> datetime | None:
+        """The instant in UTC; without an offset it is in `zone`, the earlier of two if the clocks were turned back.
 
-        Digits beyond microseconds are cut off. `none_on` are days by which the tool says that there is none. Raises
-        UnreadableError for what is no instant from 1990 to 2100.
+        Digits beyond microseconds are dropped. `empty_days` are the days that mean that there is no instant.
         """
         value = self.values.get(name)
-        if value is None or (isinstance(value, str) and (not value.strip() or value.strip()[:10] in none_on)):
+        if value is None or (isinstance(value, str) and (not value.strip() or value.strip()[:10] in empty_days)):
             return None
-        written = isinstance(value, str) and _INSTANT.fullmatch(value.strip())
-        at = payload.instant(value, zone) if written else None
+        is_iso = isinstance(value, str) and _INSTANT.fullmatch(value.strip())
+        at = payload.instant(value, zone) if is_iso else None
         if at is None:
-            message = f"{payload.NO_INSTANT}; have the tool send one like 2026-06-08T12:00:00Z"
-            raise UnreadableError(self.at(name), message)
+            raise UnreadableError(self.path_of(name), f"{payload.NOT_AN_INSTANT}, such as 2026-06-08T12:00:00Z")
         return at
 
-    def services(self, settings: Integration, *names: str) -> tuple[str, ...] | None:
-        """Those of these fields that the mapping knows as services: tools have categories, and not each is a service.
-
-        Raises UnreadableError.
-        """
-        words = [word for name in names if (word := self.text(name)) and meaning(settings.services, word)]
-        return tuple(words) or None
+    def services(self, integration: Integration, *names: str) -> tuple[str, ...] | None:
+        """The categories in these fields that `services` of the integration lists; others are not services."""
+        categories = (self.text(name) for name in names)
+        return tuple(each for each in categories if each and find_word(integration.services, each)) or None

@@ -1,19 +1,23 @@
-"""What one delivery of a tool says of one of its tickets: the ticket as it was seen at one instant. Pure.
+"""The state of a ticket as one webhook delivery shows it, in the tool's own words. Pure.
 
-A webhook is no event: tools send the ticket's present state, often twice, often out of order, often coarse. An adapter
-turns a payload into sightings, in the tool's own words; what they mean (which severity, which status pauses) is the
-mapping's, and which facts follow is found by comparing all sightings of a ticket with what is known of it.
+A webhook is not an event. Tools send the present state of a ticket, often twice, often out of order, often without
+saying what changed. An adapter reads snapshots from a payload, `mapping` translates them into ticket updates, and
+`reconcile` compares all updates of a ticket with its known facts.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from intake.errors import UnreadableError
+
+Action = Literal["created", "updated", "deleted"]
+
 
 @dataclass(frozen=True, slots=True)
 class ContactInfo:
-    """Somebody as the tool names them. None: it did not say."""
+    """The contact of a ticket; None: not stated."""
 
     name: str | None = None
     email: str | None = None
@@ -22,18 +26,17 @@ class ContactInfo:
 
 @dataclass(frozen=True, slots=True)
 class TicketSnapshot:
-    """A ticket as the tool showed it. None: this delivery did not say, so what an earlier one said stands.
+    """A ticket as the tool sent it. None: this delivery does not state the field, so an earlier statement stays valid.
 
-    `external_id` is the ticket's id in the tool. `seen_at` is the tool's own instant of this state (last updated; None:
-    it gives none, and the receipt counts), `sequence` its order among those of the same instant. `opened_at`,
-    `responded_at`, `resolved_at` are the tool's own instants of what happened; instants are aware UTC. `status`,
-    `priority`, `queue` (board, team, group), `type` and `channel` are the tool's words or ids, as text, still unmapped.
-    `actor` is who made the change. `found_nothing` are the fields of the mapping, with their expressions, that this
-    delivery does not say: who tries a mapping looks for mistakes among them.
+    `external_id` is the ticket's id in the tool. `seen_at` is when the ticket was in this state by the tool's clock
+    (last updated; None: not stated, and the receipt counts); `sequence` orders snapshots of the same instant.
+    `opened_at`, `responded_at` and `resolved_at` are the tool's own instants. All instants are aware UTC. `status`,
+    `priority`, `queue` (board, team, group), `type` and `channel` are words or ids of the tool, not mapped yet. `actor`
+    made the change. `found_nothing` lists the expressions of the mapping that found nothing, for `hooks try`.
     """
 
     external_id: str
-    action: Literal["created", "updated", "deleted"] | None = None
+    action: Action | None = None
     seen_at: datetime | None = None
     sequence: int = 0
     opened_at: datetime | None = None
@@ -56,48 +59,32 @@ class TicketSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryContent:
-    """What an adapter makes of one delivery.
+    """What an adapter reads from one delivery.
 
-    `key` is the tool's own identity of it: the same again is the same delivery. None: the tool gives none, and the
-    digest of the body counts. `about` tells what it concerned where it holds no ticket (a note, a test call). `tickets`
-    are its tickets in their places; of several one that cannot be read is there as the reason.
+    `tickets` are its tickets in their order; if only some of several are readable, the others are there as errors.
+    `key` identifies the delivery in the tool: the same key is the same delivery. None: the tool sends no identity.
+    `about` names the subject of a delivery without tickets (a note, a test call).
     """
 
-    tickets: tuple["TicketSnapshot | UnreadableError", ...]
+    tickets: tuple[TicketSnapshot | UnreadableError, ...]
     key: str | None = None
     about: str | None = None
 
     @property
-    def sightings(self) -> tuple[TicketSnapshot, ...]:
-        """Those that can be read."""
+    def snapshots(self) -> tuple[TicketSnapshot, ...]:
+        """The readable tickets."""
         return tuple(ticket for ticket in self.tickets if isinstance(ticket, TicketSnapshot))
 
 
-class UnreadableError(Exception):
-    """A payload that is not what this tool sends; `field` says where, str() what is wrong and what would be right.
-
-    It is kept as an unmapped webhook, and can be replayed.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-
-
-def each(readings: Iterable[Callable[[], TicketSnapshot]]) -> tuple[TicketSnapshot | UnreadableError, ...]:
-    """What comes of each of these, by itself. Raises UnreadableError where none of them can be read."""
-    found: list[TicketSnapshot | UnreadableError] = []
-    for reading in readings:
+def read_each(readers: Iterable[Callable[[], TicketSnapshot]]) -> tuple[TicketSnapshot | UnreadableError, ...]:
+    """The result of each reader, or its error. Raises UnreadableError if every reader fails."""
+    results: list[TicketSnapshot | UnreadableError] = []
+    for read in readers:
         try:
-            found.append(reading())
-        except UnreadableError as problem:
-            found.append(problem)
-    problems = [one for one in found if isinstance(one, UnreadableError)]
-    if problems and len(problems) == len(found):
-        raise problems[0]
-    return tuple(found)
-
-
-Payload = Mapping[str, object] | list[object]
-"""The body once parsed as JSON."""
+            results.append(read())
+        except UnreadableError as error:
+            results.append(error)
+    errors = [result for result in results if isinstance(result, UnreadableError)]
+    if errors and len(errors) == len(results):
+        raise errors[0]
+    return tuple(results)

@@ -1,22 +1,23 @@
-"""Autotask webhooks: the fields of a ticket that changed, and those that are always sent along. Pure.
+"""Autotask webhooks: the fields of a ticket that changed, and those that are always included. Pure.
 
-Signed with base64(HMAC-SHA1). Statuses, priorities, queues and so on are sent as the numbers of their picklists, and
-the contact as a number only, so integrations.yaml must name one.
+Signed with base64(HMAC-SHA1). Statuses, priorities, queues and so on are numbers of picklists. The contact is a number
+too, so integrations.yaml must name a default contact.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.payload_reader import PayloadObject
-from intake.domain.webhooks.snapshot import DeliveryContent, TicketSnapshot, UnreadableError
+from intake.domain.webhooks.snapshot import Action, DeliveryContent, TicketSnapshot
+from intake.errors import UnreadableError
 
-_ACTIONS: Final[dict[str, Literal["created", "updated", "deleted"]]] = {
+_ACTIONS: Final[dict[str, Action]] = {
     "create": "created",
     "update": "updated",
     "delete": "deleted",
@@ -24,37 +25,35 @@ _ACTIONS: Final[dict[str, Literal["created", "updated", "deleted"]]] = {
 _IDENTITY: Final = ("Guid", "EntityType", "Id", "Action", "EventTime", "SequenceNumber")
 
 
-def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
-    """Whether one of the secret keys signed these raw bytes; see `Adapter`."""
-    return signatures.signed(headers.get("x-hook-signature"), secrets, body, algorithm="sha1", prefix="sha1=")
+def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+    """Whether one of the secrets signed these raw bytes; see `Adapter`."""
+    return signatures.has_signature(headers.get("x-hook-signature"), secrets, body, algorithm="sha1", prefix="sha1=")
 
 
-def read(body: bytes, settings: Integration) -> DeliveryContent:
-    """What the delivery says. Raises UnreadableError."""
-    delivery = PayloadObject.of(payload.parsed(body))
+def read(body: bytes, integration: Integration) -> DeliveryContent:
+    """The tickets of the delivery; see `Adapter`."""
+    delivery = PayloadObject.of(payload.parse(body))
     identity = [delivery.text(name) for name in _IDENTITY]
-    # Where a part is missing, two changes of a ticket could be taken for one.
+    # With a part missing, two changes of a ticket could have the same identity.
     key = json.dumps(identity) if None not in identity else None
     kind = delivery.text("EntityType") or "nothing"
     action = (delivery.text("Action") or "").casefold()
     if kind.casefold() != "ticket":
         return DeliveryContent((), key, about=kind)
     if action not in _ACTIONS:
-        raise UnreadableError(
-            "Action", "is none of Create, Update and Delete; look whether the webhook is still active"
-        )
-    external_id, ticket = delivery.identity("Id"), delivery.part("Fields")
-    return DeliveryContent((_sighting(external_id, _ACTIONS[action], delivery, ticket, settings),), key)
+        raise UnreadableError("Action", "must be Create, Update or Delete; check that the webhook is active")
+    external_id, ticket = delivery.identity("Id"), delivery.child("Fields")
+    return DeliveryContent((_snapshot(external_id, _ACTIONS[action], delivery, ticket, integration),), key)
 
 
-def _sighting(
+def _snapshot(
     external_id: str,
-    action: Literal["created", "updated", "deleted"],
+    action: Action,
     delivery: PayloadObject,
     ticket: PayloadObject,
-    settings: Integration,
+    integration: Integration,
 ) -> TicketSnapshot:
-    zone = ZoneInfo(settings.zone)
+    zone = ZoneInfo(integration.zone)
     return TicketSnapshot(
         external_id=external_id,
         action=action,
@@ -71,7 +70,7 @@ def _sighting(
         summary=ticket.text("Title"),
         description=ticket.text("Description"),
         customer_id=ticket.text("CompanyID", "AccountID"),
-        services=ticket.services(settings, "SubIssueType", "IssueType"),
+        services=ticket.services(integration, "SubIssueType", "IssueType"),
         actor=delivery.text("PersonID"),
     )
 
@@ -81,5 +80,5 @@ def _sequence(delivery: PayloadObject) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-        raise UnreadableError("SequenceNumber", "is no whole number; have Autotask send one")
+        raise UnreadableError("SequenceNumber", "must be a whole number")
     return value

@@ -1,10 +1,9 @@
-"""Any tool, by configuration: JMESPath expressions say where a payload says what, a section says how it is signed."""
+"""Any tool by configuration: JMESPath expressions read the payload, `auth` states how it is signed. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Literal, TypeVar
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import jmespath
@@ -13,170 +12,164 @@ from jmespath.exceptions import JMESPathError
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth, Signature
 from intake.domain.webhooks.config.expressions import GenericMapping
-from intake.domain.webhooks.config.integrations import Integration, meaning
-from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError, each
+from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, read_each
+from intake.errors import UnreadableError
 
-_MOST_TICKETS: Final = 500
-_T = TypeVar("_T")
+_MAX_TICKETS: Final = 500
+_QUOTED_LENGTH: Final = 60
+_TEXTS: Final = (
+    *("external_id", "action", "sequence", "status", "priority", "queue", "type", "channel", "summary", "description"),
+    *("customer_id", "customer_name", "contact_name", "contact_email", "contact_phone", "actor"),
+)
+_INSTANTS: Final = ("seen_at", "opened_at", "responded_at", "resolved_at")
 
 
-def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
-    """Whether one of the secrets proves these raw bytes, by the one way that `auth` names; see `Adapter`."""
+def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+    """Whether these raw bytes are authentic by the method that `auth` configures; see `Adapter`."""
     if auth.signature is not None:
-        return _signed(auth.signature, secrets, headers, body, now)
+        return _is_signed(auth.signature, secrets, headers, body, now)
     if auth.header is not None:
-        return signatures.equal_to_one(headers.get(auth.header.lower()), secrets)
-    return signatures.authorized(headers.get("authorization"), secrets, user=auth.user)
+        return signatures.equals_any(headers.get(auth.header.lower()), secrets)
+    return signatures.has_credentials(headers.get("authorization"), secrets, user=auth.user)
 
 
-def read(body: bytes, settings: Integration) -> DeliveryContent:
-    """What the delivery says. Raises UnreadableError."""
-    reading = settings.generic
-    assert reading is not None  # a generic integration has it (see mapping)
-    data = payload.parsed(body)
-    key = _word(reading.key, data, "key")
-    if reading.when is not None and not _found(reading.when, data, "when"):
-        return DeliveryContent((), key, _word(reading.about, data, "about") or "no ticket")
-    tickets = _found(reading.tickets, data, "tickets")
+def is_recent(timestamp: str, now: datetime, tolerance: int) -> bool:
+    """Whether a signed timestamp (ISO 8601, or seconds since 1970) is at most `tolerance` seconds from now."""
+    if not timestamp.isascii():
+        return False
+    form = "unix" if timestamp.isdecimal() else "iso"
+    at = payload.instant(timestamp, ZoneInfo("UTC"), form)
+    return at is not None and abs((now.astimezone(UTC) - at).total_seconds()) <= tolerance
+
+
+def read(body: bytes, integration: Integration) -> DeliveryContent:
+    """The tickets of the delivery; see `Adapter`."""
+    mapping = integration.generic
+    assert mapping is not None  # `Integration` requires it for this adapter
+    data = payload.parse(body)
+    key = _text(mapping.key, data, "key")
+    if mapping.when is not None and not _search(mapping.when, data, "when"):
+        return DeliveryContent((), key, _text(mapping.about, data, "about") or "no ticket")
+    tickets = _search(mapping.tickets, data, "tickets")
     items, path = (tickets, "[{}].") if isinstance(tickets, list) else ([tickets], "")
-    if len(items) > _MOST_TICKETS:
-        raise UnreadableError("tickets", f"are more than {_MOST_TICKETS}; have the tool send fewer at once")
-    zone = ZoneInfo(settings.zone)
-    seen = (partial(_sighting_at, path.format(place), item, reading, zone) for place, item in enumerate(items))
-    return DeliveryContent(each(seen), key)
+    if len(items) > _MAX_TICKETS:
+        raise UnreadableError("tickets", f"has more than {_MAX_TICKETS} items; configure smaller batches in the tool")
+    zone = ZoneInfo(integration.zone)
+    readers = (partial(_read_item, path.format(index), item, mapping, zone) for index, item in enumerate(items))
+    return DeliveryContent(read_each(readers), key)
 
 
-def _sighting_at(path: str, ticket: object, reading: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
+def _read_item(path: str, item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     try:
-        return _sighting(ticket, reading, zone)
-    except UnreadableError as problem:
-        raise UnreadableError(f"{path}{problem.field}", problem.message) from None
+        return _snapshot(item, mapping, zone)
+    except UnreadableError as error:
+        raise UnreadableError(f"{path}{error.field}", error.message) from None
 
 
-class _Ticket:
-    """A ticket of a payload; `found_nothing` are the mapped fields of which it said nothing."""
-
-    def __init__(self, data: object, reading: GenericMapping, zone: ZoneInfo) -> None:
-        self._data = data
-        self._reading = reading
-        self._zone = zone
-        self.found_nothing: list[str] = []
-
-    def text(self, field: str) -> str | None:
-        expression, value = self._look(field)
-        return self._noted(field, expression, _as_word(value, expression, field))
-
-    def instant(self, field: str) -> datetime | None:
-        expression, value = self._look(field)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            return self._noted(field, expression, None)
-        forms = self._reading.instants
-        at = next((at for form in forms if (at := payload.instant(value, self._zone, form))), None)
-        if at is None:
-            message = f"what `{expression[:60]}` finds {payload.NO_INSTANT}; say in `instants` how it is written"
-            raise UnreadableError(field, message)
-        return at
-
-    def texts(self, field: str) -> tuple[str, ...] | None:
-        expression, value = self._look(field)
-        words = [_as_word(item, expression, field) for item in (value if isinstance(value, list) else [value])]
-        return self._noted(field, expression, tuple(word for word in words if word is not None) or None)
-
-    def _look(self, field: str) -> tuple[str, object]:
-        expression: str | None = getattr(self._reading, field)
-        return expression or "", _found(expression, self._data, field)
-
-    def _noted(self, field: str, expression: str, value: _T | None) -> _T | None:
-        if expression and value is None:
-            self.found_nothing.append(f"{field}: {expression}")
-        return value
-
-
-def _sighting(data: object, reading: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
-    ticket = _Ticket(data, reading, zone)
-    external_id = ticket.text("external_id")
+def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
+    text = {field: _text(_expression(mapping, field), item, field) for field in _TEXTS}
+    at = {field: _instant(_expression(mapping, field), item, field, mapping, zone) for field in _INSTANTS}
+    services = _texts(mapping.services, item, "services")
+    external_id, action = text["external_id"], text["action"]
     if external_id is None:
-        raise UnreadableError(reading.external_id, "is missing; map external_id to where the ticket's id is")
-    sighting = TicketSnapshot(
+        raise UnreadableError(mapping.external_id, "is missing; map external_id to the id of the ticket")
+    found: Mapping[str, object] = {**text, **at, "services": services}
+    return TicketSnapshot(
         external_id=external_id,
-        action=_action(ticket.text("action"), reading),
-        sequence=_sequence(ticket.text("sequence")),
-        contact=ContactInfo(ticket.text("contact_name"), ticket.text("contact_email"), ticket.text("contact_phone")),
-        services=ticket.texts("services"),
-        seen_at=ticket.instant("seen_at"),
-        opened_at=ticket.instant("opened_at"),
-        responded_at=ticket.instant("responded_at"),
-        resolved_at=ticket.instant("resolved_at"),
-        status=ticket.text("status"),
-        priority=ticket.text("priority"),
-        queue=ticket.text("queue"),
-        type=ticket.text("type"),
-        channel=ticket.text("channel"),
-        summary=ticket.text("summary"),
-        description=ticket.text("description"),
-        customer_id=ticket.text("customer_id"),
-        customer_name=ticket.text("customer_name"),
-        actor=ticket.text("actor"),
+        action=find_word(mapping.actions, action) if action is not None else None,
+        sequence=_sequence(text["sequence"]),
+        seen_at=at["seen_at"],
+        opened_at=at["opened_at"],
+        responded_at=at["responded_at"],
+        resolved_at=at["resolved_at"],
+        status=text["status"],
+        priority=text["priority"],
+        queue=text["queue"],
+        type=text["type"],
+        channel=text["channel"],
+        summary=text["summary"],
+        description=text["description"],
+        customer_id=text["customer_id"],
+        customer_name=text["customer_name"],
+        contact=ContactInfo(name=text["contact_name"], email=text["contact_email"], phone=text["contact_phone"]),
+        services=services,
+        actor=text["actor"],
+        found_nothing=tuple(
+            f"{field}: {expression}"
+            for field, value in found.items()
+            if value is None and (expression := _expression(mapping, field))
+        ),
     )
-    return replace(sighting, found_nothing=tuple(ticket.found_nothing))
 
 
-def _action(word: str | None, reading: GenericMapping) -> Literal["created", "updated", "deleted"] | None:
-    if word is None:
-        return None
-    action: Literal["created", "updated", "deleted"] | None = meaning(reading.actions, word)
-    return action
+def _expression(mapping: GenericMapping, field: str) -> str | None:
+    expression: str | None = getattr(mapping, field)
+    return expression
 
 
 def _sequence(text: str | None) -> int:
     if text is None:
         return 0
     if not text.isdecimal() or len(text) >= 18:
-        raise UnreadableError(
-            "sequence", "is no whole number; map it to where the tool counts its changes, or leave it out"
-        )
+        raise UnreadableError("sequence", "must be a whole number; map it to the tool's change counter, or omit it")
     return int(text)
 
 
-def _word(expression: str | None, data: object, field: str) -> str | None:
-    return _as_word(_found(expression, data, field), expression or "", field)
+def _instant(
+    expression: str | None, data: object, field: str, mapping: GenericMapping, zone: ZoneInfo
+) -> datetime | None:
+    value = _search(expression, data, field)
+    if expression is None or value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    at = next((at for form in mapping.instants if (at := payload.instant(value, zone, form))), None)
+    if at is None:
+        message = f"`{expression[:_QUOTED_LENGTH]}` {payload.NOT_AN_INSTANT}; add its format to `instants`"
+        raise UnreadableError(field, message)
+    return at
 
 
-def _as_word(value: object, expression: str, field: str) -> str | None:
-    if problem := payload.problem_with_word(value):
-        message = f"what `{expression[:60]}` finds {problem}; mend the expression, or what the tool sends"
+def _texts(expression: str | None, data: object, field: str) -> tuple[str, ...] | None:
+    value = _search(expression, data, field)
+    values = value if isinstance(value, list) else [value]
+    return tuple(text for each in values if (text := _as_text(each, expression, field)) is not None) or None
+
+
+def _text(expression: str | None, data: object, field: str) -> str | None:
+    return _as_text(_search(expression, data, field), expression, field)
+
+
+def _as_text(value: object, expression: str | None, field: str) -> str | None:
+    if problem := payload.problem_with_text(value):
+        message = f"`{(expression or '')[:_QUOTED_LENGTH]}` {problem}; correct the expression or the payload"
         raise UnreadableError(field, message)
     return payload.text(value)
 
 
-def _found(expression: str | None, data: object, field: str) -> object:
+def _search(expression: str | None, data: object, field: str) -> object:
     if expression is None:
         return None
     try:
         return jmespath.search(expression, data)
     except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError):
-        message = f"`{expression[:60]}` does not fit this payload; mend the expression"
+        message = f"`{expression[:_QUOTED_LENGTH]}` fails on this payload; correct the expression"
         raise UnreadableError(field, message) from None
 
 
-def _signed(rule: Signature, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
-    pieces = {"body": body, "timestamp": b""}
-    if rule.timestamp_header is not None:
-        timestamp = headers.get(rule.timestamp_header.lower(), "")
-        if not recent(timestamp, now, rule.tolerance_seconds):
+def _is_signed(
+    signature: Signature, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime
+) -> bool:
+    parts = {"body": body, "timestamp": b""}
+    if signature.timestamp_header is not None:
+        timestamp = headers.get(signature.timestamp_header.lower(), "")
+        if not is_recent(timestamp, now, signature.tolerance_seconds):
             return False
-        pieces["timestamp"] = timestamp.encode()
-    message = rule.separator.encode().join(pieces[piece] for piece in rule.signed)
-    given = headers.get(rule.header.lower())
-    return signatures.signed(
-        given, secrets, message, algorithm=rule.algorithm, encoding=rule.encoding, prefix=rule.prefix
+        parts["timestamp"] = timestamp.encode()
+    return signatures.has_signature(
+        headers.get(signature.header.lower()),
+        secrets,
+        signature.separator.encode().join(parts[part] for part in signature.signed),
+        algorithm=signature.algorithm,
+        encoding=signature.encoding,
+        prefix=signature.prefix,
     )
-
-
-def recent(timestamp: str, now: datetime, tolerance: int) -> bool:
-    """Whether a signed timestamp, text or seconds since 1970, is no further than `tolerance` seconds from now."""
-    if not timestamp.isascii():
-        return False
-    form = "unix" if timestamp.isdecimal() else "iso"
-    at = payload.instant(timestamp, ZoneInfo("UTC"), form)
-    return at is not None and abs((now.astimezone(UTC) - at).total_seconds()) <= tolerance

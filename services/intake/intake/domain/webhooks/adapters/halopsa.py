@@ -1,64 +1,65 @@
-"""HaloPSA webhooks: a ticket, or a list of them, bare or as the `ticket` of an event. Pure.
+"""HaloPSA webhooks: a ticket or a list of tickets, each plain or as the `ticket` of an event. Pure.
 
-Basic or Bearer. Instants name no zone and may have seven digits after the second; that there is none is written as a
-day at the end of 1899 or the beginning of 1900.
+Authenticated by Basic or Bearer credentials. Instants have no zone and up to seven fractional digits; a day at the end
+of 1899 or the start of 1900 means that there is no instant.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.payload_reader import PayloadObject
-from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, UnreadableError, each
+from intake.domain.webhooks.snapshot import Action, ContactInfo, DeliveryContent, TicketSnapshot, read_each
+from intake.errors import UnreadableError
 
-_NO_DAY: Final = ("1899-12-30", "1900-01-01")
-_MOST_TICKETS: Final = 500
-
-
-def genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
-    """Whether the Authorization header holds one of the secrets; see `Adapter`."""
-    return signatures.authorized(headers.get("authorization"), secrets, user=auth.user)
+_NO_INSTANT: Final = ("1899-12-30", "1900-01-01")
+_MAX_TICKETS: Final = 500
 
 
-def read(body: bytes, settings: Integration) -> DeliveryContent:
-    """What the delivery says. Raises UnreadableError."""
-    data = payload.parsed(body)
+def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+    """Whether the Authorization header contains one of the secrets; see `Adapter`."""
+    return signatures.has_credentials(headers.get("authorization"), secrets, user=auth.user)
+
+
+def read(body: bytes, integration: Integration) -> DeliveryContent:
+    """The tickets of the delivery; see `Adapter`."""
+    data = payload.parse(body)
     if not isinstance(data, list):
-        return _delivered([data], settings, path="")
-    if len(data) > _MOST_TICKETS:
-        raise UnreadableError("body", f"holds more than {_MOST_TICKETS} tickets; have HaloPSA send smaller batches")
-    return _delivered(data, settings)
+        return _content([data], integration, path="")
+    if len(data) > _MAX_TICKETS:
+        raise UnreadableError("body", f"has more than {_MAX_TICKETS} tickets; configure smaller batches in HaloPSA")
+    return _content(data, integration)
 
 
-def _delivered(events: Sequence[object], settings: Integration, path: str = "[{}]") -> DeliveryContent:
-    abouts = [_about(event) for event in events]
-    tickets = each(
-        partial(_sighting, event, path.format(place), settings)
-        for place, (event, about) in enumerate(zip(events, abouts, strict=True))
-        if about is None
+def _content(events: Sequence[object], integration: Integration, path: str = "[{}]") -> DeliveryContent:
+    subjects = [_subject(event) for event in events]
+    tickets = read_each(
+        partial(_snapshot, event, path.format(index), integration)
+        for index, (event, subject) in enumerate(zip(events, subjects, strict=True))
+        if subject is None
     )
-    return DeliveryContent(tickets, about=None if tickets else next(filter(None, abouts), "no ticket"))
+    return DeliveryContent(tickets, about=None if tickets else next(filter(None, subjects), "no ticket"))
 
 
-def _about(event: object) -> str | None:
-    """What an event without a ticket concerns."""
+def _subject(event: object) -> str | None:
+    """The subject of an event without a ticket; None if there is a ticket."""
     if isinstance(event, Mapping) and event.get("ticket") is None and "event" in event:
         return payload.text(event["event"]) or "no ticket"
     return None
 
 
-def _sighting(value: object, path: str, settings: Integration) -> TicketSnapshot:
+def _snapshot(value: object, path: str, integration: Integration) -> TicketSnapshot:
     event = PayloadObject.of(value, path)
-    ticket = event.part("ticket") if "ticket" in event.values else event
-    zone = ZoneInfo(settings.zone)
+    ticket = event.child("ticket") if "ticket" in event.values else event
+    zone = ZoneInfo(integration.zone)
 
     def instant(name: str) -> datetime | None:
-        return ticket.instant(name, zone, none_on=_NO_DAY)
+        return ticket.instant(name, zone, empty_days=_NO_INSTANT)
 
     changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
     return TicketSnapshot(
@@ -77,12 +78,12 @@ def _sighting(value: object, path: str, settings: Integration) -> TicketSnapshot
         description=ticket.text("details"),
         customer_id=ticket.text("client_id"),
         customer_name=ticket.text("client_name"),
-        contact=ContactInfo(ticket.text("user_name", "reportedby"), ticket.text("user_email")),
-        services=ticket.services(settings, "category_1", "category_2", "category_3", "category_4"),
+        contact=ContactInfo(name=ticket.text("user_name", "reportedby"), email=ticket.text("user_email")),
+        services=ticket.services(integration, "category_1", "category_2", "category_3", "category_4"),
     )
 
 
-def _action(event: PayloadObject, ticket: PayloadObject) -> Literal["created", "deleted"] | None:
+def _action(event: PayloadObject, ticket: PayloadObject) -> Action | None:
     name = (event.text("event") or "").casefold()
     if ticket.values.get("deleted") is True or "deleted" in name:
         return "deleted"

@@ -1,4 +1,4 @@
-"""What an adapter is: a pure module of the tool's name with these two functions."""
+"""The adapters: one pure module per tool, with the two functions of `Adapter`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,19 +11,18 @@ from intake.domain.webhooks.snapshot import DeliveryContent
 
 
 class Adapter(Protocol):
-    """Proves a delivery of one kind of tool, and reads it."""
+    """Authenticates and reads the deliveries of one kind of tool."""
 
-    def genuine(
+    def is_genuine(
         self, auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime
     ) -> bool:
-        """Whether one of the secrets proves these raw bytes, in constant time.
+        """Whether one of the secrets authenticates these raw bytes; compared in constant time. Never raises.
 
-        `headers` have lower-case names; a header that was sent twice, and a value that is not ASCII, proves nothing.
-        `now` is real time. Never raises.
+        `headers` have lower-case names and omit headers that were sent twice. `now` is real time.
         """
 
-    def read(self, body: bytes, settings: Integration) -> DeliveryContent:
-        """What the delivery says. Raises UnreadableError, and nothing else."""
+    def read(self, body: bytes, integration: Integration) -> DeliveryContent:
+        """The tickets of the delivery. Raises UnreadableError, and nothing else."""
 
 
 ADAPTERS: Final[Mapping[AdapterName, Adapter]] = {

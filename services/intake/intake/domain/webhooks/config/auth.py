@@ -1,7 +1,7 @@
-"""How a tool proves who it is: the `auth` section of an integration in integrations.yaml. Pure.
+"""How the deliveries of a tool are authenticated: the `auth` section of integrations.yaml. Pure.
 
-Secrets are never in the file: it names environment variables and files. Where several are given each is valid, so that
-one can be rotated without a gap.
+The file contains no secrets, only the names of environment variables and files. Several secrets may be valid at once,
+so that one can be rotated without a gap.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$", examples=["X
 
 
 class SecretLocation(YamlModel):
-    """Where one secret lies: in an environment variable, or in a file (its text without the newline at the end)."""
+    """One secret: an environment variable, or the content of a file without surrounding white space."""
 
     secret_env: Variable | None = None
     secret_file: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
@@ -23,19 +23,18 @@ class SecretLocation(YamlModel):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.secret_env is None) == (self.secret_file is None):
-            raise field_error((), None, "must say where one secret lies; write either secret_env or secret_file")
+            raise field_error((), None, "must name one secret; write either secret_env or secret_file")
         return self
 
 
 ReadSecret = Callable[[SecretLocation], bytes | None]
-"""How a secret is fetched from where it lies; None: there is none, or an empty one."""
+"""Reads a secret; None if it is missing or empty."""
 
 
 class Signature(YamlModel):
-    """An HMAC over what is `signed`, in this order, in `header` after `prefix`.
+    """An HMAC in `header`, after `prefix`, over the parts that `signed` lists, in that order.
 
-    With a timestamp a signature is refused where the timestamp is further than `tolerance_seconds` from now. It is
-    text like 2026-06-08T12:00:00Z, or seconds since 1970.
+    A signed timestamp (2026-06-08T12:00:00Z, or seconds since 1970) must be within `tolerance_seconds` of now.
     """
 
     header: HeaderName
@@ -50,21 +49,21 @@ class Signature(YamlModel):
     @model_validator(mode="after")
     def _signs_the_body(self) -> Self:
         if "body" not in self.signed:
-            raise field_error(("signed",), None, "does not hold the body; write [body] or [timestamp, body]")
+            raise field_error(("signed",), None, "must contain the body; write [body] or [timestamp, body]")
         if ("timestamp" in self.signed) != (self.timestamp_header is not None):
-            message = "signs no timestamp; write signed: [timestamp, body]"
+            message = "is not signed; write signed: [timestamp, body]"
             if self.timestamp_header is None:
-                message = "is missing; state the header whose timestamp is signed, for example X-Signature-Timestamp"
+                message = "is missing; name the header of the signed timestamp, for example X-Signature-Timestamp"
             raise field_error(("timestamp_header",), None, message)
         return self
 
 
 class Auth(YamlModel):
-    """How deliveries are told from forgeries.
+    """How deliveries are authenticated.
 
-    connectwise: `secrets` are signing keys; with `fetch_keys` they are fetched from the delivery's own `key_url`.
-    autotask: `secrets` sign. halopsa: `user` and `secrets` are Basic, without a user the secrets are Bearer tokens.
-    generic: one of `signature` (HMAC), `header` (which holds the secret itself), `user` (Basic) and `bearer`.
+    connectwise: `secrets` are signing keys; with `fetch_keys`, the key is fetched from the delivery's own `key_url`.
+    autotask: `secrets` are signing keys. halopsa: with `user` the secrets are Basic passwords, without it Bearer
+    tokens. generic: one of `signature` (HMAC), `header` (the secret itself), `user` (Basic) and `bearer`.
     """
 
     secrets: Annotated[
@@ -76,8 +75,8 @@ class Auth(YamlModel):
     header: HeaderName | None = None
     signature: Signature | None = None
 
-    def found(self, read: ReadSecret) -> Sequence[bytes]:
-        """The secrets that are there."""
+    def read_secrets(self, read: ReadSecret) -> Sequence[bytes]:
+        """The secrets that exist."""
         return [secret for secret in map(read, self.secrets) if secret]
 
 
@@ -86,13 +85,13 @@ _OWN = {"connectwise": ("fetch_keys",), "autotask": (), "halopsa": ("user",), "g
 
 
 def problem_with(auth: Auth, adapter: str) -> tuple[str, str] | None:
-    """What this adapter cannot do with the section: the field, and what is wrong with it."""
+    """The field of the section that this adapter does not support, and what is wrong with it."""
     known = _OWN[adapter]
     for name in ("fetch_keys", *_SCHEMES):
         if getattr(auth, name) and name not in known:
-            return name, f"is not for the adapter {adapter}; leave it out"
+            return name, f"is not supported by the adapter {adapter}; remove it"
     if adapter == "generic" and sum(bool(getattr(auth, name)) for name in _SCHEMES) != 1:
-        return "signature", f"is not the one way to prove who sends; write one of {', '.join(_SCHEMES)}"
+        return "signature", f"must be the only method; write exactly one of {', '.join(_SCHEMES)}"
     if not auth.secrets and not auth.fetch_keys:
-        return "secrets", 'is missing; state where the secret lies, for example secrets: [{secret_env: "TOCSIN_HOOK"}]'
+        return "secrets", 'is missing; name the secret, for example secrets: [{secret_env: "TOCSIN_HOOK"}]'
     return None

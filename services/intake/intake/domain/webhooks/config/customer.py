@@ -1,10 +1,10 @@
-"""A customer as we call it. Pure."""
+"""A customer as the configuration names it. Pure."""
 
 from tocsin.yaml_document import Name, YamlModel
 
 
 class KnownCustomer(YamlModel):
-    """A customer as we call it."""
+    """A customer as the configuration names it."""
 
     id: Name
     name: Name

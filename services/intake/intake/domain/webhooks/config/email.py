@@ -1,4 +1,4 @@
-"""The `email` section of integrations.yaml: what mails to the two mailboxes mean for one tenant. Pure."""
+"""The `email` section of integrations.yaml: how mails to the two mailboxes become tickets. Pure."""
 
 from collections.abc import Iterator
 from typing import Annotated, Self
@@ -24,9 +24,10 @@ MailAddress = Annotated[
 
 
 class EmailCustomer(KnownCustomer):
-    """A customer, and the mails that are theirs: those from its domains and addresses.
+    """A customer, recognised by the domains and addresses of its mails.
 
-    it_contacts: who may use Escalations@ (RULES 6). services: what its mails are about, the section's own if left out.
+    it_contacts: the addresses that may use Escalations@ (docs/rules.md#6-4). services: the affected services of its
+    mails; those of the section if omitted.
     """
 
     domains: tuple[Domain, ...] = ()
@@ -36,7 +37,7 @@ class EmailCustomer(KnownCustomer):
 
 
 class SubjectRule(YamlModel):
-    """What a subject that holds `contains` says, without regard to case: a severity, a category or both."""
+    """The severity, the category or both of mails whose subject contains a text; case is ignored."""
 
     contains: Name
     severity: Severity | None = None
@@ -44,14 +45,15 @@ class SubjectRule(YamlModel):
 
 
 class EmailConfig(YamlModel):
-    """How mails become tickets.
+    """How the mails of one tenant become tickets.
 
-    ours: domains of our own people, whose answer to a customer is a response. severity, services: of a mail that says
-    nothing, flagged as defaults. customer: whose mails from unknown senders are; without it they are kept as unmapped.
-    support_category, escalations_category: what a mail is about where no rule of `subjects` fits; the second for the
-    customer's IT contact only. reopen_within: how long after the end a reply reopens a ticket; later it is a new one.
-    sources: the tools whose ticket ids may stand in a subject, in square brackets. authserv: the name under which our
-    own mail server writes Authentication-Results; with it, a sender that did not pass DMARC is unknown.
+    ours: domains of our own staff, whose reply to a customer is a response. severity, services: defaults for a mail,
+    flagged on the ticket. customer: the customer for mails of unknown senders; without it they are stored as unmapped.
+    support_category, escalations_category: the category if no rule of `subjects` matches; the second one only for the
+    customer's IT contact. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one.
+    sources: the tools whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail
+    server writes into Authentication-Results; with it, a sender that did not pass DMARC is unknown
+    (docs/rules.md#6-20).
     """
 
     auth: Auth | None = None
@@ -74,15 +76,15 @@ class EmailConfig(YamlModel):
         return self
 
     def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
-        # The same two ways in as HaloPSA has: Basic with a user, Bearer without.
+        # The same two methods as for HaloPSA: Basic with a user, Bearer without.
         if self.auth is not None and (wrong := problem_with(self.auth, "halopsa")):
             yield ("auth", wrong[0]), None, wrong[1].replace("the adapter halopsa", "mail")
         if self.reopen_within.business:
-            yield ("reopen_within",), str(self.reopen_within), "is business time; write it like 14d"
+            yield ("reopen_within",), str(self.reopen_within), "must not be business time; write it like 14d"
         owners: dict[str, str] = {}
         for index, customer in enumerate(self.customers):
             for field in ("domains", "addresses"):
                 for word in getattr(customer, field):
                     if owners.setdefault(word, customer.id) != customer.id:
-                        message = f"`{word}` is the customer {owners[word]}'s as well; keep it with one of them"
+                        message = f"`{word}` also belongs to the customer {owners[word]}; keep one of them"
                         yield ("customers", index, field), word, message

@@ -1,4 +1,4 @@
-"""How the generic adapter reads a payload: JMESPath expressions, in the `generic` section of an integration. Pure."""
+"""How the generic adapter reads a payload: the `generic` section of an integration. Pure."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
@@ -13,7 +13,7 @@ def _compiles(expression: str) -> str:
     try:
         jmespath.compile(expression)
     except JMESPathError:
-        message = f"`{expression[:60]}` is no JMESPath expression; write it like issue.fields.status.name"
+        message = f"`{expression[:60]}` is not a JMESPath expression; write it like issue.fields.status.name"
         raise ValueError(message) from None
     return expression
 
@@ -21,32 +21,34 @@ def _compiles(expression: str) -> str:
 Expression = Annotated[
     str, Field(min_length=1, max_length=500, examples=["issue.fields.status.name"]), AfterValidator(_compiles)
 ]
-_SAMPLE: Final = datetime(2026, 11, 28, 15, 47, 39, tzinfo=UTC)  # no two of its parts could be taken for each other
+_SAMPLE: Final = datetime(2026, 11, 28, 15, 47, 39, tzinfo=UTC)  # all its parts differ
 
 
-def _tells_the_minute(form: str) -> str:
+def _has_day_and_minute(form: str) -> str:
     if form not in ("iso", "unix", "unix_ms"):
         try:
-            told = datetime.strptime(_SAMPLE.strftime(form), form).replace(second=39, microsecond=0, tzinfo=UTC)
+            parsed = datetime.strptime(_SAMPLE.strftime(form), form).replace(second=39, microsecond=0, tzinfo=UTC)
         except ValueError:
-            told = None
-        if told != _SAMPLE:
-            message = f"`{form}` tells no day and minute; write iso, unix, unix_ms, or a format like %d/%m/%Y %H:%M"
+            parsed = None
+        if parsed != _SAMPLE:
+            message = f"`{form}` lacks the day or the minute; write iso, unix, unix_ms, or a format like %d/%m/%Y %H:%M"
             raise ValueError(message)
     return form
 
 
-InstantFormat = Annotated[str, Field(min_length=2, max_length=60, examples=["iso"]), AfterValidator(_tells_the_minute)]
+InstantFormat = Annotated[
+    str, Field(min_length=2, max_length=60, examples=["iso"]), AfterValidator(_has_day_and_minute)
+]
 
 
 class GenericMapping(YamlModel):
-    """Where a payload says what of a ticket. Every field but the last two is an expression.
+    """JMESPath expressions that find the fields of a ticket in a payload.
 
-    `tickets` is where the ticket is, or the list of them; the payload itself if left out. `key`, `when` and `about` are
-    read from the payload: `key` is the delivery's own identity, `when` is false where it holds no ticket, and `about`
-    tells what that one concerns. All others are read from each of `tickets`.
-    actions: what the words of `action` mean. instants: how instants are written, the first that fits: `iso`, `unix`
-    (seconds), `unix_ms`, or a strptime format such as `%d/%m/%Y %H:%M`.
+    `tickets` finds the ticket or the list of tickets; the payload itself if omitted. `key`, `when` and `about` are
+    evaluated on the payload: `key` is the identity of the delivery, `when` is false if the delivery has no ticket, and
+    `about` is the subject of such a delivery. All others are evaluated on each ticket.
+    actions: the meaning of the values of `action`. instants: the formats of instants, of which the first that matches
+    is used: `iso`, `unix` (seconds), `unix_ms`, or a strptime format such as `%d/%m/%Y %H:%M`.
     """
 
     tickets: Expression = "@"

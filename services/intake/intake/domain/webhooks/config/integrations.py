@@ -1,41 +1,35 @@
-"""integrations.yaml: which tools may post to which tenant, and what their words mean here. Pure.
+"""integrations.yaml: which tools may post to which tenant, and how their words are mapped. Pure.
 
-The tool's words (statuses, priorities, queues ...) are compared without regard to case and surrounding blanks; a number
-is the word that it is written as.
+The tool's words (statuses, priorities, queues ...) are compared without case and surrounding white space. A number is
+compared as text.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import Category, Channel, Severity
 from tocsin.instants import Instant
-from tocsin.yaml_document import (
-    DocumentError,
-    FieldPath,
-    Name,
-    YamlModel,
-    Zone,
-    field_error,
-    field_errors,
-    load_document,
-)
+from tocsin.yaml_document import FieldPath, Name, YamlModel, Zone, field_error, field_errors, load_document
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
-from intake.domain.webhooks.config.customer import KnownCustomer as KnownCustomer
+from intake.domain.webhooks.config.customer import KnownCustomer
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.expressions import GenericMapping
+from intake.errors import IntegrationsError
+
+_Meaning = TypeVar("_Meaning")
 
 AdapterName = Literal["connectwise", "autotask", "halopsa", "generic"]
 Status = Literal[
     "new", "in_progress", "responded", "waiting_customer", "resolved", "workaround", "cancelled", "ignored"
 ]
-"""What a tool's status says of a ticket.
+"""The meaning of a tool's status.
 
-new, in_progress: it is open, and nothing is said of an answer. responded: open, and a human has answered the customer.
-waiting_customer: the same, and it waits for the customer (paused). resolved, workaround, cancelled: it is closed.
-ignored: nothing at all is said.
+new, in_progress: open; says nothing about a response. responded: open, and a human has responded to the customer.
+waiting_customer: the same, and the ticket waits for the customer (paused). resolved, workaround, cancelled: closed.
+ignored: says nothing.
 """
 
 _PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
@@ -44,7 +38,7 @@ _PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 def _in_a_path(provider: str) -> str:
     if not _PROVIDER.fullmatch(provider):
         message = (
-            f"`{provider[:60]}` cannot stand in the hook's path; write a-z, 0-9, - and _, no mark first, 50 at most"
+            f"`{provider[:60]}` is not valid in a path; write up to 50 of a-z, 0-9, - and _, a letter or digit first"
         )
         raise ValueError(message)
     return provider
@@ -55,15 +49,11 @@ Provider = Annotated[
     AfterValidator(_in_a_path),
     Field(json_schema_extra={"pattern": f"^{_PROVIDER.pattern}$"}, examples=["connectwise"]),
 ]
-Words: Final = ("statuses", "priorities", "types", "channels", "customers")
-
-
-class IntegrationsError(DocumentError):
-    """The integrations are refused; a line of the message for each thing that is wrong."""
+_WORDS: Final = ("statuses", "priorities", "types", "channels", "customers")
 
 
 class DefaultContact(YamlModel):
-    """Who stands in where the tool names no contact: a name, and an e-mail address or a phone number (RULES 1)."""
+    """The contact if the tool sends none: a name, and an e-mail address or a phone number (docs/rules.md#1-8)."""
 
     name: Name
     email: Name | None = None
@@ -72,16 +62,16 @@ class DefaultContact(YamlModel):
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         if self.email is None and self.phone is None:
-            raise field_error(("email",), None, "is missing; state an e-mail address or a phone number")
+            raise field_error(("email",), None, "is missing; write an e-mail address or a phone number")
         return self
 
 
 class Defaults(YamlModel):
-    """What stands in for mandatory fields that the tool leaves out. A ticket that needed one says so by a flag.
+    """Defaults for mandatory fields that the tool does not send; a flag of the ticket names each default used.
 
-    Without one, such a ticket is kept as an unmapped webhook. `opened_at: first_seen` opens a ticket, of which nothing
-    says when it was opened, when it is first heard of: for tools that give no instants at all. `category` and
-    `channel` also stand in for words that `types` and `channels` do not know.
+    Without a default, the delivery is stored as unmapped. `opened_at: first_seen` opens a ticket without an opening
+    time at its first delivery, for tools that send no instants at all. `category` and `channel` are also the defaults
+    for words that `types` and `channels` do not list.
     """
 
     severity: Severity | None = None
@@ -97,10 +87,11 @@ class Defaults(YamlModel):
 class Integration(YamlModel):
     """One tool of one tenant.
 
-    source: what its tickets' `source` is; the provider's name if left out. live_since: tickets opened before come in as
-    history, which mails nobody; when this file was written with it if left out. zone: of instants without one.
-    queues: the boards or queues whose tickets count, all if left out; others are ignored. services, customers: our name
-    for the tool's; what is not listed keeps its own. generic: how the generic adapter reads a payload.
+    source: the `source` of its tickets; the provider's name if omitted. live_since: tickets opened earlier are history,
+    which mails nobody; if omitted, the time at which the file with this integration was written. zone: the time zone of
+    instants without an offset. queues: the boards or queues whose tickets are processed; all if omitted. services,
+    customers: our names for those of the tool; names that are not listed stay as they are. generic: how the generic
+    adapter reads a payload.
     """
 
     adapter: AdapterName
@@ -126,26 +117,30 @@ class Integration(YamlModel):
 
     def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
         if self.adapter == "generic" and self.generic is None:
-            yield ("generic",), None, "is missing; state how the payload is read, `external_id: ticket.id` first"
+            yield ("generic",), None, "is missing; write how the payload is read, for example `external_id: ticket.id`"
         if self.adapter != "generic" and self.generic is not None:
-            yield ("generic",), None, f"is not for the adapter {self.adapter}; leave it out, or write adapter: generic"
+            yield (
+                ("generic",),
+                None,
+                f"is not supported by the adapter {self.adapter}; remove it, or write adapter: generic",
+            )
         if wrong := problem_with(self.auth, self.adapter):
             yield ("auth", wrong[0]), None, wrong[1]
         if not self.priorities and self.defaults.severity is None:
-            yield ("priorities",), None, "is missing; state the severity of each priority, or defaults: severity"
-        for field in Words:
+            yield ("priorities",), None, "is missing; write the severity of each priority, or defaults: severity"
+        for field in _WORDS:
             seen: dict[str, str] = {}
             for word in getattr(self, field):
-                if folded(word) in seen:
-                    message = f"is the same as `{seen[folded(word)]}` without regard to case; keep one"
+                if fold_word(word) in seen:
+                    message = f"differs from `{seen[fold_word(word)]}` only in case; keep one of them"
                     yield (field, word), None, message
-                seen[folded(word)] = word
+                seen[fold_word(word)] = word
 
 
 class Integrations(YamlModel):
-    """All integrations: by tenant, and by the provider's name in `POST /v1/hooks/{provider}/{tenant}`.
+    """All integrations, by tenant and by the provider in `POST /v1/hooks/{provider}/{tenant}`.
 
-    email: what mails to the two mailboxes mean, by tenant; they come in by `POST /v1/hooks/email/{tenant}`.
+    email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`).
     """
 
     version: Annotated[Name, Field(examples=["2026-1"])]
@@ -156,29 +151,29 @@ class Integrations(YamlModel):
     def _mails_have_their_own_path(self) -> Self:
         named = [tenant for tenant, providers in self.tenants.items() if "email" in providers]
         if named:
-            message = "is the path of mails; call the tool something else"
+            message = "is reserved for mails; use another name for the tool"
             raise field_errors([(("tenants", tenant, "email"), None, message) for tenant in named])
         return self
 
     def find(self, tenant: str, provider: str) -> Integration | None:
-        """The integration behind that path, or None."""
+        """The integration of that path, or None."""
         return self.tenants.get(tenant, {}).get(provider)
 
 
-def folded(word: str) -> str:
-    """A tool's word as words are compared."""
+def fold_word(word: str) -> str:
+    """The form in which words of a tool are compared."""
     return word.strip().casefold()
 
 
-def meaning(words: Mapping[str, Any], word: str) -> Any:
-    """What the word means, or None where nobody said."""
-    wanted = folded(word)
-    return next((found for known, found in words.items() if folded(known) == wanted), None)
+def find_word(words: Mapping[str, _Meaning], word: str) -> _Meaning | None:
+    """The configured meaning of a tool's word; None if it is not listed."""
+    wanted = fold_word(word)
+    return next((meaning for known, meaning in words.items() if fold_word(known) == wanted), None)
 
 
 def load_integrations(text: str, name: str) -> Integrations:
-    """The integrations written in the YAML `text`; `name` is what errors call it.
+    """The integrations in the YAML `text`; errors refer to it as `name`.
 
-    Raises IntegrationsError: `FILE:LINE: FIELD: what is wrong; what would be right`, one line an error.
+    Raises IntegrationsError with one line `FILE:LINE: FIELD: what is wrong; how to fix it` per mistake.
     """
     return load_document(text, name, Integrations, IntegrationsError)

@@ -4,6 +4,7 @@ import re
 from datetime import datetime, timedelta
 
 import httpx
+import pytest
 from support.inbox import ReceivedMail, tiers
 from support.scenario import Scenario
 
@@ -15,6 +16,7 @@ def link_in(mail: ReceivedMail) -> str:
     return str(link)
 
 
+@pytest.mark.rule("5.7", "5.28")
 async def test_the_link_in_a_mail_delays_the_next_tier(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     breach = scenario.after(hours=25)  # no response within 1 h, then 24 h

@@ -1,4 +1,4 @@
-"""The door: how often a key is good, what failed tries cost, what is too large or too slow, docs without a network."""
+"""Limits of HTTP requests: rate, failed authentication, headers, bodies, concurrency; and docs that work offline."""
 
 import asyncio
 import json
@@ -69,13 +69,13 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-async def test_a_key_that_is_used_too_often_is_told_when_it_is_good_again(client: httpx.AsyncClient) -> None:
+async def test_a_key_over_its_rate_limit_gets_429_with_retry_after(client: httpx.AsyncClient) -> None:
     before = counted("sla_requests_limited_total")
     for left in (2, 1, 0):
-        answer = await client.get("/v1/things", headers=AUTHORIZATION["limited"])
-        assert answer.status_code == 200
-        assert (answer.headers["ratelimit-limit"], answer.headers["ratelimit-remaining"]) == ("3", str(left))
-        assert answer.headers["ratelimit-policy"] == "3;w=60"
+        response = await client.get("/v1/things", headers=AUTHORIZATION["limited"])
+        assert response.status_code == 200
+        assert (response.headers["ratelimit-limit"], response.headers["ratelimit-remaining"]) == ("3", str(left))
+        assert response.headers["ratelimit-policy"] == "3;w=60"
     refused = await client.get("/v1/things", headers=AUTHORIZATION["limited"])
     assert refused.status_code == 429
     assert refused.headers["content-type"] == "application/problem+json"
@@ -86,13 +86,13 @@ async def test_a_key_that_is_used_too_often_is_told_when_it_is_good_again(client
     assert (await client.get("/v1/things", headers=AUTHORIZATION["also"])).status_code == 200
 
 
-async def test_a_key_without_a_limit_has_none(client: httpx.AsyncClient) -> None:
-    answers = [await client.get("/v1/things", headers=AUTHORIZATION["free"]) for _ in range(20)]
-    assert {answer.status_code for answer in answers} == {200}
-    assert "ratelimit-limit" not in answers[-1].headers
+async def test_a_key_without_a_limit_is_not_limited(client: httpx.AsyncClient) -> None:
+    responses = [await client.get("/v1/things", headers=AUTHORIZATION["free"]) for _ in range(20)]
+    assert {response.status_code for response in responses} == {200}
+    assert "ratelimit-limit" not in responses[-1].headers
 
 
-async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
+async def test_failed_authentication_is_counted_and_delayed_but_a_valid_key_never_is(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 60)
@@ -100,20 +100,20 @@ async def test_failed_tries_are_counted_and_slowed_down_and_a_valid_key_never(
     wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
     before = counted("sla_keys_refused_total", reason="unknown")
     free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_ATTEMPTS)]
-    assert {answer.status_code for answer in free} == {401}
+    assert {response.status_code for response in free} == {401}
     monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.4)
     began = time.monotonic()
     slow = asyncio.gather(*(client.get("/v1/things", headers=wrong) for _ in range(5)))
     assert (await client.get("/v1/things", headers=AUTHORIZATION["free"])).status_code == 200
     assert not slow.done()
-    statuses = sorted(answer.status_code for answer in await slow)
+    statuses = sorted(response.status_code for response in await slow)
     assert statuses == [401, 401, 401, 429, 429]
     assert time.monotonic() - began >= 0.3
     assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_ATTEMPTS + 5
-    assert (await client.get("/v1/things")).status_code == 401  # without any key nothing was tried
+    assert (await client.get("/v1/things")).status_code == 401  # without a key it is not an attempt
 
 
-async def test_tries_from_ever_new_addresses_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_memory_for_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "MOST_ADDRESSES", 20)
     limiter = rate_limit.FailedAuthLimiter()
     for number in range(100):
@@ -121,26 +121,26 @@ async def test_tries_from_ever_new_addresses_are_not_remembered_for_ever(monkeyp
         assert len(limiter._storage.events) <= 20
 
 
-async def test_allow_names_every_method_of_the_path(client: httpx.AsyncClient) -> None:
+async def test_405_lists_every_method_of_the_path(client: httpx.AsyncClient) -> None:
     refused = await client.put("/v1/things")
     assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET, POST")
     assert (await client.post("/livez")).headers["allow"] == "GET"
 
 
-async def test_docs_need_no_other_server(client: httpx.AsyncClient) -> None:
+async def test_docs_work_offline(client: httpx.AsyncClient) -> None:
     page = (await client.get("/docs")).raise_for_status()
     loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
     assert len(loaded) == 3
     assert "http://" not in page.text
     assert "https://" not in page.text
-    assert '"validatorUrl": null' in page.text  # or the script asks validator.swagger.io about the document
+    assert '"validatorUrl": null' in page.text  # otherwise the script calls validator.swagger.io
     for path in loaded:
         assert path.startswith("/docs/")
         assert (await client.get(path)).status_code == 200
     assert (await client.get("/docs/files/../../core.py")).status_code == 404
 
 
-async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
+async def test_headers_are_limited_in_number_and_size(client: httpx.AsyncClient) -> None:
     many = {f"X-{n}": "1" for n in range(limits_middleware.MOST_HEADERS)}
     for headers, words in ((many, "limit 100"), ({"X": "x" * 40_000}, "32,768 bytes")):
         refused = await client.get("/v1/things", headers=headers)
@@ -149,7 +149,7 @@ async def test_headers_have_limits(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/things", params={"q": "x" * 40_000})).status_code == 431
 
 
-async def test_too_much_at_once_is_sent_away_and_health_still_answers(
+async def test_too_many_concurrent_requests_get_503_but_health_still_responds(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits_middleware, "MOST_REQUESTS", 0)
@@ -160,27 +160,27 @@ async def test_too_much_at_once_is_sent_away_and_health_still_answers(
     assert (await client.get("/livez")).status_code == 200
 
 
-class Trickle:
-    """A body that comes in as the test says; None: nothing more for now."""
+class SlowRequest:
+    """A request whose body arrives in the parts that the test sends."""
 
     def __init__(self, app: Any, headers: Mapping[str, str], method: str = "POST") -> None:
         self.parts: asyncio.Queue[Message] = asyncio.Queue()
         self.sent: list[Message] = []
-        told = {"content-type": "application/json", "content-length": "1000", **headers}
+        sent_headers = {"content-type": "application/json", "content-length": "1000", **headers}
         self._scope: Scope = {
             "type": "http",
             "method": method,
             "path": "/v1/things",
             "raw_path": b"/v1/things",
             "query_string": b"",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in told.items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent_headers.items()],
         }
         self._app = app
 
     def part(self, body: bytes, *, last: bool = False) -> None:
         self.parts.put_nowait({"type": "http.request", "body": body, "more_body": not last})
 
-    async def answer(self) -> tuple[int, dict[bytes, bytes]]:
+    async def run(self) -> tuple[int, dict[bytes, bytes]]:
         async def send(message: Message) -> None:
             self.sent.append(message)
 
@@ -191,72 +191,68 @@ class Trickle:
         return json.loads(b"".join(message.get("body", b"") for message in self.sent))
 
 
-async def test_a_body_that_trickles_in_is_given_up_in_all(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_trickles_in_times_out_as_a_whole(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "BODY_SECONDS", 0.2)
-    slow = Trickle(app, AUTHORIZATION["free"])
-    answering = asyncio.create_task(slow.answer())
-    while not answering.done():
+    slow = SlowRequest(app, AUTHORIZATION["free"])
+    running = asyncio.create_task(slow.run())
+    while not running.done():
         slow.part(b" ")
-        await asyncio.sleep(0.05)  # which is how it trickles
-    status, headers = await answering
+        await asyncio.sleep(0.05)  # it trickles
+    status, headers = await running
     assert status == 408
     assert headers[b"connection"] == b"close"
     assert slow.problem()["detail"] == "The request body arrived too slowly."
 
 
-async def test_one_body_too_many_costs_the_one_that_has_been_coming_for_longest(
-    app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_too_many_bodies_abort_the_oldest(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "MOST_BODIES", 2)
-    slow = [Trickle(app, AUTHORIZATION["free"]) for _ in range(3)]
-    answering = [asyncio.create_task(each.answer()) for each in slow]
+    slow = [SlowRequest(app, AUTHORIZATION["free"]) for _ in range(3)]
+    running = [asyncio.create_task(each.run()) for each in slow]
     before = counted("sla_requests_shed_total")
     for each in slow:
         each.part(b'{"name"')
-    status, headers = await answering[0]
+    status, headers = await running[0]
     assert (status, headers[b"retry-after"], headers[b"connection"]) == (503, b"1", b"close")
     assert slow[0].problem()["detail"] == "Too many request bodies in flight. Retry."
     assert counted("sla_requests_shed_total") == before + 1
     for each in slow[1:]:
         each.part(b':"x"}', last=True)
-    assert [(await answer)[0] for answer in answering[1:]] == [201, 201]
+    assert [(await response)[0] for response in running[1:]] == [201, 201]
 
 
-async def test_what_bodies_hold_together_has_a_limit(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_memory_of_all_bodies_is_limited(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "MOST_BYTES", 5)
-    first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
-    answering = asyncio.create_task(first.answer())
+    first, second = SlowRequest(app, AUTHORIZATION["free"]), SlowRequest(app, AUTHORIZATION["free"])
+    running = asyncio.create_task(first.run())
     first.part(b'{"name"')
     await eventually(first.parts.empty)
-    status, headers = await second.answer()
+    status, headers = await second.run()
     assert (status, headers[b"retry-after"]) == (503, b"1")
     first.part(b':"x"}', last=True)
-    assert (await answering)[0] == 201
-    third = Trickle(app, AUTHORIZATION["free"])
+    assert (await running)[0] == 201
+    third = SlowRequest(app, AUTHORIZATION["free"])
     third.part(b'{"name":"x"}', last=True)
-    assert (await third.answer())[0] == 201
+    assert (await third.run())[0] == 201
 
 
-async def test_bodies_that_began_before_do_not_grow_beyond_twice_that(
-    app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_earlier_bodies_may_use_twice_the_memory_limit(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "MOST_BYTES", 10)
-    first, second = Trickle(app, AUTHORIZATION["free"]), Trickle(app, AUTHORIZATION["free"])
-    answering = [asyncio.create_task(each.answer()) for each in (first, second)]
+    first, second = SlowRequest(app, AUTHORIZATION["free"]), SlowRequest(app, AUTHORIZATION["free"])
+    running = [asyncio.create_task(each.run()) for each in (first, second)]
     for each in (first, second):
         each.part(b'{"name":')
     await eventually(lambda: first.parts.empty() and second.parts.empty())
     second.part(b'"' + b"x" * 20)
-    assert (await answering[1])[0] == 503
+    assert (await running[1])[0] == 503
     first.part(b'"x"}', last=True)
-    assert (await answering[0])[0] == 201
+    assert (await running[0])[0] == 201
 
 
-async def test_a_connection_is_kept_where_the_body_of_a_refused_request_has_come(app: Any) -> None:
-    whole, waiting = Trickle(app, {}, "DELETE"), Trickle(app, {}, "DELETE")
+async def test_a_connection_stays_open_if_the_body_of_a_refused_request_has_arrived(app: Any) -> None:
+    whole, waiting = SlowRequest(app, {}, "DELETE"), SlowRequest(app, {}, "DELETE")
     whole.part(b"{}", last=True)
-    assert (await whole.answer())[0] == 401
+    assert (await whole.run())[0] == 401
     assert b"connection" not in dict(whole.sent[0]["headers"])
     waiting.part(b"{}")
-    status, headers = await waiting.answer()
+    status, headers = await waiting.run()
     assert (status, headers[b"connection"]) == (401, b"close")

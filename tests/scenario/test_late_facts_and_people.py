@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from support.inbox import tiers
 from support.scenario import Scenario
 from tocsin.instants import render_instant
@@ -9,6 +10,7 @@ from tocsin.instants import render_instant
 OTHER_CUSTOMER = {"id": "globex", "name": "Globex"}
 
 
+@pytest.mark.rule("4.17", "4.18", "5.24")
 async def test_a_resolution_reported_after_tier_2_stands_everyone_down(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.post_event(ticket, "responded")
@@ -27,6 +29,7 @@ async def test_a_resolution_reported_after_tier_2_stands_everyone_down(scenario:
     assert {delivery["state"] for delivery in await scenario.deliveries(ticket)} == {"sent"}
 
 
+@pytest.mark.rule("4.17", "4.19")
 async def test_a_pause_reported_late_voids_a_breach_and_the_moved_deadline_starts_a_new_run(
     scenario: Scenario,
 ) -> None:
@@ -51,6 +54,7 @@ async def test_a_pause_reported_late_voids_a_breach_and_the_moved_deadline_start
     assert (escalation["run"], [step["at"] for step in escalation["told"]]) == (2, [second.scheduled_at])
 
 
+@pytest.mark.rule("5.13", "5.14")
 async def test_someone_escalates_before_and_after_a_breach(scenario: Scenario) -> None:
     before = await scenario.open_ticket(severity=1)
     after = await scenario.open_ticket(severity=1)
@@ -69,6 +73,7 @@ async def test_someone_escalates_before_and_after_a_breach(scenario: Scenario) -
     assert {mail.reason for mail in await scenario.mails(before, "escalation")} == {"explicit"}
 
 
+@pytest.mark.rule("5.19")
 async def test_a_vacant_tier_is_skipped_and_recorded_as_skipped(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)
     await scenario.advance_stepwise_past(scenario.after(hours=25))
@@ -86,6 +91,7 @@ async def test_a_vacant_tier_is_skipped_and_recorded_as_skipped(scenario: Scenar
     assert mailed == [(step["at"], step["reason"]) for step in (await scenario.clocks(ticket))["ladder"][:4]]
 
 
+@pytest.mark.rule("5.17")
 async def test_a_customer_with_its_own_account_manager_and_one_with_the_default(scenario: Scenario) -> None:
     globex_manager = scenario.directory.appoint("account_manager", "ines.moreau", customer="globex")
     acme = await scenario.open_ticket(severity=1)
@@ -99,6 +105,7 @@ async def test_a_customer_with_its_own_account_manager_and_one_with_the_default(
     assert rules == ["default", "customer globex"]
 
 
+@pytest.mark.rule("5.3", "6.1")
 async def test_a_mail_without_an_answer_breaches_the_answer_clock_and_starts_no_escalation(scenario: Scenario) -> None:
     unanswered = await scenario.open_ticket(severity=4, channel="email")
     answered = await scenario.open_ticket(severity=4, channel="email")
@@ -116,6 +123,7 @@ async def test_a_mail_without_an_answer_breaches_the_answer_clock_and_starts_no_
     assert outcomes == ["breached", "met"]
 
 
+@pytest.mark.rule("5.16")
 async def test_a_mishandled_request_notifies_the_team_lead_at_once(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(
         severity=3, category="mishandled_request", via="escalations", sender_is_it_contact=True
@@ -125,6 +133,7 @@ async def test_a_mishandled_request_notifies_the_team_lead_at_once(scenario: Sce
     await scenario.assert_consistent(ticket)
 
 
+@pytest.mark.rule("4.24")
 async def test_imported_history_has_a_timeline_but_sends_no_mail(scenario: Scenario) -> None:
     opened_at = scenario.start - timedelta(days=400)
     request = scenario.ticket_request(severity=1, opened_at=render_instant(opened_at), history=True)

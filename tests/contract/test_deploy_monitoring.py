@@ -42,8 +42,8 @@ def panels(dashboard: Path) -> list[Json]:
     return found
 
 
-def shown(dashboard: Path) -> Iterator[str]:
-    """The expressions of a dashboard, as Prometheus gets them."""
+def queries(dashboard: Path) -> Iterator[str]:
+    """The expressions of a dashboard as Prometheus receives them."""
     for panel in panels(dashboard):
         for target in panel.get("targets", ()):
             expression = target["expr"]
@@ -57,7 +57,7 @@ def exported() -> dict[str, frozenset[str]]:
     """The series of all four services by name, with their labels as Prometheus stores them."""
     for service in PORTS:
         importlib.import_module(service.replace("-", "_") + ".metrics")
-    declare_consumer("a.topic", 1)  # these have samples, and so labels, only once they have been used
+    declare_consumer("a.topic", 1)  # these metrics have samples, and thus labels, only after their first use
     JOB_FAILURES.labels("a job")
     declare_hooks(["a provider"])
     INGESTED.labels("unknown", "unknown", "invalid")
@@ -104,7 +104,7 @@ def test_an_alert_is_promql_over_metrics_that_exist(rule: Json, exported: dict[s
 
 @pytest.mark.parametrize("dashboard", dashboards(), ids=lambda path: path.stem)
 def test_a_dashboard_is_promql_over_metrics_that_exist(dashboard: Path, exported: dict[str, frozenset[str]]) -> None:
-    assert {expression: wrong for expression in shown(dashboard) if (wrong := misused(expression, exported))} == {}
+    assert {expression: wrong for expression in queries(dashboard) if (wrong := misused(expression, exported))} == {}
 
 
 def test_misused_metrics_and_labels_are_found(exported: dict[str, frozenset[str]]) -> None:
@@ -116,7 +116,7 @@ def test_misused_metrics_and_labels_are_found(exported: dict[str, frozenset[str]
 
 
 WEEK = 7 * 24 * 60 * 60
-FIRES_AT = {
+THRESHOLDS = {
     "DirectoryBroken": [("sla_directory_broken", "==", 1)],
     "DirectoryGap": [("sla_directory_gap_seconds", "<", WEEK)],
     "OnCallCalendarBroken": [("sla_directory_calendars_broken", ">", 0)],
@@ -133,11 +133,11 @@ FIRES_AT = {
 """The thresholds of the alerts about on-call rules and mail: (series, operator, number)."""
 
 
-def compared(expression: Expr) -> list[tuple[str, str, float]]:
+def comparisons(expression: Expr) -> list[tuple[str, str, float]]:
     """The comparisons of an alert's expression: series, operator, number."""
     assert isinstance(expression, BinaryExpr)
     if str(expression.op) == "and":
-        return compared(expression.lhs) + compared(expression.rhs)
+        return comparisons(expression.lhs) + comparisons(expression.rhs)
     watched: list[str] = []
 
     def visit(node: Expr) -> None:
@@ -159,11 +159,11 @@ def number(expression: Expr) -> float:
 def test_alerts_about_mail_and_on_call_fire_at_their_thresholds() -> None:
     expressions = {rule["alert"]: promql_parser.parse(rule["expr"]) for rule in alerts()}
     concerned = {name for name in expressions if name.startswith(("Directory", "OnCall", "Mail"))}
-    assert {name: compared(expressions[name]) for name in concerned} == FIRES_AT
+    assert {name: comparisons(expressions[name]) for name in concerned} == THRESHOLDS
 
 
 def test_every_metric_is_on_a_dashboard_or_in_an_alert(exported: dict[str, frozenset[str]]) -> None:
-    used = " ".join([*(rule["expr"] for rule in alerts()), *(e for path in dashboards() for e in shown(path))])
+    used = " ".join([*(rule["expr"] for rule in alerts()), *(e for path in dashboards() for e in queries(path))])
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported}
     assert sorted(name for name in families if name not in used) == []
 
@@ -177,7 +177,7 @@ def section(alert: str) -> str:
     return runbook().split(f"\n## {alert}\n")[1].split("\n## ")[0]
 
 
-def test_every_alert_names_its_section_and_the_first_step() -> None:
+def test_every_alert_links_to_its_runbook_and_names_the_first_step() -> None:
     names = [rule["alert"] for rule in alerts()]
     assert len(set(names)) == len(names)
     for rule in alerts():
@@ -188,14 +188,14 @@ def test_every_alert_names_its_section_and_the_first_step() -> None:
 
 
 @pytest.mark.parametrize("alert", [rule["alert"] for rule in alerts()])
-def test_the_runbook_says_what_an_alert_means_which_command_to_run_and_what_to_do(alert: str) -> None:
+def test_the_runbook_has_meaning_check_command_and_action_for_an_alert(alert: str) -> None:
     meaning, check, command, do = (
         section(alert).find(part) for part in ("**Meaning.**", "**Check", "\n    ", "**Do.**")
     )
     assert 0 < meaning < check < command < do
 
 
-def test_the_list_of_alerts_is_complete_and_has_their_urgency() -> None:
+def test_the_runbook_lists_every_alert_with_its_urgency() -> None:
     listed = re.findall(r"^\| \[(\w+)\]\(#\w+\) \| (page|work) \|", runbook(), flags=re.MULTILINE)
     assert listed == [(rule["alert"], rule["labels"]["urgency"]) for rule in alerts()]
 
@@ -217,9 +217,9 @@ def test_the_runbook_queries_metrics_that_exist(exported: dict[str, frozenset[st
 
 def test_alert_texts_use_labels_of_their_expression() -> None:
     for rule in alerts():
-        said = " ".join(rule["annotations"].values())
+        texts = " ".join(rule["annotations"].values())
         expression = rule["expr"]
-        for label in re.findall(r"\$labels\.(\w+)", said):
+        for label in re.findall(r"\$labels\.(\w+)", texts):
             assert label in expression or expression.startswith("up{"), f"{rule['alert']}: {label}"
 
 
@@ -242,7 +242,7 @@ def test_prometheus_scrapes_every_service_where_it_listens() -> None:
     assert set(re.findall(r'job="([\w-]+)"', watched)) == set(PORTS)
 
 
-def test_dashboards_are_provisioned_with_a_datasource_that_is_there() -> None:
+def test_dashboards_are_provisioned_with_an_existing_datasource() -> None:
     (datasource,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
     (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/tocsin.yaml").read_text())["providers"]
     assert datasource["url"] == "http://prometheus:9090"

@@ -1,4 +1,4 @@
-"""A file that is read again when it changes: what is in force, and what is told, through every way to break it."""
+"""A reloaded file: what stays active and what is logged, through every way to break the file."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 
 class NoNumberError(Exception):
-    """The file holds no number."""
+    """The file does not contain a number."""
 
 
 def number(path: Path) -> int:
@@ -18,7 +18,7 @@ def number(path: Path) -> int:
     return int(text)
 
 
-def test_the_last_good_one_stays_in_force_and_a_problem_is_told_once(tmp_path: Path) -> None:
+def test_the_last_valid_version_stays_active_and_a_problem_is_logged_once(tmp_path: Path) -> None:
     path = tmp_path / "number"
     file = ReloadedFile(path, number, NoNumberError, event="number_broken")
     with structlog.testing.capture_logs() as logs:
@@ -31,15 +31,15 @@ def test_the_last_good_one_stays_in_force_and_a_problem_is_told_once(tmp_path: P
         assert (file.reload(), file.content, file.problem) == (None, 7, "number cannot be read: it is not UTF-8")
         path.write_text("8")
         assert (file.reload(), file.content, file.problem) == (8, 8, None)
-    told = [(entry["problem"], entry["active"]) for entry in logs if entry["event"] == "number_broken"]
-    assert told == [
+    logged = [(entry["problem"], entry["active"]) for entry in logs if entry["event"] == "number_broken"]
+    assert logged == [
         ("number cannot be read: there is no such file", "none"),
         ("number: is no number", "the last valid version"),
         ("number cannot be read: it is not UTF-8", "the last valid version"),
     ]
 
 
-def test_what_could_not_be_read_for_a_while_is_read_though_it_has_not_changed(tmp_path: Path) -> None:
+def test_a_file_that_was_unreadable_for_a_while_is_read_although_it_has_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "number"
     path.write_text("7")
     denied = [PermissionError(13, "Permission denied")]
@@ -54,7 +54,7 @@ def test_what_could_not_be_read_for_a_while_is_read_though_it_has_not_changed(tm
     assert (file.reload(), file.problem) == (7, None)
 
 
-def test_keys_that_are_no_text_leave_the_last_good_ones(tmp_path: Path) -> None:
+def test_a_key_file_that_is_not_text_keeps_the_last_valid_keys(tmp_path: Path) -> None:
     path = tmp_path / "keys.yaml"
     text, key = issue("default")
     write_keys(path, KeyFile(keys=(key,)))

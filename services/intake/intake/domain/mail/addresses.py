@@ -1,0 +1,92 @@
+"""Address lists of mail headers (RFC 5322), parsed the same on every version of Python. Pure.
+
+`email.utils.getaddresses` is not usable for the sender of a mail. Where it is lenient, it returns two addresses for
+`ceo@acme.example <mallory@evil.example>`, the false one first (CVE-2023-27043). Where it is strict, it returns none,
+not even for `ada@acme.example <ada@acme.example>`. Here every element of a list has at most one address: the one in
+angle brackets, or else the element itself. An element with two addresses in angle brackets has none.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+_TOKEN: Final = re.compile(
+    r"""
+    (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\Z))
+    | (?P<angle><[^<>]*+(?:>|\Z))
+    | (?P<comment>\()
+    | (?P<separator>[,;:])
+    | (?P<text>[^"<(,;:\\]++|\\.|[\\<])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT_TOKEN: Final = re.compile(r"[()]|\\.|[^()\\]++|\\", re.DOTALL)
+_QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+class _Token(NamedTuple):
+    kind: str | None
+    text: str
+
+
+def parse_addresses(header: str) -> list[tuple[str, str]]:
+    """The (name, address) pairs of an address list in their order; the name may be empty. Groups are flattened.
+
+    Encoded words are not decoded, and addresses are not validated: the caller drops what is not one.
+    """
+    pairs = [_address_of(element) for element in _elements(header)]
+    return [pair for pair in pairs if pair is not None and pair[1]]
+
+
+def _elements(header: str) -> Iterator[Sequence[_Token]]:
+    element: list[_Token] = []
+    for token in _tokens(header):
+        if token.kind != "separator":
+            element.append(token)
+            continue
+        if token.text != ":":  # a colon ends the name of a group
+            yield element
+        element = []
+    yield element
+
+
+def _tokens(header: str) -> Iterator[_Token]:
+    position = 0
+    while token := _TOKEN.match(header, position):
+        position = _end_of_comment(header, token.start()) if token.lastgroup == "comment" else token.end()
+        yield _Token(token.lastgroup, header[token.start() : position])
+
+
+def _end_of_comment(header: str, start: int) -> int:
+    """The position after a comment, which may contain comments; an unclosed one goes on to the end."""
+    depth = 0
+    for token in _COMMENT_TOKEN.finditer(header, start):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if not depth:
+            return token.end()
+    return len(header)
+
+
+def _address_of(element: Sequence[_Token]) -> tuple[str, str] | None:
+    angles = [token.text.strip("<>") for token in element if token.kind == "angle"]
+    if len(angles) > 1:
+        return None
+    words = [token for token in element if token.kind in ("text", "quoted")]
+    comment = " ".join(token.text.strip("()") for token in element if token.kind == "comment")
+    if not angles:
+        return comment, _without_spaces("".join(token.text for token in words))
+    name = "".join(_unquoted(token.text) if token.kind == "quoted" else token.text for token in words)
+    # An obsolete source route may precede the address: <@relay.example:ada@acme.example>.
+    return name.strip() or comment, _without_spaces(angles[0].rpartition(":")[2])
+
+
+def _without_spaces(address: str) -> str:
+    """The address without white space around its dots and its @, which obsolete syntax allows."""
+    text = " ".join(address.split())
+    for mark in ("@", "."):
+        text = text.replace(f" {mark}", mark).replace(f"{mark} ", mark)
+    return text
+
+
+def _unquoted(quoted: str) -> str:
+    return _QUOTED_PAIR.sub(r"\1", quoted[1:].removesuffix('"'))

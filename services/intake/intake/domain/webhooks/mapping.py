@@ -1,0 +1,130 @@
+"""From a snapshot to a ticket update: the tool's words translated by integrations.yaml. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from tocsin.instants import render_instant
+
+from intake.domain.webhooks.config.integrations import Integration, Status, find_word, fold_word
+from intake.domain.webhooks.payload import FIRST_YEAR, text
+from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
+from intake.errors import UnmappedError, UnmappedReason
+
+MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far a tool's instant may lie after the receipt. One that is further ahead comes from a wrong zone or year; it
+would override all updates until then.
+"""
+
+_MAX_SERVICES: Final = 500
+_QUOTED_LENGTH: Final = 60
+_Meaning = TypeVar("_Meaning")
+
+
+def map_snapshot(
+    snapshot: TicketSnapshot, integration: Integration, *, received_at: datetime, delivery_key: str
+) -> TicketUpdate:
+    """The update that a snapshot states.
+
+    Raises UnmappedError for a status or a priority that is not configured, and for an instant in the future.
+    """
+    _check_instants(snapshot, received_at)
+    seen_at = _usable(snapshot.seen_at)
+    at = min(seen_at or received_at, received_at)
+    status, tool_status = _status(snapshot, integration)
+    return TicketUpdate(
+        at=at,
+        seen_at=seen_at,
+        sequence=snapshot.sequence,
+        delivery_key=delivery_key,
+        deleted=snapshot.action == "deleted",
+        created=snapshot.action == "created",
+        status=status,
+        tool_status=tool_status,
+        severity=_severity(snapshot, integration),
+        opened_at=_usable(snapshot.opened_at, latest=at),
+        responded_at=_usable(snapshot.responded_at, latest=at),
+        resolved_at=_usable(snapshot.resolved_at, latest=at),
+        actor=text(snapshot.actor),
+        in_scope=_in_scope(snapshot, integration),
+        summary=text(snapshot.summary),
+        description=text(snapshot.description),
+        customer=_customer(snapshot, integration),
+        contact_name=text(snapshot.contact.name),
+        contact_email=text(snapshot.contact.email),
+        contact_phone=text(snapshot.contact.phone),
+        services=_services(snapshot, integration),
+        channel=_find(integration.channels, snapshot.channel),
+        category=_find(integration.types, snapshot.type),
+    )
+
+
+def _check_instants(snapshot: TicketSnapshot, received_at: datetime) -> None:
+    for field in ("seen_at", "opened_at", "responded_at", "resolved_at"):
+        at: datetime | None = getattr(snapshot, field)
+        if at is not None and at - received_at > MAX_CLOCK_SKEW:
+            minutes = int(MAX_CLOCK_SKEW.total_seconds()) // 60
+            message = (
+                f"{field}: {render_instant(at)} is more than {minutes} minutes after the receipt."
+                " Check the clock and the time zone of the tool, and `zone`."
+            )
+            raise UnmappedError(UnmappedReason.UNREADABLE, message)
+
+
+def _status(snapshot: TicketSnapshot, integration: Integration) -> tuple[Status | None, str | None]:
+    """The status, and the tool's word for it; neither if the status is configured as `ignored`."""
+    if snapshot.action == "deleted":
+        return "cancelled", "deleted"
+    word = text(snapshot.status)
+    if word is None:
+        return None, None
+    status = find_word(integration.statuses, word)
+    if status is None:
+        message = f"Unknown status `{word[:_QUOTED_LENGTH]}`. Add it to `statuses`."
+        raise UnmappedError(UnmappedReason.UNKNOWN_STATUS, message)
+    return (None, None) if status == "ignored" else (status, word)
+
+
+def _severity(snapshot: TicketSnapshot, integration: Integration) -> int | None:
+    word = text(snapshot.priority)
+    if word is None or not integration.priorities:
+        return None
+    severity = find_word(integration.priorities, word)
+    if severity is None:
+        message = f"Unknown priority `{word[:_QUOTED_LENGTH]}`. Add it with its severity to `priorities`."
+        raise UnmappedError(UnmappedReason.UNKNOWN_PRIORITY, message)
+    return severity
+
+
+def _in_scope(snapshot: TicketSnapshot, integration: Integration) -> bool | None:
+    if integration.queues is None:
+        return True
+    word = text(snapshot.queue)
+    return None if word is None else fold_word(word) in {fold_word(queue) for queue in integration.queues}
+
+
+def _customer(snapshot: TicketSnapshot, integration: Integration) -> TicketCustomer | None:
+    key, name = text(snapshot.customer_id), text(snapshot.customer_name)
+    known = _find(integration.customers, key) or _find(integration.customers, name)
+    if known is not None:
+        return TicketCustomer(id=known.id, name=known.name)
+    customer_id = key or name
+    return TicketCustomer(id=customer_id, name=name or customer_id) if customer_id else None
+
+
+def _services(snapshot: TicketSnapshot, integration: Integration) -> tuple[str, ...] | None:
+    words = [word for word in map(text, snapshot.services or ()) if word]
+    services = dict.fromkeys(find_word(integration.services, word) or word for word in words)
+    return tuple(services)[:_MAX_SERVICES] or None
+
+
+def _find(words: Mapping[str, _Meaning], word: str | None) -> _Meaning | None:
+    return find_word(words, word) if word else None
+
+
+def _usable(at: datetime | None, *, latest: datetime | None = None) -> datetime | None:
+    """The instant, at most `latest`; None for one before 1990, which tools send for "never"."""
+    if at is None or at.year < FIRST_YEAR:
+        return None
+    return at if latest is None else min(at, latest)

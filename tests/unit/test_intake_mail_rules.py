@@ -1,0 +1,191 @@
+"""The effect of a mail: its author and mailbox, and whether it opens a ticket or causes events on one."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from intake.domain.mail import InboundMail, read_mail
+from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket, receive
+from intake.domain.webhooks.config.customer import KnownCustomer
+from intake.domain.webhooks.config.email import EmailConfig
+from intake.domain.webhooks.config.integrations import load_integrations
+from intake.errors import IntegrationsError
+from support.notifier_events import escalation
+from support.notifier_mails import compose, parse
+from tocsin.events import Fact, FactType, ticket_id
+from tocsin.sources.policy_file import read_policy
+
+ROOT = Path(__file__).parents[2]
+MAILBOXES = read_policy(ROOT / "deploy/policy/policy.yaml").mailboxes
+NOW = datetime(2026, 6, 8, 12, tzinfo=UTC)
+ESCALATIONS = "Escalations@BetterWorldTech.com"
+SECTION = """
+version: "1"
+tenants: {}
+email:
+  default:
+    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
+    ours: [BetterWorldTech.com]
+    severity: 3
+    services: [Not said]
+    sources: [connectwise]
+    customers:
+      - { id: acme, name: Acme, domains: [Acme.example], it_contacts: [it@acme.example], services: [Acme's desk] }
+      - { id: one, name: Number One, addresses: [boss@freemail.example] }
+    subjects:
+      - { contains: "[P1]", severity: 1 }
+      - { contains: onboarding, category: onboarding }
+"""
+
+
+def section(text: str = SECTION, **changed: Any) -> EmailConfig:
+    return load_integrations(text, "integrations.yaml").email["default"].model_copy(update=changed)
+
+
+def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.com", **headers: str) -> InboundMail:
+    lines = [f"From: {sender}", f"To: {to}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
+    return read_mail("\r\n".join([*lines, "", "It is broken."]).encode())
+
+
+def received(message: InboundMail, at: datetime = NOW, **changed: Any) -> ReceivedMail:
+    return receive(message, at, section(**changed), MAILBOXES)
+
+
+def ticket(message: InboundMail, **changed: Any) -> dict[str, Any]:
+    """The fields of the ticket that the mail opens."""
+    found = draft_ticket(received(message, **changed))
+    assert found is not None
+    return found.model_dump()
+
+
+def fact(number: int, kind: str, minutes: int, **fields: Any) -> Fact:
+    at = NOW + timedelta(minutes=minutes)
+    return Fact(number=number, event_id=str(number), type=FactType(kind), occurred_at=at, received_at=at, **fields)
+
+
+def reply(message: InboundMail, *facts: Fact, customer: str = "acme", later: timedelta = timedelta(hours=1)) -> str:
+    """The events of a reply to Ada's ticket of that customer; `new` if the mail opens another ticket."""
+    owner = TicketOwner(customer, "Ada@acme.example")
+    events = derive_events(received(message, NOW + later), owner, (fact(1, "opened", 0, severity=3), *facts))
+    return "new" if events is None else ", ".join(event.type for event in events) or "noted"
+
+
+def test_a_customer_is_recognised_by_address_or_domain() -> None:
+    assert ticket(mail("Ada <ADA@Acme.Example>"))["customer"] == {"id": "acme", "name": "Acme"}
+    assert ticket(mail("boss@freemail.example"))["customer"]["id"] == "one"
+    assert draft_ticket(received(mail("x@freemail.example"))) is None
+
+
+def test_a_ticket_has_the_fields_of_its_mail_and_flagged_defaults() -> None:
+    body = ticket(mail("Ada <ada@acme.example>", Subject="Printer"))
+    assert (body["summary"], body["description"]) == ("Printer", "It is broken.")
+    assert (body["severity"], body["default_flags"]) == (3, ("default_severity",))
+    assert body["contact"] == {"name": "Ada", "email": "ada@acme.example", "phone": None}
+    assert (body["channel"], body["category"], body["via"]) == ("email", "incident", "support")
+    assert body["affected_services"] == ("Acme's desk",)
+    urgent = ticket(mail("boss@freemail.example", Subject="[p1] Printer"))
+    assert (urgent["severity"], urgent["default_flags"]) == (1, ("default_services",))
+    walk_in = ticket(mail("x@freemail.example"), customer=KnownCustomer(id="house", name="Walk-ins"))
+    assert (walk_in["customer"]["id"], "default_customer" in walk_in["default_flags"]) == ("house", True)
+
+
+def test_escalations_is_for_the_it_contact() -> None:
+    contact = ticket(mail("it@acme.example", ESCALATIONS))
+    expected = ("escalations", "mishandled_request", True)
+    assert (contact["via"], contact["category"], contact["sender_is_it_contact"]) == expected
+    user = ticket(mail("ada@acme.example", ESCALATIONS))
+    assert (user["via"], user["category"], user["sender_is_it_contact"]) == ("escalations", "incident", False)
+    assert ticket(mail("it@acme.example", ESCALATIONS, Subject="Onboarding of Bo"))["category"] == "onboarding"
+
+
+def test_the_envelope_can_name_the_mailbox() -> None:
+    forwarded = mail(to="x@acme.example", Delivered_To=ESCALATIONS)
+    assert received(forwarded).mailbox == "escalations"
+    assert received(mail(to="x@acme.example")).mailbox == "support"
+
+
+def test_a_reply_names_its_ticket_by_reference_or_by_an_id_in_the_subject() -> None:
+    first = mail(Message_ID="<first@acme.example>")
+    answer = mail(In_Reply_To="<first@acme.example>", Subject="Re: [SR-1042] x")
+    ids = candidate_tickets(answer, "default", ["connectwise"])
+    assert ids[0] == ticket_id("default", "email", first.reference)
+    assert ticket_id("default", "connectwise", "SR-1042") in ids
+    by_name = mail(Subject=f"Re: [{first.reference}] x")
+    assert ticket_id("default", "email", first.reference) in candidate_tickets(by_name, "default", [])
+
+
+@pytest.mark.parametrize("header", ["In_Reply_To", "References"])
+def test_a_reply_to_a_mail_of_the_notifier_names_its_ticket(header: str) -> None:
+    event = escalation()
+    sent = parse(compose(event))
+    reference = sent["Message-ID"] if header == "In_Reply_To" else sent["References"]
+    assert event.ticket_id in candidate_tickets(mail(**{header: reference}), "default", [])
+    other = f"<{UUID(int=7)}.{UUID(int=8)}@betterworldtech.com>"
+    assert candidate_tickets(mail(**{header: other}), "default", [])[-1] == UUID(int=7)
+
+
+def test_the_customers_reply_ends_a_pause() -> None:
+    paused = fact(2, "paused", 5)
+    assert reply(mail(), paused) == "resumed"
+    assert reply(mail(), paused, fact(3, "resumed", 6)) == "noted"
+    assert reply(mail()) == "noted"
+    assert reply(mail("boss@freemail.example"), paused) == "new"
+
+
+def test_the_customers_reply_reopens_a_recently_closed_ticket() -> None:
+    resolved = fact(2, "resolved", 30)
+    assert reply(mail(), resolved, later=timedelta(days=14)) == "reopened"
+    assert reply(mail(), resolved, later=timedelta(days=14, minutes=31)) == "new"
+    assert reply(mail(), fact(2, "cancelled", 30)) == "reopened"
+
+
+def test_the_it_contacts_reply_to_escalations_escalates() -> None:
+    contact = mail("it@acme.example", ESCALATIONS)
+    assert reply(contact) == "escalated"
+    assert reply(contact, fact(2, "paused", 5)) == "resumed, escalated"
+    assert reply(contact, fact(2, "resolved", 30)) == "reopened, escalated"
+    assert reply(mail("it@acme.example")) == "noted"
+    for other in ("ada@acme.example", "ruth@betterworldtech.com"):
+        assert reply(mail(other, ESCALATIONS)) == "noted"
+
+
+def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
+    ruth = "ruth@betterworldtech.com"
+    to_ada = mail(ruth, "ada@acme.example, support@betterworldtech.com")
+    assert reply(to_ada) == "responded"
+    assert reply(to_ada, fact(2, "responded", 5)) == "noted"
+    assert reply(to_ada, fact(2, "resolved", 5)) == "noted"
+    assert reply(mail(ruth, "bo@acme.example")) == "responded"
+    assert reply(mail(ruth, "ada@acme.example"), customer="19297") == "responded"
+    for others in ("ben@betterworldtech.com", "friend@freemail.example", "vendor@tools.example, support@bwt.example"):
+        assert reply(mail(ruth, others)) == "noted"
+
+
+def test_a_sender_that_failed_dmarc_is_unknown() -> None:
+    passed = "mx.us.example; spf=pass; dmarc=pass header.from=acme.example"
+    failed = "mx.us.example; spf=fail; dmarc=fail"
+    forged = f"{failed}\r\nAuthentication-Results: {passed}"
+    known = received(mail(Authentication_Results=passed), authserv="mx.us.example")
+    assert known.author.customer is not None
+    for results in (failed, forged, passed.replace("mx.us", "mx.them")):
+        message = mail("ruth@betterworldtech.com", Authentication_Results=results)
+        author = received(message, authserv="mx.us.example").author
+        assert (author.customer, author.is_staff, author.is_it_contact) == (None, False, False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("domains: [Acme.example]", "domains: [acme]"), "customers"),
+        (("addresses: [boss@freemail.example]", "domains: [acme.example]"), "also belongs to the customer acme"),
+        (("    severity: 3\n", ""), "severity"),
+        (("secret_env: TOCSIN_HOOK_EMAIL", "secret: x"), "secret"),
+        (("sources:", "reopen_within: 3 business days\n    sources:"), "business time"),
+    ],
+)
+def test_a_mistake_in_the_section_is_reported_with_its_line(wrong: tuple[str, str], words: str) -> None:
+    with pytest.raises(IntegrationsError, match=r"integrations.yaml:\d+: email.default") as error:
+        section(SECTION.replace(*wrong))
+    assert words in str(error.value)
