@@ -217,7 +217,7 @@ def test_the_first_line_says_what_is_wrong(notification: Notification, headline:
         ),
         (
             about_clock("warning", due_at=LATER),
-            "a mail that the response was missed at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless the ticket is "
+            "a missed response is reported at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless the ticket is "
             "answered first",
         ),
         (about_clock("warning"), "the deadline has passed; if it was missed, a separate mail says so"),
