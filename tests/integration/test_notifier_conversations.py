@@ -1,4 +1,4 @@
-"""Whatever of a ticket's cycle a mailbox got, in whatever order: Gmail, Outlook and Apple Mail show it as one."""
+"""Whichever mails of a cycle a mailbox got, in any order: Gmail, Outlook and Apple Mail show one conversation."""
 
 from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from datetime import timedelta
@@ -41,13 +41,13 @@ ROLES = [
     *("service_desk_team_lead", "senior_it_operations_manager", "it_operations_director", "account_manager"),
     *("chief_operating_officer", "chief_executive_officer"),
 ]
-FORTNIGHT = timedelta(days=14)  # so that no mail follows another as soon as Gmail likes it
+FORTNIGHT = timedelta(days=14)  # longer than the week within which Gmail joins mails
 SUMMARY = "Störung: the mail of all sites, and " + "very " * 40 + "much else, is down"
 Kept = list[tuple[str, bytes]]
 
 
 class Mailboxes:
-    """A mail server that keeps the octets of what it took, by recipient, and refuses whom it is told to."""
+    """A mail server that keeps the bytes of each mail with its recipient, and refuses the addresses in `refused`."""
 
     def __init__(self) -> None:
         self.kept: Kept = []
@@ -64,7 +64,7 @@ class Mailboxes:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:
         assert envelope.original_content is not None
         self.kept += [(address, envelope.original_content) for address in envelope.rcpt_tos]
-        return "250 2.0.0 taken"
+        return "250 2.0.0 OK"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
 
 
 def cycle(of: Ticket, number: int, ids: Iterator[int]) -> list[Notify | StandDown]:
-    """All that is told of a ticket that nobody touches, and then that it is over."""
+    """All notifications of a cycle in which nobody reacts, and its stand-downs."""
     about: list[dict[str, Any]] = [{"event_id": UUID(int=next(ids)), "cycle": number} for _ in range(12)]
     first = next(ids)
     at = [NOON + (first + place) * FORTNIGHT for place in range(12)]
@@ -127,19 +127,19 @@ def cycle(of: Ticket, number: int, ids: Iterator[int]) -> list[Notify | StandDow
     return [*clocks, *steps, *ended]
 
 
-async def test_each_reader_shows_each_cycle_as_one_conversation(
+async def test_each_mail_program_shows_each_cycle_as_one_conversation(
     world: World, mailboxes: Mailboxes, api: ApiClients
 ) -> None:
     ids = count(1)
     one = ticket(ticket_id=UUID(int=7), summary=SUMMARY)
     other = ticket(ticket_id=UUID(int=8), external_id="SR-1043", summary=SUMMARY)
     async with world.notifier():
-        for notices in (cycle(one, 1, ids), cycle(one, 2, ids), cycle(other, 1, ids)):
-            for place, notice in enumerate(notices):
+        for notifications in (cycle(one, 1, ids), cycle(one, 2, ids), cycle(other, 1, ids)):
+            for place, notification in enumerate(notifications):
                 mailboxes.refused = _refused(place)
                 if place == 11:
-                    await _asked_for_again(world, api, notice)
-                await world.receive(notice)
+                    await _redeliver_steps(world, api, notification)
+                await world.receive(notification)
                 await world.quiet()
     assert {address for address, _ in mailboxes.kept} == {
         *("dana@example.com", "dana@home.example", "desk@example.com", "kim@example.com", "lee@example.com")
@@ -148,10 +148,10 @@ async def test_each_reader_shows_each_cycle_as_one_conversation(
         message = read(raw)
         assert message.topic == normalized(message.subject)
         assert len(message.subject) < 254  # [MS-OXCMSG] 2.2.1.10
-    _assert_read_as_meant(mailboxes.kept)
+    _assert_grouped_by_cycle(mailboxes.kept)
 
 
-async def _asked_for_again(world: World, api: ApiClients, last: Notify | StandDown) -> None:
+async def _redeliver_steps(world: World, api: ApiClients, last: Notify | StandDown) -> None:
     for delivery in await world.deliveries():
         of_this_cycle = (delivery.ticket_id, delivery.cycle) == (last.ticket_id, last.cycle)
         if of_this_cycle and delivery.state == "sent" and delivery.step in (1, 2, 3):
@@ -160,14 +160,14 @@ async def _asked_for_again(world: World, api: ApiClients, last: Notify | StandDo
 
 
 def _refused(place: int) -> set[str]:
-    """Every third mail goes to the second address, the first two tiers' to that of the group."""
+    """Every third mail goes to the second address; the steps of tiers 1 and 2 to the group address."""
     if place in (4, 5):
         return {"dana@example.com", "dana@home.example", "kim@example.com"}
     return {"dana@example.com"} if place % 3 == 2 else set()
 
 
-def _assert_read_as_meant(kept: Kept) -> None:
-    """For any of the mails, as they were sent, or in any order where a server held them and lets go of all at once."""
+def _assert_grouped_by_cycle(kept: Kept) -> None:
+    """For any subset of the mails, in the order sent, or all at once in any order."""
 
     @given(st.sampled_from(sorted({address for address, _ in kept})), st.data())
     def whatever_arrived(mailbox: str, data: st.DataObject) -> None:
@@ -176,17 +176,19 @@ def _assert_read_as_meant(kept: Kept) -> None:
         when_sent = [(read(got[number]).date, got[number]) for number in sorted(some)]
         at_once = [(NOON + 50 * FORTNIGHT, got[number]) for number in some]
         for arrived in (when_sent, at_once):
-            meant = _alike([_meant(raw) for _, raw in arrived])
-            assert {name: _alike(reader(arrived)) for name, reader in READERS.items()} == dict.fromkeys(READERS, meant)
+            expected = _grouping([_cycle(raw) for _, raw in arrived])
+            assert {name: _grouping(reader(arrived)) for name, reader in READERS.items()} == dict.fromkeys(
+                READERS, expected
+            )
 
     whatever_arrived()
 
 
-def _meant(raw: bytes) -> Hashable:
+def _cycle(raw: bytes) -> Hashable:
     parsed = message_from_bytes(raw.partition(b"\r\n\r\n")[0])
     return parsed["Tocsin-Ticket"], parsed["Tocsin-Cycle"]
 
 
-def _alike(conversations: Sequence[Hashable]) -> list[int]:
-    """The conversations by the place of their first message: equal lists are equal groupings."""
+def _grouping(conversations: Sequence[Hashable]) -> list[int]:
+    """Conversations numbered by their first message, so that equal lists are equal groupings."""
     return [conversations.index(one) for one in conversations]

@@ -99,6 +99,7 @@ async def test_a_missed_clock_lists_who_was_warned(world: World) -> None:
     assert "Notified:    warning, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
+@pytest.mark.rule("4.23", "5.21")
 async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are_mailed(world: World) -> None:
     own = ticket(ticket_id=UUID(int=8), customer={"id": "globex", "name": "Globex"})
     left = escalation(event_id=UUID(int=2), role="account_manager", at=NOON)
@@ -150,6 +151,7 @@ async def test_a_550_refuses_one_recipient_only(world: World) -> None:
     assert sorted(event.state for event in await world.events()) == ["refused", "sent", "undeliverable"]
 
 
+@pytest.mark.rule("5.23")
 @pytest.mark.parametrize("mode", ["hang_after_dot", "reset_after_dot"])
 async def test_a_missing_reply_after_the_dot_is_recorded_and_the_mail_repeated_with_the_same_message_id(
     world: World, mode: str
@@ -168,6 +170,7 @@ async def test_a_missing_reply_after_the_dot_is_recorded_and_the_mail_repeated_w
     assert [event.ambiguous for event in await world.events()] == [True] * len(mails)
 
 
+@pytest.mark.rule("5.25")
 async def test_mails_of_a_ticket_to_a_person_wait_for_a_retry(world: World) -> None:
     world.sink.fail("refuse", code=450, recipient="dana@example.com")
     mine = [step(number, 1) for number in (1, 3, 5)]
@@ -243,6 +246,7 @@ async def test_a_notify_that_arrives_after_its_withdrawal_is_cancelled(world: Wo
     assert world.mails() == []
 
 
+@pytest.mark.rule("5.24")
 async def test_a_stand_down_mails_exactly_the_people_who_were_mailed(world: World) -> None:
     end = stand_down(notifications=(UUID(int=1), UUID(int=2), UUID(int=3)))
     world.sink.fail("refuse", code=550, recipient="kim@example.com")

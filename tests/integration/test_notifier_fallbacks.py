@@ -107,6 +107,7 @@ async def test_an_address_that_defers_until_retries_are_given_up_has_failed_too(
     assert [mail["rcpt"] for mail in world.mails()] == ["dana@home.example"]
 
 
+@pytest.mark.rule("5.27")
 async def test_the_group_address_is_last_and_then_the_mail_is_undeliverable(world: World) -> None:
     before = _undeliverable()
     world.sink.fail("refuse", code=550)

@@ -1,4 +1,4 @@
-"""The notifier as it runs: a process of its own on real Kafka, killed in the middle of a hand-over."""
+"""The notifier as a process with real Kafka, killed while it hands over a mail."""
 
 import asyncio
 import sys
@@ -37,8 +37,8 @@ roles:
 """
 
 
-class Running:
-    """A notifier process that can be started again, and the topics before and behind it."""
+class RunningNotifier:
+    """A notifier process that can be restarted, and the topics that it consumes and publishes."""
 
     def __init__(self, settings: dict[str, str], key: str, kafka: SharedKafka, sink: SharedSink, folder: Path) -> None:
         self.settings = settings
@@ -100,7 +100,7 @@ class Running:
 
         await eventually(reached, lambda: self.deliveries(process), 60)
 
-    async def told(self, count: int) -> list[str]:
+    async def published_types(self, count: int) -> list[str]:
         """The types of the first events on the notifications topic."""
         consumer = new_consumer(self.kafka.bootstrap, None)
         consumer.subscribe([NOTIFICATIONS])
@@ -120,7 +120,7 @@ class Running:
 @pytest.fixture
 async def running(
     make_database: MakeDatabase, kafka: SharedKafka, smtp_sink: SharedSink, tmp_path: Path
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[RunningNotifier]:
     kafka.fresh_topics()
     key, entry = issue("default")
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=(entry,)))
@@ -136,7 +136,7 @@ async def running(
         "TOCSIN_ACK_KEYS": "a key for the links of tests only",
         "TOCSIN_LEASE_SECONDS": "2",
     }
-    made = Running(settings, key, kafka, smtp_sink, tmp_path)
+    made = RunningNotifier(settings, key, kafka, smtp_sink, tmp_path)
     yield made
     for process in made.processes:
         await asyncio.to_thread(process.stop)
@@ -146,7 +146,7 @@ def due_now(**fields: Any) -> Notify:
     return escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=datetime.now(UTC), **fields)
 
 
-async def test_from_the_topic_to_the_inbox_and_on_to_the_audit(running: Running) -> None:
+async def test_from_the_topic_to_the_inbox_and_the_published_events(running: RunningNotifier) -> None:
     process = await running.start()
     first = due_now()
     await running.publish(first)
@@ -157,12 +157,12 @@ async def test_from_the_topic_to_the_inbox_and_on_to_the_audit(running: Running)
     await running.mailed(2)
     await running.settled(process, ["sent", "sent"])
     assert [event_type(event) for event in (first, end)] == ["notify", "stand_down"]
-    assert await running.told(2) == ["delivery.sent", "delivery.sent"]
+    assert await running.published_types(2) == ["delivery.sent", "delivery.sent"]
     since = first.at.strftime("%Y-%m-%dT%H:%M:%SZ")
     command = (sys.executable, "-m", "notifier", "republish", "--since", since)
     again = await asyncio.create_subprocess_exec(*command, env=running.settings)
     assert await again.wait() == 0
-    assert await running.told(4) == ["delivery.sent"] * 4
+    assert await running.published_types(4) == ["delivery.sent"] * 4
     [delivery, _] = await running.deliveries(process, ticket_id=str(first.ticket_id), recipient="dana@example.com")
     assert (delivery["kind"], delivery["tier"], delivery["attempts"]) == ("escalation", 1, 1)
     assert await running.deliveries(process, state="refused") == []
@@ -172,8 +172,8 @@ async def test_from_the_topic_to_the_inbox_and_on_to_the_audit(running: Running)
     assert "sla_breach_to_email_seconds_count 1.0" in metrics
 
 
-async def test_killed_between_the_dot_and_the_answer(running: Running) -> None:
-    """The one window: the message lies with the server, nobody knows. It is told, and repeated with the same id."""
+async def test_killed_between_the_final_dot_and_the_reply(running: RunningNotifier) -> None:
+    """The server has the message, but nobody knows. The journal says so, and the mail is repeated with the same id."""
     running.sink.fail("hang_after_dot")
     process = await running.start()
     await running.publish(due_now())
@@ -192,11 +192,11 @@ async def test_killed_between_the_dot_and_the_answer(running: Running) -> None:
     assert 'sla_emails_total{result="ambiguous"} 1.0' in metrics
 
 
-async def test_killed_in_the_middle_of_many_nobody_is_missed(running: Running) -> None:
+async def test_killed_during_a_burst_no_mail_is_lost(running: RunningNotifier) -> None:
     running.sink.fail("delay", seconds=0.05)
     process = await running.start()
-    notices = [due_now() for _ in range(60)]
-    await running.publish(*notices)
+    notifies = [due_now() for _ in range(60)]
+    await running.publish(*notifies)
     await running.mailed(10)
     await asyncio.to_thread(process.kill)
     running.sink.fail("none")
@@ -209,8 +209,8 @@ async def test_killed_in_the_middle_of_many_nobody_is_missed(running: Running) -
     assert twice <= ambiguous
 
 
-async def test_the_directory_and_the_queue_are_watched_and_a_broken_directory_changes_nothing(
-    running: Running,
+async def test_gauges_follow_directory_and_queue_and_a_broken_directory_changes_nothing(
+    running: RunningNotifier,
 ) -> None:
     rotation, directory = running.folder / "desk.ics", running.folder / "directory.yaml"
     rotation.write_text(one_event("dana"))
@@ -242,7 +242,7 @@ async def test_the_directory_and_the_queue_are_watched_and_a_broken_directory_ch
     assert await running.on_call(process, LEAD) == "kim"
 
 
-async def test_settings_that_are_wrong_are_one_sentence_each() -> None:
+async def test_invalid_settings_are_one_sentence_each() -> None:
     environment = {"TOCSIN_SMTP": "nowhere", "TOCSIN_DATABASE_URL": "mysql://x"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "notifier", env=environment, stderr=asyncio.subprocess.PIPE

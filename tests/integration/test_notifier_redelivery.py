@@ -46,6 +46,7 @@ async def test_a_redelivery_is_not_late(world: World, api: ApiClients) -> None:
     assert ["This mail is late" in mail["text"] for mail in world.sink.messages()] == [True, False]
 
 
+@pytest.mark.rule("5.26")
 async def test_a_redelivery_is_a_separate_mail_that_says_who_requested_it(world: World, api: ApiClients) -> None:
     async with world.notifier():
         path = await sent(world)
@@ -161,6 +162,7 @@ async def test_a_refused_or_undeliverable_mail_can_be_sent_again(world: World, a
     assert sorted(mail["rcpt"] for mail in world.mails()) == ["dana@new.example.com", "lee@example.com"]
 
 
+@pytest.mark.rule("5.26")
 async def test_only_an_administrator_of_the_tenant_may_request_it(world: World, api: ApiClients) -> None:
     async with world.notifier():
         path = await sent(world)

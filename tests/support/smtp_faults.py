@@ -111,7 +111,7 @@ class FaultResult:
 class AtEnd:
     """The situation when the fault ended, at `over`."""
 
-    taken: int
+    accepted: int
     tried: int
     alarm: bool
     over: datetime | None
@@ -138,8 +138,8 @@ async def play(world: World, fault: Fault, mails: int, stands: float, *, real: b
         if fault.lasts and not in_earnest:
             await _pass(world, tickets, fault.lasts)
             await _met(world, tickets, await _ended(world, tickets) + 1)
-        taken, tried = len(world.mails()), await _ended(world, tickets)
-        at_end = AtEnd(taken, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
+        accepted, tried = len(world.mails()), await _ended(world, tickets)
+        at_end = AtEnd(accepted, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
         if not fault.stays:
             world.sink.fail("none")
         await world.quiet(seconds=300, every=0.1)
@@ -201,7 +201,7 @@ async def _result(world: World, name: str, tickets: Sequence[UUID], at_end: AtEn
     return FaultResult(
         fault=name,
         mails=len(tickets),
-        meanwhile=at_end.taken,
+        meanwhile=at_end.accepted,
         tried=at_end.tried,
         sent=len(sent),
         fallback=sum(line.fallback_number > 0 for line in sent.values()),

@@ -8,7 +8,7 @@ PSA = {"connectwise": "https://psa.example.com/t/{external_id}?id={ticket_id}"}
 
 
 @pytest.mark.parametrize(
-    ("given", "base"),
+    ("text", "base"),
     [
         ("https://sla.example.com/", "https://sla.example.com"),
         ("https://example.com:8443/sla", "https://example.com:8443/sla"),
@@ -17,12 +17,12 @@ PSA = {"connectwise": "https://psa.example.com/t/{external_id}?id={ticket_id}"}
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_the_base_url(given: str, base: str) -> None:
-    assert public_url(given) == base
+def test_the_base_url(text: str, base: str) -> None:
+    assert public_url(text) == base
 
 
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("text", "problem"),
     [
         ("http://sla.example.com", "must begin with https://"),
         ("http://127.0.0.1.evil.example", "must begin with https://"),
@@ -34,9 +34,9 @@ def test_the_base_url(given: str, base: str) -> None:
         ('https://sla.example.com/"><b', "must be ASCII; percent-encode spaces"),
     ],
 )
-def test_an_invalid_base_url_is_refused(given: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        public_url(given)
+def test_an_invalid_base_url_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        public_url(text)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_no_url_without_a_template_or_if_it_would_be_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("text", "problem"),
     [
         ("{", "must be a JSON object such as"),
         ("[]", "must be a JSON object such as"),
@@ -77,9 +77,9 @@ def test_no_url_without_a_template_or_if_it_would_be_too_long() -> None:
         ('{"a": "javascript:{external_id}"}', "must be a URL such as"),
     ],
 )
-def test_an_invalid_page_template_is_refused(given: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        page_templates(given)
+def test_an_invalid_page_template_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        page_templates(text)
 
 
 def test_page_templates_by_source() -> None:

@@ -19,7 +19,7 @@ async def server(replies: Mapping[str, str]) -> AsyncIterator[str]:
     gone = asyncio.Event()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        text = {**PLAIN, ".": "250 taken", **replies}
+        text = {**PLAIN, ".": "250 OK", **replies}
         writer.write(f"{text['greeting']}\r\n".encode())
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while line := (await reader.readline()).decode().strip():
@@ -57,7 +57,7 @@ async def attempt(replies: Mapping[str, str]) -> SmtpOutcome:
     ("replies", "outcome"),
     [
         ({}, SmtpOutcome.ACCEPTED),
-        ({".": "taken, thank you"}, SmtpOutcome.AMBIGUOUS),
+        ({".": "accepted, thank you"}, SmtpOutcome.AMBIGUOUS),
         ({".": "250-" + "x" * 9000}, SmtpOutcome.AMBIGUOUS),
         ({"DATA": "250 what for?"}, SmtpOutcome.AMBIGUOUS),
         ({"DATA": "go on"}, SmtpOutcome.AMBIGUOUS),

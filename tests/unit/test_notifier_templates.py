@@ -94,9 +94,9 @@ def test_the_built_in_templates_can_be_extended(folder: Path) -> None:
 
 
 def test_partial_templates_are_escaped_unless_named_as_text(folder: Path) -> None:
-    shown = "{{ letter.groups[0][0][1][0] }}"
+    summary = "{{ letter.groups[0][0][1][0] }}"
     page = '{% extends "built-in/mail.html.j2" %}{% block origin %}{% include "_part.j2" %}{% endblock %}'
-    files = {"mail.html.j2": page, "_part.j2": shown, "_part.txt.j2": shown}
+    files = {"mail.html.j2": page, "_part.j2": summary, "_part.txt.j2": summary}
     files["mail.txt.j2"] = '{% include "_part.txt.j2" %}'
     mail = compose(stand_down(ticket(summary="<b>&")), by=make_composer(write(folder, files)))
     assert "<b>" not in mail.html

@@ -32,6 +32,7 @@ NOBODY = EarlierMail(2, "Senior IT Operations Manager", None, NOON, None)
 each_kind = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 
 
+@pytest.mark.rule("5.29")
 def test_the_text_of_an_escalation() -> None:
     mail = compose(escalation(interval="1 hour"), KIM, NOBODY)
     link = mail.text.partition("Acknowledge: ")[2].partition("\n")[0]
@@ -142,6 +143,7 @@ def test_text_and_html_of_every_kind_say_the_same(kind: str) -> None:
     assert len(links) == (2 if kind == "escalation" else 1)
 
 
+@pytest.mark.rule("5.28")
 def test_the_acknowledgement_link_names_person_step_and_what_was_pending() -> None:
     link = compose(escalation()).text.partition("Acknowledge: ")[2].partition("\n")[0]
     base, _, token = link.rpartition("/")
@@ -215,7 +217,7 @@ def test_the_first_line_says_what_is_wrong(notification: Notification, headline:
         ),
         (
             about_clock("warning", due_at=LATER),
-            "a mail that the response was missed at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless the ticket is "
+            "a missed response is reported at 2026-06-08 14:00 UTC (10:00 EDT), in 55 min, unless the ticket is "
             "answered first",
         ),
         (about_clock("warning"), "the deadline has passed; if it was missed, a separate mail says so"),

@@ -6,7 +6,7 @@ NotifierError
 ├── InstantOutOfRangeError        on-call queries cover the years 1900 to 2099
 ├── DeliveryNotFoundError         no delivery of this tenant has this id
 ├── RedeliveryRefusedError        the mail is still on its way, or no longer needed
-├── IdempotencyKeyReusedError     the same key with another request
+├── RedeliveryKeyReusedError      the same key with another request
 ├── BounceReportError             not a delivery status notification (RFC 3464)
 ├── UnknownMessageError           no mail of ours has the Message-ID that a report names
 ├── MailInTransitError            the reported mail is being handed over right now
@@ -49,7 +49,7 @@ class RedeliveryRefusedError(NotifierError):
     """The mail cannot be sent again now; str() says why."""
 
 
-class IdempotencyKeyReusedError(NotifierError):
+class RedeliveryKeyReusedError(NotifierError):
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key was used for a different request.")
 

@@ -21,7 +21,7 @@ from notifier.api.schemas import (
     JournalEntryResponse,
     RedeliveryRequest,
 )
-from notifier.errors import DeliveryNotFoundError, IdempotencyKeyReusedError, RedeliveryRefusedError
+from notifier.errors import DeliveryNotFoundError, RedeliveryKeyReusedError, RedeliveryRefusedError
 from notifier.handlers.redelivery import RedeliveryOrder, redeliver
 from notifier.store import deliveries, journal
 
@@ -112,7 +112,7 @@ def router(
             409: error_response("The mail is still on its way, or no longer needed", problem_for(_IN_PROGRESS)),
             422: error_response(
                 "Every invalid field, or an Idempotency-Key used with a different body",
-                problem_for(IdempotencyKeyReusedError()),
+                problem_for(RedeliveryKeyReusedError()),
             ),
         },
     )

@@ -10,10 +10,10 @@ from notifier.errors import (
     BounceReportError,
     DeliveryNotFoundError,
     DirectoryUnavailableError,
-    IdempotencyKeyReusedError,
     InstantOutOfRangeError,
     MailInTransitError,
     NotifierError,
+    RedeliveryKeyReusedError,
     RedeliveryRefusedError,
     UnknownMessageError,
     UnknownRoleError,
@@ -30,12 +30,12 @@ _RETRY_AFTER: Final[dict[type[NotifierError], str]] = {DirectoryUnavailableError
 
 
 def problem_for(error: NotifierError) -> Problem:
-    """The problem that tells a caller about the error."""
+    """The problem details of the error."""
     match error:
         case BounceReportError():
             detail = "Not a delivery status notification (RFC 3464)."
             return Problem(422, detail, errors=[FieldError(field=error.field, message=str(error))])
-        case IdempotencyKeyReusedError():
+        case RedeliveryKeyReusedError():
             field = FieldError(field="Idempotency-Key", message="was used for this mail with a different body")
             return Problem(422, str(error), errors=[field])
         case UnknownRoleError():

@@ -108,9 +108,9 @@ class DeliveryResponse(ResponseModel):
         "the same `message_id`"
     )
     message_id: str | None
-    reply: str | None = Field(description="The server's last reply, or ours if no server was asked")
+    reply: str | None = Field(description="The server's last reply, or ours if no server was contacted")
     redelivery_of: UUID | None = Field(description="The delivery that an administrator requested again")
-    redelivered_by: str | None = Field(description="Who requested it: the key's id, and the name that was given")
+    redelivered_by: str | None = Field(description="Who requested it: the key's id, and the name in the request")
     fallback_of: UUID | None = Field(description="The delivery to the first address, which failed")
     scheduled_person: str | None = Field(
         description="Who held the role at `scheduled_at`, if somebody else held it at sending"

@@ -43,7 +43,7 @@ IN_FLIGHT = (DeliveryState.CLAIMED, DeliveryState.IN_DATA)
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """One instant by both clocks: `real` schedules retries and leases, `business` is what people are shown."""
+    """One instant by both clocks: `real` schedules retries and leases, `business` is what people see."""
 
     real: datetime
     business: datetime
@@ -150,7 +150,7 @@ def occasion(notification: Notification) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A delivery as it was when it reached a state, or when something was noted about it."""
+    """A delivery as it was when it reached a state, or when a note was added."""
 
     delivery: Delivery
     entry: DeliveryState | JournalNote

@@ -138,20 +138,20 @@ def thread_headers(
     """
     thread = derived_id(notification.ticket_id, "conversation", notification.cycle)
     root = f"<{notification.ticket_id}.{thread}@{sender.domain}>"
-    shown = _within(_REFERENCES, [root, *references])
+    ids = _within(_REFERENCES, [root, *references])
     # MS-OXOMSG 2.2.1.3: a reserved byte, the five highest of a FILETIME (the opening, equal in all mails), a GUID.
     opened = max(0, (notification.ticket.opened_at - _FILETIME) // timedelta(microseconds=1) * 10)
     index = b"\x01" + opened.to_bytes(8, "big")[:5] + thread.bytes
     return [
-        ("In-Reply-To", shown[-1]),
-        ("References", " ".join(shown)),
+        ("In-Reply-To", ids[-1]),
+        ("References", " ".join(ids)),
         ("Thread-Topic", subject),
         ("Thread-Index", b64encode(index).decode("ascii")),
     ]
 
 
 def _within(limit: int, ids: Sequence[str]) -> Sequence[str]:
-    """The first id, and as many of the last ones as fit beside it into `limit` bytes."""
+    """The first id, and the last ones that fit beside it into `limit` bytes."""
     first, *later = ids
     while sum(len(id_) + 1 for id_ in [first, *later]) > limit and later:
         later = later[1:]

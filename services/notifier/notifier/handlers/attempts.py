@@ -41,8 +41,8 @@ async def finish_attempts(
     """
     current = await queue.load_claimed(connection, [result.claimed for result in results])
     now = await deliveries.load_now(connection, clock)
-    notification_ids = {delivery.notification_id for delivery in current.values()}
-    withdrawn = await notifications.withdrawal_reasons(connection, notification_ids) if current else {}
+    failed = [result.claimed.notification_id for result in results if result.outcome is not SmtpOutcome.ACCEPTED]
+    withdrawn = await notifications.withdrawal_reasons(connection, failed) if failed else {}
     changed: list[Delivery] = []
     entries: list[JournalEntry] = []
     refused: dict[Delivery, Sequence[str]] = {}

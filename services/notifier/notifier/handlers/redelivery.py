@@ -11,7 +11,7 @@ from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Delivery, DeliveryState
 from notifier.domain.new_delivery import redelivery, redelivery_id
-from notifier.errors import DeliveryNotFoundError, IdempotencyKeyReusedError, RedeliveryRefusedError
+from notifier.errors import DeliveryNotFoundError, RedeliveryKeyReusedError, RedeliveryRefusedError
 from notifier.store import deliveries, journal, notifications
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ async def redeliver(
     """Queue a mail of this tenant once more: to its person, at the first address that they have now.
 
     Returns the redelivery, and whether it is new (false: the same `key` requested it before). Raises
-    DeliveryNotFoundError, RedeliveryRefusedError and IdempotencyKeyReusedError.
+    DeliveryNotFoundError, RedeliveryRefusedError and RedeliveryKeyReusedError.
     """
     named = await deliveries.find(connection, tenant, delivery_id)
     if named is None:
@@ -56,7 +56,7 @@ async def redeliver(
         if repeated is not None:
             requested = (await journal.load_entries(connection, repeated.id))[0].reply
             if (repeated.redelivered_by, requested) != (order.by, order.reply):
-                raise IdempotencyKeyReusedError
+                raise RedeliveryKeyReusedError
             return repeated, False
     reasons = await notifications.withdrawal_reasons(connection, [named.notification_id])
     if refusal := _refusal(mails, reasons.get(named.notification_id)):

@@ -72,7 +72,7 @@ async def save(connection: AsyncConnection, changed: Iterable[Delivery], entries
 async def cancel_unsent(connection: AsyncConnection, notification_ids: Collection[UUID], reason: str, now: Now) -> int:
     """Cancel these notifications' deliveries that no server has been offered yet; how many.
 
-    A claimed one is taken from its worker, which finds out before DATA. One in DATA is left to its attempt.
+    A claimed one is fenced off from its worker, which finds out before DATA. One in DATA is left to its attempt.
     """
     changes = {
         "state": DeliveryState.CANCELLED,

@@ -45,7 +45,7 @@ async def add_notifications(connection: AsyncConnection, added: Sequence[Notific
 
 
 async def load_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Notification]:
-    """Notifications by id, without those that cannot be read any more."""
+    """Notifications by id, except those that this version cannot parse."""
     query = select(NOTIFICATIONS.c.id, NOTIFICATIONS.c.type, NOTIFICATIONS.c.event)
     found: dict[UUID, Notification] = {}
     for row in await connection.execute(query.where(is_any_of(NOTIFICATIONS.c.id, ids))):

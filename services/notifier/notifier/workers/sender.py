@@ -51,7 +51,7 @@ class Attempt:
 
 
 class Sender:
-    """`run` is a task of the service; `wake` tells it that something was queued (its poll finds it anyway).
+    """`run` is a task of the service. `wake` makes it look into the queue at once, instead of at its next poll.
 
     `published` is called when events may be waiting in the outbox.
     """
@@ -105,7 +105,7 @@ class Sender:
             await self._servers.close_idle()
 
     async def _start_attempts(self) -> int:
-        """Claim as many deliveries as may be attempted now; how many."""
+        """Claim the deliveries that may be attempted now, and start the attempts; returns their number."""
         limit, severity = self._capacity()
         if limit <= 0:
             return 0
