@@ -92,6 +92,7 @@ async def test_a_mail_opens_a_ticket(intake: World) -> None:
     assert found["facts"][0]["actor"] == "ada.byron@acme.example"
 
 
+@pytest.mark.rule("6.14")
 async def test_a_copy_of_a_mail_counts_once(intake: World) -> None:
     first = ticket_of(await deliver(intake, MAILS["outlook"]), "opened")
     assert (await deliver(intake, MAILS["outlook"]))["state"] == "duplicate"
@@ -127,6 +128,7 @@ async def test_all_mails_of_a_conversation_belong_to_its_ticket(intake: World) -
     assert len(await tickets(intake)) == 1
 
 
+@pytest.mark.rule("6.19")
 async def test_a_mail_that_arrives_after_a_reply_to_it_joins_the_ticket(intake: World) -> None:
     answer = mail(In_Reply_To="<b@acme.example>", References="<a@acme.example> <b@acme.example>", Message_ID="<c@acme>")
     key = ticket_of(await deliver(intake, answer), "opened")
@@ -160,6 +162,7 @@ async def test_concurrent_mails_of_one_conversation_open_one_ticket(intake: Worl
     assert len(await tickets(intake)) == 5
 
 
+@pytest.mark.rule("6.19")
 async def test_our_reply_waits_for_the_original_mail(intake: World) -> None:
     def ours(number: int) -> bytes:
         question, answer = f"<q{number}@acme.example>", f"<a{number}@betterworldtech.com>"
@@ -199,6 +202,7 @@ async def test_an_id_in_the_subject_leads_to_a_ticket_of_the_same_customer_only(
     assert len(await facts(intake, psa["ticket_id"])) == 3
 
 
+@pytest.mark.rule("6.5")
 async def test_a_mail_to_escalations_of_anyone_else_is_rerouted_with_a_flag(intake: World) -> None:
     to = "Escalations@betterworldtech.com"
     contact = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject="Nobody answers")), "opened")
@@ -225,6 +229,7 @@ async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: 
     assert await facts(intake, key) == ["opened", "escalated"]
 
 
+@pytest.mark.rule("6.15")
 @pytest.mark.parametrize("name", ["auto_reply", "dsn"])
 async def test_an_automatic_mail_is_stored_and_ignored(intake: World, name: str) -> None:
     await intake.post("/v1/tickets", ticket("SR-1042"), 201)

@@ -128,6 +128,7 @@ def desk() -> Integration:
     return found
 
 
+@pytest.mark.rule("1.9")
 @pytest.mark.parametrize(
     ("left_out", "default", "reason", "field", "expected"),
     [

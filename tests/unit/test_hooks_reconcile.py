@@ -212,6 +212,7 @@ def test_an_update_leaves_what_it_does_not_state() -> None:
     assert kinds(deliver(story)) == ["opened@0", "responded@1", "paused@1", "severity_changed@3"]
 
 
+@pytest.mark.rule("3.14")
 def test_a_workaround_is_added_once_the_severity_allows_it() -> None:
     story = [at(0, "new", 1), at(2, "workaround")]
     assert kinds(deliver(story)) == ["opened@0"]
