@@ -1,9 +1,6 @@
 """Mails to the two mailboxes over HTTP and by command: new tickets, replies, and mails without effect."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +17,7 @@ from support.intake_world import ROOT, World, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/mails").glob("*.eml"))}
 SECRET = "mail-secret-of-the-tests"
@@ -263,7 +260,7 @@ async def test_a_mail_without_a_valid_secret_is_rejected(intake: World) -> None:
     assert await tickets(intake) == []
 
 
-@pytest.mark.parametrize("body", ["<a ", "<!--", "<a b='", "\u2003"])
+@pytest.mark.parametrize("body", ["<a b='", "\u2003"])
 async def test_intake_answers_other_requests_while_it_reads_crafted_mails(intake: World, body: str) -> None:
     # The standard library's parsers need hours for one of them, block the process, and cannot be cancelled.
     octets = (body * 1_000_000).encode()
@@ -312,29 +309,7 @@ async def test_every_mail_is_stored_and_answered_with_2xx(intake: World) -> None
         assert (await connection.execute(query)).scalar_one() == len(mails)
 
 
-def test_the_command_processes_a_mail_from_a_pipe(make_database: MakeDatabase, tmp_path: Path) -> None:
-    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
-    environment = {
-        **os.environ,
-        "TOCSIN_DATABASE_URL": make_database("intake"),
-        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
-        "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
-    }
-
-    def pipe(raw: bytes, *arguments: str, **changed: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "intake", "mail", "-", *arguments]
-        return subprocess.run(command, input=raw, env=environment | changed, capture_output=True, timeout=60)
-
-    result = pipe(MAILS["outlook"])
-    assert result.returncode == 0, result.stderr
-    assert b'"state":"taken"' in result.stdout
-    away = pipe(MAILS["apple"], TOCSIN_DATABASE_URL="postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
-    assert (away.returncode, b"Traceback" in away.stderr) == (75, False)
-
-
-def test_the_command_processes_a_file_and_rejects_one_that_is_too_large(
-    make_database: MakeDatabase, tmp_path: Path
-) -> None:
+def test_the_command_processes_a_mail_from_a_file_or_a_pipe(make_database: MakeDatabase, tmp_path: Path) -> None:
     (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
     environment = {
         "TOCSIN_DATABASE_URL": make_database("intake"),
@@ -342,14 +317,20 @@ def test_the_command_processes_a_file_and_rejects_one_that_is_too_large(
         "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
     }
 
-    def run(file: str | Path, raw: bytes = b"") -> Result:
-        return CliRunner().invoke(app, ["mail", str(file)], env=environment, input=raw)
+    def run(file: str | Path, raw: bytes = b"", **changed: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["mail", str(file)], env=environment | changed, input=raw)
+        return result.exit_code, result.output
 
-    result = run(ROOT / "tests/mails/outlook.eml")
-    assert (result.exit_code, '"state":"taken"' in result.output) == (0, True), result.output
+    status, output = run(ROOT / "tests/mails/outlook.eml")
+    assert (status, '"state":"taken"' in output) == (0, True), output
+    status, output = run("-", MAILS["apple"])
+    assert (status, '"state":"taken"' in output) == (0, True), output
     too_large = b"Subject: x\r\n\r\n".ljust(MAX_MAIL_BYTES + 1, b"x")
     (tmp_path / "large.eml").write_bytes(too_large)
-    for refused in (run(tmp_path / "large.eml"), run("-", too_large)):
-        assert (refused.exit_code, refused.output) == (65, "The mail exceeds the limit of 10,000,000 bytes.\n")
-    missing = run(tmp_path / "none.eml")
-    assert (missing.exit_code, missing.output) == (2, f"{tmp_path / 'none.eml'}: No such file or directory\n")
+    for rejected in (run(tmp_path / "large.eml"), run("-", too_large)):
+        assert rejected == (65, "The mail exceeds the limit of 10,000,000 bytes.\n")
+    missing = tmp_path / "none.eml"
+    assert run(missing) == (2, f"{missing}: No such file or directory\n")
+    away = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
+    status, output = run("-", MAILS["apple"], TOCSIN_DATABASE_URL=away)
+    assert (status, "The database is not available: " in output) == (75, True), output

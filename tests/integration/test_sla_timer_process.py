@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sla_timer.store.tables import OUTBOX
 from sqlalchemy.engine import make_url
-from support.fake_timer import briefly, said
+from support.fake_timer import numbered_fact, summaries
 from support.polling import eventually
 from support.runtime_world import in_topic, rows
 from support.servers import MakeDatabase, SharedKafka
@@ -177,7 +177,7 @@ async def test_facts_come_in_and_deadlines_go_out_and_it_ends_without_a_trace(
     url = make_database("sla-timer")
     reader = engine(url, "test")
     process = start(database_url=url, kafka=kafka.bootstrap, probe_seconds="0.2")
-    opened = said(1, "opened", "06-08 13:00", severity=1)
+    opened = numbered_fact(1, "opened", "06-08 13:00", severity=1)
     await put(kafka.bootstrap, [*events("SR-1", [opened]), Watermark(accepted_through=START - timedelta(seconds=1))])
 
     async def published() -> list[DeadlineEvent]:
@@ -188,7 +188,7 @@ async def test_facts_come_in_and_deadlines_go_out_and_it_ends_without_a_trace(
         return len(await published()) == 2
 
     await eventually(both, seconds=SECONDS)
-    assert briefly(await published()) == [("warned response", "06-08 13:45"), ("breached response", "06-08 14:00")]
+    assert summaries(await published()) == [("warned response", "06-08 13:45"), ("breached response", "06-08 14:00")]
     process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(ended, process) == 0
     text = read(log)
