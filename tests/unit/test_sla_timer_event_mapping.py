@@ -1,5 +1,6 @@
 """What the published events contain for their readers, and their ids."""
 
+import pytest
 from sla_timer.domain.event_mapping import EventContext, published_event, voiding_event
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, Subject, TimelineEvent
@@ -47,6 +48,7 @@ def roles(events: list[DeadlineEvent]) -> dict[tuple[type[DeadlineEvent], str], 
     }
 
 
+@pytest.mark.rule("3.5", "5.3")
 def test_warnings_and_missed_responses_go_to_tier_1() -> None:
     assert roles(silent_until_exhausted()) == {
         (ClockWarned, "response"): LEAD,
@@ -56,6 +58,7 @@ def test_warnings_and_missed_responses_go_to_tier_1() -> None:
     }
 
 
+@pytest.mark.rule("3.5", "5.3")
 def test_the_policy_may_name_other_roles() -> None:
     mail = (
         "warnings_to: [account_manager]\n  response_missed_to: [chief_operating_officer]\n"

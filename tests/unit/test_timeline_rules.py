@@ -7,7 +7,7 @@ OPENED = fact("opened", "06-08 12:00", severity=1)
 ANSWERED = fact("responded", "06-08 12:00")
 
 
-@pytest.mark.rule("3.3")
+@pytest.mark.rule("0.2", "3.3")
 @pytest.mark.parametrize(
     ("resolved", "outcome"),
     [("06-09 11:59:59.999999", "met"), ("06-09 12:00:00.000000", "met"), ("06-09 12:00:00.000001", "breached")],
@@ -133,3 +133,107 @@ def test_cancelled_is_neither_met_nor_breached() -> None:
 def test_a_mishandled_request_escalates_at_its_opening() -> None:
     opened = fact("opened", "06-08 12:00", severity=3, category="mishandled_request", sender_is_it_contact=True)
     assert ladder(simulated(opened, until="06-08 12:00")) == [(1, at("06-08 12:00"), "explicit")]
+
+
+@pytest.mark.rule("1.1")
+def test_the_initial_severity_starts_the_clocks_at_once() -> None:
+    timeline = simulated(OPENED, until="06-08 12:00")
+    assert [(c["clock"], c["started_at"], c["outcome"]) for c in timeline["clocks"]] == [
+        ("response", at("06-08 12:00"), "running"),
+        ("resolution", at("06-08 12:00"), "running"),
+    ]
+
+
+@pytest.mark.rule("1.2", "4.5")
+def test_a_severity_change_keeps_the_start_and_applies_the_new_target_with_all_pauses() -> None:
+    timeline = simulated(
+        fact("opened", "06-08 12:00", severity=3),
+        ANSWERED,
+        fact("paused", "06-08 20:00"),
+        fact("resumed", "06-09 00:00"),
+        fact("severity_changed", "06-09 01:00", severity=1),
+        until="06-09 02:00",
+    )
+    resolution = clock(timeline, "resolution")
+    # The pause counts four hours on the elapsed clock of severity 1, and one hour on the business clock of severity 3.
+    assert (resolution["started_at"], resolution["due_at"]) == (at("06-08 12:00"), at("06-09 16:00"))
+    assert timeline["severity"] == 1
+
+
+@pytest.mark.rule("4.5")
+def test_a_severity_change_leaves_decided_clocks_as_they_are() -> None:
+    changed = fact("severity_changed", "06-08 14:00", severity=4)
+    breached = simulated(OPENED, changed, until="06-08 15:00")
+    assert (clock(breached, "response")["outcome"], breached["severity"]) == ("breached", 4)
+    met = simulated(OPENED, fact("responded", "06-08 12:30"), changed, until="06-08 15:00")
+    assert clock(met, "response")["due_at"] == at("06-08 13:00")
+
+
+@pytest.mark.rule("3.11")
+def test_a_resolve_without_a_response_is_the_first_response_too() -> None:
+    timeline = simulated(OPENED, fact("resolved", "06-08 12:30"), until="06-08 13:30")
+    assert timeline["first_responded_at"] == at("06-08 12:30")
+    assert [(c["clock"], c["outcome"]) for c in timeline["clocks"]] == [("response", "met"), ("resolution", "met")]
+    assert simulated(OPENED, fact("cancelled", "06-08 12:30"), until="06-08 13:30")["first_responded_at"] is None
+
+
+@pytest.mark.rule("4.8")
+def test_a_severity_raised_after_the_breach_shortens_the_interval_but_not_before_the_change() -> None:
+    second = fact("opened", "06-08 12:00", severity=2)
+    raised = fact("severity_changed", "06-10 01:30", severity=1)
+    timeline = simulated(second, ANSWERED, raised, until="06-10 03:00")
+    # Step 1 at 00:00 counted from there: one hour later lies before the change.
+    assert [(step, when) for step, when, _ in ladder(timeline)] == [
+        (1, at("06-10 00:00")),
+        (2, at("06-10 01:30")),
+        (3, at("06-10 02:30")),
+    ]
+
+
+@pytest.mark.rule("4.11")
+def test_a_severity_change_while_closed_governs_from_the_reopen_on() -> None:
+    facts = [
+        fact("opened", "06-08 12:00", severity=2),
+        ANSWERED,
+        fact("resolved", "06-09 13:00"),
+        fact("severity_changed", "06-09 14:00", severity=1),
+    ]
+    closed = simulated(*facts, until="06-09 15:00")
+    assert (closed["severity"], clock(closed, "resolution")["outcome"]) == (1, "met")
+    reopened = simulated(*facts, fact("reopened", "06-09 16:00"), until="06-09 16:00")
+    assert clock(reopened, "resolution", cycle=2)["breached_at"] == at("06-09 16:00")
+
+
+@pytest.mark.rule("5.6")
+def test_a_held_ladder_is_running_and_can_be_acknowledged() -> None:
+    lowered = fact("severity_changed", "06-09 12:30", severity=2)  # holds the ladder until 06-10 00:00
+    acknowledged = fact("acknowledged", "06-09 23:00")
+    timeline = simulated(OPENED, ANSWERED, lowered, acknowledged, until="06-10 01:00")
+    assert [(step, when) for step, when, _ in ladder(timeline)] == [(1, at("06-09 12:00")), (2, at("06-10 01:00"))]
+
+
+@pytest.mark.rule("5.8")
+def test_an_acknowledgement_is_used_up_by_the_next_step() -> None:
+    timeline = simulated(OPENED, ANSWERED, fact("acknowledged", "06-09 12:40"), until="06-09 14:40")
+    assert [(step, when) for step, when, _ in ladder(timeline)] == [
+        (1, at("06-09 12:00")),
+        (2, at("06-09 13:40")),
+        (3, at("06-09 14:40")),
+    ]
+
+
+@pytest.mark.rule("5.9")
+@pytest.mark.parametrize("acknowledged", ["06-09 12:20", "06-09 23:30"])
+def test_of_a_hold_and_an_acknowledgement_the_later_instant_counts(acknowledged: str) -> None:
+    lowered = fact("severity_changed", "06-09 12:30", severity=2)  # holds the ladder until 06-10 00:00
+    timeline = simulated(OPENED, ANSWERED, fact("acknowledged", acknowledged), lowered, until="06-10 02:00")
+    expected = {"06-09 12:20": "06-10 00:00", "06-09 23:30": "06-10 01:30"}
+    assert ladder(timeline)[1][:2] == (2, at(expected[acknowledged]))
+
+
+@pytest.mark.rule("5.10")
+@pytest.mark.parametrize("kind", ["responded", "paused", "acknowledged", "escalated", "resolved", "cancelled"])
+def test_only_a_resolve_or_cancel_ends_the_ladder(kind: str) -> None:
+    timeline = simulated(OPENED, fact(kind, "06-09 13:30"), until="06-09 13:30")
+    ended = [event["reason"] for event in timeline["events"] if event["type"] == "ladder.ended"]
+    assert ended == ([kind] if kind in ("resolved", "cancelled") else [])
