@@ -201,7 +201,7 @@ def test_severity_1_breached_while_everything_is_down_takes_each_step_once() -> 
     before = len(one.events)
     assert "breached resolution" not in dict(summaries(one.events))
     back = moment("06-09 15:30")
-    one.receive([], accepted_through=back)  # in between, nothing was judged
+    one.receive([], accepted_through=back)  # in between, nothing was evaluated
     caught_up = one.events[before:]
     assert summaries(caught_up) == [
         ("breached resolution", "06-09 13:00"),

@@ -2,7 +2,7 @@
 
 SlaTimerError
  +- SimulationError       a simulation cannot be computed
- +- TicketNotFoundError   the tenant has no such ticket, or it has not arrived yet
+ +- UnknownTicketError    the tenant has no such ticket, or it has not arrived yet
  +- PolicyConflictError   the policy's content changed, but not its version
 """
 
@@ -15,7 +15,7 @@ class SimulationError(SlaTimerError):
     """A simulation cannot be computed, for example because a calendar does not reach that far."""
 
 
-class TicketNotFoundError(SlaTimerError):
+class UnknownTicketError(SlaTimerError):
     """The tenant has no such ticket, or it has not arrived yet."""
 
 

@@ -7,9 +7,9 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from tocsin.runtime.http.problems import Problem
 
-from sla_timer.errors import SimulationError, SlaTimerError, TicketNotFoundError
+from sla_timer.errors import SimulationError, SlaTimerError, UnknownTicketError
 
-_STATUSES: Final[Mapping[type[SlaTimerError], int]] = {SimulationError: 422, TicketNotFoundError: 404}
+_STATUSES: Final[Mapping[type[SlaTimerError], int]] = {SimulationError: 422, UnknownTicketError: 404}
 
 
 def problem_of(error: SlaTimerError) -> Problem:

@@ -27,7 +27,7 @@ def reconcile(timeline: Timeline, published: Iterable[EventKey]) -> Changes:
     """The changes that bring what was `published` of a ticket, voiding events included, in line with its timeline."""
     log = _PublishedLog.of(published)
     voided = _voided_clock_events(timeline, log)
-    # An event that takes the place of a voided one has a run of its own.
+    # An event that replaces a voided one gets the next run.
     log = log.and_voided(voided) if voided else log
     runs, voided_of_ladders = _ladder_runs(timeline, log)
     past = list(_keyed(timeline.events, log, runs, Counter()))

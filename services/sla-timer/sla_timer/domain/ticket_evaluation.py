@@ -51,7 +51,7 @@ class TicketRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClockSummary:
-    """What reports and gauges need of a clock. `outcome_at` is null while its cycle has no outcome of its own.
+    """What reports and gauges need of a clock. `outcome_at` is null while its cycle has no outcome yet.
 
     `severity` is the one that governed the outcome; without one, the ticket's.
     """

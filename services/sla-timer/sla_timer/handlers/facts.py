@@ -11,7 +11,7 @@ from tocsin.runtime.kafka.consumer import Received
 
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.evaluation import evaluate_and_publish
-from sla_timer.store.tickets import NewTicket, add_facts, add_tickets, lock_tickets
+from sla_timer.store.tickets import ArrivedTicket, add_facts, add_tickets, lock_tickets
 
 
 async def receive_facts(context: TimerContext, connection: AsyncConnection, batch: Sequence[Received]) -> None:
@@ -23,19 +23,19 @@ async def receive_facts(context: TimerContext, connection: AsyncConnection, batc
     await evaluate_and_publish(context, connection, changed)
 
 
-def _tickets_and_facts(batch: Sequence[Received]) -> tuple[list[NewTicket], dict[UUID, list[Fact]]]:
+def _tickets_and_facts(batch: Sequence[Received]) -> tuple[list[ArrivedTicket], dict[UUID, list[Fact]]]:
     """The new tickets and all facts of a batch, each once, the tickets in the order of their ids."""
-    tickets: dict[UUID, NewTicket] = {}
+    tickets: dict[UUID, ArrivedTicket] = {}
     facts: dict[UUID, dict[int, Fact]] = defaultdict(dict)
     for received in batch:
         event = received.event
         match event:
             case TicketOpened():
-                tickets[event.ticket_id] = NewTicket(event.ticket, received.partition, historic_through=None)
+                tickets[event.ticket_id] = ArrivedTicket(event.ticket, received.partition, historic_through=None)
                 new: Sequence[Fact] = (event.fact,)
             case TicketImported():
                 historic_through = event.received_at if event.history else None
-                tickets[event.ticket_id] = NewTicket(event.ticket, received.partition, historic_through)
+                tickets[event.ticket_id] = ArrivedTicket(event.ticket, received.partition, historic_through)
                 new = event.facts
             case TicketChanged():
                 new = (event.fact,)

@@ -12,7 +12,7 @@ from sla_timer.domain.compliance import ChannelAverage, Grouping, OutcomeShare, 
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.ticket_evaluation import TicketRecord
 from sla_timer.domain.timeline import Timeline
-from sla_timer.errors import TicketNotFoundError
+from sla_timer.errors import UnknownTicketError
 from sla_timer.handlers.context import TimerContext
 from sla_timer.store.clocks import count_outcomes
 from sla_timer.store.tables import OFFSETS
@@ -43,14 +43,14 @@ async def ticket_timeline(
 ) -> TicketTimeline:
     """The timeline of a ticket, as far as its facts are known; to now if its partition is silent.
 
-    Raises TicketNotFoundError.
+    Raises UnknownTicketError.
     """
     async with context.reader.connect() as connection:
         # Watermarks first: they must not be newer than the facts.
         positions = await OFFSETS.load(connection, TICKETS)
         records = await load_tickets(connection, [ticket_id])
     if not records or records[0].ticket.tenant != tenant:
-        raise TicketNotFoundError("No ticket with this id has arrived yet.")
+        raise UnknownTicketError("No ticket with this id has arrived yet.")
     record = records[0]
     position = positions.get(record.partition)
     accepted_through = None if position is None else position.accepted_through

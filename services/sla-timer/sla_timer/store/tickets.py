@@ -17,7 +17,7 @@ from sla_timer.store.tables import FACTS, TICKETS
 
 
 @dataclass(frozen=True, slots=True)
-class NewTicket:
+class ArrivedTicket:
     """A ticket that was opened or imported. `historic_through` is the receipt of one posted as history."""
 
     ticket: Ticket
@@ -25,7 +25,7 @@ class NewTicket:
     historic_through: datetime | None
 
 
-async def add_tickets(connection: AsyncConnection, tickets: Sequence[NewTicket]) -> None:
+async def add_tickets(connection: AsyncConnection, tickets: Sequence[ArrivedTicket]) -> None:
     """Store the tickets that are not known yet."""
     rows = [
         {
