@@ -112,6 +112,18 @@ async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are
     assert [mail["Tocsin-Late"] for mail in world.mails()] == ["yes", "yes"]
 
 
+@pytest.mark.rule("4.23")
+@pytest.mark.parametrize(("seconds", "late"), [(30, None), (61, "yes")])
+async def test_a_mail_is_late_more_than_60_seconds_after_its_scheduled_instant(
+    world: World, seconds: int, late: str | None
+) -> None:
+    world.now = NOON + timedelta(seconds=seconds)
+    async with world.notifier():
+        await world.receive(escalation(at=NOON))
+        await world.quiet()
+    assert [mail.get("Tocsin-Late") for mail in world.mails()] == [late]
+
+
 async def test_a_role_without_holder_is_undeliverable(world: World) -> None:
     async with world.notifier():
         await world.receive(escalation(role="chief_executive_officer"))

@@ -34,6 +34,7 @@ async def sent(world: World) -> str:
     return f"/v1/deliveries/{mail.id}/redeliver"
 
 
+@pytest.mark.rule("4.23")
 async def test_a_redelivery_is_not_late(world: World, api: ApiClients) -> None:
     world.now = ONE + timedelta(hours=2)
     async with world.notifier():

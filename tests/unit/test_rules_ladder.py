@@ -57,6 +57,19 @@ def test_an_acknowledgement_leaves_a_step_that_was_due_before_it(acknowledged: s
     assert [when for _, when, _ in ladder(timeline)] == [at(instant) for instant in instants]
 
 
+@pytest.mark.rule("5.8")
+def test_a_step_uses_up_the_acknowledgement_even_if_a_change_makes_the_interval_longer() -> None:
+    acknowledged = [fact("acknowledged", f"06-09 {hour}:50") for hour in range(12, 23)]
+    lowered = fact("severity_changed", "06-09 23:55", severity=2)  # holds the ladder until 06-10 00:00
+    timeline = simulated(OPENED, ANSWERED, *acknowledged, lowered, until="06-10 01:00")
+    # Two hours, the new interval, after the last acknowledgement would be 00:50.
+    assert [(step, when) for step, when, _ in ladder(timeline)] == [
+        (1, at("06-09 12:00")),
+        (2, at("06-09 23:50")),
+        (3, at("06-10 00:00")),
+    ]
+
+
 @pytest.mark.rule("3.10", "5.9")
 @pytest.mark.parametrize(("acknowledged", "second"), [("06-09 13:20", "06-10 13:30"), ("06-10 13:00", "06-10 14:00")])
 def test_a_hold_by_a_response_and_an_acknowledgement_both_apply(acknowledged: str, second: str) -> None:
