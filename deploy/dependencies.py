@@ -1,9 +1,9 @@
-"""What our packages need from others: the input of `make lock`, and the check that the locks still hold it.
+"""The third-party requirements of our packages: lists them for `make lock`, and checks the locks.
 
-python deploy/dependencies.py list [PACKAGE...]     requirements of the packages (folders; without, all)
-python deploy/dependencies.py check                 exits 1 naming each requirement that a lock does not satisfy, each
-                                                    line of a lock that is no hashed pin, and (by deptry) each
-                                                    that is missing in a pyproject.toml, or not used
+python deploy/dependencies.py list [PACKAGE...]     print the requirements of the packages (folders; by default all)
+python deploy/dependencies.py check                 exit 1 and name each requirement that a lock does not satisfy, each
+                                                    line of a lock that is not a hashed pin, and (by deptry) each
+                                                    requirement that a pyproject.toml lacks or does not need
 """
 
 import re
@@ -37,7 +37,7 @@ def main(command: str, *packages: str) -> int:
 
 
 def third_party(packages: Iterable[str]) -> Iterator[Requirement]:
-    """The requirements of `packages` without those on each other: ours are in no index."""
+    """The requirements of `packages`, except those on our own packages, which no index has."""
     ours = {_project(package)["name"] for package in PACKAGES}
     for package in packages:
         for text in _project(package).get("dependencies", ()):
@@ -47,7 +47,7 @@ def third_party(packages: Iterable[str]) -> Iterator[Requirement]:
 
 
 def unsatisfied(lock: str, packages: Iterable[str]) -> Iterator[str]:
-    """A line for each requirement that the pinned versions in `lock` do not meet."""
+    """One line for each requirement that the pinned versions in `lock` do not satisfy."""
     pinned: dict[str, set[str]] = {}
     for line in (REPOSITORY / lock).read_text().splitlines():
         if "==" in line and not line.startswith((" ", "#")):
@@ -60,15 +60,15 @@ def unsatisfied(lock: str, packages: Iterable[str]) -> Iterator[str]:
 
 
 def unhashed(lock: str) -> list[str]:
-    """The lines of a lock's text that are no pin with a hash: an index URL, a find-links line, a mere version."""
+    """The lines of a lock that are not a pin with a hash, such as an index URL or a version without a hash."""
     lines = (line.strip() for line in lock.replace("\\\n", " ").splitlines())
     return [line for line in lines if line and not line.startswith("#") and not HASHED_PIN.fullmatch(line)]
 
 
 def declared(package: str) -> bool:
-    """Whether `package` imports what its pyproject.toml names and no more, told by deptry.
+    """Whether deptry finds that `package` imports exactly what its pyproject.toml names.
 
-    What `tocsin` itself needs, a service may use without naming it again: the versions are decided in one place.
+    A service can use the requirements of `tocsin` without naming them again: one place decides the versions.
     """
     from_shared = [] if package == "shared" else [_module(requirement) for requirement in third_party(["shared"])]
     ignored = f"DEP002={'|'.join(LOADED_BY_NAME)}" + (f",DEP003={'|'.join(from_shared)}" if from_shared else "")

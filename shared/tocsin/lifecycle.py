@@ -45,11 +45,24 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     )
 
 
-class StatusChange(NamedTuple):
+class Change(Protocol):
     """The part of a fact that can change a ticket's status.
 
     `severity` is that of an opening or a severity change, otherwise 0; `workaround` is true for such a resolve.
     """
+
+    @property
+    def type(self) -> FactType: ...
+
+    @property
+    def severity(self) -> int: ...
+
+    @property
+    def workaround(self) -> bool: ...
+
+
+class StatusChange(NamedTuple):
+    """A `Change` alone, without the fact's instant and number."""
 
     type: FactType
     severity: int = 0
@@ -74,7 +87,7 @@ class TicketStatus(NamedTuple):
     cycle: int = 1
 
 
-def apply(status: TicketStatus, change: StatusChange) -> TicketStatus | None:
+def apply(status: TicketStatus, change: Change) -> TicketStatus | None:
     """The status after `change`, or None if the fact is impossible at this status (docs/rules.md#0-8).
 
     An acknowledgement or an escalation of an open ticket leaves the status as it is. Whether the ladder makes it

@@ -1,9 +1,8 @@
-"""50,000 tickets due at one instant: how long one sweep takes, and where the time goes.
+"""Many tickets due at one instant: how long a sweep takes, and where the time goes.
 
     .venv/bin/python tests/bench/sweep.py [TICKETS] [profile]
 
-Starts a PostgreSQL of its own. DESIGN knows 2.8 s to be possible for the bare agenda; here every ticket is told a
-breach and a step, with its outbox rows and what was told.
+Starts its own PostgreSQL. For each ticket a breach and a step are published, with their outbox rows.
 """
 
 import asyncio
@@ -12,47 +11,45 @@ import pstats
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sla_timer.store.tables import OUTBOX, TOLD
+from sla_timer.store.tables import OUTBOX, PUBLISHED_EVENTS
 from sqlalchemy import func, select
-from support.fake_timer import moment, said
-from support.servers import log_line, migrate, running, service_role
-from support.timer_world import Timer, events, timer
-from tocsin_local.loopback import free_port
-from tocsin_local.postgres import Postgres
+from support.fake_timer import moment, numbered_fact
+from support.servers import private_database
+from support.timer_world import TimerWorld, events, timer_world
 
 CHUNK = 1000
 DUE = moment("06-09 13:00")
 
 
-async def work(url: str, folder: Path, tickets: int, profile: bool) -> None:
-    opened = said(1, "opened", "06-08 13:00", severity=1)
-    answered = said(2, "responded", "06-08 13:00")
-    async with timer(url, folder) as one:
+async def measure(url: str, folder: Path, tickets: int, profile: bool) -> None:
+    opened = numbered_fact(1, "opened", "06-08 13:00", severity=1)
+    responded = numbered_fact(2, "responded", "06-08 13:00")
+    async with timer_world(url, folder) as world:
         begun = now()
         for start in range(0, tickets, CHUNK):
-            batch = [
-                event for number in range(start, start + CHUNK) for event in events(f"SR-{number}", [opened, answered])
-            ]
-            await one.receives(*batch)
-        say(f"{tickets:,} tickets of two facts taken in: {taken(begun, tickets)}")
-        await one.reaches(DUE - timedelta(seconds=1))
+            names = [f"SR-{number}" for number in range(start, start + CHUNK)]
+            await world.receive(*(event for name in names for event in events(name, [opened, responded])))
+        say(f"{tickets:,} tickets of two facts received:      {elapsed(begun, tickets)}")
+        await world.advance(DUE - timedelta(seconds=1))
         begun = now()
-        with cProfile.Profile() if profile else Nothing() as profiler:
-            await one.reaches(DUE)
-        say(f"{tickets:,} breaches and first steps told:    {taken(begun, tickets)}")
-        if isinstance(profiler, cProfile.Profile):
+        with cProfile.Profile() if profile else nullcontext() as profiler:
+            await world.advance(DUE)
+        say(f"{tickets:,} breaches and first steps published: {elapsed(begun, tickets)}")
+        if profiler is not None:
             pstats.Stats(profiler).sort_stats("tottime").print_stats(35)
-        await told(one, tickets)
+        await check_published(world, tickets)
 
 
-async def told(one: Timer, tickets: int) -> None:
-    at_due = await one.rows(select(func.count()).select_from(TOLD).where(TOLD.c.at == DUE))
-    queued = await one.rows(select(func.count()).select_from(OUTBOX.table))
+async def check_published(world: TimerWorld, tickets: int) -> None:
+    log = PUBLISHED_EVENTS
+    at_due = await world.rows(select(func.count()).select_from(log).where(log.c.at == DUE))
+    queued = await world.rows(select(func.count()).select_from(OUTBOX.table))
     assert at_due == [(2 * tickets,)], at_due
     say(f"{queued[0][0]:,} events in the outbox, each once")
 
@@ -61,33 +58,22 @@ def now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def taken(begun: tuple[float, float], tickets: int) -> str:
-    """By the clock on the wall, and how much of it this process worked; the rest is PostgreSQL, and other people."""
+def elapsed(begun: tuple[float, float], tickets: int) -> str:
+    """Wall-clock seconds, and the CPU seconds of this process; PostgreSQL and other processes use the rest."""
     seconds, worked = (after - before for before, after in zip(begun, now(), strict=True))
-    return f"{seconds:6.1f} s, {tickets / seconds:8,.0f} tickets/s ({worked:.1f} s of work here)"
+    return f"{seconds:6.1f} s, {tickets / seconds:8,.0f} tickets/s ({worked:.1f} s of CPU here)"
 
 
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-class Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
 def main() -> None:
     tickets = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server, owner = Postgres(folder / "postgres", free_port(), log_line, durable=True), service_role("sla-timer")
-        with running(server, folder):
-            server.create_role(owner)
-            url = server.create_database("sla_timer", owner)
-            migrate("sla-timer", url)
-            asyncio.run(work(url, folder, tickets, "profile" in sys.argv))
-        server.remove()
+        with private_database("sla-timer", folder, durable=True) as (_, url):
+            asyncio.run(measure(url, folder, tickets, "profile" in sys.argv))
 
 
 if __name__ == "__main__":

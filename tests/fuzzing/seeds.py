@@ -13,7 +13,7 @@ import notifier.store.tables
 import sla_timer.store.tables
 from escalator.handlers import Handlers
 from sqlalchemy.ext.asyncio import AsyncEngine
-from support.deadline_events import START, Telling
+from support.deadline_events import START, DeadlineEventFactory
 from support.deadline_events import ticket as told_ticket
 from support.intake_world import event
 from support.intake_world import ticket as posted
@@ -23,7 +23,7 @@ from support.notifier_world import make_world
 from support.servers import SharedSink
 from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
-from support.timer_world import events, facts_of, timer
+from support.timer_world import events, facts_of, timer_world
 from support.webhook_recordings import proven, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
@@ -124,10 +124,10 @@ def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
 async def seed_timer(url: str, folder: Path) -> Known:
     """Tickets with running, paused, met and breached clocks."""
     (folder / "timer").mkdir()
-    async with timer(url, folder / "timer") as made:
+    async with timer_world(url, folder / "timer") as made:
         for name, facts in TIMER_FACTS.items():
-            await made.receives(*events(name, facts_of({"facts": facts})))
-        await made.reaches(datetime(2026, 6, 12, tzinfo=UTC))
+            await made.receive(*events(name, facts_of({"facts": facts})))
+        await made.advance(datetime(2026, 6, 12, tzinfo=UTC))
         await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES, TICKETS)
     return {}
 
@@ -151,7 +151,7 @@ async def seed_escalator(url: str, folder: Path) -> Known:
     """Running, held, ended and exhausted ladders."""
     database = engine(url, "escalator-writer")
     handlers = Handlers(BusinessClock(START, START, 0.0), DirectoryFile(POLICIES / "directory.yaml"))
-    one, two, three = (Telling(told_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
+    one, two, three = (DeadlineEventFactory(told_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
     story = [
         *(one.step(1), one.step(2), two.step(1), two.held(0.5, until=24), three.warned("resolution")),
         *(three.step(number) for number in range(1, 7)),

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
-from support.deadline_events import HOUR, START, Telling, ticket
+from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
 from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.database.engine import engine
@@ -26,8 +26,8 @@ from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin.sources.directory_file import DirectoryFile
 
-MOON = Telling(ticket("SR-1"))
-SUN = Telling(ticket("SR-2", customer="globex"))
+MOON = DeadlineEventFactory(ticket("SR-1"))
+SUN = DeadlineEventFactory(ticket("SR-2", customer="globex"))
 MISSED = MOON.breached("response")
 EVENTS: list[DeadlineEvent] = [
     MOON.warned("resolution"),

@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
-from support.deadline_events import HOUR, START, Telling, ticket
+from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Notify, StandDown, Withdraw, decode, encode
@@ -121,7 +121,7 @@ async def world(running: World) -> AsyncIterator[World]:
 
 
 async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
-    timer = Telling()
+    timer = DeadlineEventFactory()
     steps = [timer.step(n) for n in (1, 2)]
     await world.publish(timer.warned("resolution"), *steps, steps[0], *steps)
     await eventually(lambda: len(world.received) >= 3, world.status)
@@ -146,8 +146,8 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
 
 
 async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(world: World) -> None:
-    timers = [Telling(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
-    theirs = Telling(ticket("SR-1", tenant="other"))
+    timers = [DeadlineEventFactory(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
+    theirs = DeadlineEventFactory(ticket("SR-1", tenant="other"))
     await world.publish(*(timer.step(1) for timer in [*timers, theirs]), timers[0].step(2), timers[1].ended(1))
     await eventually(lambda: len(world.received) == 8, world.status)
 
@@ -180,7 +180,7 @@ async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(worl
 
 
 async def test_a_new_directory_takes_effect_without_a_restart(world: World) -> None:
-    timer = Telling()
+    timer = DeadlineEventFactory()
     await world.publish(timer.step(1))
     await eventually(lambda: len(world.received) == 1, world.status)
     world.directory.write_text(directory_of(["senior_it_operations_manager"]))
@@ -195,7 +195,7 @@ async def test_a_new_directory_takes_effect_without_a_restart(world: World) -> N
 
 async def test_an_invalid_directory_is_reported_and_the_last_valid_one_stays_active(world: World) -> None:
     world.directory.write_text("people: [\n")
-    timer = Telling()
+    timer = DeadlineEventFactory()
     await world.publish(timer.step(1), timer.step(2))
     await eventually(lambda: len(world.received) == 2, world.status)
     assert isinstance(world.received[1], Notify)
@@ -206,7 +206,7 @@ async def test_an_invalid_directory_is_reported_and_the_last_valid_one_stays_act
 
 
 async def test_after_a_kill_and_a_restart_nothing_is_missed_or_repeated(world: World) -> None:
-    timers = [Telling(ticket(f"SR-{n}")) for n in range(20)]
+    timers = [DeadlineEventFactory(ticket(f"SR-{n}")) for n in range(20)]
     await world.publish(*(timer.step(1) for timer in timers))
     world.restart(Process.kill)
     await world.publish(*(timer.step(2) for timer in timers))
@@ -220,11 +220,11 @@ async def test_after_a_kill_and_a_restart_nothing_is_missed_or_repeated(world: W
 
 
 async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World) -> None:
-    timer = Telling()
+    timer = DeadlineEventFactory()
     key = str(timer.ticket.ticket_id).encode()
     headers, value = encode(timer.step(1), "sla-timer")
     await world.send((key, headers, value.replace(b'"step":1', b'"step":"one"')))
-    await world.publish(timer.step(2), Telling(ticket("SR-2")).step(1))
+    await world.publish(timer.step(2), DeadlineEventFactory(ticket("SR-2")).step(1))
     await eventually(lambda: len(world.received) == 1, world.status)
     letters = (await world.get("/v1/dead-letters"))["items"]
     assert [letter["offset"] for letter in letters] == [0, 1]
@@ -233,7 +233,7 @@ async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World
 
 
 async def test_republish_publishes_decisions_with_the_same_ids(world: World) -> None:
-    timer = Telling()
+    timer = DeadlineEventFactory()
     await world.publish(timer.step(1), timer.step(2), timer.ended(2))
     await eventually(lambda: len(world.received) == 3, world.status)
     command = [sys.executable, "-m", "escalator", "republish", "--since", "2020-01-01T00:00:00Z"]

@@ -108,21 +108,6 @@ async def test_the_tools_own_identity_of_a_delivery_decides_what_is_a_duplicate(
     (ticket,) = await tickets(intake, "connectwise")
     assert ticket["state"] == "open"
 
-    _, update, *_ = map(json.loads, last_month("autotask", story("autotask")))
-    others = {
-        "Guid": "99999999-0000-4000-8000-000000000000",
-        "EntityType": "TicketNote",
-        "Id": 7699,
-        "Action": "Delete",
-        "EventTime": "2026-05-08T12:52:41Z",
-        "SequenceNumber": 99,
-    }
-    assert await state("autotask", update) != "duplicate"
-    assert await state("autotask", update | {"PersonID": 1, "Fields": {}}) == "duplicate"
-    for name, value in others.items():
-        assert update[name] != value
-        assert await state("autotask", update | {name: value}) != "duplicate", name
-
 
 async def test_of_two_connectwise_changes_in_one_second_the_later_delivery_counts(intake: World) -> None:
     note = recorded("connectwise", "other-contact")

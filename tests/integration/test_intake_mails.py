@@ -1,9 +1,6 @@
 """Mails to the two mailboxes over HTTP and by command: new tickets, replies, and mails without effect."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +17,7 @@ from support.intake_world import ROOT, World, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/mails").glob("*.eml"))}
 SECRET = "mail-secret-of-the-tests"
@@ -95,6 +92,7 @@ async def test_a_mail_opens_a_ticket(intake: World) -> None:
     assert found["facts"][0]["actor"] == "ada.byron@acme.example"
 
 
+@pytest.mark.rule("6.14")
 async def test_a_copy_of_a_mail_counts_once(intake: World) -> None:
     first = ticket_of(await deliver(intake, MAILS["outlook"]), "opened")
     assert (await deliver(intake, MAILS["outlook"]))["state"] == "duplicate"
@@ -130,6 +128,7 @@ async def test_all_mails_of_a_conversation_belong_to_its_ticket(intake: World) -
     assert len(await tickets(intake)) == 1
 
 
+@pytest.mark.rule("6.19")
 async def test_a_mail_that_arrives_after_a_reply_to_it_joins_the_ticket(intake: World) -> None:
     answer = mail(In_Reply_To="<b@acme.example>", References="<a@acme.example> <b@acme.example>", Message_ID="<c@acme>")
     key = ticket_of(await deliver(intake, answer), "opened")
@@ -163,6 +162,7 @@ async def test_concurrent_mails_of_one_conversation_open_one_ticket(intake: Worl
     assert len(await tickets(intake)) == 5
 
 
+@pytest.mark.rule("6.19")
 async def test_our_reply_waits_for_the_original_mail(intake: World) -> None:
     def ours(number: int) -> bytes:
         question, answer = f"<q{number}@acme.example>", f"<a{number}@betterworldtech.com>"
@@ -202,6 +202,7 @@ async def test_an_id_in_the_subject_leads_to_a_ticket_of_the_same_customer_only(
     assert len(await facts(intake, psa["ticket_id"])) == 3
 
 
+@pytest.mark.rule("6.5")
 async def test_a_mail_to_escalations_of_anyone_else_is_rerouted_with_a_flag(intake: World) -> None:
     to = "Escalations@betterworldtech.com"
     contact = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject="Nobody answers")), "opened")
@@ -228,6 +229,7 @@ async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: 
     assert await facts(intake, key) == ["opened", "escalated"]
 
 
+@pytest.mark.rule("6.15")
 @pytest.mark.parametrize("name", ["auto_reply", "dsn"])
 async def test_an_automatic_mail_is_stored_and_ignored(intake: World, name: str) -> None:
     await intake.post("/v1/tickets", ticket("SR-1042"), 201)
@@ -263,7 +265,7 @@ async def test_a_mail_without_a_valid_secret_is_rejected(intake: World) -> None:
     assert await tickets(intake) == []
 
 
-@pytest.mark.parametrize("body", ["<a ", "<!--", "<a b='", "\u2003"])
+@pytest.mark.parametrize("body", ["<a b='", "\u2003"])
 async def test_intake_answers_other_requests_while_it_reads_crafted_mails(intake: World, body: str) -> None:
     # The standard library's parsers need hours for one of them, block the process, and cannot be cancelled.
     octets = (body * 1_000_000).encode()
@@ -312,29 +314,7 @@ async def test_every_mail_is_stored_and_answered_with_2xx(intake: World) -> None
         assert (await connection.execute(query)).scalar_one() == len(mails)
 
 
-def test_the_command_processes_a_mail_from_a_pipe(make_database: MakeDatabase, tmp_path: Path) -> None:
-    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
-    environment = {
-        **os.environ,
-        "TOCSIN_DATABASE_URL": make_database("intake"),
-        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
-        "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
-    }
-
-    def pipe(raw: bytes, *arguments: str, **changed: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "intake", "mail", "-", *arguments]
-        return subprocess.run(command, input=raw, env=environment | changed, capture_output=True, timeout=60)
-
-    result = pipe(MAILS["outlook"])
-    assert result.returncode == 0, result.stderr
-    assert b'"state":"taken"' in result.stdout
-    away = pipe(MAILS["apple"], TOCSIN_DATABASE_URL="postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
-    assert (away.returncode, b"Traceback" in away.stderr) == (75, False)
-
-
-def test_the_command_processes_a_file_and_rejects_one_that_is_too_large(
-    make_database: MakeDatabase, tmp_path: Path
-) -> None:
+def test_the_command_processes_a_mail_from_a_file_or_a_pipe(make_database: MakeDatabase, tmp_path: Path) -> None:
     (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
     environment = {
         "TOCSIN_DATABASE_URL": make_database("intake"),
@@ -342,14 +322,20 @@ def test_the_command_processes_a_file_and_rejects_one_that_is_too_large(
         "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
     }
 
-    def run(file: str | Path, raw: bytes = b"") -> Result:
-        return CliRunner().invoke(app, ["mail", str(file)], env=environment, input=raw)
+    def run(file: str | Path, raw: bytes = b"", **changed: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["mail", str(file)], env=environment | changed, input=raw)
+        return result.exit_code, result.output
 
-    result = run(ROOT / "tests/mails/outlook.eml")
-    assert (result.exit_code, '"state":"taken"' in result.output) == (0, True), result.output
+    status, output = run(ROOT / "tests/mails/outlook.eml")
+    assert (status, '"state":"taken"' in output) == (0, True), output
+    status, output = run("-", MAILS["apple"])
+    assert (status, '"state":"taken"' in output) == (0, True), output
     too_large = b"Subject: x\r\n\r\n".ljust(MAX_MAIL_BYTES + 1, b"x")
     (tmp_path / "large.eml").write_bytes(too_large)
-    for refused in (run(tmp_path / "large.eml"), run("-", too_large)):
-        assert (refused.exit_code, refused.output) == (65, "The mail exceeds the limit of 10,000,000 bytes.\n")
-    missing = run(tmp_path / "none.eml")
-    assert (missing.exit_code, missing.output) == (2, f"{tmp_path / 'none.eml'}: No such file or directory\n")
+    for rejected in (run(tmp_path / "large.eml"), run("-", too_large)):
+        assert rejected == (65, "The mail exceeds the limit of 10,000,000 bytes.\n")
+    missing = tmp_path / "none.eml"
+    assert run(missing) == (2, f"{missing}: No such file or directory\n")
+    away = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
+    status, output = run("-", MAILS["apple"], TOCSIN_DATABASE_URL=away)
+    assert (status, "The database is not available: " in output) == (75, True), output

@@ -1,4 +1,4 @@
-"""Jars come from a Maven repository and are used only when they are the ones we know."""
+"""Jars are downloaded from a Maven repository and used only if their checksum is known."""
 
 import hashlib
 import threading
@@ -17,7 +17,7 @@ JAR = b"the content of a jar" * 1000
 
 @dataclass
 class Repository:
-    """A Maven repository that serves one content for every jar."""
+    """A Maven repository that serves the same content for every jar."""
 
     content: bytes = JAR
     served: list[str] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Repository:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user who never downloaded anything; returns the Maven cache."""
+    """The empty Maven cache of a new user."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
@@ -50,7 +50,7 @@ def repository(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repos
                 self.wfile.write(served.content)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -59,16 +59,16 @@ def repository(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repos
         server.shutdown()
 
 
-def test_a_jar_is_fetched_once_and_the_wait_is_told(repository: Repository) -> None:
-    told: list[str] = []
-    [path] = jars.fetch("server", told.append)
+def test_a_jar_is_downloaded_once_and_the_download_is_reported(repository: Repository) -> None:
+    lines: list[str] = []
+    [path] = jars.fetch("server", lines.append)
     assert path.read_bytes() == JAR
-    assert told == ["downloading server (once per user) ..."]
-    assert jars.fetch("server", told.append) == [path]
+    assert lines == ["downloading server (once per user) ..."]
+    assert jars.fetch("server", lines.append) == [path]
     assert repository.served == ["/org/example/server/1.0/server-1.0.jar"]
 
 
-def test_an_interrupted_download_is_fetched_again(machine: Path, repository: Repository) -> None:
+def test_an_interrupted_download_is_repeated(machine: Path, repository: Repository) -> None:
     half = machine / "org/example/server/1.0/server-1.0.jar"
     half.parent.mkdir(parents=True)
     half.write_bytes(JAR[:100])
@@ -76,19 +76,19 @@ def test_an_interrupted_download_is_fetched_again(machine: Path, repository: Rep
     assert half.read_bytes() == JAR
 
 
-def test_a_jar_with_another_sum_is_never_used(repository: Repository) -> None:
+def test_a_jar_with_another_checksum_is_never_used(repository: Repository) -> None:
     repository.content = b"something else"
     with pytest.raises(DownloadError, match="SHA-256"):
         jars.fetch("server", print)
 
 
-def test_no_network_is_one_clear_sentence(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_network_is_one_sentence(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jars, "MAVEN_CENTRAL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(DownloadError, match="check the network and start again"):
         jars.fetch("server", print)
 
 
-def test_every_checked_in_jar_is_of_a_known_bundle_with_a_sum() -> None:
+def test_every_locked_jar_has_a_checksum() -> None:
     for bundle in jars.ROOTS:
         locked = jars.locked(bundle)
         assert locked

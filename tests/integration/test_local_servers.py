@@ -1,4 +1,4 @@
-"""The embedded servers are the real ones, set as the services need them; each test gets its own corner of them."""
+"""The embedded servers are real ones, configured as the services need them, and tests do not share data."""
 
 import asyncpg
 import pytest
@@ -14,7 +14,7 @@ async def connect(url: str) -> asyncpg.Connection:
     )
 
 
-async def test_it_is_postgresql_18_on_loopback_with_utc(make_database: MakeDatabase) -> None:
+async def test_postgresql_is_version_18_on_loopback_in_utc(make_database: MakeDatabase) -> None:
     connection = await connect(make_database())
     assert (await connection.fetchval("SHOW server_version")).startswith("18.")
     assert await connection.fetchval("SHOW timezone") == "UTC"
@@ -37,7 +37,7 @@ async def test_two_databases_do_not_see_each_other(make_database: MakeDatabase) 
     await second.close()
 
 
-async def test_a_session_sees_when_another_of_its_role_began_its_transaction(make_database: MakeDatabase) -> None:
+async def test_a_session_sees_the_transaction_start_of_its_own_role(make_database: MakeDatabase) -> None:
     url = make_database()
     writer, watcher = await connect(url), await connect(url)
     await writer.execute("SET application_name = 'writer'")
@@ -50,7 +50,7 @@ async def test_a_session_sees_when_another_of_its_role_began_its_transaction(mak
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
-async def test_topics_are_empty_again_and_stamped_by_the_broker(kafka: SharedKafka, attempt: int) -> None:
+async def test_topics_are_emptied_and_records_have_the_brokers_time(kafka: SharedKafka, attempt: int) -> None:
     kafka.fresh_topics("local-test", partitions=2)
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
     await producer.start()

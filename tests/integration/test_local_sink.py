@@ -1,4 +1,4 @@
-"""The SMTP sink: takes what a notifier sends, shows it exactly, and fails on request."""
+"""The SMTP sink accepts mail, shows it exactly, and fails on request."""
 
 import ssl
 from email.message import EmailMessage
@@ -40,12 +40,12 @@ async def test_a_mail_is_shown_with_its_headers_and_both_bodies(smtp_sink: Share
     assert message["html"] == "<p>Zeile <b>eins</b></p>\n"
 
 
-async def test_addresses_and_headers_may_be_utf_8(smtp_sink: SharedSink) -> None:
+async def test_addresses_can_be_utf_8(smtp_sink: SharedSink) -> None:
     await send(smtp_sink, mail(to="jürgen@exämple.org"))
     assert smtp_sink.messages()[0]["rcpt_to"] == ["jürgen@exämple.org"]
 
 
-async def test_mails_come_oldest_first_and_can_be_deleted(smtp_sink: SharedSink) -> None:
+async def test_mails_are_listed_oldest_first_and_can_be_deleted(smtp_sink: SharedSink) -> None:
     for number in range(3):
         await send(smtp_sink, mail(subject=f"mail {number}"))
     assert [message["subject"] for message in smtp_sink.messages()] == ["mail 0", "mail 1", "mail 2"]
@@ -53,7 +53,7 @@ async def test_mails_come_oldest_first_and_can_be_deleted(smtp_sink: SharedSink)
     assert smtp_sink.messages() == []
 
 
-async def test_refuse_answers_with_the_code_and_takes_nothing(smtp_sink: SharedSink) -> None:
+async def test_refuse_replies_with_the_code_and_accepts_nothing(smtp_sink: SharedSink) -> None:
     smtp_sink.fail("refuse", code=550)
     with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as refused:
         await send(smtp_sink, mail())
@@ -61,14 +61,14 @@ async def test_refuse_answers_with_the_code_and_takes_nothing(smtp_sink: SharedS
     assert smtp_sink.messages() == []
 
 
-async def test_a_fault_for_one_recipient_leaves_the_other_alone(smtp_sink: SharedSink) -> None:
+async def test_a_fault_for_one_recipient_does_not_affect_another(smtp_sink: SharedSink) -> None:
     smtp_sink.fail("refuse", recipient="Gone@example.org")
     refused = await send(smtp_sink, mail(to="gone@example.org, here@example.org"))
     assert refused == ["gone@example.org"]
     assert smtp_sink.messages()[0]["rcpt_to"] == ["here@example.org"]
 
 
-async def test_delay_acknowledges_later(smtp_sink: SharedSink) -> None:
+async def test_delay_replies_later(smtp_sink: SharedSink) -> None:
     smtp_sink.fail("delay", seconds=0.3)
     with pytest.raises(aiosmtplib.SMTPReadTimeoutError):
         await send(smtp_sink, mail(), patience=0.1)
@@ -76,9 +76,7 @@ async def test_delay_acknowledges_later(smtp_sink: SharedSink) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hang_after_dot", "reset_after_dot"])
-async def test_after_the_dot_the_mail_is_taken_though_the_sender_never_hears_of_it(
-    smtp_sink: SharedSink, mode: str
-) -> None:
+async def test_faults_after_the_dot_accept_the_mail_without_a_reply(smtp_sink: SharedSink, mode: str) -> None:
     smtp_sink.fail(mode)
     with pytest.raises((aiosmtplib.SMTPException, OSError)):
         await send(smtp_sink, mail(), patience=0.5)
@@ -86,7 +84,7 @@ async def test_after_the_dot_the_mail_is_taken_though_the_sender_never_hears_of_
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "message"),
     [
         ("refuse_connection", "Connect call failed"),
         ("slow_banner", "[Tt]imed out"),
@@ -96,11 +94,11 @@ async def test_after_the_dot_the_mail_is_taken_though_the_sender_never_hears_of_
         ("drop_in_data", "EOF|[Cc]onnection"),
     ],
 )
-async def test_what_fails_before_the_dot_takes_nothing_and_is_over_when_it_is_over(
-    smtp_sink: SharedSink, mode: str, words: str
+async def test_faults_before_the_dot_accept_nothing_and_end_when_the_fault_is_removed(
+    smtp_sink: SharedSink, mode: str, message: str
 ) -> None:
     smtp_sink.fail(mode)
-    with pytest.raises((aiosmtplib.SMTPException, OSError), match=words):
+    with pytest.raises((aiosmtplib.SMTPException, OSError), match=message):
         await send(smtp_sink, mail(), patience=0.5)
     smtp_sink.fail("none")
     assert smtp_sink.messages() == []
@@ -108,7 +106,7 @@ async def test_what_fails_before_the_dot_takes_nothing_and_is_over_when_it_is_ov
     assert len(smtp_sink.messages()) == 1
 
 
-async def test_with_a_certificate_it_takes_mails_over_starttls_and_after_a_login_alone(tmp_path: Path) -> None:
+async def test_with_a_certificate_mail_needs_starttls_and_a_login(tmp_path: Path) -> None:
     with secured_sink(tmp_path) as (sink, settings):
         host, port = sink.address.split(":")
 
@@ -123,13 +121,13 @@ async def test_with_a_certificate_it_takes_mails_over_starttls_and_after_a_login
                 password=password or settings["smtp_password"],
             )
 
-        for wrong, words in (
+        for wrong, message in (
             ({"start_tls": False}, "AUTH extension is not supported"),
             ({"start_tls": False, "username": ""}, "STARTTLS"),
             ({"username": ""}, "Authentication required"),
             ({"password": "another"}, "535"),
         ):
-            with pytest.raises(aiosmtplib.SMTPException, match=words):
+            with pytest.raises(aiosmtplib.SMTPException, match=message):
                 await sent(**wrong)
         await sent()
         sink.fail("refuse_login")
@@ -139,11 +137,11 @@ async def test_with_a_certificate_it_takes_mails_over_starttls_and_after_a_login
         with pytest.raises(aiosmtplib.SMTPException, match="STARTTLS"):
             await sent()
         assert len(sink.messages()) == 1
-        await sent(start_tls=False, username="")  # whom the absence of TLS does not stop, nothing else does
+        await sent(start_tls=False, username="")  # a client that accepts the missing TLS succeeds
         assert len(sink.messages()) == 2
 
 
-def test_an_unknown_fault_is_refused(smtp_sink: SharedSink) -> None:
+def test_an_unknown_fault_is_rejected(smtp_sink: SharedSink) -> None:
     answer = httpx.put(f"{smtp_sink.inbox}/faults", json={"mode": "explode"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "mode"

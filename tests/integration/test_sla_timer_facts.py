@@ -1,117 +1,112 @@
-"""Facts and the passing of time in a real PostgreSQL: what is told is what the timeline says, each once."""
+"""Facts and the passing of time in a real PostgreSQL: what is published is what the timeline says, each event once."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sla_timer.domain.fact_log import Rulebook
-from sla_timer.handlers.handlers import Handlers
-from sla_timer.store import reports
+from sla_timer.handlers.facts import receive_facts
+from sla_timer.handlers.sweep import sweep_all
+from sla_timer.store.published_events import published_since
 from sla_timer.store.tables import AGENDA
 from sqlalchemy import func, select
-from support.fake_timer import Teller, briefly, moment, said
+from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.random_stories import random_story
 from support.servers import MakeDatabase
-from support.stories import shipped_policy
-from support.timer_world import CLOCK, Timer, batch, events, facts_of, imported, ticket, timer
+from support.timer_world import TimerWorld, batch, events, facts_of, imported, ticket, timer_world
 from tocsin.events import DeadlineEvent, Event, Watermark
 from tocsin.runtime.errors import PoisonMessageError
 
-OPENED = said(1, "opened", "06-08 13:00", severity=1)
-ANSWERED = said(2, "responded", "06-08 13:00")
-RULEBOOK = Rulebook([shipped_policy()], None)
+OPENED = numbered_fact(1, "opened", "06-08 13:00", severity=1)
+RESPONDED = numbered_fact(2, "responded", "06-08 13:00")
 TICKETS = 40
 
 
 @pytest.fixture
-async def one(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Timer]:
-    async with timer(make_database("sla-timer"), tmp_path) as made:
+async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[TimerWorld]:
+    async with timer_world(make_database("sla-timer"), tmp_path) as made:
         yield made
 
 
-def by_the_pure_function(name: str, channel: str, told: dict[str, object]) -> list[DeadlineEvent]:
-    teller = Teller(RULEBOOK, channel)
-    facts = facts_of(told)
-    teller.ticket = ticket(name, facts, channel=channel)
-    teller.receive(facts)
-    teller.pass_time(facts[-1].received_at + timedelta(days=60))
-    return teller.events
+def by_the_pure_function(name: str, drawn: dict[str, Any]) -> list[DeadlineEvent]:
+    """What is published of this story until 60 days after its last fact."""
+    channel, facts = drawn["facts"][0].get("channel", "portal"), facts_of(drawn)
+    timer = FakeTimer(channel=channel)
+    timer.ticket = ticket(name, facts, channel=channel)
+    timer.receive(facts)
+    timer.pass_time(facts[-1].received_at + timedelta(days=60))
+    return timer.events
 
 
-async def test_time_that_passes_tells_what_the_timeline_says(one: Timer) -> None:
+async def test_passing_time_publishes_what_the_timeline_says(world: TimerWorld) -> None:
+    all_ids = set()
     for seed in range(TICKETS):
-        told, name = random_story(Random(seed)), f"SR-{seed}"
-        facts = facts_of(told)
-        channel = told["facts"][0].get("channel", "portal")
-        await one.receives(*events(name, facts, channel=channel))
-        await one.reaches(facts[-1].received_at + timedelta(days=60))
-        expected = by_the_pure_function(name, channel, told)
-        assert await one.told(ticket(name, facts).ticket_id) == expected
-    assert {event.event_id for event in await one.queued()} == {
-        event.event_id
-        for seed in range(TICKETS)
-        for event in by_the_pure_function(
-            f"SR-{seed}", random_story(Random(seed))["facts"][0].get("channel", "portal"), random_story(Random(seed))
-        )
-    }
+        drawn, name = random_story(Random(seed)), f"SR-{seed}"
+        facts = facts_of(drawn)
+        await world.receive(*events(name, facts, channel=drawn["facts"][0].get("channel", "portal")))
+        await world.advance(facts[-1].received_at + timedelta(days=60))
+        expected = by_the_pure_function(name, drawn)
+        assert await world.published(ticket(name, facts).ticket_id) == expected
+        all_ids |= {event.event_id for event in expected}
+    assert {event.event_id for event in await world.outbox()} == all_ids
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-async def test_any_order_and_any_duplicates_lead_to_the_same(
+async def test_any_order_with_any_duplicates_leads_to_the_same_clocks(
     make_database: MakeDatabase, tmp_path: Path, size: int
 ) -> None:
     random = Random(size)
-    everything: list[Event] = []
+    in_order: list[Event] = []
     for seed in range(12):
-        everything += events(f"SR-{seed}", facts_of(random_story(Random(seed))))
-    shuffled = everything + random.sample(everything, len(everything) // 2)
+        in_order += events(f"SR-{seed}", facts_of(random_story(Random(seed))))
+    shuffled = in_order + random.sample(in_order, len(in_order) // 2)
     random.shuffle(shuffled)
     async with (
-        timer(make_database("sla-timer"), tmp_path) as straight,
-        timer(make_database("sla-timer"), tmp_path) as one,
+        timer_world(make_database("sla-timer"), tmp_path) as straight,
+        timer_world(make_database("sla-timer"), tmp_path) as world,
     ):
-        await straight.receives(*everything)
+        await straight.receive(*in_order)
         for start in range(0, len(shuffled), size):
-            await one.receives(*shuffled[start : start + size])
-        assert (await one.standing())[0] == (await straight.standing())[0]
-        queued = len(await one.queued())
-        await one.receives(*everything)
-        assert len(await one.queued()) == queued
+            await world.receive(*shuffled[start : start + size])
+        assert (await world.clocks_and_agendas())[0] == (await straight.clocks_and_agendas())[0]
+        queued = len(await world.outbox())
+        await world.receive(*in_order)
+        assert len(await world.outbox()) == queued
 
 
-async def test_a_fact_that_is_known_already_tells_nothing_and_changes_nothing(one: Timer) -> None:
-    facts = events("SR-1", [OPENED, ANSWERED])
-    await one.receives(*facts)
-    await one.reaches(moment("06-09 14:00"))
-    before = await one.queued(), await one.standing()
-    await one.receives(*facts, *facts)
-    assert (await one.queued(), await one.standing()) == before
+async def test_a_known_fact_publishes_nothing_and_changes_nothing(world: TimerWorld) -> None:
+    facts = events("SR-1", [OPENED, RESPONDED])
+    await world.receive(*facts)
+    await world.advance(moment("06-09 14:00"))
+    before = await world.outbox(), await world.clocks_and_agendas()
+    await world.receive(*facts, *facts)
+    assert (await world.outbox(), await world.clocks_and_agendas()) == before
 
 
-async def test_facts_that_come_before_their_opening_wait_for_it(one: Timer) -> None:
-    opening, response = events("SR-1", [OPENED, ANSWERED])
-    await one.receives(response)
-    assert await one.queued() == []
-    await one.receives(opening)
-    assert briefly(await one.queued()) == [("met response", "06-08 13:00")]
+async def test_facts_that_arrive_before_their_opening_wait_for_it(world: TimerWorld) -> None:
+    opening, response = events("SR-1", [OPENED, RESPONDED])
+    await world.receive(response)
+    assert await world.outbox() == []
+    await world.receive(opening)
+    assert summaries(await world.outbox()) == [("met response", "06-08 13:00")]
 
 
-async def test_two_replicas_that_sweep_at_once_tell_each_thing_once(one: Timer) -> None:
+async def test_two_replicas_that_sweep_at_once_publish_each_event_once(world: TimerWorld) -> None:
     names = [f"SR-{number}" for number in range(400)]
-    await one.receives(*(event for name in names for event in events(name, [OPENED, ANSWERED])))
-    await one.progresses(moment("06-09 16:00"))
-    other = Handlers(one.writer, one.book, CLOCK)
-    await asyncio.gather(*(handlers.sweep_all() for handlers in (one.handlers, other, one.handlers, other)))
-    told = Counter(event.event_id for event in await one.queued())
-    assert set(told.values()) == {1}
-    assert len(told) == len(names) * len(["met", "warned", "breached", "1", "2", "3", "4"])
-    story = briefly(await one.told(ticket("SR-7", [OPENED]).ticket_id))
-    assert [when for _, when in story[2:]] == [
+    await world.receive(*(event for name in names for event in events(name, [OPENED, RESPONDED])))
+    await world.set_watermark(moment("06-09 16:00"))
+    other = world.another_process()
+    await asyncio.gather(*(sweep_all(context) for context in (world.context, other, world.context, other)))
+    published = Counter(event.event_id for event in await world.outbox())
+    assert set(published.values()) == {1}
+    assert len(published) == len(names) * len(["met", "warned", "breached", "1", "2", "3", "4"])
+    one = summaries(await world.published(ticket("SR-7", [OPENED]).ticket_id))
+    assert [when for _, when in one[2:]] == [
         "06-09 13:00",
         "06-09 13:00",
         "06-09 14:00",
@@ -120,64 +115,66 @@ async def test_two_replicas_that_sweep_at_once_tell_each_thing_once(one: Timer) 
     ]
 
 
-async def test_nothing_is_judged_before_progress_reaches_it(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED]))
-    await one.reaches(moment("06-08 13:59"))
-    assert briefly(await one.queued()) == [("warned response", "06-08 13:45")]
-    await one.reaches(moment("06-08 14:00"))
-    assert briefly(await one.queued())[1:] == [("breached response", "06-08 14:00")]
+@pytest.mark.rule("4.21")
+async def test_nothing_fires_before_the_watermark_reaches_it(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED]))
+    await world.advance(moment("06-08 13:59"))
+    assert summaries(await world.outbox()) == [("warned response", "06-08 13:45")]
+    await world.advance(moment("06-08 14:00"))
+    assert summaries(await world.outbox())[1:] == [("breached response", "06-08 14:00")]
 
 
-async def test_a_resolve_and_the_sweep_race_and_one_truth_remains(one: Timer) -> None:
-    """Whoever comes first: what was told before a fact arrived is voided by it, never forgotten, never doubled."""
+async def test_after_a_race_between_a_resolve_and_the_sweep_one_truth_remains(world: TimerWorld) -> None:
+    """Whichever comes first: an event published before the fact arrived is voided, never forgotten, never doubled."""
     names = [f"SR-{number}" for number in range(60)]
     for name in names:
-        await one.receives(*events(name, [OPENED, ANSWERED]))
-    await one.progresses(moment("06-09 13:00"))
-    resolved = said(3, "resolved", "06-09 12:59")
+        await world.receive(*events(name, [OPENED, RESPONDED]))
+    await world.set_watermark(moment("06-09 13:00"))
+    resolved = numbered_fact(3, "resolved", "06-09 12:59")
 
     async def resolve(name: str) -> None:
-        await one.receives(events(name, [OPENED, ANSWERED, resolved])[-1])
+        await world.receive(events(name, [OPENED, RESPONDED, resolved])[-1])
 
-    await asyncio.gather(one.handlers.sweep_all(), *(resolve(name) for name in names), one.handlers.sweep_all())
+    await asyncio.gather(sweep_all(world.context), *(resolve(name) for name in names), sweep_all(world.context))
     for name in names:
-        told = [text for text, _ in briefly(await one.told(ticket(name, [OPENED]).ticket_id))]
-        assert "met resolution" in told
-        assert ("breached resolution" in told) == ("voided breached resolution" in told)
-        assert ("step_due 1 of run 1" in told) == ("ended run 1: voided" in told)
-    assert await one.rows(select(func.count()).select_from(AGENDA)) == [(0,)]
+        published = [text for text, _ in summaries(await world.published(ticket(name, [OPENED]).ticket_id))]
+        assert "met resolution" in published
+        assert ("breached resolution" in published) == ("voided breached resolution" in published)
+        assert ("step_due 1 of run 1" in published) == ("ended run 1: voided" in published)
+    assert await world.rows(select(func.count()).select_from(AGENDA)) == [(0,)]
 
 
-async def test_a_clock_breached_by_time_is_breached_in_reports_too(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED]))
-    await one.reaches(moment("06-08 14:00"))
-    clocks, _ = await one.standing()
+async def test_a_clock_that_breaches_as_time_passes_is_breached_in_reports_too(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED]))
+    await world.advance(moment("06-08 14:00"))
+    clocks, _ = await world.clocks_and_agendas()
     assert [(clock.clock, clock.state, clock.outcome_at) for clock in clocks] == [
         ("resolution", "running", None),
         ("response", "breached", moment("06-08 14:00")),
     ]
 
 
-async def test_history_is_marked_and_what_comes_after_it_is_not(one: Timer) -> None:
-    await one.receives(imported("SR-1", [OPENED], moment("06-08 13:50")))
-    await one.reaches(moment("06-08 14:00"))
-    assert [event.historic for event in await one.queued()] == [True, False]
+@pytest.mark.rule("4.24")
+async def test_history_is_marked_and_later_events_are_not(world: TimerWorld) -> None:
+    await world.receive(imported("SR-1", [OPENED], moment("06-08 13:50")))
+    await world.advance(moment("06-08 14:00"))
+    assert [event.historic for event in await world.outbox()] == [True, False]
 
 
-async def test_what_is_judged_without_proof_is_marked(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED]))
-    await one.progresses(moment("06-08 13:50"))
-    for partition in range(6):
-        await one.handlers.sweep(partition, moment("06-08 14:10"), moment("06-08 13:50"))
-    assert [event.unconfirmed for event in await one.queued()] == [False, True]
-    await one.receives(events("SR-1", [OPENED, said(2, "responded", "06-08 13:55")])[-1])
-    assert briefly(await one.queued())[2:] == [
+@pytest.mark.rule("4.22")
+async def test_events_without_proof_are_marked_and_voided_when_disproved(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED]))
+    await world.set_watermark(moment("06-08 13:50"))
+    await world.sweep_without_proof(moment("06-08 14:10"), confirmed_through=moment("06-08 13:50"))
+    assert [event.unconfirmed for event in await world.outbox()] == [False, True]
+    await world.receive(events("SR-1", [OPENED, numbered_fact(2, "responded", "06-08 13:55")])[-1])
+    assert summaries(await world.outbox())[2:] == [
         ("voided breached response", "06-08 14:00"),
         ("met response", "06-08 13:55"),
     ]
 
 
-async def test_what_is_rolled_back_is_not_counted(one: Timer) -> None:
+async def test_a_transaction_that_is_rolled_back_is_not_counted(world: TimerWorld) -> None:
     def counted() -> tuple[float, float]:
         outcome = {"clock": "response", "severity": "1", "outcome": "met"}
         return (
@@ -186,25 +183,25 @@ async def test_what_is_rolled_back_is_not_counted(one: Timer) -> None:
         )
 
     before = counted()
-    async with one.writer.connect() as connection:
-        await one.handlers.facts_received(connection, batch(events("SR-1", [OPENED, ANSWERED])))
+    async with world.writer.connect() as connection:
+        await receive_facts(world.context, connection, batch(events("SR-1", [OPENED, RESPONDED])))
         await connection.rollback()
     assert counted() == before
-    await one.receives(*events("SR-1", [OPENED, ANSWERED]))
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
     assert counted() == (before[0] + 1, before[1] + 1)
 
 
-async def test_an_event_of_another_topic_is_poison(one: Timer) -> None:
+async def test_an_event_of_another_topic_is_a_poison_message(world: TimerWorld) -> None:
     stray = Watermark(accepted_through=moment("06-08 12:00"))
-    async with one.writer.begin() as connection:
-        with pytest.raises(PoisonMessageError, match="Progress"):
-            await one.handlers.facts_received(connection, batch([stray]))
+    async with world.writer.begin() as connection:
+        with pytest.raises(PoisonMessageError, match="Watermark"):
+            await receive_facts(world.context, connection, batch([stray]))
 
 
-async def test_what_was_told_is_published_again_in_order_with_the_same_ids(one: Timer) -> None:
+async def test_the_published_log_can_be_read_in_order_with_the_same_ids(world: TimerWorld) -> None:
     for number in range(300):
-        await one.receives(*events(f"SR-{number}", [OPENED, ANSWERED]))
-    await one.reaches(moment("06-09 14:00"))
-    pages = [page async for page in reports.told_since(one.writer, datetime(2020, 1, 1, tzinfo=CLOCK.epoch.tzinfo))]
+        await world.receive(*events(f"SR-{number}", [OPENED, RESPONDED]))
+    await world.advance(moment("06-09 14:00"))
+    pages = [page async for page in published_since(world.writer, datetime(2020, 1, 1, tzinfo=UTC))]
     assert len(pages) > 1
-    assert [event for page in pages for event in page] == await one.queued()
+    assert [event for page in pages for event in page] == await world.outbox()

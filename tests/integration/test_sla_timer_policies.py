@@ -1,29 +1,28 @@
-"""Versions of the policy in the database: stored once, never changed, and judged by (RULES 4)."""
+"""Versions of the policy in the database: stored once, never changed, and used to evaluate tickets anew."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sla_timer.domain.policy_history import PolicyBook
-from sla_timer.handlers.handlers import Handlers
-from sla_timer.store.policies import PolicyChangedError
+from sla_timer.errors import PolicyConflictError
+from sla_timer.handlers.facts import receive_facts
 from sla_timer.store.tables import POLICIES, TICKETS
 from sqlalchemy import select
-from support.fake_timer import briefly, moment, said
+from support.fake_timer import moment, numbered_fact, summaries
 from support.servers import MakeDatabase
 from support.stories import DEFAULT_POLICY, at, shipped_policy
-from support.timer_world import CLOCK, Timer, batch, events, ticket, timer
+from support.timer_world import TimerWorld, batch, events, ticket, timer_world
 from tocsin.policy import Policy, load_policy
 
-OPENED = said(1, "opened", "06-08 12:00", severity=1)
-ANSWERED = said(2, "responded", "06-08 12:00")
-RESOLVED = said(3, "resolved", "06-09 02:00")
+OPENED = numbered_fact(1, "opened", "06-08 12:00", severity=1)
+RESPONDED = numbered_fact(2, "responded", "06-08 12:00")
+RESOLVED = numbered_fact(3, "resolved", "06-09 02:00")
 
 
 @pytest.fixture
-async def one(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Timer]:
-    async with timer(make_database("sla-timer"), tmp_path) as made:
+async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[TimerWorld]:
+    async with timer_world(make_database("sla-timer"), tmp_path) as made:
         yield made
 
 
@@ -34,105 +33,108 @@ def version(name: str, hours: int, in_force: str = "06-09 01:00") -> Policy:
     return load_policy(text, "policy.yaml")
 
 
-async def told(one: Timer, name: str) -> list[tuple[str, str]]:
-    return briefly(await one.told(ticket(name, [OPENED]).ticket_id))
+async def published(world: TimerWorld, name: str) -> list[tuple[str, str]]:
+    return summaries(await world.published(ticket(name, [OPENED]).ticket_id))
 
 
-async def test_a_version_is_stored_once_and_may_never_say_something_else(one: Timer) -> None:
-    await one.stores(shipped_policy())
-    await one.stores(version("2", 12))
-    assert [row.version for row in await one.rows(select(POLICIES.c.version).order_by("version"))] == ["1", "2"]
-    with pytest.raises(PolicyChangedError, match="version '2' is stored already and says something else"):
-        await one.stores(version("2", 13))
-    with pytest.raises(PolicyChangedError):
-        await one.stores(version("1", 12))
+@pytest.mark.rule("4.16")
+async def test_a_version_is_stored_once_and_never_changes(world: TimerWorld) -> None:
+    await world.store_policy(shipped_policy())
+    await world.store_policy(version("2", 12))
+    assert [row.version for row in await world.rows(select(POLICIES.c.version).order_by("version"))] == ["1", "2"]
+    with pytest.raises(PolicyConflictError, match="version '2' is already stored with other content"):
+        await world.store_policy(version("2", 13))
+    with pytest.raises(PolicyConflictError):
+        await world.store_policy(version("1", 12))
 
 
-async def test_open_tickets_are_judged_anew_by_a_version_that_comes(one: Timer) -> None:
+@pytest.mark.rule("4.16")
+async def test_open_tickets_are_evaluated_anew_with_an_added_version(world: TimerWorld) -> None:
     for name in ("SR-1", "SR-2"):
-        await one.receives(*events(name, [OPENED, ANSWERED]))
-    await one.reaches(moment("06-09 02:00"))
-    await one.stores(version("2", 12))
-    await one.handlers.renew_policies()
+        await world.receive(*events(name, [OPENED, RESPONDED]))
+    await world.advance(moment("06-09 02:00"))
+    await world.store_policy(version("2", 12))
+    await world.service.policy_rollout.run()
     for name in ("SR-1", "SR-2"):
-        assert (await told(one, name))[1:] == [
+        assert (await published(world, name))[1:] == [
             ("breached resolution", "06-09 01:00"),
             ("step_due 1 of run 1", "06-09 01:00"),
             ("step_due 2 of run 1", "06-09 02:00"),
         ]
-    before = len(await one.queued())
-    await one.handlers.renew_policies()
-    assert len(await one.queued()) == before
+    before = len(await world.outbox())
+    await world.service.policy_rollout.run()
+    assert len(await world.outbox()) == before
 
 
-async def test_a_version_of_the_future_moves_the_agenda_and_tells_nothing_yet(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED, ANSWERED]))
-    await one.progresses(moment("06-08 13:00"))
-    await one.stores(version("2", 12))
-    await one.handlers.renew_policies()
-    assert await told(one, "SR-1") == [("met response", "06-08 12:00")]
-    await one.reaches(moment("06-09 01:00"))
-    assert ("breached resolution", "06-09 01:00") in await told(one, "SR-1")
+async def test_a_version_of_the_future_changes_the_agenda_and_publishes_nothing_yet(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    await world.set_watermark(moment("06-08 13:00"))
+    await world.store_policy(version("2", 12))
+    await world.service.policy_rollout.run()
+    assert await published(world, "SR-1") == [("met response", "06-08 12:00")]
+    await world.advance(moment("06-09 01:00"))
+    assert ("breached resolution", "06-09 01:00") in await published(world, "SR-1")
 
 
-async def test_what_was_planned_by_older_versions_waits_where_a_newer_is_in_force(one: Timer) -> None:
-    """Between the storing of a version and the new judgement the sweep must not tell what is no longer true."""
-    await one.receives(*events("SR-1", [OPENED, ANSWERED]))
-    await one.reaches(moment("06-09 02:00"))
-    await one.stores(version("2", 48))
-    await one.reaches(moment("06-09 12:00"))
-    assert all("breached" not in text for text, _ in await told(one, "SR-1"))
-    await one.handlers.renew_policies()
-    await one.reaches(moment("06-10 12:00"))
-    assert ("breached resolution", "06-10 12:00") in await told(one, "SR-1")
+async def test_an_agenda_of_older_versions_waits_if_a_newer_one_is_in_force(world: TimerWorld) -> None:
+    """Between the storing of a version and the new evaluation, the sweep must not publish what is no longer true."""
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    await world.advance(moment("06-09 02:00"))
+    await world.store_policy(version("2", 48))
+    await world.advance(moment("06-09 12:00"))
+    assert all("breached" not in text for text, _ in await published(world, "SR-1"))
+    await world.service.policy_rollout.run()
+    await world.advance(moment("06-10 12:00"))
+    assert ("breached resolution", "06-10 12:00") in await published(world, "SR-1")
 
 
-async def test_a_version_not_in_force_yet_delays_nothing(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED, ANSWERED]))
-    await one.stores(version("2", 48, in_force="07-01 00:00"))
-    await one.reaches(moment("06-09 12:00"))
-    assert ("breached resolution", "06-09 12:00") in await told(one, "SR-1")
+async def test_a_version_that_is_not_in_force_yet_delays_nothing(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    await world.store_policy(version("2", 48, in_force="07-01 00:00"))
+    await world.advance(moment("06-09 12:00"))
+    assert ("breached resolution", "06-09 12:00") in await published(world, "SR-1")
 
 
-async def test_a_replica_that_has_not_heard_of_a_version_hears_of_it_before_it_judges(one: Timer) -> None:
-    book = PolicyBook()
-    book.renew([shipped_policy()])
-    other = Handlers(one.writer, book, CLOCK)
-    await one.receives(*events("SR-1", [OPENED, ANSWERED]))
-    await one.stores(version("2", 12))
-    await one.reaches(moment("06-09 02:00"))
-    await one.handlers.renew_policies()
-    before = await told(one, "SR-1")
-    async with one.writer.begin() as connection:
-        late = events("SR-1", [OPENED, ANSWERED, said(3, "acknowledged", "06-09 02:10")])[-1]
-        await other.facts_received(connection, batch([late]))
-    assert (await told(one, "SR-1"))[: len(before)] == before
-    assert not any("voided" in text for text, _ in await told(one, "SR-1"))
+async def test_a_replica_loads_an_added_version_before_it_evaluates(world: TimerWorld) -> None:
+    other = world.another_process()
+    async with other.reader.connect() as connection:
+        await other.policies.refresh(connection)
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    await world.store_policy(version("2", 12))
+    await world.advance(moment("06-09 02:00"))
+    await world.service.policy_rollout.run()
+    before = await published(world, "SR-1")
+    async with world.writer.begin() as connection:
+        late = events("SR-1", [OPENED, RESPONDED, numbered_fact(3, "acknowledged", "06-09 02:10")])[-1]
+        await receive_facts(other, connection, batch([late]))
+    assert (await published(world, "SR-1"))[: len(before)] == before
+    assert not any("voided" in text for text, _ in await published(world, "SR-1"))
 
 
-async def test_what_ended_before_a_version_was_in_force_keeps_its_own(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED, ANSWERED, RESOLVED]))
-    await one.stores(version("2", 12, in_force="06-09 03:00"))
-    await one.progresses(moment("06-10 00:00"))
-    await one.handlers.renew_policies()
-    assert [text for text, _ in await told(one, "SR-1")] == ["met response", "met resolution"]
+@pytest.mark.rule("4.14")
+async def test_a_ticket_that_ended_before_a_version_was_in_force_keeps_its_own(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED, RESPONDED, RESOLVED]))
+    await world.store_policy(version("2", 12, in_force="06-09 03:00"))
+    await world.set_watermark(moment("06-10 00:00"))
+    await world.service.policy_rollout.run()
+    assert [text for text, _ in await published(world, "SR-1")] == ["met response", "met resolution"]
 
 
-async def test_what_ended_after_a_version_was_in_force_is_judged_by_it_though_it_was_stored_later(one: Timer) -> None:
-    await one.receives(*events("SR-1", [OPENED, ANSWERED, RESOLVED]))
-    await one.stores(version("2", 12))
-    await one.progresses(moment("06-10 00:00"))
-    await one.handlers.renew_policies()
-    texts = [text for text, _ in await told(one, "SR-1")]
+@pytest.mark.rule("4.16")
+async def test_a_ticket_that_ended_under_a_version_is_evaluated_by_it_even_if_stored_later(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED, RESPONDED, RESOLVED]))
+    await world.store_policy(version("2", 12))
+    await world.set_watermark(moment("06-10 00:00"))
+    await world.service.policy_rollout.run()
+    texts = [text for text, _ in await published(world, "SR-1")]
     assert texts[2:] == [
         "voided met resolution",
         "breached resolution",
         "step_due 1 of run 1",
         "ended run 1: resolved",
     ]
-    stale = await one.rows(select(TICKETS.c.ticket_id).where(TICKETS.c.policies < 2))
-    assert stale == []
-    answer = await one.get(f"/v1/tickets/{ticket('SR-1', [OPENED]).ticket_id}/clocks")
-    assert answer["clocks"][1]["outcome"] == "breached"
-    assert answer["clocks"][1]["voided"]
-    assert datetime.fromisoformat(answer["clocks"][1]["breached_at"]) == moment("06-09 01:00")
+    assert await world.rows(select(TICKETS.c.ticket_id).where(TICKETS.c.policy_versions < 2)) == []
+    response = await world.get(f"/v1/tickets/{ticket('SR-1', [OPENED]).ticket_id}/clocks")
+    assert response["clocks"][1]["outcome"] == "breached"
+    assert response["clocks"][1]["voided"]
+    assert datetime.fromisoformat(response["clocks"][1]["breached_at"]) == moment("06-09 01:00")

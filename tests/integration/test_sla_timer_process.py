@@ -1,4 +1,4 @@
-"""The timer as a process: how it starts, what it refuses, facts in and deadlines out by Kafka, and its end."""
+"""sla-timer as a process: start and stop, invalid policies, facts in and deadlines out through Kafka."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sla_timer.store.tables import OUTBOX
 from sqlalchemy.engine import make_url
-from support.fake_timer import briefly, said
+from support.fake_timer import numbered_fact, summaries
 from support.polling import eventually
 from support.runtime_world import in_topic, rows
 from support.servers import MakeDatabase, SharedKafka
@@ -39,7 +39,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(tmp_path: Path, log: Path) -> Iterator[Started]:
-    """start(**settings) -> the timer as a process, its log in `log`; business time stands still."""
+    """start(**settings) -> sla-timer as a process, its log in `log`; business time stands still."""
     started: list[subprocess.Popen[bytes]] = []
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=()))
     (tmp_path / "clock").write_text(f"2020-01-01T00:00:00+00:00 {START.isoformat()} 0\n")
@@ -64,7 +64,7 @@ def start(tmp_path: Path, log: Path) -> Iterator[Started]:
         process.wait()
 
 
-def ended(process: subprocess.Popen[bytes]) -> int:
+def exit_status(process: subprocess.Popen[bytes]) -> int:
     return process.wait(SECONDS)
 
 
@@ -80,81 +80,81 @@ async def logged(log: Path, words: str) -> None:
 
 
 @asynccontextmanager
-async def door(port: int, url: str) -> AsyncIterator[None]:
-    """As long as this is open, the database answers at that port too."""
+async def forwarded(port: int, url: str) -> AsyncIterator[None]:
+    """While this is open, the database also responds at that port."""
     server = make_url(url)
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
         writer.close()
 
-    async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner, outer = await asyncio.open_connection(server.host, server.port)
-        await asyncio.gather(carry(reader, outer), carry(inner, writer))
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection(server.host, server.port)
+        await asyncio.gather(copy(reader, upstream_writer), copy(upstream_reader, writer))
 
-    opened = await asyncio.start_server(enter, "127.0.0.1", port)
+    server_here = await asyncio.start_server(connect, "127.0.0.1", port)
     yield
-    opened.close()
+    server_here.close()
 
 
-async def test_it_waits_for_the_database_and_comes_up_with_it(
+async def test_it_waits_for_the_database_and_then_serves(
     make_database: MakeDatabase, start: Started, log: Path
 ) -> None:
     url, port, http = make_database("sla-timer"), free_port(), free_port()
-    behind_the_door = make_url(url).set(port=port).render_as_string(hide_password=False)
-    process = start(database_url=behind_the_door, port=str(http))
+    forwarded_url = make_url(url).set(port=port).render_as_string(hide_password=False)
+    process = start(database_url=forwarded_url, port=str(http))
     await logged(log, "waiting_for_database")
-    async with door(port, url):
+    async with forwarded(port, url):
         await logged(log, '"started"')
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"http://127.0.0.1:{http}/livez")).is_success
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(ended, process) == 0
+        assert await asyncio.to_thread(exit_status, process) == 0
 
 
-async def test_it_ends_cleanly_while_it_waits_for_the_database(start: Started, log: Path) -> None:
+async def test_it_stops_cleanly_while_it_waits_for_the_database(start: Started, log: Path) -> None:
     process = start(database_url=f"postgresql+asyncpg://a:b@127.0.0.1:{free_port()}/nowhere")
     await logged(log, "waiting_for_database")
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(ended, process) == 0
+    assert await asyncio.to_thread(exit_status, process) == 0
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("zone: America/New_York", "zone: Mars/Olympus", "policy.yaml:"),
-        ("1: 24h", "1: 23h", "TOCSIN_POLICY: version '1' is stored already and says something else"),
+        ("1: 24h", "1: 23h", "TOCSIN_POLICY: version '1' is already stored with other content"),
     ],
 )
-async def test_a_policy_that_cannot_be_served_by_is_refused_in_words(
-    make_database: MakeDatabase, start: Started, log: Path, tmp_path: Path, old: str, new: str, said: str
+async def test_an_unusable_policy_is_reported_in_one_sentence(
+    make_database: MakeDatabase, start: Started, log: Path, tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     url = make_database("sla-timer")
     first = start(database_url=url)
     await logged(log, '"started"')
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(ended, first)
+    await asyncio.to_thread(exit_status, first)
     policy = tmp_path / "policy.yaml"
     policy.write_text(DEFAULT_POLICY.read_text().replace(old, new))
     before = len(read(log))
-    assert await asyncio.to_thread(ended, start(database_url=url, policy=str(policy))) == 2
+    assert await asyncio.to_thread(exit_status, start(database_url=url, policy=str(policy))) == 2
     text = read(log)[before:]
-    assert said in text
+    assert message in text
     assert "Traceback" not in text
-    assert len([line for line in text.splitlines() if not line.startswith("{")]) == 1  # the others are logs
+    assert len([line for line in text.splitlines() if not line.startswith("{")]) == 1  # the others are log lines
 
 
-async def test_a_policy_that_is_not_there_is_refused_in_words(start: Started, log: Path, tmp_path: Path) -> None:
+async def test_a_missing_policy_is_reported_in_one_sentence(start: Started, log: Path, tmp_path: Path) -> None:
     missing = start(database_url="postgresql+asyncpg://a:b@127.0.0.1:1/nowhere", policy=str(tmp_path / "none.yaml"))
-    assert await asyncio.to_thread(ended, missing) == 2
+    assert await asyncio.to_thread(exit_status, missing) == 2
     assert "TOCSIN_POLICY" in read(log)
     assert "Traceback" not in read(log)
 
 
-async def put(bootstrap: str, records: Sequence[Event]) -> None:
+async def produce(bootstrap: str, records: Sequence[Event]) -> None:
     producer = new_producer(bootstrap)
     await producer.start()
     try:
@@ -170,32 +170,34 @@ async def put(bootstrap: str, records: Sequence[Event]) -> None:
         await producer.stop()
 
 
-async def test_facts_come_in_and_deadlines_go_out_and_it_ends_without_a_trace(
+async def test_facts_are_consumed_deadlines_published_and_the_stop_is_clean(
     make_database: MakeDatabase, kafka: SharedKafka, start: Started, log: Path
 ) -> None:
     kafka.fresh_topics()
     url = make_database("sla-timer")
     reader = engine(url, "test")
     process = start(database_url=url, kafka=kafka.bootstrap, probe_seconds="0.2")
-    opened = said(1, "opened", "06-08 13:00", severity=1)
-    await put(kafka.bootstrap, [*events("SR-1", [opened]), Watermark(accepted_through=START - timedelta(seconds=1))])
+    opened = numbered_fact(1, "opened", "06-08 13:00", severity=1)
+    await produce(
+        kafka.bootstrap, [*events("SR-1", [opened]), Watermark(accepted_through=START - timedelta(seconds=1))]
+    )
 
     async def published() -> list[DeadlineEvent]:
         found = await in_topic(kafka.bootstrap, DEADLINES)
         return [event for partition in found for event in partition if isinstance(event, DeadlineEvent)]
 
-    async def both() -> bool:
+    async def two_published() -> bool:
         return len(await published()) == 2
 
-    await eventually(both, seconds=SECONDS)
-    assert briefly(await published()) == [("warned response", "06-08 13:45"), ("breached response", "06-08 14:00")]
+    await eventually(two_published, seconds=SECONDS)
+    assert summaries(await published()) == [("warned response", "06-08 13:45"), ("breached response", "06-08 14:00")]
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(ended, process) == 0
+    assert await asyncio.to_thread(exit_status, process) == 0
     text = read(log)
     assert "Traceback" not in text
     assert "raised an exception" not in text
 
-    # What was published can be queued again, with the same ids.
+    # Published events can be queued again, with the same ids.
     environment = os.environ | {"TOCSIN_DATABASE_URL": url}
     command = [sys.executable, "-m", "sla_timer", "republish", "--since", "2026-06-08T16:00:00Z"]
     done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""`make run` from outside, as a person meets it: comes up, heals itself, survives its own kill, leaves nothing."""
+"""`make run` from the outside: it starts, restarts dead parts, recovers from its own kill, and leaves no process."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tocsin_local.run import EXAMPLE_TICKET
 
 EPOCH = "2026-06-08T12:00:00Z"
 PARTS = {*SERVICES, "kafka", "postgres", "smtp", "supervisor"}
-# Bounds for a machine that does other things as well; a quiet one needs a small part of them.
+# Limits for a busy machine; an idle one needs a fraction of them.
 UP_SECONDS = 150.0
 RESTART_SECONDS = 30.0
 MAIL_SECONDS = 60.0
@@ -30,21 +30,21 @@ END_SECONDS = 60.0
 
 
 @dataclass
-class Ours:
-    """A state and the commands that run on it, one after the other."""
+class RunCommand:
+    """`make run` on a state folder of its own, started any number of times in a row."""
 
     folder: Path
     environment: Mapping[str, str]
 
     def start(self) -> psutil.Popen:
-        with (self.folder.parent / "told").open("ab") as told:
+        with (self.folder.parent / "output").open("ab") as output:
             return psutil.Popen(
-                [sys.executable, "-m", "tocsin_local", "run"], env=dict(self.environment), stdout=told, stderr=told
+                [sys.executable, "-m", "tocsin_local", "run"], env=dict(self.environment), stdout=output, stderr=output
             )
 
-    def run_of(self, supervisor: psutil.Popen) -> dict[str, Any] | None:
-        """What run.json tells, once this supervisor wrote it."""
-        assert supervisor.poll() is None, (self.folder.parent / "told").read_text()
+    def read_run(self, supervisor: psutil.Popen) -> dict[str, Any] | None:
+        """run.json, once this supervisor has written it."""
+        assert supervisor.poll() is None, (self.folder.parent / "output").read_text()
         try:
             found: dict[str, Any] = json.loads((self.folder / "run.json").read_text())
         except FileNotFoundError:
@@ -52,15 +52,15 @@ class Ours:
         return found if found["pids"]["supervisor"] == supervisor.pid else None
 
     def processes(self) -> list[psutil.Process]:
-        """Every process whose command line or environment names this state, or where it keeps its database."""
+        """Every process whose command line or environment names the state folder or PostgreSQL's data folder."""
         marks = (str(self.folder), *_data_folder(self.folder))
-        return [process for process in psutil.process_iter() if any(mark in _known(process) for mark in marks)]
+        return [process for process in psutil.process_iter() if any(mark in _command_line(process) for mark in marks)]
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Iterator[Ours]:
+def command(tmp_path: Path) -> Iterator[RunCommand]:
     folder = tmp_path / "state"
-    ours = Ours(
+    command = RunCommand(
         folder,
         os.environ
         | {
@@ -70,64 +70,64 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
             "TOCSIN_CLOCK_RATE": "3600",
         },
     )
-    yield ours
-    kill_processes(ours.processes())
+    yield command
+    kill_processes(command.processes())
     Postgres(folder / "postgres", 0, log_line).remove()
 
 
 @pytest.mark.long
-async def test_it_comes_up_heals_itself_survives_its_own_kill_and_leaves_nothing(ours: Ours) -> None:
+async def test_it_starts_restarts_dead_parts_recovers_from_a_kill_and_leaves_no_process(command: RunCommand) -> None:
     began = time.monotonic()
-    first = ours.start()
-    run = await eventually(lambda: ours.run_of(first), "run.json", UP_SECONDS)
-    _told("up", began)
+    first = command.start()
+    run = await eventually(lambda: command.read_run(first), "run.json", UP_SECONDS)
+    _log_duration("up", began)
     _check(run, first.pid)
-    known = {process.pid for process in ours.processes()}
-    assert set(run["pids"].values()) <= known, "the look at processes misses some"
+    known = {process.pid for process in command.processes()}
+    assert set(run["pids"].values()) <= known, "some processes are not found"
 
     began = time.monotonic()
     ticket_id = _post_overdue(run)
     mails = await eventually(lambda: _mails(run, ticket_id), "a mail of the overdue ticket", MAIL_SECONDS)
-    _told("mailed", began)
+    _log_duration("mailed", began)
     assert "Mail is down" in mails[0]["subject"] + mails[0]["text"]
 
     began = time.monotonic()
     before = run["pids"]["escalator"]
     os.kill(before, signal.SIGKILL)
     healed = await eventually(
-        lambda: _renewed(ours.run_of(first), before), "a new pid of the escalator", RESTART_SECONDS
+        lambda: _renewed(command.read_run(first), before), "a new pid of the escalator", RESTART_SECONDS
     )
-    _told("new pid", began)
+    _log_duration("new pid", began)
     await eventually(lambda: is_ready(healed["urls"]["escalator"]), "the escalator ready again", RESTART_SECONDS)
-    _told("ready again", began)
+    _log_duration("ready again", began)
     assert healed | {"pids": {}} == run | {"pids": {}}
     assert {part for part in PARTS if healed["pids"][part] != run["pids"][part]} == {"escalator"}
 
     first.send_signal(signal.SIGKILL)
     first.wait(END_SECONDS)
     left = [psutil.Process(pid) for part, pid in healed["pids"].items() if part != "supervisor"]
-    assert all(process.is_running() for process in left), "nothing was left behind to be ended"
+    assert all(process.is_running() for process in left), "no process was left to be ended"
     began = time.monotonic()
-    second = ours.start()
-    again = await eventually(lambda: ours.run_of(second), "run.json of the second start", UP_SECONDS)
-    _told("up again after a kill of the supervisor", began)
+    second = command.start()
+    again = await eventually(lambda: command.read_run(second), "run.json of the second start", UP_SECONDS)
+    _log_duration("up again after a kill of the supervisor", began)
     assert not any(process.is_running() for process in left)
     _check(again, second.pid)
     assert again | {"pids": {}} == run | {"pids": {}}
-    assert _mails(again, ticket_id), "the mails outlive the kill"
+    assert _mails(again, ticket_id), "the mails are lost"
 
-    family = second.children(recursive=True)  # PostgreSQL's own children name no folder
+    family = second.children(recursive=True)  # PostgreSQL's children do not name a folder
     assert len(family) > len(PARTS)
     began = time.monotonic()
     second.send_signal(signal.SIGTERM)
     assert second.wait(END_SECONDS) == 0
-    _told("ended", began)
-    assert not (ours.folder / "run.json").exists()
-    assert [process for process in {*ours.processes(), *family} if process.is_running()] == []
+    _log_duration("ended", began)
+    assert not (command.folder / "run.json").exists()
+    assert [process for process in {*command.processes(), *family} if process.is_running()] == []
 
 
 def _check(run: Mapping[str, Any], supervisor: int) -> None:
-    """It is as DESIGN says ("The embedded stack"), and all of it is there."""
+    """run.json is complete (docs/architecture.md#embedded-stack), and every part runs."""
     assert set(run) == {"urls", "api_key", "kafka", "smtp", "databases", "pids", "clock"}
     assert set(run["urls"]) == {*SERVICES, "inbox"}
     assert set(run["databases"]) == set(SERVICES)
@@ -141,7 +141,7 @@ def _check(run: Mapping[str, Any], supervisor: int) -> None:
 
 
 def _post_overdue(run: Mapping[str, Any]) -> str:
-    """A critical ticket of a week before business time began; its id."""
+    """Post a ticket of severity 1 that was opened a week before business time began; its id."""
     ticket = json.loads(EXAMPLE_TICKET) | {"opened_at": "2026-06-01T12:00:00Z"}
     key = {"Authorization": f"Bearer {run['api_key']}"}
     answer = httpx.post(f"{run['urls']['intake']}/v1/tickets", json=ticket, headers=key, timeout=30)
@@ -158,18 +158,18 @@ def _renewed(run: dict[str, Any] | None, before: int) -> dict[str, Any] | None:
 
 
 def _data_folder(folder: Path) -> list[str]:
-    """Where PostgreSQL's data lies, when that is not below the state."""
+    """PostgreSQL's data folder, which can be outside the state folder."""
     where = folder / "postgres" / "data-folder"
     return [where.read_text().strip()] if where.exists() else []
 
 
-def _known(process: psutil.Process) -> str:
-    """What a process was started with; nothing of one that is gone or not ours to look at."""
+def _command_line(process: psutil.Process) -> str:
+    """The command line and environment of a process; empty if it is gone or belongs to another user."""
     try:
         return "\0".join([*process.cmdline(), *process.environ().values()])
     except psutil.Error:
         return ""
 
 
-def _told(what: str, began: float) -> None:
+def _log_duration(what: str, began: float) -> None:
     log_line(f"{what}: {time.monotonic() - began:.1f} s")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sla_timer.domain.simulate import StoryRequest, simulate
+from sla_timer.domain.simulate import SimulationRequest, simulate
 
 from support.inbox import ReceivedMail
 from support.stories import shipped_policy
@@ -33,7 +33,7 @@ class PostedTicket:
     def simulate(self, until: str) -> Json:
         """The timeline that the simulation computes from the facts."""
         story = {"facts": self.facts, "until": until, "customer": self.customer}
-        return simulate(StoryRequest.model_validate_json(json.dumps(story)), [shipped_policy()])
+        return simulate(SimulationRequest.model_validate_json(json.dumps(story)), [shipped_policy()])
 
 
 @dataclass(frozen=True)

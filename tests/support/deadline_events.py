@@ -1,4 +1,4 @@
-"""Events of the deadlines topic as sla-timer would tell them, for the tests of who consumes them."""
+"""Events of the deadlines topic as sla-timer publishes them, for the tests of their consumers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -62,8 +62,8 @@ def ticket(external_id: str = "SR-1042", tenant: str = "default", customer: str 
     )
 
 
-class Telling:
-    """What is told of one ticket. Instants are hours after the breach."""
+class DeadlineEventFactory:
+    """Makes the events of one ticket. Instants are hours after `START`, the breach."""
 
     def __init__(self, about: Ticket | None = None) -> None:
         self.ticket = about or ticket()
@@ -78,7 +78,7 @@ class Telling:
         ladder: Sequence[Tier] = LADDER,
         **more: Any,
     ) -> LadderStepDue:
-        """Step n, an hour after step n - 1 unless `hours` says when; the next one `following` hours later."""
+        """Step n at `hours`, by default an hour after step n - 1; the next one `following` hours later."""
         at = START + (step - 1 if hours is None else hours) * HOUR
         return LadderStepDue(
             **self._common("step_due", at, more, step),
@@ -111,12 +111,12 @@ class Telling:
         return LadderExhausted(**self._common("exhausted", START + hours * HOUR, more))
 
     def warned(self, clock: ClockName, hours: float = -6, roles: Sequence[str] = (), **more: Any) -> ClockWarned:
-        told = self._common("warned", START + hours * HOUR, more, clock)
-        return ClockWarned(**told, clock=clock, due_at=START, target="24 hours", roles=tuple(roles) or _LEAD)
+        common = self._common("warned", START + hours * HOUR, more, clock)
+        return ClockWarned(**common, clock=clock, due_at=START, target="24 hours", roles=tuple(roles) or _LEAD)
 
     def breached(self, clock: ClockName, hours: float = 0, roles: Sequence[str] = (), **more: Any) -> ClockBreached:
-        told = self._common("breached", START + hours * HOUR, more, clock)
-        return ClockBreached(**told, clock=clock, due_at=START, target="1 hour", roles=tuple(roles) or _LEAD)
+        common = self._common("breached", START + hours * HOUR, more, clock)
+        return ClockBreached(**common, clock=clock, due_at=START, target="1 hour", roles=tuple(roles) or _LEAD)
 
     def met(self, clock: ClockName, hours: float = -1, **more: Any) -> ClockMet:
         return ClockMet(**self._common("met", START + hours * HOUR, more, clock), clock=clock)
@@ -124,10 +124,12 @@ class Telling:
     def cancelled(self, clock: ClockName, hours: float = -1, **more: Any) -> ClockCancelled:
         return ClockCancelled(**self._common("cancelled", START + hours * HOUR, more, clock), clock=clock)
 
-    def voided(self, told: ClockWarned | ClockBreached, hours: float = 1, stand_down: bool = True) -> ClockVoided:
-        kind: Literal["warned", "breached"] = "warned" if isinstance(told, ClockWarned) else "breached"
-        common = self._common("voided", START + hours * HOUR, {"cycle": told.cycle, "run": told.run}, told.clock, kind)
-        return ClockVoided(**common, clock=told.clock, kind=kind, voids=told.event_id, stand_down=stand_down)
+    def voided(self, published: ClockWarned | ClockBreached, hours: float = 1, stand_down: bool = True) -> ClockVoided:
+        kind: Literal["warned", "breached"] = "warned" if isinstance(published, ClockWarned) else "breached"
+        common = self._common(
+            "voided", START + hours * HOUR, {"cycle": published.cycle, "run": published.run}, published.clock, kind
+        )
+        return ClockVoided(**common, clock=published.clock, kind=kind, voids=published.event_id, stand_down=stand_down)
 
     def _common(self, kind: str, at: datetime, more: dict[str, Any], *parts: str | int) -> dict[str, Any]:
         where = {"cycle": 1, "run": 1, "severity": 1} | more

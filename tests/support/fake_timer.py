@@ -1,14 +1,13 @@
-"""A timer without bus or database: facts arrive, time passes, and what is told is written down."""
+"""sla-timer without Kafka and database: facts arrive, time passes, and what is published is kept in a list."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sla_timer.domain.evaluate import Judged, Stored, judge
-from sla_timer.domain.event_mapping import Scope, announce
-from sla_timer.domain.fact_log import Rulebook
-from sla_timer.domain.reconcile import Planned
-from sla_timer.domain.timeline_events import Item
+from sla_timer.domain.event_mapping import EventContext, published_event
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.ticket_evaluation import PublishedEvent, TicketEvaluation, TicketRecord, evaluate_ticket
+from sla_timer.domain.timeline_events import EventKey, KeyedEvent
 from tocsin.business_time import micros
 from tocsin.events import (
     ClockEvent,
@@ -25,7 +24,12 @@ from tocsin.events import (
     ticket_id,
 )
 
-from support.stories import at
+from support.stories import at, shipped_policy
+
+
+def shipped_history() -> PolicyHistory:
+    """The history of the shipped policy alone, for a customer without terms of their own."""
+    return PolicyHistory.of([shipped_policy()], None)
 
 
 def ticket(channel: str = "portal") -> Ticket:
@@ -47,55 +51,63 @@ def ticket(channel: str = "portal") -> Ticket:
     )
 
 
-class Teller:
-    """One ticket: what is stored of it, what was told, and its agenda. `events` is everything told, in order."""
+class FakeTimer:
+    """One ticket: its facts, what was published of it, and its agenda. Without a policy, by the shipped one.
 
-    def __init__(self, rulebook: Rulebook, channel: str = "portal", historic_through: datetime | None = None) -> None:
-        self.rulebook = rulebook
+    `keys` and `events` are everything published, in order.
+    """
+
+    def __init__(
+        self,
+        policies: PolicyHistory | None = None,
+        *,
+        channel: str = "portal",
+        historic_through: datetime | None = None,
+    ) -> None:
+        self.policies = policies or shipped_history()
         self.ticket = ticket(channel)
         self.historic_through = historic_through
         self.facts: list[Fact] = []
-        self.told: list[Item] = []
-        self.told_at: list[datetime] = []
+        self.keys: list[EventKey] = []
         self.events: list[DeadlineEvent] = []
-        self.agenda: list[Planned] = []
+        self.agenda: list[KeyedEvent] = []
 
-    def receive(self, facts: Iterable[Fact], accepted_through: datetime | None = None) -> Judged:
-        """Facts arrive together; the ticket is judged."""
+    def receive(self, facts: Iterable[Fact], accepted_through: datetime | None = None) -> TicketEvaluation:
+        """Facts arrive together; the ticket is evaluated."""
         self.facts += facts
-        stored = Stored(
-            self.ticket,
-            0,
-            self.historic_through,
-            None,
-            self.facts,
-            self.told,
-            max(self.told_at, default=None),
+        record = TicketRecord(
+            ticket=self.ticket,
+            partition=0,
+            historic_through=self.historic_through,
+            responded_at=None,
+            facts=self.facts,
+            published=self.keys,
+            published_through=max((event.at for event in self.events), default=None),
         )
-        judged = judge(stored, accepted_through, self.rulebook)
-        for item, event in judged.telling:
-            self._write(item, event)
-        self.agenda = judged.agenda
-        return judged
+        evaluation = evaluate_ticket(record, accepted_through, self.policies)
+        for published in evaluation.events:
+            self._publish(published)
+        self.agenda = list(evaluation.agenda)
+        return evaluation
 
     def pass_time(self, through: datetime, confirmed_through: datetime | None = None) -> None:
-        """What the agenda holds up to `through` is told, without looking at any fact."""
+        """Publish what is on the agenda up to `through`, without looking at any fact."""
         until = micros(through)
-        historic_through = None if self.historic_through is None else micros(self.historic_through)
-        scope = Scope(self.ticket, self.rulebook, 1, historic_through, micros(confirmed_through or through))
-        while self.agenda and self.agenda[0].happening.at <= until:
-            planned = self.agenda.pop(0)
-            self._write(planned.item, announce(planned.item, planned.happening, scope))
+        context = EventContext(
+            ticket=self.ticket,
+            policies=self.policies,
+            severity=1,
+            historic_through=None if self.historic_through is None else micros(self.historic_through),
+            confirmed_through=micros(confirmed_through or through),
+        )
+        while self.agenda and self.agenda[0].event.at <= until:
+            keyed = self.agenda.pop(0)
+            self._publish(PublishedEvent(keyed.key, published_event(keyed, context)))
 
-    def keys(self) -> list[tuple[Item, datetime]]:
-        """What was told, in order: under which key, and for which instant."""
-        return list(zip(self.told, self.told_at, strict=True))
-
-    def _write(self, item: Item, event: DeadlineEvent) -> None:
-        assert item not in self.told, f"told twice: {item}"
-        self.told.append(item)
-        self.told_at.append(event.at)
-        self.events.append(event)
+    def _publish(self, published: PublishedEvent) -> None:
+        assert published.key not in self.keys, f"published twice: {published.key}"
+        self.keys.append(published.key)
+        self.events.append(published.event)
 
 
 def moment(text: str) -> datetime:
@@ -103,8 +115,8 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(at(text))
 
 
-def said(number: int, kind: str, when: str, received: str | None = None, **more: Any) -> Fact:
-    """A numbered fact that occurred `when`, received then or later."""
+def numbered_fact(number: int, kind: str, when: str, received: str | None = None, **fields: Any) -> Fact:
+    """A fact that occurred `when`, received then or later; instants as `moment` reads them."""
     return Fact.model_validate(
         {
             "number": number,
@@ -113,16 +125,16 @@ def said(number: int, kind: str, when: str, received: str | None = None, **more:
             "occurred_at": at(when),
             "received_at": at(received or when),
         }
-        | more
+        | fields
     )
 
 
-def briefly(events: Iterable[DeadlineEvent]) -> list[tuple[str, str]]:
-    """What was told, and for which instant: (`breached resolution`, `06-08 12:00`), (`step_due 2 of run 1`, ...)."""
-    return [(_briefly(event), event.at.strftime("%m-%d %H:%M")) for event in events]
+def summaries(events: Iterable[DeadlineEvent]) -> list[tuple[str, str]]:
+    """Each event and its instant: (`breached resolution`, `06-08 12:00`), (`step_due 2 of run 1`, ...)."""
+    return [(_summary(event), event.at.strftime("%m-%d %H:%M")) for event in events]
 
 
-def _briefly(event: DeadlineEvent) -> str:
+def _summary(event: DeadlineEvent) -> str:
     kind = event_type(event).split(".")[1]
     match event:
         case ClockVoided():

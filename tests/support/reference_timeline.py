@@ -1,8 +1,9 @@
 """The rules once more: slow, literal, and written without sight of the implementation that it checks.
 
 `reference(story)` walks from instant to instant. At each it applies the facts of that instant in intake's order, then
-judges what has fallen due, every due being counted anew from the beginning. Comments quote the clause of RULES.md (or
-of DESIGN.md, where they say so) that the lines below them follow. Instants and durations are whole microseconds.
+evaluates what has fallen due, counting every deadline anew from the beginning. Numbers such as 4.13 in comments are the
+clauses of docs/rules.md that the lines below them follow; "simulate" refers to docs/architecture.md#contracts. Instants
+and durations are whole microseconds.
 
 Default policy and default calendar only.
 """
@@ -34,9 +35,8 @@ class Target:
     due: int
 
 
-# "6 hours - 1 business day" is a range: its lower bound is the warning, its upper bound the due.
-# Where the page gives one number, the warning is at 75 % of the target.
-# 1 business day = one standard day of that calendar on the business clock (default 9 h).
+# 3.1, 3.2: a range gives the warning and the deadline; otherwise the warning is at 75 % of the target.
+# 2.6: one business day is 9 hours on the business clock.
 RESPONSE = {
     1: Target(business=False, warn=45 * MINUTE, due=1 * HOUR),
     2: Target(business=False, warn=90 * MINUTE, due=2 * HOUR),
@@ -55,38 +55,36 @@ LAST_TIER = 6
 
 
 def reference(story: dict[str, Any]) -> dict[str, Any]:
-    """What DESIGN's simulate answers to `{"facts", "until"}`, without its events."""
+    """What `simulate` returns for `{"facts", "until"}`, without its events."""
     until = instant(story["until"])
     opening = story["facts"][0]
     opened_at = instant(opening["occurred_at"])
     if opening["type"] != "opened" or until < opened_at:
-        raise ValueError("a story begins with its opening, and is told to an instant after it")
+        raise ValueError("a story begins with its opening, and `until` is not before it")
 
-    # "A fact older than the ticket's opening is clamped to the opening." "Facts apply in the order of (occurred,
-    # number)".
+    # 0.3: a fact older than the opening applies at the opening. 0.4: facts apply by (occurred_at, number).
     facts = [(max(instant(fact["occurred_at"]), opened_at), fact) for fact in story["facts"][1:]]
     facts.sort(key=lambda dated: dated[0])  # stable: intake's order within an instant
-    # DESIGN: "later facts are not seen, what falls on it has happened".
+    # simulate: later facts are not seen; those at `until` have happened.
     facts = [dated for dated in facts if dated[0] <= until]
 
     ticket = Ticket(opened_at, opening["severity"], opening.get("channel") == "email")
     now = opened_at
     while True:
-        # "Whatever falls due at an instant, a breach effective at a change included, is judged after all facts of that
-        # instant."
+        # 0.6: whatever falls due at an instant is evaluated after all facts of that instant.
         for occurred, fact in facts:
             if occurred == now:
                 ticket.apply(fact, now)
-        ticket.judge(now)
+        ticket.evaluate_due(now)
         coming = [occurred for occurred, _ in facts if occurred > now] + [due.at for due in ticket.coming(now)]
         if not coming or min(coming) > until:
-            return ticket.told(until)
+            return ticket.timeline(until)
         now = min(coming)
 
 
 @dataclass(frozen=True)
 class Coming:
-    """Something that will happen by itself; `name` is DESIGN's `next`, None for what changes nothing that is told."""
+    """Something that falls due; `name` is as in `next` of simulate, None for what `next` does not show."""
 
     at: int
     name: str | None
@@ -94,7 +92,7 @@ class Coming:
 
 @dataclass
 class Clock:
-    """One clock in one cycle. What stands at its end is `final`: an ended clock is not measured again."""
+    """One clock in one cycle. `final` is its state at its end: an ended clock is not measured again (3.20)."""
 
     cycle: int
     name: str
@@ -107,12 +105,12 @@ class Clock:
 
 @dataclass
 class Ladder:
-    """From its first tier on. `since` is the instant from which the interval to the next tier counts."""
+    """From its first tier on. The interval to the next tier counts from `since`."""
 
     started_by: str  # "explicit", "silence" or "breach"
     since: int
     tier: int = 0
-    held: bool = False  # for the resolution due
+    held: bool = False  # until the resolution deadline
     not_before: int | None = None  # the last severity change
     acknowledged_at: int | None = None
     met_real_breach: bool = False
@@ -130,8 +128,8 @@ class Ticket:
         self.cycle = 1
         self.closed = False
         self.silence_passed = False
-        # "response | opened", "resolution ... alive from the opening, provisional until the response",
-        # "answer (channel email only) | opened".
+        # 3.1: the response and answer clocks start at the opening. 3.8: the resolution clock is provisional until the
+        # first response.
         self.clocks = [Clock(1, "response", opened_at, None), Clock(1, "resolution", opened_at, None)]
         if by_email:
             self.clocks.append(Clock(1, "answer", opened_at, None))
@@ -139,11 +137,11 @@ class Ticket:
         self.steps: list[dict[str, Any]] = []
         self.exhausted_at: int | None = None
 
-    # What the facts do
+    # The effects of facts
 
     def apply(self, fact: dict[str, Any], now: int) -> None:
         kind = fact["type"]
-        # Ignored: "while a ticket is closed, anything but a reopen or a severity change".
+        # 0.8: while the ticket is closed, anything except a reopen or a severity change is impossible.
         if self.closed and kind not in ("reopened", "severity_changed"):
             return
         match kind:
@@ -152,14 +150,14 @@ class Ticket:
             case "severity_changed":
                 self.severity_changed(fact["severity"], now)
             case "paused":
-                # Ignored: "a pause while paused".
+                # 0.8: a pause while paused is impossible.
                 if not self.paused():
                     self.pauses.append((now, NEVER))
             case "resumed":
-                # "the first resume ends it"; ignored: "a resume when not paused".
+                # 4.2: the first resume ends a pause. 0.8: a resume while not paused is impossible.
                 self.end_pause(now)
             case "resolved":
-                # Ignored: "a workaround on severity 1".
+                # 0.8: a workaround on severity 1 is impossible.
                 if fact.get("resolution_kind") == "workaround" and self.severity == 1:
                     return
                 self.resolved(now)
@@ -169,12 +167,12 @@ class Ticket:
                     self.end(clock, "cancelled", now)
                 self.close(now)
             case "reopened":
-                # Ignored: "a reopen of an open ticket".
+                # 0.8: a reopen of an open ticket is impossible.
                 if self.closed:
                     self.reopened(now)
             case "acknowledged":
-                # Ignored: "an acknowledgement without a running ladder". "A ladder is running from its first tier until
-                # it ends or is exhausted, also while it is held for a due."
+                # 0.8: an acknowledgement without a running ladder is impossible. 5.6: a ladder is running until it ends
+                # or is exhausted, also while it is held.
                 if self.ladder is not None and not self.ladder.exhausted:
                     self.ladder.acknowledged_at = now
             case "escalated":
@@ -183,12 +181,12 @@ class Ticket:
                 raise ValueError(f"no such fact: {kind}")
 
     def responded(self, now: int) -> None:
-        # Ignored: "a second response". A resolve counts as one too.
+        # 0.8: a second response is impossible. 3.11: a resolve counts as one too.
         if self.first_responded_at is not None:
             return
         self.first_response(now)
-        # "A ladder that silence started is held by the response and goes on at its next tier at the real due."
-        # "What started it stays its start, whatever moves it later."
+        # 3.10: the first response holds a ladder that silence started, until the real deadline. 5.6: what started it
+        # stays its start.
         if self.ladder is not None and not self.ladder.exhausted and self.ladder.started_by == "silence":
             self.ladder.held = True
             self.ladder.not_before = None
@@ -197,16 +195,16 @@ class Ticket:
         self.first_responded_at = now
         for clock in self.open_clocks():
             if clock.name == "resolution":
-                # "From first response": the clock starts, and is provisional no more.
+                # 3.7: the clock runs from the first response.
                 clock.started_at = now
             else:
                 self.end(clock, "met", now)
 
     def resolved(self, now: int) -> None:
-        # "Resolving without a response counts as the response too, at that instant."
+        # 3.11: a resolve without a response counts as the response, at that instant.
         if self.first_responded_at is None:
             self.first_response(now)
-        # "a resolve or cancel ends an open one"
+        # 4.2: a resolve or cancel ends an open pause.
         self.end_pause(now)
         for clock in self.open_clocks():
             self.end(clock, "met", now)
@@ -219,24 +217,22 @@ class Ticket:
     def reopened(self, now: int) -> None:
         self.closed = False
         self.cycle += 1
-        # "The time in between is excluded like a pause for every clock that comes back".
+        # 4.9: the time in between is excluded, like a pause, for every clock that comes back.
         self.gaps[-1] = (self.gaps[-1][0], now)
-        # "A severity change made while closed ... governs the clocks from the reopen".
+        # 4.11: a severity change while the ticket is closed governs the clocks from the reopen on.
         self.severity = self.reported_severity
-        # "The resolution clock always comes back, whatever its outcome was; response and answer come back only while
-        # there has been no response or resolve". "A cycle that had breached does not breach again and stays breached".
-        # DESIGN: "`breached_at` is the first, kept in later cycles; `started_at` is the fact that started it".
+        # 4.9: the resolution clock always comes back, response and answer only if there has been no response and no
+        # resolve. 4.12: a clock that breached keeps its `breached_at`. 3.20: it keeps its `started_at`.
         for clock in [clock for clock in self.clocks if clock.cycle == self.cycle - 1]:
             if clock.name == "resolution" or self.first_responded_at is None:
                 self.clocks.append(Clock(self.cycle, clock.name, clock.started_at, clock.breached_at))
-        # "when it had breached, or had passed its provisional due and still has no response, its ladder, even if it was
-        # held, keeps its tier and goes on at the next one, one interval after the reopen, also when a severity change
-        # made while closed puts the due later. Any other cycle leaves no ladder behind".
+        # 4.13: after a breach, or after silence that still lasts, the reopen keeps the ladder, even a held one. It
+        # continues one interval after the reopen. Any other reopen keeps no ladder.
         had_breached = self.resolution().breached_at is not None
         silent = self.silence_passed and self.first_responded_at is None
         if not (had_breached or silent):
             self.ladder = None
-        # "An exhausted ladder stays exhausted, also where a reopen keeps it".
+        # 5.12: an exhausted ladder stays exhausted, also where a reopen keeps it.
         elif self.ladder is not None and not self.ladder.exhausted:
             self.ladder.since = now
             self.ladder.held = False
@@ -244,10 +240,10 @@ class Ticket:
             self.ladder.acknowledged_at = None
 
     def severity_changed(self, severity: int, now: int) -> None:
-        # Ignored: "a change to the same severity".
+        # 0.8: a change to the same severity is impossible.
         if severity == self.reported_severity:
             return
-        # "A severity change made while closed is the reported severity at once and governs the clocks from the reopen".
+        # 4.11: while the ticket is closed it is the reported severity at once, and governs from the reopen on.
         self.reported_severity = severity
         if self.closed:
             return
@@ -256,22 +252,20 @@ class Ticket:
         if ladder is None or ladder.exhausted:
             return
         due = self.due(self.resolution())
-        # "A due that is unknown because of a pause counts as in the future."
+        # 4.7: a deadline that is unknown because of a pause counts as in the future.
         due_lies_ahead = due is None or due > now
         if due_lies_ahead and ladder.started_by in ("breach", "silence"):
-            # "A change after which the resolution due, real or provisional, lies in the future holds a ladder that a
-            # breach or silence started, even one that an escalation has moved since".
+            # 4.7: with a deadline in the future, the change holds a ladder that a breach or silence started.
             ladder.held = True
             ladder.not_before = None
         else:
-            # "Otherwise the ladder goes on with the new severity's interval from the last tier's scheduled instant
-            # (after a reopen and before a further tier: from the reopen), but not before the change."
+            # 4.8: otherwise the ladder continues with the new interval, but not before the change.
             ladder.held = False
             ladder.not_before = now
 
     def escalated(self, now: int) -> None:
-        # "An explicit escalation starts the ladder now, or, where it runs, takes the next tier now and schedules from
-        # now. Its step is taken in the facts' order". Ignored: "an escalation of an exhausted one".
+        # 5.13: an escalation starts the ladder, or takes the next tier now, in the order of the facts. 0.8: one of an
+        # exhausted ladder is impossible.
         if self.ladder is None:
             self.ladder = Ladder("explicit", since=now)
         if not self.ladder.exhausted:
@@ -282,18 +276,17 @@ class Ticket:
             self.pauses[-1] = (self.pauses[-1][0], now)
 
     def end(self, clock: Clock, outcome: str, now: int) -> None:
-        # "occurred <= due is met": at the due it is not breached yet, since facts come before what falls due.
-        # "`cancelled` ends every clock that has not breached as neither met nor breached; a breach stays".
+        # 3.3: occurred_at <= due_at is met, since facts come before what falls due. 3.15: a breach stays.
         clock.ended_at = now
         clock.final = self.measured(clock, outcome, now)
 
     # What falls due
 
-    def judge(self, now: int) -> None:
+    def evaluate_due(self, now: int) -> None:
         if self.closed:
             return
         for clock in self.open_clocks():
-            # "each clock warns once a cycle"; "A warning that a change moved into the past is given at the change".
+            # 3.4: each clock warns once per cycle; a warning that a change moves into the past is given at the change.
             warn = self.warn(clock)
             if warn is not None and warn <= now:
                 clock.warned = True
@@ -302,16 +295,15 @@ class Ticket:
             if due is None or due > now or clock.breached_at is not None:
                 continue
             if not self.provisional(clock):
-                # "one microsecond later is breached"; "A running clock whose new due lies before the change is breached
-                # effective at the change, once"; "what is then overdue is breached effective at the reopen". The walk
-                # stops at every due, so one that lies before now was moved there by a fact of now.
+                # 4.6, 4.11: a deadline before the change is breached effective at the change, or the reopen. The walk
+                # stops at every deadline, so one before `now` was moved there by a fact of `now`.
                 clock.breached_at = now
-                # "Only a missed resolution target, silence past the provisional due, or an explicit escalation, starts
-                # it. A missed response or answer is an event ...; the ladder does not move."
+                # 5.2: only a missed resolution, silence or an escalation starts the ladder. 5.3: a missed response or
+                # answer does not.
                 if clock.name == "resolution":
                     self.start_ladder("breach", now)
             elif not self.silence_passed:
-                # "Passing it starts the ladder with the reason no_response, but is no outcome of the resolution clock".
+                # 3.9: silence starts the ladder, and is not an outcome of the resolution clock.
                 self.silence_passed = True
                 self.start_ladder("silence", now)
         while self.ladder is not None:
@@ -322,35 +314,35 @@ class Ticket:
 
     def start_ladder(self, started_by: str, now: int) -> None:
         if self.ladder is None:
-            # "Tier 1 is at the effective breach B."
+            # 5.4: tier 1 is at the instant at which the breach or silence takes effect.
             self.ladder = Ladder(started_by, since=now)
             self.take_next(self.ladder, now, explicit=False)
         elif started_by == "breach":
-            # "A later breach is recorded and adds no step of its own to a running ladder."
+            # 5.2: a breach while a ladder is running adds no step.
             self.ladder.met_real_breach = True
 
     def take_next(self, ladder: Ladder, at: int, explicit: bool) -> None:
         if ladder.tier == LAST_TIER:
-            # "One interval after tier 6: exhausted, once a ladder. It counts as the tier after 6".
+            # 5.11: one interval after the last tier the ladder is exhausted, which counts as the tier after the last.
             ladder.exhausted = True
             self.exhausted_at = at
             return
         ladder.tier += 1
-        # "Tier n+1 is one interval after tier n's scheduled instant". An acknowledgement "expires by itself".
+        # 5.4: tier n+1 is one interval after the scheduled instant of tier n. 5.8: the step uses an acknowledgement up.
         ladder.since = at
         ladder.held = False
         ladder.not_before = None
         ladder.acknowledged_at = None
-        # DESIGN: "`tier` in a ladder here equals `step`".
+        # simulate: `tier` equals `step`.
         self.steps.append(
             {"step": ladder.tier, "tier": ladder.tier, "at": written(at), "reason": self.reason(ladder, explicit)}
         )
 
     def reason(self, ladder: Ladder, explicit: bool) -> str:
-        # "explicit only on the steps that an escalation itself took and in a ladder that one started."
+        # 5.14: `explicit` is on the steps that an escalation took, and in a ladder that one started.
         if explicit or ladder.started_by == "explicit":
             return "explicit"
-        # "resolution_breached once a ladder that silence started has met a real breach".
+        # 5.14: a ladder that silence started carries `resolution_breached` after a real breach.
         if ladder.started_by == "silence" and not ladder.met_real_breach:
             return "no_response"
         return "resolution_breached"
@@ -360,28 +352,26 @@ class Ticket:
             return None
         bounds: list[int | None] = []
         if ladder.held:
-            # "at that due it goes on at the next tier"
+            # 4.7: the ladder continues with its next tier at that deadline.
             bounds.append(self.due(self.resolution()))
         else:
             bounds.append(self.one_interval_after(ladder.since))
         if ladder.not_before is not None:
             bounds.append(ladder.not_before)
         if ladder.acknowledged_at is not None:
-            # "the next tier is at max(scheduled, acknowledged + interval), measured with the interval that governs at
-            # the next tier". "A hold and an acknowledgement both bind, in whichever order they came: the later instant
-            # counts."
+            # 5.7: the next tier is at the later of its scheduled instant and the acknowledgement plus one interval, the
+            # one that governs at the next tier. 5.9: of a hold and an acknowledgement the later instant counts.
             bounds.append(self.one_interval_after(ladder.acknowledged_at))
         known = [bound for bound in bounds if bound is not None]
         return max(known) if len(known) == len(bounds) else None
 
     def one_interval_after(self, since: int) -> int | None:
-        # "Interval = the governing severity's response due". "Pauses stop the interval as they stop the resolution
-        # clock."
+        # 5.5: the interval is the response target of the governing severity, and pauses stop it.
         interval = RESPONSE[self.severity]
         return used_up(interval.business, since, interval.due, self.pauses)
 
     def coming(self, now: int) -> list[Coming]:
-        """What happens after `now` if nothing else does: clocks in their order, then the ladder."""
+        """What falls due after `now` if there is no further fact: clocks in their order, then the ladder."""
         if self.closed:
             return []
         found = []
@@ -421,20 +411,18 @@ class Ticket:
 
     def target(self, clock: Clock) -> Target:
         if clock.name == "answer":
-            return ANSWER  # "24 h elapsed, any severity"
+            return ANSWER  # 3.1: the same for every severity
         return (RESPONSE if clock.name == "response" else RESOLUTION)[self.severity]
 
     def excluded(self, clock: Clock) -> list[Interval]:
-        # "`waiting_customer` pauses the resolution clock and the ladder, nothing else."
-        # "The time in between is excluded like a pause for every clock that comes back".
+        # 4.1: a pause stops the resolution clock and the ladder only. 4.9: closed times are excluded for every clock.
         return self.gaps + (self.pauses if clock.name == "resolution" else [])
 
     def due(self, clock: Clock) -> int | None:
         target = self.target(clock)
         start = clock.started_at
         if self.provisional(clock):
-            # "provisional resolution due = response due + target". "Pauses after the response due extend the
-            # provisional due."
+            # 3.8: the provisional deadline is the response deadline plus the target; pauses after it extend it.
             response = RESPONSE[self.severity]
             response_due = used_up(response.business, self.opened_at, response.due, self.gaps)
             assert response_due is not None, "nothing pauses a response"
@@ -442,18 +430,18 @@ class Ticket:
         return used_up(target.business, start, target.due, self.excluded(clock))
 
     def warn(self, clock: Clock) -> int | None:
-        # "it has no warning" (the provisional due)
+        # 3.8: a provisional deadline has no warning.
         if self.provisional(clock):
             return None
         target = self.target(clock)
         warn = used_up(target.business, clock.started_at, target.warn, self.excluded(clock))
         due = self.due(clock)
-        # "A warning that would fall at or after the due is not fired."
+        # 3.4: a warning that would fall at or after its deadline is not given.
         if warn is not None and due is not None and warn >= due:
             return None
         return warn
 
-    # What is told
+    # The timeline
 
     def measured(self, clock: Clock, outcome: str, until: int) -> dict[str, Any]:
         start = clock.started_at
@@ -467,13 +455,12 @@ class Ticket:
             "ended_at": written_or_none(clock.ended_at),
             "breached_at": written_or_none(clock.breached_at),
             "outcome": outcome if clock.breached_at is None else "breached",
-            # DESIGN: "`gross_seconds` runs from start to `ended_at` or `until`, `net_seconds` is what the governing
-            # clock counted".
+            # 3.20: gross runs from the start to the end or `until`; net is what the governing clock counted.
             "gross_seconds": (until - start) / 1_000_000,
             "net_seconds": counted(self.target(clock).business, start, until, self.excluded(clock)) / 1_000_000,
         }
 
-    def told(self, until: int) -> dict[str, Any]:
+    def timeline(self, until: int) -> dict[str, Any]:
         clocks = []
         for clock in self.clocks:
             if clock.final is not None:
@@ -481,8 +468,8 @@ class Ticket:
             else:
                 waiting = clock.name == "resolution" and self.paused()
                 clocks.append(self.measured(clock, "paused" if waiting else "running", until))
-        # DESIGN: "sorted by cycle, then response, resolution, answer"
-        clocks.sort(key=lambda told: (told["cycle"], ("response", "resolution", "answer").index(told["clock"])))
+        # simulate: sorted by cycle, then response, resolution, answer.
+        clocks.sort(key=lambda clock: (clock["cycle"], ("response", "resolution", "answer").index(clock["clock"])))
         named = [one for one in self.coming(until) if one.name is not None]
         following = min(named, key=lambda one: one.at) if named else None  # the first of those at one instant
         return {
@@ -498,10 +485,9 @@ class Ticket:
 
 
 def used_up(business: bool, start: int, amount: int, excluded: list[Interval]) -> int | None:
-    """The instant at which `amount` has been counted from `start`; None while an open exclusion stands before it.
+    """The instant at which `amount` has been counted from `start`; None while an open exclusion makes it unknown.
 
-    "A duration that is used up exactly at a closing is due at that closing, not at the next opening." "Time that is
-    used up exactly where a pause begins is due there, as at a closing."
+    2.5: a duration used up exactly at a closing is due at that closing. 4.3: so is one at the start of a pause.
     """
     endless = [begin for begin, end in excluded if end == NEVER]
     left = amount
@@ -549,13 +535,13 @@ def open_windows(business: bool, start: int) -> Iterator[Interval]:
 
 
 def opening_hours_after(start: int) -> Interval:
-    """What is left of the window that is open at `start`, or the whole next one."""
+    """The rest of the window that is open at `start`, or the next one."""
     return next(open_windows(True, start))
 
 
 @cache
 def opening_hours(day: date) -> Interval | None:
-    # "Default calendar: Mon-Fri 08:00-17:00 America/New_York, US federal holidays (observed days included)."
+    # 2.8: Monday to Friday, 08:00 to 17:00, with US federal holidays.
     if day.weekday() >= 5 or day in HOLIDAYS:
         return None
     return local(day, time(8)), local(day, time(17))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-RULES: Final = ROOT / "docs" / "rules.md"
+RULES_FILE: Final = ROOT / "docs" / "rules.md"
 _CLAUSE: Final = re.compile(r'^<a id="(\d+)-(\d+)"></a>\*\*(\d+\.\d+)( \(planned\))?\*\*', re.M)
 
 
@@ -26,7 +26,7 @@ def clauses() -> list[Clause]:
     """Every clause of docs/rules.md in its order."""
     return [
         Clause(number, f"{section}-{item}", bool(planned))
-        for section, item, number, planned in _CLAUSE.findall(RULES.read_text(encoding="utf-8"))
+        for section, item, number, planned in _CLAUSE.findall(RULES_FILE.read_text(encoding="utf-8"))
     ]
 
 

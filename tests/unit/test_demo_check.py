@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.stories import at, fact, shipped_policy, tell
+from support.stories import at, fact, shipped_policy, simulated
 from tocsin_tools.demo.check import Evidence, find_deviations
 
 RULES = shipped_policy().rules(None)
@@ -28,10 +28,10 @@ def mail(sent: dict[str, Any]) -> dict[str, Any]:
 
 def correct() -> Evidence:
     """A ticket of severity 1, resolved after its second tier, with everything as the rules say."""
-    simulated = tell(*FACTS, until=("06-09 14:00"))
+    simulation = simulated(*FACTS, until=("06-09 14:00"))
     steps = [
         {**step, "role": RULES.ladder[step["tier"] - 1].role, "voided": False}  # no tier is vacant
-        for step in simulated["ladder"]
+        for step in simulation["ladder"]
     ]
     deliveries = [
         delivery("warning", 1, at("06-09 06:10")),
@@ -40,9 +40,9 @@ def correct() -> Evidence:
         delivery("stand_down", 1, at("06-09 13:30")),
         delivery("stand_down", 2, at("06-09 13:30")),
     ]
-    clocks = {**simulated, "clocks": [{**clock, "voided": False} for clock in simulated["clocks"]]}
+    clocks = {**simulation, "clocks": [{**clock, "voided": False} for clock in simulation["clocks"]]}
     escalation = {"told": steps, "ended_at": at("06-09 13:30")}
-    return Evidence(simulated, clocks, escalation, deliveries, [mail(each) for each in deliveries])
+    return Evidence(simulation, clocks, escalation, deliveries, [mail(each) for each in deliveries])
 
 
 def test_correct_evidence_has_no_deviations() -> None:
@@ -119,7 +119,7 @@ def test_an_unsent_mail_is_right_only_after_the_ladder_ended() -> None:
     cancelled = [{**each, "state": "cancelled"} for each in evidence.deliveries[:3]]
     unsent = replace(evidence, deliveries=cancelled, mails=[])
     assert list(find_deviations(unsent, RULES)) == []
-    still_open = tell(*FACTS[:2], until="06-09 13:20")
+    still_open = simulated(*FACTS[:2], until="06-09 13:20")
     clocks = {**still_open, "clocks": [{**clock, "voided": False} for clock in still_open["clocks"]]}
     lines = find_deviations(replace(unsent, simulated=still_open, clocks={**evidence.clocks, **clocks}), RULES)
     assert any("is cancelled" in line for line in lines)

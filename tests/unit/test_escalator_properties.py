@@ -7,10 +7,10 @@ from escalator.domain.decisions import decide
 from escalator.domain.tiers import IsVacant, TicketEscalation
 from hypothesis import given
 from hypothesis import strategies as st
-from support.deadline_events import LADDER, Telling
+from support.deadline_events import LADDER, DeadlineEventFactory
 from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 
-timer = Telling()
+timer = DeadlineEventFactory()
 MOVES = ("step", "step", "step", "held", "void", "end", "cycle", "run", "top")
 vacant_numbers = st.frozensets(st.integers(1, 6))
 instants = st.integers(0, 40).map(lambda quarters: quarters / 4)

@@ -6,10 +6,10 @@ from datetime import datetime
 import pytest
 from escalator.domain.decisions import decide
 from escalator.domain.tiers import IsVacant, LadderRun, RunKey, TicketEscalation, next_tier
-from support.deadline_events import HOUR, LADDER, START, Telling
+from support.deadline_events import HOUR, LADDER, START, DeadlineEventFactory
 from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Tier, Withdraw, decode, encode
 
-timer = Telling()
+timer = DeadlineEventFactory()
 
 
 def none_vacant(tier: Tier, at: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Mutated deliveries: an adapter reads them or says what is wrong, and their tickets can be mapped or not."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
 
@@ -47,11 +48,10 @@ def test_a_mutated_delivery_is_read_and_mapped_or_rejected_with_a_reason(provide
             check_error(ticket)
             continue
         check_snapshot(ticket)
-        try:
+        with suppress(UnmappedError):
             update = map_snapshot(ticket, integration, received_at=NOW, delivery_key="1")
-            create_ticket(provider, ticket.external_id, [update], integration, received_at=NOW, live_since=NOW)
-        except (UnmappedError, ValidationError):
-            continue
+            with suppress(ValidationError):
+                create_ticket(provider, ticket.external_id, [update], integration, received_at=NOW, live_since=NOW)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -18,7 +18,6 @@ from ruamel.yaml import YAML
 
 FOLDER = Path(__file__).parents[2] / "deploy/policy"
 NOW = datetime(2026, 6, 8, 12, tzinfo=UTC)
-INSTANTS = "15: tenants.default.desk.generic.instants[0]:"
 GOOD = """version: "1"
 tenants:
   default:
@@ -49,73 +48,45 @@ def desk(text: str = GOOD) -> Integration:
     return found
 
 
+SECRET = "secret_env: TOCSIN_HOOK_DESK"
+HEADER = "header: X-Secret"
+ID = "{external_id: id}"
+
+
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("old", "new", "line", "expected"),
     [
-        (
-            ("adapter: generic", "adapter: gneric"),
-            "5: tenants.default.desk.adapter: `gneric` is not a valid value; did you mean",
-        ),
-        (("7: resolved", "7: solved"), "7: tenants.default.desk.statuses.7: `solved` is not a valid value; did you"),
-        (("7: resolved", "new: resolved"), "7: tenants.default.desk.statuses.new: differs from `New` only in case"),
-        (
-            ("header: X-Secret", ""),
-            "6: tenants.default.desk.auth.signature: must be the only method; write",
-        ),
-        (("header: X-Secret", "header: X, bearer: true"), "6: tenants.default.desk.auth.signature: must be the only"),
-        (
-            ("secrets: [{secret_env: TOCSIN_HOOK_DESK}], ", ""),
-            "6: tenants.default.desk.auth.secrets: is missing; name",
-        ),
-        (("secret_env: TOCSIN_HOOK_DESK", "secret: x"), "6: tenants.default.desk.auth.secrets[0].secret: unknown"),
-        (
-            ("secret_env: TOCSIN_HOOK_DESK", "secret_env: hunter2"),
-            "6: tenants.default.desk.auth.secrets[0].secret_env: it should match pattern",
-        ),
-        (
-            ("{secret_env: TOCSIN_HOOK_DESK}", "{}"),
-            "6: tenants.default.desk.auth.secrets[0]: must name one secret",
-        ),
-        (
-            ("header: X-Secret", "fetch_keys: true, header: X"),
-            "6: tenants.default.desk.auth.fetch_keys: is not supported",
-        ),
-        (
-            ("{external_id: id}", "{external_id: 'id['}"),
-            "15: tenants.default.desk.generic.external_id: `id[` is not a JMES",
-        ),
-        (("      generic: {external_id: id}\n", ""), "4: tenants.default.desk.generic: is missing; write how the"),
-        (
-            ("{severity: 3}", "{contact: {name: Ada}}"),
-            "14: tenants.default.desk.defaults.contact.email: is missing; wr",
-        ),
-        (
-            ("{Urgent: 1}", "{Urgent: 9}"),
-            "8: tenants.default.desk.priorities.Urgent: `9` should be less than or equal to 4; write a number",
-        ),
-        (("{external_id: id}", "{external_id: id, instants: [bogus]}"), f"{INSTANTS} `bogus` lacks the day"),
-        (("{external_id: id}", "{external_id: id, instants: ['%H:%M']}"), f"{INSTANTS} `%H:%M` lacks the day"),
-        (("desk:", "email:"), "4: tenants.default.email: is reserved for mails; use another name for the tool"),
-        (("desk:", "Desk!:"), "4: tenants.default.Desk!: `Desk!` is not valid in a path; write"),
-        (
-            ("header: X-Secret", "signature: {header: X, signed: [timestamp, body]}"),
-            "6: tenants.default.desk.auth.signat",
-        ),
-        (
-            ("header: X-Secret", "signature: {header: X, signed: [timestamp]}"),
-            "6: tenants.default.desk.auth.signature.s",
-        ),
+        ("adapter: generic", "adapter: gneric", 5, "desk.adapter: `gneric` is not a valid value; did you mean"),
+        ("7: resolved", "7: solved", 7, "desk.statuses.7: `solved` is not a valid value; did you mean `resolved`"),
+        ("7: resolved", "new: resolved", 7, "desk.statuses.new: differs from `New` only in case"),
+        (HEADER, "", 6, "desk.auth.signature: must be the only method; write"),
+        (HEADER, "header: X, bearer: true", 6, "desk.auth.signature: must be the only method"),
+        (HEADER, "fetch_keys: true, header: X", 6, "desk.auth.fetch_keys: is not supported by the adapter generic"),
+        (HEADER, "signature: {header: X, signed: [timestamp, body]}", 6, "desk.auth.signature.timestamp_header: is"),
+        (HEADER, "signature: {header: X, signed: [timestamp]}", 6, "desk.auth.signature.signed: must contain"),
+        (f"secrets: [{{{SECRET}}}], ", "", 6, "desk.auth.secrets: is missing; name"),
+        (SECRET, "secret: x", 6, "desk.auth.secrets[0].secret: unknown"),
+        (SECRET, "secret_env: hunter2", 6, "desk.auth.secrets[0].secret_env: it should match pattern"),
+        (SECRET, "", 6, "desk.auth.secrets[0]: must name one secret"),
+        (ID, "{external_id: 'id['}", 15, "desk.generic.external_id: `id[` is not a JMESPath"),
+        (f"      generic: {ID}\n", "", 4, "desk.generic: is missing; write how the payload is read"),
+        (ID, "{external_id: id, instants: [bogus]}", 15, "desk.generic.instants[0]: `bogus` lacks the day"),
+        (ID, "{external_id: id, instants: ['%H:%M']}", 15, "desk.generic.instants[0]: `%H:%M` lacks the day"),
+        ("{severity: 3}", "{contact: {name: Ada}}", 14, "desk.defaults.contact.email: is missing; write"),
+        ("{Urgent: 1}", "{Urgent: 9}", 8, "desk.priorities.Urgent: `9` should be less than or equal to 4"),
+        ("desk:", "email:", 4, "email: is reserved for mails; use another name for the tool"),
+        ("desk:", "Desk!:", 4, "Desk!: `Desk!` is not valid in a path; write"),
     ],
 )
-def test_a_mistake_is_reported_with_its_line_and_a_correction(change: tuple[str, str], expected: str) -> None:
-    problems = problems_of(GOOD.replace(*change))
-    assert any(problem.startswith(f"integrations.yaml:{expected}") for problem in problems), problems
+def test_a_mistake_is_reported_with_its_line_and_a_correction(old: str, new: str, line: int, expected: str) -> None:
+    problems = problems_of(GOOD.replace(old, new))
+    start = f"integrations.yaml:{line}: tenants.default.{expected}"
+    assert any(problem.startswith(start) for problem in problems), problems
 
 
 def test_a_severity_is_mapped_or_has_a_default() -> None:
-    (problem,) = problems_of(
-        GOOD.replace("      priorities: {Urgent: 1}\n", "").replace("      defaults: {severity: 3}\n", "")
-    )
+    without_priorities = GOOD.replace("      priorities: {Urgent: 1}\n", "")
+    (problem,) = problems_of(without_priorities.replace("      defaults: {severity: 3}\n", ""))
     assert problem.startswith("integrations.yaml:4: tenants.default.desk.priorities: is missing")
 
 

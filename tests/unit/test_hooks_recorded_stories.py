@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.dry_run import DryRun, Result
-from support.stories import retold
+from support.stories import simulated_ticket
 from support.webhook_recordings import PROVIDERS, recorded, shipped, story
 
 RECEIVED = datetime(2026, 6, 12, tzinfo=UTC)
@@ -40,7 +40,7 @@ def external_id(provider: str) -> str:
 
 
 def timeline(facts: Sequence[Result]) -> dict[str, Any]:
-    return retold(facts, RECEIVED)
+    return simulated_ticket(facts, RECEIVED)
 
 
 def summary(facts: Sequence[Result]) -> list[tuple[str, str, int | None]]:

@@ -75,6 +75,7 @@ def test_a_mail_without_a_sender_is_unreadable() -> None:
             read_mail(raw)
 
 
+@pytest.mark.rule("6.15")
 @pytest.mark.parametrize(
     ("header", "reason"),
     [

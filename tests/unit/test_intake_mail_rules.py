@@ -91,6 +91,8 @@ def test_a_ticket_has_the_fields_of_its_mail_and_flagged_defaults() -> None:
     assert (walk_in["customer"]["id"], "default_customer" in walk_in["default_flags"]) == ("house", True)
 
 
+@pytest.mark.rule("6.4")
+@pytest.mark.rule("6.5")
 def test_escalations_is_for_the_it_contact() -> None:
     contact = ticket(mail("it@acme.example", ESCALATIONS))
     expected = ("escalations", "mishandled_request", True)
@@ -106,6 +108,7 @@ def test_the_envelope_can_name_the_mailbox() -> None:
     assert received(mail(to="x@acme.example")).mailbox == "support"
 
 
+@pytest.mark.rule("6.16")
 def test_a_reply_names_its_ticket_by_reference_or_by_an_id_in_the_subject() -> None:
     first = mail(Message_ID="<first@acme.example>")
     answer = mail(In_Reply_To="<first@acme.example>", Subject="Re: [SR-1042] x")
@@ -126,6 +129,7 @@ def test_a_reply_to_a_mail_of_the_notifier_names_its_ticket(header: str) -> None
     assert candidate_tickets(mail(**{header: other}), "default", [])[-1] == UUID(int=7)
 
 
+@pytest.mark.rule("6.17")
 def test_the_customers_reply_ends_a_pause() -> None:
     paused = fact(2, "paused", 5)
     assert reply(mail(), paused) == "resumed"
@@ -134,6 +138,7 @@ def test_the_customers_reply_ends_a_pause() -> None:
     assert reply(mail("boss@freemail.example"), paused) == "new"
 
 
+@pytest.mark.rule("6.17")
 def test_the_customers_reply_reopens_a_recently_closed_ticket() -> None:
     resolved = fact(2, "resolved", 30)
     assert reply(mail(), resolved, later=timedelta(days=14)) == "reopened"
@@ -141,6 +146,7 @@ def test_the_customers_reply_reopens_a_recently_closed_ticket() -> None:
     assert reply(mail(), fact(2, "cancelled", 30)) == "reopened"
 
 
+@pytest.mark.rule("6.8")
 def test_the_it_contacts_reply_to_escalations_escalates() -> None:
     contact = mail("it@acme.example", ESCALATIONS)
     assert reply(contact) == "escalated"
@@ -151,6 +157,7 @@ def test_the_it_contacts_reply_to_escalations_escalates() -> None:
         assert reply(mail(other, ESCALATIONS)) == "noted"
 
 
+@pytest.mark.rule("6.18")
 def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
     ruth = "ruth@betterworldtech.com"
     to_ada = mail(ruth, "ada@acme.example, support@betterworldtech.com")
@@ -163,6 +170,7 @@ def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
         assert reply(mail(ruth, others)) == "noted"
 
 
+@pytest.mark.rule("6.20")
 def test_a_sender_that_failed_dmarc_is_unknown() -> None:
     passed = "mx.us.example; spf=pass; dmarc=pass header.from=acme.example"
     failed = "mx.us.example; spf=fail; dmarc=fail"

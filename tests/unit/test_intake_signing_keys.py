@@ -95,30 +95,8 @@ def test_other_urls_are_rejected(url: object) -> None:
     assert connectwise.key_url(naming(url)) is None
 
 
-_PIECES = st.sampled_from(
-    [
-        *HOSTS,
-        "https://",
-        "http://",
-        "evil.example",
-        "@",
-        ":",
-        "443",
-        "80",
-        "/",
-        "\\",
-        "?",
-        "#",
-        ".",
-        "%2e",
-        "%00",
-        "\t",
-        "\n",
-        "。",
-        "127.0.0.1",
-        "a",
-    ]
-)
+_PARTS = ("https://", "http://", "evil.example", "443", "80", "%2e", "%00", "127.0.0.1")
+_PIECES = st.sampled_from([*HOSTS, *_PARTS, *"@:/\\?#.a。\t\n"])
 
 
 @settings(max_examples=tries(300))
@@ -183,17 +161,13 @@ async def _slow() -> AsyncIterator[bytes]:
 
 BROKEN: dict[str, Callable[[], httpx.Response]] = {
     "a redirect": lambda: httpx.Response(302, headers={"Location": "https://evil.example/"}),
-    "a redirect to itself": lambda: httpx.Response(301, headers={"Location": URL}),
-    "an error": lambda: response(500, json.dumps({"signing_key": "x"}).encode()),
-    "not found": lambda: httpx.Response(404),
-    "no JSON": lambda: response(200, b"<html>"),
-    "a list": lambda: response(200, json.dumps(["x"]).encode()),
-    "no key": lambda: response(200, json.dumps({"key": "x"}).encode()),
-    "an empty key": lambda: response(200, json.dumps({"signing_key": ""}).encode()),
-    "a number": lambda: response(200, json.dumps({"signing_key": 7}).encode()),
+    "an error": lambda: response(500, b'{"signing_key": "x"}'),
+    "not JSON": lambda: response(200, b"<html>"),
+    "a list": lambda: response(200, b'["x"]'),
+    "no key": lambda: response(200, b'{"key": "x"}'),
+    "an empty key": lambda: response(200, b'{"signing_key": ""}'),
     "half a surrogate": lambda: response(200, b'{"signing_key": "\\ud800"}'),
     "too deep": lambda: response(200, b"[" * 60_000),
-    "too large": lambda: response(200, b" " * 65_536 + b'{"signing_key": "x"}'),
     "endless": lambda: httpx.Response(200, content=_endless()),
     "slow": lambda: httpx.Response(200, content=_slow()),
 }

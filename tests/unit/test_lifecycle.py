@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tocsin.events import Fact, FactType
 from tocsin.lifecycle import AppliedFact, StatusChange, TicketStatus, apply, in_order, replay, status_of
 
@@ -34,6 +35,7 @@ def fact(number: int, kind: str, minutes: int = 0, **fields: Any) -> Fact:
     )
 
 
+@pytest.mark.rule("0.8")
 @pytest.mark.parametrize(
     ("before", "happened", "after"),
     [
@@ -57,6 +59,7 @@ def test_a_possible_fact_changes_the_status(before: TicketStatus, happened: Stat
     assert apply(before, happened) == after
 
 
+@pytest.mark.rule("0.8", "3.14")
 @pytest.mark.parametrize(
     ("status", "impossible"),
     [
@@ -75,11 +78,20 @@ def test_an_impossible_fact_changes_nothing(status: TicketStatus, impossible: St
     assert apply(status, impossible) is None
 
 
+@pytest.mark.rule("0.1")
+def test_facts_are_immutable() -> None:
+    opened = fact(1, "opened", severity=3)
+    with pytest.raises(ValidationError, match="frozen"):
+        opened.severity = 1  # type: ignore[misc]  # this is what must not work
+
+
+@pytest.mark.rule("0.4")
 def test_facts_apply_by_the_instant_they_occurred_and_then_by_their_number() -> None:
     facts = [fact(4, "paused", 5), fact(2, "resolved", 5), fact(3, "responded", 1), fact(1, "opened", severity=3)]
     assert [one.number for one in in_order(facts)] == [1, 3, 2, 4]
 
 
+@pytest.mark.rule("0.3")
 def test_a_fact_older_than_the_opening_applies_at_the_opening() -> None:
     facts = [fact(1, "opened", severity=3), fact(2, "severity_changed", severity=1), fact(3, "paused", -60)]
     assert [one.number for one in in_order(facts)] == [1, 2, 3]

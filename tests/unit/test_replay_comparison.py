@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 from rich.console import Console
-from support.stories import at, fact, tell
+from support.stories import at, fact, simulated
 from tocsin_tools.client import StackClient
 from tocsin_tools.differences import differences
 from tocsin_tools.replay.comparison import Comparison, find_miscounts, load_compliance
@@ -36,13 +36,13 @@ TICKET = LoggedTicket(BODY, [7])
 IMPORTED = ImportedTicket(TICKET, {"ticket_id": "t", "received_at": at(UNTIL)}, known=False)
 
 
-def simulated() -> dict[str, Any]:
-    return tell(*FACTS, until=UNTIL)
+def simulation() -> dict[str, Any]:
+    return simulated(*FACTS, until=UNTIL)
 
 
 def clocks() -> dict[str, Any]:
     """The clocks of sla-timer if all is well."""
-    return {**simulated(), "told_to": at(UNTIL)}
+    return {**simulation(), "told_to": at(UNTIL)}
 
 
 def compliance() -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def replay(live: dict[str, Any], report: dict[str, Any]) -> ReplayResult:
             case "/v1/simulate":
                 body = json.loads(request.content)
                 assert (body["facts"], body["until"], body["customer"]) == (IMPORTED.facts, at(UNTIL), "acme")
-                return httpx.Response(200, json=simulated())
+                return httpx.Response(200, json=simulation())
             case "/v1/compliance":
                 return httpx.Response(200, json=report)
             case _:

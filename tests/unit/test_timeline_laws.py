@@ -1,51 +1,58 @@
-"""Laws of the timeline, over random stories and calendars."""
+"""Properties of every timeline, over random stories and calendars."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sla_timer.domain.fact_log import Rulebook, Story
+from sla_timer.domain.evaluate import evaluate
+from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.ledger import ledger
-from sla_timer.domain.simulate import answer
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.reconcile import reconcile
 from sla_timer.domain.timeline import Timeline
-from sla_timer.domain.timeline_events import VOIDED, Item, Kind
-from support.fake_timer import Teller
+from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind
+from sla_timer.domain.timeline_json import timeline_json
+from support.fake_timer import FakeTimer, shipped_history
 from support.search_budget import tries
-from support.stories import DEFAULT_POLICY, shipped_policy
+from support.stories import DEFAULT_POLICY
 from tocsin.business_time import SECOND, micros
 from tocsin.events import Fact, FactType
 from tocsin.policy import load_policy
 
 OPENED = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LATER = [kind for kind in FactType if kind is not FactType.OPENED]
-
-
-OPEN_OTHERWISE = (
+OPENING_HOURS = (
     ("America/New_York", "monday-friday: 08:00-17:00"),
     ("Europe/Rome", "monday-friday: 08:00-12:00, 13:00-18:00"),
     ("Australia/Lord_Howe", "monday-saturday: 09:00-24:00"),
     ("Asia/Kolkata", "tuesday-sunday: 00:00-24:00"),
 )
+"""Calendars in zones with whole and half hours, north and south; the first is the shipped one."""
+CALENDARS = st.integers(0, len(OPENING_HOURS) - 1)
 
 
 @lru_cache
-def rulebook(calendar: int = 0) -> Rulebook:
-    """The shipped policy on one of several calendars, in zones with whole and half hours, north and south."""
+def history(calendar: int = 0) -> PolicyHistory:
+    """The shipped policy on one of the calendars."""
     if calendar == 0:
-        return Rulebook([shipped_policy()], None)
-    zone, opened = OPEN_OTHERWISE[calendar]
-    text = DEFAULT_POLICY.read_text().replace("America/New_York", zone).replace(OPEN_OTHERWISE[0][1], opened)
-    return Rulebook([load_policy(text, "policy.yaml")], None)
+        return shipped_history()
+    zone, opened = OPENING_HOURS[calendar]
+    text = DEFAULT_POLICY.read_text().replace("America/New_York", zone).replace(OPENING_HOURS[0][1], opened)
+    return PolicyHistory.of([load_policy(text, "policy.yaml")], None)
 
 
-CALENDARS = st.integers(0, len(OPEN_OTHERWISE) - 1)
+@lru_cache
+def history_with_holiday(holiday: date) -> PolicyHistory:
+    text = DEFAULT_POLICY.read_text().replace("added: []", f"added: [{holiday}]")
+    return PolicyHistory.of([load_policy(text, "policy.yaml")], None)
 
 
 @st.composite
-def facts(draw: st.DrawFn, kinds: Sequence[FactType] = LATER, most: int = 9) -> list[Fact]:
+def stories(draw: st.DrawFn, most: int = 9) -> list[Fact]:
     """A ticket's numbered facts in the order of their instants, several at one instant now and then."""
     story = [_fact(1, FactType.OPENED, OPENED, draw(st.integers(1, 4)))]
     at = OPENED
@@ -58,7 +65,7 @@ def facts(draw: st.DrawFn, kinds: Sequence[FactType] = LATER, most: int = 9) -> 
                 st.integers(1, 10).map(lambda days: timedelta(days=days)),
             )
         )
-        story.append(_fact(number, draw(st.sampled_from(kinds)), at, draw(st.integers(1, 4))))
+        story.append(_fact(number, draw(st.sampled_from(LATER)), at, draw(st.integers(1, 4))))
     return story
 
 
@@ -74,23 +81,24 @@ def _fact(number: int, kind: FactType, at: datetime, severity: int) -> Fact:
     )
 
 
-def told(story: Sequence[Fact], until: datetime, calendar: int) -> dict[str, object]:
-    timeline = Timeline(Story.of(story, "email"), rulebook(calendar)).tell(micros(until))
-    return answer(timeline, micros(until))
+def timeline_of(story: Sequence[Fact], until: datetime, calendar: int = 0) -> Timeline:
+    return evaluate(FactLog.of(story, "email"), history(calendar), micros(until))
 
 
-@given(story=facts(), calendar=CALENDARS, extra=st.integers(0, 400), random=st.randoms(use_true_random=False))
+@pytest.mark.rule("0.4")
+@given(story=stories(), calendar=CALENDARS, extra=st.integers(0, 400), random=st.randoms(use_true_random=False))
 def test_order_of_arrival_and_duplicates_change_nothing(
     story: list[Fact], calendar: int, extra: int, random: Random
 ) -> None:
     until = story[-1].occurred_at + timedelta(hours=extra)
     shuffled = story + story[: extra % len(story)]
     random.shuffle(shuffled)
-    assert told(shuffled, until, calendar) == told(story, until, calendar)
+    assert timeline_of(shuffled, until, calendar) == timeline_of(story, until, calendar)
 
 
-@given(story=facts(), later=facts(), calendar=CALENDARS, extra=st.integers(0, 400))
-def test_what_stands_never_depends_on_later_facts(
+@pytest.mark.rule("0.5")
+@given(story=stories(), later=stories(), calendar=CALENDARS, extra=st.integers(0, 400))
+def test_a_timeline_does_not_depend_on_later_facts(
     story: list[Fact], later: list[Fact], calendar: int, extra: int
 ) -> None:
     until = story[-1].occurred_at + timedelta(hours=extra)
@@ -99,63 +107,65 @@ def test_what_stands_never_depends_on_later_facts(
         fact.model_copy(update={"number": fact.number + 100, "occurred_at": fact.occurred_at + shift})
         for fact in later[1:]
     ]
-    known = Timeline(Story.of([*story, *future], "email"), rulebook(calendar)).tell(micros(until))
-    alone = Timeline(Story.of(story, "email"), rulebook(calendar)).tell(micros(until))
-    assert known.happenings == alone.happenings
-    assert [(c.name, c.due, c.warn, c.outcome) for c in known.clocks] == [
-        (c.name, c.due, c.warn, c.outcome) for c in alone.clocks
-    ]
+    assert timeline_of([*story, *future], until, calendar) == timeline_of(story, until, calendar)
 
 
+@given(story=stories(), calendar=CALENDARS, extra=st.integers(0, 400))
+def test_the_agenda_is_what_a_later_evaluation_finds(story: list[Fact], calendar: int, extra: int) -> None:
+    until = story[-1].occurred_at + timedelta(hours=extra)
+    log = FactLog.of(story, "email")
+    timeline = evaluate(log, history(calendar), micros(until), whole_agenda=True)
+    nearest = evaluate(log, history(calendar), micros(until))
+    assert nearest.agenda == timeline.agenda[: len(nearest.agenda)]
+    assert nearest.next_due == timeline.next_due
+    much_later = evaluate(log, history(calendar), micros(until + timedelta(days=400)))
+    assert much_later.events == timeline.events + timeline.agenda
+    assert not much_later.agenda
+
+
+@pytest.mark.rule("4.2")
 @given(
     severity=st.integers(1, 4),
     calendar=CALENDARS,
     starts=st.lists(st.integers(1, 10**12), min_size=2, max_size=8, unique=True),
     without=st.integers(0, 3),
 )
-def test_a_pause_never_makes_a_due_earlier(severity: int, calendar: int, starts: list[int], without: int) -> None:
+def test_a_pause_never_makes_a_deadline_earlier(severity: int, calendar: int, starts: list[int], without: int) -> None:
     edges = [OPENED + timedelta(microseconds=micro) for micro in sorted(starts)]
     pauses = list(zip(edges[::2], edges[1::2], strict=False))
     fewer = [pause for index, pause in enumerate(pauses) if index != without % len(pauses)]
-    assert _due(severity, pauses, calendar) >= _due(severity, fewer, calendar)
+    assert _due_at(severity, pauses, calendar) >= _due_at(severity, fewer, calendar)
 
 
-def _due(severity: int, pauses: Sequence[tuple[datetime, datetime]], calendar: int) -> int:
+def _due_at(severity: int, pauses: Sequence[tuple[datetime, datetime]], calendar: int) -> int:
     story = [_fact(1, FactType.OPENED, OPENED, severity), _fact(2, FactType.RESPONDED, OPENED, severity)]
     for begin, end in pauses:
         story.append(_fact(len(story) + 1, FactType.PAUSED, begin, severity))
         story.append(_fact(len(story) + 1, FactType.RESUMED, end, severity))
-    timeline = Timeline(Story.of(story, "portal"), rulebook(calendar)).tell(micros(story[-1].occurred_at))
-    due = timeline.resolution.due
-    assert due is not None
-    return due
+    resolution = next(
+        clock for clock in timeline_of(story, story[-1].occurred_at, calendar).clocks if clock.name == "resolution"
+    )
+    assert resolution.due_at is not None
+    return resolution.due_at
 
 
-@lru_cache
-def rulebook_with(holiday: date) -> Rulebook:
-    text = DEFAULT_POLICY.read_text().replace("added: []", f"added: [{holiday}]")
-    return Rulebook([load_policy(text, "policy.yaml")], None)
-
-
+@pytest.mark.rule("2.3")
 @given(severity=st.integers(3, 4), minutes=st.integers(0, 20_000), day=st.integers(0, 9))
-def test_an_added_holiday_never_makes_a_due_earlier(severity: int, minutes: int, day: int) -> None:
-    opened = OPENED + timedelta(minutes=minutes)
-    story = Story.of([_fact(1, FactType.OPENED, opened, severity)], "portal")
-    longer = Timeline(story, rulebook_with((OPENED + timedelta(days=day)).date()))
-    for more, less in zip(longer.clocks, Timeline(story, rulebook()).clocks, strict=True):
-        assert more.due is not None
-        assert less.due is not None
-        assert more.due >= less.due
+def test_an_added_holiday_never_makes_a_deadline_earlier(severity: int, minutes: int, day: int) -> None:
+    opened_at = OPENED + timedelta(minutes=minutes)
+    log = FactLog.of([_fact(1, FactType.OPENED, opened_at, severity)], "portal")
+    longer = evaluate(log, history_with_holiday((OPENED + timedelta(days=day)).date()), micros(opened_at))
+    for more, less in zip(longer.clocks, evaluate(log, history(), micros(opened_at)).clocks, strict=True):
+        assert more.due_at is not None
+        assert less.due_at is not None
+        assert more.due_at >= less.due_at
 
 
-@given(story=facts(), calendar=CALENDARS, extra=st.integers(0, 400))
-def test_counted_and_excluded_add_up_and_the_ledger_accounts_for_both(
-    story: list[Fact], calendar: int, extra: int
-) -> None:
-    until = micros(story[-1].occurred_at + timedelta(hours=extra))
-    timeline = Timeline(Story.of(story, "email"), rulebook(calendar)).tell(until)
-    accounts = ledger(timeline, until)
-    for account, clock in zip(accounts, answer(timeline, until)["clocks"], strict=True):
+@pytest.mark.rule("3.20")
+@given(story=stories(), calendar=CALENDARS, extra=st.integers(0, 400))
+def test_the_ledger_accounts_for_net_and_gross_time(story: list[Fact], calendar: int, extra: int) -> None:
+    timeline = timeline_of(story, story[-1].occurred_at + timedelta(hours=extra), calendar)
+    for account, clock in zip(ledger(timeline), timeline_json(timeline)["clocks"], strict=True):
         counted = sum(_micros(one["seconds"]) for one in account["intervals"] if one["counted"])
         excluded = sum(_micros(one["seconds"]) for one in account["intervals"] if not one["counted"])
         assert counted == _micros(clock["net_seconds"])
@@ -167,54 +177,67 @@ def _micros(seconds: float) -> int:
 
 
 @settings(max_examples=tries(100))
-@given(story=facts(), calendar=CALENDARS, pauses=st.lists(st.integers(1, 99), max_size=4))
-def test_told_in_steps_with_the_agenda_in_between_is_told_at_once(
+@given(story=stories(), calendar=CALENDARS, pauses=st.lists(st.integers(1, 99), max_size=4))
+def test_publishing_in_steps_from_the_agenda_equals_publishing_at_once(
     story: list[Fact], calendar: int, pauses: list[int]
 ) -> None:
-    teller = Teller(rulebook(calendar), "email")
+    timer = FakeTimer(history(calendar), channel="email")
     instants = sorted({fact.occurred_at for fact in story})
     for index, at in enumerate(instants):
-        teller.receive([fact for fact in story if fact.occurred_at == at])
+        timer.receive([fact for fact in story if fact.occurred_at == at])
         following = instants[index + 1] if index + 1 < len(instants) else at + timedelta(days=60)
-        # Time passes in parts, never past what could still be changed by the next fact.
+        # Time passes in parts, never beyond what the next fact could still change.
         for share in sorted(pauses):
-            teller.pass_time(at + (following - at) * share / 100)
-        teller.pass_time(following - timedelta(microseconds=1))
+            timer.pass_time(at + (following - at) * share / 100)
+        timer.pass_time(following - timedelta(microseconds=1))
     end = instants[-1] + timedelta(days=60) - timedelta(microseconds=1)
-    at_once = Teller(rulebook(calendar), "email")
+    at_once = FakeTimer(history(calendar), channel="email")
     at_once.receive(story, accepted_through=end)
-    assert teller.keys() == at_once.keys()
-    assert [event.event_id for event in teller.events] == [event.event_id for event in at_once.events]
+    assert timer.keys == at_once.keys
+    assert [(event.event_id, event.at) for event in timer.events] == [
+        (event.event_id, event.at) for event in at_once.events
+    ]
 
 
+@pytest.mark.rule("0.7")
 @settings(max_examples=tries(100))
-@given(story=facts(), late=st.lists(st.integers(0, 400), min_size=9, max_size=9))
-def test_after_late_evidence_what_stands_is_what_is_true(story: list[Fact], late: list[int]) -> None:
-    """Facts arrive whenever they like; in the end nothing stands that is not true, and nothing true is untold."""
+@given(story=stories(), late=st.lists(st.integers(0, 400), min_size=9, max_size=9))
+def test_after_late_evidence_the_valid_events_are_those_of_the_timeline(story: list[Fact], late: list[int]) -> None:
+    """Facts arrive with any delay; in the end no published event is untrue, and no true one is unpublished."""
     arrivals = sorted(
         ((fact.occurred_at + timedelta(hours=hours), fact) for fact, hours in zip(story[1:], late, strict=False)),
         key=lambda arrival: (arrival[0], arrival[1].number),
     )
-    teller = Teller(rulebook(), "email")
-    teller.receive(story[:1])
+    timer = FakeTimer(channel="email")
+    timer.receive(story[:1])
     for arrived_at, fact in arrivals:
-        teller.pass_time(arrived_at - timedelta(microseconds=1))
-        teller.receive([fact.model_copy(update={"received_at": arrived_at})], accepted_through=arrived_at)
+        timer.pass_time(arrived_at - timedelta(microseconds=1))
+        timer.receive([fact.model_copy(update={"received_at": arrived_at})], accepted_through=arrived_at)
     end = max([OPENED, *(arrived_at for arrived_at, _ in arrivals)]) + timedelta(days=30)
-    teller.pass_time(end)
-    timeline = Timeline(Story.of(story, "email"), rulebook()).tell(micros(end))
-    standing = {item for item in teller.told if not _voided(item, teller)}
-    clocks = {(item.cycle, item.subject, item.kind) for item in standing if item.subject != "ladder"}
-    assert clocks == {
-        (h.cycle, h.clock, h.kind.value.removeprefix("clock.")) for h in timeline.happenings if h.clock is not None
-    }
-    # Of a ladder that is over, nobody is told a step that late evidence adds.
-    over = {h.cycle for h in timeline.happenings if h.kind is Kind.ENDED}
-    steps = {(h.cycle, h.step) for h in timeline.happenings if h.step is not None and h.cycle not in over}
-    told_steps = {(item.cycle, item.step) for item in teller.told if item.kind == "step"}
-    assert steps <= told_steps
-    assert not teller.receive([]).telling
+    timer.pass_time(end)
+    timeline = timeline_of(story, end)
+    valid = {key for key in timer.keys if not key.voided and key.voiding not in timer.keys}
+    clocks = {(key.cycle, key.subject, key.kind) for key in valid if key.subject != LADDER}
+    assert clocks == {(event.cycle, event.clock, event.kind) for event in timeline.events if event.clock is not None}
+    # A step that late evidence adds before the end of an ended ladder is not published.
+    ended = {event.cycle for event in timeline.events if event.kind is EventKind.ENDED}
+    steps = {(event.cycle, event.step) for event in timeline.ladder_steps if event.cycle not in ended}
+    assert steps <= {(key.cycle, key.step) for key in timer.keys if _is_step(key)}
+    assert not timer.receive([]).events
 
 
-def _voided(item: Item, teller: Teller) -> bool:
-    return item.kind.startswith(VOIDED) or item._replace(kind=VOIDED + item.kind) in teller.told
+def _is_step(key: EventKey) -> bool:
+    return key.kind is EventKind.STEP_DUE and not key.voided
+
+
+@given(story=stories(), extra=st.integers(0, 400))
+def test_evaluating_and_reconciling_again_changes_nothing(story: list[Fact], extra: int) -> None:
+    until = story[-1].occurred_at + timedelta(hours=extra)
+    log = FactLog.of(story, "email")
+    timeline = evaluate(log, history(), micros(until), whole_agenda=True)
+    changes = reconcile(timeline, [])
+    assert evaluate(log, history(), micros(until), whole_agenda=True) == timeline
+    assert reconcile(timeline, []) == changes
+    published = [keyed.key for keyed in changes.new]
+    again = reconcile(timeline, published)
+    assert (again.voided, again.new, again.agenda) == ((), (), changes.agenda)

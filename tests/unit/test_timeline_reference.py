@@ -1,9 +1,9 @@
-"""Our timeline against one that others wrote from the rules alone: the same answer to every random story."""
+"""The timeline against a reference written from the rules alone: the same answer to every random story."""
 
 from random import Random
 
 import pytest
-from sla_timer.domain.simulate import StoryRequest, simulate
+from sla_timer.domain.simulate import SimulationRequest, simulate
 from support.random_stories import random_story
 from support.reference_timeline import reference
 from support.search_budget import tries
@@ -14,9 +14,9 @@ BLOCK = 100
 
 
 @pytest.mark.parametrize("first", range(0, STORIES, BLOCK))
-def test_every_story_is_told_as_the_reference_tells_it(first: int) -> None:
+def test_every_story_gives_the_timeline_of_the_reference(first: int) -> None:
     for seed in range(first, min(first + BLOCK, STORIES)):
-        asked = random_story(Random(seed))
-        told = simulate(StoryRequest.model_validate(asked, strict=False), [shipped_policy()])
-        del told["events"]
-        assert told == reference(asked), f"story {seed}: {asked}"
+        drawn = random_story(Random(seed))
+        simulated = simulate(SimulationRequest.model_validate(drawn, strict=False), [shipped_policy()])
+        del simulated["events"]
+        assert simulated == reference(drawn), f"story {seed}: {drawn}"

@@ -17,11 +17,11 @@ MAX_READING_SECONDS: Final = 1.0
 """From the measurement of a gauge that changed to the end of the poll that reads it first."""
 
 
-async def wait_until_idle(client: StackClient) -> None:
-    """Return when everything that was received, or due, before the call has been handled and mailed.
+async def wait_until_idle(client: StackClient) -> float:
+    """Wait until everything that was received, or due, before the call has been handled and mailed.
 
-    Gauges can be old, so every reading of 6 s in a row must be idle. Raises NotIdleError after 3 minutes without
-    progress.
+    Gauges can be old, so every reading of 6 s in a row must be idle. Returns the beginning of these seconds, by
+    time.monotonic(). Raises NotIdleError after 3 minutes without progress.
     """
     began = since = time.monotonic()
     busy: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ async def wait_until_idle(client: StackClient) -> None:
         if busy != before:
             since = time.monotonic()
         if not busy and time.monotonic() - since >= GAUGE_SECONDS:
-            return
+            return since
         if busy and time.monotonic() - since >= STALLED_SECONDS:
             raise NotIdleError(f"The pipeline does not become idle: {'; '.join(busy)}.")
         await asyncio.sleep(POLL_SECONDS)

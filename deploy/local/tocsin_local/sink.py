@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from tocsin.validation import field_errors
 
 from tocsin_local.loopback import LOOPBACK
 from tocsin_local.mailbox import Mailbox, parse_message
@@ -228,7 +229,7 @@ def web(sink: Sink) -> Starlette:
 
 
 def _problem(error: ValidationError) -> Response:
-    errors = [{"field": ".".join(map(str, wrong["loc"])), "message": wrong["msg"]} for wrong in error.errors()]
+    errors = [each.model_dump() for each in field_errors(error.errors(include_url=False, include_input=False))]
     problem = {"type": "about:blank", "title": "Invalid fault", "status": 422, "errors": errors}
     return JSONResponse(problem, status_code=422, media_type="application/problem+json")
 

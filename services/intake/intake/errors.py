@@ -8,7 +8,7 @@
     │   ├── EventIdConflictError      two events of one request have the same id
     │   ├── WorkaroundError           a workaround on severity 1
     │   ├── RecordTooLargeError       an event would exceed the size of a Kafka record
-    │   └── IdempotencyKeyReusedError the Idempotency-Key belongs to another request
+    │   └── IdempotencyConflictError  the Idempotency-Key belongs to another request
     ├── UnavailableError              the same request may succeed later
     │   ├── OutboxBacklogError        history waits until the outbox is shorter
     │   ├── WriteQueueFullError       too many requests wait to be stored
@@ -85,7 +85,7 @@ class RecordTooLargeError(RejectedError):
         super().__init__(f"The event exceeds the limit of {limit} bytes. Post it in smaller parts.")
 
 
-class IdempotencyKeyReusedError(RejectedError):
+class IdempotencyConflictError(RejectedError):
     def __init__(self) -> None:
         field = {"Idempotency-Key": "was used for another request within 24 hours"}
         super().__init__("This Idempotency-Key belongs to another request.", field)

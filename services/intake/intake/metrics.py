@@ -7,7 +7,7 @@ from tocsin.runtime.metrics import Counter, Gauge
 
 from intake.errors import (
     EventIdConflictError,
-    IdempotencyKeyReusedError,
+    IdempotencyConflictError,
     IntakeError,
     OutboxBacklogError,
     RecordTooLargeError,
@@ -55,7 +55,7 @@ RESULTS: Final[Mapping[type[IntakeError], str]] = {
     EventIdConflictError: "conflict",
     WorkaroundError: "conflict",
     RecordTooLargeError: "too_large",
-    IdempotencyKeyReusedError: "invalid",
+    IdempotencyConflictError: "invalid",
     StorageError: "failed",
     OutboxBacklogError: "postponed",
     WriteQueueFullError: "postponed",

@@ -12,24 +12,28 @@ from typing import Annotated
 import typer
 from tocsin.runtime.process.commands import service_commands
 
-from sla_timer.commands.simulate import simulate_stories
+from sla_timer.commands.simulate import simulate_file
 from sla_timer.service import build
 from sla_timer.settings import Settings
-from sla_timer.store.reports import told_since
+from sla_timer.store.published_events import published_since
 from sla_timer.store.tables import OUTBOX
 
 app = service_commands(
-    "sla_timer", "Schedule and fire the deadlines of every ticket.", Settings, build, OUTBOX, told_since
+    "sla_timer", "Schedule and fire the deadlines of every ticket.", Settings, build, OUTBOX, published_since
 )
 
 
 @app.command("simulate")
 def simulate(
-    file: Annotated[str, typer.Argument(help="a story as JSON, or one a line; - is standard input")] = "-",
-    policy: Annotated[Path | None, typer.Option(help="another policy than the shipped or configured one")] = None,
+    file: Annotated[
+        str, typer.Argument(help="A JSON file with one simulation, or with one per line; `-` is standard input.")
+    ] = "-",
+    policy: Annotated[
+        Path | None, typer.Option(help="A policy to use instead of the configured or shipped one.")
+    ] = None,
 ) -> None:
-    """Tell stories by a policy: what falls due when, and why. Needs no Kafka and no database."""
-    sys.exit(simulate_stories(file, policy))
+    """Compute timelines from facts: what falls due when, and why. Needs no Kafka and no database."""
+    sys.exit(simulate_file(file, policy))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every metric of the timer. Label sets are made up front, so that the first increase is seen."""
+"""Every metric of the timer. Label sets are created up front, so that the first increase is visible."""
 
 from itertools import product
 
@@ -11,28 +11,30 @@ STATES = ("running", "paused", "breached")
 CHANNELS = ("portal", "email", "voicemail", "chat", "api")
 
 CLOCK_OUTCOMES = Counter(
-    "sla_clock_outcomes_total", "Clocks told as met, breached, cancelled or voided", ["clock", "severity", "outcome"]
+    "sla_clock_outcomes_total",
+    "Published outcomes of clocks: met, breached, cancelled or voided",
+    ["clock", "severity", "outcome"],
 )
 OPEN_CLOCKS = Gauge("sla_open_clocks", "Clocks that have not ended", ["clock", "severity", "state"])
 FIRE_LATENESS = Histogram(
     "sla_fire_lateness_seconds",
-    "Real seconds from the instant at which something fell due to the commit that tells it",
+    "Real seconds from the instant at which something fell due to the commit of its event",
     buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300, 1800, 7200),
 )
 OLDEST_OVERDUE = Gauge(
     "sla_oldest_overdue_seconds",
-    "Real seconds since the oldest instant on the agenda that has not been told; 0 if none",
+    "Real seconds since the oldest instant on the agenda that has passed without its event; 0 if none",
 )
-PROGRESS_AGE = Gauge(
-    "sla_progress_age_seconds", "Real seconds since the instant up to which no fact is missing", ["partition"]
-)
+PROGRESS_AGE = Gauge("sla_progress_age_seconds", "Real age of the partition's watermark", ["partition"])
 ANSWER_SECONDS = Histogram(
     "sla_answer_seconds",
     "Business-time seconds from opening to first response",
     ["channel"],
     buckets=(60, 150, 300, 600, 1800, 3600, 7200, 14400, 36000, 86400, 172800, 604800),
 )
-UNCONFIRMED = Gauge("sla_unconfirmed", "1 while intake is silent and deadlines are judged without proof", ["partition"])
+UNCONFIRMED = Gauge(
+    "sla_unconfirmed", "1 while intake is silent and deadlines are evaluated without proof", ["partition"]
+)
 
 for _clock, _severity in product(CLOCKS, SEVERITIES):
     for _outcome in ("met", "breached", "cancelled", "voided"):

@@ -1,55 +1,95 @@
 """Builds the SLA timer from its settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
 from sla_timer.api import routes
-from sla_timer.domain.policy_history import PolicyBook
-from sla_timer.domain.source_liveness import Silence
-from sla_timer.handlers.handlers import Handlers
+from sla_timer.api.problems import add_error_handler
+from sla_timer.errors import PolicyConflictError
+from sla_timer.handlers.context import PolicyCache, TimerContext
+from sla_timer.handlers.facts import receive_facts
+from sla_timer.handlers.policies import PolicyRollout, store_policy
+from sla_timer.handlers.sweep import sweep_all, sweep_partitions
 from sla_timer.settings import Settings
-from sla_timer.store.policies import PolicyChangedError, add_policy, all_policies
 from sla_timer.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from sla_timer.workers.jobs import Watch
+from sla_timer.workers.jobs import SourceProbe, measure
 
-STORY_BYTES = 4_000_000  # 10,000 facts
+SIMULATION_BYTES: Final = 4_000_000
+"""The size limit of a simulation's body: enough for 10,000 facts."""
 
 
-def build(settings: Settings) -> Service:
-    """The service, not started. Raises ConfigurationError if the policy cannot be used."""
+@dataclass(frozen=True, kw_only=True)
+class SlaTimerService(Service):
+    """The SLA timer, built and not started."""
+
+    context: TimerContext
+    policy_rollout: PolicyRollout
+    source_probe: SourceProbe
+
+
+def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: float = 5) -> SlaTimerService:
+    """The service, not started. Raises ConfigurationError if the policy cannot be used.
+
+    `clock` replaces the clock of the settings; `idle_seconds` is how long a transaction may be idle.
+    """
     policy = configured_policy(settings.policy)
-    runtime = build_runtime(settings, "sla_timer", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
-    book = PolicyBook()
-    handlers = Handlers(runtime.writer, book, runtime.clock)
+    runtime = build_runtime(
+        settings,
+        "sla_timer",
+        outbox=OUTBOX,
+        dead_letters=DEAD_LETTERS,
+        key_uses=KEY_USES,
+        clock=clock,
+        idle_seconds=idle_seconds,
+    )
+    context = TimerContext(writer=runtime.writer, reader=runtime.reader, clock=runtime.clock, policies=PolicyCache())
 
-    async def store_policy() -> None:
+    async def prepare() -> None:
         try:
-            async with runtime.writer.begin() as connection:
-                await add_policy(connection, policy)
-                book.renew(await all_policies(connection))
-        except PolicyChangedError as error:
+            await store_policy(context, policy)
+        except PolicyConflictError as error:
             raise ConfigurationError(f"TOCSIN_POLICY: {error}") from error
 
-    async def judge(partitions: Mapping[int, datetime | None]) -> None:
-        await handlers.sweep_through(partitions)
+    async def on_batch(connection: AsyncConnection, batch: Sequence[Received]) -> None:
+        await receive_facts(context, connection, batch)
+
+    async def after_commit(watermarks: Mapping[int, datetime | None]) -> None:
+        await sweep_partitions(context, watermarks)
         runtime.relay.wake()
 
-    consumer = runtime.consumer(TICKETS, OFFSETS, handlers.facts_received, after_commit=judge)
-    watch = Watch(runtime.reader, consumer, handlers, runtime.clock, Silence(settings.silence_seconds))
-    runtime.scheduler.every(1, handlers.sweep_all, name="sweep")
-    runtime.scheduler.every(5, watch.gauges, name="gauges")
-    runtime.scheduler.every(5, handlers.renew_policies, name="policies", timeout=3600)
-    runtime.scheduler.every(settings.probe_seconds, watch.probe, name="probe", timeout=60)
+    consumer = runtime.consumer(TICKETS, OFFSETS, on_batch, after_commit=after_commit)
+    source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)
+    policy_rollout = PolicyRollout(context)
+    # The sweep also follows every batch; here it catches what a watermark was missed for.
+    runtime.scheduler.every(1, partial(sweep_all, context), name="sweep")
+    runtime.scheduler.every(5, partial(measure, context), name="gauges")
+    runtime.scheduler.every(5, policy_rollout.run, name="policies", timeout=3600)
+    runtime.scheduler.every(settings.probe_seconds, source_probe.run, name="probe", timeout=60)
     app = runtime.create_app(
-        "Schedules and fires the deadlines of every ticket, and can say why each is what it is.",
+        "Schedules and fires the deadlines of every ticket, and explains why each is what it is.",
         consumer,
-        [routes.router(runtime.reader, book, runtime.clock, watch.unconfirmed)],
-        body_limits={"/v1/simulate": STORY_BYTES},
+        [routes.router(context, source_probe)],
+        body_limits={"/v1/simulate": SIMULATION_BYTES},
     )
-    return Service(runtime=runtime, app=app, consumer=consumer, prepare=store_policy)
+    add_error_handler(app)
+    return SlaTimerService(
+        runtime=runtime,
+        app=app,
+        consumer=consumer,
+        prepare=prepare,
+        context=context,
+        policy_rollout=policy_rollout,
+        source_probe=source_probe,
+    )

@@ -1,4 +1,4 @@
-"""The timer's settings, out of the environment alone."""
+"""The timer's settings, from environment variables."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tocsin.runtime.process.settings import Port, ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """What all services share, and: the policy, and when intake counts as gone (DESIGN, Time)."""
+    """The common settings, the policy, and when intake counts as silent (docs/rules.md#4-22)."""
 
     port: Port = 8081
     policy: Path

@@ -15,7 +15,7 @@ from tocsin_local.stack import options_from
 from tocsin_local.state import StateFolder
 
 from tocsin_tools.client import StackClient
-from tocsin_tools.idle import GAUGE_SECONDS, wait_until_idle
+from tocsin_tools.idle import wait_until_idle
 from tocsin_tools.replay.comparison import Comparison, count_historic_mails, find_miscounts, load_compliance
 from tocsin_tools.replay.help_desk_log import HelpDeskLog, read_log_file
 from tocsin_tools.replay.history_import import import_history
@@ -46,8 +46,7 @@ async def replay(log: HelpDeskLog, run: Mapping[str, Any], policy: Policy, conso
         imported = await import_history(client, log.tickets)
         import_seconds = time.monotonic() - began
         print_progress("waiting until the pipeline is idle ...")
-        await wait_until_idle(client)
-        seconds = time.monotonic() - began - GAUGE_SECONDS  # the pipeline had been idle for so long
+        seconds = await wait_until_idle(client) - began
         print_progress(f"comparing {len(imported.tickets):,} tickets with the simulation ...")
         comparison = Comparison(ZoneInfo(policy.rules(None).calendar.zone.key))
         await comparison.compare(client, imported.tickets)

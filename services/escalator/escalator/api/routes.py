@@ -1,12 +1,12 @@
 """The escalator's routes: ladder runs, who was notified, and what comes next."""
 
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.authentication import MayRead
+from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -17,7 +17,13 @@ from escalator.errors import LadderNotFoundError
 from escalator.store.escalations import load_escalations
 from escalator.store.ladders import LadderFilter, LadderRow, current_ladder, list_ladders
 
-Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
+_NOT_FOUND: Final = "No ladder has started for this ticket."
+_TO_TICKET: Final = link(
+    "GET /v1/tickets/{ticket_id}/escalation",
+    "The current ladder of the first ticket",
+    ticket_id="$response.body#/items/0/ticket_id",
+)
+_TO_LIST: Final = link("GET /v1/escalations", "Every ladder of the ticket", ticket_id="$response.body#/ticket_id")
 
 
 def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
@@ -28,9 +34,13 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         is_vacant = vacancy_check(directory.current(), row.customer_id)
         return LadderResponse.of(row.ticket_id, escalation, escalation.runs[row.key], is_vacant)
 
-    @routes.get("/escalations", summary="List ladders", response_description="A page of ladders")
+    @routes.get(
+        "/escalations",
+        summary="List ladders",
+        responses={200: {"description": "A page", "links": {"first": _TO_TICKET}}},
+    )
     async def list_escalations(
-        caller: Reader,
+        caller: MayRead,
         ticket_id: Annotated[UUID | None, Query(description="Only this ticket")] = None,
         customer: Annotated[
             str | None, Query(max_length=10_000, pattern=r"^[^\x00]*$", description="Only this customer, by its id")
@@ -59,17 +69,22 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         )
 
     @routes.get(
-        "/tickets/{ticket_id}/escalation", summary="Get a ticket's ladder", response_description="The current ladder"
+        "/tickets/{ticket_id}/escalation",
+        summary="Get a ticket's ladder",
+        responses={
+            200: {"description": "The current ladder", "links": {"all": _TO_LIST}},
+            404: error_response("No ladder has started", Problem(404, _NOT_FOUND)),
+        },
     )
     async def get_escalation(
-        caller: Reader, ticket_id: Annotated[UUID, Path(description="The id from intake's response")]
+        caller: MayRead, ticket_id: Annotated[UUID, Path(description="The id from intake's response")]
     ) -> LadderResponse:
         """The ticket's current ladder: the tiers notified, what comes next, or how it ended. 404 if none started."""
         async with reader.connect() as connection:
             try:
                 row = await current_ladder(connection, caller.tenant, ticket_id=ticket_id)
             except LadderNotFoundError as error:
-                raise Problem(404, "No ladder has started for this ticket.") from error
+                raise Problem(404, _NOT_FOUND) from error
             escalations = await load_escalations(connection, {ticket_id})
         return response(row, escalations[ticket_id])
 

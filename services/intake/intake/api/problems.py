@@ -12,7 +12,7 @@ from tocsin.validation import FieldError
 from intake.errors import (
     EventConflictError,
     EventIdConflictError,
-    IdempotencyKeyReusedError,
+    IdempotencyConflictError,
     IntakeError,
     OutboxBacklogError,
     RecordTooLargeError,
@@ -32,7 +32,7 @@ _STATUSES: Final[Mapping[type[IntakeError], int]] = {
     EventIdConflictError: 409,
     WorkaroundError: 409,
     RecordTooLargeError: 413,
-    IdempotencyKeyReusedError: 422,
+    IdempotencyConflictError: 422,
     StorageError: 500,
     OutboxBacklogError: 503,
     SigningKeyUnavailableError: 503,

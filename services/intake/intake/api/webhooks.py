@@ -27,10 +27,11 @@ from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.auth_failure import auth_failure
 from intake.domain.webhooks.config.integrations import Integration
 from intake.errors import SigningKeyUnavailableError
+from intake.handlers.webhooks import delivery_key
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.sources.signing_keys import SigningKeys
 from intake.store.webhooks import WebhookState, WebhookStore
-from intake.workers.webhook_worker import DeliveryResult, WebhookWorker, delivery_key
+from intake.workers.webhook_worker import DeliveryResult, WebhookWorker
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from intake.errors import IdempotencyKeyReusedError
+from intake.errors import IdempotencyConflictError
 from intake.store.idempotency import IdempotencyKey, KeyBinding, claim_keys, delete_expired_keys
 
 
@@ -16,16 +16,16 @@ def idempotency_key(holder: str, key: str) -> IdempotencyKey:
 
 async def bind_keys(
     connection: AsyncConnection, requested: Mapping[IdempotencyKey, KeyBinding]
-) -> dict[IdempotencyKey, KeyBinding | IdempotencyKeyReusedError]:
+) -> dict[IdempotencyKey, KeyBinding | IdempotencyConflictError]:
     """Bind each key to a request, and return the binding of its first use: the requested one if the key was free.
 
-    A key that is bound to a different request yields IdempotencyKeyReusedError.
+    A key that is bound to a different request yields IdempotencyConflictError.
     """
     if not requested:
         return {}
     claimed = await claim_keys(connection, requested)
     return {
-        key: binding if binding.request_digest == requested[key].request_digest else IdempotencyKeyReusedError()
+        key: binding if binding.request_digest == requested[key].request_digest else IdempotencyConflictError()
         for key, binding in claimed.items()
     }
 

@@ -1,29 +1,31 @@
-"""The use cases of webhook deliveries: store one as it came, apply one of its tickets, list, requeue and dismiss."""
+"""The use case of a webhook delivery: each of its tickets is mapped, then opened or reconciled with its facts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import ticket_id
 from tocsin.runtime.database.engine import clock_timestamp
 
+from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
 from intake.domain.webhooks.update import TicketUpdate
-from intake.errors import IntakeError, UnmappedError, UnmappedReason
+from intake.errors import IntakeError, UnmappedError, UnmappedReason, UnreadableError
 from intake.handlers.context import IngestContext, IngestedTicket
 from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.tickets import create_tickets
 from intake.store.tickets import TicketStore
 from intake.store.webhooks import WebhookDelivery, WebhookStore
+
+log = structlog.get_logger(__name__)
 
 _QUOTED_LENGTH: Final = 200
 
@@ -65,23 +67,21 @@ class AppliedUpdate:
     opened: IngestedTicket | None = None
 
 
-async def store_delivery(
-    context: IngestContext,
-    connection: AsyncConnection,
-    tenant: str,
-    provider: str,
-    key: bytes,
-    headers: Mapping[str, str],
-    body: bytes,
-    retry_after: timedelta,
-) -> WebhookDelivery | None:
-    """Store a delivery as it came; None if its key is known.
+def delivery_key(integration: Integration, body: bytes) -> bytes | None:
+    """The identity of a delivery: the tool's own, or else its body, if that contains instants.
 
-    If it is not processed within `retry_after`, the retry job processes it.
+    None: neither. Then the same body may be a new delivery about a ticket that is back in an earlier state.
     """
-    store = WebhookStore(connection)
-    received_at = context.business(await clock_timestamp(connection))
-    return await store.add_delivery(tenant, provider, key, headers, body, received_at, retry_after)
+    try:
+        content = ADAPTERS[integration.adapter].read(body, integration)
+    except UnreadableError:
+        return b"body:" + body
+    except Exception:  # a bug of an adapter must not lose the delivery: it is stored, and fails when it is processed
+        log.exception("webhook_key_failed")
+        return b"body:" + body
+    if content.key is not None:
+        return b"key:" + content.key.encode()
+    return b"body:" + body if all(snapshot.seen_at is not None for snapshot in content.snapshots) else None
 
 
 async def apply_ticket(
@@ -106,8 +106,6 @@ async def apply_ticket(
         )
     except UnmappedError as error:
         return error
-    except ValidationError as error:
-        return UnmappedError.invalid(error)
     store = WebhookStore(connection)
     await store.lock_ticket(ticket.ticket_id)
     earlier, was_opened_by_update = await store.load_updates(ticket.ticket_id)

@@ -32,7 +32,7 @@ class BatchWriter:
         self._wake = wake
 
     async def bind_key(self, key: IdempotencyKey, request_digest: bytes) -> None:
-        """Bind an Idempotency-Key to a batch. Raises IdempotencyKeyReusedError."""
+        """Bind an Idempotency-Key to a batch. Raises IdempotencyConflictError."""
         async with self._writer.begin() as connection:
             bound = (await bind_keys(connection, {key: KeyBinding(request_digest)}))[key]
         if isinstance(bound, IntakeError):

@@ -15,7 +15,7 @@ from tocsin.runtime.database.engine import clock_timestamp, is_transient
 from intake import metrics
 from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.config.integrations import Integration, Integrations
+from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import (
     MISSING_FIELDS,
     RejectedError,
@@ -25,7 +25,7 @@ from intake.errors import (
     UnreadableError,
 )
 from intake.handlers.context import IngestContext
-from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, UpdateResult, apply_ticket, store_delivery
+from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, UpdateResult, apply_ticket
 from intake.sources.integrations_file import IntegrationsFile
 from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
 from intake.workers.mail_worker import process_mail
@@ -86,8 +86,9 @@ class WebhookWorker:
         Raises TimeoutError if it is unknown whether the delivery is stored: the tool sends it again.
         """
         async with asyncio.timeout(STORE_SECONDS), self._reader.begin() as connection:
-            delivery = await store_delivery(
-                self._context, connection, tenant, provider, key, headers, body, retry_after=_RETRY_AFTER
+            received_at = self._context.business(await clock_timestamp(connection))
+            delivery = await WebhookStore(connection).add_delivery(
+                tenant, provider, key, headers, body, received_at, retry_after=_RETRY_AFTER
             )
         if delivery is None:
             metrics.HOOK_DELIVERIES.labels(provider, "duplicate").inc()
@@ -289,23 +290,6 @@ class WebhookWorker:
         metrics.HOOKS_WAITING.set(waiting)
         for provider in {*unmapped, *metrics.hook_providers()}:
             metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
-
-
-def delivery_key(integration: Integration, body: bytes) -> bytes | None:
-    """The identity of a delivery: the tool's own, or else its body, if that contains instants.
-
-    None: neither. Then the same body may be a new delivery about a ticket that is back in an earlier state.
-    """
-    try:
-        content = ADAPTERS[integration.adapter].read(body, integration)
-    except UnreadableError:
-        return b"body:" + body
-    except Exception:  # a bug of an adapter must not lose the delivery: it is stored, and fails when it is processed
-        log.exception("webhook_key_failed")
-        return b"body:" + body
-    if content.key is not None:
-        return b"key:" + content.key.encode()
-    return b"body:" + body if all(snapshot.seen_at is not None for snapshot in content.snapshots) else None
 
 
 def _unmapped(delivery: WebhookDelivery, error: UnmappedError) -> DeliveryResult:

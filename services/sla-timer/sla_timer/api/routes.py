@@ -1,128 +1,114 @@
-"""The timer's calls: a ticket's clocks with their ledger, simulation, and compliance."""
+"""The timer's routes: a ticket's clocks with their ledger, simulation, and compliance."""
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
-from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.business_time import micros
-from tocsin.instants import InstantInput, render_instant
-from tocsin.runtime.http.api_keys import TICKETS_READ, Caller
-from tocsin.runtime.http.authentication import require
-from tocsin.runtime.http.problems import Problem
+from fastapi import APIRouter, Body, Depends, Path, Query
+from tocsin.instants import InstantInput
+from tocsin.runtime.http.api_keys import TICKETS_READ
+from tocsin.runtime.http.authentication import MayRead, require
+from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.http.responses import JsonResponse
-from tocsin.runtime.kafka.client import TICKETS
-from tocsin.runtime.process.clock import TimeSource
 from tocsin.validation import FieldError
 
-from sla_timer.domain.compliance import GROUPS, averages, shares
-from sla_timer.domain.evaluate import Stored
-from sla_timer.domain.ledger import ledger
-from sla_timer.domain.policy_history import PolicyBook
-from sla_timer.domain.simulate import StoryRequest, answer, simulate
-from sla_timer.domain.timeline import Timeline
-from sla_timer.domain.timeline_events import VOIDED
-from sla_timer.store import reports
-from sla_timer.store.tables import OFFSETS
-from sla_timer.store.tickets import Store
+from sla_timer.api.schemas import (
+    SIMULATION_EXAMPLE,
+    ChannelAverageResponse,
+    ComplianceResponse,
+    OutcomeShareResponse,
+    TicketClocksResponse,
+    TimelineResponse,
+)
+from sla_timer.api.ticket_clocks import ticket_clocks_json
+from sla_timer.domain.compliance import Grouping
+from sla_timer.domain.simulate import SimulationRequest, simulate
+from sla_timer.handlers import queries
+from sla_timer.handlers.context import TimerContext
+from sla_timer.workers.jobs import SourceProbe
 
-Reader = Annotated[Caller, Depends(require(TICKETS_READ))]
-_GROUP = f"({'|'.join(GROUPS)})?"
-_LONGEST_ECHO = 200
+_GROUPING: Final = f"({'|'.join(Grouping)})?"
+_LONGEST_ECHO: Final = 200
 
 
-def router(reader: AsyncEngine, book: PolicyBook, clock: TimeSource, unconfirmed: Callable[[int], bool]) -> APIRouter:
-    """The routes. `unconfirmed(partition)`: deadlines of that partition are judged without proof now."""
+def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
+    """The routes."""
     routes = APIRouter(prefix="/v1")
 
     @routes.get(
-        "/tickets/{ticket_id}/clocks", summary="Every clock of a ticket, its ladder, and why each due is what it is"
+        "/tickets/{ticket_id}/clocks",
+        summary="Get a ticket's clocks, ladder and ledger",
+        response_description="The ticket's clocks and ladder",
+        response_model=TicketClocksResponse,
     )
-    async def clocks(ticket_id: UUID, caller: Reader) -> JsonResponse:
-        async with reader.connect() as connection:
-            # In this order: what the facts are told through must not be newer than the facts.
-            progress = await OFFSETS.load(connection, TICKETS)
-            loaded = await Store(connection).load([ticket_id])
-        if not loaded or loaded[0].ticket.tenant != caller.tenant:
-            raise Problem(404, "No ticket with this id has arrived here yet.")
-        stored = loaded[0]
-        position = progress.get(stored.partition)
-        accepted_through = None if position is None else position.accepted_through
-        through = stored.known_through(accepted_through)
-        without_proof = unconfirmed(stored.partition)
-        if without_proof:
-            through = max(through, clock.now())
-        return JsonResponse(_clocks(stored, through, accepted_through, without_proof, book))
+    async def get_clocks(
+        ticket_id: Annotated[UUID, Path(description="The id from intake's response")], caller: MayRead
+    ) -> JsonResponse:
+        """The ticket's timeline up to the instant up to which no fact is missing (`told_to`). `ledger` lists which
+        stretches of time counted for each clock, and which did not, and why. 404 until the ticket has arrived.
+        """
+        found = await queries.ticket_timeline(
+            context, tenant=caller.tenant, ticket_id=ticket_id, silent_partitions=source_probe.silent_partitions
+        )
+        return JsonResponse(ticket_clocks_json(found))
 
     @routes.post(
         "/simulate",
-        summary="The timeline of a story, by the stored policy",
+        summary="Simulate a ticket",
+        response_description="The timeline",
+        response_model=TimelineResponse,
         dependencies=[Depends(require(TICKETS_READ))],
     )
-    async def simulation(story: StoryRequest) -> JsonResponse:
-        try:
-            return JsonResponse(simulate(story, book.policies))
-        except ValueError as error:
-            raise Problem(422, str(error)) from error
+    async def simulate_ticket(
+        request: Annotated[SimulationRequest, Body(examples=[SIMULATION_EXAMPLE])],
+    ) -> JsonResponse:
+        """What would be due, missed and escalated by `until` if nothing but these facts happened, by the stored
+        versions of the policy. Stores nothing.
+        """
+        return JsonResponse(simulate(request, context.policies.policies))
 
-    @routes.get("/compliance", summary="How well the promise was kept in a period")
-    async def compliance(
-        caller: Reader,
-        begin: Annotated[InstantInput, Query(alias="from")],
-        end: Annotated[InstantInput, Query(alias="to")],
+    @routes.get(
+        "/compliance",
+        summary="Get a compliance report",
+        response_description="The report",
+        response_model_exclude_unset=True,
+    )
+    async def get_compliance(
+        caller: MayRead,
+        begin: Annotated[InstantInput, Query(alias="from", description="Start of the period, with its zone")],
+        end: Annotated[InstantInput, Query(alias="to", description="End of the period, exclusive, with its zone")],
         group_by: Annotated[
             str,
             Query(
-                description="comma-separated, out of clock, severity, customer, month",
-                json_schema_extra={"pattern": f"^({_GROUP},)*{_GROUP}$"},
+                description=f"Comma-separated: {', '.join(Grouping)}",
+                json_schema_extra={"pattern": f"^({_GROUPING},)*{_GROUPING}$"},
             ),
-        ] = "clock",
-    ) -> JsonResponse:
-        groups = [group for group in group_by.split(",") if group]
-        unknown = [group for group in groups if group not in GROUPS]
-        if unknown:
-            message = f"unknown: {', '.join(unknown)[:_LONGEST_ECHO]}; there are {', '.join(GROUPS)}"
-            raise Problem(422, "A grouping is unknown.", errors=[FieldError(field="group_by", message=message)])
+        ] = Grouping.CLOCK,
+    ) -> ComplianceResponse:
+        """Met, breached and cancelled clocks whose outcome lies in the period, and the average response times of
+        channels by calendar month.
+        """
+        groupings = _parse_groupings(group_by)
         if end < begin:
-            raise Problem(
-                422, "The period ends before it begins.", errors=[FieldError(field="to", message="lies before `from`")]
-            )
-        rules = book.rulebook(None).rules[-1]
-        async with reader.connect() as connection:
-            counted = await reports.outcomes(connection, caller.tenant, begin, end, book.zone)
-            answered = await reports.answers(connection, caller.tenant, list(rules.channels), begin, end)
-        return JsonResponse(
+            raise invalid_fields([FieldError(field="to", message="must not be before `from`")])
+        found = await queries.compliance(
+            context, tenant=caller.tenant, begin=begin, end=end, groupings=sorted(groupings)
+        )
+        return ComplianceResponse.model_validate(
             {
-                "from": render_instant(begin),
-                "to": render_instant(end),
-                "items": shares(counted, groups),
-                "channels": averages(answered, rules.channels, book.zone, clock.now()),
+                "from": begin,
+                "to": end,
+                "items": [OutcomeShareResponse.of(share, groupings) for share in found.outcomes],
+                "channels": [ChannelAverageResponse.model_validate(average) for average in found.channels],
             }
         )
 
     return routes
 
 
-def _clocks(
-    stored: Stored, through: datetime, accepted_through: datetime | None, unconfirmed: bool, book: PolicyBook
-) -> dict[str, Any]:
-    until = micros(through)
-    timeline = Timeline(stored.story(), book.rulebook(stored.ticket.customer.id)).tell(until)
-    accounts = ledger(timeline, until)
-    body = answer(timeline, until)
-    historic_through = None if stored.historic_through is None else render_instant(stored.historic_through)
-    voided = {(item.cycle, item.subject) for item in stored.told if item.kind.startswith(VOIDED)}
-    for clock in body["clocks"]:
-        decided_at = clock["breached_at"] or clock["ended_at"]
-        clock["historic"] = historic_through is not None and decided_at is not None and decided_at <= historic_through
-        clock["voided"] = (clock["cycle"], clock["clock"]) in voided
-    return body | {
-        "ticket_id": str(stored.ticket.ticket_id),
-        "facts": max(fact.number for fact in stored.facts),
-        "accepted_through": None if accepted_through is None else render_instant(accepted_through),
-        "told_to": render_instant(through),
-        "unconfirmed": unconfirmed,
-        "ledger": accounts,
-    }
+def _parse_groupings(text: str) -> frozenset[Grouping]:
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in list(Grouping)]
+    if unknown:
+        message = f"unknown: {', '.join(unknown)[:_LONGEST_ECHO]}; known are {', '.join(Grouping)}"
+        raise Problem(422, "Unknown group_by value.", errors=[FieldError(field="group_by", message=message)])
+    return frozenset(map(Grouping, names))

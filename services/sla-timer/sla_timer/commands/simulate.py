@@ -1,4 +1,4 @@
-"""`python -m sla_timer simulate`: stories from a file or standard input, timelines to standard output."""
+"""`python -m sla_timer simulate`: simulations from a file or standard input, timelines to standard output."""
 
 import os
 import sys
@@ -11,44 +11,48 @@ from tocsin.policy import Policy, PolicyError
 from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.sources.policy_file import read_policy
 
-from sla_timer.domain.simulate import StoryRequest, simulate
+from sla_timer.api.problems import problem_of
+from sla_timer.domain.simulate import SimulationRequest, simulate
+from sla_timer.errors import SimulationError
 
 
-def simulate_stories(name: str, policy_file: Path | None) -> int:
-    """Tells the story that the file `name` holds (`-`: standard input), or, in JSON Lines, that of each line.
+def simulate_file(name: str, policy_file: Path | None) -> int:
+    """Run the simulation in the file `name` (`-`: standard input), or, in JSON Lines, the one of each line.
 
-    The exit status: one story that makes no sense is 1, with a problem on standard error. A bad line of several is
-    answered in its place.
+    Returns the exit status: 1 if a single simulation cannot be run, with a problem on standard error. In JSON Lines, a
+    bad line gets a line with its error, and the status is 0.
     """
-    file = policy_file or _policy()
     try:
-        policies = [read_policy(file)]
+        policies = [read_policy(policy_file or _default_policy_file())]
     except (PolicyError, OSError) as error:
         return _fail(Problem(422, str(error)))
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return _fail(Problem(422, f"{name}: {error}"))
-    if name.endswith(".jsonl") or _is_a_story_a_line(text):
+    if name.endswith(".jsonl") or _is_json_lines(text):
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                sys.stdout.write(_answered(number, line, policies))
+                sys.stdout.write(_simulate_line(number, line, policies))
         return 0
     try:
-        sys.stdout.write(_told(text, policies))
+        sys.stdout.write(_simulate(text, policies))
     except Problem as problem:
         return _fail(problem)
     return 0
 
 
-def _policy() -> Path:
+def _default_policy_file() -> Path:
     """The configured policy; without one the shipped one, where the code lies in its repository."""
     configured = os.environ.get("TOCSIN_POLICY")
     return Path(configured) if configured else Path(__file__).parents[4] / "deploy" / "policy" / "policy.yaml"
 
 
-def _is_a_story_a_line(text: str) -> bool:
-    """Several lines that are not one document. One that was meant to be, but is broken, opens without closing."""
+def _is_json_lines(text: str) -> bool:
+    """Whether the text is several lines that are not one document.
+
+    A broken document of several lines is not JSON Lines: its first line opens without closing.
+    """
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if len(lines) < 2 or _is_json(text):
         return False
@@ -63,20 +67,21 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _answered(number: int, line: str, policies: Sequence[Policy]) -> str:
+def _simulate_line(number: int, line: str, policies: Sequence[Policy]) -> str:
     try:
-        return _told(line, policies)
+        return _simulate(line, policies)
     except Problem as problem:
         return orjson.dumps({"line": number, "error": _sentence(problem)}).decode() + "\n"
 
 
-def _told(story: str, policies: Sequence[Policy]) -> str:
+def _simulate(text: str, policies: Sequence[Policy]) -> str:
+    """The timeline as a line of JSON. Raises Problem."""
     try:
-        return orjson.dumps(simulate(StoryRequest.model_validate_json(story), policies)).decode() + "\n"
+        return orjson.dumps(simulate(SimulationRequest.model_validate_json(text), policies)).decode() + "\n"
     except ValidationError as error:
         raise validation_problem(error) from error
-    except ValueError as error:
-        raise Problem(422, str(error)) from error
+    except SimulationError as error:
+        raise problem_of(error) from error
 
 
 def _sentence(problem: Problem) -> str:

@@ -1,23 +1,61 @@
-"""One clock of one cycle of a ticket (RULES 3 and 4)."""
+"""One clock of one cycle of a ticket (docs/rules.md#3-clocks, docs/rules.md#4-pauses-changes-reopening). Pure.
+
+Instants and durations are microseconds.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
 
 from tocsin.events import ClockName
 from tocsin.policy import Target
 
-from sla_timer.domain.intervals import Excluded
+from sla_timer.domain.intervals import ExcludedIntervals
 
 
-class Clock:
-    """A clock from the fact that started it to the fact that ended it. Instants and durations in microseconds.
+class ClockOutcome(StrEnum):
+    """The state of a clock. `PAUSED`: the resolution clock runs, and the ticket waits for its customer."""
 
-    `due` is None while a pause makes it unknown, `warn` also where no warning applies. `provisional`: the resolution
-    clock while nobody has responded; passing its due is silence, no outcome.
+    RUNNING = "running"
+    PAUSED = "paused"
+    MET = "met"
+    BREACHED = "breached"
+    CANCELLED = "cancelled"
+
+
+class Clock(NamedTuple):
+    """A clock as it was evaluated.
+
+    `due_at` is null while a pause makes it unknown, `warn_at` also where no warning applies. `provisional`: the
+    resolution clock before the first response. `end` is `ended_at` or, for a clock that has not ended, the instant to
+    which the timeline was evaluated; `net` is what the clock counted up to it.
     """
 
+    cycle: int
+    name: ClockName
+    provisional: bool
+    started_at: int
+    warn_at: int | None
+    due_at: int | None
+    ended_at: int | None
+    breached_at: int | None
+    outcome: ClockOutcome
+    end: int
+    net: int
+    target: Target
+
+    @property
+    def gross(self) -> int:
+        return self.end - self.started_at
+
+
+class RunningClock:
+    """A clock while the timeline is evaluated, from the fact that started it to the fact that ends it."""
+
     __slots__ = (
-        "_measured",
+        "_measured_by",
         "breached_at",
         "cycle",
-        "due",
+        "due_at",
         "ended_at",
         "excluded",
         "name",
@@ -26,74 +64,81 @@ class Clock:
         "provisional",
         "started_at",
         "target",
-        "voided",
-        "warn",
+        "warn_at",
         "warned",
     )
 
-    def __init__(
-        self, name: ClockName, cycle: int, started_at: int, excluded: Excluded, breached_at: int | None = None
-    ) -> None:
+    def __init__(self, name: ClockName, *, cycle: int, started_at: int, excluded: ExcludedIntervals) -> None:
         self.name = name
         self.cycle = cycle
         self.started_at = started_at
         self.excluded = excluded
-        self.breached_at = breached_at
         self.provisional = False
         self.warned = False
         self.target: Target
-        self.due: int | None = None
-        self.warn: int | None = None
+        self.due_at: int | None = None
+        self.warn_at: int | None = None
+        self.breached_at: int | None = None
         self.ended_at: int | None = None
-        self.outcome = "running" if breached_at is None else "breached"
+        self.outcome = ClockOutcome.RUNNING
         self.net = 0
-        self._measured: tuple[Target, int, bool, int] | None = None
+        self._measured_by: tuple[Target, int, bool, int] | None = None
 
-    def measure(self, target: Target) -> None:
-        """Same start, this target: the due and the warning anew (RULES 4, Severity change)."""
-        if not self._moved(target, self.started_at):
-            return
-        self.due = self.excluded.due(target.measure, self.started_at, target.due)
-        self.warn = None
-        if target.warn is not None:
-            warn = self.excluded.due(target.measure, self.started_at, target.warn)
-            if warn is not None and (self.due is None or warn < self.due):
-                self.warn = warn
+    def measure(self, target: Target, response_due_at: int | None = None) -> None:
+        """Set deadline and warning by this target, anew if anything that decides them has changed.
 
-    def measure_provisional(self, target: Target, response_due: int) -> None:
-        """Nobody has responded: counted from the response's due, without a warning (RULES 3)."""
-        if not self._moved(target, response_due):
-            return
-        self.due = self.excluded.due(target.measure, response_due, target.due)
-        self.warn = None
-
-    def _moved(self, target: Target, since: int) -> bool:
-        """Whether anything that decides about the due is not as it was when this was asked last."""
+        A clock keeps its start (docs/rules.md#4-5), but a provisional one is counted from the response deadline, and
+        has no warning (docs/rules.md#3-8).
+        """
+        start = response_due_at if self.provisional and response_due_at is not None else self.started_at
         self.target = target
-        basis = (target, since, self.provisional, self.excluded.changes)
-        if basis == self._measured:
-            return False
-        self._measured = basis
-        return True
+        measured_by = (target, start, self.provisional, self.excluded.version)
+        if measured_by == self._measured_by:
+            return
+        self._measured_by = measured_by
+        self.due_at = self.excluded.due_at(target.measure, start=start, duration=target.due)
+        self.warn_at = None
+        if target.warn is not None and not self.provisional:
+            warn_at = self.excluded.due_at(target.measure, start=start, duration=target.warn)
+            if warn_at is not None and (self.due_at is None or warn_at < self.due_at):
+                self.warn_at = warn_at
 
-    def warning_after(self, now: int) -> int | None:
-        """When the warning is given: not after a breach, once a cycle, not at or after the due."""
-        if self.warn is None or self.warned or self.breached_at is not None:
+    def warning_at(self, now: int) -> int | None:
+        """When the warning is given, `now` or later; None where it is not given (docs/rules.md#3-4)."""
+        if self.warn_at is None or self.warned or self.breached_at is not None:
             return None
-        at = max(self.warn, now)
-        return at if self.due is None or at < self.due else None
+        at = max(self.warn_at, now)
+        return at if self.due_at is None or at < self.due_at else None
 
     def breach(self, at: int) -> None:
         self.breached_at = at
-        self.outcome = "breached"
+        self.outcome = ClockOutcome.BREACHED
 
-    def end(self, at: int, outcome: str) -> None:
-        """The clock ends; a breach stays."""
+    def close(self, at: int, outcome: ClockOutcome) -> None:
+        """End the clock. A breach stays its outcome."""
         self.ended_at = at
-        self.net = self.net_until(at)
+        self.net = self._net_until(at)
         if self.breached_at is None:
             self.outcome = outcome
 
-    def net_until(self, at: int) -> int:
-        """What the governing clock counted from the start to `at`."""
-        return self.excluded.net(self.target.measure, self.started_at, at)
+    def evaluated(self, until: int, *, paused: bool) -> Clock:
+        """The clock at `until`; `paused`: the ticket waits for its customer."""
+        running = self.ended_at is None
+        pauses = paused and self.outcome is ClockOutcome.RUNNING and self.name == "resolution"
+        return Clock(
+            cycle=self.cycle,
+            name=self.name,
+            provisional=self.provisional,
+            started_at=self.started_at,
+            warn_at=self.warn_at,
+            due_at=self.due_at,
+            ended_at=self.ended_at,
+            breached_at=self.breached_at,
+            outcome=ClockOutcome.PAUSED if pauses else self.outcome,
+            end=until if self.ended_at is None else self.ended_at,
+            net=self._net_until(until) if running else self.net,
+            target=self.target,
+        )
+
+    def _net_until(self, at: int) -> int:
+        return self.excluded.net(self.target.measure, start=self.started_at, end=at)

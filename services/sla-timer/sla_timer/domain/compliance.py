@@ -1,19 +1,30 @@
-"""How well the promise was kept: outcomes per clock, and the channels' averages (RULES 6). Pure."""
+"""Compliance: the outcomes of clocks in a period, and the average response times of channels. Pure.
+
+See docs/rules.md#6-channels-and-mailboxes.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from enum import StrEnum
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tocsin.business_time import SECOND
 
-GROUPS: Final = ("clock", "severity", "customer", "month")
+
+class Grouping(StrEnum):
+    """What the outcomes of clocks can be grouped by. They are always grouped by clock."""
+
+    CLOCK = "clock"
+    SEVERITY = "severity"
+    CUSTOMER = "customer"
+    MONTH = "month"
 
 
-class Outcome(NamedTuple):
-    """So many clocks ended so: `outcome` is met, breached or cancelled; `month` as `2026-06`."""
+class OutcomeCount(NamedTuple):
+    """How many clocks have this outcome: `met`, `breached` or `cancelled`. `month` has the form `2026-06`."""
 
     clock: str
     severity: int
@@ -24,69 +35,115 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One item of a channel. Unanswered, it counts with its age: at its closing, or now."""
+class OutcomeShare:
+    """The outcomes of a group of clocks. `severity`, `customer` and `month` are null where they are not grouped by.
+
+    `percent_met` is met out of met and breached; null where there is neither: no data is not a pass.
+    """
+
+    clock: str
+    severity: int | None
+    customer: str | None
+    month: str | None
+    met: int
+    breached: int
+    cancelled: int
+
+    @property
+    def percent_met(self) -> float | None:
+        decided = self.met + self.breached
+        return round(100 * self.met / decided, 3) if decided else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTicket:
+    """A ticket that counts for the average of its channel. Without a response, it counts with its age."""
 
     channel: str
     opened_at: datetime
-    answered_at: datetime | None
+    responded_at: datetime | None
     closed_at: datetime | None
 
 
-def shares(outcomes: Iterable[Outcome], groups: Sequence[str]) -> list[dict[str, Any]]:
-    """Counts and percent met per clock and the other `groups`, sorted by them.
+@dataclass(frozen=True, slots=True)
+class ChannelAverage:
+    """The mean response time of a channel in a calendar month.
 
-    `percent_met` is met of met and breached; null where there was neither: no data is no pass.
+    `met`: the mean is strictly less than the target. A channel without any ticket has one entry, whose month, mean and
+    `met` are null.
     """
-    keys = ("clock", *(group for group in GROUPS[1:] if group in groups))
-    counts: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    for outcome in outcomes:
-        counts[tuple(getattr(outcome, key) for key in keys)][outcome.outcome] += outcome.clocks
+
+    channel: str
+    month: str | None
+    items: int
+    mean_seconds: float | None
+    target_seconds: float
+    met: bool | None
+
+
+def outcome_shares(outcomes: Iterable[OutcomeCount], groupings: Sequence[Grouping]) -> list[OutcomeShare]:
+    """The shares by clock and by these groupings, sorted by them."""
+    by_severity, by_customer, by_month = (
+        grouping in groupings for grouping in (Grouping.SEVERITY, Grouping.CUSTOMER, Grouping.MONTH)
+    )
+    counts: dict[tuple[str, int | None, str | None, str | None], Counter[str]] = defaultdict(Counter)
+    for one in outcomes:
+        group = (
+            one.clock,
+            one.severity if by_severity else None,
+            one.customer if by_customer else None,
+            one.month if by_month else None,
+        )
+        counts[group][one.outcome] += one.clocks
     return [
-        {
-            **dict(zip(keys, key, strict=True)),
-            "met": count["met"],
-            "breached": count["breached"],
-            "cancelled": count["cancelled"],
-            "percent_met": _percent(count["met"], count["met"] + count["breached"]),
-        }
-        for key, count in sorted(counts.items())
+        OutcomeShare(
+            clock=clock,
+            severity=severity,
+            customer=customer,
+            month=month,
+            met=count["met"],
+            breached=count["breached"],
+            cancelled=count["cancelled"],
+        )
+        for (clock, severity, customer, month), count in sorted(
+            counts.items(), key=lambda item: [part for part in item[0] if part is not None]
+        )
     ]
 
 
-def averages(answers: Iterable[Answer], targets: Mapping[str, int], zone: str, now: datetime) -> list[dict[str, Any]]:
-    """The mean answer time per channel and calendar month of the opening, in `zone` (RULES 6).
-
-    `targets` in microseconds per channel; `met` only strictly below the target. A channel without any item has one
-    entry that says so: its month, mean and `met` are null.
-    """
+def channel_averages(
+    tickets: Iterable[ChannelTicket], targets: Mapping[str, int], *, zone: str, now: datetime
+) -> list[ChannelAverage]:
+    """The averages by channel and month of the opening, in `zone`, sorted. `targets` are in microseconds."""
     local = ZoneInfo(zone)
-    waits: dict[tuple[str, str], timedelta] = defaultdict(timedelta)
+    totals: dict[tuple[str, str], timedelta] = defaultdict(timedelta)
     items: Counter[tuple[str, str]] = Counter()
-    for answer in answers:
-        key = answer.channel, answer.opened_at.astimezone(local).strftime("%Y-%m")
-        waits[key] += (answer.answered_at or answer.closed_at or now) - answer.opened_at
+    for ticket in tickets:
+        key = ticket.channel, ticket.opened_at.astimezone(local).strftime("%Y-%m")
+        totals[key] += (ticket.responded_at or ticket.closed_at or now) - ticket.opened_at
         items[key] += 1
-    found = [
-        _average(channel, month, waits[channel, month], count, targets[channel])
+    averages = [
+        ChannelAverage(
+            channel=channel,
+            month=month,
+            items=count,
+            mean_seconds=totals[channel, month].total_seconds() / count,
+            target_seconds=targets[channel] / SECOND,
+            # In whole microseconds: rounding never brings a mean below its target.
+            met=totals[channel, month] < count * timedelta(microseconds=targets[channel]),
+        )
         for (channel, month), count in items.items()
     ]
-    silent = targets.keys() - {channel for channel, _ in items}
-    found += [_average(channel, None, timedelta(0), 0, targets[channel]) for channel in silent]
-    return sorted(found, key=lambda average: (average["channel"], average["month"] or ""))
-
-
-def _average(channel: str, month: str | None, waits: timedelta, items: int, target: int) -> dict[str, Any]:
-    return {
-        "channel": channel,
-        "month": month,
-        "items": items,
-        "mean_seconds": waits.total_seconds() / items if items else None,
-        "target_seconds": target / SECOND,
-        # Whole microseconds: a mean that only rounding brings below its target is not below it.
-        "met": waits < items * timedelta(microseconds=target) if items else None,
-    }
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return round(100 * part / whole, 3) if whole else None
+    without_tickets = targets.keys() - {channel for channel, _ in items}
+    averages += [
+        ChannelAverage(
+            channel=channel,
+            month=None,
+            items=0,
+            mean_seconds=None,
+            target_seconds=targets[channel] / SECOND,
+            met=None,
+        )
+        for channel in without_tickets
+    ]
+    return sorted(averages, key=lambda average: (average.channel, average.month or ""))

@@ -1,116 +1,107 @@
-"""From a stored ticket to what is told of it now, and what follows for reports and for the agenda. Pure."""
+"""The pure function from a ticket's facts and the policy to its timeline (docs/rules.md#0-facts-and-timelines).
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+Time is walked forward from instant to instant. At each, a policy version that comes into force applies first, then the
+facts in their order; what falls due is evaluated last. So the timeline up to an instant depends only on facts that
+occurred at or before it.
+"""
 
-from tocsin.business_time import instant, micros
-from tocsin.events import DeadlineEvent, Fact, Ticket
-
-from sla_timer.domain.event_mapping import Scope
-from sla_timer.domain.fact_log import Rulebook, Story
-from sla_timer.domain.reconcile import Planned, compare
-from sla_timer.domain.timeline import Timeline
-from sla_timer.domain.timeline_events import Item, Kind
-
-OUTCOMES = (Kind.MET, Kind.BREACHED, Kind.CANCELLED)
+from sla_timer.domain.fact_log import FactLog
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.ticket_state import FOREVER, TicketState
+from sla_timer.domain.timeline import CycleLadder, ExcludedInterval, Timeline
+from sla_timer.domain.timeline_events import FALLS_DUE, TimelineEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A ticket as it is stored: its facts, what was told of it and up to which instant, and when it was answered."""
+def evaluate(facts: FactLog, policies: PolicyHistory, until: int, *, whole_agenda: bool = False) -> Timeline:
+    """The timeline up to `until`, inclusive, an instant at or after the opening. Later facts are not seen.
 
-    ticket: Ticket
-    partition: int
-    historic_through: datetime | None
-    responded_at: datetime | None
-    facts: Sequence[Fact]
-    told: Sequence[Item]
-    told_through: datetime | None
-
-    def known_through(self, accepted_through: datetime | None) -> datetime:
-        """The instant up to which its story is complete: the partition's, or the receipt of its own last fact.
-
-        A ticket's facts arrive in the order in which they were received, so none before its last one is missing.
-        """
-        received = max(fact.received_at for fact in self.facts)
-        return received if accepted_through is None else max(accepted_through, received)
-
-    def story(self) -> Story:
-        return Story.of(self.facts, self.ticket.channel)
-
-
-@dataclass(frozen=True, slots=True)
-class ClockState:
-    """What reports and gauges need of one clock. `outcome_at` is null while this cycle has no outcome of its own."""
-
-    cycle: int
-    clock: str
-    severity: int
-    state: str
-    open: bool
-    outcome_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What judging a ticket leaves behind. `policies`: how many versions of the policy were known."""
-
-    ticket_id: UUID
-    partition: int
-    severity: int
-    closed_at: datetime | None
-    responded_at: datetime | None
-    policies: int
-    clocks: list[ClockState]
-    telling: list[tuple[Item, DeadlineEvent]]
-    agenda: list[Planned]
-
-
-def judge(stored: Stored, accepted_through: datetime | None, rulebook: Rulebook) -> Judged:
-    """Tells the ticket's story up to what is known, and compares it with what was told."""
-    confirmed = micros(stored.known_through(accepted_through))
-    # What was told without proof stays told until facts disprove it: never judge an earlier instant than before.
-    through = confirmed if stored.told_through is None else max(confirmed, micros(stored.told_through))
-    timeline = Timeline(stored.story(), rulebook).tell(through)
-    clocks = clock_states(timeline)
-    closed_at, severity = timeline.closed_at, timeline.severity
-    scope = Scope(
-        stored.ticket,
-        rulebook,
-        severity,
-        None if stored.historic_through is None else micros(stored.historic_through),
-        confirmed,
+    The agenda reaches to the next instant at which something falls due, with `whole_agenda` to the last. Raises
+    ValueError where a calendar does not reach that far (docs/rules.md#2-7).
+    """
+    walk = _Walk(facts, policies)
+    walk.advance(until)
+    state = walk.state
+    # All of this is read before the agenda is, which moves the state on.
+    version, status = policies.versions[walk.version], state.status
+    responded_at, closed_at, exhausted_at = state.responded_at, state.closed_times.open_since, state.exhausted_at
+    clocks = tuple([clock.evaluated(until, paused=status.paused) for clock in state.clocks])
+    ladders = tuple(
+        [CycleLadder(cycle, kept=state.ladders.get(cycle - 1) is ladder) for cycle, ladder in state.ladders.items()]
     )
-    telling = compare(timeline, stored.told, scope)
-    return Judged(
-        stored.ticket.ticket_id,
-        stored.partition,
-        severity,
-        None if closed_at is None else instant(closed_at),
-        None if timeline.responded_at is None else instant(timeline.responded_at),
-        len(rulebook.rules),
-        clocks,
-        telling.now,
-        telling.agenda,
+    events = tuple(state.events)
+    excluded = _excluded_intervals(state)
+    return Timeline(
+        until=until,
+        policy_version=version,
+        severity=status.severity,
+        responded_at=responded_at,
+        closed_at=closed_at,
+        exhausted_at=exhausted_at,
+        clocks=clocks,
+        ladders=ladders,
+        events=events,
+        agenda=walk.look_ahead(whole=whole_agenda),
+        excluded=excluded,
     )
 
 
-def clock_states(timeline: Timeline) -> list[ClockState]:
-    """Every clock of the timeline as it stands; its severity is the one that governed its outcome."""
-    outcomes = {(h.cycle, h.clock): h for h in timeline.happenings if h.kind in OUTCOMES}
-    states = []
-    for clock in timeline.clocks:
-        outcome = outcomes.get((clock.cycle, clock.name))
-        states.append(
-            ClockState(
-                clock.cycle,
-                clock.name,
-                timeline.severity if outcome is None else outcome.severity,
-                timeline.outcome(clock),
-                clock.ended_at is None,
-                None if outcome is None else instant(outcome.at),
-            )
-        )
-    return states
+class _Walk:
+    """A ticket's state, moved forward through time."""
+
+    __slots__ = ("_applied", "_due_at", "_facts", "_policies", "state", "version")
+
+    def __init__(self, facts: FactLog, policies: PolicyHistory) -> None:
+        opening = facts.facts[0]
+        self._facts = facts.facts
+        self._policies = policies
+        self.version = policies.index_at(opening.at)
+        self._applied = 1
+        self.state = TicketState(opening, facts.channel, policies.rules[self.version])
+        self._due_at, _, _ = self.state.next_due()
+
+    def advance(self, until: int) -> None:
+        """Move on to `until`, inclusive."""
+        state, facts, applied = self.state, self._facts, self._applied
+        change_at = self._policy_change_at()
+        while True:
+            fact_at = facts[applied].at if applied < len(facts) else FOREVER
+            at = min(self._due_at, fact_at, change_at)
+            if at > until:
+                self._applied = applied
+                return
+            state.now = at
+            if change_at == at:
+                self.version += 1
+                state.change_rules(self._policies.rules[self.version])
+                change_at = self._policy_change_at()
+            while applied < len(facts) and facts[applied].at == at:
+                state.apply(facts[applied])
+                applied += 1
+            self._due_at = state.fire_due()
+
+    def look_ahead(self, *, whole: bool) -> tuple[TimelineEvent, ...]:
+        """The events that follow if there is no further fact: all, or up to the next instant when something is due."""
+        self._facts = self._facts[: self._applied]
+        events = self.state.events
+        past = len(events)
+        while whole or not any(event.kind in FALLS_DUE for event in events[past:]):
+            at = min(self._due_at, self._policy_change_at())
+            if at == FOREVER:
+                break
+            self.advance(at)
+        return tuple(events[past:])
+
+    def _policy_change_at(self) -> int:
+        changes = self._policies.changes
+        return changes[self.version] if self.version < len(changes) else FOREVER
+
+
+def _excluded_intervals(state: TicketState) -> tuple[ExcludedInterval, ...]:
+    stopped = state.stopped_times
+    if not stopped.starts:
+        return ()
+    ends = stopped.ends if stopped.open_since is None else [*stopped.ends, None]
+    closed = set(state.closed_times.starts)
+    return tuple(
+        [ExcludedInterval(start, end, start in closed) for start, end in zip(stopped.starts, ends, strict=True)]
+    )

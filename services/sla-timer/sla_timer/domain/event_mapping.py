@@ -1,8 +1,9 @@
-"""Happenings as events of `tocsin.deadlines.v1`, with all that those who read them need to know. Pure."""
+"""Timeline events as events of `tocsin.deadlines.v1`, with everything their readers need to know. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from tocsin.business_time import instant
@@ -14,8 +15,6 @@ from tocsin.events import (
     ClockVoided,
     ClockWarned,
     DeadlineEvent,
-    EndReason,
-    EscalationReason,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
@@ -26,112 +25,121 @@ from tocsin.events import (
 )
 from tocsin.policy import Rules, Target
 
-from sla_timer.domain.fact_log import Rulebook
-from sla_timer.domain.timeline_events import LADDER, Happening, Item, Kind
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, TimelineEvent
+
+VoidedKind = Literal["warned", "breached", "met", "cancelled"]
+_VOIDED_KINDS: Final[Mapping[EventKind, VoidedKind]] = {
+    EventKind.WARNED: "warned",
+    EventKind.BREACHED: "breached",
+    EventKind.MET: "met",
+    EventKind.CANCELLED: "cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose events these are, and how far the facts are known. Instants in microseconds since the epoch.
+class EventContext:
+    """The ticket of the events, the policy, and how far the facts are known. Instants in microseconds.
 
-    `historic_through`: what is due at or before it mails nobody (RULES 4, History). What lies after `confirmed_through`
-    was judged without proof that no fact is missing. `severity` is the governing one.
+    `severity` is the governing one. An event at or before `historic_through` mails nobody (docs/rules.md#4-24). One
+    after `confirmed_through` was evaluated without proof that no fact is missing (docs/rules.md#4-22).
     """
 
     ticket: Ticket
-    rulebook: Rulebook
+    policies: PolicyHistory
     severity: int
     historic_through: int | None
     confirmed_through: int
 
 
-def announce(item: Item, happening: Happening, scope: Scope) -> DeadlineEvent:
-    """The event that tells a happening under its natural key."""
-    rules = scope.rulebook.rules[scope.rulebook.index_at(happening.at)]
-    body = _body(item, happening.at, happening.severity, scope)
-    if happening.clock is not None:
-        return _clock(body, item, happening, happening.clock, rules)
-    return _ladder(body, item, happening, rules)
+def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
+    """The event to publish for a timeline event."""
+    key, event = keyed
+    rules = context.policies.rules_at(event.at)
+    body = _body(key, context, at=event.at, severity=event.severity)
+    body["event_id"] = _event_id(context.ticket.ticket_id, key)
+    if event.clock is not None:
+        return _clock_event(body, event, event.clock, rules)
+    return _ladder_event(body, event, rules)
 
 
-def announce_void(item: Item, now: int, scope: Scope) -> DeadlineEvent:
-    """The event that takes back what was told under this key; the whole run for the kind `ladder`."""
-    rules = scope.rulebook.rules[scope.rulebook.index_at(now)]
-    body = _body(item, now, scope.severity, scope)
-    ticket_id = scope.ticket.ticket_id
-    if item.subject != LADDER:
+def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEvent:
+    """The event to publish at `at` because the one with this key is voided; of kind `ENDED`: because its run is."""
+    rules = context.policies.rules_at(at)
+    body = _body(key, context, at=at, severity=context.severity)
+    ticket_id = context.ticket.ticket_id
+    if key.subject != LADDER:
+        kind = _VOIDED_KINDS[key.kind]
         return ClockVoided(
             **body,
-            event_id=derived_id(ticket_id, "clock.voided", item.cycle, item.subject, item.run, item.kind),
-            clock=cast("ClockName", item.subject),
-            kind=cast("Literal['warned', 'breached', 'met', 'cancelled']", item.kind),
-            voids=_id(ticket_id, Kind(f"clock.{item.kind}"), item),
-            stand_down=rules.stand_down and item.kind == "breached" and item.subject != "resolution",
+            event_id=derived_id(ticket_id, "clock.voided", key.cycle, key.subject, key.run, kind),
+            clock=key.subject,
+            kind=kind,
+            voids=_event_id(ticket_id, key),
+            # A voided breach of the resolution ends its ladder, and that stands everyone down.
+            stand_down=rules.stand_down and kind == "breached" and key.subject != "resolution",
         )
-    if item.kind == "step":
-        event_id = derived_id(ticket_id, "ladder.step_voided", item.cycle, item.run, item.step)
-        return LadderStepVoided(**body, event_id=event_id, step=item.step)
-    event_id = _id(ticket_id, Kind.ENDED, item)
-    return LadderEnded(**body, event_id=event_id, reason="voided", stand_down=rules.stand_down)
+    if key.kind is EventKind.STEP_DUE:
+        event_id = derived_id(ticket_id, "ladder.step_voided", key.cycle, key.run, key.step)
+        return LadderStepVoided(**body, event_id=event_id, step=key.step)
+    return LadderEnded(**body, event_id=_event_id(ticket_id, key), reason="voided", stand_down=rules.stand_down)
 
 
-def _clock(body: dict[str, Any], item: Item, happening: Happening, clock: ClockName, rules: Rules) -> DeadlineEvent:
+def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, rules: Rules) -> DeadlineEvent:
     body |= {
-        "event_id": _id(body["ticket"].ticket_id, happening.kind, item),
         "clock": clock,
-        "started_at": _instant(happening.started_at),
-        "due_at": _instant(happening.due_at),
-        "target": _target(rules, clock, happening.severity).words,
+        "started_at": _optional_instant(event.started_at),
+        "due_at": _optional_instant(event.due_at),
+        "target": _target(rules, clock, event.severity).words,
     }
-    match happening.kind:
-        case Kind.WARNED:
+    match event.kind:
+        case EventKind.WARNED:
             return ClockWarned(**body, roles=rules.warning_roles)
-        case Kind.BREACHED:
+        case EventKind.BREACHED:
             roles = {"response": rules.response_missed_roles, "answer": rules.answer_missed_roles}
             return ClockBreached(**body, roles=roles.get(clock, ()))
-        case Kind.MET:
+        case EventKind.MET:
             return ClockMet(**body)
-        case Kind.CANCELLED:
+        case EventKind.CANCELLED:
             return ClockCancelled(**body)
         case _:
-            raise ValueError(f"{happening.kind} is about no clock")
+            raise ValueError(f"{event.kind} is not an event of a clock")
 
 
-def _ladder(body: dict[str, Any], item: Item, happening: Happening, rules: Rules) -> DeadlineEvent:
-    body |= {"event_id": _id(body["ticket"].ticket_id, happening.kind, item), "kept": happening.kept}
-    match happening.kind:
-        case Kind.STEP_DUE:
+def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> DeadlineEvent:
+    body["kept"] = event.kept
+    match event:
+        case TimelineEvent(kind=EventKind.STEP_DUE, step=int(step), reason=str(reason)):
             return LadderStepDue(
                 **body,
-                step=item.step,
-                reason=cast("EscalationReason", happening.reason),
+                step=step,
+                reason=reason,
                 ladder=rules.ladder,
-                interval=rules.interval[happening.severity].words,
-                target=rules.resolution[happening.severity].words,
-                started_at=_instant(happening.started_at),
-                due_at=_instant(happening.due_at),
-                next_at=_instant(happening.next_at),
+                interval=rules.interval[event.severity].words,
+                target=rules.resolution[event.severity].words,
+                started_at=_optional_instant(event.started_at),
+                due_at=_optional_instant(event.due_at),
+                next_at=_optional_instant(event.next_at),
             )
-        case Kind.HELD:
-            assert happening.held_by is not None
-            return LadderHeld(**body, by=happening.held_by, until=_instant(happening.next_at))
-        case Kind.ENDED:
-            return LadderEnded(**body, reason=cast("EndReason", happening.reason), stand_down=rules.stand_down)
-        case Kind.EXHAUSTED:
+        case TimelineEvent(kind=EventKind.HELD, held_by=str(held_by)):
+            return LadderHeld(**body, by=held_by, until=_optional_instant(event.next_at))
+        case TimelineEvent(kind=EventKind.ENDED, end_reason=str(end_reason)):
+            return LadderEnded(**body, reason=end_reason, stand_down=rules.stand_down)
+        case TimelineEvent(kind=EventKind.EXHAUSTED):
             return LadderExhausted(**body)
         case _:
-            raise ValueError(f"{happening.kind} is about no ladder")
+            raise ValueError(f"{event} is not an event of a ladder")
 
 
-def _body(item: Item, at: int, severity: int, scope: Scope) -> dict[str, Any]:
+def _body(key: EventKey, context: EventContext, *, at: int, severity: int) -> dict[str, Any]:
     return {
-        "ticket": scope.ticket,
-        "cycle": item.cycle,
-        "run": item.run,
+        "ticket": context.ticket,
+        "cycle": key.cycle,
+        "run": key.run,
         "severity": severity,
         "at": instant(at),
-        "historic": scope.historic_through is not None and at <= scope.historic_through,
-        "unconfirmed": at > scope.confirmed_through,
+        "historic": context.historic_through is not None and at <= context.historic_through,
+        "unconfirmed": at > context.confirmed_through,
     }
 
 
@@ -145,9 +153,9 @@ def _target(rules: Rules, clock: ClockName, severity: int) -> Target:
             return rules.answer
 
 
-def _id(ticket_id: UUID, kind: Kind, item: Item) -> UUID:
-    return derived_id(ticket_id, kind.value, item.cycle, item.subject, item.run, item.step)
+def _event_id(ticket_id: UUID, key: EventKey) -> UUID:
+    return derived_id(ticket_id, key.kind.value, key.cycle, key.subject, key.run, key.step)
 
 
-def _instant(at: int | None) -> datetime | None:
+def _optional_instant(at: int | None) -> datetime | None:
     return None if at is None else instant(at)

@@ -1,71 +1,51 @@
-"""What the timeline is told: a ticket's facts in their order, and the rules in force at each instant."""
+"""The facts of one ticket in the form, and in the order, in which a timeline applies them. Pure."""
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from tocsin.business_time import micros
 from tocsin.events import Fact, FactType
-from tocsin.policy import Policy, Rules
+from tocsin.lifecycle import StatusChange, order_key
 
 
-class Step(NamedTuple):
-    """A fact as the timeline reads it; `at` in microseconds since the epoch."""
+class LoggedFact(NamedTuple):
+    """A fact as a timeline reads it, a `Change`. `at`: when it occurred, in microseconds since the epoch."""
 
     at: int
     number: int
     type: FactType
-    severity: int
-    workaround: bool
+    severity: int = 0
+    workaround: bool = False
 
 
-class Story:
-    """The facts of one ticket in the order of (occurred, number), none before its opening (RULES, introduction).
+@dataclass(frozen=True, slots=True)
+class FactLog:
+    """The facts of one ticket in their order, the opening first and none before it, and the ticket's channel.
 
-    `steps` may come in any order and more than once; number 1 is the opening. Raises ValueError without it.
+    Made by `of` or `in_order`, which take facts in any order; of facts with the same number they keep one
+    (docs/rules.md#0-facts-and-timelines). Both raise ValueError if the opening (number 1) is missing.
     """
 
-    __slots__ = ("channel", "steps")
-
-    def __init__(self, steps: Iterable[Step], channel: str) -> None:
-        by_number = {step.number: step for step in steps}
-        opening = by_number.get(1)
-        if opening is None or opening.type is not FactType.OPENED:
-            raise ValueError("the first fact of a ticket must be its opening, with its severity")
-        self.steps = sorted(
-            step if step.at >= opening.at else step._replace(at=opening.at) for step in by_number.values()
-        )
-        self.channel = channel
+    facts: tuple[LoggedFact, ...]
+    channel: str
 
     @classmethod
     def of(cls, facts: Iterable[Fact], channel: str) -> Self:
-        """The story that the facts of an event tell."""
-        return cls(
-            (
-                Step(
-                    micros(fact.occurred_at),
-                    fact.number,
-                    fact.type,
-                    fact.severity or 0,
-                    fact.resolution_kind == "workaround",
-                )
-                for fact in facts
-            ),
-            channel,
+        """The log of facts as they are published."""
+        logged = (LoggedFact(micros(fact.occurred_at), fact.number, *StatusChange.of(fact)) for fact in facts)
+        return cls.in_order(logged, channel)
+
+    @classmethod
+    def in_order(cls, facts: Iterable[LoggedFact], channel: str) -> Self:
+        """The log of facts that may have occurred before the opening; these take effect at the opening."""
+        by_number = {fact.number: fact for fact in facts}
+        opening = by_number.get(1)
+        if opening is None or opening.type is not FactType.OPENED:
+            raise ValueError("the first fact of a ticket must be its opening, with its severity")
+        opened_at = opening.at
+        ordered = sorted(
+            by_number.values(),
+            key=lambda fact: order_key(number=fact.number, occurred_at=fact.at, opened_at=opened_at),
         )
-
-
-class Rulebook:
-    """Every version of the policy as one customer sees it, in force from its instant on; the oldest also before."""
-
-    __slots__ = ("changes", "rules", "versions")
-
-    def __init__(self, policies: Sequence[Policy], customer: str | None) -> None:
-        ordered = sorted(policies, key=lambda policy: policy.in_force_from)
-        self.changes = [micros(policy.in_force_from) for policy in ordered[1:]]
-        self.rules: list[Rules] = [policy.rules(customer) for policy in ordered]
-        self.versions = [policy.version for policy in ordered]
-
-    def index_at(self, at: int) -> int:
-        """The index of the version in force at `at`."""
-        return bisect_right(self.changes, at)
+        return cls(tuple(fact if fact.at >= opened_at else fact._replace(at=opened_at) for fact in ordered), channel)

@@ -1,24 +1,24 @@
-"""The ladder of one cycle: when the next tier is told (RULES 5)."""
+"""The escalation ladder of one cycle: when its next step is due (docs/rules.md#5-escalation-ladder). Pure."""
 
 from tocsin.events import EscalationReason
 from tocsin.policy import Target
 
-from sla_timer.domain.intervals import Excluded
+from sla_timer.domain.intervals import ExcludedIntervals
 
 
 class Ladder:
-    """A ladder from its first tier on. Instants in microseconds since the epoch.
+    """A ladder while the timeline is evaluated, from its first step on. Instants in microseconds since the epoch.
 
-    `base` is what the interval is counted from: the last tier's scheduled instant, or the reopen. While `held`, the
-    next tier waits for the resolution due. `start` is what started it and never changes; `reason` is what its steps
-    carry.
+    `base` is where the interval to the next step starts: the scheduled instant of the last step, or the reopen. While
+    `held`, the next step waits for the resolution deadline. `started_by` never changes; `reason` is what the steps
+    carry. `kept`: a reopen kept it.
     """
 
-    __slots__ = ("acknowledged_at", "base", "exhausted_at", "held", "kept", "next_at", "reason", "start", "step")
+    __slots__ = ("acknowledged_at", "base", "exhausted_at", "held", "kept", "next_at", "reason", "started_by", "step")
 
-    def __init__(self, start: EscalationReason, at: int) -> None:
-        self.start: EscalationReason = start
-        self.reason: EscalationReason = start
+    def __init__(self, started_by: EscalationReason, at: int) -> None:
+        self.started_by: EscalationReason = started_by
+        self.reason: EscalationReason = started_by
         self.base = at
         self.step = 0
         self.held = False
@@ -31,22 +31,25 @@ class Ladder:
     def running(self) -> bool:
         return self.exhausted_at is None
 
-    def schedule(self, interval: Target, resolution_due: int | None, excluded: Excluded) -> None:
-        """When the next tier is told if nothing else happens; None while a pause makes that unknown.
+    def schedule(self, interval: Target, resolution_due_at: int | None, excluded: ExcludedIntervals) -> None:
+        """Set when the next step is due if nothing else happens; None while a pause makes it unknown.
 
-        A hold and an acknowledgement both bind: the later instant counts.
+        A hold and an acknowledgement both apply, and the later instant counts (docs/rules.md#5-9).
         """
         if not self.running:
             self.next_at = None
             return
-        at = resolution_due if self.held else excluded.due(interval.measure, self.base, interval.due)
+        if self.held:
+            at = resolution_due_at
+        else:
+            at = excluded.due_at(interval.measure, start=self.base, duration=interval.due)
         if at is not None and self.acknowledged_at is not None:
-            free = excluded.due(interval.measure, self.acknowledged_at, interval.due)
-            at = None if free is None else max(at, free)
+            expires_at = excluded.due_at(interval.measure, start=self.acknowledged_at, duration=interval.due)
+            at = None if expires_at is None else max(at, expires_at)
         self.next_at = at
 
-    def take(self, at: int, tiers: int) -> int | None:
-        """The next step is taken at `at`: its number, or None where the ladder is exhausted instead."""
+    def climb(self, at: int, tiers: int) -> int | None:
+        """Take the next step at `at` and return its number; None where the ladder is exhausted instead."""
         self.base = at
         self.held = False
         self.acknowledged_at = None
@@ -57,7 +60,7 @@ class Ladder:
         return self.step
 
     def keep(self, reopened_at: int) -> None:
-        """A reopen keeps the ladder: it goes on one interval after the reopen, whatever held it."""
+        """Continue one interval after the reopen, also if the ladder was held (docs/rules.md#4-13)."""
         self.base = reopened_at
         self.held = False
         self.kept = True

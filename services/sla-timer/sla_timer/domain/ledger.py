@@ -1,27 +1,27 @@
-"""Why a due is what it is: every counted and excluded interval of a clock, in data and in words. Pure."""
+"""Why a deadline is what it is: every counted and excluded interval of a clock, as data and in words. Pure."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from tocsin.business_time import SECOND, Business, render
 
 from sla_timer.domain.clock import Clock
-from sla_timer.domain.timeline import Timeline
+from sla_timer.domain.timeline import ExcludedInterval, Timeline
 
 LIMIT: Final = 1000
-"""Intervals shown of one clock; a ticket that stays open for years has more openings than anybody reads."""
+"""The most intervals listed for one clock. A ticket that stays open for years has more openings than anyone reads."""
 
 
-def ledger(timeline: Timeline, until: int) -> list[dict[str, Any]]:
-    """One account for each clock of the timeline, told to `until`: start, target, due, and where its time went.
+def ledger(timeline: Timeline) -> list[dict[str, Any]]:
+    """One account for each clock of the timeline, as JSON data: its start, target, deadline and intervals.
 
-    Counted and excluded seconds of the intervals add up to the gross time; `truncated` tells that some are left out.
+    Counted and excluded seconds of the intervals add up to the gross time; `truncated` says that some are left out.
     """
-    return [_account(timeline, clock, until) for clock in timeline.clocks]
+    return [_account(clock, timeline.excluded) for clock in timeline.clocks]
 
 
-def _account(timeline: Timeline, clock: Clock, until: int) -> dict[str, Any]:
-    end = until if clock.ended_at is None else clock.ended_at
-    intervals = _intervals(timeline, clock, end)
+def _account(clock: Clock, excluded: Sequence[ExcludedInterval]) -> dict[str, Any]:
+    intervals = _intervals(clock, excluded)
     return {
         "cycle": clock.cycle,
         "clock": clock.name,
@@ -29,37 +29,45 @@ def _account(timeline: Timeline, clock: Clock, until: int) -> dict[str, Any]:
         "target": clock.target.words,
         "target_seconds": clock.target.due / SECOND,
         "measure": clock.target.measure.name,
-        "due_at": None if clock.due is None else render(clock.due),
-        "counted_seconds": clock.net_until(end) / SECOND,
-        "excluded_seconds": (end - clock.started_at - clock.net_until(end)) / SECOND,
+        "due_at": None if clock.due_at is None else render(clock.due_at),
+        "counted_seconds": clock.net / SECOND,
+        "excluded_seconds": (clock.gross - clock.net) / SECOND,
         "intervals": [
             {
                 "from": render(begin),
-                "to": render(stop),
+                "to": render(end),
                 "counted": reason == "counted",
-                "seconds": (stop - begin) / SECOND,
+                "seconds": (end - begin) / SECOND,
                 "reason": reason,
             }
-            for begin, stop, reason in intervals[:LIMIT]
+            for begin, end, reason in intervals[:LIMIT]
         ],
         "truncated": len(intervals) > LIMIT,
         "words": _words(clock),
     }
 
 
-def _intervals(timeline: Timeline, clock: Clock, end: int) -> list[tuple[int, int, str]]:
+def _intervals(clock: Clock, excluded: Sequence[ExcludedInterval]) -> list[tuple[int, int, str]]:
     """(from, to, reason) in order, without gaps; reason `counted`, `paused`, `closed` or `outside business hours`."""
-    closed = {begin for begin, _ in timeline.gaps.between(clock.started_at, end)}
     intervals: list[tuple[int, int, str]] = []
     at = clock.started_at
-    for begin, stop in clock.excluded.between(clock.started_at, end):
-        intervals += _counted(clock, at, begin)
-        intervals.append((begin, stop, "closed" if begin in closed else "paused"))
-        at = stop
-    return intervals + _counted(clock, at, end)
+    for begin, end, reason in _excluded_from(clock, excluded):
+        intervals += _counted(clock, start=at, end=begin)
+        intervals.append((begin, end, reason))
+        at = end
+    return intervals + _counted(clock, start=at, end=clock.end)
 
 
-def _counted(clock: Clock, start: int, end: int) -> list[tuple[int, int, str]]:
+def _excluded_from(clock: Clock, excluded: Sequence[ExcludedInterval]) -> Iterator[tuple[int, int, str]]:
+    """The parts of the excluded intervals in which this clock does not count."""
+    for interval in excluded:
+        begin = max(interval.start, clock.started_at)
+        end = clock.end if interval.end is None else min(interval.end, clock.end)
+        if begin < end and (interval.closed or clock.name == "resolution"):
+            yield begin, end, "closed" if interval.closed else "paused"
+
+
+def _counted(clock: Clock, *, start: int, end: int) -> list[tuple[int, int, str]]:
     measure = clock.target.measure
     if not isinstance(measure, Business):
         return [(start, end, "counted")] if start < end else []
@@ -77,8 +85,7 @@ def _counted(clock: Clock, start: int, end: int) -> list[tuple[int, int, str]]:
 
 def _words(clock: Clock) -> str:
     begin = "provisionally from the response's due" if clock.provisional else f"from {render(clock.started_at)}"
-    on = (
-        "around the clock" if clock.target.measure.name == "elapsed" else f"on the calendar {clock.target.measure.name}"
-    )
-    due = "unknown while the ticket waits for its customer" if clock.due is None else render(clock.due)
-    return f"{clock.target.words} {begin}, counted {on} outside pauses and closed times: due {due}"
+    measure = clock.target.measure.name
+    counted = "around the clock" if measure == "elapsed" else f"on the calendar {measure}"
+    due = "unknown while the ticket waits for its customer" if clock.due_at is None else render(clock.due_at)
+    return f"{clock.target.words} {begin}, counted {counted} outside pauses and closed times: due {due}"

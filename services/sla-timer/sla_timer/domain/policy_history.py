@@ -1,34 +1,45 @@
-"""Every known version of the policy, and the rulebooks compiled from them, kept in memory."""
+"""Every version of the policy, and which of them is in force at an instant (docs/rules.md#4-14). Pure."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
-from tocsin.policy import Policy
+from tocsin.business_time import micros
+from tocsin.policy import Policy, Rules
 
-from sla_timer.domain.fact_log import Rulebook
 
+@dataclass(frozen=True, slots=True)
+class PolicyHistory:
+    """The versions of the policy as one customer sees them, by the instant from which they are in force.
 
-class PolicyBook:
-    """The versions of the policy as the database has them; `renew` gives it a longer history."""
+    The oldest also governs before its own instant. `changes` are the instants, in microseconds since the epoch, at
+    which the second and each further version comes into force.
+    """
 
-    def __init__(self) -> None:
-        self.policies: Sequence[Policy] = ()
-        self._rulebooks: dict[str | None, Rulebook] = {}
+    versions: tuple[str, ...]
+    rules: tuple[Rules, ...]
+    changes: tuple[int, ...]
 
-    def renew(self, policies: Sequence[Policy]) -> None:
-        """Takes over the stored versions; nothing changes where there are no more of them."""
-        if len(policies) != len(self.policies):
-            self.policies = policies
-            self._rulebooks = {}
+    @classmethod
+    def of(cls, policies: Sequence[Policy], customer: str | None) -> Self:
+        """The history of these versions, in any order; a customer without terms of their own has everyone's."""
+        ordered = sorted(policies, key=lambda policy: policy.in_force_from)
+        return cls(
+            versions=tuple([policy.version for policy in ordered]),
+            rules=tuple([policy.rules(customer) for policy in ordered]),
+            changes=tuple([micros(policy.in_force_from) for policy in ordered[1:]]),
+        )
 
-    def rulebook(self, customer: str | None) -> Rulebook:
-        """That customer's rules through all versions; one without terms of its own has everybody's."""
-        own = any(customer in policy.customers for policy in self.policies)
-        key = customer if own else None
-        if key not in self._rulebooks:
-            self._rulebooks[key] = Rulebook(self.policies, key)
-        return self._rulebooks[key]
+    def index_at(self, at: int) -> int:
+        """The index of the version in force at the instant `at`."""
+        return bisect_right(self.changes, at)
+
+    def rules_at(self, at: int) -> Rules:
+        """The rules in force at the instant `at`."""
+        return self.rules[self.index_at(at)]
 
     @property
-    def zone(self) -> str:
-        """The time zone of everybody's calendar today, in which reports count their months."""
-        return self.rulebook(None).rules[-1].calendar.zone.key
+    def latest_rules(self) -> Rules:
+        """The rules of the version that comes into force last."""
+        return self.rules[-1]

@@ -1,166 +1,144 @@
-"""What has been told against what is now true: the difference is what is told next (RULES 4, Late evidence). Pure."""
+"""The difference between a ticket's timeline and what was published of it (docs/rules.md#4-17). Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Self
 
-from tocsin.events import DeadlineEvent
-
-from sla_timer.domain.event_mapping import Scope, announce, announce_void
-from sla_timer.domain.ticket_state import FOREVER
 from sla_timer.domain.timeline import Timeline
-from sla_timer.domain.timeline_events import LADDER, VOIDED, Happening, Item, Kind
-
-_SHORT: Final = {
-    Kind.WARNED: "warned",
-    Kind.BREACHED: "breached",
-    Kind.MET: "met",
-    Kind.CANCELLED: "cancelled",
-    Kind.STEP_DUE: "step",
-    Kind.HELD: "held",
-    Kind.ENDED: "ended",
-    Kind.EXHAUSTED: "exhausted",
-}
+from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, Subject, TimelineEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """Something that will happen by itself if nothing else does, ready to be told."""
+class Changes:
+    """What is to be published now, and what is to follow.
 
-    item: Item
-    happening: Happening
+    `voided` are keys of published events that would not have happened, in the order in which to void them; of kind
+    `ENDED`, of a whole run. `new` are the events to publish after that, `agenda` those to publish once they fall due,
+    both in order.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """What is to be told now, in order, each with its natural key; and what will come by itself, in order."""
-
-    now: list[tuple[Item, DeadlineEvent]]
-    agenda: list[Planned]
+    voided: tuple[EventKey, ...]
+    new: tuple[KeyedEvent, ...]
+    agenda: tuple[KeyedEvent, ...]
 
 
-def compare(timeline: Timeline, told: Iterable[Item], scope: Scope) -> Telling:
-    """The difference between `told` and a timeline that was told up to now. Tells the timeline on, to its end."""
-    now, past = timeline.now, timeline.happenings[:]
-    ladders = _kept_ladders(timeline)
-    timeline.tell(FOREVER - 1)
-    log = _Log(told)
-    telling: list[tuple[Item, DeadlineEvent]] = []
-
-    true = {(h.cycle, h.clock, _SHORT[h.kind]) for h in past if h.clock is not None}
-    for item in log.standing():
-        if (item.cycle, item.subject, item.kind) not in true:
-            telling.append(_void(item, now, scope))
-            log.write(telling[-1][0])
-    runs = {}
-    for cycle in sorted(ladders.keys() | log.cycles()):
-        mine = [h for h in past if h.cycle == cycle and h.clock is None]
-        runs[cycle], voids = _ladder_run(log, cycle, mine, ladders.get(cycle), now, scope)
-        telling += voids
-
-    agenda: list[Planned] = []
-    holds: dict[int, int] = {}
-    for index, happening in enumerate(timeline.happenings):
-        step = happening.step or 0
-        if happening.kind is Kind.HELD:
-            step = holds[happening.cycle] = holds.get(happening.cycle, 0) + 1
-        kind = _SHORT[happening.kind]
-        if happening.clock is not None:
-            item = Item(happening.cycle, log.clock_run(happening.cycle, happening.clock, kind), happening.clock, kind)
-        else:
-            run = runs.get(happening.cycle, 1)
-            if run is None:
-                continue
-            item = Item(happening.cycle, run, LADDER, kind, step)
-        if item in log.items:
-            continue
-        if index >= len(past):
-            agenda.append(Planned(item, happening))
-        else:
-            telling.append((item, announce(item, happening, scope)))
-    return Telling(telling, agenda)
+def reconcile(timeline: Timeline, published: Iterable[EventKey]) -> Changes:
+    """The changes that bring what was `published` of a ticket, voiding events included, in line with its timeline."""
+    log = _PublishedLog.of(published)
+    voided = _voided_clock_events(timeline, log)
+    # An event that replaces a voided one gets the next run.
+    log = log.and_voided(voided) if voided else log
+    runs, voided_of_ladders = _ladder_runs(timeline, log)
+    past = list(_keyed(timeline.events, log, runs, Counter()))
+    holds = Counter(event.cycle for event in timeline.events if event.kind is EventKind.HELD)
+    ahead = _keyed(timeline.agenda, log, runs, holds)
+    return Changes(
+        voided=(*voided, *voided_of_ladders),
+        new=tuple(keyed for keyed in past if keyed.key not in log.keys),
+        agenda=tuple(keyed for keyed in ahead if keyed.key not in log.keys),
+    )
 
 
-def _kept_ladders(timeline: Timeline) -> dict[int, bool]:
-    """For each cycle that has a ladder: whether it is the one that the cycle before had."""
-    ladders = timeline.ladders
-    return {cycle: ladder is ladders.get(cycle - 1) for cycle, ladder in ladders.items()}
+def _voided_clock_events(timeline: Timeline, log: "_PublishedLog") -> list[EventKey]:
+    true = {(event.cycle, event.clock, event.kind) for event in timeline.events}
+    return [key for key in log.valid_clock_events() if (key.cycle, key.subject, key.kind) not in true]
+
+
+def _ladder_runs(timeline: Timeline, log: "_PublishedLog") -> tuple[dict[int, int | None], list[EventKey]]:
+    """For each cycle, the run under which to publish its ladder (see `_ladder_run`), and the keys to void."""
+    kept = {ladder.cycle: ladder.kept for ladder in timeline.ladders}
+    runs: dict[int, int | None] = {}
+    voided: list[EventKey] = []
+    for cycle in sorted(kept.keys() | log.ladder_runs.keys()):
+        events = [event for event in timeline.events if event.cycle == cycle and event.clock is None]
+        runs[cycle], voided_of_run = _ladder_run(log, cycle, events, kept.get(cycle))
+        voided += voided_of_run
+    return runs, voided
 
 
 def _ladder_run(
-    log: "_Log", cycle: int, happenings: Sequence[Happening], kept: bool | None, now: int, scope: Scope
-) -> tuple[int | None, list[tuple[Item, DeadlineEvent]]]:
-    """The run under which a cycle's ladder is told (None: its last run has ended and stays so), and what is voided.
+    log: "_PublishedLog", cycle: int, events: Sequence[TimelineEvent], kept: bool | None
+) -> tuple[int | None, list[EventKey]]:
+    """The run under which to publish the ladder of a cycle, and the keys of its last run to void.
 
-    `kept` is None where the cycle has no ladder. A ladder that starts again after its run ended is a new run, also one
-    that is still to come.
+    The run is None if the last one has ended and stays ended. A ladder that starts after its run ended, now or later,
+    is a new run (docs/rules.md#4-19). `kept` is None where the cycle has no ladder.
     """
-    last = log.last_run(cycle)
+    last = log.ladder_runs.get(cycle, 0)
     if last == 0:
         return 1, []
-    ended = any(h.kind is Kind.ENDED for h in happenings)
-    if log.run_is_over(cycle, last):
-        return (None if ended and not log.run_was_voided(cycle, last) else last + 1), []
-    steps = log.steps(cycle, last)
-    true = {h.step for h in happenings if h.kind is Kind.STEP_DUE}
+    ended = EventKey(cycle, last, LADDER, EventKind.ENDED)
+    if ended.voiding in log.keys:
+        return last + 1, []
+    if ended in log.keys:
+        return (None if any(event.kind is EventKind.ENDED for event in events) else last + 1), []
+    steps = log.steps(cycle=cycle, run=last)
     if kept is None or (steps and kept != (min(steps) > 1)):
-        return last + 1, [_void(Item(cycle, last, LADDER, LADDER), now, scope)]
-    gone = sorted(steps - true)
-    voids = [Item(cycle, last, LADDER, "step", step) for step in gone]
-    return last, [_void(item, now, scope) for item in voids if item._replace(kind=VOIDED + "step") not in log.items]
+        return last + 1, [ended]
+    true_steps = {event.step for event in events if event.kind is EventKind.STEP_DUE}
+    voided = [EventKey(cycle, last, LADDER, EventKind.STEP_DUE, step) for step in sorted(steps - true_steps)]
+    return last, [key for key in voided if key.voiding not in log.keys]
 
 
-def _void(item: Item, now: int, scope: Scope) -> tuple[Item, DeadlineEvent]:
-    voiding = item._replace(kind=VOIDED + item.kind)
-    return voiding, announce_void(item, now, scope)
-
-
-class _Log:
-    """What was told of a ticket, by its natural keys."""
-
-    def __init__(self, told: Iterable[Item]) -> None:
-        self.items: set[Item] = set()
-        self._clock_runs: dict[tuple[int, str, str], int] = {}
-        self._ladder_runs: dict[int, int] = {}
-        for item in told:
-            self.write(item)
-
-    def write(self, item: Item) -> None:
-        self.items.add(item)
-        if item.subject == LADDER:
-            self._ladder_runs[item.cycle] = max(item.run, self._ladder_runs.get(item.cycle, 0))
+def _keyed(
+    events: Iterable[TimelineEvent], log: "_PublishedLog", runs: Mapping[int, int | None], holds: Counter[int]
+) -> Iterator[KeyedEvent]:
+    """The events with their keys, without those of a ladder whose run has ended. `holds`: those before, by cycle."""
+    holds = holds.copy()
+    for event in events:
+        step = event.step or 0
+        if event.kind is EventKind.HELD:
+            holds[event.cycle] += 1
+            step = holds[event.cycle]
+        if event.clock is not None:
+            run: int | None = log.clock_run(event.cycle, event.clock, event.kind)
         else:
-            key = (item.cycle, item.subject, item.kind)
-            self._clock_runs[key] = max(item.run, self._clock_runs.get(key, 0))
+            run = runs.get(event.cycle, 1)
+        if run is not None:
+            yield KeyedEvent(EventKey(event.cycle, run, event.clock or LADDER, event.kind, step), event)
 
-    def clock_run(self, cycle: int, clock: str, kind: str) -> int:
-        """The run under which this is told: the last one while it stands, the next one after it was voided."""
-        last = self._clock_runs.get((cycle, clock, kind), 0)
-        return last + 1 if last == self._clock_runs.get((cycle, clock, VOIDED + kind), 0) else last
 
-    def standing(self) -> list[Item]:
-        """What was told of clocks and not voided, in a stable order."""
+@dataclass(frozen=True, slots=True)
+class _PublishedLog:
+    """The published keys, the last run of each kind of clock event, voided or not, and of each cycle's ladder."""
+
+    keys: frozenset[EventKey]
+    clock_runs: Mapping[tuple[int, Subject, EventKind, bool], int]
+    ladder_runs: Mapping[int, int]
+
+    @classmethod
+    def of(cls, published: Iterable[EventKey]) -> Self:
+        keys = frozenset(published)
+        clock_runs: dict[tuple[int, Subject, EventKind, bool], int] = {}
+        ladder_runs: dict[int, int] = {}
+        for key in keys:
+            if key.subject == LADDER:
+                ladder_runs[key.cycle] = max(key.run, ladder_runs.get(key.cycle, 0))
+            else:
+                what = (key.cycle, key.subject, key.kind, key.voided)
+                clock_runs[what] = max(key.run, clock_runs.get(what, 0))
+        return cls(keys, clock_runs, ladder_runs)
+
+    def and_voided(self, voided: Iterable[EventKey]) -> Self:
+        """The log once the events with these keys are voided."""
+        return self.of(self.keys.union(key.voiding for key in voided))
+
+    def clock_run(self, cycle: int, clock: Subject, kind: EventKind) -> int:
+        """The run under which to publish this: the last one, or the next if that was voided."""
+        last = self.clock_runs.get((cycle, clock, kind, False), 0)
+        return last + 1 if last == self.clock_runs.get((cycle, clock, kind, True), 0) else last
+
+    def valid_clock_events(self) -> list[EventKey]:
+        """The published clock events that are not voided, in a stable order."""
         return sorted(
-            item
-            for item in self.items
-            if item.subject != LADDER
-            and not item.kind.startswith(VOIDED)
-            and item._replace(kind=VOIDED + item.kind) not in self.items
+            key for key in self.keys if key.subject != LADDER and not key.voided and key.voiding not in self.keys
         )
 
-    def cycles(self) -> set[int]:
-        """The cycles of which a ladder was told."""
-        return set(self._ladder_runs)
-
-    def last_run(self, cycle: int) -> int:
-        return self._ladder_runs.get(cycle, 0)
-
-    def run_was_voided(self, cycle: int, run: int) -> bool:
-        return Item(cycle, run, LADDER, VOIDED + LADDER) in self.items
-
-    def run_is_over(self, cycle: int, run: int) -> bool:
-        return Item(cycle, run, LADDER, "ended") in self.items or self.run_was_voided(cycle, run)
-
-    def steps(self, cycle: int, run: int) -> set[int]:
-        """The steps that were told in this run, voided or not."""
-        return {item.step for item in self.items if item[:4] == (cycle, run, LADDER, "step")}
+    def steps(self, *, cycle: int, run: int) -> set[int]:
+        """The steps that were published in this run, voided or not."""
+        return {
+            key.step
+            for key in self.keys
+            if (key.cycle, key.run, key.kind, key.voided) == (cycle, run, EventKind.STEP_DUE, False)
+        }

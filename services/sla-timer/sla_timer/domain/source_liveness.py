@@ -1,36 +1,41 @@
-"""When intake counts as gone: after unbroken proof that nothing comes although the bus answers (RULES 4)."""
+"""Whether intake, the source of all facts, still sends: docs/rules.md#4-22. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
-from tocsin.runtime.database.offsets import Position
+
+class ReadPosition(NamedTuple):
+    """How far a partition has been read: the next offset, and the watermark of what was read."""
+
+    next_offset: int
+    accepted_through: datetime | None
 
 
-class Silence:
-    """For each partition, since when (monotonic seconds) every probe found it read to its end and without progress.
+@dataclass(frozen=True, slots=True)
+class SourceLiveness:
+    """What the probes so far have shown: `silent_since` is when each partition was first found silent.
 
-    A failed probe, or a partition that is not at its end, breaks the proof; the last progress's age proves nothing.
+    A partition is silent while every probe finds that it was read to its end, and that nothing, not even a watermark,
+    was read since the probe before. The age of the last watermark proves nothing. Instants are monotonic seconds.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._since: dict[int, float] = {}
-        self._seen: Mapping[int, Position] = {}
+    silent_since: Mapping[int, float] = field(default_factory=dict)
+    positions: Mapping[int, ReadPosition] = field(default_factory=dict)
 
-    def broken(self) -> None:
-        """A probe failed: the count begins again."""
-        self._since = {}
-        self._seen = {}
+    def probed(self, at: float, *, ends: Mapping[int, int], positions: Mapping[int, ReadPosition]) -> "SourceLiveness":
+        """The liveness after a probe at `at` found these end offsets in Kafka and these positions in the database.
 
-    def observe(self, at: float, ends: Mapping[int, int], positions: Mapping[int, Position]) -> None:
-        """A probe at `at` found these ends of the topic, and these positions in our own database."""
-        quiet = {
+        After a probe that failed, start again with `SourceLiveness()`.
+        """
+        silent = {
             partition
             for partition, position in positions.items()
-            if ends.get(partition) == position.next_offset and self._seen.get(partition) == position
+            if ends.get(partition) == position.next_offset and self.positions.get(partition) == position
         }
-        self._since = {partition: self._since.get(partition, at) for partition in quiet}
-        self._seen = positions
+        return SourceLiveness({partition: self.silent_since.get(partition, at) for partition in silent}, positions)
 
-    def silent(self, at: float) -> set[int]:
-        """The partitions that have been silent for long enough."""
-        return {partition for partition, since in self._since.items() if at - since >= self._seconds}
+    def silent_partitions(self, at: float, *, seconds: float) -> frozenset[int]:
+        """The partitions that have been silent for that long."""
+        return frozenset(partition for partition, since in self.silent_since.items() if at - since >= seconds)

@@ -1,179 +1,125 @@
-"""A ticket as it stands at an instant: what facts do to it, and what falls due by itself (RULES 3 to 5)."""
+"""The state of a ticket at an instant, while its timeline is evaluated: the effects of facts and of passing time.
 
-from typing import Final, assert_never
+Private to `evaluate`. Follows docs/rules.md#3-clocks to docs/rules.md#5-escalation-ladder. All instants are
+microseconds since the epoch, in UTC.
+"""
 
-from tocsin.events import EndReason, EscalationReason, FactType
+from typing import Final, Literal
+
+from tocsin.events import EndReason, EscalationReason, FactType, HeldBy
+from tocsin.lifecycle import Change, TicketStatus
+from tocsin.lifecycle import apply as status_after
 from tocsin.policy import Rules
 
-from sla_timer.domain.clock import Clock
-from sla_timer.domain.fact_log import Step
-from sla_timer.domain.intervals import Excluded
+from sla_timer.domain.clock import ClockOutcome, RunningClock
+from sla_timer.domain.fact_log import LoggedFact
+from sla_timer.domain.intervals import ExcludedIntervals
 from sla_timer.domain.ladder import Ladder
-from sla_timer.domain.timeline_events import Happening, HeldBy, Kind
+from sla_timer.domain.timeline_events import EventKind, TimelineEvent
 
 FOREVER: Final = 1 << 62
+"""Later than every instant."""
 
 
-class Standing:
-    """What stands at `now`. All instants are microseconds since the epoch, UTC.
+DueKind = Literal["warning", "breach", "step", "silence", "nothing"]
+"""What falls due; `silence` is a provisional deadline that passes without starting a ladder."""
+
+Due = tuple[int, DueKind, RunningClock | None]
+"""When something falls due, what it is, and its clock if it is a warning or a breach. A bare tuple, for speed."""
+
+
+class TicketState:
+    """The state at `now`, which the caller moves forward.
 
     clocks: every clock of every cycle, sorted by cycle, then response, resolution, answer.
+    resolution: the resolution clock of the current cycle.
     ladders: the ladder of each cycle that has one; a reopen may keep the one before.
-    resolution: the resolution clock of the present cycle. gaps: the times in which the ticket was closed.
-    happenings: what has happened, in order.
+    closed_times: when the ticket was closed. stopped_times: when it was closed or paused.
+    events: what has happened, in order.
     """
 
-    def __init__(self, opening: Step, channel: str, rules: Rules) -> None:
+    def __init__(self, opening: LoggedFact, channel: str, rules: Rules) -> None:
         self.opened_at = self.now = opening.at
-        self.channel = channel
-        self.rules = rules
-        self.severity = opening.severity
+        self.status = TicketStatus(opening.severity)
         self.responded_at: int | None = None
-        self.closed = False
-        self.paused = False
-        self.cycle = 1
-        self.clocks: list[Clock] = []
+        self.clocks: list[RunningClock] = []
+        self.resolution: RunningClock
         self.ladder: Ladder | None = None
         self.ladders: dict[int, Ladder] = {}
         self.exhausted_at: int | None = None
-        self.happenings: list[Happening] = []
-        self.gaps = Excluded()
-        self._stops = Excluded()
-        self._open: list[Clock] = []
+        self.events: list[TimelineEvent] = []
+        self.closed_times = ExcludedIntervals()
+        self.stopped_times = ExcludedIntervals()
+        self._channel = channel
+        self._rules = rules
+        self._open_clocks: list[RunningClock] = []
         self._silent = False
         self._stale = True
         self._begin_cycle()
 
-    @property
-    def closed_at(self) -> int | None:
-        """When the ticket was closed; None while it is open."""
-        return self.gaps.open_since
+    # Facts and policy versions
 
-    def outcome(self, clock: Clock) -> str:
-        """As it stands: `paused` is a running resolution clock while the ticket waits for its customer."""
-        if clock.outcome == "running" and self.paused and clock.name == "resolution":
-            return "paused"
-        return clock.outcome
-
-    def apply(self, step: Step) -> bool:
-        """A fact happens at `now`. False: it was impossible then and changed nothing."""
-        if self.closed and step.type not in (FactType.REOPENED, FactType.SEVERITY_CHANGED):
-            return False
+    def apply(self, change: Change) -> None:
+        """Apply a fact that occurs at `now`. An impossible one changes nothing (docs/rules.md#0-8)."""
+        status = status_after(self.status, change)
+        if status is None:
+            return
+        was_paused = self.status.paused
+        self.status = status
         self._stale = True
-        match step.type:
-            case FactType.OPENED:
-                return False
+        match change.type:
             case FactType.RESPONDED:
-                return self._respond()
+                self._respond()
             case FactType.SEVERITY_CHANGED:
-                return self._change_severity(step.severity)
+                if not status.closed:
+                    self._hold_for_new_deadline("severity_changed")
             case FactType.PAUSED:
-                return self._pause()
+                self.stopped_times.begin(self.now)
             case FactType.RESUMED:
-                return self._resume()
+                self.stopped_times.end(self.now)
             case FactType.RESOLVED:
-                return self._resolve(step.workaround)
+                if self.responded_at is None:
+                    self._start_resolution()
+                self._close(ClockOutcome.MET, "workaround" if change.workaround else "resolved", was_paused)
             case FactType.CANCELLED:
-                return self._close("cancelled", "cancelled")
+                self._close(ClockOutcome.CANCELLED, "cancelled", was_paused)
             case FactType.REOPENED:
-                return self._reopen()
+                self._reopen()
             case FactType.ACKNOWLEDGED:
-                return self._acknowledge()
+                self._acknowledge()
             case FactType.ESCALATED:
-                return self._escalate()
-            case _:
-                assert_never(step.type)
+                self._escalate()
 
     def change_rules(self, rules: Rules) -> None:
-        """Another version of the policy governs from `now`: as at a severity change (RULES 4)."""
-        self.rules = rules
-        if not self.closed:
+        """Another policy version governs from `now` on, as at a severity change (docs/rules.md#4-15)."""
+        self._rules = rules
+        if not self.status.closed:
             self._stale = True
-            self._remeasured("policy")
+            self._hold_for_new_deadline("policy")
 
-    def next_by_itself(self) -> tuple[int, str]:
-        """The earliest thing that happens by itself, and its instant: not before `now`, which is when what a change
-        moved into the past takes effect. At one instant the clocks come before the ladder. FOREVER for nothing.
-        """
-        self._settle()
-        now = self.now
-        earliest, name, silence = FOREVER, "", FOREVER
-        for clock in self._open:
-            if clock.breached_at is not None:
-                continue
-            at = clock.warning_after(now)
-            if at is not None and at < earliest:
-                earliest, name = at, f"warning:{clock.name}"
-            if clock.due is None:
-                continue
-            at = max(clock.due, now)
-            if clock.provisional and (self._silent or self.ladder is not None):
-                silence = FOREVER if self._silent else at
-            elif at < earliest:
-                earliest, name = at, "step" if clock.provisional else f"breach:{clock.name}"
-        ladder = self.ladder
-        if ladder is not None and not self.closed and ladder.next_at is not None:
-            at = max(ladder.next_at, now)
-            if at < earliest:
-                earliest, name = at, "step"
-        return (silence, "silence") if silence < earliest else (earliest, name)
-
-    def judge(self) -> int:
-        """Tells all that is due by `now`, in order; what a change moved into the past is effective now. Returns when
-        the next thing happens by itself.
-        """
-        while True:
-            at, name = self.next_by_itself()
-            if at > self.now:
-                return at
-            what, _, which = name.partition(":")
-            match what:
-                case "warning":
-                    clock = self._running(which)
-                    clock.warned = True
-                    self._tell_clock(Kind.WARNED, clock)
-                case "breach":
-                    self._breach(self._running(which))
-                case "silence":
-                    self._silent = True
-                case _:
-                    self._climb()
-
-    def _respond(self) -> bool:
-        if self.responded_at is not None:
-            return False
-        self._first_response()
-        for clock in self._open[:]:
+    def _respond(self) -> None:
+        self._start_resolution()
+        for clock in self._open_clocks[:]:
             if clock.name != "resolution":
-                self._end(clock, "met")
-        if self.ladder is not None and self.ladder.running and self.ladder.start == "no_response":
+                self._end_clock(clock, ClockOutcome.MET)
+        if self.ladder is not None and self.ladder.running and self.ladder.started_by == "no_response":
             self._hold("response")
-        return True
 
-    def _first_response(self) -> None:
+    def _start_resolution(self) -> None:
         self.responded_at = self.now
-        # The response clock ends by what governed it up to here.
+        # The response clock ends by the target and policy that governed up to now.
         self._measure()
-        clock = self.resolution
-        clock.provisional = False
-        clock.started_at = self.now
+        self.resolution.provisional = False
+        self.resolution.started_at = self.now
 
-    def _change_severity(self, severity: int) -> bool:
-        if severity == self.severity:
-            return False
-        self.severity = severity
-        if not self.closed:
-            self._remeasured("severity_changed")
-        return True
-
-    def _remeasured(self, by: HeldBy) -> None:
-        """A due now in the future, or unknown, holds a ladder that a breach or silence started (RULES 4)."""
+    def _hold_for_new_deadline(self, by: HeldBy) -> None:
+        """Hold the ladder if its deadline is in the future, or unknown, after a change (docs/rules.md#4-7)."""
         ladder = self.ladder
-        if ladder is None or not ladder.running or ladder.start == "explicit":
+        if ladder is None or not ladder.running or ladder.started_by == "explicit":
             return
         self._measure()
-        due = self.resolution.due
-        if due is None or due > self.now:
+        due_at = self.resolution.due_at
+        if due_at is None or due_at > self.now:
             self._hold(by)
         else:
             ladder.held = False
@@ -181,196 +127,216 @@ class Standing:
     def _hold(self, by: HeldBy) -> None:
         assert self.ladder is not None
         self.ladder.held = True
-        self._tell_ladder(Kind.HELD, held_by=by)
+        self._record_ladder(self.ladder, EventKind.HELD, held_by=by)
 
-    def _pause(self) -> bool:
-        if self.paused:
-            return False
-        self.paused = True
-        self._stops.begin(self.now)
-        return True
-
-    def _resume(self) -> bool:
-        if not self.paused:
-            return False
-        self.paused = False
-        self._stops.end(self.now)
-        return True
-
-    def _resolve(self, workaround: bool) -> bool:
-        if workaround and self.severity == 1:
-            return False
-        if self.responded_at is None:
-            self._first_response()
-        return self._close("met", "workaround" if workaround else "resolved")
-
-    def _close(self, outcome: str, reason: EndReason) -> bool:
-        if self.paused:
-            self._resume()
+    def _close(self, outcome: ClockOutcome, reason: EndReason, was_paused: bool) -> None:
+        if was_paused:
+            self.stopped_times.end(self.now)
         self._measure()
-        for clock in self._open[:]:
-            self._end(clock, outcome)
+        for clock in self._open_clocks[:]:
+            self._end_clock(clock, outcome)
         if self.ladder is not None:
-            self._tell_ladder(Kind.ENDED, reason=reason)
-        self.closed = True
-        self.gaps.begin(self.now)
-        self._stops.begin(self.now)
-        return True
+            self._record_ladder(self.ladder, EventKind.ENDED, end_reason=reason)
+        self.closed_times.begin(self.now)
+        self.stopped_times.begin(self.now)
 
-    def _reopen(self) -> bool:
-        if not self.closed:
-            return False
-        self.closed = False
-        self.gaps.end(self.now)
-        self._stops.end(self.now)
-        silent = self._silent and self.responded_at is None
-        if self.ladder is not None and (silent or self.resolution.breached_at is not None):
+    def _reopen(self) -> None:
+        self.closed_times.end(self.now)
+        self.stopped_times.end(self.now)
+        self._silent = self._silent and self.responded_at is None
+        if self.ladder is not None and (self._silent or self.resolution.breached_at is not None):
             self.ladder.keep(self.now)
+            self.ladders[self.status.cycle] = self.ladder
         else:
             self.ladder = None
-        self._silent = silent
-        self.cycle += 1
-        if self.ladder is not None:
-            self.ladders[self.cycle] = self.ladder
         self._begin_cycle()
-        return True
 
-    def _acknowledge(self) -> bool:
-        if self.ladder is None or not self.ladder.running:
-            return False
-        self.ladder.acknowledged_at = self.now
-        self._tell_ladder(Kind.HELD, held_by="acknowledged")
-        return True
+    def _begin_cycle(self) -> None:
+        cycle = self.status.cycle
+        # A cycle has three clocks at most.
+        before = {clock.name: clock.breached_at for clock in self.clocks[-3:] if clock.cycle == cycle - 1}
+        unanswered = self.responded_at is None
+        started_at = self.opened_at if self.responded_at is None else self.responded_at
+        resolution = RunningClock("resolution", cycle=cycle, started_at=started_at, excluded=self.stopped_times)
+        resolution.provisional = unanswered
+        clocks = [resolution]
+        if unanswered:
+            response = RunningClock("response", cycle=cycle, started_at=self.opened_at, excluded=self.closed_times)
+            clocks.insert(0, response)
+            if self._channel == "email":
+                answer = RunningClock("answer", cycle=cycle, started_at=self.opened_at, excluded=self.closed_times)
+                clocks.append(answer)
+        for clock in clocks:
+            breached_at = before.get(clock.name)
+            if breached_at is not None:
+                clock.breach(breached_at)
+        self.resolution = resolution
+        self.clocks += clocks
+        self._open_clocks = clocks[:]
+        self._stale = True
 
-    def _escalate(self) -> bool:
-        if self.ladder is None:
-            self._start_ladder("explicit")
-        elif not self.ladder.running:
-            return False
-        self._take_step("explicit")
-        return True
+    def _acknowledge(self) -> None:
+        if self.ladder is not None and self.ladder.running:
+            self.ladder.acknowledged_at = self.now
+            self._record_ladder(self.ladder, EventKind.HELD, held_by="acknowledged")
 
-    def _climb(self) -> None:
+    def _escalate(self) -> None:
+        ladder = self.ladder or self._start_ladder("explicit")
+        if ladder.running:
+            self._climb(ladder, "explicit")
+
+    # What falls due
+
+    def next_due(self) -> Due:
+        """What falls due next, at `now` or later. What a change moved into the past takes effect now.
+
+        At one instant clocks come before the ladder.
+        """
+        if self._stale:
+            self._settle()
+        now = self.now
+        due_at, silence_at = FOREVER, FOREVER
+        kind: DueKind = "nothing"
+        due_clock: RunningClock | None = None
+        for clock in self._open_clocks:
+            if clock.breached_at is not None:
+                continue
+            if clock.warn_at is not None and not clock.warned:
+                warned_at = clock.warning_at(now)
+                if warned_at is not None and warned_at < due_at:
+                    due_at, kind, due_clock = warned_at, "warning", clock
+            if clock.due_at is None:
+                continue
+            at = clock.due_at if clock.due_at > now else now
+            if not clock.provisional:
+                if at < due_at:
+                    due_at, kind, due_clock = at, "breach", clock
+            elif self._silent:
+                continue
+            elif self.ladder is not None:
+                silence_at = at
+            elif at < due_at:
+                due_at, kind, due_clock = at, "step", None
+        ladder = self.ladder
+        if ladder is not None and ladder.next_at is not None and not self.status.closed:
+            at = ladder.next_at if ladder.next_at > now else now
+            if at < due_at:
+                due_at, kind, due_clock = at, "step", None
+        return (silence_at, "silence", None) if silence_at < due_at else (due_at, kind, due_clock)
+
+    def fire_due(self) -> int:
+        """Record everything that is due by `now`, in order, and return when something falls due next."""
+        while True:
+            at, kind, clock = self.next_due()
+            if at > self.now:
+                return at
+            if kind == "silence":
+                self._silent = True
+            elif clock is None:
+                self._step()
+            elif kind == "warning":
+                clock.warned = True
+                self._record_clock(EventKind.WARNED, clock)
+            else:
+                self._breach(clock)
+
+    def _step(self) -> None:
         if self.ladder is None:
             self._silent = True
             self._start_ladder("no_response")
         assert self.ladder is not None
-        self._take_step(self.ladder.reason)
+        self._climb(self.ladder, self.ladder.reason)
 
-    def _breach(self, clock: Clock) -> None:
+    def _breach(self, clock: RunningClock) -> None:
         clock.breach(self.now)
-        self._tell_clock(Kind.BREACHED, clock)
+        self._record_clock(EventKind.BREACHED, clock)
         if clock.name != "resolution":
             return
         if self.ladder is None:
-            self._start_ladder("resolution_breached")
-            self._take_step("resolution_breached")
+            self._climb(self._start_ladder("resolution_breached"), "resolution_breached")
         elif self.ladder.reason == "no_response":
             self.ladder.reason = "resolution_breached"
 
-    def _start_ladder(self, start: EscalationReason) -> None:
-        self.ladder = self.ladders[self.cycle] = Ladder(start, self.now)
+    def _start_ladder(self, started_by: EscalationReason) -> Ladder:
+        self.ladder = self.ladders[self.status.cycle] = Ladder(started_by, self.now)
+        return self.ladder
 
-    def _take_step(self, reason: EscalationReason) -> None:
-        assert self.ladder is not None
-        step = self.ladder.take(self.now, len(self.rules.ladder))
+    def _climb(self, ladder: Ladder, reason: EscalationReason) -> None:
+        step = ladder.climb(self.now, len(self._rules.ladder))
         self._stale = True
         if step is None:
             self.exhausted_at = self.now
-            self._tell_ladder(Kind.EXHAUSTED)
+            self._record_ladder(ladder, EventKind.EXHAUSTED)
         else:
-            self._tell_ladder(Kind.STEP_DUE, step=step, reason=reason)
+            self._record_ladder(ladder, EventKind.STEP_DUE, step=step, reason=reason)
 
-    def _begin_cycle(self) -> None:
-        # A cycle has three clocks at most.
-        previous = {clock.name: clock for clock in self.clocks[-3:] if clock.cycle == self.cycle - 1}
-        clocks = []
-        if self.responded_at is None:
-            clocks.append(Clock("response", self.cycle, self.opened_at, self.gaps))
-        started_at = self.opened_at if self.responded_at is None else self.responded_at
-        self.resolution = Clock("resolution", self.cycle, started_at, self._stops)
-        self.resolution.provisional = self.responded_at is None
-        clocks.append(self.resolution)
-        if self.responded_at is None and self.channel == "email":
-            clocks.append(Clock("answer", self.cycle, self.opened_at, self.gaps))
-        for clock in clocks:
-            before = previous.get(clock.name)
-            if before is not None and before.breached_at is not None:
-                clock.breach(before.breached_at)
-        self.clocks += clocks
-        self._open = clocks[:]
-        self._stale = True
-        self._measure()
+    # Measuring and recording
 
     def _settle(self) -> None:
-        """Measures anew what the last facts have moved."""
-        if not self._stale:
-            return
+        """Measure anew whatever the last facts have moved."""
         self._stale = False
-        if not self.closed:
+        if not self.status.closed:
             self._measure()
             if self.ladder is not None:
-                self.ladder.schedule(self.rules.interval[self.severity], self.resolution.due, self._stops)
+                interval = self._rules.interval[self.status.severity]
+                self.ladder.schedule(interval, self.resolution.due_at, self.stopped_times)
 
     def _measure(self) -> None:
-        rules, severity = self.rules, self.severity
-        response_due: int | None = None
-        for clock in self._open:
-            if clock.name == "response":
+        rules, severity = self._rules, self.status.severity
+        response_due_at: int | None = None
+        for clock in self._open_clocks:
+            if clock.name == "resolution":
+                clock.measure(rules.resolution[severity], response_due_at)
+            elif clock.name == "response":
                 clock.measure(rules.response[severity])
-                response_due = clock.due
-            elif clock.name == "answer":
-                clock.measure(rules.answer)
-            elif clock.provisional:
-                assert response_due is not None
-                clock.measure_provisional(rules.resolution[severity], response_due)
+                response_due_at = clock.due_at
             else:
-                clock.measure(rules.resolution[severity])
+                clock.measure(rules.answer)
 
-    def _running(self, name: str) -> Clock:
-        return next(clock for clock in self._open if clock.name == name)
-
-    def _end(self, clock: Clock, outcome: str) -> None:
-        clock.end(self.now, outcome)
-        self._open.remove(clock)
+    def _end_clock(self, clock: RunningClock, outcome: ClockOutcome) -> None:
+        clock.close(self.now, outcome)
+        self._open_clocks.remove(clock)
         if clock.breached_at is None:
-            self._tell_clock(Kind.MET if outcome == "met" else Kind.CANCELLED, clock)
+            self._record_clock(EventKind.MET if outcome is ClockOutcome.MET else EventKind.CANCELLED, clock)
 
-    def _tell_clock(self, kind: Kind, clock: Clock) -> None:
-        self.happenings.append(
-            Happening(
-                self.now,
-                kind,
-                self.cycle,
-                self.severity,
+    def _record_clock(self, kind: EventKind, clock: RunningClock) -> None:
+        self.events.append(
+            TimelineEvent(
+                at=self.now,
+                kind=kind,
+                cycle=self.status.cycle,
+                severity=self.status.severity,
                 clock=clock.name,
                 started_at=clock.started_at,
-                due_at=clock.due,
+                due_at=clock.due_at,
             )
         )
 
-    def _tell_ladder(
+    def _record_ladder(
         self,
-        kind: Kind,
+        ladder: Ladder,
+        kind: EventKind,
         *,
         step: int | None = None,
-        reason: EscalationReason | EndReason | None = None,
+        reason: EscalationReason | None = None,
+        end_reason: EndReason | None = None,
         held_by: HeldBy | None = None,
     ) -> None:
-        assert self.ladder is not None
-        self._settle()
-        self.happenings.append(
-            Happening(
-                self.now,
-                kind,
-                self.cycle,
-                self.severity,
+        if self._stale:
+            self._settle()
+        self.events.append(
+            TimelineEvent(
+                at=self.now,
+                kind=kind,
+                cycle=self.status.cycle,
+                severity=self.status.severity,
                 step=step,
                 reason=reason,
+                end_reason=end_reason,
                 held_by=held_by,
-                kept=self.ladder.kept,
+                kept=ladder.kept,
                 started_at=self.resolution.started_at,
-                due_at=self.resolution.due,
-                next_at=self.ladder.next_at,
+                due_at=self.resolution.due_at,
+                next_at=None if kind is EventKind.ENDED else ladder.next_at,
             )
         )

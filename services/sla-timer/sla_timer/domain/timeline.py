@@ -1,66 +1,61 @@
-"""A ticket's timeline: a pure function of its facts and the policy (RULES 3 to 5).
+"""A ticket's timeline: what its facts and the policy imply up to an instant, and what follows after it. Pure.
 
-The story is walked forward in time. At each instant the facts come first, in their order; what falls due at that
-instant is judged after them. So what stands at an instant depends only on facts that occurred at or before it.
+Instants and durations are microseconds; instants count from the epoch, in UTC.
 """
 
-from typing import Final, Self
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sla_timer.domain.fact_log import Rulebook, Story
-from sla_timer.domain.ticket_state import FOREVER, Standing
-from sla_timer.domain.timeline_events import Happening, Kind
-
-BY_ITSELF: Final = frozenset({Kind.WARNED, Kind.BREACHED, Kind.STEP_DUE, Kind.EXHAUSTED})
+from sla_timer.domain.clock import Clock
+from sla_timer.domain.timeline_events import FALLS_DUE, TimelineEvent
 
 
-class Timeline(Standing):
-    """A ticket that moves along its story: what stands at `now`, and what has happened up to it; `tell` goes on.
+class ExcludedInterval(NamedTuple):
+    """A stretch of time `[start, end)` that does not count; `end` is null while it lasts.
 
-    ignored: the numbers of facts that were impossible at their instant.
+    `closed`: the ticket was closed, and no clock counted. Otherwise it was paused, and the resolution clock did not.
     """
 
-    def __init__(self, story: Story, rulebook: Rulebook) -> None:
-        self.story = story
-        self.rulebook = rulebook
-        self.ignored: list[int] = []
-        self.version = rulebook.index_at(story.steps[0].at)
-        self._told = 1
-        super().__init__(story.steps[0], story.channel, rulebook.rules[self.version])
+    start: int
+    end: int | None
+    closed: bool
 
-    def tell(self, until: int) -> Self:
-        """Goes on to `until`, inclusive: what falls on it has happened. Never back."""
-        steps = self.story.steps
-        by_itself_at = self.next_by_itself()[0]
-        while True:
-            fact_at = steps[self._told].at if self._told < len(steps) else FOREVER
-            rules_at = self._rules_change_at()
-            at = min(by_itself_at, fact_at, rules_at)
-            if at > until:
-                self.now = max(self.now, until)
-                return self
-            self.now = at
-            if rules_at == at:
-                self.version += 1
-                self.change_rules(self.rulebook.rules[self.version])
-            while self._told < len(steps) and steps[self._told].at == at:
-                step = steps[self._told]
-                self._told += 1
-                if not self.apply(step):
-                    self.ignored.append(step.number)
-            by_itself_at = self.judge()
 
-    def upcoming(self) -> Happening | None:
-        """What happens next by itself, after `now`, if nothing else does; tells the story on to it."""
-        seen = len(self.happenings)
-        while True:
-            at = min(self.next_by_itself()[0], self._rules_change_at())
-            if at == FOREVER:
-                return None
-            self.tell(at)
-            told = next((happening for happening in self.happenings[seen:] if happening.kind in BY_ITSELF), None)
-            if told is not None:
-                return told
+class CycleLadder(NamedTuple):
+    """The ladder of a cycle; `kept`: it is the one of the cycle before."""
 
-    def _rules_change_at(self) -> int:
-        changes = self.rulebook.changes
-        return changes[self.version] if self.version < len(changes) else FOREVER
+    cycle: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The result of `evaluate`: everything up to `until`, inclusive.
+
+    `clocks` are those of every cycle, sorted by cycle, then response, resolution, answer. `events` are in order.
+    `agenda` are the events that will occur after `until` if no further fact arrives; how far it reaches is up to the
+    caller of `evaluate`. `exhausted_at` is the last instant at which a ladder was exhausted. `excluded` are the
+    intervals that did not count, in order and disjoint.
+    """
+
+    until: int
+    policy_version: str
+    severity: int
+    responded_at: int | None
+    closed_at: int | None
+    exhausted_at: int | None
+    clocks: tuple[Clock, ...]
+    ladders: tuple[CycleLadder, ...]
+    events: tuple[TimelineEvent, ...]
+    agenda: tuple[TimelineEvent, ...]
+    excluded: tuple[ExcludedInterval, ...]
+
+    @property
+    def ladder_steps(self) -> list[TimelineEvent]:
+        """The steps of all ladders of the ticket, in order."""
+        return [event for event in self.events if event.step is not None]
+
+    @property
+    def next_due(self) -> TimelineEvent | None:
+        """The next event that occurs because time passes; None if nothing is due any more."""
+        return next((event for event in self.agenda if event.kind in FALLS_DUE), None)

@@ -1,18 +1,16 @@
-"""What a timeline tells: one value for each thing that happened to a ticket's clocks and its ladder."""
+"""What happens on a timeline: events of a ticket's clocks and of its escalation ladder, and their keys. Pure."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-from tocsin.events import ClockName, EndReason, EscalationReason
+from tocsin.events import ClockName, EndReason, EscalationReason, HeldBy
 
 LADDER: Final = "ladder"
-VOIDED: Final = "voided-"
-HeldBy = Literal["response", "severity_changed", "acknowledged", "policy"]
+Subject = ClockName | Literal["ladder"]
 
 
-class Kind(StrEnum):
-    """The types of events of `tocsin.deadlines.v1` that a timeline knows (voiding compares two timelines)."""
+class EventKind(StrEnum):
+    """The event types of `tocsin.deadlines.v1` that a timeline contains. Voiding is not one: it compares timelines."""
 
     WARNED = "clock.warned"
     BREACHED = "clock.breached"
@@ -24,21 +22,26 @@ class Kind(StrEnum):
     EXHAUSTED = "ladder.exhausted"
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that happened at the effective instant `at`; instants in microseconds since the epoch.
+FALLS_DUE: Final = frozenset({EventKind.WARNED, EventKind.BREACHED, EventKind.STEP_DUE, EventKind.EXHAUSTED})
+"""The kinds that occur because time passes, without a fact."""
 
-    `clock` is set for a clock, `step` for a step of the ladder. `started_at` and `due_at` are the clock's as
-    they stood, for the ladder the resolution clock's. `next_at` is when the ladder goes on, None where unknown.
+
+class TimelineEvent(NamedTuple):
+    """An event that takes effect at the instant `at`. Instants are microseconds since the epoch.
+
+    `clock` is set for an event of a clock, and null for one of the ladder; `step` and `reason` for a step of the
+    ladder, `end_reason` for its end, `held_by` for a hold. `started_at` and `due_at` are those of the clock, for the
+    ladder those of the resolution clock. `next_at`: when the ladder continues; null means unknown.
     """
 
     at: int
-    kind: Kind
+    kind: EventKind
     cycle: int
     severity: int
     clock: ClockName | None = None
     step: int | None = None
-    reason: EscalationReason | EndReason | None = None
+    reason: EscalationReason | None = None
+    end_reason: EndReason | None = None
     held_by: HeldBy | None = None
     kept: bool = False
     started_at: int | None = None
@@ -46,14 +49,29 @@ class Happening:
     next_at: int | None = None
 
 
-class Item(NamedTuple):
-    """The natural key of something told: once within its run, ever. `subject` is a clock or `ladder`.
+class EventKey(NamedTuple):
+    """The natural key under which a timeline event is published: once, ever.
 
-    What voids it has a key of its own, `voided-` before the kind. `step` counts the steps, and the holds, of a cycle.
+    `run` counts how often the same event, or the same ladder, was published anew after a voiding. `step` is the step,
+    or the number of the hold within its cycle; otherwise 0. `voided`: the key of the event that voids the one with this
+    key; of kind `ENDED`, the end of a run whose ladder was voided.
     """
 
     cycle: int
     run: int
-    subject: str
-    kind: str
+    subject: Subject
+    kind: EventKind
     step: int = 0
+    voided: bool = False
+
+    @property
+    def voiding(self) -> "EventKey":
+        """The key of the event that voids this one."""
+        return self._replace(voided=True)
+
+
+class KeyedEvent(NamedTuple):
+    """A timeline event with the key under which it is, or will be, published."""
+
+    key: EventKey
+    event: TimelineEvent

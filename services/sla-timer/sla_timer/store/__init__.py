@@ -1,1 +1,1 @@
-"""The timer's tables and every query on them."""
+"""The timer's tables, and every query on them. Nothing here commits."""

@@ -1,4 +1,4 @@
-"""The timer's tables."""
+"""The timer's tables. Instants are in business time, except `policies.stored_at`."""
 
 from datetime import datetime
 
@@ -42,25 +42,31 @@ TICKETS = Table(
     Column("ticket_id", Uuid, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("partition", SmallInteger, nullable=False),
-    Column("customer", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("severity", SmallInteger, nullable=False),
-    Column("ticket", LargeBinary, nullable=False),
-    # How many versions of the policy were known when the ticket was last judged.
-    Column("policies", Integer, nullable=False, server_default=text("0")),
+    Column("ticket", LargeBinary, nullable=False, comment="JSON of the ticket as events carry it"),
+    Column(
+        "policy_versions",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="How many versions of the policy were known at the last evaluation",
+    ),
     _instant("opened_at"),
     _instant("responded_at", nullable=True),
     _instant("closed_at", nullable=True),
     _instant("historic_through", nullable=True),
     Index("tickets_channel_idx", "tenant", "channel", "opened_at"),
-    Index("tickets_policies_idx", "policies", postgresql_where=text("closed_at IS NULL")),
+    Index("tickets_policy_versions_idx", "policy_versions", postgresql_where=text("closed_at IS NULL")),
+    comment="One row per ticket, locked before anything is decided about it",
 )
 FACTS = Table(
     "facts",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("fact", LargeBinary, nullable=False),
+    Column("fact", LargeBinary, nullable=False, comment="JSON of the fact"),
     _instant("received_at"),
 )
 AGENDA = Table(
@@ -69,27 +75,29 @@ AGENDA = Table(
     Column("ticket_id", Uuid, primary_key=True),
     Column("partition", SmallInteger, nullable=False),
     _instant("next_at"),
-    Column("items", LargeBinary, nullable=False),
+    Column("events", LargeBinary, nullable=False, comment="JSON of the events to publish once they fall due, in order"),
     Index("agenda_due_idx", "partition", "next_at"),
+    comment="What follows for each ticket if no further fact arrives",
     postgresql_with={"fillfactor": 70},
 )
-TOLD = Table(
-    "told",
+PUBLISHED_EVENTS = Table(
+    "published_events",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
     Column("cycle", Integer, primary_key=True, autoincrement=False),
     Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("subject", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, comment="a clock, or `ladder`"),
     Column("kind", Text, primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
-    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("voided", Boolean, primary_key=True, comment="this event voids the one with the same key"),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
     _instant("at"),
-    # Business time, like all that is stored here; `republish` asks for it.
-    _instant("told_at"),
+    _instant("published_at"),
     Column("type", Text, nullable=False),
     Column("event", LargeBinary, nullable=False),
-    Index("told_id_idx", "id", unique=True),
-    Index("told_told_at_idx", "told_at"),
+    Index("published_events_position_idx", "position", unique=True),
+    Index("published_events_published_at_idx", "published_at"),
+    comment="Every event queued for publishing, under its natural key",
 )
 CLOCKS = Table(
     "clocks",
@@ -98,13 +106,14 @@ CLOCKS = Table(
     Column("cycle", Integer, primary_key=True, autoincrement=False),
     Column("clock", Text, primary_key=True),
     Column("tenant", Text, nullable=False),
-    Column("customer", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
     Column("severity", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("open", Boolean, nullable=False),
     _instant("outcome_at", nullable=True),
     Index("clocks_outcome_at_idx", "tenant", "outcome_at"),
     Index("clocks_open_idx", "clock", "severity", "state", postgresql_where=text("open")),
+    comment="Every clock of every cycle, for reports and gauges",
 )
 POLICIES = Table(
     "policies",
@@ -113,4 +122,5 @@ POLICIES = Table(
     _instant("in_force_from"),
     Column("policy", Text, nullable=False),
     Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    comment="Every version of the policy; append-only",
 )

@@ -42,7 +42,6 @@ def create_app(
     largest body in bytes by path prefix (1 MB otherwise). Below the `free_form` prefixes a body need not be JSON.
     """
     app = Application(
-        ("tocsin", service.replace("-", "_")),
         title=f"tocsin {service}",
         description=description,
         version="1",

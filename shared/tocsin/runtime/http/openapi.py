@@ -1,12 +1,11 @@
 """Adds the errors that a call may answer, each with an example, to the OpenAPI document."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
 
 from tocsin.runtime.http.authentication import UNAUTHORIZED
-from tocsin.runtime.http.openapi_overlay import add_words
 from tocsin.runtime.http.problems import MEDIA_TYPE, SCHEMA, Problem, invalid_fields
 from tocsin.validation import FieldError
 
@@ -69,15 +68,10 @@ _WITH_BODY: Final = ("400", "408", "413", "415", "422")
 class Application(FastAPI):
     """FastAPI whose /openapi.json lists the errors of each call, besides those that its route declares itself."""
 
-    def __init__(self, packages: Sequence[str] = ("tocsin",), **settings: Any) -> None:
-        super().__init__(**settings)
-        self._packages = packages
-
     def openapi(self) -> dict[str, Any]:
         """The document, built at the first request for it."""
         if self.openapi_schema is None:
             document = super().openapi()
-            add_words(document, self._packages)
             document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
             for path, item in document["paths"].items():
                 for operation in item.values():

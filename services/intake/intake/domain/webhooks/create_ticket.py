@@ -1,9 +1,10 @@
 """The ticket that the updates of an unknown ticket open, with defaults for what they do not state. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from pydantic import BaseModel
 from tocsin.events import Flag
 
 from intake.domain.facts import opening_fact
@@ -83,56 +84,40 @@ def _opening(ordered: Sequence[TicketUpdate], integration: Integration) -> _Open
     return _Opening(ordered[0].at, ("default_opened_at",))
 
 
+_DEFAULTS: Final[Mapping[str, tuple[Flag, UnmappedReason, str]]] = {
+    "severity": ("default_severity", UnmappedReason.MISSING_SEVERITY, "No priority is given."),
+    "services": ("default_services", UnmappedReason.MISSING_SERVICES, "No affected service is given."),
+    "contact": (
+        "default_contact",
+        UnmappedReason.MISSING_CONTACT,
+        "No contact with an e-mail address or a phone number is given.",
+    ),
+    "customer": ("default_customer", UnmappedReason.MISSING_CUSTOMER, "No customer is given."),
+    "summary": ("default_summary", UnmappedReason.MISSING_SUMMARY, "No summary is given."),
+}
+
+
 def _mandatory_fields(
     ordered: Sequence[TicketUpdate], integration: Integration
 ) -> tuple[dict[str, Any], tuple[Flag, ...]]:
     """The mandatory fields of the ticket, and a flag for each default used."""
     defaults = integration.defaults
-    flags: list[Flag] = []
-
-    severity = opening_severity(ordered, integration)
-    if severity is None:
-        raise UnmappedError(UnmappedReason.MISSING_SEVERITY, "No priority is given. Set `defaults: severity`.")
-    if ordered[0].severity is None and severity == defaults.severity:
-        flags.append("default_severity")
-
-    services = _latest(ordered, "services")
-    if services is None:
-        if not defaults.services:
-            message = "No affected service is given. Set `defaults: services`."
-            raise UnmappedError(UnmappedReason.MISSING_SERVICES, message)
-        services = defaults.services
-        flags.append("default_services")
-
-    contact: dict[str, str | None] | None = _contact(ordered)
-    if contact is None:
-        if defaults.contact is None:
-            message = "No contact with an e-mail address or a phone number is given. Set `defaults: contact`."
-            raise UnmappedError(UnmappedReason.MISSING_CONTACT, message)
-        contact = defaults.contact.model_dump()
-        flags.append("default_contact")
-
-    customer = _latest(ordered, "customer")
-    if customer is None:
-        if defaults.customer is None:
-            raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, "No customer is given. Set `defaults: customer`.")
-        customer = defaults.customer
-        flags.append("default_customer")
-
-    summary = _latest(ordered, "summary")
-    if summary is None:
-        if defaults.summary is None:
-            raise UnmappedError(UnmappedReason.MISSING_SUMMARY, "No summary is given. Set `defaults: summary`.")
-        summary = defaults.summary
-        flags.append("default_summary")
-
-    fields = {
-        "severity": severity,
-        "affected_services": services,
-        "contact": contact,
-        "customer": {"id": customer.id, "name": customer.name},
-        "summary": summary,
+    found = {
+        "severity": ordered[0].severity if defaults.severity else opening_severity(ordered, integration),
+        "services": _latest(ordered, "services"),
+        "contact": _contact(ordered),
+        "customer": _latest(ordered, "customer"),
+        "summary": _latest(ordered, "summary"),
     }
+    flags: list[Flag] = []
+    for field, (flag, reason, problem) in _DEFAULTS.items():
+        if found[field] is None:
+            found[field] = getattr(defaults, field) or None
+            flags.append(flag)
+        if found[field] is None:
+            raise UnmappedError(reason, f"{problem} Set `defaults: {field}`.")
+    fields = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in found.items()}
+    fields["affected_services"] = fields.pop("services")
     return fields, tuple(flags)
 
 

@@ -1,0 +1,148 @@
+"""From a stored ticket to what is published now, what lies ahead, and what reports need. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from tocsin.business_time import instant, micros
+from tocsin.events import ClockName, DeadlineEvent, Fact, Ticket
+
+from sla_timer.domain.clock import ClockOutcome
+from sla_timer.domain.evaluate import evaluate
+from sla_timer.domain.event_mapping import EventContext, published_event, voiding_event
+from sla_timer.domain.fact_log import FactLog
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.reconcile import Changes, reconcile
+from sla_timer.domain.timeline import Timeline
+from sla_timer.domain.timeline_events import EventKey, EventKind, KeyedEvent
+
+OUTCOMES: Final = frozenset({EventKind.MET, EventKind.BREACHED, EventKind.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRecord:
+    """A ticket as it is stored: its facts, and the keys of what was published of it.
+
+    `published_through` is the latest effective instant of a published event. `historic_through` is the receipt of a
+    ticket that was posted as history, otherwise null.
+    """
+
+    ticket: Ticket
+    partition: int
+    historic_through: datetime | None
+    responded_at: datetime | None
+    facts: Sequence[Fact]
+    published: Sequence[EventKey]
+    published_through: datetime | None
+
+    def complete_through(self, accepted_through: datetime | None) -> datetime:
+        """The instant up to which no fact is missing: the watermark of the partition, or the receipt of the last fact.
+
+        The facts of a ticket arrive in the order in which they were received, so none before the last is missing.
+        """
+        received_at = max(fact.received_at for fact in self.facts)
+        return received_at if accepted_through is None else max(accepted_through, received_at)
+
+    def fact_log(self) -> FactLog:
+        return FactLog.of(self.facts, self.ticket.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSummary:
+    """What reports and gauges need of a clock. `outcome_at` is null while its cycle has no outcome yet.
+
+    `severity` is the one that governed the outcome; without one, the ticket's.
+    """
+
+    cycle: int
+    clock: ClockName
+    severity: int
+    state: ClockOutcome
+    open: bool
+    outcome_at: datetime | None
+
+
+class PublishedEvent(NamedTuple):
+    """An event to publish, and its natural key."""
+
+    key: EventKey
+    event: DeadlineEvent
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEvaluation:
+    """What follows from the facts of a ticket. `policy_versions`: how many versions of the policy were known.
+
+    `events` are to be published now, in order; `agenda` are those to publish once they fall due.
+    """
+
+    ticket_id: UUID
+    partition: int
+    severity: int
+    closed_at: datetime | None
+    responded_at: datetime | None
+    policy_versions: int
+    clocks: Sequence[ClockSummary]
+    events: Sequence[PublishedEvent]
+    agenda: Sequence[KeyedEvent]
+
+
+def evaluate_ticket(
+    record: TicketRecord, accepted_through: datetime | None, policies: PolicyHistory
+) -> TicketEvaluation:
+    """Evaluate a ticket as far as its facts are known, and reconcile the result with what was published."""
+    confirmed = micros(record.complete_through(accepted_through))
+    # What was published without proof stays until facts disprove it: never evaluate to an earlier instant than before.
+    until = confirmed if record.published_through is None else max(confirmed, micros(record.published_through))
+    timeline = evaluate(record.fact_log(), policies, until, whole_agenda=True)
+    changes = reconcile(timeline, record.published)
+    context = EventContext(
+        ticket=record.ticket,
+        policies=policies,
+        severity=timeline.severity,
+        historic_through=None if record.historic_through is None else micros(record.historic_through),
+        confirmed_through=confirmed,
+    )
+    return TicketEvaluation(
+        ticket_id=record.ticket.ticket_id,
+        partition=record.partition,
+        severity=timeline.severity,
+        closed_at=_optional_instant(timeline.closed_at),
+        responded_at=_optional_instant(timeline.responded_at),
+        policy_versions=len(policies.versions),
+        clocks=summarize_clocks(timeline),
+        events=list(_events_to_publish(changes, until, context)),
+        agenda=changes.agenda,
+    )
+
+
+def _events_to_publish(changes: Changes, now: int, context: EventContext) -> Iterator[PublishedEvent]:
+    for key in changes.voided:
+        yield PublishedEvent(key.voiding, voiding_event(key, now, context))
+    for keyed in changes.new:
+        yield PublishedEvent(keyed.key, published_event(keyed, context))
+
+
+def summarize_clocks(timeline: Timeline) -> list[ClockSummary]:
+    """Every clock of the timeline."""
+    outcomes = {(event.cycle, event.clock): event for event in timeline.events if event.kind in OUTCOMES}
+    summaries = []
+    for clock in timeline.clocks:
+        outcome = outcomes.get((clock.cycle, clock.name))
+        summaries.append(
+            ClockSummary(
+                cycle=clock.cycle,
+                clock=clock.name,
+                severity=timeline.severity if outcome is None else outcome.severity,
+                state=clock.outcome,
+                open=clock.ended_at is None,
+                outcome_at=None if outcome is None else instant(outcome.at),
+            )
+        )
+    return summaries
+
+
+def _optional_instant(at: int | None) -> datetime | None:
+    return None if at is None else instant(at)

@@ -1,0 +1,51 @@
+"""What every use case needs: the database, the time, and the policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from tocsin.policy import Policy
+from tocsin.runtime.process.clock import TimeSource
+
+from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.store.policies import count_policies, load_policies
+
+
+class PolicyCache:
+    """The stored versions of the policy, in this process's memory, and their history per customer."""
+
+    def __init__(self, policies: Sequence[Policy] = ()) -> None:
+        self.policies = policies
+        self._histories: dict[str | None, PolicyHistory] = {}
+
+    async def refresh(self, connection: AsyncConnection) -> None:
+        """Load the versions if others have been stored since.
+
+        Call it after locking tickets: then no version is unknown here that was known when they were last evaluated.
+        """
+        if await count_policies(connection) != len(self.policies):
+            self.policies = await load_policies(connection)
+            self._histories = {}
+
+    def history(self, customer_id: str | None) -> PolicyHistory:
+        """The history for that customer; one without terms of their own, and None, have everyone's."""
+        has_terms = any(customer_id in policy.customers for policy in self.policies)
+        key = customer_id if has_terms else None
+        if key not in self._histories:
+            self._histories[key] = PolicyHistory.of(self.policies, key)
+        return self._histories[key]
+
+    @property
+    def zone(self) -> str:
+        """The time zone of the general calendar, in which reports count months."""
+        return self.history(None).latest_rules.calendar.zone.key
+
+
+@dataclass(frozen=True, slots=True)
+class TimerContext:
+    """`writer` is for transactions that use cases begin themselves, `reader` for queries."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+    clock: TimeSource
+    policies: PolicyCache

@@ -1,0 +1,58 @@
+"""Evaluate tickets, publish what has changed, and store the rest: shared by the use cases that change a timeline."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.runtime.kafka.client import TICKETS
+
+from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord, evaluate_ticket
+from sla_timer.handlers.context import TimerContext
+from sla_timer.handlers.reporting import report_after_commit
+from sla_timer.store.agenda import replace_agendas
+from sla_timer.store.clocks import replace_clocks
+from sla_timer.store.published_events import publish
+from sla_timer.store.tables import OFFSETS
+from sla_timer.store.tickets import load_tickets, store_evaluations
+
+_CHUNK: Final = 100
+"""Tickets evaluated between two statements: PostgreSQL ends a transaction that is idle for 5 s."""
+
+
+async def evaluate_and_publish(
+    context: TimerContext, connection: AsyncConnection, ticket_ids: Collection[UUID]
+) -> None:
+    """Evaluate tickets that this transaction has locked."""
+    if not ticket_ids:
+        return
+    await context.policies.refresh(connection)
+    positions = await OFFSETS.load(connection, TICKETS)
+    ordered = sorted(ticket_ids)
+    for begin in range(0, len(ordered), _CHUNK):
+        records = await load_tickets(connection, ordered[begin : begin + _CHUNK])
+        evaluations = []
+        for record in records:
+            position = positions.get(record.partition)
+            watermark = None if position is None else position.accepted_through
+            evaluations.append(evaluate_ticket(record, watermark, context.policies.history(record.ticket.customer.id)))
+        events = [event for evaluation in evaluations for event in evaluation.events]
+        published = await publish(connection, events, context.clock.now())
+        await _store(connection, evaluations)
+        responded = [
+            (record, evaluation)
+            for record, evaluation in zip(records, evaluations, strict=True)
+            if _is_newly_responded(record, evaluation)
+        ]
+        report_after_commit(context.clock, connection, [event for _, event in published], responded)
+
+
+async def _store(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
+    if evaluations:
+        await store_evaluations(connection, evaluations)
+        await replace_clocks(connection, evaluations)
+        await replace_agendas(connection, evaluations)
+
+
+def _is_newly_responded(record: TicketRecord, evaluation: TicketEvaluation) -> bool:
+    return record.responded_at is None and evaluation.responded_at is not None and record.historic_through is None

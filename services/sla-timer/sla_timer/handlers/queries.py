@@ -1,0 +1,82 @@
+"""The questions that the API answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from tocsin.business_time import micros
+from tocsin.runtime.kafka.client import TICKETS
+
+from sla_timer.domain.compliance import ChannelAverage, Grouping, OutcomeShare, channel_averages, outcome_shares
+from sla_timer.domain.evaluate import evaluate
+from sla_timer.domain.ticket_evaluation import TicketRecord
+from sla_timer.domain.timeline import Timeline
+from sla_timer.errors import UnknownTicketError
+from sla_timer.handlers.context import TimerContext
+from sla_timer.store.clocks import count_outcomes
+from sla_timer.store.tables import OFFSETS
+from sla_timer.store.tickets import load_channel_tickets, load_tickets
+
+
+@dataclass(frozen=True, slots=True)
+class TicketTimeline:
+    """The timeline of a stored ticket. `unconfirmed`: it was evaluated without proof that no fact is missing."""
+
+    record: TicketRecord
+    timeline: Timeline
+    evaluated_to: datetime
+    accepted_through: datetime | None
+    unconfirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compliance:
+    """The outcomes of clocks, and the averages of channels, in a period."""
+
+    outcomes: Sequence[OutcomeShare]
+    channels: Sequence[ChannelAverage]
+
+
+async def ticket_timeline(
+    context: TimerContext, *, tenant: str, ticket_id: UUID, silent_partitions: frozenset[int]
+) -> TicketTimeline:
+    """The timeline of a ticket, as far as its facts are known; to now if its partition is silent.
+
+    Raises UnknownTicketError.
+    """
+    async with context.reader.connect() as connection:
+        # Watermarks first: they must not be newer than the facts.
+        positions = await OFFSETS.load(connection, TICKETS)
+        records = await load_tickets(connection, [ticket_id])
+    if not records or records[0].ticket.tenant != tenant:
+        raise UnknownTicketError("No ticket with this id has arrived yet.")
+    record = records[0]
+    position = positions.get(record.partition)
+    accepted_through = None if position is None else position.accepted_through
+    evaluated_to = record.complete_through(accepted_through)
+    unconfirmed = record.partition in silent_partitions
+    if unconfirmed:
+        evaluated_to = max(evaluated_to, context.clock.now())
+    policies = context.policies.history(record.ticket.customer.id)
+    return TicketTimeline(
+        record=record,
+        timeline=evaluate(record.fact_log(), policies, micros(evaluated_to)),
+        evaluated_to=evaluated_to,
+        accepted_through=accepted_through,
+        unconfirmed=unconfirmed,
+    )
+
+
+async def compliance(
+    context: TimerContext, *, tenant: str, begin: datetime, end: datetime, groupings: Sequence[Grouping]
+) -> Compliance:
+    """The compliance of a tenant in `[begin, end)`."""
+    zone, targets = context.policies.zone, context.policies.history(None).latest_rules.channels
+    async with context.reader.connect() as connection:
+        outcomes = await count_outcomes(connection, tenant=tenant, begin=begin, end=end, zone=zone)
+        tickets = await load_channel_tickets(connection, tenant=tenant, channels=list(targets), begin=begin, end=end)
+    return Compliance(
+        outcomes=outcome_shares(outcomes, groupings),
+        channels=channel_averages(tickets, targets, zone=zone, now=context.clock.now()),
+    )

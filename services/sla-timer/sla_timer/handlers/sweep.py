@@ -1,0 +1,73 @@
+"""The sweep: publish what has fallen due, from the agenda, without looking at facts (docs/architecture.md#time)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from tocsin.business_time import micros
+from tocsin.runtime.kafka.client import TICKETS
+
+from sla_timer.domain.event_mapping import EventContext, published_event
+from sla_timer.domain.ticket_evaluation import PublishedEvent
+from sla_timer.domain.timeline_events import EventKind
+from sla_timer.handlers.context import TimerContext
+from sla_timer.handlers.reporting import report_after_commit
+from sla_timer.store.agenda import DueTicket, lock_due, partitions_with_due, remove_due
+from sla_timer.store.clocks import BreachedClock, store_breaches
+from sla_timer.store.published_events import publish
+from sla_timer.store.tables import OFFSETS
+
+_BATCH: Final = 300
+
+
+async def sweep(
+    context: TimerContext, partition: int, *, through: datetime, confirmed_through: datetime | None = None
+) -> None:
+    """Publish what has fallen due in a partition by `through`, in batches of one transaction each.
+
+    Whatever lies after `confirmed_through` is published without proof that no fact is missing; None: all is proven.
+    """
+    while True:
+        async with context.writer.begin() as connection:
+            tickets = await lock_due(connection, partition=partition, through=through, limit=_BATCH)
+            if tickets:
+                await context.policies.refresh(connection)
+            events = [event for one in tickets for event in _due_events(context, one, confirmed_through or through)]
+            published = await publish(connection, events, context.clock.now())
+            breaches = [
+                BreachedClock(event.ticket_id, key, event.at)
+                for key, event in published
+                if key.kind is EventKind.BREACHED
+            ]
+            await store_breaches(connection, breaches)
+            await remove_due(connection, tickets)
+            report_after_commit(context.clock, connection, [event for _, event in published])
+        if len(tickets) < _BATCH:
+            return
+
+
+async def sweep_partitions(context: TimerContext, watermarks: Mapping[int, datetime | None]) -> None:
+    """Sweep the partitions in which something is due by their watermark; most of the time there is none."""
+    known = {partition: watermark for partition, watermark in watermarks.items() if watermark is not None}
+    async with context.writer.connect() as connection:
+        partitions = await partitions_with_due(connection, known)
+    for partition in partitions:
+        await sweep(context, partition, through=known[partition])
+
+
+async def sweep_all(context: TimerContext) -> None:
+    """Sweep every partition up to its stored watermark."""
+    async with context.writer.connect() as connection:
+        positions = await OFFSETS.load(connection, TICKETS)
+    await sweep_partitions(context, {number: position.accepted_through for number, position in positions.items()})
+
+
+def _due_events(context: TimerContext, due: DueTicket, confirmed_through: datetime) -> list[PublishedEvent]:
+    about = EventContext(
+        ticket=due.ticket,
+        policies=context.policies.history(due.ticket.customer.id),
+        severity=due.severity,
+        historic_through=None if due.historic_through is None else micros(due.historic_through),
+        confirmed_through=micros(confirmed_through),
+    )
+    return [PublishedEvent(keyed.key, published_event(keyed, about)) for keyed in due.due]
