@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import httpx
 import psutil
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
-from tocsin_local.kafka import recreate_topics
 from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port
 from tocsin_local.postgres import DatabaseRole, Postgres
 from tocsin_local.processes import Process, StackPart
 from tocsin_local.services import ServicePart
+
+from support.topics import recreate_topics
 
 SERVICES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
 TOPICS = ("tocsin.tickets.v1", "tocsin.deadlines.v1", "tocsin.escalations.v1", "tocsin.notifications.v1")

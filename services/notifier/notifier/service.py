@@ -91,7 +91,7 @@ def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer
         return load_zone(zone) if zone else None
 
     return MailComposer(
-        MailSender(settings.mail_from, settings.reply_to),
+        MailSender(settings.mail_from, reply_to=settings.reply_to),
         LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls),
         configured_templates(settings.mail_templates),
         settings.zone,

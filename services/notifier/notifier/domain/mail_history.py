@@ -76,7 +76,9 @@ def _earlier_steps(notify: Notify, ticket: Iterable[Delivery]) -> Sequence[Earli
     for before in notify.told_before:
         past = steps.get((before.tier.number, before.at))
         number, title = before.tier.number, before.tier.title
-        earlier.append(_mail(past, number, title) if past else EarlierMail(number, title, None, before.at))
+        earlier.append(
+            _mail(past, number, title) if past else EarlierMail(number, title, name=None, scheduled_at=before.at)
+        )
     return earlier
 
 
@@ -86,11 +88,11 @@ def _arrived(deliveries: Iterable[Delivery]) -> Sequence[EarlierMail]:
 
 def _mail(past: Delivery, tier: int | None, title: str) -> EarlierMail:
     return EarlierMail(
-        tier,
-        title,
-        past.name,
-        past.scheduled_at,
-        past.sent_at if past.may_have_arrived else None,
+        tier=tier,
+        title=title,
+        name=past.name,
+        scheduled_at=past.scheduled_at,
+        sent_at=past.sent_at if past.may_have_arrived else None,
         kind=past.kind,
         address=past.email if past.fallback_number else None,
         is_open=past.ready_at is not None,

@@ -86,14 +86,22 @@ def build_message(
     ]
     name = header_text(reader.role_title if reader.is_group else reader.name, _NAME)
     raw = serialise(
-        (rendered.sender, sender.address),
-        (name, address),
         headers,
-        rendered.text,
-        rendered.html,
+        sender=(rendered.sender, sender.address),
+        to=(name, address),
+        text=rendered.text,
+        html=rendered.html,
         boundary=own_id[38:74],
     )
-    return Mail(own_id, address, rendered.subject, rendered.text, rendered.html, tocsin, raw)
+    return Mail(
+        message_id=own_id,
+        recipient=address,
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        headers=tocsin,
+        raw=raw,
+    )
 
 
 def tocsin_headers(

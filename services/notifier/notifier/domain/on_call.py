@@ -38,10 +38,10 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
     coming = compute_shifts(directory, role, customer_id, at, at + _AHEAD)
     current, following = next(coming), next(coming, None)
     return OnCall(
-        current.holder,
-        following.starts_at if following else None,
-        following.holder if following else None,
-        directory.group_address(role, customer_id),
+        holder=current.holder,
+        until=following.starts_at if following else None,
+        next_holder=following.holder if following else None,
+        group_address=directory.group_address(role, customer_id),
     )
 
 

@@ -90,8 +90,12 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
         raise MailTooLongError(f"the mail is longer than {_LARGEST:,} bytes")
     # What tells cycles apart comes last and is never cut off.
     reopened = header_text(words.reopened(values), _REOPENED)
-    subject = f"{header_text(words.subject(values), _SUBJECT)} {reopened}".rstrip()
-    return RenderedMail(header_text(words.sender(values), _SENDER), subject, text, html)
+    return RenderedMail(
+        sender=header_text(words.sender(values), _SENDER),
+        subject=f"{header_text(words.subject(values), _SUBJECT)} {reopened}".rstrip(),
+        text=text,
+        html=html,
+    )
 
 
 def _earlier(words: Any, values: Mapping[str, Any], mail: MailContext) -> Sequence[str]:

@@ -46,13 +46,13 @@ class Claim:
 
 
 async def claim_deliveries(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, lease: timedelta, limit: int, severity: int
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, lease: timedelta, *, limit: int, severity: int
 ) -> tuple[list[Claim], int]:
     """Claim up to `limit` deliveries that are ready, of this severity or a more urgent one, the most urgent first.
 
     Returns the claims, and how many tickets were looked at: their deliveries may all have ended or wait for others.
     """
-    urgent = await queue.lock_most_urgent(connection, limit, severity)
+    urgent = await queue.lock_most_urgent(connection, limit=limit, severity=severity)
     if not urgent:
         return [], 0
     found = await deliveries.load_tickets(connection, urgent)
@@ -115,12 +115,12 @@ async def _load_notifications(connection: AsyncConnection, tickets: Tickets, now
 def _claim(delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory) -> Claim:
     tried = [past.email for past in same_mail(delivery, ticket) if past.fallback_number < delivery.fallback_number]
     return Claim(
-        delivery,
-        notification,
-        _reader(delivery, tried[-1] if tried else None, is_group=is_group_address(directory, delivery)),
-        earlier_mails(notification, delivery.person, ticket),
-        earlier_message_ids(delivery, ticket),
-        addresses(directory, delivery),
+        delivery=delivery,
+        notification=notification,
+        reader=_reader(delivery, tried[-1] if tried else None, is_group=is_group_address(directory, delivery)),
+        earlier=earlier_mails(notification, delivery.person, ticket),
+        references=earlier_message_ids(delivery, ticket),
+        addresses=addresses(directory, delivery),
     )
 
 

@@ -29,7 +29,7 @@ from notifier.store.notifications import lock_tickets
 from notifier.store.tables import DELIVERIES, TICKETS, is_any_of
 
 
-async def lock_most_urgent(connection: AsyncConnection, limit: int, severity: int) -> list[UUID]:
+async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity: int) -> list[UUID]:
     """Lock the tickets of the `limit` most urgent deliveries that are ready, without those locked elsewhere.
 
     Of this severity or a more urgent one; severity 1 and higher tiers first. Load what decisions depend on after this.

@@ -46,6 +46,6 @@ class CircuitBreaker:
         if self.state is CircuitState.OPEN:
             return None
         self.failures += 1
-        pause = backoff(self.failures, _FIRST_PAUSE, _LONGEST_PAUSE, random.random()).total_seconds()
-        self._retry_at = time.monotonic() + pause
-        return pause
+        pause = backoff(self.failures, base=_FIRST_PAUSE, ceiling=_LONGEST_PAUSE, jitter=random.random())
+        self._retry_at = time.monotonic() + pause.total_seconds()
+        return pause.total_seconds()

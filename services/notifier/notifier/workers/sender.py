@@ -149,8 +149,9 @@ class Sender:
         """Nothing without a directory. Where all tickets looked at must wait, the next ones are looked at."""
         while (directory := self._directory.current()) is not None:
             async with self._engine.begin() as connection:
-                lease = self._settings.lease
-                claims, looked_at = await claim_deliveries(connection, self._clock, directory, lease, limit, severity)
+                claims, looked_at = await claim_deliveries(
+                    connection, self._clock, directory, self._settings.lease, limit=limit, severity=severity
+                )
             if claims or not looked_at:
                 return claims
         return []

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tocsin.events import Fact, FactType
+from tocsin.events import Fact
 from tocsin.instants import render_instant
 
-from intake.domain.facts import opening_fact
+from intake.domain.facts import event_fact, opening_fact
 from intake.domain.ticket_request import EventRequest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration
@@ -96,15 +96,8 @@ class DryRun:
 
     def _add(self, key: str, events: Sequence[EventRequest]) -> None:
         for event in events:
-            self._facts[key].append(
-                Fact(
-                    number=len(self._facts[key]) + 1,
-                    event_id=event.event_id or "",
-                    type=FactType(event.type),
-                    received_at=self._received_at,
-                    **event.model_dump(exclude={"event_id", "type"}),
-                )
-            )
+            number = len(self._facts[key]) + 1
+            self._facts[key].append(event_fact(event, number, event.event_id or "", self._received_at))
 
 
 def _unreadable(error: UnreadableError) -> Result:
