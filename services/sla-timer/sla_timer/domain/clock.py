@@ -96,10 +96,11 @@ class RunningClock:
         if measured_by == self._measured_by:
             return
         self._measured_by = measured_by
-        self.due_at = self.excluded.due_at(target.measure, start=start, duration=target.due)
+        counter = self.excluded.counter(target.measure, start)
+        self.due_at = self.excluded.reached_at(target.measure, counter + target.due, since=start)
         self.warn_at = None
         if target.warn is not None and not self.provisional:
-            warn_at = self.excluded.due_at(target.measure, start=start, duration=target.warn)
+            warn_at = self.excluded.reached_at(target.measure, counter + target.warn, since=start)
             if warn_at is not None and (self.due_at is None or warn_at < self.due_at):
                 self.warn_at = warn_at
 
@@ -141,4 +142,5 @@ class RunningClock:
         )
 
     def _net_until(self, at: int) -> int:
-        return self.excluded.net(self.target.measure, start=self.started_at, end=at)
+        measure = self.target.measure
+        return self.excluded.counter(measure, at) - self.excluded.counter(measure, self.started_at)

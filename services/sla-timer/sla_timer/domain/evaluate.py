@@ -102,6 +102,5 @@ def _excluded_intervals(state: TicketState) -> tuple[ExcludedInterval, ...]:
         return ()
     ends = stopped.ends if stopped.open_since is None else [*stopped.ends, None]
     closed = set(state.closed_times.starts)
-    return tuple(
-        [ExcludedInterval(start, end, start in closed) for start, end in zip(stopped.starts, ends, strict=True)]
-    )
+    are_closed = [start in closed for start in stopped.starts]
+    return tuple(map(ExcludedInterval._make, zip(stopped.starts, ends, are_closed, strict=True)))
