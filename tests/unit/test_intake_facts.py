@@ -10,6 +10,7 @@ from intake.domain.ticket import StoredFact
 from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_request import EventRequest, validate_request
 from intake.errors import RecordTooLargeError, WorkaroundError
+from pydantic import ValidationError
 from tocsin.events import Fact, FactType
 
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)
@@ -98,6 +99,16 @@ def test_events_are_numbered_and_change_severity_and_state() -> None:
     assert [stored.fact.number for stored in two.new] == [2, 3]
     assert (one.severity, one.is_open) == (2, True)
     assert (two.severity, two.is_open, two.next_number) == (2, False, 4)
+
+
+@pytest.mark.rule("1.2")
+def test_a_severity_change_keeps_who_set_it_when_and_why() -> None:
+    change = request("severity_changed", severity=2, reason="VIP", occurred_at="2026-06-08T13:00:00Z")
+    (stored,) = ticket(3).add(change, "a").new
+    fact = stored.fact
+    assert (fact.severity, fact.actor, fact.occurred_at, fact.reason) == (2, "Bob", NOON + timedelta(hours=1), "VIP")
+    with pytest.raises(ValidationError, match="actor"):
+        validate_request(EventRequest, {"type": "severity_changed", "severity": 2})
 
 
 @pytest.mark.rule("0.3")

@@ -35,7 +35,7 @@ def wrong_fields(model: type[RequestModel], body: object) -> list[str]:
     return sorted(".".join(str(part) for part in error["loc"]) for error in rejected.value.errors())
 
 
-@pytest.mark.rule("1.8")
+@pytest.mark.rule("1.1", "1.8")
 def test_an_empty_ticket_names_every_missing_field() -> None:
     missing = ["affected_services", "contact", "customer", "external_id", "severity", "source", "summary"]
     assert wrong_fields(TicketRequest, {}) == missing

@@ -86,6 +86,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.rule("2.2", "2.6", "2.7")
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_an_error_names_its_line_its_field_and_what_to_write(mistake: Mistake) -> None:
     text = SHIPPED.read_text("utf-8")

@@ -69,6 +69,13 @@ def test_ended_clocks_keep_the_version_of_their_end() -> None:
     assert (resolution(found).outcome, due_at(found)) == ("met", at("06-09 12:00"))
 
 
+@pytest.mark.rule("0.6", "4.14")
+def test_a_version_applies_before_a_fact_of_the_same_instant_and_its_breach_after_it() -> None:
+    resolved = numbered_fact(3, "resolved", "06-09 06:00")
+    found = timeline([shipped_policy(), shorter("06-09 06:00")], OPENED, RESPONDED, resolved, until="06-10 00:00")
+    assert (resolution(found).outcome, due_at(found), found.ladder_steps) == ("met", at("06-09 00:00"), [])
+
+
 @pytest.mark.rule("4.15")
 def test_a_version_that_gives_more_time_holds_a_ladder_that_a_breach_started() -> None:
     longer = version("2", "06-09 12:30", "1: 24h", "1: 30h")
