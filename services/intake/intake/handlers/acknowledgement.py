@@ -48,10 +48,10 @@ async def load_link(context: IngestContext, connection: AsyncConnection, links: 
     """
     link = links.verify(token, context.business(await clock_timestamp(connection)))
     store = TicketStore(connection)
-    ticket = await store.ticket(link.tenant, link.ticket_id)
+    ticket = await store.load_ticket(link.tenant, link.ticket_id)
     if ticket is None:
         raise TicketNotFoundError
-    facts = (await store.facts([link.ticket_id]))[link.ticket_id]
+    facts = (await store.load_facts([link.ticket_id]))[link.ticket_id]
     rules = context.policy.rules(ticket.body["customer"]["id"])
     return TicketLink(link, ticket, link_status(link, facts), rules)
 

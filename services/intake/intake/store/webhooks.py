@@ -251,8 +251,8 @@ class WebhookStore:
             {"state": WebhookState.TAKEN, "reason": None, "detail": None},
         )
 
-    async def integration_created_at(self, tenant: str, provider: str, now: datetime) -> datetime:
-        """When this integration was first known, in business time; `now` if it was not."""
+    async def record_integration(self, tenant: str, provider: str, now: datetime) -> datetime:
+        """Record an integration as created at `now` if it is new; returns when it was created, in business time."""
         key = {"tenant": tenant, "provider": provider}
         await self._connection.execute(insert(INTEGRATIONS).values(**key, created_at=now).on_conflict_do_nothing())
         query = select(INTEGRATIONS.c.created_at).filter_by(**key)

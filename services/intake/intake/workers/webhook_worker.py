@@ -163,7 +163,7 @@ class WebhookWorker:
             now = self._context.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
-                    await WebhookStore(connection).integration_created_at(tenant, provider, now)
+                    await WebhookStore(connection).record_integration(tenant, provider, now)
         self._recorded = integrations
 
     async def forget(self, older_than: timedelta) -> None:
