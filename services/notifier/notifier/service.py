@@ -18,12 +18,12 @@ from tocsin.sources.policy_file import mailboxes_of
 
 from notifier import api, metrics
 from notifier.api.bounces import PATH
-from notifier.api.problems import respond_to_error
+from notifier.api.problems import add_error_handler
 from notifier.domain.message import MailSender
 from notifier.domain.on_call import seconds_to_gap, unknown_events
 from notifier.domain.rendering import MailTemplates
 from notifier.domain.template_check import check_templates
-from notifier.errors import MailTemplateError, NotifierError
+from notifier.errors import MailTemplateError
 from notifier.handlers.notifications import Handlers
 from notifier.settings import Settings
 from notifier.sources.mail_templates import built_in_templates, load_templates
@@ -76,7 +76,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         notes={"directory_file": directory.note},
         free_form=[PATH],
     )
-    app.add_exception_handler(NotifierError, respond_to_error)
+    add_error_handler(app)
     return NotifierService(
         runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
     )

@@ -12,7 +12,7 @@ from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.api.list_query import ListQuery
-from notifier.api.problems import problem_for
+from notifier.api.problems import problem_of
 from notifier.api.schemas import (
     REDELIVERY_EXAMPLE,
     DeliveryDetailResponse,
@@ -109,10 +109,10 @@ def router(
                     "ticket": link("GET /v1/deliveries", "List its ticket's", ticket_id="$response.body#/ticket_id"),
                 }
             },
-            409: error_response("The mail is still on its way, or no longer needed", problem_for(_IN_PROGRESS)),
+            409: error_response("The mail is still on its way, or no longer needed", problem_of(_IN_PROGRESS)),
             422: error_response(
                 "Every invalid field, or an Idempotency-Key used with a different body",
-                problem_for(RedeliveryKeyReusedError()),
+                problem_of(RedeliveryKeyReusedError()),
             ),
         },
     )
