@@ -68,7 +68,7 @@ def validate_ticket(model: type[R], body: object, policy: Policy) -> R:
         raise validation_problem(error) from None
 
 
-def documented_body(model: type[BaseModel]) -> dict[str, Any]:
+def document_body(model: type[BaseModel]) -> dict[str, Any]:
     """The `openapi_extra=` of a route whose body is a `JsonBody` validated as `model`."""
     schema = model.model_json_schema()
     content = {"application/json": {"schema": _inline(schema, schema.pop("$defs", {}))}}
