@@ -51,7 +51,7 @@ def decide(
     for delivery in in_order(ticket):
         if delivery.ready_at is None:
             continue
-        addressed = _addressed(delivery, directory, now)
+        addressed = _choose_recipient(delivery, directory, now)
         if addressed is None:
             changed.append(delivery.ended(DeliveryState.UNDELIVERABLE, f"nobody holds the role {delivery.role}", now))
             continue
@@ -60,14 +60,14 @@ def decide(
             waits_until = waits.until(addressed)
             if waits_until is not None:
                 decided = replace(delivery, ready_at=max(waits_until, delivery.ready_at))
-            elif reason := _needless(addressed, ticket, notifications):
+            elif reason := _skip_reason(addressed, ticket, notifications):
                 decided = addressed.ended(DeliveryState.CANCELLED, reason, now)
             elif delivery.ready_at <= now.real and delivery.notification_id not in notifications:
                 unreadable = "the stored notification cannot be read"
                 decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
             elif delivery.ready_at <= now.real and limit > 0:
                 limit -= 1
-                decided = _claimed(addressed, directory, now, lease)
+                decided = _claim(addressed, directory, now, lease)
         waits.add(addressed.person, decided)
         if decided != delivery:
             changed.append(decided)
@@ -98,7 +98,7 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((at for at in (one, other) if at is not None), default=None)
 
 
-def _addressed(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
+def _choose_recipient(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
     """The delivery with its recipient: the holder of the role now, otherwise at the scheduled instant; null: nobody.
 
     The recipient is settled in a stand-down, a redelivery, a further address, and once a server may have accepted it.
@@ -112,7 +112,9 @@ def _addressed(delivery: Delivery, directory: Directory, now: Now) -> Delivery |
     return delivery.addressed_to(holder) if holder else None
 
 
-def _needless(delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]) -> str | None:
+def _skip_reason(
+    delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]
+) -> str | None:
     """Why the recipient does not need this mail; null: they do."""
     theirs = [past for past in ticket if past.may_have_arrived and past.person == delivery.person]
     notification = notifications.get(delivery.notification_id)
@@ -125,7 +127,7 @@ def _needless(delivery: Delivery, ticket: Sequence[Delivery], notifications: Map
     return "already notified" if notified and not repeated else None
 
 
-def _claimed(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
+def _claim(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
     claimed = replace(
         delivery,
         state=DeliveryState.CLAIMED,

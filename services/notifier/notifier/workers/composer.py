@@ -120,16 +120,16 @@ def _acknowledgement(notification: Notification, reader: Reader, expires_at: dat
         cycle=notification.cycle,
         run=notification.run,
         step=notification.step,
-        tier=_shortened(notification.tier),
+        tier=_shorten(notification.tier),
         reason=notification.reason,
         person=reader.person,
         name=one_line(reader.called, 60),
-        upcoming=UpcomingStep(at=following.at, tier=_shortened(following.tier) if following.tier else None)
+        upcoming=UpcomingStep(at=following.at, tier=_shorten(following.tier) if following.tier else None)
         if following
         else None,
         expires_at=expires_at,
     )
 
 
-def _shortened(tier: Tier) -> Tier:
+def _shorten(tier: Tier) -> Tier:
     return tier.model_copy(update={"title": one_line(tier.title, 60)})
