@@ -1,7 +1,7 @@
 """`GET` and `POST /ack/{token}`: the page behind the link in an escalation mail.
 
-The token is the authority: there is no key and no cookie, so nothing that another site could abuse. Mail scanners
-follow links, so only the POST changes anything. The token is a secret and is never logged.
+The token alone authorizes. Without a cookie, no other site can abuse the page. Mail scanners follow links, so only the
+POST changes anything. The token is a secret and is never logged.
 """
 
 from collections.abc import Awaitable, Callable
@@ -147,7 +147,7 @@ def router(
 
     @routes.get(
         "/ack/{token}",
-        summary="Show what a link acknowledges",
+        summary="Show the acknowledgement page",
         response_class=Response,
         responses={200: _OK, **_ERRORS},
     )
