@@ -71,7 +71,7 @@ def router(
     @routes.get("/unmapped", summary="List unmapped webhooks", responses=LIST_RESPONSES)
     async def list_unmapped(
         caller: MayAdminister,
-        limit: Annotated[int, Query(ge=1, le=500, description="The most items of a page")] = 100,
+        limit: Annotated[int, Query(ge=1, le=500, description="The size of the page")] = 100,
         cursor: Annotated[int, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page")] = 0,
     ) -> JsonResponse:
         """Lists the deliveries that integrations.yaml does not map. Correct the file, then replay them."""

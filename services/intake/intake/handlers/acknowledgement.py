@@ -44,7 +44,7 @@ class TicketLink:
 async def load_link(context: IngestContext, connection: AsyncConnection, links: LinkSigner, token: str) -> TicketLink:
     """The link that `token` signs, with its ticket. Changes nothing.
 
-    Raises LinkRefused, LinkExpired (by the database's clock in business time), TicketNotFoundError.
+    Raises InvalidLinkError, ExpiredLinkError (by the database's clock in business time) and TicketNotFoundError.
     """
     link = links.verify(token, context.business(await clock_timestamp(connection)))
     store = TicketStore(connection)
