@@ -1,4 +1,4 @@
-"""`POST /v1/bounces`: mail servers' reports about mails that they had accepted."""
+"""`POST /v1/bounces`: bounce reports of mail servers."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -46,7 +46,7 @@ def router(writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wak
                 }
             },
             404: error_response("No mail of this tenant has that Message-ID", problem_of(_UNKNOWN)),
-            422: error_response("Not such a report; the error names what it lacks", problem_of(_UNREADABLE)),
+            422: error_response("Not a bounce report; the error names the wrong field", problem_of(_UNREADABLE)),
         },
         openapi_extra={"requestBody": {"required": True, "content": {"message/rfc822": _BODY}}},
     )

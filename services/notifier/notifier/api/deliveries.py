@@ -83,7 +83,7 @@ def router(
     async def get_delivery(caller: MayRead, delivery_id: DeliveryId) -> DeliveryDetailResponse:
         """One delivery with its journal: every state it reached, when, in which attempt, and the server's reply."""
         async with reader.connect() as connection:
-            delivery = await deliveries.find(connection, caller.tenant, delivery_id)
+            delivery = await deliveries.load_delivery(connection, caller.tenant, delivery_id)
             if delivery is None:
                 raise DeliveryNotFoundError
             entries = await journal.load_entries(connection, delivery_id)

@@ -18,7 +18,7 @@ from notifier.domain.mail_history import in_order, same_mail
 
 
 def recover(delivery: Delivery, withdrawn: str | None, now: Now) -> Delivery:
-    """A delivery whose lease expired during an attempt. `withdrawn`: why it is no longer needed, if it is not.
+    """A delivery whose lease expired during an attempt. `withdrawn`: the reason, if it was withdrawn.
 
     If it was only claimed, nothing was sent, and it is queued again. In DATA the server may have accepted it.
     """
@@ -82,7 +82,7 @@ class _Waits:
         self._for_first_attempts: datetime | None = None
 
     def until(self, delivery: Delivery) -> datetime | None:
-        """Null: it waits for no other."""
+        """The real instant until which the delivery waits; None if it waits for no other."""
         return _later(self._for_person.get(delivery.person), self._for_first_attempts)
 
     def add(self, person: str | None, earlier: Delivery) -> None:
@@ -99,9 +99,10 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
 
 
 def _choose_recipient(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
-    """The delivery with its recipient: the holder of the role now, otherwise at the scheduled instant; null: nobody.
+    """The delivery to the holder of the role now, or else at the scheduled instant; None if there is neither.
 
-    The recipient is settled in a stand-down, a redelivery, a further address, and once a server may have accepted it.
+    The recipient of a stand-down, a redelivery or a fallback never changes, nor does it once a server may have accepted
+    the mail.
     """
     settled = delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number
     if delivery.email is not None and (settled or delivery.ambiguous or delivery.is_in_flight):
@@ -115,7 +116,7 @@ def _choose_recipient(delivery: Delivery, directory: Directory, now: Now) -> Del
 def _skip_reason(
     delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]
 ) -> str | None:
-    """Why the recipient does not need this mail; null: they do."""
+    """Why the recipient does not need this mail; None if they do."""
     theirs = [past for past in ticket if past.may_have_arrived and past.person == delivery.person]
     notification = notifications.get(delivery.notification_id)
     if isinstance(notification, StandDown):

@@ -41,7 +41,7 @@ _KINDS: Final[Mapping[MailKind, str | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who gets the mail, as the holder of which role, and by which rule of the directory.
+    """The recipient of a mail, the role they hold, and the rule of the directory that chose them.
 
     `instead_of`: the address that failed, where this one is a fallback. `is_group`: the address is the role's group
     address, so that others than `name` read it.
@@ -83,7 +83,7 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class MailContext:
-    """All that a mail is rendered from. `now` is business time; instants are shown in UTC and in `zone`.
+    """The input of a mail's rendering. `now` is business time; instants are shown in UTC and in `zone`.
 
     `earlier`: the mails that this one lists, oldest first (see `mail_history.earlier_mails`).
     """
@@ -99,7 +99,7 @@ class MailContext:
 
 
 def template_values(mail: MailContext) -> dict[str, Any]:
-    """What the macros of `words.j2` are called with. All text from outside is on one line and capped."""
+    """The arguments of the macros in `words.j2`. All text from outside is on one line and capped."""
     notification, reader, zone, now = mail.notification, mail.reader, mail.zone, mail.now
     ticket = notification.ticket
     contact = ticket.contact

@@ -1,4 +1,4 @@
-"""What a mail server's report of a mail changes (RFC 3464, docs/decisions/0019). Never commits."""
+"""Applies bounce reports of mail servers (RFC 3464, docs/decisions/0019). Never commits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Composes every mail: in which templates and zone, from which address, with which links."""
+"""Composes mails: chooses templates, time zone, sender and links."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class MailComposer:
         )
 
     def _render(self, mail: MailContext) -> RenderedMail:
-        """With the deployment's templates; if one fails, with the built-in ones: better other words than no mail."""
+        """Render with the deployment's templates; if one fails, with the built-in ones, so that the mail is sent."""
         if not self._templates.is_own:
             return render_mail(mail, self._templates)
         try:
@@ -103,7 +103,7 @@ class MailComposer:
 
 
 def _acknowledgement(notification: Notification, reader: Reader, expires_at: datetime) -> AcknowledgementLink | None:
-    """What the link in an escalation's mail stands for. Names are cut, so that no link is too long to use."""
+    """The acknowledgement link of an escalation mail, or None. Names are cut, so that no link is too long."""
     if not isinstance(notification, Notify):
         return None
     if (
