@@ -53,7 +53,7 @@ class Attempt:
 class Sender:
     """`run` is a task of the service. `wake` makes it look into the queue at once, instead of at its next poll.
 
-    `published` is called when events may be waiting in the outbox.
+    `wake_relay` tells this process's relay that events were committed.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Sender:
         composer: MailComposer,
         clock: TimeSource,
         settings: Settings,
-        published: Callable[[], None],
+        wake_relay: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._directory = directory
         self._composer = composer
         self._clock = clock
         self._settings = settings
-        self._published = published
+        self._wake_relay = wake_relay
         self._servers = SmtpServers(settings)
         self._woken = asyncio.Event()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
@@ -168,7 +168,7 @@ class Sender:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         attempt = self._attempts.pop(task)
         self.wake()
-        self._published()
+        self._wake_relay()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The delivery stays claimed until its lease expires.
             ticket_id = str(attempt.claim.delivery.ticket_id)
