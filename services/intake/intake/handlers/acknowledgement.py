@@ -33,7 +33,7 @@ class TicketLink:
 
     @property
     def held_until(self) -> datetime | None:
-        """The earliest instant of the next tier; null before the acknowledgement."""
+        """The earliest instant of the next tier; None before the acknowledgement."""
         acknowledgement = self.status.acknowledgement
         if acknowledgement is None:
             return None

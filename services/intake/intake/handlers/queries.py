@@ -15,7 +15,7 @@ from intake.store.tickets import TicketFilter, TicketStore
 
 @dataclass(frozen=True, slots=True)
 class TicketPage:
-    """A page of a list; `next_before` is the `TicketFilter.before` of the next page, null on the last one."""
+    """A page of a list; `next_before` is the `TicketFilter.before` of the next page, None on the last one."""
 
     tickets: Sequence[StoredTicket]
     next_before: int | None

@@ -53,7 +53,7 @@ class Delivery:
     """A row of `deliveries`.
 
     `created_at` and `ready_at` are real time, all other instants business time. `ready_at` is when the next attempt may
-    start; while an attempt is in flight, when its lease expires; null once the state is final. `token` counts the
+    start; while an attempt is in flight, when its lease expires; None once the state is final. `token` counts the
     claims and fences them. `attempts` counts the attempts that have started.
 
     `redelivery_number` counts the redeliveries of `redelivery_of` from 1; 0 for what an event requested.

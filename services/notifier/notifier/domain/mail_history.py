@@ -12,7 +12,7 @@ from notifier.domain.delivery import Delivery, Notification, occasion
 
 @dataclass(frozen=True, slots=True)
 class EarlierMail:
-    """An earlier mail, as a later one lists it. `name` is null where nobody was found, `sent_at` where none was sent.
+    """An earlier mail, as a later one lists it. `name` is None if nobody was found, `sent_at` if none was sent.
 
     `address`: where it went, if not to the person's first address. `is_open`: it is still being delivered.
     """

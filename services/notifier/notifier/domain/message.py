@@ -31,7 +31,7 @@ _FILETIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MailSender:
-    """The address that mails come from, and where replies go (null: the same)."""
+    """The address that mails come from, and where replies go (None: the same)."""
 
     address: str
     reply_to: str | None = None

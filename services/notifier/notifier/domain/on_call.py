@@ -19,7 +19,7 @@ _BACK: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class OnCall:
-    """`holder` holds the role (null: it is vacant) until `until` (null: for a year at least), then `next_holder`.
+    """`holder` holds the role (None: it is vacant) until `until` (None: for a year at least), then `next_holder`.
 
     `group_address` is the role's last fallback address.
     """

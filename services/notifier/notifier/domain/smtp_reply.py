@@ -26,7 +26,7 @@ class SmtpOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpReply:
-    """A server's reply. `code` is null if none came (connection refused, timeout, reset)."""
+    """A server's reply. `code` is None if none came (connection refused, timeout, reset)."""
 
     phase: SmtpPhase
     code: int | None

@@ -130,7 +130,7 @@ async def load_of_notifications(connection: AsyncConnection, notification_ids: C
 
 
 async def load_of_message(connection: AsyncConnection, message_id: str, tenant: str | None) -> list[Delivery]:
-    """The deliveries with that Message-ID, of this tenant (null: of any), oldest first."""
+    """The deliveries with that Message-ID, of this tenant (None: of any), oldest first."""
     query = select(*COLUMNS).where(DELIVERIES.c.message_id == message_id)
     if tenant is not None:
         query = query.where(DELIVERIES.c.tenant == tenant)

@@ -33,7 +33,7 @@ class LinkSource:
 
 
 class MailComposer:
-    """`zone_of(person)` is the person's own time zone; null: instants are shown in `zone`.
+    """`zone_of(person)` is the person's own time zone; None: instants are shown in `zone`.
 
     `never` are the mailboxes that tickets come in by, in lower case; the system never mails them (docs/rules.md#6-10).
     """
