@@ -140,7 +140,7 @@ class World:
 
         async def all_final() -> bool:
             async with self.engine.connect() as connection:
-                counts, _ = await queue.depth(connection)
+                counts, _ = await queue.measure(connection)
             return not counts
 
         await eventually(all_final, self.states, seconds, every=every)

@@ -91,6 +91,8 @@ class MailServer:
 
 
 class Settings(ServiceSettings, LinkSettings):
+    """The settings of every service, and the notifier's own."""
+
     port: Port = 8083
     directory: Path
     policy: Path | None = None

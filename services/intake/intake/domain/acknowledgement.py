@@ -1,4 +1,4 @@
-"""What the link in an escalation mail still acknowledges, given the ticket's facts (docs/rules.md#5-28). Pure."""
+"""The status of the link in an escalation mail, by the ticket's facts (docs/rules.md#5-28). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class LinkStatus:
     """The ticket as it concerns the holder of a link.
 
     `state`: `acknowledged` with this link; `closed`: the ticket was closed since; `superseded`: it was reopened since;
-    otherwise `pending`. Of the ticket's last cycle, `response` is the first response, `acknowledgement` the one that
-    this link made, and `other_acknowledgements` are the others, by their instants.
+    otherwise `pending`. `response` is the first response in the ticket's last cycle. `acknowledgement` was made with
+    this link; `other_acknowledgements` are the others in that cycle, by their instants.
     """
 
     state: LinkState

@@ -81,7 +81,7 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
         "background": background,
         "ink": ink,
         "notes": _notes(words, values),
-        "groups": [_filled(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
+        "groups": [_without_empty(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
         "actions": _actions(words, values, mail.pages),
         "origin": words.origin(values),
     }
@@ -143,7 +143,7 @@ def _groups(words: Any, values: Mapping[str, Any], earlier: Sequence[str]) -> li
     ]
 
 
-def _filled(rows: Rows) -> Rows:
+def _without_empty(rows: Rows) -> Rows:
     return [(label, lines) for label, lines in rows if any(lines)]
 
 
