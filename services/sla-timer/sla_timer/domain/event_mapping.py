@@ -1,4 +1,4 @@
-"""Timeline events as events of `tocsin.deadlines.v1`, with everything their readers need to know. Pure."""
+"""Maps timeline events to events of `tocsin.deadlines.v1`, with everything that consumers need. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class EventContext:
     """The ticket of the events, the policy, and how far the facts are known. Instants in microseconds.
 
     `severity` is the governing one. An event at or before `historic_through` mails nobody (docs/rules.md#4-24). One
-    after `confirmed_through` was evaluated without proof that no fact is missing (docs/rules.md#4-22).
+    after `confirmed_through` is unconfirmed (docs/rules.md#4-22).
     """
 
     ticket: Ticket
@@ -64,7 +64,7 @@ def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
 
 
 def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEvent:
-    """The event to publish at `at` because the one with this key is voided; of kind `ENDED`: because its run is."""
+    """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run."""
     rules = context.policies.rules_at(at)
     body = _body(key, context, at=at, severity=context.severity)
     ticket_id = context.ticket.ticket_id

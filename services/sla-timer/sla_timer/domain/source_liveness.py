@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ReadPosition(NamedTuple):
-    """How far a partition has been read: the next offset, and the watermark of what was read."""
+    """The stored position of a partition: its next offset, and its watermark."""
 
     next_offset: int
     accepted_through: datetime | None

@@ -188,7 +188,7 @@ class TicketState:
     # What falls due
 
     def next_due(self) -> Due:
-        """What falls due next, at `now` or later. What a change moved into the past takes effect now.
+        """The next due event, at `now` or later. One that a change moved into the past takes effect now.
 
         At one instant clocks come before the ladder.
         """
@@ -273,7 +273,7 @@ class TicketState:
     # Measuring and recording
 
     def _settle(self) -> None:
-        """Measure anew whatever the last facts have moved."""
+        """Measure clocks and ladder again after a change."""
         self._stale = False
         if not self.status.closed:
             self._measure()
