@@ -209,7 +209,7 @@ class Consumer:
                 partition=partition,
                 wanted=stored[partition].next_offset,
                 goes_on_at=position.next_offset,
-                hint="The topic no longer holds the next record. Republish from the service before.",
+                hint="The topic no longer holds the next record. Republish from the service that publishes this topic.",
             )
         placed = {**stored, **lost}
         _seek(client, {TopicPartition(self.topic, p): position.next_offset for p, position in placed.items()})
