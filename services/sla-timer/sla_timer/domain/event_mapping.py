@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from tocsin.business_time import instant
+from tocsin.business_time import to_datetime
 from tocsin.events import (
     ClockBreached,
     ClockCancelled,
@@ -137,7 +137,7 @@ def _body(key: EventKey, context: EventContext, *, at: int, severity: int) -> di
         "cycle": key.cycle,
         "run": key.run,
         "severity": severity,
-        "at": instant(at),
+        "at": to_datetime(at),
         "historic": context.historic_through is not None and at <= context.historic_through,
         "unconfirmed": at > context.confirmed_through,
     }
@@ -158,4 +158,4 @@ def _event_id(ticket_id: UUID, key: EventKey) -> UUID:
 
 
 def _optional_instant(at: int | None) -> datetime | None:
-    return None if at is None else instant(at)
+    return None if at is None else to_datetime(at)

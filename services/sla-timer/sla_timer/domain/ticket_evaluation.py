@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from tocsin.business_time import instant, micros
+from tocsin.business_time import micros, to_datetime
 from tocsin.events import ClockName, DeadlineEvent, Fact, Ticket
 
 from sla_timer.domain.clock import ClockOutcome
@@ -109,8 +109,8 @@ def evaluate_ticket(
         ticket_id=record.ticket.ticket_id,
         partition=record.partition,
         severity=timeline.severity,
-        closed_at=None if timeline.closed_at is None else instant(timeline.closed_at),
-        responded_at=None if timeline.responded_at is None else instant(timeline.responded_at),
+        closed_at=None if timeline.closed_at is None else to_datetime(timeline.closed_at),
+        responded_at=None if timeline.responded_at is None else to_datetime(timeline.responded_at),
         policy_versions=len(policies.versions),
         clocks=summarize_clocks(timeline),
         events=list(_events_to_publish(changes, until, context)),
@@ -138,7 +138,7 @@ def summarize_clocks(timeline: Timeline) -> list[ClockSummary]:
                 severity=timeline.severity if outcome is None else outcome.severity,
                 state=clock.outcome,
                 open=clock.ended_at is None,
-                outcome_at=None if outcome is None else instant(outcome.at),
+                outcome_at=None if outcome is None else to_datetime(outcome.at),
             )
         )
     return summaries

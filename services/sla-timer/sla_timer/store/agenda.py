@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import delete, func, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.business_time import instant, micros
+from tocsin.business_time import micros, to_datetime
 from tocsin.events import Ticket
 from tocsin.runtime.database import bulk
 from tocsin.runtime.kafka.client import PARTITIONS
@@ -63,7 +63,7 @@ async def _store(connection: AsyncConnection, agendas: Iterable[_AgendaRow]) -> 
         {
             "ticket_id": agenda.ticket_id,
             "partition": agenda.partition,
-            "next_at": instant(agenda.events[0]["at"]),
+            "next_at": to_datetime(agenda.events[0]["at"]),
             "events": orjson.dumps(agenda.events),
         }
         for agenda in ordered
