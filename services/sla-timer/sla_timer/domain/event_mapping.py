@@ -56,8 +56,9 @@ def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
     """The event to publish for a timeline event."""
     key, event = keyed
     rules = context.policies.rules_at(event.at)
-    body = _body(key, context, at=event.at, severity=event.severity)
-    body["event_id"] = _event_id(context.ticket.ticket_id, key)
+    body = _body(key, context, at=event.at, severity=event.severity) | {
+        "event_id": _event_id(context.ticket.ticket_id, key)
+    }
     if event.clock is not None:
         return _clock_event(body, event, event.clock, rules)
     return _ladder_event(body, event, rules)
@@ -86,7 +87,7 @@ def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEven
 
 
 def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, rules: Rules) -> DeadlineEvent:
-    body |= {
+    body = body | {
         "clock": clock,
         "started_at": _optional_instant(event.started_at),
         "due_at": _optional_instant(event.due_at),
@@ -107,7 +108,7 @@ def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, r
 
 
 def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> DeadlineEvent:
-    body["kept"] = event.kept
+    body = body | {"kept": event.kept}
     match event:
         case TimelineEvent(kind=EventKind.STEP_DUE, step=int(step), reason=str(reason)):
             return LadderStepDue(
