@@ -22,10 +22,10 @@ FOREVER: Final = 1 << 62
 
 
 DueKind = Literal["warning", "breach", "step", "silence", "nothing"]
-"""What falls due; `silence` is a provisional deadline that passes without starting a ladder."""
+"""The kind of a due event; `silence` is a provisional deadline that passes without starting a ladder."""
 
 Due = tuple[int, DueKind, RunningClock | None]
-"""When something falls due, what it is, and its clock if it is a warning or a breach. A bare tuple, for speed."""
+"""The instant and kind of a due event, and the clock of a warning or breach. A bare tuple, for speed."""
 
 
 class TicketState:

@@ -49,7 +49,7 @@ async def sweep(
 
 
 async def sweep_partitions(context: TimerContext, watermarks: Mapping[int, datetime | None]) -> None:
-    """Sweep the partitions in which something is due by their watermark; most of the time there is none."""
+    """Sweep the partitions that have events due by their watermark; usually there are none."""
     known = {partition: watermark for partition, watermark in watermarks.items() if watermark is not None}
     async with context.writer.connect() as connection:
         partitions = await partitions_with_due(connection, known)
