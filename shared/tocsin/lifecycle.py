@@ -3,8 +3,8 @@
     status = TicketStatus(severity=3)
     status_after = apply(status, StatusChange(FactType.PAUSED))  # None: impossible at that status
 
-Only what the facts alone decide is here. Clocks and the escalation ladder also depend on the policy and on the passing
-of time: they are sla-timer's.
+This module covers only what depends on the facts alone. Clocks and the escalation ladder also depend on the policy and
+on the passing of time: sla-timer evaluates them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ _ESCALATED: Final = FactType.ESCALATED
 class Change(Protocol):
     """The part of a fact that can change a ticket's status.
 
-    `severity` is that of an opening or a severity change, otherwise 0; `workaround` is true for such a resolve.
+    `severity` is that of an opening or a severity change, otherwise 0; `workaround` is true for a workaround.
     """
 
     @property

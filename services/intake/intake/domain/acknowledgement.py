@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from tocsin.acknowledgement import AcknowledgementLink
-from tocsin.business_time import add, instant, micros
+from tocsin.business_time import add, micros, to_datetime
 from tocsin.events import Fact, FactType, derived_id
 from tocsin.lifecycle import in_order
 from tocsin.policy import Target
@@ -67,7 +67,7 @@ def acknowledgement_request(link: AcknowledgementLink) -> EventRequest:
 
 def held_until(link: AcknowledgementLink, acknowledged_at: datetime, interval: Target) -> datetime:
     """The earliest instant of the next tier: max(scheduled, acknowledged + interval) (docs/rules.md#5-7)."""
-    earliest = instant(add(interval.measure, micros(acknowledged_at), interval.due))
+    earliest = to_datetime(add(interval.measure, micros(acknowledged_at), interval.due))
     return earliest if link.upcoming is None else max(earliest, link.upcoming.at)
 
 

@@ -85,7 +85,7 @@ class RunningClock:
         self._measured_by: tuple[Target, int, bool, int] | None = None
 
     def measure(self, target: Target, response_due_at: int | None = None) -> None:
-        """Set deadline and warning by this target, anew if anything that decides them has changed.
+        """Set deadline and warning by this target. Does nothing if the target, start and exclusions are unchanged.
 
         A clock keeps its start (docs/rules.md#4-5), but a provisional one is counted from the response deadline, and
         has no warning (docs/rules.md#3-8).
@@ -105,7 +105,7 @@ class RunningClock:
                 self.warn_at = warn_at
 
     def warning_at(self, now: int) -> int | None:
-        """When the warning is given, `now` or later; None where it is not given (docs/rules.md#3-4)."""
+        """The instant of the warning, `now` or later; None if the clock will not warn (docs/rules.md#3-4)."""
         if self.warn_at is None or self.warned or self.breached_at is not None:
             return None
         at = max(self.warn_at, now)
