@@ -49,7 +49,7 @@ class InvalidLinkError(Exception):
 
 
 class ExpiredLinkError(Exception):
-    """The token is valid, but has expired. `link` is what it was for."""
+    """The token is valid, but has expired. `link` is its content."""
 
     def __init__(self, link: AcknowledgementLink) -> None:
         super().__init__(f"expired at {link.expires_at}")

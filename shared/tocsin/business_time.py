@@ -66,7 +66,7 @@ def micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def instant(at: int) -> datetime:
+def to_datetime(at: int) -> datetime:
     """Return an instant as an aware UTC datetime. Raises ValueError outside the years 1 to 9999."""
     try:
         return _EPOCH + timedelta(microseconds=at)
@@ -195,7 +195,7 @@ class Business:
     def _table_at(self, at: int) -> "_Table":
         if not _year_start(FIRST_YEAR) <= at < _year_start(LAST_YEAR + 1):
             raise _out_of_years(self.name)
-        year = instant(at).year
+        year = to_datetime(at).year
         return self._extend(range(min(year, self._years.start), max(year + 1, self._years.stop)))
 
     def _table_of(self, position: int) -> "_Table":
@@ -273,7 +273,7 @@ def _change(zone: ZoneInfo, low: int, high: int) -> int:
 
 
 def _offset(zone: ZoneInfo, at: int) -> int:
-    offset = zone.utcoffset(instant(at).astimezone(zone))
+    offset = zone.utcoffset(to_datetime(at).astimezone(zone))
     return 0 if offset is None else offset // _MICROSECOND
 
 

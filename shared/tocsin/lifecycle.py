@@ -3,35 +3,20 @@
     status = TicketStatus(severity=3)
     status_after = apply(status, StatusChange(FactType.PAUSED))  # None: impossible at that status
 
-Only what the facts alone decide is here. Clocks and the escalation ladder also depend on the policy and on the passing
-of time: they are sla-timer's.
+This module covers only what depends on the facts alone. Clocks and the escalation ladder also depend on the policy and
+on the passing of time: sla-timer evaluates them.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import Final, NamedTuple, Protocol, Self
 
 from tocsin.events import Fact, FactType
 
 
-class _Comparable(Protocol):
-    def __gt__(self, other: Self, /) -> bool: ...
-
-
-InstantT = TypeVar("InstantT", bound=_Comparable)
-
-
-def order_key(*, number: int, occurred_at: InstantT, opened_at: InstantT) -> tuple[InstantT, int]:
-    """The key by which facts apply in ascending order: when the fact takes effect, and its number in the ticket.
-
-    A fact that occurred before the opening takes effect at the opening (docs/rules.md#0-3). Instants are datetimes, or
-    integers of one unit.
-    """
-    return (occurred_at if occurred_at > opened_at else opened_at), number
-
-
 def in_order(facts: Iterable[Fact]) -> list[Fact]:
-    """The facts of one ticket in the order in which they apply (docs/rules.md#0-4), the opening (number 1) first.
+    """The facts of one ticket in the order in which they apply: by (`occurred_at`, number) (docs/rules.md#0-4).
 
+    One that occurred before the opening (number 1) applies at the opening (docs/rules.md#0-3), so the opening is first.
     Raises ValueError if the opening is missing.
     """
     known = list(facts)
@@ -39,16 +24,25 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     if opening is None:
         raise ValueError("the opening of the ticket (fact number 1) is missing")
     opened_at = opening.occurred_at
-    return sorted(
-        known,
-        key=lambda fact: order_key(number=fact.number, occurred_at=fact.occurred_at, opened_at=opened_at),
-    )
+    return sorted(known, key=lambda fact: (max(fact.occurred_at, opened_at), fact.number))
+
+
+# `apply` is called often, and looking a member up in its enumeration takes several times as long as a global name.
+_RESPONDED: Final = FactType.RESPONDED
+_SEVERITY_CHANGED: Final = FactType.SEVERITY_CHANGED
+_PAUSED: Final = FactType.PAUSED
+_RESUMED: Final = FactType.RESUMED
+_RESOLVED: Final = FactType.RESOLVED
+_REOPENED: Final = FactType.REOPENED
+_CANCELLED: Final = FactType.CANCELLED
+_ACKNOWLEDGED: Final = FactType.ACKNOWLEDGED
+_ESCALATED: Final = FactType.ESCALATED
 
 
 class Change(Protocol):
     """The part of a fact that can change a ticket's status.
 
-    `severity` is that of an opening or a severity change, otherwise 0; `workaround` is true for such a resolve.
+    `severity` is that of an opening or a severity change, otherwise 0; `workaround` is true for a workaround.
     """
 
     @property
@@ -95,28 +89,24 @@ def apply(status: TicketStatus, change: Change) -> TicketStatus | None:
     """
     kind = change.type
     severity, responded, paused, closed, cycle = status
-    if kind is FactType.SEVERITY_CHANGED:
+    if kind is _SEVERITY_CHANGED:
         if change.severity in (0, severity):
             return None
         return TicketStatus(change.severity, responded, paused, closed, cycle)
     if closed:
-        return TicketStatus(severity, responded, cycle=cycle + 1) if kind is FactType.REOPENED else None
-    match kind:
-        case FactType.RESPONDED:
-            return None if responded else TicketStatus(severity, True, paused, cycle=cycle)
-        case FactType.PAUSED:
-            return None if paused else TicketStatus(severity, responded, True, cycle=cycle)
-        case FactType.RESUMED:
-            return TicketStatus(severity, responded, cycle=cycle) if paused else None
-        case FactType.RESOLVED:
-            if change.workaround and severity == 1:
-                return None
-            return TicketStatus(severity, True, closed=True, cycle=cycle)
-        case FactType.CANCELLED:
-            return TicketStatus(severity, responded, closed=True, cycle=cycle)
-        case FactType.ACKNOWLEDGED | FactType.ESCALATED:
-            return status
-    return None  # a second opening, or a reopen of an open ticket
+        return TicketStatus(severity, responded, False, False, cycle + 1) if kind is _REOPENED else None
+    if kind is _RESPONDED:
+        return None if responded else TicketStatus(severity, True, paused, False, cycle)
+    if kind is _PAUSED:
+        return None if paused else TicketStatus(severity, responded, True, False, cycle)
+    if kind is _RESUMED:
+        return TicketStatus(severity, responded, False, False, cycle) if paused else None
+    if kind is _RESOLVED:
+        is_acceptable = not change.workaround or severity != 1
+        return TicketStatus(severity, True, False, True, cycle) if is_acceptable else None
+    if kind is _CANCELLED:
+        return TicketStatus(severity, responded, False, True, cycle)
+    return status if kind is _ACKNOWLEDGED or kind is _ESCALATED else None
 
 
 class AppliedFact(NamedTuple):

@@ -21,8 +21,8 @@ from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import DEADLINES
-from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.clock import BusinessClock
 from tocsin.sources.directory_file import DirectoryFile
 

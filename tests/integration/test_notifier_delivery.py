@@ -40,7 +40,7 @@ def step(number: int, tier: int, **fields: Any) -> Notify:
 async def claim(world: World, limit: int, lease: timedelta = timedelta(seconds=30)) -> list[Claim]:
     directory = load_directory(world.directory.read_text(), "directory.yaml")
     async with world.engine.begin() as connection:
-        claims, _ = await claim_deliveries(connection, world.clock(), directory, lease, limit, severity=4)
+        claims, _ = await claim_deliveries(connection, world.clock(), directory, lease, limit=limit, severity=4)
     return claims
 
 

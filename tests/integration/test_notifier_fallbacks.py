@@ -65,7 +65,7 @@ def step(number: int, tier: int, **fields: Any) -> Notify:
 async def bounce_mail(world: World, delivery: Delivery) -> Delivery | None:
     async with world.engine.begin() as connection:
         await notifications.lock_tickets(connection, [delivery.ticket_id])
-        current = await deliveries.find(connection, delivery.tenant, delivery.id)
+        current = await deliveries.load_delivery(connection, delivery.tenant, delivery.id)
         assert current is not None
         now = await deliveries.load_now(connection, world.clock())
         found = await bounce(connection, PEOPLE, current, "550 no such user", now)

@@ -32,8 +32,9 @@ from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.errors import PoisonMessageError, StuckError
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import TICKETS, partition_of
-from tocsin.runtime.kafka.consumer import Consumer, Received
+from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
 

@@ -23,7 +23,7 @@ from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.stories import at, clock, fact, shipped_policy
 from support.timer_world import CLOCK, TimerWorld, events, facts_of, imported, ticket, timer_world
-from tocsin.business_time import instant, micros
+from tocsin.business_time import micros, to_datetime
 from tocsin.instants import render_instant
 from tocsin.runtime.http.responses import ResponseModel
 from tocsin.runtime.kafka.client import PARTITIONS
@@ -210,8 +210,8 @@ async def test_compliance_is_what_the_pure_functions_say(world: TimerWorld) -> N
                 ChannelTicket(
                     channel=channel,
                     opened_at=facts[0].occurred_at,
-                    responded_at=None if timeline.responded_at is None else instant(timeline.responded_at),
-                    closed_at=None if timeline.closed_at is None else instant(timeline.closed_at),
+                    responded_at=None if timeline.responded_at is None else to_datetime(timeline.responded_at),
+                    closed_at=None if timeline.closed_at is None else to_datetime(timeline.closed_at),
                 )
             )
     await world.advance(end)

@@ -52,10 +52,9 @@ def newest() -> list[str]:
 def test_the_unit_tests_pass(interpreter: str, tmp_path: Path) -> None:
     uv, venv = find_uv_bin(), tmp_path / "venv"
     subprocess.run([uv, "venv", "--quiet", "--python", interpreter, venv], check=True)
-    environment = os.environ | {
-        "VIRTUAL_ENV": str(venv),
-        "PYTHONPATH": SOURCES,
-    }
+    # pytest-xdist would take the inner run for a worker of the outer one.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = inherited | {"VIRTUAL_ENV": str(venv), "PYTHONPATH": SOURCES}
     lock = ROOT / "deploy" / "requirements-dev.lock"
     subprocess.run([uv, "pip", "install", "--quiet", "--require-hashes", "-r", lock], env=environment, check=True)
     command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]

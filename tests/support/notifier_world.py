@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import DeliveryEvent, Notify, StandDown, Withdraw, decode
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.process.clock import BusinessClock
 
@@ -140,7 +140,7 @@ class World:
 
         async def all_final() -> bool:
             async with self.engine.connect() as connection:
-                counts, _ = await queue.depth(connection)
+                counts, _ = await queue.measure(connection)
             return not counts
 
         await eventually(all_final, self.states, seconds, every=every)

@@ -36,8 +36,8 @@ from tocsin.events import (
 from tocsin.policy import Policy
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import PARTITIONS, TICKETS, partition_of
-from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.process.clock import BusinessClock
 

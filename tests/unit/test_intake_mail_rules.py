@@ -7,7 +7,14 @@ from uuid import UUID
 
 import pytest
 from intake.domain.mail import InboundMail, read_mail
-from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket, receive
+from intake.domain.mail_rules import (
+    ReceivedMail,
+    TicketOwner,
+    candidate_tickets,
+    classify_mail,
+    derive_events,
+    draft_ticket,
+)
 from intake.domain.webhooks.config.customer import KnownCustomer
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import load_integrations
@@ -50,7 +57,7 @@ def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.co
 
 
 def received(message: InboundMail, at: datetime = NOW, **changed: Any) -> ReceivedMail:
-    return receive(message, at, section(**changed), MAILBOXES)
+    return classify_mail(message, at, section(**changed), MAILBOXES)
 
 
 def ticket(message: InboundMail, **changed: Any) -> dict[str, Any]:

@@ -69,10 +69,10 @@ def test_a_withdrawn_mail_is_not_retried(outcome: SmtpOutcome) -> None:
 
 @given(st.integers(1, 1000), st.floats(0, 1, exclude_max=True))
 def test_pauses_grow_to_their_ceiling(failures: int, jitter: float) -> None:
-    pause = backoff(failures, timedelta(seconds=1), timedelta(minutes=5), jitter)
+    pause = backoff(failures, base=timedelta(seconds=1), ceiling=timedelta(minutes=5), jitter=jitter)
     whole = min(timedelta(minutes=5), timedelta(seconds=2 ** min(failures - 1, 20)))
     assert whole / 2 <= pause <= whole
-    assert backoff(failures, timedelta(seconds=1), timedelta(minutes=5), 0) == whole / 2
+    assert backoff(failures, base=timedelta(seconds=1), ceiling=timedelta(minutes=5), jitter=0) == whole / 2
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_an_unknown_deadline_is_explained_and_the_open_pause_is_listed() -> None
 
 def test_a_provisional_deadline_is_called_provisional() -> None:
     found = account(numbered_fact(1, "opened", "06-08 12:00", severity=1), until="06-08 12:30")
-    assert found["words"].startswith("24 hours provisionally from the response's due, counted around the clock")
+    assert found["words"].startswith("24 hours provisionally from the response deadline, counted around the clock")
 
 
 def test_a_ticket_that_is_open_for_years_lists_its_first_intervals() -> None:

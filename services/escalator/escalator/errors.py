@@ -2,7 +2,7 @@
 
 
 class EscalatorError(Exception):
-    """The base of all of them."""
+    """The base class of the escalator's exceptions."""
 
 
 class LadderNotFoundError(EscalatorError):

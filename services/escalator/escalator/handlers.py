@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import DeadlineEvent, EscalationEvent, Notify, event_type
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.errors import PoisonMessageError
-from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -29,22 +29,22 @@ class Handlers:
     directory: DirectoryFile
 
     async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """Decide on each event of the batch that was not handled before, in order."""
-        events = [_deadline_event(received) for received in batch]
-        await lock_tickets(connection, {event.ticket_id: event.ticket for event in events})
-        new = await record_handled(connection, events)
-        before = await load_escalations(connection, {event.ticket_id for event in events if event.event_id in new})
-        after, decided, directory = dict(before), list[EscalationEvent](), self.directory.current()
-        for event in events:
-            if event.event_id not in new:
-                continue
-            new.remove(event.event_id)
+        """Decide on each event that was not handled before, in order. Raises PoisonMessageError for another topic's."""
+        received = {event.event_id: event for event in map(_deadline_event, batch)}
+        await lock_tickets(connection, {event.ticket_id: event.ticket for event in received.values()})
+        new_ids = await record_handled(connection, received.values())
+        new = [event for event in received.values() if event.event_id in new_ids]
+        before = await load_escalations(connection, {event.ticket_id for event in new})
+        after = dict(before)
+        decided: list[EscalationEvent] = []
+        directory = self.directory.current()
+        for event in new:
             is_vacant = vacancy_check(directory, event.ticket.customer.id)
-            after[event.ticket_id], follows = decide(event, after[event.ticket_id], is_vacant)
-            decided += follows
+            after[event.ticket_id], events = decide(event, after[event.ticket_id], is_vacant)
+            decided += events
         await save_escalations(connection, before, after)
         await publish_decisions(connection, decided, self.clock.now())
-        on_commit(connection, lambda: _record(decided))
+        on_commit(connection, lambda: _report(decided))
 
 
 def _deadline_event(received: Received) -> DeadlineEvent:
@@ -53,11 +53,11 @@ def _deadline_event(received: Received) -> DeadlineEvent:
     return received.event
 
 
-def _record(decided: Sequence[EscalationEvent]) -> None:
-    """Count and log decisions; only once they are committed."""
-    metrics.count(decided)
+def _report(decided: Sequence[EscalationEvent]) -> None:
+    """Count and log decisions, once they are committed."""
+    metrics.count_escalations(decided)
     for event in decided:
-        about = {"role": event.role, "kind": event.kind, "step": event.step} if isinstance(event, Notify) else {}
+        details = {"role": event.role, "kind": event.kind, "step": event.step} if isinstance(event, Notify) else {}
         log.info(
             "decided",
             ticket_id=str(event.ticket_id),
@@ -65,5 +65,5 @@ def _record(decided: Sequence[EscalationEvent]) -> None:
             event_id=str(event.event_id),
             cycle=event.cycle,
             run=event.run,
-            **about,
+            **details,
         )

@@ -15,8 +15,8 @@ for _tier, _ in enumerate(STANDARD_ROLES, start=1):
         ESCALATIONS.labels(str(_tier), _reason)
 
 
-def count(decided: Iterable[EscalationEvent]) -> None:
-    """Count decisions; call it when their transaction has committed."""
-    for event in decided:
+def count_escalations(events: Iterable[EscalationEvent]) -> None:
+    """Count the ladder steps among these events. Call it after the commit."""
+    for event in events:
         if isinstance(event, Notify) and event.tier is not None and event.reason is not None:
             ESCALATIONS.labels(str(event.tier.number), event.reason).inc()

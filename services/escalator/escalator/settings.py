@@ -10,4 +10,4 @@ class Settings(ServiceSettings):
 
     port: Port = 8082
     directory: Path
-    """directory.yaml, which says which tiers are vacant when. Reloaded when it changes."""
+    """The path of directory.yaml, which decides which tiers are vacant. Reloaded when it changes."""

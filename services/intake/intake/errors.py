@@ -1,4 +1,4 @@
-"""Every exception of intake.
+"""Intake's errors.
 
     IntakeError
     ├── RejectedError                 the same request will be rejected again
@@ -37,7 +37,7 @@ from tocsin.yaml_document import DocumentError
 
 
 class IntakeError(Exception):
-    """Base of all errors that a caller of the API sees; `fields` maps each wrong field to what is wrong with it."""
+    """Base of all errors that a caller of the API sees; `fields` maps each wrong field to its problem."""
 
     def __init__(self, detail: str, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)

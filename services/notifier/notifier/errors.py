@@ -55,7 +55,7 @@ class RedeliveryKeyReusedError(NotifierError):
 
 
 class BounceReportError(NotifierError):
-    """The message is not a report that can be read. `field` is what is missing or wrong; str() continues it."""
+    """The message is not a readable report. `field` is the missing or wrong field; str() continues the sentence."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)

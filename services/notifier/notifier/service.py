@@ -18,12 +18,12 @@ from tocsin.sources.policy_file import mailboxes_of
 
 from notifier import api, metrics
 from notifier.api.bounces import PATH
-from notifier.api.problems import respond_to_error
+from notifier.api.problems import add_error_handler
 from notifier.domain.message import MailSender
 from notifier.domain.on_call import seconds_to_gap, unknown_events
 from notifier.domain.rendering import MailTemplates
 from notifier.domain.template_check import check_templates
-from notifier.errors import MailTemplateError, NotifierError
+from notifier.errors import MailTemplateError
 from notifier.handlers.notifications import Handlers
 from notifier.settings import Settings
 from notifier.sources.mail_templates import built_in_templates, load_templates
@@ -60,30 +60,30 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         sender.wake()
         runtime.relay.wake()
 
-    async def committed(_: Mapping[int, datetime | None]) -> None:
+    async def on_commit(_: Mapping[int, datetime | None]) -> None:
         wake()
 
     async def directory_check() -> str | None:
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
     _schedule(runtime, directory)
-    consumer = runtime.consumer(ESCALATIONS, OFFSETS, handlers.on_batch, ordered=True, after_commit=committed)
+    consumer = runtime.consumer(ESCALATIONS, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
-        "Mails to the people on call, and what became of every mail.",
+        "Mails to the people on call, and the delivery of every mail.",
         consumer,
         api.routers(runtime.reader, runtime.writer, runtime.clock, directory, wake),
         checks={"directory": directory_check},
         notes={"directory_file": directory.note},
         free_form=[PATH],
     )
-    app.add_exception_handler(NotifierError, respond_to_error)
+    add_error_handler(app)
     return NotifierService(
         runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
     )
 
 
 def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer:
-    """Raises ConfigurationError if the policy or a mail template cannot be used."""
+    """The composer of all mails. Raises ConfigurationError if the policy or a mail template cannot be used."""
 
     def zone_of(person: str) -> tzinfo | None:
         known = directory.current()
@@ -91,7 +91,7 @@ def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer
         return load_zone(zone) if zone else None
 
     return MailComposer(
-        MailSender(settings.mail_from, settings.reply_to),
+        MailSender(settings.mail_from, reply_to=settings.reply_to),
         LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls),
         configured_templates(settings.mail_templates),
         settings.zone,
@@ -120,7 +120,7 @@ def _schedule(runtime: Runtime, directory: DirectoryFile) -> None:
 
     async def measure_queue() -> None:
         async with runtime.reader.connect() as connection:
-            metrics.set_queue(*await queue.depth(connection))
+            metrics.set_queue(*await queue.measure(connection))
             metrics.set_undelivered(await journal.count_undelivered(connection))
 
     async def look_ahead() -> None:

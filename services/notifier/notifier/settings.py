@@ -91,6 +91,8 @@ class MailServer:
 
 
 class Settings(ServiceSettings, LinkSettings):
+    """The settings of every service, and the notifier's own."""
+
     port: Port = 8083
     directory: Path
     policy: Path | None = None
@@ -145,17 +147,22 @@ class Settings(ServiceSettings, LinkSettings):
     def mail_servers(self) -> tuple[MailServer, ...]:
         """In the order of use."""
         first = MailServer(
-            "first", self.smtp, self.smtp_tls or "none", self.smtp_ca, self.smtp_username, self.smtp_password
+            name="first",
+            address=self.smtp,
+            tls=self.smtp_tls or "none",
+            ca=self.smtp_ca,
+            username=self.smtp_username,
+            password=self.smtp_password,
         )
         if self.smtp_second is None:
             return (first,)
         second = MailServer(
-            "second",
-            self.smtp_second,
-            self.smtp_second_tls or "none",
-            self.smtp_second_ca,
-            self.smtp_second_username,
-            self.smtp_second_password,
+            name="second",
+            address=self.smtp_second,
+            tls=self.smtp_second_tls or "none",
+            ca=self.smtp_second_ca,
+            username=self.smtp_second_username,
+            password=self.smtp_second_password,
         )
         return first, second
 
@@ -175,7 +182,7 @@ class Settings(ServiceSettings, LinkSettings):
     @property
     def retry_policy(self) -> RetryPolicy:
         return RetryPolicy(
-            timedelta(seconds=self.retry_base),
-            timedelta(seconds=self.retry_ceiling),
-            timedelta(seconds=self.retry_give_up),
+            base=timedelta(seconds=self.retry_base),
+            ceiling=timedelta(seconds=self.retry_ceiling),
+            give_up=timedelta(seconds=self.retry_give_up),
         )

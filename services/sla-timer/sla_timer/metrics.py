@@ -33,7 +33,7 @@ ANSWER_SECONDS = Histogram(
     buckets=(60, 150, 300, 600, 1800, 3600, 7200, 14400, 36000, 86400, 172800, 604800),
 )
 UNCONFIRMED = Gauge(
-    "sla_unconfirmed", "1 while intake is silent and deadlines are evaluated without proof", ["partition"]
+    "sla_unconfirmed", "1 while intake is silent and deadlines are evaluated without a watermark", ["partition"]
 )
 
 for _clock, _severity in product(CLOCKS, SEVERITIES):

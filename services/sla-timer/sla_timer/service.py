@@ -8,8 +8,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.errors import ConfigurationError
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import TICKETS
-from tocsin.runtime.kafka.consumer import Received
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
@@ -72,13 +72,13 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     consumer = runtime.consumer(TICKETS, OFFSETS, on_batch, after_commit=after_commit)
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)
     policy_rollout = PolicyRollout(context)
-    # The sweep also follows every batch; here it catches what a watermark was missed for.
+    # The sweep also runs after every batch; this one catches up when that one failed.
     runtime.scheduler.every(1, partial(sweep_all, context), name="sweep")
     runtime.scheduler.every(5, partial(measure, context), name="gauges")
     runtime.scheduler.every(5, policy_rollout.run, name="policies", timeout=3600)
     runtime.scheduler.every(settings.probe_seconds, source_probe.run, name="probe", timeout=60)
     app = runtime.create_app(
-        "Schedules and fires the deadlines of every ticket, and explains why each is what it is.",
+        "Computes the deadlines of every ticket, publishes them when they are due, and explains each of them.",
         consumer,
         [routes.router(context, source_probe)],
         body_limits={"/v1/simulate": SIMULATION_BYTES},

@@ -1,4 +1,4 @@
-"""Finds what will go wrong with a valid directory: vacancies, entries that never apply, events that name nobody."""
+"""Finds problems of a valid directory: vacancies, entries that never apply, events that name nobody."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

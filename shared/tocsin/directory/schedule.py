@@ -9,7 +9,7 @@ from itertools import count
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from tocsin.business_time import FIRST_YEAR, LAST_YEAR, Business, Holidays, instant, load_zone, micros
+from tocsin.business_time import FIRST_YEAR, LAST_YEAR, Business, Holidays, load_zone, micros, to_datetime
 from tocsin.directory.local_time import FIRST, LAST, first_instant, wall_time
 
 _FIRST_BUSINESS_DAY: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
@@ -127,7 +127,7 @@ class WeeklyHours:
         first, last = max(start, _FIRST_BUSINESS_DAY), min(end, _LAST_BUSINESS_DAY)
         if first < last:
             for opens, closes in self._clock.stretches(micros(first), micros(last)):
-                yield from (instant(opens), instant(closes))
+                yield from (to_datetime(opens), to_datetime(closes))
 
     @cached_property
     def _clock(self) -> Business:

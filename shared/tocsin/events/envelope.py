@@ -27,6 +27,7 @@ from tocsin.events.notifications import DeliveryEvent, DeliveryState
 from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import FactType
 from tocsin.instants import render_instant
+from tocsin.validation import describe_validation_error
 
 Event = TicketOpened | TicketChanged | TicketImported | Watermark | DeadlineEvent | EscalationEvent | DeliveryEvent
 Headers = Sequence[tuple[str, bytes]]
@@ -116,11 +117,9 @@ def decode(headers: Headers, value: bytes | None) -> Event:
             )
         event = model.model_validate_json(value or b"")
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "data"
-        raise InvalidEventError(f"{name}: {field}: {first['msg']}") from error
+        raise InvalidEventError(f"{name}: {describe_validation_error(error)}") from error
     if event_type(event) != name:
-        raise InvalidEventError(f"{name}: the data are those of {event_type(event)}")
+        raise InvalidEventError(f"{name}: the data is that of {event_type(event)}")
     return event
 
 

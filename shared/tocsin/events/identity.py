@@ -7,7 +7,7 @@ _NAMESPACE: Final = UUID("5ad7a8a5-8f0b-5e0c-9e0e-6b1f7c1f4e11")
 
 
 def ticket_id(tenant: str, source: str, external_id: str) -> UUID:
-    """Return the id of the ticket that its tool calls `external_id`."""
+    """Return the id of a ticket. `external_id` is its id in the tool `source`."""
     return _uuid5(_NAMESPACE, tenant, source, external_id)
 
 
@@ -17,7 +17,7 @@ def fact_id(ticket: UUID, event_id: str) -> UUID:
 
 
 def derived_id(ticket: UUID, kind: str, *parts: str | int | None) -> UUID:
-    """Return the id of something that follows from facts. `parts` are cycle, clock, run, step, as far as they apply."""
+    """Return the id of an event that follows from facts. `parts` are cycle, clock, run, step, as far as they apply."""
     return _uuid5(ticket, kind, *parts)
 
 

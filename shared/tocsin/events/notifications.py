@@ -62,7 +62,7 @@ class DeliveryEvent(FrozenModel):
     late: bool = False
     """Whether the mail was sent more than 60 seconds after its scheduled instant."""
     ambiguous: bool = False
-    """Whether an attempt ended before the server's answer, so that the mail may have been delivered by it."""
+    """Whether an attempt ended before the server's reply, so that it may have delivered the mail."""
     message_id: str | None = None
     """The Message-ID of the mail."""
     reply: str | None = None

@@ -34,7 +34,7 @@ class TicketImported(FrozenModel):
     received_at: Instant
     """The instant at which intake received the ticket."""
     history: bool = False
-    """Whether the ticket is history: what was due at or before `received_at` is reported, and mails nobody."""
+    """Whether the ticket is history: events due at or before `received_at` are reported, and mail nobody."""
 
     @property
     def ticket_id(self) -> UUID:
@@ -42,9 +42,9 @@ class TicketImported(FrozenModel):
 
 
 class Watermark(FrozenModel):
-    """`progress`: all facts that intake accepted up to `accepted_through` are in front of this record.
+    """`progress`: all facts that intake accepted up to `accepted_through` precede this record.
 
-    It belongs to no ticket, and is carried in the headers of its record alone.
+    It belongs to no ticket. Its record has headers only.
     """
 
     accepted_through: Instant

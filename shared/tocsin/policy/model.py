@@ -22,7 +22,7 @@ class Policy(PolicyDocument):
         return self
 
     def rules(self, customer_id: str | None) -> Rules:
-        """The rules of that customer. A customer without terms of its own has the rules of everyone."""
+        """The rules of that customer. A customer without special terms has the general rules."""
         customer = customer_id if customer_id in self.customers else None
         rules = self._compiled.get(customer)
         if rules is None:

@@ -43,7 +43,7 @@ class Rules:
 
 
 def compile_rules(policy: PolicyDocument, customer: str | None) -> Rules:
-    """Return the rules of a customer with terms of its own, or of everyone else if `customer` is None."""
+    """Return the rules of a customer with special terms, or the general rules if `customer` is None."""
     terms = merge_terms(policy, policy.customers[customer]) if customer is not None else policy
     if terms.calendar is None or terms.ladder is None or terms.targets.answer is None:
         raise ValueError("the general terms of a policy are complete")

@@ -6,6 +6,7 @@ Exception
  |   +- KeyFileError        keys.yaml cannot be read
  +- NotMigratedError        the database schema is older than the code
  +- TopicError              a Kafka topic is missing or has the wrong number of partitions
+ +- PortError               the HTTP port cannot be opened
  +- PoisonMessageError      raised by a handler: this record can never be handled
  +- OverloadedError         too many items are waiting; retry later
  +- LeaseLostError          another process may hold the lease: stop at once
@@ -39,7 +40,7 @@ class PortError(Exception):
 
 
 class PoisonMessageError(Exception):
-    """Raised by a handler: this event can never be handled. `str()` says why."""
+    """Raised by a handler: this record can never be handled. `str()` says why."""
 
 
 class OverloadedError(Exception):

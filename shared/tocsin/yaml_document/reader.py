@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from tocsin.validation import format_path
 from tocsin.yaml_document.errors import DocumentError, FieldPath
 from tocsin.yaml_document.field_types import YamlModel
 from tocsin.yaml_document.messages import explain
@@ -137,11 +138,7 @@ def _lines(name: str, problems: Sequence[_Located]) -> list[str]:
 
 
 def _format(path: FieldPath) -> str:
-    """A path as people write it: `calendars.default.holidays.added[2]`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "the document"
+    return format_path(path) or "the document"
 
 
 def _scalar(text: str, tag: str) -> Any:

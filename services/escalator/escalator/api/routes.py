@@ -51,16 +51,16 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         state: Annotated[LadderState | None, Query(description="Only ladders in this state")] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="Largest number of items")] = 100,
         cursor: Annotated[
-            str | None, Query(pattern=r"^[0-9]{1,18}$", description="`next_cursor` of the page before")
+            str | None, Query(pattern=r"^[0-9]{1,18}$", description="`next_cursor` of the previous page")
         ] = None,
     ) -> LadderListResponse:
-        """Ladder runs, the newest first: one for each cycle and run of a ticket. Request further pages with
+        """Ladder runs, newest first. A ticket has one for each run in each cycle. Request further pages with
         `next_cursor` until it is null.
         """
         before = int(cursor) if cursor is not None else None
-        which = LadderFilter(caller.tenant, ticket_id, customer, tier, state, before)
+        filters = LadderFilter(caller.tenant, ticket_id, customer, tier, state, before)
         async with reader.connect() as connection:
-            rows = await list_ladders(connection, which, limit + 1)
+            rows = await list_ladders(connection, filters, limit + 1)
             page = rows[:limit]
             escalations = await load_escalations(connection, {row.ticket_id for row in page})
         return LadderListResponse(

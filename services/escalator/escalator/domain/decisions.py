@@ -1,6 +1,6 @@
-"""What follows from a deadline event: who is notified, withdrawn and stood down (docs/rules.md#5-escalation-ladder).
+"""Decides which notifications a deadline event sends, withdraws or stands down (docs/rules.md#5-escalation-ladder).
 
-Pure: a decision depends on the event and on earlier decisions only, and deciding an event again decides nothing.
+Pure: a decision depends on the event, earlier decisions and vacancies only. Deciding an event again changes nothing.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Decision(NamedTuple):
 
 
 def decide(event: DeadlineEvent, escalation: TicketEscalation, is_vacant: IsVacant) -> Decision:
-    """Decide what follows from `event`; `escalation` is the ticket's state before it."""
+    """The decision on `event`. `escalation` is the ticket's state before it."""
     match event:
         case ClockWarned():
             return _notify_roles(event, escalation, "warning")

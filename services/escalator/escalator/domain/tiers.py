@@ -47,7 +47,7 @@ class RunKey(NamedTuple):
 
 
 class LadderState(StrEnum):
-    """Where a run stands; a run that ended after it was exhausted has ended."""
+    """The state of a run. A run that was exhausted and then ended is `ended`."""
 
     RUNNING = "running"
     HELD = "held"
@@ -160,7 +160,7 @@ class TicketEscalation:
         return replace(self, notifications=(*self.notifications, notification))
 
     def with_closed(self, ids: Collection[UUID], *, stood_down: bool) -> Self:
-        """The notifications `ids` are withdrawn, or stood down."""
+        """A copy in which the notifications `ids` are withdrawn or, with `stood_down`, stood down."""
         notifications = tuple(
             replace(notification, open=False, stood_down=stood_down) if notification.id in ids else notification
             for notification in self.notifications

@@ -1,7 +1,7 @@
 """Escalations of tickets: lock, load and save them, and record which events were handled."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,10 @@ async def lock_tickets(connection: AsyncConnection, tickets: Mapping[UUID, Ticke
     await upsert(connection, TICKETS, rows)
 
 
-async def record_handled(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> set[UUID]:
-    """Record the events, whose tickets are locked, as handled. Returns the ids of those that were not before."""
-    rows = {event.event_id: {"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events}
-    return {row.event_id for row in await insert_new(connection, HANDLED, list(rows.values()))}
+async def record_handled(connection: AsyncConnection, events: Iterable[DeadlineEvent]) -> set[UUID]:
+    """Record events of locked tickets as handled, and return the ids of the new ones."""
+    rows = [{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events]
+    return {row.event_id for row in await insert_new(connection, HANDLED, rows)}
 
 
 async def load_escalations(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, TicketEscalation]:
@@ -45,7 +45,7 @@ async def load_escalations(connection: AsyncConnection, ticket_ids: Collection[U
     query = select(NOTIFICATIONS).where(NOTIFICATIONS.c.ticket_id == wanted).order_by(NOTIFICATIONS.c.position)
     for row in await connection.execute(query):
         notifications[row.ticket_id].append(_notification(row))
-    return {each: TicketEscalation(runs[each], tuple(notifications[each])) for each in ticket_ids}
+    return {ticket_id: TicketEscalation(runs[ticket_id], tuple(notifications[ticket_id])) for ticket_id in ticket_ids}
 
 
 async def save_escalations(
@@ -53,7 +53,7 @@ async def save_escalations(
     before: Mapping[UUID, TicketEscalation],
     after: Mapping[UUID, TicketEscalation],
 ) -> None:
-    """Store what differs between `before` and `after`."""
+    """Store the runs, steps and notifications of `after` that `before` lacks or has with another content."""
     changed = [
         (ticket_id, before[ticket_id].runs.get(run.key), run)
         for ticket_id, escalation in after.items()

@@ -1,7 +1,7 @@
 """`GET` and `POST /ack/{token}`: the page behind the link in an escalation mail.
 
-The token is the authority: there is no key and no cookie, so nothing that another site could abuse. Mail scanners
-follow links, so only the POST changes anything. The token is a secret and is never logged.
+The token alone authorizes. Without a cookie, no other site can abuse the page. Mail scanners follow links, so only the
+POST changes anything. The token is a secret and is never logged.
 """
 
 from collections.abc import Awaitable, Callable
@@ -115,7 +115,7 @@ def _html(title: str) -> dict[str, Any]:
     return {"text/html": {"schema": {"type": "string"}, "example": f"<!doctype html><title>{title}</title>..."}}
 
 
-def _documented(status: int, page: Page) -> dict[str, Any]:
+def _document_page(status: int, page: Page) -> dict[str, Any]:
     response = error_response(page.title, _problem(status, page))
     return {**response, "content": {**response["content"], **_html(page.title)}}
 
@@ -130,10 +130,10 @@ _OK: Final[dict[str, Any]] = {
     "content": _html("Acknowledged"),
 }
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    404: _documented(404, ack_pages.invalid_link_page()),
-    409: _documented(409, Page("Nothing to acknowledge", ("SR-1042 was resolved by ada.", "No action needed."))),
-    410: _documented(410, Page("Link expired", ("This link expired at 2026-06-15 12:00 UTC.",))),
-    503: _documented(503, ack_pages.unavailable_page()),
+    404: _document_page(404, ack_pages.invalid_link_page()),
+    409: _document_page(409, Page("Nothing to acknowledge", ("SR-1042 was resolved by ada.", "No action needed."))),
+    410: _document_page(410, Page("Link expired", ("This link expired at 2026-06-15 12:00 UTC.",))),
+    503: _document_page(503, ack_pages.unavailable_page()),
 }
 _LINKS: Final = {"page": link("GET /ack/{token}", "Open the page again", token="$request.path.token")}
 Token = Annotated[str, Path(description="The token in the link of the mail", examples=["eyJ0ZW5hbnQiOiJkZWZhdWx0Ig.x"])]
@@ -147,7 +147,7 @@ def router(
 
     @routes.get(
         "/ack/{token}",
-        summary="Show what a link acknowledges",
+        summary="Show the acknowledgement page",
         response_class=Response,
         responses={200: _OK, **_ERRORS},
     )

@@ -1,6 +1,6 @@
 """The acknowledgement pages: their texts, and their HTML.
 
-They work on any phone: no script, no login, nothing from another server. The Content-Security-Policy allows no more.
+They work on any phone, without scripts, logins or resources of other servers; the Content-Security-Policy enforces it.
 """
 
 from base64 import b64encode
@@ -55,12 +55,12 @@ def link_page(found: TicketLink) -> Page:
         case "superseded":
             return Page("Ticket reopened", (f"{ticket} was reopened after this mail was written.", _LATEST_MAIL), rows)
         case "closed":
-            closed = f"{ticket} {_closed(status.history.closed_by, zone)}."
+            closed = f"{ticket} was {_describe_status(status.history.closed_by, zone)}."
             return Page("Nothing to acknowledge", (closed, "No action needed."), rows)
         case "acknowledged" if status.acknowledgement is not None and found.held_until is not None:
             at = display_instant(status.acknowledgement.occurred_at, zone)
             thanks = f"Thank you, {_cut(link.name)}. You acknowledged {ticket} at {at}."
-            held = _held(link, found.held_until, status.acknowledgement, zone)
+            held = _describe_hold(link, found.held_until, status.acknowledgement, zone)
             return Page("Acknowledged", (thanks, held, _EXPIRES), rows)
         case _:
             recipient = f"{_cut(link.name)}, you were notified as {_cut(link.tier.title)} (tier {link.tier.number})."
@@ -86,8 +86,8 @@ def unknown_ticket_page() -> Page:
 
 
 def unavailable_page() -> Page:
-    again = "You can safely repeat it: an acknowledgement counts once."
-    return Page("Please try again in a minute", ("The system does not respond at the moment.", again))
+    again = "It is safe to try again: an acknowledgement counts once."
+    return Page("Please try again in a minute", ("The system is not responding.", again))
 
 
 _LATEST_MAIL: Final = "If the ticket still needs your attention, use the link in the latest mail about it."
@@ -102,19 +102,19 @@ def _rows(found: TicketLink, zone: tzinfo) -> Iterator[tuple[str, str]]:
     yield "Ticket", f"{_cut(ticket.external_id)}: {_cut(ticket.body['summary'])}"
     yield "Customer", _cut(ticket.body["customer"]["name"])
     yield "Severity", str(status.history.status.severity)
-    yield "Status", _closed(status.history.closed_by, zone)
-    yield "Next when the mail was written", _upcoming(found.link, zone)
+    yield "Status", _describe_status(status.history.closed_by, zone)
+    yield "Next step when the mail was written", _describe_upcoming(found.link, zone)
     if status.response is not None:
-        yield "First response", _by(status.response, zone)
+        yield "First response", _describe_actor(status.response, zone)
     for fact in status.other_acknowledgements[-3:]:
-        yield "Acknowledged", _by(fact, zone)
+        yield "Acknowledged", _describe_actor(fact, zone)
 
 
-def _by(fact: Fact, zone: tzinfo) -> str:
+def _describe_actor(fact: Fact, zone: tzinfo) -> str:
     return f"by {_cut(fact.actor or 'unknown')} at {display_instant(fact.occurred_at, zone)}"
 
 
-def _upcoming(link: AcknowledgementLink, zone: tzinfo) -> str:
+def _describe_upcoming(link: AcknowledgementLink, zone: tzinfo) -> str:
     upcoming = link.upcoming
     if upcoming is None:
         return "not known"
@@ -124,7 +124,7 @@ def _upcoming(link: AcknowledgementLink, zone: tzinfo) -> str:
     return f"tier {upcoming.tier.number}, {_cut(upcoming.tier.title)}, at {at}"
 
 
-def _held(link: AcknowledgementLink, until: datetime, acknowledgement: Fact, zone: tzinfo) -> str:
+def _describe_hold(link: AcknowledgementLink, until: datetime, acknowledgement: Fact, zone: tzinfo) -> str:
     upcoming = link.upcoming
     earliest = display_instant(until, zone)
     is_past = upcoming is not None and upcoming.at < acknowledgement.occurred_at
@@ -139,12 +139,12 @@ def _held(link: AcknowledgementLink, until: datetime, acknowledgement: Fact, zon
     return f"{next_tier} is notified at {earliest} at the earliest, and only if the ticket is still open then."
 
 
-def _closed(by: Fact | None, zone: tzinfo) -> str:
-    if by is None:
+def _describe_status(closed_by: Fact | None, zone: tzinfo) -> str:
+    if closed_by is None:
         return "open"
-    how = "given a workaround" if by.resolution_kind == "workaround" else str(by.type)
-    actor = f" by {_cut(by.actor)}" if by.actor else ""
-    return f"was {how}{actor} at {display_instant(by.occurred_at, zone)}"
+    how = "closed with a workaround" if closed_by.resolution_kind == "workaround" else str(closed_by.type)
+    actor = f" by {_cut(closed_by.actor)}" if closed_by.actor else ""
+    return f"{how}{actor} at {display_instant(closed_by.occurred_at, zone)}"
 
 
 def _cut(text: str) -> str:

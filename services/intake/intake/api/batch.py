@@ -15,7 +15,7 @@ from tocsin.runtime.http.responses import JsonResponse
 from intake.api.dependencies import (
     JsonBody,
     RequestKey,
-    documented_body,
+    document_body,
     validate_body,
     validate_ticket,
 )
@@ -35,7 +35,7 @@ def router(policy: Policy, batches: BatchWriter) -> APIRouter:
         "/batch",
         summary="Create many tickets",
         responses={200: {"model": BatchResponse, "description": "One result per item"}},
-        openapi_extra=documented_body(BatchRequest),
+        openapi_extra=document_body(BatchRequest),
     )
     async def post_batch(caller: MayWrite, key: RequestKey, body: JsonBody) -> JsonResponse:
         """Creates up to 500 tickets, each with its events so far. An invalid item never affects the others."""

@@ -1,4 +1,4 @@
-"""What several routes need of a request: its JSON body, its Idempotency-Key, the ticket id in its path.
+"""The parts of a request that several routes use: the JSON body, the Idempotency-Key, the ticket id in the path.
 
 Dependencies are coroutines: FastAPI runs plain functions in threads, which would change the order of requests.
 """
@@ -28,7 +28,7 @@ async def _parse_idempotency_key(
             alias="Idempotency-Key",
             min_length=1,
             max_length=255,
-            description="The same key with the same request within 24 hours counts once; with another one it is 422.",
+            description="A request repeated with the same key within 24 hours counts once. A different request is 422.",
         ),
     ] = None,
 ) -> IdempotencyKey | None:
@@ -48,7 +48,7 @@ async def _parse_body(request: Request) -> object:
 
 
 JsonBody = Annotated[object, Depends(_parse_body)]
-"""The JSON of a body, to be validated by `validate_body`. Not FastAPI's own: it would lose duplicate keys."""
+"""The JSON of a body, to be validated by `validate_body`. FastAPI's own parser would lose duplicate keys."""
 
 
 def validate_body(model: type[R], body: object) -> R:
@@ -68,7 +68,7 @@ def validate_ticket(model: type[R], body: object, policy: Policy) -> R:
         raise validation_problem(error) from None
 
 
-def documented_body(model: type[BaseModel]) -> dict[str, Any]:
+def document_body(model: type[BaseModel]) -> dict[str, Any]:
     """The `openapi_extra=` of a route whose body is a `JsonBody` validated as `model`."""
     schema = model.model_json_schema()
     content = {"application/json": {"schema": _inline(schema, schema.pop("$defs", {}))}}

@@ -10,8 +10,8 @@ from tocsin.runtime.http.authentication import MayWrite
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import JsonBody, RequestKey, TicketId, documented_body, validate_body
-from intake.api.problems import documented
+from intake.api.dependencies import JsonBody, RequestKey, TicketId, document_body, validate_body
+from intake.api.problems import document_error
 from intake.api.schemas import EventResponse
 from intake.domain.ticket_request import EventRequest
 from intake.errors import EventConflictError
@@ -27,11 +27,11 @@ _DOCUMENTED: Final[dict[str, Any]] = {
     "responses": {
         201: {"model": EventResponse, "description": "Recorded", "links": _LINKS},
         200: {"model": EventResponse, "description": "The event exists with an equal body"},
-        **documented(
+        **document_error(
             "The event exists with a different body, or it is a workaround on severity 1", EventConflictError()
         ),
     },
-    "openapi_extra": documented_body(EventRequest),
+    "openapi_extra": document_body(EventRequest),
 }
 _SEGMENTS: Final = len(["", "v1", "tickets", "by-external", "SOURCE", "ID", "events"])
 

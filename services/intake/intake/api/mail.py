@@ -9,7 +9,7 @@ from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
-from intake.api.webhook_schemas import processed
+from intake.api.webhook_schemas import delivery_responses
 from intake.api.webhooks import PREFIX, render
 from intake.domain.mail_rules import SOURCE as PROVIDER
 from intake.domain.webhooks import signatures
@@ -44,7 +44,7 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         MAIL_PREFIX + "/{tenant}",
         summary="Deliver a mail",
         responses={
-            **processed("Stored and processed; `detail` states the result"),
+            **delivery_responses("Stored and processed; `detail` states the result"),
             401: error_response("Missing or invalid secret", _UNAUTHORIZED),
         },
         openapi_extra=_BODY,

@@ -47,7 +47,7 @@ def problem_of(error: IntakeError) -> Problem:
     return Problem(_STATUSES[type(error)], str(error), errors=fields, headers=headers)
 
 
-def documented(description: str, error: IntakeError) -> dict[int | str, dict[str, Any]]:
+def document_error(description: str, error: IntakeError) -> dict[int | str, dict[str, Any]]:
     """An entry of a route's `responses=` that documents an error."""
     problem = problem_of(error)
     return {problem.status: error_response(description, problem)}

@@ -9,9 +9,9 @@ from tocsin.runtime.http.authentication import MayRead, MayWrite
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
 
-from intake.api.dependencies import JsonBody, RequestKey, TicketId, documented_body, validate_ticket
+from intake.api.dependencies import JsonBody, RequestKey, TicketId, document_body, validate_ticket
 from intake.api.list_query import TicketListParameters
-from intake.api.problems import documented
+from intake.api.problems import document_error
 from intake.api.schemas import TicketListResponse, TicketResponse, TicketWithFactsResponse
 from intake.domain.ticket_request import TicketRequest
 from intake.errors import TicketConflictError
@@ -51,9 +51,9 @@ def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
         responses={
             201: {"model": TicketResponse, "description": "Created", "links": _LINKS},
             200: {"model": TicketResponse, "description": "The ticket exists with an equal body", "links": _LINKS},
-            **documented("The ticket exists with a different body", TicketConflictError()),
+            **document_error("The ticket exists with a different body", TicketConflictError()),
         },
-        openapi_extra=documented_body(TicketRequest),
+        openapi_extra=document_body(TicketRequest),
     )
     async def post_ticket(caller: MayWrite, key: RequestKey, body: JsonBody) -> JsonResponse:
         """Creates a ticket. The same `source` and `external_id` with an equal body is 200 with the first response."""

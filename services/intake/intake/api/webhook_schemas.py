@@ -77,7 +77,7 @@ class UnmappedWebhookListResponse(ResponseModel):
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one")
 
 
-def processed(description: str) -> dict[int | str, dict[str, Any]]:
+def delivery_responses(description: str) -> dict[int | str, dict[str, Any]]:
     """The responses of a route that processes a delivery: 200 with that description, and 202."""
     waiting = {
         "state": "waiting",
@@ -96,7 +96,7 @@ def processed(description: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-LISTED: Final[dict[int | str, dict[str, Any]]] = {
+LIST_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": UnmappedWebhookListResponse,
         "description": "A page of deliveries",

@@ -15,13 +15,13 @@ from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
-from intake.api.problems import documented
+from intake.api.problems import document_error
 from intake.api.webhook_schemas import (
-    LISTED,
+    LIST_RESPONSES,
     UnmappedWebhookListResponse,
     UnmappedWebhookResponse,
     WebhookResponse,
-    processed,
+    delivery_responses,
 )
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.auth_failure import auth_failure
@@ -68,10 +68,10 @@ def router(
     """The routes. Deliveries are processed by `worker` and listed through `reader`."""
     routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
-    @routes.get("/unmapped", summary="List unmapped webhooks", responses=LISTED)
+    @routes.get("/unmapped", summary="List unmapped webhooks", responses=LIST_RESPONSES)
     async def list_unmapped(
         caller: MayAdminister,
-        limit: Annotated[int, Query(ge=1, le=500, description="The most items of a page")] = 100,
+        limit: Annotated[int, Query(ge=1, le=500, description="The size of the page")] = 100,
         cursor: Annotated[int, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page")] = 0,
     ) -> JsonResponse:
         """Lists the deliveries that integrations.yaml does not map. Correct the file, then replay them."""
@@ -84,7 +84,9 @@ def router(
         return JsonResponse(response.model_dump(mode="json"))
 
     @routes.post(
-        "/unmapped/{delivery_id}/replay", summary="Replay an unmapped webhook", responses=processed("Its new state")
+        "/unmapped/{delivery_id}/replay",
+        summary="Replay an unmapped webhook",
+        responses=delivery_responses("Its new state"),
     )
     async def replay_unmapped(
         delivery_id: Annotated[int, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery")],
@@ -100,9 +102,9 @@ def router(
         "/{provider}/{tenant}",
         summary="Deliver a webhook of a tool",
         responses={
-            **processed("Stored, and processed if integrations.yaml maps it"),
+            **delivery_responses("Stored, and processed if integrations.yaml maps it"),
             401: error_response("Missing or invalid signature", _UNAUTHENTICATED),
-            **documented("The signing key cannot be fetched, or the database fails", SigningKeyUnavailableError()),
+            **document_error("The signing key cannot be fetched, or the database fails", SigningKeyUnavailableError()),
         },
         openapi_extra=_PAYLOAD,
     )

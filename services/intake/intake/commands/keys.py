@@ -96,7 +96,7 @@ def rotate(
     _read(path)  # fail now if the file is missing: an edit would create it
     created: list[str] = []
 
-    def rotated(keys: tuple[Key, ...]) -> Iterator[Key]:
+    def replace_key(keys: tuple[Key, ...]) -> Iterator[Key]:
         for key in keys:
             if key.id != key_id:
                 yield key
@@ -112,7 +112,7 @@ def rotate(
             created.append(text)
             yield successor
 
-    _edit(path, rotated)
+    _edit(path, replace_key)
     if not created:
         _fail(f"Key {key_id} not found.")
     typer.echo(created[0])

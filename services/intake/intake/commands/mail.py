@@ -41,7 +41,8 @@ def mail(
     integrations = IntegrationsFile(settings.integrations)
     current = integrations.current()
     if current is None or tenant not in current.email:
-        _fail(integrations.problem or f"TOCSIN_INTEGRATIONS has no `email` section of {tenant}.", EX_TEMPFAIL)
+        missing = f"TOCSIN_INTEGRATIONS has no `email` section for the tenant {tenant}."
+        _fail(integrations.problem or missing, EX_TEMPFAIL)
     try:
         result = asyncio.run(_receive(settings, integrations, tenant, raw))
     except ConfigurationError as error:
@@ -50,7 +51,7 @@ def mail(
         if not is_transient(error):
             raise
         _fail(f"The database is not available: {describe_failure(error)}. Try again.", EX_TEMPFAIL)
-    typer.echo(_rendered(result))
+    typer.echo(_render(result))
 
 
 async def _receive(
@@ -60,7 +61,7 @@ async def _receive(
         return await worker.receive_mail(tenant, raw)
 
 
-def _rendered(result: DeliveryResult | None) -> str:
+def _render(result: DeliveryResult | None) -> str:
     """The result as JSON, like the response of the API."""
     fields = {"state": "duplicate"} if result is None else asdict(result)
     present = {name: value for name, value in fields.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What the link in an escalation mail still acknowledges, given the ticket's facts (docs/rules.md#5-28). Pure."""
+"""The status of the link in an escalation mail, by the ticket's facts (docs/rules.md#5-28). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from tocsin.acknowledgement import AcknowledgementLink
-from tocsin.business_time import add, instant, micros
+from tocsin.business_time import add, micros, to_datetime
 from tocsin.events import Fact, FactType, derived_id
 from tocsin.lifecycle import in_order
 from tocsin.policy import Target
@@ -22,8 +22,8 @@ class LinkStatus:
     """The ticket as it concerns the holder of a link.
 
     `state`: `acknowledged` with this link; `closed`: the ticket was closed since; `superseded`: it was reopened since;
-    otherwise `pending`. Of the ticket's last cycle, `response` is the first response, `acknowledgement` the one that
-    this link made, and `other_acknowledgements` are the others, by their instants.
+    otherwise `pending`. `response` is the first response in the ticket's last cycle. `acknowledgement` was made with
+    this link; `other_acknowledgements` are the others in that cycle, by their instants.
     """
 
     state: LinkState
@@ -67,7 +67,7 @@ def acknowledgement_request(link: AcknowledgementLink) -> EventRequest:
 
 def held_until(link: AcknowledgementLink, acknowledged_at: datetime, interval: Target) -> datetime:
     """The earliest instant of the next tier: max(scheduled, acknowledged + interval) (docs/rules.md#5-7)."""
-    earliest = instant(add(interval.measure, micros(acknowledged_at), interval.due))
+    earliest = to_datetime(add(interval.measure, micros(acknowledged_at), interval.due))
     return earliest if link.upcoming is None else max(earliest, link.upcoming.at)
 
 

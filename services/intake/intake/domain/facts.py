@@ -62,7 +62,7 @@ def reject_workarounds(facts: Iterable[Fact], new: Iterable[Fact]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TicketHistory:
-    """A ticket after its facts: `closed_by` closed it (null while it is open); `reopened_at` began its last cycle."""
+    """A ticket after its facts: `closed_by` closed it (None while it is open); `reopened_at` began its last cycle."""
 
     status: TicketStatus
     closed_by: Fact | None

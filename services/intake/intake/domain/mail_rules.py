@@ -40,7 +40,7 @@ class MailAuthor:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail with what `email` of integrations.yaml and the policy say about it."""
+    """A mail with its author, by `email` of integrations.yaml, and its mailbox, by the policy."""
 
     mail: InboundMail
     received_at: datetime
@@ -62,10 +62,10 @@ class TicketOwner:
     contact_email: str | None = None
 
 
-def receive(
+def classify_mail(
     mail: InboundMail, received_at: datetime, config: EmailConfig, mailboxes: Mapping[Mailbox, MailboxRule]
 ) -> ReceivedMail:
-    """The mail with its author and its mailbox: Escalations@ if that is a recipient, otherwise Support@."""
+    """The mail with its author and mailbox: Escalations@ if that is a recipient, otherwise Support@."""
     recipients = {address.email for address in mail.recipients} | set(mail.delivered_to)
     escalations = mailboxes.get("escalations")
     is_escalation = escalations is not None and escalations.address.lower() in recipients

@@ -9,7 +9,7 @@ from uuid import UUID
 from tocsin.events import Fact, Flag, Mailbox, Ticket
 from tocsin.lifecycle import TicketStatus
 
-_SUMMARY_FIELDS: Final = ("summary", "affected_services", "contact", "customer", "channel", "category")
+_BODY_FIELDS: Final = ("summary", "affected_services", "contact", "customer", "channel", "category")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class StoredTicket:
         """The ticket with the severity and state of `status`."""
         return replace(self, severity=status.severity, is_open=not status.closed)
 
-    def summary(self) -> Ticket:
-        """The ticket as every event about it carries it."""
+    def to_event_ticket(self) -> Ticket:
+        """The ticket as its events contain it."""
         return Ticket.model_validate(
             {
-                **{name: self.body[name] for name in _SUMMARY_FIELDS},
+                **{name: self.body[name] for name in _BODY_FIELDS},
                 "tenant": self.tenant,
                 "ticket_id": self.ticket_id,
                 "source": self.source,

@@ -18,13 +18,13 @@ TicketEvent = TicketOpened | TicketChanged | TicketImported
 
 def opening_events(ticket: StoredTicket, facts: Sequence[Fact]) -> list[TicketEvent]:
     """The events of a ticket and the facts that came with it."""
-    summary = ticket.summary()
+    published = ticket.to_event_ticket()
     if ticket.imported:
         received_at, history = ticket.received_at, ticket.history
-        return [TicketImported(ticket=summary, facts=tuple(facts), received_at=received_at, history=history)]
+        return [TicketImported(ticket=published, facts=tuple(facts), received_at=received_at, history=history)]
     opened, *later = facts
     return [
-        TicketOpened(ticket=summary, fact=opened),
+        TicketOpened(ticket=published, fact=opened),
         *(fact_event(ticket.tenant, ticket.ticket_id, fact) for fact in later),
     ]
 

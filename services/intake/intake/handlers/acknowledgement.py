@@ -33,7 +33,7 @@ class TicketLink:
 
     @property
     def held_until(self) -> datetime | None:
-        """The earliest instant of the next tier; null before the acknowledgement."""
+        """The earliest instant of the next tier; None before the acknowledgement."""
         acknowledgement = self.status.acknowledgement
         if acknowledgement is None:
             return None
@@ -44,14 +44,14 @@ class TicketLink:
 async def load_link(context: IngestContext, connection: AsyncConnection, links: LinkSigner, token: str) -> TicketLink:
     """The link that `token` signs, with its ticket. Changes nothing.
 
-    Raises LinkRefused, LinkExpired (by the database's clock in business time), TicketNotFoundError.
+    Raises InvalidLinkError, ExpiredLinkError (by the database's clock in business time) and TicketNotFoundError.
     """
     link = links.verify(token, context.business(await clock_timestamp(connection)))
     store = TicketStore(connection)
-    ticket = await store.ticket(link.tenant, link.ticket_id)
+    ticket = await store.load_ticket(link.tenant, link.ticket_id)
     if ticket is None:
         raise TicketNotFoundError
-    facts = (await store.facts([link.ticket_id]))[link.ticket_id]
+    facts = (await store.load_facts([link.ticket_id]))[link.ticket_id]
     rules = context.policy.rules(ticket.body["customer"]["id"])
     return TicketLink(link, ticket, link_status(link, facts), rules)
 

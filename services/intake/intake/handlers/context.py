@@ -1,4 +1,4 @@
-"""What the handlers that store tickets and events need, and what they return."""
+"""The input and the results of the handlers that store tickets and events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class IngestContext:
 
 @dataclass(frozen=True, slots=True)
 class IngestedTicket:
-    """A ticket as it was when it was first stored; `created`: that was now, not earlier."""
+    """A ticket as first stored; `created`: by this request, not earlier."""
 
     ticket: StoredTicket
     created: bool
@@ -35,7 +35,7 @@ class IngestedTicket:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """A stored fact of a ticket; `created`: it was stored now, not earlier."""
+    """A stored fact of a ticket; `created`: by this request, not earlier."""
 
     ticket_id: UUID
     fact: Fact

@@ -90,7 +90,7 @@ async def _load_facts(
     """The locked tickets with those of their facts that the commands are checked against."""
     found = [command for command in commands if command.ticket_key in locked]
     known: dict[UUID, dict[str, StoredFact]] = defaultdict(dict)
-    for stored in await store.known_facts(
+    for stored in await store.load_known_facts(
         with_status={command.ticket_id for command in found if command.request.type in STATUS_TYPES},
         fact_ids={fact_id(command.ticket_id, command.event_id) for command in found},
     ):

@@ -61,7 +61,7 @@ async def ingest(context: IngestContext, connection: AsyncConnection, commands: 
 
 
 def _binding(command: Command) -> KeyBinding:
-    """What the command's Idempotency-Key is bound to: the request and, for an event, the event id generated for it."""
+    """The binding of the command's Idempotency-Key: to the request and, for an event, its generated event id."""
     if isinstance(command, CreateTicket):
         return KeyBinding(sha256(b"ticket" + command.request.digest()).digest())
     request = b"event" + command.ticket_id.bytes + command.request.digest()

@@ -79,9 +79,9 @@ async def _update(
 ) -> AppliedMail | None:
     """Record the events that the mail causes on its ticket; None if it does not belong to the ticket."""
     store = TicketStore(connection)
-    ticket = await store.ticket(tenant, ticket_id)
+    ticket = await store.load_ticket(tenant, ticket_id)
     assert ticket is not None  # `find_ticket` found it, and tickets are never deleted
-    facts = (await store.facts([ticket_id]))[ticket_id]
+    facts = (await store.load_facts([ticket_id]))[ticket_id]
     owner = TicketOwner(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
     events = derive_events(received, owner, facts)
     if events is None:
@@ -99,7 +99,7 @@ async def _update(
 async def _join(connection: AsyncConnection, tenant: str, received: ReceivedMail) -> AppliedMail | None:
     """Add the mail to the ticket of a reply that arrived before it; it changes nothing (docs/rules.md#6-19)."""
     ticket_id = await awaiting_ticket(connection, tenant, received.mail.message_id)
-    ticket = await TicketStore(connection).ticket(tenant, ticket_id) if ticket_id is not None else None
+    ticket = await TicketStore(connection).load_ticket(tenant, ticket_id) if ticket_id is not None else None
     if ticket is None or not received.author.belongs_to(ticket.body["customer"]["id"]):
         return None
     return AppliedMail(MailResult.NOTED, ticket_id, "an earlier mail of the conversation")

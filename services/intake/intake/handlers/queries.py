@@ -15,7 +15,7 @@ from intake.store.tickets import TicketFilter, TicketStore
 
 @dataclass(frozen=True, slots=True)
 class TicketPage:
-    """A page of a list; `next_before` is the `TicketFilter.before` of the next page, null on the last one."""
+    """A page of a list; `next_before` is the `TicketFilter.before` of the next page, None on the last one."""
 
     tickets: Sequence[StoredTicket]
     next_before: int | None
@@ -23,7 +23,7 @@ class TicketPage:
 
 async def list_tickets(connection: AsyncConnection, wanted: TicketFilter, limit: int) -> TicketPage:
     """Up to `limit` tickets, the last received first."""
-    found = await TicketStore(connection).page(wanted, limit + 1)
+    found = await TicketStore(connection).load_page(wanted, limit + 1)
     page = found[:limit]
     return TicketPage(page, page[-1].position if len(found) > limit else None)
 
@@ -31,9 +31,9 @@ async def list_tickets(connection: AsyncConnection, wanted: TicketFilter, limit:
 async def load_ticket(connection: AsyncConnection, tenant: str, ticket_id: UUID) -> tuple[StoredTicket, list[Fact]]:
     """A ticket with its facts by number. Raises TicketNotFoundError."""
     store = TicketStore(connection)
-    ticket = await store.ticket(tenant, ticket_id)
+    ticket = await store.load_ticket(tenant, ticket_id)
     if ticket is None:
         raise TicketNotFoundError
-    facts = (await store.facts([ticket_id]))[ticket_id]
+    facts = (await store.load_facts([ticket_id]))[ticket_id]
     # Another fact may have been committed between the two queries: ticket and facts must agree.
     return ticket.with_status(status_of(facts)), facts

@@ -38,7 +38,7 @@ async def create_tickets(
     """
     store = TicketStore(connection)
     now = await clock_timestamp(connection)
-    has_backlog = any(map(is_history, requests)) and await store.outbox_longer_than(context.history_outbox_limit)
+    has_backlog = any(map(is_history, requests)) and await store.is_outbox_longer_than(context.history_outbox_limit)
     drafts = [_draft(context, tenant, request, context.business(now), has_backlog) for request in requests]
 
     first_drafts: dict[UUID, NewTicket] = {}
@@ -78,8 +78,8 @@ async def _load_as_first_stored(store: TicketStore, ids: Collection[UUID]) -> di
     """Stored tickets with the status that they had when they were first stored."""
     if not ids:
         return {}
-    tickets = await store.tickets(ids)
-    facts = await store.facts([key for key, ticket in tickets.items() if ticket.imported])
+    tickets = await store.load_tickets(ids)
+    facts = await store.load_facts([key for key, ticket in tickets.items() if ticket.imported])
     return {key: ticket.with_status(_first_status(ticket, facts.get(key, ()))) for key, ticket in tickets.items()}
 
 

@@ -127,7 +127,7 @@ async def _open_or_reconcile(
 ) -> AppliedUpdate | UnmappedError:
     try:
         opened = None
-        if await TicketStore(connection).ticket(ticket.delivery.tenant, ticket.ticket_id) is None:
+        if await TicketStore(connection).load_ticket(ticket.delivery.tenant, ticket.ticket_id) is None:
             opened = await _open(context, connection, ticket, updates)
         opened_with = opening_severity(updates, ticket.integration) if was_opened_by_update else None
         return opened or await _reconcile(context, connection, ticket, updates, opened_with)
@@ -143,7 +143,7 @@ async def _open(
     """Open the ticket; None if another request has opened it in the meantime."""
     delivery, key = ticket.delivery, ticket.ticket_id
     received_at = context.business(await clock_timestamp(connection))
-    live_since = ticket.integration.live_since or await WebhookStore(connection).integration_created_at(
+    live_since = ticket.integration.live_since or await WebhookStore(connection).record_integration(
         delivery.tenant, delivery.provider, received_at
     )
     request = create_ticket(
@@ -159,7 +159,7 @@ async def _open(
     (outcome,) = await create_tickets(context, connection, delivery.tenant, [request])
     if isinstance(outcome, IngestedTicket) and outcome.created:
         return AppliedUpdate(UpdateResult.OPENED, key, outcome.ticket.first_facts, outcome)
-    if isinstance(outcome, IntakeError) and await TicketStore(connection).ticket(delivery.tenant, key) is None:
+    if isinstance(outcome, IntakeError) and await TicketStore(connection).load_ticket(delivery.tenant, key) is None:
         raise outcome
     return None
 
@@ -174,7 +174,7 @@ async def _reconcile(
     store, tenant, key = TicketStore(connection), ticket.delivery.tenant, ticket.ticket_id
     # Locked before it is read, so that no fact is added in between.
     await store.lock({(tenant, key)})
-    facts = (await store.facts([key]))[key]
+    facts = (await store.load_facts([key]))[key]
     events = reconcile(updates, facts, actor=ticket.source, opened_with=opened_with)
     requests = [RecordEvent(tenant, key, event, event.event_id or "") for event in events]
     for outcome in await record_events(context, connection, requests):

@@ -56,9 +56,9 @@ class SigningKeys:
             return (key,)
         if now - self._failed.get(url, float("-inf")) < _FAILURE_TTL_SECONDS:
             raise SigningKeyUnavailableError
-        return (await self._fetched(url),)
+        return (await self._fetch_once(url),)
 
-    async def _fetched(self, url: str) -> bytes:
+    async def _fetch_once(self, url: str) -> bytes:
         """The key, fetched once for all concurrent callers."""
         task = self._fetching.get(url)
         if task is None:
@@ -75,7 +75,7 @@ class SigningKeys:
     async def _fetch(self, url: str) -> bytes | None:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                key = _key_in(await self._downloaded(url))
+                key = _parse_key(await self._download(url))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
             metrics.SIGNING_KEYS.labels("failed").inc()
             log.warning("signing_key_fetch_failed", host=httpx.URL(url).host, error=type(error).__name__)
@@ -85,7 +85,7 @@ class SigningKeys:
         _cache(self._known, url, (time.monotonic(), key))
         return key
 
-    async def _downloaded(self, url: str) -> bytes:
+    async def _download(self, url: str) -> bytes:
         client = httpx.AsyncClient(follow_redirects=False, timeout=_TIMEOUT_SECONDS, transport=self._transport)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         async with client, client.stream("GET", url, headers=headers) as response:
@@ -100,7 +100,7 @@ class SigningKeys:
         return bytes(content)
 
 
-def _key_in(content: bytes) -> bytes:
+def _parse_key(content: bytes) -> bytes:
     try:
         found = json.loads(content)
     except RecursionError:

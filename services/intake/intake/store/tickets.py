@@ -33,7 +33,7 @@ class LockedTicket:
 
 @dataclass(frozen=True, slots=True)
 class TicketFilter:
-    """The tickets that a list shows: those for which all that is set holds.
+    """The filters of a list; a ticket must match all that are set.
 
     `opened_from` is inclusive, `opened_to` exclusive. A ticket must contain each of `words`, or a word that begins with
     it; they contain no punctuation and no blanks. `before` is the position of the last ticket of the previous page.
@@ -96,7 +96,7 @@ class TicketStore:
         ]
         await bulk.update(self._connection, TICKETS, changes)
 
-    async def known_facts(self, *, with_status: Collection[UUID], fact_ids: Collection[UUID]) -> list[StoredFact]:
+    async def load_known_facts(self, *, with_status: Collection[UUID], fact_ids: Collection[UUID]) -> list[StoredFact]:
         """The facts with these ids, and all facts of STATUS_TYPES of the tickets `with_status`, by number."""
         wanted = FACTS.c.fact_id == any_(bindparam("fact_ids", type_=ARRAY(Uuid)))
         parameters: dict[str, list[UUID]] = {"fact_ids": list(fact_ids)}
@@ -107,18 +107,18 @@ class TicketStore:
         rows = await self._connection.execute(select(FACTS).where(wanted).order_by(FACTS.c.number), parameters)
         return [StoredFact(row.ticket_id, _fact(row), row.digest) for row in rows]
 
-    async def ticket(self, tenant: str, ticket_id: UUID) -> StoredTicket | None:
+    async def load_ticket(self, tenant: str, ticket_id: UUID) -> StoredTicket | None:
         """The tenant's ticket, if it exists."""
         query = select(TICKETS).where(TICKETS.c.ticket_id == ticket_id, TICKETS.c.tenant == tenant)
         row = (await self._connection.execute(query)).one_or_none()
         return _ticket(row) if row else None
 
-    async def tickets(self, ids: Collection[UUID]) -> dict[UUID, StoredTicket]:
+    async def load_tickets(self, ids: Collection[UUID]) -> dict[UUID, StoredTicket]:
         """The tickets with these ids."""
         rows = await self._connection.execute(select(TICKETS).where(TICKETS.c.ticket_id.in_(ids)))
         return {row.ticket_id: _ticket(row) for row in rows}
 
-    async def facts(self, ids: Collection[UUID]) -> dict[UUID, list[Fact]]:
+    async def load_facts(self, ids: Collection[UUID]) -> dict[UUID, list[Fact]]:
         """All facts of these tickets, by number."""
         query = select(FACTS).where(FACTS.c.ticket_id.in_(ids)).order_by(FACTS.c.ticket_id, FACTS.c.number)
         found: dict[UUID, list[Fact]] = {ticket_id: [] for ticket_id in ids}
@@ -126,7 +126,7 @@ class TicketStore:
             found[row.ticket_id].append(_fact(row))
         return found
 
-    async def page(self, wanted: TicketFilter, limit: int) -> list[StoredTicket]:
+    async def load_page(self, wanted: TicketFilter, limit: int) -> list[StoredTicket]:
         """Up to `limit` tickets, the last received first."""
         query = select(TICKETS).where(TICKETS.c.tenant == wanted.tenant)
         if wanted.severity is not None:
@@ -149,20 +149,20 @@ class TicketStore:
         rows = await self._connection.execute(query.order_by(TICKETS.c.position.desc()).limit(limit))
         return [_ticket(row) for row in rows]
 
-    async def outbox_longer_than(self, limit: int) -> bool:
+    async def is_outbox_longer_than(self, limit: int) -> bool:
         """Whether more than `limit` events are unpublished."""
         query = select(func.count()).select_from(
             select(literal_column("1")).select_from(OUTBOX.table).limit(limit + 1).subquery()
         )
         return bool((await self._connection.execute(query)).scalar_one() > limit)
 
-    async def positions_since(self, since: datetime) -> list[int]:
+    async def load_positions_since(self, since: datetime) -> list[int]:
         """The positions of all tickets with a fact received at or after `since`, ascending."""
         ids = select(FACTS.c.ticket_id).where(FACTS.c.received_at >= since)
         query = select(TICKETS.c.position).where(TICKETS.c.ticket_id.in_(ids)).order_by(TICKETS.c.position)
         return list((await self._connection.execute(query)).scalars())
 
-    async def at_positions(self, positions: Collection[int]) -> list[StoredTicket]:
+    async def load_tickets_at(self, positions: Collection[int]) -> list[StoredTicket]:
         """The tickets at these positions, by position."""
         query = select(TICKETS).where(TICKETS.c.position.in_(positions)).order_by(TICKETS.c.position)
         return [_ticket(row) for row in await self._connection.execute(query)]

@@ -23,8 +23,8 @@ class WebhookState(StrEnum):
     """The state of a stored delivery.
 
     waiting: to be processed, for the first time or again. taken: processed. ignored: it has no ticket in scope.
-    unmapped: the configuration does not say what it means. forgotten: after the retention period, only its key and the
-    ticket states that it stated are kept.
+    unmapped: the configuration does not say what it means. forgotten: the retention period has ended, and only its key
+    and its ticket states are kept.
     """
 
     WAITING = "waiting"
@@ -130,7 +130,7 @@ class WebhookStore:
         provider: str | None = None,
         since: datetime | None = None,
     ) -> list[int]:
-        """Schedule the deliveries in these states for processing; their ids.
+        """Schedule the deliveries in these states for processing; returns their ids.
 
         None selects all tenants, ids, providers and times; `since` is compared with `received_at`.
         """
@@ -149,7 +149,7 @@ class WebhookStore:
         return sorted(rows.scalars())
 
     async def dismiss(self, tenant: str | None, ids: Collection[int], detail: str) -> list[int]:
-        """Ignore unmapped deliveries from now on; their ids. The reason is kept."""
+        """Ignore unmapped deliveries from now on; returns their ids. The reason is kept."""
         table = WEBHOOK_DELIVERIES
         selected = table.c.id.in_(ids) & (table.c.state == WebhookState.UNMAPPED)
         if tenant is not None:
@@ -177,7 +177,7 @@ class WebhookStore:
         return counts, (await self._connection.execute(waiting)).scalar_one()
 
     async def forget(self, older_than: timedelta) -> int:
-        """Drop the content of up to 1000 finished deliveries that are older; how many.
+        """Drop the content of up to 1000 finished deliveries that are older; returns how many.
 
         A delivery with ticket updates keeps its key and the stated ticket states. So a late copy of it is still a
         duplicate, and later updates are compared with all states.
@@ -231,7 +231,7 @@ class WebhookStore:
         )
 
     async def drop_unapplied(self, delivery_id: int) -> dict[int, UUID]:
-        """Delete the updates of a delivery whose tickets do not exist; the ticket of each other one by its position."""
+        """Delete a delivery's updates of tickets that do not exist. Returns the tickets of the others by position."""
         table = TICKET_UPDATES.c
         is_applied = select(TICKETS.c.ticket_id).where(TICKETS.c.ticket_id == table.ticket_id).exists()
         await self._connection.execute(delete(TICKET_UPDATES).where(table.delivery_id == delivery_id, ~is_applied))
@@ -239,7 +239,7 @@ class WebhookStore:
         return {row.position: row.ticket_id for row in await self._connection.execute(query)}
 
     async def finish_waiting_for(self, ticket_id: UUID) -> None:
-        """Finish the deliveries that only lacked what opens this ticket: with the ticket, their updates count."""
+        """Finish the unmapped deliveries that only waited for this ticket to be opened: their updates count now."""
         table, updates = WEBHOOK_DELIVERIES, TICKET_UPDATES
         with_update = select(updates.c.delivery_id).where(updates.c.ticket_id == ticket_id)
         other_tickets = select(updates.c.position).where(
@@ -251,8 +251,8 @@ class WebhookStore:
             {"state": WebhookState.TAKEN, "reason": None, "detail": None},
         )
 
-    async def integration_created_at(self, tenant: str, provider: str, now: datetime) -> datetime:
-        """When this integration was first known, in business time; `now` if it was not."""
+    async def record_integration(self, tenant: str, provider: str, now: datetime) -> datetime:
+        """Record an integration as created at `now` if it is new; returns when it was created, in business time."""
         key = {"tenant": tenant, "provider": provider}
         await self._connection.execute(insert(INTEGRATIONS).values(**key, created_at=now).on_conflict_do_nothing())
         query = select(INTEGRATIONS.c.created_at).filter_by(**key)

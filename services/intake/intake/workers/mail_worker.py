@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from intake.domain.mail import read_mail
-from intake.domain.mail_rules import receive
+from intake.domain.mail_rules import classify_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import (
     DuplicateMailError,
@@ -48,12 +48,12 @@ async def _apply(
 ) -> AppliedMail:
     config = integrations.email.get(delivery.tenant) if integrations is not None else None
     if integrations is None or config is None:
-        raise UnmappedError(UnmappedReason.NO_INTEGRATION, "integrations.yaml has no `email` section of this tenant.")
+        raise UnmappedError(UnmappedReason.NO_INTEGRATION, "integrations.yaml has no `email` section for this tenant.")
     tools = integrations.tenants.get(delivery.tenant, {})
     sources = [*config.sources, *(tool.source or provider for provider, tool in tools.items())]
     try:
         mail = await asyncio.to_thread(read_mail, delivery.body)  # a large mail takes a while
-        received = receive(mail, delivery.received_at, config, context.policy.mailboxes)
+        received = classify_mail(mail, delivery.received_at, config, context.policy.mailboxes)
         while True:
             try:
                 async with writer.begin() as connection:

@@ -96,7 +96,7 @@ class WebhookWorker:
         return await self.process(delivery)
 
     async def receive_mail(self, tenant: str, raw: bytes) -> DeliveryResult | None:
-        """The same for a mail; the same bytes are a duplicate."""
+        """Store and process a mail, as `receive` does; None if the same bytes are known: it is a duplicate."""
         headers = {"content-type": "message/rfc822"}
         return await self.receive(tenant, EMAIL, sha256(raw).digest(), headers, raw)
 
@@ -151,9 +151,9 @@ class WebhookWorker:
                 break
 
     async def record_integrations(self) -> None:
-        """Record when each integration was first configured, which decides what is history; a job for the scheduler.
+        """Record when each integration was created, which decides what is history; a job for the scheduler.
 
-        That is when the file was last written before the integration was first seen in it.
+        An integration was created when the file that first contains it was written.
         """
         integrations = self._integrations.current()
         if integrations is None or integrations is self._recorded:
@@ -163,7 +163,7 @@ class WebhookWorker:
             now = self._context.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
                 for provider in providers:
-                    await WebhookStore(connection).integration_created_at(tenant, provider, now)
+                    await WebhookStore(connection).record_integration(tenant, provider, now)
         self._recorded = integrations
 
     async def forget(self, older_than: timedelta) -> None:
@@ -184,7 +184,7 @@ class WebhookWorker:
     async def _process_webhook(self, delivery: WebhookDelivery, limit: asyncio.Timeout | None) -> DeliveryResult:
         integration = self._integrations.find(delivery.tenant, delivery.provider)
         if integration is None:
-            message = "integrations.yaml no longer has this provider of the tenant."
+            message = "integrations.yaml no longer configures this provider for the tenant."
             return _unmapped(delivery, UnmappedError(UnmappedReason.NO_INTEGRATION, message))
         try:
             content = ADAPTERS[integration.adapter].read(delivery.body, integration)

@@ -1,4 +1,4 @@
-"""`POST /v1/bounces`: mail servers' reports about mails that they had accepted."""
+"""`POST /v1/bounces`: bounce reports of mail servers."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,7 +10,7 @@ from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
-from notifier.api.problems import problem_for
+from notifier.api.problems import problem_of
 from notifier.api.schemas import BounceResponse
 from notifier.errors import BounceReportError, DirectoryUnavailableError, UnknownMessageError
 from notifier.handlers.bounces import apply_report, parse_report
@@ -45,8 +45,8 @@ def router(writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wak
                     ),
                 }
             },
-            404: error_response("No mail of this tenant has that Message-ID", problem_for(_UNKNOWN)),
-            422: error_response("Not such a report; the error names what it lacks", problem_for(_UNREADABLE)),
+            404: error_response("No mail of this tenant has that Message-ID", problem_of(_UNKNOWN)),
+            422: error_response("Not a bounce report; the error names the wrong field", problem_of(_UNREADABLE)),
         },
         openapi_extra={"requestBody": {"required": True, "content": {"message/rfc822": _BODY}}},
     )

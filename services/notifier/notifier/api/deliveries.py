@@ -1,7 +1,7 @@
 """`/v1/deliveries`: list deliveries, read one with its journal, send its mail again."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Response
@@ -12,7 +12,7 @@ from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.api.list_query import ListQuery
-from notifier.api.problems import problem_for
+from notifier.api.problems import problem_of
 from notifier.api.schemas import (
     REDELIVERY_EXAMPLE,
     DeliveryDetailResponse,
@@ -46,8 +46,25 @@ IdempotencyKey = Annotated[
     ),
 ]
 _GET, _REDELIVER = "GET /v1/deliveries/{delivery_id}", "POST /v1/deliveries/{delivery_id}/redeliver"
-_DELIVERY = link(_GET, "Read the new delivery", delivery_id="$response.body#/id")
+_LIST_LINKS = {
+    "first": link(_GET, "Read the first one", delivery_id="$response.body#/items/0/id"),
+    "redeliver": link(_REDELIVER, "Send its mail again", delivery_id="$response.body#/items/0/id"),
+}
+_NEW_DELIVERY = link(_GET, "Read the new delivery", delivery_id="$response.body#/id")
+_OF_TICKET = link("GET /v1/deliveries", "List the ticket's deliveries", ticket_id="$response.body#/ticket_id")
 _IN_PROGRESS = RedeliveryRefusedError("This mail is still on its way (deferred). Wait for the result of delivery ...")
+_REDELIVERY_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "model": DeliveryResponse,
+        "description": "Already requested with this Idempotency-Key",
+        "links": {"delivery": _NEW_DELIVERY},
+    },
+    201: {"links": {"delivery": _NEW_DELIVERY, "ticket": _OF_TICKET}},
+    409: error_response("The mail is still on its way, or no longer needed", problem_of(_IN_PROGRESS)),
+    422: error_response(
+        "Every invalid field, or an Idempotency-Key used with a different body", problem_of(RedeliveryKeyReusedError())
+    ),
+}
 
 
 def router(
@@ -60,14 +77,7 @@ def router(
         "/deliveries",
         summary="List deliveries",
         response_description="A page of deliveries",
-        responses={
-            200: {
-                "links": {
-                    "first": link(_GET, "Read the first one", delivery_id="$response.body#/items/0/id"),
-                    "redeliver": link(_REDELIVER, "Send its mail again", delivery_id="$response.body#/items/0/id"),
-                }
-            }
-        },
+        responses={200: {"links": _LIST_LINKS}},
     )
     async def list_deliveries(caller: MayRead, query: ListQuery) -> DeliveryListResponse:
         """The tenant's mails, sent or not, oldest first. Request further pages with `next_cursor` until it is null."""
@@ -83,7 +93,7 @@ def router(
     async def get_delivery(caller: MayRead, delivery_id: DeliveryId) -> DeliveryDetailResponse:
         """One delivery with its journal: every state it reached, when, in which attempt, and the server's reply."""
         async with reader.connect() as connection:
-            delivery = await deliveries.find(connection, caller.tenant, delivery_id)
+            delivery = await deliveries.load_delivery(connection, caller.tenant, delivery_id)
             if delivery is None:
                 raise DeliveryNotFoundError
             entries = await journal.load_entries(connection, delivery_id)
@@ -97,24 +107,7 @@ def router(
         summary="Send a mail again",
         status_code=201,
         response_description="Queued",
-        responses={
-            200: {
-                "model": DeliveryResponse,
-                "description": "Already requested with this Idempotency-Key",
-                "links": {"delivery": _DELIVERY},
-            },
-            201: {
-                "links": {
-                    "delivery": _DELIVERY,
-                    "ticket": link("GET /v1/deliveries", "List its ticket's", ticket_id="$response.body#/ticket_id"),
-                }
-            },
-            409: error_response("The mail is still on its way, or no longer needed", problem_for(_IN_PROGRESS)),
-            422: error_response(
-                "Every invalid field, or an Idempotency-Key used with a different body",
-                problem_for(RedeliveryKeyReusedError()),
-            ),
-        },
+        responses=_REDELIVERY_RESPONSES,
     )
     async def post_redeliver(
         caller: MayAdminister,

@@ -32,11 +32,11 @@ class DeliveryListRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ticket_id: UUID | None = Field(None, description="Only this ticket's")
+    ticket_id: UUID | None = Field(None, description="Only deliveries of this ticket")
     recipient: Annotated[str, Field(max_length=320, pattern=r"^[^\x00]+$")] | None = Field(
         None, description="An address, or a person's id in the directory", examples=["dana@example.com", "dana"]
     )
-    state: DeliveryState | None = Field(None, description="Only those in this state")
+    state: DeliveryState | None = Field(None, description="Only deliveries in this state")
     kind: MailKind | None = Field(None, description="Only mails of this kind")
     queued_from: At | None = Field(
         None, description="`queued_at` is this instant or later", examples=["2026-06-08T12:00:00Z"]
@@ -44,7 +44,7 @@ class DeliveryListRequest(BaseModel):
     queued_to: At | None = Field(
         None, description="`queued_at` is before this instant", examples=["2026-06-09T12:00:00Z"]
     )
-    limit: Annotated[int, Field(ge=1, le=500)] = Field(100, description="The largest number of items per page")
+    limit: Annotated[int, Field(ge=1, le=500)] = Field(100, description="The size of the page")
     cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = Field(
         None, description="`next_cursor` of the previous page"
     )

@@ -106,7 +106,7 @@ At = Annotated[_OnCallInstant | None, Query(description="An instant in the years
 
 
 def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
-    """The routes, by the directory as it is when they are called."""
+    """The routes. Each call uses the current directory."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
 
     @routes.get("", summary="Get who is on call", response_description="The holder, or null if there is none")
@@ -137,7 +137,7 @@ def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
         },
     )
     async def get_calendar(_: MayRead, role: Role, customer: CustomerId = None) -> Response:
-        """An iCalendar of the role's shifts, from the year that it was 90 days ago to a year ahead.
+        """An iCalendar of the role's shifts, from 1 January (at least 90 days back) to a year ahead.
 
         One event for each shift, in UTC, with its holder as attendee; its UID stays the same while its start does. The
         calendar can be used as the source of a rotation.

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.validation import FieldError
 
@@ -19,7 +19,7 @@ from notifier.errors import (
     UnknownRoleError,
 )
 
-_STATUS: Final[dict[type[NotifierError], int]] = {
+_STATUSES: Final[dict[type[NotifierError], int]] = {
     DeliveryNotFoundError: 404,
     UnknownMessageError: 404,
     RedeliveryRefusedError: 409,
@@ -29,7 +29,7 @@ _STATUS: Final[dict[type[NotifierError], int]] = {
 _RETRY_AFTER: Final[dict[type[NotifierError], str]] = {DirectoryUnavailableError: "30", MailInTransitError: "10"}
 
 
-def problem_for(error: NotifierError) -> Problem:
+def problem_of(error: NotifierError) -> Problem:
     """The problem details of the error."""
     match error:
         case BounceReportError():
@@ -44,10 +44,14 @@ def problem_for(error: NotifierError) -> Problem:
             return invalid_fields([FieldError(field="at", message=str(error))])
     retry_after = _RETRY_AFTER.get(type(error))
     headers = {"Retry-After": retry_after} if retry_after else None
-    return Problem(_STATUS.get(type(error), 500), str(error), headers=headers)
+    return Problem(_STATUSES.get(type(error), 500), str(error), headers=headers)
 
 
-async def respond_to_error(_: Request, error: Exception) -> Response:
-    """The application's exception handler for `NotifierError`."""
-    assert isinstance(error, NotifierError)
-    return problem_for(error).response()
+def add_error_handler(app: FastAPI) -> None:
+    """Have the application respond to a NotifierError that a route raises with its problem."""
+
+    async def respond(_: Request, error: Exception) -> Response:
+        assert isinstance(error, NotifierError)
+        return problem_of(error).response()
+
+    app.add_exception_handler(NotifierError, respond)

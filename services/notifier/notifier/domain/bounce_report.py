@@ -72,7 +72,7 @@ def read_report(raw: bytes) -> BounceReport:
     _check_size(raw)
     try:
         # The library splits only the older media type into fields; the newer one is the same for our purpose.
-        return _report(BytesParser(policy=compat32).parsebytes(_GLOBAL_STATUS.sub(_STATUS.encode(), raw)))
+        return _read(BytesParser(policy=compat32).parsebytes(_GLOBAL_STATUS.sub(_STATUS.encode(), raw)))
     except (RecursionError, ValueError, LookupError):  # the library's parser on malformed input
         raise BounceReportError("", "cannot be parsed as a mail") from None
 
@@ -86,18 +86,18 @@ def _check_size(raw: bytes) -> None:
         raise BounceReportError("Content-Type", f"is longer than {_MAX_CONTENT_TYPE:,} bytes")
 
 
-def _report(message: Message) -> BounceReport:
+def _read(message: Message) -> BounceReport:
     kind = message.get_content_type()
     if kind != "multipart/report":
-        raise BounceReportError("Content-Type", f"is {_shown(kind)}, not multipart/report")
+        raise BounceReportError("Content-Type", f"is {_quote(kind)}, not multipart/report")
     report_type = message.get_param("report-type", "delivery-status")
     if str(report_type).lower() != "delivery-status":
-        raise BounceReportError("Content-Type", f"has the report-type {_shown(str(report_type))}, not delivery-status")
+        raise BounceReportError("Content-Type", f"has the report-type {_quote(str(report_type))}, not delivery-status")
     parts = _parts(message)
     status = next((part for part in parts if part.get_content_type() == _STATUS), None)
     if status is None:
         raise BounceReportError("message/delivery-status", "is missing")
-    recipients = tuple(_recipients(status))
+    recipients = tuple(_read_recipients(status))
     if not recipients:
         raise BounceReportError("Final-Recipient", "is missing: the report names no recipient")
     return BounceReport(_message_id(message, parts), recipients)
@@ -108,15 +108,15 @@ def _parts(message: Message) -> list[Message]:
     return [part for part in payload if isinstance(part, Message)] if isinstance(payload, list) else []
 
 
-def _recipients(status: Message) -> Iterator[ReportedRecipient]:
+def _read_recipients(status: Message) -> Iterator[ReportedRecipient]:
     blocks = _parts(status)
     reporter = next((_text(block, "Reporting-MTA") for block in blocks if "Reporting-MTA" in block), "")
     for block in blocks:
         if "Final-Recipient" in block or "Action" in block:
-            yield _reported(block, _untyped(reporter))
+            yield _read_recipient(block, _without_type(reporter))
 
 
-def _reported(block: Message, reporter: str) -> ReportedRecipient:
+def _read_recipient(block: Message, reporter: str) -> ReportedRecipient:
     named = [_text(block, name) for name in ("Final-Recipient", "Original-Recipient")]
     addresses = tuple(dict.fromkeys(address for text in named if (address := _address(text))))
     if not addresses:
@@ -128,7 +128,7 @@ def _reported(block: Message, reporter: str) -> ReportedRecipient:
 
 
 def _reply(block: Message, reporter: str) -> str:
-    status, diagnostic = _text(block, "Status"), _untyped(_text(block, "Diagnostic-Code"))
+    status, diagnostic = _text(block, "Status"), _without_type(_text(block, "Diagnostic-Code"))
     details = [f"status {status}" if status else "", f"reported by {reporter}" if reporter else ""]
     aside = ", ".join(part for part in details if part)
     return one_line(f"{diagnostic} ({aside})" if diagnostic and aside else diagnostic or aside, _MAX_REPLY)
@@ -160,7 +160,7 @@ def _text(block: Message, name: str) -> str:
     return one_line(next(values, "").encode(errors="surrogateescape").decode(errors="replace"), 2000)
 
 
-def _untyped(text: str) -> str:
+def _without_type(text: str) -> str:
     """`dns; mx.example.com` without its type."""
     kind, separator, value = text.partition(";")
     return value.strip() if separator and " " not in kind.strip() else text
@@ -175,5 +175,5 @@ def _address(text: str) -> str | None:
     return found[0] if found else None
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     return one_line(text, 60)

@@ -7,16 +7,15 @@ from typing import Any, Self, cast, get_args
 from uuid import UUID
 
 from tocsin.directory import Holder
-from tocsin.events import DeliveryEvent as DeliveryEvent
+from tocsin.events import DeliveryEvent, MailKind, Notify, Recipient, StandDown, derived_id
 from tocsin.events import DeliveryState as PublishedState
-from tocsin.events import MailKind, Notify, Recipient, StandDown, derived_id
 
 Notification = Notify | StandDown
-"""What the escalator wants mailed to the holder of a role."""
+"""An event of the escalator that requests mails."""
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. README.md shows the transitions."""
+    """The state of a delivery. README.md shows the transitions."""
 
     QUEUED = "queued"
     CLAIMED = "claimed"
@@ -54,12 +53,12 @@ class Delivery:
     """A row of `deliveries`.
 
     `created_at` and `ready_at` are real time, all other instants business time. `ready_at` is when the next attempt may
-    start; while an attempt is in flight, when its lease expires; null once the state is final. `token` counts the
+    start; while an attempt is in flight, when its lease expires; None once the state is final. `token` counts the
     claims and fences them. `attempts` counts the attempts that have started.
 
-    `redelivery_number` is 0 for what an event requested, otherwise which redelivery of `redelivery_of` this is.
-    `fallback_number` is 0 for the first address, otherwise which further address of `fallback_of` this is; person and
-    address are then settled. `scheduled_person` held the role at `scheduled_at`, if `person` is somebody else.
+    `redelivery_number` counts the redeliveries of `redelivery_of` from 1; 0 for what an event requested.
+    `fallback_number` counts the further addresses of `fallback_of` from 1; 0 for the first address. Person and address
+    of a fallback never change. `scheduled_person` held the role at `scheduled_at`, if `person` is somebody else.
     """
 
     id: UUID
@@ -141,7 +140,7 @@ class Delivery:
 
 
 def occasion(notification: Notification) -> str:
-    """What a mail is about. A person gets one mail per occasion, also with two of the roles (docs/rules.md#5-23)."""
+    """The occasion of a mail. A person gets one mail per occasion, even with two roles (docs/rules.md#5-23)."""
     if isinstance(notification, StandDown):
         return f"stand_down/{notification.event_id}"
     about = notification.step or notification.clock or ""

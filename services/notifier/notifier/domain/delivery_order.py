@@ -18,7 +18,7 @@ from notifier.domain.mail_history import in_order, same_mail
 
 
 def recover(delivery: Delivery, withdrawn: str | None, now: Now) -> Delivery:
-    """A delivery whose lease expired during an attempt. `withdrawn`: why it is no longer needed, if it is not.
+    """A delivery whose lease expired during an attempt. `withdrawn`: the reason, if it was withdrawn.
 
     If it was only claimed, nothing was sent, and it is queued again. In DATA the server may have accepted it.
     """
@@ -51,7 +51,7 @@ def decide(
     for delivery in in_order(ticket):
         if delivery.ready_at is None:
             continue
-        addressed = _addressed(delivery, directory, now)
+        addressed = _choose_recipient(delivery, directory, now)
         if addressed is None:
             changed.append(delivery.ended(DeliveryState.UNDELIVERABLE, f"nobody holds the role {delivery.role}", now))
             continue
@@ -60,14 +60,14 @@ def decide(
             waits_until = waits.until(addressed)
             if waits_until is not None:
                 decided = replace(delivery, ready_at=max(waits_until, delivery.ready_at))
-            elif reason := _needless(addressed, ticket, notifications):
+            elif reason := _skip_reason(addressed, ticket, notifications):
                 decided = addressed.ended(DeliveryState.CANCELLED, reason, now)
             elif delivery.ready_at <= now.real and delivery.notification_id not in notifications:
                 unreadable = "the stored notification cannot be read"
                 decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
             elif delivery.ready_at <= now.real and limit > 0:
                 limit -= 1
-                decided = _claimed(addressed, directory, now, lease)
+                decided = _claim(addressed, directory, now, lease)
         waits.add(addressed.person, decided)
         if decided != delivery:
             changed.append(decided)
@@ -82,7 +82,7 @@ class _Waits:
         self._for_first_attempts: datetime | None = None
 
     def until(self, delivery: Delivery) -> datetime | None:
-        """Null: it waits for no other."""
+        """The real instant until which the delivery waits; None if it waits for no other."""
         return _later(self._for_person.get(delivery.person), self._for_first_attempts)
 
     def add(self, person: str | None, earlier: Delivery) -> None:
@@ -98,10 +98,11 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((at for at in (one, other) if at is not None), default=None)
 
 
-def _addressed(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
-    """The delivery with its recipient: the holder of the role now, otherwise at the scheduled instant; null: nobody.
+def _choose_recipient(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
+    """The delivery to the holder of the role now, or else at the scheduled instant; None if there is neither.
 
-    The recipient is settled in a stand-down, a redelivery, a further address, and once a server may have accepted it.
+    The recipient of a stand-down, a redelivery or a fallback never changes, nor does it once a server may have accepted
+    the mail.
     """
     settled = delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number
     if delivery.email is not None and (settled or delivery.ambiguous or delivery.is_in_flight):
@@ -112,8 +113,10 @@ def _addressed(delivery: Delivery, directory: Directory, now: Now) -> Delivery |
     return delivery.addressed_to(holder) if holder else None
 
 
-def _needless(delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]) -> str | None:
-    """Why the recipient does not need this mail; null: they do."""
+def _skip_reason(
+    delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]
+) -> str | None:
+    """Why the recipient does not need this mail; None if they do."""
     theirs = [past for past in ticket if past.may_have_arrived and past.person == delivery.person]
     notification = notifications.get(delivery.notification_id)
     if isinstance(notification, StandDown):
@@ -125,7 +128,7 @@ def _needless(delivery: Delivery, ticket: Sequence[Delivery], notifications: Map
     return "already notified" if notified and not repeated else None
 
 
-def _claimed(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
+def _claim(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
     claimed = replace(
         delivery,
         state=DeliveryState.CLAIMED,

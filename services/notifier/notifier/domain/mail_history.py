@@ -1,4 +1,4 @@
-"""What a ticket's earlier deliveries mean for a new mail: its order, its references, who was notified before. Pure."""
+"""The earlier deliveries of a ticket, as a new mail needs them: order, references, who was notified. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from notifier.domain.delivery import Delivery, Notification, occasion
 
 @dataclass(frozen=True, slots=True)
 class EarlierMail:
-    """An earlier mail, as a later one lists it. `name` is null where nobody was found, `sent_at` where none was sent.
+    """An earlier mail, as a later one lists it. `name` is None if nobody was found, `sent_at` if none was sent.
 
     `address`: where it went, if not to the person's first address. `is_open`: it is still being delivered.
     """
@@ -42,7 +42,7 @@ def same_mail(delivery: Delivery, ticket: Sequence[Delivery]) -> list[Delivery]:
 
 
 def earlier_message_ids(delivery: Delivery, ticket: Sequence[Delivery]) -> Sequence[str]:
-    """The Message-IDs, oldest first, of what the delivery's person or address was mailed earlier in its cycle."""
+    """The Message-IDs, oldest first, of the mails to the delivery's person or address earlier in its cycle."""
     earlier = takewhile(lambda past: past.id != delivery.id, in_order(ticket))
     arrived = (past for past in earlier if past.may_have_arrived and past.cycle == delivery.cycle)
     theirs = (past for past in arrived if past.person == delivery.person or past.email == delivery.email)
@@ -52,7 +52,7 @@ def earlier_message_ids(delivery: Delivery, ticket: Sequence[Delivery]) -> Seque
 def earlier_mails(notification: Notification, person: str | None, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
     """The mails that a new mail lists (docs/rules.md#5-29), with names from our own deliveries.
 
-    For a stand-down, what `person` was mailed; for a missed response or answer, who was warned of it.
+    For a stand-down, the mails to `person`; for a missed response or answer, its warnings.
     """
     if isinstance(notification, StandDown):
         mine = set(notification.notifications)
@@ -76,7 +76,9 @@ def _earlier_steps(notify: Notify, ticket: Iterable[Delivery]) -> Sequence[Earli
     for before in notify.told_before:
         past = steps.get((before.tier.number, before.at))
         number, title = before.tier.number, before.tier.title
-        earlier.append(_mail(past, number, title) if past else EarlierMail(number, title, None, before.at))
+        earlier.append(
+            _mail(past, number, title) if past else EarlierMail(number, title, name=None, scheduled_at=before.at)
+        )
     return earlier
 
 
@@ -86,11 +88,11 @@ def _arrived(deliveries: Iterable[Delivery]) -> Sequence[EarlierMail]:
 
 def _mail(past: Delivery, tier: int | None, title: str) -> EarlierMail:
     return EarlierMail(
-        tier,
-        title,
-        past.name,
-        past.scheduled_at,
-        past.sent_at if past.may_have_arrived else None,
+        tier=tier,
+        title=title,
+        name=past.name,
+        scheduled_at=past.scheduled_at,
+        sent_at=past.sent_at if past.may_have_arrived else None,
         kind=past.kind,
         address=past.email if past.fallback_number else None,
         is_open=past.ready_at is not None,

@@ -31,7 +31,7 @@ _FILETIME: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MailSender:
-    """The address that mails come from, and where replies go (null: the same)."""
+    """The address that mails come from, and where replies go (None: the same)."""
 
     address: str
     reply_to: str | None = None
@@ -43,7 +43,7 @@ class MailSender:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message for one recipient. `headers` are the Tocsin ones; `raw` is what the mail server gets."""
+    """One message for one recipient. `headers` are the Tocsin ones; `raw` is sent to the mail server."""
 
     message_id: str
     recipient: str
@@ -86,14 +86,22 @@ def build_message(
     ]
     name = header_text(reader.role_title if reader.is_group else reader.name, _NAME)
     raw = serialise(
-        (rendered.sender, sender.address),
-        (name, address),
         headers,
-        rendered.text,
-        rendered.html,
+        sender=(rendered.sender, sender.address),
+        to=(name, address),
+        text=rendered.text,
+        html=rendered.html,
         boundary=own_id[38:74],
     )
-    return Mail(own_id, address, rendered.subject, rendered.text, rendered.html, tocsin, raw)
+    return Mail(
+        message_id=own_id,
+        recipient=address,
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        headers=tocsin,
+        raw=raw,
+    )
 
 
 def tocsin_headers(
@@ -129,7 +137,7 @@ def tocsin_headers(
 def thread_headers(
     notification: Notification, subject: str, sender: MailSender, references: Sequence[str]
 ) -> Sequence[Header]:
-    """What makes mail programs show a ticket's cycle as one conversation (docs/decisions/0017).
+    """The headers by which mail programs show a ticket's cycle as one conversation (docs/decisions/0017).
 
     The root of the conversation is an id that no mail has: each reader gets only some of the mails, so none of them
     could be the root for all. Gmail goes by References and an equal subject, Apple Mail by References, Outlook by
@@ -174,7 +182,7 @@ def smtp_address(email: str) -> str:
 def message_id(
     notification: Notification, person: str, sender: MailSender, redelivery: Redelivery | None = None
 ) -> str:
-    """The same for every attempt, so that a repeated mail can be recognised; each redelivery has another one.
+    """The Message-ID: the same for every attempt, so that a repeat is recognised; another one for each redelivery.
 
     Like the root it begins with the ticket's id: intake reads there which ticket a reply is about.
     """

@@ -22,7 +22,7 @@ _ENCODED_WORD: Final = 42  # bytes: 56 characters of base64, below the 75 that R
 _WRITTEN_HERE: Final = ("From", "To", "MIME-Version", "Content-Type")
 
 
-def serialise(sender: Mailbox, to: Mailbox, headers: Sequence[Header], text: str, html: str, *, boundary: str) -> bytes:
+def serialise(headers: Sequence[Header], *, sender: Mailbox, to: Mailbox, text: str, html: str, boundary: str) -> bytes:
     """The message with exactly these headers, whose values are sanitised, and those of addresses and MIME.
 
     Plain ASCII, except that a non-ASCII recipient is written in UTF-8 (RFC 6532). Raises UnsafeMailError if the

@@ -36,7 +36,7 @@ def delivery_for(notify: Notify, now: Now) -> Delivery:
 
 
 def stand_down_deliveries(stand_down: StandDown, mailed: Iterable[Delivery], now: Now) -> list[Delivery]:
-    """One delivery for each mailbox that was mailed (docs/rules.md#5-24). `mailed` are the notifications' deliveries.
+    """One delivery for each mailbox that was mailed (docs/rules.md#5-24). `mailed`: the notifications' deliveries.
 
     A person may have been mailed at several addresses, the group address of their role among them. An attempt in flight
     counts as mailed; the order of mails makes the stand-down wait for its result.
@@ -79,7 +79,7 @@ def redelivery(
 ) -> Delivery:
     """The next redelivery of `mails[0]`, at the first address that its person has now.
 
-    `mails`: see `redeliveries_of`. `key`: the same key always makes the same id.
+    `mails` are the deliveries of the mail so far, the first one first. The same `key` always makes the same id.
     """
     first = mails[0]
     number = max(mail.redelivery_number for mail in mails) + 1
@@ -98,6 +98,7 @@ def redelivery(
 
 
 def redelivery_id(first: Delivery, key: str | int) -> UUID:
+    """The id of a redelivery of `first`, by its Idempotency-Key or else its number."""
     return derived_id(first.ticket_id, "redelivery", str(first.id), key)
 
 

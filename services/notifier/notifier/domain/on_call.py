@@ -19,7 +19,7 @@ _BACK: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class OnCall:
-    """`holder` holds the role (null: it is vacant) until `until` (null: for a year at least), then `next_holder`.
+    """`holder` holds the role (None: it is vacant) until `until` (None: for a year at least), then `next_holder`.
 
     `group_address` is the role's last fallback address.
     """
@@ -38,10 +38,10 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
     coming = compute_shifts(directory, role, customer_id, at, at + _AHEAD)
     current, following = next(coming), next(coming, None)
     return OnCall(
-        current.holder,
-        following.starts_at if following else None,
-        following.holder if following else None,
-        directory.group_address(role, customer_id),
+        holder=current.holder,
+        until=following.starts_at if following else None,
+        next_holder=following.holder if following else None,
+        group_address=directory.group_address(role, customer_id),
     )
 
 
@@ -54,8 +54,8 @@ def check_role(directory: Directory, role: str) -> None:
 def calendar_shifts(directory: Directory, role: str, customer_id: str | None, now: datetime) -> list[Shift]:
     """The shifts of a role for a published calendar, to a year ahead. Raises UnknownRoleError.
 
-    They start at the beginning of the UTC year that it was 90 days ago: a shift cut at that instant is the same all
-    year, and so is its event.
+    They start on 1 January (UTC), at least 90 days ago. A shift cut at that instant stays the same all year, and so
+    does its event.
     """
     check_role(directory, role)
     start = datetime((now - _BACK).astimezone(UTC).year, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ def calendar_shifts(directory: Directory, role: str, customer_id: str | None, no
 
 
 def unknown_events(directory: Directory, now: datetime) -> list[str]:
-    """Descriptions of the calendar events within two weeks that name nobody of the directory, so nobody is on call."""
+    """Descriptions of the calendar events within two weeks whose person is not in the directory: nobody is on call."""
     return [
         f"rotation {name}: `{event.summary}` of {render_instant(event.starts_at)}"
         for name, feed in directory.calendar_schedules.items()

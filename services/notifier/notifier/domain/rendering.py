@@ -81,7 +81,7 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
         "background": background,
         "ink": ink,
         "notes": _notes(words, values),
-        "groups": [_filled(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
+        "groups": [_without_empty(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
         "actions": _actions(words, values, mail.pages),
         "origin": words.origin(values),
     }
@@ -90,8 +90,12 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
         raise MailTooLongError(f"the mail is longer than {_LARGEST:,} bytes")
     # What tells cycles apart comes last and is never cut off.
     reopened = header_text(words.reopened(values), _REOPENED)
-    subject = f"{header_text(words.subject(values), _SUBJECT)} {reopened}".rstrip()
-    return RenderedMail(header_text(words.sender(values), _SENDER), subject, text, html)
+    return RenderedMail(
+        sender=header_text(words.sender(values), _SENDER),
+        subject=f"{header_text(words.subject(values), _SUBJECT)} {reopened}".rstrip(),
+        text=text,
+        html=html,
+    )
 
 
 def _earlier(words: Any, values: Mapping[str, Any], mail: MailContext) -> Sequence[str]:
@@ -139,7 +143,7 @@ def _groups(words: Any, values: Mapping[str, Any], earlier: Sequence[str]) -> li
     ]
 
 
-def _filled(rows: Rows) -> Rows:
+def _without_empty(rows: Rows) -> Rows:
     return [(label, lines) for label, lines in rows if any(lines)]
 
 

@@ -58,11 +58,11 @@ def after_attempt(
         return replace(ended, state=DeliveryState.CANCELLED)
     if given_up is not None and now.real - delivery.created_at >= policy.give_up:
         return replace(ended, state=given_up)
-    pause = backoff(delivery.attempts, policy.base, ceiling, jitter, growth)
+    pause = backoff(delivery.attempts, base=policy.base, ceiling=ceiling, jitter=jitter, growth=growth)
     return replace(ended, state=DeliveryState.DEFERRED, ready_at=now.real + pause)
 
 
-def backoff(failures: int, base: timedelta, ceiling: timedelta, jitter: float, growth: int = 2) -> timedelta:
+def backoff(failures: int, *, base: timedelta, ceiling: timedelta, jitter: float, growth: int = 2) -> timedelta:
     """The pause after the nth failure in a row (n from 1): exponential up to `ceiling`, its second half random."""
     factor: int = growth ** min(failures - 1, 15)
     return min(ceiling, base * factor) * (0.5 + jitter / 2)

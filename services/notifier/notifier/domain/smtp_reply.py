@@ -1,4 +1,4 @@
-"""A mail server's reply, and what it means for the mail. Pure."""
+"""A mail server's reply, and the outcome of the attempt. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,18 +15,18 @@ class SmtpPhase(StrEnum):
 
 
 class SmtpOutcome(StrEnum):
-    """What a reply means for the mail."""
+    """The outcome of an attempt."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
     DEFERRED = "deferred"
     AMBIGUOUS = "ambiguous"  # the server may have accepted the message
-    SERVER_FAILED = "server_failed"  # every other mail would have met the same: it is not held against this one
+    SERVER_FAILED = "server_failed"  # concerns every mail, so it does not count against this one
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpReply:
-    """A server's reply. `code` is null if none came (connection refused, timeout, reset)."""
+    """A server's reply. `code` is None if none came (connection refused, timeout, reset)."""
 
     phase: SmtpPhase
     code: int | None
@@ -34,7 +34,7 @@ class SmtpReply:
 
     @property
     def outcome(self) -> SmtpOutcome:
-        """AUTH, TLS, a refused sender and a server that closes the session are never held against one mail."""
+        """Failures of AUTH, TLS, the sender or the session concern the server, never a single mail."""
         if self.phase in (SmtpPhase.CONNECT, SmtpPhase.SENDER):
             succeeded = self.code is not None and self.code < 300
             return SmtpOutcome.ACCEPTED if succeeded else SmtpOutcome.SERVER_FAILED
@@ -56,7 +56,7 @@ class SmtpReply:
 
     @property
     def refuses_login(self) -> bool:
-        """True if the server rejects our login. Waiting does not help; somebody must correct the credentials."""
+        """Whether the server rejects our login. Retries do not help; somebody must correct the credentials."""
         return self.code in _LOGIN and self.phase is not SmtpPhase.DATA
 
     def __str__(self) -> str:

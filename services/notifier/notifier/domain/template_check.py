@@ -1,6 +1,7 @@
 """Renders a sample of every kind of mail, so that a broken template is found at start and not at night. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -37,14 +38,22 @@ _ABOUT: Final[dict[str, Any]] = {
         initial_severity=1,
     ),
 }
-_READER: Final = Reader("dana", "Dana", "dana@example.com", _TIER.role, _TIER.title, 1, "default")
-_FALLBACK: Final = Reader("dana", "Dana", "a@b.example", _TIER.role, _TIER.title, None, "override", "x@y.example", True)
-_MAILED: Final = EarlierMail(1, _TIER.title, "Dana", _BEFORE, _BEFORE)
+_READER: Final = Reader(
+    person="dana",
+    name="Dana",
+    email="dana@example.com",
+    role=_TIER.role,
+    role_title=_TIER.title,
+    tier=1,
+    rule="default",
+)
+_FALLBACK: Final = replace(_READER, tier=None, instead_of="old@example.com", is_group=True)
+_MAILED: Final = EarlierMail(1, _TIER.title, name="Dana", scheduled_at=_BEFORE, sent_at=_BEFORE)
 _OTHERS: Final = (
-    EarlierMail(None, _TIER.title, "Dana", _BEFORE, _BEFORE, kind="warning", address="a@b.example"),
-    EarlierMail(1, _TIER.title, "Dana", _BEFORE, is_open=True),
-    EarlierMail(1, _TIER.title, "Dana", _BEFORE),
-    EarlierMail(1, _TIER.title, None, _BEFORE),
+    replace(_MAILED, tier=None, kind="warning", address="dana@home.example"),
+    replace(_MAILED, sent_at=None, is_open=True),
+    replace(_MAILED, sent_at=None),
+    replace(_MAILED, sent_at=None, name=None),
 )
 
 

@@ -41,7 +41,7 @@ _KINDS: Final[Mapping[MailKind, str | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who gets the mail, as the holder of which role, and by which rule of the directory.
+    """The recipient of a mail, the role they hold, and the rule of the directory that chose them.
 
     `instead_of`: the address that failed, where this one is a fallback. `is_group`: the address is the role's group
     address, so that others than `name` read it.
@@ -83,7 +83,7 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class MailContext:
-    """All that a mail is rendered from. `now` is business time; instants are shown in UTC and in `zone`.
+    """The input of a mail's rendering. `now` is business time; instants are shown in UTC and in `zone`.
 
     `earlier`: the mails that this one lists, oldest first (see `mail_history.earlier_mails`).
     """
@@ -99,12 +99,15 @@ class MailContext:
 
 
 def template_values(mail: MailContext) -> dict[str, Any]:
-    """What the macros of `words.j2` are called with. All text from outside is on one line and capped."""
+    """The arguments of the macros in `words.j2`. All text from outside is on one line and capped."""
     notification, reader, zone, now = mail.notification, mail.reader, mail.zone, mail.now
     ticket = notification.ticket
     contact = ticket.contact
     again = mail.redelivery
-    own = _of_notify(notification, now, zone) if isinstance(notification, Notify) else _of_stand_down(notification)
+    if isinstance(notification, Notify):
+        own = _notify_values(notification, now, zone)
+    else:
+        own = _stand_down_values(notification)
     return {
         "severity": notification.severity,
         "severity_name": _SEVERITIES[notification.severity],
@@ -113,8 +116,8 @@ def template_values(mail: MailContext) -> dict[str, Any]:
         "source": one_line(ticket.source, 60),
         "summary": one_line(ticket.summary, 300),
         "customer": one_line(ticket.customer.name, 120),
-        "affected": _listed(ticket.affected_services),
-        "contact": _listed([part for part in (contact.name, contact.phone, contact.email) if part]),
+        "affected": _join(ticket.affected_services),
+        "contact": _join([part for part in (contact.name, contact.phone, contact.email) if part]),
         "opened_at": display_instant(ticket.opened_at, zone),
         "cycle": notification.cycle,
         "role_title": one_line(reader.role_title, 100),
@@ -133,7 +136,7 @@ def template_values(mail: MailContext) -> dict[str, Any]:
     }
 
 
-def _of_notify(notify: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
+def _notify_values(notify: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
     upcoming = notify.upcoming
     following = upcoming.tier if upcoming else None
     return {
@@ -156,7 +159,7 @@ def _of_notify(notify: Notify, now: datetime, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _of_stand_down(stand_down: StandDown) -> dict[str, Any]:
+def _stand_down_values(stand_down: StandDown) -> dict[str, Any]:
     clock = stand_down.clock or "resolution"
     ended = _ENDED[stand_down.reason]
     return {
@@ -184,7 +187,7 @@ def earlier_values(earlier: EarlierMail, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _listed(items: Sequence[str]) -> str:
+def _join(items: Sequence[str]) -> str:
     """`Email, VPN and 3 more`. Each item is cut on its own, so that a long one hides none of the others."""
     shown = [line for item in items[:MAX_ITEMS] if (line := one_line(item, 100))]
     more = f" and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""

@@ -1,4 +1,4 @@
-"""Records the result of attempts, and what follows from it. Serves many attempts in one transaction; never commits."""
+"""Records the results of attempts, many in one transaction. Never commits."""
 
 import random
 from collections.abc import Sequence
@@ -35,14 +35,14 @@ class AttemptResult:
 async def finish_attempts(
     connection: AsyncConnection, clock: TimeSource, policy: RetryPolicy, results: Sequence[AttemptResult]
 ) -> None:
-    """Save what the deliveries become, and queue the next address of those refused.
+    """Save the deliveries after their attempts, and queue the next address of each refused one.
 
     A result whose claim was lost changes nothing: the mail was cancelled, or another process has claimed it.
     """
     current = await queue.load_claimed(connection, [result.claimed for result in results])
     now = await deliveries.load_now(connection, clock)
     failed = [result.claimed.notification_id for result in results if result.outcome is not SmtpOutcome.ACCEPTED]
-    withdrawn = await notifications.withdrawal_reasons(connection, failed) if failed else {}
+    withdrawn = await notifications.load_withdrawal_reasons(connection, failed) if failed else {}
     changed: list[Delivery] = []
     entries: list[JournalEntry] = []
     refused: dict[Delivery, Sequence[str]] = {}

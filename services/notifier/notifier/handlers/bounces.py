@@ -1,4 +1,4 @@
-"""What a mail server's report of a mail changes (RFC 3464, docs/decisions/0019). Never commits."""
+"""Applies bounce reports of mail servers (RFC 3464, docs/decisions/0019). Never commits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +68,7 @@ def parse_report(raw: bytes) -> BounceReport:
 async def apply_report(
     connection: AsyncConnection, clock: TimeSource, directory: Directory, report: BounceReport, tenant: str | None
 ) -> BounceResult:
-    """Apply a report about a mail of this tenant (null: of any); repeating it changes nothing.
+    """Apply a report about a mail of this tenant (None: of any); repeating it changes nothing.
 
     Raises UnknownMessageError, and MailInTransitError while the mail is being handed over.
     """

@@ -31,7 +31,7 @@ Tickets = Mapping[UUID, Sequence[Delivery]]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that this process may attempt while it renews the lease, and what its mail needs.
+    """A delivery that this process may attempt while it renews the lease, with the content of its mail.
 
     `references`: the Message-IDs of the reader's earlier mails in this cycle. `addresses`: where this mail may go, in
     order.
@@ -46,13 +46,13 @@ class Claim:
 
 
 async def claim_deliveries(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, lease: timedelta, limit: int, severity: int
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, lease: timedelta, *, limit: int, severity: int
 ) -> tuple[list[Claim], int]:
     """Claim up to `limit` deliveries that are ready, of this severity or a more urgent one, the most urgent first.
 
-    Returns the claims, and how many tickets were looked at: their deliveries may all have ended or wait for others.
+    Returns the claims and the number of tickets examined: all their deliveries may have ended, or wait for others.
     """
-    urgent = await queue.lock_most_urgent(connection, limit, severity)
+    urgent = await queue.lock_most_urgent(connection, limit=limit, severity=severity)
     if not urgent:
         return [], 0
     found = await deliveries.load_tickets(connection, urgent)
@@ -83,7 +83,7 @@ async def _recover(connection: AsyncConnection, tickets: Tickets, now: Now) -> T
     expired = {row.id: row for rows in tickets.values() for row in rows if _is_expired(row, now)}
     if not expired:
         return tickets
-    reasons = await notifications.withdrawal_reasons(connection, {row.notification_id for row in expired.values()})
+    reasons = await notifications.load_withdrawal_reasons(connection, {row.notification_id for row in expired.values()})
     recovered = {row.id: recover(row, reasons.get(row.notification_id), now) for row in expired.values()}
     entries: list[JournalEntry] = []
     for row in recovered.values():
@@ -102,7 +102,7 @@ def _is_expired(delivery: Delivery, now: Now) -> bool:
 
 
 async def _load_notifications(connection: AsyncConnection, tickets: Tickets, now: Now) -> Mapping[UUID, Notification]:
-    """Those of deliveries that are ready, and of all open stand-downs: these say whom they concern."""
+    """The notifications of ready deliveries and of all open stand-downs."""
     needed = {
         row.notification_id
         for rows in tickets.values()
@@ -115,12 +115,12 @@ async def _load_notifications(connection: AsyncConnection, tickets: Tickets, now
 def _claim(delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory) -> Claim:
     tried = [past.email for past in same_mail(delivery, ticket) if past.fallback_number < delivery.fallback_number]
     return Claim(
-        delivery,
-        notification,
-        _reader(delivery, tried[-1] if tried else None, is_group=is_group_address(directory, delivery)),
-        earlier_mails(notification, delivery.person, ticket),
-        earlier_message_ids(delivery, ticket),
-        addresses(directory, delivery),
+        delivery=delivery,
+        notification=notification,
+        reader=_reader(delivery, tried[-1] if tried else None, is_group=is_group_address(directory, delivery)),
+        earlier=earlier_mails(notification, delivery.person, ticket),
+        references=earlier_message_ids(delivery, ticket),
+        addresses=addresses(directory, delivery),
     )
 
 

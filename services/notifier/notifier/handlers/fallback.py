@@ -1,4 +1,4 @@
-"""A mail whose address refused or bounced it goes on to the next one (docs/rules.md#5-27). Never commits."""
+"""Sends a refused or bounced mail to the next address (docs/rules.md#5-27). Never commits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,8 +15,11 @@ from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
 
-_OPEN_TO_BOUNCES = (
-    *(DeliveryState.CLAIMED, DeliveryState.DEFERRED, DeliveryState.UNDELIVERABLE, DeliveryState.CANCELLED),
+_STATES_AFTER_AMBIGUOUS = (
+    DeliveryState.CLAIMED,
+    DeliveryState.DEFERRED,
+    DeliveryState.UNDELIVERABLE,
+    DeliveryState.CANCELLED,
 )
 
 
@@ -25,7 +28,7 @@ async def bounce(
 ) -> Delivery | None:
     """Mark a mail that a server had accepted as `bounced`, and queue its next address. Its ticket is locked.
 
-    Returns the bounced delivery; null if nothing changed, because it was not sent, has bounced before, or is being
+    Returns the bounced delivery; None if nothing changed, because it was not sent, has bounced before, or is being
     sent right now. If the mail is no longer needed, nothing is queued.
     """
     if not _can_bounce(delivery):
@@ -41,14 +44,14 @@ async def bounce(
     await deliveries.save(connection, [bounced], [JournalEntry.of(bounced)])
     on_commit(connection, metrics.EMAILS.labels("bounced").inc)
     log.warning("mail_bounced", ticket_id=str(delivery.ticket_id), delivery_id=str(delivery.id), reply=reply)
-    if not await notifications.withdrawal_reasons(connection, [delivery.notification_id]):
+    if not await notifications.load_withdrawal_reasons(connection, [delivery.notification_id]):
         await queue_next_addresses(connection, {bounced: addresses(directory, bounced)}, now)
     await queue.wake(connection, [delivery.ticket_id])
     return bounced
 
 
 async def queue_next_addresses(connection: AsyncConnection, failed: Mapping[Delivery, Sequence[str]], now: Now) -> None:
-    """Queue what follows deliveries that were just saved as refused or bounced, each with its person's addresses.
+    """Queue the next address of deliveries just saved as refused or bounced; the values are all addresses of each.
 
     Their tickets are locked.
     """
@@ -66,5 +69,5 @@ async def queue_next_addresses(connection: AsyncConnection, failed: Mapping[Deli
 
 
 def _can_bounce(delivery: Delivery) -> bool:
-    """A server accepted it, or may have. What is in DATA right now bounces again later, if it does."""
-    return delivery.state == DeliveryState.SENT or (delivery.ambiguous and delivery.state in _OPEN_TO_BOUNCES)
+    """Whether a server accepted it, or may have. In DATA it cannot bounce yet: the report must be repeated later."""
+    return delivery.state == DeliveryState.SENT or (delivery.ambiguous and delivery.state in _STATES_AFTER_AMBIGUOUS)

@@ -1,4 +1,4 @@
-"""What the escalator's events do: queue mails, cancel them, stand people down. Never commits."""
+"""Handles the escalator's events: queues mails, cancels them, stands people down. Never commits."""
 
 from collections.abc import Collection, Iterator, Sequence
 from uuid import UUID
@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.kafka.consumer import Received
+from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
@@ -45,7 +45,7 @@ class Handlers:
 def _groups(
     events: Sequence[Notify | Withdraw | StandDown],
 ) -> Iterator[tuple[list[Notify], list[Withdraw | StandDown]]]:
-    """The events in their order: consecutive notifies, which are stored together, and what follows them."""
+    """The events in their order: consecutive notifies, which are stored together, and the others after them."""
     notifies: list[Notify] = []
     others: list[Withdraw | StandDown] = []
     for event in events:
@@ -66,7 +66,7 @@ async def _queue(connection: AsyncConnection, notifies: Sequence[Notify], now: N
     added = {notify.event_id: notify for notify in notifies if notify.event_id in new}
     await deliveries.add(connection, [delivery_for(notify, now) for notify in added.values()])
     # A withdrawal may arrive before its notification.
-    reasons = await notifications.withdrawal_reasons(connection, new) if new else {}
+    reasons = await notifications.load_withdrawal_reasons(connection, new) if new else {}
     for notification_id, reason in reasons.items():
         await _cancel(connection, [notification_id], reason, now)
     for notify in added.values():

@@ -27,7 +27,7 @@ class RedeliveryOrder:
 
     @property
     def reply(self) -> str:
-        """What the journal says about it."""
+        """The reply of its first journal entry."""
         return f"requested by {self.by}" + (f": {self.reason}" if self.reason else "")
 
 
@@ -44,7 +44,7 @@ async def redeliver(
     Returns the redelivery, and whether it is new (false: the same `key` requested it before). Raises
     DeliveryNotFoundError, RedeliveryRefusedError and RedeliveryKeyReusedError.
     """
-    named = await deliveries.find(connection, tenant, delivery_id)
+    named = await deliveries.load_delivery(connection, tenant, delivery_id)
     if named is None:
         raise DeliveryNotFoundError
     await notifications.lock_tickets(connection, [named.ticket_id])
@@ -58,7 +58,7 @@ async def redeliver(
             if (repeated.redelivered_by, requested) != (order.by, order.reply):
                 raise RedeliveryKeyReusedError
             return repeated, False
-    reasons = await notifications.withdrawal_reasons(connection, [named.notification_id])
+    reasons = await notifications.load_withdrawal_reasons(connection, [named.notification_id])
     if refusal := _refusal(mails, reasons.get(named.notification_id)):
         raise RedeliveryRefusedError(refusal)
     now = await deliveries.load_now(connection, clock)

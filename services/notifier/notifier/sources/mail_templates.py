@@ -10,6 +10,7 @@ from notifier.errors import MailTemplateError
 
 @cache
 def built_in_templates() -> MailTemplates:
+    """The templates of this package."""
     return MailTemplates(_built_in())
 
 

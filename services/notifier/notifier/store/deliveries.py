@@ -1,4 +1,4 @@
-"""Deliveries: adding, saving and finding them. Nothing here commits."""
+"""Queries on deliveries. Nothing here commits."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -70,7 +70,7 @@ async def save(connection: AsyncConnection, changed: Iterable[Delivery], entries
 
 
 async def cancel_unsent(connection: AsyncConnection, notification_ids: Collection[UUID], reason: str, now: Now) -> int:
-    """Cancel these notifications' deliveries that no server has been offered yet; how many.
+    """Cancel the deliveries of these notifications that no server has been offered yet; returns how many.
 
     A claimed one is fenced off from its worker, which finds out before DATA. One in DATA is left to its attempt.
     """
@@ -88,7 +88,8 @@ async def cancel_unsent(connection: AsyncConnection, notification_ids: Collectio
     return len(cancelled)
 
 
-async def find(connection: AsyncConnection, tenant: str, delivery_id: UUID) -> Delivery | None:
+async def load_delivery(connection: AsyncConnection, tenant: str, delivery_id: UUID) -> Delivery | None:
+    """The tenant's delivery, or None."""
     query = select(*COLUMNS).where(DELIVERIES.c.id == delivery_id, DELIVERIES.c.tenant == tenant)
     row = (await connection.execute(query)).one_or_none()
     return Delivery(*row) if row else None
@@ -129,7 +130,7 @@ async def load_of_notifications(connection: AsyncConnection, notification_ids: C
 
 
 async def load_of_message(connection: AsyncConnection, message_id: str, tenant: str | None) -> list[Delivery]:
-    """The deliveries with that Message-ID, of this tenant (null: of any), oldest first."""
+    """The deliveries with that Message-ID, of this tenant (None: of any), oldest first."""
     query = select(*COLUMNS).where(DELIVERIES.c.message_id == message_id)
     if tenant is not None:
         query = query.where(DELIVERIES.c.tenant == tenant)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.events import DeliveryEvent as DeliveryEvent
+from tocsin.events import DeliveryEvent
 from tocsin.runtime.database import bulk
 
 from notifier.domain.delivery import JournalEntry

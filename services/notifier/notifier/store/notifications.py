@@ -31,7 +31,7 @@ async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
 
 
 async def add_notifications(connection: AsyncConnection, added: Sequence[Notification]) -> set[UUID]:
-    """Store notifications; the ids of those that are new."""
+    """Store notifications; returns the ids of the new ones."""
     rows = [
         {
             "id": notification.event_id,
@@ -57,7 +57,7 @@ async def load_notifications(connection: AsyncConnection, ids: Collection[UUID])
 
 
 async def withdraw(connection: AsyncConnection, event: Withdraw | StandDown) -> None:
-    """Record that these notifications are no longer needed; the latest event wins."""
+    """Mark the event's notifications as withdrawn; the latest event wins."""
     rows = [
         {"notification_id": id_, "event_id": event.event_id, "reason": event.reason}
         for id_ in sorted(set(event.notifications))
@@ -65,8 +65,8 @@ async def withdraw(connection: AsyncConnection, event: Withdraw | StandDown) -> 
     await bulk.upsert(connection, WITHDRAWALS, rows)
 
 
-async def withdrawal_reasons(connection: AsyncConnection, notification_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Why notifications are no longer needed, by the ids of those that are not."""
+async def load_withdrawal_reasons(connection: AsyncConnection, notification_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The reasons of those of the notifications that were withdrawn, by notification id."""
     query = select(WITHDRAWALS.c.notification_id, WITHDRAWALS.c.reason)
     rows = await connection.execute(query.where(is_any_of(WITHDRAWALS.c.notification_id, notification_ids)))
     return {row.notification_id: row.reason for row in rows}

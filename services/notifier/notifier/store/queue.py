@@ -1,4 +1,4 @@
-"""The queue of open deliveries, as the sender works it. Each query serves many deliveries; nothing here commits."""
+"""The queue of open deliveries. Each query serves many deliveries; nothing here commits."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -29,7 +29,7 @@ from notifier.store.notifications import lock_tickets
 from notifier.store.tables import DELIVERIES, TICKETS, is_any_of
 
 
-async def lock_most_urgent(connection: AsyncConnection, limit: int, severity: int) -> list[UUID]:
+async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity: int) -> list[UUID]:
     """Lock the tickets of the `limit` most urgent deliveries that are ready, without those locked elsewhere.
 
     Of this severity or a more urgent one; severity 1 and higher tiers first. Load what decisions depend on after this.
@@ -39,9 +39,9 @@ async def lock_most_urgent(connection: AsyncConnection, limit: int, severity: in
 
 
 async def enter_data(connection: AsyncConnection, claims: Sequence[Delivery], lease: timedelta) -> set[UUID]:
-    """Claimed -> in_data, with a new lease, `message_id` and `late`; the ids of those that may be sent.
+    """Move claimed deliveries to `in_data`, with a new lease, `message_id` and `late`.
 
-    The others were cancelled, or claimed by another process.
+    Returns the ids of those that may be sent; the others were cancelled, or claimed by another process.
     """
     await lock_tickets(connection, (claim.ticket_id for claim in claims))
     messages = {
@@ -61,7 +61,7 @@ async def load_claimed(connection: AsyncConnection, claims: Sequence[Delivery]) 
 
 
 async def wake(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
-    """Make the deliveries of these locked tickets ready that waited for another one of the ticket."""
+    """Make those deliveries of these locked tickets ready that waited for another delivery of the ticket."""
     if ids := list(set(ticket_ids)):
         await connection.execute(_WAKE, {"ids": ids})
 
@@ -71,8 +71,8 @@ async def renew_leases(connection: AsyncConnection, claims: Sequence[Delivery], 
     await connection.execute(_RENEW, _claims(claims) | {"lease": lease})
 
 
-async def depth(connection: AsyncConnection) -> tuple[dict[str, int], float]:
-    """How many deliveries are open, by state, and the real age in seconds of the oldest (0 if none)."""
+async def measure(connection: AsyncConnection) -> tuple[dict[str, int], float]:
+    """The number of open deliveries by state, and the real age of the oldest in seconds (0 if there is none)."""
     age = func.extract("epoch", func.clock_timestamp() - func.min(DELIVERIES.c.created_at))
     query = (
         select(DELIVERIES.c.state, func.count(), age)

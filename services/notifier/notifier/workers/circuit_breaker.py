@@ -27,7 +27,7 @@ class CircuitBreaker:
     def __init__(self) -> None:
         self._closed = False
         self.failures = 0
-        """In a row. Those during one pause count as one: they ended attempts that had started before it."""
+        """Consecutive failures. Those during a pause count as one: their attempts had started before it."""
         self._retry_at = 0.0
 
     @property
@@ -37,15 +37,16 @@ class CircuitBreaker:
         return CircuitState.HALF_OPEN if time.monotonic() >= self._retry_at else CircuitState.OPEN
 
     def succeed(self) -> None:
+        """Close the circuit."""
         self._closed = True
         self.failures = 0
 
     def fail(self) -> float | None:
-        """The pause in seconds, if this failure started one."""
+        """Record a failure; returns the pause in seconds if it started one, else None."""
         self._closed = False
         if self.state is CircuitState.OPEN:
             return None
         self.failures += 1
-        pause = backoff(self.failures, _FIRST_PAUSE, _LONGEST_PAUSE, random.random()).total_seconds()
-        self._retry_at = time.monotonic() + pause
-        return pause
+        pause = backoff(self.failures, base=_FIRST_PAUSE, ceiling=_LONGEST_PAUSE, jitter=random.random())
+        self._retry_at = time.monotonic() + pause.total_seconds()
+        return pause.total_seconds()

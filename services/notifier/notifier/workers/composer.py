@@ -1,4 +1,4 @@
-"""Composes every mail: in which templates and zone, from which address, with which links."""
+"""Composes mails: chooses templates, time zone, sender and links."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class LinkSource:
 
 
 class MailComposer:
-    """`zone_of(person)` is the person's own time zone; null: instants are shown in `zone`.
+    """`zone_of(person)` is the person's own time zone; None: instants are shown in `zone`.
 
     `never` are the mailboxes that tickets come in by, in lower case; the system never mails them (docs/rules.md#6-10).
     """
@@ -83,7 +83,7 @@ class MailComposer:
         )
 
     def _render(self, mail: MailContext) -> RenderedMail:
-        """With the deployment's templates; if one fails, with the built-in ones: better other words than no mail."""
+        """Render with the deployment's templates; if one fails, with the built-in ones, so that the mail is sent."""
         if not self._templates.is_own:
             return render_mail(mail, self._templates)
         try:
@@ -103,7 +103,7 @@ class MailComposer:
 
 
 def _acknowledgement(notification: Notification, reader: Reader, expires_at: datetime) -> AcknowledgementLink | None:
-    """What the link in an escalation's mail stands for. Names are cut, so that no link is too long to use."""
+    """The acknowledgement link of an escalation mail, or None. Names are cut, so that no link is too long."""
     if not isinstance(notification, Notify):
         return None
     if (
@@ -120,16 +120,16 @@ def _acknowledgement(notification: Notification, reader: Reader, expires_at: dat
         cycle=notification.cycle,
         run=notification.run,
         step=notification.step,
-        tier=_shortened(notification.tier),
+        tier=_shorten(notification.tier),
         reason=notification.reason,
         person=reader.person,
         name=one_line(reader.called, 60),
-        upcoming=UpcomingStep(at=following.at, tier=_shortened(following.tier) if following.tier else None)
+        upcoming=UpcomingStep(at=following.at, tier=_shorten(following.tier) if following.tier else None)
         if following
         else None,
         expires_at=expires_at,
     )
 
 
-def _shortened(tier: Tier) -> Tier:
+def _shorten(tier: Tier) -> Tier:
     return tier.model_copy(update={"title": one_line(tier.title, 60)})

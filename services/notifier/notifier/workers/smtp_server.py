@@ -132,7 +132,7 @@ class SmtpServer:
         raise SMTPException("the mail server offers no login by PLAIN, LOGIN or CRAM-MD5")
 
     async def _greet(self, client: SMTP) -> SmtpReply:
-        """Send EHLO where it was not: its reply lists what the server offers."""
+        """Send EHLO unless it was sent before; its reply lists the server's extensions."""
         if not client.is_ehlo_or_helo_needed:
             return SmtpReply(SmtpPhase.SENDER, 250, "")
         return await _reply(SmtpPhase.SENDER, client.ehlo())

@@ -25,7 +25,7 @@ class Envelope:
 class SmtpServers:
     """A server fails if it cannot be reached or refuses every mail: no connection, TLS, login, sender, or 421.
 
-    A recipient that a server refuses is refused: the next server is not tried.
+    If a server refuses the recipient, the next server is not tried.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,7 +52,7 @@ class SmtpServers:
         return reply
 
     def record(self, server: SmtpServer, reply: SmtpReply) -> None:
-        """Take note of a server's reply: to a probe, an envelope that it refused, or a message."""
+        """Update the circuit and the gauges of a server by its reply to a probe, a refused envelope or a message."""
         circuit = self._circuits[server]
         if reply.is_server_failure:
             pause = circuit.fail()
@@ -67,7 +67,7 @@ class SmtpServers:
         metrics.ALL_SERVERS_FAILING.set(self.state is not CircuitState.CLOSED)
 
     async def recheck(self, interval: float) -> None:
-        """For ever: probe failed servers while another one accepts mails, without spending a mail on it."""
+        """Run for ever: probe failed servers without a mail while another one accepts mails."""
         while True:
             await asyncio.sleep(interval)
             for server, circuit in self._circuits.items():

@@ -18,7 +18,7 @@ def problem_of(error: SlaTimerError) -> Problem:
 
 
 def add_error_handler(app: FastAPI) -> None:
-    """Have the application respond to a SlaTimerError that a route raises with its problem."""
+    """Register the handler that responds to a SlaTimerError with its problem."""
 
     async def respond(_: Request, error: Exception) -> Response:
         assert isinstance(error, SlaTimerError)

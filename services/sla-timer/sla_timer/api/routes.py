@@ -43,8 +43,8 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
     async def get_clocks(
         ticket_id: Annotated[UUID, Path(description="The id from intake's response")], caller: MayRead
     ) -> JsonResponse:
-        """The ticket's timeline up to the instant up to which no fact is missing (`told_to`). `ledger` lists which
-        stretches of time counted for each clock, and which did not, and why. 404 until the ticket has arrived.
+        """The ticket's timeline, evaluated to `told_to`. `ledger` lists the counted and excluded intervals of each
+        clock, with the reason. 404 until the ticket has arrived.
         """
         found = await queries.ticket_timeline(
             context, tenant=caller.tenant, ticket_id=ticket_id, silent_partitions=source_probe.silent_partitions
@@ -61,8 +61,8 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
     async def simulate_ticket(
         request: Annotated[SimulationRequest, Body(examples=[SIMULATION_EXAMPLE])],
     ) -> JsonResponse:
-        """What would be due, missed and escalated by `until` if nothing but these facts happened, by the stored
-        versions of the policy. Stores nothing.
+        """Evaluates the facts up to `until` with the stored versions of the policy: every clock, ladder step and event.
+        Stores nothing.
         """
         return JsonResponse(simulate(request, context.policies.policies))
 
@@ -84,8 +84,8 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
             ),
         ] = Grouping.CLOCK,
     ) -> ComplianceResponse:
-        """Met, breached and cancelled clocks whose outcome lies in the period, and the average response times of
-        channels by calendar month.
+        """The numbers of clocks met, breached and cancelled in the period, and the average response times of channels
+        by calendar month.
         """
         groupings = _parse_groupings(group_by)
         if end < begin:

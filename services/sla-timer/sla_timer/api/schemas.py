@@ -219,8 +219,8 @@ class LedgerAccountResponse(ResponseModel):
 class TicketClocksResponse(TimelineResponse):
     """The timeline of a stored ticket, evaluated to `told_to`, and the ledger of its clocks.
 
-    `facts` is the highest number of a fact that was read, `accepted_through` the watermark of the ticket's partition.
-    `unconfirmed`: intake is silent, so it is not proven that no fact is missing.
+    `facts` is the highest fact number, `accepted_through` the watermark of the ticket's partition.
+    `unconfirmed`: intake is silent, so the timeline was evaluated beyond the watermark.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_TICKET_CLOCKS]})

@@ -85,7 +85,7 @@ class RunningClock:
         self._measured_by: tuple[Target, int, bool, int] | None = None
 
     def measure(self, target: Target, response_due_at: int | None = None) -> None:
-        """Set deadline and warning by this target, anew if anything that decides them has changed.
+        """Set deadline and warning by this target. Does nothing if the target, start and exclusions are unchanged.
 
         A clock keeps its start (docs/rules.md#4-5), but a provisional one is counted from the response deadline, and
         has no warning (docs/rules.md#3-8).
@@ -96,15 +96,16 @@ class RunningClock:
         if measured_by == self._measured_by:
             return
         self._measured_by = measured_by
-        self.due_at = self.excluded.due_at(target.measure, start=start, duration=target.due)
+        counter = self.excluded.counter(target.measure, start)
+        self.due_at = self.excluded.reached_at(target.measure, counter + target.due, since=start)
         self.warn_at = None
         if target.warn is not None and not self.provisional:
-            warn_at = self.excluded.due_at(target.measure, start=start, duration=target.warn)
+            warn_at = self.excluded.reached_at(target.measure, counter + target.warn, since=start)
             if warn_at is not None and (self.due_at is None or warn_at < self.due_at):
                 self.warn_at = warn_at
 
     def warning_at(self, now: int) -> int | None:
-        """When the warning is given, `now` or later; None where it is not given (docs/rules.md#3-4)."""
+        """The instant of the warning, `now` or later; None if the clock will not warn (docs/rules.md#3-4)."""
         if self.warn_at is None or self.warned or self.breached_at is not None:
             return None
         at = max(self.warn_at, now)
@@ -141,4 +142,5 @@ class RunningClock:
         )
 
     def _net_until(self, at: int) -> int:
-        return self.excluded.net(self.target.measure, start=self.started_at, end=at)
+        measure = self.target.measure
+        return self.excluded.counter(measure, at) - self.excluded.counter(measure, self.started_at)

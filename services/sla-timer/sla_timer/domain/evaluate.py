@@ -1,8 +1,8 @@
 """The pure function from a ticket's facts and the policy to its timeline (docs/rules.md#0-facts-and-timelines).
 
-Time is walked forward from instant to instant. At each, a policy version that comes into force applies first, then the
-facts in their order; what falls due is evaluated last. So the timeline up to an instant depends only on facts that
-occurred at or before it.
+The walk goes forward from instant to instant. At each, a policy version that comes into force applies first, then the
+facts in their order, and due events last. So the timeline up to an instant depends only on facts that occurred at or
+before it.
 """
 
 from sla_timer.domain.fact_log import FactLog
@@ -13,15 +13,15 @@ from sla_timer.domain.timeline_events import FALLS_DUE, TimelineEvent
 
 
 def evaluate(facts: FactLog, policies: PolicyHistory, until: int, *, whole_agenda: bool = False) -> Timeline:
-    """The timeline up to `until`, inclusive, an instant at or after the opening. Later facts are not seen.
+    """The timeline up to `until` (inclusive; at or after the opening). Later facts are ignored.
 
-    The agenda reaches to the next instant at which something falls due, with `whole_agenda` to the last. Raises
+    The agenda reaches to the next instant at which something is due, with `whole_agenda` to the last. Raises
     ValueError where a calendar does not reach that far (docs/rules.md#2-7).
     """
     walk = _Walk(facts, policies)
     walk.advance(until)
     state = walk.state
-    # All of this is read before the agenda is, which moves the state on.
+    # Read everything before `look_ahead`, which advances the state.
     version, status = policies.versions[walk.version], state.status
     responded_at, closed_at, exhausted_at = state.responded_at, state.closed_times.open_since, state.exhausted_at
     clocks = tuple([clock.evaluated(until, paused=status.paused) for clock in state.clocks])
@@ -60,7 +60,7 @@ class _Walk:
         self._due_at, _, _ = self.state.next_due()
 
     def advance(self, until: int) -> None:
-        """Move on to `until`, inclusive."""
+        """Advance to `until`, inclusive."""
         state, facts, applied = self.state, self._facts, self._applied
         change_at = self._policy_change_at()
         while True:
@@ -80,7 +80,7 @@ class _Walk:
             self._due_at = state.fire_due()
 
     def look_ahead(self, *, whole: bool) -> tuple[TimelineEvent, ...]:
-        """The events that follow if there is no further fact: all, or up to the next instant when something is due."""
+        """The events that follow if no further fact arrives: all, or up to the next instant with a due event."""
         self._facts = self._facts[: self._applied]
         events = self.state.events
         past = len(events)
@@ -102,6 +102,5 @@ def _excluded_intervals(state: TicketState) -> tuple[ExcludedInterval, ...]:
         return ()
     ends = stopped.ends if stopped.open_since is None else [*stopped.ends, None]
     closed = set(state.closed_times.starts)
-    return tuple(
-        [ExcludedInterval(start, end, start in closed) for start, end in zip(stopped.starts, ends, strict=True)]
-    )
+    are_closed = [start in closed for start in stopped.starts]
+    return tuple(map(ExcludedInterval._make, zip(stopped.starts, ends, are_closed, strict=True)))

@@ -1,4 +1,4 @@
-"""Timeline events as events of `tocsin.deadlines.v1`, with everything their readers need to know. Pure."""
+"""Maps timeline events to events of `tocsin.deadlines.v1`, with everything that consumers need. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from tocsin.business_time import instant
+from tocsin.business_time import to_datetime
 from tocsin.events import (
     ClockBreached,
     ClockCancelled,
@@ -42,7 +42,7 @@ class EventContext:
     """The ticket of the events, the policy, and how far the facts are known. Instants in microseconds.
 
     `severity` is the governing one. An event at or before `historic_through` mails nobody (docs/rules.md#4-24). One
-    after `confirmed_through` was evaluated without proof that no fact is missing (docs/rules.md#4-22).
+    after `confirmed_through` is unconfirmed (docs/rules.md#4-22).
     """
 
     ticket: Ticket
@@ -56,15 +56,16 @@ def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
     """The event to publish for a timeline event."""
     key, event = keyed
     rules = context.policies.rules_at(event.at)
-    body = _body(key, context, at=event.at, severity=event.severity)
-    body["event_id"] = _event_id(context.ticket.ticket_id, key)
+    body = _body(key, context, at=event.at, severity=event.severity) | {
+        "event_id": _event_id(context.ticket.ticket_id, key)
+    }
     if event.clock is not None:
         return _clock_event(body, event, event.clock, rules)
     return _ladder_event(body, event, rules)
 
 
 def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEvent:
-    """The event to publish at `at` because the one with this key is voided; of kind `ENDED`: because its run is."""
+    """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run."""
     rules = context.policies.rules_at(at)
     body = _body(key, context, at=at, severity=context.severity)
     ticket_id = context.ticket.ticket_id
@@ -86,7 +87,7 @@ def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEven
 
 
 def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, rules: Rules) -> DeadlineEvent:
-    body |= {
+    body = body | {
         "clock": clock,
         "started_at": _optional_instant(event.started_at),
         "due_at": _optional_instant(event.due_at),
@@ -107,7 +108,7 @@ def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, r
 
 
 def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> DeadlineEvent:
-    body["kept"] = event.kept
+    body = body | {"kept": event.kept}
     match event:
         case TimelineEvent(kind=EventKind.STEP_DUE, step=int(step), reason=str(reason)):
             return LadderStepDue(
@@ -137,7 +138,7 @@ def _body(key: EventKey, context: EventContext, *, at: int, severity: int) -> di
         "cycle": key.cycle,
         "run": key.run,
         "severity": severity,
-        "at": instant(at),
+        "at": to_datetime(at),
         "historic": context.historic_through is not None and at <= context.historic_through,
         "unconfirmed": at > context.confirmed_through,
     }
@@ -158,4 +159,4 @@ def _event_id(ticket_id: UUID, key: EventKey) -> UUID:
 
 
 def _optional_instant(at: int | None) -> datetime | None:
-    return None if at is None else instant(at)
+    return None if at is None else to_datetime(at)

@@ -6,11 +6,14 @@ from typing import NamedTuple, Self
 
 from tocsin.business_time import micros
 from tocsin.events import Fact, FactType
-from tocsin.lifecycle import StatusChange, order_key
+from tocsin.lifecycle import StatusChange
 
 
 class LoggedFact(NamedTuple):
-    """A fact as a timeline reads it, a `Change`. `at`: when it occurred, in microseconds since the epoch."""
+    """A fact as a timeline reads it, a `Change`; it sorts by (`at`, number), as facts apply (docs/rules.md#0-4).
+
+    `at`: when it occurred, in microseconds since the epoch.
+    """
 
     at: int
     number: int
@@ -38,14 +41,10 @@ class FactLog:
 
     @classmethod
     def in_order(cls, facts: Iterable[LoggedFact], channel: str) -> Self:
-        """The log of facts that may have occurred before the opening; these take effect at the opening."""
+        """The log of these facts. One that occurred before the opening applies at the opening (docs/rules.md#0-3)."""
         by_number = {fact.number: fact for fact in facts}
         opening = by_number.get(1)
         if opening is None or opening.type is not FactType.OPENED:
             raise ValueError("the first fact of a ticket must be its opening, with its severity")
-        opened_at = opening.at
-        ordered = sorted(
-            by_number.values(),
-            key=lambda fact: order_key(number=fact.number, occurred_at=fact.at, opened_at=opened_at),
-        )
-        return cls(tuple(fact if fact.at >= opened_at else fact._replace(at=opened_at) for fact in ordered), channel)
+        effective = [fact if fact.at >= opening.at else fact._replace(at=opening.at) for fact in by_number.values()]
+        return cls(tuple(sorted(effective)), channel)

@@ -38,41 +38,34 @@ class ExcludedIntervals:
             self.ends.append(at)
         self.open_since = None
 
-    def due_at(self, measure: Measure, *, start: int, duration: int) -> int | None:
-        """The earliest instant at which `measure` has counted `duration` from `start` outside the intervals.
+    def counter(self, measure: Measure, at: int) -> int:
+        """What `measure` counts outside the intervals, from a fixed anchor up to `at`."""
+        position = measure.position(at)
+        if not self.starts:
+            return position
+        sums = self._sums.get(measure)
+        if sums is None or sums.version != self.version:
+            sums = self._extend_sums(measure, sums)
+        index = bisect_right(self.ends, at)  # that of the first interval that ends after `at`
+        if index < len(self.starts) and self.starts[index] < at:
+            position = measure.position(self.starts[index])
+        return position - sums.before[index]
+
+    def reached_at(self, measure: Measure, counter: int, *, since: int) -> int | None:
+        """The earliest instant, `since` or later, at which the counter shows `counter`.
 
         None while the open interval makes it unknown. Time used up exactly at the start of an interval is due there
         (docs/rules.md#4-3).
         """
         if not self.starts:
-            return max(start, measure.instant(measure.position(start) + duration))
+            return max(since, measure.instant(counter))
         sums = self._sums.get(measure)
         if sums is None or sums.version != self.version:
             sums = self._extend_sums(measure, sums)
-        first = bisect_right(self.ends, start)
-        net = measure.position(start) - self._before(sums, measure, index=first, at=start) + duration
-        index = bisect_left(sums.net_at_start, net, lo=first)
+        index = bisect_left(sums.net_at_start, counter, lo=bisect_right(self.ends, since))
         if index > len(self.ends):
             return None
-        return max(start, measure.instant(net + sums.before[index]))
-
-    def net(self, measure: Measure, *, start: int, end: int) -> int:
-        """The microseconds that `measure` counts in `[start, end)` outside the intervals."""
-        gross = measure.position(end) - measure.position(start)
-        if not self.starts:
-            return gross
-        sums = self._sums.get(measure)
-        if sums is None or sums.version != self.version:
-            sums = self._extend_sums(measure, sums)
-        at_start = self._before(sums, measure, index=bisect_right(self.ends, start), at=start)
-        return gross - (self._before(sums, measure, index=bisect_right(self.ends, end), at=end) - at_start)
-
-    def _before(self, sums: "_Sums", measure: Measure, *, index: int, at: int) -> int:
-        """What was excluded before `at`; `index` is that of the first interval that ends after it."""
-        excluded = sums.before[index]
-        if index < len(self.starts) and self.starts[index] < at:
-            excluded += measure.position(at) - measure.position(self.starts[index])
-        return excluded
+        return max(since, measure.instant(counter + sums.before[index]))
 
     def _extend_sums(self, measure: Measure, sums: "_Sums | None") -> "_Sums":
         """The sums on this measure up to the current intervals; `sums` are those known so far."""

@@ -39,12 +39,9 @@ class Ladder:
         if not self.running:
             self.next_at = None
             return
-        if self.held:
-            at = resolution_due_at
-        else:
-            at = excluded.due_at(interval.measure, start=self.base, duration=interval.due)
+        at = resolution_due_at if self.held else _one_interval_after(self.base, interval, excluded)
         if at is not None and self.acknowledged_at is not None:
-            expires_at = excluded.due_at(interval.measure, start=self.acknowledged_at, duration=interval.due)
+            expires_at = _one_interval_after(self.acknowledged_at, interval, excluded)
             at = None if expires_at is None else max(at, expires_at)
         self.next_at = at
 
@@ -65,3 +62,8 @@ class Ladder:
         self.held = False
         self.kept = True
         self.acknowledged_at = None
+
+
+def _one_interval_after(start: int, interval: Target, excluded: ExcludedIntervals) -> int | None:
+    counter = excluded.counter(interval.measure, start)
+    return excluded.reached_at(interval.measure, counter + interval.due, since=start)

@@ -1,4 +1,4 @@
-"""Why a deadline is what it is: every counted and excluded interval of a clock, as data and in words. Pure."""
+"""Explains a deadline: every counted and excluded interval of a clock, as data and in words. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -84,7 +84,7 @@ def _counted(clock: Clock, *, start: int, end: int) -> list[tuple[int, int, str]
 
 
 def _words(clock: Clock) -> str:
-    begin = "provisionally from the response's due" if clock.provisional else f"from {render(clock.started_at)}"
+    begin = "provisionally from the response deadline" if clock.provisional else f"from {render(clock.started_at)}"
     measure = clock.target.measure.name
     counted = "around the clock" if measure == "elapsed" else f"on the calendar {measure}"
     due = "unknown while the ticket waits for its customer" if clock.due_at is None else render(clock.due_at)

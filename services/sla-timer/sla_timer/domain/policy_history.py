@@ -23,7 +23,7 @@ class PolicyHistory:
 
     @classmethod
     def of(cls, policies: Sequence[Policy], customer: str | None) -> Self:
-        """The history of these versions, in any order; a customer without terms of their own has everyone's."""
+        """The history of these versions, in any order; a customer without special terms has the general ones."""
         ordered = sorted(policies, key=lambda policy: policy.in_force_from)
         return cls(
             versions=tuple([policy.version for policy in ordered]),

@@ -1,4 +1,4 @@
-"""The difference between a ticket's timeline and what was published of it (docs/rules.md#4-17). Pure."""
+"""The difference between a ticket's timeline and its published log (docs/rules.md#4-17). Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +11,10 @@ from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedE
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be published now, and what is to follow.
+    """The events to publish now, and the new agenda.
 
-    `voided` are keys of published events that would not have happened, in the order in which to void them; of kind
-    `ENDED`, of a whole run. `new` are the events to publish after that, `agenda` those to publish once they fall due,
-    both in order.
+    `voided` are the keys of published events to void, in order; a key of kind `ENDED` voids a whole run. `new` are the
+    events to publish after that, `agenda` those to publish once they are due, both in order.
     """
 
     voided: tuple[EventKey, ...]
@@ -24,11 +23,11 @@ class Changes:
 
 
 def reconcile(timeline: Timeline, published: Iterable[EventKey]) -> Changes:
-    """The changes that bring what was `published` of a ticket, voiding events included, in line with its timeline."""
+    """The changes that bring the `published` keys of a ticket, voidings included, in line with its timeline."""
     log = _PublishedLog.of(published)
     voided = _voided_clock_events(timeline, log)
     # An event that replaces a voided one gets the next run.
-    log = log.and_voided(voided) if voided else log
+    log = log.with_voided(voided) if voided else log
     runs, voided_of_ladders = _ladder_runs(timeline, log)
     past = list(_keyed(timeline.events, log, runs, Counter()))
     holds = Counter(event.cycle for event in timeline.events if event.kind is EventKind.HELD)
@@ -41,8 +40,8 @@ def reconcile(timeline: Timeline, published: Iterable[EventKey]) -> Changes:
 
 
 def _voided_clock_events(timeline: Timeline, log: "_PublishedLog") -> list[EventKey]:
-    true = {(event.cycle, event.clock, event.kind) for event in timeline.events}
-    return [key for key in log.valid_clock_events() if (key.cycle, key.subject, key.kind) not in true]
+    happened = {(event.cycle, event.clock, event.kind) for event in timeline.events}
+    return [key for key in log.valid_clock_events() if (key.cycle, key.subject, key.kind) not in happened]
 
 
 def _ladder_runs(timeline: Timeline, log: "_PublishedLog") -> tuple[dict[int, int | None], list[EventKey]]:
@@ -76,8 +75,8 @@ def _ladder_run(
     steps = log.steps(cycle=cycle, run=last)
     if kept is None or (steps and kept != (min(steps) > 1)):
         return last + 1, [ended]
-    true_steps = {event.step for event in events if event.kind is EventKind.STEP_DUE}
-    voided = [EventKey(cycle, last, LADDER, EventKind.STEP_DUE, step) for step in sorted(steps - true_steps)]
+    happened = {event.step for event in events if event.kind is EventKind.STEP_DUE}
+    voided = [EventKey(cycle, last, LADDER, EventKind.STEP_DUE, step) for step in sorted(steps - happened)]
     return last, [key for key in voided if key.voiding not in log.keys]
 
 
@@ -120,7 +119,7 @@ class _PublishedLog:
                 clock_runs[what] = max(key.run, clock_runs.get(what, 0))
         return cls(keys, clock_runs, ladder_runs)
 
-    def and_voided(self, voided: Iterable[EventKey]) -> Self:
+    def with_voided(self, voided: Iterable[EventKey]) -> Self:
         """The log once the events with these keys are voided."""
         return self.of(self.keys.union(key.voiding for key in voided))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ReadPosition(NamedTuple):
-    """How far a partition has been read: the next offset, and the watermark of what was read."""
+    """The stored position of a partition: its next offset, and its watermark."""
 
     next_offset: int
     accepted_through: datetime | None
@@ -15,7 +15,7 @@ class ReadPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceLiveness:
-    """What the probes so far have shown: `silent_since` is when each partition was first found silent.
+    """The result of the probes so far. `silent_since` is when each silent partition was first found silent.
 
     A partition is silent while every probe finds that it was read to its end, and that nothing, not even a watermark,
     was read since the probe before. The age of the last watermark proves nothing. Instants are monotonic seconds.

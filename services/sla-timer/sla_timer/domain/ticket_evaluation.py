@@ -1,4 +1,4 @@
-"""From a stored ticket to what is published now, what lies ahead, and what reports need. Pure."""
+"""Evaluates a stored ticket: the events to publish now, the agenda, and clock summaries for reports. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from tocsin.business_time import instant, micros
+from tocsin.business_time import micros, to_datetime
 from tocsin.events import ClockName, DeadlineEvent, Fact, Ticket
 
 from sla_timer.domain.clock import ClockOutcome
@@ -23,7 +23,7 @@ OUTCOMES: Final = frozenset({EventKind.MET, EventKind.BREACHED, EventKind.CANCEL
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
-    """A ticket as it is stored: its facts, and the keys of what was published of it.
+    """A stored ticket: its facts, and the keys of its published events.
 
     `published_through` is the latest effective instant of a published event. `historic_through` is the receipt of a
     ticket that was posted as history, otherwise null.
@@ -73,7 +73,7 @@ class PublishedEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TicketEvaluation:
-    """What follows from the facts of a ticket. `policy_versions`: how many versions of the policy were known.
+    """The result of evaluating a ticket. `policy_versions` is the number of policy versions it was evaluated with.
 
     `events` are to be published now, in order; `agenda` are those to publish once they fall due.
     """
@@ -92,9 +92,9 @@ class TicketEvaluation:
 def evaluate_ticket(
     record: TicketRecord, accepted_through: datetime | None, policies: PolicyHistory
 ) -> TicketEvaluation:
-    """Evaluate a ticket as far as its facts are known, and reconcile the result with what was published."""
+    """Evaluate a ticket up to the instant through which its facts are complete; reconcile with its published log."""
     confirmed = micros(record.complete_through(accepted_through))
-    # What was published without proof stays until facts disprove it: never evaluate to an earlier instant than before.
+    # Unconfirmed events stay until facts disprove them: never evaluate to an earlier instant than before.
     until = confirmed if record.published_through is None else max(confirmed, micros(record.published_through))
     timeline = evaluate(record.fact_log(), policies, until, whole_agenda=True)
     changes = reconcile(timeline, record.published)
@@ -109,8 +109,8 @@ def evaluate_ticket(
         ticket_id=record.ticket.ticket_id,
         partition=record.partition,
         severity=timeline.severity,
-        closed_at=_optional_instant(timeline.closed_at),
-        responded_at=_optional_instant(timeline.responded_at),
+        closed_at=None if timeline.closed_at is None else to_datetime(timeline.closed_at),
+        responded_at=None if timeline.responded_at is None else to_datetime(timeline.responded_at),
         policy_versions=len(policies.versions),
         clocks=summarize_clocks(timeline),
         events=list(_events_to_publish(changes, until, context)),
@@ -138,11 +138,7 @@ def summarize_clocks(timeline: Timeline) -> list[ClockSummary]:
                 severity=timeline.severity if outcome is None else outcome.severity,
                 state=clock.outcome,
                 open=clock.ended_at is None,
-                outcome_at=None if outcome is None else instant(outcome.at),
+                outcome_at=None if outcome is None else to_datetime(outcome.at),
             )
         )
     return summaries
-
-
-def _optional_instant(at: int | None) -> datetime | None:
-    return None if at is None else instant(at)

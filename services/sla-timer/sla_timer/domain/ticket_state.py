@@ -22,10 +22,10 @@ FOREVER: Final = 1 << 62
 
 
 DueKind = Literal["warning", "breach", "step", "silence", "nothing"]
-"""What falls due; `silence` is a provisional deadline that passes without starting a ladder."""
+"""The kind of a due event; `silence` is a provisional deadline that passes without starting a ladder."""
 
 Due = tuple[int, DueKind, RunningClock | None]
-"""When something falls due, what it is, and its clock if it is a warning or a breach. A bare tuple, for speed."""
+"""The instant and kind of a due event, and the clock of a warning or breach. A bare tuple, for speed."""
 
 
 class TicketState:
@@ -188,7 +188,7 @@ class TicketState:
     # What falls due
 
     def next_due(self) -> Due:
-        """What falls due next, at `now` or later. What a change moved into the past takes effect now.
+        """The next due event, at `now` or later. One that a change moved into the past takes effect now.
 
         At one instant clocks come before the ladder.
         """
@@ -273,7 +273,7 @@ class TicketState:
     # Measuring and recording
 
     def _settle(self) -> None:
-        """Measure anew whatever the last facts have moved."""
+        """Measure clocks and ladder again after a change."""
         self._stale = False
         if not self.status.closed:
             self._measure()

@@ -1,4 +1,4 @@
-"""What happens on a timeline: events of a ticket's clocks and of its escalation ladder, and their keys. Pure."""
+"""The events of a timeline, about clocks and the escalation ladder, and their natural keys. Pure."""
 
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
@@ -52,7 +52,7 @@ class TimelineEvent(NamedTuple):
 class EventKey(NamedTuple):
     """The natural key under which a timeline event is published: once, ever.
 
-    `run` counts how often the same event, or the same ladder, was published anew after a voiding. `step` is the step,
+    `run` is 1, and one more each time the same event or ladder is published again after a voiding. `step` is the step,
     or the number of the hold within its cycle; otherwise 0. `voided`: the key of the event that voids the one with this
     key; of kind `ENDED`, the end of a run whose ladder was voided.
     """

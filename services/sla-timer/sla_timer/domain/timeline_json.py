@@ -17,7 +17,7 @@ render = lru_cache(maxsize=1024)(business_time.render)
 
 
 def timeline_json(timeline: Timeline) -> JsonObject:
-    """The timeline up to `until`, and what is due next."""
+    """The timeline up to `until`, and the next due event."""
     next_due = timeline.next_due
     return {
         "policy_version": timeline.policy_version,

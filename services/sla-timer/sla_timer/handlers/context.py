@@ -1,4 +1,4 @@
-"""What every use case needs: the database, the time, and the policy."""
+"""The database, the clock and the policy, which every use case needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PolicyCache:
             self._histories = {}
 
     def history(self, customer_id: str | None) -> PolicyHistory:
-        """The history for that customer; one without terms of their own, and None, have everyone's."""
+        """The history for a customer; without special terms, and for None, the general one."""
         has_terms = any(customer_id in policy.customers for policy in self.policies)
         key = customer_id if has_terms else None
         if key not in self._histories:

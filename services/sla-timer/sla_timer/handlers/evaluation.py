@@ -1,4 +1,4 @@
-"""Evaluate tickets, publish what has changed, and store the rest: shared by the use cases that change a timeline."""
+"""Evaluates tickets, publishes the changes and stores the results; used when facts or policy versions arrive."""
 
 from collections.abc import Collection, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Versions of the policy: store the configured one, and evaluate tickets anew when versions were added."""
+"""Versions of the policy: store the configured one, and evaluate tickets again when a version was added."""
 
 from typing import Final
 from uuid import UUID
@@ -21,16 +21,16 @@ async def store_policy(context: TimerContext, policy: Policy) -> None:
 
 
 class PolicyRollout:
-    """Evaluates tickets anew that were last evaluated with fewer versions of the policy (docs/rules.md#4-16)."""
+    """Evaluates again the tickets that were last evaluated with fewer policy versions (docs/rules.md#4-16)."""
 
     def __init__(self, context: TimerContext) -> None:
         self._context = context
         self._finished_with = 0
 
     async def run(self) -> None:
-        """Evaluate the outdated tickets: open ones and, once after a version was added, also closed ones.
+        """Evaluate the outdated tickets: the open ones, and once per added version the closed ones that it concerns.
 
-        Closed ones if they were closed since a version, other than the first stored, was in force.
+        A version concerns the tickets that were closed while it was in force; the first one stored, none.
         """
         context = self._context
         async with context.writer.connect() as connection:

@@ -1,4 +1,4 @@
-"""The questions that the API answers."""
+"""Queries of the API: the timeline of a stored ticket, and compliance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from sla_timer.store.tickets import load_channel_tickets, load_tickets
 
 @dataclass(frozen=True, slots=True)
 class TicketTimeline:
-    """The timeline of a stored ticket. `unconfirmed`: it was evaluated without proof that no fact is missing."""
+    """The timeline of a stored ticket. `unconfirmed`: evaluated beyond the watermark, because intake is silent."""
 
     record: TicketRecord
     timeline: Timeline
@@ -41,7 +41,7 @@ class Compliance:
 async def ticket_timeline(
     context: TimerContext, *, tenant: str, ticket_id: UUID, silent_partitions: frozenset[int]
 ) -> TicketTimeline:
-    """The timeline of a ticket, as far as its facts are known; to now if its partition is silent.
+    """The timeline of a ticket up to the watermark, or up to now if its partition is silent.
 
     Raises UnknownTicketError.
     """

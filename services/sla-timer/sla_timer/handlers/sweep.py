@@ -1,4 +1,4 @@
-"""The sweep: publish what has fallen due, from the agenda, without looking at facts (docs/architecture.md#time)."""
+"""The sweep: publishes the due events of the agenda. It reads no facts (docs/architecture.md#time)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,16 +23,18 @@ _BATCH: Final = 300
 async def sweep(
     context: TimerContext, partition: int, *, through: datetime, confirmed_through: datetime | None = None
 ) -> None:
-    """Publish what has fallen due in a partition by `through`, in batches of one transaction each.
+    """Publish the events of a partition that are due by `through`, in batches of one transaction each.
 
-    Whatever lies after `confirmed_through` is published without proof that no fact is missing; None: all is proven.
+    Events after `confirmed_through` are published as unconfirmed; None means that all are confirmed.
     """
     while True:
         async with context.writer.begin() as connection:
             tickets = await lock_due(connection, partition=partition, through=through, limit=_BATCH)
             if tickets:
                 await context.policies.refresh(connection)
-            events = [event for one in tickets for event in _due_events(context, one, confirmed_through or through)]
+            events = [
+                event for ticket in tickets for event in _due_events(context, ticket, confirmed_through or through)
+            ]
             published = await publish(connection, events, context.clock.now())
             breaches = [
                 BreachedClock(event.ticket_id, key, event.at)
@@ -47,7 +49,7 @@ async def sweep(
 
 
 async def sweep_partitions(context: TimerContext, watermarks: Mapping[int, datetime | None]) -> None:
-    """Sweep the partitions in which something is due by their watermark; most of the time there is none."""
+    """Sweep the partitions that have events due by their watermark; usually there are none."""
     known = {partition: watermark for partition, watermark in watermarks.items() if watermark is not None}
     async with context.writer.connect() as connection:
         partitions = await partitions_with_due(connection, known)

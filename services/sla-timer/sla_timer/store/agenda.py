@@ -1,4 +1,4 @@
-"""The agenda: for each ticket, the finished events to publish once they fall due, so that firing evaluates nothing."""
+"""The agenda: for each ticket, the events to publish once they are due. The sweep need not evaluate anything."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import delete, func, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.business_time import instant, micros
+from tocsin.business_time import micros, to_datetime
 from tocsin.events import Ticket
 from tocsin.runtime.database import bulk
 from tocsin.runtime.kafka.client import PARTITIONS
@@ -63,7 +63,7 @@ async def _store(connection: AsyncConnection, agendas: Iterable[_AgendaRow]) -> 
         {
             "ticket_id": agenda.ticket_id,
             "partition": agenda.partition,
-            "next_at": instant(agenda.events[0]["at"]),
+            "next_at": to_datetime(agenda.events[0]["at"]),
             "events": orjson.dumps(agenda.events),
         }
         for agenda in ordered
@@ -86,10 +86,10 @@ async def partitions_with_due(connection: AsyncConnection, watermarks: Mapping[i
 
 
 async def lock_due(connection: AsyncConnection, *, partition: int, through: datetime, limit: int) -> list[DueTicket]:
-    """Lock the tickets of a partition with something due by `through`, and load it. Skips tickets locked by others.
+    """Lock the tickets of a partition with events due by `through`, and load these. Skips tickets locked by others.
 
-    Also skips a ticket that was last evaluated before a policy version was stored that is in force by `through`: it is
-    about to be evaluated anew. The agenda is read in a statement after the lock; read before, it could be outdated.
+    Also skips a ticket that was not yet evaluated with a policy version in force by `through`: the rollout evaluates it
+    first. The agenda is read in a statement after the lock; read before, it could be outdated.
     """
     a, t = AGENDA.c, TICKETS.c
     numbered = select(

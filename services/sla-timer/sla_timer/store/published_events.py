@@ -28,7 +28,7 @@ class PublishedKey(NamedTuple):
 async def load_published_keys(
     connection: AsyncConnection, ticket_ids: Iterable[UUID]
 ) -> dict[UUID, list[PublishedKey]]:
-    """What was published of these tickets, in no particular order."""
+    """The published keys of each ticket, in no particular order."""
     c = PUBLISHED_EVENTS.c
     found: dict[UUID, list[PublishedKey]] = {ticket_id: [] for ticket_id in ticket_ids}
     rows = await connection.execute(select(*(c[name] for name in _KEY_COLUMNS), c.at).where(c.ticket_id.in_(found)))

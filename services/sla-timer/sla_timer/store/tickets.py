@@ -70,7 +70,7 @@ async def add_facts(connection: AsyncConnection, facts: Mapping[UUID, Sequence[F
 
 
 async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> list[TicketRecord]:
-    """These tickets with their facts and what was published of them. Leaves out one whose opening has not arrived."""
+    """The tickets with their facts and published keys. Leaves out a ticket whose opening has not arrived."""
     wanted = sorted(ticket_ids)
     t = TICKETS.c
     tickets = await connection.execute(
@@ -105,7 +105,7 @@ async def _load_facts(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -
 
 
 async def store_evaluations(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
-    """Store the state that follows from the facts of these tickets."""
+    """Store severity, response, closing and policy versions of the evaluated tickets."""
     rows = [
         {
             "ticket_id": evaluation.ticket_id,

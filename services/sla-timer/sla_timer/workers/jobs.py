@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 class SourceProbe:
-    """Finds out whether intake is silent, and sweeps its partitions without proof if it is (docs/rules.md#4-22).
+    """Detects whether intake is silent; if so, sweeps its partitions without a watermark (docs/rules.md#4-22).
 
-    `silent_partitions` are those whose deadlines are evaluated without proof now.
+    `silent_partitions` are the partitions that are swept without a watermark now.
     """
 
     def __init__(self, context: TimerContext, consumer: Consumer, *, silence_seconds: float) -> None:
@@ -33,7 +33,7 @@ class SourceProbe:
         self.silent_partitions: frozenset[int] = frozenset()
 
     async def run(self) -> None:
-        """Compare the ends of the topic with what was read, and sweep the partitions that have been silent for long."""
+        """Compare the topic's end offsets with the stored positions, and sweep the silent partitions."""
         try:
             ends = await self._consumer.probe()
             async with self._context.reader.connect() as connection:

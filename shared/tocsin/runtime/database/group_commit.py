@@ -19,13 +19,13 @@ _BURST = 4
 class GroupCommit(Generic[Item, Result]):
     """`await group_commit(item)` is the item's own result of `act(items)`, where the items come from many tasks.
 
-    Items that arrive while `act` runs form the next group, of at most `limit` items. A single item never waits for
-    company; in a burst, a group is collected for `linger` seconds.
+    Items that arrive while `act` runs form the next group, of at most `limit` items. A single item is not delayed; in a
+    burst, a group is collected for `linger` seconds.
 
     `act` returns one result per item, in their order, and does all or nothing. If it fails for a group, every item is
-    tried alone, so that a bad item does not fail its neighbours; not if `is_common(error)` is true: then every item
-    gets that error. Raises OverloadedError for a new item while `most_waiting` items wait or the current group has
-    run for `patience` seconds.
+    retried alone, so that a bad item does not fail its neighbours. Only an error for which `is_common(error)` is true
+    goes to every item at once. A new item raises OverloadedError while `most_waiting` items wait or the current group
+    has run for `patience` seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class GroupCommit(Generic[Item, Result]):
     async def __call__(self, item: Item) -> Result:
         """The result for `item`, or the error that `act` raised for it. A cancelled caller does not stop the group.
 
-        Raises OverloadedError, and then nothing was done.
+        Raises OverloadedError before anything is done.
         """
         if len(self._waiting) >= self._most_waiting or time.monotonic() - self._started_at > self._patience:
             raise OverloadedError

@@ -34,7 +34,7 @@ def run_migrations(metadata: MetaData) -> None:
 def create_runtime_tables(*, offsets: bool) -> None:
     """Create the runtime's tables in a service's first migration; `offsets` if the service consumes a topic.
 
-    The statements are frozen: a later change of these tables is a migration of its own in every service.
+    The statements are frozen: a later change of these tables needs a new migration in every service.
     """
     instant = sa.DateTime(timezone=True)
     if offsets:

@@ -38,7 +38,7 @@ def create_app(
 ) -> FastAPI:
     """An application with health, metrics and docs, to which the service adds its routers.
 
-    `/readyz` runs `checks` and `notes`; a failed note does not make the service not ready. `body_limits` has the
+    `/readyz` runs `checks` and `notes`; a failed note leaves the service ready. `body_limits` has the
     largest body in bytes by path prefix (1 MB otherwise). Below the `free_form` prefixes a body need not be JSON.
     """
     app = Application(
@@ -79,7 +79,7 @@ async def _handle_validation_error(_: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Every method of this path. The route that answered 405 only knows its own.
+    """Every method of this path. The route that responded with 405 knows only its own.
 
     A path that is documented literally has the methods documented there, although it may also match `{id}`.
     """

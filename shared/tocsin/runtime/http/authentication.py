@@ -1,4 +1,4 @@
-"""Authentication by API key: route dependencies that give the `Caller`, or answer 401, 403 or 429."""
+"""Authentication by API key: route dependencies that return the `Caller`, or raise Problem 401, 403 or 429."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final

@@ -25,7 +25,7 @@ MOST_BYTES: Final = 128_000_000
 
 
 class BodyPool:
-    """All request bodies of a process that are arriving, or held until their request is answered.
+    """All request bodies of a process that are arriving, or held until the response is sent.
 
     If too many are arriving, the oldest is aborted: clients that never finish a body cannot lock out the others.
     """
@@ -117,13 +117,13 @@ class RequestBody:
         return True
 
     def abort(self) -> None:
-        """Answer the request with 503 instead of reading on."""
+        """Respond with 503 instead of reading on."""
         self._aborted = True
         if self._timeout is not None:
             self._timeout.reschedule(0)
 
     def release(self) -> None:
-        """The request is answered: its bytes no longer count."""
+        """Stop counting the bytes of this body. Call it after the response."""
         if self._started_at is not None:
             self._pool.held_bytes -= self._size
             self._pool.arriving.pop(self, None)

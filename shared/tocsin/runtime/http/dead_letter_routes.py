@@ -30,17 +30,19 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "headers": {"ce_type": "ticket.opened"},
     "value_base64": "e30=",
     "value": "{}",
-    "reason": "InvalidEventError: ticket.opened: ticket: Field required",
+    "reason": "InvalidEventError: ticket.opened: ticket: is missing",
     "created_at": "2026-06-08T12:00:00.000000Z",
     "replayed_at": None,
 }
 
 
 class DeadLetterResponse(ResponseModel):
-    """A record that could not be handled or published. `value` is its text as far as it is UTF-8."""
+    """A record that could not be handled or published. `value` is its text; bytes that are not UTF-8 are replaced."""
 
     id: int
-    origin: DeadLetterOrigin = Field(description="`consumed`: it could not be handled; `outbox`: not published")
+    origin: DeadLetterOrigin = Field(
+        description="`consumed`: it could not be handled; `outbox`: it could not be published"
+    )
     topic: str
     partition: int
     offset: int | None = Field(description="null for `outbox`")

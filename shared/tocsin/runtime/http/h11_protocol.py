@@ -26,8 +26,8 @@ class BoundedH11(H11Protocol):
     """Closes connections that are slow to send headers, and the longest idle one when there are too many.
 
     A new connection is refused (503) only if every other one has a request in progress: clients that open connections
-    and send nothing cannot lock out the others. Refused connections, slow headers (408) and unreadable requests (400,
-    431) are answered by a problem.
+    and send nothing cannot lock out the others. Refused connections, slow headers (408) and malformed requests (400,
+    431) get a problem as response.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -63,7 +63,7 @@ class BoundedH11(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._has_partial_request:  # it arrived together with the request that was just answered
+        if self._has_partial_request:  # it arrived together with the request whose response was just sent
             self._expect_headers()
         self._update_idle()
 

@@ -19,7 +19,7 @@ Check = Callable[[], Awaitable[str | None]]
 _CHECK_SECONDS: Final = 3.0
 _NOT_READY: Final = {"status": "not ready", "checks": {"database": "does not respond", "keys": "ok"}}
 _METRICS: Final = (
-    "# HELP sla_outbox_pending Events that wait to be published\n"
+    "# HELP sla_outbox_pending Events stored and not yet acknowledged by Kafka\n"
     "# TYPE sla_outbox_pending gauge\n"
     "sla_outbox_pending 0.0\n"
 )
@@ -45,12 +45,12 @@ class ReadinessResponse(ResponseModel):
 
 
 def health_routes(checks: Mapping[str, Check], notes: Mapping[str, Check]) -> APIRouter:
-    """The three routes. A failed check makes the service not ready; a note is only shown."""
+    """The three routes. A failed check makes the service not ready; a note is only reported."""
     router = APIRouter(tags=["health"])
 
     @router.get("/livez", summary="Check that the process responds", response_description="It responds")
     async def livez() -> LivenessResponse:
-        """Depends on nothing else. Restart a process that does not answer this."""
+        """Depends on nothing else. Restart a process that does not respond to this."""
         return LivenessResponse()
 
     @router.get(
@@ -66,7 +66,7 @@ def health_routes(checks: Mapping[str, Check], notes: Mapping[str, Check]) -> AP
         },
     )
     async def readyz(response: Response) -> ReadinessResponse:
-        """Runs every check. Some entries are notes: they report a problem that does not make the service not ready."""
+        """Runs every check. Some entries are notes: a problem that they report leaves the service ready."""
         named = sorted({**notes, **checks}.items())
         results = await asyncio.gather(*(_run(name, check) for name, check in named))
         failed = {name: result for (name, _), result in zip(named, results, strict=True) if result is not None}

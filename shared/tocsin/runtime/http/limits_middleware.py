@@ -18,12 +18,12 @@ from tocsin.validation import FieldError
 log = structlog.get_logger(__name__)
 
 DEFAULT_LIMIT: Final = 1_000_000
-"""The largest body in bytes, unless a path has a limit of its own."""
+"""The largest body in bytes, unless `limits` has another one for the path."""
 MOST_HEADERS: Final = 100
 HEADER_BYTES: Final = 32 * 1024
 """The limit of the address and all headers together."""
 MOST_REQUESTS: Final = 1000
-"""Requests in progress in one process; further ones are answered 503."""
+"""Requests in progress in one process; further ones get 503."""
 LINGER_SECONDS: Final = 1.0
 """How long a connection stays open after an early response, for the rest of the request's body."""
 
@@ -84,7 +84,7 @@ class LimitsMiddleware:
             await self.app(scope, body.receive, send_bounded)
         except ClientDisconnect:
             log.info("client_disconnected", method=scope["method"])
-        except Exception as error:  # the edge of a request: log it, and answer without the error's own text
+        except Exception as error:  # the edge of a request: log it, and respond without the error's own text
             if response_started:
                 raise
             await _error_response(error, scope)(scope, receive, send_bounded)

@@ -1,4 +1,4 @@
-"""Adds the errors that a call may answer, each with an example, to the OpenAPI document."""
+"""Adds the error responses of each call, with examples, to the OpenAPI document."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -58,7 +58,7 @@ _EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
     "5XX": error_response("Any other server error", _INTERNAL),
 }
 ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {"4XX": _EXAMPLES["4XX"], "5XX": _EXAMPLES["5XX"]}
-"""What any call may answer. With these declared, FastAPI adds no error model of its own."""
+"""Error responses of every call. With these declared, FastAPI does not add its own error model."""
 
 _VERSIONED: Final = ("429", "500", "503")
 _WITH_KEY: Final = ("401", "403")

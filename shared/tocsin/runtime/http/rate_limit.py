@@ -14,20 +14,20 @@ from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.metrics import KEYS_REFUSED, REQUESTS_LIMITED
 
 FREE_ATTEMPTS: Final = 10
-"""Failed attempts per minute and address that are answered at once."""
+"""Failed attempts per minute and address that get an immediate response."""
 DELAY_SECONDS: Final = 1.0
 """The delay of every further failed attempt."""
 MOST_DELAYED: Final = 50
 """Attempts that may be delayed at the same time."""
 MOST_ADDRESSES: Final = 10_000
-"""Addresses that are remembered. Then all are forgotten, since the storage never expires them."""
+"""The largest number of addresses in memory. Beyond it, all are deleted, since the storage never expires them."""
 
 _FREE: Final = RateLimitItemPerMinute(FREE_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """A key's `limit` per minute, how many requests `remain`, and in how many seconds (`reset`) one more is free."""
+    """A key's `limit` per minute, the requests `remaining`, and the seconds until one more is free (`reset`)."""
 
     limit: int
     remaining: int

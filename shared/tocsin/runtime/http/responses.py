@@ -14,7 +14,7 @@ class ResponseModel(BaseModel):
 
 
 class JsonResponse(Response):
-    """JSON rendered by orjson. Instants must be strings already (`tocsin.events.render_instant`)."""
+    """JSON rendered by orjson. Instants must be strings already (`tocsin.instants.render_instant`)."""
 
     media_type = "application/json"
 

@@ -15,7 +15,7 @@ from tocsin.backoff import Backoff
 from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets, Position
-from tocsin.runtime.kafka.batch import POISON_LIMIT, BatchHandler, OnBatch, Received, Record, decode_partition
+from tocsin.runtime.kafka.batch import POISON_LIMIT, BatchHandler, OnBatch, Record, decode_partition
 from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
@@ -26,8 +26,6 @@ from tocsin.runtime.metrics import (
     OFFSETS_OUT_OF_RANGE,
     declare_consumer,
 )
-
-__all__ = ["Consumer", "OnBatch", "Received"]
 
 log = structlog.get_logger(__name__)
 
@@ -209,7 +207,7 @@ class Consumer:
                 partition=partition,
                 wanted=stored[partition].next_offset,
                 goes_on_at=position.next_offset,
-                hint="The topic no longer holds the next record. Republish from the service before.",
+                hint="The topic no longer holds the next record. Republish from the service that publishes this topic.",
             )
         placed = {**stored, **lost}
         _seek(client, {TopicPartition(self.topic, p): position.next_offset for p, position in placed.items()})

@@ -102,7 +102,7 @@ class Runtime:
         for router in routers:
             app.include_router(router)
         app.include_router(self.key_usage.routes())
-        # A producer's writer transactions hold back the watermark: a replay by hand is not one of them.
+        # Intake's writer transactions hold back the watermark; a replay need not.
         engine = self.writer if consumer is not None else self.reader
         app.include_router(dead_letter_routes(engine, self.dead_letters, self.outbox, consumer))
         return app

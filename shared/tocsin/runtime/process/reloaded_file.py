@@ -32,7 +32,7 @@ class ReloadedFile(Generic[T]):
     `event`; the gauge `broken` is 1 while there is one.
 
     Attributes: `content` is the last valid content (None before the first), `problem` says what is wrong with the file
-    now (None if nothing is), `written_at` is its modification time in real time.
+    now (None if it is valid), `written_at` is its modification time in real time.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ Job = Callable[[], Awaitable[object]]
 
 
 class Scheduler:
-    """Runs jobs at real-time intervals, one run of a job at a time. Missed runs are made up for by one run."""
+    """Runs jobs at real-time intervals, one run of a job at a time. Missed runs are merged into one."""
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(timezone=UTC)

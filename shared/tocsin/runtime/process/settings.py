@@ -6,17 +6,17 @@ An empty variable counts as unset. A secret may be in a file instead: `TOCSIN_X_
 import os
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tocsin.acknowledgement import LinkSigner
+from tocsin.instants import Instant
 from tocsin.runtime.errors import SecretFileError
 
 
@@ -43,14 +43,9 @@ def _bootstrap(text: str) -> str:
     return text
 
 
-def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
-
-
 DatabaseUrl = Annotated[str, AfterValidator(_postgres_url), Secret()]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class EnvironmentSettings(BaseSettings):
@@ -135,7 +130,7 @@ class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     relay_interval: float = Field(default=0.05, gt=0, le=10)
-    """Seconds between two polls of the outbox by the relay, which commits of its own process also wake."""
+    """Seconds between two polls of the outbox by the relay. A commit in the same process also wakes it."""
 
 
 def _link_keys(secret: SecretStr) -> SecretStr:

@@ -7,7 +7,7 @@ from email.message import Message
 from email.utils import decode_params, unquote
 from typing import Any, Final
 
-from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders, characters, decoded, one_line
+from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders, decode_text, decode_words, one_line
 
 _MAX_PARAMETERS: Final = 50
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;]+/[^\s/;]+")
@@ -42,7 +42,7 @@ def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
     given = kind.partition(";")[0].strip().lower() if kind else default_type
     media_type = given if _MEDIA_TYPE.fullmatch(given) else "text/plain"
     parameters, others = _parameters(kind), _parameters(disposition)
-    name = one_line(decoded(others.get("filename") or parameters.get("name") or media_type), MAX_NAME_LENGTH)
+    name = one_line(decode_words(others.get("filename") or parameters.get("name") or media_type), MAX_NAME_LENGTH)
     boundary = parameters.get("boundary", "").rstrip() if media_type.startswith("multipart/") else ""
     return ContentHeaders(
         type=media_type,
@@ -67,5 +67,5 @@ def _parameters(header: str) -> dict[str, str]:
 def _value(value: Any) -> str:
     if isinstance(value, tuple):
         charset, _, text = value
-        return characters(unquote(text).encode("latin-1", "replace"), charset)
+        return decode_text(unquote(text).encode("latin-1", "replace"), charset)
     return unquote(value)

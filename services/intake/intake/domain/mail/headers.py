@@ -66,7 +66,7 @@ class MailHeaders:
 
     def text(self, name: str) -> str:
         """The value of the first header with that name, decoded; empty if there is none."""
-        return decoded(self.first(name))
+        return decode_words(self.first(name))
 
     def message_ids(self, name: str) -> list[str]:
         """The ids in the first header with that name, without their angle brackets."""
@@ -81,7 +81,7 @@ class MailHeaders:
         for display, address in parse_addresses(_bare(raw)):
             email = address.lower()
             if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and not UNWANTED.search(email):
-                name = one_line(decoded(display[: MAX_NAME_LENGTH * 8]), MAX_NAME_LENGTH)
+                name = one_line(decode_words(display[: MAX_NAME_LENGTH * 8]), MAX_NAME_LENGTH)
                 found.append(EmailAddress(name, email))
         return found
 
@@ -95,7 +95,7 @@ def _bare(raw: str) -> str:
         return octets.decode("latin-1")
 
 
-def decoded(raw: str) -> str:
+def decode_words(raw: str) -> str:
     """The header with its encoded words (RFC 2047) decoded."""
     text = _bare(raw)
     if "=?" not in text:
@@ -105,11 +105,11 @@ def decoded(raw: str) -> str:
     except (HeaderParseError, BinasciiError, ValueError):
         return text
     return "".join(
-        piece if isinstance(piece, str) else characters(piece, charset or "ascii") for piece, charset in pieces
+        piece if isinstance(piece, str) else decode_text(piece, charset or "ascii") for piece, charset in pieces
     )
 
 
-def characters(octets: bytes, charset: str | None) -> str:
+def decode_text(octets: bytes, charset: str | None) -> str:
     """The text of these bytes; if the character set is unknown or wrong, as UTF-8 or else as Latin-1."""
     for name in (charset or "utf-8", "utf-8"):
         normal = normalize_encoding(name[:_MAX_CHARSET_LENGTH]).lower().replace(".", "_")

@@ -13,7 +13,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
-from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, characters, one_line
+from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, decode_text, one_line
 from intake.domain.mail.html_text import html_to_text
 from intake.domain.mail.outline import MessageOutline, MimePart, read_outline
 from intake.errors import UnreadableMailError
@@ -136,7 +136,7 @@ def _texts(parts: Iterable[MimePart]) -> Iterator[str]:
     """The texts of these parts that are not blank, from their first _MAX_TEXT_BYTES bytes."""
     left = _MAX_TEXT_BYTES
     for part in parts:
-        text = characters(part.content.decode(part.body[:left]), part.content.charset)
+        text = decode_text(part.content.decode(part.body[:left]), part.content.charset)
         left -= len(part.body[:left])
         if text.strip():
             yield text

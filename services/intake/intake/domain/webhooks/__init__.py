@@ -1,1 +1,1 @@
-"""Webhooks: a payload of a PSA tool in, what our tickets and events must become out. Pure."""
+"""Webhooks: from the payload of a PSA tool to the tickets and events that follow from it. Pure."""

@@ -1,4 +1,4 @@
-"""The ticket that the updates of an unknown ticket open, with defaults for what they do not state. Pure."""
+"""Creates a ticket from its updates, with defaults for missing fields. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The result of payloads without storing anything, as if they were all that is known. Pure."""
+"""Processes payloads without storing anything, as if no ticket existed before. Pure."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -85,14 +85,14 @@ class DryRun:
         return {
             "ticket": fields,
             "flags": list(ticket.default_flags),
-            "events": [_rendered(each) for each in ticket.events],
+            "events": [_render(each) for each in ticket.events],
         }
 
     def _reconcile(self, key: str, updates: Sequence[TicketUpdate]) -> Result:
         opened_with = opening_severity(updates, self._integration)
         events = reconcile(updates, self._facts[key], actor=self._source, opened_with=opened_with)
         self._add(key, events)
-        return {"external_id": key, "events": [_rendered(event) for event in events]}
+        return {"external_id": key, "events": [_render(event) for event in events]}
 
     def _add(self, key: str, events: Sequence[EventRequest]) -> None:
         for event in events:
@@ -104,7 +104,7 @@ def _unreadable(error: UnreadableError) -> Result:
     return {"unmapped": "unreadable", "detail": str(error)}
 
 
-def _rendered(event: EventRequest) -> Result:
+def _render(event: EventRequest) -> Result:
     fields = event.model_dump(mode="json", exclude_none=True)
     if event.occurred_at is not None:
         fields["occurred_at"] = render_instant(event.occurred_at)

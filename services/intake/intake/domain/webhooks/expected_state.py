@@ -1,4 +1,4 @@
-"""What the updates of a ticket state about it, instant by instant, and the changes that make a statement true. Pure."""
+"""The states that the updates of a ticket expect, by instant, and the changes that lead to them. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -70,7 +70,7 @@ def text(value: object) -> str | None:
 
 
 def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
-    """A tool's instant in UTC, in `zone` if it has no offset; None if it is not one in the years 1990 to 2100.
+    """A tool's instant in UTC, in `zone` if it has no offset; None if it is not an instant in FIRST_YEAR to LAST_YEAR.
 
     `form` is iso (also with a space before the offset or UTC), unix (seconds), unix_ms, or a strptime format. Fractions
     of a second may have any number of digits.

@@ -1,4 +1,4 @@
-"""The facts that are missing between what the updates of a ticket state and what its known facts say. Pure.
+"""Compares the updates of a ticket with its known facts, and derives the missing facts. Pure.
 
 Each update states how the ticket was at some instants. `reconcile` goes through these instants in order, beside the
 known facts. Where the facts of an instant lead to another status than the updates state, it adds facts at that same
