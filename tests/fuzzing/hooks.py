@@ -28,7 +28,7 @@ Call = dict[str, Any]
 
 TESTS = Path(__file__).parents[1]
 KNOWN: Mapping[str, Any] = json.loads(Path(os.environ["TOCSIN_FUZZ_KNOWN"]).read_text())
-MAILS = [path.read_bytes() for path in sorted((TESTS / "mails").glob("*.eml"))]
+MAILS = [path.read_bytes() for path in sorted((TESTS / "recorded/mails").glob("*.eml"))]
 REPORTS = [path.read_bytes() for path in sorted((TESTS / "recorded/bounces").glob("*.eml"))]
 ABOUT, ADDRESS = b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", b"dana@example.com"
 ROLES = ("service_desk_team_lead", "account_manager", "chief_executive_officer")
