@@ -21,7 +21,7 @@ import schemathesis
 from schemathesis.generation.meta import TestPhase
 from schemathesis.specs.openapi import stateful
 from support.webhook_mutations import mutated_delivery
-from support.webhook_recordings import PROVIDERS, SECRET, proven, recordings
+from support.webhook_recordings import PROVIDERS, SECRET, auth_headers, recordings
 
 Case = schemathesis.Case[Any]
 Call = dict[str, Any]
@@ -175,7 +175,7 @@ def webhook(case: Case, kwargs: Call, random: Random) -> None:
         case 2:
             kwargs["data"] = mutated_delivery(random, provider)
     if random.random() < 0.9:
-        kwargs["auth"] = Stamped(lambda body: proven(provider, body))
+        kwargs["auth"] = Stamped(lambda body: auth_headers(provider, body))
         _genuine.add(case.id)
 
 

@@ -24,7 +24,7 @@ from support.servers import SharedSink
 from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
 from support.timer_world import events, facts_of, timer_world
-from support.webhook_recordings import proven, recorded
+from support.webhook_recordings import auth_headers, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
@@ -77,7 +77,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
         parked = recorded("connectwise", "1-added").replace(b"New (email)", b"Parked")
         for number in range(LETTERS):
             raw = parked.replace(b"0001", b"%04d" % number)
-            answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
+            answer = await post("/v1/hooks/connectwise/default", content=raw, headers=auth_headers("connectwise", raw))
             assert answer["state"] == "unmapped", answer
     await _add_dead_letters(service.runtime.writer, intake.store.tables.DEAD_LETTERS, TICKETS, None)
     await service.runtime.dispose()

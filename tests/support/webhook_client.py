@@ -53,7 +53,7 @@ tenants:
 """
 
 
-def written(folder: Path, text: str = INTEGRATIONS) -> str:
+def integrations_yaml(folder: Path, text: str = INTEGRATIONS) -> str:
     """The integrations of two tenants; the section is copied, since the file may not use a YAML alias."""
     (folder / "secret").write_text(SECRET)
     section = text.split("    desk: &desk\n")[1]
@@ -115,6 +115,6 @@ async def make_due(intake: World) -> None:
         await connection.execute(text(now))
 
 
-def counted(metric: str, **labels: str) -> float:
+def metric_value(metric: str, **labels: str) -> float:
     """The value of a metric of the desk."""
     return REGISTRY.get_sample_value(metric, {"provider": "desk", **labels}) or 0
