@@ -16,6 +16,7 @@ from intake.workers import webhook_worker
 from sqlalchemy import text
 from structlog.testing import capture_logs
 from support.intake_world import HISTORY_LIMIT, World, event, ticket, world
+from support.metrics import counter_value
 from support.servers import MakeDatabase
 from support.webhook_client import (
     SECRET,
@@ -23,7 +24,6 @@ from support.webhook_client import (
     facts,
     integrations_yaml,
     make_due,
-    metric_value,
     payload,
     rows,
     tickets,
@@ -97,14 +97,14 @@ async def test_a_delivery_without_a_valid_signature_is_rejected_and_not_stored(i
 
 
 async def test_a_body_that_is_too_large_is_counted_and_logged(intake: World) -> None:
-    before = metric_value("sla_hook_deliveries_total", result="too_large")
+    before = counter_value("sla_hook_deliveries_total", provider="desk", result="too_large")
     with capture_logs() as logs:
         await deliver(intake, b" " * 1_000_001, 413)
         await deliver(intake, b" " * 1_000_001, 413, tenant="nobody")
         assert (await intake.clients["nobody"].post("/v1/hooks/x/y", content=b" " * 1_000_001)).status_code == 413
     (logged,) = logs  # only configured webhooks are
     assert (logged["event"], logged["tenant"], logged["content_length"]) == ("webhook_too_large", "default", "1000001")
-    assert metric_value("sla_hook_deliveries_total", result="too_large") == before + 1
+    assert counter_value("sla_hook_deliveries_total", provider="desk", result="too_large") == before + 1
 
 
 async def test_each_tenant_has_its_own_tickets_and_unmapped_deliveries(intake: World) -> None:

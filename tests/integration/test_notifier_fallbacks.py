@@ -18,8 +18,8 @@ from notifier.handlers.claims import claim_deliveries
 from notifier.handlers.fallback import bounce
 from notifier.store import deliveries, notifications, queue
 from notifier.store.tables import NOTIFICATIONS
-from prometheus_client import REGISTRY
 from sqlalchemy import update
+from support.metrics import counter_value
 from support.notifier_events import NOON, TIERS, escalation, stand_down
 from support.notifier_world import LINKS, World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -307,4 +307,4 @@ async def test_an_unreadable_notification_ends_undeliverable_and_delays_nobody(w
 
 
 def _undeliverable() -> float:
-    return REGISTRY.get_sample_value("sla_emails_total", {"result": "undeliverable"}) or 0
+    return counter_value("sla_emails_total", result="undeliverable")

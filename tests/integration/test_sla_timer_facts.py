@@ -9,13 +9,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from sla_timer.handlers.facts import receive_facts
 from sla_timer.handlers.sweep import sweep_all
 from sla_timer.store.published_events import published_since
 from sla_timer.store.tables import AGENDA
 from sqlalchemy import func, select
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
+from support.metrics import counter_value
 from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.timer_world import TimerWorld, batch, events, facts_of, imported, ticket, timer_world
@@ -178,8 +178,8 @@ async def test_a_transaction_that_is_rolled_back_is_not_counted(world: TimerWorl
     def counted() -> tuple[float, float]:
         outcome = {"clock": "response", "severity": "1", "outcome": "met"}
         return (
-            REGISTRY.get_sample_value("sla_clock_outcomes_total", outcome) or 0.0,
-            REGISTRY.get_sample_value("sla_answer_seconds_count", {"channel": "portal"}) or 0.0,
+            counter_value("sla_clock_outcomes_total", **outcome),
+            counter_value("sla_answer_seconds_count", channel="portal"),
         )
 
     before = counted()
