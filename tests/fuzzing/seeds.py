@@ -158,7 +158,7 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await handlers.on_batch(connection, [Received(event, DEADLINES, 0, n) for n, event in enumerate(story)])
+        await handlers.on_batch(connection, [Received(each, DEADLINES, 0, n) for n, each in enumerate(story)])
     await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
     await database.dispose()
     return {}

@@ -113,7 +113,9 @@ def expected(handlers: Handlers) -> tuple[dict[str, TicketEscalation], list[Esca
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, len(EVENTS)])
-async def test_the_stored_state_is_the_pure_functions(writer: AsyncEngine, handlers: Handlers, size: int) -> None:
+async def test_the_stored_state_equals_that_of_the_pure_functions(
+    writer: AsyncEngine, handlers: Handlers, size: int
+) -> None:
     for start in range(0, len(EVENTS), size):
         await handle(writer, handlers, EVENTS[start : start + size])
     escalations, published = expected(handlers)

@@ -97,7 +97,7 @@ async def test_without_instants_an_equal_body_is_a_new_delivery_and_the_last_one
     assert "default_opened_at" in ticket["flags"]
 
 
-async def test_the_tools_own_identity_of_a_delivery_decides_what_is_a_duplicate(intake: World) -> None:
+async def test_a_delivery_is_a_duplicate_if_the_tool_gives_it_the_same_identity(intake: World) -> None:
     async def state(provider: str, body: dict[str, Any]) -> str:
         return str((await deliver(intake, provider, json.dumps(body).encode())).json()["state"])
 

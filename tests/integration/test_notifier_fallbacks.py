@@ -127,7 +127,7 @@ async def test_the_group_address_is_last_and_then_the_mail_is_undeliverable(worl
     assert [mail["Tocsin-Tier"] for mail in world.mails()] == ["1"]  # the tier did not move
 
 
-async def test_a_group_address_is_not_called_by_the_persons_name(world: World) -> None:
+async def test_a_mail_to_a_group_address_does_not_name_the_person(world: World) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         for count in (1, 2):
