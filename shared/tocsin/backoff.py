@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-_MOST_DOUBLINGS = 30
+_MOST_GROWTHS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +20,5 @@ class Backoff:
         `jitter` is a number from 0 to 1 such as `random.random()`: it shortens the pause by up to half, so that many
         clients do not retry at the same instant.
         """
-        factor: int = self.factor ** min(failures - 1, _MOST_DOUBLINGS)
+        factor: int = self.factor ** min(failures - 1, _MOST_GROWTHS)
         return min(self.longest, self.first * factor) * (0.5 + jitter / 2)

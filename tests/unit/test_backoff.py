@@ -19,4 +19,6 @@ def test_jitter_shortens_the_pause_by_up_to_half() -> None:
 
 
 def test_another_factor() -> None:
-    assert Backoff(timedelta(seconds=1), timedelta(hours=1), factor=4).pause(3) == timedelta(seconds=16)
+    quick = Backoff(timedelta(seconds=1), timedelta(hours=1), factor=4)
+    assert quick.pause(3) == timedelta(seconds=16)
+    assert quick.pause(1_000_000) == timedelta(hours=1)

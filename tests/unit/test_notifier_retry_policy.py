@@ -5,11 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from notifier.domain.delivery import Delivery, Now
 from notifier.domain.new_delivery import delivery_for
-from notifier.domain.retry_policy import RetryPolicy, after_attempt, backoff
+from notifier.domain.retry_policy import RetryPolicy, after_attempt
 from notifier.domain.smtp_reply import SmtpOutcome, SmtpPhase, SmtpReply
 from support.notifier_events import NOON, escalation
 
@@ -65,14 +63,6 @@ def test_retries_are_given_up_after_a_day_but_never_for_a_failing_server() -> No
 def test_a_withdrawn_mail_is_not_retried(outcome: SmtpOutcome) -> None:
     assert after(outcome, is_needed=False).state == "cancelled"
     assert after(SmtpOutcome.ACCEPTED, is_needed=False).state == "sent"
-
-
-@given(st.integers(1, 1000), st.floats(0, 1, exclude_max=True))
-def test_pauses_grow_to_their_ceiling(failures: int, jitter: float) -> None:
-    pause = backoff(failures, base=timedelta(seconds=1), ceiling=timedelta(minutes=5), jitter=jitter)
-    whole = min(timedelta(minutes=5), timedelta(seconds=2 ** min(failures - 1, 20)))
-    assert whole / 2 <= pause <= whole
-    assert backoff(failures, base=timedelta(seconds=1), ceiling=timedelta(minutes=5), jitter=0) == whole / 2
 
 
 @pytest.mark.parametrize(

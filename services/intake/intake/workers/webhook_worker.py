@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.backoff import Backoff
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
 
 from intake import metrics
@@ -40,7 +41,7 @@ to reschedule it. In the background each of its tickets may take PROCESS_SECONDS
 """
 
 _RETRY_AFTER: Final = timedelta(seconds=30)
-_MAX_BACKOFF_SECONDS: Final = 600
+_BACKOFF: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=10))
 _MAX_ATTEMPTS: Final = 20
 _CLAIMED_AT_ONCE: Final = 10
 _MAX_DETAIL_LENGTH: Final = 500
@@ -269,7 +270,7 @@ class WebhookWorker:
         is_given_up = not may_pass and delivery.attempts + 1 >= _MAX_ATTEMPTS
         state = WebhookState.UNMAPPED if is_given_up else WebhookState.WAITING
         result = DeliveryResult(state, delivery.id, UnmappedReason.FAILED, _describe(error))
-        retry_after = timedelta(seconds=min(2**delivery.attempts, _MAX_BACKOFF_SECONDS))
+        retry_after = _BACKOFF.pause(delivery.attempts + 1)
         try:
             async with asyncio.timeout(RESCHEDULE_SECONDS):
                 if is_given_up:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, assert_never
 
+from tocsin.backoff import Backoff
+
 from notifier.domain.delivery import Delivery, DeliveryState, Now
 from notifier.domain.smtp_reply import SmtpOutcome
 
@@ -47,22 +49,15 @@ def after_attempt(
         case SmtpOutcome.REFUSED:
             return replace(ended, state=DeliveryState.REFUSED)
         case SmtpOutcome.DEFERRED:
-            given_up, growth, ceiling = DeliveryState.REFUSED, 2, policy.ceiling
+            given_up, backoff = DeliveryState.REFUSED, Backoff(policy.base, policy.ceiling)
         case SmtpOutcome.AMBIGUOUS:
-            given_up, growth, ceiling = DeliveryState.UNDELIVERABLE, 4, _AMBIGUOUS_CEILING
+            given_up, backoff = DeliveryState.UNDELIVERABLE, Backoff(policy.base, _AMBIGUOUS_CEILING, factor=4)
         case SmtpOutcome.SERVER_FAILED:
-            growth, ceiling = 2, min(policy.ceiling, _SERVER_CEILING)
+            backoff = Backoff(policy.base, min(policy.ceiling, _SERVER_CEILING))
         case _:
             assert_never(outcome)
     if not is_needed:
         return replace(ended, state=DeliveryState.CANCELLED)
     if given_up is not None and now.real - delivery.created_at >= policy.give_up:
         return replace(ended, state=given_up)
-    pause = backoff(delivery.attempts, base=policy.base, ceiling=ceiling, jitter=jitter, growth=growth)
-    return replace(ended, state=DeliveryState.DEFERRED, ready_at=now.real + pause)
-
-
-def backoff(failures: int, *, base: timedelta, ceiling: timedelta, jitter: float, growth: int = 2) -> timedelta:
-    """The pause after the nth failure in a row (n from 1): exponential up to `ceiling`, its second half random."""
-    factor: int = growth ** min(failures - 1, 15)
-    return min(ceiling, base * factor) * (0.5 + jitter / 2)
+    return replace(ended, state=DeliveryState.DEFERRED, ready_at=now.real + backoff.pause(delivery.attempts, jitter))

@@ -6,10 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from notifier.domain.retry_policy import backoff
+from tocsin.backoff import Backoff
 
-_FIRST_PAUSE: Final = timedelta(seconds=0.5)
-_LONGEST_PAUSE: Final = timedelta(seconds=30)
+_BACKOFF: Final = Backoff(first=timedelta(seconds=0.5), longest=timedelta(seconds=30))
 
 
 class CircuitState(StrEnum):
@@ -47,6 +46,6 @@ class CircuitBreaker:
         if self.state is CircuitState.OPEN:
             return None
         self.failures += 1
-        pause = backoff(self.failures, base=_FIRST_PAUSE, ceiling=_LONGEST_PAUSE, jitter=random.random())
-        self._retry_at = time.monotonic() + pause.total_seconds()
-        return pause.total_seconds()
+        pause = _BACKOFF.pause(self.failures, random.random()).total_seconds()
+        self._retry_at = time.monotonic() + pause
+        return pause
