@@ -28,7 +28,7 @@ replay: setup  ## import a real help-desk log as history and check every ticket:
 test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP (about five minutes)
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-test-slow: setup  ## run the slow tests: images, API fuzzing, fault tables, secrets, every Python on this machine
+test-slow: setup  ## run the slow tests: images, API fuzzing, SMTP faults, load, secrets, `make run`, every Python here
 	$(BIN)/pytest -n 2 --dist loadgroup tests/slow
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing
@@ -39,7 +39,7 @@ check: setup  ## check lint, format, types, architecture, dependencies and API d
 	$(BIN)/python deploy/dependencies.py check
 	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
 
-torture: setup  ## run all tests with ten times as many random cases
+torture: setup  ## run all tests, the slow ones too, with ten times the random cases
 	TOCSIN_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup tests
 
 fuzz-api: setup  ## fuzz all four APIs with Schemathesis: make fuzz-api EXAMPLES=100

@@ -192,16 +192,16 @@ def test_env_example_lists_the_required_variables() -> None:
     assert set(re.findall(r"^(\w+)=$", (DOCKER / "env.example").read_text(), re.MULTILINE)) == required_in_env
 
 
-def test_only_the_front_can_listen_on_a_public_address() -> None:
+def test_only_the_proxy_can_listen_on_a_public_address() -> None:
     for name, service in SERVICES.items():
         for port in service.get("ports", ()):
             public = port.startswith("${TOCSIN_BIND:-127.0.0.1}:")
             assert public or port.startswith("127.0.0.1:"), f"{name}: {port}"
-            assert not public or name == "front"
+            assert not public or name == "proxy"
     assert not any(SERVICES[name].get("ports") for name in (*OURS, *JOBS, "kafka", "postgres"))
 
 
-def test_the_front_forwards_the_api_and_nothing_else() -> None:
+def test_the_proxy_forwards_the_api_and_nothing_else() -> None:
     text = (DOCKER / "Caddyfile").read_text()
     (forwarded,) = re.findall(r"@api path (.+)", text)
     assert forwarded.split() == ["/v1/*", "/ack/*", "/docs", "/docs/*", "/openapi.json"]

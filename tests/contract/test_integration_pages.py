@@ -60,9 +60,9 @@ def test_the_example_of_a_page_maps_every_update_of_a_recorded_ticket(page: str)
     integration = example(page).find("default", page)
     assert integration is not None
     trial = DryRun(integration, page, datetime(2026, 6, 12, tzinfo=UTC))
-    told = [one for body in story(page) for one in trial.deliver(body)]
-    assert [one["unmapped"] for one in told if "unmapped" in one] == []
-    assert "ticket" in told[0]
+    results = [result for body in story(page) for result in trial.deliver(body)]
+    assert [result["unmapped"] for result in results if "unmapped" in result] == []
+    assert "ticket" in results[0]
 
 
 @pytest.mark.parametrize("page", PROVIDERS)
@@ -134,9 +134,9 @@ def test_the_check_and_try_commands_of_a_page_work_for_each_provider(
         words = [word.replace("jira", provider) for word in of_jira]
         expanded = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]
         tried = invoked([argument for arguments in expanded for argument in arguments])
-        told = [json.loads(line) for line in tried.output.splitlines()]
-        assert told[0]["ticket"]["source"] == provider
-        assert not [one for one in told if "unmapped" in one]
+        results = [json.loads(line) for line in tried.output.splitlines()]
+        assert results[0]["ticket"]["source"] == provider
+        assert not [result for result in results if "unmapped" in result]
 
 
 def test_intakes_readme_lists_the_settings_of_each_provider() -> None:

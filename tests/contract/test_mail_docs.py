@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from notifier.domain.rendering import TEMPLATES
 from notifier.domain.template_context import Redelivery
-from support.mail_pictures import MADE_OF, made_of
+from support.mail_pictures import DIGESTS, render_digests
 from support.mail_samples import SAMPLES
 from support.notifier_mails import NEW_YORK, compose, make_composer, parse
 
@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "mail.md").read_text()
 
 
-def test_the_text_of_the_escalation_is_what_is_sent() -> None:
+def test_the_text_of_the_escalation_is_current() -> None:
     text = SAMPLES["escalation"].render(NEW_YORK).text
     assert "".join(f"    {line}\n" if line else "\n" for line in text.splitlines()) in PAGE
 
@@ -28,8 +28,8 @@ def test_there_is_a_picture_of_each_kind_on_each_screen(kind: str) -> None:
         assert len(picture) < 120_000
 
 
-def test_the_pictures_show_the_present_pages() -> None:
-    assert MADE_OF.read_text() == made_of(), "`make mail-pictures` renders them again"
+def test_the_pictures_are_current() -> None:
+    assert DIGESTS.read_text() == render_digests(), "`make mail-pictures` renders them again"
 
 
 def test_the_table_lists_every_header_and_no_other() -> None:

@@ -21,14 +21,14 @@ import schemathesis
 from schemathesis.generation.meta import TestPhase
 from schemathesis.specs.openapi import stateful
 from support.webhook_mutations import mutated_delivery
-from support.webhook_recordings import PROVIDERS, SECRET, proven, recordings
+from support.webhook_recordings import PROVIDERS, SECRET, auth_headers, recordings
 
 Case = schemathesis.Case[Any]
 Call = dict[str, Any]
 
 TESTS = Path(__file__).parents[1]
 KNOWN: Mapping[str, Any] = json.loads(Path(os.environ["TOCSIN_FUZZ_KNOWN"]).read_text())
-MAILS = [path.read_bytes() for path in sorted((TESTS / "mails").glob("*.eml"))]
+MAILS = [path.read_bytes() for path in sorted((TESTS / "recorded/mails").glob("*.eml"))]
 REPORTS = [path.read_bytes() for path in sorted((TESTS / "recorded/bounces").glob("*.eml"))]
 ABOUT, ADDRESS = b"<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>", b"dana@example.com"
 ROLES = ("service_desk_team_lead", "account_manager", "chief_executive_officer")
@@ -175,7 +175,7 @@ def webhook(case: Case, kwargs: Call, random: Random) -> None:
         case 2:
             kwargs["data"] = mutated_delivery(random, provider)
     if random.random() < 0.9:
-        kwargs["auth"] = Stamped(lambda body: proven(provider, body))
+        kwargs["auth"] = Stamped(lambda body: auth_headers(provider, body))
         _genuine.add(case.id)
 
 

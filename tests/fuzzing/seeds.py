@@ -14,7 +14,7 @@ import sla_timer.store.tables
 from escalator.handlers import Handlers
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.deadline_events import START, DeadlineEventFactory
-from support.deadline_events import ticket as told_ticket
+from support.deadline_events import ticket as escalated_ticket
 from support.intake_world import event
 from support.intake_world import ticket as posted
 from support.notifier_events import NOON, TIERS, escalation
@@ -24,7 +24,7 @@ from support.servers import SharedSink
 from support.service_apps import LINKS, POLICIES, build_service
 from support.stories import fact
 from support.timer_world import events, facts_of, timer_world
-from support.webhook_recordings import proven, recorded
+from support.webhook_recordings import auth_headers, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
@@ -77,7 +77,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
         parked = recorded("connectwise", "1-added").replace(b"New (email)", b"Parked")
         for number in range(LETTERS):
             raw = parked.replace(b"0001", b"%04d" % number)
-            answer = await post("/v1/hooks/connectwise/default", content=raw, headers=proven("connectwise", raw))
+            answer = await post("/v1/hooks/connectwise/default", content=raw, headers=auth_headers("connectwise", raw))
             assert answer["state"] == "unmapped", answer
     await _add_dead_letters(service.runtime.writer, intake.store.tables.DEAD_LETTERS, TICKETS, None)
     await service.runtime.dispose()
@@ -151,14 +151,14 @@ async def seed_escalator(url: str, folder: Path) -> Known:
     """Running, held, ended and exhausted ladders."""
     database = engine(url, "escalator-writer")
     handlers = Handlers(BusinessClock(START, START, 0.0), DirectoryFile(POLICIES / "directory.yaml"))
-    one, two, three = (DeadlineEventFactory(told_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
+    one, two, three = (DeadlineEventFactory(escalated_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
     story = [
         *(one.step(1), one.step(2), two.step(1), two.held(0.5, until=24), three.warned("resolution")),
         *(three.step(number) for number in range(1, 7)),
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await handlers.on_batch(connection, [Received(told, DEADLINES, 0, n) for n, told in enumerate(story)])
+        await handlers.on_batch(connection, [Received(each, DEADLINES, 0, n) for n, each in enumerate(story)])
     await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
     await database.dispose()
     return {}

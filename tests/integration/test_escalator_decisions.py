@@ -12,11 +12,11 @@ from escalator.handlers import Handlers
 from escalator.store.decisions import stored_decisions
 from escalator.store.escalations import load_escalations
 from escalator.store.tables import DECISIONS, NOTIFICATIONS, OUTBOX
-from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
+from support.metrics import counter_value
 from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.database.engine import engine
@@ -113,7 +113,9 @@ def expected(handlers: Handlers) -> tuple[dict[str, TicketEscalation], list[Esca
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, len(EVENTS)])
-async def test_the_stored_state_is_the_pure_functions(writer: AsyncEngine, handlers: Handlers, size: int) -> None:
+async def test_the_stored_state_equals_that_of_the_pure_functions(
+    writer: AsyncEngine, handlers: Handlers, size: int
+) -> None:
     for start in range(0, len(EVENTS), size):
         await handle(writer, handlers, EVENTS[start : start + size])
     escalations, published = expected(handlers)
@@ -137,7 +139,7 @@ async def test_a_decision_is_stored_counted_and_logged_only_by_the_commit(
 ) -> None:
     def counted() -> float:
         labels = {"tier": "1", "reason": "no_response"}
-        return REGISTRY.get_sample_value("sla_escalations_total", labels) or 0.0
+        return counter_value("sla_escalations_total", **labels)
 
     before = counted()
     with capture_logs() as logs:

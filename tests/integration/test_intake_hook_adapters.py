@@ -18,7 +18,7 @@ from support.intake_world import World, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_mutations import mutated_delivery
-from support.webhook_recordings import PROVIDERS, SECRET, SHIPPED, proven, recorded, story
+from support.webhook_recordings import PROVIDERS, SECRET, SHIPPED, auth_headers, recorded, story
 
 OTHER_KEY = "the key that ConnectWise has"
 
@@ -48,7 +48,7 @@ async def _connectwise(request: httpx.Request) -> httpx.Response:
 async def deliver(
     intake: World, provider: str, body: bytes, tenant: str = "default", secret: bytes = SECRET
 ) -> httpx.Response:
-    headers = proven(provider, body, secret)
+    headers = auth_headers(provider, body, secret)
     return await intake.clients["nobody"].post(f"/v1/hooks/{provider}/{tenant}", content=body, headers=headers)
 
 
@@ -97,7 +97,7 @@ async def test_without_instants_an_equal_body_is_a_new_delivery_and_the_last_one
     assert "default_opened_at" in ticket["flags"]
 
 
-async def test_the_tools_own_identity_of_a_delivery_decides_what_is_a_duplicate(intake: World) -> None:
+async def test_a_delivery_is_a_duplicate_if_the_tool_gives_it_the_same_identity(intake: World) -> None:
     async def state(provider: str, body: dict[str, Any]) -> str:
         return str((await deliver(intake, provider, json.dumps(body).encode())).json()["state"])
 
@@ -137,10 +137,10 @@ async def test_a_forged_delivery_is_rejected_and_not_stored(intake: World) -> No
 
 
 def _forgeries(provider: str, body: bytes) -> Iterator[tuple[bytes, Any]]:
-    genuine = proven(provider, body)
+    genuine = auth_headers(provider, body)
     name = sorted(genuine)[0]
     yield body, {}
-    yield body, proven(provider, body, b"a guess")
+    yield body, auth_headers(provider, body, b"a guess")
     yield body, {name.encode(): b"\xff\xfe\xfd"}
     yield body, [*genuine.items(), (name, genuine[name])]  # sent twice
 

@@ -19,7 +19,7 @@ from support.servers import MakeDatabase
 from support.webhook_client import make_due
 from typer.testing import CliRunner
 
-MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/mails").glob("*.eml"))}
+MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/recorded/mails").glob("*.eml"))}
 SECRET = "mail-secret-of-the-tests"
 INTEGRATIONS = """
 version: "1"
@@ -326,7 +326,7 @@ def test_the_command_processes_a_mail_from_a_file_or_a_pipe(make_database: MakeD
         result = CliRunner().invoke(app, ["mail", str(file)], env=environment | changed, input=raw)
         return result.exit_code, result.output
 
-    status, output = run(ROOT / "tests/mails/outlook.eml")
+    status, output = run(ROOT / "tests/recorded/mails/outlook.eml")
     assert (status, '"state":"taken"' in output) == (0, True), output
     status, output = run("-", MAILS["apple"])
     assert (status, '"state":"taken"' in output) == (0, True), output

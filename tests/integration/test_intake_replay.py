@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from intake.commands.hooks import app
 from support.intake_world import World, world
+from support.metrics import counter_value
 from support.servers import MakeDatabase
-from support.webhook_client import counted, deliver, facts, payload, rows, tickets, written
+from support.webhook_client import deliver, facts, integrations_yaml, payload, rows, tickets
 from typer.testing import CliRunner, Result
 
 ADAPTER = "      adapter: generic"
@@ -19,14 +20,14 @@ STATES = "SELECT state FROM webhook_deliveries ORDER BY id"
 
 @pytest.fixture
 async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    (tmp_path / "integrations.yaml").write_text(written(tmp_path))
+    (tmp_path / "integrations.yaml").write_text(integrations_yaml(tmp_path))
     async with world(make_database("intake"), tmp_path) as made:
         monkeypatch.setenv("TOCSIN_DATABASE_URL", made.writer.url.render_as_string(hide_password=False))
         yield made
 
 
 def change_file(intake: World, *replacements: tuple[str, str]) -> None:
-    text = written(intake.integrations.parent)
+    text = integrations_yaml(intake.integrations.parent)
     for old, new in replacements:
         assert old in text
         text = text.replace(old, new)
@@ -46,7 +47,7 @@ async def replay(intake: World, *arguments: str) -> int:
 
 
 async def test_an_unmapped_delivery_is_listed_and_replayed_over_http(intake: World) -> None:
-    before = counted("sla_hook_unmapped_total", reason="unknown_status")
+    before = counter_value("sla_hook_unmapped_total", provider="desk", reason="unknown_status")
     await deliver(intake, payload())
     answer = await deliver(intake, payload(status="Parked", at="2026-06-08T10:30:00Z"))
     assert (answer["state"], answer["reason"]) == ("unmapped", "unknown_status")
@@ -58,7 +59,7 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_over_http(intake: Wor
 
     path = f"/v1/hooks/unmapped/{listed['id']}/replay"
     assert (await intake.post(path, {}, 200))["state"] == "unmapped"
-    assert counted("sla_hook_unmapped_total", reason="unknown_status") == before + 1
+    assert counter_value("sla_hook_unmapped_total", provider="desk", reason="unknown_status") == before + 1
     change_file(intake, ADD_PARKED)
     assert (await intake.post(path, {}, 200))["state"] == "taken"
     assert (await intake.post(path, {}, 200))["state"] == "taken"
@@ -89,7 +90,7 @@ async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World)
     result = await hooks("dismiss", junk, "999", "--by", "Ada")
     assert (result.exit_code, result.output) == (1, "Dismissed 1 deliveries.\nNot unmapped: 999.\n")
     await intake.webhook_worker.retry()
-    assert counted("sla_hook_unmapped_now") == 1
+    assert counter_value("sla_hook_unmapped_now", provider="desk") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
     query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"
     assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]

@@ -19,7 +19,7 @@ from support.intake_world import event, ticket, world
 from support.polling import eventually
 from support.runtime_world import in_topic
 from support.servers import MakeDatabase, SharedKafka, intake_part, private_database, running
-from support.webhook_client import payload, written
+from support.webhook_client import integrations_yaml, payload
 from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
 from tocsin.runtime.database.engine import engine
 from tocsin_local.loopback import free_port
@@ -114,7 +114,7 @@ async def test_after_the_start_a_waiting_delivery_is_processed_and_an_old_one_is
     make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path
 ) -> None:
     kafka.fresh_topics()
-    (tmp_path / "integrations.yaml").write_text(written(tmp_path))
+    (tmp_path / "integrations.yaml").write_text(integrations_yaml(tmp_path))
     url = make_database("intake")
     database = engine(url, "test", pool_size=1)
     received_at = datetime(2026, 6, 8, 12, tzinfo=UTC)

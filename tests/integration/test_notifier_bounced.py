@@ -12,8 +12,8 @@ from notifier.__main__ import app
 from notifier.domain.delivery import Delivery
 from notifier.store import journal
 from notifier.store.tables import JOURNAL
-from prometheus_client import REGISTRY
 from sqlalchemy import update
+from support.metrics import counter_value
 from support.notifier_api import ApiClients, api_clients
 from support.notifier_events import NOON, escalation, stand_down
 from support.notifier_world import World, make_world
@@ -72,8 +72,8 @@ async def undelivered(world: World) -> dict[str, int]:
         return await journal.count_undelivered(connection)
 
 
-def counted(result: str) -> float:
-    return REGISTRY.get_sample_value("sla_mail_reports_total", {"result": result}) or 0
+def reports_counted(result: str) -> float:
+    return counter_value("sla_mail_reports_total", result=result)
 
 
 @pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
@@ -150,10 +150,10 @@ async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(w
     async with world.notifier():
         assert results(await report(api, about(mail))) == ["bounced"]
         await world.quiet()
-    before = counted("unmatched")
+    before = reports_counted("unmatched")
     assert results(await report(api, forwarded(mail))) == ["unmatched"]
     assert results(await report(api, forwarded(mail))) == ["known"]
-    assert counted("unmatched") == before + 1
+    assert reports_counted("unmatched") == before + 1
     assert await world.states() == ["bounced", "sent"]
 
 

@@ -18,8 +18,8 @@ from notifier.handlers.claims import claim_deliveries
 from notifier.handlers.fallback import bounce
 from notifier.store import deliveries, notifications, queue
 from notifier.store.tables import NOTIFICATIONS
-from prometheus_client import REGISTRY
 from sqlalchemy import update
+from support.metrics import counter_value
 from support.notifier_events import NOON, TIERS, escalation, stand_down
 from support.notifier_world import LINKS, World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -127,7 +127,7 @@ async def test_the_group_address_is_last_and_then_the_mail_is_undeliverable(worl
     assert [mail["Tocsin-Tier"] for mail in world.mails()] == ["1"]  # the tier did not move
 
 
-async def test_a_group_address_is_not_called_by_the_persons_name(world: World) -> None:
+async def test_a_mail_to_a_group_address_does_not_name_the_person(world: World) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         for count in (1, 2):
@@ -307,4 +307,4 @@ async def test_an_unreadable_notification_ends_undeliverable_and_delays_nobody(w
 
 
 def _undeliverable() -> float:
-    return REGISTRY.get_sample_value("sla_emails_total", {"result": "undeliverable"}) or 0
+    return counter_value("sla_emails_total", result="undeliverable")

@@ -226,7 +226,7 @@ async def test_http_1_0_has_no_chunked_bodies() -> None:
     assert response.startswith(b"HTTP/1.1 400 ")
 
 
-async def test_a_client_rejected_before_its_body_arrived_reads_the_response_and_not_a_reset() -> None:
+async def test_a_client_rejected_before_its_body_arrived_gets_the_response_instead_of_a_reset() -> None:
     async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 300000\r\n\r\n")

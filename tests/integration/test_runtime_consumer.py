@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from prometheus_client import REGISTRY
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.metrics import counter_value
 from support.polling import eventually
 from support.runtime_world import (
     AT,
@@ -249,11 +249,11 @@ async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_th
     async with db.begin() as connection:
         lost = [{"topic": TICKETS, "partition": p, "next_offset": 1_000_000, "accepted_through": AT} for p in range(6)]
         await connection.execute(OFFSETS.table.insert(), lost)
-    before = REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) or 0
+    before = counter_value("sla_offsets_out_of_range_total", topic=TICKETS)
     await send(*everything(range(1, 3)))
     async with running(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: all_seen(db, range(1, 3)))
-    assert REGISTRY.get_sample_value("sla_offsets_out_of_range_total", {"topic": TICKETS}) == before + 6
+    assert counter_value("sla_offsets_out_of_range_total", topic=TICKETS) == before + 6
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
 
 
@@ -335,7 +335,7 @@ class CountedEnds(TopicEnds):
 def lag() -> float:
     """The lag of all partitions, as the watchdog exported it."""
     partitions = [{"topic": TICKETS, "partition": str(number)} for number in range(6)]
-    return sum(REGISTRY.get_sample_value("sla_consumer_lag", labels) or 0 for labels in partitions)
+    return sum(counter_value("sla_consumer_lag", **labels) for labels in partitions)
 
 
 async def all_read(db: AsyncEngine, reading: Consumer) -> bool:

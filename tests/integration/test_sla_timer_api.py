@@ -182,7 +182,7 @@ async def test_an_invalid_report_is_a_422(world: TimerWorld, query: dict[str, st
 
 
 @pytest.mark.rule("6.3")
-async def test_compliance_is_what_the_pure_functions_say(world: TimerWorld) -> None:
+async def test_compliance_equals_that_of_the_pure_functions(world: TimerWorld) -> None:
     zone = ZoneInfo("America/New_York")
     outcomes: list[OutcomeCount] = []
     tickets: list[ChannelTicket] = []

@@ -9,13 +9,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from sla_timer.handlers.facts import receive_facts
 from sla_timer.handlers.sweep import sweep_all
 from sla_timer.store.published_events import published_since
 from sla_timer.store.tables import AGENDA
 from sqlalchemy import func, select
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
+from support.metrics import counter_value
 from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.timer_world import TimerWorld, batch, events, facts_of, imported, ticket, timer_world
@@ -43,7 +43,7 @@ def by_the_pure_function(name: str, drawn: dict[str, Any]) -> list[DeadlineEvent
     return timer.events
 
 
-async def test_passing_time_publishes_what_the_timeline_says(world: TimerWorld) -> None:
+async def test_passing_time_publishes_the_events_of_the_timeline(world: TimerWorld) -> None:
     all_ids = set()
     for seed in range(TICKETS):
         drawn, name = random_story(Random(seed)), f"SR-{seed}"
@@ -124,7 +124,7 @@ async def test_nothing_fires_before_the_watermark_reaches_it(world: TimerWorld) 
     assert summaries(await world.outbox())[1:] == [("breached response", "06-08 14:00")]
 
 
-async def test_after_a_race_between_a_resolve_and_the_sweep_one_truth_remains(world: TimerWorld) -> None:
+async def test_a_race_between_a_resolve_and_the_sweep_ends_with_the_same_timeline(world: TimerWorld) -> None:
     """Whichever comes first: an event published before the fact arrived is voided, never forgotten, never doubled."""
     names = [f"SR-{number}" for number in range(60)]
     for name in names:
@@ -162,10 +162,10 @@ async def test_history_is_marked_and_later_events_are_not(world: TimerWorld) -> 
 
 
 @pytest.mark.rule("4.22")
-async def test_events_without_proof_are_marked_and_voided_when_disproved(world: TimerWorld) -> None:
+async def test_events_without_a_watermark_are_unconfirmed_and_voided_when_disproved(world: TimerWorld) -> None:
     await world.receive(*events("SR-1", [OPENED]))
     await world.set_watermark(moment("06-08 13:50"))
-    await world.sweep_without_proof(moment("06-08 14:10"), confirmed_through=moment("06-08 13:50"))
+    await world.sweep_unconfirmed(moment("06-08 14:10"), confirmed_through=moment("06-08 13:50"))
     assert [event.unconfirmed for event in await world.outbox()] == [False, True]
     await world.receive(events("SR-1", [OPENED, numbered_fact(2, "responded", "06-08 13:55")])[-1])
     assert summaries(await world.outbox())[2:] == [
@@ -178,8 +178,8 @@ async def test_a_transaction_that_is_rolled_back_is_not_counted(world: TimerWorl
     def counted() -> tuple[float, float]:
         outcome = {"clock": "response", "severity": "1", "outcome": "met"}
         return (
-            REGISTRY.get_sample_value("sla_clock_outcomes_total", outcome) or 0.0,
-            REGISTRY.get_sample_value("sla_answer_seconds_count", {"channel": "portal"}) or 0.0,
+            counter_value("sla_clock_outcomes_total", **outcome),
+            counter_value("sla_answer_seconds_count", channel="portal"),
         )
 
     before = counted()

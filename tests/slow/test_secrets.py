@@ -25,7 +25,7 @@ from support.polling import eventually
 from support.secret_search import find_secrets
 from support.servers import SERVICES, log_line, suspended
 from support.tls_smtp_sink import secured_sink
-from support.webhook_recordings import PROVIDERS, SHIPPED, proven, story
+from support.webhook_recordings import PROVIDERS, SHIPPED, auth_headers, story
 from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
 from tocsin_local.layout import POLICY_FOLDER
@@ -137,7 +137,7 @@ class AuditedStack:
         """A webhook with its signature, and with one that is of another body, cut, repeated, or in the wrong place."""
         url = f"{self.urls['intake']}/v1/hooks/{provider}/default"
         body = story(provider)[number % len(story(provider))]
-        headers = dict(proven(provider, body, HOOKS[provider].encode()))
+        headers = dict(auth_headers(provider, body, HOOKS[provider].encode()))
         signature = next(value for name, value in headers.items() if "timestamp" not in name)
         self.secrets[f"signature of {provider} ({len(self.secrets)})"] = signature.rpartition(" ")[2]
         elsewhere = {"X-Signature": signature, "Authorization": f"Bearer {signature}"}

@@ -1,5 +1,5 @@
 """Renders a mail of each kind in a real browser, for docs/mail.md: `make mail-pictures` writes docs/mail/*.png, and
-the digests of pages and pictures to made_of.txt.
+the digests of pages and pictures to digests.txt.
 
 The browser is driven by its DevTools protocol over a pipe. A mail that is wider than its screen is an error.
 """
@@ -24,7 +24,7 @@ from support.mail_samples import SAMPLES
 from support.small_png import reduced
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "mail"
-MADE_OF: Final = FOLDER / "made_of.txt"
+DIGESTS: Final = FOLDER / "digests.txt"
 LARGEST: Final = 120_000
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 QUIET: Final = ("background-networking", "component-update", "extensions", "gpu", "lcd-text", "quic", "sync")
@@ -136,7 +136,7 @@ def pages() -> dict[str, str]:
     return {kind: sample.render(zone).html for kind, sample in SAMPLES.items()}
 
 
-def made_of() -> str:
+def render_digests() -> str:
     """A line for each picture: the digest of its page, its own digest, its name."""
     lines = []
     for kind, html in pages().items():
@@ -155,7 +155,7 @@ def main() -> None:
                 if len(picture) > LARGEST:
                     raise RuntimeError(f"{kind} on a {screen.name} has {len(picture)} bytes")
                 (FOLDER / f"{kind}-{screen.name}.png").write_bytes(picture)
-    MADE_OF.write_text(made_of())
+    DIGESTS.write_text(render_digests())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-import httpx
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -17,7 +16,7 @@ from tocsin_local.processes import kill_processes
 from tocsin_local.stack import Stack
 
 from support.polling import eventually
-from support.servers import SERVICES, suspended
+from support.servers import SERVICES, is_ready, suspended
 
 SERVERS = ("postgres", "kafka", "smtp")
 
@@ -97,9 +96,8 @@ class StackControl:
     async def wait_until_ready(self) -> None:
         """Waits until every service is ready."""
         urls = self._stack.run["urls"]
-        async with httpx.AsyncClient(timeout=10) as http:
-            for service in SERVICES:
-                await eventually(partial(_is_ready, http, urls[service]), f"{service} is ready")
+        for service in SERVICES:
+            await eventually(partial(asyncio.to_thread, is_ready, urls[service]), f"{service} is ready")
 
     async def reset(self) -> None:
         """Every part runs, and there are no replicas and no copies."""
@@ -127,10 +125,3 @@ class StackControl:
 
 async def _for_each(parts: Sequence[str], act: Callable[[str], None]) -> None:
     await asyncio.gather(*(asyncio.to_thread(act, part) for part in parts))
-
-
-async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await http.get(f"{url}/readyz")).is_success
-    except httpx.TransportError:
-        return False

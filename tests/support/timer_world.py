@@ -78,7 +78,7 @@ class TimerWorld:
         await self.set_watermark(through)
         await sweep_all(self.context)
 
-    async def sweep_without_proof(self, through: datetime, confirmed_through: datetime) -> None:
+    async def sweep_unconfirmed(self, through: datetime, confirmed_through: datetime) -> None:
         """What has fallen due by `through` is published although the watermark is at `confirmed_through`."""
         for partition in range(PARTITIONS):
             await sweep(self.context, partition, through=through, confirmed_through=confirmed_through)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from support.intake_world import World
@@ -53,7 +52,7 @@ tenants:
 """
 
 
-def written(folder: Path, text: str = INTEGRATIONS) -> str:
+def integrations_yaml(folder: Path, text: str = INTEGRATIONS) -> str:
     """The integrations of two tenants; the section is copied, since the file may not use a YAML alias."""
     (folder / "secret").write_text(SECRET)
     section = text.split("    desk: &desk\n")[1]
@@ -113,8 +112,3 @@ async def make_due(intake: World) -> None:
     now = "UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp() WHERE state = 'waiting'"
     async with intake.writer.begin() as connection:
         await connection.execute(text(now))
-
-
-def counted(metric: str, **labels: str) -> float:
-    """The value of a metric of the desk."""
-    return REGISTRY.get_sample_value(metric, {"provider": "desk", **labels}) or 0

@@ -40,7 +40,7 @@ def recorded(provider: str, name: str) -> bytes:
     return (RECORDED / provider / f"{name}.json").read_bytes()
 
 
-def proven(provider: str, body: bytes, secret: bytes = SECRET, at: datetime | None = None) -> Mapping[str, str]:
+def auth_headers(provider: str, body: bytes, secret: bytes = SECRET, at: datetime | None = None) -> Mapping[str, str]:
     """The headers with which the tool authenticates this body; `at` is the time of its clock."""
     if provider == "connectwise":
         return {"x-content-signature": _base64(hmac.digest(hashlib.sha256(secret).digest(), body, "sha256"))}

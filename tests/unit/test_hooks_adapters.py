@@ -174,7 +174,7 @@ def test_instants_are_converted_to_utc(value: str, zone: str, expected: str) -> 
         assert responded_at(provider, value, zone) == at(expected)
 
 
-def test_null_and_blank_are_no_instant() -> None:
+def test_null_and_blank_mean_that_there_is_no_instant() -> None:
     for provider in INSTANTS:
         assert responded_at(provider, None) is None
         assert responded_at(provider, " ") is None
@@ -208,7 +208,7 @@ def test_a_value_that_is_not_an_instant_is_unreadable_by_its_path(value: object)
         assert error.value.field in (path, "body", "Entity")
 
 
-def test_halopsa_sends_a_day_around_1900_for_no_instant() -> None:
+def test_a_halopsa_date_around_1900_means_that_there_is_no_instant() -> None:
     for value in ("1900-01-01T00:00:00", "1899-12-30T00:00:00", "1900-01-01T00:00:00.0000000"):
         assert responded_at("halopsa", value) is None
         with pytest.raises(UnreadableError):

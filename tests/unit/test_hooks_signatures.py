@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.auth_failure import auth_failure
 from intake.domain.webhooks.config.auth import Auth, Signature
-from support.webhook_recordings import PROVIDERS, SECRET, proven, shipped, story
+from support.webhook_recordings import PROVIDERS, SECRET, auth_headers, shipped, story
 
 NOW = datetime(2026, 6, 8, 12, 0, 10, tzinfo=UTC)
 SIGNING = ("connectwise", "autotask", "zendesk", "jira")
@@ -29,7 +29,7 @@ def is_genuine(
 
 
 def headers_of(provider: str, body: bytes, secret: bytes = SECRET) -> dict[str, str]:
-    return dict(proven(provider, body, secret, at=NOW))
+    return dict(auth_headers(provider, body, secret, at=NOW))
 
 
 def test_the_documented_example_of_autotask() -> None:
@@ -111,7 +111,7 @@ def test_any_text_in_a_header_is_valid_or_not_and_never_an_error(provider: str, 
 @pytest.mark.parametrize("minutes", [-6, 6, 60 * 24 * 400, -60 * 24 * 400])
 def test_a_signed_timestamp_must_be_recent(minutes: int) -> None:
     body = story("zendesk")[0]
-    headers = dict(proven("zendesk", body, at=NOW + timedelta(minutes=minutes)))
+    headers = dict(auth_headers("zendesk", body, at=NOW + timedelta(minutes=minutes)))
     assert not is_genuine("zendesk", headers, body)
     assert is_genuine("zendesk", headers, body, now=NOW + timedelta(minutes=minutes + 4))
 

@@ -64,7 +64,7 @@ def test_a_resolve_is_never_rejected() -> None:
     reject_workarounds([opened(1), resolve], new=[resolve])
 
 
-def test_the_history_says_what_closed_the_ticket_and_when_it_was_reopened() -> None:
+def test_the_history_names_the_closing_fact_and_the_instant_of_the_reopening() -> None:
     resolved, cancelled = fact(2, "resolved", 5), fact(4, "cancelled", 9)
     reopened, again = fact(3, "reopened", 7), fact(5, "resolved", 10)
     assert history_of([opened(3)]).closed_by is None

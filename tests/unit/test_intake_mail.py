@@ -9,7 +9,7 @@ from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, EmailAddress
 from intake.errors import UnreadableMailError
 from support.search_budget import tries
 
-MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "mails").glob("*.eml"))}
+MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "recorded/mails").glob("*.eml"))}
 
 
 def recorded(name: str) -> InboundMail:

@@ -15,7 +15,7 @@ from intake.errors import SigningKeyUnavailableError
 from intake.sources import signing_keys
 from intake.sources.signing_keys import SigningKeys
 from support.search_budget import tries
-from support.webhook_recordings import SECRET, proven, recorded, shipped
+from support.webhook_recordings import SECRET, auth_headers, recorded, shipped
 
 HOSTS = {f"{kind}-{place}.myconnectwise.net" for kind in ("api", "sandbox") for place in ("na", "eu", "au")}
 URL = "https://api-eu.myconnectwise.net/v4_6_release/apis/3.0/system/callbacks/signingkeys/nordmsp"
@@ -121,7 +121,7 @@ async def test_a_fetched_key_authenticates_and_is_cached() -> None:
     for _ in range(3):
         found = await keys.key_for(body)
         auth = shipped("connectwise").auth
-        assert connectwise.is_genuine(auth, found, proven("connectwise", body), body, datetime.now(UTC))
+        assert connectwise.is_genuine(auth, found, auth_headers("connectwise", body), body, datetime.now(UTC))
     assert await asyncio.gather(*(keys.key_for(body) for _ in range(20))) == [(SECRET,)] * 20
     assert server.requested == [httpx.URL(URL)]
 

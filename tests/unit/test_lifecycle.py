@@ -102,7 +102,7 @@ def test_facts_without_the_opening_have_no_order() -> None:
         in_order([fact(2, "responded")])
 
 
-def test_a_replay_shows_which_facts_were_impossible() -> None:
+def test_a_replay_reports_impossible_facts() -> None:
     opened, resumed = fact(1, "opened", severity=3), fact(2, "resumed", 1)
     paused, resolved = fact(3, "paused", 2), fact(4, "resolved", 3)
     assert list(replay([opened, resumed, paused, resolved])) == [

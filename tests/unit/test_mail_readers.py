@@ -54,6 +54,6 @@ def test_gmail_joins_by_an_unseen_root_for_a_week_only() -> None:
         ({"Thread_Topic": None, "Subject": "Something else"}, {"Gmail", "Outlook"}),
     ],
 )
-def test_which_headers_separate_a_mail(headers: dict[str, str | None], separated_in: set[str]) -> None:
+def test_another_subject_or_thread_separates_a_mail(headers: dict[str, str | None], separated_in: set[str]) -> None:
     found = shown_as_one(FIRST.raw, changed(SECOND.raw, **headers), timedelta())
     assert {name for name, one in found.items() if not one} == separated_in

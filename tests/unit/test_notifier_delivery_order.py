@@ -79,7 +79,7 @@ def test_first_attempts_leave_in_the_order_of_events() -> None:
 
 
 @pytest.mark.rule("5.25")
-def test_nobody_waits_for_another_persons_retries() -> None:
+def test_a_retry_delays_no_other_person() -> None:
     later = NOON + 5 * MINUTE
     retried = delivery(1, ready_at=later, attempts=1, state=DeliveryState.DEFERRED)
     assert claimed(retried, delivery(3, "manager")) == {3: "kim"}
@@ -88,7 +88,7 @@ def test_nobody_waits_for_another_persons_retries() -> None:
     assert claimed(in_flight(1, later, attempts=2), delivery(3, "manager")) == {3: "kim"}
 
 
-def test_a_mail_behind_a_retry_waits_as_long() -> None:
+def test_a_later_mail_to_the_same_person_waits_for_the_retry() -> None:
     later = NOON + 5 * MINUTE
     assert waiting(delivery(1, ready_at=later), delivery(2)) == {2: later}
 
@@ -98,7 +98,7 @@ def test_nothing_overtakes_an_attempt_in_flight() -> None:
     assert waiting(in_flight(1, lease), delivery(2)) == {2: lease}
 
 
-def test_at_most_as_many_are_claimed_as_asked_for() -> None:
+def test_a_claim_takes_at_most_the_limit() -> None:
     tried = [delivery(number, role, attempts=1) for number, role in ((1, "lead"), (2, "manager"))]
     assert list(changes(*tried, limit=2)) == [1, 2]
     assert list(changes(*tried, limit=1)) == [1]

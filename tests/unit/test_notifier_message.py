@@ -85,7 +85,7 @@ def test_headers_of_some_mails_only() -> None:
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_two_parsers_read_each_kind_alike(kind: str) -> None:
+def test_two_parsers_read_each_kind_in_the_same_way(kind: str) -> None:
     sample = SAMPLES[kind]
     mail = compose(sample.notification, *sample.earlier, reader=sample.reader, now=sample.now)
     ours, other = parse(mail), parse_email(mail.raw)

@@ -42,7 +42,7 @@ def after(outcome: SmtpOutcome, age: timedelta = HOUR, attempts: int = 1, **how:
         (SmtpPhase.DATA, None, SmtpOutcome.AMBIGUOUS),
     ],
 )
-def test_what_a_reply_means(phase: SmtpPhase, code: int | None, outcome: SmtpOutcome) -> None:
+def test_a_reply_is_classified_by_phase_and_code(phase: SmtpPhase, code: int | None, outcome: SmtpOutcome) -> None:
     assert SmtpReply(phase, code, "").outcome is outcome
 
 

@@ -11,8 +11,8 @@ from notifier.domain.template_check import check_templates
 from notifier.service import build
 from notifier.settings import Settings
 from notifier.sources.mail_templates import built_in_templates, load_templates
-from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+from support.metrics import counter_value
 from support.notifier_events import about_clock, escalation, stand_down, ticket
 from support.notifier_mails import compose, make_composer
 from support.notifier_world import REQUIRED
@@ -30,7 +30,7 @@ def line_of(words: str) -> int:
 
 
 def fallbacks() -> float:
-    return REGISTRY.get_sample_value("sla_mail_template_fallbacks_total") or 0
+    return counter_value("sla_mail_template_fallbacks_total")
 
 
 NEXT = "m.next_ago }}, unless the ticket is"

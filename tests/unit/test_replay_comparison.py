@@ -83,7 +83,7 @@ async def replay(live: dict[str, Any], report: dict[str, Any]) -> ReplayResult:
     )
 
 
-async def test_everything_as_the_rules_say_is_good() -> None:
+async def test_an_import_that_matches_the_rules_is_good() -> None:
     result = await replay(clocks(), compliance())
     assert (result.differing, result.miscounted, result.is_good) == ([], [], True)
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import APIRouter, Depends
-from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from starlette.types import Message, Scope
+from support.metrics import counter_value
 from support.polling import eventually
 from tocsin.runtime.http import body_limit, limits_middleware, rate_limit
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
@@ -65,12 +65,8 @@ async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-def counted(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
 async def test_a_key_over_its_rate_limit_gets_429_with_retry_after(client: httpx.AsyncClient) -> None:
-    before = counted("sla_requests_limited_total")
+    before = counter_value("sla_requests_limited_total")
     for left in (2, 1, 0):
         response = await client.get("/v1/things", headers=AUTHORIZATION["limited"])
         assert response.status_code == 200
@@ -82,7 +78,7 @@ async def test_a_key_over_its_rate_limit_gets_429_with_retry_after(client: httpx
     assert 55 <= int(refused.headers["retry-after"]) <= 60
     assert refused.headers["ratelimit-reset"] == refused.headers["retry-after"]
     assert refused.headers["ratelimit-remaining"] == "0"
-    assert counted("sla_requests_limited_total") == before + 1
+    assert counter_value("sla_requests_limited_total") == before + 1
     assert (await client.get("/v1/things", headers=AUTHORIZATION["also"])).status_code == 200
 
 
@@ -98,7 +94,7 @@ async def test_failed_authentication_is_counted_and_delayed_but_a_valid_key_neve
     monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 60)
     monkeypatch.setattr(rate_limit, "MOST_DELAYED", 3)
     wrong = {"Authorization": "Bearer tcs_wrong123_secret"}
-    before = counted("sla_keys_refused_total", reason="unknown")
+    before = counter_value("sla_keys_refused_total", reason="unknown")
     free = [await client.get("/v1/things", headers=wrong) for _ in range(rate_limit.FREE_ATTEMPTS)]
     assert {response.status_code for response in free} == {401}
     monkeypatch.setattr(rate_limit, "DELAY_SECONDS", 0.4)
@@ -109,7 +105,7 @@ async def test_failed_authentication_is_counted_and_delayed_but_a_valid_key_neve
     statuses = sorted(response.status_code for response in await slow)
     assert statuses == [401, 401, 401, 429, 429]
     assert time.monotonic() - began >= 0.3
-    assert counted("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_ATTEMPTS + 5
+    assert counter_value("sla_keys_refused_total", reason="unknown") == before + rate_limit.FREE_ATTEMPTS + 5
     assert (await client.get("/v1/things")).status_code == 401  # without a key it is not an attempt
 
 
@@ -153,10 +149,10 @@ async def test_too_many_concurrent_requests_get_503_but_health_still_responds(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits_middleware, "MOST_REQUESTS", 0)
-    before = counted("sla_requests_shed_total")
+    before = counter_value("sla_requests_shed_total")
     refused = await client.get("/v1/things", headers=AUTHORIZATION["free"])
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-    assert counted("sla_requests_shed_total") == before + 1
+    assert counter_value("sla_requests_shed_total") == before + 1
     assert (await client.get("/livez")).status_code == 200
 
 
@@ -208,13 +204,13 @@ async def test_too_many_bodies_abort_the_oldest(app: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(body_limit, "MOST_BODIES", 2)
     slow = [SlowRequest(app, AUTHORIZATION["free"]) for _ in range(3)]
     running = [asyncio.create_task(each.run()) for each in slow]
-    before = counted("sla_requests_shed_total")
+    before = counter_value("sla_requests_shed_total")
     for each in slow:
         each.part(b'{"name"')
     status, headers = await running[0]
     assert (status, headers[b"retry-after"], headers[b"connection"]) == (503, b"1", b"close")
     assert slow[0].problem()["detail"] == "Too many request bodies in flight. Retry."
-    assert counted("sla_requests_shed_total") == before + 1
+    assert counter_value("sla_requests_shed_total") == before + 1
     for each in slow[1:]:
         each.part(b':"x"}', last=True)
     assert [(await response)[0] for response in running[1:]] == [201, 201]

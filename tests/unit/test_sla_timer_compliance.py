@@ -55,7 +55,7 @@ def test_months_are_those_of_the_calendars_zone() -> None:
 
 
 @pytest.mark.rule("6.2")
-def test_no_tickets_is_no_data_and_not_a_pass() -> None:
+def test_without_tickets_there_is_no_data_rather_than_a_pass() -> None:
     chat, voicemails = channel_averages([voicemail(1)], TARGETS, zone=ZONE, now=NOW)
     assert (chat.channel, chat.items, chat.target_seconds) == ("chat", 0, 300.0)
     assert (chat.month, chat.mean_seconds, chat.met) == (None, None, None)

@@ -179,7 +179,7 @@ def test_the_same_facts_again_publish_nothing() -> None:
 
 
 @pytest.mark.rule("4.24")
-def test_history_is_what_was_due_by_its_receipt() -> None:
+def test_events_due_by_the_receipt_are_historic() -> None:
     timer = FakeTimer(historic_through=moment("06-09 13:30"))
     timer.receive([numbered_fact(1, "opened", "06-08 13:00", "06-09 13:30", severity=1)])
     timer.pass_time(moment("06-09 15:00"))
@@ -193,10 +193,10 @@ def test_history_is_what_was_due_by_its_receipt() -> None:
 
 
 @pytest.mark.rule("4.22")
-def test_events_without_proof_are_marked_and_stay_valid_until_facts_disprove_them() -> None:
+def test_events_without_a_watermark_are_unconfirmed_and_valid_until_disproved() -> None:
     timer = run(OPENED, through="06-08 13:30")
     timer.pass_time(moment("06-08 14:00"), confirmed_through=moment("06-08 13:40"))
-    # The warning at 13:45 and the breach at 14:00 lie after the proof.
+    # The warning at 13:45 and the breach at 14:00 lie after the watermark.
     marked = [(event.unconfirmed, text) for event, (text, _) in zip(timer.events, summaries(timer.events), strict=True)]
     assert marked == [(True, "warned response"), (True, "breached response")]
     assert published_on_receipt(timer, numbered_fact(2, "acknowledged", "06-08 13:42"), at="06-08 13:42") == []
