@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -136,12 +137,12 @@ def build_runtime(
     name = _service_name(package)
     clock = clock or clock_from(settings)
     writers = f"{name}-writer"
-    waits = {"wait_seconds": wait_seconds, "idle_seconds": idle_seconds}
-    writer = engine(settings.database_url, writers, pool_size=writer_pool, **waits)
+    connect = partial(engine, settings.database_url, wait_seconds=wait_seconds, idle_seconds=idle_seconds)
+    writer = connect(writers, pool_size=writer_pool)
     side_writer = writer
     if watermark_interval is not None:
-        side_writer = engine(settings.database_url, f"{name}-side-writer", pool_size=5, **waits)
-    reader = engine(settings.database_url, f"{name}-reader", pool_size=5, read_only=True, **waits)
+        side_writer = connect(f"{name}-side-writer", pool_size=5)
+    reader = connect(f"{name}-reader", pool_size=5, read_only=True)
     relay_engine = engine(settings.database_url, f"{name}-relay", pool_size=3, statement_seconds=5)
     watermarks = WatermarkSource(writers, clock, watermark_interval) if watermark_interval is not None else None
     relay = Relay(
