@@ -8,6 +8,7 @@ on the passing of time: sla-timer evaluates them.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Final, NamedTuple, Protocol, Self
 
 from tocsin.events import Fact, FactType
@@ -16,15 +17,18 @@ from tocsin.events import Fact, FactType
 def in_order(facts: Iterable[Fact]) -> list[Fact]:
     """The facts of one ticket in the order in which they apply: by (`occurred_at`, number) (docs/rules.md#0-4).
 
-    One that occurred before the opening (number 1) applies at the opening (docs/rules.md#0-3), so the opening is first.
-    Raises ValueError if the opening is missing.
+    The opening (number 1) is first. Raises ValueError if it is missing.
     """
     known = list(facts)
     opening = next((fact for fact in known if fact.number == 1), None)
     if opening is None:
         raise ValueError("the opening of the ticket (fact number 1) is missing")
-    opened_at = opening.occurred_at
-    return sorted(known, key=lambda fact: (max(fact.occurred_at, opened_at), fact.number))
+    return sorted(known, key=lambda fact: (applies_at(fact, opening), fact.number))
+
+
+def applies_at(fact: Fact, opening: Fact) -> datetime:
+    """When a fact applies: when it occurred, but not before the ticket's opening (docs/rules.md#0-3)."""
+    return max(fact.occurred_at, opening.occurred_at)
 
 
 # `apply` is called often, and looking a member up in its enumeration takes several times as long as a global name.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 from sla_timer.domain.evaluate import evaluate
-from sla_timer.domain.fact_log import FactLog, LoggedFact
+from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.simulate import SimulationRequest, simulate
 from support.stories import shipped_policy
@@ -82,13 +82,8 @@ def simulate_json(text: bytes, policies: Sequence[Any]) -> bytes:
 
 
 def log_of(request: SimulationRequest) -> FactLog:
-    return FactLog.in_order(
-        [
-            LoggedFact(micros(fact.occurred_at), number, fact.type, fact.severity or 0)
-            for number, fact in enumerate(request.facts, start=1)
-        ],
-        request.facts[0].channel,
-    )
+    facts = [fact.numbered(number) for number, fact in enumerate(request.facts, start=1)]
+    return FactLog.of(facts, request.facts[0].channel)
 
 
 def stories(random: Random) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 import re
 import subprocess
-from functools import cache
 
+from support.documents import anchors
 from support.rule_index import ROOT, clauses, proofs
 
 REFERENCE = re.compile(r"\b(docs/[\w/-]+\.md)(?:#([\w-]+))?")
@@ -36,7 +36,7 @@ def test_every_reference_into_the_documents_has_a_target() -> None:
         f"{file}: {document}#{anchor}"
         for file in tracked_files()
         for document, anchor in REFERENCE.findall((ROOT / file).read_text(encoding="utf-8"))
-        if anchor and anchor not in anchors(document)
+        if anchor and anchor not in anchors(ROOT / document)
     ]
     assert broken == []
 
@@ -51,16 +51,3 @@ def tracked_files() -> list[str]:
     kinds = ("*.py", "*.md", "*.yaml", "*.toml", "*.j2", "*.html", "*.css", "Makefile", "*Dockerfile")
     listed = subprocess.run(["git", "ls-files", "--", *kinds], cwd=ROOT, capture_output=True, text=True, check=True)
     return [file for file in listed.stdout.split() if (ROOT / file).resolve() != (ROOT / __file__).resolve()]
-
-
-@cache
-def anchors(document: str) -> frozenset[str]:
-    """The anchors of a document: its explicit ones, and one for each heading as GitHub makes it."""
-    path = ROOT / document
-    if not path.exists():
-        return frozenset()
-    text = path.read_text(encoding="utf-8")
-    headings = re.findall(r"^#+ (.+)$", text, re.M)
-    return frozenset(re.findall(r'<a id="([\w-]+)">', text)) | {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings
-    }

@@ -11,7 +11,8 @@ import httpx
 import intake.store.tables
 import notifier.store.tables
 import sla_timer.store.tables
-from escalator.handlers import Handlers
+from escalator.service import build
+from escalator.settings import Settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.deadline_events import START, DeadlineEventFactory
 from support.deadline_events import ticket as escalated_ticket
@@ -28,12 +29,10 @@ from support.webhook_recordings import auth_headers, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
-from tocsin.runtime.database.engine import engine
 from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
 from tocsin.runtime.kafka.record_headers import pack
 from tocsin.runtime.process.clock import BusinessClock
-from tocsin.sources.directory_file import DirectoryFile
 
 Known = Mapping[str, Any]
 NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -149,8 +148,16 @@ TIMER_FACTS: Final = {
 
 async def seed_escalator(url: str, folder: Path) -> Known:
     """Running, held, ended and exhausted ladders."""
-    database = engine(url, "escalator-writer")
-    handlers = Handlers(BusinessClock(START, START, 0.0), DirectoryFile(POLICIES / "directory.yaml"))
+    service = build(
+        Settings(
+            database_url=url,
+            kafka="127.0.0.1:1",
+            keys=folder / "keys.yaml",
+            directory=POLICIES / "directory.yaml",
+        ),
+        BusinessClock(START, START, 0.0),
+    )
+    database = service.runtime.writer
     one, two, three = (DeadlineEventFactory(escalated_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
     story = [
         *(one.step(1), one.step(2), two.step(1), two.held(0.5, until=24), three.warned("resolution")),
@@ -158,9 +165,9 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await handlers.on_batch(connection, [Received(each, DEADLINES, 0, n) for n, each in enumerate(story)])
+        await service.handlers.on_batch(connection, [Received(each, DEADLINES, 0, n) for n, each in enumerate(story)])
     await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
-    await database.dispose()
+    await service.runtime.dispose()
     return {}
 
 

@@ -1,6 +1,7 @@
 """The escalator's decisions in a real PostgreSQL: each is made once, however the events are batched."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from escalator.domain.decisions import decide
 from escalator.domain.tiers import TicketEscalation
 from escalator.domain.vacancies import vacancy_check
 from escalator.handlers import Handlers
+from escalator.service import EscalatorService, build
+from escalator.settings import Settings
 from escalator.store.decisions import stored_decisions
 from escalator.store.escalations import load_escalations
 from escalator.store.tables import DECISIONS, NOTIFICATIONS, OUTBOX
@@ -19,12 +22,10 @@ from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
-from tocsin.runtime.database.engine import engine
 from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import DEADLINES
 from tocsin.runtime.process.clock import BusinessClock
-from tocsin.sources.directory_file import DirectoryFile
 
 MOON = DeadlineEventFactory(ticket("SR-1"))
 SUN = DeadlineEventFactory(ticket("SR-2", customer="globex"))
@@ -60,17 +61,28 @@ roles:
 
 
 @pytest.fixture
-async def writer(make_database: MakeDatabase) -> AsyncIterator[AsyncEngine]:
-    made = engine(make_database("escalator"), "escalator-writer")
-    yield made
-    await made.dispose()
+async def service(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[EscalatorService]:
+    directory = tmp_path / "directory.yaml"
+    directory.write_text(DIRECTORY)
+    settings = Settings(
+        database_url=make_database("escalator"),
+        kafka="127.0.0.1:1",
+        keys=tmp_path / "keys.yaml",
+        directory=directory,
+    )
+    built = build(settings, BusinessClock(START, START, 0.0))
+    yield built
+    await built.runtime.dispose()
 
 
 @pytest.fixture
-def handlers(tmp_path: Path) -> Handlers:
-    path = tmp_path / "directory.yaml"
-    path.write_text(DIRECTORY)
-    return Handlers(BusinessClock(START, START, 0.0), DirectoryFile(path))
+def writer(service: EscalatorService) -> AsyncEngine:
+    return service.runtime.writer
+
+
+@pytest.fixture
+def handlers(service: EscalatorService) -> Handlers:
+    return service.handlers
 
 
 async def handle(writer: AsyncEngine, handlers: Handlers, events: Sequence[DeadlineEvent]) -> None:
@@ -154,7 +166,7 @@ async def test_a_decision_is_stored_counted_and_logged_only_by_the_commit(
 
 
 async def test_decisions_can_be_read_from_an_instant_on(writer: AsyncEngine, handlers: Handlers) -> None:
-    later = Handlers(BusinessClock(START + HOUR, START, 0.0), handlers.directory)
+    later = replace(handlers, clock=BusinessClock(START + HOUR, START, 0.0))
     await handle(writer, handlers, EVENTS[:5])
     await handle(writer, later, EVENTS[5:])
     everything = await decided(writer)

@@ -1,5 +1,7 @@
 """Every service's migrations create the tables that its code declares; database errors are one sentence."""
 
+from pathlib import Path
+
 import escalator.store.tables
 import intake.store.tables
 import notifier.store.tables
@@ -8,8 +10,10 @@ import sla_timer.store.tables
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from intake.__main__ import app
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, delete
+from sqlalchemy.exc import DBAPIError
 from support.servers import MakeDatabase
+from support.service_apps import SERVICES, build_service
 from tocsin.runtime.database.engine import engine
 from typer.testing import CliRunner
 
@@ -35,6 +39,17 @@ async def test_the_migrations_create_the_declared_tables(
     async with source.connect() as connection:
         assert await connection.run_sync(differences) == []
     await source.dispose()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_reader_of_a_service_cannot_write(service: str, make_database: MakeDatabase, tmp_path: Path) -> None:
+    runtime = build_service(service, make_database(service), tmp_path).runtime
+    async with runtime.reader.connect() as connection:
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            await connection.execute(delete(runtime.outbox.table))
+    async with runtime.side_writer.begin() as connection:
+        await connection.execute(delete(runtime.outbox.table))
+    await runtime.dispose()
 
 
 @pytest.mark.parametrize(

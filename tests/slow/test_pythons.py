@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -60,6 +61,11 @@ def test_the_unit_tests_pass(interpreter: str, tmp_path: Path) -> None:
     command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-10_000:]
+
+
+def test_the_tests_run_on_the_python_of_the_images() -> None:
+    assert IMAGE
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" == IMAGE[1], f"make setup PYTHON=python{IMAGE[1]}"
 
 
 def test_the_python_of_the_images_is_among_them() -> None:

@@ -54,7 +54,15 @@ class Sample:
         if isinstance(self.notification, Notify) and self.notification.kind == "escalation":
             link, expires_at = "https://sla.example.com/ack/a-token", self.now + timedelta(days=7)
             pages = replace(pages, acknowledge=link, expires_at=expires_at)
-        mail = MailContext(self.notification, self.reader, self.earlier, self.now, False, zone, pages)
+        mail = MailContext(
+            notification=self.notification,
+            reader=self.reader,
+            earlier=self.earlier,
+            now=self.now,
+            late=False,
+            zone=zone,
+            pages=pages,
+        )
         return render_mail(mail, built_in_templates())
 
 

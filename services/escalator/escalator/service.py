@@ -1,7 +1,10 @@
 """Builds the escalator from its settings."""
 
+from dataclasses import dataclass
+
 from tocsin.runtime.kafka.client import DEADLINES
 from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -11,9 +14,18 @@ from escalator.settings import Settings
 from escalator.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 
 
-def build(settings: Settings) -> Service:
-    """The service, not started."""
-    runtime = build_runtime(settings, "escalator", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
+@dataclass(frozen=True, kw_only=True)
+class EscalatorService(Service):
+    """The escalator, built and not started."""
+
+    handlers: Handlers
+
+
+def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorService:
+    """The service; `clock` replaces the one of the settings."""
+    runtime = build_runtime(
+        settings, "escalator", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock
+    )
     directory = DirectoryFile(settings.directory, runtime.clock.now)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
     handlers = Handlers(runtime.clock, directory)
@@ -24,4 +36,4 @@ def build(settings: Settings) -> Service:
         [routes.router(runtime.reader, directory)],
         notes={"directory": directory.note},
     )
-    return Service(runtime=runtime, app=app, consumer=consumer)
+    return EscalatorService(runtime=runtime, app=app, consumer=consumer, handlers=handlers)

@@ -33,6 +33,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from pydantic import ValidationError
+from tocsin.validation import describe_validation_error
 from tocsin.yaml_document import DocumentError
 
 
@@ -188,8 +189,7 @@ class UnmappedError(Exception):
     @classmethod
     def invalid(cls, error: ValidationError) -> Self:
         """A ticket or an event that the API would reject, with the first error of the validation."""
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return cls(UnmappedReason.REFUSED, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        return cls(UnmappedReason.REFUSED, describe_validation_error(error))
 
 
 class UnreadableError(Exception):

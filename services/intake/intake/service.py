@@ -51,14 +51,15 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
         watermark_interval=settings.progress_interval,
         wait_seconds=WAIT_SECONDS,
     )
-    writer, reader, scheduler, wake = runtime.writer, runtime.reader, runtime.scheduler, runtime.relay.wake
+    writer, side_writer, reader = runtime.writer, runtime.side_writer, runtime.reader
+    scheduler, wake = runtime.scheduler, runtime.relay.wake
     metrics.declare(policy.machine_sources)
     context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
-    webhook_worker = WebhookWorker(context, writer, reader, wake, integrations)
+    webhook_worker = WebhookWorker(context, writer, side_writer, wake, integrations)
     kept_for = timedelta(days=settings.hook_retention_days)
-    scheduler.every(3600, lambda: expire_keys(reader), name="idempotency_keys", timeout=60)
+    scheduler.every(3600, lambda: expire_keys(side_writer), name="idempotency_keys", timeout=60)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
     scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
@@ -92,10 +93,10 @@ async def open_mail_worker(settings: MailSettings, integrations: IntegrationsFil
     policy = configured_policy(settings.policy)
     # The writer has the name of the service's, so that the watermark waits for it.
     writer = engine(settings.database_url, "intake-writer", pool_size=1)
-    reader = engine(settings.database_url, "intake-reader", pool_size=1)
+    side_writer = engine(settings.database_url, "intake-side-writer", pool_size=1)
     context = IngestContext(policy, clock_from(settings).business, tables.OUTBOX, history_outbox_limit=0)
     try:
-        yield WebhookWorker(context, writer, reader, lambda: None, integrations)
+        yield WebhookWorker(context, writer, side_writer, lambda: None, integrations)
     finally:
         await writer.dispose()
-        await reader.dispose()
+        await side_writer.dispose()

@@ -60,7 +60,7 @@ class DeliveryResult:
 class WebhookWorker:
     """Stores and processes deliveries; `wake` tells the relay of this process that there are new events.
 
-    `reader` is for everything but facts, so that only transactions that add facts hold back the watermark
+    `side_writer` is for everything but facts, so that only transactions that add facts hold back the watermark
     (docs/architecture.md#time).
     """
 
@@ -68,13 +68,13 @@ class WebhookWorker:
         self,
         context: IngestContext,
         writer: AsyncEngine,
-        reader: AsyncEngine,
+        side_writer: AsyncEngine,
         wake: Callable[[], None],
         integrations: IntegrationsFile,
     ) -> None:
         self._context = context
         self._writer = writer
-        self._reader = reader
+        self._side_writer = side_writer
         self._wake = wake
         self._integrations = integrations
         self._recorded: Integrations | None = None
@@ -86,7 +86,7 @@ class WebhookWorker:
 
         Raises TimeoutError if it is unknown whether the delivery is stored: the tool sends it again.
         """
-        async with asyncio.timeout(STORE_SECONDS), self._reader.begin() as connection:
+        async with asyncio.timeout(STORE_SECONDS), self._side_writer.begin() as connection:
             received_at = self._context.business(await clock_timestamp(connection))
             delivery = await WebhookStore(connection).add_delivery(
                 tenant, provider, key, headers, body, received_at, retry_after=_RETRY_AFTER
@@ -103,7 +103,7 @@ class WebhookWorker:
 
     async def replay(self, tenant: str, delivery_id: int) -> DeliveryResult | None:
         """Process an unmapped delivery with the present configuration; another one stays as it is. None: not found."""
-        async with self._reader.begin() as connection:
+        async with self._side_writer.begin() as connection:
             store = WebhookStore(connection)
             is_requeued = bool(await store.requeue(tenant, [delivery_id]))
             delivery = await store.load_delivery(delivery_id, tenant)
@@ -143,7 +143,7 @@ class WebhookWorker:
         """Process the deliveries that are due, and update the gauges; a job for the scheduler."""
         claimed_for = timedelta(seconds=PROCESS_SECONDS * _CLAIMED_AT_ONCE)
         while True:
-            async with self._reader.begin() as connection:
+            async with self._side_writer.begin() as connection:
                 due = await WebhookStore(connection).claim_due(_CLAIMED_AT_ONCE, claimed_for)
             for delivery in due:
                 await self.process(delivery, in_background=True)
@@ -159,7 +159,7 @@ class WebhookWorker:
         integrations = self._integrations.current()
         if integrations is None or integrations is self._recorded:
             return
-        async with self._reader.begin() as connection:
+        async with self._side_writer.begin() as connection:
             real = await clock_timestamp(connection)
             now = self._context.business(min(real, self._integrations.written_at or real))
             for tenant, providers in integrations.tenants.items():
@@ -171,7 +171,7 @@ class WebhookWorker:
         """Drop the content of old deliveries; a job for the scheduler."""
         forgotten = 1
         while forgotten:
-            async with self._reader.begin() as connection:
+            async with self._side_writer.begin() as connection:
                 forgotten = await WebhookStore(connection).forget(older_than)
 
     async def _process_mail(self, delivery: WebhookDelivery) -> DeliveryResult:
@@ -218,7 +218,7 @@ class WebhookWorker:
 
         `limit` is extended for each ticket. Raises the first error that a retry may remove.
         """
-        async with self._reader.begin() as connection:
+        async with self._side_writer.begin() as connection:
             applied_to = await WebhookStore(connection).drop_unapplied(delivery.id)
         outcomes: list[AppliedUpdate | UnmappedError] = []
         failure: Exception | None = None
@@ -257,7 +257,7 @@ class WebhookWorker:
         return outcome
 
     async def _finish(self, delivery: WebhookDelivery, result: DeliveryResult) -> None:
-        async with self._reader.begin() as connection:
+        async with self._side_writer.begin() as connection:
             await WebhookStore(connection).finish(delivery.id, result.state, result.reason, result.detail)
 
     async def _reschedule(self, delivery: WebhookDelivery, error: Exception) -> DeliveryResult:
@@ -276,7 +276,7 @@ class WebhookWorker:
                 if is_given_up:
                     await self._finish(delivery, result)
                 else:
-                    async with self._reader.begin() as connection:
+                    async with self._side_writer.begin() as connection:
                         await WebhookStore(connection).reschedule(delivery.id, retry_after)
         except Exception as second_error:
             if not is_transient(second_error):
@@ -286,7 +286,7 @@ class WebhookWorker:
         return result
 
     async def _update_gauges(self) -> None:
-        async with self._reader.begin() as connection:
+        async with self._side_writer.begin() as connection:
             unmapped, waiting = await WebhookStore(connection).count_backlog()
         metrics.HOOKS_WAITING.set(waiting)
         for provider in {*unmapped, *metrics.hook_providers()}:

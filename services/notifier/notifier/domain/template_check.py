@@ -75,8 +75,24 @@ def sample_mails() -> Iterator[MailContext]:
     again = Redelivery("a.key", _NOW, 2)
     for notification in _notifications():
         acknowledged = isinstance(notification, Notify) and notification.kind == "escalation"
-        yield MailContext(notification, _READER, (), _NOW, False, UTC, links if acknowledged else page)
-        yield MailContext(notification, _FALLBACK, (*_OTHERS, *[_MAILED] * MAX_ITEMS), _NOW, True, UTC, Pages(), again)
+        yield MailContext(
+            notification=notification,
+            reader=_READER,
+            earlier=(),
+            now=_NOW,
+            late=False,
+            zone=UTC,
+            pages=links if acknowledged else page,
+        )
+        yield MailContext(
+            notification=notification,
+            reader=_FALLBACK,
+            earlier=(*_OTHERS, *[_MAILED] * MAX_ITEMS),
+            now=_NOW,
+            late=True,
+            zone=UTC,
+            redelivery=again,
+        )
 
 
 def _notifications() -> Iterator[Notification]:

@@ -81,7 +81,7 @@ class Pages:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MailContext:
     """The input of a mail's rendering. `now` is business time; instants are shown in UTC and in `zone`.
 

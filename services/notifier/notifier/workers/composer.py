@@ -69,9 +69,17 @@ class MailComposer:
             else None
         )
         late = late and redelivery is None  # a redelivery says when it was requested instead
-        pages = self._pages(notification, reader, now)
-        zone = self._zone_of(reader.person) or self._zone
-        rendered = self._render(MailContext(notification, reader, claim.earlier, now, late, zone, pages, redelivery))
+        mail = MailContext(
+            notification=notification,
+            reader=reader,
+            earlier=claim.earlier,
+            now=now,
+            late=late,
+            zone=self._zone_of(reader.person) or self._zone,
+            pages=self._pages(notification, reader, now),
+            redelivery=redelivery,
+        )
+        rendered = self._render(mail)
         return build_message(
             notification,
             reader,

@@ -5,12 +5,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tocsin.business_time import micros
-from tocsin.events import Category, Channel, FactType, SeverityInput
+from tocsin.events import Category, Channel, Fact, FactType, SeverityInput
 from tocsin.instants import InstantInput
 from tocsin.policy import Policy
 
 from sla_timer.domain.evaluate import evaluate
-from sla_timer.domain.fact_log import FactLog, LoggedFact
+from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.timeline_json import JsonObject, timeline_json
 from sla_timer.errors import SimulationError
@@ -41,6 +41,18 @@ class SimulatedFact(BaseModel):
         if self.severity is None and self.type in (FactType.OPENED, FactType.SEVERITY_CHANGED):
             raise ValueError(f"severity: a fact of type `{self.type}` needs a severity from 1 to 4")
         return self
+
+    def numbered(self, number: int) -> Fact:
+        """The fact as intake would publish it, received when it occurred."""
+        return Fact(
+            number=number,
+            event_id=str(number),
+            type=self.type,
+            occurred_at=self.occurred_at,
+            received_at=self.occurred_at,
+            severity=self.severity,
+            resolution_kind=self.resolution_kind,
+        )
 
 
 class SimulationRequest(BaseModel):
@@ -81,17 +93,7 @@ def simulate(request: SimulationRequest, policies: Sequence[Policy]) -> JsonObje
     if opening.category == "mishandled_request" and opening.sender_is_it_contact:
         # Intake adds this fact to such a ticket (docs/rules.md#5-16).
         later.insert(0, SimulatedFact(type=FactType.ESCALATED, occurred_at=opening.occurred_at))
-    logged = (
-        LoggedFact(
-            micros(fact.occurred_at),
-            number,
-            fact.type,
-            fact.severity or 0,
-            fact.resolution_kind == "workaround",
-        )
-        for number, fact in enumerate([opening, *later], start=1)
-    )
-    log = FactLog.in_order(logged, opening.channel)
+    log = FactLog.of((fact.numbered(number) for number, fact in enumerate([opening, *later], 1)), opening.channel)
     try:
         timeline = evaluate(log, PolicyHistory.of(policies, request.customer), micros(request.until))
         return timeline_json(timeline)

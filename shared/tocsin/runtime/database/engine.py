@@ -32,11 +32,12 @@ def engine(
     statement_seconds: float = 30,
     wait_seconds: float = 10,
     idle_seconds: float = 5,
+    read_only: bool = False,
 ) -> AsyncEngine:
     """A connection pool whose connections carry `application_name` (`intake-writer`, `intake-reader`, ...).
 
     Statements, lock waits, idle transactions and lost peers all time out. `wait_seconds` is the longest wait for a
-    connection.
+    connection. With `read_only`, PostgreSQL rejects every statement that writes.
     """
     created = create_async_engine(
         url,
@@ -57,6 +58,7 @@ def engine(
                 "lock_timeout": f"{min(statement_seconds, 10) * 1000:.0f}",
                 "idle_in_transaction_session_timeout": f"{idle_seconds * 1000:.0f}",
                 "client_connection_check_interval": "1000",
+                **({"default_transaction_read_only": "on"} if read_only else {}),
             },
         },
     )

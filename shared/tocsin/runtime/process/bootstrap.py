@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,13 +33,16 @@ _MEASURE_SECONDS = 5
 class Runtime:
     """The parts that every service has. Nothing is connected or started yet; `dispose` closes the engines.
 
-    `writer` is for transactions that change state, `reader` for queries, `relay_engine` for the relay alone.
+    `writer` is for transactions that publish events: the watermark waits for them. `side_writer` is for all other
+    writes, such as key uses; it is the writer itself in a service that publishes no watermark. `reader` is for queries,
+    `relay_engine` for the relay alone.
     """
 
     package: str
     settings: ServiceSettings
     clock: TimeSource
     writer: AsyncEngine
+    side_writer: AsyncEngine
     reader: AsyncEngine
     relay_engine: AsyncEngine
     outbox: Outbox
@@ -102,14 +106,13 @@ class Runtime:
         for router in routers:
             app.include_router(router)
         app.include_router(self.key_usage.routes())
-        # Intake's writer transactions hold back the watermark; a replay need not.
-        engine = self.writer if consumer is not None else self.reader
-        app.include_router(dead_letter_routes(engine, self.dead_letters, self.outbox, consumer))
+        # A replay need not hold back the watermark.
+        app.include_router(dead_letter_routes(self.side_writer, self.dead_letters, self.outbox, consumer))
         return app
 
     async def dispose(self) -> None:
         """Close the database connections."""
-        for each in (self.writer, self.reader, self.relay_engine):
+        for each in (self.writer, self.side_writer, self.reader, self.relay_engine):
             await each.dispose()
 
 
@@ -134,16 +137,19 @@ def build_runtime(
     name = _service_name(package)
     clock = clock or clock_from(settings)
     writers = f"{name}-writer"
-    waits = {"wait_seconds": wait_seconds, "idle_seconds": idle_seconds}
-    writer = engine(settings.database_url, writers, pool_size=writer_pool, **waits)
-    reader = engine(settings.database_url, f"{name}-reader", pool_size=5, **waits)
+    connect = partial(engine, settings.database_url, wait_seconds=wait_seconds, idle_seconds=idle_seconds)
+    writer = connect(writers, pool_size=writer_pool)
+    side_writer = writer
+    if watermark_interval is not None:
+        side_writer = connect(f"{name}-side-writer", pool_size=5)
+    reader = connect(f"{name}-reader", pool_size=5, read_only=True)
     relay_engine = engine(settings.database_url, f"{name}-relay", pool_size=3, statement_seconds=5)
     watermarks = WatermarkSource(writers, clock, watermark_interval) if watermark_interval is not None else None
     relay = Relay(
         relay_engine, settings.kafka, outbox, dead_letters, interval=settings.relay_interval, watermarks=watermarks
     )
     keys = KeyRing(settings.keys)
-    key_usage = KeyUsage(keys, reader, key_uses)
+    key_usage = KeyUsage(keys, side_writer, key_uses)
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_usage.save, name="key_uses")
     scheduler.every(_MEASURE_SECONDS, relay.measure, name="outbox_gauges", timeout=_MEASURE_SECONDS)
@@ -152,6 +158,7 @@ def build_runtime(
         settings=settings,
         clock=clock,
         writer=writer,
+        side_writer=side_writer,
         reader=reader,
         relay_engine=relay_engine,
         outbox=outbox,
