@@ -26,10 +26,10 @@ replay: setup  ## import a real help-desk log as history and check every ticket:
 	@$(if $(FILE),,$(error FILE is missing: make replay FILE=log.csv))$(BIN)/python -m tocsin_tools replay "$(FILE)"
 
 test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP (about five minutes)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 test-slow: setup  ## run the slow tests: images, API fuzzing, SMTP faults, load, secrets, `make run`, every Python here
-	$(BIN)/pytest -n 2 --dist loadgroup tests/slow
+	$(BIN)/pytest -n 3 --dist loadgroup tests/slow
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing
 	$(BIN)/ruff check .
@@ -40,10 +40,10 @@ check: setup  ## check lint, format, types, architecture, dependencies and API d
 	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
 
 torture: setup  ## run all tests, the slow ones too, with ten times the random cases
-	TOCSIN_TORTURE=1 $(BIN)/pytest -n 2 --dist loadgroup tests
+	TOCSIN_TORTURE=1 $(BIN)/pytest -n 3 --dist loadgroup tests
 
 fuzz-api: setup  ## fuzz all four APIs with Schemathesis: make fuzz-api EXAMPLES=100
-	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 2 --dist loadgroup tests/slow/test_api_fuzz.py
+	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 3 --dist loadgroup tests/slow/test_api_fuzz.py
 
 bench-domain: setup  ## measure how fast timelines are computed, against the requirement
 	@PYTHONPATH=tests $(BIN)/python -m bench.domain
