@@ -9,9 +9,9 @@
                     ("host:port"), smtp_sink.inbox (URL), smtp_sink.messages(),
                     smtp_sink.fail("refuse", code=550, recipient="a@example.org")
 
-tests/scenario has the whole stack, whose business time the stories move.
+tests/scenario starts the whole stack and moves its business time (support.scenario).
 
-A test that stops or kills a server starts its own (tocsin_local.processes.Process): these here are shared.
+These servers are shared. A test that stops or kills a server starts its own (tocsin_local.processes.Process).
 """
 
 import logging
@@ -33,10 +33,10 @@ from tocsin_local.loopback import free_port
 from tocsin_local.postgres import Postgres
 from tocsin_local.smtp import SmtpSink
 
-# Machines that test are small and noisy: a slow example says nothing.
+# Test machines are small and noisy, so a slow example is not a failure.
 settings.register_profile("tocsin", deadline=None, max_examples=tries(40))
 settings.load_profile("tocsin")
-# Rich's tracebacks take seconds, in which the event loop of the test stands still.
+# Rich's tracebacks take seconds and block the test's event loop.
 structlog.configure(
     processors=[
         structlog.stdlib.add_log_level,
@@ -51,20 +51,19 @@ _SHARED = pytest.StashKey[Postgres]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Side by side (`make test`) each file stays in one process, unless it says otherwise, and so do all stories: they
-    share a stack, which ends with the last of them. What takes long begins first, so that no process is left alone
-    with it at the end.
+    """Groups tests for the parallel run (`make test`): each file runs in one process, unless it is marked otherwise.
+    All scenarios run in one process, because they share a stack. Long tests start first, so the processes end together.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("stories" if _is_story(item) else item.path.name))
+            item.add_marker(pytest.mark.xdist_group("scenarios" if _uses_the_stack(item) else item.path.name))
     yield  # xdist reads the marks, and pytest-randomly shuffles
-    items.sort(key=lambda item: (not _is_story(item), item.get_closest_marker("long") is None))
+    items.sort(key=lambda item: (not _uses_the_stack(item), item.get_closest_marker("long") is None))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """One PostgreSQL serves all processes of a run side by side: the first process to start brings it up."""
+    """Starts one PostgreSQL for all processes of a parallel run, before the first of them."""
     config = node.config
     if _SHARED not in config.stash:
         shared = ExitStack()
@@ -75,19 +74,19 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["postgres"] = (str(server.folder), server.port)
 
 
-def _is_story(item: pytest.Item) -> bool:
+def _uses_the_stack(item: pytest.Item) -> bool:
     return "movable_stack" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse to go on where the groups do not count: each process would start a stack of its own."""
+    """Rejects a parallel run that ignores the groups: each process would start its own stack."""
     if "PYTEST_XDIST_WORKER" in os.environ and not all("@" in item.nodeid for item in session.items):
         raise pytest.UsageError("pytest-xdist does not group these tests: run it with --dist loadgroup")
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Our commands set logging up for their whole process, which in a test is this one: no other test's may see it."""
+def restore_logging() -> Iterator[None]:
+    """Restores the logging configuration, because our commands configure it for the whole process."""
     ours = structlog.get_config()
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level

@@ -2,24 +2,20 @@
 
 Required: 3,000 stories of 10 facts a second, and 500 facts in 20 ms.
 
-Machines differ, and others may use this one. So CPU time is measured, and the limits are ratios: the whole way from
-JSON to JSON over pydantic's validation of the same stories in the same run. They are the ratios at which a machine that
-validates 30,000 stories a second (ours: 25,000 to 40,000) would just miss the requirements. Exit status 1 where one is
-exceeded.
+Machines differ, and other processes may use this one. So CPU time is measured, and each limit is a ratio: the time from
+JSON to JSON, divided by the time in which pydantic validates the same stories in the same run. A machine that validates
+30,000 stories a second (ours: 25,000 to 40,000) just meets the requirements at these ratios. The exit status is 1 if a
+ratio is exceeded.
 """
 
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import orjson
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
@@ -40,7 +36,7 @@ PLOTS: Final = (
     "opened paused resumed responded severity_changed cancelled reopened paused resumed resolved",
     "opened responded resolved reopened escalated paused resumed severity_changed acknowledged resolved",
 )
-TROUBLE: Final = (
+EVENTFUL: Final = (
     "responded paused resumed severity_changed acknowledged escalated paused resumed resolved reopened "
     "paused resumed acknowledged severity_changed paused cancelled reopened paused resumed escalated"
 )
@@ -111,7 +107,7 @@ def story(random: Random, severity: int, plot: Sequence[str]) -> dict[str, Any]:
 
 def long_story() -> dict[str, Any]:
     """500 facts of every kind on a business calendar: a ticket that stays open for two years."""
-    kinds = TROUBLE.split()
+    kinds = EVENTFUL.split()
     random = Random(2)
     plot = ["opened", *(kinds[number % len(kinds)] for number in range(499))]
     return story(random, 3, plot)

@@ -9,7 +9,6 @@ sends the same messages, composed before, to the same sink, with the same connec
 import asyncio
 import cProfile
 import logging
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,10 +23,9 @@ import typer
 from aiosmtplib import SMTP
 from support.notifier_events import escalation, ticket
 from support.notifier_world import World, make_world
-from support.servers import SharedSink, log_line, migrate, running, service_role
+from support.servers import SharedSink, log_line, private_database, running
 from tocsin.events import Notify
 from tocsin_local.loopback import free_port
-from tocsin_local.postgres import Postgres
 from tocsin_local.smtp import SmtpSink
 
 CONNECTIONS = 16
@@ -39,7 +37,7 @@ AS_SHIPPED["smtp_concurrency"] = CONNECTIONS
 
 def main(mails: Annotated[int, typer.Option()] = 1000, profile: Annotated[Path | None, typer.Option()] = None) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with own_servers() as (url, sink, folder):
+    with _servers() as (url, sink, folder):
         asyncio.run(_measure(url, sink, folder, mails, profile))
 
 
@@ -124,28 +122,13 @@ def _raw(mail: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def own_servers() -> Iterator[tuple[str, SharedSink, Path]]:
+def _servers() -> Iterator[tuple[str, SharedSink, Path]]:
     """The URL of a notifier's empty database, a sink and a folder; all are removed afterwards."""
-    with own_database() as (url, folder):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
         sink = SmtpSink(folder / "smtp", free_port(), free_port())
-        with running(sink, folder):
+        with private_database("notifier", folder, durable=True) as (_, url), running(sink, folder):
             yield url, SharedSink(sink.address, sink.inbox), folder
-
-
-@contextmanager
-def own_database() -> Iterator[tuple[str, Path]]:
-    """The URL of a notifier's empty database, and a folder; both are removed afterwards."""
-    folder = Path(tempfile.mkdtemp())
-    server = Postgres(folder / "postgres", free_port(), log_line)
-    try:
-        with running(server, folder):
-            server.create_role(service_role("notifier"))
-            url = server.create_database("notifier", service_role("notifier"), None)
-            migrate("notifier", url)
-            yield url, folder
-        server.remove()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

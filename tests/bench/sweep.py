@@ -1,6 +1,6 @@
 """Many tickets due at one instant: how long a sweep takes, and where the time goes.
 
-    .venv/bin/python tests/bench/sweep.py [TICKETS] [profile]
+    PYTHONPATH=tests python -m bench.sweep [TICKETS] [profile]
 
 Starts its own PostgreSQL. For each ticket a breach and a step are published, with their outbox rows.
 """
@@ -14,8 +14,6 @@ import time
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sla_timer.store.tables import OUTBOX, PUBLISHED_EVENTS
 from sqlalchemy import func, select

@@ -1,6 +1,6 @@
 """Events that were once published, recorded under recorded/v1: they must parse forever, with the same ids.
 
-A recording is never changed. A new event type gets a recording of its own, taken from its topic.
+A recording is never changed. For a new event type, add a recording from its topic.
 """
 
 import json

@@ -47,7 +47,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
 
 @pytest.mark.parametrize("service", ALLOWED_BY)
 async def test_a_call_is_allowed_by_its_scope_only(service: str, tmp_path: Path) -> None:
-    """403 comes before any other error. There is no database, so nothing is done."""
+    """403 comes before any other error. There is no database, so an allowed call changes nothing."""
     keys = {scope: issue("default", (scope,)) for scope in SCOPES}
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in keys.values())))
     app = build_service(service, "postgresql+asyncpg://nobody@127.0.0.1:1/nothing", tmp_path).app

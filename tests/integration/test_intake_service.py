@@ -17,7 +17,7 @@ from intake.store.webhooks import WebhookStore
 from sqlalchemy import func, select, text
 from support.intake_world import event, ticket, world
 from support.polling import eventually
-from support.runtime_world import in_topic
+from support.runtime_world import read_topic
 from support.servers import MakeDatabase, SharedKafka, intake_part, private_database, running
 from support.webhook_client import integrations_yaml, payload
 from tocsin.events import Event, TicketChanged, TicketImported, TicketOpened, Watermark, event_id
@@ -48,7 +48,7 @@ def post(intake: httpx.Client, path: str, body: object, status: int) -> Any:
 
 async def published_events(bootstrap: str) -> list[Event]:
     """The events in the topic without watermarks."""
-    return [each for part in await in_topic(bootstrap) for each in part if not isinstance(each, Watermark)]
+    return [each for part in await read_topic(bootstrap) for each in part if not isinstance(each, Watermark)]
 
 
 async def test_a_ticket_is_stored_without_kafka_and_published_when_kafka_is_back(
@@ -72,7 +72,7 @@ async def test_a_ticket_is_stored_without_kafka_and_published_when_kafka_is_back
         metrics = intake.get("/metrics").text
     assert 'sla_tickets_ingested_total{result="created",severity="1",source="connectwise"} 1.0' in metrics
     assert 'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"} 1.0' in metrics
-    parts = await in_topic(kafka.bootstrap)
+    parts = await read_topic(kafka.bootstrap)
     facts = [each for part in parts for each in part if not isinstance(each, Watermark)]
     assert {type(each) for each in facts} == {TicketOpened, TicketChanged, TicketImported}
     mine = [each for each in facts if str(each.ticket_id) == answer["ticket_id"]]

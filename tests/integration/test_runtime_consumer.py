@@ -20,12 +20,12 @@ from support.runtime_world import (
     OFFSETS,
     SEEN,
     RecordingHandler,
+    background_tasks,
     event,
     number_of,
     rows,
-    running,
+    runtime_database,
     seen,
-    tables,
     ticket,
 )
 from support.servers import MakeDatabase, SharedKafka
@@ -74,7 +74,7 @@ def url(make_database: MakeDatabase) -> str:
 
 @pytest.fixture
 async def db(url: str) -> AsyncIterator[AsyncEngine]:
-    async with tables(url) as made:
+    async with runtime_database(url) as made:
         yield made
 
 
@@ -117,7 +117,7 @@ async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kaf
 
     seer = RecordingHandler()
     reading = consumer(kafka, db, seer, after_commit=after_commit)
-    async with running(reading.run()) as (task,):
+    async with background_tasks(reading.run()) as (task,):
         await send(*everything(range(1, 4)))
         await send.progress(AT)
         await eventually(lambda: all_read(db, reading))
@@ -144,7 +144,7 @@ async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kaf
 async def test_a_restored_database_continues_at_its_own_offsets(
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
-    async with running(consumer(kafka, db, RecordingHandler()).run()):
+    async with background_tasks(consumer(kafka, db, RecordingHandler()).run()):
         await send(*everything(range(1, 4)))
         await eventually(lambda: all_seen(db, range(1, 4)))
         copy = [row._asdict() for row in await rows(db, OFFSETS.table)]
@@ -173,7 +173,7 @@ async def test_bad_records_become_dead_letters_and_others_are_handled(
         return PoisonMessageError("cannot be") if poisoned else None
 
     await send(*everything(range(1, 3)), (NAMES[5], b"\xff no json"), *everything(range(3, 5)))
-    async with running(consumer(kafka, db, RecordingHandler(fails)).run()):
+    async with background_tasks(consumer(kafka, db, RecordingHandler(fails)).run()):
         await eventually(lambda: all_seen(db, range(4, 5)))
     letters = await rows(db, DEAD_LETTERS.table)
     assert await seen(db) == expected(range(1, 5)) - {(bad, 2)}
@@ -193,7 +193,7 @@ async def test_if_order_matters_a_ticket_waits_behind_its_dead_letter(
 
     seer = RecordingHandler(fails)
     reading = consumer(kafka, db, seer, ordered=True)
-    async with running(reading.run()):
+    async with background_tasks(reading.run()):
         await send(*everything(range(1, 4)))
         await eventually(lambda: is_seen(db, NAMES[1], 3))
         await send(*everything(range(4, 5)))
@@ -215,21 +215,21 @@ async def test_if_order_matters_a_ticket_waits_behind_its_dead_letter(
 async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     await send(*everything(range(1, 31)))
     reading = consumer(kafka, db, RecordingHandler(lambda _: RuntimeError("a bug")))
-    async with running(reading.run()) as (task,):
+    async with background_tasks(reading.run()) as (task,):
         await eventually(lambda: count_is(db, 20))
         await send(*everything(range(31, 32)))
         await eventually(lambda: all_waits(db, reading))
         assert len(await rows(db, DEAD_LETTERS.table)) == 20
         assert "20 bad records in a row" in (await reading.ready() or "")
         assert not task.done()
-    async with running(consumer(kafka, db, RecordingHandler()).run()):
+    async with background_tasks(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
 
 
 async def test_a_failing_database_loses_and_repeats_nothing(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
     await send(*everything(range(1, 11)))
-    async with running(consumer(kafka, db, RecordingHandler(lambda _: next(failures, None))).run()):
+    async with background_tasks(consumer(kafka, db, RecordingHandler(lambda _: next(failures, None))).run()):
         await eventually(lambda: all_seen(db, range(1, 11)))
         async with db.begin() as connection:  # terminate every connection
             await connection.execute(
@@ -251,7 +251,7 @@ async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_th
         await connection.execute(OFFSETS.table.insert(), lost)
     before = counter_value("sla_offsets_out_of_range_total", topic=TICKETS)
     await send(*everything(range(1, 3)))
-    async with running(consumer(kafka, db, RecordingHandler()).run()):
+    async with background_tasks(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: all_seen(db, range(1, 3)))
     assert counter_value("sla_offsets_out_of_range_total", topic=TICKETS) == before + 6
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
@@ -265,9 +265,9 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
         bootstrap=kafka.bootstrap, topic=TICKETS, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
         dead_letters=DEAD_LETTERS, on_batch=second.on_batch, max_records=20,
     )  # fmt: skip
-    async with running(one.run()) as (leaving,):
+    async with background_tasks(one.run()) as (leaving,):
         await send(*everything(range(1, 20)))
-        async with running(two.run()):
+        async with background_tasks(two.run()):
             numbers = itertools.count(20)
 
             async def goes_on() -> bool:
@@ -296,7 +296,7 @@ async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: 
             await producer.send(TICKETS, value, partition=partition, headers=headers)
     await producer.stop()
     reading = consumer(kafka, db, RecordingHandler())
-    async with running(reading.run()):
+    async with background_tasks(reading.run()):
         started = time.monotonic()
 
         async def caught_up() -> bool:
@@ -311,7 +311,7 @@ async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: 
 async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     ends = CountedEnds(kafka.bootstrap, TICKETS, 6)
     watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=1)
-    async with running(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
+    async with background_tasks(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
         await eventually(lambda: ends.fetched == 3)  # every two seconds
         assert not watching.done()  # no lag
         await send(event("waits", 1))

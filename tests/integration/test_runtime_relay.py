@@ -13,9 +13,19 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.polling import eventually
-from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, number_of, rows, running, tables, ticket
-from support.servers import MakeDatabase, SharedKafka
-from support.servers import running as running_server
+from support.runtime_world import (
+    DEAD_LETTERS,
+    OUTBOX,
+    add_to_outbox,
+    background_tasks,
+    event,
+    number_of,
+    read_topic,
+    rows,
+    runtime_database,
+    ticket,
+)
+from support.servers import MakeDatabase, SharedKafka, running
 from tocsin.events import Event, TicketChanged, Watermark
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.database.watermark import WatermarkSource
@@ -39,7 +49,7 @@ def url(make_database: MakeDatabase) -> str:
 
 @pytest.fixture
 async def writer(url: str) -> AsyncIterator[AsyncEngine]:
-    async with tables(url) as made:
+    async with runtime_database(url) as made:
         yield made
 
 
@@ -91,11 +101,11 @@ async def test_everything_is_published_once_in_order_per_ticket_and_deleted(
     kafka.fresh_topics()
     names = [f"T-{n}" for n in range(20)]
     for number in range(1, 51):
-        await add(writer, *(event(name, number) for name in names))
+        await add_to_outbox(writer, *(event(name, number) for name in names))
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS)
-    async with running(relay.run()):
+    async with background_tasks(relay.run()):
         await eventually(lambda: empty(writer))
-    found = await in_topic(kafka.bootstrap)
+    found = await read_topic(kafka.bootstrap)
     for name in names:
         partition = partition_of(str(ticket(name)).encode())
         mine = [number_of(one) for one in found[partition] if one.ticket_id == ticket(name)]
@@ -107,9 +117,9 @@ async def test_wake_publishes_without_waiting_for_the_next_poll(
 ) -> None:
     kafka.fresh_topics()
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=600)
-    async with running(relay.run()):
+    async with background_tasks(relay.run()):
         for number in (1, 2):
-            await add(writer, event("first", number))
+            await add_to_outbox(writer, event("first", number))
             relay.wake()
             await eventually(lambda: empty(writer))
         assert await relay.flush(1)
@@ -124,9 +134,9 @@ async def test_unpublishable_rows_become_dead_letters_and_block_nothing(
         await OUTBOX.put_back(connection, 0, b"huge", pack([("ce_type", b"notify")]), huge)
         await OUTBOX.put_back(connection, 17, b"nowhere", pack([("ce_type", b"notify")]), b"{}")
         await OUTBOX.add(connection, [event("behind", 1)])
-    async with running(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS).run()):
+    async with background_tasks(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS).run()):
         await eventually(lambda: empty(writer))
-    assert [one.ticket_id for part in await in_topic(kafka.bootstrap) for one in part] == [ticket("behind")]
+    assert [one.ticket_id for part in await read_topic(kafka.bootstrap) for one in part] == [ticket("behind")]
     reasons = {
         letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS.table) if letter.origin == "outbox"
     }
@@ -142,17 +152,17 @@ async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
     other_engine = engine(url, "intake-relay", pool_size=4)
     first = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
     second = Relay(other_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
-    async with running(first.run()) as (leading,):
-        await add(writer, event("a", 1))
+    async with background_tasks(first.run()) as (leading,):
+        await add_to_outbox(writer, event("a", 1))
         await eventually(lambda: empty(writer))
-        async with running(second.run()):
+        async with background_tasks(second.run()):
             await leads_on(writer, timedelta(seconds=1))  # the other relay has tried to acquire the lease several times
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
             leading.cancel()
-            await add(writer, event("a", 2))
+            await add_to_outbox(writer, event("a", 2))
             await eventually(lambda: empty(writer))
             taken_until = await take_away(writer, timedelta(seconds=2))
-            await add(writer, event("a", 3))
+            await add_to_outbox(writer, event("a", 3))
             await eventually(lambda: empty(writer))
             assert await instant(writer) > taken_until
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
@@ -160,7 +170,7 @@ async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
 
 
 async def test_a_stopped_relay_releases_its_lease(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:
-    async with running(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS, lease_seconds=60).run()):
+    async with background_tasks(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS, lease_seconds=60).run()):
         await eventually(lambda: rows(writer, OUTBOX.lease))
     (lease,) = await rows(writer, OUTBOX.lease)
     assert lease.expires_at <= await instant(writer)
@@ -173,20 +183,20 @@ async def test_watermarks_advance_without_events_and_wait_for_open_transactions(
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
 
     async def lie_there(count: int) -> bool:
-        return all(len(instants) >= count for instants in watermarks_of(await in_topic(kafka.bootstrap)))
+        return all(len(instants) >= count for instants in watermarks_of(await read_topic(kafka.bootstrap)))
 
     async def are_past(instant: datetime) -> bool:
-        return all(instants[-1] > instant for instants in watermarks_of(await in_topic(kafka.bootstrap)))
+        return all(instants[-1] > instant for instants in watermarks_of(await read_topic(kafka.bootstrap)))
 
-    async with running(relay.run()):
+    async with background_tasks(relay.run()):
         await eventually(lambda: lie_there(3))
         async with writer.begin() as connection:
             begun: datetime = (await connection.execute(text("SELECT now()"))).scalar_one()
-            so_far = max(len(instants) for instants in watermarks_of(await in_topic(kafka.bootstrap)))
+            so_far = max(len(instants) for instants in watermarks_of(await read_topic(kafka.bootstrap)))
             await eventually(lambda: lie_there(so_far + 3))
             await OUTBOX.add(connection, [event("slow", 1)])
         await eventually(lambda: are_past(begun))
-    found = await in_topic(kafka.bootstrap)
+    found = await read_topic(kafka.bootstrap)
     assert all(instants == sorted(instants) for instants in watermarks_of(found))
     part = found[partition_of(str(ticket("slow")).encode())]
     before = part[: [isinstance(one, Watermark) for one in part].index(False)]
@@ -216,11 +226,11 @@ async def test_no_fact_follows_a_watermark_that_covers_it(
 
     quick = WatermarkSource(writers="intake-writer", clock=REAL, interval=0.005)
     relay = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=quick, interval=0.005)
-    async with running(relay.run()):
+    async with background_tasks(relay.run()):
         await asyncio.gather(*(write(f"W-{n}") for n in range(8)))
         await eventually(lambda: empty(writer))
     facts = 0
-    for partition in await in_topic(kafka.bootstrap):
+    for partition in await read_topic(kafka.bootstrap):
         vouched = datetime(1970, 1, 1, tzinfo=UTC)
         for one in partition:
             if isinstance(one, Watermark):
@@ -251,15 +261,15 @@ async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
 ) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
     relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
-    with running_server(broker, tmp_path) as process:
+    with running(broker, tmp_path) as process:
         await create_topics(broker.bootstrap)
-        async with running(relay.run()):
-            await add(writer, event("a", 1))
+        async with background_tasks(relay.run()):
+            await add_to_outbox(writer, event("a", 1))
             await eventually(lambda: empty(writer))
             hanging = psutil.Process(process.record["pid"])
             hanging.suspend()
             try:
-                await add(writer, event("a", 2))
+                await add_to_outbox(writer, event("a", 2))
                 await leads_on(writer, timedelta(seconds=0.5))  # ten polls: the second event is in flight
                 await take_away(writer, timedelta(seconds=5))
                 await eventually(lambda: REGISTRY.get_sample_value("sla_relay_leader") == 0, seconds=2)
@@ -272,24 +282,24 @@ async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
 async def test_kafka_goes_away_and_comes_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
     relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, watermarks=WATERMARKS)
-    with running_server(broker, tmp_path):
+    with running(broker, tmp_path):
         assert len(await create_topics(broker.bootstrap)) == 4
         assert await create_topics(broker.bootstrap) == []
         await check_partitions(broker.bootstrap, {OUTBOX.topic: 6})
         relaying = asyncio.create_task(relay.run())
-        await add(writer, event("before", 1))
+        await add_to_outbox(writer, event("before", 1))
         await eventually(lambda: empty(writer))
     for number in range(1, 301):
-        await add(writer, event("meanwhile", number))
+        await add_to_outbox(writer, event("meanwhile", number))
     await leads_on(writer, timedelta(seconds=1))
     assert len(await rows(writer, OUTBOX.table)) == 300
-    with running_server(broker, tmp_path):
+    with running(broker, tmp_path):
         started = time.monotonic()
         await eventually(lambda: empty(writer))
         took = time.monotonic() - started
         relaying.cancel()
         await asyncio.gather(relaying, return_exceptions=True)
-        found = await in_topic(broker.bootstrap)
+        found = await read_topic(broker.bootstrap)
     part = found[partition_of(str(ticket("meanwhile")).encode())]
     mine = [number_of(one) for one in part if one.ticket_id == ticket("meanwhile")]
     assert list(dict.fromkeys(mine)) == list(range(1, 301))

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.polling import eventually
-from support.runtime_world import DEAD_LETTERS, OUTBOX, add, event, in_topic, rows
+from support.runtime_world import DEAD_LETTERS, OUTBOX, add_to_outbox, event, read_topic, rows
 from support.servers import MakeDatabase, SharedKafka, is_ready
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin
 from tocsin.runtime.database.engine import engine
@@ -116,7 +116,7 @@ async def test_a_service_serves_and_stops_cleanly_and_a_second_one_takes_over(be
     with bell.serves(bell.port) as first, bell.serves(other) as second:
         await bell.is_up(bell.port)
         await bell.is_up(other)
-        await add(db, *(event("out", n) for n in range(1, 4)))
+        await add_to_outbox(db, *(event("out", n) for n in range(1, 4)))
         await eventually(lambda: outbox_is_empty(db))
         async with httpx.AsyncClient() as http:
             metrics = (await http.get(f"http://127.0.0.1:{bell.port}/metrics")).text
@@ -129,12 +129,12 @@ async def test_a_service_serves_and_stops_cleanly_and_a_second_one_takes_over(be
         lines = [json.loads(line) for line in output.splitlines()]
         assert {line["service"] for line in lines} == {"bell"}
         assert lines[-1]["event"] == "stopped"
-        await add(db, event("out", 4))
+        await add_to_outbox(db, event("out", 4))
         await eventually(lambda: outbox_is_empty(db))
         second.send_signal(signal.SIGINT)
         output, _ = second.communicate(timeout=90)
         assert second.returncode == 0, output
-    published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
+    published = [one for part in await read_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 4
     await db.dispose()
 
@@ -146,15 +146,15 @@ async def test_the_outbox_is_published_before_the_process_ends(bell: Bell, kafka
     events = [event("out", number) for number in range(2, 5002)]  # several batches of the relay
     with bell.serves(bell.port) as process:
         await bell.is_up(bell.port)
-        await add(db, event("out", 1))
+        await add_to_outbox(db, event("out", 1))
         await eventually(lambda: outbox_is_empty(db))  # this process holds the lease
-        await add(db, *events)
+        await add_to_outbox(db, *events)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=90)
         assert process.returncode == 0, output
     assert "outbox_not_empty" not in output
     assert await outbox_is_empty(db)
-    published = [one for part in await in_topic(kafka.bootstrap, DEADLINES) for one in part]
+    published = [one for part in await read_topic(kafka.bootstrap, DEADLINES) for one in part]
     assert len(published) == 1 + len(events)
     await db.dispose()
 

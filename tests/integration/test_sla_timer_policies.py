@@ -77,7 +77,7 @@ async def test_a_version_of_the_future_changes_the_agenda_and_publishes_nothing_
 
 
 async def test_an_agenda_of_older_versions_waits_if_a_newer_one_is_in_force(world: TimerWorld) -> None:
-    """Between the storing of a version and the new evaluation, the sweep must not publish what is no longer true."""
+    """Until the tickets are evaluated with the new version, the sweep must not publish events of the old one."""
     await world.receive(*events("SR-1", [OPENED, RESPONDED]))
     await world.advance(moment("06-09 02:00"))
     await world.store_policy(version("2", 48))

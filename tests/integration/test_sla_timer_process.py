@@ -17,7 +17,7 @@ from sla_timer.store.tables import OUTBOX
 from sqlalchemy.engine import make_url
 from support.fake_timer import numbered_fact, summaries
 from support.polling import eventually
-from support.runtime_world import in_topic, rows
+from support.runtime_world import read_topic, rows
 from support.servers import MakeDatabase, SharedKafka
 from support.stories import DEFAULT_POLICY
 from support.timer_world import events
@@ -183,7 +183,7 @@ async def test_facts_are_consumed_deadlines_published_and_the_stop_is_clean(
     )
 
     async def published() -> list[DeadlineEvent]:
-        found = await in_topic(kafka.bootstrap, DEADLINES)
+        found = await read_topic(kafka.bootstrap, DEADLINES)
         return [event for partition in found for event in partition if isinstance(event, DeadlineEvent)]
 
     async def two_published() -> bool:

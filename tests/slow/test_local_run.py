@@ -31,7 +31,7 @@ END_SECONDS = 60.0
 
 @dataclass
 class RunCommand:
-    """`make run` on a state folder of its own, started any number of times in a row."""
+    """`make run` on its own state folder, started any number of times in a row."""
 
     folder: Path
     environment: Mapping[str, str]

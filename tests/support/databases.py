@@ -27,7 +27,7 @@ _EMPTY: Final = """
     ); END $$"""
 _DISCONNECT: Final = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ SEEN = Table("seen", metadata, Column("ticket", Uuid, primary_key=True), Column(
 
 
 @asynccontextmanager
-async def tables(url: str) -> AsyncIterator[AsyncEngine]:
+async def runtime_database(url: str) -> AsyncIterator[AsyncEngine]:
     """An engine on a database that has the runtime's tables."""
     made = engine(url, "intake-writer")
     async with made.begin() as connection:
@@ -56,7 +56,7 @@ def number_of(known: Event) -> int:
     return known.fact.number
 
 
-async def add(writer: AsyncEngine, *events: Event) -> None:
+async def add_to_outbox(writer: AsyncEngine, *events: Event) -> None:
     async with writer.begin() as connection:
         await OUTBOX.add(connection, events)
 
@@ -88,7 +88,7 @@ async def rows(reader: AsyncEngine, table: Table) -> list[Any]:
         return list((await connection.execute(select(table))).all())
 
 
-async def in_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) -> list[list[Event]]:
+async def read_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) -> list[list[Event]]:
     """The current events of the topic, by partition, in order."""
     found: list[list[Event]] = [[] for _ in range(partitions)]
     where = [TopicPartition(topic, partition) for partition in range(partitions)]
@@ -107,7 +107,7 @@ async def in_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) ->
 
 
 @asynccontextmanager
-async def running(*work: Awaitable[None]) -> AsyncIterator[list[asyncio.Task[None]]]:
+async def background_tasks(*work: Awaitable[None]) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Runs the work as tasks while the block runs."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:

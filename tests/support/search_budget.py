@@ -1,4 +1,4 @@
-"""How many random examples the tests try: few in `make test`, ten times as many in `make torture`."""
+"""How many random examples the tests try: few in `make test`, ten times the number in `make torture`."""
 
 import os
 from typing import Final

@@ -1,9 +1,9 @@
-"""What happens to mails while the mail server fails in every possible way: none is lost, none is sent twice.
+"""The faults of a mail server, and a run that counts what happens to mails during one. No mail may be lost.
 
     make faults [MAILS=200] [ONLY="drop in DATA,450"] [REAL=1]
 
-PostgreSQL and the sink run as separate processes; the sink requires STARTTLS and a login. In each run mails are queued
-during the fault; some seconds later it ends, and all of them must arrive.
+`make faults` prints a table. PostgreSQL and the sink run as separate processes; the sink requires STARTTLS and a login.
+In each run mails are queued during the fault; some seconds later it ends, and all of them must arrive.
 """
 
 import asyncio
@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import structlog
 import typer
-from bench.notifier import own_database
 from notifier.settings import Settings
 from notifier.store.tables import DELIVERIES, JOURNAL
 from prometheus_client import REGISTRY
@@ -26,37 +27,41 @@ from sqlalchemy import func, select, update
 from support.notifier_events import escalation, ticket
 from support.notifier_world import DIRECTORY, PATIENT, World, make_world
 from support.polling import eventually
-from support.servers import log_line
+from support.servers import log_line, private_database
 from support.tls_smtp_sink import secured_sink
 
 FALLBACKS = DIRECTORY.replace(
     "dana: { name: Dana, email: dana@example.com }",
     "dana: { name: Dana, email: dana@example.com, fallbacks: [dana@home.example] }",
 )
-HASTY: Mapping[str, Any] = {"retry_base": 0.05, "retry_ceiling": 0.5, "smtp_timeout": 0.5, "smtp_data_timeout": 0.5}
-
-
-SHIPPED: Mapping[str, Any] = {name: Settings.model_fields[name].default for name in (*PATIENT, *HASTY)}
+FAST_RETRIES: Mapping[str, Any] = {
+    "retry_base": 0.05,
+    "retry_ceiling": 0.5,
+    "smtp_timeout": 0.5,
+    "smtp_data_timeout": 0.5,
+}
+DEFAULTS: Mapping[str, Any] = {name: Settings.model_fields[name].default for name in (*PATIENT, *FAST_RETRIES)}
 FAILING, LOGIN_REFUSED = "sla_mail_relay_failing", "sla_mail_login_refused"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`sink`: as in `PUT /faults`; `settings`: the notifier's; `stays`: it never ends.
+    """A fault of the mail server.
 
-    `alarm`: the gauge that must be 1 during the fault, and 0 afterwards. `lasts`: how long the fault lasts, by moving
-    the database's instants back; or in real time, with the notifier's default settings.
+    `sink`: as in `PUT /faults`. `settings`: the notifier's. `is_permanent`: it never ends. `alarm`: the gauge that must
+    be 1 during the fault, and 0 afterwards. `lasts`: how long the fault lasts, simulated by moving the instants in the
+    database back, or in real time with the notifier's default settings.
     """
 
     name: str
     sink: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     alarm: str | None = None
-    stays: bool = False
+    is_permanent: bool = False
     lasts: timedelta = timedelta()
 
 
-LITTLE_PATIENCE: Mapping[str, Any] = {"retry_give_up": 0.3, "smtp_timeout": 10, "smtp_data_timeout": 10}
+SOON_GIVEN_UP: Mapping[str, Any] = {"retry_give_up": 0.3, "smtp_timeout": 10, "smtp_data_timeout": 10}
 FAULTS = (
     Fault("none", {"mode": "none"}),
     Fault("connect refused", {"mode": "refuse_connection"}, alarm=FAILING),
@@ -64,7 +69,7 @@ FAULTS = (
     Fault("421 as greeting", {"mode": "busy"}, alarm=FAILING),
     Fault("421 at RCPT", {"mode": "refuse", "code": 421}, alarm=FAILING),
     Fault("450", {"mode": "refuse", "code": 450}),
-    Fault("550 for ever", {"mode": "refuse", "code": 550, "recipient": "dana@example.com"}, stays=True),
+    Fault("550 permanently", {"mode": "refuse", "code": 550, "recipient": "dana@example.com"}, is_permanent=True),
     Fault("partial refusal", {"mode": "refuse", "code": 450, "recipient": "kim@example.com"}),
     Fault("AUTH refused", {"mode": "refuse_login"}, alarm=LOGIN_REFUSED),
     Fault("TLS stripped", {"mode": "strip_tls"}, alarm=FAILING),
@@ -73,7 +78,7 @@ FAULTS = (
     Fault("hang after the dot", {"mode": "hang_after_dot"}),
     Fault("reset after the dot", {"mode": "reset_after_dot"}),
     Fault("down for 30 minutes", {"mode": "refuse_connection"}, alarm=FAILING, lasts=timedelta(minutes=30)),
-    Fault("down past all patience", {"mode": "refuse_connection"}, LITTLE_PATIENCE, FAILING),
+    Fault("down until given up", {"mode": "refuse_connection"}, SOON_GIVEN_UP, FAILING),
 )
 
 
@@ -81,7 +86,7 @@ FAULTS = (
 class FaultResult:
     """What happened to the mails of one fault, counted.
 
-    `meanwhile`: mails that the server accepted during the fault; `tried`: attempts that ended then. `doubled`: mails
+    `accepted`: mails that the server accepted during the fault; `attempts`: those that ended then. `doubled`: mails
     that it accepted more than once. `unexplained`: further copies without an ambiguous attempt in the journal. `lost`:
     mails that nobody got, or that are not recorded as sent. `last`: seconds from the end of the fault, if it ended, to
     the last mail. `alarmed`: the gauge was 1 during the fault, and is 0 again.
@@ -89,8 +94,8 @@ class FaultResult:
 
     fault: str
     mails: int
-    meanwhile: int
-    tried: int
+    accepted: int
+    attempts: int
     sent: int
     fallback: int
     refused: int
@@ -108,69 +113,73 @@ class FaultResult:
 
 
 @dataclass(frozen=True)
-class AtEnd:
-    """The situation when the fault ended, at `over`."""
+class FaultEnd:
+    """The counts when the fault ended, at `at`; None for a permanent fault."""
 
     accepted: int
-    tried: int
+    attempts: int
     alarm: bool
-    over: datetime | None
+    at: datetime | None
 
 
-async def play(world: World, fault: Fault, mails: int, stands: float, *, real: bool = False) -> FaultResult:
-    """Run one fault for so many seconds, or (0) until attempts have met it.
+async def run_fault(
+    world: World, fault: Fault, mails: int, seconds: float = 0, *, real_time: bool = False
+) -> FaultResult:
+    """Queues mails during the fault, ends it after `seconds`, and counts what happened to them.
 
-    `real`: a fault that lasts does so in real time.
+    With 0 seconds the fault ends once two attempts have met it. `real_time`: a fault that lasts does so in real time.
     """
+    real_time = real_time and bool(fault.lasts)
     world.directory.write_text(FALLBACKS)
     tickets = [uuid4() for _ in range(mails)]
-    as_it_was = world.settings
-    in_earnest = real and bool(fault.lasts)
-    world.settings = {**as_it_was, **(SHIPPED if in_earnest else HASTY), **fault.settings}
+    settings = world.settings
+    world.settings = {**settings, **(DEFAULTS if real_time else FAST_RETRIES), **fault.settings}
     world.sink.clear()
     world.sink.fail(**fault.sink)
     async with world.notifier():
-        await _queue(world, tickets)
-        if seconds := fault.lasts.total_seconds() if in_earnest else stands:
-            await asyncio.sleep(seconds)  # the fault's own time, in which nothing is waited for
+        await _queue_mails(world, tickets)
+        if duration := fault.lasts.total_seconds() if real_time else seconds:
+            await asyncio.sleep(duration)  # how long the fault lasts: there is no condition to wait for
         else:
-            await _met(world, tickets, 2)
-        if fault.lasts and not in_earnest:
-            await _pass(world, tickets, fault.lasts)
-            await _met(world, tickets, await _ended(world, tickets) + 1)
-        accepted, tried = len(world.mails()), await _ended(world, tickets)
-        at_end = AtEnd(accepted, tried, _alarm(fault), None if fault.stays else datetime.now(UTC))
-        if not fault.stays:
+            await _wait_for_attempts(world, tickets, 2)
+        if fault.lasts and not real_time:
+            await _move_back(world, tickets, fault.lasts)
+            await _wait_for_attempts(world, tickets, await _count_attempts(world, tickets) + 1)
+        accepted, attempts = len(world.mails()), await _count_attempts(world, tickets)
+        end = FaultEnd(accepted, attempts, _alarm(fault), None if fault.is_permanent else datetime.now(UTC))
+        if not fault.is_permanent:
             world.sink.fail("none")
         await world.quiet(seconds=300, every=0.1)
     world.sink.fail("none")
-    world.settings = as_it_was
-    alarmed = fault.alarm is None or (at_end.alarm and not _alarm(fault))
-    return await _result(world, f"{fault.name}, really" if in_earnest else fault.name, tickets, at_end, alarmed=alarmed)
+    world.settings = settings
+    alarmed = fault.alarm is None or (end.alarm and not _alarm(fault))
+    name = f"{fault.name} (real)" if real_time else fault.name
+    return await _result(world, name, tickets, end, alarmed=alarmed)
 
 
 def _alarm(fault: Fault) -> bool:
     return fault.alarm is not None and REGISTRY.get_sample_value(fault.alarm, {"relay": "first"}) == 1
 
 
-async def _pass(world: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
-    """Move back the instants of the mails that wait."""
+async def _move_back(world: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
+    """Moves back the instants of the mails that wait."""
     moved = {name: DELIVERIES.c[name] - lasts for name in ("created_at", "ready_at")}
     waiting = DELIVERIES.c.state.in_(("queued", "deferred"))
     async with world.engine.begin() as connection:
         await connection.execute(update(DELIVERIES).where(waiting, DELIVERIES.c.ticket_id.in_(tickets)).values(moved))
 
 
-async def _met(world: World, tickets: Sequence[UUID], attempts: int) -> None:
-    """Wait until at least so many attempts have ended."""
+async def _wait_for_attempts(world: World, tickets: Sequence[UUID], attempts: int) -> None:
+    """Waits until at least so many attempts have ended."""
 
-    async def met() -> bool:
-        return await _ended(world, tickets) >= attempts
+    async def have_ended() -> bool:
+        return await _count_attempts(world, tickets) >= attempts
 
-    await eventually(met, world.states)
+    await eventually(have_ended, world.states)
 
 
-async def _ended(world: World, tickets: Sequence[UUID]) -> int:
+async def _count_attempts(world: World, tickets: Sequence[UUID]) -> int:
+    """How many attempts have ended."""
     ended = JOURNAL.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
     query = select(func.count()).select_from(JOURNAL.join(DELIVERIES, DELIVERIES.c.id == JOURNAL.c.delivery_id))
     async with world.engine.connect() as connection:
@@ -178,7 +187,7 @@ async def _ended(world: World, tickets: Sequence[UUID]) -> int:
     return found.scalar_one()
 
 
-async def _queue(world: World, tickets: Sequence[UUID]) -> None:
+async def _queue_mails(world: World, tickets: Sequence[UUID]) -> None:
     roles = ("service_desk_team_lead", "senior_it_operations_manager")
     now = datetime.now(UTC)
     notifies = [
@@ -189,7 +198,7 @@ async def _queue(world: World, tickets: Sequence[UUID]) -> None:
         await world.receive(*notifies[start : start + 250])
 
 
-async def _result(world: World, name: str, tickets: Sequence[UUID], at_end: AtEnd, *, alarmed: bool) -> FaultResult:
+async def _result(world: World, name: str, tickets: Sequence[UUID], end: FaultEnd, *, alarmed: bool) -> FaultResult:
     copies = Counter(mail["Message-ID"] for mail in world.mails())
     query = select(DELIVERIES, JOURNAL.c.entry).join(JOURNAL, JOURNAL.c.delivery_id == DELIVERIES.c.id)
     async with world.engine.connect() as connection:
@@ -201,8 +210,8 @@ async def _result(world: World, name: str, tickets: Sequence[UUID], at_end: AtEn
     return FaultResult(
         fault=name,
         mails=len(tickets),
-        meanwhile=at_end.accepted,
-        tried=at_end.tried,
+        accepted=end.accepted,
+        attempts=end.attempts,
         sent=len(sent),
         fallback=sum(line.fallback_number > 0 for line in sent.values()),
         refused=sum(line.entry == "refused" for line in lines),
@@ -211,32 +220,37 @@ async def _result(world: World, name: str, tickets: Sequence[UUID], at_end: AtEn
         doubled=sum(count > 1 for count in copies.values()),
         unexplained=sum(max(0, count - 1 - ambiguous[mail]) for mail, count in copies.items()),
         lost=len(set(tickets) - arrived),
-        last=(last - at_end.over).total_seconds() if at_end.over else None,
+        last=(last - end.at).total_seconds() if end.at else None,
         alarmed=alarmed,
     )
 
 
 async def _table(mails: int, only: str, *, real: bool) -> bool:
     log_line(
-        f"{'fault':28} {'mails':>5} {'meanwhile':>9} {'sent':>5} {'fallback':>8} {'refused':>7} {'deferred':>8} "
+        f"{'fault':28} {'mails':>5} {'accepted':>9} {'sent':>5} {'fallback':>8} {'refused':>7} {'deferred':>8} "
         f"{'ambiguous':>9} {'doubled':>7} {'unexplained':>11} {'lost':>4} {'last':>6}"
     )
     clean = True
-    with own_database() as (url, folder), secured_sink(folder) as (sink, login):
-        async with make_world(url, sink, folder, datetime.now(UTC), **login, smtp_concurrency=16) as world:
-            for fault in (one for one in FAULTS if not only or one.name in only.split(",")):
-                fate = await play(world, fault, mails, stands=5, real=real)
-                clean = clean and fate.is_clean
-                log_line(_line(fate))
+    with (
+        TemporaryDirectory(ignore_cleanup_errors=True) as name,
+        private_database("notifier", Path(name), durable=True) as (_, url),
+        secured_sink(Path(name)) as (sink, login),
+    ):
+        async with make_world(url, sink, Path(name), datetime.now(UTC), **login, smtp_concurrency=16) as world:
+            for fault in (fault for fault in FAULTS if not only or fault.name in only.split(",")):
+                result = await run_fault(world, fault, mails, seconds=5, real_time=real)
+                clean = clean and result.is_clean
+                log_line(_line(result))
     return clean
 
 
-def _line(fate: FaultResult) -> str:
-    last = "-" if fate.last is None or fate.last < 0 else f"{fate.last:.1f}"
+def _line(result: FaultResult) -> str:
+    last = "-" if result.last is None or result.last < 0 else f"{result.last:.1f}"
     return (
-        f"{fate.fault:28} {fate.mails:5} {fate.meanwhile:9} {fate.sent:5} {fate.fallback:8} {fate.refused:7} "
-        f"{fate.deferred:8} {fate.ambiguous:9} {fate.doubled:7} {fate.unexplained:11} {fate.lost:4} {last:>6}"
-        f"{'' if fate.alarmed else '   the alarm did not follow the fault'}"
+        f"{result.fault:28} {result.mails:5} {result.accepted:9} {result.sent:5} {result.fallback:8} "
+        f"{result.refused:7} {result.deferred:8} {result.ambiguous:9} {result.doubled:7} "
+        f"{result.unexplained:11} {result.lost:4} {last:>6}"
+        f"{'' if result.alarmed else '   the gauge did not show the fault'}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 on loopback, from binaries in a jar, with a data folder of its own."""
+"""A real PostgreSQL 18 on loopback, from binaries in a jar, with its own data folder."""
 
 import asyncio
 import os

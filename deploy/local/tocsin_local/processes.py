@@ -73,7 +73,7 @@ class Process:
         command = part.launch()
         with log.open("ab") as output:
             try:
-                # In a session of its own: Ctrl-C is for the supervisor, which stops the parts in order.
+                # A new session, so that Ctrl-C reaches only the supervisor, which stops the parts in order.
                 self._popen = subprocess.Popen(**command.options(), stdout=output, start_new_session=True)
             except OSError as error:
                 raise PartFailedError(f"{part.name} could not be started: {error}.") from error
