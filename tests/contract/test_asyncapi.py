@@ -110,6 +110,10 @@ def test_the_file_is_current() -> None:
     assert PATH.read_text(encoding="utf-8") == text(), "run: make asyncapi"
 
 
+def test_no_text_refers_to_a_file_of_the_repository() -> None:
+    assert "docs/" not in text()
+
+
 def test_the_document_is_valid(published: dict[str, Any]) -> None:
     Draft7Validator(SPECIFICATION).validate(published)
 

@@ -92,6 +92,11 @@ async def test_it_is_openapi_3_1(service: str, described: Callable[[str], Any]) 
 
 
 @each_service
+async def test_no_text_refers_to_a_file_of_the_repository(service: str, described: Callable[[str], Any]) -> None:
+    assert "docs/" not in json.dumps(await described(service)).replace('"/docs', "")
+
+
+@each_service
 async def test_every_call_is_documented(service: str, described: Callable[[str], Any]) -> None:
     assert set(operations(await described(service))) >= EVERYWHERE | CALLS[service]
 

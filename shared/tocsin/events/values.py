@@ -39,8 +39,9 @@ EscalationReason = Literal["resolution_breached", "no_response", "explicit"]
 EndReason = Literal["resolved", "workaround", "cancelled", "voided"]
 
 
+# docs/rules.md#0-1
 class FactType(StrEnum):
-    """The types of facts (docs/rules.md#0-1)."""
+    """The types of facts."""
 
     OPENED = "opened"
     RESPONDED = "responded"

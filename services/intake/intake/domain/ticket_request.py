@@ -88,8 +88,9 @@ _TICKET: Final[dict[str, JsonValue]] = {
 }
 
 
+# docs/rules.md#1-8
 class ContactRequest(RequestModel):
-    """The person most familiar with the issue: a name, and an e-mail address or a phone number (docs/rules.md#1-8)."""
+    """The person most familiar with the issue: a name, and an e-mail address or a phone number."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [_has_text("email"), _has_text("phone")]}  # as `require_address` does
@@ -112,8 +113,9 @@ class CustomerRequest(RequestModel):
     name: RequiredText
 
 
+# docs/rules.md#1-4
 class ImpactRequest(RequestModel):
-    """The criteria of the severity matrix; any may be missing (docs/rules.md#1-4)."""
+    """The criteria of the severity matrix; any may be missing."""
 
     business_risk: Literal["catastrophic", "major", "moderate", "minimal"] | None = None
     work_stoppage: Literal["full", "significant", "some", "minor"] | None = None
@@ -166,10 +168,11 @@ class EventRequest(RequestModel):
         return kind
 
 
+# docs/rules.md#1-9
 class TicketRequest(RequestModel):
     """A ticket as a PSA tool posts it.
 
-    The severity may be omitted only if the policy states a default for the source (docs/rules.md#1-9).
+    The severity may be omitted only if the policy states a default for the source.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_TICKET]})

@@ -23,11 +23,12 @@ MailAddress = Annotated[
 ]
 
 
+# docs/rules.md#6-4
 class EmailCustomer(KnownCustomer):
     """A customer, recognised by the domains and addresses of its mails.
 
-    it_contacts: the addresses that may use Escalations@ (docs/rules.md#6-4). services: the affected services of its
-    mails; those of the section if omitted.
+    it_contacts: the addresses that may use Escalations@. services: the affected services of its mails; those of the
+    section if omitted.
     """
 
     domains: tuple[Domain, ...] = ()
@@ -44,6 +45,7 @@ class SubjectRule(YamlModel):
     category: Category | None = None
 
 
+# docs/rules.md#6-20
 class EmailConfig(YamlModel):
     """How the mails of one tenant become tickets.
 
@@ -52,8 +54,7 @@ class EmailConfig(YamlModel):
     support_category, escalations_category: the category if no rule of `subjects` matches; the second one only for the
     customer's IT contact. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one.
     sources: the tools whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail
-    server writes into Authentication-Results; with it, a sender that did not pass DMARC is unknown
-    (docs/rules.md#6-20).
+    server writes into Authentication-Results; with it, a sender that did not pass DMARC is unknown.
     """
 
     auth: Auth | None = None

@@ -52,8 +52,9 @@ Provider = Annotated[
 _WORDS: Final = ("statuses", "priorities", "types", "channels", "customers")
 
 
+# docs/rules.md#1-8
 class DefaultContact(YamlModel):
-    """The contact if the tool sends none: a name, and an e-mail address or a phone number (docs/rules.md#1-8)."""
+    """The contact if the tool sends none: a name, and an e-mail address or a phone number."""
 
     name: Name
     email: Name | None = None
