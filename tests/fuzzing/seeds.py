@@ -30,7 +30,13 @@ from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.kafka.batch import Received
-from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, TICKETS, partition_of
+from tocsin.runtime.kafka.client import (
+    DEADLINES_TOPIC,
+    ESCALATIONS_TOPIC,
+    NOTIFICATIONS_TOPIC,
+    TICKETS_TOPIC,
+    partition_of,
+)
 from tocsin.runtime.kafka.record_headers import pack
 from tocsin.runtime.process.clock import BusinessClock
 
@@ -78,7 +84,7 @@ async def seed_intake(url: str, folder: Path) -> Known:
             raw = parked.replace(b"0001", b"%04d" % number)
             answer = await post("/v1/hooks/connectwise/default", content=raw, headers=auth_headers("connectwise", raw))
             assert answer["state"] == "unmapped", answer
-    await _add_dead_letters(service.runtime.writer, intake.store.tables.DEAD_LETTERS, TICKETS, None)
+    await _add_dead_letters(service.runtime.writer, intake.store.tables.DEAD_LETTERS, TICKETS_TOPIC, None)
     await service.runtime.dispose()
     return {
         "tickets": [posted(name) for name in tickets],
@@ -127,7 +133,7 @@ async def seed_timer(url: str, folder: Path) -> Known:
         for name, facts in TIMER_FACTS.items():
             await made.receive(*events(name, facts_of({"facts": facts})))
         await made.advance(datetime(2026, 6, 12, tzinfo=UTC))
-        await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES, TICKETS)
+        await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES_TOPIC, TICKETS_TOPIC)
     return {}
 
 
@@ -165,8 +171,10 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         *(three.exhausted(7), one.ended(1.5)),
     ]
     async with database.begin() as connection:
-        await service.handlers.on_batch(connection, [Received(each, DEADLINES, 0, n) for n, each in enumerate(story)])
-    await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS, DEADLINES)
+        await service.handlers.on_batch(
+            connection, [Received(each, DEADLINES_TOPIC, 0, n) for n, each in enumerate(story)]
+        )
+    await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS_TOPIC, DEADLINES_TOPIC)
     await service.runtime.dispose()
     return {}
 
@@ -183,7 +191,7 @@ async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:
                 if number % 8 == 0:
                     await made.receive(escalation(about, event_id=UUID(int=2000 + number), **higher))
             await made.quiet()
-        await _add_dead_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS, ESCALATIONS)
+        await _add_dead_letters(made.engine, notifier.store.tables.DEAD_LETTERS, NOTIFICATIONS_TOPIC, ESCALATIONS_TOPIC)
         mails = await made.deliveries()
     sent = [mail for mail in mails if mail.state == "sent"]
     assert len(sent) == MAILS

@@ -24,7 +24,7 @@ from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.batch import Received
-from tocsin.runtime.kafka.client import DEADLINES
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 from tocsin.runtime.process.clock import BusinessClock
 
 MOON = DeadlineEventFactory(ticket("SR-1"))
@@ -92,7 +92,7 @@ async def handle(writer: AsyncEngine, handlers: Handlers, events: Sequence[Deadl
 
 
 def _batch(events: Sequence[DeadlineEvent]) -> list[Received]:
-    return [Received(event, DEADLINES, 0, offset) for offset, event in enumerate(events)]
+    return [Received(event, DEADLINES_TOPIC, 0, offset) for offset, event in enumerate(events)]
 
 
 async def load(writer: AsyncEngine) -> dict[str, TicketEscalation]:
@@ -184,4 +184,4 @@ async def test_an_event_of_another_topic_is_a_poison_message(writer: AsyncEngine
     stray = Watermark(accepted_through=START)
     async with writer.begin() as connection:
         with pytest.raises(PoisonMessageError, match="progress"):
-            await handlers.on_batch(connection, [Received(stray, DEADLINES, 0, 0)])
+            await handlers.on_batch(connection, [Received(stray, DEADLINES_TOPIC, 0, 0)])

@@ -17,7 +17,7 @@ from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Notify, StandDown, Withdraw, decode, encode
 from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
-from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, new_producer, partition_of
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, new_producer, partition_of
 from tocsin_local.loopback import free_port
 from tocsin_local.processes import Process
 from tocsin_local.services import ServicePart
@@ -58,13 +58,13 @@ class World:
         await producer.start()
         try:
             for key, headers, value in records:
-                await producer.send_and_wait(DEADLINES, value, key, partition_of(key), headers=list(headers))
+                await producer.send_and_wait(DEADLINES_TOPIC, value, key, partition_of(key), headers=list(headers))
         finally:
             await producer.stop()
 
     async def listen(self) -> None:
         consumer = AIOKafkaConsumer(
-            ESCALATIONS, bootstrap_servers=self.kafka, group_id=None, auto_offset_reset="earliest"
+            ESCALATIONS_TOPIC, bootstrap_servers=self.kafka, group_id=None, auto_offset_reset="earliest"
         )
         await consumer.start()
         try:

@@ -17,7 +17,7 @@ from support.polling import eventually
 from support.servers import MakeDatabase, SharedKafka, SharedSink
 from tocsin.events import Notify, StandDown, encode, event_type
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
-from tocsin.runtime.kafka.client import ESCALATIONS, NOTIFICATIONS, discard, new_consumer, new_producer
+from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, discard, new_consumer, new_producer
 from tocsin_local.loopback import free_port
 from tocsin_local.processes import Process
 from tocsin_local.services import ServicePart
@@ -62,7 +62,7 @@ class RunningNotifier:
             for event in events:
                 headers, value = encode(event, "escalator")
                 key = str(event.ticket_id).encode()
-                await producer.send_and_wait(ESCALATIONS, value, key=key, headers=headers)
+                await producer.send_and_wait(ESCALATIONS_TOPIC, value, key=key, headers=headers)
         finally:
             await discard(producer)
 
@@ -103,7 +103,7 @@ class RunningNotifier:
     async def published_types(self, count: int) -> list[str]:
         """The types of the first events on the notifications topic."""
         consumer = new_consumer(self.kafka.bootstrap, None)
-        consumer.subscribe([NOTIFICATIONS])
+        consumer.subscribe([NOTIFICATIONS_TOPIC])
         await consumer.start()
         try:
             await consumer.seek_to_beginning()

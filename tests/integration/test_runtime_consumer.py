@@ -33,7 +33,7 @@ from tocsin.events import Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.errors import PoisonMessageError, StuckError
 from tocsin.runtime.kafka.batch import Received
-from tocsin.runtime.kafka.client import TICKETS, partition_of
+from tocsin.runtime.kafka.client import TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
@@ -56,14 +56,14 @@ class Send:
                 headers, value = encode(one, "intake")
                 name = str(one.ticket_id)
             key = name.encode()
-            await self._producer.send(TICKETS, value, key=key, partition=partition_of(key), headers=headers)
+            await self._producer.send(TICKETS_TOPIC, value, key=key, partition=partition_of(key), headers=headers)
         await self._producer.flush()
 
     async def progress(self, at: datetime) -> None:
         """Send a watermark to every partition."""
         headers, value = encode(Watermark(accepted_through=at), "intake")
         for partition in range(6):
-            await self._producer.send(TICKETS, value, partition=partition, headers=headers)
+            await self._producer.send(TICKETS_TOPIC, value, partition=partition, headers=headers)
         await self._producer.flush()
 
 
@@ -91,7 +91,7 @@ async def send(kafka: SharedKafka) -> AsyncIterator[Send]:
 def consumer(kafka: SharedKafka, db: AsyncEngine, seer: RecordingHandler, **more: Any) -> Consumer:
     return Consumer(
         bootstrap=kafka.bootstrap,
-        topic=TICKETS,
+        topic=TICKETS_TOPIC,
         group=f"group-{id(db)}",
         engine=db,
         offsets=OFFSETS,
@@ -247,13 +247,15 @@ async def test_an_offset_that_the_topic_no_longer_has_alarms_and_continues_at_th
     db: AsyncEngine, kafka: SharedKafka, send: Send
 ) -> None:
     async with db.begin() as connection:
-        lost = [{"topic": TICKETS, "partition": p, "next_offset": 1_000_000, "accepted_through": AT} for p in range(6)]
+        lost = [
+            {"topic": TICKETS_TOPIC, "partition": p, "next_offset": 1_000_000, "accepted_through": AT} for p in range(6)
+        ]
         await connection.execute(OFFSETS.table.insert(), lost)
-    before = counter_value("sla_offsets_out_of_range_total", topic=TICKETS)
+    before = counter_value("sla_offsets_out_of_range_total", topic=TICKETS_TOPIC)
     await send(*everything(range(1, 3)))
     async with background_tasks(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: all_seen(db, range(1, 3)))
-    assert counter_value("sla_offsets_out_of_range_total", topic=TICKETS) == before + 6
+    assert counter_value("sla_offsets_out_of_range_total", topic=TICKETS_TOPIC) == before + 6
     assert {row.accepted_through for row in await rows(db, OFFSETS.table)} == {AT}
 
 
@@ -262,7 +264,7 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
     first, second = RecordingHandler(), RecordingHandler()
     one = consumer(kafka, db, first, max_records=20)
     two = Consumer(
-        bootstrap=kafka.bootstrap, topic=TICKETS, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
+        bootstrap=kafka.bootstrap, topic=TICKETS_TOPIC, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
         dead_letters=DEAD_LETTERS, on_batch=second.on_batch, max_records=20,
     )  # fmt: skip
     async with background_tasks(one.run()) as (leaving,):
@@ -293,7 +295,7 @@ async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: 
     for n in range(10_000):
         headers, value = encode(Watermark(accepted_through=AT + timedelta(milliseconds=n)), "intake")
         for partition in range(6):
-            await producer.send(TICKETS, value, partition=partition, headers=headers)
+            await producer.send(TICKETS_TOPIC, value, partition=partition, headers=headers)
     await producer.stop()
     reading = consumer(kafka, db, RecordingHandler())
     async with background_tasks(reading.run()):
@@ -309,8 +311,8 @@ async def test_a_day_of_watermarks_is_caught_up_quickly(db: AsyncEngine, kafka: 
 
 
 async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
-    ends = CountedEnds(kafka.bootstrap, TICKETS, 6)
-    watchdog = Watchdog(db, OFFSETS, TICKETS, ends, stuck_seconds=1)
+    ends = CountedEnds(kafka.bootstrap, TICKETS_TOPIC, 6)
+    watchdog = Watchdog(db, OFFSETS, TICKETS_TOPIC, ends, stuck_seconds=1)
     async with background_tasks(watchdog.run(lambda: frozenset(range(6)))) as (watching,):
         await eventually(lambda: ends.fetched == 3)  # every two seconds
         assert not watching.done()  # no lag
@@ -334,7 +336,7 @@ class CountedEnds(TopicEnds):
 
 def lag() -> float:
     """The lag of all partitions, as the watchdog exported it."""
-    partitions = [{"topic": TICKETS, "partition": str(number)} for number in range(6)]
+    partitions = [{"topic": TICKETS_TOPIC, "partition": str(number)} for number in range(6)]
     return sum(counter_value("sla_consumer_lag", **labels) for labels in partitions)
 
 

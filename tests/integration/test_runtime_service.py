@@ -18,7 +18,7 @@ from support.servers import MakeDatabase, SharedKafka, is_ready
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import add_key, issue
-from tocsin.runtime.kafka.client import DEADLINES, TICKETS
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, TICKETS_TOPIC
 from tocsin_local.loopback import free_port
 
 pytestmark = pytest.mark.long
@@ -26,17 +26,17 @@ pytestmark = pytest.mark.long
 MAIN = """
 from dataclasses import replace
 from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, RecordingHandler
-from tocsin.runtime.kafka.client import DEADLINES, TICKETS
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, TICKETS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.commands import service_commands
 from tocsin.runtime.process.service import Service
 from tocsin.runtime.process.settings import ServiceSettings
 
-outbox = replace(OUTBOX, topic=DEADLINES)
+outbox = replace(OUTBOX, topic=DEADLINES_TOPIC)
 
 def build(settings: ServiceSettings) -> Service:
     runtime = build_runtime(settings, "bell", outbox=outbox, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
-    consumer = runtime.consumer(TICKETS, OFFSETS, RecordingHandler().on_batch)
+    consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, RecordingHandler().on_batch)
     return Service(runtime=runtime, app=runtime.create_app("Rings", consumer, []), consumer=consumer)
 
 service_commands("bell", "Rings", ServiceSettings, build, outbox, None)()
@@ -134,7 +134,7 @@ async def test_a_service_serves_and_stops_cleanly_and_a_second_one_takes_over(be
         second.send_signal(signal.SIGINT)
         output, _ = second.communicate(timeout=90)
         assert second.returncode == 0, output
-    published = [one for part in await read_topic(kafka.bootstrap, DEADLINES) for one in part]
+    published = [one for part in await read_topic(kafka.bootstrap, DEADLINES_TOPIC) for one in part]
     assert len(published) == 4
     await db.dispose()
 
@@ -154,7 +154,7 @@ async def test_the_outbox_is_published_before_the_process_ends(bell: Bell, kafka
         assert process.returncode == 0, output
     assert "outbox_not_empty" not in output
     assert await outbox_is_empty(db)
-    published = [one for part in await read_topic(kafka.bootstrap, DEADLINES) for one in part]
+    published = [one for part in await read_topic(kafka.bootstrap, DEADLINES_TOPIC) for one in part]
     assert len(published) == 1 + len(events)
     await db.dispose()
 
@@ -172,7 +172,7 @@ async def test_the_outbox_is_published_before_the_process_ends(bell: Bell, kafka
     ],
 )
 def test_the_tenant_of_a_dead_letter_is_read_from_its_event(value: bytes | None, whose: str | None) -> None:
-    letter = DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 0, None, b"k", b"[]", value, "was too large")
+    letter = DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES_TOPIC, 0, None, b"k", b"[]", value, "was too large")
     assert letter.tenant == whose
     assert letter.is_visible_to("acme")
     assert letter.is_visible_to("other") == (whose is None)
@@ -183,9 +183,9 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     async with db.begin() as connection:
         packed = b'[["ce_type","bm90aWZ5"]]'
-        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES, 1, None, b"k", packed, b"{}", "was too large")]
+        letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES_TOPIC, 1, None, b"k", packed, b"{}", "was too large")]
         letters += [
-            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS, 1, offset, b"theirs", packed, value, "cannot be read")
+            DeadLetter(DeadLetterOrigin.CONSUMED, TICKETS_TOPIC, 1, offset, b"theirs", packed, value, "cannot be read")
             for offset, value in enumerate((b"no JSON", b'{"tenant": "other"}'))
         ]
         await DEAD_LETTERS.add(connection, letters)

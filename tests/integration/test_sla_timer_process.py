@@ -24,7 +24,7 @@ from support.timer_world import events
 from tocsin.events import DeadlineEvent, Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import KeyFile, write_keys
-from tocsin.runtime.kafka.client import DEADLINES, PARTITIONS, TICKETS, new_producer, partition_of
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, PARTITIONS, TICKETS_TOPIC, new_producer, partition_of
 from tocsin_local.loopback import free_port
 
 SECONDS = 90
@@ -162,10 +162,10 @@ async def produce(bootstrap: str, records: Sequence[Event]) -> None:
             headers, value = encode(event, "intake")
             if isinstance(event, Watermark):
                 for partition in range(PARTITIONS):
-                    await producer.send_and_wait(TICKETS, value, partition=partition, headers=headers)
+                    await producer.send_and_wait(TICKETS_TOPIC, value, partition=partition, headers=headers)
             else:
                 key = str(event.ticket_id).encode()
-                await producer.send_and_wait(TICKETS, value, key, partition_of(key), headers=headers)
+                await producer.send_and_wait(TICKETS_TOPIC, value, key, partition_of(key), headers=headers)
     finally:
         await producer.stop()
 
@@ -183,7 +183,7 @@ async def test_facts_are_consumed_deadlines_published_and_the_stop_is_clean(
     )
 
     async def published() -> list[DeadlineEvent]:
-        found = await read_topic(kafka.bootstrap, DEADLINES)
+        found = await read_topic(kafka.bootstrap, DEADLINES_TOPIC)
         return [event for partition in found for event in partition if isinstance(event, DeadlineEvent)]
 
     async def two_published() -> bool:

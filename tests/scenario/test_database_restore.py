@@ -3,7 +3,7 @@
 import pytest
 from support.inbox import tiers
 from support.scenario import Scenario
-from tocsin.runtime.kafka.client import DEADLINES, TICKETS
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, TICKETS_TOPIC
 
 
 @pytest.mark.parametrize("service", ["sla-timer", "escalator"])
@@ -29,7 +29,7 @@ async def test_a_restored_database_continues_from_the_offsets_in_it(scenario: Sc
 
 @pytest.mark.parametrize(
     ("service", "topic", "source", "resource"),
-    [("sla-timer", TICKETS, "intake", "clocks"), ("escalator", DEADLINES, "sla-timer", "escalation")],
+    [("sla-timer", TICKETS_TOPIC, "intake", "clocks"), ("escalator", DEADLINES_TOPIC, "sla-timer", "escalation")],
 )
 async def test_republish_replaces_records_that_the_topic_no_longer_holds(
     scenario: Scenario, service: str, topic: str, source: str, resource: str

@@ -8,24 +8,30 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from tocsin.events import EVENT_TYPES, TicketChanged, Watermark
-from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, NOTIFICATIONS, PARTITIONS, TICKETS
+from tocsin.runtime.kafka.client import (
+    DEADLINES_TOPIC,
+    ESCALATIONS_TOPIC,
+    NOTIFICATIONS_TOPIC,
+    PARTITIONS,
+    TICKETS_TOPIC,
+)
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
 HEAD: Final = "# Generated from the models of tocsin.events by `make asyncapi`. Do not edit.\n"
 
 CHANNELS: Final = {
     "tickets": (
-        TICKETS,
+        TICKETS_TOPIC,
         "Facts of tickets in the order of their receipt, and watermarks.",
         ("ticket.", "progress"),
     ),
     "deadlines": (
-        DEADLINES,
+        DEADLINES_TOPIC,
         "Outcomes of clocks, and steps of escalation ladders.",
         ("clock.", "ladder."),
     ),
-    "escalations": (ESCALATIONS, "Notifications of roles.", ("notify", "withdraw", "stand_down", "exhausted")),
-    "notifications": (NOTIFICATIONS, "The state of each mail.", ("delivery.",)),
+    "escalations": (ESCALATIONS_TOPIC, "Notifications of roles.", ("notify", "withdraw", "stand_down", "exhausted")),
+    "notifications": (NOTIFICATIONS_TOPIC, "The state of each mail.", ("delivery.",)),
 }
 SENDERS: Final = {
     "intake": "tickets",

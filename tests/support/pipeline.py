@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from tocsin.runtime.kafka.client import DEADLINES, ESCALATIONS, PARTITIONS, TICKETS
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, PARTITIONS, TICKETS_TOPIC
 
 from support.polling import eventually
 
@@ -56,15 +56,15 @@ class Pipeline:
         passed on. Raises AssertionError if a stage takes longer than a minute.
         """
         await self._rows_gone("intake", _OUTBOX, "events in the outbox of intake")
-        await self._caught_up("sla-timer", TICKETS)
+        await self._caught_up("sla-timer", TICKETS_TOPIC)
         await self._rows_gone(
-            "sla-timer", _BEHIND_WATERMARK, "partitions behind the watermark", topic=TICKETS, through=through
+            "sla-timer", _BEHIND_WATERMARK, "partitions behind the watermark", topic=TICKETS_TOPIC, through=through
         )
         await self._rows_gone("sla-timer", _DUE, "tickets with a timeline event due", through=through)
         await self._rows_gone("sla-timer", _OUTBOX, "events in the outbox of sla-timer")
-        await self._caught_up("escalator", DEADLINES)
+        await self._caught_up("escalator", DEADLINES_TOPIC)
         await self._rows_gone("escalator", _OUTBOX, "events in the outbox of escalator")
-        await self._caught_up("notifier", ESCALATIONS)
+        await self._caught_up("notifier", ESCALATIONS_TOPIC)
         await self._rows_gone("notifier", _UNSENT, "unsent deliveries")
         await self._rows_gone("notifier", _OUTBOX, "events in the outbox of notifier")
 

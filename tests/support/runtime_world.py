@@ -19,12 +19,12 @@ from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.kafka.batch import Received
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
 
 metadata = new_metadata()
-OUTBOX = Outbox.define(metadata, topic=TICKETS, source="intake")
+OUTBOX = Outbox.define(metadata, topic=TICKETS_TOPIC, source="intake")
 OFFSETS = Offsets.define(metadata)
 DEAD_LETTERS = DeadLetters.define(metadata)
 KEY_USES = KeyUses.define(metadata)
@@ -88,7 +88,7 @@ async def rows(reader: AsyncEngine, table: Table) -> list[Any]:
         return list((await connection.execute(select(table))).all())
 
 
-async def read_topic(bootstrap: str, topic: str = TICKETS, partitions: int = 6) -> list[list[Event]]:
+async def read_topic(bootstrap: str, topic: str = TICKETS_TOPIC, partitions: int = 6) -> list[list[Event]]:
     """The current events of the topic, by partition, in order."""
     found: list[list[Event]] = [[] for _ in range(partitions)]
     where = [TopicPartition(topic, partition) for partition in range(partitions)]

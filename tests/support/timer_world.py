@@ -37,7 +37,7 @@ from tocsin.policy import Policy
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.batch import Received
-from tocsin.runtime.kafka.client import PARTITIONS, TICKETS, partition_of
+from tocsin.runtime.kafka.client import PARTITIONS, TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.process.clock import BusinessClock
 
@@ -69,9 +69,9 @@ class TimerWorld:
     async def set_watermark(self, through: datetime) -> None:
         """Everything that intake accepted up to then has been read; nothing is swept yet."""
         async with self.writer.begin() as connection:
-            await OFFSETS.store_missing(connection, TICKETS, dict.fromkeys(range(PARTITIONS), 0))
+            await OFFSETS.store_missing(connection, TICKETS_TOPIC, dict.fromkeys(range(PARTITIONS), 0))
             positions = {number: Position(0, through) for number in range(PARTITIONS)}
-            await OFFSETS.store(connection, TICKETS, positions)
+            await OFFSETS.store(connection, TICKETS_TOPIC, positions)
 
     async def advance(self, through: datetime) -> None:
         """The watermark arrives, and what has fallen due by then is published."""
@@ -155,7 +155,7 @@ async def timer_world(url: str, folder: Path) -> AsyncIterator[TimerWorld]:
 def batch(events: Sequence[Event]) -> list[Received]:
     """The events as the consumer hands them over: sorted by partition."""
     received = [
-        Received(event, TICKETS, partition_of(str(event.ticket_id).encode()), offset)
+        Received(event, TICKETS_TOPIC, partition_of(str(event.ticket_id).encode()), offset)
         for offset, event in enumerate(events)
     ]
     return sorted(received, key=lambda one: (one.partition, one.offset))

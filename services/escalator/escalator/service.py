@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tocsin.runtime.kafka.client import DEADLINES
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
@@ -29,7 +29,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     directory = DirectoryFile(settings.directory, runtime.clock.now)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
     handlers = Handlers(runtime.clock, directory)
-    consumer = runtime.consumer(DEADLINES, OFFSETS, handlers.on_batch, ordered=True)
+    consumer = runtime.consumer(DEADLINES_TOPIC, OFFSETS, handlers.on_batch, ordered=True)
     app = runtime.create_app(
         "Ladders: which tiers were notified, and what comes next.",
         consumer,

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from tocsin.business_time import load_zone
 from tocsin.runtime.errors import ConfigurationError
-from tocsin.runtime.kafka.client import ESCALATIONS
+from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC
 from tocsin.runtime.process.bootstrap import Runtime, build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
@@ -67,7 +67,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
     _schedule(runtime, directory)
-    consumer = runtime.consumer(ESCALATIONS, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
+    consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
         "Mails to the people on call, and the delivery of every mail.",
         consumer,

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.kafka.batch import Received
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
@@ -69,7 +69,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
         await sweep_partitions(context, watermarks)
         runtime.relay.wake()
 
-    consumer = runtime.consumer(TICKETS, OFFSETS, on_batch, after_commit=after_commit)
+    consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, on_batch, after_commit=after_commit)
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)
     policy_rollout = PolicyRollout(context)
     # The sweep also runs after every batch; this one catches up when that one failed.

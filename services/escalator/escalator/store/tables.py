@@ -20,14 +20,14 @@ from tocsin.runtime.database.engine import new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka.client import ESCALATIONS
+from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC
 
 metadata = new_metadata()
 
 OFFSETS = Offsets.define(metadata)
 DEAD_LETTERS = DeadLetters.define(metadata)
 KEY_USES = KeyUses.define(metadata)
-OUTBOX = Outbox.define(metadata, topic=ESCALATIONS, source="escalator")
+OUTBOX = Outbox.define(metadata, topic=ESCALATIONS_TOPIC, source="escalator")
 
 TICKETS = Table(
     "tickets",

@@ -26,7 +26,7 @@ from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka import client
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 PUNCTUATION: Final = "[!-/:-@[-`{-~]+"
 """ASCII punctuation as a regular expression of both PostgreSQL and Python. It separates words.
@@ -53,7 +53,7 @@ Long fields are cut: an index entry holds at most 1 MB, and a ticket with more c
 """
 
 metadata = new_metadata()
-OUTBOX = Outbox.define(metadata, topic=client.TICKETS, source="intake")
+OUTBOX = Outbox.define(metadata, topic=TICKETS_TOPIC, source="intake")
 DEAD_LETTERS = DeadLetters.define(metadata)
 KEY_USES = KeyUses.define(metadata)
 

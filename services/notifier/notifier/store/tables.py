@@ -33,7 +33,7 @@ from tocsin.runtime.database.engine import new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka import client
+from tocsin.runtime.kafka.client import NOTIFICATIONS_TOPIC
 
 from notifier.domain.delivery import DeliveryState
 
@@ -42,7 +42,7 @@ metadata = new_metadata()
 OFFSETS = Offsets.define(metadata)
 DEAD_LETTERS = DeadLetters.define(metadata)
 KEY_USES = KeyUses.define(metadata)
-OUTBOX = Outbox.define(metadata, topic=client.NOTIFICATIONS, source="notifier")
+OUTBOX = Outbox.define(metadata, topic=NOTIFICATIONS_TOPIC, source="notifier")
 
 
 class _StateColumn(TypeDecorator[DeliveryState]):

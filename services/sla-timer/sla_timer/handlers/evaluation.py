@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord, evaluate_ticket
 from sla_timer.handlers.context import TimerContext
@@ -27,7 +27,7 @@ async def evaluate_and_publish(
     if not ticket_ids:
         return
     await context.policies.refresh(connection)
-    positions = await OFFSETS.load(connection, TICKETS)
+    positions = await OFFSETS.load(connection, TICKETS_TOPIC)
     ordered = sorted(ticket_ids)
     for begin in range(0, len(ordered), _CHUNK):
         records = await load_tickets(connection, ordered[begin : begin + _CHUNK])

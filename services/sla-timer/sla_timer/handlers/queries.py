@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.business_time import micros
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.compliance import ChannelAverage, Grouping, OutcomeShare, channel_averages, outcome_shares
 from sla_timer.domain.evaluate import evaluate
@@ -47,7 +47,7 @@ async def ticket_timeline(
     """
     async with context.reader.connect() as connection:
         # Watermarks first: they must not be newer than the facts.
-        positions = await OFFSETS.load(connection, TICKETS)
+        positions = await OFFSETS.load(connection, TICKETS_TOPIC)
         records = await load_tickets(connection, [ticket_id])
     if not records or records[0].ticket.tenant != tenant:
         raise UnknownTicketError("No ticket with this id has arrived yet.")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.business_time import micros
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.event_mapping import EventContext, published_event
 from sla_timer.domain.ticket_evaluation import PublishedEvent
@@ -60,7 +60,7 @@ async def sweep_partitions(context: TimerContext, watermarks: Mapping[int, datet
 async def sweep_all(context: TimerContext) -> None:
     """Sweep every partition up to its stored watermark."""
     async with context.writer.connect() as connection:
-        positions = await OFFSETS.load(connection, TICKETS)
+        positions = await OFFSETS.load(connection, TICKETS_TOPIC)
     await sweep_partitions(context, {number: position.accepted_through for number, position in positions.items()})
 
 

@@ -23,13 +23,13 @@ from tocsin.runtime.database.engine import new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka.client import DEADLINES
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 
 metadata = new_metadata()
 OFFSETS = Offsets.define(metadata)
 DEAD_LETTERS = DeadLetters.define(metadata)
 KEY_USES = KeyUses.define(metadata)
-OUTBOX = Outbox.define(metadata, topic=DEADLINES, source="sla-timer")
+OUTBOX = Outbox.define(metadata, topic=DEADLINES_TOPIC, source="sla-timer")
 
 
 def _instant(name: str, *, nullable: bool = False) -> Column[datetime]:

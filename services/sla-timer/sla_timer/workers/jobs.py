@@ -5,7 +5,7 @@ import time
 import structlog
 from aiokafka.errors import KafkaError
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
-from tocsin.runtime.kafka.client import TICKETS
+from tocsin.runtime.kafka.client import TICKETS_TOPIC
 from tocsin.runtime.kafka.consumer import Consumer
 
 from sla_timer import metrics
@@ -37,7 +37,7 @@ class SourceProbe:
         try:
             ends = await self._consumer.probe()
             async with self._context.reader.connect() as connection:
-                positions = await OFFSETS.load(connection, TICKETS)
+                positions = await OFFSETS.load(connection, TICKETS_TOPIC)
                 now = self._context.clock.business(await clock_timestamp(connection))
         except Exception as error:
             if not isinstance(error, KafkaError) and not is_transient(error):
@@ -68,7 +68,7 @@ async def measure(context: TimerContext) -> None:
     async with context.reader.connect() as connection:
         open_clocks = await count_open_clocks(connection)
         oldest = await oldest_due_at(connection)
-        positions = await OFFSETS.load(connection, TICKETS)
+        positions = await OFFSETS.load(connection, TICKETS_TOPIC)
     for clock in metrics.CLOCKS:
         for severity in metrics.SEVERITIES:
             for state in metrics.STATES:

@@ -12,11 +12,11 @@ from aiokafka.partitioner import murmur2
 
 from tocsin.runtime.errors import TopicError
 
-TICKETS: Final = "tocsin.tickets.v1"
-DEADLINES: Final = "tocsin.deadlines.v1"
-ESCALATIONS: Final = "tocsin.escalations.v1"
-NOTIFICATIONS: Final = "tocsin.notifications.v1"
-TOPICS: Final = (TICKETS, DEADLINES, ESCALATIONS, NOTIFICATIONS)
+TICKETS_TOPIC: Final = "tocsin.tickets.v1"
+DEADLINES_TOPIC: Final = "tocsin.deadlines.v1"
+ESCALATIONS_TOPIC: Final = "tocsin.escalations.v1"
+NOTIFICATIONS_TOPIC: Final = "tocsin.notifications.v1"
+TOPICS: Final = (TICKETS_TOPIC, DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC)
 PARTITIONS: Final = 6
 """The same for every topic, so that a ticket's events stay in order end to end. A change needs new topics."""
 
@@ -58,13 +58,13 @@ async def create_topics(bootstrap: str) -> list[str]:
 
 
 def _new_topic(topic: str, replicas: int) -> NewTopic:
-    days = 3 if topic == TICKETS else 14
+    days = 3 if topic == TICKETS_TOPIC else 14
     configuration = {
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": str(days * _DAY_MS),
         "min.insync.replicas": str(max(1, replicas - 1)),
     }
-    if topic == TICKETS:
+    if topic == TICKETS_TOPIC:
         configuration["segment.bytes"] = str(128 * 1024 * 1024)
     return NewTopic(topic, PARTITIONS, replicas, topic_configs=configuration)
 
