@@ -150,7 +150,7 @@ def _keep_duration(event: Any) -> None:
 
 
 def _rename_copies(events: Iterable[Any]) -> None:
-    """Give each copy of an event a UID of its own: the library would drop all but one.
+    """Give each copy of an event a unique UID: otherwise the library drops all but one.
 
     Events of one UID with different SEQUENCE are versions of one event, and those with a RECURRENCE-ID its exceptions.
     """
