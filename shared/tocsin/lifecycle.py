@@ -41,6 +41,8 @@ _REOPENED: Final = FactType.REOPENED
 _CANCELLED: Final = FactType.CANCELLED
 _ACKNOWLEDGED: Final = FactType.ACKNOWLEDGED
 _ESCALATED: Final = FactType.ESCALATED
+_ASSESSED: Final = FactType.ASSESSED
+_ASSIGNED: Final = FactType.ASSIGNED
 
 
 class Change(Protocol):
@@ -89,10 +91,12 @@ def apply(status: TicketStatus, change: Change) -> TicketStatus | None:
     """The status after `change`, or None if the fact is impossible at this status (docs/rules.md#0-8).
 
     An acknowledgement or an escalation of an open ticket leaves the status as it is. Whether the ladder makes it
-    impossible is not decided here.
+    impossible is not decided here. An assessment or an assignment is always possible and changes no status.
     """
     kind = change.type
     severity, responded, paused, closed, cycle = status
+    if kind is _ASSESSED or kind is _ASSIGNED:
+        return status
     if kind is _SEVERITY_CHANGED:
         if change.severity in (0, severity):
             return None

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tocsin.policy import Impact, SeveritySuggestion, suggest_severity
+from tocsin.events import Impact
+from tocsin.policy import SeveritySuggestion, suggest_severity
 from tocsin.sources.policy_file import read_policy
 
 POLICY = read_policy(Path(__file__).parents[2] / "deploy/policy/policy.yaml")

@@ -1,6 +1,7 @@
 """The events between the services: frozen models, their ids, and their encoding as Kafka records. No I/O."""
 
 from tocsin.events.deadlines import (
+    Acknowledgement,
     ClockBreached,
     ClockCancelled,
     ClockEvent,
@@ -8,6 +9,7 @@ from tocsin.events.deadlines import (
     ClockVoided,
     ClockWarned,
     DeadlineEvent,
+    EscalationRequested,
     HeldBy,
     LadderEnded,
     LadderEvent,
@@ -15,6 +17,7 @@ from tocsin.events.deadlines import (
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
+    RequestRerouted,
 )
 from tocsin.events.envelope import EVENT_TYPES, Event, decode, encode, event_id, event_type
 from tocsin.events.errors import InvalidEventError
@@ -32,6 +35,8 @@ from tocsin.events.identity import derived_id, fact_id, ticket_id
 from tocsin.events.notifications import DeliveryEvent, DeliveryState, MailKind, Recipient
 from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import (
+    Assignee,
+    BusinessRisk,
     Category,
     Channel,
     ClockName,
@@ -44,15 +49,21 @@ from tocsin.events.values import (
     FactType,
     Flag,
     FrozenModel,
+    Impact,
     Mailbox,
     Severity,
     SeverityInput,
     Ticket,
     Tier,
+    Workaround,
+    WorkStoppage,
 )
 
 __all__ = [
     "EVENT_TYPES",
+    "Acknowledgement",
+    "Assignee",
+    "BusinessRisk",
     "Category",
     "Channel",
     "ClockBreached",
@@ -71,6 +82,7 @@ __all__ = [
     "EndReason",
     "EscalationEvent",
     "EscalationReason",
+    "EscalationRequested",
     "Event",
     "Exhausted",
     "Fact",
@@ -78,6 +90,7 @@ __all__ = [
     "Flag",
     "FrozenModel",
     "HeldBy",
+    "Impact",
     "InvalidEventError",
     "LadderEnded",
     "LadderEvent",
@@ -91,6 +104,7 @@ __all__ = [
     "NotifiedTier",
     "Notify",
     "Recipient",
+    "RequestRerouted",
     "Severity",
     "SeverityInput",
     "StandDown",
@@ -102,6 +116,8 @@ __all__ = [
     "UpcomingStep",
     "Watermark",
     "Withdraw",
+    "WorkStoppage",
+    "Workaround",
     "decode",
     "derived_id",
     "encode",

@@ -15,6 +15,18 @@ from tocsin.events.values import (
 )
 from tocsin.instants import Instant
 
+
+class Acknowledgement(FrozenModel):
+    """An acknowledgement of a ladder."""
+
+    at: Instant
+    """The instant of the acknowledgement."""
+    by: str | None = None
+    """Who acknowledged."""
+    held_until: Instant | None = None
+    """The instant until which it held the next step. Null while a pause makes it unknown."""
+
+
 HeldBy = Literal["response", "severity_changed", "acknowledged", "policy"]
 
 
@@ -35,6 +47,8 @@ class DeadlineEvent(FrozenModel):
     """Whether this belongs to imported history and mails nobody."""
     unconfirmed: bool = False
     """Whether this was evaluated without a watermark, because intake was silent. Late facts may void it."""
+    suggested_severity: Severity | None = None
+    """The more severe severity that the impact suggests. Null unless the severity is disputed (docs/rules.md#1-6)."""
 
     @property
     def ticket_id(self) -> UUID:
@@ -112,6 +126,12 @@ class LadderStepDue(LadderEvent):
     """The resolution deadline at this step: missed, provisional or future. Null while a pause makes it unknown."""
     next_at: Instant | None = None
     """The instant of the next step if no further fact arrives. Null if it is unknown."""
+    requested_by: str | None = None
+    """Who requested the explicit escalation that took this step."""
+    requested_reason: str | None = None
+    """The reason that was stated for it."""
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    """The acknowledgements of this run before this step, in order."""
 
 
 class LadderStepVoided(LadderEvent):
@@ -141,3 +161,17 @@ class LadderEnded(LadderEvent):
 
 class LadderExhausted(LadderEvent):
     """`ladder.exhausted`: one interval after its last tier, the ladder has no further tier."""
+
+    mail: bool = True
+    """Whether everyone whom the run mailed gets a mail that says so."""
+
+
+class EscalationRequested(DeadlineEvent):
+    """`escalation.requested`: a new ticket was rightly routed to the escalations mailbox (docs/rules.md#6-7)."""
+
+    role: str
+    """The role that is informed."""
+
+
+class RequestRerouted(DeadlineEvent):
+    """`request.rerouted`: a mail was rerouted to another mailbox, and its sender is informed (docs/rules.md#6-6)."""

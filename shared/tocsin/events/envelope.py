@@ -14,11 +14,13 @@ from tocsin.events.deadlines import (
     ClockVoided,
     ClockWarned,
     DeadlineEvent,
+    EscalationRequested,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
+    RequestRerouted,
 )
 from tocsin.events.errors import InvalidEventError
 from tocsin.events.escalations import EscalationEvent, Exhausted, Notify, StandDown, Withdraw
@@ -47,6 +49,8 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     "ladder.held": LadderHeld,
     "ladder.ended": LadderEnded,
     "ladder.exhausted": LadderExhausted,
+    "escalation.requested": EscalationRequested,
+    "request.rerouted": RequestRerouted,
     "notify": Notify,
     "withdraw": Withdraw,
     "stand_down": StandDown,

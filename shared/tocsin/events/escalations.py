@@ -3,6 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
+from tocsin.events.deadlines import Acknowledgement
 from tocsin.events.values import (
     ClockName,
     Count,
@@ -15,7 +16,9 @@ from tocsin.events.values import (
 )
 from tocsin.instants import Instant
 
-NotificationKind = Literal["escalation", "warning", "response_missed", "answer_missed"]
+NotificationKind = Literal[
+    "escalation", "warning", "response_missed", "answer_missed", "escalation_request", "rerouted"
+]
 
 
 class NotifiedTier(FrozenModel):
@@ -64,7 +67,7 @@ class Notify(EscalationEvent):
     kind: NotificationKind
     """The kind of notification."""
     role: str
-    """The role in the directory."""
+    """The role in the directory, or `assignee` or `contact` of the ticket."""
     role_title: str
     """The title of the role, as people read it."""
     clock: ClockName | None = None
@@ -91,6 +94,14 @@ class Notify(EscalationEvent):
     """The next step of the ladder if no further fact arrives. Null if it is unknown."""
     unconfirmed: bool = False
     """Whether this was evaluated without a watermark, because intake was silent."""
+    suggested_severity: Severity | None = None
+    """The more severe severity that the impact suggests. Null unless the severity is disputed (docs/rules.md#1-6)."""
+    requested_by: str | None = None
+    """Who requested the explicit escalation that took this step."""
+    requested_reason: str | None = None
+    """The reason that was stated for it."""
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    """The acknowledgements of this run before this step, in order."""
 
 
 class Withdraw(EscalationEvent):
@@ -123,3 +134,7 @@ class Exhausted(EscalationEvent):
     """Whether the ladder is at its end, or all tiers above the last one notified are vacant."""
     skipped: tuple[Tier, ...] = ()
     """The tiers that were skipped because nobody holds their role."""
+    notifications: tuple[UUID, ...] = ()
+    """The notifications of the run. Everyone whom they mailed gets a mail of kind `exhausted`, if `mail` is true."""
+    mail: bool = True
+    """Whether the people who were mailed get a mail that says so."""

@@ -9,14 +9,23 @@ from tocsin.events.values import Count, FrozenModel
 from tocsin.instants import Instant
 
 DeliveryState = Literal["sent", "deferred", "refused", "bounced", "cancelled", "undeliverable"]
-MailKind = Literal["escalation", "warning", "response_missed", "answer_missed", "stand_down"]
+MailKind = Literal[
+    "escalation",
+    "warning",
+    "response_missed",
+    "answer_missed",
+    "stand_down",
+    "exhausted",
+    "escalation_request",
+    "rerouted",
+]
 
 
 class Recipient(FrozenModel):
     """The recipient of a delivery, and the rule of the directory that applied."""
 
     role: str
-    """The role that was notified."""
+    """The role that was notified, or `assignee` or `contact` of the ticket."""
     person: str | None = None
     """The id of the person in the directory."""
     name: str | None = None
@@ -65,6 +74,8 @@ class DeliveryEvent(FrozenModel):
     """Whether an attempt ended before the server's reply, so that it may have delivered the mail."""
     message_id: str | None = None
     """The Message-ID of the mail."""
+    in_digest: bool = False
+    """Whether the mail was a digest (`Tocsin-Kind: digest`) that lists other tickets too."""
     reply: str | None = None
     """The last reply of the SMTP server, or the reason of the state."""
     redelivery_of: UUID | None = None

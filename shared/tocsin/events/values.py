@@ -26,7 +26,10 @@ Mailbox = Literal["support", "escalations"]
 Flag = Literal[
     "rerouted",
     "short_notice",
+    "start_missing",
     "security",
+    "severity_disputed",
+    "contact_unusable",
     "default_severity",
     "default_services",
     "default_contact",
@@ -37,6 +40,9 @@ Flag = Literal[
 ClockName = Literal["response", "resolution", "answer"]
 EscalationReason = Literal["resolution_breached", "no_response", "explicit"]
 EndReason = Literal["resolved", "workaround", "cancelled", "voided"]
+BusinessRisk = Literal["catastrophic", "major", "moderate", "minimal"]
+WorkStoppage = Literal["full", "significant", "some", "minor"]
+Workaround = Literal["none", "semi_acceptable", "acceptable"]
 
 
 # docs/rules.md#0-1
@@ -53,6 +59,8 @@ class FactType(StrEnum):
     CANCELLED = "cancelled"
     ACKNOWLEDGED = "acknowledged"
     ESCALATED = "escalated"
+    ASSESSED = "assessed"
+    ASSIGNED = "assigned"
 
 
 class FrozenModel(BaseModel):
@@ -70,6 +78,22 @@ class Contact(FrozenModel):
     name: str
     email: str | None = None
     phone: str | None = None
+
+
+class Assignee(FrozenModel):
+    """The person on our side who works on the ticket."""
+
+    name: str
+    email: str | None = None
+
+
+class Impact(FrozenModel):
+    """What is known of a ticket's impact (docs/rules.md#1-3). Any criterion may be missing."""
+
+    business_risk: BusinessRisk | None = None
+    work_stoppage: WorkStoppage | None = None
+    users_affected_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    workaround: Workaround | None = None
 
 
 class Customer(FrozenModel):
@@ -91,6 +115,8 @@ class Ticket(FrozenModel):
     external_id: str
     """The id of the ticket in its tool."""
     summary: str
+    description: str | None = None
+    """The beginning of the description, at most 2,000 characters."""
     affected_services: tuple[str, ...]
     contact: Contact
     customer: Customer
@@ -105,7 +131,13 @@ class Ticket(FrozenModel):
     routed_to: Mailbox = "support"
     """The mailbox that handles the request."""
     flags: tuple[Flag, ...] = ()
-    """Remarks of intake, such as a reroute or a default that was used."""
+    """Remarks of intake, such as a reroute or a default that was used. Never `severity_disputed`, which changes."""
+    starts_at: Instant | None = None
+    """The instant at which the work is to start, such as an onboarding (docs/rules.md#3-17)."""
+    impact: Impact | None = None
+    """The impact as stated at the opening. An `assessed` fact states it anew."""
+    assignee: Assignee | None = None
+    """The assignee as stated at the opening. `assigned` facts change it; events about deadlines have the latest."""
 
 
 class Fact(FrozenModel):
@@ -129,6 +161,10 @@ class Fact(FrozenModel):
     """The reason that was stated."""
     resolution_kind: Literal["resolved", "workaround"] | None = None
     """Whether a `resolved` fact is a resolution or a workaround."""
+    impact: Impact | None = None
+    """The impact. Set for `assessed`."""
+    assignee: Assignee | None = None
+    """The new assignee of an `assigned` fact. Null if nobody is assigned."""
 
 
 class Tier(FrozenModel):

@@ -1,19 +1,21 @@
 """The policy: service levels as data, read from policy.yaml, validated, and compiled per customer. No I/O."""
 
-from tocsin.policy.document import MailboxRule
+from tocsin.policy.document import ASSIGNEE, MailboxRule, ResolutionMeasure
 from tocsin.policy.errors import PolicyError
 from tocsin.policy.model import Policy, load_policy, policy_from_json
 from tocsin.policy.rules import Rules, Target
-from tocsin.policy.severity import Impact, SeveritySuggestion, suggest_severity
+from tocsin.policy.severity import SeveritySuggestion, disputed_severity, suggest_severity
 
 __all__ = [
-    "Impact",
+    "ASSIGNEE",
     "MailboxRule",
     "Policy",
     "PolicyError",
+    "ResolutionMeasure",
     "Rules",
     "SeveritySuggestion",
     "Target",
+    "disputed_severity",
     "load_policy",
     "policy_from_json",
     "suggest_severity",

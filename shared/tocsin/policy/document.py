@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, EmailStr, Field, model_validator
+from pydantic import BeforeValidator, EmailStr, Field, HttpUrl, model_validator
 
 from tocsin.business_time import Business
 from tocsin.events import Category, Channel, Mailbox, Severity
@@ -48,24 +48,43 @@ class Targets(YamlModel):
     """From the opening to the first human response of a ticket that came by e-mail, whatever its severity."""
 
 
-_Roles = Annotated[tuple[Identifier, ...], Field(min_length=1)]
+ASSIGNEE: Final = "assignee"
+"""The recipient that stands for the assignee of the ticket."""
+
+_Recipient = Annotated[
+    str, Field(pattern=r"^([a-z][a-z0-9_]*|tier [1-9][0-9]?)$", examples=["assignee", "tier 1", "account_manager"])
+]
+_Recipients = Annotated[tuple[_Recipient, ...], Field(min_length=1)]
 
 
 class MailTerms(YamlModel):
-    """The recipients of mails, by role."""
+    """The recipients of mails, and which mails are sent.
 
-    warnings_to: _Roles | None = None
-    """The roles that get warnings. Defaults to the role of tier 1."""
-    response_missed_to: _Roles | None = None
-    """The roles that are informed of a missed response. Defaults to the role of tier 1."""
-    answer_missed_to: _Roles | None = None
-    """The roles that are informed of a missed answer. Defaults to the role of tier 1."""
+    A recipient is a role, a tier of the ladder such as `tier 1`, or `assignee`. If a ticket has no assignee with an
+    e-mail address, and no other recipient is named, tier 1 gets the mail.
+    """
+
+    warnings_to: _Recipients | None = None
+    """The recipients of warnings. Defaults to tier 1."""
+    response_missed_to: _Recipients | None = None
+    """The recipients of mails about a missed response. Defaults to tier 1."""
+    answer_missed_to: _Recipients | None = None
+    """The recipients of mails about a missed answer. Defaults to tier 1."""
     stand_down: bool | None = None
     """Whether everyone whom a ladder mailed gets a mail when it ends. Defaults to true."""
+    exhausted: bool | None = None
+    """Whether everyone whom a ladder mailed gets a mail when it is exhausted. Defaults to true."""
+    single_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """How many warnings and mails for information on severities 3 and 4 a person gets in a minute before further ones
+    are joined into a digest. Defaults to 5."""
 
 
 _Share = Annotated[str, Field(pattern=r"^([1-9][0-9]?|100) ?%$", examples=["75 %"])]
 _Ladder = Annotated[dict[int, Identifier], Field(examples=[{1: "service_desk_team_lead"}])]
+
+
+ResolutionMeasure = Literal["target", "by_start", "none"]
+"""What the resolution clock of a category measures (docs/rules.md#3-16)."""
 
 
 class Terms(YamlModel):
@@ -77,8 +96,15 @@ class Terms(YamlModel):
     """The targets of the response, resolution and answer clocks."""
     warning_share: _Share | None = None
     """The share of a target after which a clock warns, unless the target states a warning."""
+    categories: dict[Category, ResolutionMeasure] = Field(default_factory=dict)
+    """What the resolution clock of a category measures: `target` (the default); `by_start`, at the latest the ticket's
+    `starts_at`, the default of onboarding and offboarding; or `none`, the default of project: no resolution clock."""
+    start_warning: Duration | None = None
+    """How long before `starts_at` a clock measured `by_start` warns. Elapsed time. Defaults to 24h."""
     ladder: _Ladder | None = None
     """The role of each tier of the escalation ladder. A customer's own ladder replaces the general one as a whole."""
+    service_delivery: Identifier | None = None
+    """The role that is informed of each request to the escalations mailbox. Defaults to tier 1."""
     mail: MailTerms = MailTerms()
     """The recipients of mails."""
     average_under: dict[Channel, Duration] = Field(default_factory=dict)
@@ -96,7 +122,10 @@ def merge_terms(general: Terms, own: Terms) -> Terms:
             answer=own.targets.answer or general.targets.answer,
         ),
         warning_share=own.warning_share or general.warning_share,
+        categories=general.categories | own.categories,
+        start_warning=own.start_warning or general.start_warning,
         ladder=own.ladder or general.ladder,
+        service_delivery=own.service_delivery or general.service_delivery,
         mail=general.mail.model_copy(update=own_mail),
         average_under=general.average_under | own.average_under,
     )
@@ -130,10 +159,14 @@ class PolicyDocument(Terms):
     """The business calendars by name."""
     mailboxes: dict[Mailbox, MailboxRule]
     """The mailboxes for requests and their purposes."""
+    help_guide: HttpUrl | None = None
+    """The address of the How to Get Help Guide, for the mail to the sender of a rerouted request."""
     notice: dict[Category, Duration] = Field(default_factory=dict)
     """The notice that a category needs between the request and its start. Elapsed time."""
     machine_sources: dict[Name, Severity] = Field(default_factory=dict)
     """The sources that may omit a severity, each with the severity that its tickets get."""
+    automatic_actors: tuple[Name, ...] = Field(default=(), examples=[["autoresponder", "*@noreply.example.com"]])
+    """The actors whose `responded` facts are automatic receipts and no response; `*` stands for any characters."""
     customers: dict[Name, Terms] = Field(default_factory=dict)
     """The terms of single customers, by customer id."""
 

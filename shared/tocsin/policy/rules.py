@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final, get_args
 
 from tocsin.business_time import ELAPSED, Business, Measure
-from tocsin.events import Tier
-from tocsin.policy.document import PolicyDocument, TargetTerms, Terms, merge_terms
+from tocsin.events import Category, Tier
+from tocsin.policy.document import PolicyDocument, ResolutionMeasure, TargetTerms, Terms, merge_terms
+
+_DEFAULT_MEASURES: Final[Mapping[Category, ResolutionMeasure]] = {
+    "onboarding": "by_start",
+    "offboarding": "by_start",
+    "project": "none",
+}
+_DEFAULT_START_WARNING: Final = 24 * 3_600_000_000
+_DEFAULT_SINGLE_PER_MINUTE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,9 @@ class Rules:
     """What one version of the policy promises one customer. Mappings by severity have all of 1 to 4.
 
     `interval` is the time from one tier to the next (docs/rules.md#5-5). `channels` is the mean time to the first
-    response, in microseconds, that a channel must stay under (docs/rules.md#6-2).
+    response, in microseconds, that a channel must stay under (docs/rules.md#6-2). `measures` has all categories, and
+    `start_warning` is in microseconds (docs/rules.md#3-17). Recipients are roles, or `assignee`. `automatic_actors`
+    are patterns of whole names (docs/rules.md#3-6).
     """
 
     response: Mapping[int, Target]
@@ -37,7 +48,13 @@ class Rules:
     warning_roles: tuple[str, ...]
     response_missed_roles: tuple[str, ...]
     answer_missed_roles: tuple[str, ...]
+    service_delivery_role: str
     stand_down: bool
+    mail_exhausted: bool
+    single_per_minute: int
+    measures: Mapping[Category, ResolutionMeasure]
+    start_warning: int
+    automatic_actors: tuple[str, ...]
     calendar: Business
     channels: Mapping[str, int]
 
@@ -47,7 +64,6 @@ def compile_rules(policy: PolicyDocument, customer: str | None) -> Rules:
     terms = merge_terms(policy, policy.customers[customer]) if customer is not None else policy
     if terms.calendar is None or terms.ladder is None or terms.targets.answer is None:
         raise ValueError("the general terms of a policy are complete")
-    tier_1_role = (terms.ladder[1],)
     response = {severity: _compile(policy, terms, target) for severity, target in terms.targets.response.items()}
     resolution = {severity: _compile(policy, terms, target) for severity, target in terms.targets.resolution.items()}
     return Rules(
@@ -58,13 +74,25 @@ def compile_rules(policy: PolicyDocument, customer: str | None) -> Rules:
         ladder=tuple(
             Tier(number=number, role=role, title=policy.roles[role]) for number, role in sorted(terms.ladder.items())
         ),
-        warning_roles=terms.mail.warnings_to or tier_1_role,
-        response_missed_roles=terms.mail.response_missed_to or tier_1_role,
-        answer_missed_roles=terms.mail.answer_missed_to or tier_1_role,
+        warning_roles=_roles(terms.mail.warnings_to, terms.ladder),
+        response_missed_roles=_roles(terms.mail.response_missed_to, terms.ladder),
+        answer_missed_roles=_roles(terms.mail.answer_missed_to, terms.ladder),
+        service_delivery_role=terms.service_delivery or terms.ladder[1],
         stand_down=terms.mail.stand_down is not False,
+        mail_exhausted=terms.mail.exhausted is not False,
+        single_per_minute=terms.mail.single_per_minute or _DEFAULT_SINGLE_PER_MINUTE,
+        measures={**dict.fromkeys(get_args(Category), "target"), **_DEFAULT_MEASURES, **terms.categories},
+        start_warning=terms.start_warning.micros if terms.start_warning else _DEFAULT_START_WARNING,
+        automatic_actors=policy.automatic_actors,
         calendar=policy.clocks[terms.calendar],
         channels={channel: average.micros for channel, average in terms.average_under.items()},
     )
+
+
+def _roles(recipients: tuple[str, ...] | None, ladder: Mapping[int, str]) -> tuple[str, ...]:
+    """The roles of recipients, each once: `tier 1` is the role of tier 1, and `assignee` stays."""
+    named = (ladder[int(name.removeprefix("tier "))] if name.startswith("tier ") else name for name in recipients or ())
+    return tuple(dict.fromkeys(named)) or (ladder[1],)
 
 
 def _compile(policy: PolicyDocument, terms: Terms, target: TargetTerms) -> Target:

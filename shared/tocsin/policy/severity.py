@@ -1,17 +1,13 @@
 """The severity matrix: its criteria, a ticket's impact, and the severity it suggests (docs/rules.md#1-severity)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from tocsin.events import FrozenModel
+from tocsin.events import BusinessRisk, Fact, FactType, Impact, Ticket, Workaround, WorkStoppage
 from tocsin.yaml_document import Name, YamlModel
-
-BusinessRisk = Literal["catastrophic", "major", "moderate", "minimal"]
-WorkStoppage = Literal["full", "significant", "some", "minor"]
-Workaround = Literal["none", "semi_acceptable", "acceptable"]
 
 
 class SeverityCriteria(YamlModel):
@@ -27,15 +23,6 @@ class SeverityCriteria(YamlModel):
     """The least percentage of affected users that votes for this severity. It must fall from severity 1 to 4."""
     workaround: Workaround | None = None
     """The state of the workaround that votes for this severity."""
-
-
-class Impact(FrozenModel):
-    """What is known of a ticket's impact. Any criterion may be missing."""
-
-    business_risk: BusinessRisk | None = None
-    work_stoppage: WorkStoppage | None = None
-    users_affected_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
-    workaround: Workaround | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +47,22 @@ def suggest_severity(matrix: Mapping[int, SeverityCriteria], impact: Impact) -> 
     if not votes:
         return SeveritySuggestion(None, None)
     return SeveritySuggestion(min(votes), len(votes) == 1)
+
+
+def disputed_severity(matrix: Mapping[int, SeverityCriteria], ticket: Ticket, facts: Iterable[Fact]) -> int | None:
+    """Return the suggested severity if the severity of the ticket is disputed, otherwise None (docs/rules.md#1-6).
+
+    `facts` are those after the opening, in the order in which they apply. Any severity change settles the dispute: one
+    to the same severity confirms it.
+    """
+    impact = ticket.impact
+    for fact in facts:
+        if fact.type is FactType.SEVERITY_CHANGED:
+            return None
+        if fact.type is FactType.ASSESSED:
+            impact = fact.impact
+    suggested = suggest_severity(matrix, impact or Impact()).severity
+    return suggested if suggested is not None and suggested < ticket.initial_severity else None
 
 
 def _reaches(criteria: SeverityCriteria, percent: float) -> bool:

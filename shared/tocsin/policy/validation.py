@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from tocsin.business_time import FIRST_YEAR, LAST_YEAR
 from tocsin.events import Category, Mailbox
-from tocsin.policy.document import PolicyDocument, TargetTerms, Terms, merge_terms
+from tocsin.policy.document import ASSIGNEE, PolicyDocument, TargetTerms, Terms, merge_terms
 from tocsin.yaml_document import Duration, FieldPath, FieldProblem
 
 _SEVERITIES: Final = (1, 2, 3, 4)
@@ -82,9 +82,13 @@ def _check_mailboxes(policy: PolicyDocument) -> Iterator[FieldProblem]:
 def _check_elapsed_durations(policy: PolicyDocument) -> Iterator[FieldProblem]:
     durations: list[tuple[FieldPath, Duration]] = [(("notice", name), notice) for name, notice in policy.notice.items()]
     durations += [(("average_under", channel), average) for channel, average in policy.average_under.items()]
+    if policy.start_warning is not None:
+        durations.append((("start_warning",), policy.start_warning))
     for customer, own in policy.customers.items():
-        path = ("customers", customer, "average_under")
-        durations += [((*path, channel), average) for channel, average in own.average_under.items()]
+        path = ("customers", customer)
+        durations += [((*path, "average_under", channel), average) for channel, average in own.average_under.items()]
+        if own.start_warning is not None:
+            durations.append(((*path, "start_warning"), own.start_warning))
     for field, duration in durations:
         if duration.business:
             yield field, str(duration), f"`{duration}` is business time; write elapsed time, for example 48h"
@@ -115,8 +119,12 @@ def _check_terms(policy: PolicyDocument, *, terms: Terms, own: Terms, path: Fiel
         if any(other < tier for other, same in ladder.items() if same == role):
             yield (*path, "ladder", tier), role, f"`{role}` is on two tiers; use a different role for each tier"
     for field in ("warnings_to", "response_missed_to", "answer_missed_to"):
+        tiers = {f"tier {number}" for number in terms.ladder or {}}
         for index, role in enumerate(getattr(own.mail, field) or ()):
-            yield from _check_name(role, policy.roles, (*path, "mail", field, index), "role")
+            known = tiers if role.startswith("tier ") else {*policy.roles, ASSIGNEE}
+            yield from _check_name(role, known, (*path, "mail", field, index), "recipient")
+    if own.service_delivery is not None:
+        yield from _check_name(own.service_delivery, policy.roles, (*path, "service_delivery"), "role")
     if own.calendar is not None:
         yield from _check_name(own.calendar, policy.calendars, (*path, "calendar"), "calendar")
     if terms.calendar in policy.calendars:

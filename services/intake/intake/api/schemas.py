@@ -5,9 +5,8 @@ from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
-from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Mailbox, Severity
+from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Impact, Mailbox, Severity
 from tocsin.instants import Instant
-from tocsin.policy import Impact
 from tocsin.runtime.http.problems import ProblemBody
 from tocsin.runtime.http.responses import ResponseModel
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tocsin.events import Flag, Mailbox
-from tocsin.policy import Impact, Policy, SeveritySuggestion, suggest_severity
+from tocsin.events import Flag, Impact, Mailbox
+from tocsin.policy import Policy, SeveritySuggestion, suggest_severity
 
 from intake.domain.ticket_request import DerivedTicketRequest, TicketRequest
 
