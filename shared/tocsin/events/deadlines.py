@@ -48,7 +48,7 @@ class DeadlineEvent(FrozenModel):
     unconfirmed: bool = False
     """Whether this was evaluated without a watermark, because intake was silent. Late facts may void it."""
     suggested_severity: Severity | None = None
-    """The more severe severity that the impact suggests. Null unless the severity is disputed (docs/rules.md#1-6)."""
+    """The more severe severity that the impact suggests. Null unless the severity is disputed."""
 
     @property
     def ticket_id(self) -> UUID:
@@ -167,11 +167,11 @@ class LadderExhausted(LadderEvent):
 
 
 class EscalationRequested(DeadlineEvent):
-    """`escalation.requested`: a new ticket was rightly routed to the escalations mailbox (docs/rules.md#6-7)."""
+    """`escalation.requested`: a new ticket was rightly routed to the escalations mailbox."""
 
     role: str
     """The role that is informed."""
 
 
 class RequestRerouted(DeadlineEvent):
-    """`request.rerouted`: a mail was rerouted to another mailbox, and its sender is informed (docs/rules.md#6-6)."""
+    """`request.rerouted`: a mail was rerouted to another mailbox, and its sender is informed."""

@@ -95,7 +95,7 @@ class Notify(EscalationEvent):
     unconfirmed: bool = False
     """Whether this was evaluated without a watermark, because intake was silent."""
     suggested_severity: Severity | None = None
-    """The more severe severity that the impact suggests. Null unless the severity is disputed (docs/rules.md#1-6)."""
+    """The more severe severity that the impact suggests. Null unless the severity is disputed."""
     requested_by: str | None = None
     """Who requested the explicit escalation that took this step."""
     requested_reason: str | None = None

@@ -88,7 +88,7 @@ class Assignee(FrozenModel):
 
 
 class Impact(FrozenModel):
-    """What is known of a ticket's impact (docs/rules.md#1-3). Any criterion may be missing."""
+    """What is known of a ticket's impact. Any criterion may be missing."""
 
     business_risk: BusinessRisk | None = None
     work_stoppage: WorkStoppage | None = None
@@ -133,7 +133,7 @@ class Ticket(FrozenModel):
     flags: tuple[Flag, ...] = ()
     """Remarks of intake, such as a reroute or a default that was used. Never `severity_disputed`, which changes."""
     starts_at: Instant | None = None
-    """The instant at which the work is to start, such as an onboarding (docs/rules.md#3-17)."""
+    """The instant at which the work is to start, such as an onboarding."""
     impact: Impact | None = None
     """The impact as stated at the opening. An `assessed` fact states it anew."""
     assignee: Assignee | None = None
