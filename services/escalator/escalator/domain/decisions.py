@@ -99,7 +99,15 @@ def _take_step(event: LadderStepDue, escalation: TicketEscalation, is_vacant: Is
     if event.historic:
         return Decision(escalation.with_run(after))
     notify = Notify(
-        event_id=derived_id(event.ticket_id, "notify", "escalation", event.cycle, event.run, event.step, tier.role),
+        event_id=derived_id(
+            event.ticket_id,
+            "notify",
+            kind="escalation",
+            cycle=event.cycle,
+            run=event.run,
+            step=event.step,
+            role=tier.role,
+        ),
         ticket=event.ticket,
         cycle=event.cycle,
         run=event.run,
@@ -130,7 +138,9 @@ def _notify_roles(event: ClockWarned | ClockBreached, escalation: TicketEscalati
     known = {notification.id for notification in escalation.notifications}
     notifies: list[Notify] = []
     for role in dict.fromkeys(event.roles):
-        notification_id = derived_id(event.ticket_id, "notify", kind, event.cycle, event.run, event.clock, role)
+        notification_id = derived_id(
+            event.ticket_id, "notify", kind=kind, cycle=event.cycle, run=event.run, clock=event.clock, role=role
+        )
         if notification_id in known:
             continue
         notify = Notify(
@@ -220,7 +230,7 @@ def _exhausted_events(
     if event.historic:
         return ()
     exhausted = Exhausted(
-        event_id=derived_id(event.ticket_id, "exhausted", event.cycle, event.run),
+        event_id=derived_id(event.ticket_id, "exhausted", cycle=event.cycle, run=event.run),
         ticket=event.ticket,
         cycle=event.cycle,
         run=event.run,
@@ -245,7 +255,7 @@ def _close(
     if not notifications:
         return Decision(escalation)
     common: dict[str, Any] = {
-        "event_id": derived_id(event.ticket_id, "stand_down" if stand_down else "withdraw", str(event.event_id)),
+        "event_id": derived_id(event.ticket_id, "stand_down" if stand_down else "withdraw", source=event.event_id),
         "ticket": event.ticket,
         "cycle": event.cycle,
         "run": run,
