@@ -192,7 +192,7 @@ def _notify_once(
     if event.historic or known:
         return Decision(escalation)
     notify = Notify(
-        event_id=derived_id(event.ticket_id, "notify", kind),
+        event_id=derived_id(event.ticket_id, "notify", kind=kind),
         ticket=event.ticket,
         cycle=event.cycle,
         severity=event.severity,
