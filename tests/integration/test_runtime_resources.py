@@ -33,21 +33,20 @@ def no_certificate() -> None:
 
 
 async def test_small_tables_are_counted_and_large_ones_estimated(make_database: MakeDatabase) -> None:
-    async with runtime_database(make_database()) as engine:
-        async with engine.begin() as connection:
-            await connection.execute(SEEN.insert(), [{"ticket": uuid4(), "number": n} for n in range(3)])
-            counted = {size.name: size for size in await load_table_sizes(connection, metadata.sorted_tables)}
-            assert counted["seen"].rows == 3
-            assert counted["dead_letters"].rows == 0
-            assert set(counted) == set(metadata.tables)
-            await connection.execute(
-                text("INSERT INTO seen SELECT gen_random_uuid(), n FROM generate_series(1, :rows) AS n"), {"rows": ROWS}
-            )
-            await connection.execute(text("ANALYZE seen"))
-            (large,) = await load_table_sizes(connection, [SEEN])
-            assert large.rows == pytest.approx(ROWS + 3, rel=0.05)
-            on_disk = (await connection.execute(text("SELECT pg_total_relation_size('seen')"))).scalar_one()
-            assert large.bytes == on_disk
+    async with runtime_database(make_database()) as engine, engine.begin() as connection:
+        await connection.execute(SEEN.insert(), [{"ticket": uuid4(), "number": n} for n in range(3)])
+        counted = {size.name: size for size in await load_table_sizes(connection, metadata.sorted_tables)}
+        assert counted["seen"].rows == 3
+        assert counted["dead_letters"].rows == 0
+        assert set(counted) == set(metadata.tables)
+        await connection.execute(
+            text("INSERT INTO seen SELECT gen_random_uuid(), n FROM generate_series(1, :rows) AS n"), {"rows": ROWS}
+        )
+        await connection.execute(text("ANALYZE seen"))
+        (large,) = await load_table_sizes(connection, [SEEN])
+        assert large.rows == pytest.approx(ROWS + 3, rel=0.05)
+        on_disk = (await connection.execute(text("SELECT pg_total_relation_size('seen')"))).scalar_one()
+        assert large.bytes == on_disk
 
 
 async def test_the_gauges_show_tables_clock_and_disk(
