@@ -95,7 +95,7 @@ def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer
 
     return MailComposer(
         MailSender(settings.mail_from, reply_to=settings.reply_to),
-        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls),
+        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls or {}),
         configured_templates(settings.mail_templates),
         settings.zone,
         zone_of,
