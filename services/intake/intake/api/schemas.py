@@ -5,7 +5,19 @@ from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
-from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Impact, Mailbox, Severity
+from tocsin.events import (
+    Assignee,
+    Category,
+    Channel,
+    Contact,
+    Customer,
+    Fact,
+    FactType,
+    Flag,
+    Impact,
+    Mailbox,
+    Severity,
+)
 from tocsin.instants import Instant
 from tocsin.runtime.http.problems import ProblemBody
 from tocsin.runtime.http.responses import ResponseModel
@@ -31,6 +43,7 @@ _TICKET: Final[dict[str, Any]] = {
     "affected_services": ["Email"],
     "contact": {"name": "Ada Byron", "email": "ada@acme.example", "phone": None},
     "customer": {"id": "acme", "name": "Acme"},
+    "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
     "channel": "portal",
     "category": "incident",
     "via": "support",
@@ -51,6 +64,8 @@ _FACT: Final[dict[str, Any]] = {
     "severity": 3,
     "reason": None,
     "resolution_kind": None,
+    "impact": None,
+    "assignee": None,
 }
 
 
@@ -74,6 +89,7 @@ class TicketResponse(ResponseModel):
     affected_services: tuple[str, ...]
     contact: Contact
     customer: Customer
+    assignee: Assignee | None = Field(None, description="Who works on the ticket, by the last `assigned` event")
     channel: Channel
     category: Category
     via: Mailbox
@@ -118,6 +134,8 @@ class FactResponse(ResponseModel):
     severity: Severity | None = Field(description="Of an opening or a severity change")
     reason: str | None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(description="Of a resolve")
+    impact: Impact | None = Field(description="Of an assessment")
+    assignee: Assignee | None = Field(description="Of an assignment; null if nobody was assigned")
 
 
 class TicketWithFactsResponse(TicketResponse):

@@ -46,6 +46,8 @@ def event_fact(request: EventRequest, number: int, event_id: str, received_at: d
         severity=request.severity,
         reason=request.reason,
         resolution_kind=request.resolution_kind,
+        impact=request.impact.to_impact() if request.impact else None,
+        assignee=request.assignee.to_assignee() if request.assignee else None,
     )
 
 

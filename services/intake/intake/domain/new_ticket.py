@@ -72,7 +72,7 @@ def _first_facts(
         facts[escalation.event_id] = StoredFact(key, escalation, request.digest())
     events = request.events if isinstance(request, BatchItemRequest) else ()
     for index, event in enumerate(events):
-        event_id = event.event_id or str(derived_id(key, "event", index))
+        event_id = event.event_id or str(derived_id(key, "event", index=index))
         if event_id not in facts:
             fact = event_fact(event, len(facts) + 1, event_id, received_at)
             facts[event_id] = StoredFact(key, fact, event.digest())

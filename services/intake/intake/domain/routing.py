@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tocsin.email_address import is_usable_email
 from tocsin.events import Flag, Impact, Mailbox
 from tocsin.policy import Policy, SeveritySuggestion, suggest_severity
 
@@ -22,7 +23,7 @@ class Routing:
 
 def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routing:
     """Route a ticket that was submitted at `opened_at`. No ticket is rejected here."""
-    impact = Impact.model_validate(request.impact.model_dump()) if request.impact else Impact()
+    impact = request.impact.to_impact() if request.impact else Impact()
     routed_to = _mailbox(request, policy)
     return Routing(
         severity=request.severity or policy.machine_sources[request.source],
@@ -45,12 +46,16 @@ def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
 def _flags(request: TicketRequest, opened_at: datetime, routed_to: Mailbox, policy: Policy) -> Iterator[Flag]:
     if routed_to != request.via:
         yield "rerouted"
+    if request.category in policy.notice and request.starts_at is None:
+        yield "start_missing"
     if _is_short_notice(request, opened_at, policy):
         yield "short_notice"
     if request.category == "security":
         yield "security"
     if request.severity is None:
         yield "default_severity"
+    if request.contact.email is not None and not is_usable_email(request.contact.email):
+        yield "contact_unusable"
     if isinstance(request, DerivedTicketRequest):
         yield from request.default_flags
 

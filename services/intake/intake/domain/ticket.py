@@ -9,7 +9,18 @@ from uuid import UUID
 from tocsin.events import Fact, Flag, Mailbox, Ticket
 from tocsin.lifecycle import TicketStatus
 
-_BODY_FIELDS: Final = ("summary", "affected_services", "contact", "customer", "channel", "category")
+_BODY_FIELDS: Final = (
+    "summary",
+    "affected_services",
+    "contact",
+    "customer",
+    "channel",
+    "category",
+    "starts_at",
+    "impact",
+    "assignee",
+)
+_MAX_DESCRIPTION: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class StoredTicket:
         return Ticket.model_validate(
             {
                 **{name: self.body[name] for name in _BODY_FIELDS},
+                "description": (self.body["description"] or "")[:_MAX_DESCRIPTION] or None,
                 "tenant": self.tenant,
                 "ticket_id": self.ticket_id,
                 "source": self.source,

@@ -107,6 +107,8 @@ FACTS = Table(
     Column("severity", SmallInteger),
     Column("reason", Text),
     Column("resolution_kind", Text),
+    Column("impact", JSONB),
+    Column("assignee", JSONB),
     Column("digest", LargeBinary, nullable=False),
     UniqueConstraint("ticket_id", "number"),
 )

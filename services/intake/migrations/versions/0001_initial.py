@@ -71,6 +71,8 @@ def _tickets() -> None:
         sa.Column("severity", sa.SmallInteger),
         sa.Column("reason", sa.Text),
         sa.Column("resolution_kind", sa.Text),
+        sa.Column("impact", JSONB),
+        sa.Column("assignee", JSONB),
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("ticket_id", "number"),
     )

@@ -73,7 +73,9 @@ def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEven
         kind = _VOIDED_KINDS[key.kind]
         return ClockVoided(
             **body,
-            event_id=derived_id(ticket_id, "clock.voided", key.cycle, key.subject, key.run, kind),
+            event_id=derived_id(
+                ticket_id, "clock.voided", cycle=key.cycle, clock=key.subject, run=key.run, voided=kind
+            ),
             clock=key.subject,
             kind=kind,
             voids=_event_id(ticket_id, key),
@@ -81,7 +83,7 @@ def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEven
             stand_down=rules.stand_down and kind == "breached" and key.subject != "resolution",
         )
     if key.kind is EventKind.STEP_DUE:
-        event_id = derived_id(ticket_id, "ladder.step_voided", key.cycle, key.run, key.step)
+        event_id = derived_id(ticket_id, "ladder.step_voided", cycle=key.cycle, run=key.run, step=key.step)
         return LadderStepVoided(**body, event_id=event_id, step=key.step)
     return LadderEnded(**body, event_id=_event_id(ticket_id, key), reason="voided", stand_down=rules.stand_down)
 
@@ -155,7 +157,7 @@ def _target(rules: Rules, clock: ClockName, severity: int) -> Target:
 
 
 def _event_id(ticket_id: UUID, key: EventKey) -> UUID:
-    return derived_id(ticket_id, key.kind.value, key.cycle, key.subject, key.run, key.step)
+    return derived_id(ticket_id, key.kind.value, cycle=key.cycle, subject=key.subject, run=key.run, step=key.step)
 
 
 def _optional_instant(at: int | None) -> datetime | None:
