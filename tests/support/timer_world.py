@@ -36,9 +36,9 @@ from tocsin.events import (
 from tocsin.policy import Policy
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import PARTITIONS, TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.record_headers import unpack
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
 
 from support.stories import DEFAULT_POLICY
