@@ -81,8 +81,7 @@ class FakeTimer:
             historic_through=self.historic_through,
             responded_at=None,
             facts=self.facts,
-            published=self.keys,
-            published_through=max((event.at for event in self.events), default=None),
+            published={key: event.at for key, event in zip(self.keys, self.events, strict=True)},
         )
         evaluation = evaluate_ticket(record, accepted_through, self.policies)
         for published in evaluation.events:

@@ -64,15 +64,19 @@ def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
     return _ladder_event(body, event, rules)
 
 
-def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEvent:
-    """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run."""
+def voiding_event(key: EventKey, at: int, context: EventContext, *, of_history: bool = False) -> DeadlineEvent:
+    """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run.
+
+    `of_history`: the voided event was historic. Voiding an event of a clock that nobody was mailed about is historic
+    too.
+    """
     rules = context.policies.rules_at(at)
     body = _body(key, context, at=at, severity=context.severity)
     ticket_id = context.ticket.ticket_id
     if key.subject != LADDER:
         kind = _VOIDED_KINDS[key.kind]
         return ClockVoided(
-            **body,
+            **body | {"historic": body["historic"] or of_history},
             event_id=derived_id(
                 ticket_id, "clock.voided", cycle=key.cycle, clock=key.subject, run=key.run, voided=kind
             ),

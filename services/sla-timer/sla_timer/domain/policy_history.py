@@ -38,8 +38,3 @@ class PolicyHistory:
     def rules_at(self, at: int) -> Rules:
         """The rules in force at the instant `at`."""
         return self.rules[self.index_at(at)]
-
-    @property
-    def latest_rules(self) -> Rules:
-        """The rules of the version that comes into force last."""
-        return self.rules[-1]

@@ -9,11 +9,10 @@ from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.event_mapping import EventContext, published_event
 from sla_timer.domain.ticket_evaluation import PublishedEvent
-from sla_timer.domain.timeline_events import EventKind
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.reporting import report_after_commit
+from sla_timer.handlers.reporting import report_events
 from sla_timer.store.agenda import DueTicket, lock_due, partitions_with_due, remove_due
-from sla_timer.store.clocks import BreachedClock, store_breaches
+from sla_timer.store.clocks import store_fired
 from sla_timer.store.published_events import publish
 from sla_timer.store.tables import OFFSETS
 
@@ -36,14 +35,9 @@ async def sweep(
                 event for ticket in tickets for event in _due_events(context, ticket, confirmed_through or through)
             ]
             published = await publish(connection, events, context.clock.now())
-            breaches = [
-                BreachedClock(event.ticket_id, key, event.at)
-                for key, event in published
-                if key.kind is EventKind.BREACHED
-            ]
-            await store_breaches(connection, breaches)
+            await store_fired(connection, published)
             await remove_due(connection, tickets)
-            report_after_commit(context.clock, connection, [event for _, event in published])
+            report_events(context.clock, connection, [(event, event.at) for _, event in published])
         if len(tickets) < _BATCH:
             return
 
