@@ -41,7 +41,7 @@ def _is_implied(
     if not any(fact.number == 1 for fact in known):
         return False
     instant = micros(at)
-    timeline = evaluate(replace(record, facts=known).fact_log(), policies, instant)
+    timeline = evaluate(replace(record, facts=known).fact_log(policies), policies, instant)
     return any(
         (event.at, event.kind, event.cycle, event.clock or LADDER, event.step or 0)
         == (instant, key.kind, key.cycle, key.subject, key.step)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.receipt import publishable_since
+from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import PublishedEvent, TicketEvaluation, TicketRecord, evaluate_ticket
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.reporting import is_timed, report_events, report_responses
@@ -64,8 +65,9 @@ async def _store(connection: AsyncConnection, evaluations: Sequence[TicketEvalua
 
 def _publishable_since(context: TimerContext, record: TicketRecord, published: PublishedEvent) -> datetime:
     key, event = published
-    policies = context.policies.history(record.ticket.customer.id)
-    return publishable_since(record, policies, key, event.at) if is_timed(event) else event.at
+    if isinstance(key, NoticeKind) or not is_timed(event):
+        return event.at
+    return publishable_since(record, context.policies.history(record.ticket.customer.id), key, event.at)
 
 
 def _is_newly_responded(record: TicketRecord, evaluation: TicketEvaluation) -> bool:

@@ -35,7 +35,7 @@ async def sweep(
                 event for ticket in tickets for event in _due_events(context, ticket, confirmed_through or through)
             ]
             published = await publish(connection, events, context.clock.now())
-            await store_fired(connection, published)
+            await store_fired(connection, [event for _, event in published])
             await remove_due(connection, tickets)
             report_events(context.clock, connection, [(event, event.at) for _, event in published])
         if len(tickets) < _BATCH:
@@ -66,4 +66,4 @@ def _due_events(context: TimerContext, due: DueTicket, confirmed_through: dateti
         historic_through=None if due.historic_through is None else micros(due.historic_through),
         confirmed_through=micros(confirmed_through),
     )
-    return [PublishedEvent(keyed.key, published_event(keyed, about)) for keyed in due.due]
+    return [PublishedEvent(keyed.key, published_event(keyed, details, about)) for keyed, details in due.due]

@@ -1,18 +1,18 @@
 """The clocks of all tickets, for reports and gauges."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import ClockBreached, ClockEvent, ClockWarned, DeadlineEvent
 from tocsin.runtime.database import bulk
 
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.clock_counts import AT_RISK_SECONDS, MetCount, OpenClockCount, OpenClockState
 from sla_timer.domain.compliance import OutcomeCount, ReportFilter
-from sla_timer.domain.ticket_evaluation import PublishedEvent, TicketEvaluation
-from sla_timer.domain.timeline_events import EventKind
+from sla_timer.domain.ticket_evaluation import TicketEvaluation
 from sla_timer.store.tables import CLOCKS, TICKETS
 
 _INSERT: Final = text(
@@ -62,17 +62,20 @@ async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[Tick
     )
 
 
-async def store_fired(connection: AsyncConnection, events: Iterable[PublishedEvent]) -> None:
+async def store_fired(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> None:
     """Store what these events, which occurred because time passed, say of their clocks: breached or warned."""
-    breaches, warnings = [], []
-    for key, event in events:
-        clock = {"ticket_id": event.ticket_id, "cycle": key.cycle, "clock": key.subject}
-        if key.kind is EventKind.BREACHED:
-            breaches.append(clock | {"state": ClockOutcome.BREACHED.value, "outcome_at": event.at})
-        elif key.kind is EventKind.WARNED:
-            warnings.append(clock | {"warned": True})
+    breaches = [
+        _key(event) | {"state": ClockOutcome.BREACHED.value, "outcome_at": event.at}
+        for event in events
+        if isinstance(event, ClockBreached)
+    ]
+    warnings = [_key(event) | {"warned": True} for event in events if isinstance(event, ClockWarned)]
     await bulk.update(connection, CLOCKS, breaches)
     await bulk.update(connection, CLOCKS, warnings)
+
+
+def _key(event: ClockEvent) -> dict[str, Any]:
+    return {"ticket_id": event.ticket_id, "cycle": event.cycle, "clock": event.clock}
 
 
 async def count_open_clocks(
