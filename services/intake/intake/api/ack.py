@@ -41,7 +41,7 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-MAX_TOKEN_LENGTH: Final = 2000
+_LONGEST_TOKEN: Final = 2000  # more than MAX_TOKEN_LENGTH, because older versions signed longer ones
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -186,7 +186,7 @@ def router(
         return found
 
     async def load(token: str) -> TicketLink:
-        token = token[:MAX_TOKEN_LENGTH]
+        token = token[:_LONGEST_TOKEN]
         signer.verify(token, _LONG_AGO)  # a forged token must not cost a database connection
         async with reader.connect() as connection:
             return await load_link(context, connection, signer, token)
