@@ -28,6 +28,10 @@ class FieldError(BaseModel):
     field: str
     message: str
 
+    def __str__(self) -> str:
+        """`contact.email: is missing`."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
 
 def field_errors(problems: Sequence[Mapping[str, Any]]) -> list[FieldError]:
     """pydantic's `error.errors()` as field errors, at most 500. They never repeat the input."""
@@ -39,8 +43,7 @@ def field_errors(problems: Sequence[Mapping[str, Any]]) -> list[FieldError]:
 
 def describe_validation_error(error: ValidationError) -> str:
     """The first wrong field and its message: `contact.email: is missing`. The input is never repeated."""
-    first = field_errors(error.errors(include_url=False, include_input=False)[:1])[0]
-    return f"{first.field}: {first.message}" if first.field else first.message
+    return str(field_errors(error.errors(include_url=False, include_input=False)[:1])[0])
 
 
 def format_path(path: Sequence[str | int]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from uuid import UUID
 
 from tocsin.events import (
     ClockBreached,
@@ -142,8 +141,9 @@ class DeadlineEventFactory:
 
     def _common(self, kind: str, at: datetime, more: dict[str, Any], *parts: str | int) -> dict[str, Any]:
         where = {"cycle": 1, "run": 1, "severity": 1} | more
-        name: UUID = derived_id(self.ticket.ticket_id, kind, where["cycle"], where["run"], *parts)
-        return {"event_id": name, "ticket": self.ticket, "at": at, **where}
+        about = "/".join(map(str, parts))
+        event_id = derived_id(self.ticket.ticket_id, kind, cycle=where["cycle"], run=where["run"], about=about)
+        return {"event_id": event_id, "ticket": self.ticket, "at": at, **where}
 
 
 _LEAD = ("service_desk_team_lead",)

@@ -96,7 +96,7 @@ def _earlier(tier: int, scheduled_at: datetime) -> EarlierMail:
 
 
 def _id(name: str) -> UUID:
-    return derived_id(_TICKET.ticket_id, "sample", name)
+    return derived_id(_TICKET.ticket_id, "sample", name=name)
 
 
 def _escalation() -> Sample:

@@ -1,7 +1,7 @@
 """The URLs that mails link to."""
 
 import pytest
-from notifier.domain.links import page_templates, public_url, ticket_page
+from notifier.domain.links import page_template, public_url, ticket_page
 from support.notifier_events import ticket
 
 PSA = {"connectwise": "https://psa.example.com/t/{external_id}?id={ticket_id}"}
@@ -63,24 +63,17 @@ def test_no_url_without_a_template_or_if_it_would_be_too_long() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "must be a JSON object such as"),
-        ("[]", "must be a JSON object such as"),
-        ('{"a": 1}', "must be a JSON object such as"),
-        ('{"a": "https://h.example/{id}"}', r"a: .* may use the placeholders {external_id} and {ticket_id} only"),
-        ('{"a": "https://h.example/{external_id.x}"}', "may use the placeholders"),
-        ('{"a": "https://h.example/{external_id!r}"}', "may use the placeholders"),
-        ('{"a": "https://h.example/{external_id:>9}"}', "may use the placeholders"),
-        ('{"a": "https://h.example/{"}', "has an unbalanced brace"),
-        ('{"a": "https://h.example/"}', "is the same page for every ticket"),
-        ('{"a": "https://{external_id}/"}', "must not have a placeholder in its host"),
-        ('{"a": "/t/{external_id}"}', "must be a URL such as"),
-        ('{"a": "javascript:{external_id}"}', "must be a URL such as"),
+        ("https://h.example/{id}", "may use the placeholders {external_id} and {ticket_id} only"),
+        ("https://h.example/{external_id.x}", "may use the placeholders"),
+        ("https://h.example/{external_id!r}", "may use the placeholders"),
+        ("https://h.example/{external_id:>9}", "may use the placeholders"),
+        ("https://h.example/{", "has an unbalanced brace"),
+        ("https://h.example/", "is the same page for every ticket"),
+        ("https://{external_id}/", "must not have a placeholder in its host"),
+        ("/t/{external_id}", "must be a URL such as"),
+        ("javascript:{external_id}", "must be a URL such as"),
     ],
 )
 def test_an_invalid_page_template_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        page_templates(text)
-
-
-def test_page_templates_by_source() -> None:
-    assert page_templates('{"connectwise": "https://psa.example.com/t/{external_id}?id={ticket_id}"}') == PSA
+        page_template(text)

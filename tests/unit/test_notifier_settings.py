@@ -28,6 +28,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
             "1",
             "must be 2 or more, because one connection is reserved for severity 1.\n",
         ),
+        ("TOCSIN_TICKET_URLS", "[]", "must be an object.\n"),
     ],
 )
 def test_an_invalid_value_is_one_sentence(
@@ -39,6 +40,15 @@ def test_an_invalid_value_is_one_sentence(
     printed = capsys.readouterr().err
     assert printed.startswith(f"{name}: ")
     assert printed.endswith(sentence)
+
+
+def test_an_invalid_ticket_url_is_named_by_its_source(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOCSIN_TICKET_URLS", '{"psa": "/t/{external_id}"}')
+    with pytest.raises(SystemExit):
+        load(Settings)
+    assert capsys.readouterr().err == "TOCSIN_TICKET_URLS.psa: must be a URL such as https://sla.example.com.\n"
 
 
 def test_two_connections_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

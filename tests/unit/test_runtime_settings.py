@@ -28,8 +28,8 @@ def test_valid_settings_are_loaded_and_frozen() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("TOCSIN_PORT", "http", "TOCSIN_PORT: input should be a valid integer"),
-        ("TOCSIN_PORT", "70000", "TOCSIN_PORT: input should be less than or equal to 65535."),
+        ("TOCSIN_PORT", "http", "TOCSIN_PORT: Input should be a valid integer"),
+        ("TOCSIN_PORT", "70000", "TOCSIN_PORT: Input should be less than or equal to 65535."),
         ("TOCSIN_KAFKA", "kafka", "TOCSIN_KAFKA: must be HOST:PORT, or several separated by commas."),
         (
             "TOCSIN_DATABASE_URL",
@@ -51,7 +51,7 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.delenv("TOCSIN_DATABASE_URL")
     with pytest.raises(SystemExit):
         load(DatabaseSettings)
-    assert capsys.readouterr().err == "TOCSIN_DATABASE_URL is required.\n"
+    assert capsys.readouterr().err == "TOCSIN_DATABASE_URL: is missing.\n"
 
 
 def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from notifier.workers.sender import Sender
 
 log = structlog.get_logger(__name__)
 
+_CERTIFICATE_SECONDS = 6 * 3600
+
 
 @dataclass(frozen=True, kw_only=True)
 class NotifierService(Service):
@@ -67,6 +69,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
     _schedule(runtime, directory)
+    runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
         "Mails to the people on call, and the delivery of every mail.",
@@ -94,7 +97,7 @@ def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer
     help_guide = str(policy.help_guide) if policy and policy.help_guide else None
     return MailComposer(
         MailSender(settings.mail_from, reply_to=settings.reply_to),
-        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls, help_guide),
+        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls or {}, help_guide),
         configured_templates(settings.mail_templates),
         settings.zone,
         zone_of,

@@ -1,7 +1,6 @@
 """The notifier's settings from the environment (README.md lists them)."""
 
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,19 +9,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     DirectoryPath,
     EmailStr,
     Field,
     FilePath,
+    Json,
     SecretStr,
     model_validator,
 )
-from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
 from tocsin.runtime.process.settings import LinkSettings, Port, ServiceSettings
 
-from notifier.domain.links import is_this_machine, page_templates, public_url
+from notifier.domain.links import is_this_machine, page_template, public_url
 from notifier.domain.retry_policy import RetryPolicy
 
 
@@ -60,10 +58,6 @@ def _zone(name: str) -> str:
     except ValueError:
         raise ValueError("must be an IANA time zone, for example America/New_York") from None
     return name
-
-
-def _pages(value: object) -> object:
-    return page_templates(value) if isinstance(value, str) else value
 
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -120,7 +114,7 @@ class Settings(ServiceSettings, LinkSettings):
     """The base URL of intake, for the links in mails."""
     mail_templates: DirectoryPath | None = None
     ack_days: Annotated[float, Field(gt=0, le=365)] = 7
-    ticket_urls: Annotated[Mapping[str, str], NoDecode, BeforeValidator(_pages)] = {}
+    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
     """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 15
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25

@@ -16,12 +16,15 @@ def fact_id(ticket: UUID, event_id: str) -> UUID:
     return _uuid5(ticket, "fact", event_id)
 
 
-def derived_id(ticket: UUID, kind: str, *parts: str | int | None) -> UUID:
-    """Return the id of an event that follows from facts. `parts` are cycle, clock, run, step, as far as they apply."""
-    return _uuid5(ticket, kind, *parts)
+def derived_id(ticket: UUID, kind: str, /, **parts: str | int | UUID | None) -> UUID:
+    """Return the id of something that follows from a ticket's facts, such as an event, a delivery or a mail.
+
+    The values of `parts` and their order make the id. Their names are for the reader only.
+    """
+    return _uuid5(ticket, kind, *parts.values())
 
 
-def _uuid5(namespace: UUID, *parts: str | int | None) -> UUID:
+def _uuid5(namespace: UUID, *parts: str | int | UUID | None) -> UUID:
     # Each part follows its length, so that ("a", "b:c") and ("a:b", "c") differ.
     texts = ["" if part is None else str(part) for part in parts]
     return uuid5(namespace, "".join(f"{len(text)}:{text};" for text in texts))

@@ -115,7 +115,15 @@ def _take_step(event: LadderStepDue, escalation: TicketEscalation, is_vacant: Is
     if event.historic:
         return Decision(escalation.with_run(after))
     notify = Notify(
-        event_id=derived_id(event.ticket_id, "notify", "escalation", event.cycle, event.run, event.step, tier.role),
+        event_id=derived_id(
+            event.ticket_id,
+            "notify",
+            kind="escalation",
+            cycle=event.cycle,
+            run=event.run,
+            step=event.step,
+            role=tier.role,
+        ),
         ticket=event.ticket,
         cycle=event.cycle,
         run=event.run,
@@ -150,7 +158,9 @@ def _notify_roles(event: ClockWarned | ClockBreached, escalation: TicketEscalati
     known = {notification.id for notification in escalation.notifications}
     notifies: list[Notify] = []
     for role in dict.fromkeys(event.roles):
-        notification_id = derived_id(event.ticket_id, "notify", kind, event.cycle, event.run, event.clock, role)
+        notification_id = derived_id(
+            event.ticket_id, "notify", kind=kind, cycle=event.cycle, run=event.run, clock=event.clock, role=role
+        )
         if notification_id in known:
             continue
         notify = Notify(
@@ -182,7 +192,7 @@ def _notify_once(
     if event.historic or known:
         return Decision(escalation)
     notify = Notify(
-        event_id=derived_id(event.ticket_id, "notify", kind),
+        event_id=derived_id(event.ticket_id, "notify", kind=kind),
         ticket=event.ticket,
         cycle=event.cycle,
         severity=event.severity,
@@ -285,7 +295,7 @@ def _exhaust(
     if event.historic:
         return Decision(escalation)
     exhausted = Exhausted(
-        event_id=derived_id(event.ticket_id, "exhausted", event.cycle, event.run),
+        event_id=derived_id(event.ticket_id, "exhausted", cycle=event.cycle, run=event.run),
         ticket=event.ticket,
         cycle=event.cycle,
         run=event.run,
@@ -319,7 +329,7 @@ def _close(
     if not notifications:
         return Decision(escalation)
     common: dict[str, Any] = {
-        "event_id": derived_id(event.ticket_id, "stand_down" if stand_down else "withdraw", str(event.event_id)),
+        "event_id": derived_id(event.ticket_id, "stand_down" if stand_down else "withdraw", source=event.event_id),
         "ticket": event.ticket,
         "cycle": event.cycle,
         "run": run,

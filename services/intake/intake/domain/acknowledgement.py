@@ -52,7 +52,10 @@ def link_status(link: AcknowledgementLink, facts: Sequence[Fact]) -> LinkStatus:
 
 def acknowledgement_event_id(link: AcknowledgementLink) -> str:
     """The event id of the link's acknowledgement: the same for the same person and step, so that it counts once."""
-    return str(derived_id(link.ticket_id, "acknowledged", link.cycle, link.run, link.step, link.person))
+    event_id = derived_id(
+        link.ticket_id, "acknowledged", cycle=link.cycle, run=link.run, step=link.step, person=link.person
+    )
+    return str(event_id)
 
 
 def acknowledgement_request(link: AcknowledgementLink) -> EventRequest:

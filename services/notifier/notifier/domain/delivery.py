@@ -184,7 +184,9 @@ class JournalEntry:
 
 def _event(delivery: Delivery) -> DeliveryEvent:
     return DeliveryEvent(
-        event_id=derived_id(delivery.ticket_id, "told", str(delivery.id), delivery.state, delivery.attempts),
+        event_id=derived_id(
+            delivery.ticket_id, "told", delivery=delivery.id, state=delivery.state, attempts=delivery.attempts
+        ),
         delivery_id=delivery.id,
         notification_id=delivery.notification_id,
         tenant=delivery.tenant,

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Mapping
 from string import Formatter
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
 from tocsin.events import Ticket
 
 PLACEHOLDERS: Final = ("external_id", "ticket_id")
@@ -74,20 +73,3 @@ def _check_page(text: str) -> None:
         sound = False
     if not sound or "@" in parts.netloc:
         raise ValueError("must be a URL such as https://sla.example.com")
-
-
-_TEMPLATES: Final = TypeAdapter(dict[str, Annotated[str, AfterValidator(page_template)]])
-
-
-def page_templates(text: str) -> Mapping[str, str]:
-    """Templates by source, from a JSON object. Raises ValueError."""
-    try:
-        return _TEMPLATES.validate_json(text)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        if problem["type"] != "value_error":
-            raise ValueError(
-                'must be a JSON object such as {"connectwise": "https://psa.example.com/tickets/{external_id}"}'
-            ) from None
-        source = ".".join(map(str, problem["loc"]))
-        raise ValueError(f"{source}: {str(problem['msg']).removeprefix('Value error, ')}") from None

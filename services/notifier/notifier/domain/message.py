@@ -145,7 +145,7 @@ def thread_headers(
     Thread-Index and Thread-Topic. Gmail joins a mail to a root it never saw only within a week, so the reader's own
     earlier mails follow the root.
     """
-    thread = derived_id(notification.ticket_id, "conversation", notification.cycle)
+    thread = derived_id(notification.ticket_id, "conversation", cycle=notification.cycle)
     root = f"<{notification.ticket_id}.{thread}@{sender.domain}>"
     ids = _within(_REFERENCES, [root, *references])
     # MS-OXOMSG 2.2.1.3: a reserved byte, the five highest of a FILETIME (the opening, equal in all mails), a GUID.
@@ -187,6 +187,6 @@ def message_id(
 
     Like the root it begins with the ticket's id: intake reads there which ticket a reply is about.
     """
-    repeat = ("redelivery", redelivery.number) if redelivery else ()
-    unique = derived_id(notification.ticket_id, "mail", str(notification.event_id), person, *repeat)
+    repeat: dict[str, str | int] = {"repeat": "redelivery", "number": redelivery.number} if redelivery else {}
+    unique = derived_id(notification.ticket_id, "mail", notification=notification.event_id, person=person, **repeat)
     return f"<{notification.ticket_id}.{unique}@{sender.domain}>"

@@ -25,7 +25,7 @@ def delivery_for(notify: Notify, now: Now) -> Delivery:
     """The queued delivery of a `notify`. The holder of a role is chosen at each attempt (docs/rules.md#5-21)."""
     filled_by = _filled_by_ticket(notify)
     return Delivery(
-        id=derived_id(notify.ticket_id, "delivery", str(notify.event_id)),
+        id=derived_id(notify.ticket_id, "delivery", notification=notify.event_id),
         notification_id=notify.event_id,
         tenant=notify.ticket.tenant,
         ticket_id=notify.ticket_id,
@@ -103,7 +103,9 @@ def stand_down_deliveries(stand_down: StandDown, mailed: Iterable[Delivery], now
     return [
         delivery.successor(
             now,
-            id=derived_id(stand_down.ticket_id, "delivery", str(stand_down.event_id), person, mailbox),
+            id=derived_id(
+                stand_down.ticket_id, "delivery", notification=stand_down.event_id, person=person, mailbox=mailbox
+            ),
             notification_id=stand_down.event_id,
             kind="stand_down",
             cycle=stand_down.cycle,
@@ -144,7 +146,7 @@ def redelivery(
 
 def redelivery_id(first: Delivery, key: str | int) -> UUID:
     """The id of a redelivery of `first`, by its Idempotency-Key or else its number."""
-    return derived_id(first.ticket_id, "redelivery", str(first.id), key)
+    return derived_id(first.ticket_id, "redelivery", delivery=first.id, key=key)
 
 
 def next_address(failed: Delivery, ticket: Sequence[Delivery], known: Sequence[str], now: Now) -> Delivery:
@@ -161,7 +163,7 @@ def next_address(failed: Delivery, ticket: Sequence[Delivery], known: Sequence[s
     number = mail[-1].fallback_number + 1
     follower = failed.successor(
         now,
-        id=derived_id(failed.ticket_id, "fallback", str(mail[0].id), number),
+        id=derived_id(failed.ticket_id, "fallback", delivery=mail[0].id, number=number),
         email=email,
         reply=None,
         fallback_number=number,

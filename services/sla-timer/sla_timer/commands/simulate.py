@@ -85,8 +85,7 @@ def _simulate(text: str, policies: Sequence[Policy]) -> str:
 
 
 def _sentence(problem: Problem) -> str:
-    fields = [f"{error.field}: {error.message}".removeprefix(": ") for error in problem.body.errors or ()]
-    return "; ".join(fields) or problem.body.detail or problem.body.title
+    return "; ".join(map(str, problem.body.errors or ())) or problem.body.detail or problem.body.title
 
 
 def _fail(problem: Problem) -> int:

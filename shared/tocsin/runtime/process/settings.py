@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from tocsin.acknowledgement import LinkSigner
 from tocsin.instants import Instant
 from tocsin.runtime.errors import SecretFileError
+from tocsin.validation import field_errors
 
 
 @dataclass(frozen=True)
@@ -160,17 +161,12 @@ def load(settings: type[Settings]) -> Settings:
         sys.stderr.write(f"{error}\n")  # logging is not configured yet
         raise SystemExit(2) from None
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            sys.stderr.write(f"{_describe(dict(problem))}\n")
+        problems = [{**problem, "loc": _variable(problem["loc"])} for problem in error.errors(include_url=False)]
+        for problem in field_errors(problems):
+            sys.stderr.write(f"{str(problem).rstrip('.')}.\n")
         raise SystemExit(2) from None
 
 
-def _describe(problem: dict[str, Any]) -> str:
-    """One problem as a sentence, without the value, which may be a password."""
-    message = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
-    if not problem["loc"]:
-        return message + "."
-    name = "TOCSIN_" + str(problem["loc"][0]).upper().removeprefix("TOCSIN_")
-    if problem["type"] == "missing":
-        return f"{name} is required."
-    return f"{name}: {message[0].lower()}{message[1:]}."
+def _variable(path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path of a field, with the name of its environment variable."""
+    return (f"TOCSIN_{str(path[0]).upper()}", *path[1:]) if path else ()
