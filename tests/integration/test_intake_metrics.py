@@ -11,8 +11,9 @@ import pytest
 from support.intake_world import ticket, world
 from support.metrics import counter_value
 from support.polling import eventually
-from support.servers import POLICY_FOLDER, MakeDatabase, intake_part, running
+from support.servers import MakeDatabase, intake_part, running
 from support.webhook_client import deliver, integrations_yaml, payload
+from tocsin_local.layout import POLICY_FOLDER
 
 SERIES = re.compile(r"^((?:sla_\w+_total)\{[^}]*\}) ([0-9.e+]+)$", re.M)
 RESULTS = ("created", "duplicate", "conflict", "failed", "invalid", "postponed", "too_large")
