@@ -7,7 +7,14 @@ from typing import Final, Literal, TypeVar
 from tocsin.events import Assignee, Impact
 from tocsin.instants import render_instant
 
-from intake.domain.webhooks.config.integrations import ImpactWords, Integration, KnownAssignee, Status, find_word, fold_word
+from intake.domain.webhooks.config.integrations import (
+    ImpactWords,
+    Integration,
+    KnownAssignee,
+    Status,
+    find_word,
+    fold_word,
+)
 from intake.domain.webhooks.payload import FIRST_YEAR, text
 from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
