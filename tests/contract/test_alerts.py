@@ -98,16 +98,11 @@ def counter(alert: str, series: str, *, by: float, within: str, **labels: str) -
     ]
 
 
-def at_start(alert: str, series: str, *, seconds: int, **labels: str) -> list[Story]:
-    """The stories of a counter that a process has increased before its first scrape."""
-    counted, started = replica(series, "a"), 'process_start_time_seconds{job="j",instance="a"}'
-    counted = counted.replace("{", '{job="j",') if "job=" not in counted else counted
-    job = {"job": "j"} if "job" in labels else {}
+def first_event(alert: str, series: str, **labels: str) -> list[Story]:
+    """The stories of the first event that a series ever counts, and of an outage of Prometheus."""
     return [
-        Story(alert, Kind.FIRES, {counted: "1x20", started: "400x20"}, [labels | job]),
-        Story(alert, Kind.RESTART, {counted: "0x20", started: "400x20"}),
-        # Prometheus was away, not the process: what it counted before is not news.
-        Story(alert, Kind.RESTART, {counted: "_x9 9x20", started: f"_x9 {-2 * seconds}x20"}),
+        Story(alert, Kind.FIRES, {series: "_x6 0 1x13"}, [labels]),  # docs/decisions/0030
+        Story(alert, Kind.RESTART, {series: "7x2 _x6 7x12"}),
     ]
 
 
@@ -154,10 +149,9 @@ STORIES = [
     Story(
         "ClockMissed", Kind.QUIET, {'sla_clock_outcomes_total{clock="answer",severity="1",outcome="voided"}': "7+1x20"}
     ),
-    *at_start(
+    *first_event(
         "ClockMissed",
         'sla_clock_outcomes_total{clock="response",severity="3",outcome="breached"}',
-        seconds=300,
         clock="response",
         ticket_severity="3",
     ),
@@ -280,9 +274,9 @@ STORIES = [
     *counter(
         "OffsetsOutOfRange", 'sla_offsets_out_of_range_total{job="j",topic="t"}', by=1, within="1h", job="j", topic="t"
     ),
-    *at_start("OffsetsOutOfRange", 'sla_offsets_out_of_range_total{topic="t"}', seconds=3600, job="j", topic="t"),
+    *first_event("OffsetsOutOfRange", 'sla_offsets_out_of_range_total{job="j",topic="t"}', job="j", topic="t"),
     *counter("DeadLetters", 'sla_dead_letters_total{job="j",topic="t"}', by=1, within="1h", job="j", topic="t"),
-    *at_start("DeadLetters", 'sla_dead_letters_total{topic="t"}', seconds=3600, job="j", topic="t"),
+    *first_event("DeadLetters", 'sla_dead_letters_total{job="j",topic="t"}', job="j", topic="t"),
     *gauge("OutboxStuck", 'sla_outbox_oldest_age_seconds{job="j"}', bad=31, good=30, job="j"),
     Story("NoRelay", Kind.FIRES, {'sla_relay_leader{job="j",instance="a"}': "1x4 0x16"}, [{"job": "j"}]),
     Story("NoRelay", Kind.QUIET, {'sla_relay_leader{job="j",instance="a"}': "1x20"}),
