@@ -114,6 +114,30 @@ async def test_a_feed_is_fetched_and_after_a_failure_its_last_valid_copy_stays_a
     assert {"calendar_loaded", "calendar_broken"} <= {entry["event"] for entry in logs}
 
 
+def feed_age() -> float | None:
+    return REGISTRY.get_sample_value("sla_directory_feed_age_seconds", {"rotation": "primary"})
+
+
+async def test_the_age_of_a_feed_grows_while_it_fails(feed: FeedServer, tmp_path: Path) -> None:
+    file = directory_file(tmp_path, f"url: '{feed.url}'")
+    await file.refresh()
+    first = feed_age()
+    assert first is not None
+    feed.response = (500, b"", {})
+    await file.refresh(at_once=True)
+    failing = feed_age()
+    assert failing is not None
+    assert failing > first
+    feed.response = (200, one_event("ana").encode(), {})
+    await file.refresh(at_once=True)
+    again = feed_age()
+    assert again is not None
+    assert again < failing, "a successful read ends the age"
+    directory_file(tmp_path, "file: on-call.ics")
+    await file.refresh()
+    assert feed_age() is None, "a file has no age"
+
+
 async def test_a_directory_with_a_new_feed_becomes_active_after_the_first_fetch(
     feed: FeedServer, tmp_path: Path
 ) -> None:

@@ -27,8 +27,8 @@ CHANNELS: Final = {
     ),
     "deadlines": (
         DEADLINES_TOPIC,
-        "Outcomes of clocks, and steps of escalation ladders.",
-        ("clock.", "ladder."),
+        "Outcomes of clocks, steps of escalation ladders, and notices about new requests.",
+        ("clock.", "ladder.", "escalation.", "request."),
     ),
     "escalations": (ESCALATIONS_TOPIC, "Notifications of roles.", ("notify", "withdraw", "stand_down", "exhausted")),
     "notifications": (NOTIFICATIONS_TOPIC, "The state of each mail.", ("delivery.",)),

@@ -15,11 +15,13 @@ from tocsin.events import (
     Customer,
     EndReason,
     EscalationReason,
+    EscalationRequested,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
+    RequestRerouted,
     Ticket,
     Tier,
     derived_id,
@@ -94,12 +96,13 @@ class DeadlineEventFactory:
     def step_voided(self, step: int, hours: float = 0, **more: Any) -> LadderStepVoided:
         return LadderStepVoided(**self._common("step_voided", START + hours * HOUR, more, step), step=step)
 
-    def held(self, hours: float, until: float | None, **more: Any) -> LadderHeld:
+    def held(self, hours: float, until: float | None, actor: str | None = None, **more: Any) -> LadderHeld:
         at = START + hours * HOUR
         return LadderHeld(
             **self._common("held", at, more, str(at)),
             by="acknowledged",
             until=None if until is None else START + until * HOUR,
+            acknowledged_by=actor,
         )
 
     def ended(self, hours: float, reason: EndReason = "resolved", stand_down: bool = True, **more: Any) -> LadderEnded:
@@ -108,6 +111,12 @@ class DeadlineEventFactory:
 
     def exhausted(self, hours: float = 6, **more: Any) -> LadderExhausted:
         return LadderExhausted(**self._common("exhausted", START + hours * HOUR, more))
+
+    def requested(self, role: str = "service_desk_team_lead", **more: Any) -> EscalationRequested:
+        return EscalationRequested(**self._common("requested", self.ticket.opened_at, more), role=role)
+
+    def rerouted(self, **more: Any) -> RequestRerouted:
+        return RequestRerouted(**self._common("rerouted", self.ticket.opened_at, more))
 
     def warned(self, clock: ClockName, hours: float = -6, roles: Sequence[str] = (), **more: Any) -> ClockWarned:
         common = self._common("warned", START + hours * HOUR, more, clock)

@@ -93,7 +93,7 @@ def test_a_repeated_event_changes_nothing(events: list[DeadlineEvent], vacant: f
 @pytest.mark.rule("4.20")
 def test_nothing_is_notified_or_closed_twice(events: list[DeadlineEvent], vacant: frozenset[int]) -> None:
     _, decided = run_through(events, vacant)
-    notified = [event.event_id for event in decided if isinstance(event, Notify)]
+    notified = [event.event_id for event in decided if isinstance(event, Notify | Exhausted)]
     closed = [name for event in decided if isinstance(event, StandDown | Withdraw) for name in event.notifications]
     assert len(set(notified)) == len(notified)
     assert len(set(closed)) == len(closed)

@@ -7,7 +7,18 @@ import pytest
 from escalator.domain.decisions import decide
 from escalator.domain.tiers import IsVacant, LadderRun, RunKey, TicketEscalation, next_tier
 from support.deadline_events import HOUR, LADDER, START, DeadlineEventFactory
-from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Tier, Withdraw, decode, encode
+from tocsin.events import (
+    Acknowledgement,
+    DeadlineEvent,
+    EscalationEvent,
+    Exhausted,
+    Notify,
+    StandDown,
+    Tier,
+    Withdraw,
+    decode,
+    encode,
+)
 
 timer = DeadlineEventFactory()
 
@@ -369,3 +380,128 @@ def test_a_historic_ladder_is_exhausted_without_an_event() -> None:
 def test_a_ladder_without_steps_has_no_upcoming_step() -> None:
     assert LadderRun(RunKey(1, 1)).upcoming(none_vacant) is None
     assert LadderRun(RunKey(1, 1), held=True, next_at=START).upcoming(none_vacant) is None
+
+
+@pytest.mark.rule("5.22")
+def test_exhaustion_names_every_notification_of_its_run() -> None:
+    story = [
+        timer.warned("resolution"),
+        timer.step(1),
+        timer.ended(0.5, "voided"),
+        *(timer.step(n, run=2) for n in range(1, 7)),
+        timer.exhausted(run=2, suggested_severity=1, severity=2),
+    ]
+    _, decided = decide_all(story)
+    exhausted = decided[-1]
+    assert isinstance(exhausted, Exhausted)
+    mine = [event.event_id for event in decided if isinstance(event, Notify) and event.run == 2]
+    assert (list(exhausted.notifications), exhausted.mail, len(mine)) == (mine, True, 6)
+    assert (exhausted.due_at, exhausted.suggested_severity) == (START, 1)
+
+
+@pytest.mark.rule("5.22", "5.24")
+def test_the_end_of_an_exhausted_run_stands_down_the_mail_about_exhaustion_too() -> None:
+    escalation, decided = decide_all([timer.step(1), timer.exhausted(2), timer.ended(3), timer.ended(3)])
+    notify, exhausted, stand_down = decided
+    assert isinstance(stand_down, StandDown)
+    assert stand_down.notifications == (notify.event_id, exhausted.event_id)
+    assert not any(notification.open for notification in escalation.notifications)
+
+
+@pytest.mark.rule("5.22")
+@pytest.mark.parametrize(
+    "story",
+    [
+        [timer.step(1), timer.exhausted(2, mail=False)],
+        [timer.step(1), timer.step(2, mail_exhausted=False)],
+    ],
+    ids=["ladder", "vacant"],
+)
+def test_the_policy_may_want_no_mail_about_exhaustion(story: list[DeadlineEvent]) -> None:
+    _, (notify, exhausted, stand_down) = decide_all([*story, timer.ended(3)], vacant(2, 3, 4, 5, 6))
+    assert isinstance(exhausted, Exhausted)
+    assert (exhausted.mail, exhausted.notifications) == (False, (notify.event_id,))
+    assert isinstance(stand_down, StandDown)
+    assert stand_down.notifications == (notify.event_id,)
+
+
+@pytest.mark.rule("5.22")
+def test_exhaustion_in_history_mails_nobody_and_is_remembered() -> None:
+    story = [*(timer.step(n, historic=True) for n in range(1, 7)), timer.exhausted(historic=True)]
+    escalation, decided = decide_all(story)
+    run = escalation.runs[RunKey(1, 1)]
+    assert (decided, run.state, run.exhausted_at, run.live) == ([], "exhausted", START + 6 * HOUR, False)
+
+
+def test_a_ladder_that_began_in_history_is_live_from_its_first_live_step_on() -> None:
+    escalation, _ = decide_all([timer.step(1, historic=True)])
+    assert not escalation.runs[RunKey(1, 1)].live
+    escalation, _ = decide_all([timer.step(2)], escalation=escalation)
+    assert escalation.runs[RunKey(1, 1)].live
+
+
+@pytest.mark.rule("6.7")
+def test_a_request_to_the_escalations_mailbox_notifies_its_role_once() -> None:
+    asked = timer.requested("service_delivery")
+    _, decided = decide_all([asked, asked, timer.requested(historic=True)])
+    (notify,) = decided
+    assert isinstance(notify, Notify)
+    assert (notify.kind, notify.role, notify.role_title) == (
+        "escalation_request",
+        "service_delivery",
+        "Service Delivery",
+    )
+    assert (notify.run, notify.clock, notify.at) == (None, None, timer.ticket.opened_at)
+
+
+@pytest.mark.rule("6.6")
+def test_a_rerouted_request_notifies_its_contact_once() -> None:
+    _, decided = decide_all([timer.rerouted(), timer.rerouted()])
+    (notify,) = decided
+    assert isinstance(notify, Notify)
+    assert (notify.kind, notify.role, notify.role_title) == ("rerouted", "contact", "Contact")
+
+
+@pytest.mark.rule("6.6", "6.7")
+def test_history_notifies_nobody_of_requests() -> None:
+    assert decide_all([timer.requested(historic=True), timer.rerouted(historic=True)])[1] == []
+
+
+@pytest.mark.rule("5.24", "6.6")
+def test_a_closed_ticket_withdraws_the_request_and_not_the_answer_to_its_sender() -> None:
+    _, (asked, _, withdraw) = decide_all([timer.requested(), timer.rerouted(), timer.met("resolution")])
+    assert isinstance(withdraw, Withdraw)
+    assert withdraw.notifications == (asked.event_id,)
+
+
+@pytest.mark.rule("5.30")
+def test_a_step_passes_on_who_acknowledged_and_who_requested_it() -> None:
+    known = Acknowledgement(at=START + HOUR / 2, by="ruth", held_until=START + HOUR)
+    step = timer.step(
+        2,
+        reason="explicit",
+        requested_by="ada",
+        requested_reason="The customer called.",
+        acknowledgements=(known,),
+        suggested_severity=1,
+    )
+    escalation, (_, notify) = decide_all([timer.step(1), step])
+    assert isinstance(notify, Notify)
+    assert (notify.requested_by, notify.requested_reason) == ("ada", "The customer called.")
+    assert (notify.acknowledgements, notify.suggested_severity) == ((known,), 1)
+    assert escalation.runs[RunKey(1, 1)].acknowledgements == (known,)
+
+
+def test_an_acknowledgement_is_known_before_the_next_step() -> None:
+    held = timer.held(0.5, until=1.5, actor="ruth")
+    escalation, _ = decide_all([timer.step(1), held, held])
+    (known,) = escalation.runs[RunKey(1, 1)].acknowledgements
+    assert (known.at, known.by, known.held_until) == (START + HOUR / 2, "ruth", START + 1.5 * HOUR)
+
+
+def test_the_assignee_may_be_notified_of_a_clock() -> None:
+    _, decided = decide_all([timer.warned("response", roles=("assignee", "service_desk_team_lead"))])
+    assert [(event.role, event.role_title) for event in decided if isinstance(event, Notify)] == [
+        ("assignee", "Assignee"),
+        ("service_desk_team_lead", "Service Desk Team Lead"),
+    ]

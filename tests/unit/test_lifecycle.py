@@ -53,10 +53,16 @@ def fact(number: int, kind: str, minutes: int = 0, **fields: Any) -> Fact:
         (RESOLVED, change(FactType.REOPENED), TicketStatus(severity=3, responded=True, cycle=2)),
         (OPEN, change(FactType.ACKNOWLEDGED), OPEN),
         (PAUSED, change(FactType.ESCALATED), PAUSED),
+        (OPEN, change(FactType.ASSESSED), OPEN),
+        (CANCELLED, change(FactType.ASSESSED), CANCELLED),
+        (CANCELLED, change(FactType.ASSIGNED), CANCELLED),
     ],
 )
 def test_a_possible_fact_changes_the_status(before: TicketStatus, happened: StatusChange, after: TicketStatus) -> None:
     assert apply(before, happened) == after
+
+
+POSSIBLE_WHILE_CLOSED = (FactType.REOPENED, FactType.SEVERITY_CHANGED, FactType.ASSESSED, FactType.ASSIGNED)
 
 
 @pytest.mark.rule("0.8", "3.14")
@@ -71,7 +77,7 @@ def test_a_possible_fact_changes_the_status(before: TicketStatus, happened: Stat
         (PAUSED, change(FactType.PAUSED)),
         (ANSWERED, change(FactType.RESPONDED)),
         (TicketStatus(severity=1), WORKAROUND),
-        *[(CANCELLED, change(kind)) for kind in FactType if kind not in (FactType.REOPENED, FactType.SEVERITY_CHANGED)],
+        *[(CANCELLED, change(kind)) for kind in FactType if kind not in POSSIBLE_WHILE_CLOSED],
     ],
 )
 def test_an_impossible_fact_changes_nothing(status: TicketStatus, impossible: StatusChange) -> None:

@@ -40,7 +40,7 @@ MISTAKES = {
     "tier that is not a number": Mistake("  3: it_operations_director", "  third: it_operations_director", "ladder.third:"),
     "role on two tiers": Mistake("  3: it_operations_director", "  3: account_manager", "ladder.4: `account_manager` is on two tiers; use a different role", 1),
     "unknown role": Mistake("  3: it_operations_director", "  3: director", "ladder.3: unknown role `director`; valid roles are service_desk"),
-    "unknown recipient": Mistake("  stand_down: true", "  warnings_to: [nobody]", "mail.warnings_to[0]: unknown role `nobody`; valid roles are service_desk"),
+    "unknown recipient": Mistake("  stand_down: true", "  warnings_to: [nobody]", "mail.warnings_to[0]: unknown recipient `nobody`; valid recipients are service_desk"),
     "no recipient": Mistake("  stand_down: true", "  warnings_to: []", "mail.warnings_to:"),
     "not a boolean": Mistake("  stand_down: true", "  stand_down: maybe", "mail.stand_down: must be true or false"),
     "unknown zone": Mistake("    zone: America/New_York", "    zone: America/New_Yorck", "calendars.default.zone: `America/New_Yorck` is not an IANA time zone; write it like zone: America/New_York"),

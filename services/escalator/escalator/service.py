@@ -1,16 +1,20 @@
 """Builds the escalator from its settings."""
 
 from dataclasses import dataclass
+from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import DirectoryFile
 
+from escalator import metrics
 from escalator.api import routes
 from escalator.handlers import Handlers
 from escalator.settings import Settings
+from escalator.store.ladders import count_open_ladders
 from escalator.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 
 
@@ -28,6 +32,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     )
     directory = DirectoryFile(settings.directory, runtime.clock.now)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    runtime.scheduler.every(5, partial(_measure, runtime.reader), name="ladder_gauges", timeout=5)
     handlers = Handlers(runtime.clock, directory)
     consumer = runtime.consumer(DEADLINES_TOPIC, OFFSETS, handlers.on_batch, ordered=True)
     app = runtime.create_app(
@@ -37,3 +42,8 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
         notes={"directory": directory.note},
     )
     return EscalatorService(runtime=runtime, app=app, consumer=consumer, handlers=handlers)
+
+
+async def _measure(reader: AsyncEngine) -> None:
+    async with reader.connect() as connection:
+        metrics.set_open_ladders(await count_open_ladders(connection))

@@ -34,6 +34,8 @@ from notifier.workers.sender import Sender
 
 log = structlog.get_logger(__name__)
 
+_CERTIFICATE_SECONDS = 6 * 3600
+
 
 @dataclass(frozen=True, kw_only=True)
 class NotifierService(Service):
@@ -67,6 +69,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
     _schedule(runtime, directory)
+    runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
         "Mails to the people on call, and the delivery of every mail.",

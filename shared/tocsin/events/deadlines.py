@@ -132,6 +132,8 @@ class LadderStepDue(LadderEvent):
     """The reason that was stated for it."""
     acknowledgements: tuple[Acknowledgement, ...] = ()
     """The acknowledgements of this run before this step, in order."""
+    mail_exhausted: bool = True
+    """Whether everyone whom the run mailed gets a mail if the ladder is exhausted because no tier is left to notify."""
 
 
 class LadderStepVoided(LadderEvent):
@@ -148,6 +150,8 @@ class LadderHeld(LadderEvent):
     """The cause of the hold."""
     until: Instant | None = None
     """The instant of the next step. Null while a pause makes it unknown."""
+    acknowledged_by: str | None = None
+    """Who acknowledged, if an acknowledgement is the cause."""
 
 
 class LadderEnded(LadderEvent):

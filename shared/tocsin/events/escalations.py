@@ -138,3 +138,7 @@ class Exhausted(EscalationEvent):
     """The notifications of the run. Everyone whom they mailed gets a mail of kind `exhausted`, if `mail` is true."""
     mail: bool = True
     """Whether the people who were mailed get a mail that says so."""
+    due_at: Instant | None = None
+    """The resolution deadline as of the last step. Null while a pause makes it unknown."""
+    suggested_severity: Severity | None = None
+    """The more severe severity that the impact suggests. Null unless the severity is disputed."""

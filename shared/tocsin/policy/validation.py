@@ -119,9 +119,9 @@ def _check_terms(policy: PolicyDocument, *, terms: Terms, own: Terms, path: Fiel
         if any(other < tier for other, same in ladder.items() if same == role):
             yield (*path, "ladder", tier), role, f"`{role}` is on two tiers; use a different role for each tier"
     for field in ("warnings_to", "response_missed_to", "answer_missed_to"):
-        tiers = {f"tier {number}" for number in terms.ladder or {}}
+        tiers = [f"tier {number}" for number in sorted(terms.ladder or {})]
         for index, role in enumerate(getattr(own.mail, field) or ()):
-            known = tiers if role.startswith("tier ") else {*policy.roles, ASSIGNEE}
+            known = tiers if role.startswith("tier ") else [*policy.roles, *tiers, ASSIGNEE]
             yield from _check_name(role, known, (*path, "mail", field, index), "recipient")
     if own.service_delivery is not None:
         yield from _check_name(own.service_delivery, policy.roles, (*path, "service_delivery"), "role")

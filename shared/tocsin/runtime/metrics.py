@@ -3,6 +3,10 @@
 Services import Counter, Gauge and Histogram from here: the `_created` series are disabled before the first metric.
 """
 
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from prometheus_client import Counter as Counter
 from prometheus_client import Gauge as Gauge
 from prometheus_client import Histogram as Histogram
@@ -35,6 +39,20 @@ DIRECTORY_BROKEN = Gauge(
 DIRECTORY_CALENDARS_BROKEN = Gauge(
     "sla_directory_calendars_broken", "Rotation calendars that cannot be read; the last valid versions stay active"
 )
+DIRECTORY_FEED_AGE = Gauge(
+    "sla_directory_feed_age_seconds", "Real seconds since the feed of a rotation's calendar was last read", ["rotation"]
+)
+TABLE_ROWS = Gauge(
+    "sla_table_rows", "Rows of a table of the service: counted up to 8 MB, above that PostgreSQL's estimate", ["table"]
+)
+TABLE_BYTES = Gauge("sla_table_bytes", "Bytes of a table of the service on disk, with its indexes", ["table"])
+CLOCK_SKEW = Gauge("sla_clock_skew_seconds", "The clock of the process minus the clock of its database")
+DISK_FREE_RATIO = Gauge("sla_disk_free_ratio", "Free share of the file system that holds the file TOCSIN_KEYS")
+CERTIFICATE_EXPIRES = Gauge(
+    "sla_certificate_expires_timestamp_seconds",
+    "When the certificate of a TLS server that the service connects to expires, as Unix time",
+    ["server"],
+)
 KEYS_REFUSED = Counter("sla_keys_refused_total", "Requests with an invalid API key, by reason", ["reason"])
 REQUESTS_LIMITED = Counter("sla_requests_limited_total", "Requests over the rate limit of their API key")
 REQUESTS_SHED = Counter("sla_requests_shed_total", "Requests refused because of overload")
@@ -51,3 +69,23 @@ def declare_consumer(topic: str, partitions: int) -> None:
     CONSUMER_PAUSED.labels(topic).set(0)
     OFFSETS_OUT_OF_RANGE.labels(topic)
     DEAD_LETTERS.labels(topic)
+
+
+def declare_tables(names: Iterable[str]) -> None:
+    """Create the label sets of the service's tables."""
+    for name in names:
+        TABLE_ROWS.labels(name)
+        TABLE_BYTES.labels(name)
+
+
+def set_feed_ages(ages: Mapping[str, float]) -> None:
+    """Set the age of each rotation's feed in seconds, and drop the rotations that are gone."""
+    DIRECTORY_FEED_AGE.clear()
+    for rotation, seconds in ages.items():
+        DIRECTORY_FEED_AGE.labels(rotation).set(seconds)
+
+
+def set_certificate(server: str, certificate: Mapping[str, Any] | None) -> None:
+    """Record the certificate that a server has shown, as `ssl.SSLObject.getpeercert` returns it."""
+    if certificate:
+        CERTIFICATE_EXPIRES.labels(server).set(ssl.cert_time_to_seconds(certificate["notAfter"]))

@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tocsin.directory import MAX_CALENDAR_LENGTH
+from tocsin.runtime.metrics import set_certificate
 
 _SECONDS: Final = 15.0
 _MOST_REDIRECTS: Final = 3
@@ -33,6 +34,7 @@ async def _download(url: str) -> str:
     async with httpx.AsyncClient(follow_redirects=False, timeout=_SECONDS) as client:
         for _ in range(_MOST_REDIRECTS + 1):
             async with client.stream("GET", url, headers={"Accept": "text/calendar"}) as response:
+                _record_certificate(response)
                 if response.is_redirect:
                     url = urljoin(url, response.headers.get("Location", ""))
                     parts = urlsplit(url)
@@ -43,6 +45,11 @@ async def _download(url: str) -> str:
                     raise CalendarDownloadError(f"responds with {response.status_code}")
                 return await _read_text(response)
     raise CalendarDownloadError("redirects too often")
+
+
+def _record_certificate(response: httpx.Response) -> None:
+    tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+    set_certificate(response.url.host, tls.getpeercert())
 
 
 async def _read_text(response: httpx.Response) -> str:

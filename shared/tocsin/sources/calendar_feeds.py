@@ -45,6 +45,8 @@ class CalendarFeeds:
         self._problems: dict[_Key, str] = {}
         self._file_versions: dict[_Key, tuple[int, ...]] = {}
         self._due_at: dict[_Key, float] = {}
+        self._fetched_at: dict[_Key, float] = {}
+        self._began_at = time.monotonic()
         self.generation = 0
         """Grows whenever a calendar changes."""
 
@@ -60,6 +62,12 @@ class CalendarFeeds:
         """What is wrong now, by rotation. The last valid calendar, if any, stays active."""
         unread = {name: "its calendar was not fetched yet" for name, key in locations.items() if key not in self._valid}
         return unread | {name: self._problems[key] for name, key in locations.items() if key in self._problems}
+
+    def feed_ages(self, locations: Locations) -> dict[str, float]:
+        """The seconds since each feed was last read, by rotation; since the start if it never was."""
+        now = time.monotonic()
+        feeds = {name: key for name, key in locations.items() if key[0].file is None}
+        return {name: now - self._fetched_at.get(key, self._began_at) for name, key in feeds.items()}
 
     def read_files(self, locations: Locations, years: Years) -> None:
         """Read the files that have changed. This may take seconds."""
@@ -113,7 +121,8 @@ class CalendarFeeds:
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            self._due_at[key] = time.monotonic() + _REFRESH_SECONDS
+            self._fetched_at[key] = time.monotonic()
+            self._due_at[key] = self._fetched_at[key] + _REFRESH_SECONDS
             self._set_valid(name, key, calendar, url)
 
     def _url(self, location: CalendarLocation) -> str:

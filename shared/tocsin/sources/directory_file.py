@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from tocsin.directory import Directory, DirectoryError, load_directory
-from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN
+from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN, set_feed_ages
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 from tocsin.sources.calendar_feeds import CalendarFeeds, Locations, Years
 
@@ -42,6 +42,7 @@ class DirectoryFile:
         self._reload()
         await self._calendars.fetch(self._locations, self._years, at_once=at_once)
         self._reload()
+        set_feed_ages(self._calendars.feed_ages(self._locations))
 
     async def note(self) -> str | None:
         """What is wrong with the file and its calendars, for /readyz; None if nothing is."""

@@ -1,11 +1,13 @@
 """The escalator's routes: ladder runs, who was notified, and what comes next."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.authentication import MayRead
+from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
 from tocsin.sources.directory_file import DirectoryFile
@@ -24,6 +26,12 @@ _TO_TICKET: Final = link(
     ticket_id="$response.body#/items/0/ticket_id",
 )
 _TO_LIST: Final = link("GET /v1/escalations", "Every ladder of the ticket", ticket_id="$response.body#/ticket_id")
+_CURRENT: Final[dict[str, Any]] = {
+    "responses": {
+        200: {"description": "The current ladder", "links": {"all": _TO_LIST}},
+        404: error_response("No ladder has started", Problem(404, _NOT_FOUND)),
+    }
+}
 
 
 def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
@@ -31,8 +39,7 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["escalations"])
 
     def response(row: LadderRow, escalation: TicketEscalation) -> LadderResponse:
-        is_vacant = vacancy_check(directory.current(), row.customer_id)
-        return LadderResponse.of(row.ticket_id, escalation, escalation.runs[row.key], is_vacant)
+        return LadderResponse.of(row, escalation, vacancy_check(directory.current(), row.customer.id))
 
     @routes.get(
         "/escalations",
@@ -71,18 +78,27 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     @routes.get(
         "/tickets/{ticket_id}/escalation",
         summary="Get a ticket's ladder",
-        responses={
-            200: {"description": "The current ladder", "links": {"all": _TO_LIST}},
-            404: error_response("No ladder has started", Problem(404, _NOT_FOUND)),
-        },
+        **_CURRENT,
     )
     async def get_escalation(
         caller: MayRead, ticket_id: Annotated[UUID, Path(description="The id from intake's response")]
     ) -> LadderResponse:
         """The ticket's current ladder: the tiers notified, what comes next, or how it ended. 404 if none started."""
+        return await load_current(caller.tenant, ticket_id)
+
+    @routes.get(
+        "/tickets/by-external/{source}/{external_id:path}/escalation",
+        summary="Get a ticket's ladder by the ticket's own id",
+        **_CURRENT,
+    )
+    async def get_escalation_by_external_id(caller: MayRead, ticket: ExternalTicket) -> LadderResponse:
+        """The current ladder of the ticket that `source` knows by `external_id`. 404 if none started."""
+        return await load_current(caller.tenant, id_of(caller.tenant, *ticket))
+
+    async def load_current(tenant: str, ticket_id: UUID) -> LadderResponse:
         async with reader.connect() as connection:
             try:
-                row = await current_ladder(connection, caller.tenant, ticket_id=ticket_id)
+                row = await current_ladder(connection, tenant, ticket_id=ticket_id)
             except LadderNotFoundError as error:
                 raise Problem(404, _NOT_FOUND) from error
             escalations = await load_escalations(connection, {ticket_id})

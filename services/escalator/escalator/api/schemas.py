@@ -4,19 +4,19 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from pydantic import ConfigDict
-from tocsin.events import EndReason, EscalationReason, UpcomingStep
+from tocsin.events import Customer, EndReason, EscalationReason, Severity, UpcomingStep
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
 from escalator.domain.tiers import (
     ExhaustedReason,
     IsVacant,
-    LadderRun,
     LadderState,
     LadderStep,
     RunKey,
     TicketEscalation,
 )
+from escalator.store.ladders import LadderRow
 
 
 class LadderStepResponse(ResponseModel):
@@ -65,12 +65,26 @@ class NextStepResponse(ResponseModel):
         return cls(at=upcoming.at, tier=tier.number if tier else None, role=tier.role if tier else None)
 
 
+class AcknowledgementOfLadderResponse(ResponseModel):
+    """An acknowledgement of the run. `held_until` is null while a pause makes it unknown."""
+
+    at: Instant
+    by: str | None
+    held_until: Instant | None
+
+
 _LADDER: Final[dict[str, Any]] = {
     "ticket_id": "1f2179db-15df-5301-954e-79cce3c08d79",
+    "source": "connectwise",
+    "external_id": "SR-1042",
+    "summary": "Mail is down for the whole office",
+    "customer": {"id": "acme", "name": "Acme Logistics"},
+    "severity": 1,
+    "due_at": "2026-06-09T13:00:00.000000Z",
     "cycle": 1,
     "run": 1,
     "kept": False,
-    "state": "running",
+    "state": "held",
     "tier": 2,
     "step": 2,
     "reason": "no_response",
@@ -100,8 +114,16 @@ _LADDER: Final[dict[str, Any]] = {
             "notification_id": "6dce35f8-b8c4-5bb1-96f7-a64d1db43fa8",
         },
     ],
-    "next": {"at": "2026-06-09T15:00:00.000000Z", "tier": 3, "role": "it_operations_director"},
+    "next": {"at": "2026-06-09T15:10:00.000000Z", "tier": 3, "role": "it_operations_director"},
+    "acknowledgements": [
+        {
+            "at": "2026-06-09T14:10:00.000000Z",
+            "by": "ruth.adeyemi",
+            "held_until": "2026-06-09T15:10:00.000000Z",
+        }
+    ],
     "exhausted": None,
+    "exhausted_at": None,
     "skipped": [],
     "ended_at": None,
     "end_reason": None,
@@ -113,12 +135,19 @@ class LadderResponse(ResponseModel):
 
     `told` are the steps taken; in a ladder that a reopen kept, first those of the cycles before. `next` is null if the
     next instant is unknown or nothing follows. `exhausted` says why nobody is left: the `ladder` is at its end, or all
-    tiers above are `vacant`; `skipped` are then those tiers.
+    tiers above are `vacant`; `skipped` are then those tiers. `severity` governed at the run's last event, and `due_at`
+    is the resolution deadline as of its last step. `acknowledgements` are those of this run.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_LADDER]})
 
     ticket_id: UUID
+    source: str
+    external_id: str
+    summary: str
+    customer: Customer
+    severity: Severity | None
+    due_at: Instant | None
     cycle: int
     run: int
     kept: bool
@@ -128,18 +157,27 @@ class LadderResponse(ResponseModel):
     reason: EscalationReason | None
     told: tuple[LadderStepResponse, ...]
     next: NextStepResponse | None
+    acknowledgements: tuple[AcknowledgementOfLadderResponse, ...]
     exhausted: ExhaustedReason | None
+    exhausted_at: Instant | None
     skipped: tuple[int, ...]
     ended_at: Instant | None
     end_reason: EndReason | None
 
     @classmethod
-    def of(cls, ticket_id: UUID, escalation: TicketEscalation, run: LadderRun, is_vacant: IsVacant) -> Self:
+    def of(cls, row: LadderRow, escalation: TicketEscalation, is_vacant: IsVacant) -> Self:
+        run = escalation.runs[row.key]
         steps = tuple(LadderStepResponse.of(key, step) for key, step in escalation.all_steps(run))
         last = steps[-1] if steps else None
         upcoming = run.upcoming(is_vacant)
         return cls(
-            ticket_id=ticket_id,
+            ticket_id=row.ticket_id,
+            source=row.source,
+            external_id=row.external_id,
+            summary=row.summary,
+            customer=row.customer,
+            severity=run.severity,
+            due_at=run.due_at,
             cycle=run.key.cycle,
             run=run.key.run,
             kept=run.kept,
@@ -149,7 +187,9 @@ class LadderResponse(ResponseModel):
             reason=last.reason if last else None,
             told=steps,
             next=NextStepResponse.of(upcoming) if upcoming else None,
+            acknowledgements=tuple(map(AcknowledgementOfLadderResponse.model_validate, run.acknowledgements)),
             exhausted=run.exhausted,
+            exhausted_at=run.exhausted_at,
             skipped=tuple(tier.number for tier in run.skipped),
             ended_at=run.ended_at,
             end_reason=run.end_reason,

@@ -5,10 +5,11 @@ Pure: a decision depends on the event, earlier decisions and vacancies only. Dec
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from tocsin.events import (
+    Acknowledgement,
     ClockBreached,
     ClockCancelled,
     ClockMet,
@@ -17,6 +18,7 @@ from tocsin.events import (
     DeadlineEvent,
     EndReason,
     EscalationEvent,
+    EscalationRequested,
     Exhausted,
     LadderEnded,
     LadderEvent,
@@ -26,8 +28,8 @@ from tocsin.events import (
     LadderStepVoided,
     NotificationKind,
     Notify,
+    RequestRerouted,
     StandDown,
-    Tier,
     Withdraw,
     derived_id,
 )
@@ -42,6 +44,9 @@ from escalator.domain.tiers import (
     TicketEscalation,
     next_tier,
 )
+
+_FOR_INFORMATION: Final = ("warning", "response_missed", "answer_missed", "escalation_request")
+"""The kinds of notifications that have no purpose once the ticket is closed (docs/rules.md#5-24)."""
 
 
 class Decision(NamedTuple):
@@ -73,12 +78,15 @@ def decide(event: DeadlineEvent, escalation: TicketEscalation, is_vacant: IsVaca
         case LadderStepVoided():
             return _void_step(event, escalation)
         case LadderHeld():
-            held = replace(_run(event, escalation), held=True, next_at=event.until)
-            return Decision(escalation.with_run(held))
+            return _hold_run(event, escalation)
         case LadderEnded():
             return _end_run(event, escalation)
         case LadderExhausted():
-            return _exhaust_run(event, escalation)
+            return _reach_the_end(event, escalation)
+        case EscalationRequested():
+            return _notify_once(event, escalation, "escalation_request", event.role)
+        case RequestRerouted():
+            return _notify_once(event, escalation, "rerouted", "contact")
         case _:
             raise TypeError(f"no rule for {type(event).__name__}")
 
@@ -88,14 +96,22 @@ def _take_step(event: LadderStepDue, escalation: TicketEscalation, is_vacant: Is
     if run.has_step(event.step) or run.exhausted is not None:
         return Decision(escalation.with_run(run))
     # A step after the end: late evidence undid the end, for example a workaround that turned out to be impossible.
-    run = replace(run, tiers=event.ladder, held=False, next_at=event.next_at, ended_at=None, end_reason=None)
+    run = replace(
+        run,
+        tiers=event.ladder,
+        held=False,
+        next_at=event.next_at,
+        due_at=event.due_at,
+        acknowledgements=event.acknowledgements,
+        ended_at=None,
+        end_reason=None,
+    )
     # A historic step notifies nobody, so vacancies do not matter.
     tier, skipped = next_tier(event.ladder, run.tier, lambda tier: not event.historic and is_vacant(tier, event.at))
     if tier is None:
-        run = replace(run, exhausted="vacant", skipped=skipped, next_at=None)
-        return Decision(escalation.with_run(run), _exhausted_events(event, "vacant", skipped))
+        return _exhaust(event, escalation, replace(run, skipped=skipped), "vacant", mail=event.mail_exhausted)
     step = LadderStep(event.step, tier, event.at, event.reason, skipped)
-    after = replace(run, tier=tier.number, steps=(*run.steps, step))
+    after = replace(run, tier=tier.number, steps=(*run.steps, step), live=run.live or not event.historic)
     if event.historic:
         return Decision(escalation.with_run(after))
     notify = Notify(
@@ -127,6 +143,10 @@ def _take_step(event: LadderStepDue, escalation: TicketEscalation, is_vacant: Is
         told_before=escalation.notified_tiers(run),
         upcoming=after.upcoming(is_vacant),
         unconfirmed=event.unconfirmed,
+        suggested_severity=event.suggested_severity,
+        requested_by=event.requested_by,
+        requested_reason=event.requested_reason,
+        acknowledgements=event.acknowledgements,
     )
     after = replace(after, steps=(*run.steps, replace(step, notification=notify.event_id)))
     return Decision(escalation.with_run(after).with_notification(_notification(notify, event)), (notify,))
@@ -157,10 +177,32 @@ def _notify_roles(event: ClockWarned | ClockBreached, escalation: TicketEscalati
             started_at=event.started_at,
             due_at=event.due_at,
             unconfirmed=event.unconfirmed,
+            suggested_severity=event.suggested_severity,
         )
         escalation = escalation.with_notification(_notification(notify, event))
         notifies.append(notify)
     return Decision(escalation, tuple(notifies))
+
+
+def _notify_once(
+    event: EscalationRequested | RequestRerouted, escalation: TicketEscalation, kind: NotificationKind, role: str
+) -> Decision:
+    """A notification about the request itself, once per ticket (docs/rules.md#6-6, docs/rules.md#6-7)."""
+    known = any(notification.kind == kind for notification in escalation.notifications)
+    if event.historic or known:
+        return Decision(escalation)
+    notify = Notify(
+        event_id=derived_id(event.ticket_id, "notify", kind=kind),
+        ticket=event.ticket,
+        cycle=event.cycle,
+        severity=event.severity,
+        at=event.at,
+        kind=kind,
+        role=role,
+        role_title=_role_title(role),
+        suggested_severity=event.suggested_severity,
+    )
+    return Decision(escalation.with_notification(_notification(notify, event)), (notify,))
 
 
 def _withdraw_about_clock(
@@ -195,6 +237,15 @@ def _void_step(event: LadderStepVoided, escalation: TicketEscalation) -> Decisio
     return Decision(escalation.with_run(replace(run, steps=steps, next_at=None)))
 
 
+def _hold_run(event: LadderHeld, escalation: TicketEscalation) -> Decision:
+    run = replace(_run(event, escalation), held=True, next_at=event.until)
+    if event.by == "acknowledged":
+        new = Acknowledgement(at=event.at, by=event.acknowledged_by, held_until=event.until)
+        others = [known for known in run.acknowledgements if (known.at, known.by) != (new.at, new.by)]
+        run = replace(run, acknowledgements=tuple(sorted([*others, new], key=lambda known: known.at)))
+    return Decision(escalation.with_run(run))
+
+
 def _end_run(event: LadderEnded, escalation: TicketEscalation) -> Decision:
     run = _run(event, escalation)
     if run.ended_at is not None:
@@ -203,7 +254,7 @@ def _end_run(event: LadderEnded, escalation: TicketEscalation) -> Decision:
     about_ladder = [
         notification.id
         for notification in escalation.notifications
-        if notification.open and notification.kind == "escalation" and notification.key == run.key
+        if notification.open and notification.is_about_ladder(run.key)
     ]
     about_clocks = [] if event.reason == "voided" else _open_about_clocks(escalation, event.cycle)
     if not event.stand_down:
@@ -215,20 +266,34 @@ def _end_run(event: LadderEnded, escalation: TicketEscalation) -> Decision:
     return Decision(escalation, stand_downs + withdraws)
 
 
-def _exhaust_run(event: LadderExhausted, escalation: TicketEscalation) -> Decision:
+def _reach_the_end(event: LadderExhausted, escalation: TicketEscalation) -> Decision:
     """Once per ladder, whether all its tiers were notified or those left above are vacant (docs/rules.md#5-11)."""
     run = _run(event, escalation)
     if run.exhausted is not None:
         return Decision(escalation.with_run(run))
-    run = replace(run, exhausted="ladder", held=False, next_at=None, ended_at=None, end_reason=None)
-    return Decision(escalation.with_run(run), _exhausted_events(event, "ladder", ()))
+    return _exhaust(event, escalation, replace(run, ended_at=None, end_reason=None), "ladder", mail=event.mail)
 
 
-def _exhausted_events(
-    event: LadderStepDue | LadderExhausted, reason: ExhaustedReason, skipped: tuple[Tier, ...]
-) -> tuple[Exhausted, ...]:
+def _exhaust(
+    event: LadderStepDue | LadderExhausted,
+    escalation: TicketEscalation,
+    run: LadderRun,
+    reason: ExhaustedReason,
+    *,
+    mail: bool,
+) -> Decision:
+    """Everyone whom the run mailed is mailed once more, unless the policy wants no such mail (docs/rules.md#5-22)."""
+    run = replace(
+        run,
+        exhausted=reason,
+        exhausted_at=event.at,
+        held=False,
+        next_at=None,
+        live=run.live or not event.historic,
+    )
+    escalation = escalation.with_run(run)
     if event.historic:
-        return ()
+        return Decision(escalation)
     exhausted = Exhausted(
         event_id=derived_id(event.ticket_id, "exhausted", cycle=event.cycle, run=event.run),
         ticket=event.ticket,
@@ -237,9 +302,18 @@ def _exhausted_events(
         severity=event.severity,
         at=event.at,
         reason=reason,
-        skipped=skipped,
+        skipped=run.skipped,
+        notifications=tuple(
+            notification.id for notification in escalation.notifications if notification.is_about_ladder(run.key)
+        ),
+        mail=mail,
+        due_at=run.due_at,
+        suggested_severity=event.suggested_severity,
     )
-    return (exhausted,)
+    if mail and exhausted.notifications:
+        notification = Notification(exhausted.event_id, event.event_id, run.key, "exhausted")
+        escalation = escalation.with_notification(notification)
+    return Decision(escalation, (exhausted,))
 
 
 def _close(
@@ -270,16 +344,17 @@ def _close(
 
 
 def _open_about_clocks(escalation: TicketEscalation, cycle: int) -> list[UUID]:
-    """Open warnings and missed clocks of a cycle: not sent once the ticket is closed (docs/rules.md#5-24)."""
+    """Open notifications for information of a cycle: not sent once the ticket is closed (docs/rules.md#5-24)."""
     return [
         notification.id
         for notification in escalation.notifications
-        if notification.open and notification.kind != "escalation" and notification.key.cycle == cycle
+        if notification.open and notification.kind in _FOR_INFORMATION and notification.key.cycle == cycle
     ]
 
 
 def _run(event: LadderEvent, escalation: TicketEscalation) -> LadderRun:
-    return escalation.run(RunKey(event.cycle, event.run), kept=event.kept)
+    """The run of the event, as it was before it, with the severity that governs now."""
+    return replace(escalation.run(RunKey(event.cycle, event.run), kept=event.kept), severity=event.severity)
 
 
 def _notification(notify: Notify, source: DeadlineEvent) -> Notification:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Self
 from uuid import UUID
 
 from tocsin.events import (
+    Acknowledgement,
     ClockName,
     EndReason,
     EscalationReason,
@@ -74,7 +75,8 @@ class LadderRun:
 
     `tier` is the number of the last tier notified, 0 for none; a kept ladder starts with the number of the cycle
     before. `tiers` is the policy's ladder as the last step carried it. `next_at` is when the next step is due, None if
-    unknown or never. `skipped` are the vacant tiers found when nobody was left above.
+    unknown or never. `skipped` are the vacant tiers found when nobody was left above. `severity` governed at the last
+    event, `due_at` is the resolution deadline as the last step carried it. `live` is false while all of it is history.
     """
 
     key: RunKey
@@ -85,9 +87,14 @@ class LadderRun:
     held: bool = False
     next_at: datetime | None = None
     exhausted: ExhaustedReason | None = None
+    exhausted_at: datetime | None = None
     skipped: tuple[Tier, ...] = ()
     ended_at: datetime | None = None
     end_reason: EndReason | None = None
+    severity: int | None = None
+    due_at: datetime | None = None
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    live: bool = False
 
     @property
     def state(self) -> LadderState:
@@ -111,7 +118,7 @@ class LadderRun:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A `notify` decided for the event `source`. It is open until it is withdrawn or stood down.
+    """A `notify` or an `exhausted` decided for the event `source`. It is open until it is withdrawn or stood down.
 
     A withdrawn notification can still be stood down: it may have been mailed before.
     """
@@ -119,10 +126,14 @@ class Notification:
     id: UUID
     source: UUID
     key: RunKey
-    kind: NotificationKind
+    kind: NotificationKind | Literal["exhausted"]
     clock: ClockName | None = None
     open: bool = True
     stood_down: bool = False
+
+    def is_about_ladder(self, key: RunKey) -> bool:
+        """Whether it belongs to that run: a step, or the exhaustion."""
+        return self.kind in ("escalation", "exhausted") and self.key == key
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,17 @@ class TicketEscalation:
         before = self._last_run_before(key.cycle) if kept else None
         if before is None:
             return LadderRun(key, kept)
-        return LadderRun(key, kept, before.tier, before.tiers, exhausted=before.exhausted, skipped=before.skipped)
+        return LadderRun(
+            key,
+            kept,
+            before.tier,
+            before.tiers,
+            exhausted=before.exhausted,
+            exhausted_at=before.exhausted_at,
+            skipped=before.skipped,
+            due_at=before.due_at,
+            live=before.live,
+        )
 
     def all_steps(self, run: LadderRun) -> tuple[tuple[RunKey, LadderStep], ...]:
         """Every step of `run`, each with the run it belongs to; first those of the cycles the ladder was kept from."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import DeadlineEvent, Ticket, Tier
+from tocsin.events import Acknowledgement, DeadlineEvent, Ticket, Tier
 from tocsin.runtime.database.bulk import insert_new, upsert
 
 from escalator.domain.tiers import LadderRun, LadderStep, Notification, RunKey, TicketEscalation
@@ -18,7 +18,15 @@ from escalator.store.tables import HANDLED, LADDERS, NOTIFICATIONS, STEPS, TICKE
 async def lock_tickets(connection: AsyncConnection, tickets: Mapping[UUID, Ticket]) -> None:
     """Lock the tickets until the transaction ends, in the order of their ids; store new ones."""
     rows = [
-        {"ticket_id": ticket_id, "tenant": ticket.tenant, "customer_id": ticket.customer.id}
+        {
+            "ticket_id": ticket_id,
+            "tenant": ticket.tenant,
+            "customer_id": ticket.customer.id,
+            "customer_name": ticket.customer.name,
+            "source": ticket.source,
+            "external_id": ticket.external_id,
+            "summary": ticket.summary,
+        }
         for ticket_id, ticket in sorted(tickets.items())
     ]
     await upsert(connection, TICKETS, rows)
@@ -95,9 +103,14 @@ def _run_row(ticket_id: UUID, run: LadderRun) -> dict[str, Any]:
         "held": run.held,
         "next_at": run.next_at,
         "exhausted": run.exhausted,
+        "exhausted_at": run.exhausted_at,
         "skipped": _tiers_json(run.skipped),
         "ended_at": run.ended_at,
         "end_reason": run.end_reason,
+        "severity": run.severity,
+        "due_at": run.due_at,
+        "acknowledgements": [acknowledgement.model_dump(mode="json") for acknowledgement in run.acknowledgements],
+        "live": run.live,
     }
 
 
@@ -111,9 +124,14 @@ def _run(row: Row[Any], steps: Iterable[LadderStep]) -> LadderRun:
         held=row.held,
         next_at=row.next_at,
         exhausted=row.exhausted,
+        exhausted_at=row.exhausted_at,
         skipped=_tiers(row.skipped),
         ended_at=row.ended_at,
         end_reason=row.end_reason,
+        severity=row.severity,
+        due_at=row.due_at,
+        acknowledgements=tuple(map(Acknowledgement.model_validate, row.acknowledgements)),
+        live=row.live,
     )
 
 

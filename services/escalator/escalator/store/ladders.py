@@ -1,11 +1,12 @@
-"""Queries of ladder runs: a filtered page, and the current run of a ticket."""
+"""Queries of ladder runs: a filtered page, the current run of a ticket, and how many are open."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Text, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import Customer
 
 from escalator.domain.tiers import LadderState, RunKey
 from escalator.errors import LadderNotFoundError
@@ -26,12 +27,30 @@ class LadderFilter:
 
 @dataclass(frozen=True, slots=True)
 class LadderRow:
-    """A ladder run: its position in the list (a newer run has a higher one), its ticket and its customer."""
+    """A ladder run: its position in the list (a newer run has a higher one), and what is known of its ticket."""
 
     position: int
     ticket_id: UUID
     key: RunKey
-    customer_id: str
+    source: str
+    external_id: str
+    summary: str
+    customer: Customer
+
+
+EXHAUSTED: Final = "exhausted"
+
+
+async def count_open_ladders(connection: AsyncConnection) -> dict[tuple[str, int], int]:
+    """The number of open ladders by (the last tier notified, or `exhausted`; the governing severity).
+
+    Without ladders that are history as a whole, and those that have notified no tier.
+    """
+    tier = case((LADDERS.c.exhausted.is_not(None), EXHAUSTED), else_=LADDERS.c.tier.cast(Text))
+    is_open = LADDERS.c.live & LADDERS.c.ended_at.is_(None)
+    has_begun = (LADDERS.c.tier > 0) | LADDERS.c.exhausted.is_not(None)
+    query = select(tier, LADDERS.c.severity, func.count()).where(is_open, has_begun).group_by(tier, LADDERS.c.severity)
+    return {(tier, severity): count for tier, severity, count in await connection.execute(query)}
 
 
 async def list_ladders(connection: AsyncConnection, filters: LadderFilter, limit: int) -> list[LadderRow]:
@@ -58,13 +77,29 @@ async def current_ladder(connection: AsyncConnection, tenant: str, *, ticket_id:
     return rows[0]
 
 
-_LADDER_ROWS = select(
-    LADDERS.c.position, LADDERS.c.ticket_id, LADDERS.c.cycle, LADDERS.c.run, TICKETS.c.customer_id
+_LADDER_ROWS: Final = select(
+    LADDERS.c.position,
+    LADDERS.c.ticket_id,
+    LADDERS.c.cycle,
+    LADDERS.c.run,
+    TICKETS.c.source,
+    TICKETS.c.external_id,
+    TICKETS.c.summary,
+    TICKETS.c.customer_id,
+    TICKETS.c.customer_name,
 ).join(TICKETS, TICKETS.c.ticket_id == LADDERS.c.ticket_id)
 
 
 async def _fetch(connection: AsyncConnection, query: Select[Any]) -> list[LadderRow]:
     return [
-        LadderRow(row.position, row.ticket_id, RunKey(row.cycle, row.run), row.customer_id)
+        LadderRow(
+            position=row.position,
+            ticket_id=row.ticket_id,
+            key=RunKey(row.cycle, row.run),
+            source=row.source,
+            external_id=row.external_id,
+            summary=row.summary,
+            customer=Customer(id=row.customer_id, name=row.customer_name),
+        )
         for row in await connection.execute(query)
     ]

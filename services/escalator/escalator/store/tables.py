@@ -10,9 +10,11 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    SmallInteger,
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from tocsin.runtime.database.dead_letters import DeadLetters
@@ -35,6 +37,10 @@ TICKETS = Table(
     Column("ticket_id", Uuid, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("customer_id", Text, nullable=False),
+    Column("customer_name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("summary", Text, nullable=False),
     Index(None, "tenant", "customer_id"),
     comment="One row per ticket, locked before anything is decided about it",
 )
@@ -61,9 +67,15 @@ LADDERS = Table(
     Column("held", Boolean, nullable=False),
     Column("next_at", DateTime(timezone=True)),
     Column("exhausted", Text),
+    Column("exhausted_at", DateTime(timezone=True)),
     Column("skipped", JSONB, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("end_reason", Text),
+    Column("severity", SmallInteger, comment="the governing one at the last event"),
+    Column("due_at", DateTime(timezone=True), comment="the resolution deadline as of the last step"),
+    Column("acknowledgements", JSONB, nullable=False),
+    Column("live", Boolean, nullable=False, comment="false while all of it is history"),
+    Index(None, "tier", postgresql_where=text("live AND ended_at IS NULL")),
 )
 
 STEPS = Table(

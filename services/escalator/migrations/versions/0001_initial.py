@@ -20,6 +20,10 @@ def upgrade() -> None:
         sa.Column("ticket_id", sa.Uuid, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("customer_id", sa.Text, nullable=False),
+        sa.Column("customer_name", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("external_id", sa.Text, nullable=False),
+        sa.Column("summary", sa.Text, nullable=False),
         comment="One row per ticket, locked before anything is decided about it",
     )
     op.create_index("tickets_tenant_customer_id_idx", "tickets", ["tenant", "customer_id"])
@@ -42,10 +46,16 @@ def upgrade() -> None:
         sa.Column("held", sa.Boolean, nullable=False),
         sa.Column("next_at", INSTANT),
         sa.Column("exhausted", sa.Text),
+        sa.Column("exhausted_at", INSTANT),
         sa.Column("skipped", JSONB, nullable=False),
         sa.Column("ended_at", INSTANT),
         sa.Column("end_reason", sa.Text),
+        sa.Column("severity", sa.SmallInteger, comment="the governing one at the last event"),
+        sa.Column("due_at", INSTANT, comment="the resolution deadline as of the last step"),
+        sa.Column("acknowledgements", JSONB, nullable=False),
+        sa.Column("live", sa.Boolean, nullable=False, comment="false while all of it is history"),
     )
+    op.create_index("ladders_tier_idx", "ladders", ["tier"], postgresql_where=sa.text("live AND ended_at IS NULL"))
     op.create_table(
         "steps",
         sa.Column("ticket_id", sa.Uuid, primary_key=True),

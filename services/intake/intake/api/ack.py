@@ -21,6 +21,7 @@ from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse, ResponseModel
 
 from intake import metrics
@@ -143,7 +144,7 @@ def router(
     context: IngestContext, writer: AsyncEngine, reader: AsyncEngine, wake: Callable[[], None], signer: LinkSigner
 ) -> APIRouter:
     """The routes. `wake` tells this process's relay that events were committed."""
-    routes = APIRouter(tags=["acknowledgement"])
+    routes = APIRouter(tags=["acknowledgement"], dependencies=[ANY_QUERY])
 
     @routes.get(
         "/ack/{token}",

@@ -1,12 +1,12 @@
 """`POST /v1/tickets/.../events`: record events of a ticket, by its id or by its tool's own id."""
 
-from typing import Annotated, Any, Final
-from urllib.parse import unquote
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.authentication import MayWrite
+from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
 
@@ -33,22 +33,6 @@ _DOCUMENTED: Final[dict[str, Any]] = {
     },
     "openapi_extra": document_body(EventRequest),
 }
-_SEGMENTS: Final = len(["", "v1", "tickets", "by-external", "SOURCE", "ID", "events"])
-
-
-async def _parse_external_id(
-    request: Request,
-    source: Annotated[str, Path(description="The tool's name, as in its tickets")],
-    external_id: Annotated[str, Path(description="The ticket's id in that tool")],
-) -> tuple[str, str]:
-    """Source and external id, which may contain escaped slashes: the router has unescaped the path already."""
-    segments = request.scope["raw_path"].decode().split("/")
-    if len(segments) == _SEGMENTS:
-        return unquote(segments[-3]), unquote(segments[-2])
-    return source, external_id
-
-
-ExternalTicket = Annotated[tuple[str, str], Depends(_parse_external_id)]
 
 
 def router(queue: WriteQueue) -> APIRouter:

@@ -4,11 +4,9 @@ import re
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from fastapi import Depends, Query, Request
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from tocsin.events import Severity
-from tocsin.runtime.http.problems import invalid_fields
-from tocsin.validation import FieldError
+from tocsin.events import Flag, Severity
 
 from intake.domain.schema_base import BLANK, RequestInstant, RequiredText, Text, reject_blank
 from intake.store.tables import PUNCTUATION
@@ -50,12 +48,13 @@ SearchText = Annotated[
 class TicketListQuery(BaseModel):
     """The query parameters; all filters must match."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     severity: Annotated[Severity, BeforeValidator(_require_digits)] | None = Field(
         None, description="The effective severity"
     )
     state: Literal["open", "closed"] | None = Field(None, description="The state after all facts")
+    flag: Flag | None = Field(None, description="A flag that the ticket has now")
     customer: Name | None = Field(None, description="The customer's id")
     source: Name | None = Field(None, description="The tool's name, as in its tickets")
     opened_from: RequestInstant | None = Field(
@@ -90,6 +89,7 @@ class TicketListQuery(BaseModel):
             tenant=tenant,
             severity=self.severity,
             is_open=None if self.state is None else self.state == "open",
+            flag=self.flag,
             customer=self.customer,
             source=self.source,
             opened_from=self.opened_from,
@@ -99,11 +99,4 @@ class TicketListQuery(BaseModel):
         )
 
 
-async def _reject_repeated(request: Request, query: Annotated[TicketListQuery, Query()]) -> TicketListQuery:
-    names = [name for name, _ in request.query_params.multi_items()]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise invalid_fields([FieldError(field=name, message="is given more than once") for name in repeated])
-    return query
-
-
-TicketListParameters = Annotated[TicketListQuery, Depends(_reject_repeated)]
+TicketListParameters = Annotated[TicketListQuery, Query()]

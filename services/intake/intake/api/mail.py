@@ -6,6 +6,7 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
@@ -48,6 +49,7 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
             401: error_response("Missing or invalid secret", _UNAUTHORIZED),
         },
         openapi_extra=_BODY,
+        dependencies=[ANY_QUERY],
     )
     async def deliver_mail(
         tenant: Annotated[str, Path(description="The tenant of the mailbox")], request: Request

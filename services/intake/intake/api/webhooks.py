@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.authentication import MayAdminister
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
@@ -107,6 +108,7 @@ def router(
             **document_error("The signing key cannot be fetched, or the database fails", SigningKeyUnavailableError()),
         },
         openapi_extra=_PAYLOAD,
+        dependencies=[ANY_QUERY],
     )
     async def deliver(
         provider: Annotated[str, Path(description="The name of the integration in integrations.yaml")],

@@ -30,7 +30,7 @@ At = Annotated[
 class DeliveryListRequest(BaseModel):
     """Filters, all of which must match, and the page."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     ticket_id: UUID | None = Field(None, description="Only deliveries of this ticket")
     recipient: Annotated[str, Field(max_length=320, pattern=r"^[^\x00]+$")] | None = Field(

@@ -81,6 +81,10 @@ class Sender:
     def wake(self) -> None:
         self._woken.set()
 
+    async def read_certificates(self) -> None:
+        """Record when the certificates of the mail servers expire; a job for the scheduler."""
+        await self._servers.read_certificates()
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping`, then finish the attempts in flight within their timeouts."""
         renewing = asyncio.create_task(self._renew_leases())

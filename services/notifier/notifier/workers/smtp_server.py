@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
+from tocsin.runtime.metrics import set_certificate
 
 from notifier.domain.smtp_reply import SmtpPhase, SmtpReply
 from notifier.settings import MailServer, Settings
@@ -94,6 +95,10 @@ class SmtpServer:
         client.close()
         return reply
 
+    @property
+    def uses_tls(self) -> bool:
+        return self._tls is not None
+
     async def close_idle(self) -> None:
         while self._idle:
             await _quit(self._idle.pop())
@@ -120,6 +125,8 @@ class SmtpServer:
         aiosmtplib's own login tries all that are offered, and servers count each failure against the account.
         """
         greeting = await client.connect()
+        if self.uses_tls:
+            set_certificate(self.name, client.get_transport_info("peercert"))
         username, password = self._server.username, self._server.password
         if username is None or password is None:
             return greeting

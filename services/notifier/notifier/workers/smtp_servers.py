@@ -74,6 +74,12 @@ class SmtpServers:
                 if self.state is CircuitState.CLOSED and circuit.state is CircuitState.HALF_OPEN:
                     self.record(server, await server.probe())
 
+    async def read_certificates(self) -> None:
+        """Connect to every server that uses TLS, so that its certificate is known although no mail is sent."""
+        for server in self._circuits:
+            if server.uses_tls:
+                await server.probe()
+
     async def close_idle(self) -> None:
         """Close connections that are not in use: servers drop long-lived ones without notice."""
         for server in self._circuits:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from tocsin.runtime.http.health import Check, health_routes
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware
 from tocsin.runtime.http.openapi import ERROR_RESPONSES, Application
 from tocsin.runtime.http.problems import Problem, validation_problem
+from tocsin.runtime.http.query_parameters import reject_unknown_parameters
 
 _METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _DETAILS: Final = {
@@ -46,8 +47,10 @@ def create_app(
         description=description,
         version="1",
         responses=ERROR_RESPONSES,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(reject_unknown_parameters)],
         redirect_slashes=False,  # a redirect would send the key again, to whatever host the request named
     )
     add_authentication(app, keys)

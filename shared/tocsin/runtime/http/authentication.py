@@ -1,9 +1,10 @@
 """Authentication by API key: route dependencies that return the `Caller`, or raise Problem 401, 403 or 429."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tocsin.runtime.http.api_keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WRITE, Caller, KeyRing
@@ -23,13 +24,14 @@ def add_authentication(app: FastAPI, keys: KeyRing) -> None:
     app.state.failed_auth_limiter = FailedAuthLimiter()
 
 
-def require(scope: str) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that requires a key with this scope: `caller: Annotated[Caller, Depends(require(ADMIN))]`."""
-    if scope not in SCOPES:
-        raise ValueError(f"unknown scope {scope}; known are {', '.join(SCOPES)}")
+@dataclass(frozen=True)
+class RequiredScope:
+    """A dependency that requires a key with this scope, and returns its caller."""
 
-    async def authenticate(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    scope: str
+
+    async def __call__(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
         if credentials is None:
             raise _unauthorized(UNAUTHORIZED, "")
@@ -45,12 +47,25 @@ def require(scope: str) -> Callable[..., Awaitable[Caller]]:
             limiter: KeyRateLimiter = request.app.state.key_rate_limiter
             status = limiter.count_request(caller.key_id, caller.requests_per_minute)
             add_headers(request.scope, status.headers())
-        if scope not in caller.scopes:
-            challenge = f'Bearer realm="tocsin", error="insufficient_scope", scope="{scope}"'
-            raise Problem(403, f"This API key lacks the scope {scope}.", headers={"WWW-Authenticate": challenge})
+        if self.scope not in caller.scopes:
+            challenge = f'Bearer realm="tocsin", error="insufficient_scope", scope="{self.scope}"'
+            raise Problem(403, f"This API key lacks the scope {self.scope}.", headers={"WWW-Authenticate": challenge})
         return caller
 
-    return authenticate
+
+def require(scope: str) -> RequiredScope:
+    """A dependency that requires a key with this scope: `caller: Annotated[Caller, Depends(require(ADMIN))]`."""
+    if scope not in SCOPES:
+        raise ValueError(f"unknown scope {scope}; known are {', '.join(SCOPES)}")
+    return RequiredScope(scope)
+
+
+async def check_key(dependant: Dependant, request: Request) -> None:
+    """Check the request's key as the route's own dependencies do. Does nothing for a route without a key."""
+    for each in dependant.dependencies:
+        if isinstance(each.call, RequiredScope):
+            await each.call(request, await _bearer(request))
+        await check_key(each, request)
 
 
 def _unauthorized(detail: str, error: str) -> Problem:

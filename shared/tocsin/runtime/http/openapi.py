@@ -35,6 +35,9 @@ def link(call: str, description: str, **parameters: str) -> dict[str, Any]:
 
 _RETRY: Final = {"Retry-After": "1"}
 _INVALID: Final = invalid_fields([FieldError(field="contact.email", message="is missing")])
+_UNKNOWN_PARAMETER: Final = invalid_fields(
+    [FieldError(field="custmer", message="is not known here; this call has no query parameters")]
+)
 _INTERNAL: Final = Problem(500, "Internal error. It was logged; retry later.")
 _UNAVAILABLE: Final = Problem(503, "The database does not respond. Retry.", headers=_RETRY)
 _EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
@@ -63,6 +66,7 @@ ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {"4XX": _EXAMPLES["4XX
 _VERSIONED: Final = ("429", "500", "503")
 _WITH_KEY: Final = ("401", "403")
 _WITH_BODY: Final = ("400", "408", "413", "415", "422")
+_WITHOUT_BODY: Final = error_response("Every invalid parameter by name", _UNKNOWN_PARAMETER)
 
 
 class Application(FastAPI):
@@ -77,6 +81,7 @@ class Application(FastAPI):
                 for operation in item.values():
                     for status in _error_statuses(path, operation):
                         operation["responses"].setdefault(status, _EXAMPLES[status])
+                    operation["responses"].setdefault("422", _WITHOUT_BODY)
             self.openapi_schema = document
         return self.openapi_schema
 
@@ -90,5 +95,3 @@ def _error_statuses(path: str, operation: Mapping[str, Any]) -> Iterable[str]:
         yield "404"
     if "requestBody" in operation:
         yield from _WITH_BODY
-    elif operation.get("parameters"):
-        yield "422"

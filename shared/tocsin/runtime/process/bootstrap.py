@@ -22,11 +22,14 @@ from tocsin.runtime.http.key_routes import SAVE_SECONDS, KeyUsage
 from tocsin.runtime.kafka.batch import OnBatch
 from tocsin.runtime.kafka.consumer import AfterCommit, Consumer
 from tocsin.runtime.kafka.relay import Relay
+from tocsin.runtime.metrics import declare_tables
 from tocsin.runtime.process.clock import TimeSource, clock_from
+from tocsin.runtime.process.resources import Resources
 from tocsin.runtime.process.scheduler import Scheduler
 from tocsin.runtime.process.settings import ServiceSettings
 
 _MEASURE_SECONDS = 5
+_RESOURCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,10 @@ def build_runtime(
     scheduler = Scheduler()
     scheduler.every(SAVE_SECONDS, key_usage.save, name="key_uses")
     scheduler.every(_MEASURE_SECONDS, relay.measure, name="outbox_gauges", timeout=_MEASURE_SECONDS)
+    tables = outbox.table.metadata.sorted_tables
+    declare_tables(table.name for table in tables)
+    resources = Resources(reader, tables, settings.keys)
+    scheduler.every(_RESOURCE_SECONDS, resources.measure, name="resources", timeout=_RESOURCE_SECONDS)
     return Runtime(
         package=package,
         settings=settings,
