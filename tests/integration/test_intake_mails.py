@@ -24,6 +24,7 @@ SECRET = "mail-secret-of-the-tests"
 INTEGRATIONS = """
 version: "1"
 tenants: {}
+it_contacts: { default: { acme: [it@acme.example] } }
 email:
   default:
     auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
@@ -32,7 +33,7 @@ email:
     services: [Not said]
     sources: [connectwise]
     customers:
-      - { id: acme, name: Acme, domains: [acme.example], it_contacts: [it@acme.example] }
+      - { id: acme, name: Acme, domains: [acme.example] }
     subjects:
       - { contains: onboarding, category: onboarding }
   other:

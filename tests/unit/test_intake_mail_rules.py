@@ -1,5 +1,6 @@
 """The effect of a mail: its author and mailbox, and whether it opens a ticket or causes events on one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from intake.domain.mail_rules import (
     derive_events,
     draft_ticket,
 )
-from intake.domain.webhooks.config.customer import KnownCustomer
-from intake.domain.webhooks.config.email import EmailConfig
-from intake.domain.webhooks.config.integrations import load_integrations
+from intake.domain.webhooks.config.integrations import MailIntegration, load_integrations
+from intake.domain.webhooks.config.people import KnownCustomer
 from intake.errors import IntegrationsError
 from support.notifier_events import escalation
 from support.notifier_mails import compose, parse
@@ -31,6 +31,7 @@ ESCALATIONS = "Escalations@BetterWorldTech.com"
 SECTION = """
 version: "1"
 tenants: {}
+it_contacts: { default: { acme: [it@acme.example, Ida Jones] } }
 email:
   default:
     auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
@@ -39,7 +40,7 @@ email:
     services: [Not said]
     sources: [connectwise]
     customers:
-      - { id: acme, name: Acme, domains: [Acme.example], it_contacts: [it@acme.example], services: [Acme's desk] }
+      - { id: acme, name: Acme, domains: [Acme.example], services: [Acme's desk] }
       - { id: one, name: Number One, addresses: [boss@freemail.example] }
     subjects:
       - { contains: "[P1]", severity: 1 }
@@ -47,8 +48,14 @@ email:
 """
 
 
-def section(text: str = SECTION, **changed: Any) -> EmailConfig:
-    return load_integrations(text, "integrations.yaml").email["default"].model_copy(update=changed)
+SHIPPED_RULES = load_integrations((ROOT / "deploy/policy/integrations.yaml").read_text(), "x").subject_rules
+
+
+def integration(text: str = SECTION, **changed: Any) -> MailIntegration:
+    """The section with the shipped subject rules."""
+    found = load_integrations(text, "integrations.yaml").find_email("default")
+    assert found is not None
+    return replace(found, config=found.config.model_copy(update=changed), subject_rules=SHIPPED_RULES)
 
 
 def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.com", **headers: str) -> InboundMail:
@@ -57,7 +64,7 @@ def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.co
 
 
 def received(message: InboundMail, at: datetime = NOW, **changed: Any) -> ReceivedMail:
-    return classify_mail(message, at, section(**changed), MAILBOXES)
+    return classify_mail(message, at, integration(**changed), MAILBOXES)
 
 
 def ticket(message: InboundMail, **changed: Any) -> dict[str, Any]:
@@ -202,5 +209,5 @@ def test_a_sender_that_failed_dmarc_is_unknown() -> None:
 )
 def test_a_mistake_in_the_section_is_reported_with_its_line(wrong: tuple[str, str], words: str) -> None:
     with pytest.raises(IntegrationsError, match=r"integrations.yaml:\d+: email.default") as error:
-        section(SECTION.replace(*wrong))
+        integration(SECTION.replace(*wrong))
     assert words in str(error.value)

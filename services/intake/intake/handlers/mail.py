@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intake.domain.mail import IgnoredReason
 from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
 from intake.errors import DuplicateMailError, IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
@@ -37,11 +38,12 @@ class MailResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AppliedMail:
-    """The effect of a mail; `detail` names the events, or says why there are none."""
+    """The effect of a mail; `detail` names the events, or says why there are none; `ignored`: a machine wrote it."""
 
     result: MailResult
     ticket_id: UUID | None = None
     detail: str | None = None
+    ignored: IgnoredReason | None = None
 
 
 async def apply_mail(
@@ -54,7 +56,7 @@ async def apply_mail(
     """
     mail = received.mail
     if mail.automatic is not None:
-        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic)
+        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic.text, ignored=mail.automatic.reason)
     await lock_conversation(connection, tenant, (mail.message_id, *mail.references)[-1])
     if known := await ticket_of_mail(connection, tenant, mail.message_id):
         return AppliedMail(MailResult.DUPLICATE, known)

@@ -15,7 +15,14 @@ from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
 from intake.domain.webhooks.payload_reader import PayloadObject
-from intake.domain.webhooks.snapshot import Action, AssigneeInfo, ContactInfo, DeliveryContent, TicketSnapshot, read_each
+from intake.domain.webhooks.snapshot import (
+    Action,
+    AssigneeInfo,
+    ContactInfo,
+    DeliveryContent,
+    TicketSnapshot,
+    read_each,
+)
 from intake.errors import UnreadableError
 
 _NO_INSTANT: Final = ("1899-12-30", "1900-01-01")
@@ -88,9 +95,7 @@ def _snapshot(value: object, path: str, integration: Integration) -> TicketSnaps
         ),
     )
     # The value of a list field is a number, and `display` its text.
-    custom = custom_fields(
-        ticket.values.get("customfields"), labels=("name", "label"), values=("display", "value")
-    )
+    custom = custom_fields(ticket.values.get("customfields"), labels=("name", "label"), values=("display", "value"))
     return with_mapped_fields(snapshot, integration, ticket, custom)
 
 
