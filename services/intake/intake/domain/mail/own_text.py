@@ -11,7 +11,7 @@ _QUOTE: Final = re.compile(
     | \s*_{10,}\s*$                                                          # the line of Outlook above the headers
     | \s*\*?(from|von|de|van|da)\s*:\*?\s.*@                                                    # the first header
     | \s*(on|am|le|el|op|il|em)\s.{0,300}\s
-        (wrote|schrieb\ .*|a\ \u00e9crit|escribi\u00f3|schreef\ .*|ha\ scritto|escreveu)\s*:
+        (wrote|schrieb\ .*|a\ \u00e9crit|escribi\u00f3|schreef\ .*|ha\ scritto|escreveu)\s*:\s*$
     """,
     re.IGNORECASE | re.VERBOSE,
 )
