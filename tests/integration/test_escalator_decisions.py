@@ -23,8 +23,8 @@ from support.metrics import counter_value
 from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.errors import PoisonMessageError
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
 
 MOON = DeadlineEventFactory(ticket("SR-1"))

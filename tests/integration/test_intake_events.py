@@ -154,6 +154,20 @@ async def test_a_source_and_an_external_id_may_contain_any_character(intake: Wor
     assert not_utf8["errors"] == [{"field": "path", "message": "must be UTF-8"}]
 
 
+async def test_a_ticket_is_read_by_its_tools_own_id(intake: World) -> None:
+    created = await intake.post("/v1/tickets", ticket("2026/17 ü#?/events", source="help/desk"), 201)
+    by_id = await intake.get(f"/v1/tickets/{created['ticket_id']}")
+    by_external = "/v1/tickets/by-external"
+    assert await intake.get(f"{by_external}/help%2Fdesk/2026%2F17%20%C3%BC%23%3F%2Fevents") == by_id
+    for unknown in ("help%2Fdesk/2026", "help%2Fdesk/", "help/desk/2026", "%00/%00"):
+        assert (await intake.get(f"{by_external}/{unknown}", 404))["detail"] == "Ticket not found."
+    await intake.get(f"{by_external}/a%FF/b", 422)
+    await intake.get(f"{by_external}/connectwise/SR-2", 401, key="nobody")
+    await intake.post("/v1/tickets", ticket("SR-2"), 201, key="other")
+    await intake.get(f"{by_external}/connectwise/SR-2", 404)
+    await intake.get(f"{by_external}/connectwise/SR-2", key="other")
+
+
 async def test_an_unknown_ticket_is_404_and_an_invalid_event_names_its_fields(intake: World, events: str) -> None:
     await intake.post(f"/v1/tickets/{uuid4()}/events", event("responded"), 404)
     await intake.post("/v1/tickets/x/events", event("responded"), 404)

@@ -18,8 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import DeliveryEvent, Notify, StandDown, Withdraw, decode
 from tocsin.runtime.database.engine import engine
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.record_headers import unpack
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
 
 from support.polling import eventually

@@ -107,10 +107,3 @@ def test_a_machine_source_gets_its_default_severity(policy: Policy) -> None:
     default = routed(policy, source="prometheus", severity=None)
     assert (default.severity, default.flags) == (2, ("default_severity",))
     assert routed(policy, source="prometheus", severity=4).flags == ()
-
-
-@pytest.mark.rule("1.5")
-def test_the_suggestion_does_not_change_the_customers_severity(policy: Policy) -> None:
-    found = routed(policy, severity=4, impact={"business_risk": "major", "users_affected_percent": 75})
-    assert (found.severity, found.suggestion.severity, found.suggestion.fit) == (4, 1, False)
-    assert routed(policy).suggestion.severity is None

@@ -79,7 +79,7 @@ class TicketResponse(ResponseModel):
     external_id: str
     severity: Severity = Field(description="The effective severity: that of the last fact that set one")
     initial_severity: Severity
-    suggested_severity: Severity | None = Field(description="Suggested by the impact, if stated; never binding")
+    suggested_severity: Severity | None = Field(description="Suggested by the latest impact, if stated; never binding")
     fit: bool | None = Field(description="Whether all stated criteria of the impact agree")
     state: Literal["open", "closed"]
     opened_at: Instant
@@ -96,26 +96,32 @@ class TicketResponse(ResponseModel):
     routed_to: Mailbox
     sender_is_it_contact: bool
     starts_at: Instant | None = None
-    impact: Impact | None = None
-    flags: tuple[Flag, ...]
+    impact: Impact | None = Field(None, description="The latest: as of the opening, or of the last `assessed` event")
+    flags: tuple[Flag, ...] = Field(
+        description="`severity_disputed` while the severity is less severe than suggested and nobody has set or "
+        "confirmed one; the others as of the opening"
+    )
     history: bool
 
     @classmethod
     def of(cls, ticket: StoredTicket, **more: Any) -> Self:
         """The response for a ticket; `more` are fields of a subclass."""
+        state = ticket.state
         return cls.model_validate(
             {
                 **ticket.body,
                 "ticket_id": ticket.ticket_id,
-                "severity": ticket.severity,
+                "severity": state.severity,
                 "initial_severity": ticket.initial_severity,
-                "suggested_severity": ticket.suggested_severity,
-                "fit": ticket.fit,
-                "state": "open" if ticket.is_open else "closed",
+                "impact": state.impact,
+                "suggested_severity": state.suggested_severity,
+                "fit": state.fit,
+                "assignee": state.assignee,
+                "state": "open" if state.is_open else "closed",
                 "opened_at": ticket.opened_at,
                 "received_at": ticket.received_at,
                 "routed_to": ticket.routed_to,
-                "flags": ticket.flags,
+                "flags": ticket.current_flags,
                 "history": ticket.history,
                 **more,
             }

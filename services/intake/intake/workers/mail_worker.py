@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
+from intake import metrics
 from intake.domain.mail import read_mail
 from intake.domain.mail_rules import classify_mail
 from intake.domain.webhooks.config.integrations import Integrations
@@ -37,6 +38,8 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
             raise OriginalNotArrivedError from None
         raise
     context.wake()
+    if applied.opened is not None:
+        metrics.count_created(applied.opened)
     log.info("mail_processed", delivery=delivery.id, result=applied.result, ticket_id=str(applied.ticket_id or ""))
     state = WebhookState.IGNORED if applied.result is MailResult.AUTOMATIC else WebhookState.TAKEN
     parts = (applied.result, applied.ticket_id, applied.detail)

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Notify, StandDown, Withdraw
 from tocsin.runtime.database.engine import on_commit
-from tocsin.runtime.kafka.batch import Received
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
