@@ -1,6 +1,7 @@
 """New deliveries: of notifications, of failed addresses, of redeliveries. Their ids are derived, not random. Pure."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from tocsin.directory import Directory
@@ -10,8 +11,11 @@ from notifier.domain.delivery import Delivery, DeliveryState, Now, occasion
 from notifier.domain.mail_history import same_mail
 
 
-def delivery_for(notify: Notify, now: Now) -> Delivery:
-    """The queued delivery of a `notify`; its recipient is chosen at each attempt (docs/rules.md#5-21)."""
+def delivery_for(notify: Notify, now: Now, published_at: datetime | None = None) -> Delivery:
+    """The queued delivery of a `notify`; its recipient is chosen at each attempt (docs/rules.md#5-21).
+
+    `published_at`: the real instant at which the notification was published, if it is known.
+    """
     return Delivery(
         id=derived_id(notify.ticket_id, "delivery", notification=notify.event_id),
         notification_id=notify.event_id,
@@ -28,6 +32,7 @@ def delivery_for(notify: Notify, now: Now) -> Delivery:
         role=notify.role,
         role_title=notify.role_title,
         scheduled_at=notify.at,
+        published_at=published_at or now.real,
         created_at=now.real,
         queued_at=now.business,
         changed_at=now.business,

@@ -6,7 +6,7 @@ offsets. Records that can never be handled become dead letters.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -34,12 +34,16 @@ _WATERMARK = ("ce_type", b"progress")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An event and the position it was read from."""
+    """An event and the position it was read from.
+
+    `published_at`: the real instant at which Kafka stored the record; None for a dead letter.
+    """
 
     event: Event
     topic: str
     partition: int
     offset: int
+    published_at: datetime | None = None
 
 
 OnBatch = Callable[[AsyncConnection, Sequence[Received]], Awaitable[None]]
@@ -50,6 +54,7 @@ class Record(Protocol):
     """The attributes of a Kafka record that are used."""
 
     offset: int
+    timestamp: int
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -273,7 +278,8 @@ def _decode(topic: str, partition: int, record: Record) -> DecodedRecord:
         event = decode(record.headers, record.value)
     except InvalidEventError as error:
         return DecodedRecord(record, None, failure_reason(error))
-    return DecodedRecord(record, Received(event, topic, partition, record.offset), None)
+    published_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    return DecodedRecord(record, Received(event, topic, partition, record.offset, published_at), None)
 
 
 def _skip_seen(
