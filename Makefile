@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier faults rules asyncapi mail-pictures
+.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier stories faults rules asyncapi mail-pictures
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench-notifier: setup  ## measure mails per second in a burst and the latency of
 
 rules: setup  ## list each clause of docs/rules.md with the tests that prove it
 	@PYTHONPATH=tests $(BIN)/python -m support.rule_index
+
+stories: setup  ## compare timelines with the reference on random stories: make stories STORIES=20000
+	@PYTHONPATH=tests $(BIN)/python -m bench.stories --stories $(or $(STORIES),20000)
 
 asyncapi: setup  ## write docs/asyncapi.yaml from the event models
 	@PYTHONPATH=tests $(BIN)/python -m support.asyncapi_document

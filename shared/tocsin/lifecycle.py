@@ -7,7 +7,7 @@ This module covers only what depends on the facts alone. Clocks and the escalati
 on the passing of time: sla-timer evaluates them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -24,6 +24,39 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     if opening is None:
         raise ValueError("the opening of the ticket (fact number 1) is missing")
     return sorted(known, key=lambda fact: (applies_at(fact, opening), fact.number))
+
+
+def is_automatic_response(fact: Fact, automatic_actors: Iterable[str]) -> bool:
+    """Whether the fact is an automatic receipt, which is not a response (docs/rules.md#3-6).
+
+    `automatic_actors` are the policy's patterns. Each matches whole names; `*` stands for any characters.
+    """
+    return (
+        fact.type is _RESPONDED
+        and fact.actor is not None
+        and any(_matches(pattern, fact.actor) for pattern in automatic_actors)
+    )
+
+
+def without_automatic_responses(facts: Iterable[Fact], automatic_actors: Collection[str]) -> list[Fact]:
+    """The facts without automatic receipts, which change no status."""
+    return [fact for fact in facts if not is_automatic_response(fact, automatic_actors)]
+
+
+def _matches(pattern: str, text: str) -> bool:
+    first, *others = pattern.split("*")
+    if not others:
+        return text == pattern
+    *middle, last = others
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def applies_at(fact: Fact, opening: Fact) -> datetime:

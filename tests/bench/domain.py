@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import orjson
 from sla_timer.domain.evaluate import evaluate
-from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.simulate import SimulationRequest, simulate
 from support.stories import shipped_policy
@@ -48,7 +47,7 @@ def main() -> int:
     long_text = orjson.dumps(long_story())
     policies = [shipped_policy()]
     history = PolicyHistory.of(policies, None)
-    logs = [(log_of(request), micros(request.until)) for request in requests]
+    logs = [(request.fact_log(history), micros(request.until)) for request in requests]
 
     validation = best(lambda: [SimulationRequest.model_validate_json(text) for text in texts]) / STORIES
     whole = best(lambda: [simulate_json(text, policies) for text in texts]) / STORIES
@@ -79,11 +78,6 @@ def say(line: str) -> None:
 
 def simulate_json(text: bytes, policies: Sequence[Any]) -> bytes:
     return orjson.dumps(simulate(SimulationRequest.model_validate_json(text), policies))
-
-
-def log_of(request: SimulationRequest) -> FactLog:
-    facts = [fact.numbered(number) for number, fact in enumerate(request.facts, start=1)]
-    return FactLog.of(facts, request.facts[0].channel)
 
 
 def stories(random: Random) -> list[dict[str, Any]]:

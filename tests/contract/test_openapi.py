@@ -34,6 +34,7 @@ CALLS = {
         "post /v1/tickets/{ticket_id}/events",
         "post /v1/tickets/by-external/{source}/{external_id}/events",
         "get /v1/tickets/{ticket_id}",
+        "get /v1/tickets/by-external/{source}/{external_id}",
         "get /v1/tickets",
         "get /ack/{token}",
         "post /ack/{token}",

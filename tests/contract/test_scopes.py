@@ -18,6 +18,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "intake": {
         "get /v1/tickets": TICKETS_READ,
         "get /v1/tickets/{ticket_id}": TICKETS_READ,
+        "get /v1/tickets/by-external/{source}/{external_id}": TICKETS_READ,
         "post /v1/tickets": TICKETS_WRITE,
         "post /v1/tickets/batch": TICKETS_WRITE,
         "post /v1/tickets/{ticket_id}/events": TICKETS_WRITE,
@@ -33,6 +34,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "escalator": {
         "get /v1/escalations": TICKETS_READ,
         "get /v1/tickets/{ticket_id}/escalation": TICKETS_READ,
+        "get /v1/tickets/by-external/{source}/{external_id}/escalation": TICKETS_READ,
     },
     "notifier": {
         "get /v1/deliveries": TICKETS_READ,

@@ -29,7 +29,6 @@ from support.webhook_recordings import auth_headers, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import Event, UpcomingStep, encode
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import (
     DEADLINES_TOPIC,
     ESCALATIONS_TOPIC,
@@ -38,6 +37,7 @@ from tocsin.runtime.kafka.client import (
     partition_of,
 )
 from tocsin.runtime.kafka.record_headers import pack
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
 
 Known = Mapping[str, Any]

@@ -11,7 +11,7 @@ from intake.handlers.idempotency import expire_keys
 from sqlalchemy import text
 from support.intake_world import World, event, ticket, world
 from support.servers import MakeDatabase
-from tocsin.events import TicketChanged
+from tocsin.events import Assignee, Impact, TicketChanged, TicketImported
 
 
 @pytest.fixture
@@ -48,6 +48,36 @@ async def test_an_event_is_numbered_and_queued(intake: World, events: str) -> No
     assert isinstance(queued, TicketChanged)
     fact = queued.fact
     assert (queued.tenant, fact.number, fact.reason, fact.actor) == ("default", 2, "called back", "Bob")
+
+
+async def test_an_assessment_and_assignments_are_events_like_any_other(intake: World, events: str) -> None:
+    assessed = event("assessed", event_id="a-1", impact={"business_risk": "major"})
+    assigned = event("assigned", event_id="a-2", assignee={"name": "Ruth", "email": "ruth@msp.example"})
+    nobody = event("assigned", event_id="a-3", assignee=None)
+    by_external_id = "/v1/tickets/by-external/connectwise/SR-1042/events"
+    recorded = [await intake.post(path, body, 201) for path, body in ((events, assessed), (by_external_id, assigned))]
+    await intake.post(events, nobody, 201)
+    for first, path, body in zip(recorded, (events, by_external_id), (assessed, assigned), strict=True):
+        assert await intake.post(path, body, 200) == first
+    await intake.post(events, {**assessed, "impact": {"business_risk": "minimal"}}, 409)
+    await intake.post(events, {**assigned, "assignee": {"name": "Ruth"}}, 409)
+    await intake.post(events, {**assigned, "assignee": None}, 409)
+
+    item = ticket("SR-2", severity=2, events=[assessed, assigned, nobody])
+    (result,) = (await intake.post("/v1/tickets/batch", {"tickets": [item]}, 200))["results"]
+    assert result["status"] == 201
+    _, *changes, imported = await intake.queued()
+    assert isinstance(imported, TicketImported)
+    posted = [each.fact for each in changes if isinstance(each, TicketChanged)]
+    for facts in (posted, imported.facts[1:]):
+        assert [(fact.impact, fact.assignee) for fact in facts] == [
+            (Impact(business_risk="major"), None),
+            (None, Assignee(name="Ruth", email="ruth@msp.example")),
+            (None, None),
+        ]
+    stored = (await intake.get(events.removesuffix("/events")))["facts"]
+    assert stored[1]["impact"]["business_risk"] == "major"
+    assert [fact["assignee"] for fact in stored[2:]] == [{"name": "Ruth", "email": "ruth@msp.example"}, None]
 
 
 async def test_an_event_without_id_and_instant_gets_both_and_counts_each_time(intake: World, events: str) -> None:
@@ -122,6 +152,20 @@ async def test_a_source_and_an_external_id_may_contain_any_character(intake: Wor
     await intake.post("/v1/tickets/by-external/%00/%00/events", event("responded"), 404)
     not_utf8 = await intake.post("/v1/tickets/by-external/a%FF/b/events", event("responded"), 422)
     assert not_utf8["errors"] == [{"field": "path", "message": "must be UTF-8"}]
+
+
+async def test_a_ticket_is_read_by_its_tools_own_id(intake: World) -> None:
+    created = await intake.post("/v1/tickets", ticket("2026/17 ü#?/events", source="help/desk"), 201)
+    by_id = await intake.get(f"/v1/tickets/{created['ticket_id']}")
+    by_external = "/v1/tickets/by-external"
+    assert await intake.get(f"{by_external}/help%2Fdesk/2026%2F17%20%C3%BC%23%3F%2Fevents") == by_id
+    for unknown in ("help%2Fdesk/2026", "help%2Fdesk/", "help/desk/2026", "%00/%00"):
+        assert (await intake.get(f"{by_external}/{unknown}", 404))["detail"] == "Ticket not found."
+    await intake.get(f"{by_external}/a%FF/b", 422)
+    await intake.get(f"{by_external}/connectwise/SR-2", 401, key="nobody")
+    await intake.post("/v1/tickets", ticket("SR-2"), 201, key="other")
+    await intake.get(f"{by_external}/connectwise/SR-2", 404)
+    await intake.get(f"{by_external}/connectwise/SR-2", key="other")
 
 
 async def test_an_unknown_ticket_is_404_and_an_invalid_event_names_its_fields(intake: World, events: str) -> None:

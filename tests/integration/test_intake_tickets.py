@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from support.intake_world import World, event, ticket, world
 from support.servers import MakeDatabase
-from tocsin.events import FactType, TicketChanged, TicketOpened, ticket_id
+from tocsin.events import Assignee, FactType, Impact, TicketChanged, TicketOpened, ticket_id
 
 JSON = {"Content-Type": "application/json"}
 
@@ -42,6 +43,28 @@ async def test_a_ticket_is_stored_and_its_event_is_queued(intake: World) -> None
     assert [(fact["number"], fact["type"], fact["occurred_at"]) for fact in facts] == [
         (1, "opened", created["opened_at"])
     ]
+
+
+async def test_the_event_of_a_ticket_has_its_start_its_assignee_and_the_beginning_of_its_description(
+    intake: World,
+) -> None:
+    body = ticket(
+        description="é" * 1_999 + "👍" + "!",
+        category="onboarding",
+        starts_at="2026-07-01T14:00:00+02:00",
+        impact={"business_risk": "major"},
+        assignee={"name": "Ruth", "email": "ruth@msp.example"},
+    )
+    created = await intake.post("/v1/tickets", body, 201)
+    assert created["description"] == body["description"]
+    assert created["assignee"] == {"name": "Ruth", "email": "ruth@msp.example"}
+    (queued,) = await intake.queued()
+    assert isinstance(queued, TicketOpened)
+    assert queued.ticket.description == "é" * 1_999 + "👍"
+    assert queued.ticket.starts_at == datetime(2026, 7, 1, 12, tzinfo=UTC)
+    assert queued.ticket.impact == Impact(business_risk="major")
+    assert queued.ticket.assignee == Assignee(name="Ruth", email="ruth@msp.example")
+    await intake.post("/v1/tickets", {**body, "assignee": {"name": "Ruth"}}, 409)
 
 
 async def test_the_same_ticket_again_gets_the_first_response_and_queues_nothing(intake: World) -> None:

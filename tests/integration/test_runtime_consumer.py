@@ -32,9 +32,9 @@ from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.errors import PoisonMessageError, StuckError
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.consumer import Consumer
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
 

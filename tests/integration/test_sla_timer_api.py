@@ -22,7 +22,7 @@ from support.fake_timer import moment, numbered_fact, shipped_history
 from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.stories import at, clock, fact, shipped_policy
-from support.timer_world import CLOCK, TimerWorld, events, facts_of, imported, ticket, timer_world
+from support.timer_world import CLOCK, TimerWorld, events, facts_of, fields_of, imported, ticket, timer_world
 from tocsin.business_time import micros, to_datetime
 from tocsin.instants import render_instant
 from tocsin.runtime.http.responses import ResponseModel
@@ -80,7 +80,7 @@ async def test_clocks_are_those_of_the_simulation_with_a_ledger_that_adds_up(wor
     for seed in range(15):
         drawn, name = random_story(Random(seed)), f"SR-{seed}"
         facts = facts_of(drawn)
-        await world.receive(*events(name, facts, channel=drawn["facts"][0].get("channel", "portal")))
+        await world.receive(*events(name, facts, **fields_of(drawn)))
         found = await world.get(f"/v1/tickets/{ticket(name, facts).ticket_id}/clocks")
         request = SimulationRequest.model_validate(
             drawn | {"until": render_instant(facts[-1].received_at)}, strict=False
@@ -127,7 +127,7 @@ async def test_simulation_by_http_equals_simulation_by_command_line(
 async def test_the_response_models_describe_the_responses(world: TimerWorld) -> None:
     drawn = random_story(Random(8))
     facts = facts_of(drawn)
-    await world.receive(*events("SR-8", facts))
+    await world.receive(*events("SR-8", facts, **fields_of(drawn)))
     clocks = await world.get(f"/v1/tickets/{ticket('SR-8', facts).ticket_id}/clocks")
     assert rendered(TicketClocksResponse, clocks) == clocks
     timeline = await world.post("/v1/simulate", drawn)
@@ -192,7 +192,7 @@ async def test_compliance_equals_that_of_the_pure_functions(world: TimerWorld) -
         facts, channel = facts_of(random_story(Random(seed))), random.choice(("portal", "email", "voicemail", "chat"))
         customer = random.choice(("acme", "zeta"))
         await world.receive(*events(f"SR-{seed}", facts, channel=channel, customer={"id": customer, "name": customer}))
-        timeline = evaluate(FactLog.of(facts, channel), shipped_history(), micros(end))
+        timeline = evaluate(FactLog.of(facts, shipped_history(), channel=channel), shipped_history(), micros(end))
         outcomes += [
             OutcomeCount(
                 summary.clock,

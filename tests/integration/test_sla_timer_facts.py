@@ -18,7 +18,7 @@ from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.metrics import counter_value
 from support.random_stories import random_story
 from support.servers import MakeDatabase
-from support.timer_world import TimerWorld, batch, events, facts_of, imported, ticket, timer_world
+from support.timer_world import TimerWorld, batch, events, facts_of, fields_of, imported, ticket, timer_world
 from tocsin.events import DeadlineEvent, Event, Watermark
 from tocsin.runtime.errors import PoisonMessageError
 
@@ -35,9 +35,9 @@ async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Ti
 
 def by_the_pure_function(name: str, drawn: dict[str, Any]) -> list[DeadlineEvent]:
     """What is published of this story until 60 days after its last fact."""
-    channel, facts = drawn["facts"][0].get("channel", "portal"), facts_of(drawn)
-    timer = FakeTimer(channel=channel)
-    timer.ticket = ticket(name, facts, channel=channel)
+    facts = facts_of(drawn)
+    timer = FakeTimer()
+    timer.ticket = ticket(name, facts, **fields_of(drawn))
     timer.receive(facts)
     timer.pass_time(facts[-1].received_at + timedelta(days=60))
     return timer.events
@@ -48,7 +48,7 @@ async def test_passing_time_publishes_the_events_of_the_timeline(world: TimerWor
     for seed in range(TICKETS):
         drawn, name = random_story(Random(seed)), f"SR-{seed}"
         facts = facts_of(drawn)
-        await world.receive(*events(name, facts, channel=drawn["facts"][0].get("channel", "portal")))
+        await world.receive(*events(name, facts, **fields_of(drawn)))
         await world.advance(facts[-1].received_at + timedelta(days=60))
         expected = by_the_pure_function(name, drawn)
         assert await world.published(ticket(name, facts).ticket_id) == expected
@@ -63,7 +63,8 @@ async def test_any_order_with_any_duplicates_leads_to_the_same_clocks(
     random = Random(size)
     in_order: list[Event] = []
     for seed in range(12):
-        in_order += events(f"SR-{seed}", facts_of(random_story(Random(seed))))
+        drawn = random_story(Random(seed))
+        in_order += events(f"SR-{seed}", facts_of(drawn), **fields_of(drawn))
     shuffled = in_order + random.sample(in_order, len(in_order) // 2)
     random.shuffle(shuffled)
     async with (

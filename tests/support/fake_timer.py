@@ -6,8 +6,15 @@ from typing import Any
 
 from sla_timer.domain.event_mapping import EventContext, published_event
 from sla_timer.domain.policy_history import PolicyHistory
-from sla_timer.domain.ticket_evaluation import PublishedEvent, TicketEvaluation, TicketRecord, evaluate_ticket
-from sla_timer.domain.timeline_events import EventKey, KeyedEvent
+from sla_timer.domain.request_notices import NoticeKind
+from sla_timer.domain.ticket_evaluation import (
+    AgendaItem,
+    PublishedEvent,
+    TicketEvaluation,
+    TicketRecord,
+    evaluate_ticket,
+)
+from sla_timer.domain.timeline_events import EventKey
 from tocsin.business_time import micros
 from tocsin.events import (
     ClockEvent,
@@ -32,7 +39,7 @@ def shipped_history() -> PolicyHistory:
     return PolicyHistory.of([shipped_policy()], None)
 
 
-def ticket(channel: str = "portal") -> Ticket:
+def ticket(channel: str = "portal", **fields: Any) -> Ticket:
     return Ticket.model_validate(
         {
             "tenant": "default",
@@ -48,13 +55,14 @@ def ticket(channel: str = "portal") -> Ticket:
             "opened_at": "2026-06-08T12:00:00Z",
             "initial_severity": 1,
         }
+        | fields
     )
 
 
 class FakeTimer:
     """One ticket: its facts, what was published of it, and its agenda. Without a policy, by the shipped one.
 
-    `keys` and `events` are everything published, in order.
+    `events` is everything published, in order; `keys` are those of timeline events, `notices` the kinds of the others.
     """
 
     def __init__(
@@ -63,14 +71,16 @@ class FakeTimer:
         *,
         channel: str = "portal",
         historic_through: datetime | None = None,
+        **fields: Any,
     ) -> None:
         self.policies = policies or shipped_history()
-        self.ticket = ticket(channel)
+        self.ticket = ticket(channel, **fields)
         self.historic_through = historic_through
         self.facts: list[Fact] = []
         self.keys: list[EventKey] = []
+        self.notices: list[NoticeKind] = []
         self.events: list[DeadlineEvent] = []
-        self.agenda: list[KeyedEvent] = []
+        self.agenda: list[AgendaItem] = []
 
     def receive(self, facts: Iterable[Fact], accepted_through: datetime | None = None) -> TicketEvaluation:
         """Facts arrive together; the ticket is evaluated."""
@@ -82,6 +92,7 @@ class FakeTimer:
             responded_at=None,
             facts=self.facts,
             published=self.keys,
+            notices=self.notices,
             published_through=max((event.at for event in self.events), default=None),
         )
         evaluation = evaluate_ticket(record, accepted_through, self.policies)
@@ -100,13 +111,16 @@ class FakeTimer:
             historic_through=None if self.historic_through is None else micros(self.historic_through),
             confirmed_through=micros(confirmed_through or through),
         )
-        while self.agenda and self.agenda[0].event.at <= until:
-            keyed = self.agenda.pop(0)
-            self._publish(PublishedEvent(keyed.key, published_event(keyed, context)))
+        while self.agenda and self.agenda[0].keyed.event.at <= until:
+            keyed, details = self.agenda.pop(0)
+            self._publish(PublishedEvent(keyed.key, published_event(keyed, details, context)))
 
     def _publish(self, published: PublishedEvent) -> None:
-        assert published.key not in self.keys, f"published twice: {published.key}"
-        self.keys.append(published.key)
+        assert published.key not in (*self.keys, *self.notices), f"published twice: {published.key}"
+        if isinstance(published.key, NoticeKind):
+            self.notices.append(published.key)
+        else:
+            self.keys.append(published.key)
         self.events.append(published.event)
 
 

@@ -3,7 +3,10 @@
 from random import Random
 from typing import Any
 
+from tocsin.policy import Policy
+
 from support.reference_timeline import HOUR, MINUTE, instant, opening_hours_after, reference, used_up, written
+from support.stories import changed_policy
 
 DAY = 24 * HOUR
 
@@ -55,7 +58,27 @@ TYPES = (
     "reopened",
     "acknowledged",
     "escalated",
+    "assessed",
+    "assigned",
 )
+CATEGORIES = {
+    "incident": 45,
+    "onboarding": 22,
+    "offboarding": 8,
+    "project": 15,
+    "user_request": 4,
+    "security": 3,
+    "mishandled_request": 3,
+}
+AUTOMATIC_ACTORS = ("autoresponder", "*@noreply.example.com", "mailer-*-bot")
+"""For the policy of the stories: the shipped one names none."""
+ACTORS = ("autoresponder", "desk@noreply.example.com", "mailer-7-bot", "autoresponder 2", "mailer-bot", "maya", None)
+
+
+def story_policy() -> Policy:
+    """The shipped policy with the automatic actors of the stories."""
+    named = ", ".join(f'"{actor}"' for actor in AUTOMATIC_ACTORS)
+    return changed_policy("automatic_actors: []", f"automatic_actors: [{named}]")
 
 
 def random_story(random: Random) -> dict[str, Any]:
@@ -72,17 +95,24 @@ def random_story(random: Random) -> dict[str, Any]:
     channel = random.choice((None, "portal", "email", "email"))
     if channel is not None:
         opened["channel"] = channel
+    category = random.choices(list(CATEGORIES), list(CATEGORIES.values()))[0]
+    if category != "incident" or random.random() < 0.5:
+        opened["category"] = category
+    if random.random() < (0.8 if category in ("onboarding", "offboarding") else 0.1):
+        opened["starts_at"] = written(random_start(random, opened, opened_at))
     facts = [opened]
     now = opened_at
-    if random.random() < 0.4:
+    # In some stories nobody responds, so that they are resolved after silence.
+    silent = random.random() < 0.3
+    if not silent and random.random() < 0.4:
         # Without a response nearly every ladder would start for this reason.
         now += random.choice((0, 0, MINUTE, HOUR, random.randrange(DAY)))
-        facts.append({"type": "responded", "occurred_at": written(now)})
+        facts.append({"type": "responded", "occurred_at": written(now)} | random_actor(random))
     # How often the next fact waits for a deadline.
     patience = random.choice((0.3, 0.6, 0.85))
     for _ in range(random.choices((0, random.randrange(1, 4), random.randrange(4, 13)), (2, 18, 80))[0]):
         now = next_instant(random, facts, now, patience)
-        facts.append(next_fact(random, facts, now))
+        facts.append(next_fact(random, facts, now, silent=silent))
     if len(facts) < 14 and random.random() < 0.06:
         early = next_fact(random, facts, opened_at)
         early["occurred_at"] = written(opened_at - random.choice((0, 1, HOUR, 3 * DAY)))
@@ -92,6 +122,27 @@ def random_story(random: Random) -> dict[str, Any]:
         random.shuffle(late)
         facts[1:] = late
     return {"facts": facts, "until": written(random_until(random, facts, opened_at, now))}
+
+
+def random_start(random: Random, opened: dict[str, Any], opened_at: int) -> int:
+    """When the work is to start: often at, just before or just after the deadline by target, or days after it."""
+    responded = {"type": "responded", "occurred_at": opened["occurred_at"]}
+    facts = [opened | {"category": "incident"}] + ([responded] if random.random() < 0.5 else [])
+    timeline = reference({"facts": facts, "until": opened["occurred_at"]})
+    due = instant(next(clock["due_at"] for clock in timeline["clocks"] if clock["clock"] == "resolution"))
+    kind = random.randrange(4)
+    if kind == 0:
+        return due + nudge(random)
+    if kind == 1:
+        return due + random.choice(SPANS) + nudge(random)
+    if kind == 2:
+        return due + random.randrange(1, 40 * DAY)
+    return opened_at + random.randrange(-DAY, 30 * DAY)
+
+
+def random_actor(random: Random) -> dict[str, Any]:
+    """The actor of a response: mostly a person, sometimes one whose responses are automatic receipts."""
+    return {} if random.random() < 0.7 else {"actor": random.choice(ACTORS)}
 
 
 def next_instant(random: Random, facts: list[dict[str, Any]], now: int, patience: float) -> int:
@@ -126,7 +177,8 @@ def nudge(random: Random) -> int:
 
 def random_deadline(random: Random, facts: list[dict[str, Any]], now: int) -> int | None:
     """The instant of a warning, a deadline or a ladder step of the story so far, after `now`."""
-    timeline = reference({"facts": facts, "until": written(now + random.choice((1, 3, 10, 30)) * DAY)})
+    until = written(now + random.choice((1, 3, 10, 30)) * DAY)
+    timeline = reference({"facts": facts, "until": until}, AUTOMATIC_ACTORS)
     instants = [timeline["next_at"], timeline["exhausted_at"]]
     instants += [step["at"] for step in timeline["ladder"]]
     instants += [clock[name] for clock in timeline["clocks"] for name in ("warn_at", "due_at")]
@@ -135,14 +187,18 @@ def random_deadline(random: Random, facts: list[dict[str, Any]], now: int) -> in
     return None if not ahead else ahead[0] if random.random() < 0.5 else random.choice(ahead)
 
 
-def next_fact(random: Random, facts: list[dict[str, Any]], now: int) -> dict[str, Any]:
+def next_fact(random: Random, facts: list[dict[str, Any]], now: int, silent: bool = False) -> dict[str, Any]:
     """A fact at `now` that is mostly possible after `facts`."""
-    timeline = reference({"facts": facts, "until": written(now)})
-    resolution = [clock for clock in timeline["clocks"] if clock["clock"] == "resolution"][-1]
-    closed = resolution["ended_at"] is not None
+    timeline = reference({"facts": facts, "until": written(now)}, AUTOMATIC_ACTORS)
     is_sensible = random.random() >= 0.07
-    kind = sensible_type(random, timeline, closed, is_paused(facts)) if is_sensible else random.choice(TYPES)
+    kind = sensible_type(random, timeline, facts, silent) if is_sensible else random.choice(TYPES)
     fact: dict[str, Any] = {"type": kind, "occurred_at": written(now)}
+    if kind == "responded":
+        fact |= random_actor(random)
+    if kind == "assessed":
+        fact["impact"] = {"business_risk": random.choice(("catastrophic", "major", "minimal"))}
+    if kind == "assigned":
+        fact["assignee"] = random.choice((None, {"name": "Maya"}, {"name": "Maya", "email": "maya@msp.example"}))
     if kind == "severity_changed":
         others = [severity for severity in (1, 1, 2, 3, 4) if severity != timeline["severity"]]
         fact["severity"] = timeline["severity"] if random.random() < 0.06 else random.choice(others)
@@ -151,20 +207,24 @@ def next_fact(random: Random, facts: list[dict[str, Any]], now: int) -> dict[str
     return fact
 
 
-def sensible_type(random: Random, timeline: dict[str, Any], closed: bool, paused: bool) -> str:
-    if closed:
-        return random.choices(("reopened", "severity_changed", "acknowledged", "escalated"), (66, 30, 2, 2))[0]
+def sensible_type(random: Random, timeline: dict[str, Any], facts: list[dict[str, Any]], silent: bool) -> str:
+    if is_closed(facts):
+        types = ("reopened", "severity_changed", "acknowledged", "escalated", "assessed", "assigned")
+        return random.choices(types, (66, 30, 2, 2, 2, 2))[0]
+    paused = is_paused(facts)
     escalating = bool(timeline["ladder"])
     weights = {
-        "responded": 2 if timeline["first_responded_at"] else 18,
+        "responded": 2 if timeline["first_responded_at"] or silent else 18,
         "severity_changed": 24,
         "paused": 1 if paused else 11,
         "resumed": 22 if paused else 1,
-        "resolved": 9 if timeline["first_responded_at"] else 4,
+        "resolved": 9 if timeline["first_responded_at"] or silent else 4,
         "cancelled": 9,
         "reopened": 1,
         "acknowledged": 18 if escalating else 2,
         "escalated": 16 if escalating else 11,
+        "assessed": 2,
+        "assigned": 2,
     }
     return random.choices(list(weights), list(weights.values()))[0]
 
@@ -173,6 +233,12 @@ def is_paused(facts: list[dict[str, Any]]) -> bool:
     """Whether the ticket is paused after these facts, in the order of the list."""
     changes = [fact["type"] for fact in facts if fact["type"] in ("paused", "resumed", "resolved", "cancelled")]
     return bool(changes) and changes[-1] == "paused"
+
+
+def is_closed(facts: list[dict[str, Any]]) -> bool:
+    """Whether the ticket is closed after these facts, in the order of the list."""
+    changes = [fact["type"] for fact in facts if fact["type"] in ("resolved", "cancelled", "reopened")]
+    return bool(changes) and changes[-1] != "reopened"
 
 
 def random_until(random: Random, facts: list[dict[str, Any]], opened_at: int, now: int) -> int:

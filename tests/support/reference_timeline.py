@@ -5,10 +5,11 @@ evaluates what has fallen due, counting every deadline anew from the beginning. 
 clauses of docs/rules.md that the lines below them follow; "simulate" refers to docs/architecture.md#contracts. Instants
 and durations are whole microseconds.
 
-Default policy and default calendar only.
+Default policy and default calendar only, but for the automatic actors, which the default policy does not name.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -51,10 +52,22 @@ RESOLUTION = {
 }
 ANSWER = Target(business=False, warn=18 * HOUR, due=24 * HOUR)
 
+# 3.16: what the resolution clock of a category measures.
+MEASURES = {
+    "incident": "target",
+    "user_request": "target",
+    "mishandled_request": "target",
+    "security": "target",
+    "onboarding": "by_start",
+    "offboarding": "by_start",
+    "project": "none",
+}
+START_WARNING = 24 * HOUR
+
 LAST_TIER = 6
 
 
-def reference(story: dict[str, Any]) -> dict[str, Any]:
+def reference(story: dict[str, Any], automatic_actors: Sequence[str] = ()) -> dict[str, Any]:
     """What `simulate` returns for `{"facts", "until"}`, without its events."""
     until = instant(story["until"])
     opening = story["facts"][0]
@@ -67,8 +80,10 @@ def reference(story: dict[str, Any]) -> dict[str, Any]:
     facts.sort(key=lambda dated: dated[0])  # stable: intake's order within an instant
     # simulate: later facts are not seen; those at `until` have happened.
     facts = [dated for dated in facts if dated[0] <= until]
+    # 3.6: an automatic receipt is stored, and ignored.
+    facts = [dated for dated in facts if not is_automatic_receipt(dated[1], automatic_actors)]
 
-    ticket = Ticket(opened_at, opening["severity"], opening.get("channel") == "email")
+    ticket = Ticket(opened_at, opening)
     now = opened_at
     while True:
         # 0.6: whatever falls due at an instant is evaluated after all facts of that instant.
@@ -118,10 +133,13 @@ class Ladder:
 
 
 class Ticket:
-    def __init__(self, opened_at: int, severity: int, by_email: bool) -> None:
+    def __init__(self, opened_at: int, opening: dict[str, Any]) -> None:
         self.opened_at = opened_at
-        self.reported_severity = severity
-        self.severity = severity  # the one that governs
+        self.reported_severity = opening["severity"]
+        self.severity = self.reported_severity  # the one that governs
+        self.measure = MEASURES[opening.get("category", "incident")]
+        starts_at = opening.get("starts_at")
+        self.starts_at = None if starts_at is None else instant(starts_at)
         self.first_responded_at: int | None = None
         self.pauses: list[Interval] = []
         self.gaps: list[Interval] = []  # from a resolve or cancel to the reopen
@@ -130,8 +148,11 @@ class Ticket:
         self.silence_passed = False
         # 3.1: the response and answer clocks start at the opening. 3.8: the resolution clock is provisional until the
         # first response.
-        self.clocks = [Clock(1, "response", opened_at, None), Clock(1, "resolution", opened_at, None)]
-        if by_email:
+        self.clocks = [Clock(1, "response", opened_at, None)]
+        # 3.18: a category measured by `none` has no resolution clock.
+        if self.measure != "none":
+            self.clocks.append(Clock(1, "resolution", opened_at, None))
+        if opening.get("channel") == "email":
             self.clocks.append(Clock(1, "answer", opened_at, None))
         self.ladder: Ladder | None = None
         self.steps: list[dict[str, Any]] = []
@@ -141,6 +162,9 @@ class Ticket:
 
     def apply(self, fact: dict[str, Any], now: int) -> None:
         kind = fact["type"]
+        # 1.7, 0.10: an assessment and an assignment change no clock.
+        if kind in ("assessed", "assigned"):
+            return
         # 0.8: while the ticket is closed, anything except a reopen or a severity change is impossible.
         if self.closed and kind not in ("reopened", "severity_changed"):
             return
@@ -201,6 +225,13 @@ class Ticket:
                 self.end(clock, "met", now)
 
     def resolved(self, now: int) -> None:
+        resolution = self.resolution()
+        if resolution is not None and self.silence_was_judged_and_lies_before(now):
+            # 3.12: silence never meets a target. The breach is effective at the resolve.
+            resolution.breached_at = now
+            # 3.13: it adds no step, and in every other respect it is a real breach.
+            if self.ladder is not None:
+                self.ladder.met_real_breach = True
         # 3.11: a resolve without a response counts as the response, at that instant.
         if self.first_responded_at is None:
             self.first_response(now)
@@ -209,6 +240,14 @@ class Ticket:
         for clock in self.open_clocks():
             self.end(clock, "met", now)
         self.close(now)
+
+    def silence_was_judged_and_lies_before(self, now: int) -> bool:
+        """3.12: nobody has responded; the provisional deadline has passed, and still lies before `now`."""
+        resolution = self.resolution()
+        if resolution is None or self.first_responded_at is not None or not self.silence_passed:
+            return False
+        due = self.due(resolution)
+        return due is not None and due < now
 
     def close(self, now: int) -> None:
         self.closed = True
@@ -228,7 +267,8 @@ class Ticket:
                 self.clocks.append(Clock(self.cycle, clock.name, clock.started_at, clock.breached_at))
         # 4.13: after a breach, or after silence that still lasts, the reopen keeps the ladder, even a held one. It
         # continues one interval after the reopen. Any other reopen keeps no ladder.
-        had_breached = self.resolution().breached_at is not None
+        resolution = self.resolution()
+        had_breached = resolution is not None and resolution.breached_at is not None
         silent = self.silence_passed and self.first_responded_at is None
         if not (had_breached or silent):
             self.ladder = None
@@ -251,7 +291,8 @@ class Ticket:
         ladder = self.ladder
         if ladder is None or ladder.exhausted:
             return
-        due = self.due(self.resolution())
+        resolution = self.resolution()
+        due = None if resolution is None else self.due(resolution)
         # 4.7: a deadline that is unknown because of a pause counts as in the future.
         due_lies_ahead = due is None or due > now
         if due_lies_ahead and ladder.started_by in ("breach", "silence"):
@@ -353,7 +394,9 @@ class Ticket:
         bounds: list[int | None] = []
         if ladder.held:
             # 4.7: the ladder continues with its next tier at that deadline.
-            bounds.append(self.due(self.resolution()))
+            resolution = self.resolution()
+            assert resolution is not None, "only the ladder of a breach or of silence is held"
+            bounds.append(self.due(resolution))
         else:
             bounds.append(self.one_interval_after(ladder.since))
         if ladder.not_before is not None:
@@ -384,7 +427,7 @@ class Ticket:
             if due is not None and not self.provisional(clock):
                 found.append(Coming(due, f"breach:{clock.name}"))
         resolution = self.resolution()
-        if self.provisional(resolution) and not self.silence_passed:
+        if resolution is not None and self.provisional(resolution) and not self.silence_passed:
             due = self.due(resolution)
             if due is not None:
                 found.append(Coming(due, "step:1" if self.ladder is None else None))
@@ -403,8 +446,8 @@ class Ticket:
     def open_clocks(self) -> list[Clock]:
         return [clock for clock in self.clocks if clock.ended_at is None]
 
-    def resolution(self) -> Clock:
-        return next(clock for clock in reversed(self.clocks) if clock.name == "resolution")
+    def resolution(self) -> Clock | None:
+        return next((clock for clock in reversed(self.clocks) if clock.name == "resolution"), None)
 
     def provisional(self, clock: Clock) -> bool:
         return clock.name == "resolution" and self.first_responded_at is None
@@ -419,6 +462,29 @@ class Ticket:
         return self.gaps + (self.pauses if clock.name == "resolution" else [])
 
     def due(self, clock: Clock) -> int | None:
+        if not self.measured_by_start(clock):
+            return self.due_by_target(clock, self.excluded(clock))
+        assert self.starts_at is not None
+        # 3.17: the start, if it lies after the deadline by target, provisional or real.
+        return self.unless_paused(max(self.due_by_target_without_open_pause(clock), self.starts_at))
+
+    def measured_by_start(self, clock: Clock) -> bool:
+        # 3.17: without `starts_at` the clock is measured by target.
+        return clock.name == "resolution" and self.measure == "by_start" and self.starts_at is not None
+
+    def unless_paused(self, at: int) -> int | None:
+        """4.4: while paused an instant is unknown. 4.3: not one that was reached when the pause began."""
+        return None if self.paused() and at > self.pauses[-1][0] else at
+
+    def excluded_without_open_pause(self, clock: Clock) -> list[Interval]:
+        return [interval for interval in self.excluded(clock) if interval[1] != NEVER]
+
+    def due_by_target_without_open_pause(self, clock: Clock) -> int:
+        due = self.due_by_target(clock, self.excluded_without_open_pause(clock))
+        assert due is not None, "without an open pause every deadline is known"
+        return due
+
+    def due_by_target(self, clock: Clock, excluded: list[Interval]) -> int | None:
         target = self.target(clock)
         start = clock.started_at
         if self.provisional(clock):
@@ -427,13 +493,21 @@ class Ticket:
             response_due = used_up(response.business, self.opened_at, response.due, self.gaps)
             assert response_due is not None, "nothing pauses a response"
             start = response_due
-        return used_up(target.business, start, target.due, self.excluded(clock))
+        return used_up(target.business, start, target.due, excluded)
 
     def warn(self, clock: Clock) -> int | None:
         # 3.8: a provisional deadline has no warning.
         if self.provisional(clock):
             return None
         target = self.target(clock)
+        if self.measured_by_start(clock):
+            assert self.starts_at is not None
+            by_target = used_up(target.business, clock.started_at, target.warn, self.excluded_without_open_pause(clock))
+            assert by_target is not None, "without an open pause every warning is known"
+            if self.starts_at <= self.due_by_target_without_open_pause(clock):
+                return self.unless_paused(by_target)
+            # 3.17: 24 hours before the start, if that is later than the warning by target.
+            return self.unless_paused(max(by_target, self.starts_at - START_WARNING))
         warn = used_up(target.business, clock.started_at, target.warn, self.excluded(clock))
         due = self.due(clock)
         # 3.4: a warning that would fall at or after its deadline is not given.
@@ -482,6 +556,16 @@ class Ticket:
             "ladder": self.steps,
             "exhausted_at": written_or_none(self.exhausted_at),
         }
+
+
+def is_automatic_receipt(fact: dict[str, Any], automatic_actors: Sequence[str]) -> bool:
+    # 3.6: the actor matches exactly, or by `*`.
+    actor = fact.get("actor")
+    return (
+        fact["type"] == "responded"
+        and actor is not None
+        and any(re.fullmatch(".*".join(map(re.escape, one.split("*"))), actor, re.DOTALL) for one in automatic_actors)
+    )
 
 
 def used_up(business: bool, start: int, amount: int, excluded: list[Interval]) -> int | None:

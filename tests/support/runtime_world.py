@@ -18,8 +18,8 @@ from tocsin.runtime.database.engine import engine, new_metadata
 from tocsin.runtime.database.key_uses import KeyUses
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.database.outbox import Outbox
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
+from tocsin.runtime.kafka.records import Received
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sla_timer.domain.simulate import SimulationRequest, simulate
-from tocsin.policy import Policy
+from tocsin.policy import Policy, load_policy
 from tocsin.sources.policy_file import read_policy
 
 DEFAULT_POLICY = Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml"
@@ -16,6 +16,14 @@ DEFAULT_POLICY = Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml"
 @lru_cache
 def shipped_policy() -> Policy:
     return read_policy(DEFAULT_POLICY)
+
+
+@lru_cache
+def changed_policy(old: str, new: str) -> Policy:
+    """The shipped policy with `new` in place of `old`."""
+    text = DEFAULT_POLICY.read_text("utf-8")
+    assert old in text, "the shipped policy has changed"
+    return load_policy(text.replace(old, new, 1), "policy.yaml")
 
 
 def at(text: str) -> str:
@@ -30,10 +38,13 @@ def fact(kind: str, when: str, **fields: Any) -> dict[str, Any]:
     return {"type": kind, "occurred_at": at(when), **fields}
 
 
-def simulated(*facts: dict[str, Any], until: str) -> dict[str, Any]:
-    """The simulation of these facts by the shipped policy."""
-    request = SimulationRequest.model_validate({"facts": list(facts), "until": at(until)}, strict=False)
-    return simulate(request, [shipped_policy()])
+def simulated(
+    *facts: dict[str, Any], until: str, policies: Sequence[Policy] = (), customer: str | None = None
+) -> dict[str, Any]:
+    """The simulation of these facts, without policies by the shipped one."""
+    story = {"facts": list(facts), "until": at(until), "customer": customer}
+    request = SimulationRequest.model_validate(story, strict=False)
+    return simulate(request, policies or [shipped_policy()])
 
 
 def simulated_ticket(facts: Sequence[Mapping[str, Any]], until: datetime) -> dict[str, Any]:

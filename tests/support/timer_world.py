@@ -36,9 +36,9 @@ from tocsin.events import (
 from tocsin.policy import Policy
 from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import PARTITIONS, TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.record_headers import unpack
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
 
 from support.stories import DEFAULT_POLICY
@@ -195,6 +195,12 @@ def imported(name: str, facts: Sequence[Fact], received_at: datetime, **fields: 
     return TicketImported(ticket=about, facts=tuple(facts), received_at=received_at, history=True)
 
 
+def fields_of(story: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the ticket of a story that affect its timeline."""
+    opened = story["facts"][0]
+    return {name: opened[name] for name in ("channel", "category", "starts_at") if name in opened}
+
+
 def facts_of(story: dict[str, Any]) -> list[Fact]:
     """The facts of a story as intake numbers and receives them: in its order, each no earlier than the one before."""
     facts: list[Fact] = []
@@ -208,6 +214,9 @@ def facts_of(story: dict[str, Any]) -> list[Fact]:
                 type=kind,
                 occurred_at=occurred_at,
                 received_at=max(occurred_at, facts[-1].received_at) if facts else occurred_at,
+                actor=fact.get("actor"),
+                impact=fact.get("impact"),
+                assignee=fact.get("assignee"),
                 severity=fact.get("severity"),
                 resolution_kind=fact.get("resolution_kind", "resolved") if kind is FactType.RESOLVED else None,
             )

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_json
 from intake.domain.schema_base import RequestModel
-from intake.domain.ticket_request import BatchItemRequest, BatchRequest, EventRequest, TicketRequest, validate_request
+from intake.domain.ticket_request import (
+    BatchItemRequest,
+    BatchRequest,
+    DerivedTicketRequest,
+    EventRequest,
+    TicketRequest,
+    validate_request,
+)
 from pydantic import ValidationError
 
 TICKET: dict[str, Any] = {
@@ -182,11 +189,53 @@ def test_only_a_machine_source_may_omit_the_severity() -> None:
         ({"severity": 2}, ["severity"]),
         ({"resolution_kind": "workaround"}, ["resolution_kind"]),
         ({"type": "resolved", "resolution_kind": "magic"}, ["resolution_kind"]),
+        ({"type": "assessed"}, ["impact"]),
+        ({"type": "assessed", "impact": None}, ["impact"]),
+        ({"impact": {"business_risk": "major"}}, ["impact"]),
+        ({"type": "assessed", "impact": {"business_risk": "huge"}}, ["impact.business_risk"]),
+        ({"type": "assigned", "actor": None}, ["actor", "assignee"]),
+        ({"assignee": {"name": "Ruth"}}, ["assignee"]),
+        ({"type": "assigned", "assignee": {"email": "ruth@msp.example"}}, ["assignee.name"]),
+        ({"type": "assigned", "assignee": {"name": "Ruth", "email": "ruth at msp"}}, ["assignee.email"]),
         ({"occurred_at": "yesterday"}, ["occurred_at"]),
     ],
 )
 def test_a_wrong_event_names_its_fields(change: Mapping[str, object], fields: list[str]) -> None:
     assert wrong_fields(EventRequest, {**EVENT, **change}) == fields
+
+
+def test_null_is_an_assignee_nobody() -> None:
+    assert validate_request(EventRequest, {**EVENT, "type": "assigned", "assignee": None}).assignee is None
+
+
+_NO_ADDRESSES = [
+    "ada",
+    "ada@acme",
+    " ada@acme.example",
+    "ada@acme.example\r\nBcc: b@acme.example",
+    "a\x07@acme.example",
+]
+
+
+@pytest.mark.rule("1.10")
+@pytest.mark.parametrize("text", _NO_ADDRESSES)
+def test_a_posted_address_must_be_usable(text: str) -> None:
+    assert wrong_fields(TicketRequest, {**TICKET, "contact": {"name": "Ada", "email": text}}) == ["contact.email"]
+    assert wrong_fields(TicketRequest, {**TICKET, "assignee": {"name": "Ada", "email": text}}) == ["assignee.email"]
+    item = {**TICKET, "events": [{**EVENT, "type": "assigned", "assignee": {"name": "Ada", "email": text}}]}
+    assert wrong_fields(BatchItemRequest, item) == ["events.0.assignee.email"]
+
+
+@pytest.mark.rule("1.10")
+@pytest.mark.parametrize("text", _NO_ADDRESSES)
+def test_a_ticket_from_a_webhook_or_a_mail_keeps_the_contact_and_loses_an_unusable_address_of_the_assignee(
+    text: str,
+) -> None:
+    person = {"name": "Ada", "email": text}
+    derived = DerivedTicketRequest.model_validate({**TICKET, "contact": person, "assignee": person})
+    assert derived.contact.email == text
+    assert derived.assignee is not None
+    assert (derived.assignee.name, derived.assignee.email) == ("Ada", None)
 
 
 def test_a_resolve_without_a_kind_is_a_resolution() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from intake.domain.routing import Routing, route
-from intake.domain.ticket_request import TicketRequest, validate_request
+from intake.domain.ticket_request import DerivedTicketRequest, TicketRequest, validate_request
+from tocsin.events import Flag
 from tocsin.policy import Policy, load_policy
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml"
@@ -19,17 +20,19 @@ def policy() -> Policy:
     return load_policy(text, "policy.yaml")
 
 
+BODY = {
+    "source": "connectwise",
+    "external_id": "SR-1",
+    "severity": 3,
+    "summary": "New hire",
+    "affected_services": ["Accounts"],
+    "contact": {"name": "Ada", "phone": "1"},
+    "customer": {"id": "acme", "name": "Acme"},
+}
+
+
 def routed(policy: Policy, **fields: Any) -> Routing:
-    body = {
-        "source": "connectwise",
-        "external_id": "SR-1",
-        "severity": 3,
-        "summary": "New hire",
-        "affected_services": ["Accounts"],
-        "contact": {"name": "Ada", "phone": "1"},
-        "customer": {"id": "acme", "name": "Acme"},
-    }
-    return route(validate_request(TicketRequest, body | fields, policy.machine_sources), NOON, policy)
+    return route(validate_request(TicketRequest, BODY | fields, policy.machine_sources), NOON, policy)
 
 
 @pytest.mark.rule("6.4")
@@ -73,6 +76,26 @@ def test_onboarding_needs_48_elapsed_hours_of_notice(
     assert found.flags == (("short_notice",) if is_short else ())
 
 
+@pytest.mark.rule("6.12")
+@pytest.mark.parametrize(
+    ("category", "flags"), [("onboarding", ("start_missing",)), ("offboarding", ()), ("project", ())]
+)
+def test_an_onboarding_without_a_start_is_flagged(policy: Policy, category: str, flags: tuple[Flag, ...]) -> None:
+    assert routed(policy, category=category).flags == flags
+
+
+@pytest.mark.rule("1.10")
+@pytest.mark.parametrize(
+    ("email", "flags"),
+    [("ada@acme.example", ()), ("jörg@müller.example", ()), ("ada", ("contact_unusable",)), (None, ())],
+)
+def test_a_contact_whose_address_cannot_be_used_is_flagged(
+    policy: Policy, email: str | None, flags: tuple[Flag, ...]
+) -> None:
+    body = BODY | {"contact": {"name": "Ada", "phone": "1", "email": email}}
+    assert route(DerivedTicketRequest.model_validate(body), NOON, policy).flags == flags
+
+
 @pytest.mark.rule("6.13")
 def test_security_is_flagged_and_keeps_its_severity(policy: Policy) -> None:
     found = routed(policy, category="security", severity=4)
@@ -84,10 +107,3 @@ def test_a_machine_source_gets_its_default_severity(policy: Policy) -> None:
     default = routed(policy, source="prometheus", severity=None)
     assert (default.severity, default.flags) == (2, ("default_severity",))
     assert routed(policy, source="prometheus", severity=4).flags == ()
-
-
-@pytest.mark.rule("1.5")
-def test_the_suggestion_does_not_change_the_customers_severity(policy: Policy) -> None:
-    found = routed(policy, severity=4, impact={"business_risk": "major", "users_affected_percent": 75})
-    assert (found.severity, found.suggestion.severity, found.suggestion.fit) == (4, 1, False)
-    assert routed(policy).suggestion.severity is None

@@ -24,7 +24,7 @@ def test_the_instant_of_receipt_changes_no_timeline() -> None:
             numbered_fact(number, kind, occurred, instant, severity=1)
             for number, ((kind, occurred), instant) in enumerate(zip(story, instants, strict=True), start=1)
         ]
-        return FactLog.of(facts, "portal")
+        return FactLog.of(facts, shipped_history(), channel="portal")
 
     until = micros(moment("06-10 12:00"))
     in_time = evaluate(received("06-08 12:00", "06-08 12:30", "06-09 12:31"), shipped_history(), until)

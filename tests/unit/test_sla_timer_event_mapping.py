@@ -3,9 +3,10 @@
 import pytest
 from sla_timer.domain.event_mapping import EventContext, published_event, voiding_event
 from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.ticket_details import TicketDetails
 from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, Subject, TimelineEvent
 from support.fake_timer import FakeTimer, moment, numbered_fact, shipped_history, ticket
-from support.stories import DEFAULT_POLICY
+from support.stories import changed_policy
 from tocsin.events import (
     ClockBreached,
     ClockMet,
@@ -17,10 +18,10 @@ from tocsin.events import (
     LadderHeld,
     LadderStepDue,
 )
-from tocsin.policy import load_policy
 
 LEAD = ("service_desk_team_lead",)
 OPENED = numbered_fact(1, "opened", "06-08 12:00", severity=1)
+UNKNOWN = TicketDetails(assignee=None, suggested_severity=None)
 
 
 def silent_until_exhausted(policies: PolicyHistory | None = None) -> list[DeadlineEvent]:
@@ -31,11 +32,9 @@ def silent_until_exhausted(policies: PolicyHistory | None = None) -> list[Deadli
     return timer.events
 
 
-def changed_policy(old: str, new: str) -> PolicyHistory:
-    """The shipped policy with `new` in place of `old`."""
-    text = DEFAULT_POLICY.read_text()
-    assert old in text
-    return PolicyHistory.of([load_policy(text.replace(old, new, 1), "policy.yaml")], None)
+def changed_history(old: str, new: str) -> PolicyHistory:
+    """The history of the shipped policy with `new` in place of `old`."""
+    return PolicyHistory.of([changed_policy(old, new)], None)
 
 
 def context(policies: PolicyHistory) -> EventContext:
@@ -64,7 +63,7 @@ def test_the_policy_may_name_other_roles() -> None:
         "warnings_to: [account_manager]\n  response_missed_to: [chief_operating_officer]\n"
         "  answer_missed_to: [it_operations_director]\n  stand_down: false"
     )
-    found = roles(silent_until_exhausted(changed_policy("stand_down: true", mail)))
+    found = roles(silent_until_exhausted(changed_history("stand_down: true", mail)))
     assert found[ClockWarned, "response"] == ("account_manager",)
     assert found[ClockBreached, "response"] == ("chief_operating_officer",)
     assert found[ClockBreached, "answer"] == ("it_operations_director",)
@@ -125,10 +124,10 @@ def test_a_hold_contains_the_instant_at_which_it_expires() -> None:
 
 
 def test_the_policy_may_switch_stand_down_mails_off() -> None:
-    quiet = context(changed_policy("stand_down: true", "stand_down: false"))
+    quiet = context(changed_history("stand_down: true", "stand_down: false"))
     end = TimelineEvent(at=0, kind=EventKind.ENDED, cycle=1, severity=1, end_reason="resolved")
-    ended = published_event(KeyedEvent(EventKey(1, 1, LADDER, EventKind.ENDED), end), quiet)
-    voided = voiding_event(EventKey(1, 1, "response", EventKind.BREACHED), 0, quiet)
+    ended = published_event(KeyedEvent(EventKey(1, 1, LADDER, EventKind.ENDED), end), UNKNOWN, quiet)
+    voided = voiding_event(EventKey(1, 1, "response", EventKind.BREACHED), 0, UNKNOWN, quiet)
     assert isinstance(ended, LadderEnded)
     assert isinstance(voided, ClockVoided)
     assert not ended.stand_down
@@ -153,7 +152,7 @@ def test_ids_differ_between_different_events() -> None:
         for run in (1, 2):
             keys.append(EventKey(cycle, run, LADDER, EventKind.ENDED))
             keys += [EventKey(cycle, run, LADDER, EventKind.STEP_DUE, step) for step in (1, 2)]
-    events = [voiding_event(key, 0, context(shipped_history())) for key in keys]
+    events = [voiding_event(key, 0, UNKNOWN, context(shipped_history())) for key in keys]
     ids = [event.event_id for event in events]
     ids += [event.voids for event in events if isinstance(event, ClockVoided)]
     assert len(set(ids)) == len(ids)
@@ -162,8 +161,8 @@ def test_ids_differ_between_different_events() -> None:
 def test_a_voiding_refers_to_the_published_event() -> None:
     key = EventKey(1, 1, "response", EventKind.MET)
     met = TimelineEvent(at=0, kind=EventKind.MET, cycle=1, severity=1, clock="response", started_at=0, due_at=5)
-    published = published_event(KeyedEvent(key, met), context(shipped_history()))
-    voided = voiding_event(key, 10, context(shipped_history()))
+    published = published_event(KeyedEvent(key, met), UNKNOWN, context(shipped_history()))
+    voided = voiding_event(key, 10, UNKNOWN, context(shipped_history()))
     assert isinstance(published, ClockMet)
     assert isinstance(voided, ClockVoided)
     assert voided.voids == published.event_id

@@ -13,7 +13,9 @@ from tocsin.events import Fact
 
 
 def account(*facts: Fact, until: str, clock: str = "resolution", cycle: int = 1) -> dict[str, Any]:
-    timeline = evaluate(FactLog.of(facts, "portal"), shipped_history(), micros(moment(until)))
+    timeline = evaluate(
+        FactLog.of(facts, shipped_history(), channel="portal"), shipped_history(), micros(moment(until))
+    )
     return next(one for one in ledger(timeline) if (one["clock"], one["cycle"]) == (clock, cycle))
 
 
@@ -88,7 +90,7 @@ def test_a_provisional_deadline_is_called_provisional() -> None:
 
 def test_a_ticket_that_is_open_for_years_lists_its_first_intervals() -> None:
     opened_at, until = micros(moment("06-08 12:00")), micros(datetime(2030, 1, 1, tzinfo=UTC))
-    log = FactLog.of([numbered_fact(1, "opened", "06-08 12:00", severity=4)], "portal")
+    log = FactLog.of([numbered_fact(1, "opened", "06-08 12:00", severity=4)], shipped_history(), channel="portal")
     response, _ = ledger(evaluate(log, shipped_history(), until))
     assert (len(response["intervals"]), response["truncated"]) == (LIMIT, True)
     assert response["counted_seconds"] + response["excluded_seconds"] == (until - opened_at) / SECOND

@@ -82,7 +82,7 @@ def _fact(number: int, kind: FactType, at: datetime, severity: int) -> Fact:
 
 
 def timeline_of(story: Sequence[Fact], until: datetime, calendar: int = 0) -> Timeline:
-    return evaluate(FactLog.of(story, "email"), history(calendar), micros(until))
+    return evaluate(FactLog.of(story, history(calendar), channel="email"), history(calendar), micros(until))
 
 
 @pytest.mark.rule("0.4")
@@ -113,7 +113,7 @@ def test_a_timeline_does_not_depend_on_later_facts(
 @given(story=stories(), calendar=CALENDARS, extra=st.integers(0, 400))
 def test_the_agenda_is_what_a_later_evaluation_finds(story: list[Fact], calendar: int, extra: int) -> None:
     until = story[-1].occurred_at + timedelta(hours=extra)
-    log = FactLog.of(story, "email")
+    log = FactLog.of(story, history(calendar), channel="email")
     timeline = evaluate(log, history(calendar), micros(until), whole_agenda=True)
     nearest = evaluate(log, history(calendar), micros(until))
     assert nearest.agenda == timeline.agenda[: len(nearest.agenda)]
@@ -153,7 +153,7 @@ def _due_at(severity: int, pauses: Sequence[tuple[datetime, datetime]], calendar
 @given(severity=st.integers(3, 4), minutes=st.integers(0, 20_000), day=st.integers(0, 9))
 def test_an_added_holiday_never_makes_a_deadline_earlier(severity: int, minutes: int, day: int) -> None:
     opened_at = OPENED + timedelta(minutes=minutes)
-    log = FactLog.of([_fact(1, FactType.OPENED, opened_at, severity)], "portal")
+    log = FactLog.of([_fact(1, FactType.OPENED, opened_at, severity)], history(), channel="portal")
     longer = evaluate(log, history_with_holiday((OPENED + timedelta(days=day)).date()), micros(opened_at))
     for more, less in zip(longer.clocks, evaluate(log, history(), micros(opened_at)).clocks, strict=True):
         assert more.due_at is not None
@@ -233,7 +233,7 @@ def _is_step(key: EventKey) -> bool:
 @given(story=stories(), extra=st.integers(0, 400))
 def test_evaluating_and_reconciling_again_changes_nothing(story: list[Fact], extra: int) -> None:
     until = story[-1].occurred_at + timedelta(hours=extra)
-    log = FactLog.of(story, "email")
+    log = FactLog.of(story, history(), channel="email")
     timeline = evaluate(log, history(), micros(until), whole_agenda=True)
     changes = reconcile(timeline, [])
     assert evaluate(log, history(), micros(until), whole_agenda=True) == timeline

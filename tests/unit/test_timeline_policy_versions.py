@@ -32,7 +32,8 @@ def shorter(in_force: str, name: str = "2") -> Policy:
 
 
 def timeline(policies: list[Policy], *facts: Fact, until: str) -> Timeline:
-    return evaluate(FactLog.of(facts, "portal"), PolicyHistory.of(policies, None), micros(moment(until)))
+    history = PolicyHistory.of(policies, None)
+    return evaluate(FactLog.of(facts, history, channel="portal"), history, micros(moment(until)))
 
 
 def resolution(found: Timeline) -> Clock:
@@ -128,4 +129,4 @@ def test_customers_with_their_own_terms_in_any_version_have_their_own_history() 
 
 def test_facts_without_an_opening_are_rejected() -> None:
     with pytest.raises(ValueError, match="opening"):
-        FactLog.of([RESPONDED], "portal")
+        FactLog.of([RESPONDED], PolicyHistory.of([shipped_policy()], None), channel="portal")

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -14,7 +15,10 @@ from tocsin_local.errors import LocalError
 from tocsin_local.layout import state_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-Part = Annotated[str, typer.Argument(help="intake, sla-timer, escalator, notifier, kafka, postgres or smtp")]
+Part = Annotated[
+    str,
+    typer.Argument(help="intake, sla-timer, escalator, notifier, kafka, postgres, smtp, prometheus or alertmanager"),
+]
 
 
 @app.command()
@@ -25,7 +29,7 @@ def run() -> None:
     from tocsin_local.stack import options_from
 
     with _errors_in_one_sentence():
-        run_stack(options_from(os.environ))
+        run_stack(replace(options_from(os.environ), monitoring=True))
 
 
 @app.command()

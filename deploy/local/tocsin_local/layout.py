@@ -8,6 +8,7 @@ from tocsin_local.errors import LocalError
 
 REPOSITORY: Final = Path(__file__).parents[3]
 POLICY_FOLDER: Final = REPOSITORY / "deploy" / "policy"
+PROMETHEUS_FOLDER: Final = REPOSITORY / "deploy" / "prometheus"
 BASE_PORTS: Final = {
     "intake": 8080,
     "sla-timer": 8081,
@@ -17,7 +18,10 @@ BASE_PORTS: Final = {
     "smtp": 2525,
     "postgres": 5432,
     "kafka": 9092,
-    "kafka-controller": 9093,
+    # Not the usual ports of Kafka's controller, Prometheus and Alertmanager: on Debian, the packages start the latter two.
+    "kafka-controller": 9095,
+    "prometheus": 9190,
+    "alertmanager": 9193,
 }
 
 

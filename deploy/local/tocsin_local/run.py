@@ -76,9 +76,9 @@ def _where_to_look(stack: Stack, seconds: float) -> str:
     run = stack.run
     urls, clock = run["urls"], run["clock"]
     lines = [f"ready after {seconds:.0f} s.", ""]
-    lines += [f"  {name:10} {url}" + ("/docs" if name != "inbox" else "") for name, url in urls.items()]
+    lines += [f"  {name:12} {url}" + ("/docs" if name in stack.options.services else "") for name, url in urls.items()]
     lines += ["", f"  business time began at {clock['epoch']} and runs at {clock['rate']:g} times real time"]
-    lines += [f"  API key    {run['api_key']}", f"  more       {stack.state.run_file}, logs in {stack.state.logs}"]
+    lines += [f"  API key      {run['api_key']}", f"  more         {stack.state.run_file}, logs in {stack.state.logs}"]
     lines += ["", "to post a ticket:"]
     lines += [f"  curl -X POST {urls['intake']}/v1/tickets -H 'Authorization: Bearer {run['api_key']}' \\"]
     lines += ["    -H 'Content-Type: application/json' -d '" + EXAMPLE_TICKET + "'"]

@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from tocsin_local.clock import NO_REQUEST, RequestedClock, StackClock, requested_clock
 from tocsin_local.control import ControlServer
-from tocsin_local.errors import LocalError
+from tocsin_local.errors import LocalError, PartFailedError
 from tocsin_local.jars import fetch
 from tocsin_local.kafka import Kafka
 from tocsin_local.layout import POLICY_FOLDER, port_offset, ports, state_folder
 from tocsin_local.loopback import LOOPBACK, check_port, free_port
+from tocsin_local.monitoring import Monitor, missing_monitor, monitors
 from tocsin_local.postgres import Postgres, jar_bundle
 from tocsin_local.services import PACKAGES, ServicePart
 from tocsin_local.smtp import SmtpSink
@@ -30,13 +31,17 @@ TOOLS = ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
 
 @dataclass(frozen=True)
 class StackOptions:
-    """The options of a stack. `settings` are added to the environment of every service and override the stack's own."""
+    """The options of a stack. `settings` are added to the environment of every service and override the stack's own.
+
+    With `monitoring`, Prometheus and Alertmanager run too, where the machine has them.
+    """
 
     state: Path
     port_offset: int = 0
     clock: RequestedClock = NO_REQUEST
     services: Sequence[str] = tuple(PACKAGES)
     durable: bool = True
+    monitoring: bool = False
     policy: Path = POLICY_FOLDER / "policy.yaml"
     directory: Path = POLICY_FOLDER / "directory.yaml"
     integrations: Path = POLICY_FOLDER / "integrations.yaml"
@@ -59,7 +64,7 @@ def options_from(environment: Mapping[str, str]) -> StackOptions:
 class Stack:
     """A stack on its state folder. All calls block; use `asyncio.to_thread` in an event loop.
 
-    `parts` supervises intake, sla-timer, escalator, notifier, kafka, postgres, smtp, and added replicas.
+    `parts` supervises intake, sla-timer, escalator, notifier, kafka, postgres, smtp, the monitors, and added replicas.
     """
 
     def __init__(self, options: StackOptions, report: Callable[[str], None]) -> None:
@@ -72,6 +77,9 @@ class Stack:
         )
         self.kafka = Kafka(self.state.folder / "kafka", self._ports["kafka"], self._ports["kafka-controller"], report)
         self.smtp = SmtpSink(self.state.folder / "smtp", self._ports["smtp"], self._ports["inbox"])
+        self._monitors: list[Monitor] = []
+        if options.monitoring:
+            self._monitors = monitors(self.state.folder, self._ports, options.services)
         self.parts = Supervisor(self.state.logs, self._publish, report)
         self._report = report
         self._ready = False
@@ -99,8 +107,9 @@ class Stack:
     def run(self) -> dict[str, Any]:
         """The content of run.json."""
         services = self.options.services
+        urls = {name: f"http://{LOOPBACK}:{self._ports[name]}" for name in services}
         return {
-            "urls": {name: f"http://{LOOPBACK}:{self._ports[name]}" for name in services} | {"inbox": self.smtp.inbox},
+            "urls": urls | {"inbox": self.smtp.inbox} | {monitor.name: monitor.url for monitor in self._monitors},
             "api_key": self.state.api_key(),
             "kafka": self.kafka.bootstrap,
             "smtp": self.smtp.address,
@@ -128,8 +137,9 @@ class Stack:
         self.state.api_key()
         for name in self.options.services:
             self._settings(name)
-        for name, port in self._ports.items():
-            check_port(name, port)
+        unused = {"prometheus", "alertmanager"} - {monitor.name for monitor in self._monitors}
+        for name in self._ports.keys() - unused:
+            check_port(name, self._ports[name])
         self.parts.watch()
         self._report("starting PostgreSQL, Kafka and the SMTP sink ...")
         self._in_parallel(self._start_databases, self._start_kafka, self._start_smtp)
@@ -138,10 +148,25 @@ class Stack:
             self._report(f"starting {', '.join(services)} ...")
         for name in services:
             self.parts.launch(self._service(name, name=name, port=self._ports[name]))
+        for monitor in self._monitors:
+            self.parts.launch(monitor)
         for name in services:
             self.parts.wait_ready(name)
+        self._wait_for_monitors()
         self._ready = True
         self._publish()
+
+    def _wait_for_monitors(self) -> None:
+        """Return when the monitors are ready. One that does not start is reported and dropped."""
+        if self.options.monitoring and (missing := missing_monitor()):
+            self._report(missing)
+        for monitor in list(self._monitors):
+            try:
+                self.parts.wait_ready(monitor.name)
+            except PartFailedError as error:
+                self._report(f"the stack runs without it: {error}")
+                self.parts.remove(monitor.name)
+                self._monitors.remove(monitor)
 
     def _start_databases(self) -> None:
         self.parts.launch(self.postgres)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import DeadlineEvent, EscalationEvent, Notify, event_type
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.errors import PoisonMessageError
-from tocsin.runtime.kafka.batch import Received
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 

@@ -1,10 +1,12 @@
 """Intake's own metrics. `tocsin.runtime.metrics` has those of every service."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
+from tocsin.events import Flag
 from tocsin.runtime.metrics import Counter, Gauge
 
+from intake.domain.ticket import StoredTicket
 from intake.errors import (
     EventIdConflictError,
     IdempotencyConflictError,
@@ -22,6 +24,14 @@ INGESTED = Counter(
     "sla_tickets_ingested_total",
     "Tickets posted, by source, initial severity and result",
     ["source", "severity", "result"],
+)
+DEFAULTS = Counter(
+    "sla_default_fields_total",
+    "Tickets stored with a default in place of a missing field, by source and field",
+    ["source", "field"],
+)
+SEVERITY_DISPUTED = Gauge(
+    "sla_severity_disputed", "Open tickets whose severity is less severe than suggested, and that nobody has confirmed"
 )
 ACKNOWLEDGEMENTS = Counter(
     "sla_acknowledgement_links_total", "Acknowledgement links opened or used, by result", ["result"]
@@ -61,6 +71,11 @@ RESULTS: Final[Mapping[type[IntakeError], str]] = {
     WriteQueueFullError: "postponed",
 }
 """The `result` label of a ticket that is not stored; of others it is `created` or `duplicate`."""
+_ALL_RESULTS: Final = ("created", "duplicate", *sorted(set(RESULTS.values())))
+_SEVERITIES: Final = ("1", "2", "3", "4")
+_DEFAULT: Final = "default_"
+"""What the flag of a default begins with; the rest is its field."""
+_DEFAULT_FIELDS: Final = tuple(flag.removeprefix(_DEFAULT) for flag in get_args(Flag) if flag.startswith(_DEFAULT))
 MAX_SOURCES: Final = 50
 MAX_SOURCE_LENGTH: Final = 60
 OTHER: Final = "other"
@@ -68,17 +83,23 @@ _sources: set[str] = set()
 _providers: set[str] = set()
 
 
-def declare(machine_sources: Iterable[str]) -> None:
-    """Create the label sets that are known at start, so that `increase()` sees the first ticket."""
-    for source in (*machine_sources, OTHER):
-        for severity in ("1", "2", "3", "4"):
-            INGESTED.labels(_source(source), severity, "created")
-    INGESTED.labels("unknown", "unknown", "invalid")
+def declare_sources(sources: Iterable[str]) -> None:
+    """Create the label sets of these sources. Callers choose sources, so only the first MAX_SOURCES get their own."""
+    for source in sources:
+        _label(source)
 
 
-def count_ticket(source: str, severity: int | None, result: str) -> None:
-    """Count a valid ticket. Callers choose the source, so only the first MAX_SOURCES get a label of their own."""
-    INGESTED.labels(_source(source), str(severity or "default"), result).inc()
+def count_created(ticket: StoredTicket) -> None:
+    """Count a ticket that was stored, and the defaults that it took."""
+    count_ticket(ticket.source, ticket.initial_severity, "created")
+    for flag in ticket.flags:
+        if flag.startswith(_DEFAULT):
+            DEFAULTS.labels(_label(ticket.source), flag.removeprefix(_DEFAULT)).inc()
+
+
+def count_ticket(source: str, severity: int, result: str) -> None:
+    """Count a valid ticket that was not stored, or was stored before."""
+    INGESTED.labels(_label(source), str(severity), result).inc()
 
 
 def count_invalid_ticket() -> None:
@@ -102,9 +123,24 @@ def hook_providers() -> Iterable[str]:
     return frozenset(_providers)
 
 
-def _source(source: str) -> str:
-    if source not in _sources:
-        if len(_sources) >= MAX_SOURCES or len(source) > MAX_SOURCE_LENGTH:
-            return OTHER
-        _sources.add(source)
+def _label(source: str) -> str:
+    """The label of a source. A new one gets all its label sets at once."""
+    if source in _sources:
+        return source
+    if len(_sources) >= MAX_SOURCES or len(source) > MAX_SOURCE_LENGTH:
+        return OTHER
+    _sources.add(source)
+    _declare(source)
     return source
+
+
+def _declare(source: str) -> None:
+    for severity in _SEVERITIES:
+        for result in _ALL_RESULTS:
+            INGESTED.labels(source, severity, result)
+    for field in _DEFAULT_FIELDS:
+        DEFAULTS.labels(source, field)
+
+
+_declare(OTHER)
+INGESTED.labels("unknown", "unknown", "invalid")

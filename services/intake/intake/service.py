@@ -23,6 +23,7 @@ from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
 from intake.workers.batch_writer import BatchWriter
+from intake.workers.ticket_gauges import measure_tickets
 from intake.workers.webhook_worker import WebhookWorker
 from intake.workers.write_queue import WriteQueue
 
@@ -53,7 +54,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     )
     writer, side_writer, reader = runtime.writer, runtime.side_writer, runtime.reader
     scheduler, wake = runtime.scheduler, runtime.relay.wake
-    metrics.declare(policy.machine_sources)
+    metrics.declare_sources(policy.machine_sources)
     context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
@@ -64,6 +65,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
     scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
+    scheduler.every(15, lambda: measure_tickets(reader), name="ticket_gauges", timeout=15)
     app = runtime.create_app(
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
         None,

@@ -102,9 +102,11 @@ def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer
         zone = known.people[person].zone if known and person in known.people else None
         return load_zone(zone) if zone else None
 
+    policy = configured_policy(settings.policy) if settings.policy is not None else None
+    help_guide = str(policy.help_guide) if policy and policy.help_guide else None
     return MailComposer(
         MailSender(settings.mail_from, reply_to=settings.reply_to),
-        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls or {}),
+        LinkSource(settings.links, settings.public_url, settings.link_life, settings.ticket_urls or {}, help_guide),
         configured_templates(settings.mail_templates),
         settings.zone,
         zone_of,

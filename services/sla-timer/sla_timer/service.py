@@ -8,8 +8,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.errors import ConfigurationError
-from tocsin.runtime.kafka.batch import Received
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service

@@ -4,7 +4,7 @@ from tocsin.policy.document import ASSIGNEE, MailboxRule, ResolutionMeasure
 from tocsin.policy.errors import PolicyError
 from tocsin.policy.model import Policy, load_policy, policy_from_json
 from tocsin.policy.rules import DEFAULT_SINGLE_PER_MINUTE, Rules, Target
-from tocsin.policy.severity import SeveritySuggestion, disputed_severity, suggest_severity
+from tocsin.policy.severity import SeverityCriteria, SeveritySuggestion, disputed_severity, suggest_severity
 
 __all__ = [
     "ASSIGNEE",
@@ -14,6 +14,7 @@ __all__ = [
     "PolicyError",
     "ResolutionMeasure",
     "Rules",
+    "SeverityCriteria",
     "SeveritySuggestion",
     "Target",
     "disputed_severity",

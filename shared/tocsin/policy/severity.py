@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from tocsin.events import BusinessRisk, Fact, FactType, Impact, Ticket, Workaround, WorkStoppage
+from tocsin.events import BusinessRisk, Fact, FactType, Impact, Workaround, WorkStoppage
 from tocsin.yaml_document import Name, YamlModel
 
 
@@ -49,7 +49,17 @@ def suggest_severity(matrix: Mapping[int, SeverityCriteria], impact: Impact) -> 
     return SeveritySuggestion(min(votes), len(votes) == 1)
 
 
-def disputed_severity(matrix: Mapping[int, SeverityCriteria], ticket: Ticket, facts: Iterable[Fact]) -> int | None:
+class RatedTicket(Protocol):
+    """The part of a ticket, at its opening, that a dispute about its severity depends on."""
+
+    @property
+    def initial_severity(self) -> int: ...
+
+    @property
+    def impact(self) -> Impact | None: ...
+
+
+def disputed_severity(matrix: Mapping[int, SeverityCriteria], ticket: RatedTicket, facts: Iterable[Fact]) -> int | None:
     """Return the suggested severity if the severity of the ticket is disputed, otherwise None (docs/rules.md#1-6).
 
     `facts` are those after the opening, in the order in which they apply. Any severity change settles the dispute: one

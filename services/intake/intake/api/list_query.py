@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from tocsin.events import Severity
+from tocsin.events import Flag, Severity
 
 from intake.domain.schema_base import BLANK, RequestInstant, RequiredText, Text, reject_blank
 from intake.store.tables import PUNCTUATION
@@ -54,6 +54,7 @@ class TicketListQuery(BaseModel):
         None, description="The effective severity"
     )
     state: Literal["open", "closed"] | None = Field(None, description="The state after all facts")
+    flag: Flag | None = Field(None, description="A flag that the ticket has now")
     customer: Name | None = Field(None, description="The customer's id")
     source: Name | None = Field(None, description="The tool's name, as in its tickets")
     opened_from: RequestInstant | None = Field(
@@ -88,6 +89,7 @@ class TicketListQuery(BaseModel):
             tenant=tenant,
             severity=self.severity,
             is_open=None if self.state is None else self.state == "open",
+            flag=self.flag,
             customer=self.customer,
             source=self.source,
             opened_from=self.opened_from,

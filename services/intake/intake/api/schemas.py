@@ -5,7 +5,19 @@ from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
-from tocsin.events import Category, Channel, Contact, Customer, Fact, FactType, Flag, Impact, Mailbox, Severity
+from tocsin.events import (
+    Assignee,
+    Category,
+    Channel,
+    Contact,
+    Customer,
+    Fact,
+    FactType,
+    Flag,
+    Impact,
+    Mailbox,
+    Severity,
+)
 from tocsin.instants import Instant
 from tocsin.runtime.http.problems import ProblemBody
 from tocsin.runtime.http.responses import ResponseModel
@@ -31,6 +43,7 @@ _TICKET: Final[dict[str, Any]] = {
     "affected_services": ["Email"],
     "contact": {"name": "Ada Byron", "email": "ada@acme.example", "phone": None},
     "customer": {"id": "acme", "name": "Acme"},
+    "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
     "channel": "portal",
     "category": "incident",
     "via": "support",
@@ -51,6 +64,8 @@ _FACT: Final[dict[str, Any]] = {
     "severity": 3,
     "reason": None,
     "resolution_kind": None,
+    "impact": None,
+    "assignee": None,
 }
 
 
@@ -64,7 +79,7 @@ class TicketResponse(ResponseModel):
     external_id: str
     severity: Severity = Field(description="The effective severity: that of the last fact that set one")
     initial_severity: Severity
-    suggested_severity: Severity | None = Field(description="Suggested by the impact, if stated; never binding")
+    suggested_severity: Severity | None = Field(description="Suggested by the latest impact, if stated; never binding")
     fit: bool | None = Field(description="Whether all stated criteria of the impact agree")
     state: Literal["open", "closed"]
     opened_at: Instant
@@ -74,32 +89,39 @@ class TicketResponse(ResponseModel):
     affected_services: tuple[str, ...]
     contact: Contact
     customer: Customer
+    assignee: Assignee | None = Field(None, description="Who works on the ticket, by the last `assigned` event")
     channel: Channel
     category: Category
     via: Mailbox
     routed_to: Mailbox
     sender_is_it_contact: bool
     starts_at: Instant | None = None
-    impact: Impact | None = None
-    flags: tuple[Flag, ...]
+    impact: Impact | None = Field(None, description="The latest: as of the opening, or of the last `assessed` event")
+    flags: tuple[Flag, ...] = Field(
+        description="`severity_disputed` while the severity is less severe than suggested and nobody has set or "
+        "confirmed one; the others as of the opening"
+    )
     history: bool
 
     @classmethod
     def of(cls, ticket: StoredTicket, **more: Any) -> Self:
         """The response for a ticket; `more` are fields of a subclass."""
+        state = ticket.state
         return cls.model_validate(
             {
                 **ticket.body,
                 "ticket_id": ticket.ticket_id,
-                "severity": ticket.severity,
+                "severity": state.severity,
                 "initial_severity": ticket.initial_severity,
-                "suggested_severity": ticket.suggested_severity,
-                "fit": ticket.fit,
-                "state": "open" if ticket.is_open else "closed",
+                "impact": state.impact,
+                "suggested_severity": state.suggested_severity,
+                "fit": state.fit,
+                "assignee": state.assignee,
+                "state": "open" if state.is_open else "closed",
                 "opened_at": ticket.opened_at,
                 "received_at": ticket.received_at,
                 "routed_to": ticket.routed_to,
-                "flags": ticket.flags,
+                "flags": ticket.current_flags,
                 "history": ticket.history,
                 **more,
             }
@@ -118,6 +140,8 @@ class FactResponse(ResponseModel):
     severity: Severity | None = Field(description="Of an opening or a severity change")
     reason: str | None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(description="Of a resolve")
+    impact: Impact | None = Field(description="Of an assessment")
+    assignee: Assignee | None = Field(description="Of an assignment; null if nobody was assigned")
 
 
 class TicketWithFactsResponse(TicketResponse):

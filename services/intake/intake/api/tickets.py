@@ -1,11 +1,14 @@
 """`/v1/tickets`: create, list and read tickets."""
 
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.events import ticket_id as id_of
 from tocsin.policy import Policy
 from tocsin.runtime.http.authentication import MayRead, MayWrite
+from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
 
@@ -21,7 +24,7 @@ from intake.workers.write_queue import WriteQueue
 
 _GET_TICKET: Final = "GET /v1/tickets/{ticket_id}"
 _POST_EVENT: Final = "POST /v1/tickets/{ticket_id}/events"
-_BY_EXTERNAL_ID: Final = "POST /v1/tickets/by-external/{source}/{external_id}/events"
+_POST_EVENT_BY_EXTERNAL_ID: Final = "POST /v1/tickets/by-external/{source}/{external_id}/events"
 _LINKS: Final = {
     "ticket": link(_GET_TICKET, "Read the ticket", ticket_id="$response.body#/ticket_id"),
     "events": link(_POST_EVENT, "Record an event", ticket_id="$response.body#/ticket_id"),
@@ -32,11 +35,14 @@ _LIST_LINKS: Final = {
 }
 _TICKET_LINKS: Final = {
     "events": link(
-        _BY_EXTERNAL_ID,
+        _POST_EVENT_BY_EXTERNAL_ID,
         "Record an event",
         source="$response.body#/source",
         external_id="$response.body#/external_id",
     )
+}
+_TICKET: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": TicketWithFactsResponse, "description": "The ticket", "links": _TICKET_LINKS}
 }
 
 
@@ -76,15 +82,21 @@ def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
         )
         return JsonResponse(response.model_dump(mode="json"))
 
-    @routes.get(
-        "/{ticket_id}",
-        summary="Read a ticket",
-        responses={200: {"model": TicketWithFactsResponse, "description": "The ticket", "links": _TICKET_LINKS}},
-    )
+    @routes.get("/{ticket_id}", summary="Read a ticket", responses=_TICKET)
     async def get_ticket(caller: MayRead, ticket_id: TicketId) -> JsonResponse:
         """Returns a ticket with all its facts."""
+        return await read(caller.tenant, ticket_id)
+
+    @routes.get(
+        "/by-external/{source}/{external_id:path}", summary="Read a ticket by its tool's own id", responses=_TICKET
+    )
+    async def get_ticket_by_external_id(caller: MayRead, ticket: ExternalTicket) -> JsonResponse:
+        """Returns the ticket that `source` knows by `external_id`. Write a slash in either as `%2F`."""
+        return await read(caller.tenant, id_of(caller.tenant, *ticket))
+
+    async def read(tenant: str, ticket_id: UUID) -> JsonResponse:
         async with reader.connect() as connection:
-            ticket, facts = await queries.load_ticket(connection, caller.tenant, ticket_id)
+            ticket, facts = await queries.load_ticket(connection, tenant, ticket_id)
         return JsonResponse(TicketWithFactsResponse.with_facts(ticket, facts).model_dump(mode="json"))
 
     return routes

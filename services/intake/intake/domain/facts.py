@@ -3,22 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from tocsin.events import Fact, FactType
 from tocsin.lifecycle import TicketStatus, replay, status_of
 
 from intake.domain.ticket_request import EventRequest
 from intake.errors import WorkaroundError
-
-STATUS_TYPES: Final = (
-    FactType.OPENED,
-    FactType.SEVERITY_CHANGED,
-    FactType.RESOLVED,
-    FactType.REOPENED,
-    FactType.CANCELLED,
-)
-"""The facts that decide a ticket's severity and whether it is open."""
 
 
 def opening_fact(severity: int, occurred_at: datetime, received_at: datetime, actor: str) -> Fact:
@@ -46,6 +36,8 @@ def event_fact(request: EventRequest, number: int, event_id: str, received_at: d
         severity=request.severity,
         reason=request.reason,
         resolution_kind=request.resolution_kind,
+        impact=request.impact.to_impact() if request.impact else None,
+        assignee=request.assignee.to_assignee() if request.assignee else None,
     )
 
 

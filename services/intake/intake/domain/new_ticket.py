@@ -5,7 +5,6 @@ from typing import Final
 from uuid import UUID
 
 from tocsin.events import Fact, FactType, derived_id, ticket_id
-from tocsin.lifecycle import status_of
 from tocsin.policy import Policy
 
 from intake.domain.facts import event_fact, opening_fact, reject_workarounds
@@ -13,6 +12,7 @@ from intake.domain.routing import route
 from intake.domain.ticket import NewTicket, StoredFact, StoredTicket
 from intake.domain.ticket_events import check_size, opening_events
 from intake.domain.ticket_request import BatchItemRequest, DerivedTicketRequest, TicketRequest
+from intake.domain.ticket_state import Opening, state_of
 from intake.errors import EventIdConflictError
 
 _NOT_IN_BODY: Final = {"events", "history", "opened_by", "default_flags"}
@@ -29,7 +29,11 @@ def new_ticket(policy: Policy, tenant: str, request: TicketRequest, received_at:
     stored = _first_facts(key, request, routing.severity, opened_at, received_at)
     facts = [each.fact for each in stored]
     reject_workarounds(facts, new=facts)
-    status = status_of(facts)
+    opening = Opening(
+        routing.severity,
+        request.impact.to_impact() if request.impact else None,
+        request.assignee.to_assignee() if request.assignee else None,
+    )
     ticket = StoredTicket(
         ticket_id=key,
         position=0,
@@ -39,8 +43,6 @@ def new_ticket(policy: Policy, tenant: str, request: TicketRequest, received_at:
         opened_at=opened_at,
         received_at=received_at,
         initial_severity=routing.severity,
-        suggested_severity=routing.suggestion.severity,
-        fit=routing.suggestion.fit,
         routed_to=routing.routed_to,
         flags=routing.flags,
         imported=isinstance(request, BatchItemRequest) and request.imported,
@@ -48,8 +50,8 @@ def new_ticket(policy: Policy, tenant: str, request: TicketRequest, received_at:
         body=request.model_dump(mode="json", exclude=_NOT_IN_BODY),
         digest=request.digest(),
         first_facts=len(facts),
-        severity=status.severity,
-        is_open=not status.closed,
+        last_number=len(facts),
+        state=state_of(policy, opening, facts),
     )
     check_size(opening_events(ticket, facts))
     return NewTicket(ticket, stored)

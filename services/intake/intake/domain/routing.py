@@ -4,32 +4,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tocsin.events import Flag, Impact, Mailbox
-from tocsin.policy import Policy, SeveritySuggestion, suggest_severity
+from tocsin.email_address import is_usable_email
+from tocsin.events import Flag, Mailbox
+from tocsin.policy import Policy
 
 from intake.domain.ticket_request import DerivedTicketRequest, TicketRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """`severity` is the initial severity; `suggestion` follows from the impact (docs/rules.md#1-3)."""
+    """`severity` is the initial severity."""
 
     severity: int
-    suggestion: SeveritySuggestion
     routed_to: Mailbox
     flags: tuple[Flag, ...]
 
 
 def route(request: TicketRequest, opened_at: datetime, policy: Policy) -> Routing:
     """Route a ticket that was submitted at `opened_at`. No ticket is rejected here."""
-    impact = Impact.model_validate(request.impact.model_dump()) if request.impact else Impact()
     routed_to = _mailbox(request, policy)
     return Routing(
-        severity=request.severity or policy.machine_sources[request.source],
-        suggestion=suggest_severity(policy.severities, impact),
+        severity=initial_severity(request, policy),
         routed_to=routed_to,
         flags=tuple(_flags(request, opened_at, routed_to, policy)),
     )
+
+
+def initial_severity(request: TicketRequest, policy: Policy) -> int:
+    """The stated severity, or the default of its machine source (docs/rules.md#1-9)."""
+    return request.severity or policy.machine_sources[request.source]
 
 
 def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
@@ -45,12 +48,16 @@ def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
 def _flags(request: TicketRequest, opened_at: datetime, routed_to: Mailbox, policy: Policy) -> Iterator[Flag]:
     if routed_to != request.via:
         yield "rerouted"
+    if request.category in policy.notice and request.starts_at is None:
+        yield "start_missing"
     if _is_short_notice(request, opened_at, policy):
         yield "short_notice"
     if request.category == "security":
         yield "security"
     if request.severity is None:
         yield "default_severity"
+    if request.contact.email is not None and not is_usable_email(request.contact.email):
+        yield "contact_unusable"
     if isinstance(request, DerivedTicketRequest):
         yield from request.default_flags
 

@@ -6,19 +6,32 @@ from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
-from tocsin.events import Fact, Flag, Mailbox, Ticket
-from tocsin.lifecycle import TicketStatus
+from tocsin.events import Assignee, Fact, Flag, Impact, Mailbox, Ticket
 
-_BODY_FIELDS: Final = ("summary", "affected_services", "contact", "customer", "channel", "category")
+from intake.domain.ticket_state import Opening, TicketState
+
+_BODY_FIELDS: Final = (
+    "summary",
+    "affected_services",
+    "contact",
+    "customer",
+    "channel",
+    "category",
+    "starts_at",
+    "impact",
+    "assignee",
+)
+_MAX_DESCRIPTION: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTicket:
-    """A ticket with the severity and state that its facts give it so far.
+    """A ticket in the state that its facts give it so far.
 
     `body` is the validated request and `digest` its digest. `position` orders tickets by receipt; 0 before the ticket
-    is stored. `first_facts` is the number of facts that came with the ticket. `imported`: the ticket and those facts
-    are published as one event. `history`: that event was posted as history (docs/rules.md#4-24).
+    is stored. `first_facts` is the number of facts that came with the ticket, `last_number` that of all its facts.
+    `imported`: the ticket and its first facts are published as one event. `history`: that event was posted as history
+    (docs/rules.md#4-24).
     """
 
     ticket_id: UUID
@@ -29,8 +42,6 @@ class StoredTicket:
     opened_at: datetime
     received_at: datetime
     initial_severity: int
-    suggested_severity: int | None
-    fit: bool | None
     routed_to: Mailbox
     flags: tuple[Flag, ...]
     imported: bool
@@ -38,18 +49,32 @@ class StoredTicket:
     body: Mapping[str, Any]
     digest: bytes
     first_facts: int
-    severity: int
-    is_open: bool
+    last_number: int
+    state: TicketState
 
-    def with_status(self, status: TicketStatus) -> Self:
-        """The ticket with the severity and state of `status`."""
-        return replace(self, severity=status.severity, is_open=not status.closed)
+    def with_state(self, state: TicketState) -> Self:
+        return replace(self, state=state)
+
+    @property
+    def opening(self) -> Opening:
+        impact, assignee = self.body["impact"], self.body["assignee"]
+        return Opening(
+            self.initial_severity,
+            Impact.model_validate(impact) if impact else None,
+            Assignee.model_validate(assignee) if assignee else None,
+        )
+
+    @property
+    def current_flags(self) -> tuple[Flag, ...]:
+        """The flags of the opening, with `severity_disputed` while the severity is disputed."""
+        return (*self.flags, "severity_disputed") if self.state.is_disputed else self.flags
 
     def to_event_ticket(self) -> Ticket:
         """The ticket as its events contain it."""
         return Ticket.model_validate(
             {
                 **{name: self.body[name] for name in _BODY_FIELDS},
+                "description": (self.body["description"] or "")[:_MAX_DESCRIPTION] or None,
                 "tenant": self.tenant,
                 "ticket_id": self.ticket_id,
                 "source": self.source,

@@ -4,31 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
-from uuid import UUID
 
-from tocsin.lifecycle import status_of
+from tocsin.policy import Policy
 
-from intake.domain.facts import STATUS_TYPES, event_fact, reject_workarounds
-from intake.domain.ticket import StoredFact
+from intake.domain.facts import event_fact, reject_workarounds
+from intake.domain.ticket import StoredFact, StoredTicket
 from intake.domain.ticket_events import check_size, fact_event
 from intake.domain.ticket_request import EventRequest
+from intake.domain.ticket_state import STATE_TYPES, state_of
 from intake.errors import EventConflictError
 
 
 @dataclass(frozen=True, slots=True)
 class TicketFacts:
-    """A ticket's facts while events are added to it.
+    """A ticket and its facts while events are added to it.
 
-    Added events are received at `received_at`. `known` holds facts by event id: all facts of STATUS_TYPES if an event
+    Added events are received at `received_at`. `known` holds facts by event id: all facts of STATE_TYPES if an event
     of these types is added, and the facts whose event ids the added events have. `new` are the facts added so far;
-    `severity` and `is_open` follow from both.
+    the ticket's state follows from both.
     """
 
-    tenant: str
-    ticket_id: UUID
-    next_number: int
-    severity: int
-    is_open: bool
+    ticket: StoredTicket
+    policy: Policy
     received_at: datetime
     known: Mapping[str, StoredFact]
     new: tuple[StoredFact, ...] = ()
@@ -43,18 +40,13 @@ class TicketFacts:
             if self.known[event_id].digest != digest:
                 raise EventConflictError
             return self
-        fact = event_fact(request, self.next_number, event_id, self.received_at)
-        check_size([fact_event(self.tenant, self.ticket_id, fact)])
-        added = StoredFact(self.ticket_id, fact, digest)
-        after = replace(
-            self,
-            next_number=self.next_number + 1,
-            known={**self.known, event_id: added},
-            new=(*self.new, added),
-        )
-        if fact.type not in STATUS_TYPES:
-            return after
-        status_facts = [each.fact for each in after.known.values() if each.fact.type in STATUS_TYPES]
-        reject_workarounds(status_facts, new=[fact])
-        status = status_of(status_facts)
-        return replace(after, severity=status.severity, is_open=not status.closed)
+        ticket = replace(self.ticket, last_number=self.ticket.last_number + 1)
+        fact = event_fact(request, ticket.last_number, event_id, self.received_at)
+        check_size([fact_event(ticket.tenant, ticket.ticket_id, fact)])
+        added = StoredFact(ticket.ticket_id, fact, digest)
+        known = {**self.known, event_id: added}
+        if fact.type in STATE_TYPES:
+            facts = [each.fact for each in known.values() if each.fact.type in STATE_TYPES]
+            reject_workarounds(facts, new=[fact])
+            ticket = ticket.with_state(state_of(self.policy, ticket.opening, facts))
+        return replace(self, ticket=ticket, known=known, new=(*self.new, added))

@@ -1,7 +1,7 @@
 """The bodies of POST requests as models (docs/architecture.md#contracts). Pure."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -12,8 +12,21 @@ from pydantic import (
     Strict,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
-from tocsin.events import Category, Channel, Flag, Mailbox, SeverityInput
+from tocsin.email_address import is_usable_email
+from tocsin.events import (
+    Assignee,
+    BusinessRisk,
+    Category,
+    Channel,
+    Flag,
+    Impact,
+    Mailbox,
+    SeverityInput,
+    Workaround,
+    WorkStoppage,
+)
 
 from intake.domain.schema_base import (
     BLANK,
@@ -35,16 +48,21 @@ EventType = Literal[
     "cancelled",
     "acknowledged",
     "escalated",
+    "assessed",
+    "assigned",
 ]
 """Every type of fact but the opening."""
+
+MAX_EMAIL_LENGTH: Final = 254
 
 R = TypeVar("R", bound=RequestModel)
 
 
 def validate_request(model: type[R], body: object, default_severities: Mapping[str, int] | None = None) -> R:
-    """The body as a request. `default_severities` are the policy's, by machine source.
+    """The body that a caller posted as a request. `default_severities` are the policy's, by machine source.
 
-    Raises pydantic's ValidationError, which names every missing or wrong field.
+    Addresses must be usable; a model that is built without this function accepts any text as the address of a contact
+    (docs/rules.md#1-8). Raises pydantic's ValidationError, which names every missing or wrong field.
     """
     return model.model_validate(body, context={"default_severities": default_severities or {}})
 
@@ -60,14 +78,42 @@ def _has_text(field: str) -> dict[str, JsonValue]:
     return {"required": [field], "properties": {field: {"type": "string", "pattern": f"[^{BLANK}]"}}}
 
 
-def _only_for(event_type: EventType, field: str, *, required: bool) -> dict[str, JsonValue]:
-    """The JSON Schema of a field that only one type of event has."""
-    present: dict[str, JsonValue] = {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
-    return {
-        "if": {"properties": {"type": {"const": event_type}}, "required": ["type"]},
-        "then": present if required else {},
-        "else": {"properties": {field: {"type": "null"}}},
+def _check_email(email: str, info: ValidationInfo) -> str:
+    if info.context is not None and not is_usable_email(email):  # the context is set by `validate_request`
+        raise ValueError("must be an e-mail address such as ada@acme.example")
+    return email
+
+
+Email = Annotated[
+    Text, AfterValidator(_check_email), Field(json_schema_extra={"format": "email", "maxLength": MAX_EMAIL_LENGTH})
+]
+"""An e-mail address. It must be usable in a request that a caller posted."""
+
+_FIELD_OWNERS: Final[Mapping[str, EventType]] = {
+    "severity": "severity_changed",
+    "impact": "assessed",
+    "assignee": "assigned",
+    "resolution_kind": "resolved",
+}
+"""The fields that only one type of event has, with that type."""
+
+
+def _event_schema() -> list[JsonValue]:
+    """The JSON Schema of the fields that only one type of event has."""
+    present: dict[str, dict[str, JsonValue]] = {
+        "severity": {"required": ["severity"], "properties": {"severity": {"not": {"type": "null"}}}},
+        "impact": {"required": ["impact"], "properties": {"impact": {"not": {"type": "null"}}}},
+        "assignee": {"required": ["assignee"]},
+        "resolution_kind": {},
     }
+    return [
+        {
+            "if": {"properties": {"type": {"const": event_type}}, "required": ["type"]},
+            "then": present[field],
+            "else": {"properties": {field: {"type": "null"}}},
+        }
+        for field, event_type in _FIELD_OWNERS.items()
+    ]
 
 
 _EVENT: Final[dict[str, JsonValue]] = {
@@ -98,7 +144,7 @@ class ContactRequest(RequestModel):
 
     name: RequiredText
     phone: Text | None = None
-    email: Text | None = Field(default=None, validate_default=True)
+    email: Email | None = Field(default=None, validate_default=True)
 
     @field_validator("email")
     @classmethod
@@ -113,28 +159,43 @@ class CustomerRequest(RequestModel):
     name: RequiredText
 
 
+class AssigneeRequest(RequestModel):
+    """The person on our side who works on the ticket."""
+
+    name: RequiredText
+    email: Email | None = None
+
+    @field_validator("email")
+    @classmethod
+    def drop_unusable(cls, email: str | None) -> str | None:
+        """An unusable address from a webhook is dropped: the name alone says who works on the ticket."""
+        return email if email is not None and is_usable_email(email) else None
+
+    def to_assignee(self) -> Assignee:
+        return Assignee.model_validate(self.model_dump())
+
+
 # docs/rules.md#1-4
 class ImpactRequest(RequestModel):
     """The criteria of the severity matrix; any may be missing."""
 
-    business_risk: Literal["catastrophic", "major", "moderate", "minimal"] | None = None
-    work_stoppage: Literal["full", "significant", "some", "minor"] | None = None
+    business_risk: BusinessRisk | None = None
+    work_stoppage: WorkStoppage | None = None
     users_affected_percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    workaround: Literal["none", "semi_acceptable", "acceptable"] | None = None
+    workaround: Workaround | None = None
+
+    def to_impact(self) -> Impact:
+        return Impact.model_validate(self.model_dump())
+
+
+class _NotStated:
+    """Replaces the assignee of an `assigned` event that does not state one: null states nobody."""
 
 
 class EventRequest(RequestModel):
     """One event of an existing ticket."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "allOf": [
-                _only_for("severity_changed", "severity", required=True),
-                _only_for("resolved", "resolution_kind", required=False),
-            ],
-            "examples": [_EVENT],
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"allOf": _event_schema(), "examples": [_EVENT]})
 
     type: EventType
     occurred_at: RequestInstant | None = Field(None, description="When it occurred; the receipt if omitted or later")
@@ -143,29 +204,45 @@ class EventRequest(RequestModel):
     severity: SeverityInput | None = Field(
         None, validate_default=True, description="The new severity; only for severity_changed"
     )
+    impact: ImpactRequest | None = Field(
+        None, validate_default=True, description="The impact as known now; only for assessed"
+    )
+    assignee: AssigneeRequest | None = Field(
+        None, description="Who works on the ticket from now on, null for nobody; only for assigned"
+    )
     reason: Text | None = None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(
         None, validate_default=True, description="Only for resolved; resolved if omitted"
     )
 
-    @field_validator("severity")
+    @model_validator(mode="before")
     @classmethod
-    def check_severity(cls, severity: int | None, info: ValidationInfo) -> int | None:
-        event_type = info.data.get("type")
-        if severity is None and event_type == "severity_changed":
-            raise ValueError("is required by severity_changed")
-        if severity is not None and event_type not in (None, "severity_changed"):
-            raise ValueError("is only for severity_changed")
-        return severity
+    def mark_missing_assignee(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("type") == "assigned" and "assignee" not in value:
+            return {**value, "assignee": _NotStated()}
+        return value
+
+    @field_validator("assignee", mode="before")
+    @classmethod
+    def require_assignee(cls, value: Any) -> Any:
+        if isinstance(value, _NotStated):
+            raise ValueError("is required by assigned; null means nobody")
+        return value
+
+    @field_validator("severity", "impact", "assignee", "resolution_kind")
+    @classmethod
+    def check_owner(cls, value: Any, info: ValidationInfo) -> Any:
+        owner, event_type = _FIELD_OWNERS[str(info.field_name)], info.data.get("type")
+        if value is not None and event_type not in (None, owner):
+            raise ValueError(f"is only for {owner}")
+        if value is None and event_type == owner and owner in ("severity_changed", "assessed"):
+            raise ValueError(f"is required by {owner}")
+        return value
 
     @field_validator("resolution_kind")
     @classmethod
-    def check_resolution_kind(cls, kind: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("type") == "resolved":
-            return kind or "resolved"
-        if kind is not None and "type" in info.data:
-            raise ValueError("is only for resolved")
-        return kind
+    def default_resolution_kind(cls, kind: str | None, info: ValidationInfo) -> str | None:
+        return "resolved" if kind is None and info.data.get("type") == "resolved" else kind
 
 
 # docs/rules.md#1-9
@@ -191,6 +268,7 @@ class TicketRequest(RequestModel):
     ]
     contact: ContactRequest
     customer: CustomerRequest
+    assignee: AssigneeRequest | None = None
     channel: Channel = "portal"
     category: Category = "incident"
     via: Mailbox = "support"

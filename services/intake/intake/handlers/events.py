@@ -8,11 +8,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import fact_id
 
-from intake.domain.facts import STATUS_TYPES
 from intake.domain.ticket import StoredFact
 from intake.domain.ticket_events import fact_event
 from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_request import EventRequest
+from intake.domain.ticket_state import STATE_TYPES
 from intake.errors import IntakeError, TicketNotFoundError
 from intake.handlers.context import IngestContext, RecordedEvent
 from intake.store.idempotency import IdempotencyKey
@@ -71,11 +71,11 @@ async def record_events(
         fact = after.known[command.event_id].fact
         outcomes.append(RecordedEvent(command.ticket_id, fact, created=after is not before))
 
-    changed = [ticket for ticket in tickets.values() if ticket.new]
+    changed = [facts for facts in tickets.values() if facts.new]
     if changed:
         await store.add_facts(changed)
         events = [
-            fact_event(ticket.tenant, ticket.ticket_id, stored.fact) for ticket in changed for stored in ticket.new
+            fact_event(facts.ticket.tenant, stored.ticket_id, stored.fact) for facts in changed for stored in facts.new
         ]
         await context.outbox.add(connection, events, min(ticket.clock for ticket in locked.values()))
     return outcomes
@@ -91,19 +91,16 @@ async def _load_facts(
     found = [command for command in commands if command.ticket_key in locked]
     known: dict[UUID, dict[str, StoredFact]] = defaultdict(dict)
     for stored in await store.load_known_facts(
-        with_status={command.ticket_id for command in found if command.request.type in STATUS_TYPES},
+        with_state={command.ticket_id for command in found if command.request.type in STATE_TYPES},
         fact_ids={fact_id(command.ticket_id, command.event_id) for command in found},
     ):
         known[stored.ticket_id][stored.fact.event_id] = stored
     return {
-        (tenant, ticket_id): TicketFacts(
-            tenant=tenant,
-            ticket_id=ticket_id,
-            next_number=ticket.next_number,
-            severity=ticket.severity,
-            is_open=ticket.is_open,
-            received_at=context.business(ticket.clock),
-            known=known[ticket_id],
+        key: TicketFacts(
+            ticket=found_ticket.ticket,
+            policy=context.policy,
+            received_at=context.business(found_ticket.clock),
+            known=known[found_ticket.ticket.ticket_id],
         )
-        for (tenant, ticket_id), ticket in locked.items()
+        for key, found_ticket in locked.items()
     }

@@ -6,11 +6,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact
-from tocsin.lifecycle import status_of
 
 from intake.domain.ticket import StoredTicket
 from intake.errors import TicketNotFoundError
 from intake.store.tickets import TicketFilter, TicketStore
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFigures:
+    """Figures of all tenants' tickets: how many are open and disputed, and some sources that have posted tickets."""
+
+    disputed: int
+    sources: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +42,10 @@ async def load_ticket(connection: AsyncConnection, tenant: str, ticket_id: UUID)
     if ticket is None:
         raise TicketNotFoundError
     facts = (await store.load_facts([ticket_id]))[ticket_id]
-    # Another fact may have been committed between the two queries: ticket and facts must agree.
-    return ticket.with_status(status_of(facts)), facts
+    return ticket, facts[: ticket.last_number]  # without those committed since the first query
+
+
+async def load_figures(connection: AsyncConnection, max_sources: int) -> TicketFigures:
+    """The figures of the tickets as stored now, with at most `max_sources` sources."""
+    store = TicketStore(connection)
+    return TicketFigures(await store.count_disputed(), await store.load_sources(max_sources))

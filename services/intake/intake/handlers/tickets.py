@@ -6,14 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Fact
-from tocsin.lifecycle import TicketStatus, status_of
 from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.new_ticket import is_history, new_ticket
 from intake.domain.ticket import NewTicket, StoredTicket
 from intake.domain.ticket_events import opening_events
 from intake.domain.ticket_request import TicketRequest
+from intake.domain.ticket_state import state_of
 from intake.errors import IntakeError, OutboxBacklogError, TicketConflictError
 from intake.handlers.context import IngestContext, IngestedTicket
 from intake.store.idempotency import IdempotencyKey
@@ -55,7 +54,7 @@ async def create_tickets(
     await context.outbox.add(connection, events, now)
 
     repeated = [draft for draft in drafts if isinstance(draft, NewTicket) and not _is_created(draft, created)]
-    existing = await _load_as_first_stored(store, {draft.ticket.ticket_id for draft in repeated})
+    existing = await _load_as_first_stored(context, store, {draft.ticket.ticket_id for draft in repeated})
     return [_outcome(draft, created, existing) for draft in drafts]
 
 
@@ -74,17 +73,18 @@ def _is_created(draft: NewTicket, created: Mapping[UUID, NewTicket]) -> bool:
     return created.get(draft.ticket.ticket_id) is draft
 
 
-async def _load_as_first_stored(store: TicketStore, ids: Collection[UUID]) -> dict[UUID, StoredTicket]:
-    """Stored tickets with the status that they had when they were first stored."""
+async def _load_as_first_stored(
+    context: IngestContext, store: TicketStore, ids: Collection[UUID]
+) -> dict[UUID, StoredTicket]:
+    """Stored tickets in the state that they had when they were first stored."""
     if not ids:
         return {}
     tickets = await store.load_tickets(ids)
-    facts = await store.load_facts([key for key, ticket in tickets.items() if ticket.imported])
-    return {key: ticket.with_status(_first_status(ticket, facts.get(key, ()))) for key, ticket in tickets.items()}
-
-
-def _first_status(ticket: StoredTicket, facts: Sequence[Fact]) -> TicketStatus:
-    return status_of(facts[: ticket.first_facts]) if ticket.imported else TicketStatus(ticket.initial_severity)
+    facts = await store.load_facts(tickets)
+    return {
+        key: ticket.with_state(state_of(context.policy, ticket.opening, facts[key][: ticket.first_facts]))
+        for key, ticket in tickets.items()
+    }
 
 
 def _outcome(

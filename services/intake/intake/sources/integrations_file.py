@@ -34,7 +34,10 @@ class IntegrationsFile:
             return None
         if (found := self._file.reload()) is not None:
             providers = {provider for tenant in found.tenants.values() for provider in tenant}
-            metrics.declare_hooks(providers | ({"email"} if found.email else set()))
+            mail = {"email"} if found.email else set()
+            metrics.declare_hooks(providers | mail)
+            tools = (tool for tenant in found.tenants.values() for tool in tenant.items())
+            metrics.declare_sources(sorted({tool.source or provider for provider, tool in tools} | mail))
             log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))
         return self._file.content
 

@@ -69,8 +69,6 @@ TICKETS = Table(
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("initial_severity", SmallInteger, nullable=False),
-    Column("suggested_severity", SmallInteger),
-    Column("fit", Boolean),
     Column("routed_to", Text, nullable=False),
     Column("flags", ARRAY(Text, as_tuple=True), nullable=False),
     Column("imported", Boolean, nullable=False),
@@ -81,6 +79,11 @@ TICKETS = Table(
     Column("last_number", Integer, nullable=False),
     Column("severity", SmallInteger, nullable=False),
     Column("is_open", Boolean, nullable=False),
+    Column("impact", JSONB),
+    Column("suggested_severity", SmallInteger),
+    Column("fit", Boolean),
+    Column("is_disputed", Boolean, nullable=False),
+    Column("assignee", JSONB),
     # One for each filter of the list that may match few of many tickets; filters combined need no index of their own.
     Index("tickets_tenant_position_idx", "tenant", "position", unique=True),
     Index("tickets_open_idx", "tenant", "position", postgresql_where=literal_column("is_open")),
@@ -89,6 +92,8 @@ TICKETS = Table(
     Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
     Index("tickets_source_idx", "tenant", func.md5(literal_column("source")), "position"),
     Index("tickets_opened_idx", "tenant", "opened_at"),
+    Index("tickets_disputed_idx", "tenant", "position", postgresql_where=literal_column("is_disputed")),
+    Index("tickets_flags_idx", "flags", postgresql_using="gin"),
     Index("tickets_words_idx", TICKET_WORDS, postgresql_using="gin"),
     postgresql_with={"fillfactor": 85},
 )
@@ -107,6 +112,8 @@ FACTS = Table(
     Column("severity", SmallInteger),
     Column("reason", Text),
     Column("resolution_kind", Text),
+    Column("impact", JSONB),
+    Column("assignee", JSONB),
     Column("digest", LargeBinary, nullable=False),
     UniqueConstraint("ticket_id", "number"),
 )

@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy import Row, Uuid, and_, any_, bindparam, func, literal_column, not_, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Fact, fact_id
+from tocsin.events import Assignee, Fact, Flag, Impact, fact_id
 from tocsin.runtime.database import bulk
 
-from intake.domain.facts import STATUS_TYPES
 from intake.domain.ticket import NewTicket, StoredFact, StoredTicket
 from intake.domain.ticket_facts import TicketFacts
+from intake.domain.ticket_state import STATE_TYPES, TicketState
 from intake.store.tables import FACTS, OUTBOX, TICKET_WORDS, TICKETS
 
 TicketKey = tuple[str, UUID]
@@ -25,9 +25,7 @@ TicketKey = tuple[str, UUID]
 class LockedTicket:
     """A ticket whose row this transaction has locked; `clock` is the database's clock while it holds the lock."""
 
-    next_number: int
-    severity: int
-    is_open: bool
+    ticket: StoredTicket
     clock: datetime
 
 
@@ -42,6 +40,7 @@ class TicketFilter:
     tenant: str
     severity: int | None = None
     is_open: bool | None = None
+    flag: Flag | None = None
     customer: str | None = None
     source: str | None = None
     opened_from: datetime | None = None
@@ -73,37 +72,33 @@ class TicketStore:
     async def lock(self, wanted: Collection[TicketKey]) -> dict[TicketKey, LockedTicket]:
         """Lock tickets in the order of their ids, which avoids deadlocks; tickets that do not exist are left out.
 
-        PostgreSQL evaluates a row again after waiting for its lock, so number and clock are current.
+        PostgreSQL evaluates a row again after waiting for its lock, so the ticket and the clock are current.
         """
         keys = {"tenants": [tenant for tenant, _ in wanted], "ids": [ticket_id for _, ticket_id in wanted]}
         rows = await self._connection.execute(_LOCK, keys)
-        return {
-            (row.tenant, row.ticket_id): LockedTicket(row.next_number, row.severity, row.is_open, row.clock)
-            for row in rows
-        }
+        return {(row.tenant, row.ticket_id): LockedTicket(_ticket(row), row.clock) for row in rows}
 
     async def add_facts(self, changed: Sequence[TicketFacts]) -> None:
-        """Store the new facts of locked tickets, and each ticket's status after them."""
-        await bulk.insert(self._connection, FACTS, [_fact_row(stored) for ticket in changed for stored in ticket.new])
+        """Store the new facts of locked tickets, and each ticket's state after them."""
+        await bulk.insert(self._connection, FACTS, [_fact_row(stored) for facts in changed for stored in facts.new])
         changes = [
             {
-                "ticket_id": ticket.ticket_id,
-                "last_number": ticket.next_number - 1,
-                "severity": ticket.severity,
-                "is_open": ticket.is_open,
+                "ticket_id": facts.ticket.ticket_id,
+                "last_number": facts.ticket.last_number,
+                **_state_columns(facts.ticket.state),
             }
-            for ticket in changed
+            for facts in changed
         ]
         await bulk.update(self._connection, TICKETS, changes)
 
-    async def load_known_facts(self, *, with_status: Collection[UUID], fact_ids: Collection[UUID]) -> list[StoredFact]:
-        """The facts with these ids, and all facts of STATUS_TYPES of the tickets `with_status`, by number."""
+    async def load_known_facts(self, *, with_state: Collection[UUID], fact_ids: Collection[UUID]) -> list[StoredFact]:
+        """The facts with these ids, and all facts of STATE_TYPES of the tickets `with_state`, by number."""
         wanted = FACTS.c.fact_id == any_(bindparam("fact_ids", type_=ARRAY(Uuid)))
         parameters: dict[str, list[UUID]] = {"fact_ids": list(fact_ids)}
-        if with_status:
-            of_ticket = FACTS.c.ticket_id == any_(bindparam("with_status", type_=ARRAY(Uuid)))
-            wanted = or_(wanted, and_(of_ticket, FACTS.c.type.in_([str(kind) for kind in STATUS_TYPES])))
-            parameters["with_status"] = list(with_status)
+        if with_state:
+            of_ticket = FACTS.c.ticket_id == any_(bindparam("with_state", type_=ARRAY(Uuid)))
+            wanted = or_(wanted, and_(of_ticket, FACTS.c.type.in_([str(kind) for kind in STATE_TYPES])))
+            parameters["with_state"] = list(with_state)
         rows = await self._connection.execute(select(FACTS).where(wanted).order_by(FACTS.c.number), parameters)
         return [StoredFact(row.ticket_id, _fact(row), row.digest) for row in rows]
 
@@ -133,6 +128,10 @@ class TicketStore:
             query = query.where(TICKETS.c.severity == wanted.severity)
         if wanted.is_open is not None:
             query = query.where(TICKETS.c.is_open if wanted.is_open else not_(TICKETS.c.is_open))
+        if wanted.flag == "severity_disputed":
+            query = query.where(TICKETS.c.is_disputed)
+        elif wanted.flag is not None:
+            query = query.where(TICKETS.c.flags.contains([wanted.flag]))
         for column, value in ((TICKETS.c.customer_id, wanted.customer), (TICKETS.c.source, wanted.source)):
             if value is not None:
                 query = query.where(func.md5(column) == func.md5(value), column == value)
@@ -148,6 +147,15 @@ class TicketStore:
             query = query.where(TICKETS.c.position < wanted.before)
         rows = await self._connection.execute(query.order_by(TICKETS.c.position.desc()).limit(limit))
         return [_ticket(row) for row in rows]
+
+    async def count_disputed(self) -> int:
+        """How many open tickets of all tenants have a disputed severity (docs/rules.md#1-6)."""
+        query = select(func.count()).select_from(TICKETS).where(TICKETS.c.is_disputed, TICKETS.c.is_open)
+        return int((await self._connection.execute(query)).scalar_one())
+
+    async def load_sources(self, limit: int) -> list[str]:
+        """Up to `limit` sources of stored tickets."""
+        return list((await self._connection.execute(_SOURCES, {"limit": limit})).scalars())
 
     async def is_outbox_longer_than(self, limit: int) -> bool:
         """Whether more than `limit` events are unpublished."""
@@ -168,25 +176,53 @@ class TicketStore:
         return [_ticket(row) for row in await self._connection.execute(query)]
 
 
-_LOCK: Final = text("""
-    SELECT tenant, ticket_id, last_number + 1 AS next_number, severity, is_open, clock_timestamp() AS clock
-    FROM tickets
-    WHERE (tenant, ticket_id) IN (
+_WANTED: Final = text("""
+    (tenant, ticket_id) IN (
         SELECT * FROM unnest(CAST(:tenants AS text[]), CAST(:ids AS uuid[])) AS wanted (tenant, ticket_id)
     )
-    ORDER BY ticket_id
-    FOR NO KEY UPDATE
 """)
-_TICKET_FIELDS: Final = tuple(field.name for field in fields(StoredTicket))
+_LOCK: Final = (
+    select(TICKETS, func.clock_timestamp().label("clock"))
+    .where(_WANTED)
+    .order_by(TICKETS.c.ticket_id)
+    .with_for_update(key_share=True)  # FOR NO KEY UPDATE
+)
+# A skip scan: each step finds the next entry of tickets_source_idx, so it reads as many rows as there are sources.
+_SOURCES: Final = text("""
+    WITH RECURSIVE entries AS (
+        (SELECT tenant, md5(source) AS hash, source FROM tickets ORDER BY tenant, md5(source) LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM entries, LATERAL (
+            SELECT tenant, md5(source), source FROM tickets
+            WHERE (tenant, md5(source)) > (entries.tenant, entries.hash)
+            ORDER BY tenant, md5(source) LIMIT 1
+        ) AS following
+    )
+    SELECT DISTINCT source FROM (SELECT source FROM entries LIMIT :limit) AS found
+""")
+_STATE_FIELDS: Final = tuple(field.name for field in fields(TicketState))
+_TICKET_FIELDS: Final = tuple(field.name for field in fields(StoredTicket) if field.name != "state")
 
 
 def _ticket_row(ticket: StoredTicket) -> dict[str, Any]:
     row = {name: getattr(ticket, name) for name in _TICKET_FIELDS if name != "position"}
-    return row | {"customer_id": ticket.body["customer"]["id"], "last_number": ticket.first_facts}
+    return row | _state_columns(ticket.state) | {"customer_id": ticket.body["customer"]["id"]}
+
+
+def _state_columns(state: TicketState) -> dict[str, Any]:
+    columns = {name: getattr(state, name) for name in _STATE_FIELDS}
+    impact, assignee = state.impact, state.assignee
+    return columns | {
+        "impact": impact.model_dump() if impact else None,
+        "assignee": assignee.model_dump() if assignee else None,
+    }
 
 
 def _ticket(row: Row[Any]) -> StoredTicket:
-    return StoredTicket(**{name: getattr(row, name) for name in _TICKET_FIELDS})
+    state = {name: getattr(row, name) for name in _STATE_FIELDS}
+    state["impact"] = Impact.model_validate(row.impact) if row.impact else None
+    state["assignee"] = Assignee.model_validate(row.assignee) if row.assignee else None
+    return StoredTicket(**{name: getattr(row, name) for name in _TICKET_FIELDS}, state=TicketState(**state))
 
 
 def _fact_row(stored: StoredFact) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class BatchWriter:
             outcomes = [StorageError()]
         self._wake()
         for item, outcome in zip(items, outcomes, strict=True):
-            report_ticket(item, outcome)
+            report_ticket(self._context.policy, item, outcome)
         return outcomes
 
 

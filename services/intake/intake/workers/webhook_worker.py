@@ -246,8 +246,7 @@ class WebhookWorker:
         self._wake()
         if isinstance(outcome, AppliedUpdate):
             if outcome.opened is not None:
-                opened = outcome.opened.ticket
-                metrics.count_ticket(opened.source, opened.initial_severity, "created")
+                metrics.count_created(outcome.opened.ticket)
             log.info(
                 "webhook_ticket_updated",
                 ticket_id=str(outcome.ticket_id),

@@ -11,12 +11,14 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.policy import Policy
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.group_commit import GroupCommit
 from tocsin.runtime.errors import OverloadedError
 from tocsin.runtime.metrics import REQUESTS_SHED
 
 from intake import metrics
+from intake.domain.routing import initial_severity
 from intake.domain.ticket_request import TicketRequest
 from intake.errors import IdempotencyKeyInUseError, IntakeError, WriteQueueFullError
 from intake.handlers.context import IngestContext, IngestedTicket, RecordedEvent
@@ -53,7 +55,7 @@ class WriteQueue:
         """Create a ticket; returns after the commit. Raises IntakeError, and TimeoutError if the database hangs."""
         outcome = await self._execute(command)
         assert not isinstance(outcome, RecordedEvent)
-        report_ticket(command.request, outcome)
+        report_ticket(self._context.policy, command.request, outcome)
         if isinstance(outcome, IntakeError):
             raise outcome
         return outcome
@@ -84,14 +86,17 @@ class WriteQueue:
         return outcomes
 
 
-def report_ticket(request: TicketRequest, outcome: IngestedTicket | IntakeError) -> None:
+def report_ticket(policy: Policy, request: TicketRequest, outcome: IngestedTicket | IntakeError) -> None:
     """Count and log the outcome of a ticket request; to be called after the commit."""
+    severity = initial_severity(request, policy)
     if isinstance(outcome, IntakeError):
-        metrics.count_ticket(request.source, request.severity, metrics.RESULTS[type(outcome)])
+        metrics.count_ticket(request.source, severity, metrics.RESULTS[type(outcome)])
         return
-    ticket = outcome.ticket
-    metrics.count_ticket(request.source, ticket.initial_severity, "created" if outcome.created else "duplicate")
-    log.info("ticket_ingested", ticket_id=str(ticket.ticket_id), created=outcome.created)
+    if outcome.created:
+        metrics.count_created(outcome.ticket)
+    else:
+        metrics.count_ticket(request.source, severity, "duplicate")
+    log.info("ticket_ingested", ticket_id=str(outcome.ticket.ticket_id), created=outcome.created)
 
 
 def _fails_for_all(error: BaseException) -> bool:

@@ -37,8 +37,6 @@ def _tickets() -> None:
         sa.Column("opened_at", INSTANT, nullable=False),
         sa.Column("received_at", INSTANT, nullable=False),
         sa.Column("initial_severity", sa.SmallInteger, nullable=False),
-        sa.Column("suggested_severity", sa.SmallInteger),
-        sa.Column("fit", sa.Boolean),
         sa.Column("routed_to", sa.Text, nullable=False),
         sa.Column("flags", ARRAY(sa.Text), nullable=False),
         sa.Column("imported", sa.Boolean, nullable=False),
@@ -49,6 +47,11 @@ def _tickets() -> None:
         sa.Column("last_number", sa.Integer, nullable=False),
         sa.Column("severity", sa.SmallInteger, nullable=False),
         sa.Column("is_open", sa.Boolean, nullable=False),
+        sa.Column("impact", JSONB),
+        sa.Column("suggested_severity", sa.SmallInteger),
+        sa.Column("fit", sa.Boolean),
+        sa.Column("is_disputed", sa.Boolean, nullable=False),
+        sa.Column("assignee", JSONB),
         postgresql_with={"fillfactor": 85},
     )
     op.create_index("tickets_tenant_position_idx", "tickets", ["tenant", "position"], unique=True)
@@ -57,6 +60,8 @@ def _tickets() -> None:
     op.create_index("tickets_customer_idx", "tickets", ["tenant", sa.text("md5(customer_id)"), "position"])
     op.create_index("tickets_source_idx", "tickets", ["tenant", sa.text("md5(source)"), "position"])
     op.create_index("tickets_opened_idx", "tickets", ["tenant", "opened_at"])
+    op.create_index("tickets_disputed_idx", "tickets", ["tenant", "position"], postgresql_where=sa.text("is_disputed"))
+    op.create_index("tickets_flags_idx", "tickets", ["flags"], postgresql_using="gin")
     op.create_index("tickets_words_idx", "tickets", [sa.text(WORDS)], postgresql_using="gin")
     op.create_table(
         "facts",
@@ -71,6 +76,8 @@ def _tickets() -> None:
         sa.Column("severity", sa.SmallInteger),
         sa.Column("reason", sa.Text),
         sa.Column("resolution_kind", sa.Text),
+        sa.Column("impact", JSONB),
+        sa.Column("assignee", JSONB),
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("ticket_id", "number"),
     )

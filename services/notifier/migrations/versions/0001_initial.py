@@ -23,9 +23,9 @@ def upgrade() -> None:
         "notifications",
         sa.Column("id", sa.Uuid, primary_key=True, comment="the event id"),
         sa.Column("ticket_id", sa.Uuid, sa.ForeignKey("tickets.ticket_id"), nullable=False),
-        sa.Column("type", sa.Text, nullable=False, comment="`notify` or `stand_down`"),
+        sa.Column("type", sa.Text, nullable=False, comment="`notify`, `stand_down` or `exhausted`"),
         sa.Column("event", sa.LargeBinary, nullable=False),
-        comment="Every notify and stand_down received; a repeated event changes nothing",
+        comment="Every notify, stand_down and exhausted received; a repeated event changes nothing",
     )
     op.create_table(
         "withdrawals",

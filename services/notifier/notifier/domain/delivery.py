@@ -3,15 +3,18 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self, cast, get_args
+from typing import Any, Final, Self, cast, get_args
 from uuid import UUID
 
 from tocsin.directory import Holder
-from tocsin.events import DeliveryEvent, MailKind, Notify, Recipient, StandDown, derived_id
+from tocsin.events import DeliveryEvent, Exhausted, MailKind, Notify, Recipient, StandDown, derived_id
 from tocsin.events import DeliveryState as PublishedState
 
-Notification = Notify | StandDown
+Notification = Notify | StandDown | Exhausted
 """An event of the escalator that requests mails."""
+
+TICKET_ROLES: Final = ("assignee", "contact")
+"""The roles that the ticket itself fills, not the directory."""
 
 
 class DeliveryState(StrEnum):
@@ -63,6 +66,8 @@ class Delivery:
     `redelivery_number` counts the redeliveries of `redelivery_of` from 1; 0 for what an event requested.
     `fallback_number` counts the further addresses of `fallback_of` from 1; 0 for the first address. Person and address
     of a fallback never change. `scheduled_person` held the role at `scheduled_at`, if `person` is somebody else.
+
+    `person` is an id of the directory; for an assignee or contact that the directory does not know, the address.
     """
 
     id: UUID
@@ -161,10 +166,23 @@ class Delivery:
         return replace(self, **fresh | changes)
 
 
+def mail_kind(notification: Notification) -> MailKind:
+    """The kind of mail that it requests."""
+    match notification:
+        case Notify():
+            return notification.kind
+        case StandDown():
+            return "stand_down"
+        case Exhausted():
+            return "exhausted"
+
+
 def occasion(notification: Notification) -> str:
     """The occasion of a mail. A person gets one mail per occasion, even with two roles (docs/rules.md#5-23)."""
     if isinstance(notification, StandDown):
         return f"stand_down/{notification.event_id}"
+    if isinstance(notification, Exhausted):
+        return f"exhausted/{notification.cycle}/{notification.run}"
     about = notification.step or notification.clock or ""
     return f"{notification.kind}/{notification.cycle}/{notification.run or ''}/{about}"
 

@@ -5,7 +5,7 @@ person. It also waits for the first attempt of every earlier delivery to anybody
 retries (docs/rules.md#5-25). The recipient is chosen here, at each attempt (docs/rules.md#5-21).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from tocsin.directory import Directory
 from tocsin.events import StandDown
 
-from notifier.domain.delivery import Delivery, DeliveryState, Notification, Now
+from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Notification, Now
 from notifier.domain.mail_history import in_order, same_mail
 
 
@@ -56,14 +56,17 @@ def decide(
     be read, and of all open stand-downs.
     """
     waits = _Waits()
-    ready: list[Delivery] = []
-    changed: list[Delivery] = []
+    current = {delivery.id: delivery for delivery in ticket}
+    ready: set[UUID] = set()
     for delivery in in_order(ticket):
         if delivery.ready_at is None:
             continue
-        addressed = _choose_recipient(delivery, directory, now)
+        if step_waits_until := _step_waits_until(delivery, current.values()):
+            current[delivery.id] = _postponed(delivery, step_waits_until)
+            continue
+        addressed = _choose_recipient(delivery, current.values(), directory, now)
         if addressed is None:
-            changed.append(delivery.ended(DeliveryState.UNDELIVERABLE, f"nobody holds the role {delivery.role}", now))
+            current[delivery.id] = delivery.ended(DeliveryState.UNDELIVERABLE, _nobody(delivery.role), now)
             continue
         decided = delivery
         if not delivery.is_in_flight:
@@ -74,20 +77,25 @@ def decide(
             if waits_until is not None:
                 decided = _postponed(delivery, waits_until)
             elif reason := _skip_reason(addressed, ticket, notifications):
-                decided = addressed.ended(DeliveryState.CANCELLED, reason, now)
+                # Of the mails about exhaustion to one person only the one that is sent is addressed.
+                unneeded = delivery if delivery.kind == "exhausted" else addressed
+                decided = unneeded.ended(DeliveryState.CANCELLED, reason, now)
             elif is_ready and delivery.notification_id not in notifications:
                 unreadable = "the stored notification cannot be read"
                 decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
             elif is_ready and (is_item or limit > 0):
                 limit -= not is_item
+                ready.add(delivery.id)
                 decided = replace(addressed, ready_at=now.real + lease)
-                ready.append(decided)
-                waits.add(addressed.person, decided)
-                continue
         waits.add(addressed.person, decided)
-        if decided != delivery:
-            changed.append(decided)
-    return TicketDecision(ready, changed)
+        current[delivery.id] = decided
+    places = in_order(ticket)
+    return TicketDecision(
+        ready=[current[delivery.id] for delivery in places if delivery.id in ready],
+        changed=[
+            current[delivery.id] for delivery in places if delivery.id not in ready and current[delivery.id] != delivery
+        ],
+    )
 
 
 def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
@@ -99,7 +107,8 @@ def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
         attempts=delivery.attempts + 1,
         changed_at=now.business,
     )
-    if delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number:
+    by_role = delivery.kind not in ("stand_down", "exhausted") and delivery.role not in TICKET_ROLES
+    if not by_role or delivery.redelivery_number or delivery.fallback_number:
         return claimed
     holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
     scheduled = holder.person if holder else delivery.scheduled_person
@@ -137,25 +146,65 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((at for at in (one, other) if at is not None), default=None)
 
 
-def _choose_recipient(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
-    """The delivery to the holder of the role now, or else at the scheduled instant; None if there is neither.
+def _choose_recipient(
+    delivery: Delivery, ticket: Iterable[Delivery], directory: Directory, now: Now
+) -> Delivery | None:
+    """The delivery with its recipient; None if there is nobody.
 
-    The recipient of a stand-down, a redelivery or a fallback never changes, nor does it once a server may have accepted
-    the mail.
+    A role goes to its holder now, or else at the scheduled instant. The recipient of a stand-down, a redelivery or a
+    fallback never changes, nor does it once a server may have accepted the mail.
     """
     settled = delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number
     if delivery.email is not None and (settled or delivery.ambiguous or delivery.is_in_flight):
         return delivery
+    if delivery.role in TICKET_ROLES:
+        address = delivery.email
+        return replace(delivery, person=directory.person_at(address) or address.lower()) if address else None
+    if delivery.kind == "exhausted":
+        return _addressed_as_its_step(delivery, ticket)
     holder = directory.holder(delivery.role, delivery.customer_id, now.business) or directory.holder(
         delivery.role, delivery.customer_id, delivery.scheduled_at
     )
     return delivery.addressed_to(holder) if holder else None
 
 
+def _nobody(role: str) -> str:
+    return f"the {role} has no e-mail address" if role in TICKET_ROLES else f"nobody holds the role {role}"
+
+
+def _step_waits_until(delivery: Delivery, ticket: Iterable[Delivery]) -> datetime | None:
+    """Until when a mail about exhaustion waits for the mail of its step; None if it does not wait.
+
+    Only then is it known whether the step reached anybody. Meanwhile no other mail waits for this one.
+    """
+    if delivery.kind != "exhausted" or delivery.email is not None:
+        return None
+    mails = _mails_of_its_step(delivery, ticket)
+    if any(mail.may_have_arrived for mail in mails):
+        return None
+    return max((mail.ready_at for mail in mails if mail.ready_at is not None), default=None)
+
+
+def _addressed_as_its_step(delivery: Delivery, ticket: Iterable[Delivery]) -> Delivery:
+    """The delivery to whom the mail of its step reached; unchanged if it reached nobody."""
+    arrived = [mail for mail in _mails_of_its_step(delivery, ticket) if mail.may_have_arrived]
+    if not arrived:
+        return delivery
+    mail = arrived[-1]
+    return replace(delivery, person=mail.person, name=mail.name, email=mail.email, rule=mail.rule)
+
+
+def _mails_of_its_step(delivery: Delivery, ticket: Iterable[Delivery]) -> list[Delivery]:
+    of_step = (delivery.cycle, delivery.run, delivery.tier)
+    return [mail for mail in ticket if mail.kind == "escalation" and (mail.cycle, mail.run, mail.tier) == of_step]
+
+
 def _skip_reason(
     delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]
 ) -> str | None:
     """Why the recipient does not need this mail; None if they do."""
+    if delivery.kind == "exhausted" and delivery.email is None:
+        return "was never notified"
     theirs = [past for past in ticket if past.may_have_arrived and past.person == delivery.person]
     notification = notifications.get(delivery.notification_id)
     if isinstance(notification, StandDown):

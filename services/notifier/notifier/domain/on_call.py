@@ -7,8 +7,11 @@ from math import inf
 from typing import Final
 
 from tocsin.directory import Directory, Holder, Shift, compute_shifts, find_gap
+from tocsin.events import Notify
 from tocsin.instants import render_instant
 
+from notifier.domain.delivery import Notification
+from notifier.domain.template_context import Involved
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
 GAP_HORIZON: Final = timedelta(days=14)
@@ -44,6 +47,18 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
         next_holder=following.holder if following else None,
         group_address=directory.group_address(role, customer_id),
     )
+
+
+def involved_people(notification: Notification, directory: Directory) -> Involved:
+    """The people whom the mail of `notification` names beside its recipients."""
+    if not isinstance(notification, Notify):
+        return Involved()
+    actors = (notification.requested_by, *(known.by for known in notification.acknowledgements))
+    names = {actor: directory.people[actor].name for actor in actors if actor in directory.people}
+    upcoming = notification.upcoming
+    if upcoming is None or upcoming.tier is None:
+        return Involved(names=names)
+    return Involved(directory.holder(upcoming.tier.role, notification.ticket.customer.id, upcoming.at), names)
 
 
 def check_role(directory: Directory, role: str) -> None:

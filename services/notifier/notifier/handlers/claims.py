@@ -6,7 +6,7 @@ change nothing.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from notifier.domain.delivery_order import claim, decide, recover
 from notifier.domain.digest import DueDigests, address_of, allot, due_digests, find_followed, may_join
 from notifier.domain.mail_history import EarlierMail, earlier_mails, earlier_message_ids, same_mail
 from notifier.domain.new_delivery import addresses, is_group_address
-from notifier.domain.template_context import Reader
+from notifier.domain.on_call import involved_people
+from notifier.domain.template_context import Involved, Reader
 from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class Claim:
     """A delivery that this process may attempt while it renews the lease, with the content of its mail.
 
     `references`: the Message-IDs of the reader's earlier mails in this cycle. `addresses`: where this mail may go, in
-    order.
+    order. `involved`: the people of the directory whom it names.
     """
 
     delivery: Delivery
@@ -53,6 +54,7 @@ class Claim:
     earlier: Sequence[EarlierMail]
     references: Sequence[str]
     addresses: tuple[str, ...]
+    involved: Involved = field(default_factory=Involved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ def _describe(
         earlier=earlier_mails(notification, delivery.person, ticket),
         references=earlier_message_ids(delivery, ticket),
         addresses=addresses(directory, delivery),
+        involved=involved_people(notification, directory),
     )
 
 

@@ -6,15 +6,17 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Notify, StandDown, Withdraw
-from tocsin.runtime.kafka.batch import Received
+from tocsin.events import Exhausted, Notify, StandDown, Withdraw
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Now
-from notifier.domain.new_delivery import delivery_for, stand_down_deliveries
+from notifier.domain.new_delivery import delivery_for, exhausted_deliveries, stand_down_deliveries
 from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
+
+_Other = Withdraw | StandDown | Exhausted
 
 
 class Handlers:
@@ -24,7 +26,7 @@ class Handlers:
         self._clock = clock
 
     async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        events = [got.event for got in batch if isinstance(got.event, Notify | Withdraw | StandDown)]
+        events = [got.event for got in batch if isinstance(got.event, Notify | _Other)]
         published = {got.event.event_id: got.published_at for got in batch if isinstance(got.event, Notify)}
         if not events:
             return
@@ -36,18 +38,21 @@ class Handlers:
             await _queue(connection, notifies, published, now)
             for event in others:
                 with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
-                    if isinstance(event, Withdraw):
-                        await _withdraw(connection, event, now)
-                    else:
-                        await _stand_down(connection, event, now)
+                    match event:
+                        case Withdraw():
+                            await _withdraw(connection, event, now)
+                        case StandDown():
+                            await _stand_down(connection, event, now)
+                        case Exhausted():
+                            await _exhaust(connection, event, now)
 
 
 def _groups(
-    events: Sequence[Notify | Withdraw | StandDown],
-) -> Iterator[tuple[list[Notify], list[Withdraw | StandDown]]]:
+    events: Sequence[Notify | _Other],
+) -> Iterator[tuple[list[Notify], list[_Other]]]:
     """The events in their order: consecutive notifies, which are stored together, and the others after them."""
     notifies: list[Notify] = []
-    others: list[Withdraw | StandDown] = []
+    others: list[_Other] = []
     for event in events:
         if isinstance(event, Notify):
             if others:
@@ -90,3 +95,14 @@ async def _stand_down(connection: AsyncConnection, event: StandDown, now: Now) -
     await _withdraw(connection, event, now)
     mailed = await deliveries.load_of_notifications(connection, event.notifications)
     await deliveries.add(connection, stand_down_deliveries(event, mailed, now))
+
+
+async def _exhaust(connection: AsyncConnection, event: Exhausted, now: Now) -> None:
+    if not event.mail or not await notifications.add_notifications(connection, [event]):
+        return
+    mails = await deliveries.load_of_notifications(connection, event.notifications)
+    await deliveries.add(connection, exhausted_deliveries(event, mails, now))
+    reasons = await notifications.load_withdrawal_reasons(connection, [event.event_id])
+    for reason in reasons.values():
+        await deliveries.cancel_unsent(connection, [event.event_id], reason, now)
+    log.info("exhaustion_received", reason=event.reason, notifications=len(event.notifications))

@@ -70,7 +70,7 @@ async def count_items(connection: AsyncConnection, digest_ids: Collection[UUID])
     """How many open deliveries each of these digests has that it must be repeated with."""
     if not digest_ids:
         return {}
-    return dict((await connection.execute(_SIZES, {"ids": list(digest_ids)})).tuples().all())
+    return dict((await connection.execute(_SIZES, {"ids": list(digest_ids)})).all())
 
 
 async def lock_loads(connection: AsyncConnection, addresses: Collection[str]) -> dict[str, AddressLoad]:

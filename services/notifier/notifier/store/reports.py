@@ -20,4 +20,4 @@ async def count(connection: AsyncConnection, results: Mapping[str, int]) -> None
 async def load_counts(connection: AsyncConnection) -> dict[str, int]:
     """All counts so far, by result."""
     rows = await connection.execute(select(REPORT_COUNTS.c.result, REPORT_COUNTS.c.count))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

@@ -65,9 +65,9 @@ NOTIFICATIONS = Table(
     metadata,
     Column("id", Uuid, primary_key=True, comment="the event id"),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
-    Column("type", Text, nullable=False, comment="`notify` or `stand_down`"),
+    Column("type", Text, nullable=False, comment="`notify`, `stand_down` or `exhausted`"),
     Column("event", LargeBinary, nullable=False),
-    comment="Every notify and stand_down received; a repeated event changes nothing",
+    comment="Every notify, stand_down and exhausted received; a repeated event changes nothing",
 )
 
 WITHDRAWALS = Table(

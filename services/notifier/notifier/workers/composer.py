@@ -1,21 +1,19 @@
 """Composes mails: chooses templates, time zone, sender and links."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
 import structlog
-from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
-from tocsin.events import Notify, Tier, UpcomingStep
+from tocsin.acknowledgement import LinkSigner
 
 from notifier import metrics
-from notifier.domain.delivery import Notification
+from notifier.domain.acknowledgement import acknowledgement_link
 from notifier.domain.digest_mail import DigestContext, DigestItem, as_item, build_digest, render_digest
 from notifier.domain.links import ticket_page
 from notifier.domain.message import Mail, MailSender, build_message
 from notifier.domain.rendering import MailTemplates, RenderedMail, describe_failure, render_mail
-from notifier.domain.sanitize import one_line
 from notifier.domain.template_context import MailContext, Pages, Reader, Redelivery
 from notifier.errors import UnmailableAddressError
 from notifier.handlers.claims import Claim, ClaimedMail
@@ -26,12 +24,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LinkSource:
-    """How a mail's links are made. `public_url` is intake's base URL, `ticket_urls` are page templates by source."""
+    """How a mail's links are made. `public_url` is intake's base URL, `ticket_urls` are page templates by source.
+
+    `help_guide`: the address of the How to Get Help Guide.
+    """
 
     links: LinkSigner
     public_url: str
     life: timedelta
     ticket_urls: Mapping[str, str]
+    help_guide: str | None = None
 
 
 class MailComposer:
@@ -77,8 +79,9 @@ class MailComposer:
             now=now,
             late=late,
             zone=self._zone_of(reader.person) or self._zone,
-            pages=self._pages(notification, reader, now),
+            pages=self._pages(claim, now),
             redelivery=redelivery,
+            involved=claim.involved,
         )
         rendered = self._render(lambda templates: render_mail(mail, templates))
         return build_message(
@@ -129,43 +132,12 @@ class MailComposer:
             log.error("mail_template_failed", problem=describe_failure(error))
             return render(built_in_templates())
 
-    def _pages(self, notification: Notification, reader: Reader, now: datetime) -> Pages:
-        page = ticket_page(self._links.ticket_urls, notification.ticket)
-        expires_at = now + self._links.life
-        acknowledgement = _acknowledgement(notification, reader, expires_at)
+    def _pages(self, claim: Claim, now: datetime) -> Pages:
+        links = self._links
+        pages = Pages(ticket_page(links.ticket_urls, claim.notification.ticket), help_guide=links.help_guide)
+        expires_at = now + links.life
+        acknowledgement = acknowledgement_link(claim.notification, claim.reader, claim.earlier, expires_at)
         if acknowledgement is None:
-            return Pages(page)
-        return Pages(page, f"{self._links.public_url}/ack/{self._links.links.sign(acknowledgement)}", expires_at)
-
-
-def _acknowledgement(notification: Notification, reader: Reader, expires_at: datetime) -> AcknowledgementLink | None:
-    """The acknowledgement link of an escalation mail, or None. Names are cut, so that no link is too long."""
-    if not isinstance(notification, Notify):
-        return None
-    if (
-        notification.run is None
-        or notification.step is None
-        or notification.tier is None
-        or notification.reason is None
-    ):
-        return None
-    following = notification.upcoming
-    return AcknowledgementLink(
-        tenant=notification.ticket.tenant,
-        ticket_id=notification.ticket_id,
-        cycle=notification.cycle,
-        run=notification.run,
-        step=notification.step,
-        tier=_shorten(notification.tier),
-        reason=notification.reason,
-        person=reader.person,
-        name=one_line(reader.called, 60),
-        upcoming=UpcomingStep(at=following.at, tier=_shorten(following.tier) if following.tier else None)
-        if following
-        else None,
-        expires_at=expires_at,
-    )
-
-
-def _shorten(tier: Tier) -> Tier:
-    return tier.model_copy(update={"title": one_line(tier.title, 60)})
+            return pages
+        url = f"{links.public_url}/ack/{links.links.sign(acknowledgement)}"
+        return replace(pages, acknowledge=url, expires_at=expires_at)

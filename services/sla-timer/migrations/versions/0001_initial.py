@@ -67,7 +67,7 @@ def upgrade() -> None:
         sa.Column("ticket_id", sa.Uuid, primary_key=True),
         sa.Column("cycle", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("run", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("subject", sa.Text, primary_key=True, comment="a clock, or `ladder`"),
+        sa.Column("subject", sa.Text, primary_key=True, comment="a clock, `ladder` or `request`"),
         sa.Column("kind", sa.Text, primary_key=True),
         sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("voided", sa.Boolean, primary_key=True, comment="this event voids the one with the same key"),

@@ -22,12 +22,20 @@ class ClockOutcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WorkStart(NamedTuple):
+    """The instant at which a ticket's work is to start, and how long before it the clock warns (docs/rules.md#3-17)."""
+
+    at: int
+    warning: int
+
+
 class Clock(NamedTuple):
     """A clock as it was evaluated.
 
     `due_at` is null while a pause makes it unknown, `warn_at` also where no warning applies. `provisional`: the
-    resolution clock before the first response. `end` is `ended_at` or, for a clock that has not ended, the instant to
-    which the timeline was evaluated; `net` is what the clock counted up to it.
+    resolution clock before the first response. `by_start`: the deadline is the start of the work. `end` is `ended_at`
+    or, for a clock that has not ended, the instant to which the timeline was evaluated; `net` is what the clock counted
+    up to it.
     """
 
     cycle: int
@@ -42,6 +50,7 @@ class Clock(NamedTuple):
     end: int
     net: int
     target: Target
+    by_start: bool
 
     @property
     def gross(self) -> int:
@@ -49,15 +58,21 @@ class Clock(NamedTuple):
 
 
 class RunningClock:
-    """A clock while the timeline is evaluated, from the fact that started it to the fact that ends it."""
+    """A clock while the timeline is evaluated, from the fact that started it to the fact that ends it.
+
+    `measured`: the policy states a target for it. Otherwise it has neither deadline nor outcome, and the timeline does
+    not contain it (docs/rules.md#3-18).
+    """
 
     __slots__ = (
         "_measured_by",
         "breached_at",
+        "by_start",
         "cycle",
         "due_at",
         "ended_at",
         "excluded",
+        "measured",
         "name",
         "net",
         "outcome",
@@ -75,6 +90,8 @@ class RunningClock:
         self.excluded = excluded
         self.provisional = False
         self.warned = False
+        self.measured = False
+        self.by_start = False
         self.target: Target
         self.due_at: int | None = None
         self.warn_at: int | None = None
@@ -82,27 +99,40 @@ class RunningClock:
         self.ended_at: int | None = None
         self.outcome = ClockOutcome.RUNNING
         self.net = 0
-        self._measured_by: tuple[Target, int, bool, int] | None = None
+        self._measured_by: tuple[Target, int, bool, int, WorkStart | None] | None = None
 
-    def measure(self, target: Target, response_due_at: int | None = None) -> None:
-        """Set deadline and warning by this target. Does nothing if the target, start and exclusions are unchanged.
+    def measure(self, target: Target, response_due_at: int | None = None, work_start: WorkStart | None = None) -> None:
+        """Set deadline and warning by this target. Does nothing if nothing has changed since it was last measured.
 
         A clock keeps its start (docs/rules.md#4-5), but a provisional one is counted from the response deadline, and
-        has no warning (docs/rules.md#3-8).
+        has no warning (docs/rules.md#3-8). A start of the work that lies after the deadline by target replaces it.
         """
         start = response_due_at if self.provisional and response_due_at is not None else self.started_at
         self.target = target
-        measured_by = (target, start, self.provisional, self.excluded.version)
+        measured_by = (target, start, self.provisional, self.excluded.version, work_start)
         if measured_by == self._measured_by:
             return
         self._measured_by = measured_by
-        counter = self.excluded.counter(target.measure, start)
-        self.due_at = self.excluded.reached_at(target.measure, counter + target.due, since=start)
-        self.warn_at = None
+        self.measured = True
+        excluded, measure = self.excluded, target.measure
+        counter = excluded.counter(measure, start)
+        due_at = excluded.expected_at(measure, counter + target.due, since=start)
+        warn_at: int | None = None
         if target.warn is not None and not self.provisional:
-            warn_at = self.excluded.reached_at(target.measure, counter + target.warn, since=start)
-            if warn_at is not None and (self.due_at is None or warn_at < self.due_at):
-                self.warn_at = warn_at
+            warn_at = excluded.expected_at(measure, counter + target.warn, since=start)
+        self.by_start = work_start is not None and work_start.at > due_at
+        if work_start is not None and self.by_start:
+            due_at = work_start.at
+            if not self.provisional:
+                before_start = due_at - work_start.warning
+                warn_at = before_start if warn_at is None else max(warn_at, before_start)
+        self.due_at = excluded.known(due_at)
+        self.warn_at = None if warn_at is None or warn_at >= due_at else excluded.known(warn_at)
+
+    def stop_measuring(self) -> None:
+        """The policy states no target for this clock. One that has breached stays, without a deadline."""
+        self.measured = self.measured and self.breached_at is not None
+        self.due_at = self.warn_at = self._measured_by = None
 
     def warning_at(self, now: int) -> int | None:
         """The instant of the warning, `now` or later; None if the clock will not warn (docs/rules.md#3-4)."""
@@ -139,6 +169,7 @@ class RunningClock:
             end=until if self.ended_at is None else self.ended_at,
             net=self._net_until(until) if running else self.net,
             target=self.target,
+            by_start=self.by_start,
         )
 
     def _net_until(self, at: int) -> int:

@@ -24,7 +24,7 @@ def evaluate(facts: FactLog, policies: PolicyHistory, until: int, *, whole_agend
     # Read everything before `look_ahead`, which advances the state.
     version, status = policies.versions[walk.version], state.status
     responded_at, closed_at, exhausted_at = state.responded_at, state.closed_times.open_since, state.exhausted_at
-    clocks = tuple([clock.evaluated(until, paused=status.paused) for clock in state.clocks])
+    clocks = tuple([clock.evaluated(until, paused=status.paused) for clock in state.clocks if clock.measured])
     ladders = tuple(
         [CycleLadder(cycle, kept=state.ladders.get(cycle - 1) is ladder) for cycle, ladder in state.ladders.items()]
     )
@@ -56,7 +56,7 @@ class _Walk:
         self._policies = policies
         self.version = policies.index_at(opening.at)
         self._applied = 1
-        self.state = TicketState(opening, facts.channel, policies.rules[self.version])
+        self.state = TicketState(facts, policies.rules[self.version])
         self._due_at, _, _ = self.state.next_due()
 
     def advance(self, until: int) -> None:

@@ -1,6 +1,6 @@
 """Maps timeline events to events of `tocsin.deadlines.v1`, with everything that consumers need. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -8,6 +8,8 @@ from uuid import UUID
 
 from tocsin.business_time import to_datetime
 from tocsin.events import (
+    Acknowledgement,
+    Assignee,
     ClockBreached,
     ClockCancelled,
     ClockMet,
@@ -15,17 +17,21 @@ from tocsin.events import (
     ClockVoided,
     ClockWarned,
     DeadlineEvent,
+    EscalationRequested,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
     LadderStepDue,
     LadderStepVoided,
+    RequestRerouted,
     Ticket,
     derived_id,
 )
-from tocsin.policy import Rules, Target
+from tocsin.policy import ASSIGNEE, Rules
 
 from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.request_notices import NoticeKind
+from sla_timer.domain.ticket_details import TicketDetails
 from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, TimelineEvent
 
 VoidedKind = Literal["warned", "breached", "met", "cancelled"]
@@ -52,11 +58,11 @@ class EventContext:
     confirmed_through: int
 
 
-def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
-    """The event to publish for a timeline event."""
+def published_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> DeadlineEvent:
+    """The event to publish for a timeline event. `details` are those at its instant."""
     key, event = keyed
     rules = context.policies.rules_at(event.at)
-    body = _body(key, context, at=event.at, severity=event.severity) | {
+    body = _body(context, details, at=event.at, cycle=key.cycle, run=key.run, severity=event.severity) | {
         "event_id": _event_id(context.ticket.ticket_id, key)
     }
     if event.clock is not None:
@@ -64,10 +70,21 @@ def published_event(keyed: KeyedEvent, context: EventContext) -> DeadlineEvent:
     return _ladder_event(body, event, rules)
 
 
-def voiding_event(key: EventKey, at: int, context: EventContext) -> DeadlineEvent:
+def notice_event(kind: NoticeKind, at: int, details: TicketDetails, context: EventContext) -> DeadlineEvent:
+    """The event about the request itself, at its opening. `details` are those at that instant."""
+    ticket = context.ticket
+    body = _body(context, details, at=at, cycle=1, run=1, severity=ticket.initial_severity) | {
+        "event_id": derived_id(ticket.ticket_id, kind.value)
+    }
+    if kind is NoticeKind.REQUEST_REROUTED:
+        return RequestRerouted(**body)
+    return EscalationRequested(**body, role=context.policies.rules_at(at).service_delivery_role)
+
+
+def voiding_event(key: EventKey, at: int, details: TicketDetails, context: EventContext) -> DeadlineEvent:
     """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run."""
     rules = context.policies.rules_at(at)
-    body = _body(key, context, at=at, severity=context.severity)
+    body = _body(context, details, at=at, cycle=key.cycle, run=key.run, severity=context.severity)
     ticket_id = context.ticket.ticket_id
     if key.subject != LADDER:
         kind = _VOIDED_KINDS[key.kind]
@@ -93,14 +110,15 @@ def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, r
         "clock": clock,
         "started_at": _optional_instant(event.started_at),
         "due_at": _optional_instant(event.due_at),
-        "target": _target(rules, clock, event.severity).words,
+        "target": _target_words(rules, body["ticket"], clock, event.severity),
     }
+    assignee = body["ticket"].assignee
     match event.kind:
         case EventKind.WARNED:
-            return ClockWarned(**body, roles=rules.warning_roles)
+            return ClockWarned(**body, roles=_resolve_roles(rules.warning_roles, assignee, rules))
         case EventKind.BREACHED:
             roles = {"response": rules.response_missed_roles, "answer": rules.answer_missed_roles}
-            return ClockBreached(**body, roles=roles.get(clock, ()))
+            return ClockBreached(**body, roles=_resolve_roles(roles[clock], assignee, rules) if clock in roles else ())
         case EventKind.MET:
             return ClockMet(**body)
         case EventKind.CANCELLED:
@@ -119,41 +137,67 @@ def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> D
                 reason=reason,
                 ladder=rules.ladder,
                 interval=rules.interval[event.severity].words,
-                target=rules.resolution[event.severity].words,
+                target=_target_words(rules, body["ticket"], "resolution", event.severity),
                 started_at=_optional_instant(event.started_at),
                 due_at=_optional_instant(event.due_at),
                 next_at=_optional_instant(event.next_at),
+                requested_by=event.actor,
+                requested_reason=event.actor_reason,
+                acknowledgements=tuple(
+                    Acknowledgement(at=to_datetime(one.at), by=one.by, held_until=_optional_instant(one.held_until))
+                    for one in event.acknowledgements
+                ),
+                mail_exhausted=rules.mail_exhausted,
             )
         case TimelineEvent(kind=EventKind.HELD, held_by=str(held_by)):
-            return LadderHeld(**body, by=held_by, until=_optional_instant(event.next_at))
+            until = _optional_instant(event.next_at)
+            return LadderHeld(**body, by=held_by, until=until, acknowledged_by=event.actor)
         case TimelineEvent(kind=EventKind.ENDED, end_reason=str(end_reason)):
             return LadderEnded(**body, reason=end_reason, stand_down=rules.stand_down)
         case TimelineEvent(kind=EventKind.EXHAUSTED):
-            return LadderExhausted(**body)
+            return LadderExhausted(**body, mail=rules.mail_exhausted)
         case _:
             raise ValueError(f"{event} is not an event of a ladder")
 
 
-def _body(key: EventKey, context: EventContext, *, at: int, severity: int) -> dict[str, Any]:
+def _body(
+    context: EventContext, details: TicketDetails, *, at: int, cycle: int, run: int, severity: int
+) -> dict[str, Any]:
+    ticket = context.ticket
+    if details.assignee != ticket.assignee:
+        ticket = ticket.model_copy(update={"assignee": details.assignee})
     return {
-        "ticket": context.ticket,
-        "cycle": key.cycle,
-        "run": key.run,
+        "ticket": ticket,
+        "cycle": cycle,
+        "run": run,
         "severity": severity,
+        "suggested_severity": details.suggested_severity,
         "at": to_datetime(at),
         "historic": context.historic_through is not None and at <= context.historic_through,
         "unconfirmed": at > context.confirmed_through,
     }
 
 
-def _target(rules: Rules, clock: ClockName, severity: int) -> Target:
-    match clock:
-        case "response":
-            return rules.response[severity]
-        case "resolution":
-            return rules.resolution[severity]
-        case "answer":
-            return rules.answer
+def _resolve_roles(roles: Sequence[str], assignee: Assignee | None, rules: Rules) -> tuple[str, ...]:
+    """The roles without an assignee who cannot be mailed; if none is left, that of tier 1 (docs/rules.md#3-5)."""
+    has_address = assignee is not None and assignee.email is not None
+    return tuple(role for role in roles if role != ASSIGNEE or has_address) or (rules.ladder[0].role,)
+
+
+def _target_words(rules: Rules, ticket: Ticket, clock: ClockName, severity: int) -> str | None:
+    """The target in words. None for a resolution clock that the policy does not measure (docs/rules.md#3-18)."""
+    if clock == "response":
+        return rules.response[severity].words
+    if clock == "answer":
+        return rules.answer.words
+    words = rules.resolution[severity].words
+    match rules.measures[ticket.category]:
+        case "none":
+            return None
+        case "by_start" if ticket.starts_at is not None:
+            return f"{words}, or by the start if that is later"
+        case _:
+            return words
 
 
 def _event_id(ticket_id: UUID, key: EventKey) -> UUID:

@@ -52,19 +52,25 @@ class ExcludedIntervals:
         return position - sums.before[index]
 
     def reached_at(self, measure: Measure, counter: int, *, since: int) -> int | None:
-        """The earliest instant, `since` or later, at which the counter shows `counter`.
+        """The earliest instant, `since` or later, at which the counter shows `counter`; None while it is unknown.
 
-        None while the open interval makes it unknown. Time used up exactly at the start of an interval is due there
-        (docs/rules.md#4-3).
+        Time used up exactly at the start of an interval is due there (docs/rules.md#4-3).
         """
+        return self.known(self.expected_at(measure, counter, since=since))
+
+    def known(self, at: int) -> int | None:
+        """The instant, or None if the open interval began before it and so makes it unknown."""
+        return None if self.open_since is not None and at > self.open_since else at
+
+    def expected_at(self, measure: Measure, counter: int, *, since: int) -> int:
+        """As `reached_at`, but as if the open interval had not begun."""
         if not self.starts:
             return max(since, measure.instant(counter))
         sums = self._sums.get(measure)
         if sums is None or sums.version != self.version:
             sums = self._extend_sums(measure, sums)
         index = bisect_left(sums.net_at_start, counter, lo=bisect_right(self.ends, since))
-        if index > len(self.ends):
-            return None
+        index = min(index, len(self.ends))
         return max(since, measure.instant(counter + sums.before[index]))
 
     def _extend_sums(self, measure: Measure, sums: "_Sums | None") -> "_Sums":

@@ -1,9 +1,15 @@
 """The escalation ladder of one cycle: when its next step is due (docs/rules.md#5-escalation-ladder). Pure."""
 
+from typing import Final
+
 from tocsin.events import EscalationReason
 from tocsin.policy import Target
 
 from sla_timer.domain.intervals import ExcludedIntervals
+from sla_timer.domain.timeline_events import LadderAcknowledgement
+
+_MOST_ACKNOWLEDGEMENTS: Final = 20
+"""A step names the latest ones, so that its event stays small however often a ladder is acknowledged."""
 
 
 class Ladder:
@@ -11,10 +17,22 @@ class Ladder:
 
     `base` is where the interval to the next step starts: the scheduled instant of the last step, or the reopen. While
     `held`, the next step waits for the resolution deadline. `started_by` never changes; `reason` is what the steps
-    carry. `kept`: a reopen kept it.
+    carry. `kept`: a reopen kept it. `acknowledgements` are the latest of this cycle, in order; `acknowledged_at` is the
+    instant of the one that no step has used up (docs/rules.md#5-8).
     """
 
-    __slots__ = ("acknowledged_at", "base", "exhausted_at", "held", "kept", "next_at", "reason", "started_by", "step")
+    __slots__ = (
+        "acknowledged_at",
+        "acknowledgements",
+        "base",
+        "exhausted_at",
+        "held",
+        "kept",
+        "next_at",
+        "reason",
+        "started_by",
+        "step",
+    )
 
     def __init__(self, started_by: EscalationReason, at: int) -> None:
         self.started_by: EscalationReason = started_by
@@ -24,6 +42,7 @@ class Ladder:
         self.held = False
         self.kept = False
         self.acknowledged_at: int | None = None
+        self.acknowledgements: tuple[LadderAcknowledgement, ...] = ()
         self.exhausted_at: int | None = None
         self.next_at: int | None = at
 
@@ -44,9 +63,17 @@ class Ladder:
             expires_at = _one_interval_after(self.acknowledged_at, interval, excluded)
             at = None if expires_at is None else max(at, expires_at)
         self.next_at = at
+        self._held_until(at)
+
+    def acknowledge(self, at: int, by: str | None) -> None:
+        """Hold the next step for one interval (docs/rules.md#5-7)."""
+        self.acknowledged_at = at
+        earlier = self.acknowledgements[-_MOST_ACKNOWLEDGEMENTS + 1 :]
+        self.acknowledgements = (*earlier, LadderAcknowledgement(at, by, None))
 
     def climb(self, at: int, tiers: int) -> int | None:
         """Take the next step at `at` and return its number; None where the ladder is exhausted instead."""
+        self._held_until(at)
         self.base = at
         self.held = False
         self.acknowledged_at = None
@@ -62,6 +89,13 @@ class Ladder:
         self.held = False
         self.kept = True
         self.acknowledged_at = None
+        self.acknowledgements = ()
+
+    def _held_until(self, at: int | None) -> None:
+        """Note until when the acknowledgement in effect holds the next step."""
+        if self.acknowledged_at is not None:
+            *earlier, latest = self.acknowledgements
+            self.acknowledgements = (*earlier, latest._replace(held_until=at))
 
 
 def _one_interval_after(start: int, interval: Target, excluded: ExcludedIntervals) -> int | None:

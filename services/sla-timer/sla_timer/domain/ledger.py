@@ -88,4 +88,5 @@ def _words(clock: Clock) -> str:
     measure = clock.target.measure.name
     counted = "around the clock" if measure == "elapsed" else f"on the calendar {measure}"
     due = "unknown while the ticket waits for its customer" if clock.due_at is None else render(clock.due_at)
-    return f"{clock.target.words} {begin}, counted {counted} outside pauses and closed times: due {due}"
+    start = "; the start of the work is later" if clock.by_start else ""
+    return f"{clock.target.words} {begin}, counted {counted} outside pauses and closed times{start}: due {due}"

@@ -1,12 +1,12 @@
 """Every version of the policy, and which of them is in force at an instant (docs/rules.md#4-14). Pure."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from tocsin.business_time import micros
-from tocsin.policy import Policy, Rules
+from tocsin.policy import Policy, Rules, SeverityCriteria
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class PolicyHistory:
     """
 
     versions: tuple[str, ...]
+    matrices: tuple[Mapping[int, SeverityCriteria], ...]
     rules: tuple[Rules, ...]
     changes: tuple[int, ...]
 
@@ -27,6 +28,7 @@ class PolicyHistory:
         ordered = sorted(policies, key=lambda policy: policy.in_force_from)
         return cls(
             versions=tuple([policy.version for policy in ordered]),
+            matrices=tuple([policy.severities for policy in ordered]),
             rules=tuple([policy.rules(customer) for policy in ordered]),
             changes=tuple([micros(policy.in_force_from) for policy in ordered[1:]]),
         )
@@ -38,6 +40,10 @@ class PolicyHistory:
     def rules_at(self, at: int) -> Rules:
         """The rules in force at the instant `at`."""
         return self.rules[self.index_at(at)]
+
+    def matrix_at(self, at: int) -> Mapping[int, SeverityCriteria]:
+        """The severity matrix in force at the instant `at`."""
+        return self.matrices[self.index_at(at)]
 
     @property
     def latest_rules(self) -> Rules:

@@ -34,6 +34,8 @@ class SimulatedFact(BaseModel):
     resolution_kind: Literal["resolved", "workaround"] = "resolved"
     channel: Channel = "portal"
     category: Category = "incident"
+    starts_at: InstantInput | None = None
+    actor: str | None = None
     sender_is_it_contact: bool = False
 
     @model_validator(mode="after")
@@ -50,6 +52,7 @@ class SimulatedFact(BaseModel):
             type=self.type,
             occurred_at=self.occurred_at,
             received_at=self.occurred_at,
+            actor=self.actor,
             severity=self.severity,
             resolution_kind=self.resolution_kind,
         )
@@ -86,16 +89,25 @@ class SimulationRequest(BaseModel):
             raise ValueError("until: must not be before the opening")
         return self
 
+    def fact_log(self, policies: PolicyHistory) -> FactLog:
+        """The facts as a timeline reads them, with the escalation that intake adds (docs/rules.md#5-16)."""
+        opening, *later = self.facts
+        if opening.category == "mishandled_request" and opening.sender_is_it_contact:
+            later.insert(0, SimulatedFact(type=FactType.ESCALATED, occurred_at=opening.occurred_at))
+        return FactLog.of(
+            (fact.numbered(number) for number, fact in enumerate([opening, *later], 1)),
+            policies,
+            channel=opening.channel,
+            category=opening.category,
+            starts_at=opening.starts_at,
+        )
+
 
 def simulate(request: SimulationRequest, policies: Sequence[Policy]) -> JsonObject:
     """The timeline of these facts, by these versions of the policy. Raises SimulationError."""
-    opening, *later = request.facts
-    if opening.category == "mishandled_request" and opening.sender_is_it_contact:
-        # Intake adds this fact to such a ticket (docs/rules.md#5-16).
-        later.insert(0, SimulatedFact(type=FactType.ESCALATED, occurred_at=opening.occurred_at))
-    log = FactLog.of((fact.numbered(number) for number, fact in enumerate([opening, *later], 1)), opening.channel)
+    history = PolicyHistory.of(policies, request.customer)
     try:
-        timeline = evaluate(log, PolicyHistory.of(policies, request.customer), micros(request.until))
+        timeline = evaluate(request.fact_log(history), history, micros(request.until))
         return timeline_json(timeline)
     except ValueError as error:
         raise SimulationError(str(error)) from error

@@ -1,6 +1,6 @@
 """Evaluates a stored ticket: the events to publish now, the agenda, and clock summaries for reports. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -11,10 +11,12 @@ from tocsin.events import ClockName, DeadlineEvent, Fact, Ticket
 
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.evaluate import evaluate
-from sla_timer.domain.event_mapping import EventContext, published_event, voiding_event
+from sla_timer.domain.event_mapping import EventContext, notice_event, published_event, voiding_event
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.reconcile import Changes, reconcile
+from sla_timer.domain.request_notices import NoticeKind, notices_of
+from sla_timer.domain.ticket_details import DetailHistory, TicketDetails
 from sla_timer.domain.timeline import Timeline
 from sla_timer.domain.timeline_events import EventKey, EventKind, KeyedEvent
 
@@ -23,7 +25,7 @@ OUTCOMES: Final = frozenset({EventKind.MET, EventKind.BREACHED, EventKind.CANCEL
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
-    """A stored ticket: its facts, and the keys of its published events.
+    """A stored ticket: its facts, the keys of its published timeline events, and its published notices.
 
     `published_through` is the latest effective instant of a published event. `historic_through` is the receipt of a
     ticket that was posted as history, otherwise null.
@@ -35,6 +37,7 @@ class TicketRecord:
     responded_at: datetime | None
     facts: Sequence[Fact]
     published: Sequence[EventKey]
+    notices: Collection[NoticeKind]
     published_through: datetime | None
 
     def complete_through(self, accepted_through: datetime | None) -> datetime:
@@ -45,8 +48,11 @@ class TicketRecord:
         received_at = max(fact.received_at for fact in self.facts)
         return received_at if accepted_through is None else max(accepted_through, received_at)
 
-    def fact_log(self) -> FactLog:
-        return FactLog.of(self.facts, self.ticket.channel)
+    def fact_log(self, policies: PolicyHistory) -> FactLog:
+        ticket = self.ticket
+        return FactLog.of(
+            self.facts, policies, channel=ticket.channel, category=ticket.category, starts_at=ticket.starts_at
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,17 @@ class ClockSummary:
 
 
 class PublishedEvent(NamedTuple):
-    """An event to publish, and its natural key."""
+    """An event to publish, and its natural key. That of a notice is its kind."""
 
-    key: EventKey
+    key: EventKey | NoticeKind
     event: DeadlineEvent
+
+
+class AgendaItem(NamedTuple):
+    """A timeline event that will occur if no further fact arrives, and the ticket's details as of then."""
+
+    keyed: KeyedEvent
+    details: TicketDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,7 @@ class TicketEvaluation:
     policy_versions: int
     clocks: Sequence[ClockSummary]
     events: Sequence[PublishedEvent]
-    agenda: Sequence[KeyedEvent]
+    agenda: Sequence[AgendaItem]
 
 
 def evaluate_ticket(
@@ -96,8 +109,10 @@ def evaluate_ticket(
     confirmed = micros(record.complete_through(accepted_through))
     # Unconfirmed events stay until facts disprove them: never evaluate to an earlier instant than before.
     until = confirmed if record.published_through is None else max(confirmed, micros(record.published_through))
-    timeline = evaluate(record.fact_log(), policies, until, whole_agenda=True)
+    log = record.fact_log(policies)
+    timeline = evaluate(log, policies, until, whole_agenda=True)
     changes = reconcile(timeline, record.published)
+    details = DetailHistory(record.ticket, record.facts, policies)
     context = EventContext(
         ticket=record.ticket,
         policies=policies,
@@ -113,16 +128,29 @@ def evaluate_ticket(
         responded_at=None if timeline.responded_at is None else to_datetime(timeline.responded_at),
         policy_versions=len(policies.versions),
         clocks=summarize_clocks(timeline),
-        events=list(_events_to_publish(changes, until, context)),
-        agenda=changes.agenda,
+        events=[
+            *_notices(record, log.facts[0].at, details, context),
+            *_timeline_events(changes, until, details, context),
+        ],
+        agenda=[AgendaItem(keyed, details.at(keyed.event.at)) for keyed in changes.agenda],
     )
 
 
-def _events_to_publish(changes: Changes, now: int, context: EventContext) -> Iterator[PublishedEvent]:
+def _notices(
+    record: TicketRecord, opened_at: int, details: DetailHistory, context: EventContext
+) -> Iterator[PublishedEvent]:
+    for kind in notices_of(record.ticket):
+        if kind not in record.notices:
+            yield PublishedEvent(kind, notice_event(kind, opened_at, details.at(opened_at), context))
+
+
+def _timeline_events(
+    changes: Changes, now: int, details: DetailHistory, context: EventContext
+) -> Iterator[PublishedEvent]:
     for key in changes.voided:
-        yield PublishedEvent(key.voiding, voiding_event(key, now, context))
+        yield PublishedEvent(key.voiding, voiding_event(key, now, details.at(now), context))
     for keyed in changes.new:
-        yield PublishedEvent(keyed.key, published_event(keyed, context))
+        yield PublishedEvent(keyed.key, published_event(keyed, details.at(keyed.event.at), context))
 
 
 def summarize_clocks(timeline: Timeline) -> list[ClockSummary]:

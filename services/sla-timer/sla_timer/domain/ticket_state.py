@@ -7,12 +7,12 @@ microseconds since the epoch, in UTC.
 from typing import Final, Literal
 
 from tocsin.events import EndReason, EscalationReason, FactType, HeldBy
-from tocsin.lifecycle import Change, TicketStatus
+from tocsin.lifecycle import TicketStatus
 from tocsin.lifecycle import apply as status_after
-from tocsin.policy import Rules
+from tocsin.policy import Rules, Target
 
-from sla_timer.domain.clock import ClockOutcome, RunningClock
-from sla_timer.domain.fact_log import LoggedFact
+from sla_timer.domain.clock import ClockOutcome, RunningClock, WorkStart
+from sla_timer.domain.fact_log import FactLog, LoggedFact
 from sla_timer.domain.intervals import ExcludedIntervals
 from sla_timer.domain.ladder import Ladder
 from sla_timer.domain.timeline_events import EventKind, TimelineEvent
@@ -38,7 +38,8 @@ class TicketState:
     events: what has happened, in order.
     """
 
-    def __init__(self, opening: LoggedFact, channel: str, rules: Rules) -> None:
+    def __init__(self, log: FactLog, rules: Rules) -> None:
+        opening = log.facts[0]
         self.opened_at = self.now = opening.at
         self.status = TicketStatus(opening.severity)
         self.responded_at: int | None = None
@@ -50,7 +51,7 @@ class TicketState:
         self.events: list[TimelineEvent] = []
         self.closed_times = ExcludedIntervals()
         self.stopped_times = ExcludedIntervals()
-        self._channel = channel
+        self._log = log
         self._rules = rules
         self._open_clocks: list[RunningClock] = []
         self._silent = False
@@ -59,15 +60,15 @@ class TicketState:
 
     # Facts and policy versions
 
-    def apply(self, change: Change) -> None:
+    def apply(self, fact: LoggedFact) -> None:
         """Apply a fact that occurs at `now`. An impossible one changes nothing (docs/rules.md#0-8)."""
-        status = status_after(self.status, change)
+        status = status_after(self.status, fact)
         if status is None:
             return
         was_paused = self.status.paused
         self.status = status
         self._stale = True
-        match change.type:
+        match fact.type:
             case FactType.RESPONDED:
                 self._respond()
             case FactType.SEVERITY_CHANGED:
@@ -78,17 +79,15 @@ class TicketState:
             case FactType.RESUMED:
                 self.stopped_times.end(self.now)
             case FactType.RESOLVED:
-                if self.responded_at is None:
-                    self._start_resolution()
-                self._close(ClockOutcome.MET, "workaround" if change.workaround else "resolved", was_paused)
+                self._resolve("workaround" if fact.workaround else "resolved", was_paused)
             case FactType.CANCELLED:
                 self._close(ClockOutcome.CANCELLED, "cancelled", was_paused)
             case FactType.REOPENED:
                 self._reopen()
             case FactType.ACKNOWLEDGED:
-                self._acknowledge()
+                self._acknowledge(fact)
             case FactType.ESCALATED:
-                self._escalate()
+                self._escalate(fact)
 
     def change_rules(self, rules: Rules) -> None:
         """Another policy version governs from `now` on, as at a severity change (docs/rules.md#4-15)."""
@@ -112,8 +111,25 @@ class TicketState:
         self.resolution.provisional = False
         self.resolution.started_at = self.now
 
+    def _resolve(self, reason: EndReason, was_paused: bool) -> None:
+        was_silent = self._silence_has_passed()
+        if self.responded_at is None:
+            self._start_resolution()
+        self._close(ClockOutcome.MET, reason, was_paused, was_silent=was_silent)
+
+    def _silence_has_passed(self) -> bool:
+        """Whether the provisional deadline has passed without a response, and still lies in the past."""
+        if not self._silent or self.responded_at is not None:
+            return False
+        self._measure()
+        due_at = self.resolution.due_at
+        return due_at is not None and due_at < self.now
+
     def _hold_for_new_deadline(self, by: HeldBy) -> None:
-        """Hold the ladder if its deadline is in the future, or unknown, after a change (docs/rules.md#4-7)."""
+        """Hold the ladder if its deadline is in the future, or unknown, after a change (docs/rules.md#4-7).
+
+        Without a resolution clock, by a new policy version, the deadline stays unknown (docs/rules.md#3-21).
+        """
         ladder = self.ladder
         if ladder is None or not ladder.running or ladder.started_by == "explicit":
             return
@@ -129,10 +145,12 @@ class TicketState:
         self.ladder.held = True
         self._record_ladder(self.ladder, EventKind.HELD, held_by=by)
 
-    def _close(self, outcome: ClockOutcome, reason: EndReason, was_paused: bool) -> None:
+    def _close(self, outcome: ClockOutcome, reason: EndReason, was_paused: bool, *, was_silent: bool = False) -> None:
         if was_paused:
             self.stopped_times.end(self.now)
         self._measure()
+        if was_silent:
+            self._breach(self.resolution)  # adds no step: silence has started a ladder (docs/rules.md#3-13)
         for clock in self._open_clocks[:]:
             self._end_clock(clock, outcome)
         if self.ladder is not None:
@@ -163,7 +181,7 @@ class TicketState:
         if unanswered:
             response = RunningClock("response", cycle=cycle, started_at=self.opened_at, excluded=self.closed_times)
             clocks.insert(0, response)
-            if self._channel == "email":
+            if self._log.channel == "email":
                 answer = RunningClock("answer", cycle=cycle, started_at=self.opened_at, excluded=self.closed_times)
                 clocks.append(answer)
         for clock in clocks:
@@ -175,15 +193,15 @@ class TicketState:
         self._open_clocks = clocks[:]
         self._stale = True
 
-    def _acknowledge(self) -> None:
+    def _acknowledge(self, fact: LoggedFact) -> None:
         if self.ladder is not None and self.ladder.running:
-            self.ladder.acknowledged_at = self.now
-            self._record_ladder(self.ladder, EventKind.HELD, held_by="acknowledged")
+            self.ladder.acknowledge(self.now, fact.actor)
+            self._record_ladder(self.ladder, EventKind.HELD, held_by="acknowledged", fact=fact)
 
-    def _escalate(self) -> None:
+    def _escalate(self, fact: LoggedFact) -> None:
         ladder = self.ladder or self._start_ladder("explicit")
         if ladder.running:
-            self._climb(ladder, "explicit")
+            self._climb(ladder, "explicit", fact)
 
     # What falls due
 
@@ -261,14 +279,14 @@ class TicketState:
         self.ladder = self.ladders[self.status.cycle] = Ladder(started_by, self.now)
         return self.ladder
 
-    def _climb(self, ladder: Ladder, reason: EscalationReason) -> None:
+    def _climb(self, ladder: Ladder, reason: EscalationReason, fact: LoggedFact | None = None) -> None:
         step = ladder.climb(self.now, len(self._rules.ladder))
         self._stale = True
         if step is None:
             self.exhausted_at = self.now
             self._record_ladder(ladder, EventKind.EXHAUSTED)
         else:
-            self._record_ladder(ladder, EventKind.STEP_DUE, step=step, reason=reason)
+            self._record_ladder(ladder, EventKind.STEP_DUE, step=step, reason=reason, fact=fact)
 
     # Measuring and recording
 
@@ -286,16 +304,29 @@ class TicketState:
         response_due_at: int | None = None
         for clock in self._open_clocks:
             if clock.name == "resolution":
-                clock.measure(rules.resolution[severity], response_due_at)
+                self._measure_resolution(clock, rules.resolution[severity], response_due_at)
             elif clock.name == "response":
                 clock.measure(rules.response[severity])
                 response_due_at = clock.due_at
             else:
                 clock.measure(rules.answer)
 
+    def _measure_resolution(self, clock: RunningClock, target: Target, response_due_at: int | None) -> None:
+        """Measure the resolution clock as the policy states for the ticket's category (docs/rules.md#3-16)."""
+        starts_at = self._log.starts_at
+        match self._rules.measures[self._log.category]:
+            case "none":
+                clock.stop_measuring()
+            case "by_start" if starts_at is not None:
+                clock.measure(target, response_due_at, WorkStart(starts_at, self._rules.start_warning))
+            case _:
+                clock.measure(target, response_due_at)
+
     def _end_clock(self, clock: RunningClock, outcome: ClockOutcome) -> None:
-        clock.close(self.now, outcome)
         self._open_clocks.remove(clock)
+        if not clock.measured:
+            return
+        clock.close(self.now, outcome)
         if clock.breached_at is None:
             self._record_clock(EventKind.MET if outcome is ClockOutcome.MET else EventKind.CANCELLED, clock)
 
@@ -321,9 +352,11 @@ class TicketState:
         reason: EscalationReason | None = None,
         end_reason: EndReason | None = None,
         held_by: HeldBy | None = None,
+        fact: LoggedFact | None = None,
     ) -> None:
         if self._stale:
             self._settle()
+        resolution = self.resolution
         self.events.append(
             TimelineEvent(
                 at=self.now,
@@ -335,8 +368,11 @@ class TicketState:
                 end_reason=end_reason,
                 held_by=held_by,
                 kept=ladder.kept,
-                started_at=self.resolution.started_at,
-                due_at=self.resolution.due_at,
+                started_at=resolution.started_at if resolution.measured else None,
+                due_at=resolution.due_at,
                 next_at=None if kind is EventKind.ENDED else ladder.next_at,
+                actor=None if fact is None else fact.actor,
+                actor_reason=None if fact is None else fact.reason,
+                acknowledgements=ladder.acknowledgements if kind is EventKind.STEP_DUE else (),
             )
         )

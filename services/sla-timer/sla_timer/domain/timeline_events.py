@@ -26,12 +26,22 @@ FALLS_DUE: Final = frozenset({EventKind.WARNED, EventKind.BREACHED, EventKind.ST
 """The kinds that occur because time passes, without a fact."""
 
 
+class LadderAcknowledgement(NamedTuple):
+    """An acknowledgement of a ladder: when, by whom, and until when it held the next step; null means unknown."""
+
+    at: int
+    by: str | None
+    held_until: int | None
+
+
 class TimelineEvent(NamedTuple):
     """An event that takes effect at the instant `at`. Instants are microseconds since the epoch.
 
     `clock` is set for an event of a clock, and null for one of the ladder; `step` and `reason` for a step of the
     ladder, `end_reason` for its end, `held_by` for a hold. `started_at` and `due_at` are those of the clock, for the
-    ladder those of the resolution clock. `next_at`: when the ladder continues; null means unknown.
+    ladder those of the resolution clock, null without one. `next_at`: when the ladder continues; null means unknown.
+    `actor` and `actor_reason` are who escalated or acknowledged, and why, where that took the step or caused the hold.
+    `acknowledgements` are the latest in this cycle before the step.
     """
 
     at: int
@@ -47,6 +57,9 @@ class TimelineEvent(NamedTuple):
     started_at: int | None = None
     due_at: int | None = None
     next_at: int | None = None
+    actor: str | None = None
+    actor_reason: str | None = None
+    acknowledgements: tuple[LadderAcknowledgement, ...] = ()
 
 
 class EventKey(NamedTuple):

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 from tocsin.runtime.errors import PoisonMessageError
-from tocsin.runtime.kafka.batch import Received
+from tocsin.runtime.kafka.records import Received
 
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.evaluation import evaluate_and_publish

@@ -61,7 +61,7 @@ async def ticket_timeline(
     policies = context.policies.history(record.ticket.customer.id)
     return TicketTimeline(
         record=record,
-        timeline=evaluate(record.fact_log(), policies, micros(evaluated_to)),
+        timeline=evaluate(record.fact_log(policies), policies, micros(evaluated_to)),
         evaluated_to=evaluated_to,
         accepted_through=accepted_through,
         unconfirmed=unconfirmed,

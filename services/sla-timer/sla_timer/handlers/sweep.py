@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.business_time import micros
+from tocsin.events import ClockBreached
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.event_mapping import EventContext, published_event
 from sla_timer.domain.ticket_evaluation import PublishedEvent
-from sla_timer.domain.timeline_events import EventKind
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.reporting import report_after_commit
 from sla_timer.store.agenda import DueTicket, lock_due, partitions_with_due, remove_due
-from sla_timer.store.clocks import BreachedClock, store_breaches
+from sla_timer.store.clocks import store_breaches
 from sla_timer.store.published_events import publish
 from sla_timer.store.tables import OFFSETS
 
@@ -36,11 +36,7 @@ async def sweep(
                 event for ticket in tickets for event in _due_events(context, ticket, confirmed_through or through)
             ]
             published = await publish(connection, events, context.clock.now())
-            breaches = [
-                BreachedClock(event.ticket_id, key, event.at)
-                for key, event in published
-                if key.kind is EventKind.BREACHED
-            ]
+            breaches = [event for _, event in published if isinstance(event, ClockBreached)]
             await store_breaches(connection, breaches)
             await remove_due(connection, tickets)
             report_after_commit(context.clock, connection, [event for _, event in published])
@@ -72,4 +68,4 @@ def _due_events(context: TimerContext, due: DueTicket, confirmed_through: dateti
         historic_through=None if due.historic_through is None else micros(due.historic_through),
         confirmed_through=micros(confirmed_through),
     )
-    return [PublishedEvent(keyed.key, published_event(keyed, about)) for keyed in due.due]
+    return [PublishedEvent(keyed.key, published_event(keyed, details, about)) for keyed, details in due.due]

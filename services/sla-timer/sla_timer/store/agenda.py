@@ -10,12 +10,20 @@ import orjson
 from sqlalchemy import delete, func, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.business_time import micros, to_datetime
-from tocsin.events import Ticket
+from tocsin.events import Assignee, Ticket
 from tocsin.runtime.database import bulk
 from tocsin.runtime.kafka.client import PARTITIONS
 
-from sla_timer.domain.ticket_evaluation import TicketEvaluation
-from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, TimelineEvent
+from sla_timer.domain.ticket_details import TicketDetails
+from sla_timer.domain.ticket_evaluation import AgendaItem, TicketEvaluation
+from sla_timer.domain.timeline_events import (
+    LADDER,
+    EventKey,
+    EventKind,
+    KeyedEvent,
+    LadderAcknowledgement,
+    TimelineEvent,
+)
 from sla_timer.store.tables import AGENDA, POLICIES, TICKETS
 
 StoredEvent = dict[str, Any]
@@ -30,7 +38,7 @@ class DueTicket:
     partition: int
     severity: int
     historic_through: datetime | None
-    due: Sequence[KeyedEvent]
+    due: Sequence[AgendaItem]
     later: Sequence[StoredEvent]
 
 
@@ -136,10 +144,13 @@ async def oldest_due_at(connection: AsyncConnection) -> datetime | None:
     return min((await connection.execute(union_all(*first))).scalars(), default=None)
 
 
-def _event_to_json(keyed: KeyedEvent) -> StoredEvent:
-    """The stored form of an event on the agenda. Its names are a schema: a change needs a migration."""
-    key, event = keyed
-    return {
+def _event_to_json(item: AgendaItem) -> StoredEvent:
+    """The stored form of an event on the agenda. Its names are a schema: a change needs a migration.
+
+    It has no actor: an acknowledgement or an escalation is a fact, which the agenda does not contain.
+    """
+    (key, event), details = item
+    stored: StoredEvent = {
         "at": event.at,
         "kind": event.kind,
         "cycle": event.cycle,
@@ -155,11 +166,18 @@ def _event_to_json(keyed: KeyedEvent) -> StoredEvent:
         "due_at": event.due_at,
         "next_at": event.next_at,
     }
+    if event.acknowledgements:
+        stored["acknowledgements"] = [tuple(one) for one in event.acknowledgements]
+    if details.assignee is not None:
+        stored["assignee"] = details.assignee.model_dump()
+    if details.suggested_severity is not None:
+        stored["suggested_severity"] = details.suggested_severity
+    return stored
 
 
-def _event_from_json(stored: StoredEvent) -> KeyedEvent:
+def _event_from_json(stored: StoredEvent) -> AgendaItem:
     kind, clock = EventKind(stored["kind"]), stored["clock"]
-    return KeyedEvent(
+    keyed = KeyedEvent(
         EventKey(cycle=stored["cycle"], run=stored["run"], subject=clock or LADDER, kind=kind, step=stored["key_step"]),
         TimelineEvent(
             at=stored["at"],
@@ -174,5 +192,12 @@ def _event_from_json(stored: StoredEvent) -> KeyedEvent:
             started_at=stored["started_at"],
             due_at=stored["due_at"],
             next_at=stored["next_at"],
+            acknowledgements=tuple(map(LadderAcknowledgement._make, stored.get("acknowledgements", ()))),
         ),
     )
+    assignee = stored.get("assignee")
+    details = TicketDetails(
+        assignee=None if assignee is None else Assignee.model_validate(assignee),
+        suggested_severity=stored.get("suggested_severity"),
+    )
+    return AgendaItem(keyed, details)

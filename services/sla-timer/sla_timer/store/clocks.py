@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.events import ClockBreached
 from tocsin.runtime.database import bulk
 
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.compliance import OutcomeCount
 from sla_timer.domain.ticket_evaluation import TicketEvaluation
-from sla_timer.domain.timeline_events import EventKey
 from sla_timer.store.tables import CLOCKS
 
 _INSERT = text(
@@ -23,14 +22,6 @@ _INSERT = text(
     " CAST(:outcomes AS timestamptz[]))"
     " AS c (ticket_id, cycle, clock, severity, state, open, outcome_at) JOIN tickets t USING (ticket_id)"
 )
-
-
-class BreachedClock(NamedTuple):
-    """A clock that breached because time passed."""
-
-    ticket_id: UUID
-    key: EventKey
-    at: datetime
 
 
 class OpenClockCount(NamedTuple):
@@ -61,13 +52,13 @@ async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[Tick
     )
 
 
-async def store_breaches(connection: AsyncConnection, breaches: Sequence[BreachedClock]) -> None:
-    """Store that these clocks breached."""
+async def store_breaches(connection: AsyncConnection, breaches: Sequence[ClockBreached]) -> None:
+    """Store that these clocks breached because time passed."""
     rows = [
         {
             "ticket_id": breach.ticket_id,
-            "cycle": breach.key.cycle,
-            "clock": breach.key.subject,
+            "cycle": breach.cycle,
+            "clock": breach.clock,
             "state": ClockOutcome.BREACHED.value,
             "outcome_at": breach.at,
         }

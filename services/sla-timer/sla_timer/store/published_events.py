@@ -10,18 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import EVENT_TYPES, Event, event_type
 from tocsin.runtime.database import bulk
 
+from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import PublishedEvent
 from sla_timer.domain.timeline_events import EventKey, EventKind
 from sla_timer.store.tables import OUTBOX, PUBLISHED_EVENTS
 
 _PAGE: Final = 500
 _KEY_COLUMNS: Final = ("ticket_id", "cycle", "run", "subject", "kind", "step", "voided")
+_REQUEST: Final = "request"
+"""The subject of a notice."""
 
 
 class PublishedKey(NamedTuple):
     """The key of a published event, and its effective instant."""
 
-    key: EventKey
+    key: EventKey | NoticeKind
     at: datetime
 
 
@@ -47,12 +50,7 @@ async def publish(
     rows = [
         {
             "ticket_id": event.ticket_id,
-            "cycle": key.cycle,
-            "run": key.run,
-            "subject": key.subject,
-            "kind": key.kind.value,
-            "step": key.step,
-            "voided": key.voided,
+            **_key_columns(key),
             "at": event.at,
             "published_at": published_at,
             "type": event_type(event),
@@ -85,7 +83,15 @@ async def published_since(engine: AsyncEngine, since: datetime) -> AsyncIterator
         after = rows[-1].position
 
 
-def _key_of(row: Row[*tuple[Any, ...]]) -> EventKey:
+def _key_columns(key: EventKey | NoticeKind) -> dict[str, Any]:
+    if isinstance(key, NoticeKind):
+        return {"cycle": 1, "run": 1, "subject": _REQUEST, "kind": key.value, "step": 0, "voided": False}
+    return key._asdict() | {"kind": key.kind.value}
+
+
+def _key_of(row: Row[*tuple[Any, ...]]) -> EventKey | NoticeKind:
+    if row.subject == _REQUEST:
+        return NoticeKind(row.kind)
     return EventKey(
         cycle=row.cycle,
         run=row.run,

@@ -86,7 +86,7 @@ PUBLISHED_EVENTS = Table(
     Column("ticket_id", Uuid, primary_key=True),
     Column("cycle", Integer, primary_key=True, autoincrement=False),
     Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("subject", Text, primary_key=True, comment="a clock, or `ladder`"),
+    Column("subject", Text, primary_key=True, comment="a clock, `ladder` or `request`"),
     Column("kind", Text, primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("voided", Boolean, primary_key=True, comment="this event voids the one with the same key"),

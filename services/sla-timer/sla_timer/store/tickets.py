@@ -11,7 +11,9 @@ from tocsin.events import Fact, Ticket
 from tocsin.runtime.database import bulk
 
 from sla_timer.domain.compliance import ChannelTicket
+from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord
+from sla_timer.domain.timeline_events import EventKey
 from sla_timer.store.published_events import load_published_keys
 from sla_timer.store.tables import FACTS, TICKETS
 
@@ -85,7 +87,8 @@ async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
             historic_through=row.historic_through,
             responded_at=row.responded_at,
             facts=facts[row.ticket_id],
-            published=[one.key for one in published[row.ticket_id]],
+            published=[one.key for one in published[row.ticket_id] if isinstance(one.key, EventKey)],
+            notices=[one.key for one in published[row.ticket_id] if isinstance(one.key, NoticeKind)],
             published_through=max((one.at for one in published[row.ticket_id]), default=None),
         )
         for row in tickets

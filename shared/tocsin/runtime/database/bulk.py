@@ -77,7 +77,7 @@ def _arrays(table: Table, names: Sequence[str], rows: Rows) -> dict[str, list[An
 
 
 def _parameter(type_: TypeEngine[Any], value: Any) -> Any:
-    if isinstance(type_, JSONB):
+    if isinstance(type_, JSONB) and value is not None:
         return orjson.dumps(value).decode()
     if isinstance(type_, ARRAY) and value is not None:
         return "{" + ",".join(_quoted(item) for item in value) + "}"

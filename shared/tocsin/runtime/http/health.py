@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 import structlog
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ConfigDict, Field
 
+from tocsin.runtime.http.exposition import Exposition
 from tocsin.runtime.http.responses import ResponseModel
 
 log = structlog.get_logger(__name__)
@@ -17,6 +18,8 @@ Check = Callable[[], Awaitable[str | None]]
 """A readiness check: None if all is well, otherwise what is wrong, in a few words."""
 
 _CHECK_SECONDS: Final = 3.0
+_SCRAPE_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
+"""Sent by Prometheus and by the agents that contain its scraper."""
 _NOT_READY: Final = {"status": "not ready", "checks": {"database": "does not respond", "keys": "ok"}}
 _METRICS: Final = (
     "# HELP sla_outbox_pending Events stored and not yet acknowledged by Kafka\n"
@@ -47,6 +50,7 @@ class ReadinessResponse(ResponseModel):
 def health_routes(checks: Mapping[str, Check], notes: Mapping[str, Check]) -> APIRouter:
     """The three routes. A failed check makes the service not ready; a note is only reported."""
     router = APIRouter(tags=["health"])
+    exposition = Exposition()
 
     @router.get("/livez", summary="Check that the process responds", response_description="It responds")
     async def livez() -> LivenessResponse:
@@ -87,9 +91,14 @@ def health_routes(checks: Mapping[str, Check], notes: Mapping[str, Check]) -> AP
             }
         },
     )
-    async def metrics() -> Response:
-        """In Prometheus' text format. The README of each service lists its metrics."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        """In Prometheus' text format. The README of each service lists its metrics.
+
+        A Prometheus server gets each series of a counter or a histogram at 0 first, and its value from the next scrape
+        on, so that `increase()` counts from the first event on.
+        """
+        content = exposition.render(scrape=_SCRAPE_HEADER in request.headers)
+        return Response(content, media_type=CONTENT_TYPE_LATEST)
 
     return router
 

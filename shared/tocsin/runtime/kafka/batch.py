@@ -5,14 +5,12 @@ offsets. Records that can never be handled become dead letters.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tocsin.events import Event, InvalidEventError, Watermark, decode
+from tocsin.events import InvalidEventError
 from tocsin.runtime.database.dead_letters import (
     DeadLetter,
     DeadLetterOrigin,
@@ -22,70 +20,19 @@ from tocsin.runtime.database.dead_letters import (
 )
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets, Position
-from tocsin.runtime.kafka.record_headers import Headers, pack, ticket_of, unpack
+from tocsin.runtime.kafka.record_headers import pack, ticket_of, unpack
+from tocsin.runtime.kafka.records import PartitionBatch, Received, Record, decode_record
 
 log = structlog.get_logger(__name__)
 
 POISON_LIMIT = 20
 """After this many bad records in a row the consumer pauses: the records are probably not the cause."""
 
-_WATERMARK = ("ce_type", b"progress")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An event and the position it was read from.
-
-    `published_at`: the real instant at which Kafka stored the record; None for a dead letter.
-    """
-
-    event: Event
-    topic: str
-    partition: int
-    offset: int
-    published_at: datetime | None = None
-
-
 OnBatch = Callable[[AsyncConnection, Sequence[Received]], Awaitable[None]]
 """A handler: stores the effects of a batch of events in the given transaction, and commits nothing."""
 
 
-class Record(Protocol):
-    """The attributes of a Kafka record that are used."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-
 @dataclass(frozen=True, slots=True)
-class DecodedRecord:
-    """A record that is not a watermark: its event, or the reason why it has none (`failure`)."""
-
-    record: Record
-    received: Received | None
-    failure: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionBatch:
-    """The records of one partition with offsets from `first` to `next_offset` - 1, and the last watermark in them."""
-
-    partition: int
-    first: int
-    next_offset: int
-    records: Sequence[DecodedRecord]
-    watermark: datetime | None
-
-    @property
-    def end(self) -> Position:
-        """The partition's position after this batch."""
-        return Position(self.next_offset, self.watermark)
-
-
-@dataclass(slots=True)
 class BatchResult:
     """The outcome of a batch.
 
@@ -93,30 +40,18 @@ class BatchResult:
     stored position.
     """
 
-    positions: dict[int, Position] = field(default_factory=dict)
-    seeks: dict[int, int] = field(default_factory=dict)
-    missing: list[int] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
-    bad_in_a_row: int = 0
+    positions: Mapping[int, Position]
+    seeks: Mapping[int, int]
+    missing: Sequence[int]
 
 
-def decode_partition(topic: str, partition: int, records: Sequence[Record]) -> PartitionBatch:
-    """Decode a partition's records. Only the last watermark is parsed: after a day there are millions of them."""
-    decoded: list[DecodedRecord] = []
-    last_watermark: Record | None = None
-    for record in records:
-        if _WATERMARK in record.headers:
-            last_watermark = record
-        else:
-            decoded.append(_decode(topic, partition, record))
-    watermark = None
-    if last_watermark is not None:
-        last = _decode(topic, partition, last_watermark)
-        if last.received is not None and isinstance(last.received.event, Watermark):
-            watermark = last.received.event.accepted_through
-        else:
-            decoded = sorted([*decoded, last], key=lambda each: each.record.offset)
-    return PartitionBatch(partition, records[0].offset, records[-1].offset + 1, decoded, watermark)
+@dataclass(frozen=True, slots=True)
+class _Handled:
+    """What a transaction handled: the new positions, the dead letters, and the bad records in a row at its end."""
+
+    positions: Mapping[int, Position]
+    letters: Sequence[DeadLetter]
+    bad_in_a_row: int
 
 
 class BatchHandler:
@@ -153,17 +88,14 @@ class BatchHandler:
         If the handler fails for the whole batch, every record is tried alone, and the bad ones become dead letters.
         Failures of the database or the network are raised.
         """
-        one_by_one = any(record.failure for batch in batches for record in batch.records)
+        one_by_one = any(isinstance(each.content, InvalidEventError) for batch in batches for each in batch.records)
         try:
-            result = await self._handle(batches, one_by_one)
+            return await self._handle(batches, one_by_one)
         except Exception as error:
             if one_by_one or is_transient(error):
                 raise
             log.warning("batch_retried_one_by_one", topic=self._topic, error=repr(error))
-            result = await self._handle(batches, one_by_one=True)
-        self._bad_in_a_row = result.bad_in_a_row
-        count_dead_letters(result.letters)
-        return result
+            return await self._handle(batches, one_by_one=True)
 
     async def replay(self, letter_id: int) -> tuple[int, str | None]:
         """Handle a dead letter again; if order matters, all of its ticket in order, up to the first failure.
@@ -180,7 +112,14 @@ class BatchHandler:
             if self._is_ordered and letter.key is not None:
                 queue = await self._letters.load_queue(connection, letter)
             for handled, queued in enumerate(queue):
-                failure = await self._replay_one(connection, queued)
+                content = decode_record(
+                    unpack(queued.headers),
+                    queued.value,
+                    topic=queued.topic,
+                    partition=queued.partition,
+                    offset=queued.offset or 0,
+                )
+                failure = await self._attempt(connection, content)
                 if failure is not None:
                     return handled, failure
                 await self._letters.mark_replayed(connection, queued.id)
@@ -191,21 +130,18 @@ class BatchHandler:
             stored = await self._offsets.load(
                 connection, self._topic, [batch.partition for batch in batches], lock=True
             )
-            result, unseen = _skip_seen(batches, stored)
-            result.bad_in_a_row = self._bad_in_a_row
+            unseen, seeks, missing = _skip_seen(batches, stored)
             blocked = await self._blocked_keys(connection, unseen)
             if one_by_one or blocked:
-                await self._handle_one_by_one(connection, unseen, blocked, result)
+                handled = await self._handle_one_by_one(connection, unseen, blocked)
             else:
-                received = [record.received for batch in unseen for record in batch.records if record.received]
-                if received:
-                    await self._on_batch(connection, received)
-                    result.bad_in_a_row = 0
-                result.positions = {batch.partition: batch.end for batch in unseen}
-            result.positions = {p: _advance(stored[p], position) for p, position in result.positions.items()}
-            await self._letters.add(connection, result.letters)
-            await self._offsets.store(connection, self._topic, result.positions)
-        return result
+                handled = await self._handle_together(connection, unseen)
+            positions = {p: _advance(stored[p], position) for p, position in handled.positions.items()}
+            await self._letters.add(connection, handled.letters)
+            await self._offsets.store(connection, self._topic, positions)
+        self._bad_in_a_row = handled.bad_in_a_row
+        count_dead_letters(handled.letters)
+        return BatchResult(positions, seeks, missing)
 
     async def _blocked_keys(self, connection: AsyncConnection, batches: Sequence[PartitionBatch]) -> set[bytes]:
         """The keys in these batches whose events must wait behind a dead letter."""
@@ -214,51 +150,54 @@ class BatchHandler:
             return set()
         return await self._letters.waiting_keys(connection, self._topic, keys)
 
+    async def _handle_together(self, connection: AsyncConnection, batches: Sequence[PartitionBatch]) -> _Handled:
+        events = [each.content for batch in batches for each in batch.records if isinstance(each.content, Received)]
+        if events:
+            await self._on_batch(connection, events)
+        positions = {batch.partition: batch.end for batch in batches}
+        return _Handled(positions, [], bad_in_a_row=0 if events else self._bad_in_a_row)
+
     async def _handle_one_by_one(
-        self, connection: AsyncConnection, batches: Sequence[PartitionBatch], blocked: set[bytes], result: BatchResult
-    ) -> None:
+        self, connection: AsyncConnection, batches: Sequence[PartitionBatch], blocked: set[bytes]
+    ) -> _Handled:
         """Handle each record in its own savepoint; stop after POISON_LIMIT bad records in a row."""
+        blocked = set(blocked)
+        positions: dict[int, Position] = {}
+        letters: list[DeadLetter] = []
+        bad_in_a_row = self._bad_in_a_row
         for batch in batches:
             for each in batch.records:
                 if each.record.key in blocked:
-                    result.letters.append(
-                        self._letter(batch.partition, each.record, "waits behind an earlier dead letter")
-                    )
+                    letters.append(self._letter(batch.partition, each.record, "waits behind an earlier dead letter"))
                     continue
-                failure = each.failure or await self._attempt(connection, each.received)
+                failure = await self._attempt(connection, each.content)
                 if failure is None:
-                    result.bad_in_a_row = 0
+                    bad_in_a_row = 0
                     continue
                 where = {"topic": self._topic, "partition": batch.partition, "offset": each.record.offset}
                 log.error("dead_letter_stored", **where, ticket_id=ticket_of(each.record.key), reason=failure)
-                result.letters.append(self._letter(batch.partition, each.record, failure))
+                letters.append(self._letter(batch.partition, each.record, failure))
                 if self._is_ordered and each.record.key is not None:
                     blocked.add(each.record.key)
-                result.bad_in_a_row += 1
-                if result.bad_in_a_row >= POISON_LIMIT:
-                    result.positions[batch.partition] = Position(each.record.offset + 1, None)
-                    return
-            result.positions[batch.partition] = batch.end
+                bad_in_a_row += 1
+                if bad_in_a_row >= POISON_LIMIT:
+                    positions[batch.partition] = Position(each.record.offset + 1, None)
+                    return _Handled(positions, letters, bad_in_a_row)
+            positions[batch.partition] = batch.end
+        return _Handled(positions, letters, bad_in_a_row)
 
-    async def _attempt(self, connection: AsyncConnection, received: Received | None) -> str | None:
+    async def _attempt(self, connection: AsyncConnection, content: Received | InvalidEventError) -> str | None:
         """Handle one event in a savepoint: None, or why it cannot be handled."""
-        if received is None:
-            return "no event"
+        if isinstance(content, InvalidEventError):
+            return failure_reason(content)
         try:
             async with connection.begin_nested():
-                await self._on_batch(connection, [received])
+                await self._on_batch(connection, [content])
         except Exception as error:
             if is_transient(error):
                 raise
             return failure_reason(error)
         return None
-
-    async def _replay_one(self, connection: AsyncConnection, letter: DeadLetter) -> str | None:
-        try:
-            event = decode(unpack(letter.headers), letter.value)
-        except InvalidEventError as error:
-            return failure_reason(error)
-        return await self._attempt(connection, Received(event, letter.topic, letter.partition, letter.offset or 0))
 
     def _letter(self, partition: int, record: Record, reason: str) -> DeadLetter:
         return DeadLetter(
@@ -273,30 +212,26 @@ class BatchHandler:
         )
 
 
-def _decode(topic: str, partition: int, record: Record) -> DecodedRecord:
-    try:
-        event = decode(record.headers, record.value)
-    except InvalidEventError as error:
-        return DecodedRecord(record, None, failure_reason(error))
-    published_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    return DecodedRecord(record, Received(event, topic, partition, record.offset, published_at), None)
-
-
 def _skip_seen(
     batches: Sequence[PartitionBatch], stored: Mapping[int, Position]
-) -> tuple[BatchResult, list[PartitionBatch]]:
-    """The records that come next by the stored offsets. A batch with a gap before it, or wholly seen, is read again."""
-    result, unseen = BatchResult(), []
+) -> tuple[list[PartitionBatch], dict[int, int], list[int]]:
+    """What the stored offsets say about a batch: the records that come next, and a result's `seeks` and `missing`.
+
+    A partition is read again from its stored offset if there is a gap before its records, or if all were seen.
+    """
+    unseen: list[PartitionBatch] = []
+    seeks: dict[int, int] = {}
+    missing: list[int] = []
     for batch in batches:
         position = stored.get(batch.partition)
         if position is None:
-            result.missing.append(batch.partition)
+            missing.append(batch.partition)
         elif batch.first > position.next_offset or batch.next_offset <= position.next_offset:
-            result.seeks[batch.partition] = position.next_offset
+            seeks[batch.partition] = position.next_offset
         else:
             records = [each for each in batch.records if each.record.offset >= position.next_offset]
             unseen.append(replace(batch, records=records))
-    return result, unseen
+    return unseen, seeks, missing
 
 
 def _advance(before: Position, after: Position) -> Position:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -15,8 +14,10 @@ from tocsin.backoff import Backoff
 from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets, Position
-from tocsin.runtime.kafka.batch import POISON_LIMIT, BatchHandler, OnBatch, Record, decode_partition
+from tocsin.runtime.kafka.batch import POISON_LIMIT, BatchHandler, OnBatch
 from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
+from tocsin.runtime.kafka.group_offsets import GroupOffsets
+from tocsin.runtime.kafka.records import Record, decode_partition
 from tocsin.runtime.kafka.topic_ends import TopicEnds
 from tocsin.runtime.kafka.watchdog import Watchdog
 from tocsin.runtime.metrics import (
@@ -33,8 +34,6 @@ AfterCommit = Callable[[Mapping[int, datetime | None]], Awaitable[None]]
 """Called after a commit with the watermark (business time) of each partition in the batch, if it had one."""
 
 _POLL_MS = 300
-_COMMIT_EVERY_SECONDS = 5.0
-_COMMIT_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
 _RECONNECT_SECONDS = 0.5
 _BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
@@ -76,15 +75,13 @@ class Consumer:
         self._joined = False
         self._failures = 0
         self._assigned: frozenset[int] = frozenset()
-        self._committed_at = time.monotonic()
-        self._uncommitted: dict[int, int] = {}
+        self._group_offsets = GroupOffsets(topic)
 
     async def run(self) -> None:
         """Consume until `stop`. Raises if only a new process helps (StuckError, a bug)."""
         declare_consumer(self.topic, self.partitions)
         JOB_FAILURES.labels("after_commit")
         watchdog = Watchdog(self._engine, self._offsets, self.topic, self._ends)
-        self._committing = asyncio.create_task(asyncio.sleep(0))
         consuming = asyncio.create_task(self._consume())
         watching = asyncio.create_task(watchdog.run(lambda: frozenset() if self.is_paused else self._assigned))
         try:
@@ -94,8 +91,7 @@ class Consumer:
         finally:
             consuming.cancel()
             watching.cancel()
-            self._committing.cancel()
-            await asyncio.gather(consuming, watching, self._committing, return_exceptions=True)
+            await asyncio.gather(consuming, watching, return_exceptions=True)
             await self._ends.close()
 
     def stop(self) -> None:
@@ -132,9 +128,12 @@ class Consumer:
             try:
                 await client.start()
                 client.subscribe([self.topic], listener=_Assignment(self, client))
-                await self._poll(client)
-                await self._committing
-                await self._commit(client)
+                committing = asyncio.create_task(self._group_offsets.keep_committing(client))
+                try:
+                    await self._poll(client)
+                finally:
+                    committing.cancel()
+                await self._group_offsets.commit(client)
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
@@ -159,7 +158,7 @@ class Consumer:
                 await self._place(client, [found.partition for found in client.assignment()])
                 continue
             if batch and self.is_paused:
-                _seek(client, {found: records[0].offset for found, records in batch.items()})
+                self._seek(client, {found.partition: records[0].offset for found, records in batch.items()})
             elif batch:
                 await self._handle(client, batch)
 
@@ -174,18 +173,16 @@ class Consumer:
             self._failures += 1
             CONSUMER_RETRIES.labels(self.topic).inc()
             log.warning("batch_put_back", topic=self.topic, error=repr(error), failures=self._failures)
-            _seek(client, {TopicPartition(self.topic, each.partition): each.first for each in batches})
+            self._seek(client, {each.partition: each.first for each in batches})
             await asyncio.sleep(_BACKOFF.pause(self._failures).total_seconds())
             return
         self._failures = 0
-        _seek(client, {TopicPartition(self.topic, p): offset for p, offset in result.seeks.items()})
+        self._seek(client, result.seeks)
         if result.missing:
             await self._place(client, result.missing)
         if result.positions:
             await self._notify({p: position.accepted_through for p, position in result.positions.items()})
-            self._uncommitted.update({p: position.next_offset for p, position in result.positions.items()})
-        if self._committing.done() and time.monotonic() - self._committed_at > _COMMIT_EVERY_SECONDS:
-            self._committing = asyncio.create_task(self._commit(client))
+            self._group_offsets.add({p: position.next_offset for p, position in result.positions.items()})
 
     async def _place(self, client: AIOKafkaConsumer, partitions: Collection[int]) -> None:
         """Seek to the stored offsets; to the topic's beginning if there is none, or the topic no longer holds it."""
@@ -209,13 +206,18 @@ class Consumer:
                 goes_on_at=position.next_offset,
                 hint="The topic no longer holds the next record. Republish from the service that publishes this topic.",
             )
-        placed = {**stored, **lost}
-        _seek(client, {TopicPartition(self.topic, p): position.next_offset for p, position in placed.items()})
+        self._seek(client, {p: position.next_offset for p, position in {**stored, **lost}.items()})
+
+    def _seek(self, client: AIOKafkaConsumer, offsets: Mapping[int, int]) -> None:
+        """Read on from these offsets by partition, unless a partition was revoked meanwhile."""
+        for partition, offset in offsets.items():
+            with contextlib.suppress(IllegalStateError):
+                client.seek(TopicPartition(self.topic, partition), offset)
 
     async def _assign(self, client: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
         self._assigned = partitions
         self._joined = True
-        self._uncommitted.clear()
+        self._group_offsets.clear()
         log.info("consumer_assigned", topic=self.topic, partitions=sorted(partitions))
         try:
             await self._place(client, partitions)
@@ -231,16 +233,6 @@ class Consumer:
             JOB_FAILURES.labels("after_commit").inc()
             log.error("after_commit_failed", topic=self.topic, error=repr(error), exc_info=not is_transient(error))
 
-    async def _commit(self, client: AIOKafkaConsumer) -> None:
-        """Commit the offsets to Kafka as well, for lag monitoring only; failures are ignored."""
-        self._committed_at = time.monotonic()
-        offsets, self._uncommitted = self._uncommitted, {}
-        known = {TopicPartition(self.topic, p): offset for p, offset in offsets.items() if p in self._assigned}
-        if known:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(_COMMIT_SECONDS):
-                    await client.commit(known)
-
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     def __init__(self, consumer: Consumer, client: AIOKafkaConsumer) -> None:
@@ -252,10 +244,3 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         await self._consumer._assign(self._client, frozenset(found.partition for found in assigned))
-
-
-def _seek(client: AIOKafkaConsumer, offsets_by_partition: Mapping[TopicPartition, int]) -> None:
-    """Seek, unless the partition was revoked meanwhile."""
-    for partition, offset in offsets_by_partition.items():
-        with contextlib.suppress(IllegalStateError):
-            client.seek(partition, offset)

@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
+from tocsin.events import Assignee, Impact
 from tocsin.instants import render_instant
 
-from intake.domain.webhooks.config.integrations import Integration, Status, find_word, fold_word
+from intake.domain.webhooks.config.integrations import (
+    ImpactWords,
+    Integration,
+    KnownAssignee,
+    Status,
+    find_word,
+    fold_word,
+)
 from intake.domain.webhooks.payload import FIRST_YEAR, text
-from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
 from intake.errors import UnmappedError, UnmappedReason
 
@@ -57,6 +65,12 @@ def map_snapshot(
         services=_services(snapshot, integration),
         channel=_find(integration.channels, snapshot.channel),
         category=_find(integration.types, snapshot.type),
+        via=_find(integration.mailboxes, snapshot.via),
+        it_contact=_find(integration.it_contact_words, snapshot.it_contact),
+        starts_at=_usable(snapshot.starts_at),
+        impact=_impact(snapshot.impact, integration.impact),
+        assignee=_assignee(snapshot.assignee, integration),
+        unassigned=_is_unassigned(snapshot.assignee, integration),
     )
 
 
@@ -117,6 +131,46 @@ def _services(snapshot: TicketSnapshot, integration: Integration) -> tuple[str, 
     words = [word for word in map(text, snapshot.services or ()) if word]
     services = dict.fromkeys(find_word(integration.services, word) or word for word in words)
     return tuple(services)[:_MAX_SERVICES] or None
+
+
+def _impact(stated: ImpactInfo, words: ImpactWords) -> Impact | None:
+    impact = Impact(
+        business_risk=_find(words.business_risk, text(stated.business_risk)),
+        work_stoppage=_find(words.work_stoppage, text(stated.work_stoppage)),
+        users_affected_percent=_percent(words, text(stated.users_affected_percent)),
+        workaround=_find(words.workaround, text(stated.workaround)),
+    )
+    return None if impact == Impact() else impact
+
+
+def _percent(words: ImpactWords, word: str | None) -> float | None:
+    listed = _find(words.users_affected_percent, word)
+    if listed is not None or word is None:
+        return listed
+    try:
+        percent = float(word.removesuffix("%"))
+    except ValueError:
+        return None
+    return percent if 0 <= percent <= 100 else None
+
+
+def _assignee(stated: AssigneeInfo, integration: Integration) -> Assignee | None:
+    """The assignee as `assignees` lists it, or else by the tool's name, address or number."""
+    key, name, email = text(stated.id), text(stated.name), text(stated.email)
+    known = _known_assignee(stated, integration)
+    if isinstance(known, KnownAssignee):
+        return Assignee(name=known.name, email=known.email or email)
+    shown = name or email or key
+    return Assignee(name=shown, email=email) if shown and known is None and not stated.nobody else None
+
+
+def _is_unassigned(stated: AssigneeInfo, integration: Integration) -> bool:
+    return stated.nobody or _known_assignee(stated, integration) == "nobody"
+
+
+def _known_assignee(stated: AssigneeInfo, integration: Integration) -> KnownAssignee | Literal["nobody"] | None:
+    words = (text(stated.id), text(stated.name), text(stated.email))
+    return next((known for word in words if (known := _find(integration.assignees, word))), None)
 
 
 def _find(words: Mapping[str, _Meaning], word: str | None) -> _Meaning | None:

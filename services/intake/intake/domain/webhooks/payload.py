@@ -69,6 +69,16 @@ def text(value: object) -> str | None:
     return found if len(found) <= MAX_TEXT_LENGTH else f"{found[: MAX_TEXT_LENGTH - 1]}…"
 
 
+def problem_with_word(value: object) -> str | None:
+    """Why a JSON value cannot be a text, a number or a boolean of a tool; None if it can, or is null."""
+    return None if isinstance(value, bool) else problem_with_text(value)
+
+
+def word(value: object) -> str | None:
+    """The value as `text` gives it; a boolean is the word `true` or `false`."""
+    return str(value).lower() if isinstance(value, bool) else text(value)
+
+
 def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
     """A tool's instant in UTC, in `zone` if it has no offset; None if it is not an instant in FIRST_YEAR to LAST_YEAR.
 

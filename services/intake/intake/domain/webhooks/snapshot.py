@@ -25,14 +25,35 @@ class ContactInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpactInfo:
+    """The criteria of the severity matrix in the tool's words; None: not stated."""
+
+    business_risk: str | None = None
+    work_stoppage: str | None = None
+    users_affected_percent: str | None = None
+    workaround: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssigneeInfo:
+    """Who works on the ticket, by the tool's number or name; None: not stated. `nobody`: it says that nobody does."""
+
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+    nobody: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TicketSnapshot:
     """A ticket as the tool sent it. None: this delivery does not state the field, so an earlier statement stays valid.
 
     `external_id` is the ticket's id in the tool. `seen_at` is when the ticket was in this state by the tool's clock
     (last updated; None: not stated, and the receipt counts); `sequence` orders snapshots of the same instant.
     `opened_at`, `responded_at` and `resolved_at` are the tool's own instants. All instants are aware UTC. `status`,
-    `priority`, `queue` (board, team, group), `type` and `channel` are words or ids of the tool, not mapped yet. `actor`
-    made the change. `found_nothing` lists the expressions of the mapping that found nothing, for `hooks try`.
+    `priority`, `queue` (board, team, group), `type`, `channel`, `via`, `it_contact` and the criteria of `impact` are
+    words or ids of the tool, not mapped yet. `actor` made the change. `found_nothing` lists what the mapping names and
+    the payload does not have, for `hooks try`.
     """
 
     external_id: str
@@ -53,6 +74,11 @@ class TicketSnapshot:
     customer_name: str | None = None
     contact: ContactInfo = field(default_factory=ContactInfo)
     services: tuple[str, ...] | None = None
+    via: str | None = None
+    it_contact: str | None = None
+    starts_at: datetime | None = None
+    impact: ImpactInfo = field(default_factory=ImpactInfo)
+    assignee: AssigneeInfo = field(default_factory=AssigneeInfo)
     actor: str | None = None
     found_nothing: tuple[str, ...] = ()
 

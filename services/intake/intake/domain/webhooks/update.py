@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
-from tocsin.events import Category, Channel, Severity
+from tocsin.events import Assignee, Category, Channel, Impact, Mailbox, Severity
 from tocsin.instants import Instant
 
 from intake.domain.webhooks.config.integrations import Status
@@ -26,7 +26,8 @@ class TicketUpdate(BaseModel):
     `at` is when the ticket was in this state: the tool's instant or the receipt, never later than the receipt.
     `seen_at` (the tool's instant as sent), `sequence` and `delivery_key` order the updates of a ticket. `created`: the
     tool created the ticket at that instant. `status` is never `ignored`; `tool_status` is the tool's word for it.
-    `in_scope`: the ticket is in one of the configured queues.
+    `in_scope`: the ticket is in one of the configured queues. `impact` has the criteria that the delivery states.
+    `unassigned`: the delivery states that nobody is assigned.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,11 +55,17 @@ class TicketUpdate(BaseModel):
     services: tuple[str, ...] | None = None
     channel: Channel | None = None
     category: Category | None = None
+    via: Mailbox | None = None
+    it_contact: bool | None = None
+    starts_at: Instant | None = None
+    impact: Impact | None = None
+    assignee: Assignee | None = None
+    unassigned: bool = False
 
 
 OPENING_FIELDS: Final = (
     *("summary", "description", "customer", "contact_name", "contact_email", "contact_phone", "services"),
-    *("channel", "category"),
+    *("channel", "category", "via", "it_contact", "starts_at"),
 )
 """The fields of an update that matter only for opening the ticket."""
 

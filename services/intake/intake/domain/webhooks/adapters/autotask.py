@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
 from intake.domain.webhooks.payload_reader import PayloadObject
-from intake.domain.webhooks.snapshot import Action, DeliveryContent, TicketSnapshot
+from intake.domain.webhooks.snapshot import Action, AssigneeInfo, DeliveryContent, TicketSnapshot
 from intake.errors import UnreadableError
 
 _ACTIONS: Final[dict[str, Action]] = {
@@ -43,7 +44,10 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
     if action not in _ACTIONS:
         raise UnreadableError("Action", "must be Create, Update or Delete; check that the webhook is active")
     external_id, ticket = delivery.identity("Id"), delivery.child("Fields")
-    return DeliveryContent((_snapshot(external_id, _ACTIONS[action], delivery, ticket, integration),), key)
+    snapshot = _snapshot(external_id, _ACTIONS[action], delivery, ticket, integration)
+    # A user-defined field is among the other fields under its name, or in a list as in Autotask's REST API.
+    custom = custom_fields(ticket.values.get("userDefinedFields"), labels=("name",), values=("value",))
+    return DeliveryContent((with_mapped_fields(snapshot, integration, ticket, custom),), key)
 
 
 def _snapshot(
@@ -71,6 +75,10 @@ def _snapshot(
         description=ticket.text("Description"),
         customer_id=ticket.text("CompanyID", "AccountID"),
         services=ticket.services(integration, "SubIssueType", "IssueType"),
+        assignee=AssigneeInfo(
+            id=ticket.text("AssignedResourceID"),
+            nobody="AssignedResourceID" in ticket.values and ticket.values["AssignedResourceID"] is None,
+        ),
         actor=delivery.text("PersonID"),
     )
 

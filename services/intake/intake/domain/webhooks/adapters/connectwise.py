@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
 from intake.domain.webhooks.payload_reader import PayloadObject
-from intake.domain.webhooks.snapshot import Action, ContactInfo, DeliveryContent, TicketSnapshot
+from intake.domain.webhooks.snapshot import Action, AssigneeInfo, ContactInfo, DeliveryContent, TicketSnapshot
 from intake.errors import UnreadableError
 
 _ACTIONS: Final[dict[str, Action]] = {
@@ -57,7 +58,9 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
     ticket = _entity(delivery)
     if not ticket.values and action != "deleted":
         raise UnreadableError("Entity", "contains no ticket; give the callback's member permission to read tickets")
-    return DeliveryContent((_snapshot(delivery.identity("ID"), action, ticket, integration),), key)
+    snapshot = _snapshot(delivery.identity("ID"), action, ticket, integration)
+    custom = custom_fields(ticket.values.get("customFields"), labels=("caption",), values=("value",))
+    return DeliveryContent((with_mapped_fields(snapshot, integration, ticket, custom),), key)
 
 
 def _entity(delivery: PayloadObject) -> PayloadObject:
@@ -75,6 +78,7 @@ def _entity(delivery: PayloadObject) -> PayloadObject:
 def _snapshot(external_id: str, action: Action, ticket: PayloadObject, integration: Integration) -> TicketSnapshot:
     zone = ZoneInfo(integration.zone)
     info, company, source = ticket.child("_info"), ticket.child("company"), ticket.child("source")
+    owner = ticket.child("owner")
     # Recent versions of ConnectWise send the instants in `_info`, older ones beside it.
     opened_at = info.instant("dateEntered", zone) or ticket.instant("dateEntered", zone)
     services = [
@@ -104,5 +108,9 @@ def _snapshot(external_id: str, action: Action, ticket: PayloadObject, integrati
             phone=ticket.text("contactPhoneNumber"),
         ),
         services=tuple(dict.fromkeys(services)) or None,
+        # A callback has the whole ticket, so one without an owner says that nobody works on it.
+        assignee=AssigneeInfo(
+            id=owner.text("identifier", "id"), name=owner.text("name"), nobody=bool(ticket.values) and not owner.values
+        ),
         actor=info.text("updatedBy"),
     )

@@ -13,7 +13,14 @@ from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth, Signature
 from intake.domain.webhooks.config.expressions import GenericMapping
 from intake.domain.webhooks.config.integrations import Integration, find_word
-from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot, read_each
+from intake.domain.webhooks.snapshot import (
+    AssigneeInfo,
+    ContactInfo,
+    DeliveryContent,
+    ImpactInfo,
+    TicketSnapshot,
+    read_each,
+)
 from intake.errors import UnreadableError
 
 _MAX_TICKETS: Final = 500
@@ -21,7 +28,9 @@ _QUOTED_LENGTH: Final = 60
 _TEXTS: Final = (
     *("external_id", "action", "sequence", "status", "priority", "queue", "type", "channel", "summary", "description"),
     *("customer_id", "customer_name", "contact_name", "contact_email", "contact_phone", "actor"),
+    *("assignee_id", "assignee_name", "assignee_email"),
 )
+_WORDS: Final = ("via", "it_contact", "business_risk", "work_stoppage", "users_affected_percent", "workaround")
 _INSTANTS: Final = ("seen_at", "opened_at", "responded_at", "resolved_at")
 
 
@@ -69,12 +78,14 @@ def _read_item(path: str, item: object, mapping: GenericMapping, zone: ZoneInfo)
 
 def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     text = {field: _text(_expression(mapping, field), item, field) for field in _TEXTS}
+    word = {field: _word(_expression(mapping, field), item, field) for field in _WORDS}
     at = {field: _instant(_expression(mapping, field), item, field, mapping, zone) for field in _INSTANTS}
+    starts_at = _instant_in(_search(mapping.starts_at, item, "starts_at"), mapping, zone)
     services = _texts(mapping.services, item, "services")
     external_id, action = text["external_id"], text["action"]
     if external_id is None:
         raise UnreadableError(mapping.external_id, "is missing; map external_id to the id of the ticket")
-    found: Mapping[str, object] = {**text, **at, "services": services}
+    found: Mapping[str, object] = {**text, **word, **at, "services": services, "starts_at": starts_at}
     return TicketSnapshot(
         external_id=external_id,
         action=find_word(mapping.actions, action) if action is not None else None,
@@ -94,6 +105,16 @@ def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSn
         customer_name=text["customer_name"],
         contact=ContactInfo(name=text["contact_name"], email=text["contact_email"], phone=text["contact_phone"]),
         services=services,
+        via=word["via"],
+        it_contact=word["it_contact"],
+        starts_at=starts_at,
+        impact=ImpactInfo(
+            business_risk=word["business_risk"],
+            work_stoppage=word["work_stoppage"],
+            users_affected_percent=word["users_affected_percent"],
+            workaround=word["workaround"],
+        ),
+        assignee=AssigneeInfo(text["assignee_id"], text["assignee_name"], text["assignee_email"]),
         actor=text["actor"],
         found_nothing=tuple(
             f"{field}: {expression}"
@@ -122,11 +143,15 @@ def _instant(
     value = _search(expression, data, field)
     if expression is None or value is None or (isinstance(value, str) and not value.strip()):
         return None
-    at = next((at for form in mapping.instants if (at := payload.instant(value, zone, form))), None)
+    at = _instant_in(value, mapping, zone)
     if at is None:
         message = f"`{expression[:_QUOTED_LENGTH]}` {payload.NOT_AN_INSTANT}; add its format to `instants`"
         raise UnreadableError(field, message)
     return at
+
+
+def _instant_in(value: object, mapping: GenericMapping, zone: ZoneInfo) -> datetime | None:
+    return next((at for form in mapping.instants if (at := payload.instant(value, zone, form))), None)
 
 
 def _texts(expression: str | None, data: object, field: str) -> tuple[str, ...] | None:
@@ -144,6 +169,11 @@ def _as_text(value: object, expression: str | None, field: str) -> str | None:
         message = f"`{(expression or '')[:_QUOTED_LENGTH]}` {problem}; correct the expression or the payload"
         raise UnreadableError(field, message)
     return payload.text(value)
+
+
+def _word(expression: str | None, data: object, field: str) -> str | None:
+    value = _search(expression, data, field)
+    return payload.word(value) if isinstance(value, bool) else _as_text(value, expression, field)
 
 
 def _search(expression: str | None, data: object, field: str) -> object:

@@ -13,8 +13,16 @@ from zoneinfo import ZoneInfo
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
 from intake.domain.webhooks.payload_reader import PayloadObject
-from intake.domain.webhooks.snapshot import Action, ContactInfo, DeliveryContent, TicketSnapshot, read_each
+from intake.domain.webhooks.snapshot import (
+    Action,
+    AssigneeInfo,
+    ContactInfo,
+    DeliveryContent,
+    TicketSnapshot,
+    read_each,
+)
 from intake.errors import UnreadableError
 
 _NO_INSTANT: Final = ("1899-12-30", "1900-01-01")
@@ -62,7 +70,7 @@ def _snapshot(value: object, path: str, integration: Integration) -> TicketSnaps
         return ticket.instant(name, zone, empty_days=_NO_INSTANT)
 
     changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
-    return TicketSnapshot(
+    snapshot = TicketSnapshot(
         external_id=ticket.identity("id"),
         action=_action(event, ticket),
         seen_at=max(changes, default=None),
@@ -80,7 +88,15 @@ def _snapshot(value: object, path: str, integration: Integration) -> TicketSnaps
         customer_name=ticket.text("client_name"),
         contact=ContactInfo(name=ticket.text("user_name", "reportedby"), email=ticket.text("user_email")),
         services=ticket.services(integration, "category_1", "category_2", "category_3", "category_4"),
+        assignee=AssigneeInfo(
+            id=ticket.text("agent_id"),
+            name=ticket.text("agent_name"),
+            nobody="agent_id" in ticket.values and ticket.values["agent_id"] in (None, 0),
+        ),
     )
+    # The value of a list field is a number, and `display` its text.
+    custom = custom_fields(ticket.values.get("customfields"), labels=("name", "label"), values=("display", "value"))
+    return with_mapped_fields(snapshot, integration, ticket, custom)
 
 
 def _action(event: PayloadObject, ticket: PayloadObject) -> Action | None:

@@ -76,6 +76,16 @@ class GenericMapping(YamlModel):
     contact_email: Expression | None = None
     contact_phone: Expression | None = None
     services: Expression | None = None
+    via: Expression | None = None
+    it_contact: Expression | None = None
+    starts_at: Expression | None = None
+    business_risk: Expression | None = None
+    work_stoppage: Expression | None = None
+    users_affected_percent: Expression | None = None
+    workaround: Expression | None = None
+    assignee_id: Expression | None = None
+    assignee_name: Expression | None = None
+    assignee_email: Expression | None = None
     actor: Expression | None = None
 
     actions: dict[Name, Literal["created", "updated", "deleted"]] = Field(default_factory=dict)

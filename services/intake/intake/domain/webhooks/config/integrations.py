@@ -5,17 +5,18 @@ compared as text.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
-from tocsin.events import Category, Channel, Severity
+from tocsin.events import BusinessRisk, Category, Channel, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.instants import Instant
 from tocsin.yaml_document import FieldPath, Name, YamlModel, Zone, field_error, field_errors, load_document
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.customer import KnownCustomer
-from intake.domain.webhooks.config.email import EmailConfig
+from intake.domain.webhooks.config.email import EmailConfig, SubjectRule
 from intake.domain.webhooks.config.expressions import GenericMapping
 from intake.errors import IntegrationsError
 
@@ -49,7 +50,20 @@ Provider = Annotated[
     AfterValidator(_in_a_path),
     Field(json_schema_extra={"pattern": f"^{_PROVIDER.pattern}$"}, examples=["connectwise"]),
 ]
-_WORDS: Final = ("statuses", "priorities", "types", "channels", "customers")
+_WORDS: Final = (
+    *("statuses", "priorities", "types", "channels", "mailboxes", "it_contact_words", "customers", "assignees"),
+    *("services",),
+)
+_CRITERIA: Final = ("business_risk", "work_stoppage", "users_affected_percent", "workaround")
+
+MappedField = Literal[
+    *("contact_name", "contact_email", "contact_phone", "services", "type", "via", "it_contact", "starts_at"),
+    *("business_risk", "work_stoppage", "users_affected_percent", "workaround"),
+    *("assignee_id", "assignee_name", "assignee_email"),
+]
+"""The fields of a ticket that `fields` can read from a field of the tool."""
+
+Percent = Annotated[float, Field(ge=0, le=100, strict=False)]
 
 
 # docs/rules.md#1-8
@@ -85,14 +99,37 @@ class Defaults(YamlModel):
     channel: Channel = "portal"
 
 
+class KnownAssignee(YamlModel):
+    """A person of ours, who works on tickets."""
+
+    name: Name
+    email: Name | None = None
+
+
+# docs/rules.md#1-3
+class ImpactWords(YamlModel):
+    """The criteria of the severity matrix by the tool's words; a word that is not listed states nothing.
+
+    users_affected_percent: words such as `One department: 20`; a number that is not listed is the percentage itself.
+    """
+
+    business_risk: dict[Name, BusinessRisk] = Field(default_factory=dict)
+    work_stoppage: dict[Name, WorkStoppage] = Field(default_factory=dict)
+    users_affected_percent: dict[Name, Percent] = Field(default_factory=dict)
+    workaround: dict[Name, Workaround] = Field(default_factory=dict)
+
+
 class Integration(YamlModel):
     """One tool of one tenant.
 
     source: the `source` of its tickets; the provider's name if omitted. live_since: tickets opened earlier are history,
     which mails nobody; if omitted, the time at which the file with this integration was written. zone: the time zone of
     instants without an offset. queues: the boards or queues whose tickets are processed; all if omitted. services,
-    customers: our names for those of the tool; names that are not listed stay as they are. generic: how the generic
-    adapter reads a payload.
+    customers: our names for those of the tool; names that are not listed stay as they are. fields: the tool's field for
+    one of ours, a standard field (`owner.name`) or the label of a custom field; it replaces the one that the adapter
+    reads. mailboxes: the words of `via`. it_contact_words: the words of `it_contact` that say whether the contact is the
+    customer's IT contact. impact: the words of each criterion. assignees: people by the tool's name or number of them;
+    `nobody` for the word of an unassigned ticket. generic: how the generic adapter reads a payload.
     """
 
     adapter: AdapterName
@@ -107,6 +144,15 @@ class Integration(YamlModel):
     channels: dict[Name, Channel] = Field(default_factory=dict)
     services: dict[Name, Name] = Field(default_factory=dict)
     customers: dict[Name, KnownCustomer] = Field(default_factory=dict)
+    fields: Annotated[dict[MappedField, Name], Field(examples=["{starts_at: Start date}"])] = Field(
+        default_factory=dict
+    )
+    mailboxes: dict[Name, Mailbox] = Field(default_factory=dict)
+    it_contact_words: dict[Name, bool] = Field(
+        default_factory=lambda: {"true": True, "yes": True, "false": False, "no": False}
+    )
+    impact: ImpactWords = ImpactWords()
+    assignees: dict[Name, KnownAssignee | Literal["nobody"]] = Field(default_factory=dict)
     defaults: Defaults = Defaults()
     generic: GenericMapping | None = None
 
@@ -125,28 +171,38 @@ class Integration(YamlModel):
                 None,
                 f"is not supported by the adapter {self.adapter}; remove it, or write adapter: generic",
             )
+        if self.adapter == "generic" and self.fields:
+            yield ("fields",), None, "is not supported by the adapter generic; write the expressions under `generic`"
         if wrong := problem_with(self.auth, self.adapter):
             yield ("auth", wrong[0]), None, wrong[1]
         if not self.priorities and self.defaults.severity is None:
             yield ("priorities",), None, "is missing; write the severity of each priority, or defaults: severity"
-        for field in _WORDS:
+        words = [((field,), getattr(self, field)) for field in _WORDS]
+        words += [(("impact", criterion), getattr(self.impact, criterion)) for criterion in _CRITERIA]
+        for path, meanings in words:
             seen: dict[str, str] = {}
-            for word in getattr(self, field):
+            for word in meanings:
                 if fold_word(word) in seen:
                     message = f"differs from `{seen[fold_word(word)]}` only in case; keep one of them"
-                    yield (field, word), None, message
+                    yield (*path, word), None, message
                 seen[fold_word(word)] = word
 
 
 class Integrations(YamlModel):
     """All integrations, by tenant and by the provider in `POST /v1/hooks/{provider}/{tenant}`.
 
-    email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`).
+    email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`). subject_rules: what
+    the subjects of mails mean, for all tenants; a rule of a tenant's own `subjects` comes first. it_contacts: by tenant
+    and customer id, the names or mail addresses of the customer's IT contacts, for webhooks and mails alike.
     """
 
     version: Annotated[Name, Field(examples=["2026-1"])]
     tenants: dict[Name, dict[Provider, Integration]]
     email: dict[Name, EmailConfig] = Field(default_factory=dict)
+    subject_rules: tuple[SubjectRule, ...] = ()
+    it_contacts: Annotated[
+        dict[Name, dict[Name, tuple[Name, ...]]], Field(examples=["{default: {acme: [it@acme.example]}}"])
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _mails_have_their_own_path(self) -> Self:
@@ -159,6 +215,23 @@ class Integrations(YamlModel):
     def find(self, tenant: str, provider: str) -> Integration | None:
         """The integration of that path, or None."""
         return self.tenants.get(tenant, {}).get(provider)
+
+    def it_contacts_of(self, tenant: str) -> "ItContacts":
+        """The IT contacts of the tenant's customers."""
+        return ItContacts(self.it_contacts.get(tenant, {}))
+
+
+# docs/rules.md#6-4
+@dataclass(frozen=True, slots=True)
+class ItContacts:
+    """The names and mail addresses of the IT contacts of customers, by customer id."""
+
+    by_customer: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def include(self, customer_id: str, *words: str | None) -> bool:
+        """Whether one of the words, a name or a mail address, is an IT contact of that customer."""
+        known = {fold_word(word) for word in self.by_customer.get(customer_id, ())}
+        return any(fold_word(word) in known for word in words if word)
 
 
 def fold_word(word: str) -> str:
