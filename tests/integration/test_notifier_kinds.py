@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from notifier.store import journal
 from support.notifier_events import NOON, TIERS, about_clock, escalation, exhausted, request, stand_down, ticket
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -160,6 +161,22 @@ async def test_a_reply_to_one_of_our_own_mailboxes_is_never_sent(world: World, m
         await world.receive(request("rerouted", ticket(contact=Contact(name="Sam", email=mailbox))))
         await world.quiet()
     assert world.mails() == []
+
+
+async def test_a_customers_failing_address_does_not_alert_the_people_on_call(world: World) -> None:
+    async def undelivered() -> dict[str, int]:
+        async with world.engine.connect() as connection:
+            return await journal.count_undelivered(connection)
+
+    world.sink.fail("refuse", code=550, recipient="sam@acme.example")
+    async with world.notifier():
+        await world.receive(request("rerouted"))
+        await world.quiet()
+        assert (await world.states(), await undelivered()) == (["refused", "undeliverable"], {})
+        world.sink.fail("refuse", code=550, recipient="dana@example.com")
+        await world.receive(about_clock("warning", event_id=UUID(int=30)))
+        await world.quiet()
+    assert await undelivered() == {"refused": 1, "undeliverable": 1}
 
 
 def warning_to_assignee(assignee: Assignee | None, **fields: Any) -> Notify:

@@ -61,7 +61,7 @@ QUEUE_OVERDUE = Gauge(
 )
 UNDELIVERED = Gauge(
     "sla_mail_undelivered",
-    "Deliveries that reached this state in the last 10 real minutes, in any process",
+    "Deliveries that reached this state in the last 10 real minutes, in any process, replies to customers excluded",
     ["state"],
 )
 ALL_SERVERS_FAILING = Gauge("sla_mail_server_backing_off", "1 while no mail server accepts mails")

@@ -73,7 +73,7 @@ def exhausted_deliveries(exhausted: Exhausted, mails: Iterable[Delivery], now: N
     return [
         step.successor(
             now,
-            id=derived_id(exhausted.ticket_id, "delivery", str(exhausted.event_id), str(step.notification_id)),
+            id=derived_id(exhausted.ticket_id, "delivery", notification=exhausted.event_id, step=step.notification_id),
             notification_id=exhausted.event_id,
             kind="exhausted",
             step=None,

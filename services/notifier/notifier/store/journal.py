@@ -14,7 +14,7 @@ from tocsin.runtime.database.engine import on_commit
 
 from notifier import metrics
 from notifier.domain.delivery import JournalEntry
-from notifier.store.tables import JOURNAL, OUTBOX, UNDELIVERED
+from notifier.store.tables import DELIVERIES, JOURNAL, OUTBOX, UNDELIVERED
 
 _PAGE: Final = 500
 _RECENT: Final = timedelta(minutes=10)
@@ -61,10 +61,15 @@ async def load_entries(connection: AsyncConnection, delivery_id: UUID) -> list[J
 
 
 async def count_undelivered(connection: AsyncConnection) -> dict[str, int]:
-    """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state."""
+    """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state.
+
+    Without replies to customers: that one of their addresses fails is nothing for the people on call.
+    """
     query = (
         select(JOURNAL.c.entry, func.count())
+        .join(DELIVERIES, DELIVERIES.c.id == JOURNAL.c.delivery_id)
         .where(UNDELIVERED, JOURNAL.c.real_at > func.statement_timestamp() - _RECENT)
+        .where(DELIVERIES.c.kind != "rerouted")
         .group_by(JOURNAL.c.entry)
     )
     return dict((await connection.execute(query)).all())
