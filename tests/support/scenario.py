@@ -203,6 +203,14 @@ class Scenario:
         assert_clocks_match(clocks, ticket.simulate(clocks["told_to"]))
         return clocks
 
+    async def wait_for_metric(self, service: str, sample: str, value: float) -> None:
+        """Waits until the sample (name and labels, as written in `/metrics`) has this value."""
+
+        async def reached() -> bool:
+            return f"{sample} {value}" in (await self._http.get(f"{self._urls[service]}/metrics")).text.splitlines()
+
+        await eventually(reached, f"{sample} becomes {value}")
+
     async def escalation(self, ticket: PostedTicket) -> Json:
         """The ticket's latest escalation, from the escalator."""
         return await self.get("escalator", f"/v1/tickets/{ticket.id}/escalation")
