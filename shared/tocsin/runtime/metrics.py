@@ -5,6 +5,7 @@ Services import Counter, Gauge and Histogram from here: the `_created` series ar
 
 import ssl
 from collections.abc import Iterable, Mapping
+from math import nan
 from typing import Any
 
 from prometheus_client import Counter as Counter
@@ -14,14 +15,16 @@ from prometheus_client import disable_created_metrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library lacks the type
 
-OUTBOX_PENDING = Gauge("sla_outbox_pending", "Events stored and not yet acknowledged by Kafka")
+OUTBOX_PENDING = Gauge("sla_outbox_pending", "Events stored and not yet acknowledged by Kafka; NaN while unknown")
 OUTBOX_OLDEST_AGE = Gauge(
-    "sla_outbox_oldest_age_seconds", "Real age of the oldest event not yet acknowledged; 0 when none"
+    "sla_outbox_oldest_age_seconds", "Real age of the oldest event not yet acknowledged; 0 when none, NaN while unknown"
 )
 RELAY_RESTARTS = Counter("sla_relay_restarts_total", "Times the relay restarted with a new producer")
 RELAY_LEADER = Gauge("sla_relay_leader", "1 in the process that holds the relay's lease")
 CONSUMER_LAG = Gauge(
-    "sla_consumer_lag", "Records between the database's next offset and the topic's end", ["topic", "partition"]
+    "sla_consumer_lag",
+    "Records between the database's next offset and the topic's end; NaN while one of the two does not respond",
+    ["topic", "partition"],
 )
 CONSUMER_RETRIES = Counter(
     "sla_consumer_retries_total", "Batches retried because the database or the network failed", ["topic"]
@@ -69,6 +72,13 @@ def declare_consumer(topic: str, partitions: int) -> None:
     CONSUMER_PAUSED.labels(topic).set(0)
     OFFSETS_OUT_OF_RANGE.labels(topic)
     DEAD_LETTERS.labels(topic)
+    JOB_FAILURES.labels("after_commit")
+
+
+def forget_consumer_lag(topic: str, partitions: Iterable[int]) -> None:
+    """Set the lag of these partitions to NaN, while it cannot be read."""
+    for partition in partitions:
+        CONSUMER_LAG.labels(topic, str(partition)).set(nan)
 
 
 def declare_tables(names: Iterable[str]) -> None:

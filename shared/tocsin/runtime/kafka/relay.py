@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from math import nan
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -117,10 +118,13 @@ class Relay:
 
     async def measure(self) -> None:
         """Set the outbox gauges; a job for the scheduler."""
-        async with self._autocommit.connect() as connection:
-            count, age = await self._outbox.pending(connection)
-        OUTBOX_PENDING.set(count)
-        OUTBOX_OLDEST_AGE.set(age)
+        count = age = nan
+        try:
+            async with self._autocommit.connect() as connection:
+                count, age = await self._outbox.pending(connection)
+        finally:
+            OUTBOX_PENDING.set(count)
+            OUTBOX_OLDEST_AGE.set(age)
 
     async def _acquire_lease(self) -> int | None:
         try:

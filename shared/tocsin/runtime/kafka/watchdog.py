@@ -14,7 +14,7 @@ from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.errors import StuckError
 from tocsin.runtime.kafka.topic_ends import TopicEnds
-from tocsin.runtime.metrics import CONSUMER_LAG
+from tocsin.runtime.metrics import CONSUMER_LAG, forget_consumer_lag
 
 _EVERY_SECONDS = 2.0
 STUCK_SECONDS = 60.0
@@ -32,6 +32,7 @@ class Watchdog:
         self._ends = ends
         self._stuck_seconds = stuck_seconds
         self._stalled: dict[int, tuple[int, float]] = {}
+        self._measured: frozenset[int] = frozenset()
 
     async def run(self, assigned: Callable[[], frozenset[int]]) -> None:
         """Watch until cancelled. Raises StuckError if an assigned partition lags and has not moved for a minute."""
@@ -45,7 +46,9 @@ class Watchdog:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
                 self._stalled.clear()  # no progress is expected while Kafka or the database is down
+                forget_consumer_lag(self._topic, self._measured)
                 continue
+            self._measured = frozenset(ends)
             next_offsets = {p: stored[p].next_offset if p in stored else 0 for p in ends}
             for partition, end in ends.items():
                 CONSUMER_LAG.labels(self._topic, str(partition)).set(max(0, end - next_offsets[partition]))
