@@ -128,8 +128,8 @@ async def test_wake_publishes_without_waiting_for_the_next_poll(
         assert await relay.flush(1)
 
 
-async def test_the_outbox_gauges_are_unknown_while_it_cannot_be_read(
-    writer: AsyncEngine, relay_engine: AsyncEngine
+async def test_the_outbox_gauges_are_unknown_when_it_cannot_be_read_for_a_while(
+    writer: AsyncEngine, relay_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shown() -> tuple[float, float]:
         return counter_value("sla_outbox_pending"), counter_value("sla_outbox_oldest_age_seconds")
@@ -140,6 +140,10 @@ async def test_the_outbox_gauges_are_unknown_while_it_cannot_be_read(
     assert shown()[0] == 1
     async with writer.begin() as connection:
         await connection.execute(text("ALTER TABLE outbox RENAME TO lost"))
+    with pytest.raises(DBAPIError):
+        await relay.measure()
+    assert shown()[0] == 1
+    monkeypatch.setattr("tocsin.runtime.metrics.UNKNOWN_SECONDS", 0.0)
     with pytest.raises(DBAPIError):
         await relay.measure()
     async with writer.begin() as connection:

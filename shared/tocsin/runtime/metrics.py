@@ -4,8 +4,9 @@ Services import Counter, Gauge and Histogram from here: the `_created` series ar
 """
 
 import ssl
-from collections.abc import Iterable, Mapping
-from math import nan
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import Counter as Counter
@@ -75,10 +76,30 @@ def declare_consumer(topic: str, partitions: int) -> None:
     JOB_FAILURES.labels("after_commit")
 
 
-def forget_consumer_lag(topic: str, partitions: Iterable[int]) -> None:
-    """Set the lag of these partitions to NaN, while it cannot be read."""
-    for partition in partitions:
-        CONSUMER_LAG.labels(topic, str(partition)).set(nan)
+UNKNOWN_SECONDS = 60.0
+"""How long a gauge keeps its number when it cannot be measured."""
+
+
+class Measurement:
+    """Repeated measurements of some gauges, which `forget` sets to NaN when they have failed for UNKNOWN_SECONDS.
+
+    An old number would mislead, but a single failure must not resolve an alert.
+    """
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = forget
+        self._succeeded_at = float("-inf")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """The block measures, or raises."""
+        try:
+            yield
+        except BaseException:
+            if time.monotonic() - self._succeeded_at >= UNKNOWN_SECONDS:
+                self._forget()
+            raise
+        self._succeeded_at = time.monotonic()
 
 
 def declare_tables(names: Iterable[str]) -> None:

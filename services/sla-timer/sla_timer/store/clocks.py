@@ -18,12 +18,13 @@ from sla_timer.store.tables import CLOCKS, TICKETS
 _INSERT: Final = text(
     "INSERT INTO clocks (ticket_id, tenant, customer_id, partition, cycle, clock, severity, ticket_severity, state,"
     " open, provisional, warned, historic, due_at, outcome_at)"
-    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, c.cycle, c.clock, c.severity, c.ticket_severity, c.state,"
-    " c.open, c.provisional, c.warned, coalesce(c.outcome_at <= t.historic_through, false), c.due_at, c.outcome_at"
+    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, c.cycle, c.clock, c.severity, c.ticket_severity,"
+    " c.state, c.open, c.provisional, c.warned, coalesce(c.outcome_at <= t.historic_through, false),"
+    " c.due_at, c.outcome_at"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
     " CAST(:severities AS smallint[]), CAST(:ticket_severities AS smallint[]), CAST(:states AS text[]),"
-    " CAST(:opens AS boolean[]), CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]), CAST(:deadlines AS timestamptz[]),"
-    " CAST(:outcomes AS timestamptz[]))"
+    " CAST(:opens AS boolean[]), CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]),"
+    " CAST(:deadlines AS timestamptz[]), CAST(:outcomes AS timestamptz[]))"
     " AS c (ticket_id, cycle, clock, severity, ticket_severity, state, open, provisional, warned, due_at, outcome_at)"
     " JOIN tickets t USING (ticket_id)"
 )
