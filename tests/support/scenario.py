@@ -135,7 +135,7 @@ class Scenario:
         """The ticket that intake has created. It is cancelled at the end of the scenario."""
         ticket = PostedTicket(response["ticket_id"], request["external_id"], request["customer"]["id"])
         opened = {"type": "opened", "occurred_at": response["opened_at"], "severity": response["initial_severity"]}
-        policy_fields = ("channel", "category", "sender_is_it_contact")
+        policy_fields = ("channel", "category", "sender_is_it_contact", "starts_at")
         ticket.facts.append(opened | {name: request[name] for name in policy_fields if name in request})
         self._tickets.append(ticket)
         return ticket
