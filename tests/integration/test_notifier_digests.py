@@ -285,18 +285,31 @@ async def test_a_mail_that_a_more_urgent_one_follows_is_not_held(world: World) -
 
 
 @pytest.mark.rule("5.25", "5.31")
-async def test_mails_of_a_ticket_keep_their_order_through_a_digest(world: World) -> None:
+async def test_mails_of_a_ticket_to_a_person_leave_in_one_digest_in_their_order(world: World) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 2)
-        missed = about_clock("response_missed", ticket=held[0].ticket, event_id=uuid4(), severity=3, at=NOW)
+        first = held[0]
+        missed = about_clock("response_missed", ticket=first.ticket, event_id=uuid4(), severity=3, due_at=first.due_at)
         await world.receive(missed)
-        await end_hold(world)
-        await settles(world, sent=SINGLES + 2, held=1)
+        await settles(world, sent=SINGLES, held=3)
         await end_hold(world)
         await world.quiet()
-    first, second = digests(world)
-    assert sorted(tickets_of(first)) == sorted(ids(held))
-    assert tickets_of(second) == [str(missed.ticket_id)]
+    [digest] = digests(world)
+    assert sorted(tickets_of(digest)) == sorted(ids(held))
+    assert digest["text"].count("SR-6: Mail is down") == 2
+    assert digest["text"].index("Response due soon") < digest["text"].index("Response missed")
+
+
+@pytest.mark.rule("5.23", "5.31")
+async def test_a_person_in_two_roles_is_listed_once(world: World) -> None:
+    async with world.notifier():
+        held = await held_storm(world, SINGLES + 2)
+        await world.receive(held[0].model_copy(update={"event_id": uuid4(), "role": "it_operations_director"}))
+        await end_hold(world)
+        await world.quiet()
+    [digest] = digests(world)
+    assert digest["text"].count("SR-6: Mail is down") == 1
+    assert await counts(world) == {"sent": SINGLES + 2, "cancelled": 1}
 
 
 @pytest.mark.rule("5.23", "5.31")
