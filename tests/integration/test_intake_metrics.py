@@ -11,6 +11,7 @@ import pytest
 from support.intake_world import ticket, world
 from support.metrics import counter_value
 from support.polling import eventually
+from support.prometheus import scraping
 from support.servers import MakeDatabase, intake_part, running
 from support.webhook_client import deliver, integrations_yaml, payload
 from tocsin_local.layout import POLICY_FOLDER
@@ -84,6 +85,30 @@ async def test_the_label_sets_of_known_sources_exist_at_the_start(make_database:
         'sla_tickets_ingested_total{result="invalid",severity="unknown",source="unknown"}': 1,
         'sla_acknowledgement_links_total{result="refused"}': 1,
     }
+
+
+async def test_prometheus_sees_the_first_ticket_of_a_source_that_nobody_knew(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """And what was counted between the start of the process and the first scrape."""
+    with running_intake(make_database("intake"), tmp_path) as client:
+        body = ticket(source="probe", severity=None)
+        assert client.post("/v1/tickets", json=body).status_code == 201
+        with scraping(tmp_path / "prometheus", {"intake": f"127.0.0.1:{client.base_url.port}"}) as prometheus:
+
+            async def increase(**labels: str) -> float:
+                """What `increase()` finds of the series, once a scrape has got its value."""
+                selector = ",".join(f'{name}="{value}"' for name, value in labels.items())
+                series = f"sla_tickets_ingested_total{{{selector}}}"
+                await eventually(lambda: prometheus.query(f"{series} > 0"), f"{series} is above 0")
+                await prometheus.scraped(2)
+                return prometheus.value(f"increase({series}[2m])")  # 1 or more: Prometheus extrapolates
+
+            assert await increase(source="probe", severity="2", result="created") >= 1
+            await prometheus.scraped(2)
+            assert client.post("/v1/tickets", json=ticket(source="new tool", severity=3)).status_code == 201
+            assert await increase(source="new tool", severity="3", result="created") >= 1
+            assert client.get("/metrics").text.count('source="new tool"') == len(ingested("")) + len(defaults(""))
 
 
 @pytest.mark.rule("1.9")

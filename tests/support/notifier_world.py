@@ -140,8 +140,7 @@ class World:
 
         async def all_final() -> bool:
             async with self.engine.connect() as connection:
-                counts, _ = await queue.measure(connection)
-            return not counts
+                return not (await queue.measure(connection)).counts
 
         await eventually(all_final, self.states, seconds, every=every)
 

@@ -1,4 +1,4 @@
-"""The worked examples at the end of docs/rules.md, one test each; the planned ones have none yet."""
+"""The worked examples at the end of docs/rules.md, one test each."""
 
 from datetime import timedelta
 
@@ -111,13 +111,14 @@ def test_severity_3_made_severity_1_and_resolved_at_one_instant_is_met() -> None
     assert ladder(timeline) == []
 
 
-@pytest.mark.rule("3.9", "5.11")
+@pytest.mark.rule("3.9", "3.12", "5.11")
 def test_severity_1_silent_until_its_resolve_two_days_later() -> None:
     timeline = simulated(
         fact("opened", "06-08 12:00", severity=1), fact("resolved", "06-10 12:00"), until="06-10 13:00"
     )
     assert clock(timeline, "response")["breached_at"] == at("06-08 13:00")
-    assert clock(timeline, "resolution")["outcome"] == "met"
+    assert clock(timeline, "resolution")["outcome"] == "breached"
+    assert clock(timeline, "resolution")["breached_at"] == at("06-10 12:00")
     assert {reason for _, _, reason in ladder(timeline)} == {"no_response"}
     assert [step for step, _, _ in ladder(timeline)] == [1, 2, 3, 4, 5, 6]
     assert timeline["exhausted_at"] == at("06-09 19:00")
@@ -133,6 +134,17 @@ def test_severity_1_silent_until_a_response_one_minute_before_its_resolve_is_met
         until="06-10 13:00",
     )
     assert clock(timeline, "resolution")["outcome"] == "met"
+
+
+@pytest.mark.rule("3.17")
+def test_onboarding_answered_at_once_is_due_when_its_work_starts() -> None:
+    timeline = simulated(
+        fact("opened", "06-08 13:00", severity=4, category="onboarding", starts_at=at("07-01 12:00")),
+        fact("responded", "06-08 13:00"),
+        until="06-08 14:00",
+    )
+    resolution = clock(timeline, "resolution")
+    assert (resolution["warn_at"], resolution["due_at"]) == (at("06-30 12:00"), at("07-01 12:00"))
 
 
 @pytest.mark.rule("4.9")

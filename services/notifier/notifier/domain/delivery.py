@@ -21,6 +21,8 @@ class DeliveryState(StrEnum):
     """The state of a delivery. README.md shows the transitions."""
 
     QUEUED = "queued"
+    HELD = "held"
+    """It waits for a digest."""
     CLAIMED = "claimed"
     IN_DATA = "in_data"
     SENT = "sent"
@@ -55,9 +57,11 @@ class Now:
 class Delivery:
     """A row of `deliveries`.
 
-    `created_at` and `ready_at` are real time, all other instants business time. `ready_at` is when the next attempt may
-    start; while an attempt is in flight, when its lease expires; None once the state is final. `token` counts the
-    claims and fences them. `attempts` counts the attempts that have started.
+    `published_at` (of its notification), `created_at`, `ready_at` and `sent_real_at` are real time, all other instants
+    business time. `ready_at` is when the next attempt may start; while an attempt is in flight, when its lease expires;
+    None once the state is final. `sent_real_at` is when a server accepted the mail, or may have. `token` counts the
+    claims and fences them. `attempts` counts the attempts that have started. `digest_id` is the digest of the last
+    attempt, None for a single mail.
 
     `redelivery_number` counts the redeliveries of `redelivery_of` from 1; 0 for what an event requested.
     `fallback_number` counts the further addresses of `fallback_of` from 1; 0 for the first address. Person and address
@@ -81,6 +85,7 @@ class Delivery:
     role: str
     role_title: str
     scheduled_at: datetime
+    published_at: datetime
     created_at: datetime
     queued_at: datetime
     changed_at: datetime
@@ -103,6 +108,8 @@ class Delivery:
     fallback_number: int = 0
     fallback_of: UUID | None = None
     scheduled_person: str | None = None
+    digest_id: UUID | None = None
+    sent_real_at: datetime | None = None
     seq: int = 0
     """The order of events; 0 until it is stored."""
 
@@ -115,12 +122,25 @@ class Delivery:
         return self.severity == 1
 
     @property
+    def in_digest(self) -> bool:
+        return self.digest_id is not None
+
+    @property
+    def repeats_digest(self) -> bool:
+        """Whether a server may have accepted it in a digest, so that it can only be repeated in the same one."""
+        return self.ambiguous and self.in_digest
+
+    @property
     def may_have_arrived(self) -> bool:
         """Sent, or perhaps accepted by the server; both count as sent (docs/rules.md#5-23)."""
         return self.state == DeliveryState.SENT or (self.ambiguous and self.state != DeliveryState.BOUNCED)
 
     def addressed_to(self, holder: Holder) -> Self:
         return replace(self, person=holder.person, name=holder.name, email=holder.email, rule=holder.rule)
+
+    def released(self, now: Now) -> Self:
+        """The delivery after a claim that was given up before anything was sent."""
+        return replace(self, state=DeliveryState.QUEUED, ready_at=now.real)
 
     def ended(self, state: DeliveryState, reply: str, now: Now) -> Self:
         """The delivery in a final state."""
@@ -139,6 +159,8 @@ class Delivery:
             "ambiguous": False,
             "late": False,
             "message_id": None,
+            "digest_id": None,
+            "sent_real_at": None,
             "seq": 0,
         }
         return replace(self, **fresh | changes)
@@ -210,6 +232,7 @@ def _event(delivery: Delivery) -> DeliveryEvent:
         late=delivery.late,
         ambiguous=delivery.ambiguous,
         message_id=delivery.message_id,
+        in_digest=delivery.in_digest,
         reply=delivery.reply,
         redelivery_of=delivery.redelivery_of,
         redelivered_by=delivery.redelivered_by,

@@ -5,8 +5,8 @@ person. It also waits for the first attempt of every earlier delivery to anybody
 retries (docs/rules.md#5-25). The recipient is chosen here, at each attempt (docs/rules.md#5-21).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,12 +23,20 @@ def recover(delivery: Delivery, withdrawn: str | None, now: Now) -> Delivery:
     If it was only claimed, nothing was sent, and it is queued again. In DATA the server may have accepted it.
     """
     if delivery.state == DeliveryState.CLAIMED:
-        return replace(delivery, state=DeliveryState.QUEUED)
+        return delivery.released(now)
     ambiguous = replace(delivery, ambiguous=True)
     if withdrawn is not None:
         return ambiguous.ended(DeliveryState.CANCELLED, withdrawn, now)
     reply = "the attempt was interrupted before the server's reply was recorded"
     return replace(ambiguous, state=DeliveryState.DEFERRED, changed_at=now.business, reply=reply)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDecision:
+    """A ticket's deliveries that may be attempted now, with recipient and lease; and those that wait longer or end."""
+
+    ready: Sequence[Delivery]
+    changed: Sequence[Delivery]
 
 
 def decide(
@@ -39,20 +47,22 @@ def decide(
     *,
     lease: timedelta,
     limit: int,
-) -> list[Delivery]:
-    """The deliveries of one ticket that change now, as they are then.
+    items: Collection[UUID] = (),
+) -> TicketDecision:
+    """Which deliveries of one ticket may be attempted now, for the length of `lease`.
 
-    Up to `limit` of them are claimed, for the length of `lease`. Others wait (`ready_at` moves), or end as `cancelled`
-    or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can be read, and of all
-    open stand-downs.
+    Up to `limit` of them, and besides the `items` of digests that leave now. Others wait (`ready_at` moves), or
+    end as `cancelled` or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can
+    be read, and of all open stand-downs.
     """
     waits = _Waits()
     current = {delivery.id: delivery for delivery in ticket}
+    ready: set[UUID] = set()
     for delivery in in_order(ticket):
         if delivery.ready_at is None:
             continue
         if step_waits_until := _step_waits_until(delivery, current.values()):
-            current[delivery.id] = replace(delivery, ready_at=max(step_waits_until, delivery.ready_at))
+            current[delivery.id] = _postponed(delivery, step_waits_until)
             continue
         addressed = _choose_recipient(delivery, current.values(), directory, now)
         if addressed is None:
@@ -60,22 +70,56 @@ def decide(
             continue
         decided = delivery
         if not delivery.is_in_flight:
+            is_item = delivery.id in items
+            is_kept = delivery.state == DeliveryState.HELD or delivery.repeats_digest
+            is_ready = is_item or (delivery.ready_at <= now.real and not is_kept)
             waits_until = waits.until(addressed)
             if waits_until is not None:
-                decided = replace(delivery, ready_at=max(waits_until, delivery.ready_at))
+                decided = _postponed(delivery, waits_until)
             elif reason := _skip_reason(addressed, ticket, notifications):
                 # Of the mails about exhaustion to one person only the one that is sent is addressed.
                 unneeded = delivery if delivery.kind == "exhausted" else addressed
                 decided = unneeded.ended(DeliveryState.CANCELLED, reason, now)
-            elif delivery.ready_at <= now.real and delivery.notification_id not in notifications:
+            elif is_ready and delivery.notification_id not in notifications:
                 unreadable = "the stored notification cannot be read"
                 decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
-            elif delivery.ready_at <= now.real and limit > 0:
-                limit -= 1
-                decided = _claim(addressed, directory, now, lease)
+            elif is_ready and (is_item or limit > 0):
+                limit -= not is_item
+                ready.add(delivery.id)
+                decided = replace(addressed, ready_at=now.real + lease)
         waits.add(addressed.person, decided)
         current[delivery.id] = decided
-    return [current[delivery.id] for delivery in in_order(ticket) if current[delivery.id] != delivery]
+    places = in_order(ticket)
+    return TicketDecision(
+        ready=[current[delivery.id] for delivery in places if delivery.id in ready],
+        changed=[
+            current[delivery.id] for delivery in places if delivery.id not in ready and current[delivery.id] != delivery
+        ],
+    )
+
+
+def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
+    """A delivery that is ready, claimed for an attempt."""
+    claimed = replace(
+        delivery,
+        state=DeliveryState.CLAIMED,
+        token=delivery.token + 1,
+        attempts=delivery.attempts + 1,
+        changed_at=now.business,
+    )
+    by_role = delivery.kind not in ("stand_down", "exhausted") and delivery.role not in TICKET_ROLES
+    if not by_role or delivery.redelivery_number or delivery.fallback_number:
+        return claimed
+    holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
+    scheduled = holder.person if holder else delivery.scheduled_person
+    return replace(claimed, scheduled_person=scheduled if scheduled != delivery.person else None)
+
+
+def _postponed(delivery: Delivery, until: datetime) -> Delivery:
+    """The delivery while it waits for another one of its ticket; it leaves the digest that it was held for."""
+    state = DeliveryState.QUEUED if delivery.state == DeliveryState.HELD else delivery.state
+    ready_at = max(until, delivery.ready_at) if delivery.ready_at else until
+    return replace(delivery, state=state, ready_at=ready_at)
 
 
 class _Waits:
@@ -170,20 +214,3 @@ def _skip_reason(
     repeated = any(past.ambiguous for past in same_mail(delivery, ticket))
     notified = any(past.occasion == delivery.occasion for past in theirs)
     return "already notified" if notified and not repeated else None
-
-
-def _claim(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
-    claimed = replace(
-        delivery,
-        state=DeliveryState.CLAIMED,
-        ready_at=now.real + lease,
-        token=delivery.token + 1,
-        attempts=delivery.attempts + 1,
-        changed_at=now.business,
-    )
-    by_role = delivery.kind not in ("stand_down", "exhausted") and delivery.role not in TICKET_ROLES
-    if not by_role or delivery.redelivery_number or delivery.fallback_number:
-        return claimed
-    holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
-    scheduled = holder.person if holder else delivery.scheduled_person
-    return replace(claimed, scheduled_person=scheduled if scheduled != delivery.person else None)

@@ -42,11 +42,14 @@ def same_mail(delivery: Delivery, ticket: Sequence[Delivery]) -> list[Delivery]:
 
 
 def earlier_message_ids(delivery: Delivery, ticket: Sequence[Delivery]) -> Sequence[str]:
-    """The Message-IDs, oldest first, of the mails to the delivery's person or address earlier in its cycle."""
+    """The Message-IDs, oldest first, of the mails to the delivery's person or address earlier in its cycle.
+
+    Without digests: they would join the conversations of all their tickets.
+    """
     earlier = takewhile(lambda past: past.id != delivery.id, in_order(ticket))
     arrived = (past for past in earlier if past.may_have_arrived and past.cycle == delivery.cycle)
     theirs = (past for past in arrived if past.person == delivery.person or past.email == delivery.email)
-    return list(dict.fromkeys(past.message_id for past in theirs if past.message_id))
+    return list(dict.fromkeys(past.message_id for past in theirs if past.message_id and not past.in_digest))
 
 
 def earlier_mails(notification: Notification, person: str | None, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:

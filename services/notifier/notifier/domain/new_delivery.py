@@ -1,6 +1,7 @@
 """New deliveries: of notifications, of failed addresses, of redeliveries. Their ids are derived, not random. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,8 +22,11 @@ _NO_REPEAT: Final[Mapping[str, Any]] = {
 }
 
 
-def delivery_for(notify: Notify, now: Now) -> Delivery:
-    """The queued delivery of a `notify`. The holder of a role is chosen at each attempt (docs/rules.md#5-21)."""
+def delivery_for(notify: Notify, now: Now, published_at: datetime | None = None) -> Delivery:
+    """The queued delivery of a `notify`. The holder of a role is chosen at each attempt (docs/rules.md#5-21).
+
+    `published_at`: the real instant at which the notification was published, if it is known.
+    """
     filled_by = _filled_by_ticket(notify)
     return Delivery(
         id=derived_id(notify.ticket_id, "delivery", notification=notify.event_id),
@@ -40,6 +44,7 @@ def delivery_for(notify: Notify, now: Now) -> Delivery:
         role=notify.role,
         role_title=notify.role_title,
         scheduled_at=notify.at,
+        published_at=published_at or now.real,
         created_at=now.real,
         queued_at=now.business,
         changed_at=now.business,

@@ -1,5 +1,6 @@
 """Who is on call, until when, and who follows; and how long until nobody is. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -85,6 +86,14 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
         for name, feed in directory.calendar_schedules.items()
         for event in feed.unmatched(now, now + GAP_HORIZON)
     ]
+
+
+def held_roles(directory: Directory, ladder: Iterable[str], now: datetime) -> dict[str, bool]:
+    """By role of the directory and of the `ladder`: whether somebody holds it now.
+
+    For customers without a holder of their own.
+    """
+    return {role: directory.holder(role, None, now) is not None for role in (*directory.known_roles, *ladder)}
 
 
 def seconds_to_gap(directory: Directory, now: datetime) -> dict[str, float]:

@@ -18,7 +18,10 @@ from notifier.errors import MailTemplateError, MailTooLongError
 WORDS: Final = "words.j2"
 TEXT: Final = "mail.txt.j2"
 HTML: Final = "mail.html.j2"
-TEMPLATES: Final = (WORDS, TEXT, HTML)
+DIGEST_WORDS: Final = "digest_words.j2"
+DIGEST_TEXT: Final = "digest.txt.j2"
+DIGEST_HTML: Final = "digest.html.j2"
+TEMPLATES: Final = (WORDS, TEXT, HTML, DIGEST_WORDS, DIGEST_TEXT, DIGEST_HTML)
 
 _SUBJECT: Final = 160
 _REOPENED: Final = 30
@@ -56,6 +59,11 @@ class MailTemplates:
     def words(self) -> Any:
         """The macros of `words.j2`, to be called with `template_values`."""
         return self._environment.get_template(WORDS).module
+
+    @cached_property
+    def digest_words(self) -> Any:
+        """The macros of `digest_words.j2`."""
+        return self._environment.get_template(DIGEST_WORDS).module
 
     def render(self, name: str, letter: Mapping[str, Any]) -> str:
         return self._environment.get_template(name).render(letter=letter)

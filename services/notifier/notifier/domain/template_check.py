@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, get_args
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from tocsin.events import (
 )
 
 from notifier.domain.delivery import Notification
+from notifier.domain.digest_mail import DigestContext, DigestItem, render_digest
 from notifier.domain.mail_history import EarlierMail
 from notifier.domain.rendering import MailTemplates, describe_failure, render_mail
 from notifier.domain.template_context import MAX_ITEMS, Involved, MailContext, Pages, Reader, Redelivery
@@ -85,9 +87,13 @@ _OTHERS: Final = (
 
 def check_templates(templates: MailTemplates) -> None:
     """Render every sample. Raises MailTemplateError: which template fails, where, and why."""
-    for mail in sample_mails():
+    renderings = [
+        *(partial(render_mail, mail, templates) for mail in sample_mails()),
+        *(partial(render_digest, digest, templates) for digest in sample_digests()),
+    ]
+    for render in renderings:
         try:
-            rendered = render_mail(mail, templates)
+            rendered = render()
         except Exception as error:  # whatever a template does
             raise MailTemplateError(describe_failure(error)) from error
         if not (rendered.subject and rendered.text.strip() and rendered.html.strip()):
@@ -120,6 +126,27 @@ def sample_mails() -> Iterator[MailContext]:
             zone=UTC,
             redelivery=again,
         )
+
+
+def sample_digests() -> Iterator[DigestContext]:
+    """Digests in every variant."""
+    for due_at in (_BEFORE, _AFTER, None):
+        notify = _notify(kind="warning", clock="response", severity=3, due_at=due_at, suggested_severity=2)
+        missed = _notify(kind="response_missed", clock="response", severity=4, target=None, unconfirmed=True)
+        items = [
+            DigestItem(notify, is_late=False, page="https://psa.example.com/tickets/SR-1042"),
+            DigestItem(missed, is_late=True),
+            DigestItem(notify, is_late=False, is_withdrawn=True),
+        ]
+        for reader, shown in ((_READER, items[:1]), (_FALLBACK, items)):
+            yield DigestContext(
+                digest_id=UUID(int=3),
+                items=shown,
+                reader=reader,
+                role_titles=[_TIER.title],
+                now=_NOW,
+                zone=UTC,
+            )
 
 
 def _notifications() -> Iterator[Notification]:

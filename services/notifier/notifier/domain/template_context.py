@@ -16,8 +16,8 @@ from notifier.domain.sanitize import first_lines, header_text, one_line
 MAX_ITEMS: Final = 12
 """How many lines or names of a list are shown; further ones are counted."""
 
+SEVERITIES: Final[Mapping[int, str]] = {1: "Critical", 2: "High", 3: "Medium", 4: "Low"}
 _DESCRIPTION_LINES: Final = 5
-_SEVERITIES: Final[Mapping[int, str]] = {1: "Critical", 2: "High", 3: "Medium", 4: "Low"}
 _COLOURS: Final[Mapping[int, tuple[str, str]]] = {
     1: ("#b71c1c", "#ffffff"),
     2: ("#ff9800", "#1f1f1f"),
@@ -136,7 +136,7 @@ def template_values(mail: MailContext) -> dict[str, Any]:
     return {
         "kind": mail_kind(notification),
         "severity": notification.severity,
-        "severity_name": _SEVERITIES[notification.severity],
+        "severity_name": SEVERITIES[notification.severity],
         "external_id": header_text(ticket.external_id, 60),
         "ticket_id": str(ticket.ticket_id),
         "source": one_line(ticket.source, 60),

@@ -10,7 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import DeliveryEvent
 from tocsin.runtime.database import bulk
+from tocsin.runtime.database.engine import on_commit
 
+from notifier import metrics
 from notifier.domain.delivery import JournalEntry
 from notifier.store.tables import DELIVERIES, JOURNAL, OUTBOX, UNDELIVERED
 
@@ -31,7 +33,7 @@ class JournalRow:
 
 
 async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -> None:
-    """Append the entries in this order, and queue their events for publishing."""
+    """Append the entries in this order, queue their events for publishing, and count them once committed."""
     events = [entry.event for entry in entries]
     rows: list[dict[str, Any]] = [
         {
@@ -47,6 +49,8 @@ async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -
     ]
     await bulk.insert(connection, JOURNAL, rows)
     await OUTBOX.add(connection, [event for event in events if event])
+    if entries:
+        on_commit(connection, lambda: metrics.count_entries(entry.entry for entry in entries))
 
 
 async def load_entries(connection: AsyncConnection, delivery_id: UUID) -> list[JournalRow]:
