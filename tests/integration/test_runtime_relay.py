@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.metrics import counter_value
 from support.polling import eventually
 from support.runtime_world import (
     DEAD_LETTERS,
@@ -167,6 +168,15 @@ async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
             assert await instant(writer) > taken_until
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
     await other_engine.dispose()
+
+
+async def test_a_relay_that_cannot_reach_kafka_counts_its_restarts(
+    writer: AsyncEngine, relay_engine: AsyncEngine
+) -> None:
+    before = counter_value("sla_relay_restarts_total")
+    async with background_tasks(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS).run()):
+        await eventually(lambda: counter_value("sla_relay_restarts_total") >= before + 2, "it restarted twice")
+    assert counter_value("sla_relay_leader") == 0
 
 
 async def test_a_stopped_relay_releases_its_lease(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:
