@@ -223,6 +223,7 @@ async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, k
         await eventually(lambda: all_waits(db, reading))
         assert len(await rows(db, DEAD_LETTERS.table)) == 20
         assert "20 bad records in a row" in (await reading.ready() or "")
+        assert counter_value("sla_consumer_paused", topic=TICKETS_TOPIC) == 1
         assert not task.done()
     async with background_tasks(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
@@ -230,9 +231,11 @@ async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, k
 
 async def test_a_failing_database_loses_and_repeats_nothing(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
+    retried = counter_value("sla_consumer_retries_total", topic=TICKETS_TOPIC)
     await send(*everything(range(1, 11)))
     async with background_tasks(consumer(kafka, db, RecordingHandler(lambda _: next(failures, None))).run()):
         await eventually(lambda: all_seen(db, range(1, 11)))
+        assert counter_value("sla_consumer_retries_total", topic=TICKETS_TOPIC) == retried + 3
         async with db.begin() as connection:  # terminate every connection
             await connection.execute(
                 text(

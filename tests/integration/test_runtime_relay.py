@@ -195,6 +195,15 @@ async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
     await other_engine.dispose()
 
 
+async def test_a_relay_that_cannot_reach_kafka_counts_its_restarts(
+    writer: AsyncEngine, relay_engine: AsyncEngine
+) -> None:
+    before = counter_value("sla_relay_restarts_total")
+    async with background_tasks(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS).run()):
+        await eventually(lambda: counter_value("sla_relay_restarts_total") >= before + 2, "it restarted twice")
+    assert counter_value("sla_relay_leader") == 0
+
+
 async def test_a_stopped_relay_releases_its_lease(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:
     async with background_tasks(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS, lease_seconds=60).run()):
         await eventually(lambda: rows(writer, OUTBOX.lease))

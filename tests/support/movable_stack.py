@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
@@ -59,25 +60,30 @@ class MovableStack:
 
 
 @contextlib.contextmanager
-def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
-    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end."""
+def start_movable_stack(folder: Path, **options: Any) -> Iterator[MovableStack]:
+    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end.
+
+    `options` are further `StackOptions`; their `settings` come on top of the stack's.
+    """
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
     directory = EditableDirectory(folder / "directory.yaml")
-    options = StackOptions(
+    settings = {
+        "TOCSIN_CLOCK_FILE": str(clock_file),
+        "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
+        "TOCSIN_PROBE_SECONDS": "0.5",
+        "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
+    }
+    chosen = StackOptions(
         state=folder / "state",
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
         durable=False,
         directory=directory.file,
-        settings={
-            "TOCSIN_CLOCK_FILE": str(clock_file),
-            "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
-            "TOCSIN_PROBE_SECONDS": "0.5",
-            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
-        },
+        settings=settings | options.pop("settings", {}),
+        **options,
     )
-    stack = Stack(options, log_line)
+    stack = Stack(chosen, log_line)
     try:
         with stack.running():
             yield MovableStack(stack, clock_file, directory)
