@@ -98,16 +98,11 @@ def counter(alert: str, series: str, *, by: float, within: str, **labels: str) -
     ]
 
 
-def at_start(alert: str, series: str, *, seconds: int, **labels: str) -> list[Story]:
-    """The stories of a counter that a process has increased before its first scrape."""
-    counted, started = replica(series, "a"), 'process_start_time_seconds{job="j",instance="a"}'
-    counted = counted.replace("{", '{job="j",') if "job=" not in counted else counted
-    job = {"job": "j"} if "job" in labels else {}
+def first_event(alert: str, series: str, **labels: str) -> list[Story]:
+    """The stories of the first event that a series ever counts, and of an outage of Prometheus."""
     return [
-        Story(alert, Kind.FIRES, {counted: "1x20", started: "400x20"}, [labels | job]),
-        Story(alert, Kind.RESTART, {counted: "0x20", started: "400x20"}),
-        # Prometheus was away, not the process: what it counted before is not news.
-        Story(alert, Kind.RESTART, {counted: "_x9 9x20", started: f"_x9 {-2 * seconds}x20"}),
+        Story(alert, Kind.FIRES, {series: "_x6 0 1x13"}, [labels]),  # docs/decisions/0030
+        Story(alert, Kind.RESTART, {series: "7x2 _x6 7x12"}),
     ]
 
 
@@ -126,6 +121,21 @@ TICKETS = 'topic="tocsin.tickets.v1"'
 WATCHED = {up("intake"): "1x1040"}
 INGESTED = 'sla_tickets_ingested_total{source="halopsa",severity="2",result="created"}'
 LONG_OPEN = {'sla_open_ladders{tier="6",severity="1"}': "1x60"}
+IGNORED = 'sla_mails_ignored_total{reason="report"}'
+HALOPSA = {"tenant": "default", "provider": "halopsa"}
+
+
+def averages(mean: str, target: str) -> dict[str, str]:
+    return {
+        'sla_channel_average_seconds{channel="chat"}': mean,
+        'sla_channel_target_seconds{channel="chat"}': target,
+    }
+
+
+def hook(what: str) -> str:
+    return selector(f"sla_hook_last_{what}_timestamp_seconds", HALOPSA)
+
+
 STORIES = [
     # Service levels
     *counter(
@@ -139,12 +149,44 @@ STORIES = [
     Story(
         "ClockMissed", Kind.QUIET, {'sla_clock_outcomes_total{clock="answer",severity="1",outcome="voided"}': "7+1x20"}
     ),
-    *at_start(
+    *first_event(
         "ClockMissed",
         'sla_clock_outcomes_total{clock="response",severity="3",outcome="breached"}',
-        seconds=300,
         clock="response",
         ticket_severity="3",
+    ),
+    *[
+        Story(
+            alert, kind, {f'sla_open_clocks{{clock="{clock}",severity="1",state="{state}"}}': values}, fires, at, "1h"
+        )
+        for alert, clock, state, fires in (
+            ("ResolutionOverdue", "resolution", "breached", [{"ticket_severity": "1"}]),
+            ("ResolutionOverdue", "resolution", "silent", [{"ticket_severity": "1"}]),
+            ("ResponseOverdue", "response", "breached", [{"clock": "response", "ticket_severity": "1"}]),
+            ("ResponseOverdue", "answer", "breached", [{"clock": "answer", "ticket_severity": "1"}]),
+        )
+        for kind, values, fires, at in (
+            (Kind.FIRES, "0 1x60", fires, "1h"),
+            (Kind.FIRES, "0 1x60", fires, "2d"),  # until it is closed, not for five minutes
+            (Kind.QUIET, "0 1x20 0x40", [], "1d"),
+            (Kind.RESTART, "1x10 NaN NaN", [], "12h"),  # the database does not answer: nobody knows
+        )
+    ],
+    *[
+        Story(alert, Kind.QUIET, {f'sla_open_clocks{{clock="resolution",severity="1",state="{state}"}}': "3x20"})
+        for alert in ("ResolutionOverdue", "ResponseOverdue")
+        for state in ("running", "paused", "warned")
+    ],
+    Story("ResponseOverdue", Kind.QUIET, {'sla_open_clocks{clock="resolution",severity="1",state="breached"}': "3x20"}),
+    Story(
+        "ResolutionOverdue",
+        Kind.REPLICAS,
+        {
+            f'sla_open_clocks{{clock="resolution",severity="{severity}",state="{state}",instance="{instance}"}}': "1x20"
+            for instance in "ab"
+            for severity, state in ((1, "breached"), (1, "silent"), (2, "running"))
+        },
+        [{"ticket_severity": "1"}],
     ),
     *gauge(
         "UpperTierReached",
@@ -165,6 +207,27 @@ STORIES = [
         [{"ticket_severity": "1"}],
         at="2d",
         interval="1h",
+    ),
+    *[
+        Story("ChannelAverageHigh", kind, averages(mean, target), fires, at="30m")
+        for kind, mean, target, fires in (
+            (Kind.FIRES, "300x40", "300x40", [{"channel": "chat"}]),  # the average must be under the target
+            (Kind.QUIET, "299x40", "300x40", []),
+            (Kind.QUIET, "301x20 299x20", "300x40", []),
+            (Kind.RESTART, "NaN " * 40, "300x40", []),  # a new month without a chat
+            (Kind.RESTART, "301x40", "NaN " * 40, []),  # the policy states no average
+        )
+    ],
+    Story(
+        "ChannelAverageHigh",
+        Kind.REPLICAS,
+        {
+            replica(series, instance): values
+            for series, values in averages("301x40", "300x40").items()
+            for instance in "ab"
+        },
+        [{"channel": "chat"}],
+        at="30m",
     ),
     *[
         Story("TicketsStopped", kind, {INGESTED: values, **series}, fires, at="1w3h", interval="10m")
@@ -211,9 +274,9 @@ STORIES = [
     *counter(
         "OffsetsOutOfRange", 'sla_offsets_out_of_range_total{job="j",topic="t"}', by=1, within="1h", job="j", topic="t"
     ),
-    *at_start("OffsetsOutOfRange", 'sla_offsets_out_of_range_total{topic="t"}', seconds=3600, job="j", topic="t"),
+    *first_event("OffsetsOutOfRange", 'sla_offsets_out_of_range_total{job="j",topic="t"}', job="j", topic="t"),
     *counter("DeadLetters", 'sla_dead_letters_total{job="j",topic="t"}', by=1, within="1h", job="j", topic="t"),
-    *at_start("DeadLetters", 'sla_dead_letters_total{topic="t"}', seconds=3600, job="j", topic="t"),
+    *first_event("DeadLetters", 'sla_dead_letters_total{job="j",topic="t"}', job="j", topic="t"),
     *gauge("OutboxStuck", 'sla_outbox_oldest_age_seconds{job="j"}', bad=31, good=30, job="j"),
     Story("NoRelay", Kind.FIRES, {'sla_relay_leader{job="j",instance="a"}': "1x4 0x16"}, [{"job": "j"}]),
     Story("NoRelay", Kind.QUIET, {'sla_relay_leader{job="j",instance="a"}': "1x20"}),
@@ -274,6 +337,46 @@ STORIES = [
         Kind.QUIET,
         {'sla_directory_feed_age_seconds{job="notifier",rotation="primary"}': "400x20"},
     ),
+    *gauge("NobodyOnCall", 'sla_on_call{role="r"}', bad=0, good=1, role="r")[:2],
+    Story("NobodyOnCall", Kind.RESTART, {'sla_on_call{role="r"}': "0x3 1x20"}, at="6m"),  # before the first look
+    Story(
+        "NobodyOnCall",
+        Kind.REPLICAS,
+        {'sla_on_call{role="r",instance="a"}': "1x20", 'sla_on_call{role="r",instance="b"}': "0x20"},
+    ),
+    # Webhooks and inbound mail; the timestamps are in seconds since the story began
+    *[
+        Story("WebhookDeactivated", kind, {hook("delivery"): values}, fires, at=at, interval="1h")
+        for kind, values, fires, at in (
+            # A delivery every hour for six days, then none.
+            (Kind.FIRES, "0+3600x144 518400x100", [HALOPSA], "7d6h"),
+            (Kind.QUIET, "0+3600x300", [], "8d"),
+            (Kind.QUIET, "0x300", [], "9d"),  # it never sent anything
+            (Kind.QUIET, "0+3600x12 43200x300", [], "9d"),  # a week ago it was silent too
+            (Kind.RESTART, "0+3600x169 0 612000+3600x60", [], "170h"),  # not measured yet
+        )
+    ],
+    *[
+        Story(
+            "WebhookSilent", kind, {hook("delivery"): deliveries, hook("ticket"): tickets}, fires, at=at, interval="1h"
+        )
+        for kind, deliveries, tickets, fires, at in (
+            (Kind.FIRES, "0+3600x100", "0+3600x10 36000x90", [HALOPSA], "48h"),
+            (Kind.QUIET, "0+3600x100", "0+3600x100", [], "48h"),
+            (Kind.QUIET, "0+3600x10 36000x90", "0+3600x10 36000x90", [], "48h"),
+            (Kind.RESTART, "0x100", "0x100", [], "48h"),
+        )
+    ],
+    *[
+        Story("InboundMailIgnored", kind, {IGNORED: values}, fires, at=at, interval="5m")
+        for kind, values, fires, at in (
+            (Kind.FIRES, "0x24 0+3x60", [{"reason": "report"}], "3h30m"),
+            (Kind.QUIET, "0x60", [], "3h30m"),
+            (Kind.QUIET, "0x24 0+1x60", [], "3h30m"),  # twelve in an hour
+            (Kind.QUIET, "0+3x2100", [], "7d"),  # as every week
+            (Kind.RESTART, "900x24 0x60", [], "3h30m"),
+        )
+    ],
     # Mail
     *gauge("MailServerFailing", "sla_mail_server_backing_off", bad=1, good=0),
     Story(

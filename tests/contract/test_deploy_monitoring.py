@@ -15,6 +15,7 @@ import yaml
 from intake.metrics import INGESTED, declare_hooks
 from prometheus_client import REGISTRY
 from promql_parser import AggregateExpr, Call, Expr, VectorSelector
+from sla_timer.metrics import PROGRESS_AGE
 from tocsin.runtime.metrics import (
     CERTIFICATE_EXPIRES,
     DIRECTORY_FEED_AGE,
@@ -28,7 +29,7 @@ PROMETHEUS = REPOSITORY / "deploy/prometheus"
 GRAFANA = REPOSITORY / "deploy/grafana"
 COMPOSE = yaml.safe_load((REPOSITORY / "deploy/docker/compose.yaml").read_text())["services"]
 PORTS = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083}
-SCRAPED_OF_EVERY_PROCESS = {name: frozenset({"job", "instance"}) for name in ("up", "process_start_time_seconds")}
+PROMETHEUS_OWN = {"up": frozenset({"job", "instance"})}
 SEVERITIES = ("critical", "warning", "info")
 GRAFANA_VARIABLES = {"$__rate_interval": "1m", "$__range": "24h"}
 
@@ -69,9 +70,10 @@ def exported() -> dict[str, frozenset[str]]:
     declare_tables(["a_table"])
     DIRECTORY_FEED_AGE.labels("a rotation")
     CERTIFICATE_EXPIRES.labels("a server")
+    PROGRESS_AGE.labels("0")
     declare_hooks(["a provider"])
     INGESTED.labels("unknown", "unknown", "invalid")
-    series = dict(SCRAPED_OF_EVERY_PROCESS)
+    series = dict(PROMETHEUS_OWN)
     for family in REGISTRY.collect():
         if family.name.startswith("sla_"):
             for sample in family.samples:

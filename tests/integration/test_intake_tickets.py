@@ -1,23 +1,14 @@
 """Tickets through the API into a real PostgreSQL: the response, what is stored and queued, and what counts once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from support.intake_world import World, event, ticket, world
-from support.servers import MakeDatabase
+from support.intake_world import World, event, ticket
 from tocsin.events import Assignee, FactType, Impact, TicketChanged, TicketOpened, ticket_id
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 async def test_a_ticket_is_stored_and_its_event_is_queued(intake: World) -> None:

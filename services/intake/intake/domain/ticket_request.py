@@ -321,10 +321,12 @@ class BatchItemRequest(TicketRequest):
 class DerivedTicketRequest(BatchItemRequest):
     """A ticket derived from a webhook delivery or a mail instead of being posted.
 
-    `opened_by` is who opened it, if known. `default_flags` name the defaults that replaced missing fields.
+    `opened_by` is who opened it, if known. `states_category`: the category is stated, not a default. `default_flags`
+    name the defaults that replaced missing fields.
     """
 
     opened_by: Text | None = None
+    states_category: bool = True
     default_flags: tuple[Flag, ...] = ()
 
 
