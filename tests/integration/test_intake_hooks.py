@@ -12,7 +12,7 @@ import httpx
 import pytest
 from intake.handlers.webhooks import apply_ticket
 from intake.store.tables import WEBHOOK_DELIVERIES
-from intake.workers import webhook_worker
+from intake.workers import ticket_worker, webhook_worker
 from sqlalchemy import text
 from structlog.testing import capture_logs
 from support.intake_world import HISTORY_LIMIT, World, event, ticket, world
@@ -197,7 +197,7 @@ async def test_a_stored_delivery_is_processed_after_a_crash(intake: World, monke
         raise ConnectionResetError
 
     with monkeypatch.context() as crash:
-        crash.setattr(webhook_worker, "apply_ticket", crashes)
+        crash.setattr(ticket_worker, "apply_ticket", crashes)
         assert (await deliver(intake, payload(), 202))["state"] == "waiting"
     assert await tickets(intake) == []
     assert (await deliver(intake, payload()))["state"] == "duplicate"
@@ -219,7 +219,7 @@ async def test_a_delivery_that_takes_too_long_is_processed_in_the_background(
         await asyncio.sleep(0.4)  # as on a slow database
         return await apply_ticket(*arguments)
 
-    monkeypatch.setattr(webhook_worker, "apply_ticket", slowly)
+    monkeypatch.setattr(ticket_worker, "apply_ticket", slowly)
     monkeypatch.setattr(webhook_worker, "PROCESS_SECONDS", 1.5)
     assert (await deliver(intake, batch(8), 202))["state"] == "waiting"
     await make_due(intake)
@@ -240,7 +240,7 @@ async def test_each_attempt_makes_progress(intake: World, monkeypatch: pytest.Mo
             raise ConnectionResetError
         return await apply_ticket(*arguments)
 
-    monkeypatch.setattr(webhook_worker, "apply_ticket", crashes)
+    monkeypatch.setattr(ticket_worker, "apply_ticket", crashes)
     left = 3
     await deliver(intake, batch(8), 202)
     for opened in (3, 6, 8):
@@ -255,7 +255,7 @@ async def test_a_delivery_that_keeps_failing_becomes_unmapped(intake: World, mon
         raise KeyError
 
     with monkeypatch.context() as bug:
-        bug.setattr(webhook_worker, "apply_ticket", fails)
+        bug.setattr(ticket_worker, "apply_ticket", fails)
         assert (await deliver(intake, payload(), 202))["reason"] == "failed"
         for _ in range(20):
             await make_due(intake)

@@ -13,7 +13,7 @@ from intake.__main__ import app
 from intake.domain.mail import MAX_MAIL_BYTES
 from intake.store import tables
 from sqlalchemy import func, select
-from support.intake_world import ROOT, World, event, ticket, world
+from support.intake_world import ROOT, World, command_environment, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
@@ -24,6 +24,7 @@ SECRET = "mail-secret-of-the-tests"
 INTEGRATIONS = """
 version: "1"
 tenants: {}
+it_contacts: { default: { acme: [it@acme.example] } }
 email:
   default:
     auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
@@ -32,7 +33,7 @@ email:
     services: [Not said]
     sources: [connectwise]
     customers:
-      - { id: acme, name: Acme, domains: [acme.example], it_contacts: [it@acme.example] }
+      - { id: acme, name: Acme, domains: [acme.example] }
     subjects:
       - { contains: onboarding, category: onboarding }
   other:
@@ -316,11 +317,7 @@ async def test_every_mail_is_stored_and_answered_with_2xx(intake: World) -> None
 
 def test_the_command_processes_a_mail_from_a_file_or_a_pipe(make_database: MakeDatabase, tmp_path: Path) -> None:
     (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
-    environment = {
-        "TOCSIN_DATABASE_URL": make_database("intake"),
-        "TOCSIN_POLICY": str(ROOT / "deploy/policy/policy.yaml"),
-        "TOCSIN_INTEGRATIONS": str(tmp_path / "integrations.yaml"),
-    }
+    environment = command_environment(make_database("intake"), tmp_path)
 
     def run(file: str | Path, raw: bytes = b"", **changed: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, ["mail", str(file)], env=environment | changed, input=raw)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from intake.commands.hooks import app
-from support.intake_world import World, world
+from support.intake_world import World, command_environment, world
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from support.webhook_client import deliver, facts, integrations_yaml, payload, rows, tickets
@@ -22,7 +22,9 @@ STATES = "SELECT state FROM webhook_deliveries ORDER BY id"
 async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     (tmp_path / "integrations.yaml").write_text(integrations_yaml(tmp_path))
     async with world(make_database("intake"), tmp_path) as made:
-        monkeypatch.setenv("TOCSIN_DATABASE_URL", made.writer.url.render_as_string(hide_password=False))
+        url = made.writer.url.render_as_string(hide_password=False)
+        for name, value in command_environment(url, tmp_path).items():
+            monkeypatch.setenv(name, value)
         yield made
 
 

@@ -22,7 +22,7 @@ from tocsin.runtime.kafka.record_headers import unpack
 
 from support.service_apps import LINK_KEY, LINKS, POLICIES
 
-__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "World", "event", "ticket", "world"]
+__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "World", "command_environment", "event", "ticket", "world"]
 
 ROOT = Path(__file__).parents[2]
 HISTORY_LIMIT = 3
@@ -100,6 +100,21 @@ async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = No
         for client in clients.values():
             await client.aclose()
         await intake.runtime.dispose()
+
+
+def command_environment(url: str, folder: Path) -> dict[str, str]:
+    """The variables of a command on that database, with the other settings of `world`."""
+    keys, policy = folder / "keys.yaml", folder / "policy.yaml"
+    if not keys.exists():
+        write_keys(keys, KeyFile())
+    return {
+        "TOCSIN_DATABASE_URL": url,
+        "TOCSIN_KAFKA": "127.0.0.1:1",
+        "TOCSIN_KEYS": str(keys),
+        "TOCSIN_POLICY": str(policy if policy.exists() else POLICIES / "policy.yaml"),
+        "TOCSIN_ACK_KEYS": LINK_KEY,
+        "TOCSIN_INTEGRATIONS": str(folder / "integrations.yaml"),
+    }
 
 
 def ticket(external_id: str = "SR-1042", **fields: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 An empty variable counts as unset. A secret may be in a file instead: `TOCSIN_X_FILE` is the path for the secret X.
 """
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from tocsin.validation import field_errors
 @dataclass(frozen=True)
 class Secret:
     """Marks a field as a secret although its type is not SecretStr."""
+
+
+STACK_ENVIRONMENT = "environment.json"
+"""The file in the state folder of a running stack with the environment of each service."""
 
 
 def _postgres_url(text: str) -> str:
@@ -148,6 +153,22 @@ class LinkSettings(EnvironmentSettings):
     @property
     def links(self) -> LinkSigner:
         return LinkSigner(self.ack_keys.get_secret_value().split(","))
+
+
+def use_stack_environment(service: str) -> None:
+    """Give a command the settings of that service in the stack of `make run`, unless a database is already set.
+
+    The stack writes them to its state folder: `$TOCSIN_STATE`, or var/ in the present folder. Variables that are set
+    stay as they are.
+    """
+    if os.environ.get("TOCSIN_DATABASE_URL") or os.environ.get("TOCSIN_DATABASE_URL_FILE"):
+        return
+    try:
+        written = (Path(os.environ.get("TOCSIN_STATE") or "var") / STACK_ENVIRONMENT).read_bytes()
+    except OSError:  # no stack is running here
+        return
+    for name, value in json.loads(written).get(service, {}).items():
+        os.environ.setdefault(name, value)
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)
