@@ -221,7 +221,7 @@ def test_a_standard_field_is_named_by_its_path_and_a_wrong_one_is_unmapped() -> 
     there = integration(
         "connectwise",
         fields={"work_stoppage": "severity", "assignee_name": "team.name"},
-        **WORDS | {"impact": {"work_stoppage": {"Medium": "some"}}},
+        impact={"work_stoppage": {"Medium": "some"}},
     )
     ticket = result(there, "connectwise", delivery("connectwise", {}))["ticket"]
     assert (ticket["impact"], ticket["assignee"]["name"]) == ({"work_stoppage": "some"}, "Service Team")

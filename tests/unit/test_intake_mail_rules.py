@@ -294,7 +294,9 @@ def test_the_it_contacts_reply_to_escalations_escalates() -> None:
 def test_an_escalation_says_who_requested_it_and_why(body: str, reason: str) -> None:
     raw = f"From: Ida <it@acme.example>\r\nTo: {ESCALATIONS}\r\n\r\n{body}".encode()
     owner = TicketOwner("acme", "ada@acme.example")
-    (event,) = derive_events(received(read_mail(raw)), owner, (fact(1, "opened", 0, severity=3),)) or ()
+    events = derive_events(received(read_mail(raw)), owner, (fact(1, "opened", 0, severity=3),))
+    assert events is not None
+    (event,) = events
     assert (event.type, event.actor, event.reason) == ("escalated", "it@acme.example", reason)
 
 
