@@ -23,7 +23,21 @@ from tocsin.instants import Instant
 MIN_KEY_LENGTH: Final = 32
 """The least number of characters of a signing key."""
 
+MAX_TOKEN_LENGTH: Final = 1500
+"""The greatest number of characters of a token; some mail programs cut URLs of more than 2,000."""
+
 _SIGNER: Final = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+
+
+class NotifiedPerson(FrozenModel):
+    """Someone whom an earlier step of the ladder notified."""
+
+    tier: Count
+    title: str
+    name: str | None = None
+    """None if nobody was found."""
+    at: Instant
+    """The scheduled instant of the step."""
 
 
 class AcknowledgementLink(FrozenModel):
@@ -40,6 +54,10 @@ class AcknowledgementLink(FrozenModel):
     name: str
     upcoming: UpcomingStep | None = None
     """The next step when the mail was written. None if it was unknown."""
+    due_at: Instant | None = None
+    """The resolution deadline when the mail was written. None if it was unknown."""
+    notified: tuple[NotifiedPerson, ...] = ()
+    """The people whom earlier steps notified, the highest tiers first. Empty in links that older versions signed."""
     expires_at: Instant
     """The first instant, in business time, at which the link is no longer valid."""
 
@@ -81,8 +99,14 @@ class LinkSigner:
         )
 
     def sign(self, link: AcknowledgementLink) -> str:
-        """Return the token of a link: ASCII that needs no escaping in a URL path."""
-        return self._serializer.dumps(link.model_dump(mode="json", exclude_none=True))
+        """Return the token of a link: ASCII that needs no escaping in a URL path.
+
+        Where the token would exceed MAX_TOKEN_LENGTH, it omits the last of `notified`.
+        """
+        token = str(self._serializer.dumps(link.model_dump(mode="json", exclude_none=True)))
+        if len(token) > MAX_TOKEN_LENGTH and link.notified:
+            return self.sign(link.model_copy(update={"notified": link.notified[:-1]}))
+        return token
 
     def verify(self, token: str, now: datetime) -> AcknowledgementLink:
         """Return the link of a token. Raises InvalidLinkError, or ExpiredLinkError if it has expired at `now`."""

@@ -36,6 +36,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "escalator": {
         "get /v1/escalations": TICKETS_READ,
         "get /v1/tickets/{ticket_id}/escalation": TICKETS_READ,
+        "get /v1/tickets/by-external/{source}/{external_id}/escalation": TICKETS_READ,
     },
     "notifier": {
         "get /v1/deliveries": TICKETS_READ,

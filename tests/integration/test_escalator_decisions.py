@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from escalator import metrics
 from escalator.domain.decisions import decide
 from escalator.domain.tiers import TicketEscalation
 from escalator.domain.vacancies import vacancy_check
@@ -14,7 +15,9 @@ from escalator.service import EscalatorService, build
 from escalator.settings import Settings
 from escalator.store.decisions import stored_decisions
 from escalator.store.escalations import load_escalations
+from escalator.store.ladders import count_open_ladders
 from escalator.store.tables import DECISIONS, NOTIFICATIONS, OUTBOX
+from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
@@ -185,3 +188,64 @@ async def test_an_event_of_another_topic_is_a_poison_message(writer: AsyncEngine
     async with writer.begin() as connection:
         with pytest.raises(PoisonMessageError, match="progress"):
             await handlers.on_batch(connection, [Received(stray, DEADLINES_TOPIC, 0, 0)])
+
+
+async def open_ladders(writer: AsyncEngine) -> dict[tuple[str, int], int]:
+    async with writer.connect() as connection:
+        return await count_open_ladders(connection)
+
+
+async def test_open_ladders_are_counted_by_tier_and_severity(writer: AsyncEngine, handlers: Handlers) -> None:
+    timers = [DeadlineEventFactory(ticket(f"SR-{number}")) for number in range(9)]
+    silent, real, held, exhausted, vacant, ended, voided, history, kept = timers
+    story: list[DeadlineEvent] = [
+        silent.step(1, reason="no_response"),
+        *(real.step(n, severity=2) for n in (1, 2)),  # tier 2 is vacant
+        held.step(1),
+        held.held(0.5, until=24, severity=3),
+        exhausted.step(1),
+        exhausted.exhausted(2),
+        *(vacant.step(n) for n in (1, 2, 3, 4, 5)),
+        ended.step(1),
+        ended.ended(0.5),
+        voided.step(1),
+        voided.ended(0.5, "voided"),
+        *(history.step(n, historic=True) for n in (1, 2, 3)),
+        kept.step(1),
+        kept.ended(0.5),
+    ]
+    await handle(writer, handlers, story)
+    expected = {("1", 1): 1, ("3", 2): 1, ("1", 3): 1, ("exhausted", 1): 2}
+    assert await open_ladders(writer) == expected
+    await handle(writer, handlers, [kept.step(2, hours=9, cycle=2, kept=True), history.step(4, severity=4)])
+    assert await open_ladders(writer) == expected | {("3", 1): 1, ("4", 4): 1}
+    await handle(writer, handlers, [timer.ended(30, cycle=2 if timer is kept else 1) for timer in timers])
+    assert await open_ladders(writer) == {}
+
+
+async def test_exhausted_history_is_neither_open_nor_counted(writer: AsyncEngine, handlers: Handlers) -> None:
+    before = counter_value("sla_escalations_exhausted_total", reason="ladder")
+    events = [*(MOON.step(n, historic=True) for n in range(1, 7)), MOON.exhausted(historic=True)]
+    await handle(writer, handlers, events)
+    assert await open_ladders(writer) == {}
+    assert counter_value("sla_escalations_exhausted_total", reason="ladder") == before
+    await handle(writer, handlers, [SUN.step(1), SUN.exhausted(2), SUN.exhausted(2)])
+    assert counter_value("sla_escalations_exhausted_total", reason="ladder") == before + 1
+
+
+def test_every_label_set_of_open_ladders_exists_and_returns_to_zero() -> None:
+    tiers = [*map(str, range(1, 7)), "exhausted"]
+
+    def values() -> list[float]:
+        return [
+            REGISTRY.get_sample_value("sla_open_ladders", {"tier": tier, "severity": str(severity)}) or 0.0
+            for tier in (*tiers, "8")
+            for severity in range(1, 5)
+        ]
+
+    metrics.set_open_ladders({("8", 2): 1, ("exhausted", 1): 3})
+    assert sum(values()) == 4
+    metrics.set_open_ladders({})
+    assert values() == [0.0] * 32
+    labels = [{"tier": tier, "severity": str(severity)} for tier in tiers for severity in range(1, 5)]
+    assert None not in [REGISTRY.get_sample_value("sla_open_ladders", label) for label in labels]

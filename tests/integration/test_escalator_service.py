@@ -14,7 +14,18 @@ from aiokafka import AIOKafkaConsumer
 from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedKafka
-from tocsin.events import DeadlineEvent, EscalationEvent, Event, Exhausted, Notify, StandDown, Withdraw, decode, encode
+from tocsin.events import (
+    Acknowledgement,
+    DeadlineEvent,
+    EscalationEvent,
+    Event,
+    Exhausted,
+    Notify,
+    StandDown,
+    Withdraw,
+    decode,
+    encode,
+)
 from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, new_producer, partition_of
@@ -79,7 +90,7 @@ class World:
     async def get(self, path: str, tenant: str = "default", status: int = 200, **query: Any) -> Any:
         async with httpx.AsyncClient(base_url=self.service.url) as client:
             headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
-            answer = await client.get(path, params=query, headers=headers, timeout=10)
+            answer = await client.get(path, params=query or None, headers=headers, timeout=10)
         assert answer.status_code == status, answer.text
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
@@ -143,6 +154,67 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     metrics = await world.get("/metrics")
     assert 'sla_escalations_total{reason="resolution_breached",tier="1"} 1.0' in metrics
     assert 'sla_escalations_total{reason="explicit",tier="6"} 0.0' in metrics
+
+
+async def test_an_item_shows_the_ticket_its_deadline_who_was_told_and_who_acknowledged(world: World) -> None:
+    timer = DeadlineEventFactory(ticket("SR/10 42"))
+    known = Acknowledgement(at=START + HOUR / 2, by="maya", held_until=START + HOUR)
+    await world.publish(timer.step(1), timer.step(2, acknowledgements=(known,)), timer.held(1.2, until=3, actor="ruth"))
+    path = "/v1/tickets/by-external/connectwise/SR%2F10%2042/escalation"
+    await eventually_found(world, path, state="held")
+    (item,) = (await world.get("/v1/escalations"))["items"]
+    assert item == await world.get(path)
+    assert (item["source"], item["external_id"], item["summary"]) == ("connectwise", "SR/10 42", "Mail is down")
+    assert item["customer"] == {"id": "acme", "name": "Acme"}
+    assert (item["severity"], item["due_at"]) == (1, render_instant(START))
+    assert [(step["tier"], step["role"], step["at"]) for step in item["told"]] == [
+        (1, "service_desk_team_lead", render_instant(START)),
+        (3, "it_operations_director", render_instant(START + HOUR)),
+    ]
+    assert item["acknowledgements"] == [
+        {"at": render_instant(START + HOUR / 2), "by": "maya", "held_until": render_instant(START + HOUR)},
+        {"at": render_instant(START + 1.2 * HOUR), "by": "ruth", "held_until": render_instant(START + 3 * HOUR)},
+    ]
+    await world.get("/v1/tickets/by-external/connectwise/SR-1/escalation", status=404)
+    await world.get("/v1/tickets/by-external/jira/SR%2F10%2042/escalation", status=404)
+    await world.get(path, tenant="other", status=404)
+
+
+async def eventually_found(world: World, path: str, **fields: Any) -> None:
+    """Wait until the ladder at `path` has these fields."""
+
+    async def found() -> bool:
+        items = (await world.get("/v1/escalations"))["items"]
+        return any(all(item[name] == value for name, value in fields.items()) for item in items)
+
+    await eventually(found, world.status)
+    await world.get(path)
+
+
+@pytest.mark.rule("5.22")
+async def test_an_exhausted_ladder_is_shown_and_counted_until_the_ticket_closes(world: World) -> None:
+    """HELD leaves tiers 2 and 6 vacant, so the fifth step has nobody left."""
+    timer = DeadlineEventFactory(ticket("SR-1"))
+    await world.publish(*(timer.step(n, reason="no_response") for n in range(1, 6)))
+    path = "/v1/tickets/by-external/connectwise/SR-1/escalation"
+    await eventually_found(world, path, state="exhausted")
+    found = await world.get(path)
+    assert (found["exhausted"], found["exhausted_at"]) == ("vacant", render_instant(START + 4 * HOUR))
+    assert (found["skipped"], found["next"]) == ([6], None)
+    assert [item["external_id"] for item in (await world.get("/v1/escalations", state="exhausted"))["items"]] == [
+        "SR-1"
+    ]
+
+    async def gauge(value: int) -> bool:
+        return f'sla_open_ladders{{severity="1",tier="exhausted"}} {value}.0' in await world.get("/metrics")
+
+    await eventually(lambda: gauge(1), world.status)
+    metrics = await world.get("/metrics")
+    assert 'sla_escalations_exhausted_total{reason="vacant"} 1.0' in metrics
+    assert 'sla_escalations_exhausted_total{reason="ladder"} 0.0' in metrics
+    assert 'sla_escalations_total{reason="no_response",tier="5"} 1.0' in metrics
+    await world.publish(timer.ended(6))
+    await eventually(lambda: gauge(0), world.status)
 
 
 async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(world: World) -> None:

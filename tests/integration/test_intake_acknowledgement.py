@@ -3,7 +3,6 @@
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -13,19 +12,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from support.intake_world import LINKS, World, event, ticket, world
-from support.servers import MakeDatabase
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import TicketChanged, Tier, UpcomingStep
 
 TIERS = {2: "senior_it_operations_manager", 3: "it_operations_director"}
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)  # when business time begins in this world
 JSON = {"Accept": "application/json"}
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 def tier(number: int) -> Tier:
@@ -88,6 +80,43 @@ async def test_the_page_shows_the_first_response_and_that_a_stand_down_ends_the_
     assert ">First response<" in page
     assert "by Bob at " in page
     assert "received a stand-down mail since, the escalation has ended" in page
+
+
+@pytest.mark.rule("5.28")
+async def test_the_page_shows_deadline_contact_services_and_who_was_told_or_has_acknowledged(intake: World) -> None:
+    contact = {"name": "Sam <i>Vries", "email": "sam@acme.example", "phone": "+31 10 555 0142"}
+    ticket_id = await open_ticket(intake, contact=contact, affected_services=["E-mail", "VPN & Citrix"])
+    told = [
+        {"tier": 1, "title": "Service Desk Team Lead", "name": "Dana <b>Whit", "at": NOON - timedelta(hours=1)},
+        {"tier": 2, "title": "Senior IT Operations Manager", "at": NOON},
+    ]
+    link = link_to(ticket_id, due_at=NOON - timedelta(hours=1), notified=told)
+    page = (await open_link(intake, link)).text
+    rows = dict(re.findall(r"<dt>(.*?)</dt>(.*?)</div>", page))
+    lines = {label: re.findall(r"<dd>(.*?)</dd>", values) for label, values in rows.items()}
+    assert lines["Affected services"] == ["E-mail", "VPN &amp; Citrix"]
+    assert lines["Contact"] == ["Sam &lt;i&gt;Vries, +31 10 555 0142, sam@acme.example"]
+    assert lines["Deadline when the mail was written"] == ["2026-06-08 11:00 UTC (07:00 EDT)"]
+    assert lines["Notified before you"] == [
+        "tier 1, Service Desk Team Lead: Dana &lt;b&gt;Whit, at 2026-06-08 11:00 UTC (07:00 EDT)",
+        "tier 2, Senior IT Operations Manager, at 2026-06-08 12:00 UTC (08:00 EDT)",
+    ]
+    assert "Acknowledged" not in lines
+    await open_link(intake, link_to(ticket_id, person="dana"), "POST")
+    assert "<dt>Acknowledged</dt><dd>by dana at " in (await open_link(intake, link)).text
+    shown = (await open_link(intake, link, **JSON)).json()
+    assert (shown["contact"], shown["affected_services"]) == (contact, ["E-mail", "VPN & Citrix"])
+    assert shown["due_at"] == "2026-06-08T11:00:00.000000Z"
+    assert [person["name"] for person in shown["notified"]] == ["Dana <b>Whit", None]
+    assert [known["by"] for known in shown["other_acknowledgements"]] == ["dana"]
+
+
+async def test_a_link_of_an_older_version_works(intake: World) -> None:
+    link = link_to(await open_ticket(intake))
+    page = (await open_link(intake, link)).text
+    assert "Deadline when the mail was written" not in page
+    assert "Notified before you" not in page
+    assert (await open_link(intake, link, "POST", **JSON)).json()["state"] == "acknowledged"
 
 
 async def test_after_an_exhausted_ladder_the_page_promises_no_hold(intake: World) -> None:

@@ -8,13 +8,14 @@ from random import Random
 from typing import Any
 
 import pytest
+from notifier import metrics
 from notifier.__main__ import app
 from notifier.domain.delivery import Delivery
-from notifier.store import journal
+from notifier.store import journal, reports
 from notifier.store.tables import JOURNAL
 from sqlalchemy import update
 from support.metrics import counter_value
-from support.notifier_api import ApiClients, api_clients
+from support.notifier_api import ApiClients
 from support.notifier_events import NOON, escalation, stand_down
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -34,12 +35,6 @@ async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Pa
             "dana@example.com }", "dana@example.com, fallbacks: [dana@home.example] }"
         )
         made.directory.write_text(text + FALLBACKS)
-        yield made
-
-
-@pytest.fixture
-async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
-    async with api_clients(world, tmp_path) as made:
         yield made
 
 
@@ -72,7 +67,10 @@ async def undelivered(world: World) -> dict[str, int]:
         return await journal.count_undelivered(connection)
 
 
-def reports_counted(result: str) -> float:
+async def reports_counted(world: World, result: str) -> float:
+    """What the metric shows once the periodic job has run."""
+    async with world.engine.connect() as connection:
+        metrics.REPORTS.set(await reports.load_counts(connection))
     return counter_value("sla_mail_reports_total", result=result)
 
 
@@ -150,10 +148,10 @@ async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(w
     async with world.notifier():
         assert results(await report(api, about(mail))) == ["bounced"]
         await world.quiet()
-    before = reports_counted("unmatched")
     assert results(await report(api, forwarded(mail))) == ["unmatched"]
     assert results(await report(api, forwarded(mail))) == ["known"]
-    assert reports_counted("unmatched") == before + 1
+    assert await reports_counted(world, "unmatched") == 1
+    assert await reports_counted(world, "known") == 1
     assert await world.states() == ["bounced", "sent"]
 
 
@@ -235,6 +233,8 @@ async def test_a_report_is_for_its_tenant_and_the_error_names_what_it_lacks(worl
     problem = await report(api, about(mail).replace(b"Action: failed\n", b""), 422)
     assert problem["errors"][0]["field"] == "Action"
     assert (await report(api, b"", 422))["errors"][0]["field"] == "Content-Type"
+    assert await reports_counted(world, "unreadable") == 2
+    assert await reports_counted(world, "unknown") == 2
     assert (await report(api, b"x" * 1_000_001, 413))["status"] == 413
     assert await world.states() == ["sent"]
 
@@ -273,6 +273,8 @@ async def test_the_command_applies_a_report_of_any_tenant(world: World) -> None:
         65,
         "Not a delivery status notification (RFC 3464). Content-Type is text/plain, not multipart/report.",
     )
+    counted = [await reports_counted(world, result) for result in ("bounced", "unknown", "unreadable")]
+    assert counted == [1, 1, 1]
 
 
 async def test_the_command_lets_the_mail_server_retry(world: World) -> None:

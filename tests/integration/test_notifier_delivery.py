@@ -13,7 +13,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from notifier.domain.delivery import Delivery
-from notifier.handlers.claims import Claim, claim_deliveries
+from notifier.handlers.attempts import enter_data
+from notifier.handlers.claims import Claim, ClaimTerms, claim_mails
 from notifier.store import journal, queue
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from support.notifier_world import IMPATIENT, World, make_world
@@ -40,8 +41,9 @@ def step(number: int, tier: int, **fields: Any) -> Notify:
 async def claim(world: World, limit: int, lease: timedelta = timedelta(seconds=30)) -> list[Claim]:
     directory = load_directory(world.directory.read_text(), "directory.yaml")
     async with world.engine.begin() as connection:
-        claims, _ = await claim_deliveries(connection, world.clock(), directory, lease, limit=limit, severity=4)
-    return claims
+        terms = ClaimTerms(lease, lambda _: 5)
+        mails, _ = await claim_mails(connection, world.clock(), directory, terms, limit=limit, severity=4)
+    return [claimed for mail in mails for claimed in mail.claims]
 
 
 class Peers:
@@ -398,7 +400,8 @@ async def test_no_mail_waits_for_a_poll(world: World) -> None:
 async def _enters(world: World, claim: Claim) -> bool:
     async with world.engine.begin() as connection:
         claimed = replace(claim.delivery, message_id="<entering@example.org>")
-        return await queue.enter_data(connection, [claimed], timedelta(0)) == {claimed.id}
+        [entered] = await enter_data(connection, world.clock(), timedelta(0), [[claimed]])
+    return entered
 
 
 async def _is_fenced(world: World, claim: Claim) -> None:

@@ -13,10 +13,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Debugging
 from notifier.domain.delivery import Delivery
 from notifier.domain.smtp_reply import SmtpOutcome
-from notifier.handlers.attempts import AttemptResult, finish_attempts
-from notifier.handlers.claims import claim_deliveries
+from notifier.handlers.attempts import AttemptResult, enter_data, finish_attempts
+from notifier.handlers.claims import ClaimTerms, claim_mails
 from notifier.handlers.fallback import bounce
-from notifier.store import deliveries, notifications, queue
+from notifier.store import deliveries, notifications
 from notifier.store.tables import NOTIFICATIONS
 from sqlalchemy import update
 from support.metrics import counter_value
@@ -237,9 +237,11 @@ async def test_a_mail_refused_in_data_after_the_end_goes_nowhere_else(world: Wor
     await world.receive(step(1, 1))
     lease, policy = timedelta(seconds=30), world.make_settings().retry_policy
     async with world.engine.begin() as connection:
-        [claim], _ = await claim_deliveries(connection, world.clock(), PEOPLE, lease, limit=1, severity=1)
+        terms = ClaimTerms(lease, lambda _: 5)
+        [mail], _ = await claim_mails(connection, world.clock(), PEOPLE, terms, limit=1, severity=1)
+    [claim] = mail.claims
     async with world.engine.begin() as connection:
-        assert await queue.enter_data(connection, [claim.delivery], lease)
+        assert await enter_data(connection, world.clock(), lease, [[claim.delivery]]) == [True]
     await world.receive(stand_down())
     async with world.engine.begin() as connection:
         refused = AttemptResult(claim.delivery, SmtpOutcome.REFUSED, "554 no", claim.addresses)

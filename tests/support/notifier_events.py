@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, UpcomingStep
+from tocsin.events import Contact, Customer, Exhausted, Notify, StandDown, Ticket, Tier, UpcomingStep
 
 NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
 TIERS = {1: Tier(number=1, role="service_desk_team_lead", title="Service Desk Team Lead")}
@@ -54,6 +54,35 @@ def about_clock(kind: Literal["warning", "response_missed", "answer_missed"], **
     clock = "answer" if kind == "answer_missed" else "response"
     cleared = {"run": None, "step": None, "tier": None, "reason": None, "upcoming": None}
     return escalation(kind=kind, **(cleared | {"clock": clock} | fields))
+
+
+def request(kind: Literal["escalation_request", "rerouted"], of: Ticket | None = None, **fields: Any) -> Notify:
+    who = {"role": "contact", "role_title": "Contact"} if kind == "rerouted" else {}
+    cleared = {
+        "run": None,
+        "step": None,
+        "tier": None,
+        "reason": None,
+        "upcoming": None,
+        "target": None,
+        "due_at": None,
+    }
+    return escalation(of, kind=kind, **(cleared | who | fields))
+
+
+def exhausted(of: Ticket | None = None, **fields: Any) -> Exhausted:
+    given_fields: dict[str, Any] = {
+        "event_id": UUID(int=800),
+        "ticket": of or ticket(),
+        "cycle": 1,
+        "run": 1,
+        "severity": 1,
+        "at": NOON + timedelta(hours=2),
+        "notifications": (UUID(int=1),),
+        "reason": "ladder",
+        "due_at": NOON + timedelta(hours=1),
+    }
+    return Exhausted(**(given_fields | fields))
 
 
 def stand_down(of: Ticket | None = None, **fields: Any) -> StandDown:

@@ -12,7 +12,7 @@ from notifier.domain.mail_history import EarlierMail
 from notifier.domain.message import Mail, MailSender
 from notifier.domain.new_delivery import delivery_for
 from notifier.domain.rendering import MailTemplates
-from notifier.domain.template_context import Reader, Redelivery
+from notifier.domain.template_context import Involved, Reader, Redelivery
 from notifier.handlers.claims import Claim
 from notifier.sources.mail_templates import built_in_templates
 from notifier.workers.composer import LinkSource, MailComposer
@@ -39,7 +39,13 @@ def make_composer(
     """A composer for readers in New York, or in `zones` by person."""
     return MailComposer(
         MailSender("tocsin@example.com", reply_to),
-        LinkSource(LINKS, "https://sla.example.com", timedelta(days=7), PAGES if ticket_urls is None else ticket_urls),
+        LinkSource(
+            LINKS,
+            "https://sla.example.com",
+            timedelta(days=7),
+            PAGES if ticket_urls is None else ticket_urls,
+            "https://example.com/how-to-get-help",
+        ),
         templates or built_in_templates(),
         NEW_YORK,
         (zones or {}).get,
@@ -58,9 +64,10 @@ def compose(
     late: bool = False,
     references: tuple[str, ...] = (),
     redelivery: Redelivery | None = None,
+    involved: Involved | None = None,
 ) -> Mail:
     """The mail about `notification` for `reader`, in the first attempt."""
-    claim = Claim(_delivery(redelivery), notification, reader, earlier, references, ())
+    claim = Claim(_delivery(redelivery), notification, reader, earlier, references, (), involved or Involved())
     return by.compose(claim, now, late=late)
 
 

@@ -16,7 +16,7 @@ from notifier.store import deliveries, queue
 from notifier.store.tables import DELIVERIES, JOURNAL, OUTBOX
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import DeliveryEvent, Notify, StandDown, Withdraw, decode
+from tocsin.events import DeliveryEvent, EscalationEvent, decode
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.kafka.records import Received
@@ -92,7 +92,7 @@ class World:
         own = {"database_url": self.url, "directory": self.directory, "smtp": self.sink.address}
         return Settings.model_validate({**REQUIRED, **own, **self.settings, **changes})
 
-    async def receive(self, *events: Notify | Withdraw | StandDown) -> None:
+    async def receive(self, *events: EscalationEvent) -> None:
         """The events arrive in one batch, in this order."""
         batch = [Received(event, "tocsin.escalations.v1", 0, n) for n, event in enumerate(events, self._received)]
         self._received += len(batch)
@@ -140,8 +140,7 @@ class World:
 
         async def all_final() -> bool:
             async with self.engine.connect() as connection:
-                counts, _ = await queue.measure(connection)
-            return not counts
+                return not (await queue.measure(connection)).counts
 
         await eventually(all_final, self.states, seconds, every=every)
 

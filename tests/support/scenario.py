@@ -135,7 +135,7 @@ class Scenario:
         """The ticket that intake has created. It is cancelled at the end of the scenario."""
         ticket = PostedTicket(response["ticket_id"], request["external_id"], request["customer"]["id"])
         opened = {"type": "opened", "occurred_at": response["opened_at"], "severity": response["initial_severity"]}
-        policy_fields = ("channel", "category", "sender_is_it_contact")
+        policy_fields = ("channel", "category", "sender_is_it_contact", "starts_at")
         ticket.facts.append(opened | {name: request[name] for name in policy_fields if name in request})
         self._tickets.append(ticket)
         return ticket
@@ -202,6 +202,14 @@ class Scenario:
         clocks = await self.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
         assert_clocks_match(clocks, ticket.simulate(clocks["told_to"]))
         return clocks
+
+    async def wait_for_metric(self, service: str, sample: str, value: float) -> None:
+        """Waits until the sample (name and labels, as written in `/metrics`) has this value."""
+
+        async def reached() -> bool:
+            return f"{sample} {value}" in (await self._http.get(f"{self._urls[service]}/metrics")).text.splitlines()
+
+        await eventually(reached, f"{sample} becomes {value}")
 
     async def escalation(self, ticket: PostedTicket) -> Json:
         """The ticket's latest escalation, from the escalator."""

@@ -1,12 +1,20 @@
 """Acknowledgement links: signing, verification, expiry and replacement of keys."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import shake_256
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tocsin.acknowledgement import AcknowledgementLink, ExpiredLinkError, InvalidLinkError, LinkSigner
+from tocsin.acknowledgement import (
+    MAX_TOKEN_LENGTH,
+    AcknowledgementLink,
+    ExpiredLinkError,
+    InvalidLinkError,
+    LinkSigner,
+    NotifiedPerson,
+)
 from tocsin.events import Tier, UpcomingStep
 
 NOW = datetime(2026, 6, 8, 12, tzinfo=UTC)
@@ -24,6 +32,14 @@ LINK = AcknowledgementLink(
     upcoming=UpcomingStep(at=NOW, tier=None),
     expires_at=NOW + timedelta(days=7),
 )
+
+OLD_TOKEN = (
+    ".eJxtkMFqAjEQhl9lmfMq2ZXWkpvQiydBPHkJMRk1dDcJyQQU6QP1Ofpinei2UHAYwvDnm38muQGh155AgsWjLgNBC-TMB5JyllU"
+    "xxezJMcWSW8zVDAiyayEVD7JvIRNGkIvqhgnkDXwZD7ViKYUKgyMVIiZNLvisrEtoKKT7AnQH1rtm8wc077_AJzugzoEHgQ8qYY5"
+    "8j9zI8ENOhc5zbfGKo2Pd67H6bVltVvb7a5JLNGF0_lTX0_UPetG_zgTn267rpRCc88cj93UqXiLvkNU_tnt5wv4AUZRnQQ.7o-C"
+    "G3IqYbWv-51rod7gBzU3V1htoj8FjrK-8w2ZEuU"
+)
+"""Signed with OLD by a version whose links had neither deadline nor people."""
 
 
 @pytest.mark.rule("5.28")
@@ -64,3 +80,19 @@ def test_a_token_needs_no_escaping_in_a_url_path() -> None:
 def test_a_short_or_missing_key_is_rejected(keys: list[str]) -> None:
     with pytest.raises(ValueError, match="32 characters"):
         LinkSigner(keys)
+
+
+def test_a_token_of_an_older_version_is_valid() -> None:
+    assert LinkSigner([OLD]).verify(OLD_TOKEN, NOW) == LINK
+
+
+def test_a_long_token_omits_the_people_notified_first() -> None:
+    people = tuple(
+        NotifiedPerson(tier=tier, title=shake_256(bytes([tier])).hexdigest(200), name="x", at=NOW)
+        for tier in (5, 4, 3, 2, 1)
+    )
+    token = LinkSigner([NEW]).sign(LINK.model_copy(update={"notified": people}))
+    assert len(token) <= MAX_TOKEN_LENGTH
+    kept = LinkSigner([NEW]).verify(token, NOW).notified
+    assert 0 < len(kept) < 5
+    assert kept == people[: len(kept)]

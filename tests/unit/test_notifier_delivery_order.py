@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from notifier.domain.delivery import Delivery, DeliveryState, Notification, Now
-from notifier.domain.delivery_order import decide, recover
+from notifier.domain.delivery_order import claim, decide, recover
 from notifier.domain.new_delivery import delivery_for
 from support.notifier_events import NOON, escalation, stand_down
 from tocsin.directory import load_directory
@@ -47,7 +47,8 @@ def changes(
     """The deliveries that change now, by number."""
     known = {row.notification_id: escalation() for row in ticket} if notifications is None else notifications
     decided = decide(ticket, known, DIRECTORY, NOW, lease=LEASE, limit=limit)
-    return {changed.seq: changed for changed in decided}
+    claims = [claim(ready, DIRECTORY, NOW) for ready in decided.ready]
+    return {changed.seq: changed for changed in sorted((*claims, *decided.changed), key=lambda row: row.seq)}
 
 
 def claimed(*ticket: Delivery) -> dict[int, str | None]:

@@ -21,9 +21,9 @@ from notifier.domain.mime import serialise
 from notifier.domain.template_context import Redelivery
 from notifier.errors import UnmailableAddressError, UnsafeMailError
 from support.mail_samples import SAMPLES
-from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
+from support.notifier_events import NOON, about_clock, escalation, exhausted, request, stand_down, ticket
 from support.notifier_mails import NOW, READER, compose, make_composer, parse
-from tocsin.events import Contact, Customer, Ticket
+from tocsin.events import Acknowledgement, Assignee, Contact, Customer, Ticket
 
 STANDARD = ["From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Thread-Topic", "Thread-Index"]
 STANDARD += ["Auto-Submitted", "X-Auto-Response-Suppress", "MIME-Version", "Content-Type"]
@@ -38,6 +38,8 @@ NOTIFICATIONS: list[tuple[Notification, list[str]]] = [
     (about_clock("answer_missed"), ["Tocsin-Clock"]),
     (stand_down(), ["Tocsin-Run"]),
     (stand_down(run=None, clock="response", reason="voided"), ["Tocsin-Clock"]),
+    (exhausted(), ["Tocsin-Run"]),
+    (request("escalation_request"), []),
 ]
 """One of each kind, with the headers that only this kind has."""
 
@@ -65,7 +67,9 @@ def test_the_headers_of_an_escalation_name_ticket_and_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("notification", "own"), NOTIFICATIONS, ids=["escalation", "warning", "response", "answer", "ladder", "clock"]
+    ("notification", "own"),
+    NOTIFICATIONS,
+    ids=["escalation", "warning", "response", "answer", "ladder", "clock", "exhausted", "request"],
 )
 @pytest.mark.parametrize("severity", [1, 2])
 def test_each_kind_has_exactly_its_headers(notification: Notification, own: list[str], severity: int) -> None:
@@ -74,6 +78,14 @@ def test_each_kind_has_exactly_its_headers(notification: Notification, own: list
     assert sorted(parsed.keys()) == expected(notification, own)
     assert [name for name in parsed if name.startswith("Tocsin-")] == COMMON + own
     assert (parsed["Auto-Submitted"], parsed["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
+
+
+@pytest.mark.rule("6.6")
+def test_a_reply_to_a_customer_is_automatic_and_not_important() -> None:
+    parsed = parse(compose(request("rerouted")))
+    assert sorted(parsed.keys()) == sorted([*STANDARD, *COMMON])
+    assert (parsed["Auto-Submitted"], parsed["X-Auto-Response-Suppress"]) == ("auto-replied", "All")
+    assert parsed["From"] == "Support team <tocsin@example.com>"
 
 
 def test_headers_of_some_mails_only() -> None:
@@ -242,6 +254,8 @@ def hostile_ticket(summary: str, external: str, customer: str, service: str, con
     return ticket().model_copy(
         update={
             "summary": summary,
+            "description": f"{contact}\n{summary}",
+            "assignee": Assignee.model_construct(name=contact, email=external),
             "external_id": external,
             "affected_services": (service,),
             "customer": Customer.model_construct(id="x", name=customer),
@@ -282,7 +296,8 @@ def test_no_text_changes_the_headers_the_recipient_or_the_size(
     reader = replace(READER, name=name, role_title=summary, rule=rule, instead_of=external)
     sample, own = kind
     of = hostile_ticket(summary, external, customer, service, name)
-    notification = sample.model_copy(update={"ticket": of, "target": rule, "interval": rule})
+    asked = {"requested_by": name, "requested_reason": rule, "acknowledgements": (Acknowledgement(at=NOON, by=name),)}
+    notification = sample.model_copy(update={"ticket": of, "target": rule, "interval": rule} | asked)
     earlier = EarlierMail(1, customer, name, NOON, NOON)
     mail = compose(notification, earlier, reader=reader, redelivery=Redelivery(rule, NOW, 1))
     parsed = parse(mail)

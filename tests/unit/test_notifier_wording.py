@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from itertools import takewhile
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,17 +15,19 @@ import pytest
 from notifier.domain.delivery import Notification
 from notifier.domain.mail_history import EarlierMail
 from notifier.domain.message import Mail
-from notifier.domain.template_context import Redelivery, distance
+from notifier.domain.on_call import involved_people
+from notifier.domain.template_context import Involved, Redelivery, distance
 from notifier.errors import UnmailableAddressError
 from notifier.service import build_composer
 from notifier.settings import Settings
 from notifier.workers.composer import MailComposer
 from support.mail_samples import SAMPLES, Sample
-from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
+from support.notifier_events import NOON, TIERS, about_clock, escalation, exhausted, request, stand_down, ticket
 from support.notifier_mails import LINKS, NOW, READER, compose, make_composer, parse
 from support.notifier_world import REQUIRED
-from tocsin.acknowledgement import ExpiredLinkError
-from tocsin.events import Notify, UpcomingStep
+from tocsin.acknowledgement import MAX_TOKEN_LENGTH, ExpiredLinkError
+from tocsin.directory import Holder, load_directory
+from tocsin.events import Acknowledgement, Assignee, Contact, Notify, UpcomingStep
 from tocsin.instants import display_instant
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -43,6 +47,7 @@ def test_the_text_of_an_escalation() -> None:
         "Customer:    Acme",
         "Affected:    Email",
         "Contact:     Sam, sam@acme.example",
+        "Category:    incident",
         "Severity:    1 (Critical)",
         "Target:      resolution within 24 hours",
         "Deadline:    2026-06-08 13:00 UTC (09:00 EDT), 5 min ago",
@@ -65,14 +70,21 @@ def test_the_text_of_an_escalation() -> None:
     ]
 
 
-ABOUT = ["Ticket", "Customer", "Affected", "Contact", "Severity"]
+ABOUT = ["Ticket", "Customer", "Affected", "Contact", "Category", "Severity"]
+TOLD = ["Ticket", "Description", "Customer", "Affected", "Contact", "Assignee", "Category", "Severity"]
 MISSED = [*ABOUT, "Target", "Deadline", "Why you", "Notified", "Next", "Open ticket"]
 LABELS = {
-    "escalation": [*MISSED[:-1], "Acknowledge", "Open ticket"],
-    "warning": [*ABOUT, "Target", "Deadline", "Why you", "Next", "Open ticket"],
+    "escalation": [*TOLD, "Target", "Deadline", "Why you", "Notified", "Held", "Next", "Acknowledge", "Open ticket"],
+    "warning": [*TOLD, "Target", "Deadline", "Why you", "Next", "Open ticket"],
     "response_missed": MISSED,
     "answer_missed": MISSED,
-    "stand_down": [*ABOUT, "Why you", "Your mails", "Open ticket"],
+    "stand_down": [*TOLD, "Why you", "Your mails", "Open ticket"],
+    "exhausted": [*TOLD, "Deadline", "Why you", "Notified", "Next", "Open ticket"],
+    "escalation_request": [
+        *(label for label in TOLD if label != "Assignee"),
+        *("Remarks", "Why you", "Next", "Open ticket"),
+    ],
+    "rerouted": ["Request", "Help guide"],
 }
 
 
@@ -83,6 +95,8 @@ def test_every_kind_has_its_rows_in_the_order_of_reading(kind: str) -> None:
     rows = dict(re.findall(r"^([A-Z][a-z ]+): +(.+)$", text.partition("\n")[2], re.MULTILINE))
     assert list(rows) == LABELS[kind]
     about = sample.notification.ticket
+    if kind == "rerouted":
+        return
     assert rows["Ticket"] == f"{about.external_id}: {about.summary}"
     assert rows["Customer"] == about.customer.name
     assert rows["Affected"] == ", ".join(about.affected_services)
@@ -93,7 +107,14 @@ def test_every_kind_has_its_rows_in_the_order_of_reading(kind: str) -> None:
 
 
 def composed(sample: Sample, **changes: Any) -> Mail:
-    return compose(sample.notification, *sample.earlier, reader=sample.reader, now=sample.now, **changes)
+    return compose(
+        sample.notification,
+        *sample.earlier,
+        reader=sample.reader,
+        now=sample.now,
+        involved=sample.involved,
+        **changes,
+    )
 
 
 class VisibleText(HTMLParser):
@@ -139,7 +160,8 @@ def test_text_and_html_of_every_kind_say_the_same(kind: str) -> None:
         unread = unread.replace(label.removesuffix(":"), "", 1)
     assert unread.split() == []
     assert page.links == links
-    assert "https://psa.example.com/tickets/" + sample.notification.ticket.external_id in links
+    own = "https://psa.example.com/tickets/" + sample.notification.ticket.external_id
+    assert links[-1] == ("https://example.com/how-to-get-help" if kind == "rerouted" else own)
     assert len(links) == (2 if kind == "escalation" else 1)
 
 
@@ -156,15 +178,52 @@ def test_the_acknowledgement_link_names_person_step_and_what_was_pending() -> No
         LINKS.verify(token, NOW + timedelta(days=7))
 
 
-def test_long_names_do_not_lengthen_the_link() -> None:
-    long = TIERS[2].model_copy(update={"title": "\U0001f6a8" * 5000})
-    notify = escalation(tier=long, upcoming=UpcomingStep(at=NOON, tier=long))
-    reader = replace(READER, name="\U0001f6a8" * 5000)
-    link = compose(notify, reader=reader).text.partition("Acknowledge: ")[2].partition("\n")[0]
-    assert len(link.rpartition("/")[2]) < 2000
+@pytest.mark.rule("5.28")
+def test_the_acknowledgement_link_names_the_deadline_and_who_was_notified() -> None:
+    mails = (KIM, NOBODY, replace(KIM, tier=None, kind="warning"))
+    link = compose(escalation(), *mails).text.partition("Acknowledge: ")[2].partition("\n")[0]
+    found = LINKS.verify(link.rpartition("/")[2], NOW)
+    assert found.due_at == escalation().due_at
+    assert [(person.tier, person.title, person.name, person.at) for person in found.notified] == [
+        (2, "Senior IT Operations Manager", None, NOON),
+        (1, "Service Desk Team Lead", "Kim", NOON),
+    ]
 
 
-@pytest.mark.parametrize("notification", [about_clock("warning"), about_clock("response_missed"), stand_down()])
+def test_no_link_is_too_long_for_a_mail_program() -> None:
+    """Random text cannot be compressed. The people notified first are omitted first."""
+    random = Random(1)
+
+    def name() -> str:
+        return "".join(chr(random.randrange(0x20000, 0x2A6D0)) for _ in range(5000))
+
+    tiers = [TIERS[2].model_copy(update={"title": name()}) for _ in range(2)]
+    notify = escalation(tier=tiers[0], upcoming=UpcomingStep(at=NOON, tier=tiers[1]))
+    told = [replace(KIM, tier=tier, title=name(), name=name()) for tier in range(1, 7)]
+    link = compose(notify, *told, reader=replace(READER, name=name())).text
+    token = link.partition("Acknowledge: ")[2].partition("\n")[0].rpartition("/")[2]
+    assert len(token) <= MAX_TOKEN_LENGTH
+    assert [person.tier for person in LINKS.verify(token, NOW).notified] in ([], [6], [6, 5])
+
+
+def test_a_link_of_the_whole_ladder_is_short() -> None:
+    sample = SAMPLES["escalation"]
+    told = [replace(sample.earlier[0], tier=tier) for tier in range(1, 6)]
+    mail = compose(sample.notification, *told, reader=sample.reader, now=sample.now)
+    assert len(mail.text.partition("Acknowledge: ")[2].partition("\n")[0]) < 700
+
+
+@pytest.mark.parametrize(
+    "notification",
+    [
+        about_clock("warning"),
+        about_clock("response_missed"),
+        stand_down(),
+        exhausted(),
+        request("escalation_request"),
+        request("rerouted"),
+    ],
+)
 def test_only_an_escalation_has_an_acknowledgement_link(notification: Notification) -> None:
     assert "Acknowledge" not in compose(notification).html + compose(notification).text
 
@@ -189,6 +248,13 @@ EARLIER = NOON + timedelta(minutes=35)
         (about_clock("warning", due_at=LATER), "Severity 1: response due soon"),
         (about_clock("response_missed"), "Severity 1: response missed"),
         (about_clock("answer_missed"), "Severity 1: answer missed"),
+        (exhausted(), "Severity 1: escalation exhausted"),
+        (request("escalation_request"), "Severity 1: incident sent to Escalations@"),
+        (
+            request("escalation_request", ticket(category="mishandled_request")),
+            "Severity 1: request not handled properly sent to Escalations@",
+        ),
+        (request("rerouted"), "Your request is with our support team"),
         (stand_down(reason="cancelled"), "Stand down: cancelled"),
         (stand_down(reason="workaround"), "Stand down: workaround provided"),
         (stand_down(reason="voided", clock="answer", run=None), "Stand down: answer was not missed"),
@@ -387,18 +453,41 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     assert "             and 28 more\n" in text
 
 
-def test_html_shows_a_hostile_summary_as_text() -> None:
-    html = compose(escalation(ticket(summary="<script>alert(1)</script>2026-06-08<b>"))).html
+HOSTILE = "<script>alert(1)</script>2026-06-08<b>"
+
+
+@pytest.mark.parametrize(
+    "notification",
+    [
+        escalation(ticket(summary=HOSTILE)),
+        escalation(ticket(description=f"a\n{HOSTILE}")),
+        escalation(ticket(assignee=Assignee(name=HOSTILE))),
+        escalation(reason="explicit", requested_by=HOSTILE),
+        escalation(reason="explicit", requested_by="ada", requested_reason=HOSTILE),
+        escalation(acknowledgements=(Acknowledgement(at=NOON, by=HOSTILE),)),
+        exhausted(ticket(summary=HOSTILE)),
+        request("rerouted", ticket(summary=HOSTILE)),
+        request("rerouted", ticket(contact=Contact(name=HOSTILE, email="sam@acme.example"))),
+        request("escalation_request", ticket(description=HOSTILE)),
+    ],
+)
+def test_html_shows_hostile_text_as_text(notification: Notification) -> None:
+    html = compose(notification).html
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "&lt;b&gt;" in html
+
+
+def test_a_description_cannot_look_like_a_row_of_the_mail() -> None:
+    text = compose(escalation(ticket(description="Printer\n\nSeverity:    4 (Low)\r\nNext:        nobody"))).text
+    assert "Description: Printer\n             Severity: 4 (Low)\n             Next: nobody\nCustomer:" in text
 
 
 @each_kind
 def test_html_loads_nothing_from_elsewhere(sample: Sample) -> None:
     html = composed(sample).html
     assert re.findall(r"<(?:img|script|link|iframe|form|object)|url\(|@import|src=", html) == []
-    assert html.count("style=") > 20  # programs that ignore <style> still show the intended page
+    assert html.count("style=") > 10  # programs that ignore <style> still show the intended page
 
 
 @pytest.mark.parametrize(
@@ -429,3 +518,185 @@ def test_distances_in_words(apart: timedelta, words: str) -> None:
 )
 def test_instants_in_utc_and_in_a_zone(at: datetime, zone: str, words: str) -> None:
     assert display_instant(at, ZoneInfo(zone)) == words
+
+
+def row(mail: Mail, label: str) -> list[str]:
+    """The lines of a row in the text."""
+    start = mail.text.partition(f"\n{label}:".ljust(14))[2]
+    lines = start.splitlines()
+    return [lines[0], *(line.strip() for line in takewhile(lambda line: line.startswith(" " * 13), lines[1:]))]
+
+
+def test_the_description_is_cut_after_some_lines() -> None:
+    description = "\n".join(f"line {number}" for number in range(9))
+    assert row(compose(escalation(ticket(description=description))), "Description") == [
+        *(f"line {number}" for number in range(5)),
+        "…",
+    ]
+    assert "Description" not in compose(escalation(ticket(description=" \n "))).text
+
+
+@pytest.mark.parametrize(
+    ("flag", "fields", "words"),
+    [
+        ("default_severity", {"initial_severity": 1}, "severity 1 (default of the integration)"),
+        ("default_severity", {"initial_severity": 3}, "severity 3 at the opening (default of the integration)"),
+        ("default_services", {}, "affected services (default of the integration)"),
+        ("default_contact", {}, "contact (default of the integration)"),
+        ("default_customer", {}, "customer (default of the integration)"),
+        ("default_summary", {}, "summary (default of the integration)"),
+        ("default_opened_at", {}, "opening time not known: the time of receipt counts"),
+        ("contact_unusable", {}, "contact's address is not usable"),
+        ("short_notice", {}, "short notice: requested less than the agreed time before the start"),
+        ("start_missing", {}, "start missing: ask the customer when the work is to start"),
+        ("rerouted", {}, "rerouted: sent to Escalations@ without the right to use it, or for another purpose"),
+        ("security", {}, "security vulnerability"),
+    ],
+)
+def test_flags_are_remarks_in_words(flag: str, fields: dict[str, Any], words: str) -> None:
+    mail = compose(escalation(ticket(flags=(flag,), **fields)))
+    assert row(mail, "Remarks") == [words]
+    assert "Remarks" not in compose(escalation()).text
+
+
+@pytest.mark.rule("1.6")
+@pytest.mark.parametrize(
+    "notification", [escalation(suggested_severity=1), about_clock("warning", suggested_severity=1), exhausted()]
+)
+def test_a_disputed_severity_is_the_first_remark(notification: Notification) -> None:
+    of = ticket(flags=("default_severity",))
+    mail = compose(notification.model_copy(update={"suggested_severity": 1, "ticket": of}))
+    assert row(mail, "Remarks") == [
+        "severity disputed: the stated impact suggests severity 1",
+        "severity 1 (default of the integration)",
+    ]
+
+
+def test_category_start_and_assignee() -> None:
+    of = ticket(category="onboarding", starts_at=NOON + timedelta(hours=25), assignee=Assignee(name="Ana"))
+    mail = compose(escalation(of))
+    assert row(mail, "Category") == ["onboarding, starts 2026-06-09 13:00 UTC (09:00 EDT), in 23 h 55 min"]
+    assert row(mail, "Assignee") == ["Ana"]
+
+
+@pytest.mark.rule("5.29")
+@pytest.mark.parametrize(
+    ("holder", "words"),
+    [
+        (Holder("kim", "Kim", "kim@example.com", "default", phone="+1 212 555 0100"), "Kim, +1 212 555 0100"),
+        (Holder("kim", "Kim", "kim@example.com", "default"), "Kim"),
+    ],
+)
+def test_the_next_tier_is_named_with_its_phone_number(holder: Holder, words: str) -> None:
+    mail = compose(escalation(), involved=Involved(next_holder=holder))
+    assert row(mail, "Next")[1] == f"on call then: {words}"
+    last = compose(escalation(upcoming=UpcomingStep(at=LATER)), involved=Involved(next_holder=holder))
+    assert len(row(last, "Next")) == 1
+
+
+@pytest.mark.rule("5.29")
+def test_the_holder_of_the_next_tier_is_the_one_at_its_instant() -> None:
+    directory = load_directory(
+        "people:\n"
+        "  dana: { name: Dana, email: dana@example.com }\n"
+        '  kim: { name: Kim, email: kim@example.com, phone: "+1 212 555 0100" }\n'
+        "roles:\n"
+        "  senior_it_operations_manager:\n"
+        "    - { person: dana, to: 2026-06-08T14:00:00Z }\n"
+        "    - { person: kim, from: 2026-06-08T14:00:00Z }\n",
+        "directory.yaml",
+    )
+    found = involved_people(escalation(requested_by="dana"), directory)
+    assert found.next_holder is not None
+    assert (found.next_holder.name, found.next_holder.phone) == ("Kim", "+1 212 555 0100")
+    assert found.names == {"dana": "Dana"}
+
+
+@pytest.mark.rule("5.30")
+def test_a_step_says_who_acknowledged_before_and_until_when_that_held() -> None:
+    known = (
+        Acknowledgement(at=NOON, by="dana", held_until=NOON + timedelta(hours=1)),
+        Acknowledgement(at=EARLIER, by="ada"),
+    )
+    mail = compose(escalation(acknowledgements=known), involved=Involved(names={"dana": "Dana Østergård"}))
+    assert row(mail, "Held") == [
+        "acknowledged by Dana Østergård at 2026-06-08 12:00 UTC (08:00 EDT), "
+        "held until 2026-06-08 13:00 UTC (09:00 EDT)",
+        "acknowledged by ada at 2026-06-08 12:35 UTC (08:35 EDT), "
+        "held; until when is not known while the clock is paused",
+    ]
+
+
+@pytest.mark.rule("5.30")
+def test_an_explicit_escalation_says_who_requested_it_and_why() -> None:
+    asked = escalation(reason="explicit", requested_by="ada", requested_reason="The\ncustomer called.")
+    assert row(compose(asked), "Requested") == ["by ada: The customer called."]
+    assert row(compose(asked.model_copy(update={"requested_reason": None})), "Requested") == ["by ada"]
+    assert "Requested" not in compose(escalation(reason="explicit")).text
+
+
+@pytest.mark.rule("5.22")
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "All tiers have been notified, and the ticket is still open."),
+        ({"reason": "vacant"}, "Nobody holds a tier above the last one notified, and the ticket is still open."),
+    ],
+)
+def test_exhaustion_says_why_nobody_is_left_and_who_was_notified(fields: dict[str, Any], words: str) -> None:
+    mail = compose(exhausted(skipped=(TIERS[2],), **fields), KIM)
+    assert words in mail.text
+    assert row(mail, "Notified") == [
+        "tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC (08:00 EDT)",
+        "tier 2, Senior IT Operations Manager: vacant, skipped",
+    ]
+    assert row(mail, "Why you")[0].startswith("you were notified as the Service Desk Team Lead (tier 1) for Acme")
+
+
+INTERNAL = re.compile(r"severity|tier|escalat|directory|tocsin|deadline|ticket id|cycle|connectwise", re.IGNORECASE)
+
+
+@pytest.mark.rule("6.6")
+def test_the_sender_of_a_rerouted_request_reads_polite_words_without_ours() -> None:
+    reader = replace(READER, person="sam@acme.example", name="Sam", email="sam@acme.example", role="contact", tier=None)
+    mail = compose(request("rerouted"), reader=reader, late=True, redelivery=Redelivery("key", NOW, 1))
+    assert mail.text.splitlines() == [
+        "Your request is with our support team",
+        "",
+        "Dear Sam,",
+        "",
+        "Thank you for your mail. The address that you wrote to is meant for certain requests of your company's IT "
+        "contact, so we have passed your request on to our support team. Nothing is lost, and you do not need to send "
+        "it again.",
+        "",
+        "Request:     SR-1042: Mail is down",
+        "",
+        "Help guide:  https://example.com/how-to-get-help",
+        "             Our How to Get Help Guide shows the best way to reach us for each kind of request.",
+        "",
+        "This is an automatic answer to your mail.",
+    ]
+    page = " ".join(VisibleText(mail.html).words)
+    assert INTERNAL.findall(mail.text + page + mail.subject + str(parse(mail)["From"]).partition("<")[0]) == []
+    parsed = parse(mail)
+    assert (parsed["Auto-Submitted"], parsed["Tocsin-Kind"], parsed["Importance"]) == ("auto-replied", "rerouted", None)
+
+
+@pytest.mark.rule("6.6")
+def test_without_a_guide_in_the_policy_the_reply_has_no_link(tmp_path: Path) -> None:
+    by = configured(tmp_path / "none.yaml")
+    assert "http" not in compose(request("rerouted"), by=by).text
+
+
+@pytest.mark.rule("6.6")
+def test_the_policy_names_the_guide(tmp_path: Path) -> None:
+    policy = (Path(__file__).parents[2] / "deploy/policy/policy.yaml").read_text()
+    lines = [line for line in policy.splitlines() if not line.startswith("help_guide:")]
+    path = tmp_path / "policy.yaml"
+    path.write_text("\n".join([*lines, "help_guide: https://example.org/help", ""]))
+    assert "https://example.org/help\n" in compose(request("rerouted"), by=configured(tmp_path / "d", policy=path)).text
+
+
+def test_the_assignee_reads_why_they_get_a_warning() -> None:
+    reader = replace(READER, role="assignee", role_title="Assignee", tier=None, rule="assignee of the ticket")
+    assert row(compose(about_clock("warning"), reader=reader), "Why you") == ["you are the assignee of this ticket"]

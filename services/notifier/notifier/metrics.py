@@ -1,33 +1,67 @@
 """The notifier's metrics, beside those that all services share."""
 
-from collections.abc import Mapping
-from math import inf
+from collections.abc import Iterable, Iterator, Mapping
+from math import nan
 from typing import Final
 
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
 _REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown", "unreadable")
 _SERVERS: Final = ("first", "second")
-_OPEN: Final = ("queued", "claimed", "in_data", "deferred")
+_OPEN: Final = ("queued", "held", "claimed", "in_data", "deferred")
 _UNDELIVERED: Final = ("bounced", "refused", "undeliverable")
 
+
+class ReportCounter(Collector):
+    """A counter whose values are read from the database, where several processes count."""
+
+    def __init__(self, name: str, documentation: str, results: Iterable[str]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._counts = dict.fromkeys(results, 0)
+        REGISTRY.register(self)
+
+    def set(self, counts: Mapping[str, int]) -> None:
+        self._counts = {result: counts.get(result, 0) for result in self._counts}
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._documentation, labels=["result"])
+        for result, count in self._counts.items():
+            family.add_metric([result], count)
+        yield family
+
+
 EMAILS = Counter(
-    "sla_emails_total", "Results of attempts to mail somebody; ambiguous: the mail may have been accepted", ["result"]
+    "sla_emails_total",
+    "Journal entries of deliveries that this process wrote, by entry. An attempt that may have arrived counts as "
+    "ambiguous, and as the state after it. A digest counts once for each of its deliveries",
+    ["result"],
 )
+DIGESTS = Counter("sla_mail_digests_total", "Digests that a mail server accepted from this process")
+DIGEST_ITEMS = Counter("sla_mail_digest_items_total", "Deliveries that were sent in these digests")
 BREACH_TO_EMAIL = Histogram(
     "sla_breach_to_email_seconds",
-    "Real seconds from the scheduled instant of a breach or step to the sending of its mail",
+    "Real seconds to the sending of the mail about a missed clock or a step of the ladder: from its scheduled instant, "
+    "or from the publication of the notification if that was later, as after a late post of a PSA tool",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
 )
-QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final", ["state"])
+QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final, in the database; held: waiting for a digest", ["state"])
 QUEUE_OLDEST_AGE = Gauge(
-    "sla_mail_queue_oldest_age_seconds", "Real age of the oldest such delivery; 0 if there is none"
+    "sla_mail_queue_oldest_age_seconds",
+    "Real seconds since the oldest delivery that is not final was queued, whatever it waits for; 0 if there is none",
+)
+QUEUE_OVERDUE = Gauge(
+    "sla_mail_queue_overdue_seconds",
+    "Real seconds for which an attempt that may start has not started; 0 while none may start",
 )
 UNDELIVERED = Gauge(
     "sla_mail_undelivered",
-    "Deliveries that reached this state in the last 10 real minutes, in any process",
+    "Deliveries that reached this state in the last 10 real minutes, in any process, replies to customers excluded",
     ["state"],
 )
 ALL_SERVERS_FAILING = Gauge("sla_mail_server_backing_off", "1 while no mail server accepts mails")
@@ -37,7 +71,17 @@ TEMPLATE_FALLBACKS = Counter(
     "sla_mail_template_fallbacks_total",
     "Mails rendered with the built-in templates because a deployment's template failed",
 )
-REPORTS = Counter("sla_mail_reports_total", "Reports of mail servers about mails, by what they changed", ["result"])
+REPORTS = ReportCounter(
+    "sla_mail_reports_total",
+    "Reports of mail servers about mails, by what they changed, through the API and the command; from the database, so "
+    "every replica shows the same",
+    _REPORTS,
+)
+ON_CALL = Gauge(
+    "sla_on_call",
+    "1 while somebody holds the role, 0 while it is vacant, for customers without a holder of their own",
+    ["role"],
+)
 DIRECTORY_GAP = Gauge(
     "sla_directory_gap_seconds",
     "Business seconds until nobody holds a role, for customers without a holder of their own; +Inf: not within 14 days",
@@ -48,11 +92,10 @@ DIRECTORY_UNKNOWN_EVENTS = Gauge(
 )
 
 for _role in STANDARD_ROLES:
-    DIRECTORY_GAP.labels(_role).set(inf)
+    ON_CALL.labels(_role)
+    DIRECTORY_GAP.labels(_role).set(nan)  # not known before the first look ahead
 for _result in _RESULTS:
     EMAILS.labels(_result)
-for _result in _REPORTS:
-    REPORTS.labels(_result)
 for _server in _SERVERS:
     SERVER_FAILING.labels(_server)
     LOGIN_REFUSED.labels(_server)
@@ -62,6 +105,20 @@ for _state in _UNDELIVERED:
     UNDELIVERED.labels(_state)
 
 
+def count_entries(entries: Iterable[str]) -> None:
+    """Count journal entries that were committed."""
+    for entry in entries:
+        if entry in _RESULTS:
+            EMAILS.labels(entry).inc()
+
+
+def set_on_call(holders: Mapping[str, bool]) -> None:
+    """Set whether each role is held, and drop the roles that are gone."""
+    ON_CALL.clear()
+    for role, is_held in holders.items():
+        ON_CALL.labels(role).set(is_held)
+
+
 def set_gaps(gaps: Mapping[str, float]) -> None:
     """Set the seconds to the next gap of each role, and drop the roles that are gone."""
     DIRECTORY_GAP.clear()
@@ -69,11 +126,12 @@ def set_gaps(gaps: Mapping[str, float]) -> None:
         DIRECTORY_GAP.labels(role).set(seconds)
 
 
-def set_queue(counts: dict[str, int], oldest: float) -> None:
-    """Set the number of open deliveries by state, and the age of the oldest in seconds."""
+def set_queue(counts: Mapping[str, int], *, oldest: float, overdue: float) -> None:
+    """Set the number of open deliveries by state, and the seconds that they wait."""
     for state in _OPEN:
         QUEUE.labels(state).set(counts.get(state, 0))
     QUEUE_OLDEST_AGE.set(oldest)
+    QUEUE_OVERDUE.set(overdue)
 
 
 def set_undelivered(counts: Mapping[str, int]) -> None:

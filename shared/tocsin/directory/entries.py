@@ -10,7 +10,7 @@ from typing import Annotated, Final, Generic, Self, TypeVar
 from pydantic import EmailStr, Field, model_validator
 
 from tocsin.instants import Instant, render_instant
-from tocsin.yaml_document import Identifier, Name, YamlModel, Zone, field_error
+from tocsin.yaml_document import Identifier, Name, Phone, YamlModel, Zone, field_error
 
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -31,6 +31,8 @@ class Person(YamlModel):
     """Further addresses. They are tried in this order when `email` refuses a mail."""
     zone: Zone | None = None
     """The IANA time zone in which mails show instants, beside UTC. Defaults to the zone of the installation."""
+    phone: Phone | None = None
+    """The phone number, in quotes. The mails of the tier below show it."""
 
     @model_validator(mode="after")
     def _addresses_are_unique(self) -> Self:

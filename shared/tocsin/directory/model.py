@@ -38,7 +38,7 @@ class Holder:
     """Who holds a role. `rule` says why: `default`, `customer acme`, `rotation primary, week of 2026-06-08`,
     `customer acme: rotation ...` or `override: ...`.
 
-    `fallbacks` and `zone` are those of the person.
+    `fallbacks`, `zone` and `phone` are those of the person.
     """
 
     person: str
@@ -47,6 +47,7 @@ class Holder:
     rule: str
     fallbacks: tuple[str, ...] = ()
     zone: str | None = None
+    phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Directory(YamlModel):
             cover = self.overrides[index]
             person, rule = cover.person, _override_rule(cover, f"instead of {self.people[person].name} ")
         found = self.people[person]
-        return Holder(person, found.name, found.email, rule, found.fallbacks, found.zone)
+        return Holder(person, found.name, found.email, rule, found.fallbacks, found.zone, found.phone)
 
     def changes(self, role: str, customer_id: str | None, start: datetime, end: datetime) -> list[datetime]:
         """Every instant in (start, end) at which the holder may change, sorted."""
@@ -134,6 +135,10 @@ class Directory(YamlModel):
         """The customer's group address of the role, or else the general one, or None."""
         addresses = {group.customer: group.email for group in self.group_addresses if group.role == role}
         return addresses.get(customer_id) or addresses.get(None)
+
+    def person_at(self, address: str) -> str | None:
+        """The id of the person with that address, whatever its case, or None."""
+        return self._people_by_address.get(address.lower())
 
     @property
     def known_roles(self) -> tuple[str, ...]:
@@ -194,6 +199,15 @@ class Directory(YamlModel):
 
     def _schedule(self, rotation: str) -> Schedule | None:
         return self._schedules[rotation] or self._calendar_schedules.get(rotation)
+
+    @cached_property
+    def _people_by_address(self) -> dict[str, str]:
+        """Several people may share an address: the first one counts."""
+        return {
+            address.lower(): name
+            for name, person in reversed(self.people.items())
+            for address in (*person.fallbacks, person.email)
+        }
 
     @cached_property
     def _schedules(self) -> dict[str, Schedule | None]:

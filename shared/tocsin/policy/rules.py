@@ -14,7 +14,7 @@ _DEFAULT_MEASURES: Final[Mapping[Category, ResolutionMeasure]] = {
     "project": "none",
 }
 _DEFAULT_START_WARNING: Final = 24 * 3_600_000_000
-_DEFAULT_SINGLE_PER_MINUTE: Final = 5
+DEFAULT_SINGLE_PER_MINUTE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def compile_rules(policy: PolicyDocument, customer: str | None) -> Rules:
         service_delivery_role=terms.service_delivery or terms.ladder[1],
         stand_down=terms.mail.stand_down is not False,
         mail_exhausted=terms.mail.exhausted is not False,
-        single_per_minute=terms.mail.single_per_minute or _DEFAULT_SINGLE_PER_MINUTE,
+        single_per_minute=terms.mail.single_per_minute or DEFAULT_SINGLE_PER_MINUTE,
         measures={**dict.fromkeys(get_args(Category), "target"), **_DEFAULT_MEASURES, **terms.categories},
         start_warning=terms.start_warning.micros if terms.start_warning else _DEFAULT_START_WARNING,
         automatic_actors=policy.automatic_actors,

@@ -172,7 +172,9 @@ def _zone(name: str) -> str:
 _DAY: Final = f"({'|'.join(_WEEKDAYS)})"
 _NAME: Final = r"^\S(.{0,98}\S)?$"
 _IDENTIFIER: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$"
+_PHONE: Final = r"^\+?[0-9(][0-9 ()./-]{1,30}[0-9](,? ?(ext\.?|x|#) ?[0-9]{1,8})?$"
 PATTERN_MESSAGES: Final = {
+    _PHONE: 'is not a phone number; write digits, such as "+1 212 555 0100", in quotes',
     _NAME: "is empty, too long, or has spaces around it; write 1 to 100 characters on one line",
     _IDENTIFIER: (
         "is not a valid id; write 1 to 100 letters A to Z, digits and _ . : @ -, starting with a letter or digit"
@@ -184,3 +186,5 @@ DaySpan = Annotated[str, AfterValidator(_day_span), Field(json_schema_extra={"pa
 Zone = Annotated[str, AfterValidator(_zone), Field(examples=["America/New_York"])]
 Name = Annotated[str, Field(pattern=_NAME)]
 Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]
+Phone = Annotated[str, Field(pattern=_PHONE, examples=["+1 212 555 0100", "+1 212 555 0100 ext. 7"])]
+"""A phone number as people dial it; it is shown as written."""

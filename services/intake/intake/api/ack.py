@@ -15,8 +15,8 @@ from fastapi import APIRouter, Path, Request
 from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
-from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigner
-from tocsin.events import Severity, Tier, UpcomingStep
+from tocsin.acknowledgement import ExpiredLinkError, InvalidLinkError, LinkSigner, NotifiedPerson
+from tocsin.events import Contact, Severity, Tier, UpcomingStep
 from tocsin.instants import Instant
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.openapi import error_response, link
@@ -42,8 +42,15 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-MAX_TOKEN_LENGTH: Final = 2000
+_LONGEST_TOKEN: Final = 2000  # more than MAX_TOKEN_LENGTH, because older versions signed longer ones
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class AcknowledgedByResponse(ResponseModel):
+    """An acknowledgement, and who made it."""
+
+    at: Instant
+    by: str | None
 
 
 class AcknowledgementResponse(ResponseModel):
@@ -71,6 +78,18 @@ class AcknowledgementResponse(ResponseModel):
                     "summary": "Mail is down",
                     "customer": "Acme",
                     "severity": 1,
+                    "affected_services": ["E-mail"],
+                    "contact": {"name": "Sam de Vries", "email": None, "phone": "+31 10 555 0142"},
+                    "due_at": "2026-06-09T13:00:00.000000Z",
+                    "notified": [
+                        {
+                            "tier": 1,
+                            "title": "Service Desk Team Lead",
+                            "name": "Maya Lindqvist",
+                            "at": "2026-06-09T13:00:00.000000Z",
+                        }
+                    ],
+                    "other_acknowledgements": [{"at": "2026-06-09T13:20:00.000000Z", "by": "maya.lindqvist"}],
                     "acknowledged_at": "2026-06-09T14:10:00.000000Z",
                     "held_until": "2026-06-09T15:10:00.000000Z",
                 }
@@ -89,6 +108,13 @@ class AcknowledgementResponse(ResponseModel):
     summary: str
     customer: str
     severity: Severity
+    affected_services: tuple[str, ...]
+    contact: Contact
+    due_at: Instant | None = Field(description="The resolution deadline when the mail was written")
+    notified: tuple[NotifiedPerson, ...] = Field(description="Who was notified before, the highest tier first")
+    other_acknowledgements: tuple[AcknowledgedByResponse, ...] = Field(
+        description="By others, or for other steps, since the ticket was opened or reopened"
+    )
     acknowledged_at: Instant | None
     held_until: Instant | None = Field(description="The earliest instant of the next tier")
 
@@ -107,6 +133,13 @@ class AcknowledgementResponse(ResponseModel):
             summary=ticket.body["summary"],
             customer=ticket.body["customer"]["name"],
             severity=status.history.status.severity,
+            affected_services=ticket.body["affected_services"],
+            contact=ticket.body["contact"],
+            due_at=link.due_at,
+            notified=link.notified,
+            other_acknowledgements=tuple(
+                AcknowledgedByResponse(at=fact.occurred_at, by=fact.actor) for fact in status.other_acknowledgements
+            ),
             acknowledged_at=status.acknowledgement.occurred_at if status.acknowledgement else None,
             held_until=found.held_until,
         )
@@ -187,7 +220,7 @@ def router(
         return found
 
     async def load(token: str) -> TicketLink:
-        token = token[:MAX_TOKEN_LENGTH]
+        token = token[:_LONGEST_TOKEN]
         signer.verify(token, _LONG_AGO)  # a forged token must not cost a database connection
         async with reader.connect() as connection:
             return await load_link(context, connection, signer, token)

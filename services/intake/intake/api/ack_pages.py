@@ -4,7 +4,7 @@ They work on any phone, without scripts, logins or resources of other servers; t
 """
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from tocsin.acknowledgement import AcknowledgementLink
+from tocsin.acknowledgement import AcknowledgementLink, NotifiedPerson
 from tocsin.events import Fact
 from tocsin.instants import display_instant
 
@@ -23,6 +23,7 @@ _TEMPLATE: Final = Environment(
     loader=PackageLoader("intake", "templates"), undefined=StrictUndefined, autoescape=True
 ).get_template("page.html.j2")
 _MAX_LENGTH: Final = 300
+_MAX_LINES: Final = 5
 
 CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
@@ -32,11 +33,11 @@ CONTENT_SECURITY_POLICY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`rows` are labels and values; `button`, if there is one, posts to the page's own address."""
+    """`rows` are labels, each with its lines; `button`, if there is one, posts to the page's own address."""
 
     title: str
     sentences: tuple[str, ...] = ()
-    rows: tuple[tuple[str, str], ...] = ()
+    rows: tuple[tuple[str, Sequence[str]], ...] = ()
     button: str | None = None
     footnotes: tuple[str, ...] = ()
 
@@ -97,17 +98,38 @@ _EXPIRES: Final = (
 )
 
 
-def _rows(found: TicketLink, zone: tzinfo) -> Iterator[tuple[str, str]]:
-    ticket, status = found.ticket, found.status
-    yield "Ticket", f"{_cut(ticket.external_id)}: {_cut(ticket.body['summary'])}"
-    yield "Customer", _cut(ticket.body["customer"]["name"])
-    yield "Severity", str(status.history.status.severity)
-    yield "Status", _describe_status(status.history.closed_by, zone)
-    yield "Next step when the mail was written", _describe_upcoming(found.link, zone)
+def _rows(found: TicketLink, zone: tzinfo) -> Iterator[tuple[str, Sequence[str]]]:
+    """Labels, each with its lines."""
+    link, body, status = found.link, found.ticket.body, found.status
+    yield "Ticket", [f"{_cut(found.ticket.external_id)}: {_cut(body['summary'])}"]
+    yield "Customer", [_cut(body["customer"]["name"])]
+    yield "Affected services", _shorten([_cut(service) for service in body["affected_services"]])
+    yield "Contact", [_describe_contact(body["contact"])]
+    yield "Severity", [str(status.history.status.severity)]
+    yield "Status", [_describe_status(status.history.closed_by, zone)]
+    if link.due_at is not None:
+        yield "Deadline when the mail was written", [display_instant(link.due_at, zone)]
+    yield "Next step when the mail was written", [_describe_upcoming(link, zone)]
+    if link.notified:
+        yield "Notified before you", [_describe_notified(person, zone) for person in link.notified]
     if status.response is not None:
-        yield "First response", _describe_actor(status.response, zone)
-    for fact in status.other_acknowledgements[-3:]:
-        yield "Acknowledged", _describe_actor(fact, zone)
+        yield "First response", [_describe_actor(status.response, zone)]
+    if others := status.other_acknowledgements:
+        yield "Acknowledged", _shorten([_describe_actor(fact, zone) for fact in reversed(others)])
+
+
+def _describe_contact(contact: Mapping[str, str | None]) -> str:
+    return ", ".join(_cut(part) for name in ("name", "phone", "email") if (part := contact.get(name)))
+
+
+def _describe_notified(person: NotifiedPerson, zone: tzinfo) -> str:
+    name = f": {_cut(person.name)}" if person.name else ""
+    return f"tier {person.tier}, {_cut(person.title)}{name}, at {display_instant(person.at, zone)}"
+
+
+def _shorten(lines: Sequence[str]) -> Sequence[str]:
+    further = len(lines) - _MAX_LINES
+    return [*lines[:_MAX_LINES], f"and {further} more"] if further > 0 else lines
 
 
 def _describe_actor(fact: Fact, zone: tzinfo) -> str:

@@ -122,6 +122,16 @@ _EVENT: Final[dict[str, JsonValue]] = {
     "event_id": "note-77",
     "occurred_at": "2026-06-08T12:10:00Z",
 }
+_ASSESSED: Final[dict[str, JsonValue]] = {
+    "type": "assessed",
+    "actor": "ruth.adeyemi",
+    "impact": {"business_risk": "major", "users_affected_percent": 40},
+}
+_ASSIGNED: Final[dict[str, JsonValue]] = {
+    "type": "assigned",
+    "actor": "dispatcher",
+    "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
+}
 _TICKET: Final[dict[str, JsonValue]] = {
     "source": "connectwise",
     "external_id": "SR-1042",
@@ -131,6 +141,7 @@ _TICKET: Final[dict[str, JsonValue]] = {
     "contact": {"name": "Ada Byron", "email": "ada@acme.example"},
     "customer": {"id": "acme", "name": "Acme"},
     "impact": {"business_risk": "major", "users_affected_percent": 40},
+    "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
 }
 
 
@@ -195,7 +206,7 @@ class _NotStated:
 class EventRequest(RequestModel):
     """One event of an existing ticket."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": _event_schema(), "examples": [_EVENT]})
+    model_config = ConfigDict(json_schema_extra={"allOf": _event_schema(), "examples": [_EVENT, _ASSESSED, _ASSIGNED]})
 
     type: EventType
     occurred_at: RequestInstant | None = Field(None, description="When it occurred; the receipt if omitted or later")

@@ -23,9 +23,9 @@ def upgrade() -> None:
         "notifications",
         sa.Column("id", sa.Uuid, primary_key=True, comment="the event id"),
         sa.Column("ticket_id", sa.Uuid, sa.ForeignKey("tickets.ticket_id"), nullable=False),
-        sa.Column("type", sa.Text, nullable=False, comment="`notify` or `stand_down`"),
+        sa.Column("type", sa.Text, nullable=False, comment="`notify`, `stand_down` or `exhausted`"),
         sa.Column("event", sa.LargeBinary, nullable=False),
-        comment="Every notify and stand_down received; a repeated event changes nothing",
+        comment="Every notify, stand_down and exhausted received; a repeated event changes nothing",
     )
     op.create_table(
         "withdrawals",
@@ -36,6 +36,12 @@ def upgrade() -> None:
     )
     _create_deliveries()
     _create_journal()
+    op.create_table(
+        "report_counts",
+        sa.Column("result", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+        comment="How many reports of mail servers had each result, through the API and the command",
+    )
 
 
 def _create_deliveries() -> None:
@@ -61,6 +67,7 @@ def _create_deliveries() -> None:
         sa.Column("scheduled_at", INSTANT, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("ready_at", INSTANT, comment="real time: next attempt, or end of the lease; null: final"),
+        sa.Column("published_at", INSTANT, nullable=False, comment="real time, of its notification"),
         sa.Column("created_at", INSTANT, nullable=False, comment="real time"),
         sa.Column("queued_at", INSTANT, nullable=False),
         sa.Column("changed_at", INSTANT, nullable=False),
@@ -93,6 +100,8 @@ def _create_deliveries() -> None:
         sa.Column(
             "scheduled_person", sa.Text, comment="who held the role at `scheduled_at`, if `person` is somebody else"
         ),
+        sa.Column("digest_id", sa.Uuid, comment="the digest of the last attempt; null: a single mail"),
+        sa.Column("sent_real_at", INSTANT, comment="real time: when a server accepted it, or may have"),
         sa.UniqueConstraint("notification_id", "person", "email", "redelivery_number", "fallback_number"),
         comment="One mail to one person at one address",
     )
@@ -105,6 +114,15 @@ def _create_deliveries() -> None:
         "deliveries",
         ["severity", sa.text("coalesce(tier, 0) DESC"), "seq"],
         postgresql_where=sa.text("ready_at IS NOT NULL"),
+    )
+    op.create_index(
+        "deliveries_digest_idx", "deliveries", ["digest_id"], postgresql_where=sa.text("digest_id IS NOT NULL")
+    )
+    op.create_index(
+        "deliveries_single_idx",
+        "deliveries",
+        [sa.text("lower(email)"), "sent_real_at"],
+        postgresql_where=sa.text("sent_real_at IS NOT NULL AND digest_id IS NULL AND severity >= 3"),
     )
     op.create_index(
         "deliveries_once_idx",

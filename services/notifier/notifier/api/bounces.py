@@ -12,8 +12,8 @@ from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.api.problems import problem_of
 from notifier.api.schemas import BounceResponse
-from notifier.errors import BounceReportError, DirectoryUnavailableError, UnknownMessageError
-from notifier.handlers.bounces import apply_report, parse_report
+from notifier.errors import BounceReportError, DirectoryUnavailableError, NotifierError, UnknownMessageError
+from notifier.handlers.bounces import apply_report
 
 PATH: Final = "/v1/bounces"
 """Its body is not JSON."""
@@ -52,12 +52,14 @@ def router(writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wak
     )
     async def post_bounce(request: Request, caller: MayWrite) -> BounceResponse:
         """A delivery status notification (RFC 3464) as a raw message of any content type. Repeating it is harmless."""
-        report = parse_report(await request.body())
+        raw = await request.body()
         known = directory.current()
         if known is None:
             raise DirectoryUnavailableError
         async with writer.begin() as connection:
-            result = await apply_report(connection, clock, known, report, caller.tenant)
+            result = await apply_report(connection, clock, known, raw, caller.tenant)
+        if isinstance(result, NotifierError):
+            raise result
         wake()
         return BounceResponse.model_validate(result)
 

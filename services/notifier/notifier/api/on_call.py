@@ -41,7 +41,15 @@ def _example() -> dict[str, Any]:
     def holder(person: str, week: str) -> dict[str, Any]:
         name = person.replace(".", " ").title()
         rule = f"rotation primary, week of {week}"
-        return {"person": person, "name": name, "email": f"{person}@example.com", "fallbacks": [], "rule": rule}
+        email = f"{person}@example.com"
+        return {
+            "person": person,
+            "name": name,
+            "email": email,
+            "phone": "+1 212 555 0101",
+            "fallbacks": [],
+            "rule": rule,
+        }
 
     return {
         "role": "service_desk_team_lead",
@@ -55,11 +63,14 @@ def _example() -> dict[str, Any]:
 
 
 class HolderResponse(ResponseModel):
-    """Who holds a role, and the rule that says so. `fallbacks` are tried if `email` fails."""
+    """Who holds a role, and the rule that says so. `fallbacks` are tried if `email` fails. `phone` is as the directory
+    writes it.
+    """
 
     person: str
     name: str
     email: str
+    phone: str | None
     fallbacks: tuple[str, ...]
     rule: str
 

@@ -36,6 +36,7 @@ _SENT: Final[dict[str, Any]] = {
     "sent_at": "2026-06-08T12:45:00.000000Z",
     "late": False,
     "ambiguous": False,
+    "in_digest": False,
     "message_id": "<1f2179db-15df-5301-954e-79cce3c08d79.4d53ee87-eb6e-503d-a48a-61faa3692b0d@example.org>",
     "reply": "250 2.0.0 OK",
     "redelivery_of": None,
@@ -107,6 +108,7 @@ class DeliveryResponse(ResponseModel):
         description="An attempt ended between the message and the server's reply, so it was or will be repeated with "
         "the same `message_id`"
     )
+    in_digest: bool = Field(description="The last attempt sent a digest, which is one mail with several deliveries")
     message_id: str | None
     reply: str | None = Field(description="The server's last reply, or ours if no server was contacted")
     redelivery_of: UUID | None = Field(description="The delivery that an administrator requested again")

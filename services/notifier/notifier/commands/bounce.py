@@ -16,8 +16,8 @@ from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
 
 from notifier.api.schemas import BounceResponse
-from notifier.errors import BounceReportError, MailInTransitError, UnknownMessageError
-from notifier.handlers.bounces import BounceResult, apply_report, parse_report
+from notifier.errors import BounceReportError, MailInTransitError, NotifierError, UnknownMessageError
+from notifier.handlers.bounces import BounceResult, apply_report
 
 USAGE: Final = 2
 """Wrong arguments; a mail server gives up a report on this exit code."""
@@ -85,13 +85,15 @@ def _load_directory(path: Path) -> Directory:
 
 
 async def _apply(settings: BounceSettings, directory: Directory, raw: bytes) -> BounceResult:
-    report = parse_report(raw)
     writer = engine(settings.database_url, "notifier-writer", pool_size=1)
     try:
         async with writer.begin() as connection:
-            return await apply_report(connection, clock_from(settings), directory, report, tenant=None)
+            result = await apply_report(connection, clock_from(settings), directory, raw, tenant=None)
     finally:
         await writer.dispose()
+    if isinstance(result, NotifierError):
+        raise result
+    return result
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -74,6 +74,8 @@ def who(
     typer.echo(f"  who    {_describe(found.holder)}")
     if found.holder is not None:
         typer.echo(f"  why    {found.holder.rule}")
+        if found.holder.phone is not None:
+            typer.echo(f"  phone  {found.holder.phone}")
     further = (*(found.holder.fallbacks if found.holder else ()), found.group_address)
     for address in filter(None, further):
         typer.echo(f"  else   {address}")

@@ -3,21 +3,26 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self, cast, get_args
+from typing import Any, Final, Self, cast, get_args
 from uuid import UUID
 
 from tocsin.directory import Holder
-from tocsin.events import DeliveryEvent, MailKind, Notify, Recipient, StandDown, derived_id
+from tocsin.events import DeliveryEvent, Exhausted, MailKind, Notify, Recipient, StandDown, derived_id
 from tocsin.events import DeliveryState as PublishedState
 
-Notification = Notify | StandDown
+Notification = Notify | StandDown | Exhausted
 """An event of the escalator that requests mails."""
+
+TICKET_ROLES: Final = ("assignee", "contact")
+"""The roles that the ticket itself fills, not the directory."""
 
 
 class DeliveryState(StrEnum):
     """The state of a delivery. README.md shows the transitions."""
 
     QUEUED = "queued"
+    HELD = "held"
+    """It waits for a digest."""
     CLAIMED = "claimed"
     IN_DATA = "in_data"
     SENT = "sent"
@@ -52,13 +57,17 @@ class Now:
 class Delivery:
     """A row of `deliveries`.
 
-    `created_at` and `ready_at` are real time, all other instants business time. `ready_at` is when the next attempt may
-    start; while an attempt is in flight, when its lease expires; None once the state is final. `token` counts the
-    claims and fences them. `attempts` counts the attempts that have started.
+    `published_at` (of its notification), `created_at`, `ready_at` and `sent_real_at` are real time, all other instants
+    business time. `ready_at` is when the next attempt may start; while an attempt is in flight, when its lease expires;
+    None once the state is final. `sent_real_at` is when a server accepted the mail, or may have. `token` counts the
+    claims and fences them. `attempts` counts the attempts that have started. `digest_id` is the digest of the last
+    attempt, None for a single mail.
 
     `redelivery_number` counts the redeliveries of `redelivery_of` from 1; 0 for what an event requested.
     `fallback_number` counts the further addresses of `fallback_of` from 1; 0 for the first address. Person and address
     of a fallback never change. `scheduled_person` held the role at `scheduled_at`, if `person` is somebody else.
+
+    `person` is an id of the directory; for an assignee or contact that the directory does not know, the address.
     """
 
     id: UUID
@@ -76,6 +85,7 @@ class Delivery:
     role: str
     role_title: str
     scheduled_at: datetime
+    published_at: datetime
     created_at: datetime
     queued_at: datetime
     changed_at: datetime
@@ -98,6 +108,8 @@ class Delivery:
     fallback_number: int = 0
     fallback_of: UUID | None = None
     scheduled_person: str | None = None
+    digest_id: UUID | None = None
+    sent_real_at: datetime | None = None
     seq: int = 0
     """The order of events; 0 until it is stored."""
 
@@ -110,12 +122,25 @@ class Delivery:
         return self.severity == 1
 
     @property
+    def in_digest(self) -> bool:
+        return self.digest_id is not None
+
+    @property
+    def repeats_digest(self) -> bool:
+        """Whether a server may have accepted it in a digest, so that it can only be repeated in the same one."""
+        return self.ambiguous and self.in_digest
+
+    @property
     def may_have_arrived(self) -> bool:
         """Sent, or perhaps accepted by the server; both count as sent (docs/rules.md#5-23)."""
         return self.state == DeliveryState.SENT or (self.ambiguous and self.state != DeliveryState.BOUNCED)
 
     def addressed_to(self, holder: Holder) -> Self:
         return replace(self, person=holder.person, name=holder.name, email=holder.email, rule=holder.rule)
+
+    def released(self, now: Now) -> Self:
+        """The delivery after a claim that was given up before anything was sent."""
+        return replace(self, state=DeliveryState.QUEUED, ready_at=now.real)
 
     def ended(self, state: DeliveryState, reply: str, now: Now) -> Self:
         """The delivery in a final state."""
@@ -134,15 +159,30 @@ class Delivery:
             "ambiguous": False,
             "late": False,
             "message_id": None,
+            "digest_id": None,
+            "sent_real_at": None,
             "seq": 0,
         }
         return replace(self, **fresh | changes)
+
+
+def mail_kind(notification: Notification) -> MailKind:
+    """The kind of mail that it requests."""
+    match notification:
+        case Notify():
+            return notification.kind
+        case StandDown():
+            return "stand_down"
+        case Exhausted():
+            return "exhausted"
 
 
 def occasion(notification: Notification) -> str:
     """The occasion of a mail. A person gets one mail per occasion, even with two roles (docs/rules.md#5-23)."""
     if isinstance(notification, StandDown):
         return f"stand_down/{notification.event_id}"
+    if isinstance(notification, Exhausted):
+        return f"exhausted/{notification.cycle}/{notification.run}"
     about = notification.step or notification.clock or ""
     return f"{notification.kind}/{notification.cycle}/{notification.run or ''}/{about}"
 
@@ -192,6 +232,7 @@ def _event(delivery: Delivery) -> DeliveryEvent:
         late=delivery.late,
         ambiguous=delivery.ambiguous,
         message_id=delivery.message_id,
+        in_digest=delivery.in_digest,
         reply=delivery.reply,
         redelivery_of=delivery.redelivery_of,
         redelivered_by=delivery.redelivered_by,

@@ -5,15 +5,15 @@ person. It also waits for the first attempt of every earlier delivery to anybody
 retries (docs/rules.md#5-25). The recipient is chosen here, at each attempt (docs/rules.md#5-21).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from tocsin.directory import Directory
 from tocsin.events import StandDown
 
-from notifier.domain.delivery import Delivery, DeliveryState, Notification, Now
+from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Notification, Now
 from notifier.domain.mail_history import in_order, same_mail
 
 
@@ -23,12 +23,20 @@ def recover(delivery: Delivery, withdrawn: str | None, now: Now) -> Delivery:
     If it was only claimed, nothing was sent, and it is queued again. In DATA the server may have accepted it.
     """
     if delivery.state == DeliveryState.CLAIMED:
-        return replace(delivery, state=DeliveryState.QUEUED)
+        return delivery.released(now)
     ambiguous = replace(delivery, ambiguous=True)
     if withdrawn is not None:
         return ambiguous.ended(DeliveryState.CANCELLED, withdrawn, now)
     reply = "the attempt was interrupted before the server's reply was recorded"
     return replace(ambiguous, state=DeliveryState.DEFERRED, changed_at=now.business, reply=reply)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDecision:
+    """A ticket's deliveries that may be attempted now, with recipient and lease; and those that wait longer or end."""
+
+    ready: Sequence[Delivery]
+    changed: Sequence[Delivery]
 
 
 def decide(
@@ -39,39 +47,79 @@ def decide(
     *,
     lease: timedelta,
     limit: int,
-) -> list[Delivery]:
-    """The deliveries of one ticket that change now, as they are then.
+    items: Collection[UUID] = (),
+) -> TicketDecision:
+    """Which deliveries of one ticket may be attempted now, for the length of `lease`.
 
-    Up to `limit` of them are claimed, for the length of `lease`. Others wait (`ready_at` moves), or end as `cancelled`
-    or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can be read, and of all
-    open stand-downs.
+    Up to `limit` of them, and besides the `items` of digests that leave now. Others wait (`ready_at` moves), or
+    end as `cancelled` or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can
+    be read, and of all open stand-downs.
     """
     waits = _Waits()
-    changed: list[Delivery] = []
+    current = {delivery.id: delivery for delivery in ticket}
+    ready: set[UUID] = set()
     for delivery in in_order(ticket):
         if delivery.ready_at is None:
             continue
-        addressed = _choose_recipient(delivery, directory, now)
+        if step_waits_until := _step_waits_until(delivery, current.values()):
+            current[delivery.id] = _postponed(delivery, step_waits_until)
+            continue
+        addressed = _choose_recipient(delivery, current.values(), directory, now)
         if addressed is None:
-            changed.append(delivery.ended(DeliveryState.UNDELIVERABLE, f"nobody holds the role {delivery.role}", now))
+            current[delivery.id] = delivery.ended(DeliveryState.UNDELIVERABLE, _nobody(delivery.role), now)
             continue
         decided = delivery
         if not delivery.is_in_flight:
+            is_item = delivery.id in items
+            is_kept = delivery.state == DeliveryState.HELD or delivery.repeats_digest
+            is_ready = is_item or (delivery.ready_at <= now.real and not is_kept)
             waits_until = waits.until(addressed)
             if waits_until is not None:
-                decided = replace(delivery, ready_at=max(waits_until, delivery.ready_at))
+                decided = _postponed(delivery, waits_until)
             elif reason := _skip_reason(addressed, ticket, notifications):
-                decided = addressed.ended(DeliveryState.CANCELLED, reason, now)
-            elif delivery.ready_at <= now.real and delivery.notification_id not in notifications:
+                # Of the mails about exhaustion to one person only the one that is sent is addressed.
+                unneeded = delivery if delivery.kind == "exhausted" else addressed
+                decided = unneeded.ended(DeliveryState.CANCELLED, reason, now)
+            elif is_ready and delivery.notification_id not in notifications:
                 unreadable = "the stored notification cannot be read"
                 decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
-            elif delivery.ready_at <= now.real and limit > 0:
-                limit -= 1
-                decided = _claim(addressed, directory, now, lease)
+            elif is_ready and (is_item or limit > 0):
+                limit -= not is_item
+                ready.add(delivery.id)
+                decided = replace(addressed, ready_at=now.real + lease)
         waits.add(addressed.person, decided)
-        if decided != delivery:
-            changed.append(decided)
-    return changed
+        current[delivery.id] = decided
+    places = in_order(ticket)
+    return TicketDecision(
+        ready=[current[delivery.id] for delivery in places if delivery.id in ready],
+        changed=[
+            current[delivery.id] for delivery in places if delivery.id not in ready and current[delivery.id] != delivery
+        ],
+    )
+
+
+def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
+    """A delivery that is ready, claimed for an attempt."""
+    claimed = replace(
+        delivery,
+        state=DeliveryState.CLAIMED,
+        token=delivery.token + 1,
+        attempts=delivery.attempts + 1,
+        changed_at=now.business,
+    )
+    by_role = delivery.kind not in ("stand_down", "exhausted") and delivery.role not in TICKET_ROLES
+    if not by_role or delivery.redelivery_number or delivery.fallback_number:
+        return claimed
+    holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
+    scheduled = holder.person if holder else delivery.scheduled_person
+    return replace(claimed, scheduled_person=scheduled if scheduled != delivery.person else None)
+
+
+def _postponed(delivery: Delivery, until: datetime) -> Delivery:
+    """The delivery while it waits for another one of its ticket; it leaves the digest that it was held for."""
+    state = DeliveryState.QUEUED if delivery.state == DeliveryState.HELD else delivery.state
+    ready_at = max(until, delivery.ready_at) if delivery.ready_at else until
+    return replace(delivery, state=state, ready_at=ready_at)
 
 
 class _Waits:
@@ -98,25 +146,65 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((at for at in (one, other) if at is not None), default=None)
 
 
-def _choose_recipient(delivery: Delivery, directory: Directory, now: Now) -> Delivery | None:
-    """The delivery to the holder of the role now, or else at the scheduled instant; None if there is neither.
+def _choose_recipient(
+    delivery: Delivery, ticket: Iterable[Delivery], directory: Directory, now: Now
+) -> Delivery | None:
+    """The delivery with its recipient; None if there is nobody.
 
-    The recipient of a stand-down, a redelivery or a fallback never changes, nor does it once a server may have accepted
-    the mail.
+    A role goes to its holder now, or else at the scheduled instant. The recipient of a stand-down, a redelivery or a
+    fallback never changes, nor does it once a server may have accepted the mail.
     """
     settled = delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number
     if delivery.email is not None and (settled or delivery.ambiguous or delivery.is_in_flight):
         return delivery
+    if delivery.role in TICKET_ROLES:
+        address = delivery.email
+        return replace(delivery, person=directory.person_at(address) or address.lower()) if address else None
+    if delivery.kind == "exhausted":
+        return _addressed_as_its_step(delivery, ticket)
     holder = directory.holder(delivery.role, delivery.customer_id, now.business) or directory.holder(
         delivery.role, delivery.customer_id, delivery.scheduled_at
     )
     return delivery.addressed_to(holder) if holder else None
 
 
+def _nobody(role: str) -> str:
+    return f"the {role} has no e-mail address" if role in TICKET_ROLES else f"nobody holds the role {role}"
+
+
+def _step_waits_until(delivery: Delivery, ticket: Iterable[Delivery]) -> datetime | None:
+    """Until when a mail about exhaustion waits for the mail of its step; None if it does not wait.
+
+    Only then is it known whether the step reached anybody. Meanwhile no other mail waits for this one.
+    """
+    if delivery.kind != "exhausted" or delivery.email is not None:
+        return None
+    mails = _mails_of_its_step(delivery, ticket)
+    if any(mail.may_have_arrived for mail in mails):
+        return None
+    return max((mail.ready_at for mail in mails if mail.ready_at is not None), default=None)
+
+
+def _addressed_as_its_step(delivery: Delivery, ticket: Iterable[Delivery]) -> Delivery:
+    """The delivery to whom the mail of its step reached; unchanged if it reached nobody."""
+    arrived = [mail for mail in _mails_of_its_step(delivery, ticket) if mail.may_have_arrived]
+    if not arrived:
+        return delivery
+    mail = arrived[-1]
+    return replace(delivery, person=mail.person, name=mail.name, email=mail.email, rule=mail.rule)
+
+
+def _mails_of_its_step(delivery: Delivery, ticket: Iterable[Delivery]) -> list[Delivery]:
+    of_step = (delivery.cycle, delivery.run, delivery.tier)
+    return [mail for mail in ticket if mail.kind == "escalation" and (mail.cycle, mail.run, mail.tier) == of_step]
+
+
 def _skip_reason(
     delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]
 ) -> str | None:
     """Why the recipient does not need this mail; None if they do."""
+    if delivery.kind == "exhausted" and delivery.email is None:
+        return "was never notified"
     theirs = [past for past in ticket if past.may_have_arrived and past.person == delivery.person]
     notification = notifications.get(delivery.notification_id)
     if isinstance(notification, StandDown):
@@ -126,19 +214,3 @@ def _skip_reason(
     repeated = any(past.ambiguous for past in same_mail(delivery, ticket))
     notified = any(past.occasion == delivery.occasion for past in theirs)
     return "already notified" if notified and not repeated else None
-
-
-def _claim(delivery: Delivery, directory: Directory, now: Now, lease: timedelta) -> Delivery:
-    claimed = replace(
-        delivery,
-        state=DeliveryState.CLAIMED,
-        ready_at=now.real + lease,
-        token=delivery.token + 1,
-        attempts=delivery.attempts + 1,
-        changed_at=now.business,
-    )
-    if delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number:
-        return claimed
-    holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
-    scheduled = holder.person if holder else delivery.scheduled_person
-    return replace(claimed, scheduled_person=scheduled if scheduled != delivery.person else None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from tocsin.events import MailKind, Notify, StandDown
+from tocsin.events import Exhausted, MailKind, Notify, StandDown
 
 from notifier.domain.delivery import Delivery, Notification, occasion
 
@@ -42,36 +42,51 @@ def same_mail(delivery: Delivery, ticket: Sequence[Delivery]) -> list[Delivery]:
 
 
 def earlier_message_ids(delivery: Delivery, ticket: Sequence[Delivery]) -> Sequence[str]:
-    """The Message-IDs, oldest first, of the mails to the delivery's person or address earlier in its cycle."""
+    """The Message-IDs, oldest first, of the mails to the delivery's person or address earlier in its cycle.
+
+    Without digests: they would join the conversations of all their tickets.
+    """
     earlier = takewhile(lambda past: past.id != delivery.id, in_order(ticket))
     arrived = (past for past in earlier if past.may_have_arrived and past.cycle == delivery.cycle)
     theirs = (past for past in arrived if past.person == delivery.person or past.email == delivery.email)
-    return list(dict.fromkeys(past.message_id for past in theirs if past.message_id))
+    return list(dict.fromkeys(past.message_id for past in theirs if past.message_id and not past.in_digest))
 
 
 def earlier_mails(notification: Notification, person: str | None, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
     """The mails that a new mail lists (docs/rules.md#5-29), with names from our own deliveries.
 
-    For a stand-down, the mails to `person`; for a missed response or answer, its warnings.
+    For a stand-down, the mails to `person`; for exhaustion, those of all steps; for a missed response or answer, its
+    warnings.
     """
+    if isinstance(notification, Exhausted):
+        return _steps_of(notification, ticket)
     if isinstance(notification, StandDown):
         mine = set(notification.notifications)
         return _arrived(past for past in ticket if past.notification_id in mine and past.person == person)
-    if notification.kind == "warning":
-        return ()
-    if notification.kind != "escalation":
+    if notification.kind == "escalation":
+        return _earlier_steps(notification, ticket)
+    if notification.kind in ("response_missed", "answer_missed"):
         warning = occasion(notification.model_copy(update={"kind": "warning"}))
         return _arrived(past for past in ticket if past.occasion == warning)
-    return _earlier_steps(notification, ticket)
+    return ()
 
 
-def _earlier_steps(notify: Notify, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
-    # Of several deliveries of a step the last one counts: one that arrived, and among those not a redelivery.
-    rows = sorted(
+def _steps_of(exhausted: Exhausted, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
+    mine = set(exhausted.notifications)
+    steps = {past.notification_id: past for past in _that_count(ticket) if past.notification_id in mine}
+    return [_mail(past, past.tier, past.role_title) for past in sorted(steps.values(), key=lambda past: past.seq)]
+
+
+def _that_count(ticket: Iterable[Delivery]) -> list[Delivery]:
+    """The deliveries of steps. Of several of one step the last one counts: one that arrived, not a redelivery."""
+    return sorted(
         (past for past in ticket if past.kind == "escalation"),
         key=lambda past: (past.may_have_arrived, not past.redelivery_number),
     )
-    steps = {(past.tier, past.scheduled_at): past for past in rows}
+
+
+def _earlier_steps(notify: Notify, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
+    steps = {(past.tier, past.scheduled_at): past for past in _that_count(ticket)}
     earlier = []
     for before in notify.told_before:
         past = steps.get((before.tier.number, before.at))

@@ -13,10 +13,10 @@ from typing import Final
 
 from email_validator import EmailNotValidError
 from email_validator.syntax import validate_email_domain_name
-from tocsin.events import Notify, derived_id
+from tocsin.events import Exhausted, Notify, derived_id
 from tocsin.instants import render_instant
 
-from notifier.domain.delivery import Notification
+from notifier.domain.delivery import Notification, mail_kind
 from notifier.domain.mime import Header, serialise
 from notifier.domain.rendering import RenderedMail
 from notifier.domain.sanitize import header_text
@@ -72,6 +72,7 @@ def build_message(
     address = smtp_address(reader.email)
     own_id = message_id(notification, reader.person, sender, redelivery)
     tocsin = tocsin_headers(notification, late=late, redelivery=redelivery)
+    is_reply = mail_kind(notification) == "rerouted"
     earlier = [reference for reference in references if reference != own_id]
     headers = [
         ("Subject", rendered.subject),
@@ -79,9 +80,9 @@ def build_message(
         ("Message-ID", own_id),
         *thread_headers(notification, rendered.subject, sender, earlier),
         *([("Reply-To", f"<{sender.reply_to}>")] if sender.reply_to else []),
-        ("Auto-Submitted", "auto-generated"),
+        ("Auto-Submitted", "auto-replied" if is_reply else "auto-generated"),
         ("X-Auto-Response-Suppress", "All"),
-        *([("Importance", "high")] if notification.severity == 1 else []),
+        *([("Importance", "high")] if notification.severity == 1 and not is_reply else []),
         *tocsin,
     ]
     name = header_text(reader.role_title if reader.is_group else reader.name, _NAME)
@@ -109,7 +110,7 @@ def tocsin_headers(
 ) -> tuple[Header, ...]:
     """The headers for filters and audits, in their documented order, with sanitised values."""
     headers = [
-        ("Tocsin-Kind", notification.kind if isinstance(notification, Notify) else "stand_down"),
+        ("Tocsin-Kind", mail_kind(notification)),
         ("Tocsin-Ticket", str(notification.ticket_id)),
         ("Tocsin-External-Id", notification.ticket.external_id),
         ("Tocsin-Severity", str(notification.severity)),
@@ -123,7 +124,7 @@ def tocsin_headers(
             ("Tocsin-Tier", str(notification.tier.number if notification.tier else "")),
             ("Tocsin-Reason", str(notification.reason)),
         ]
-    elif notification.clock is not None:
+    elif not isinstance(notification, Exhausted) and notification.clock is not None:
         headers.append(("Tocsin-Clock", notification.clock))
     elif notification.run is not None:
         headers.append(("Tocsin-Run", str(notification.run)))

@@ -19,6 +19,8 @@ Mailbox = tuple[str, str]
 # It leaves every header as it was written; the decoding parser is used only for encoded values.
 _PARSER: Final = HeaderParser(policy=compat32)
 _ENCODED_WORD: Final = 42  # bytes: 56 characters of base64, below the 75 that RFC 2047 allows a word
+_REPEATED: Final = "Tocsin-Ticket"
+"""The only header that may occur more than once: a digest has one for each ticket."""
 _WRITTEN_HERE: Final = ("From", "To", "MIME-Version", "Content-Type")
 
 
@@ -81,15 +83,25 @@ def _verify(raw: bytes, addresses: Mapping[str, str], headers: Sequence[Header])
     wanted = Counter(name.lower() for name in [*(name for name, _ in headers), *_WRITTEN_HERE])
     if found != wanted:
         raise UnsafeMailError(f"unexpected or missing headers: {sorted(set(found) ^ set(wanted)) or 'duplicates'}")
-    for name, value in headers:
-        read = str(parsed[name])
-        if "=?" in read:
-            read = str(SMTP.header_fetch_parse(name, read))
-        if read != value:
-            raise UnsafeMailError(f"{name} reads {read[:80]!r} after parsing")
+    for name, values in _by_name(headers).items():
+        read = [_read(name, str(value)) for value in parsed.get_all(name, [])]
+        if read != values or (len(values) > 1 and name != _REPEATED):
+            raise UnsafeMailError(f"{name} reads {read[0][:80]!r} after parsing")
     for name, address in addresses.items():
         if (read_addresses := _addresses(name, str(parsed[name]))) != (address,):
             raise UnsafeMailError(f"{name} reads {read_addresses!r} after parsing")
+
+
+def _by_name(headers: Sequence[Header]) -> Mapping[str, list[str]]:
+    """The values of each field, in their order."""
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _read(name: str, value: str) -> str:
+    return str(SMTP.header_fetch_parse(name, value)) if "=?" in value else value
 
 
 @lru_cache(1000)

@@ -1,17 +1,33 @@
 """New deliveries: of notifications, of failed addresses, of redeliveries. Their ids are derived, not random. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from tocsin.directory import Directory
-from tocsin.events import Notify, StandDown, derived_id
+from tocsin.events import Assignee, Contact, Exhausted, Notify, StandDown, derived_id
 
-from notifier.domain.delivery import Delivery, DeliveryState, Now, occasion
+from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Now, occasion
 from notifier.domain.mail_history import same_mail
 
+_NO_REPEAT: Final[Mapping[str, Any]] = {
+    "reply": None,
+    "redelivery_number": 0,
+    "redelivery_of": None,
+    "redelivered_by": None,
+    "fallback_number": 0,
+    "fallback_of": None,
+    "scheduled_person": None,
+}
 
-def delivery_for(notify: Notify, now: Now) -> Delivery:
-    """The queued delivery of a `notify`; its recipient is chosen at each attempt (docs/rules.md#5-21)."""
+
+def delivery_for(notify: Notify, now: Now, published_at: datetime | None = None) -> Delivery:
+    """The queued delivery of a `notify`. The holder of a role is chosen at each attempt (docs/rules.md#5-21).
+
+    `published_at`: the real instant at which the notification was published, if it is known.
+    """
+    filled_by = _filled_by_ticket(notify)
     return Delivery(
         id=derived_id(notify.ticket_id, "delivery", notification=notify.event_id),
         notification_id=notify.event_id,
@@ -28,11 +44,51 @@ def delivery_for(notify: Notify, now: Now) -> Delivery:
         role=notify.role,
         role_title=notify.role_title,
         scheduled_at=notify.at,
+        published_at=published_at or now.real,
         created_at=now.real,
         queued_at=now.business,
         changed_at=now.business,
         ready_at=now.real,
+        name=filled_by.name if filled_by else None,
+        email=filled_by.email if filled_by else None,
+        rule=f"{notify.role} of the ticket" if filled_by else None,
     )
+
+
+def _filled_by_ticket(notify: Notify) -> Assignee | Contact | None:
+    """Who fills a role that the ticket itself fills (docs/rules.md#3-5, docs/rules.md#6-6)."""
+    return {"assignee": notify.ticket.assignee, "contact": notify.ticket.contact}.get(notify.role)
+
+
+def exhausted_deliveries(exhausted: Exhausted, mails: Iterable[Delivery], now: Now) -> list[Delivery]:
+    """One delivery for each step whose mail arrived or may still arrive (docs/rules.md#5-22).
+
+    `mails`: the deliveries of its notifications. Each goes to whom the mail of its step reached; a person of several
+    steps gets one.
+    """
+    steps: dict[UUID, Delivery] = {}
+    for mail in mails:
+        if mail.may_have_arrived or mail.ready_at is not None:
+            steps.setdefault(mail.notification_id, mail)
+    return [
+        step.successor(
+            now,
+            id=derived_id(exhausted.ticket_id, "delivery", notification=exhausted.event_id, step=step.notification_id),
+            notification_id=exhausted.event_id,
+            kind="exhausted",
+            step=None,
+            severity=exhausted.severity,
+            occasion=occasion(exhausted),
+            scheduled_at=exhausted.at,
+            queued_at=now.business,
+            person=None,
+            name=None,
+            email=None,
+            rule=None,
+            **_NO_REPEAT,
+        )
+        for step in steps.values()
+    ]
 
 
 def stand_down_deliveries(stand_down: StandDown, mailed: Iterable[Delivery], now: Now) -> list[Delivery]:
@@ -64,13 +120,7 @@ def stand_down_deliveries(stand_down: StandDown, mailed: Iterable[Delivery], now
             occasion=f"{occasion(stand_down)}/{mailbox}",
             scheduled_at=stand_down.at,
             queued_at=now.business,
-            reply=None,
-            redelivery_number=0,
-            redelivery_of=None,
-            redelivered_by=None,
-            fallback_number=0,
-            fallback_of=None,
-            scheduled_person=None,
+            **_NO_REPEAT,
         )
         for (person, mailbox), delivery in by_mailbox.items()
     ]
@@ -133,8 +183,11 @@ def next_address(failed: Delivery, ticket: Sequence[Delivery], known: Sequence[s
 def addresses(directory: Directory, delivery: Delivery) -> tuple[str, ...]:
     """Where this delivery may go: its person's addresses in order, then the group address of its role.
 
-    A stand-down goes only to the person's own addresses, and only if it was addressed to one of them.
+    A stand-down goes only to the person's own addresses, and only if it was addressed to one of them. A role that the
+    ticket fills has no other address than the ticket's.
     """
+    if delivery.role in TICKET_ROLES:
+        return (delivery.email,) if delivery.email else ()
     own = _own_addresses(directory, delivery)
     if delivery.kind == "stand_down":
         return own if delivery.email in own else ()

@@ -1,13 +1,17 @@
 """Who is on call, until when, and who follows; and how long until nobody is. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Final
 
 from tocsin.directory import Directory, Holder, Shift, compute_shifts, find_gap
+from tocsin.events import Notify
 from tocsin.instants import render_instant
 
+from notifier.domain.delivery import Notification
+from notifier.domain.template_context import Involved
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
 GAP_HORIZON: Final = timedelta(days=14)
@@ -45,6 +49,18 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
     )
 
 
+def involved_people(notification: Notification, directory: Directory) -> Involved:
+    """The people whom the mail of `notification` names beside its recipients."""
+    if not isinstance(notification, Notify):
+        return Involved()
+    actors = (notification.requested_by, *(known.by for known in notification.acknowledgements))
+    names = {actor: directory.people[actor].name for actor in actors if actor in directory.people}
+    upcoming = notification.upcoming
+    if upcoming is None or upcoming.tier is None:
+        return Involved(names=names)
+    return Involved(directory.holder(upcoming.tier.role, notification.ticket.customer.id, upcoming.at), names)
+
+
 def check_role(directory: Directory, role: str) -> None:
     """Raises UnknownRoleError."""
     if role not in directory.known_roles:
@@ -70,6 +86,14 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
         for name, feed in directory.calendar_schedules.items()
         for event in feed.unmatched(now, now + GAP_HORIZON)
     ]
+
+
+def held_roles(directory: Directory, ladder: Iterable[str], now: datetime) -> dict[str, bool]:
+    """By role of the directory and of the `ladder`: whether somebody holds it now.
+
+    For customers without a holder of their own.
+    """
+    return {role: directory.holder(role, None, now) is not None for role in (*directory.known_roles, *ladder)}
 
 
 def seconds_to_gap(directory: Directory, now: datetime) -> dict[str, float]:

@@ -18,7 +18,10 @@ from notifier.errors import MailTemplateError, MailTooLongError
 WORDS: Final = "words.j2"
 TEXT: Final = "mail.txt.j2"
 HTML: Final = "mail.html.j2"
-TEMPLATES: Final = (WORDS, TEXT, HTML)
+DIGEST_WORDS: Final = "digest_words.j2"
+DIGEST_TEXT: Final = "digest.txt.j2"
+DIGEST_HTML: Final = "digest.html.j2"
+TEMPLATES: Final = (WORDS, TEXT, HTML, DIGEST_WORDS, DIGEST_TEXT, DIGEST_HTML)
 
 _SUBJECT: Final = 160
 _REOPENED: Final = 30
@@ -57,6 +60,11 @@ class MailTemplates:
         """The macros of `words.j2`, to be called with `template_values`."""
         return self._environment.get_template(WORDS).module
 
+    @cached_property
+    def digest_words(self) -> Any:
+        """The macros of `digest_words.j2`."""
+        return self._environment.get_template(DIGEST_WORDS).module
+
     def render(self, name: str, letter: Mapping[str, Any]) -> str:
         return self._environment.get_template(name).render(letter=letter)
 
@@ -80,9 +88,7 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
         "headline": words.headline(values),
         "background": background,
         "ink": ink,
-        "notes": _notes(words, values),
-        "groups": [_without_empty(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
-        "actions": _actions(words, values, mail.pages),
+        **(_letter_to_contact(words, values, mail) if values["kind"] == "rerouted" else _letter(words, values, mail)),
         "origin": words.origin(values),
     }
     text, html = templates.render(TEXT, letter), templates.render(HTML, letter)
@@ -98,6 +104,28 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
     )
 
 
+def _letter(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[str, Any]:
+    """The parts of a mail to one of us."""
+    return {
+        "notes": _notes(words, values),
+        "paragraphs": [],
+        "groups": [_without_empty(rows) for rows in _groups(words, values, _earlier(words, values, mail))],
+        "actions": _actions(words, values, mail.pages),
+    }
+
+
+def _letter_to_contact(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[str, Any]:
+    """The parts of a mail to a customer: no internal words, and no link into our tools (docs/rules.md#6-6)."""
+    guide = mail.pages.help_guide
+    action = {"label": "Help guide", "url": guide, "does": words.help_guide(values), "main": True}
+    return {
+        "notes": [],
+        "paragraphs": [words.greeting(values), words.rerouted(values)],
+        "groups": [[("Request", [f"{values['external_id']}: {values['summary']}"])]],
+        "actions": [action] if guide else [],
+    }
+
+
 def _earlier(words: Any, values: Mapping[str, Any], mail: MailContext) -> Sequence[str]:
     further = len(mail.earlier) - MAX_ITEMS
     return [
@@ -111,6 +139,7 @@ def _notes(words: Any, values: Mapping[str, Any]) -> list[str]:
     """What the reader must know beside the headline, in whole sentences; usually nothing."""
     applies = {
         "ended": values["kind"] == "stand_down",
+        "exhausted": values["kind"] == "exhausted",
         "unconfirmed": values["unconfirmed"],
         "late": values["late"],
         "redelivery": values["redelivery"] is not None,
@@ -121,26 +150,47 @@ def _notes(words: Any, values: Mapping[str, Any]) -> list[str]:
 
 def _groups(words: Any, values: Mapping[str, Any], earlier: Sequence[str]) -> list[Rows]:
     """First what is wrong, then why the reader gets this and what happens next."""
+    kind = values["kind"]
     about: Rows = [
         ("Ticket", [f"{values['external_id']}: {values['summary']}"]),
+        ("Description", values["description"]),
         ("Customer", [values["customer"]]),
         ("Affected", [values["affected"]]),
         ("Contact", [values["contact"]]),
+        ("Assignee", [values["assignee"] or ""]),
+        ("Category", [words.category(values)]),
         ("Severity", [f"{values['severity']} ({values['severity_name']})"]),
+        ("Remarks", _remarks(words, values)),
     ]
     why = ("Why you", [words.why(values)])
-    if values["kind"] == "stand_down":
+    if kind == "stand_down":
         return [about, [why, ("Your mails", earlier)]]
-    nobody = ["nobody before you"] if values["kind"] == "escalation" else []
+    deadline: Rows = [] if kind == "escalation_request" else [("Deadline", [words.deadline(values)])]
+    if kind == "exhausted":
+        return [[*about, *deadline], [why, ("Notified", earlier), ("Next", [words.next(values)])]]
+    is_explicit = kind == "escalation" and values["reason"] == "explicit"
+    nobody = ["nobody before you"] if kind == "escalation" else []
     return [
         [
             *about,
-            ("Escalated", [f"{values['at']}, {values['at_ago']}"] if values["reason"] == "explicit" else []),
-            ("Target", [words.target(values)]),
-            ("Deadline", [words.deadline(values)]),
+            ("Escalated", [f"{values['at']}, {values['at_ago']}"] if is_explicit else []),
+            ("Requested", [words.requested(values)] if values["requested_by"] else []),
+            ("Target", [words.target(values)] if deadline else []),
+            *deadline,
         ],
-        [why, ("Notified", earlier or nobody), ("Next", [words.next(values)])],
+        [
+            why,
+            ("Notified", earlier or nobody),
+            ("Held", [words.acknowledged(known) for known in values["acknowledgements"]]),
+            ("Next", [words.next(values), *([words.next_holder(values)] if values["next_holder"] else [])]),
+        ],
     ]
+
+
+def _remarks(words: Any, values: Mapping[str, Any]) -> list[str]:
+    """What intake and the rules say about the ticket's fields, most important first."""
+    disputed = [words.disputed(values)] if values["suggested_severity"] else []
+    return [*disputed, *(words.flag(values, flag) for flag in values["flags"])]
 
 
 def _without_empty(rows: Rows) -> Rows:

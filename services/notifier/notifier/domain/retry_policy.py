@@ -41,11 +41,11 @@ def after_attempt(
     """
     ended = replace(delivery, ready_at=None, changed_at=now.business, reply=reply)
     if outcome is SmtpOutcome.AMBIGUOUS:
-        ended = replace(ended, ambiguous=True)
+        ended = replace(ended, ambiguous=True, sent_real_at=now.real)
     given_up: DeliveryState | None = None
     match outcome:
         case SmtpOutcome.ACCEPTED:
-            return replace(ended, state=DeliveryState.SENT, sent_at=now.business)
+            return replace(ended, state=DeliveryState.SENT, sent_at=now.business, sent_real_at=now.real)
         case SmtpOutcome.REFUSED:
             return replace(ended, state=DeliveryState.REFUSED)
         case SmtpOutcome.DEFERRED:

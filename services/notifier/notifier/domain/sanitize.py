@@ -20,6 +20,13 @@ def one_line(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def first_lines(text: str, *, lines: int, limit: int) -> list[str]:
+    """The first `lines` lines of `text` that are not blank, each as `one_line` makes it, and `…` if more follow."""
+    # Cut generously first, as in `one_line`.
+    found = [line for raw in text[: lines * limit * 4].splitlines() if (line := one_line(raw, limit))]
+    return [*found[:lines], "…"] if len(found) > lines else found
+
+
 def header_text(text: str, limit: int) -> str:
     """As `one_line`, without encoded words: CPython would write `=?utf-8?q?a=0D=0ABcc=3A?=` as an additional header."""
     return one_line(text, limit).replace("=?", "= ?")[:limit].rstrip()

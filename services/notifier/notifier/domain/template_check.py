@@ -3,15 +3,30 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, get_args
 from uuid import UUID
 
-from tocsin.events import Contact, Customer, Notify, StandDown, Ticket, Tier, UpcomingStep
+from tocsin.directory import Holder
+from tocsin.events import (
+    Acknowledgement,
+    Assignee,
+    Contact,
+    Customer,
+    Exhausted,
+    Flag,
+    Notify,
+    StandDown,
+    Ticket,
+    Tier,
+    UpcomingStep,
+)
 
 from notifier.domain.delivery import Notification
+from notifier.domain.digest_mail import DigestContext, DigestItem, render_digest
 from notifier.domain.mail_history import EarlierMail
 from notifier.domain.rendering import MailTemplates, describe_failure, render_mail
-from notifier.domain.template_context import MAX_ITEMS, MailContext, Pages, Reader, Redelivery
+from notifier.domain.template_context import MAX_ITEMS, Involved, MailContext, Pages, Reader, Redelivery
 from notifier.errors import MailTemplateError
 
 _NOW: Final = datetime(2026, 6, 10, 12, tzinfo=UTC)
@@ -38,6 +53,19 @@ _ABOUT: Final[dict[str, Any]] = {
         initial_severity=1,
     ),
 }
+_EVERYTHING: Final = _ABOUT["ticket"].model_copy(
+    update={
+        "description": "The whole office is affected.\nIt began at nine.",
+        "assignee": Assignee(name="Ana", email="ana@example.com"),
+        "category": "mishandled_request",
+        "starts_at": _AFTER,
+        "flags": get_args(Flag),
+        "initial_severity": 3,
+    }
+)
+_INVOLVED: Final = Involved(
+    next_holder=Holder("kim", "Kim", "kim@example.com", "default", phone="+1 212 555 0100"), names={"dana": "Dana"}
+)
 _READER: Final = Reader(
     person="dana",
     name="Dana",
@@ -59,9 +87,13 @@ _OTHERS: Final = (
 
 def check_templates(templates: MailTemplates) -> None:
     """Render every sample. Raises MailTemplateError: which template fails, where, and why."""
-    for mail in sample_mails():
+    renderings = [
+        *(partial(render_mail, mail, templates) for mail in sample_mails()),
+        *(partial(render_digest, digest, templates) for digest in sample_digests()),
+    ]
+    for render in renderings:
         try:
-            rendered = render_mail(mail, templates)
+            rendered = render()
         except Exception as error:  # whatever a template does
             raise MailTemplateError(describe_failure(error)) from error
         if not (rendered.subject and rendered.text.strip() and rendered.html.strip()):
@@ -71,18 +103,19 @@ def check_templates(templates: MailTemplates) -> None:
 def sample_mails() -> Iterator[MailContext]:
     """Every kind of mail in every variant: each expression of the built-in templates is rendered by one of them."""
     page = Pages("https://psa.example.com/tickets/SR-1042")
-    links = Pages(page.ticket, "https://sla.example.com/ack/a-token", _AFTER)
+    links = Pages(page.ticket, "https://sla.example.com/ack/a-token", _AFTER, "https://example.com/help")
     again = Redelivery("a.key", _NOW, 2)
     for notification in _notifications():
-        acknowledged = isinstance(notification, Notify) and notification.kind == "escalation"
+        has_links = isinstance(notification, Notify) and notification.kind in ("escalation", "rerouted")
         yield MailContext(
             notification=notification,
-            reader=_READER,
+            reader=replace(_READER, role=notification.role) if isinstance(notification, Notify) else _READER,
             earlier=(),
             now=_NOW,
             late=False,
             zone=UTC,
-            pages=links if acknowledged else page,
+            pages=links if has_links else page,
+            involved=_INVOLVED,
         )
         yield MailContext(
             notification=notification,
@@ -93,6 +126,27 @@ def sample_mails() -> Iterator[MailContext]:
             zone=UTC,
             redelivery=again,
         )
+
+
+def sample_digests() -> Iterator[DigestContext]:
+    """Digests in every variant."""
+    for due_at in (_BEFORE, _AFTER, None):
+        notify = _notify(kind="warning", clock="response", severity=3, due_at=due_at, suggested_severity=2)
+        missed = _notify(kind="response_missed", clock="response", severity=4, target=None, unconfirmed=True)
+        items = [
+            DigestItem(notify, is_late=False, page="https://psa.example.com/tickets/SR-1042"),
+            DigestItem(missed, is_late=True),
+            DigestItem(notify, is_late=False, is_withdrawn=True),
+        ]
+        for reader, shown in ((_READER, items[:1]), (_FALLBACK, items)):
+            yield DigestContext(
+                digest_id=UUID(int=3),
+                items=shown,
+                reader=reader,
+                role_titles=[_TIER.title],
+                now=_NOW,
+                zone=UTC,
+            )
 
 
 def _notifications() -> Iterator[Notification]:
@@ -115,6 +169,20 @@ def _notifications() -> Iterator[Notification]:
     for reason in ("resolved", "workaround", "cancelled"):
         yield StandDown(**_ABOUT, run=1, notifications=(), reason=reason)
     yield StandDown(**_ABOUT, notifications=(), reason="voided", clock="response")
+    for end in ("ladder", "vacant"):
+        yield Exhausted(**_ABOUT, run=1, reason=end, skipped=(_TIER,), due_at=_BEFORE, suggested_severity=1)
+    yield _notify(kind="escalation_request", target=None)
+    yield _notify(kind="rerouted", role="contact", role_title="Contact", target=None)
+    yield _notify(kind="warning", clock="response", ticket=_EVERYTHING, role="assignee", role_title="Assignee")
+    known = Acknowledgement(at=_BEFORE, by="dana", held_until=_AFTER)
+    yield _escalation(
+        ticket=_EVERYTHING,
+        reason="explicit",
+        requested_by="ada",
+        requested_reason="The customer called.",
+        acknowledgements=(known, Acknowledgement(at=_BEFORE)),
+        suggested_severity=1,
+    )
 
 
 def _escalation(**fields: Any) -> Notify:

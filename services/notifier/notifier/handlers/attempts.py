@@ -1,8 +1,9 @@
-"""Records the results of attempts, many in one transaction. Never commits."""
+"""Records that attempts are about to send, and their results, many in one transaction. Never commits."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -30,6 +31,27 @@ class AttemptResult:
     outcome: SmtpOutcome
     reply: str
     addresses: tuple[str, ...] = ()
+
+
+async def enter_data(
+    connection: AsyncConnection, clock: TimeSource, lease: timedelta, mails: Sequence[Sequence[Delivery]]
+) -> list[bool]:
+    """Record that the message of each mail is about to be sent; whether all claims of its deliveries still hold.
+
+    If one was lost (it was cancelled, or another process has claimed it), the others are released: the message lists
+    what is no longer needed.
+    """
+    claimed = [delivery for mail in mails for delivery in mail]
+    current = await queue.load_claimed(connection, claimed)
+    held = {id_ for id_, delivery in current.items() if delivery.state == DeliveryState.CLAIMED}
+    complete = [all(delivery.id in held for delivery in mail) for mail in mails]
+    entering = [delivery for mail, is_complete in zip(mails, complete, strict=True) if is_complete for delivery in mail]
+    await queue.enter_data(connection, entering, lease)
+    left = held - {delivery.id for delivery in entering}
+    if left:
+        now = await deliveries.load_now(connection, clock)
+        await deliveries.save(connection, [current[id_].released(now) for id_ in left], [])
+    return complete
 
 
 async def finish_attempts(
@@ -64,20 +86,27 @@ async def finish_attempts(
     await deliveries.save(connection, changed, entries)
     await queue_next_addresses(connection, refused, now)
     await queue.wake(connection, {delivery.ticket_id for delivery in changed})
-    on_commit(connection, lambda: _count(entries, clock))
+    on_commit(connection, lambda: _report(changed, clock))
 
 
-def _count(entries: Sequence[JournalEntry], clock: TimeSource) -> None:
-    for entry in entries:
-        delivery = entry.delivery
-        metrics.EMAILS.labels(entry.entry).inc()
-        if entry.entry == JournalNote.AMBIGUOUS:
-            continue
+def _report(delivered: Sequence[Delivery], clock: TimeSource) -> None:
+    """Log the results, and measure those that were sent."""
+    for delivery in delivered:
         if delivery.sent_at is not None and delivery.kind in _BREACHES and not delivery.redelivery_number:
-            lateness = clock.lateness(delivery.scheduled_at, delivery.sent_at)
-            metrics.BREACH_TO_EMAIL.observe(max(0.0, lateness.total_seconds()))
+            metrics.BREACH_TO_EMAIL.observe(_seconds_to_mail(delivery, clock))
         about = {"state": delivery.state, "attempts": delivery.attempts, "reply": delivery.reply}
         log.info("delivery_attempted", **_about(delivery), **about)
+    digests = {delivery.digest_id for delivery in delivered if delivery.state == DeliveryState.SENT} - {None}
+    metrics.DIGESTS.inc(len(digests))
+    metrics.DIGEST_ITEMS.inc(sum(delivery.digest_id in digests for delivery in delivered))
+
+
+def _seconds_to_mail(delivery: Delivery, clock: TimeSource) -> float:
+    """Real seconds to the sending, from the scheduled instant or from the publication if that was later."""
+    if delivery.sent_at is None or delivery.sent_real_at is None:
+        raise ValueError("only of a mail that was sent")
+    lateness = clock.lateness(delivery.scheduled_at, delivery.sent_at)
+    return max(0.0, min(lateness, delivery.sent_real_at - delivery.published_at).total_seconds())
 
 
 def _about(delivery: Delivery) -> dict[str, str]:

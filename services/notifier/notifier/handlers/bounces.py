@@ -1,6 +1,7 @@
 """Applies bounce reports of mail servers (RFC 3464, docs/decisions/0019). Never commits."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
@@ -8,16 +9,14 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.process.clock import TimeSource
 
-from notifier import metrics
-from notifier.domain.bounce_report import BounceAction, BounceReport, ReportedRecipient, read_report
+from notifier.domain.bounce_report import BounceAction, ReportedRecipient, read_report
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Now
 from notifier.domain.message import smtp_address
 from notifier.errors import BounceReportError, MailInTransitError, UnknownMessageError, UnmailableAddressError
 from notifier.handlers.fallback import bounce
-from notifier.store import deliveries, journal, notifications
+from notifier.store import deliveries, journal, notifications, reports
 
 log = structlog.get_logger(__name__)
 
@@ -49,77 +48,84 @@ class RecipientResult:
 
 @dataclass(frozen=True, slots=True)
 class BounceResult:
-    """What a report changed, by recipient."""
+    """What a report changed, by recipient; of a digest, for each of its deliveries."""
 
     message_id: str
     recipients: tuple[RecipientResult, ...]
 
 
-def parse_report(raw: bytes) -> BounceReport:
-    """The report in a raw message. Raises BounceReportError."""
-    try:
-        return read_report(raw)
-    except BounceReportError as error:
-        metrics.REPORTS.labels("unreadable").inc()
-        log.warning("report_unreadable", field=error.field, error=str(error))
-        raise
-
-
 async def apply_report(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, report: BounceReport, tenant: str | None
-) -> BounceResult:
-    """Apply a report about a mail of this tenant (None: of any); repeating it changes nothing.
+    connection: AsyncConnection, clock: TimeSource, directory: Directory, raw: bytes, tenant: str | None
+) -> BounceResult | BounceReportError | UnknownMessageError:
+    """Apply the report in a raw message about a mail of this tenant (None: of any); repeating it changes nothing.
 
-    Raises UnknownMessageError, and MailInTransitError while the mail is being handed over.
+    A digest is one mail with several deliveries, and a report about it concerns them all. An error that no retry helps
+    is returned, because the transaction counts it. Raises MailInTransitError while the mail is being handed over.
     """
+    try:
+        report = read_report(raw)
+    except BounceReportError as error:
+        log.warning("report_unreadable", field=error.field, error=str(error))
+        await reports.count(connection, {"unreadable": 1})
+        return error
     found = await deliveries.load_of_message(connection, report.message_id, tenant)
     if not found:
-        metrics.REPORTS.labels("unknown").inc()
         log.warning("report_of_unknown_mail", message_id=report.message_id)
-        raise UnknownMessageError(report.message_id)
+        await reports.count(connection, {"unknown": 1})
+        return UnknownMessageError(report.message_id)
     await notifications.lock_tickets(connection, {row.ticket_id for row in found})
     now = await deliveries.load_now(connection, clock)
     arrived = any(reported.action.is_arrival for reported in report.recipients)
-    results: list[tuple[Delivery, RecipientResult]] = []
+    results: list[RecipientResult] = []
     for reported in report.recipients:
         rows = await deliveries.load_of_message(connection, report.message_id, tenant)
-        named = next((row for row in rows if _is_about(reported, row.email)), None)
-        result = await _apply(connection, directory, rows, named, reported, now, arrived=arrived)
-        delivery = named or rows[-1]
-        results.append((delivery, RecipientResult(reported.addresses[0], reported.action, result, delivery.id)))
-    on_commit(connection, lambda: _count(results))
-    return BounceResult(report.message_id, tuple(result for _, result in results))
+        for delivery in _find_reported(reported, rows):
+            same = [row for row in rows if row.ticket_id == delivery.ticket_id]
+            result = await _apply(connection, directory, delivery, same, reported, now, arrived=arrived)
+            results.append(RecipientResult(reported.addresses[0], reported.action, result, delivery.id))
+            _log(delivery, results[-1])
+    await reports.count(connection, Counter(result.result for result in results))
+    return BounceResult(report.message_id, tuple(results))
+
+
+def _find_reported(reported: ReportedRecipient, rows: Sequence[Delivery]) -> Sequence[Delivery]:
+    """The mail's deliveries to the reported address; if there is none, those to the last address."""
+    named = [row for row in rows if _is_about(reported, row.email)]
+    return named or [row for row in rows if row.email == rows[-1].email]
 
 
 async def _apply(
     connection: AsyncConnection,
     directory: Directory,
-    rows: Sequence[Delivery],
-    named: Delivery | None,
+    delivery: Delivery,
+    same: Sequence[Delivery],
     reported: ReportedRecipient,
     now: Now,
     *,
     arrived: bool,
 ) -> ReportResult:
-    """`rows` are the mail's deliveries to several addresses in turn; `named` is the one to the reported address."""
+    """Apply what was reported to one delivery. `same`: its mail's deliveries to several addresses in turn.
+
+    `arrived`: the mail arrived at another address.
+    """
     if reported.action.is_arrival:
         return ReportResult.NOTHING
-    delivery = named or rows[-1]
+    is_named = _is_about(reported, delivery.email)
     reply = f"{reported.action} for {reported.addresses[0]}: {reported.reply}"
     # A forwarded mail fails at an address that we do not know. If it can only be one mail of ours, that one bounced.
-    if reported.action == BounceAction.FAILED and (named or (len(rows) == 1 and not arrived)):
+    if reported.action == BounceAction.FAILED and (is_named or (len(same) == 1 and not arrived)):
         if delivery.state == DeliveryState.BOUNCED:
             return ReportResult.KNOWN
-        if await bounce(connection, directory, delivery, reported.reply if named else reply, now) is not None:
+        if await bounce(connection, directory, delivery, reported.reply if is_named else reply, now) is not None:
             return ReportResult.BOUNCED
         if delivery.state == DeliveryState.IN_DATA:  # the result of its attempt would overwrite `bounced`
             raise MailInTransitError
-    for row in (delivery,) if named else rows:
+    for row in (delivery,) if is_named else same:
         if _is_recorded(await journal.load_entries(connection, row.id), reply):
             return ReportResult.KNOWN
     noted = replace(delivery, reply=reply, changed_at=now.business)
     await journal.record(connection, [JournalEntry(noted, JournalNote.REPORTED)])
-    unmatched = reported.action == BounceAction.FAILED and named is None and not arrived
+    unmatched = reported.action == BounceAction.FAILED and not is_named and not arrived
     return ReportResult.UNMATCHED if unmatched else ReportResult.NOTED
 
 
@@ -139,10 +145,8 @@ def _comparable(address: str) -> str:
         return address.casefold()
 
 
-def _count(results: Iterable[tuple[Delivery, RecipientResult]]) -> None:
-    for delivery, result in results:
-        metrics.REPORTS.labels(result.result).inc()
-        about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
-        log.info("mail_reported", **about, action=result.action, result=result.result)
-        if result.result == ReportResult.UNMATCHED:
-            log.warning("report_matches_no_address", **about, address=result.recipient)
+def _log(delivery: Delivery, result: RecipientResult) -> None:
+    about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
+    log.info("mail_reported", **about, action=result.action, result=result.result)
+    if result.result == ReportResult.UNMATCHED:
+        log.warning("report_matches_no_address", **about, address=result.recipient)

@@ -1,32 +1,43 @@
 """Claims the most urgent deliveries for this process, and chooses their recipients at that moment. Never commits.
 
-Everything about a ticket's deliveries is decided under the lock of its row. A claim is a lease in real time with a
-fencing token, so a worker that lost its claim can change nothing.
+Everything about a ticket's deliveries is decided under the lock of its row, and how many single mails an address gets
+under a lock of that address. A claim is a lease in real time with a fencing token, so a worker that lost its claim can
+change nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.process.clock import TimeSource
 
-from notifier import metrics
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Notification, Now
-from notifier.domain.delivery_order import decide, recover
+from notifier.domain.delivery_order import claim, decide, recover
+from notifier.domain.digest import DueDigests, address_of, allot, due_digests, find_followed, may_join
 from notifier.domain.mail_history import EarlierMail, earlier_mails, earlier_message_ids, same_mail
 from notifier.domain.new_delivery import addresses, is_group_address
-from notifier.domain.template_context import Reader
+from notifier.domain.on_call import involved_people
+from notifier.domain.template_context import Involved, Reader
 from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
 
+_MOST_ITEMS = 500
+
 Tickets = Mapping[UUID, Sequence[Delivery]]
 """Deliveries by ticket, in the order of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """How a process claims: the length of a lease, and how many single mails a minute a customer's terms allow."""
+
+    lease: timedelta
+    allowance: Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class Claim:
     """A delivery that this process may attempt while it renews the lease, with the content of its mail.
 
     `references`: the Message-IDs of the reader's earlier mails in this cycle. `addresses`: where this mail may go, in
-    order.
+    order. `involved`: the people of the directory whom it names.
     """
 
     delivery: Delivery
@@ -43,42 +54,92 @@ class Claim:
     earlier: Sequence[EarlierMail]
     references: Sequence[str]
     addresses: tuple[str, ...]
+    involved: Involved = field(default_factory=Involved)
 
 
-async def claim_deliveries(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, lease: timedelta, *, limit: int, severity: int
-) -> tuple[list[Claim], int]:
-    """Claim up to `limit` deliveries that are ready, of this severity or a more urgent one, the most urgent first.
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """One mail to be attempted: a single claim, or the items of the digest `digest_id`, in the order of events.
 
-    Returns the claims and the number of tickets examined: all their deliveries may have ended, or wait for others.
+    `withdrawn`: items of a repeated digest that were cancelled since. It lists them still, marked as such.
+    """
+
+    digest_id: UUID | None
+    claims: Sequence[Claim]
+    withdrawn: Sequence[Claim] = ()
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        return [claimed.delivery for claimed in self.claims]
+
+    @property
+    def is_severity_1(self) -> bool:
+        return any(delivery.is_severity_1 for delivery in self.deliveries)
+
+
+async def claim_mails(
+    connection: AsyncConnection,
+    clock: TimeSource,
+    directory: Directory,
+    terms: ClaimTerms,
+    *,
+    limit: int,
+    severity: int,
+) -> tuple[list[ClaimedMail], int]:
+    """Claim about `limit` mails that are ready, of this severity or a more urgent one, the most urgent first.
+
+    Returns the mails and the number of tickets examined: all their deliveries may have ended, or wait for others.
     """
     urgent = await queue.lock_most_urgent(connection, limit=limit, severity=severity)
     if not urgent:
         return [], 0
-    found = await deliveries.load_tickets(connection, urgent)
     now = await deliveries.load_now(connection, clock)
-    tickets = await _recover(connection, found, now)
-    loaded = await _load_notifications(connection, tickets, now)
-    claims: list[Claim] = []
-    changed: list[Delivery] = []
-    for ticket_id in urgent:
-        ticket = tickets[ticket_id]
-        decided = decide(ticket, loaded, directory, now, lease=lease, limit=limit - len(claims))
-        changed += decided
-        claims += [
-            _claim(delivery, loaded[delivery.notification_id], ticket, directory)
-            for delivery in decided
-            if delivery.state == DeliveryState.CLAIMED
-        ]
-    moved = [delivery for delivery in changed if delivery.state not in (DeliveryState.QUEUED, DeliveryState.DEFERRED)]
-    await deliveries.save(connection, changed, [JournalEntry.of(delivery) for delivery in moved])
-    for delivery in moved:
-        if delivery.state != DeliveryState.CLAIMED:
-            _count_ended(connection, delivery)
-    return claims, len(urgent)
+    tickets = await _load_tickets(connection, urgent, now)
+    due = due_digests(tickets.values(), now)
+    if due:
+        further = set(await queue.lock_items(connection, due, limit=_MOST_ITEMS)) - set(tickets)
+        tickets |= await _load_tickets(connection, further, now)
+    loaded, withdrawn = await _load_notifications(connection, tickets, due, now)
+    items = due.items(row for rows in tickets.values() for row in rows)
+    ready: list[Delivery] = []
+    waiting: list[Delivery] = []
+    for ticket in tickets.values():
+        left = limit - sum(delivery.id not in items for delivery in ready)
+        decision = decide(ticket, loaded, directory, now, lease=terms.lease, limit=left, items=items)
+        ready += decision.ready
+        waiting += decision.changed
+    loads = await queue.lock_loads(connection, {address_of(delivery) for delivery in ready if may_join(delivery)})
+    sizes = await queue.count_items(connection, due.repeated)
+    followed = {id_ for ticket in tickets.values() for id_ in find_followed(ticket)}
+    allotted = allot(ready, due, followed, loads, sizes, terms.allowance, now)
+    mails = [[claim(delivery, directory, now) for delivery in mail] for mail in allotted.mails]
+    await _save(connection, [*waiting, *allotted.waiting, *(claimed for mail in mails for claimed in mail)], tickets)
+
+    def describe(delivery: Delivery) -> Claim:
+        return _describe(delivery, loaded[delivery.notification_id], tickets.get(delivery.ticket_id, ()), directory)
+
+    return [
+        ClaimedMail(
+            digest_id=mail[0].digest_id,
+            claims=[describe(delivery) for delivery in mail],
+            withdrawn=[describe(row) for row in withdrawn if row.digest_id == mail[0].digest_id],
+        )
+        for mail in mails
+    ], len(urgent)
 
 
-async def _recover(connection: AsyncConnection, tickets: Tickets, now: Now) -> Tickets:
+async def _load_tickets(
+    connection: AsyncConnection, ticket_ids: Collection[UUID], now: Now
+) -> dict[UUID, list[Delivery]]:
+    """The deliveries of locked tickets, in the order of the ids, after expired attempts were recovered."""
+    if not ticket_ids:
+        return {}
+    return await _recover(connection, await deliveries.load_tickets(connection, ticket_ids), now)
+
+
+async def _recover(
+    connection: AsyncConnection, tickets: dict[UUID, list[Delivery]], now: Now
+) -> dict[UUID, list[Delivery]]:
     """The tickets after attempts whose lease expired have been saved as interrupted."""
     expired = {row.id: row for rows in tickets.values() for row in rows if _is_expired(row, now)}
     if not expired:
@@ -90,9 +151,6 @@ async def _recover(connection: AsyncConnection, tickets: Tickets, now: Now) -> T
         log.warning("lease_expired", ticket_id=str(row.ticket_id), delivery_id=str(row.id), state=expired[row.id].state)
         if row.state != DeliveryState.QUEUED:
             entries += [JournalEntry(row, JournalNote.AMBIGUOUS), JournalEntry.of(row)]
-            on_commit(connection, metrics.EMAILS.labels("ambiguous").inc)
-        if row.state == DeliveryState.CANCELLED:
-            on_commit(connection, metrics.EMAILS.labels("cancelled").inc)
     await deliveries.save(connection, recovered.values(), entries)
     return {ticket_id: [recovered.get(row.id, row) for row in rows] for ticket_id, rows in tickets.items()}
 
@@ -101,18 +159,39 @@ def _is_expired(delivery: Delivery, now: Now) -> bool:
     return delivery.is_in_flight and delivery.ready_at is not None and delivery.ready_at <= now.real
 
 
-async def _load_notifications(connection: AsyncConnection, tickets: Tickets, now: Now) -> Mapping[UUID, Notification]:
-    """The notifications of ready deliveries and of all open stand-downs."""
-    needed = {
-        row.notification_id
-        for rows in tickets.values()
-        for row in rows
-        if row.ready_at is not None and (row.ready_at <= now.real or row.kind == "stand_down")
-    }
-    return await notifications.load_notifications(connection, needed) if needed else {}
+async def _load_notifications(
+    connection: AsyncConnection, tickets: Tickets, due: DueDigests, now: Now
+) -> tuple[Mapping[UUID, Notification], Sequence[Delivery]]:
+    """The notifications of what may be attempted and of all open stand-downs; and the withdrawn items of digests that
+    are repeated, as far as their notifications can be read.
+    """
+    rows = [row for ticket in tickets.values() for row in ticket if row.ready_at is not None]
+    items = due.items(rows)
+    needed = [row for row in rows if row.id in items or row.kind == "stand_down" or _is_ready(row, now)]
+    withdrawn = await deliveries.load_withdrawn_items(connection, due.repeated) if due.repeated else []
+    ids = {row.notification_id for row in (*needed, *withdrawn)}
+    loaded = await notifications.load_notifications(connection, ids) if ids else {}
+    return loaded, [row for row in withdrawn if row.notification_id in loaded]
 
 
-def _claim(delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory) -> Claim:
+def _is_ready(delivery: Delivery, now: Now) -> bool:
+    return delivery.ready_at is not None and delivery.ready_at <= now.real
+
+
+async def _save(connection: AsyncConnection, changed: Sequence[Delivery], tickets: Tickets) -> None:
+    """Save the deliveries, with a journal entry for each that has reached another state."""
+    before = {row.id: row.state for rows in tickets.values() for row in rows}
+    moved = [row for row in changed if row.state not in (before[row.id], DeliveryState.QUEUED)]
+    await deliveries.save(connection, changed, [JournalEntry.of(row) for row in moved])
+    for row in moved:
+        if row.state == DeliveryState.UNDELIVERABLE:
+            about = {"ticket_id": str(row.ticket_id), "delivery_id": str(row.id)}
+            log.error("mail_undeliverable", **about, role=row.role, reply=row.reply)
+
+
+def _describe(
+    delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory
+) -> Claim:
     tried = [past.email for past in same_mail(delivery, ticket) if past.fallback_number < delivery.fallback_number]
     return Claim(
         delivery=delivery,
@@ -121,6 +200,7 @@ def _claim(delivery: Delivery, notification: Notification, ticket: Sequence[Deli
         earlier=earlier_mails(notification, delivery.person, ticket),
         references=earlier_message_ids(delivery, ticket),
         addresses=addresses(directory, delivery),
+        involved=involved_people(notification, directory),
     )
 
 
@@ -136,10 +216,3 @@ def _reader(delivery: Delivery, instead_of: str | None, *, is_group: bool) -> Re
         instead_of=instead_of,
         is_group=is_group,
     )
-
-
-def _count_ended(connection: AsyncConnection, delivery: Delivery) -> None:
-    on_commit(connection, metrics.EMAILS.labels(delivery.state).inc)
-    if delivery.state == DeliveryState.UNDELIVERABLE:
-        about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
-        log.error("mail_undeliverable", **about, role=delivery.role, reply=delivery.reply)

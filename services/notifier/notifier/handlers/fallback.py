@@ -6,9 +6,7 @@ from dataclasses import replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
-from tocsin.runtime.database.engine import on_commit
 
-from notifier import metrics
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, Now
 from notifier.domain.new_delivery import addresses, next_address
 from notifier.store import deliveries, notifications, queue
@@ -42,7 +40,6 @@ async def bounce(
         token=delivery.token + 1,
     )
     await deliveries.save(connection, [bounced], [JournalEntry.of(bounced)])
-    on_commit(connection, metrics.EMAILS.labels("bounced").inc)
     log.warning("mail_bounced", ticket_id=str(delivery.ticket_id), delivery_id=str(delivery.id), reply=reply)
     if not await notifications.load_withdrawal_reasons(connection, [delivery.notification_id]):
         await queue_next_addresses(connection, {bounced: addresses(directory, bounced)}, now)
@@ -62,7 +59,6 @@ async def queue_next_addresses(connection: AsyncConnection, failed: Mapping[Deli
     for follower in await deliveries.add(connection, followers):
         about = {"ticket_id": str(follower.ticket_id), "delivery_id": str(follower.id), "person": follower.person}
         if follower.state == DeliveryState.UNDELIVERABLE:
-            on_commit(connection, metrics.EMAILS.labels("undeliverable").inc)
             log.error("mail_undeliverable", **about, reply=follower.reply)
         else:
             log.info("next_address_queued", **about, fallback_number=follower.fallback_number)

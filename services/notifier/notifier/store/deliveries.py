@@ -23,8 +23,9 @@ COLUMNS: Final = [DELIVERIES.c[field.name] for field in fields(Delivery)]
 _CHANGING: Final = (
     *("seq", "state", "ready_at", "changed_at", "sent_at", "token", "attempts", "ambiguous", "late"),
     *("person", "name", "email", "rule", "message_id", "reply", "scheduled_person"),
+    *("digest_id", "sent_real_at"),
 )
-_UNSENT: Final = (DeliveryState.QUEUED, DeliveryState.DEFERRED, DeliveryState.CLAIMED)
+_UNSENT: Final = (DeliveryState.QUEUED, DeliveryState.HELD, DeliveryState.DEFERRED, DeliveryState.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,12 @@ async def load_of_message(connection: AsyncConnection, message_id: str, tenant: 
     if tenant is not None:
         query = query.where(DELIVERIES.c.tenant == tenant)
     return await _load(connection, query)
+
+
+async def load_withdrawn_items(connection: AsyncConnection, digest_ids: Collection[UUID]) -> list[Delivery]:
+    """The deliveries of these digests that were cancelled although they may have arrived, in the order of events."""
+    cancelled = DELIVERIES.c.ambiguous & (DELIVERIES.c.state == DeliveryState.CANCELLED)
+    return await _load(connection, select(*COLUMNS).where(is_any_of(DELIVERIES.c.digest_id, digest_ids), cancelled))
 
 
 async def _load(connection: AsyncConnection, query: Select[Any]) -> list[Delivery]:

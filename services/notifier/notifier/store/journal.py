@@ -10,9 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import DeliveryEvent
 from tocsin.runtime.database import bulk
+from tocsin.runtime.database.engine import on_commit
 
+from notifier import metrics
 from notifier.domain.delivery import JournalEntry
-from notifier.store.tables import JOURNAL, OUTBOX, UNDELIVERED
+from notifier.store.tables import DELIVERIES, JOURNAL, OUTBOX, UNDELIVERED
 
 _PAGE: Final = 500
 _RECENT: Final = timedelta(minutes=10)
@@ -31,7 +33,7 @@ class JournalRow:
 
 
 async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -> None:
-    """Append the entries in this order, and queue their events for publishing."""
+    """Append the entries in this order, queue their events for publishing, and count them once committed."""
     events = [entry.event for entry in entries]
     rows: list[dict[str, Any]] = [
         {
@@ -47,6 +49,8 @@ async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -
     ]
     await bulk.insert(connection, JOURNAL, rows)
     await OUTBOX.add(connection, [event for event in events if event])
+    if entries:
+        on_commit(connection, lambda: metrics.count_entries(entry.entry for entry in entries))
 
 
 async def load_entries(connection: AsyncConnection, delivery_id: UUID) -> list[JournalRow]:
@@ -57,10 +61,15 @@ async def load_entries(connection: AsyncConnection, delivery_id: UUID) -> list[J
 
 
 async def count_undelivered(connection: AsyncConnection) -> dict[str, int]:
-    """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state."""
+    """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state.
+
+    Without replies to customers: that one of their addresses fails is nothing for the people on call.
+    """
     query = (
         select(JOURNAL.c.entry, func.count())
+        .join(DELIVERIES, DELIVERIES.c.id == JOURNAL.c.delivery_id)
         .where(UNDELIVERED, JOURNAL.c.real_at > func.statement_timestamp() - _RECENT)
+        .where(DELIVERIES.c.kind != "rerouted")
         .group_by(JOURNAL.c.entry)
     )
     return dict((await connection.execute(query)).all())

@@ -8,7 +8,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Notify, StandDown, Withdraw
+from tocsin.events import Exhausted, Notify, StandDown, Withdraw, event_type
 from tocsin.runtime.database import bulk
 
 from notifier.domain.delivery import Notification
@@ -16,7 +16,11 @@ from notifier.store.tables import NOTIFICATIONS, TICKETS, WITHDRAWALS, is_any_of
 
 log = structlog.get_logger(__name__)
 
-_TYPES: Final[dict[str, type[Notify] | type[StandDown]]] = {"notify": Notify, "stand_down": StandDown}
+_TYPES: Final[dict[str, type[Notify] | type[StandDown] | type[Exhausted]]] = {
+    "notify": Notify,
+    "stand_down": StandDown,
+    "exhausted": Exhausted,
+}
 
 
 async def add_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
@@ -36,7 +40,7 @@ async def add_notifications(connection: AsyncConnection, added: Sequence[Notific
         {
             "id": notification.event_id,
             "ticket_id": notification.ticket_id,
-            "type": "notify" if isinstance(notification, Notify) else "stand_down",
+            "type": event_type(notification),
             "event": notification.model_dump_json().encode(),
         }
         for notification in added

@@ -1,6 +1,7 @@
 """The queue of open deliveries. Each query serves many deliveries; nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,21 +13,41 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     Uuid,
+    any_,
     bindparam,
+    case,
     column,
     func,
+    literal,
+    null,
+    or_,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.domain.delivery import IN_FLIGHT, Delivery, DeliveryState, JournalEntry
+from notifier.domain.digest import KINDS, MOST_URGENT, PERIOD, AddressLoad, DueDigests
 from notifier.store import journal
 from notifier.store.deliveries import COLUMNS
 from notifier.store.notifications import lock_tickets
 from notifier.store.tables import DELIVERIES, TICKETS, is_any_of
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSize:
+    """The number of open deliveries by state, and real seconds.
+
+    `oldest`: since the oldest of them was queued. `overdue`: since an attempt could have started that has not; 0 if
+    there is none.
+    """
+
+    counts: Mapping[str, int]
+    oldest: float
+    overdue: float
 
 
 async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity: int) -> list[UUID]:
@@ -38,12 +59,37 @@ async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity:
     return list(dict.fromkeys(rows.scalars()))
 
 
-async def enter_data(connection: AsyncConnection, claims: Sequence[Delivery], lease: timedelta) -> set[UUID]:
-    """Move claimed deliveries to `in_data`, with a new lease, `message_id` and `late`.
+async def lock_items(connection: AsyncConnection, due: DueDigests, *, limit: int) -> list[UUID]:
+    """Lock the tickets of up to `limit` mails that leave in these digests, without those locked elsewhere."""
+    parameters = {"addresses": list(due.addresses), "ids": list(due.repeated), "limit": limit}
+    rows = await connection.execute(_ITEMS, parameters)
+    return list(dict.fromkeys(rows.scalars()))
 
-    Returns the ids of those that may be sent; the others were cancelled, or claimed by another process.
+
+async def count_items(connection: AsyncConnection, digest_ids: Collection[UUID]) -> dict[UUID | None, int]:
+    """How many open deliveries each of these digests has that it must be repeated with."""
+    if not digest_ids:
+        return {}
+    return dict((await connection.execute(_SIZES, {"ids": list(digest_ids)})).all())
+
+
+async def lock_loads(connection: AsyncConnection, addresses: Collection[str]) -> dict[str, AddressLoad]:
+    """What these addresses get now. Until the transaction ends, no other one may decide what they get.
+
+    Lock tickets first, and afterwards only those that are not locked elsewhere; this avoids deadlock.
     """
-    await lock_tickets(connection, (claim.ticket_id for claim in claims))
+    if not addresses:
+        return {}
+    parameters = {"addresses": sorted(addresses), "period": PERIOD}
+    await connection.execute(_LOCK_ADDRESSES, parameters)
+    loads = dict.fromkeys(addresses, AddressLoad())
+    for row in await connection.execute(_LOADS, parameters):
+        loads[row.address] = AddressLoad(row.singles, row.leaves_at)
+    return loads
+
+
+async def enter_data(connection: AsyncConnection, claims: Sequence[Delivery], lease: timedelta) -> None:
+    """Move deliveries whose claims hold to `in_data`, with a new lease, `message_id` and `late`."""
     messages = {
         "message_ids": [claim.message_id for claim in claims],
         "lates": [claim.late for claim in claims],
@@ -51,7 +97,6 @@ async def enter_data(connection: AsyncConnection, claims: Sequence[Delivery], le
     }
     entered = [Delivery(*row) for row in await connection.execute(_ENTER_DATA, _claims(claims) | messages)]
     await journal.record(connection, [JournalEntry.of(delivery) for delivery in entered])
-    return {delivery.id for delivery in entered}
 
 
 async def load_claimed(connection: AsyncConnection, claims: Sequence[Delivery]) -> dict[UUID, Delivery]:
@@ -71,16 +116,22 @@ async def renew_leases(connection: AsyncConnection, claims: Sequence[Delivery], 
     await connection.execute(_RENEW, _claims(claims) | {"lease": lease})
 
 
-async def measure(connection: AsyncConnection) -> tuple[dict[str, int], float]:
-    """The number of open deliveries by state, and the real age of the oldest in seconds (0 if there is none)."""
-    age = func.extract("epoch", func.clock_timestamp() - func.min(DELIVERIES.c.created_at))
-    query = (
-        select(DELIVERIES.c.state, func.count(), age)
-        .where(DELIVERIES.c.ready_at.is_not(None))
-        .group_by(DELIVERIES.c.state)
-    )
+async def measure(connection: AsyncConnection) -> QueueSize:
+    """The open deliveries."""
+    now = func.clock_timestamp()
+    is_due = (DELIVERIES.c.ready_at <= now) & DELIVERIES.c.state.not_in(IN_FLIGHT)
+    columns = [
+        func.count(),
+        func.max(func.extract("epoch", now - DELIVERIES.c.created_at)),
+        func.max(func.extract("epoch", now - DELIVERIES.c.ready_at)).filter(is_due),
+    ]
+    query = select(DELIVERIES.c.state, *columns).where(DELIVERIES.c.ready_at.is_not(None)).group_by(DELIVERIES.c.state)
     rows = (await connection.execute(query)).all()
-    return {state: count for state, count, _ in rows}, max((float(age) for *_, age in rows), default=0.0)
+    return QueueSize(
+        counts={state: count for state, count, *_ in rows},
+        oldest=max((float(age) for _, _, age, _ in rows), default=0.0),
+        overdue=max((float(overdue) for *_, overdue in rows if overdue is not None), default=0.0),
+    )
 
 
 def _claims(claims: Sequence[Delivery]) -> dict[str, Any]:
@@ -119,6 +170,47 @@ _MOST_URGENT: Final = (
     .limit(bindparam("limit", type_=BigInteger))
     .with_for_update(of=TICKETS, skip_locked=True)
 )
+_ADDRESS: Final = func.lower(DELIVERIES.c.email)
+_ADDRESSES: Final = bindparam("addresses", type_=ARRAY(Text))
+_IS_OPEN: Final = DELIVERIES.c.ready_at.is_not(None)
+_REPEATS: Final = is_any_of(DELIVERIES.c.digest_id, _IDS) & DELIVERIES.c.ambiguous & _IS_OPEN
+_ITEMS: Final = (
+    select(DELIVERIES.c.ticket_id)
+    .join(TICKETS, TICKETS.c.ticket_id == DELIVERIES.c.ticket_id)
+    .where(or_(_REPEATS, _IS_OPEN & (DELIVERIES.c.state == DeliveryState.HELD) & (any_(_ADDRESSES) == _ADDRESS)))
+    .order_by(DELIVERIES.c.seq)
+    .limit(bindparam("limit", type_=BigInteger))
+    .with_for_update(of=TICKETS, skip_locked=True)
+)
+_SIZES: Final = select(DELIVERIES.c.digest_id, func.count()).where(_REPEATS).group_by(DELIVERIES.c.digest_id)
+_LOCK_ADDRESSES: Final = select(func.pg_advisory_xact_lock(func.hashtextextended(column("address"), 0))).select_from(
+    func.unnest(_ADDRESSES).table_valued(column("address", Text)).render_derived(name="addresses")
+)
+_IS_SINGLE: Final = (
+    DELIVERIES.c.digest_id.is_(None)
+    & (DELIVERIES.c.severity >= MOST_URGENT)
+    & DELIVERIES.c.kind.in_(KINDS)
+    & (DELIVERIES.c.redelivery_number == 0)
+    & (any_(_ADDRESSES) == _ADDRESS)
+)
+# Apart, so that each part has its index. A held mail has no `sent_real_at`, one in flight was perhaps ambiguous before.
+_RECENT: Final = union_all(
+    select(_ADDRESS.label("address"), literal(1).label("single"), null().label("leaves_at")).where(
+        _IS_SINGLE,
+        DELIVERIES.c.sent_real_at > _NOW - bindparam("period", type_=Interval),
+        DELIVERIES.c.state.not_in(IN_FLIGHT),
+    ),
+    select(
+        _ADDRESS,
+        case((DELIVERIES.c.state == DeliveryState.HELD, 0), else_=1),
+        case((DELIVERIES.c.state == DeliveryState.HELD, DELIVERIES.c.ready_at)),
+    ).where(_IS_SINGLE, _IS_OPEN, DELIVERIES.c.state.in_((*IN_FLIGHT, DeliveryState.HELD))),
+).subquery()
+_LOADS: Final = select(
+    _RECENT.c.address,
+    func.sum(_RECENT.c.single).label("singles"),
+    func.min(_RECENT.c.leaves_at).label("leaves_at"),
+).group_by(_RECENT.c.address)
 _ENTER_DATA: Final = (
     update(DELIVERIES)
     .where(

@@ -65,9 +65,9 @@ NOTIFICATIONS = Table(
     metadata,
     Column("id", Uuid, primary_key=True, comment="the event id"),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
-    Column("type", Text, nullable=False, comment="`notify` or `stand_down`"),
+    Column("type", Text, nullable=False, comment="`notify`, `stand_down` or `exhausted`"),
     Column("event", LargeBinary, nullable=False),
-    comment="Every notify and stand_down received; a repeated event changes nothing",
+    comment="Every notify, stand_down and exhausted received; a repeated event changes nothing",
 )
 
 WITHDRAWALS = Table(
@@ -100,6 +100,12 @@ DELIVERIES = Table(
     Column("scheduled_at", DateTime(timezone=True), nullable=False),
     Column("state", _StateColumn, nullable=False),
     Column("ready_at", DateTime(timezone=True), comment="real time: next attempt, or end of the lease; null: final"),
+    Column(
+        "published_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="real time, of its notification",
+    ),
     Column("created_at", DateTime(timezone=True), nullable=False, comment="real time"),
     Column("queued_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
@@ -124,6 +130,8 @@ DELIVERIES = Table(
     ),
     Column("fallback_of", Uuid, ForeignKey("deliveries.id")),
     Column("scheduled_person", Text, comment="who held the role at `scheduled_at`, if `person` is somebody else"),
+    Column("digest_id", Uuid, comment="the digest of the last attempt; null: a single mail"),
+    Column("sent_real_at", DateTime(timezone=True), comment="real time: when a server accepted it, or may have"),
     UniqueConstraint("notification_id", "person", "email", "redelivery_number", "fallback_number"),
     Index("deliveries_ticket_idx", "ticket_id", "seq"),
     Index("deliveries_tenant_idx", "tenant", "seq"),
@@ -137,6 +145,14 @@ DELIVERIES = Table(
         text("coalesce(tier, 0) DESC"),
         "seq",
         postgresql_where=text("ready_at IS NOT NULL"),
+    ),
+    # What a repeated digest consists of, and the single mails that an address got lately.
+    Index("deliveries_digest_idx", "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
+    Index(
+        "deliveries_single_idx",
+        text("lower(email)"),
+        "sent_real_at",
+        postgresql_where=text("sent_real_at IS NOT NULL AND digest_id IS NULL AND severity >= 3"),
     ),
     # One mail per occasion and person, whatever the code does (docs/rules.md#5-23). A redelivery is another occasion.
     Index(
@@ -152,6 +168,14 @@ DELIVERIES = Table(
 
 UNDELIVERED: Final = text("entry IN ('bounced', 'refused', 'undeliverable')")
 """The journal entries of addresses that failed, and of mails that reached nobody."""
+
+REPORT_COUNTS = Table(
+    "report_counts",
+    metadata,
+    Column("result", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    comment="How many reports of mail servers had each result, through the API and the command",
+)
 
 JOURNAL = Table(
     "journal",

@@ -1,22 +1,22 @@
 """Composes mails: chooses templates, time zone, sender and links."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from uuid import UUID
 
 import structlog
-from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
-from tocsin.events import Notify, Tier, UpcomingStep
+from tocsin.acknowledgement import LinkSigner
 
 from notifier import metrics
-from notifier.domain.delivery import Notification
+from notifier.domain.acknowledgement import acknowledgement_link
+from notifier.domain.digest_mail import DigestContext, DigestItem, as_item, build_digest, render_digest
 from notifier.domain.links import ticket_page
 from notifier.domain.message import Mail, MailSender, build_message
 from notifier.domain.rendering import MailTemplates, RenderedMail, describe_failure, render_mail
-from notifier.domain.sanitize import one_line
 from notifier.domain.template_context import MailContext, Pages, Reader, Redelivery
 from notifier.errors import UnmailableAddressError
-from notifier.handlers.claims import Claim
+from notifier.handlers.claims import Claim, ClaimedMail
 from notifier.sources.mail_templates import built_in_templates
 
 log = structlog.get_logger(__name__)
@@ -24,12 +24,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LinkSource:
-    """How a mail's links are made. `public_url` is intake's base URL, `ticket_urls` are page templates by source."""
+    """How a mail's links are made. `public_url` is intake's base URL, `ticket_urls` are page templates by source.
+
+    `help_guide`: the address of the How to Get Help Guide.
+    """
 
     links: LinkSigner
     public_url: str
     life: timedelta
     ticket_urls: Mapping[str, str]
+    help_guide: str | None = None
 
 
 class MailComposer:
@@ -61,8 +65,7 @@ class MailComposer:
         UnsafeMailError if the message, parsed again, is not what was intended.
         """
         notification, reader, delivery = claim.notification, claim.reader, claim.delivery
-        if reader.email.lower() in self._never:
-            raise UnmailableAddressError(f"553 {reader.email} is a mailbox that receives tickets and is never mailed")
+        self._check(reader)
         redelivery = (
             Redelivery(delivery.redelivered_by or "", delivery.queued_at, delivery.redelivery_number)
             if delivery.redelivery_number
@@ -76,10 +79,11 @@ class MailComposer:
             now=now,
             late=late,
             zone=self._zone_of(reader.person) or self._zone,
-            pages=self._pages(notification, reader, now),
+            pages=self._pages(claim, now),
             redelivery=redelivery,
+            involved=claim.involved,
         )
-        rendered = self._render(mail)
+        rendered = self._render(lambda templates: render_mail(mail, templates))
         return build_message(
             notification,
             reader,
@@ -90,54 +94,50 @@ class MailComposer:
             redelivery=redelivery,
         )
 
-    def _render(self, mail: MailContext) -> RenderedMail:
+    def compose_digest(self, mail: ClaimedMail, digest_id: UUID, now: datetime, late: Collection[UUID]) -> Mail:
+        """The digest of a claimed mail's items. `late`: the ids of those that are late. Raises as `compose`."""
+        first = mail.claims[0]
+        self._check(first.reader)
+
+        def item(claim: Claim, *, is_withdrawn: bool) -> DigestItem:
+            page = ticket_page(self._links.ticket_urls, claim.notification.ticket)
+            is_late = claim.delivery.id in late
+            return as_item(claim.notification, is_late=is_late, page=page, is_withdrawn=is_withdrawn)
+
+        digest = DigestContext(
+            digest_id=digest_id,
+            items=[
+                *(item(claim, is_withdrawn=False) for claim in mail.claims),
+                *(item(claim, is_withdrawn=True) for claim in mail.withdrawn),
+            ],
+            reader=first.reader,
+            role_titles=list(dict.fromkeys(claim.reader.role_title for claim in mail.claims)),
+            now=now,
+            zone=self._zone_of(first.reader.person) or self._zone,
+        )
+        return build_digest(digest, self._render(lambda templates: render_digest(digest, templates)), self._sender)
+
+    def _check(self, reader: Reader) -> None:
+        if reader.email.lower() in self._never:
+            raise UnmailableAddressError(f"553 {reader.email} is a mailbox that receives tickets and is never mailed")
+
+    def _render(self, render: Callable[[MailTemplates], RenderedMail]) -> RenderedMail:
         """Render with the deployment's templates; if one fails, with the built-in ones, so that the mail is sent."""
         if not self._templates.is_own:
-            return render_mail(mail, self._templates)
+            return render(self._templates)
         try:
-            return render_mail(mail, self._templates)
+            return render(self._templates)
         except Exception as error:  # whatever a template does
             metrics.TEMPLATE_FALLBACKS.inc()
             log.error("mail_template_failed", problem=describe_failure(error))
-            return render_mail(mail, built_in_templates())
+            return render(built_in_templates())
 
-    def _pages(self, notification: Notification, reader: Reader, now: datetime) -> Pages:
-        page = ticket_page(self._links.ticket_urls, notification.ticket)
-        expires_at = now + self._links.life
-        acknowledgement = _acknowledgement(notification, reader, expires_at)
+    def _pages(self, claim: Claim, now: datetime) -> Pages:
+        links = self._links
+        pages = Pages(ticket_page(links.ticket_urls, claim.notification.ticket), help_guide=links.help_guide)
+        expires_at = now + links.life
+        acknowledgement = acknowledgement_link(claim.notification, claim.reader, claim.earlier, expires_at)
         if acknowledgement is None:
-            return Pages(page)
-        return Pages(page, f"{self._links.public_url}/ack/{self._links.links.sign(acknowledgement)}", expires_at)
-
-
-def _acknowledgement(notification: Notification, reader: Reader, expires_at: datetime) -> AcknowledgementLink | None:
-    """The acknowledgement link of an escalation mail, or None. Names are cut, so that no link is too long."""
-    if not isinstance(notification, Notify):
-        return None
-    if (
-        notification.run is None
-        or notification.step is None
-        or notification.tier is None
-        or notification.reason is None
-    ):
-        return None
-    following = notification.upcoming
-    return AcknowledgementLink(
-        tenant=notification.ticket.tenant,
-        ticket_id=notification.ticket_id,
-        cycle=notification.cycle,
-        run=notification.run,
-        step=notification.step,
-        tier=_shorten(notification.tier),
-        reason=notification.reason,
-        person=reader.person,
-        name=one_line(reader.called, 60),
-        upcoming=UpcomingStep(at=following.at, tier=_shorten(following.tier) if following.tier else None)
-        if following
-        else None,
-        expires_at=expires_at,
-    )
-
-
-def _shorten(tier: Tier) -> Tier:
-    return tier.model_copy(update={"title": one_line(tier.title, 60)})
+            return pages
+        url = f"{links.public_url}/ack/{links.links.sign(acknowledgement)}"
+        return replace(pages, acknowledge=url, expires_at=expires_at)

@@ -74,6 +74,12 @@ class SmtpServers:
                 if self.state is CircuitState.CLOSED and circuit.state is CircuitState.HALF_OPEN:
                     self.record(server, await server.probe())
 
+    async def probe_failed(self) -> None:
+        """Probe the servers that failed last. For while no mail is queued, which would find out."""
+        for server, circuit in self._circuits.items():
+            if circuit.failures and circuit.state is CircuitState.HALF_OPEN:
+                self.record(server, await server.probe())
+
     async def read_certificates(self) -> None:
         """Connect to every server that uses TLS, so that its certificate is known although no mail is sent."""
         for server in self._circuits:

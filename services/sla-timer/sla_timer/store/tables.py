@@ -44,6 +44,7 @@ TICKETS = Table(
     Column("partition", SmallInteger, nullable=False),
     Column("customer_id", Text, nullable=False),
     Column("channel", Text, nullable=False),
+    Column("category", Text, nullable=False),
     Column("severity", SmallInteger, nullable=False),
     Column("ticket", LargeBinary, nullable=False, comment="JSON of the ticket as events carry it"),
     Column(
@@ -57,7 +58,7 @@ TICKETS = Table(
     _instant("responded_at", nullable=True),
     _instant("closed_at", nullable=True),
     _instant("historic_through", nullable=True),
-    Index("tickets_channel_idx", "tenant", "channel", "opened_at"),
+    Index("tickets_channel_idx", "channel", "opened_at"),
     Index("tickets_policy_versions_idx", "policy_versions", postgresql_where=text("closed_at IS NULL")),
     comment="One row per ticket, locked before anything is decided about it",
 )
@@ -107,12 +108,30 @@ CLOCKS = Table(
     Column("clock", Text, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("customer_id", Text, nullable=False),
+    Column("partition", SmallInteger, nullable=False),
     Column("severity", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("open", Boolean, nullable=False),
+    Column("provisional", Boolean, nullable=False),
+    Column("warned", Boolean, nullable=False),
+    Column("historic", Boolean, nullable=False, comment="the outcome was known when the ticket was posted as history"),
+    _instant("due_at", nullable=True),
     _instant("outcome_at", nullable=True),
     Index("clocks_outcome_at_idx", "tenant", "outcome_at"),
-    Index("clocks_open_idx", "clock", "severity", "state", postgresql_where=text("open")),
+    Index(
+        "clocks_live_outcome_at_idx",
+        "outcome_at",
+        postgresql_include=["clock", "severity", "state"],
+        postgresql_where=text("NOT historic AND outcome_at IS NOT NULL"),
+    ),
+    Index(
+        "clocks_open_idx",
+        "clock",
+        "severity",
+        "state",
+        postgresql_include=["partition", "provisional", "warned", "due_at"],
+        postgresql_where=text("open"),
+    ),
     comment="Every clock of every cycle, for reports and gauges",
 )
 POLICIES = Table(

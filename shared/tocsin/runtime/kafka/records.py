@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from tocsin.events import Event, InvalidEventError, Watermark, decode
@@ -16,6 +16,7 @@ class Record(Protocol):
     """The attributes of a Kafka record that are used."""
 
     offset: int
+    timestamp: int
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -23,12 +24,16 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An event and the position it was read from."""
+    """An event and the position it was read from.
+
+    `published_at`: the real instant at which Kafka stored the record; None for a dead letter.
+    """
 
     event: Event
     topic: str
     partition: int
     offset: int
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,28 @@ def decode_partition(topic: str, partition: int, records: Sequence[Record]) -> P
 
 
 def decode_record(
-    headers: Headers, value: bytes | None, *, topic: str, partition: int, offset: int
+    headers: Headers,
+    value: bytes | None,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    published_at: datetime | None = None,
 ) -> Received | InvalidEventError:
     """The event of a record, or the error if it has none."""
     try:
-        return Received(decode(headers, value), topic, partition, offset)
+        return Received(decode(headers, value), topic, partition, offset, published_at)
     except InvalidEventError as error:
         return error
 
 
 def _decoded(topic: str, partition: int, record: Record) -> DecodedRecord:
-    content = decode_record(record.headers, record.value, topic=topic, partition=partition, offset=record.offset)
+    content = decode_record(
+        record.headers,
+        record.value,
+        topic=topic,
+        partition=partition,
+        offset=record.offset,
+        published_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+    )
     return DecodedRecord(record, content)

@@ -1,0 +1,133 @@
+"""Attempts: each hands one claimed mail to a mail server and saves the result."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import stamina
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.group_commit import GroupCommit
+from tocsin.runtime.process.clock import TimeSource
+
+from notifier.domain.delivery import Delivery
+from notifier.domain.message import Mail
+from notifier.domain.sanitize import one_line
+from notifier.domain.smtp_reply import SmtpOutcome, SmtpPhase, SmtpReply
+from notifier.errors import UnmailableAddressError
+from notifier.handlers.attempts import AttemptResult, enter_data, finish_attempts
+from notifier.handlers.claims import ClaimedMail
+from notifier.settings import Settings
+from notifier.workers.composer import MailComposer
+from notifier.workers.smtp_servers import SmtpServers
+
+log = structlog.get_logger(__name__)
+
+_LATE: Final = timedelta(seconds=60)
+_MAX_REPLY: Final = 500
+_LINGER: Final = 0.03  # seconds; in a burst a mail costs a fifth less CPU than with 0.01
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One claimed mail in flight. `is_probe`: no server was known to accept mails when it started."""
+
+    mail: ClaimedMail
+    is_probe: bool
+    is_connecting: bool = True
+    """Whether no server has accepted its envelope yet."""
+
+
+class AttemptRunner:
+    """`on_envelope` is called when a server has accepted the envelope of a mail."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        composer: MailComposer,
+        servers: SmtpServers,
+        clock: TimeSource,
+        settings: Settings,
+        on_envelope: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._composer = composer
+        self._servers = servers
+        self._clock = clock
+        self._settings = settings
+        self._on_envelope = on_envelope
+        # What simultaneous attempts save becomes one transaction.
+        self._enter_data = GroupCommit(self._enter_data_group, is_common=is_transient, linger=_LINGER)
+        self._finish = GroupCommit(self._finish_group, is_common=is_transient, linger=_LINGER)
+
+    async def run(self, attempt: Attempt) -> None:
+        """Render the mail, open an envelope, record that DATA begins, send the message, save the result."""
+        mail = attempt.mail
+        with structlog.contextvars.bound_contextvars(**_about(mail)):
+            now = self._clock.now()
+            late = {row.id for row in mail.deliveries if self._clock.lateness(row.scheduled_at, now) > _LATE}
+            try:
+                if mail.digest_id is None:
+                    message = self._composer.compose(mail.claims[0], now, late=bool(late))
+                else:
+                    message = self._composer.compose_digest(mail, mail.digest_id, now, late)
+            except UnmailableAddressError as error:
+                await self._save(mail, SmtpOutcome.REFUSED, str(error))
+            except Exception as error:  # the other attempts go on, and this one is repeated later
+                log.exception("mail_not_rendered")
+                await self._save(mail, SmtpOutcome.DEFERRED, f"not rendered: {type(error).__name__}: {error}")
+            else:
+                await self._send(attempt, message, late)
+
+    async def _send(self, attempt: Attempt, message: Mail, late: set[UUID]) -> None:
+        mail = attempt.mail
+        envelope = await self._servers.open_envelope(message.recipient, probe=attempt.is_probe)
+        attempt.is_connecting = False
+        if isinstance(envelope, SmtpReply):
+            await self._save(mail, envelope.outcome, str(envelope))
+            return
+        self._on_envelope()
+        server, connection = envelope.server, envelope.connection
+        reply = SmtpReply(SmtpPhase.RECIPIENT, 250, "")
+        try:
+            if not await self._enter_data(
+                [replace(row, message_id=message.message_id, late=row.id in late) for row in mail.deliveries]
+            ):
+                log.info("delivery_withdrawn_before_data")
+                self._servers.record(server, reply)
+                return
+            reply = SmtpReply(SmtpPhase.DATA, None, "the attempt was interrupted")  # if this process stops meanwhile
+            reply = await server.send(connection, message.raw)
+            self._servers.record(server, reply)
+            await self._save(mail, reply.outcome, str(reply))
+        finally:
+            await server.release(connection, reply)
+
+    async def _save(self, mail: ClaimedMail, outcome: SmtpOutcome, reply: str) -> None:
+        """Save the result as soon as the database responds: a lost result would make the mail ambiguous."""
+        shown = one_line(reply, _MAX_REPLY)
+        results = [AttemptResult(claim.delivery, outcome, shown, claim.addresses) for claim in mail.claims]
+        async for attempt in stamina.retry_context(on=is_transient, timeout=60, attempts=None, wait_max=2):
+            with attempt:
+                await self._finish(results)
+
+    async def _enter_data_group(self, mails: Sequence[Sequence[Delivery]]) -> Sequence[bool]:
+        async with self._engine.begin() as connection:
+            return await enter_data(connection, self._clock, self._settings.lease, mails)
+
+    async def _finish_group(self, results: Sequence[Sequence[AttemptResult]]) -> Sequence[None]:
+        every = [result for of_mail in results for result in of_mail]
+        async with self._engine.begin() as connection:
+            await finish_attempts(connection, self._clock, self._settings.retry_policy, every)
+        return [None] * len(results)
+
+
+def _about(mail: ClaimedMail) -> dict[str, str]:
+    """What the log says about the mail; each delivery of a digest is named when its result is saved."""
+    first = mail.claims[0].delivery
+    if mail.digest_id is not None:
+        return {"digest_id": str(mail.digest_id)}
+    return {"ticket_id": str(first.ticket_id), "delivery_id": str(first.id)}
