@@ -121,9 +121,10 @@ def test_every_webhook_command_of_a_page_exists(page: Path) -> None:
     ("page", "providers"), [(README, PROVIDERS), (PAGES / "README.md", ["jira"])], ids=["intake", "docs"]
 )
 def test_the_check_and_try_commands_of_a_page_work_for_each_provider(
-    page: Path, providers: Sequence[str], monkeypatch: pytest.MonkeyPatch
+    page: Path, providers: Sequence[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("TOCSIN_STATE", str(tmp_path))  # where no stack is running
     monkeypatch.setenv("TOCSIN_INTEGRATIONS", str(SHIPPED))
     (check,) = [arguments for arguments in commands(page) if arguments[1] == "check"]
     checked = invoked(check).output.splitlines()

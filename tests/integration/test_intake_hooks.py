@@ -56,6 +56,7 @@ async def test_deliveries_open_a_ticket_and_add_facts_to_it(intake: World) -> No
     assert [type(event) for event in await intake.queued()][1:] == [TicketChanged] * 4
 
 
+@pytest.mark.rule("1.11")
 async def test_assignee_and_impact_are_those_of_the_opening_and_then_facts(intake: World) -> None:
     await deliver(intake, payload(agent="Ben", stoppage="Everybody", agent_mail="ben at desk"))
     (found,) = await tickets(intake)

@@ -204,7 +204,7 @@ def test_a_later_update_changes_the_assignee_and_the_impact(provider: str) -> No
     assert result(there, provider, first, changed, changed)["events"] == []
 
 
-@pytest.mark.rule("6.4")
+@pytest.mark.rule("6.23")
 @pytest.mark.parametrize("provider", ["connectwise", "halopsa", "freshdesk", "jira"])
 def test_an_it_contact_is_listed_by_name_or_address_for_a_customer(provider: str) -> None:
     body = delivery(provider, {})

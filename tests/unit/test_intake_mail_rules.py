@@ -117,6 +117,7 @@ def test_escalations_is_for_the_it_contact() -> None:
     assert ticket(mail("it@acme.example", ESCALATIONS, Subject="Onboarding of Bo"))["category"] == "onboarding"
 
 
+@pytest.mark.rule("6.23")
 def test_only_the_address_of_a_mail_names_the_it_contact() -> None:
     forged = ticket(mail("Ida Jones <ida@acme.example>", ESCALATIONS))
     assert not forged["sender_is_it_contact"]
@@ -216,6 +217,7 @@ def test_a_mailbox_may_have_an_assignee() -> None:
     assert ticket(mail(), assignees={"escalations": ruth})["assignee"] is None
 
 
+@pytest.mark.rule("6.20")
 def test_the_address_of_a_sender_that_failed_dmarc_is_not_usable() -> None:
     house = KnownCustomer(id="house", name="Walk-ins")
     found = ticket(mail(Authentication_Results="mx.us.example; dmarc=fail"), authserv="mx.us.example", customer=house)
