@@ -126,6 +126,24 @@ async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_stat
     ]
 
 
+@pytest.mark.rule("3.6")
+async def test_the_response_of_a_person_is_added_after_an_automatic_receipt(intake: World) -> None:
+    await deliver(intake, payload())
+    key = (await tickets(intake))[0]["ticket_id"]
+    await intake.post(f"/v1/tickets/{key}/events", event("responded", actor="Workflow"), 201)
+    await deliver(intake, payload(status="Answered", at="2026-06-08T10:20:00Z", by="Workflow"))
+    assert [kind for kind, _ in await facts(intake)] == ["opened", "responded"]
+    for at in ("2026-06-08T10:30:00Z", "2026-06-08T10:40:00Z"):
+        await deliver(intake, payload(status="Answered", at=at, by="Bob"))
+    assert (await facts(intake))[2:] == [("responded", "10:30:00")]
+
+
+@pytest.mark.rule("3.6")
+async def test_a_ticket_that_opens_with_an_automatic_receipt_has_no_response(intake: World) -> None:
+    await deliver(intake, payload(status="Answered", by="Workflow"))
+    assert await facts(intake) == [("opened", "10:00:00")]
+
+
 async def test_facts_posted_by_rest_are_not_repeated(intake: World) -> None:
     posted = ticket("T-1", source="desk", severity=2, opened_at="2026-06-08T10:00:00Z")
     path = f"/v1/tickets/{(await intake.post('/v1/tickets', posted, 201))['ticket_id']}/events"

@@ -97,6 +97,16 @@ async def test_a_mail_opens_a_ticket(intake: World) -> None:
     assert found["facts"][0]["actor"] == "ada.byron@acme.example"
 
 
+@pytest.mark.rule("3.6", "6.18")
+async def test_our_reply_is_the_response_although_an_automatic_receipt_was_posted(intake: World) -> None:
+    key = ticket_of(await deliver(intake, mail(Message_ID="<1@acme.example>")), "opened")
+    await intake.post(f"/v1/tickets/{key}/events", event("responded", actor="Workflow"), 201)
+    reply = mail("Maya <maya@betterworldtech.com>", "ada@acme.example", In_Reply_To="<1@acme.example>")
+    await deliver(intake, reply)
+    await deliver(intake, reply.replace(b"It is broken.", b"Once more."))
+    assert await facts(intake, key) == ["opened", "responded", "responded"]
+
+
 @pytest.mark.rule("6.14")
 async def test_a_copy_of_a_mail_counts_once(intake: World) -> None:
     first = ticket_of(await deliver(intake, MAILS["outlook"]), "opened")

@@ -80,7 +80,9 @@ async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = No
     )
     write_keys(folder / "keys.yaml", KeyFile(keys=entries))
     policy = (POLICIES / "policy.yaml").read_text()
-    (folder / "policy.yaml").write_text(policy.replace("machine_sources: {}", "machine_sources: {probe: 2}"))
+    policy = policy.replace("machine_sources: {}", "machine_sources: {probe: 2}")
+    policy = policy.replace("automatic_actors: []", 'automatic_actors: [Workflow, "robot@*"]')
+    (folder / "policy.yaml").write_text(policy)
     settings = Settings(
         database_url=url,
         kafka="127.0.0.1:1",
