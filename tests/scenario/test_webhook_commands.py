@@ -29,6 +29,7 @@ async def hooks(stack: MovableStack, *arguments: str) -> str:
 async def test_the_commands_work_on_the_running_stack_with_no_variables(
     scenario: Scenario, movable_stack: MovableStack
 ) -> None:
+    assert (movable_stack.stack.state.folder / "environment.json").stat().st_mode & 0o077 == 0
     checked = await hooks(movable_stack, "check")
     assert "POST /v1/hooks/jira/default  generic: ready\n" in checked
     assert "POST /v1/hooks/email/default  mail: ready\n" in checked

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import Result
 from intake.commands import hooks
 from intake.commands.hooks import app
 from intake.sources.signing_keys import fetch_signing_key
 from ruamel.yaml import YAML
 from support.webhook_recordings import RECORDED, SHIPPED
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 RUN = CliRunner()
 
