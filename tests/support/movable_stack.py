@@ -13,6 +13,7 @@ from holidays import country_holidays
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import RequestedClock
+from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port_offset
 from tocsin_local.stack import Stack, StackOptions
 
@@ -24,6 +25,17 @@ NEW_YORK = ZoneInfo("America/New_York")
 HOLIDAYS = country_holidays("US")
 OPENING_HOUR = clock_time(8)
 NOTICE = timedelta(milliseconds=20)
+MAIL_SECRET = "mail-secret-of-the-scenarios"
+MAIL = """
+email:
+  default:
+    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
+    ours: [betterworldtech.com]
+    severity: 3
+    services: [Not said]
+    customers: [{ id: acme, name: Acme, domains: [acme.example] }]
+"""
+"""Mails of acme; Ida is its IT contact."""
 SILENCE_SECONDS = "10"  # longer than a busy machine needs to restart a service
 
 
@@ -70,16 +82,22 @@ def start_movable_stack(folder: Path, **options: Any) -> Iterator[MovableStack]:
     directory = EditableDirectory(folder / "directory.yaml")
     settings = {
         "TOCSIN_CLOCK_FILE": str(clock_file),
+        "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
         "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
         "TOCSIN_PROBE_SECONDS": "0.5",
         "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
     }
+    integrations = folder / "integrations.yaml"
+    shipped = (POLICY_FOLDER / "integrations.yaml").read_text()
+    it_contacts = "it_contacts: { default: { acme: [ida@acme.example] } }"
+    integrations.write_text(shipped.replace("it_contacts: {}", it_contacts) + MAIL)
     chosen = StackOptions(
         state=folder / "state",
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
         durable=False,
         directory=directory.file,
+        integrations=integrations,
         settings=settings | options.pop("settings", {}),
         **options,
     )
