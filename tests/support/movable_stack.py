@@ -12,6 +12,7 @@ from holidays import country_holidays
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import RequestedClock
+from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port_offset
 from tocsin_local.stack import Stack, StackOptions
 
@@ -23,6 +24,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 HOLIDAYS = country_holidays("US")
 OPENING_HOUR = clock_time(8)
 NOTICE = timedelta(milliseconds=20)
+SHIPPED_POLICY = POLICY_FOLDER / "policy.yaml"
 SILENCE_SECONDS = "10"  # longer than a busy machine needs to restart a service
 
 
@@ -60,16 +62,23 @@ class MovableStack:
 
 @contextlib.contextmanager
 def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
-    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end."""
+    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end.
+
+    Its policy allows any number of single mails: business hours pass in moments here, but mails are joined into digests
+    by real time. tests/integration/test_notifier_digests.py covers digests.
+    """
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
     directory = EditableDirectory(folder / "directory.yaml")
+    policy = folder / "policy.yaml"
+    policy.write_text(SHIPPED_POLICY.read_text().replace("single_per_minute: 5", "single_per_minute: 100000"))
     options = StackOptions(
         state=folder / "state",
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
         durable=False,
         directory=directory.file,
+        policy=policy,
         settings={
             "TOCSIN_CLOCK_FILE": str(clock_file),
             "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
