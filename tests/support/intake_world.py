@@ -52,6 +52,13 @@ class World:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def scrape(self, name: str, **labels: str) -> float | None:
+        """The value of a metric with these labels as `/metrics` shows it; None if it has no such labels."""
+        lines = (await self.clients["nobody"].get("/metrics")).text.splitlines()
+        shown = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+        start = f"{name}{{{shown}}} " if labels else f"{name} "
+        return next((float(line.removeprefix(start)) for line in lines if line.startswith(start)), None)
+
     async def queued(self) -> list[TicketOpened | TicketChanged | TicketImported]:
         """The events in the outbox, in order."""
         table = tables.OUTBOX.table
