@@ -13,7 +13,7 @@ from tocsin.instants import render_instant
 
 from support.consistency import Json, Observed, PostedTicket, assert_clocks_match, assert_consistent
 from support.inbox import ReceivedMail, parse_message
-from support.movable_stack import MovableStack, next_ordinary_monday
+from support.movable_stack import MAIL_SECRET, MovableStack, next_ordinary_monday
 from support.pipeline import Pipeline
 from support.polling import eventually
 from support.stack_control import StackControl
@@ -147,6 +147,19 @@ class Scenario:
             body["occurred_at"] = render_instant(at)
         response = await self.post(f"/v1/tickets/{ticket.id}/events", body)
         ticket.facts.append({"type": kind, "occurred_at": response["occurred_at"]} | fields)
+
+    async def deliver_mail(self, raw: bytes) -> Json:
+        """Delivers a mail to intake as a mail server does; the response."""
+        headers = {"Authorization": f"Bearer {MAIL_SECRET}", "Content-Type": "message/rfc822"}
+        url = f"{self._urls['intake']}/v1/hooks/email/default"
+        return _success(await self._http.post(url, content=raw, headers=headers))
+
+    async def ticket_of_mail(self, raw: bytes) -> PostedTicket:
+        """Delivers a mail that opens a ticket."""
+        result, ticket_id = (await self.deliver_mail(raw))["detail"].split()[:2]
+        assert result == "opened"
+        found = await self.get("intake", f"/v1/tickets/{ticket_id}")
+        return self.add_ticket(found, found)
 
     async def post(self, path: str, body: Json) -> Json:
         """POST to intake. Fails the test unless the status is 2xx."""
