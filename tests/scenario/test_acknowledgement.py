@@ -48,9 +48,9 @@ async def test_the_link_in_a_mail_delays_the_next_tier(scenario: Scenario) -> No
     assert f"held until {shown(render_instant(held_until))}\n" in second.text
     assert "on call then: Ruth Adeyemi, +1 212 555 0103\n" in second.text
     async with httpx.AsyncClient() as phone:
-        page = (await phone.get(link_in(second))).text
-    assert "tier 1, Service Desk Team Lead: Maya Lindqvist, at " in page
-    assert f"by maya.lindqvist at {shown(acknowledged_at)}" in page
+        second_page = (await phone.get(link_in(second))).text
+    assert "tier 1, Service Desk Team Lead: Maya Lindqvist, at " in second_page
+    assert f"by maya.lindqvist at {shown(acknowledged_at)}" in second_page
     (escalation,) = (await scenario.get("escalator", f"/v1/escalations?ticket_id={ticket.id}"))["items"]
     assert escalation["acknowledgements"] == [
         {"at": acknowledged_at, "by": "maya.lindqvist", "held_until": render_instant(held_until)}
