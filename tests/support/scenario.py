@@ -203,7 +203,7 @@ class Scenario:
         return [mail for mail in (await self.mails_by_ticket())[ticket.id] if kind in (None, mail.kind)]
 
     async def mails_by_ticket(self) -> dict[str, list[ReceivedMail]]:
-        """All mails since the scenario started, by ticket id, oldest first. A digest is there for each of its tickets."""
+        """All mails since the scenario started, by ticket id, oldest first; a digest for each of its tickets."""
         response = await self._http.get(f"{self._urls['inbox']}/messages")
         by_ticket: dict[str, list[ReceivedMail]] = defaultdict(list)
         for mail in map(parse_message, response.json()):

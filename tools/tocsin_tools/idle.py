@@ -8,7 +8,7 @@ from tocsin_tools.client import StackClient
 from tocsin_tools.errors import NotIdleError
 
 SERVICES: Final = ("intake", "sla-timer", "escalator", "notifier")
-OPEN_STATES: Final = ("queued", "claimed", "in_data", "deferred")
+OPEN_STATES: Final = ("queued", "held", "claimed", "in_data", "deferred")
 GAUGE_SECONDS: Final = 6.0
 """The services measure their gauges at least every 5 s: in 6 s each has been measured anew."""
 STALLED_SECONDS: Final = 180.0
