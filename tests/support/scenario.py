@@ -203,11 +203,12 @@ class Scenario:
         return [mail for mail in (await self.mails_by_ticket())[ticket.id] if kind in (None, mail.kind)]
 
     async def mails_by_ticket(self) -> dict[str, list[ReceivedMail]]:
-        """All mails since the scenario started, by ticket id, oldest first."""
+        """All mails since the scenario started, by ticket id, oldest first; a digest for each of its tickets."""
         response = await self._http.get(f"{self._urls['inbox']}/messages")
         by_ticket: dict[str, list[ReceivedMail]] = defaultdict(list)
         for mail in map(parse_message, response.json()):
-            by_ticket[mail.ticket_id].append(mail)
+            for ticket_id in mail.ticket_ids:
+                by_ticket[ticket_id].append(mail)
         return by_ticket
 
     async def clocks(self, ticket: PostedTicket) -> Json:
