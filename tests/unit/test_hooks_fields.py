@@ -123,7 +123,9 @@ def test_a_field_that_the_tool_leaves_out_is_not_stated(provider: str) -> None:
 @pytest.mark.parametrize("provider", FIRST)
 def test_a_word_without_a_meaning_is_not_stated(provider: str) -> None:
     odd = dict.fromkeys(FIELDS, "Something else")
-    found = result(mapped(provider), provider, delivery(provider, odd))["ticket"]
+    whole = result(mapped(provider), provider, delivery(provider, odd))
+    assert {"type: Something else", "via: Something else", "workaround: Something else"} <= set(whole["not_listed"])
+    found = whole["ticket"]
     assert (found["via"], found["sender_is_it_contact"], "starts_at" in found) == ("support", False, False)
     assert ("impact" in found, found["assignee"]) == (False, {"name": "Something else"})
 

@@ -75,6 +75,19 @@ def map_snapshot(
     )
 
 
+def unlisted_words(snapshot: TicketSnapshot, update: TicketUpdate) -> tuple[str, ...]:
+    """The words of a snapshot that integrations.yaml does not list, with their fields; they state nothing."""
+    stated = {
+        "type": (snapshot.type, update.category),
+        "channel": (snapshot.channel, update.channel),
+        "via": (snapshot.via, update.via),
+        "it_contact": (snapshot.it_contact, update.it_contact),
+    }
+    for criterion in Impact.model_fields:
+        stated[criterion] = (getattr(snapshot.impact, criterion), getattr(update.impact, criterion, None))
+    return tuple(f"{field}: {word}" for field, (word, meaning) in stated.items() if word and meaning is None)
+
+
 def _check_instants(snapshot: TicketSnapshot, received_at: datetime) -> None:
     for field in ("seen_at", "opened_at", "responded_at", "resolved_at"):
         at: datetime | None = getattr(snapshot, field)
