@@ -32,7 +32,7 @@ JOBS: dict[str, type[BaseSettings]] = {
 }
 SERVICE_KEYS = {
     *("build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "ports", "profiles"),
-    *("pull_policy", "restart", "shm_size", "stop_grace_period", "volumes"),
+    *("pull_policy", "restart", "shm_size", "stop_grace_period", "tmpfs", "volumes"),
 }
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|ACK_KEYS")

@@ -20,6 +20,7 @@ from notifier.domain.message import MailSender, message_id, thread_headers
 from notifier.domain.new_delivery import delivery_for, next_address, redelivery_id, stand_down_deliveries
 from notifier.domain.template_context import Redelivery
 from support.fake_timer import FakeTimer, moment, numbered_fact
+from support.intake_world import event, ticket
 from support.stories import shipped_policy
 from tocsin.acknowledgement import AcknowledgementLink
 from tocsin.events import (
@@ -53,14 +54,14 @@ def recording(name: str) -> Any:
 
 def ids(events: Iterable[DeadlineEvent | EscalationEvent], *kinds: type[Event]) -> list[str]:
     """The ids of the events of these types, in order."""
-    return [str(event.event_id) for event in events if isinstance(event, kinds)]
+    return [str(each.event_id) for each in events if isinstance(each, kinds)]
 
 
 def decided(*events: DeadlineEvent) -> list[EscalationEvent]:
     """What the escalator publishes about these events."""
     escalation, published = TicketEscalation(), list[EscalationEvent]()
-    for event in events:
-        escalation, new = decide(event, escalation, lambda tier, at: False)
+    for each in events:
+        escalation, new = decide(each, escalation, lambda tier, at: False)
         published += new
     return published
 
@@ -113,11 +114,11 @@ def test_deliveries() -> None:
     first = delivered(recording("notify"))
     refused = replace(first, state=DeliveryState.REFUSED)
     stand_down = stand_down_deliveries(recording("stand_down"), [first], NOW)[0]
-    event = JournalEntry.of(first).event
-    assert event is not None
+    published = JournalEntry.of(first).event
+    assert published is not None
     found = {
         "delivery": first.id,
-        "its event": event.event_id,
+        "its event": published.event_id,
         "to the next address": next_address(refused, [refused], ["dana@example.org"], NOW).id,
         "of a stand-down": stand_down.id,
         "first redelivery": redelivery_id(first, 1),
@@ -154,16 +155,7 @@ def test_mails() -> None:
 
 
 def test_facts() -> None:
-    body = {
-        "source": "connectwise",
-        "external_id": "SR-1042",
-        "severity": 1,
-        "summary": "Mail is down",
-        "affected_services": ["Email"],
-        "contact": {"name": "Ada", "email": "ada@acme.example"},
-        "customer": {"id": "acme", "name": "Acme"},
-        "events": [{"type": "responded", "actor": "Bob"}],
-    }
+    body = ticket(events=[event("responded")])
     new = new_ticket(shipped_policy(), "default", validate_request(BatchItemRequest, body), INSTANT)
     assert new.facts[-1].fact.event_id == "a38ecf9f-212f-5995-acd6-c58d23a4e7f2"
     link = AcknowledgementLink(

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -13,19 +12,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from support.intake_world import LINKS, World, event, ticket, world
-from support.servers import MakeDatabase
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import TicketChanged, Tier, UpcomingStep
 
 TIERS = {2: "senior_it_operations_manager", 3: "it_operations_director"}
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)  # when business time begins in this world
 JSON = {"Accept": "application/json"}
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 def tier(number: int) -> Tier:
@@ -88,6 +80,13 @@ async def test_the_page_shows_the_first_response_and_that_a_stand_down_ends_the_
     assert ">First response<" in page
     assert "by Bob at " in page
     assert "received a stand-down mail since, the escalation has ended" in page
+
+
+@pytest.mark.rule("3.6")
+async def test_an_automatic_receipt_is_not_shown_as_the_response(intake: World) -> None:
+    ticket_id = await open_ticket(intake)
+    await intake.post(f"/v1/tickets/{ticket_id}/events", event("responded", actor="Workflow"), 201)
+    assert ">First response<" not in (await open_link(intake, link_to(ticket_id))).text
 
 
 @pytest.mark.rule("5.28")

@@ -2,22 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
-from support.intake_world import HISTORY_LIMIT, World, event, ticket, world
-from support.servers import MakeDatabase
+from support.intake_world import HISTORY_LIMIT, World, event, ticket
 from tocsin.events import FactType, TicketImported, TicketOpened
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 async def post_batch(intake: World, *items: object) -> list[dict[str, Any]]:

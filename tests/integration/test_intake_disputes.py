@@ -97,9 +97,10 @@ async def test_the_response_has_the_latest_assignee(intake: World) -> None:
     ruth = {"name": "Ruth", "email": "ruth@msp.example"}
     created = await intake.post("/v1/tickets", ticket(assignee=ruth), 201)
     path = f"/v1/tickets/{created['ticket_id']}"
-    for assignee in ({"name": "Bob"}, None):
+    changes: list[dict[str, str] | None] = [{"name": "Bob"}, None]
+    for assignee in changes:
         await intake.post(f"{path}/events", event("assigned", assignee=assignee), 201)
-        expected = assignee and {"email": None, **assignee}
+        expected = assignee and assignee | {"email": None}
         assert (await intake.get(path))["assignee"] == expected
         assert (await intake.get("/v1/tickets"))["items"][0]["assignee"] == expected
 

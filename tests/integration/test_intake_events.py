@@ -1,23 +1,14 @@
 """Events through the API: numbers, what counts once, the order of occurrence, and the one rejected event."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from intake.handlers.idempotency import expire_keys
 from sqlalchemy import text
-from support.intake_world import World, event, ticket, world
-from support.servers import MakeDatabase
+from support.intake_world import World, event, ticket
 from tocsin.events import Assignee, Impact, TicketChanged, TicketImported
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,20 +1,10 @@
 """Reading tickets: filters, stable pages, and the facts of a ticket."""
 
-from collections.abc import AsyncIterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import pytest
 from intake.api.list_query import TicketListQuery
-from support.intake_world import World, event, ticket, world
-from support.servers import MakeDatabase
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
+from support.intake_world import World, event, ticket
 
 
 async def ids(intake: World, *, key: str = "default", **query: Any) -> list[str]:

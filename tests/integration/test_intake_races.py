@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,12 +16,6 @@ from support.servers import MakeDatabase
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 
 TICKETS = 4
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 async def until_known(post: Any) -> httpx.Response:

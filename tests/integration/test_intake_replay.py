@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from intake.commands.hooks import app
-from support.intake_world import World, world
+from support.intake_world import World, command_environment, world
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from support.webhook_client import deliver, facts, integrations_yaml, payload, rows, tickets
@@ -22,7 +22,9 @@ STATES = "SELECT state FROM webhook_deliveries ORDER BY id"
 async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     (tmp_path / "integrations.yaml").write_text(integrations_yaml(tmp_path))
     async with world(make_database("intake"), tmp_path) as made:
-        monkeypatch.setenv("TOCSIN_DATABASE_URL", made.writer.url.render_as_string(hide_password=False))
+        url = made.writer.url.render_as_string(hide_password=False)
+        for name, value in command_environment(url, tmp_path).items():
+            monkeypatch.setenv(name, value)
         yield made
 
 
@@ -82,6 +84,29 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: Wo
     assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:00:00"), ("paused", "10:00:00")]
     assert await replay(intake) == 0
     assert "No unmapped deliveries." in (await hooks("unmapped")).output
+
+
+async def test_an_unmapped_delivery_is_dismissed_over_http(intake: World) -> None:
+    answer = await deliver(intake, payload(status="Parked"))
+    path = f"/v1/hooks/unmapped/{answer['delivery_id']}/dismiss"
+    await intake.post(path, None, 403, key="reading")
+    await intake.post(path, None, 404, key="other")
+    dismissed = await intake.post(path, None, 200)
+    assert dismissed == {"state": "ignored", "delivery_id": answer["delivery_id"]}
+    await intake.post(path, None, 404)
+    assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
+    (listed,) = (await intake.get("/v1/hooks/ignored"))["items"]
+    assert (listed["reason"], listed["detail"][:17]) == ("unknown_status", "dismissed by key ")
+    assert "unknown_status: dismissed by key" in (await hooks("ignored")).output
+
+
+async def test_ignored_deliveries_are_listed_in_pages(intake: World) -> None:
+    for number in range(3):
+        await deliver(intake, {"note": True, "delivery": str(number)})
+    first = await intake.get("/v1/hooks/ignored", limit=2)
+    rest = await intake.get("/v1/hooks/ignored", limit=2, cursor=first["next_cursor"])
+    assert [item["reason"] for item in (*first["items"], *rest["items"])] == [None] * 3
+    assert rest["next_cursor"] is None
 
 
 async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World) -> None:

@@ -1,23 +1,14 @@
 """Tickets through the API into a real PostgreSQL: the response, what is stored and queued, and what counts once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from support.intake_world import World, event, ticket, world
-from support.servers import MakeDatabase
+from support.intake_world import World, event, ticket
 from tocsin.events import Assignee, FactType, Impact, TicketChanged, TicketOpened, ticket_id
 
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(make_database("intake"), tmp_path) as made:
-        yield made
 
 
 async def test_a_ticket_is_stored_and_its_event_is_queued(intake: World) -> None:
@@ -117,8 +108,55 @@ async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_openin
     assert fact.occurred_at == opened.fact.occurred_at
     await intake.post("/v1/tickets", body, 200)
     assert len(await intake.queued()) == 2
-    await intake.post("/v1/tickets", ticket("B", category="mishandled_request"), 201)
-    assert len(await intake.queued()) == 3
+
+
+@pytest.mark.rule("5.16", "6.4", "6.5")
+@pytest.mark.parametrize(
+    ("via", "category", "is_it_contact", "routed_to", "is_escalated"),
+    [
+        ("escalations", "mishandled_request", True, "escalations", True),
+        ("support", "mishandled_request", True, "support", True),
+        ("escalations", "mishandled_request", False, "support", False),
+        ("escalations", "onboarding", True, "escalations", False),
+        ("escalations", "incident", True, "support", False),
+        ("support", "incident", True, "support", False),
+    ],
+)
+async def test_only_a_complaint_that_the_it_contact_posts_starts_a_ladder(
+    intake: World, via: str, category: str, is_it_contact: bool, routed_to: str, is_escalated: bool
+) -> None:
+    starts_at = "2026-07-01T12:00:00Z"
+    body = ticket(via=via, category=category, sender_is_it_contact=is_it_contact, starts_at=starts_at)
+    created = await intake.post("/v1/tickets", body, 201)
+    assert (created["via"], created["routed_to"]) == (via, routed_to)
+    assert created["flags"] == (["rerouted"] if routed_to != via else [])
+    opened, *escalations = await intake.queued()
+    assert isinstance(opened, TicketOpened)
+    assert (opened.ticket.routed_to, list(opened.ticket.flags)) == (routed_to, created["flags"])
+    facts = [each.fact.type for each in escalations if isinstance(each, TicketChanged)]
+    assert facts == ([FactType.ESCALATED] if is_escalated else [])
+
+
+@pytest.mark.rule("1.10")
+async def test_an_unusable_address_is_rejected_wherever_it_is_posted(intake: World) -> None:
+    unusable = "ada@acme.example\r\nBcc: eve@acme.example"
+    contact = {"name": "Ada", "email": unusable}
+    problem = await intake.post("/v1/tickets", ticket(contact=contact, assignee=contact), 422)
+    message = "must be an e-mail address such as ada@acme.example"
+    assert problem["errors"] == [
+        {"field": "contact.email", "message": message},
+        {"field": "assignee.email", "message": message},
+    ]
+    items = [ticket(contact=contact), ticket("B", events=[event("assigned", assignee=contact)]), ticket("C")]
+    results = (await intake.post("/v1/tickets/batch", {"tickets": items}, 200))["results"]
+    assert [result["status"] for result in results] == [422, 422, 201]
+    assert results[1]["problem"]["errors"] == [{"field": "events[0].assignee.email", "message": message}]
+    path = f"/v1/tickets/{results[2]['ticket']['ticket_id']}/events"
+    problem = await intake.post(path, event("assigned", assignee=contact), 422)
+    assert problem["errors"] == [{"field": "assignee.email", "message": message}]
+    abroad = {"name": "Jörg", "email": "jörg@müller.example"}
+    created = await intake.post("/v1/tickets", ticket("D", contact=abroad, assignee=abroad), 201)
+    assert created["contact"] == {**abroad, "phone": None}
 
 
 async def test_an_invalid_ticket_names_every_wrong_field_and_repeats_no_value(intake: World) -> None:

@@ -2,35 +2,50 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
+import yaml
 from support.polling import eventually
+from support.prometheus import PrometheusClient
 from support.servers import log_line
 from tocsin_local.clock import requested_clock
 from tocsin_local.control import send_command
 from tocsin_local.errors import LocalError, PortTakenError, StateRefusedError
-from tocsin_local.layout import ports
+from tocsin_local.layout import PROMETHEUS_FOLDER, ports
 from tocsin_local.loopback import free_port, free_port_offset, is_listening
+from tocsin_local.monitoring import missing_monitor, monitors
 from tocsin_local.processes import Process
 from tocsin_local.smtp import SmtpSink
 from tocsin_local.stack import Stack, StackOptions
 from tocsin_local.state import StateFolder
 
 RESTART_SECONDS = 5
+MONITORS = ("prometheus", "alertmanager")
+
+
+def needs_monitors() -> None:
+    """Skips a test where the machine has no Prometheus or no Alertmanager."""
+    if missing := missing_monitor():
+        pytest.skip(missing)
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack without services."""
-    options = StackOptions(tmp_path_factory.mktemp("state"), free_port_offset(), services=(), durable=False)
+    state = tmp_path_factory.mktemp("state")
+    options = StackOptions(state, free_port_offset(), services=(), durable=False, monitoring=True)
     stack = Stack(options, log_line)
     with stack.running():
         yield stack
     assert not any(is_listening(port) for port in ports(options.port_offset).values())
     assert not stack.state.run_file.exists()
+    assert not (stack.state.folder / "environment.json").exists()
     stack.postgres.remove()
 
 
@@ -74,8 +89,78 @@ async def test_a_stopped_part_stays_down_until_it_is_started(stack: Stack, comma
     assert not is_listening(stack.smtp.port)
     send_command(state, command="start", part="smtp")
     assert is_listening(stack.smtp.port)
-    with pytest.raises(LocalError, match="kafka, postgres, smtp"):
+    with pytest.raises(LocalError, match="kafka, postgres"):
         send_command(state, command=command, part="toaster")
+
+
+@pytest.mark.parametrize("part", MONITORS)
+async def test_a_monitor_is_a_part_like_the_others(stack: Stack, part: str) -> None:
+    needs_monitors()
+    url = httpx.URL(stack.run["urls"][part])
+    assert url.port == ports(stack.options.port_offset)[part]
+    before = pid(stack, part)
+    await kill_and_wait(stack, part)
+    await eventually(lambda: is_ready_at(url), seconds=RESTART_SECONDS)
+    assert pid(stack, part) != before
+    send_command(stack.state.folder, command="stop", part=part)
+    assert not is_ready_at(url)
+    send_command(stack.state.folder, command="start", part=part)
+    assert is_ready_at(url)
+
+
+def is_ready_at(url: httpx.URL) -> bool:
+    try:
+        return httpx.get(url.copy_with(path="/-/ready")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def test_prometheus_has_the_shipped_rules_and_sends_to_the_alertmanager(stack: Stack) -> None:
+    needs_monitors()
+    urls = stack.run["urls"]
+    shipped = yaml.safe_load((PROMETHEUS_FOLDER / "alerts.yaml").read_text())["groups"]
+
+    prometheus = PrometheusClient(urls["prometheus"])
+    assert prometheus.rule_names() == {rule["alert"] for group in shipped for rule in group["rules"]}
+
+    async def watchdog() -> list[dict[str, Any]]:
+        async with httpx.AsyncClient() as http:
+            alerts = (await http.get(f"{urls['alertmanager']}/api/v2/alerts")).json()
+        return [alert for alert in alerts if alert["labels"]["alertname"] == "Watchdog"]
+
+    (alert,) = await eventually(watchdog, "the Watchdog has reached the Alertmanager", seconds=90)
+    assert alert["labels"] == {"alertname": "Watchdog", "severity": "info"}
+    assert alert["annotations"]["runbook_url"].endswith("/operations.md#watchdog")
+
+
+@pytest.mark.parametrize("installed", [set(), {"alertmanager"}, {"prometheus"}], ids=["none", "no prometheus", "one"])
+def test_a_missing_monitor_is_one_line(installed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in installed else None)
+    found = monitors(tmp_path, ports(0), ["intake"])
+    assert [part.name for part in found] == (["prometheus"] if "prometheus" in installed else [])
+    sentence = missing_monitor()
+    assert sentence is not None
+    assert "\n" not in sentence
+    assert "apt install" in sentence
+
+
+def test_a_stack_starts_although_a_monitor_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in MONITORS:
+        (programs / name).write_text("#!/bin/sh\necho unknown option; exit 1\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    lines: list[str] = []
+    options = StackOptions(tmp_path / "state", free_port_offset(), services=(), durable=False, monitoring=True)
+    stack = Stack(options, lines.append)
+    try:
+        with stack.running():
+            assert set(stack.run["urls"]) == {"inbox"}
+            assert set(stack.run["pids"]) == {"postgres", "kafka", "smtp", "supervisor"}
+    finally:
+        stack.postgres.remove()
+    assert sum("unknown option" in line for line in lines) == len(MONITORS)
 
 
 def test_a_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:

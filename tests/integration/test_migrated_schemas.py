@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from intake.__main__ import app
 from sqlalchemy import Connection, MetaData, delete
 from sqlalchemy.exc import DBAPIError
+from support.intake_world import command_environment
 from support.servers import MakeDatabase
 from support.service_apps import SERVICES, build_service
 from tocsin.runtime.database.engine import engine
@@ -60,10 +61,11 @@ async def test_the_reader_of_a_service_cannot_write(service: str, make_database:
     [("/", "/no_such_one", 'database "no_such_one" does not exist'), (":", ":1/nowhere", "Connect call failed")],
 )
 def test_an_unusable_database_is_one_sentence(
-    command: list[str], place: str, wrong: str, said: str, make_database: MakeDatabase
+    command: list[str], place: str, wrong: str, said: str, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     url = make_database("intake").rpartition(place)[0] + wrong
-    done = CliRunner().invoke(app, command, env={"TOCSIN_DATABASE_URL": url})
+    (tmp_path / "integrations.yaml").write_text('version: "1"\ntenants: {}\n')
+    done = CliRunner().invoke(app, command, env=command_environment(url, tmp_path))
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("The database cannot be used: ")
     assert said in done.stderr

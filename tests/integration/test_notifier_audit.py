@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from support.notifier_api import ApiClients, api_clients
+from support.notifier_api import ApiClients
 from support.notifier_events import NOON, about_clock, escalation, ticket
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -16,12 +16,6 @@ from support.servers import MakeDatabase, SharedSink
 @pytest.fixture
 async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
-        yield made
-
-
-@pytest.fixture
-async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
-    async with api_clients(world, tmp_path) as made:
         yield made
 
 

@@ -15,7 +15,7 @@ from notifier.store import journal, reports
 from notifier.store.tables import JOURNAL
 from sqlalchemy import update
 from support.metrics import counter_value
-from support.notifier_api import ApiClients, api_clients
+from support.notifier_api import ApiClients
 from support.notifier_events import NOON, escalation, stand_down
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -35,12 +35,6 @@ async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Pa
             "dana@example.com }", "dana@example.com, fallbacks: [dana@home.example] }"
         )
         made.directory.write_text(text + FALLBACKS)
-        yield made
-
-
-@pytest.fixture
-async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
-    async with api_clients(world, tmp_path) as made:
         yield made
 
 

@@ -14,7 +14,7 @@ from aiosmtpd.smtp import Envelope
 from hypothesis import given
 from hypothesis import strategies as st
 from support.mail_clients import READERS, normalized, read
-from support.notifier_api import ApiClients, api_clients
+from support.notifier_api import ApiClients
 from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -87,12 +87,6 @@ async def world(
     now = NOON + 50 * FORTNIGHT
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, now, smtp=address) as made:
         made.directory.write_text(DIRECTORY)
-        yield made
-
-
-@pytest.fixture
-async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
-    async with api_clients(world, tmp_path) as made:
         yield made
 
 

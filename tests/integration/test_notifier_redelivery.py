@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from support.notifier_api import ApiClients, api_clients
+from support.notifier_api import ApiClients
 from support.notifier_events import NOON, escalation, stand_down
 from support.notifier_world import World, make_world
 from support.servers import MakeDatabase, SharedSink
@@ -17,12 +17,6 @@ ONE = NOON + timedelta(hours=1)
 @pytest.fixture
 async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, ONE) as made:
-        yield made
-
-
-@pytest.fixture
-async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
-    async with api_clients(world, tmp_path) as made:
         yield made
 
 

@@ -13,7 +13,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sla_timer.api.schemas import ComplianceResponse, TicketClocksResponse, TimelineResponse
 from sla_timer.commands.simulate import simulate_file
-from sla_timer.domain.compliance import ChannelTicket, Grouping, OutcomeCount, channel_averages, outcome_shares
+from sla_timer.domain.compliance import (
+    ChannelCount,
+    Grouping,
+    OutcomeCount,
+    ReportFilter,
+    channel_averages,
+    outcome_shares,
+)
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.simulate import SimulationRequest, simulate
@@ -21,7 +28,7 @@ from sla_timer.domain.ticket_evaluation import summarize_clocks
 from support.fake_timer import moment, numbered_fact, shipped_history
 from support.random_stories import random_story
 from support.servers import MakeDatabase
-from support.stories import at, clock, fact, shipped_policy
+from support.stories import at, changed_policy, clock, fact, shipped_policy
 from support.timer_world import CLOCK, TimerWorld, events, facts_of, fields_of, imported, ticket, timer_world
 from tocsin.business_time import micros, to_datetime
 from tocsin.instants import render_instant
@@ -185,7 +192,7 @@ async def test_an_invalid_report_is_a_422(world: TimerWorld, query: dict[str, st
 async def test_compliance_equals_that_of_the_pure_functions(world: TimerWorld) -> None:
     zone = ZoneInfo("America/New_York")
     outcomes: list[OutcomeCount] = []
-    tickets: list[ChannelTicket] = []
+    tickets: list[ChannelCount] = []
     end = datetime(2027, 3, 1, tzinfo=UTC)
     for seed in range(60):
         random = Random(seed)
@@ -206,12 +213,16 @@ async def test_compliance_equals_that_of_the_pure_functions(world: TimerWorld) -
             if summary.outcome_at is not None
         ]
         if channel in ("voicemail", "chat"):
+            opened_at, now = facts[0].occurred_at, micros(CLOCK.now())
+            waited_until = to_datetime(timeline.responded_at or timeline.closed_at or now)
             tickets.append(
-                ChannelTicket(
-                    channel=channel,
-                    opened_at=facts[0].occurred_at,
-                    responded_at=None if timeline.responded_at is None else to_datetime(timeline.responded_at),
-                    closed_at=None if timeline.closed_at is None else to_datetime(timeline.closed_at),
+                ChannelCount(
+                    channel,
+                    customer,
+                    opened_at.astimezone(zone).strftime("%Y-%m"),
+                    tickets=1,
+                    unanswered=int(timeline.responded_at is None and timeline.closed_at is None),
+                    waited=waited_until - opened_at,
                 )
             )
     await world.advance(end)
@@ -230,18 +241,12 @@ async def test_compliance_equals_that_of_the_pure_functions(world: TimerWorld) -
         for share in outcome_shares(outcomes, list(Grouping))
     ]
     assert sum(item["met"] + item["breached"] + item["cancelled"] for item in report["items"]) > 100
-    targets = shipped_policy().rules(None).channels
-    averages = channel_averages(tickets, targets, zone=str(zone), now=CLOCK.now())
+    averages = channel_averages(tickets, [shipped_policy()], ReportFilter(), zone=str(zone), now=CLOCK.now())
     for shown, average in zip(report["channels"], averages, strict=True):
         # A ticket without a response has grown a little older in between.
         assert shown["mean_seconds"] == pytest.approx(average.mean_seconds, abs=60)
-        assert (shown["channel"], shown["month"], shown["items"], shown["target_seconds"], shown["met"]) == (
-            average.channel,
-            average.month,
-            average.items,
-            average.target_seconds,
-            average.met,
-        )
+        rest = ("channel", "customer", "month", "items", "unanswered", "target_seconds", "met")
+        assert [shown[name] for name in rest] == [getattr(average, name) for name in rest]
     assert (await world.get("/v1/compliance", tenant="other", query=ALL_TIME))["items"] == []
 
 
@@ -273,6 +278,77 @@ async def test_a_chat_without_a_response_ages(world: TimerWorld) -> None:
     assert (voicemails["items"], voicemails["met"]) == (0, None)
 
 
+@pytest.mark.rule("6.22")
+async def test_a_report_counts_only_what_every_filter_admits(world: TimerWorld) -> None:
+    await add_report_tickets(world)
+
+    async def numbers(**filters: str) -> tuple[int, dict[str, int]]:
+        report = await world.get("/v1/compliance", query=ALL_TIME | filters)
+        clocks = sum(item["met"] + item["breached"] + item["cancelled"] for item in report["items"])
+        return clocks, {one["channel"]: one["items"] for one in report["channels"]}
+
+    calls = {"chat": 0, "voicemail": 2}
+    assert await numbers() == (6, calls)
+    assert await numbers(customer="acme") == (5, {"chat": 0, "voicemail": 1})
+    assert await numbers(customer="nobody") == (0, {"chat": 0, "voicemail": 0})
+    assert await numbers(severity="2") == (2, {"chat": 0, "voicemail": 1})
+    assert await numbers(clock="answer") == (1, calls)
+    assert await numbers(channel="email") == (2, {})
+    assert await numbers(channel="voicemail") == (2, {"voicemail": 2})
+    assert await numbers(category="security") == (1, {"chat": 0, "voicemail": 0})
+    assert await numbers(customer="acme", channel="voicemail", severity="2") == (0, {"voicemail": 0})
+    assert await numbers(historic="true") == (1, {"chat": 0, "voicemail": 0})
+    assert await numbers(historic="false") == (5, calls)
+
+
+@pytest.mark.rule("6.22")
+async def test_an_unknown_customer_has_no_numbers_rather_than_everybodys(world: TimerWorld) -> None:
+    await add_report_tickets(world)
+    report = await world.get("/v1/compliance", query=ALL_TIME | {"customer": "nobody", "group_by": "clock,customer"})
+    assert report["items"] == []
+    assert {one["mean_seconds"] for one in report["channels"]} == {None}
+    assert {one["met"] for one in report["channels"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("severity", "0"), ("severity", "5"), ("severity", "critical"), ("clock", "resolutions"), ("channel", "fax"),
+        ("category", "incidents"), ("customer", ""), ("customer", "a\x00"), ("historic", "maybe"), ("custmer", "acme"),
+    ],
+)  # fmt: skip
+async def test_an_unknown_value_of_a_filter_is_a_422_that_names_it(world: TimerWorld, name: str, value: str) -> None:
+    problem = await world.get("/v1/compliance", 422, query=ALL_TIME | {name: value})
+    assert [error["field"] for error in problem["errors"]] == [name]
+
+
+@pytest.mark.rule("6.21")
+async def test_a_customers_own_target_measures_that_customer_alone(world: TimerWorld) -> None:
+    own = "customers: {zeta: {average_under: {voicemail: 5m}}}"
+    await world.store_policy(changed_policy("customers: {}", own, version="2"))
+    await add_report_tickets(world)
+    everybody = (await world.get("/v1/compliance", query=ALL_TIME | {"channel": "voicemail"}))["channels"]
+    shown = [(one["customer"], one["items"], one["target_seconds"], one["met"]) for one in everybody]
+    assert shown == [(None, 1, 3600.0, True), ("zeta", 1, 300.0, False)]
+    for customer, expected in (("zeta", [shown[1]]), ("acme", [shown[0]])):
+        query = ALL_TIME | {"channel": "voicemail", "customer": customer}
+        found = (await world.get("/v1/compliance", query=query))["channels"]
+        assert [(one["customer"], one["items"], one["target_seconds"], one["met"]) for one in found] == expected
+
+
+async def add_report_tickets(world: TimerWorld) -> None:
+    """Tickets with 6 outcomes: 5 responses and an answer."""
+    severity_2 = OPENED.model_copy(update={"severity": 2})
+    zeta = {"id": "zeta", "name": "Zeta"}
+    await world.receive(*events("SR-1", [OPENED, RESPONDED], channel="voicemail"))
+    await world.receive(*events("SR-2", [severity_2, RESPONDED], channel="voicemail", customer=zeta))
+    await world.receive(*events("SR-3", [OPENED, RESPONDED], channel="email"))
+    await world.receive(*events("SR-4", [severity_2, RESPONDED], category="security"))
+    received = {"received_at": RESPONDED.received_at}
+    history = [OPENED.model_copy(update=received), RESPONDED]
+    await world.receive(imported("SR-5", history, RESPONDED.received_at))
+
+
 def test_the_time_to_simulate_many_cycles_grows_only_with_their_number() -> None:
     facts = [fact("opened", "06-08 12:00", severity=3)]
     begin = moment("06-08 12:00")
@@ -282,3 +358,52 @@ def test_the_time_to_simulate_many_cycles_grows_only_with_their_number() -> None
     request = SimulationRequest.model_validate({"facts": facts, "until": at("06-20 12:00")}, strict=False)
     timeline = simulate(request, [shipped_policy()])
     assert clock(timeline, "resolution", cycle=3000)["outcome"] == "met"
+
+
+@pytest.mark.rule("3.12", "6.3")
+async def test_silence_that_a_resolve_ends_counts_as_breached_in_its_period(world: TimerWorld) -> None:
+    opened = numbered_fact(1, "opened", "06-08 12:00", severity=1)
+    resolved = numbered_fact(2, "resolved", "06-10 12:00")
+    await world.receive(*events("SR-1", [opened]))
+    await world.advance(moment("06-09 20:00"))
+    await world.receive(events("SR-1", [opened, resolved])[-1])
+    whole = await world.get("/v1/compliance", query=ALL_TIME | {"group_by": "severity"})
+    assert [(one["clock"], one["met"], one["breached"], one["percent_met"]) for one in whole["items"]] == [
+        ("resolution", 0, 1, 0.0),
+        ("response", 0, 1, 0.0),
+    ]
+    before = await world.get("/v1/compliance", query={"from": at("06-08 00:00"), "to": at("06-10 12:00")})
+    assert [one["clock"] for one in before["items"]] == ["response"]
+    late = numbered_fact(3, "responded", "06-10 11:00", "06-11 12:00")
+    await world.receive(events("SR-1", [opened, late])[-1])
+    corrected = await world.get("/v1/compliance", query=ALL_TIME)
+    assert [(one["clock"], one["met"], one["breached"]) for one in corrected["items"]] == [
+        ("resolution", 1, 0),
+        ("response", 0, 1),
+    ]
+
+
+@pytest.mark.rule("3.17", "3.18", "3.19")
+async def test_categories_are_the_same_in_clocks_ledger_and_simulation(world: TimerWorld) -> None:
+    starts_at = at("07-01 12:00")
+    opened = numbered_fact(1, "opened", "06-08 13:00", severity=4)
+    await world.receive(*events("SR-1", [opened], category="onboarding", starts_at=starts_at))
+    await world.receive(*events("SR-2", [opened], category="project"))
+    onboarding = await world.get(f"/v1/tickets/{ticket('SR-1', [opened]).ticket_id}/clocks")
+    assert clock(onboarding, "resolution")["due_at"] == starts_at
+    [account] = [one for one in onboarding["ledger"] if one["clock"] == "resolution"]
+    assert account["words"].endswith(f"; the start of the work is later: due {starts_at}")
+    project = await world.get(f"/v1/tickets/{ticket('SR-2', [opened]).ticket_id}/clocks")
+    assert [one["clock"] for one in project["clocks"]] == [one["clock"] for one in project["ledger"]] == ["response"]
+    for fields, live in (
+        ({"category": "onboarding", "starts_at": starts_at}, onboarding),
+        ({"category": "project"}, project),
+    ):
+        simulated = await world.post("/v1/simulate", opened_at_once(**fields))
+        assert [one["due_at"] for one in simulated["clocks"]] == [one["due_at"] for one in live["clocks"]]
+    await world.post("/v1/simulate", opened_at_once(category="party"), 422)
+    await world.post("/v1/simulate", opened_at_once(starts_at="July"), 422)
+
+
+def opened_at_once(**fields: str) -> dict[str, Any]:
+    return {"facts": [fact("opened", "06-08 13:00", severity=4, **fields)], "until": at("06-08 13:00")}

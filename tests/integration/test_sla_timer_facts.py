@@ -1,6 +1,7 @@
 """Facts and the passing of time in a real PostgreSQL: what is published is what the timeline says, each event once."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,9 @@ from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.metrics import counter_value
 from support.random_stories import random_story
 from support.servers import MakeDatabase
+from support.stories import shipped_policy
 from support.timer_world import TimerWorld, batch, events, facts_of, fields_of, imported, ticket, timer_world
-from tocsin.events import DeadlineEvent, Event, Watermark
+from tocsin.events import Assignee, DeadlineEvent, Event, LadderStepDue, Watermark, event_type
 from tocsin.runtime.errors import PoisonMessageError
 
 OPENED = numbered_fact(1, "opened", "06-08 13:00", severity=1)
@@ -206,3 +208,75 @@ async def test_the_published_log_can_be_read_in_order_with_the_same_ids(world: T
     pages = [page async for page in published_since(world.writer, datetime(2020, 1, 1, tzinfo=UTC))]
     assert len(pages) > 1
     assert [event for page in pages for event in page] == await world.outbox()
+
+
+MAYA = {"name": "Maya", "email": "maya@msp.example"}
+
+
+@pytest.mark.rule("0.10", "1.7")
+async def test_an_event_from_the_agenda_has_the_details_of_its_instant(world: TimerWorld) -> None:
+    silent = [numbered_fact(1, "opened", "06-08 12:00", severity=2)]
+    await world.receive(*events("SR-1", silent))
+    await world.advance(moment("06-08 13:30"))
+    later = [
+        numbered_fact(2, "assessed", "06-08 13:40", impact={"business_risk": "catastrophic"}),
+        numbered_fact(3, "assigned", "06-08 13:50", assignee=MAYA),
+    ]
+    await world.receive(*events("SR-1", [*silent, *later])[1:])
+    await world.advance(moment("06-10 02:00"))
+    await world.receive(events("SR-1", [*silent, numbered_fact(4, "acknowledged", "06-10 02:10", actor="maya")])[-1])
+    await world.advance(moment("06-10 04:10"))
+    published = await world.published(ticket("SR-1", silent).ticket_id)
+    assert [(event.suggested_severity, event.ticket.assignee) for event in published] == [
+        (None, None),
+        *[(1, Assignee.model_validate(MAYA))] * 4,
+    ]
+    step = published[-1]
+    assert isinstance(step, LadderStepDue)
+    assert [(one.by, one.held_until) for one in step.acknowledgements] == [("maya", moment("06-10 04:10"))]
+
+
+@pytest.mark.rule("0.10")
+async def test_an_agenda_item_without_details_can_still_be_read(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED]))
+    _, [agenda] = await world.clocks_and_agendas()
+    assert {"assignee", "suggested_severity", "acknowledgements"}.isdisjoint(json.loads(agenda.events)[0])
+    await world.advance(moment("06-08 14:00"))
+    assert summaries(await world.outbox())[-1] == ("breached response", "06-08 14:00")
+
+
+@pytest.mark.rule("6.6", "6.7")
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"routed_to": "escalations", "category": "project"}, "escalation.requested"),
+        (
+            {"channel": "email", "flags": ["rerouted"], "contact": {"name": "Ada", "email": "ada@acme.example"}},
+            "request.rerouted",
+        ),
+    ],
+)
+async def test_a_notice_is_published_once_and_is_no_event_of_the_timeline(
+    world: TimerWorld, fields: dict[str, Any], kind: str
+) -> None:
+    story = [
+        OPENED,
+        RESPONDED,
+        numbered_fact(3, "resolved", "06-08 14:00"),
+        numbered_fact(4, "reopened", "06-08 15:00"),
+    ]
+    all_events = events("SR-1", story, **fields)
+    await world.receive(*all_events[:2])
+    await world.receive(*all_events, *all_events)
+    await world.advance(moment("06-09 15:00"))
+    await world.store_policy(
+        shipped_policy().model_copy(update={"version": "2", "in_force_from": moment("06-08 14:30")})
+    )
+    await world.service.policy_rollout.run()
+    assert [event_type(event) for event in await world.outbox()].count(kind) == 1
+    key = ticket("SR-1", story).ticket_id
+    assert event_type((await world.published(key))[0]) == kind
+    clocks = await world.get(f"/v1/tickets/{key}/clocks")
+    assert kind not in {event["type"] for event in clocks["events"]}
+    pages = [page async for page in published_since(world.writer, moment("06-01 12:00"))]
+    assert [event_type(event) for page in pages for event in page].count(kind) == 1

@@ -21,6 +21,27 @@ async def test_without_a_response_a_ticket_escalates_tier_by_tier_to_the_ceo(sce
     assert not any(mail.is_late for mail in await scenario.mails(ticket))
 
 
+@pytest.mark.rule("5.22", "5.24")
+async def test_when_nobody_is_left_everyone_who_was_mailed_is_told_once_and_stood_down_once(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_stepwise_past(scenario.after(hours=32))
+    mailed = sorted(mail.to for mail in await scenario.mails(ticket, "escalation"))
+    exhausted = await scenario.mails(ticket, "exhausted")
+    assert sorted(mail.to for mail in exhausted) == mailed
+    assert len(mailed) == 6
+    assert {mail.scheduled_at for mail in exhausted} == {render_instant(scenario.after(hours=31))}
+    assert all("All tiers have been notified, and the ticket is still open." in mail.text for mail in exhausted)
+    await scenario.wait_for_metric("escalator", 'sla_open_ladders{severity="1",tier="exhausted"}', 1.0)
+    await scenario.post_event(ticket, "resolved")
+    await scenario.wait_until_idle()
+    assert sorted(mail.to for mail in await scenario.mails(ticket, "stand_down")) == mailed
+    assert len(await scenario.mails(ticket, "exhausted")) == 6
+    found = await scenario.escalation(ticket)
+    assert (found["state"], found["exhausted"]) == ("ended", "ladder")
+    await scenario.wait_for_metric("escalator", 'sla_open_ladders{severity="1",tier="exhausted"}', 0.0)
+    await scenario.assert_consistent(ticket)
+
+
 @pytest.mark.rule("5.3")
 async def test_a_late_response_and_a_resolution_in_time(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)

@@ -16,12 +16,14 @@ import pytest
 from support.polling import eventually
 from support.servers import SERVICES, is_ready, log_line
 from tocsin_local.loopback import free_port_offset
+from tocsin_local.monitoring import missing_monitor
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import kill_processes
 from tocsin_local.run import EXAMPLE_TICKET
 
 EPOCH = "2026-06-08T12:00:00Z"
-PARTS = {*SERVICES, "kafka", "postgres", "smtp", "supervisor"}
+MONITORS = set() if missing_monitor() else {"prometheus", "alertmanager"}
+PARTS = {*SERVICES, *MONITORS, "kafka", "postgres", "smtp", "supervisor"}
 # Limits for a busy machine; an idle one needs a fraction of them.
 UP_SECONDS = 150.0
 RESTART_SECONDS = 30.0
@@ -129,7 +131,7 @@ async def test_it_starts_restarts_dead_parts_recovers_from_a_kill_and_leaves_no_
 def _check(run: Mapping[str, Any], supervisor: int) -> None:
     """run.json is complete (docs/architecture.md#embedded-stack), and every part runs."""
     assert set(run) == {"urls", "api_key", "kafka", "smtp", "databases", "pids", "clock"}
-    assert set(run["urls"]) == {*SERVICES, "inbox"}
+    assert set(run["urls"]) == {*SERVICES, *MONITORS, "inbox"}
     assert set(run["databases"]) == set(SERVICES)
     assert set(run["pids"]) == PARTS
     assert set(run["clock"]) == {"epoch", "rate", "origin"}

@@ -14,6 +14,8 @@ from support.stories import shipped_policy
 Json = dict[str, Any]
 Notification = tuple[str, str, int | None]
 """Kind, scheduled instant, step of the ladder."""
+NOT_SIMULATED = ("stand_down", "escalation_request", "rerouted")
+"""Kinds of mails that the simulation does not know."""
 
 
 @dataclass
@@ -68,7 +70,11 @@ def assert_consistent(observed: Observed, simulated: Json) -> None:
         if (step["cycle"], step["run"]) == (escalation["cycle"], escalation["run"])
     ]
     assert steps == [(step["step"], step["tier"], step["at"], step["reason"]) for step in simulated["ladder"]]
-    decided = [(d["kind"], d["scheduled_at"], d["step"]) for d in observed.deliveries if d["kind"] != "stand_down"]
+    decided = [
+        (delivery["kind"], delivery["scheduled_at"], delivery["step"])
+        for delivery in observed.deliveries
+        if delivery["kind"] not in NOT_SIMULATED
+    ]
     assert Counter(decided) == Counter(_expected_notifications(simulated))
     _assert_mails_match(observed)
     for event in simulated["events"]:
@@ -87,9 +93,11 @@ def _assert_mails_match(observed: Observed) -> None:
 
 
 def _assert_all_stood_down(observed: Observed, cycle: int) -> None:
-    """Everyone who got an escalation mail in the cycle got one stand-down mail."""
+    """Everyone who got an escalation mail in the cycle got one stand-down mail, and one mail if it was exhausted."""
     mails = [mail for mail in observed.mails if mail.headers.get("Tocsin-Cycle") == str(cycle)]
     escalated_to = {mail.to for mail in mails if mail.kind == "escalation"}
+    exhausted = sorted(mail.to for mail in mails if mail.kind == "exhausted")
+    assert exhausted in ([], sorted(escalated_to))
     assert sorted(mail.to for mail in mails if mail.kind == "stand_down") == sorted(escalated_to)
 
 
@@ -102,3 +110,6 @@ def _expected_notifications(simulated: Json) -> Iterator[Notification]:
                 yield f"{clock}_missed", at, None
             case {"type": "ladder.step_due", "at": at, "step": step}:
                 yield "escalation", at, step
+            case {"type": "ladder.exhausted", "at": at, "cycle": cycle}:
+                steps = [step for step in simulated["events"] if step["type"] == "ladder.step_due"]
+                yield from [("exhausted", at, None)] * sum(step["cycle"] == cycle for step in steps)

@@ -62,7 +62,8 @@ def ticket(channel: str = "portal", **fields: Any) -> Ticket:
 class FakeTimer:
     """One ticket: its facts, what was published of it, and its agenda. Without a policy, by the shipped one.
 
-    `events` is everything published, in order; `keys` are those of timeline events, `notices` the kinds of the others.
+    `events` is everything published, in order; `keys` are those of timeline events with
+    their instants, `notices` the kinds of the others.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class FakeTimer:
         self.ticket = ticket(channel, **fields)
         self.historic_through = historic_through
         self.facts: list[Fact] = []
-        self.keys: list[EventKey] = []
+        self.keys: dict[EventKey, datetime] = {}
         self.notices: list[NoticeKind] = []
         self.events: list[DeadlineEvent] = []
         self.agenda: list[AgendaItem] = []
@@ -93,7 +94,6 @@ class FakeTimer:
             facts=self.facts,
             published=self.keys,
             notices=self.notices,
-            published_through=max((event.at for event in self.events), default=None),
         )
         evaluation = evaluate_ticket(record, accepted_through, self.policies)
         for published in evaluation.events:
@@ -120,7 +120,7 @@ class FakeTimer:
         if isinstance(published.key, NoticeKind):
             self.notices.append(published.key)
         else:
-            self.keys.append(published.key)
+            self.keys[published.key] = published.event.at
         self.events.append(published.event)
 
 

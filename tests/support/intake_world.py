@@ -22,7 +22,7 @@ from tocsin.runtime.kafka.record_headers import unpack
 
 from support.service_apps import LINK_KEY, LINKS, POLICIES
 
-__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "World", "event", "ticket", "world"]
+__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "World", "command_environment", "event", "ticket", "world"]
 
 ROOT = Path(__file__).parents[2]
 HISTORY_LIMIT = 3
@@ -52,6 +52,13 @@ class World:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def scrape(self, name: str, **labels: str) -> float | None:
+        """The value of a metric with these labels as `/metrics` shows it; None if it has no such labels."""
+        lines = (await self.clients["nobody"].get("/metrics")).text.splitlines()
+        shown = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+        start = f"{name}{{{shown}}} " if labels else f"{name} "
+        return next((float(line.removeprefix(start)) for line in lines if line.startswith(start)), None)
+
     async def queued(self) -> list[TicketOpened | TicketChanged | TicketImported]:
         """The events in the outbox, in order."""
         table = tables.OUTBOX.table
@@ -73,7 +80,9 @@ async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = No
     )
     write_keys(folder / "keys.yaml", KeyFile(keys=entries))
     policy = (POLICIES / "policy.yaml").read_text()
-    (folder / "policy.yaml").write_text(policy.replace("machine_sources: {}", "machine_sources: {probe: 2}"))
+    policy = policy.replace("machine_sources: {}", "machine_sources: {probe: 2}")
+    policy = policy.replace("automatic_actors: []", 'automatic_actors: [Workflow, "robot@*"]')
+    (folder / "policy.yaml").write_text(policy)
     settings = Settings(
         database_url=url,
         kafka="127.0.0.1:1",
@@ -100,6 +109,21 @@ async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = No
         for client in clients.values():
             await client.aclose()
         await intake.runtime.dispose()
+
+
+def command_environment(url: str, folder: Path) -> dict[str, str]:
+    """The variables of a command on that database, with the other settings of `world`."""
+    keys, policy = folder / "keys.yaml", folder / "policy.yaml"
+    if not keys.exists():
+        write_keys(keys, KeyFile())
+    return {
+        "TOCSIN_DATABASE_URL": url,
+        "TOCSIN_KAFKA": "127.0.0.1:1",
+        "TOCSIN_KEYS": str(keys),
+        "TOCSIN_POLICY": str(policy if policy.exists() else POLICIES / "policy.yaml"),
+        "TOCSIN_ACK_KEYS": LINK_KEY,
+        "TOCSIN_INTEGRATIONS": str(folder / "integrations.yaml"),
+    }
 
 
 def ticket(external_id: str = "SR-1042", **fields: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tocsin.instants import render_instant
 
 from support.consistency import Json, Observed, PostedTicket, assert_clocks_match, assert_consistent
 from support.inbox import ReceivedMail, parse_message
-from support.movable_stack import MovableStack, next_ordinary_monday
+from support.movable_stack import MAIL_SECRET, MovableStack, next_ordinary_monday
 from support.pipeline import Pipeline
 from support.polling import eventually
 from support.stack_control import StackControl
@@ -135,7 +135,7 @@ class Scenario:
         """The ticket that intake has created. It is cancelled at the end of the scenario."""
         ticket = PostedTicket(response["ticket_id"], request["external_id"], request["customer"]["id"])
         opened = {"type": "opened", "occurred_at": response["opened_at"], "severity": response["initial_severity"]}
-        policy_fields = ("channel", "category", "sender_is_it_contact")
+        policy_fields = ("channel", "category", "sender_is_it_contact", "starts_at")
         ticket.facts.append(opened | {name: request[name] for name in policy_fields if name in request})
         self._tickets.append(ticket)
         return ticket
@@ -147,6 +147,19 @@ class Scenario:
             body["occurred_at"] = render_instant(at)
         response = await self.post(f"/v1/tickets/{ticket.id}/events", body)
         ticket.facts.append({"type": kind, "occurred_at": response["occurred_at"]} | fields)
+
+    async def deliver_mail(self, raw: bytes) -> Json:
+        """Delivers a mail to intake as a mail server does; the response."""
+        headers = {"Authorization": f"Bearer {MAIL_SECRET}", "Content-Type": "message/rfc822"}
+        url = f"{self._urls['intake']}/v1/hooks/email/default"
+        return _success(await self._http.post(url, content=raw, headers=headers))
+
+    async def ticket_of_mail(self, raw: bytes) -> PostedTicket:
+        """Delivers a mail that opens a ticket."""
+        result, ticket_id = (await self.deliver_mail(raw))["detail"].split()[:2]
+        assert result == "opened"
+        found = await self.get("intake", f"/v1/tickets/{ticket_id}")
+        return self.add_ticket(found, found)
 
     async def post(self, path: str, body: Json) -> Json:
         """POST to intake. Fails the test unless the status is 2xx."""
@@ -203,6 +216,14 @@ class Scenario:
         clocks = await self.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
         assert_clocks_match(clocks, ticket.simulate(clocks["told_to"]))
         return clocks
+
+    async def wait_for_metric(self, service: str, sample: str, value: float) -> None:
+        """Waits until the sample (name and labels, as written in `/metrics`) has this value."""
+
+        async def reached() -> bool:
+            return f"{sample} {value}" in (await self._http.get(f"{self._urls[service]}/metrics")).text.splitlines()
+
+        await eventually(reached, f"{sample} becomes {value}")
 
     async def escalation(self, ticket: PostedTicket) -> Json:
         """The ticket's latest escalation, from the escalator."""

@@ -39,7 +39,7 @@ from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import PARTITIONS, TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.kafka.records import Received
-from tocsin.runtime.process.clock import BusinessClock
+from tocsin.runtime.process.clock import BusinessClock, TimeSource
 
 from support.stories import DEFAULT_POLICY
 
@@ -130,13 +130,13 @@ class TimerWorld:
 
 
 @asynccontextmanager
-async def timer_world(url: str, folder: Path) -> AsyncIterator[TimerWorld]:
+async def timer_world(url: str, folder: Path, clock: TimeSource = CLOCK) -> AsyncIterator[TimerWorld]:
     """sla-timer with the shipped policy on that database; `folder` gets its keys.yaml."""
     texts, entries = zip(issue("default"), issue("other"), strict=True)
     write_keys(folder / "keys.yaml", KeyFile(keys=entries))
     settings = Settings(database_url=url, kafka="127.0.0.1:1", keys=folder / "keys.yaml", policy=DEFAULT_POLICY)
     # Here several processes share one thread, and one that evaluates keeps the others' transactions idle.
-    service = build(settings, clock=CLOCK, idle_seconds=60)
+    service = build(settings, clock=clock, idle_seconds=60)
     assert service.prepare is not None
     await service.prepare()
     transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.adapters import connectwise
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.snapshot import ContactInfo, DeliveryContent, TicketSnapshot
+from intake.domain.webhooks.snapshot import AssigneeInfo, ContactInfo, DeliveryContent, TicketSnapshot
 from intake.errors import UnreadableError
 from support.webhook_recordings import recorded, shipped
 
@@ -55,6 +55,7 @@ def test_connectwise() -> None:
         customer_id="Alpenmilch",
         customer_name="Alpenmilch eG",
         contact=ContactInfo("Jana Müller", "jana.mueller@alpenmilch.example", "+433165550188"),
+        assignee=AssigneeInfo("jhuber", "Johanna Huber"),
         actor="jhuber",
     )
     assert read("connectwise", recorded("connectwise", "1-added")).key == "0b6c1c5e-7b0f-4a3e-9d53-0a1f6b1c0001"
@@ -128,6 +129,7 @@ def test_halopsa() -> None:
         customer_id="12",
         customer_name="Kestrel Freight Ltd",
         contact=ContactInfo("Priya Shah", "priya.shah@kestrel.example"),
+        assignee=AssigneeInfo("5", "Tom Reed"),
     )
     assert only("halopsa", "1-new").responded_at is None
     assert only("halopsa", "1-new").resolved_at is None

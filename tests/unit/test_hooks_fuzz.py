@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration
 from intake.domain.webhooks.create_ticket import create_ticket
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.snapshot import DeliveryContent, TicketSnapshot
@@ -51,7 +51,15 @@ def test_a_mutated_delivery_is_read_and_mapped_or_rejected_with_a_reason(provide
         with suppress(UnmappedError):
             update = map_snapshot(ticket, integration, received_at=NOW, delivery_key="1")
             with suppress(ValidationError):
-                create_ticket(provider, ticket.external_id, [update], integration, received_at=NOW, live_since=NOW)
+                create_ticket(
+                    provider,
+                    ticket.external_id,
+                    [update],
+                    integration,
+                    NO_IT_CONTACTS,
+                    received_at=NOW,
+                    live_since=NOW,
+                )
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

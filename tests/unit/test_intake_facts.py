@@ -1,21 +1,22 @@
 """Facts of a ticket: the rejected workaround, its history, and events that are added one after the other."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from intake.domain.facts import history_of, reject_workarounds
-from intake.domain.ticket import StoredFact
+from intake.domain.new_ticket import new_ticket
 from intake.domain.ticket_facts import TicketFacts
-from intake.domain.ticket_request import EventRequest, validate_request
+from intake.domain.ticket_request import EventRequest, TicketRequest, validate_request
 from intake.errors import RecordTooLargeError, WorkaroundError
 from pydantic import ValidationError
 from tocsin.events import Fact, FactType
+from tocsin.policy import load_policy
 
+POLICY = load_policy((Path(__file__).parents[2] / "deploy" / "policy" / "policy.yaml").read_text(), "policy.yaml")
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)
 RECEIVED = NOON + timedelta(days=1)
-TICKET = UUID(int=7)
 
 
 def fact(number: int, type: str, minutes: int = 0, **fields: Any) -> Fact:
@@ -81,24 +82,28 @@ def request(type: str, **fields: Any) -> EventRequest:
 
 
 def ticket(severity: int) -> TicketFacts:
-    opening = StoredFact(TICKET, opened(severity).model_copy(update={"event_id": "opened"}), b"")
-    return TicketFacts(
-        tenant="default",
-        ticket_id=TICKET,
-        next_number=2,
-        severity=severity,
-        is_open=True,
-        received_at=RECEIVED,
-        known={"opened": opening},
-    )
+    """A ticket with its opening only."""
+    body = {
+        "source": "connectwise",
+        "external_id": "SR-1",
+        "severity": severity,
+        "summary": "Mail is down",
+        "affected_services": ["Email"],
+        "contact": {"name": "Ada", "phone": "1"},
+        "customer": {"id": "acme", "name": "Acme"},
+        "opened_at": NOON.isoformat(),
+    }
+    new = new_ticket(POLICY, "default", validate_request(TicketRequest, body), RECEIVED)
+    known = {stored.fact.event_id: stored for stored in new.facts}
+    return TicketFacts(ticket=new.ticket, policy=POLICY, received_at=RECEIVED, known=known)
 
 
 def test_events_are_numbered_and_change_severity_and_state() -> None:
     one = ticket(3).add(request("severity_changed", severity=2), "a")
     two = one.add(request("resolved", resolution_kind="workaround"), "b")
     assert [stored.fact.number for stored in two.new] == [2, 3]
-    assert (one.severity, one.is_open) == (2, True)
-    assert (two.severity, two.is_open, two.next_number) == (2, False, 4)
+    assert (one.ticket.state.severity, one.ticket.state.is_open) == (2, True)
+    assert (two.ticket.state.severity, two.ticket.state.is_open, two.ticket.last_number) == (2, False, 3)
 
 
 @pytest.mark.rule("1.2")
@@ -121,7 +126,7 @@ def test_an_event_is_checked_against_the_events_before_it() -> None:
     workaround = request("resolved", resolution_kind="workaround")
     with pytest.raises(WorkaroundError):
         ticket(1).add(workaround, "a")
-    assert not ticket(1).add(request("severity_changed", severity=2), "a").add(workaround, "b").is_open
+    assert not ticket(1).add(request("severity_changed", severity=2), "a").add(workaround, "b").ticket.state.is_open
 
 
 def test_an_event_larger_than_a_record_is_rejected() -> None:

@@ -1,5 +1,6 @@
 """The effect of a mail: its author and mailbox, and whether it opens a ticket or causes events on one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from intake.domain.mail_rules import (
     derive_events,
     draft_ticket,
 )
-from intake.domain.webhooks.config.customer import KnownCustomer
-from intake.domain.webhooks.config.email import EmailConfig
-from intake.domain.webhooks.config.integrations import load_integrations
+from intake.domain.webhooks.config.email import SubjectRule
+from intake.domain.webhooks.config.integrations import MailIntegration, load_integrations
+from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
 from intake.errors import IntegrationsError
 from support.notifier_events import escalation
 from support.notifier_mails import compose, parse
@@ -31,6 +32,7 @@ ESCALATIONS = "Escalations@BetterWorldTech.com"
 SECTION = """
 version: "1"
 tenants: {}
+it_contacts: { default: { acme: [it@acme.example, Ida Jones] } }
 email:
   default:
     auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
@@ -39,7 +41,7 @@ email:
     services: [Not said]
     sources: [connectwise]
     customers:
-      - { id: acme, name: Acme, domains: [Acme.example], it_contacts: [it@acme.example], services: [Acme's desk] }
+      - { id: acme, name: Acme, domains: [Acme.example], services: [Acme's desk] }
       - { id: one, name: Number One, addresses: [boss@freemail.example] }
     subjects:
       - { contains: "[P1]", severity: 1 }
@@ -47,8 +49,14 @@ email:
 """
 
 
-def section(text: str = SECTION, **changed: Any) -> EmailConfig:
-    return load_integrations(text, "integrations.yaml").email["default"].model_copy(update=changed)
+SHIPPED_RULES = load_integrations((ROOT / "deploy/policy/integrations.yaml").read_text(), "x").subject_rules
+
+
+def integration(text: str = SECTION, **changed: Any) -> MailIntegration:
+    """The section with the shipped subject rules."""
+    found = load_integrations(text, "integrations.yaml").find_email("default")
+    assert found is not None
+    return replace(found, config=found.config.model_copy(update=changed), subject_rules=SHIPPED_RULES)
 
 
 def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.com", **headers: str) -> InboundMail:
@@ -57,7 +65,7 @@ def mail(sender: str = "ada@acme.example", to: str = "support@betterworldtech.co
 
 
 def received(message: InboundMail, at: datetime = NOW, **changed: Any) -> ReceivedMail:
-    return classify_mail(message, at, section(**changed), MAILBOXES)
+    return classify_mail(message, at, integration(**changed), MAILBOXES)
 
 
 def ticket(message: InboundMail, **changed: Any) -> dict[str, Any]:
@@ -102,11 +110,120 @@ def test_a_ticket_has_the_fields_of_its_mail_and_flagged_defaults() -> None:
 @pytest.mark.rule("6.5")
 def test_escalations_is_for_the_it_contact() -> None:
     contact = ticket(mail("it@acme.example", ESCALATIONS))
-    expected = ("escalations", "mishandled_request", True)
+    expected = ("escalations", "user_request", True)
     assert (contact["via"], contact["category"], contact["sender_is_it_contact"]) == expected
     user = ticket(mail("ada@acme.example", ESCALATIONS))
     assert (user["via"], user["category"], user["sender_is_it_contact"]) == ("escalations", "incident", False)
     assert ticket(mail("it@acme.example", ESCALATIONS, Subject="Onboarding of Bo"))["category"] == "onboarding"
+
+
+@pytest.mark.rule("6.23")
+def test_only_the_address_of_a_mail_names_the_it_contact() -> None:
+    forged = ticket(mail("Ida Jones <ida@acme.example>", ESCALATIONS))
+    assert not forged["sender_is_it_contact"]
+
+
+@pytest.mark.rule("6.9")
+@pytest.mark.parametrize(
+    ("subject", "category"),
+    [
+        ("We have malware", "security"),
+        ("VIRUS on three laptops", "security"),
+        ("Phishing mail sent to all", "security"),
+        ("compromised account of Bo", "security"),
+        ("So much spam since Monday", "security"),
+        ("Ransomware!", "security"),
+        ("Privilege escalation in the VPN client", "security"),
+        ("CVE-2026-1234", "security"),
+        ("Sicherheitslucke im Portal", "security"),
+        ("Verdächtige E-Mails", "security"),
+        ("Onboarding of Jane", "onboarding"),
+        ("New hire: Jane Doe, 1 July", "onboarding"),
+        ("Nouvel employe lundi", "onboarding"),
+        ("Neue Mitarbeiterin ab Juli", "onboarding"),
+        ("Offboarding of Bo", "offboarding"),
+        ("Bo is leaving the company", "offboarding"),
+        ("Upcoming project: new office in Graz", "project"),
+        ("Projekt Phoenix", "project"),
+        ("Complaint about ticket 4711", "mishandled_request"),
+        ("Ticket 4711 was not handled", "mishandled_request"),
+        ("We are unhappy with the onboarding of Jane", "mishandled_request"),
+        ("STILL WAITING for an answer", "mishandled_request"),
+        ("Please escalate 4711", "mishandled_request"),
+        ("SLA breached on 4711", "mishandled_request"),
+        ("Beschwerde", "mishandled_request"),
+        ("Wir warten immer noch auf eine Antwort", "mishandled_request"),
+        ("Reclamación", "mishandled_request"),
+    ],
+)
+def test_a_shipped_subject_rule_finds_the_category(subject: str, category: str) -> None:
+    found = ticket(mail("it@acme.example", ESCALATIONS, Subject=subject), subjects=())
+    assert (found["category"], found["states_category"]) == (category, True)
+
+
+@pytest.mark.rule("6.9")
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Antivirus licenses",
+        "The projector in room 4",
+        "MS Project crashes",
+        "Printer does not respond",
+        "DNS name not resolved",
+        "No response from server web01",
+        "Escalation contacts for next year",
+        "Scaling the web shop",
+        "Boarding passes cannot be printed",
+        "Spamming",
+        "Question about our contract",
+        "",
+    ],
+)
+def test_a_word_that_only_looks_like_one_of_the_rules_is_a_user_request(subject: str) -> None:
+    found = ticket(mail("it@acme.example", ESCALATIONS, Subject=subject), subjects=())
+    assert found["category"] == "user_request"
+
+
+@pytest.mark.rule("6.9")
+def test_the_shipped_rules_are_for_the_it_contacts_mails_to_escalations_only() -> None:
+    for sender, to in (("ada@acme.example", ESCALATIONS), ("it@acme.example", "support@betterworldtech.com")):
+        found = ticket(mail(sender, to, Subject="Project files: still waiting"))
+        assert (found["category"], found["states_category"]) == ("incident", False)
+
+
+def test_a_rule_of_the_tenant_comes_before_the_shipped_ones() -> None:
+    own = SubjectRule.model_validate({"contains": ("malware test",), "category": "user_request", "severity": 4})
+    found = ticket(mail("it@acme.example", ESCALATIONS, Subject="Malware test next week"), subjects=(own,))
+    assert (found["category"], found["states_category"], found["severity"]) == ("user_request", True, 4)
+
+
+def test_a_rule_may_look_into_the_text_and_state_the_impact() -> None:
+    rule = SubjectRule.model_validate(
+        {
+            "contains": "Is broken",
+            "in_text": True,
+            "impact": {"work_stoppage": "full", "users_affected_percent": 40},
+        }
+    )
+    found = ticket(mail(Subject="Printer"), subjects=(rule,))
+    assert found["impact"]["work_stoppage"] == "full"
+    assert found["impact"]["users_affected_percent"] == 40
+    assert ticket(mail(Subject="Printer"))["impact"] is None
+
+
+def test_a_mailbox_may_have_an_assignee() -> None:
+    ruth = KnownAssignee(name="Ruth", email="ruth@betterworldtech.com")
+    assert ticket(mail(), assignees={"support": ruth})["assignee"] == ruth.model_dump()
+    assert ticket(mail(), assignees={"escalations": ruth})["assignee"] is None
+
+
+@pytest.mark.rule("6.20")
+def test_the_address_of_a_sender_that_failed_dmarc_is_not_usable() -> None:
+    house = KnownCustomer(id="house", name="Walk-ins")
+    found = ticket(mail(Authentication_Results="mx.us.example; dmarc=fail"), authserv="mx.us.example", customer=house)
+    assert "contact_unusable" in found["default_flags"]
+    passed = mail(Authentication_Results="mx.us.example; dmarc=pass")
+    assert "contact_unusable" not in ticket(passed, authserv="mx.us.example", customer=house)["default_flags"]
 
 
 def test_the_envelope_can_name_the_mailbox() -> None:
@@ -164,6 +281,27 @@ def test_the_it_contacts_reply_to_escalations_escalates() -> None:
         assert reply(mail(other, ESCALATIONS)) == "noted"
 
 
+@pytest.mark.rule("6.8")
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (
+            "Nothing has happened since Monday.\n\nOn Mon, 8 Jun 2026, Ruth wrote:\n> Hello",
+            "Nothing has happened since Monday.",
+        ),
+        ("> Hello", "the customer's IT contact wrote to Escalations@"),
+        ("Please!\n" + "x" * 400, "Please! " + "x" * 291 + "…"),
+    ],
+)
+def test_an_escalation_says_who_requested_it_and_why(body: str, reason: str) -> None:
+    raw = f"From: Ida <it@acme.example>\r\nTo: {ESCALATIONS}\r\n\r\n{body}".encode()
+    owner = TicketOwner("acme", "ada@acme.example")
+    events = derive_events(received(read_mail(raw)), owner, (fact(1, "opened", 0, severity=3),))
+    assert events is not None
+    (event,) = events
+    assert (event.type, event.actor, event.reason) == ("escalated", "it@acme.example", reason)
+
+
 @pytest.mark.rule("6.18")
 def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
     ruth = "ruth@betterworldtech.com"
@@ -202,5 +340,5 @@ def test_a_sender_that_failed_dmarc_is_unknown() -> None:
 )
 def test_a_mistake_in_the_section_is_reported_with_its_line(wrong: tuple[str, str], words: str) -> None:
     with pytest.raises(IntegrationsError, match=r"integrations.yaml:\d+: email.default") as error:
-        section(SECTION.replace(*wrong))
+        integration(SECTION.replace(*wrong))
     assert words in str(error.value)

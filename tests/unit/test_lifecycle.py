@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tocsin.events import Fact, FactType
-from tocsin.lifecycle import AppliedFact, StatusChange, TicketStatus, apply, in_order, replay, status_of
+from tocsin.lifecycle import (
+    AppliedFact,
+    StatusChange,
+    TicketStatus,
+    apply,
+    in_order,
+    is_automatic_response,
+    replay,
+    status_of,
+    without_automatic_responses,
+)
 
 NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)
 OPEN = TicketStatus(severity=3)
@@ -60,6 +70,46 @@ def fact(number: int, kind: str, minutes: int = 0, **fields: Any) -> Fact:
 )
 def test_a_possible_fact_changes_the_status(before: TicketStatus, happened: StatusChange, after: TicketStatus) -> None:
     assert apply(before, happened) == after
+
+
+@pytest.mark.rule("3.6")
+@pytest.mark.parametrize(
+    ("pattern", "actors", "others"),
+    [
+        ("autoresponder", ["autoresponder"], ["Autoresponder", "autoresponder2", "an autoresponder", ""]),
+        (
+            "*@noreply.example.com",
+            ["desk@noreply.example.com", "@noreply.example.com"],
+            ["desk@noreply.example.com.it"],
+        ),
+        ("mailer-*-bot", ["mailer-7-bot", "mailer--bot", "mailer-a-b-bot"], ["mailer-bot", "mailer-7-bot "]),
+        (
+            "*robot*of*desk*",
+            ["the robot of a desk", "robotofdesk", "robot of of desk desk"],
+            ["desk of robot", "robot"],
+        ),
+        ("a?[b].", ["a?[b]."], ["axb", "a?b", "a?[b]x"]),
+        ("*", ["anyone", "", "two\nlines"], []),
+    ],
+)
+def test_an_actor_matches_exactly_or_by_an_asterisk(pattern: str, actors: list[str], others: list[str]) -> None:
+    for actor in actors + others:
+        response = fact(2, "responded", 1, actor=actor)
+        assert is_automatic_response(response, [pattern]) == (actor in actors), actor
+        assert is_automatic_response(response, ["somebody", pattern]) == (actor in actors)
+
+
+@pytest.mark.rule("3.6")
+def test_only_responses_with_an_actor_are_automatic() -> None:
+    facts = [
+        fact(1, "opened", severity=3),
+        fact(2, "responded", 1, actor="robot"),
+        fact(3, "responded", 2),
+        fact(4, "resolved", 3, actor="robot"),
+    ]
+    assert without_automatic_responses(facts, ["robot", "*"]) == [facts[0], facts[2], facts[3]]
+    assert without_automatic_responses(facts, []) == facts
+    assert not status_of(without_automatic_responses(facts[:2], ["robot"])).responded
 
 
 POSSIBLE_WHILE_CLOSED = (FactType.REOPENED, FactType.SEVERITY_CHANGED, FactType.ASSESSED, FactType.ASSIGNED)

@@ -170,3 +170,61 @@ def test_open_days_of_different_length_are_measured_by_the_stated_business_day()
 def test_a_machine_source_may_have_a_default_severity() -> None:
     text = SHIPPED.read_text("utf-8").replace("machine_sources: {}", "machine_sources: { prometheus: 2 }")
     assert load_policy(text, "policy.yaml").machine_sources == {"prometheus": 2}
+
+
+@pytest.mark.rule("3.16", "3.17", "6.7")
+def test_measures_and_recipients_of_the_shipped_policy(shipped: Policy) -> None:
+    rules = shipped.rules(None)
+    assert rules.measures == {
+        "incident": "target",
+        "user_request": "target",
+        "mishandled_request": "target",
+        "security": "target",
+        "onboarding": "by_start",
+        "offboarding": "by_start",
+        "project": "none",
+    }
+    assert rules.start_warning == DAY
+    assert rules.service_delivery_role == "service_desk_team_lead"
+    assert rules.automatic_actors == ()
+    assert rules.mail_exhausted
+
+
+@pytest.mark.rule("3.16", "6.7")
+def test_a_policy_that_names_no_measures_has_the_same(shipped: Policy) -> None:
+    text = SHIPPED.read_text("utf-8")
+    start, end = text.index("categories:\n"), text.index("# The average time")
+    without = text[:start] + text[end:]
+    without = without.replace("service_delivery: service_desk_team_lead\n", "").replace("  exhausted: true", "  #")
+    rules = load_policy(without, "policy.yaml").rules(None)
+    assert rules.measures == shipped.rules(None).measures
+    assert rules.start_warning == DAY
+    assert (rules.service_delivery_role, rules.mail_exhausted) == ("service_desk_team_lead", True)
+
+
+@pytest.mark.rule("2.9", "3.16", "3.17")
+def test_a_customer_may_have_its_own_measures_and_recipients() -> None:
+    policy = with_terms(
+        """\
+    categories: { incident: none, onboarding: target }
+    start_warning: 3 days
+    service_delivery: account_manager
+    ladder: { 1: account_manager, 2: chief_executive_officer }
+    mail: { warnings_to: [assignee, tier 2, chief_executive_officer], answer_missed_to: [tier 1], exhausted: false }
+"""
+    )
+    rules, general = policy.rules("acme"), policy.rules(None)
+    assert rules.measures == {**general.measures, "incident": "none", "onboarding": "target"}
+    assert (rules.start_warning, general.start_warning) == (3 * DAY, DAY)
+    assert (rules.service_delivery_role, rules.mail_exhausted) == ("account_manager", False)
+    assert rules.warning_roles == ("assignee", "chief_executive_officer")
+    assert rules.response_missed_roles == rules.answer_missed_roles == ("account_manager",)
+
+
+@pytest.mark.rule("3.5")
+def test_a_general_tier_is_that_of_the_customers_ladder() -> None:
+    text = SHIPPED.read_text("utf-8").replace("  stand_down: true", "  warnings_to: [tier 2]")
+    own = "customers:\n  acme:\n    ladder: { 1: account_manager, 2: chief_executive_officer }"
+    policy = load_policy(text.replace("customers: {}", own), "policy.yaml")
+    assert policy.rules("acme").warning_roles == ("chief_executive_officer",)
+    assert policy.rules(None).warning_roles == ("senior_it_operations_manager",)

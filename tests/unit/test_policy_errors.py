@@ -41,6 +41,17 @@ MISTAKES = {
     "role on two tiers": Mistake("  3: it_operations_director", "  3: account_manager", "ladder.4: `account_manager` is on two tiers; use a different role", 1),
     "unknown role": Mistake("  3: it_operations_director", "  3: director", "ladder.3: unknown role `director`; valid roles are service_desk"),
     "unknown recipient": Mistake("  stand_down: true", "  warnings_to: [nobody]", "mail.warnings_to[0]: unknown recipient `nobody`; valid recipients are service_desk"),
+    "recipient above the ladder": Mistake("  stand_down: true", "  warnings_to: [assignee, tier 7]", "mail.warnings_to[1]: unknown recipient `tier 7`; valid recipients are service_desk"),
+    "tier 0": Mistake("  stand_down: true", "  response_missed_to: [tier 0]", "mail.response_missed_to[0]: `tier 0` should match pattern"),
+    "recipient above a customer's ladder": Mistake("customers: {}", "customers:\n  acme:\n    ladder: { 1: account_manager }\n    mail: { warnings_to: [tier 2] }", "customers.acme.mail.warnings_to[0]: unknown recipient `tier 2`; valid", 3),
+    "unknown measure": Mistake("  project: none", "  project: never", "categories.project: `never` is not a valid value"),
+    "unknown category": Mistake("  project: none", "  party: none", "categories.party: `party` is not a valid value"),
+    "warning before the start in business time": Mistake("start_warning: 24h", "start_warning: 1 business day", "start_warning: `1 business day` is business time; write elapsed time, for example 48h"),
+    "start warning of a customer in business time": Mistake("customers: {}", "customers:\n  acme: { start_warning: 2 business hours }", "customers.acme.start_warning: `2 business hours` is business time; write", 1),
+    "unknown role of the service delivery team": Mistake("service_delivery: service_desk_team_lead", "service_delivery: nobody", "service_delivery: unknown role `nobody`; valid roles are service_desk"),
+    "unknown role of a customer's team": Mistake("customers: {}", "customers:\n  acme: { service_delivery: assignee }", "customers.acme.service_delivery: unknown role `assignee`; valid roles", 1),
+    "automatic actor that is not text": Mistake("automatic_actors: []", "automatic_actors: [1]", "automatic_actors[0]: must be text; write it in quotes"),
+    "help guide that is not an address": Mistake("machine_sources: {}", "machine_sources: {}\nhelp_guide: the wiki", "help_guide:", 1),
     "no recipient": Mistake("  stand_down: true", "  warnings_to: []", "mail.warnings_to:"),
     "not a boolean": Mistake("  stand_down: true", "  stand_down: maybe", "mail.stand_down: must be true or false"),
     "unknown zone": Mistake("    zone: America/New_York", "    zone: America/New_Yorck", "calendars.default.zone: `America/New_Yorck` is not an IANA time zone; write it like zone: America/New_York"),
@@ -99,6 +110,17 @@ def test_an_error_names_its_line_its_field_and_what_to_write(mistake: Mistake) -
     expected = mistake.error.format(line=line)
     assert any(problem.startswith(place) and expected in problem for problem in problems), "\n".join(problems)
     assert all(";" in problem or "?" in problem for problem in problems)
+
+
+@pytest.mark.rule("2.9", "3.5")
+def test_a_customers_ladder_has_every_tier_that_the_general_mails_name() -> None:
+    text = SHIPPED.read_text("utf-8").replace("  stand_down: true", "  answer_missed_to: [assignee, tier 2]")
+    own = "customers:\n  acme:\n    ladder: { 1: account_manager }"
+    with pytest.raises(
+        PolicyError, match=r"customers.acme.ladder: has no tier 2, which the general mail.answer_missed"
+    ):
+        load_policy(text.replace("customers: {}", own), "policy.yaml")
+    load_policy(text.replace("customers: {}", own + "\n    mail: { answer_missed_to: [tier 1] }"), "policy.yaml")
 
 
 def test_all_errors_are_reported_at_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.fact_log import FactLog
 from support.fake_timer import moment, numbered_fact, shipped_history
-from support.stories import at, clock, fact, ladder, simulated
+from support.stories import at, changed_policy, clock, fact, ladder, shipped_policy, simulated
 from tocsin.business_time import micros
 
 OPENED = fact("opened", "06-08 12:00", severity=1)
@@ -88,3 +88,48 @@ def test_the_effective_severity_governs_from_its_instant_on() -> None:
     assert timeline["severity"] == 2
     assert clock(timeline, "response")["due_at"] == at("06-08 14:00")
     assert ladder(timeline) == []
+
+
+NAMED = changed_policy("automatic_actors: []", 'automatic_actors: [robot, "*@noreply.example.com"]')
+
+
+@pytest.mark.rule("3.6")
+def test_an_automatic_receipt_is_no_response() -> None:
+    receipts = [
+        fact("responded", "06-08 12:01", actor="robot"),
+        fact("responded", "06-08 12:02", actor="desk@noreply.example.com"),
+    ]
+    timeline = simulated(
+        OPENED,
+        *receipts,
+        fact("responded", "06-08 12:30", actor="maya"),
+        *receipts,
+        until="06-09 14:00",
+        policies=[NAMED],
+    )
+    assert timeline["first_responded_at"] == at("06-08 12:30")
+    assert clock(timeline, "resolution")["due_at"] == at("06-09 12:30")
+    silent = simulated(OPENED, *receipts, until="06-09 14:00", policies=[NAMED])
+    assert silent == simulated(OPENED, until="06-09 14:00", policies=[NAMED])
+    by_the_shipped_policy = simulated(OPENED, *receipts, until="06-09 14:00")
+    assert by_the_shipped_policy["first_responded_at"] == at("06-08 12:01")
+
+
+@pytest.mark.rule("3.6", "4.14")
+def test_the_version_in_force_at_its_instant_decides_whether_a_response_is_automatic() -> None:
+    later = NAMED.model_copy(update={"version": "2", "in_force_from": moment("06-08 12:10")})
+    policies = [shipped_policy(), later]
+    early, late = fact("responded", "06-08 12:09", actor="robot"), fact("responded", "06-08 12:10", actor="robot")
+    assert simulated(OPENED, late, until="06-08 13:00", policies=policies)["first_responded_at"] is None
+    before = simulated(OPENED, early, late, until="06-08 13:00", policies=policies)
+    assert before["first_responded_at"] == at("06-08 12:09")
+
+
+@pytest.mark.rule("1.7", "0.10")
+@pytest.mark.parametrize("closing", ["resolved", "cancelled"])
+def test_an_assessment_and_an_assignment_change_no_clock(closing: str) -> None:
+    story = [OPENED, ANSWERED, PAUSED, fact(closing, "06-10 12:00"), fact("reopened", "06-11 12:00")]
+    plain = simulated(*story, until="06-20 12:00")
+    for when in ("06-08 12:00", "06-08 14:00", "06-10 12:30", "06-12 12:00"):
+        for kind in ("assessed", "assigned"):
+            assert simulated(*story, fact(kind, when), until="06-20 12:00") == plain

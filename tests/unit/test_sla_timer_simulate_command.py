@@ -33,6 +33,22 @@ def test_one_simulation_uses_the_shipped_policy(run: Any) -> None:
     assert json.loads(out) == simulated(fact("opened", "06-08 12:00", severity=1), until="06-08 12:30")
 
 
+@pytest.mark.rule("3.19")
+def test_the_category_and_the_start_of_the_work_count(run: Any) -> None:
+    starting = OPENED | {"category": "onboarding", "starts_at": "2026-07-01T12:00:00Z"}
+    assert '"due_at":"2026-07-01T12:00:00.000000Z"' in run(json.dumps(STORY | {"facts": [starting]}))[1]
+    assert '"clock":"resolution"' not in run(json.dumps(STORY | {"facts": [OPENED | {"category": "project"}]}))[1]
+
+
+@pytest.mark.rule("3.6", "3.19")
+def test_an_actor_may_be_automatic(run: Any, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(DEFAULT_POLICY.read_text().replace("automatic_actors: []", "automatic_actors: [robot]"))
+    story = json.dumps(STORY | {"facts": [OPENED, fact("responded", "06-08 12:10", actor="robot")]})
+    assert json.loads(run(story, policy)[1])["first_responded_at"] is None
+    assert json.loads(run(story)[1])["first_responded_at"] == "2026-06-08T12:10:00.000000Z"
+
+
 def test_one_simulation_may_span_lines_and_be_in_a_file(run: Any, tmp_path: Path) -> None:
     assert run(json.dumps(STORY, indent=2))[1] == run(LINE)[1]
     (tmp_path / "story.json").write_text(json.dumps(STORY, indent=2))

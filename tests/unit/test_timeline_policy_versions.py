@@ -124,7 +124,7 @@ def test_customers_with_their_own_terms_in_any_version_have_their_own_history() 
     acme = cache.history("acme")
     assert [rules.response[1].words for rules in acme.rules] == ["1 hour", "30 minutes"]
     assert cache.history("acme") is acme
-    assert cache.zone == "America/New_York"
+    assert cache.zone_at(moment("06-08 12:00")) == "America/New_York"
 
 
 def test_facts_without_an_opening_are_rejected() -> None:

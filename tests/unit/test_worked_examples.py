@@ -1,12 +1,11 @@
-"""The worked examples at the end of docs/rules.md, one test each; the planned ones have none yet."""
+"""The worked examples at the end of docs/rules.md, one test each."""
 
 from datetime import timedelta
 
 import pytest
-from sla_timer.domain.compliance import ChannelTicket, channel_averages
+from sla_timer.domain.compliance import ChannelCount, ReportFilter, channel_averages
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
-from support.stories import at, clock, fact, ladder, simulated
-from tocsin.business_time import HOUR
+from support.stories import at, clock, fact, ladder, shipped_policy, simulated
 from tocsin.events import ClockBreached, LadderEnded
 
 
@@ -112,13 +111,14 @@ def test_severity_3_made_severity_1_and_resolved_at_one_instant_is_met() -> None
     assert ladder(timeline) == []
 
 
-@pytest.mark.rule("3.9", "5.11")
+@pytest.mark.rule("3.9", "3.12", "5.11")
 def test_severity_1_silent_until_its_resolve_two_days_later() -> None:
     timeline = simulated(
         fact("opened", "06-08 12:00", severity=1), fact("resolved", "06-10 12:00"), until="06-10 13:00"
     )
     assert clock(timeline, "response")["breached_at"] == at("06-08 13:00")
-    assert clock(timeline, "resolution")["outcome"] == "met"
+    assert clock(timeline, "resolution")["outcome"] == "breached"
+    assert clock(timeline, "resolution")["breached_at"] == at("06-10 12:00")
     assert {reason for _, _, reason in ladder(timeline)} == {"no_response"}
     assert [step for step, _, _ in ladder(timeline)] == [1, 2, 3, 4, 5, 6]
     assert timeline["exhausted_at"] == at("06-09 19:00")
@@ -134,6 +134,17 @@ def test_severity_1_silent_until_a_response_one_minute_before_its_resolve_is_met
         until="06-10 13:00",
     )
     assert clock(timeline, "resolution")["outcome"] == "met"
+
+
+@pytest.mark.rule("3.17")
+def test_onboarding_answered_at_once_is_due_when_its_work_starts() -> None:
+    timeline = simulated(
+        fact("opened", "06-08 13:00", severity=4, category="onboarding", starts_at=at("07-01 12:00")),
+        fact("responded", "06-08 13:00"),
+        until="06-08 14:00",
+    )
+    resolution = clock(timeline, "resolution")
+    assert (resolution["warn_at"], resolution["due_at"]) == (at("06-30 12:00"), at("07-01 12:00"))
 
 
 @pytest.mark.rule("4.9")
@@ -217,17 +228,17 @@ def test_severity_1_breached_while_everything_is_down_takes_each_step_once() -> 
 
 @pytest.mark.rule("6.2")
 def test_voicemails_answered_after_an_hour_on_average_are_missed() -> None:
-    opened_at = moment("06-08 12:00")
     voicemails = [
-        ChannelTicket(
-            channel="voicemail",
-            opened_at=opened_at,
-            responded_at=opened_at + timedelta(minutes=minutes),
-            closed_at=None,
-        )
+        ChannelCount("voicemail", "acme", "2026-06", tickets=1, unanswered=0, waited=timedelta(minutes=minutes))
         for minutes in (30, 60, 90)
     ]
-    [average] = channel_averages(voicemails, {"voicemail": HOUR}, zone="America/New_York", now=moment("07-01 12:00"))
+    [average] = channel_averages(
+        voicemails,
+        [shipped_policy()],
+        ReportFilter(channel="voicemail"),
+        zone="America/New_York",
+        now=moment("07-01 12:00"),
+    )
     assert (average.mean_seconds, average.met) == (3600.0, False)
 
 

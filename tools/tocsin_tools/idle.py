@@ -47,7 +47,7 @@ async def _busy(client: StackClient, seconds: float) -> tuple[str, ...]:
         if lag := sum(metrics[service]["sla_consumer_lag"]):
             found.append(f"{service} is {lag:.0f} records behind")
     # Watermarks must have passed the beginning of the wait; so must the oldest deadline that is overdue.
-    if max(metrics["sla-timer"]["sla_progress_age_seconds"]) > seconds:
+    if not all(age <= seconds for age in metrics["sla-timer"]["sla_progress_age_seconds"]):
         found.append("sla-timer has not received everything")
     if (overdue := max(metrics["sla-timer"]["sla_oldest_overdue_seconds"])) and overdue >= seconds:
         found.append("sla-timer has overdue deadlines")

@@ -18,7 +18,7 @@ BASE_PORTS: Final = {
     "smtp": 2525,
     "postgres": 5432,
     "kafka": 9092,
-    # Not the usual ports of Kafka's controller, Prometheus and Alertmanager: on Debian, the packages start the latter two.
+    # Debian's packages start a Prometheus and an Alertmanager, on 9090, 9093 and 9094.
     "kafka-controller": 9095,
     "prometheus": 9190,
     "alertmanager": 9193,

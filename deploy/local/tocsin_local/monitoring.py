@@ -25,6 +25,7 @@ _MISSING: Final = {
 }
 _PROGRAMS: Final = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
 """The names of each program; Debian calls Alertmanager by the second one."""
+_NOBODY: Final = {"route": {"receiver": "nobody", "group_by": ["alertname"]}, "receivers": [{"name": "nobody"}]}
 _KEPT: Final = "15d"
 
 
@@ -59,18 +60,29 @@ def monitors(folder: Path, ports: Mapping[str, int], services: Sequence[str]) ->
 
 
 class Prometheus:
-    """Scrapes `targets` (addresses by job) and sends alerts to the address `alertmanager`."""
+    """Scrapes `targets` (addresses by job) and sends alerts to the address `alertmanager`.
+
+    `pace` replaces the shipped intervals (`scrape_interval` ...).
+    """
 
     name = "prometheus"
     stop_signal = signal.SIGTERM
 
     def __init__(
-        self, program: str, folder: Path, port: int, targets: Mapping[str, str], alertmanager: str | None
+        self,
+        program: str,
+        folder: Path,
+        port: int,
+        targets: Mapping[str, str],
+        alertmanager: str | None,
+        *,
+        pace: Mapping[str, str] | None = None,
     ) -> None:
         self._program = program
         self._folder = folder
         self._targets = targets
         self._alertmanager = alertmanager
+        self._pace = pace or {}
         self.port = port
 
     @property
@@ -93,25 +105,27 @@ class Prometheus:
 
     def _config(self) -> dict[str, Any]:
         """The shipped configuration with the addresses of this stack."""
-        shipped = YAML(typ="safe").load(PROMETHEUS_FOLDER / "prometheus.yaml")
+        shipped: dict[str, Any] = YAML(typ="safe").load(PROMETHEUS_FOLDER / "prometheus.yaml")
         scrapes = [
             {"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in self._targets.items()
         ]
         receivers = [{"static_configs": [{"targets": [self._alertmanager]}]}] if self._alertmanager else []
         rules = [str(PROMETHEUS_FOLDER / name) for name in shipped["rule_files"]]
         alerting = shipped["alerting"] | {"alertmanagers": receivers}
-        return shipped | {"rule_files": rules, "scrape_configs": scrapes, "alerting": alerting}
+        addresses = {"rule_files": rules, "scrape_configs": scrapes, "alerting": alerting}
+        return shipped | addresses | {"global": shipped["global"] | self._pace}
 
 
 class Alertmanager:
-    """Groups and silences alerts; tells nobody."""
+    """Groups and silences alerts, and notifies whom the configuration names."""
 
     name = "alertmanager"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, program: str, folder: Path, port: int) -> None:
+    def __init__(self, program: str, folder: Path, port: int, config: Mapping[str, Any] = _NOBODY) -> None:
         self._program = program
         self._folder = folder
+        self._config = config
         self.port = port
 
     @property
@@ -119,11 +133,7 @@ class Alertmanager:
         return f"http://{LOOPBACK}:{self.port}"
 
     def launch(self) -> LaunchCommand:
-        config = _write(
-            self._folder,
-            "alertmanager.json",
-            {"route": {"receiver": "nobody", "group_by": ["alertname"]}, "receivers": [{"name": "nobody"}]},
-        )
+        config = _write(self._folder, "alertmanager.json", self._config)
         options = (
             f"--config.file={config}",
             f"--storage.path={self._folder.resolve() / 'data'}",

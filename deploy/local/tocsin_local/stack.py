@@ -248,6 +248,7 @@ class Stack:
         with self._publishing:
             self.state.record_processes(self.parts.records())
             if self._ready:
+                self.state.write_environments({name: self._settings(name) for name in self.options.services})
                 self.state.write_run(self.run)
 
 

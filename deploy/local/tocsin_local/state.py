@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import psutil
 from tocsin.runtime.http.api_keys import add_key, issue
+from tocsin.runtime.process.settings import STACK_ENVIRONMENT
 
 from tocsin_local.atomic_file import write_atomically
 from tocsin_local.clock import RequestedClock, StackClock, check_unchanged, new_clock
@@ -76,9 +77,13 @@ class StateFolder:
         """Publish run.json."""
         self._write(self.run_file.name, run)
 
+    def write_environments(self, environments: Mapping[str, Mapping[str, str]]) -> None:
+        """Publish the environment of each service, for their commands."""
+        self._write(STACK_ENVIRONMENT, environments)
+
     def forget_run(self) -> None:
         """Remove the files that say how to reach a running stack."""
-        for name in (self.run_file.name, CONTROL_FILE, PROCESSES_FILE):
+        for name in (self.run_file.name, CONTROL_FILE, PROCESSES_FILE, STACK_ENVIRONMENT):
             (self.folder / name).unlink(missing_ok=True)
 
     def record_processes(self, processes: Sequence[Mapping[str, Any]]) -> None:
@@ -94,7 +99,8 @@ class StateFolder:
             process.send_signal(signal.Signals(record["stop_signal"]))
         psutil.wait_procs([process for _, process in found], timeout=LEFTOVER_SECONDS)
         kill_processes([process for _, process in found] + children)
-        self.run_file.unlink(missing_ok=True)
+        for name in (self.run_file.name, STACK_ENVIRONMENT):
+            (self.folder / name).unlink(missing_ok=True)
         return [record["name"] for record, _ in found]
 
     def clock(self, requested: RequestedClock) -> StackClock:

@@ -22,6 +22,7 @@
     UnreadableError                   a webhook payload is not what the tool sends
     UnreadableMailError               the bytes are not a mail with a sender
     UnmappedError                     the configuration does not say what a delivery means
+    SigningKeyError                   a signing key cannot be fetched
     DuplicateMailError                another copy of the mail was stored at the same time
     IntegrationsError                 integrations.yaml is invalid
 
@@ -203,6 +204,10 @@ class UnreadableError(Exception):
 
 class UnreadableMailError(Exception):
     """The bytes are not a mail with a sender, or exceed a limit; str() says which."""
+
+
+class SigningKeyError(Exception):
+    """The signing key at an address cannot be fetched; str() says what is wrong with the address, as a predicate."""
 
 
 class DuplicateMailError(Exception):

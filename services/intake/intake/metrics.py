@@ -1,11 +1,13 @@
 """Intake's own metrics. `tocsin.runtime.metrics` has those of every service."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final, get_args
 
 from tocsin.events import Flag
 from tocsin.runtime.metrics import Counter, Gauge
 
+from intake.domain.mail import IgnoredReason
 from intake.domain.ticket import StoredTicket
 from intake.errors import (
     EventIdConflictError,
@@ -49,6 +51,26 @@ HOOKS_UNMAPPED = Counter(
 )
 HOOKS_UNMAPPED_NOW = Gauge("sla_hook_unmapped_now", "Webhook deliveries that are unmapped now", ["provider"])
 HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet processed")
+MAILS_IGNORED = Counter(
+    "sla_mails_ignored_total", "Mails that a machine wrote, which change nothing, by the kind of sign", ["reason"]
+)
+for _reason in IgnoredReason:
+    MAILS_IGNORED.labels(_reason)
+INTEGRATION_READY = Gauge(
+    "sla_hook_ready",
+    "1 for an integration in integrations.yaml whose deliveries can be authenticated, 0 if its secret is missing",
+    ["tenant", "provider"],
+)
+LAST_DELIVERY = Gauge(
+    "sla_hook_last_delivery_timestamp_seconds",
+    "When the last delivery of an integration was stored, in real time; 0 if none is stored",
+    ["tenant", "provider"],
+)
+LAST_TICKET = Gauge(
+    "sla_hook_last_ticket_timestamp_seconds",
+    "When the last delivery of an integration that was about a ticket was stored, in real time; 0 if none is stored",
+    ["tenant", "provider"],
+)
 SIGNING_KEYS = Counter(
     "sla_signing_keys_total",
     "ConnectWise signing keys that deliveries referred to, by result",
@@ -81,6 +103,7 @@ MAX_SOURCE_LENGTH: Final = 60
 OTHER: Final = "other"
 _sources: set[str] = set()
 _providers: set[str] = set()
+_integrations: set[tuple[str, str]] = set()
 
 
 def declare_sources(sources: Iterable[str]) -> None:
@@ -116,6 +139,34 @@ def declare_hooks(providers: Iterable[str]) -> None:
         for reason in UnmappedReason:
             HOOKS_UNMAPPED.labels(provider, reason)
         HOOKS_UNMAPPED_NOW.labels(provider)
+
+
+def count_delivery(provider: str, state: str, reason: UnmappedReason | IgnoredReason | None) -> None:
+    """Count a processed delivery; with `reason` also why it is unmapped, or why a mail is ignored."""
+    HOOK_DELIVERIES.labels(provider, state).inc()
+    if isinstance(reason, IgnoredReason):
+        MAILS_IGNORED.labels(reason).inc()
+    elif reason is not None and state == "unmapped":
+        HOOKS_UNMAPPED.labels(provider, reason).inc()
+
+
+def declare_integrations(ready: Mapping[tuple[str, str], bool]) -> None:
+    """Create the label sets of these integrations, by tenant and provider, and remove those of others."""
+    for gone in _integrations - ready.keys():
+        for gauge in (INTEGRATION_READY, LAST_DELIVERY, LAST_TICKET):
+            gauge.remove(*gone)
+    for names, is_ready in ready.items():
+        INTEGRATION_READY.labels(*names).set(is_ready)
+        for gauge in (LAST_DELIVERY, LAST_TICKET):
+            gauge.labels(*names)
+    _integrations.clear()
+    _integrations.update(ready)
+
+
+def set_last_delivery(tenant: str, provider: str, stored_at: datetime | None, with_ticket: datetime | None) -> None:
+    """Set when an integration delivered last, and last with a ticket."""
+    for gauge, at in ((LAST_DELIVERY, stored_at), (LAST_TICKET, with_ticket)):
+        gauge.labels(tenant, provider).set(at.timestamp() if at is not None else 0)
 
 
 def hook_providers() -> Iterable[str]:

@@ -5,9 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tocsin.runtime.database.engine import engine
 from tocsin.runtime.process.bootstrap import build_runtime
-from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
@@ -18,11 +16,12 @@ from intake.api.webhook_size import WebhookSizeMiddleware
 from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import expire_keys
-from intake.settings import MailSettings, Settings
+from intake.settings import Settings
 from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
 from intake.workers.batch_writer import BatchWriter
+from intake.workers.context import DeliveryContext
 from intake.workers.ticket_gauges import measure_tickets
 from intake.workers.webhook_worker import WebhookWorker
 from intake.workers.write_queue import WriteQueue
@@ -58,12 +57,13 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
-    webhook_worker = WebhookWorker(context, writer, side_writer, wake, integrations)
+    webhook_worker = WebhookWorker(DeliveryContext(context, writer, side_writer, wake, integrations))
     kept_for = timedelta(days=settings.hook_retention_days)
     scheduler.every(3600, lambda: expire_keys(side_writer), name="idempotency_keys", timeout=60)
     # Hundreds of tickets in one delivery may take this long on a slow database; each of them has its own limit.
     scheduler.every(5, webhook_worker.retry, name="hook_retries", timeout=3600)
     scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
+    scheduler.every(30, webhook_worker.measure_integrations, name="hook_gauges", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
     scheduler.every(15, lambda: measure_tickets(reader), name="ticket_gauges", timeout=15)
     app = runtime.create_app(
@@ -75,7 +75,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
             events.router(queue),
             ack.router(context, writer, reader, wake, settings.links),
             mail.router(webhook_worker, integrations),
-            webhooks.router(reader, webhook_worker, integrations, signing_keys or SigningKeys()),
+            webhooks.router(reader, side_writer, webhook_worker, integrations, signing_keys or SigningKeys()),
         ],
         notes={"integrations": integrations.note},
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
@@ -87,18 +87,13 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
 
 
 @asynccontextmanager
-async def open_mail_worker(settings: MailSettings, integrations: IntegrationsFile) -> AsyncIterator[WebhookWorker]:
-    """A worker for the `mail` command; the running service publishes what it stores.
+async def open_service(settings: Settings) -> AsyncIterator[IntakeService]:
+    """The service for a command: built, but not serving. The running service publishes what a command stores.
 
     Raises ConfigurationError if the policy cannot be used.
     """
-    policy = configured_policy(settings.policy)
-    # The writer has the name of the service's, so that the watermark waits for it.
-    writer = engine(settings.database_url, "intake-writer", pool_size=1)
-    side_writer = engine(settings.database_url, "intake-side-writer", pool_size=1)
-    context = IngestContext(policy, clock_from(settings).business, tables.OUTBOX, history_outbox_limit=0)
+    service = build(settings)
     try:
-        yield WebhookWorker(context, writer, side_writer, lambda: None, integrations)
+        yield service
     finally:
-        await writer.dispose()
-        await side_writer.dispose()
+        await service.runtime.dispose()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import Field
-from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import EnvironmentSettings, LinkSettings, Port, ServiceSettings
 
 
 class Settings(ServiceSettings, LinkSettings):
@@ -21,8 +21,7 @@ class Settings(ServiceSettings, LinkSettings):
     """How long the bodies of webhook deliveries are kept, including unmapped ones."""
 
 
-class MailSettings(DatabaseSettings, ClockSettings):
-    """The settings of the `mail` command."""
+class IntegrationsSettings(EnvironmentSettings):
+    """The settings of the commands that only read integrations.yaml."""
 
-    policy: Path
     integrations: Path

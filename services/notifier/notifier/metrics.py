@@ -18,21 +18,26 @@ _UNDELIVERED: Final = ("bounced", "refused", "undeliverable")
 
 
 class ReportCounter(Collector):
-    """A counter whose values are read from the database, where several processes count."""
+    """A counter whose values are read from the database, where several processes count.
+
+    Before the first reading it shows nothing: a 0 would look like a restart, and what follows like new reports.
+    """
 
     def __init__(self, name: str, documentation: str, results: Iterable[str]) -> None:
         self._name = name
         self._documentation = documentation
-        self._counts = dict.fromkeys(results, 0)
+        self._results = tuple(results)
+        self._counts: Mapping[str, int] | None = None
         REGISTRY.register(self)
 
     def set(self, counts: Mapping[str, int]) -> None:
-        self._counts = {result: counts.get(result, 0) for result in self._counts}
+        self._counts = counts
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(self._name, self._documentation, labels=["result"])
-        for result, count in self._counts.items():
-            family.add_metric([result], count)
+        if self._counts is not None:
+            for result in self._results:
+                family.add_metric([result], self._counts.get(result, 0))
         yield family
 
 
@@ -126,7 +131,7 @@ def set_gaps(gaps: Mapping[str, float]) -> None:
         DIRECTORY_GAP.labels(role).set(seconds)
 
 
-def set_queue(counts: Mapping[str, int], *, oldest: float, overdue: float) -> None:
+def set_queue(counts: Mapping[str, float], *, oldest: float, overdue: float) -> None:
     """Set the number of open deliveries by state, and the seconds that they wait."""
     for state in _OPEN:
         QUEUE.labels(state).set(counts.get(state, 0))
@@ -134,7 +139,13 @@ def set_queue(counts: Mapping[str, int], *, oldest: float, overdue: float) -> No
     QUEUE_OVERDUE.set(overdue)
 
 
-def set_undelivered(counts: Mapping[str, int]) -> None:
+def forget_queue() -> None:
+    """Set what is read from the database to NaN: it is not known."""
+    set_queue(dict.fromkeys(_OPEN, nan), oldest=nan, overdue=nan)
+    set_undelivered(dict.fromkeys(_UNDELIVERED, nan))
+
+
+def set_undelivered(counts: Mapping[str, float]) -> None:
     """Set the number of deliveries that recently failed, by state."""
     for state in _UNDELIVERED:
         UNDELIVERED.labels(state).set(counts.get(state, 0))

@@ -24,10 +24,12 @@ from sla_timer.handlers.policies import PolicyRollout, store_policy
 from sla_timer.handlers.sweep import sweep_all, sweep_partitions
 from sla_timer.settings import Settings
 from sla_timer.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from sla_timer.workers.jobs import SourceProbe, measure
+from sla_timer.workers.gauges import Gauges
+from sla_timer.workers.source_probe import SourceProbe
 
 SIMULATION_BYTES: Final = 4_000_000
 """The size limit of a simulation's body: enough for 10,000 facts."""
+_GAUGE_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class SlaTimerService(Service):
     context: TimerContext
     policy_rollout: PolicyRollout
     source_probe: SourceProbe
+    gauges: Gauges
 
 
 def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: float = 5) -> SlaTimerService:
@@ -72,9 +75,11 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, on_batch, after_commit=after_commit)
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)
     policy_rollout = PolicyRollout(context)
+    gauges = Gauges(context, source_probe)
     # The sweep also runs after every batch; this one catches up when that one failed.
     runtime.scheduler.every(1, partial(sweep_all, context), name="sweep")
-    runtime.scheduler.every(5, partial(measure, context), name="gauges")
+    runtime.scheduler.every(5, gauges.measure_clocks, name="gauges", timeout=_GAUGE_SECONDS)
+    runtime.scheduler.every(15, gauges.measure_compliance, name="compliance_gauges", timeout=_GAUGE_SECONDS)
     runtime.scheduler.every(5, policy_rollout.run, name="policies", timeout=3600)
     runtime.scheduler.every(settings.probe_seconds, source_probe.run, name="probe", timeout=60)
     app = runtime.create_app(
@@ -92,4 +97,5 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
         context=context,
         policy_rollout=policy_rollout,
         source_probe=source_probe,
+        gauges=gauges,
     )

@@ -118,17 +118,26 @@ def _check_terms(policy: PolicyDocument, *, terms: Terms, own: Terms, path: Fiel
         yield from _check_name(role, policy.roles, (*path, "ladder", tier), "role")
         if any(other < tier for other, same in ladder.items() if same == role):
             yield (*path, "ladder", tier), role, f"`{role}` is on two tiers; use a different role for each tier"
-    for field in ("warnings_to", "response_missed_to", "answer_missed_to"):
-        tiers = [f"tier {number}" for number in sorted(terms.ladder or {})]
-        for index, role in enumerate(getattr(own.mail, field) or ()):
-            known = tiers if role.startswith("tier ") else [*policy.roles, *tiers, ASSIGNEE]
-            yield from _check_name(role, known, (*path, "mail", field, index), "recipient")
+    yield from _check_recipients(policy, terms, own, path)
     if own.service_delivery is not None:
         yield from _check_name(own.service_delivery, policy.roles, (*path, "service_delivery"), "role")
     if own.calendar is not None:
         yield from _check_name(own.calendar, policy.calendars, (*path, "calendar"), "calendar")
     if terms.calendar in policy.calendars:
         yield from _check_targets(policy, terms, own, path)
+
+
+def _check_recipients(policy: PolicyDocument, terms: Terms, own: Terms, path: FieldPath) -> Iterator[FieldProblem]:
+    """Check the recipients of mails: roles, tiers of the ladder that the `terms` have, and the assignee."""
+    tiers = [f"tier {number}" for number in sorted(terms.ladder or {})]
+    for field in ("warnings_to", "response_missed_to", "answer_missed_to"):
+        stated = getattr(own.mail, field)
+        for index, name in enumerate(stated or ()):
+            yield from _check_name(name, [*policy.roles, *tiers, ASSIGNEE], (*path, "mail", field, index), "recipient")
+        for name in getattr(terms.mail, field) or ():
+            if stated is None and own.ladder is not None and name.startswith("tier ") and name not in tiers:
+                message = f"has no {name}, which the general mail.{field} names; add it, or set mail.{field} here"
+                yield (*path, "ladder"), None, message
 
 
 def _check_targets(policy: PolicyDocument, terms: Terms, own: Terms, path: FieldPath) -> Iterator[FieldProblem]:

@@ -51,7 +51,7 @@ _TICKET: Final[dict[str, Any]] = {
     "sender_is_it_contact": False,
     "starts_at": None,
     "impact": {"business_risk": "major", "work_stoppage": None, "users_affected_percent": 40, "workaround": None},
-    "flags": [],
+    "flags": ["severity_disputed"],
     "history": False,
 }
 _FACT: Final[dict[str, Any]] = {

@@ -7,9 +7,8 @@ from tocsin.instants import Instant
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import ResponseModel
 
-from intake.errors import UnmappedReason
-from intake.store.webhooks import WebhookDelivery, WebhookState
-from intake.workers.webhook_worker import DeliveryResult
+from intake.handlers.deliveries import DeliveryResult
+from intake.store.webhooks import DeliveryReason, WebhookDelivery, WebhookState
 
 _BODY_LENGTH: Final = 2000
 _REPLAY: Final = "POST /v1/hooks/unmapped/{delivery_id}/replay"
@@ -35,7 +34,7 @@ class WebhookResponse(ResponseModel):
 
     state: WebhookState | Literal["duplicate"]
     delivery_id: int | None = Field(None, description="Missing for a duplicate")
-    reason: UnmappedReason | None = Field(None, description="Why it is unmapped, or why it is retried")
+    reason: DeliveryReason | None = Field(None, description="Why it is unmapped, ignored or retried")
     detail: str | None = Field(None, description="What to correct, or the result of a mail")
 
     @classmethod
@@ -44,20 +43,21 @@ class WebhookResponse(ResponseModel):
         return cls(state="duplicate") if result is None else cls.model_validate(result)
 
 
-class UnmappedWebhookResponse(ResponseModel):
-    """A delivery that integrations.yaml does not map."""
+class DeliveryResponse(ResponseModel):
+    """A stored delivery that changed nothing so far."""
 
     id: int
     provider: str
     received_at: Instant
-    reason: UnmappedReason
+    reason: DeliveryReason | None = Field(
+        description="Why it is unmapped, or by which sign a machine wrote the mail; null for an ignored webhook"
+    )
     detail: str | None
     body: str = Field(description=f"Its first {_BODY_LENGTH} characters")
 
     @classmethod
     def of(cls, delivery: WebhookDelivery) -> Self:
         body = delivery.body[: 4 * _BODY_LENGTH].decode(errors="replace")[:_BODY_LENGTH]
-        assert delivery.reason is not None  # every unmapped delivery has one
         return cls(
             id=delivery.id,
             provider=delivery.provider,
@@ -68,12 +68,12 @@ class UnmappedWebhookResponse(ResponseModel):
         )
 
 
-class UnmappedWebhookListResponse(ResponseModel):
-    """A page of unmapped deliveries, the oldest first."""
+class DeliveryListResponse(ResponseModel):
+    """A page of deliveries, the oldest first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    items: tuple[UnmappedWebhookResponse, ...]
+    items: tuple[DeliveryResponse, ...]
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one")
 
 
@@ -96,10 +96,13 @@ def delivery_responses(description: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-LIST_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+UNMAPPED_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "model": UnmappedWebhookListResponse,
+        "model": DeliveryListResponse,
         "description": "A page of deliveries",
         "links": {"first": link(_REPLAY, "Replay the first one", delivery_id="$response.body#/items/0/id")},
     }
+}
+IGNORED_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": DeliveryListResponse, "description": "A page of deliveries"}
 }

@@ -9,6 +9,7 @@ from uuid import uuid4
 import structlog
 from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.http.api_keys import Caller
 from tocsin.runtime.http.authentication import MayAdminister
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
@@ -18,9 +19,10 @@ from tocsin.runtime.http.responses import JsonResponse
 from intake import metrics
 from intake.api.problems import document_error
 from intake.api.webhook_schemas import (
-    LIST_RESPONSES,
-    UnmappedWebhookListResponse,
-    UnmappedWebhookResponse,
+    IGNORED_RESPONSES,
+    UNMAPPED_RESPONSES,
+    DeliveryListResponse,
+    DeliveryResponse,
     WebhookResponse,
     delivery_responses,
 )
@@ -28,11 +30,12 @@ from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.auth_failure import auth_failure
 from intake.domain.webhooks.config.integrations import Integration
 from intake.errors import SigningKeyUnavailableError
+from intake.handlers.deliveries import DeliveryResult, dismiss_deliveries, list_deliveries
 from intake.handlers.webhooks import delivery_key
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.sources.signing_keys import SigningKeys
-from intake.store.webhooks import WebhookState, WebhookStore
-from intake.workers.webhook_worker import DeliveryResult, WebhookWorker
+from intake.store.webhooks import WebhookState
+from intake.workers.webhook_worker import WebhookWorker
 
 log = structlog.get_logger(__name__)
 
@@ -63,41 +66,65 @@ _PAYLOAD: Final[dict[str, Any]] = {
 }
 
 
+Limit = Annotated[int, Query(ge=1, le=500, description="The size of the page")]
+Cursor = Annotated[int, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page")]
+DeliveryId = Annotated[int, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery")]
+
+
 def router(
-    reader: AsyncEngine, worker: WebhookWorker, integrations: IntegrationsFile, signing_keys: SigningKeys
+    reader: AsyncEngine,
+    side_writer: AsyncEngine,
+    worker: WebhookWorker,
+    integrations: IntegrationsFile,
+    signing_keys: SigningKeys,
 ) -> APIRouter:
-    """The routes. Deliveries are processed by `worker` and listed through `reader`."""
+    """The routes. Deliveries are processed by `worker`, listed through `reader` and dismissed through `side_writer`."""
     routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
-    @routes.get("/unmapped", summary="List unmapped webhooks", responses=LIST_RESPONSES)
-    async def list_unmapped(
-        caller: MayAdminister,
-        limit: Annotated[int, Query(ge=1, le=500, description="The size of the page")] = 100,
-        cursor: Annotated[int, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page")] = 0,
-    ) -> JsonResponse:
-        """Lists the deliveries that integrations.yaml does not map. Correct the file, then replay them."""
+    async def page(state: WebhookState, caller: Caller, limit: int, cursor: int) -> JsonResponse:
         async with reader.connect() as connection:
-            found = await WebhookStore(connection).list_unmapped(caller.tenant, cursor, limit + 1)
-        response = UnmappedWebhookListResponse(
-            items=tuple(map(UnmappedWebhookResponse.of, found[:limit])),
-            next_cursor=str(found[limit - 1].id) if len(found) > limit else None,
+            found = await list_deliveries(connection, state, caller.tenant, cursor=cursor, limit=limit)
+        response = DeliveryListResponse(
+            items=tuple(map(DeliveryResponse.of, found.items)),
+            next_cursor=str(found.next_cursor) if found.next_cursor is not None else None,
         )
         return JsonResponse(response.model_dump(mode="json"))
+
+    @routes.get("/unmapped", summary="List unmapped webhooks", responses=UNMAPPED_RESPONSES)
+    async def list_unmapped(caller: MayAdminister, limit: Limit = 100, cursor: Cursor = 0) -> JsonResponse:
+        """Lists the deliveries that integrations.yaml does not map. Correct the file, then replay them."""
+        return await page(WebhookState.UNMAPPED, caller, limit, cursor)
+
+    @routes.get("/ignored", summary="List ignored webhooks and mails", responses=IGNORED_RESPONSES)
+    async def list_ignored(caller: MayAdminister, limit: Limit = 100, cursor: Cursor = 0) -> JsonResponse:
+        """Lists the deliveries that changed nothing: mails that a machine wrote, webhooks without a ticket of a
+        configured queue, and dismissed deliveries.
+        """
+        return await page(WebhookState.IGNORED, caller, limit, cursor)
 
     @routes.post(
         "/unmapped/{delivery_id}/replay",
         summary="Replay an unmapped webhook",
         responses=delivery_responses("Its new state"),
     )
-    async def replay_unmapped(
-        delivery_id: Annotated[int, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery")],
-        caller: MayAdminister,
-    ) -> JsonResponse:
+    async def replay_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
         """Processes the delivery with the present integrations.yaml. One that is not unmapped stays as it is."""
         result = await worker.replay(caller.tenant, delivery_id)
         if result is None:
             raise Problem(404, "Webhook delivery not found.")
         return render(result)
+
+    @routes.post(
+        "/unmapped/{delivery_id}/dismiss",
+        summary="Dismiss an unmapped webhook",
+        responses=delivery_responses("Its new state"),
+    )
+    async def dismiss_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
+        """Ignores the delivery from now on, such as a test. One that is not unmapped is not found."""
+        async with side_writer.begin() as connection:
+            if not await dismiss_deliveries(connection, caller.tenant, [delivery_id], f"key {caller.key_id}"):
+                raise Problem(404, "Unmapped webhook delivery not found.")
+        return render(DeliveryResult(WebhookState.IGNORED, delivery_id))
 
     @routes.post(
         "/{provider}/{tenant}",

@@ -1,45 +1,48 @@
-"""`python -m intake hooks`: check integrations.yaml, try payloads, and list, replay or dismiss unmapped deliveries."""
+"""`python -m intake hooks`: check integrations.yaml, try payloads, and list, replay or dismiss stored deliveries.
+
+Without variables, the commands work on the stack of `make run`.
+"""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeVar
+from typing import Annotated, Final
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.instants import render_instant
-from tocsin.runtime.database.engine import engine
-from tocsin.runtime.process.commands import exit_on_database_error, instant_option
+from tocsin.runtime.process.commands import instant_option
 from tocsin.runtime.process.reloaded_file import describe_read_error
-from tocsin.runtime.process.settings import DatabaseSettings, EnvironmentSettings, load
+from tocsin.runtime.process.settings import load, use_stack_environment
 
+from intake.commands.operation import fail, with_service
+from intake.domain.webhooks.adapters import connectwise
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, load_integrations
 from intake.domain.webhooks.dry_run import DryRun
-from intake.errors import IntegrationsError
+from intake.errors import IntegrationsError, SigningKeyError
+from intake.handlers.deliveries import dismiss_deliveries, list_deliveries, requeue_deliveries
+from intake.service import IntakeService
+from intake.settings import IntegrationsSettings
 from intake.sources.integrations_file import read_secret
-from intake.store.webhooks import WebhookState, WebhookStore
+from intake.sources.signing_keys import fetch_signing_key
+from intake.store.webhooks import WebhookDelivery, WebhookState
 
 app = typer.Typer(no_args_is_help=True)
 
 _PATH: Final = "/v1/hooks"
 _PAGE: Final = 500
-_MAX_NAME_LENGTH: Final = 100
-_T = TypeVar("_T")
 
 FileOption = Annotated[
     Path | None, typer.Option("--integrations", help="integrations.yaml; by default TOCSIN_INTEGRATIONS.")
 ]
 TenantOption = Annotated[str | None, typer.Option(help="Only this tenant; by default all tenants.")]
-
-
-class IntegrationsSettings(EnvironmentSettings):
-    """The settings of `check` and `try`."""
-
-    integrations: Path
+ProviderOption = Annotated[
+    str | None, typer.Option(help="The provider in the webhook's path; by default the tenant's only one.")
+]
+IdsArgument = Annotated[list[int], typer.Argument(help="Delivery ids from `unmapped`.")]
 
 
 @app.command()
@@ -59,40 +62,66 @@ def check(file: FileOption = None) -> None:
 @app.command("try")
 def try_payloads(
     files: Annotated[list[Path], typer.Argument(help="Payloads as the tool sends them, in order; `-` is stdin.")],
-    provider: Annotated[
-        str | None, typer.Option(help="The provider in the webhook's path; by default the tenant's only one.")
-    ] = None,
+    provider: ProviderOption = None,
     tenant: Annotated[str, typer.Option(help="The tenant in the webhook's path.")] = "default",
     file: FileOption = None,
 ) -> None:
     """Show the result of payloads, one line of JSON per ticket. Nothing is stored."""
-    name, integration = _select(_read(file), tenant, provider)
-    dry_run = DryRun(integration, integration.source or name, datetime.now(UTC))
+    integrations = _read(file)
+    name, integration = _select(integrations, tenant, provider)
+    it_contacts = integrations.it_contacts_of(tenant)
+    dry_run = DryRun(integration, integration.source or name, datetime.now(UTC), it_contacts)
     for path in files:
-        try:
-            body = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
-        except OSError as error:
-            _fail(f"{path} cannot be read: {describe_read_error(error)}.")
-        for result in dry_run.deliver(body):
+        for result in dry_run.deliver(_read_payload(path)):
             typer.echo(json.dumps(result, ensure_ascii=False))
+
+
+@app.command("signing-key")
+def signing_key(
+    source: Annotated[
+        str, typer.Argument(help="A callback as ConnectWise sends it (a file, or `-`), or the address of the key.")
+    ],
+    show: Annotated[bool, typer.Option("--show", help="Print the key, and nothing else.")] = False,
+    tenant: Annotated[str, typer.Option(help="The tenant whose secrets are compared with the key.")] = "default",
+    file: FileOption = None,
+) -> None:
+    """Fetch ConnectWise's signing key, and check whether integrations.yaml has it as a secret."""
+    url = source if "://" in source else connectwise.stated_key_url(_read_payload(Path(source)))
+    if url is None:
+        fail(f"{source} names no signing key: it is no callback of ConnectWise, or has no Metadata.key_url.")
+    try:
+        key = asyncio.run(fetch_signing_key(url))
+    except SigningKeyError as error:
+        fail(f"{url} {error}.")
+    if show:
+        typer.echo(key.decode())
+        return
+    typer.echo(f"Fetched a signing key of {len(key)} characters from {url}.")
+    tools = {name: each for name, each in _read(file).tenants.get(tenant, {}).items() if each.adapter == "connectwise"}
+    if not tools:
+        fail(f"integrations.yaml has no integration with `adapter: connectwise` for the tenant {tenant}.")
+    differ = [name for name, tool in tools.items() if key not in tool.auth.read_secrets(read_secret)]
+    for name, tool in tools.items():
+        if name not in differ:
+            typer.echo(f"It is a secret of {name}/{tenant}.")
+        elif tool.auth.fetch_keys:
+            typer.echo(f"It is no secret of {name}/{tenant}, which fetches it when a callback arrives.")
+    wrong = [name for name in differ if not tools[name].auth.fetch_keys]
+    if wrong:
+        names = ", ".join(f"{name}/{tenant} ({_secret_names(tools[name].auth)})" for name in wrong)
+        fail(f"It is no secret of {names}. Put the output of `hooks signing-key --show` there.")
 
 
 @app.command()
 def unmapped(tenant: TenantOption = None) -> None:
     """List the deliveries that integrations.yaml does not map, the oldest first."""
+    _list(WebhookState.UNMAPPED, tenant)
 
-    async def list_all(connection: AsyncConnection) -> int:
-        last, count = 0, 0
-        while page := await WebhookStore(connection).list_unmapped(tenant, last, _PAGE):
-            for delivery in page:
-                at = render_instant(delivery.received_at)
-                path = f"{delivery.provider}/{delivery.tenant}"
-                typer.echo(f"{delivery.id}  {at}  {path}  {delivery.reason}: {delivery.detail or ''}")
-            last, count = page[-1].id, count + len(page)
-        return count
 
-    if not _with_database(list_all):
-        typer.echo("No unmapped deliveries.", err=True)
+@app.command()
+def ignored(tenant: TenantOption = None) -> None:
+    """List the deliveries that changed nothing, the oldest first: mails of machines, and webhooks without a ticket."""
+    _list(WebhookState.IGNORED, tenant)
 
 
 @app.command()
@@ -101,7 +130,7 @@ def replay(
         list[int] | None, typer.Argument(help="Delivery ids from `unmapped` or from a response to the tool.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All unmapped deliveries.")] = False,
-    ignored: Annotated[
+    with_ignored: Annotated[
         bool, typer.Option("--ignored", help="Ignored deliveries too, for example of a queue that was not configured.")
     ] = False,
     provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
@@ -113,32 +142,34 @@ def replay(
 ) -> None:
     """Queue unmapped deliveries; the running service processes them with its present integrations.yaml."""
     if bool(ids) == everything:
-        _fail("Give either ids or --all.")
-    states = [WebhookState.UNMAPPED, *([WebhookState.IGNORED] if ignored else [])]
+        fail("Give either ids or --all.")
 
-    async def requeue(connection: AsyncConnection) -> list[int]:
-        return await WebhookStore(connection).requeue(tenant, ids or None, states, provider=provider, since=since)
+    async def requeue(service: IntakeService) -> list[int]:
+        async with service.runtime.side_writer.begin() as connection:
+            return await requeue_deliveries(
+                connection, tenant, ids or None, with_ignored=with_ignored, provider=provider, since=since
+            )
 
-    queued = _with_database(requeue)
+    queued = with_service(requeue)
     typer.echo(f"Queued {len(queued)} deliveries for the running service.")
-    _fail_on_missing(ids or (), queued, " or ".join(states))
+    _fail_on_missing(ids or (), queued, "unmapped or ignored" if with_ignored else "unmapped")
 
 
 @app.command()
 def dismiss(
-    ids: Annotated[list[int], typer.Argument(help="Delivery ids from `unmapped`.")],
+    ids: IdsArgument,
     by: Annotated[str | None, typer.Option(help="Who dismisses them; by default the current user.")] = None,
     tenant: TenantOption = None,
 ) -> None:
     """Ignore unmapped deliveries, such as tests. They stay stored until the end of the retention period."""
-    detail = f"dismissed by {(by or getuser())[:_MAX_NAME_LENGTH]}"
 
-    async def dismiss_all(connection: AsyncConnection) -> list[int]:
-        return await WebhookStore(connection).dismiss(tenant, ids, detail)
+    async def dismiss_all(service: IntakeService) -> list[int]:
+        async with service.runtime.side_writer.begin() as connection:
+            return await dismiss_deliveries(connection, tenant, ids, by or getuser())
 
-    dismissed = _with_database(dismiss_all)
+    dismissed = with_service(dismiss_all)
     typer.echo(f"Dismissed {len(dismissed)} deliveries.")
-    _fail_on_missing(ids, dismissed, WebhookState.UNMAPPED)
+    _fail_on_missing(ids, dismissed, "unmapped")
 
 
 @app.command()
@@ -153,6 +184,30 @@ def schema_text() -> str:
     return json.dumps(dialect | Integrations.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def _list(state: WebhookState, tenant: str | None) -> None:
+    async def list_all(service: IntakeService) -> bool:
+        cursor: int | None = 0
+        found = False
+        async with service.runtime.reader.connect() as connection:
+            while cursor is not None:
+                page = await list_deliveries(connection, state, tenant, cursor=cursor, limit=_PAGE)
+                for delivery in page.items:
+                    at, path = render_instant(delivery.received_at), f"{delivery.provider}/{delivery.tenant}"
+                    typer.echo(
+                        f"{delivery.id}  {at}  {path}  {delivery.reason or 'no ticket'}: {delivery.detail or ''}"
+                    )
+                found, cursor = found or bool(page.items), page.next_cursor
+        return found
+
+    if not with_service(list_all):
+        typer.echo(f"No {state} deliveries.", err=True)
+
+
+def _line(delivery: WebhookDelivery) -> str:
+    at, path = render_instant(delivery.received_at), f"{delivery.provider}/{delivery.tenant}"
+    return f"{delivery.id}  {at}  {path}  {delivery.reason or 'no ticket'}: {delivery.detail or ''}"
+
+
 def _secret_state(auth: Auth) -> str:
     """Whether all secrets exist in this environment, which need not be that of the service."""
     missing = [secret for secret in auth.secrets if read_secret(secret) is None]
@@ -160,49 +215,41 @@ def _secret_state(auth: Auth) -> str:
     return f"no secret in this environment: {names}" if missing else "ready"
 
 
+def _secret_names(auth: Auth) -> str:
+    return ", ".join(secret.secret_env or secret.secret_file or "" for secret in auth.secrets)
+
+
+def _read_payload(path: Path) -> bytes:
+    try:
+        return typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        fail(f"{path} cannot be read: {describe_read_error(error)}.")
+
+
 def _read(file: Path | None) -> Integrations:
+    use_stack_environment("intake")
     path = file or load(IntegrationsSettings).integrations
     try:
         return load_integrations(path.read_text("utf-8"), str(path))
     except IntegrationsError as error:
-        _fail(str(error))
+        fail(str(error))
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
+        fail(f"{path} cannot be read: {describe_read_error(error)}.")
 
 
 def _select(integrations: Integrations, tenant: str, provider: str | None) -> tuple[str, Integration]:
     """The tenant's integration of that provider, or its only one, with the provider's name."""
     providers = integrations.tenants.get(tenant, {})
     if provider is None and len(providers) > 1:
-        _fail(f"Select the tool: --provider {', '.join(providers)}.")
+        fail(f"Select the tool: --provider {', '.join(providers)}.")
     name = provider or next(iter(providers), "*")
     integration = providers.get(name)
     if integration is None:
         known = ", ".join(f"{each}/{owner}" for owner, names in integrations.tenants.items() for each in names)
-        _fail(f"Integration {name}/{tenant} not found; known are {known or 'none'}.")
+        fail(f"Integration {name}/{tenant} not found; known are {known or 'none'}.")
     return name, integration
-
-
-def _with_database(act: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
-    url = load(DatabaseSettings).database_url
-
-    async def run() -> _T:
-        source = engine(url, "intake-hooks", pool_size=1)
-        try:
-            async with source.begin() as connection:
-                return await act(connection)
-        finally:
-            await source.dispose()
-
-    with exit_on_database_error():
-        return asyncio.run(run())
 
 
 def _fail_on_missing(ids: Collection[int], found: Collection[int], state: str) -> None:
     if missing := sorted(set(ids) - set(found)):
-        _fail(f"Not {state}: {', '.join(map(str, missing))}.")
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
+        fail(f"Not {state}: {', '.join(map(str, missing))}.")

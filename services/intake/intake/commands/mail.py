@@ -5,19 +5,17 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.runtime.database.engine import describe_failure, is_transient
 from tocsin.runtime.errors import ConfigurationError
-from tocsin.runtime.process.settings import load
 
+from intake.commands.operation import fail, load_settings, run, warnings_on_stderr
 from intake.domain.mail import MAX_MAIL_BYTES
-from intake.service import open_mail_worker
-from intake.settings import MailSettings
+from intake.handlers.deliveries import DeliveryResult
 from intake.sources.integrations_file import IntegrationsFile
-from intake.workers.webhook_worker import DeliveryResult
 
 EX_USAGE: Final = 2
 EX_DATAERR: Final = 65
@@ -31,34 +29,28 @@ def mail(
     tenant: Annotated[str, typer.Option(help="The tenant of the mailbox.")] = "default",
 ) -> None:
     """Process a mail like `POST /v1/hooks/email/{tenant}`. Exits with 75 if the mail server should try again."""
-    settings = load(MailSettings)
+    settings = load_settings()
     try:
         raw = sys.stdin.buffer.read(MAX_MAIL_BYTES + 1) if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        _fail(f"{file}: {error.strerror}", EX_USAGE)
+        fail(f"{file}: {error.strerror}", EX_USAGE)
     if len(raw) > MAX_MAIL_BYTES:
-        _fail(f"The mail exceeds the limit of {MAX_MAIL_BYTES:,} bytes.", EX_DATAERR)
-    integrations = IntegrationsFile(settings.integrations)
-    current = integrations.current()
-    if current is None or tenant not in current.email:
-        missing = f"TOCSIN_INTEGRATIONS has no `email` section for the tenant {tenant}."
-        _fail(integrations.problem or missing, EX_TEMPFAIL)
-    try:
-        result = asyncio.run(_receive(settings, integrations, tenant, raw))
-    except ConfigurationError as error:
-        _fail(str(error), EX_USAGE)
-    except (DBAPIError, OSError, TimeoutError) as error:
-        if not is_transient(error):
-            raise
-        _fail(f"The database is not available: {describe_failure(error)}. Try again.", EX_TEMPFAIL)
+        fail(f"The mail exceeds the limit of {MAX_MAIL_BYTES:,} bytes.", EX_DATAERR)
+    with warnings_on_stderr():
+        integrations = IntegrationsFile(settings.integrations)
+        current = integrations.current()
+        if current is None or tenant not in current.email:
+            missing = f"TOCSIN_INTEGRATIONS has no `email` section for the tenant {tenant}."
+            fail(integrations.problem or missing, EX_TEMPFAIL)
+        try:
+            result = asyncio.run(run(settings, lambda service: service.webhook_worker.receive_mail(tenant, raw)))
+        except ConfigurationError as error:
+            fail(str(error), EX_USAGE)
+        except (DBAPIError, OSError, TimeoutError) as error:
+            if not is_transient(error):
+                raise
+            fail(f"The database is not available: {describe_failure(error)}. Try again.", EX_TEMPFAIL)
     typer.echo(_render(result))
-
-
-async def _receive(
-    settings: MailSettings, integrations: IntegrationsFile, tenant: str, raw: bytes
-) -> DeliveryResult | None:
-    async with open_mail_worker(settings, integrations) as worker:
-        return await worker.receive_mail(tenant, raw)
 
 
 def _render(result: DeliveryResult | None) -> str:
@@ -66,8 +58,3 @@ def _render(result: DeliveryResult | None) -> str:
     fields = {"state": "duplicate"} if result is None else asdict(result)
     present = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(present, separators=(",", ":"), ensure_ascii=False)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(status)

@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from tocsin.email_address import is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import EmailAddress, InboundMail, reference_of
+from intake.domain.mail import EmailAddress, InboundMail, one_line, own_text, reference_of
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
-from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer, SubjectRule
+from intake.domain.webhooks.config.email import EmailCustomer, RuleImpact, SubjectRule
+from intake.domain.webhooks.config.integrations import MailIntegration
 
 SOURCE: Final = "email"
 """The source of every ticket that a mail opens, and the provider of every stored mail."""
 
+_MAX_REASON: Final = 300
 _MAX_SUBJECT_IDS: Final = 5
 _MAX_ATTACHMENT_NAMES: Final = 900
 _BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
@@ -27,9 +30,13 @@ _DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class MailAuthor:
-    """Who wrote a mail: a customer, if known; our staff; the customer's IT contact."""
+    """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
+
+    `is_authenticated`: the sender's address is not known to be forged.
+    """
 
     customer: EmailCustomer | None = None
+    is_authenticated: bool = True
     is_staff: bool = False
     is_it_contact: bool = False
 
@@ -44,9 +51,14 @@ class ReceivedMail:
 
     mail: InboundMail
     received_at: datetime
-    config: EmailConfig
+    integration: MailIntegration
     author: MailAuthor
     mailbox: Mailbox
+
+    @property
+    def is_of_it_contact(self) -> bool:
+        """Whether it is a mail of the customer's IT contact to Escalations@."""
+        return self.mailbox == "escalations" and self.author.is_it_contact
 
     @property
     def is_reply_to_outside(self) -> bool:
@@ -63,13 +75,17 @@ class TicketOwner:
 
 
 def classify_mail(
-    mail: InboundMail, received_at: datetime, config: EmailConfig, mailboxes: Mapping[Mailbox, MailboxRule]
+    mail: InboundMail,
+    received_at: datetime,
+    integration: MailIntegration,
+    mailboxes: Mapping[Mailbox, MailboxRule],
 ) -> ReceivedMail:
     """The mail with its author and mailbox: Escalations@ if that is a recipient, otherwise Support@."""
     recipients = {address.email for address in mail.recipients} | set(mail.delivered_to)
     escalations = mailboxes.get("escalations")
     is_escalation = escalations is not None and escalations.address.lower() in recipients
-    return ReceivedMail(mail, received_at, config, _author(mail, config), "escalations" if is_escalation else "support")
+    author = _author(mail, integration)
+    return ReceivedMail(mail, received_at, integration, author, "escalations" if is_escalation else "support")
 
 
 def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
@@ -90,19 +106,25 @@ def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) ->
 
 def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
     """The ticket that the mail opens, with a flag for each default used; None if the customer is unknown."""
-    mail, author, config = received.mail, received.author, received.config
+    mail, author, config = received.mail, received.author, received.integration.config
     customer = author.customer or config.customer
     if customer is None:
         return None
-    rules = [rule for rule in config.subjects if rule.contains.casefold() in mail.subject.casefold()]
-    is_it_escalation = received.mailbox == "escalations" and author.is_it_contact
-    default_category = config.escalations_category if is_it_escalation else config.support_category
-    severity = _first(rules, "severity")
+    is_escalation = received.is_of_it_contact
+    text = own_text(mail.text)
+    known_rules = (*config.subjects, *(received.integration.subject_rules if is_escalation else ()))
+    rules = [rule for rule in known_rules if rule.matches(mail.subject, text)]
+    default_category = config.escalations_category if is_escalation else config.support_category
+    severity, category = _first(rules, "severity"), _first(rules, "category")
+    impact = {criterion: _first([rule.impact for rule in rules], criterion) for criterion in RuleImpact.model_fields}
+    assignee = config.assignees.get(received.mailbox)
     services = author.customer.services if author.customer else ()
     stated: dict[Flag, object] = {
         "default_severity": severity,
         "default_services": services,
         "default_customer": author.customer,
+        # Nobody is mailed at an address that somebody else may have written into the mail.
+        "contact_unusable": author.is_authenticated or not is_usable_email(mail.sender.email),
     }
     return DerivedTicketRequest.model_validate(
         {
@@ -116,7 +138,10 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
             "contact": {"name": mail.sender.name or mail.sender.email, "email": mail.sender.email},
             "customer": {"id": customer.id, "name": customer.name},
             "channel": "email",
-            "category": _first(rules, "category") or default_category,
+            "category": category or default_category,
+            "states_category": category is not None,
+            "impact": impact if any(value is not None for value in impact.values()) else None,
+            "assignee": assignee.model_dump() if assignee is not None else None,
             "via": received.mailbox,
             "sender_is_it_contact": author.is_it_contact,
             "opened_by": mail.sender.email,
@@ -140,25 +165,26 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     events = []
     if history.closed_by is not None:
         if received.received_at > history.closed_by.occurred_at + timedelta(
-            microseconds=received.config.reopen_within.micros
+            microseconds=received.integration.config.reopen_within.micros
         ):
             return None
         events.append(_event(received, "reopened", "the customer replied"))
     elif history.status.paused:
         events.append(_event(received, "resumed", "the customer replied"))
-    if received.mailbox == "escalations" and author.is_it_contact:
-        events.append(_event(received, "escalated", "the customer's IT contact wrote to Escalations@"))
+    if received.is_of_it_contact:
+        words = one_line(own_text(received.mail.text), _MAX_REASON)
+        events.append(_event(received, "escalated", words or "the customer's IT contact wrote to Escalations@"))
     return events
 
 
-def _author(mail: InboundMail, config: EmailConfig) -> MailAuthor:
+def _author(mail: InboundMail, integration: MailIntegration) -> MailAuthor:
     """The author by address, then by domain; unknown if our mail server did not authenticate the sender."""
+    config = integration.config
     if not _is_authenticated(mail, config.authserv):
-        return MailAuthor()
-    email, domain = mail.sender.email, mail.sender.domain
-    customer = _customer_of(email, domain, config.customers)
-    is_it_contact = customer is not None and email in customer.it_contacts
-    return MailAuthor(customer, is_staff=domain in config.ours, is_it_contact=is_it_contact)
+        return MailAuthor(is_authenticated=False)
+    customer = _customer_of(mail.sender, integration)
+    is_it_contact = customer is not None and integration.it_contacts.include(customer.id, mail.sender.email)
+    return MailAuthor(customer, is_staff=mail.sender.domain in config.ours, is_it_contact=is_it_contact)
 
 
 def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
@@ -170,26 +196,29 @@ def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
     return bool(_DMARC_PASS.search(next(results, "")))
 
 
-def _customer_of(email: str, domain: str, customers: Sequence[EmailCustomer]) -> EmailCustomer | None:
-    by_address = (each for each in customers if email in each.addresses or email in each.it_contacts)
-    by_domain = (each for each in customers if domain in each.domains)
-    return next(by_address, None) or next(by_domain, None)
+def _customer_of(address: EmailAddress, integration: MailIntegration) -> EmailCustomer | None:
+    """The customer of an address: as its IT contact, by the address, or by its domain."""
+    customers = integration.config.customers
+    by_it_contact = (each for each in customers if integration.it_contacts.include(each.id, address.email))
+    by_address = (each for each in customers if address.email in each.addresses)
+    by_domain = (each for each in customers if address.domain in each.domains)
+    return next(by_it_contact, None) or next(by_address, None) or next(by_domain, None)
 
 
 def _is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
     """Whether a mail goes to the customer; if no address of the customer is known, to anybody outside."""
-    customers = received.config.customers
+    customers = received.integration.config.customers
     outside = _recipients_outside(received)
     if owner.contact_email is None and all(known.id != owner.customer_id for known in customers):
         return bool(outside)
     contact_domain = (owner.contact_email or "").rpartition("@")[2].lower()
-    recipients = [_customer_of(address.email, address.domain, customers) for address in outside]
+    recipients = [_customer_of(address, received.integration) for address in outside]
     customer_ids = {customer.id for customer in recipients if customer is not None}
     return owner.customer_id in customer_ids or contact_domain in {address.domain for address in outside}
 
 
 def _recipients_outside(received: ReceivedMail) -> list[EmailAddress]:
-    return [address for address in received.mail.recipients if address.domain not in received.config.ours]
+    return [address for address in received.mail.recipients if address.domain not in received.integration.config.ours]
 
 
 def _event(
@@ -202,8 +231,8 @@ def _event(
     return EventRequest(type=kind, occurred_at=received.received_at, actor=actor, event_id=event_id, reason=reason)
 
 
-def _first(rules: Sequence[SubjectRule], field: Literal["severity", "category"]) -> Any:
-    return next((value for rule in rules if (value := getattr(rule, field)) is not None), None)
+def _first(stated: Sequence[SubjectRule | RuleImpact], field: str) -> Any:
+    return next((value for each in stated if (value := getattr(each, field)) is not None), None)
 
 
 def _description(mail: InboundMail) -> str | None:

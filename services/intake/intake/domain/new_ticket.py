@@ -15,7 +15,7 @@ from intake.domain.ticket_request import BatchItemRequest, DerivedTicketRequest,
 from intake.domain.ticket_state import Opening, state_of
 from intake.errors import EventIdConflictError
 
-_NOT_IN_BODY: Final = {"events", "history", "opened_by", "default_flags"}
+_NOT_IN_BODY: Final = {"events", "history", "opened_by", "states_category", "default_flags"}
 
 
 def new_ticket(policy: Policy, tenant: str, request: TicketRequest, received_at: datetime) -> NewTicket:

@@ -36,11 +36,15 @@ def initial_severity(request: TicketRequest, policy: Policy) -> int:
 
 
 def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
-    """Escalations@ is for the customer's IT contact and its purposes; other requests are rerouted."""
+    """Escalations@ is for the customer's IT contact and its purposes; other requests are rerouted.
+
+    A mail or a webhook of the IT contact that states no purpose stays (docs/rules.md#6-5).
+    """
     rule = policy.mailboxes.get(request.via)
     if rule is None or not rule.it_contact_only:
         return request.via
-    if request.sender_is_it_contact and request.category in rule.purposes:
+    states_purpose = not isinstance(request, DerivedTicketRequest) or request.states_category
+    if request.sender_is_it_contact and (request.category in rule.purposes or not states_purpose):
         return request.via
     return rule.otherwise or "support"
 

@@ -11,6 +11,7 @@ from pydantic import (
     SkipValidation,
     Strict,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -85,7 +86,15 @@ def _check_email(email: str, info: ValidationInfo) -> str:
 
 
 Email = Annotated[
-    Text, AfterValidator(_check_email), Field(json_schema_extra={"format": "email", "maxLength": MAX_EMAIL_LENGTH})
+    Text,
+    AfterValidator(_check_email),
+    # A blank one is absent.
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"format": "email", "maxLength": MAX_EMAIL_LENGTH}, {"pattern": f"^[{BLANK}]*$"}],
+        }
+    ),
 ]
 """An e-mail address. It must be usable in a request that a caller posted."""
 
@@ -122,6 +131,16 @@ _EVENT: Final[dict[str, JsonValue]] = {
     "event_id": "note-77",
     "occurred_at": "2026-06-08T12:10:00Z",
 }
+_ASSESSED: Final[dict[str, JsonValue]] = {
+    "type": "assessed",
+    "actor": "ruth.adeyemi",
+    "impact": {"business_risk": "major", "users_affected_percent": 40},
+}
+_ASSIGNED: Final[dict[str, JsonValue]] = {
+    "type": "assigned",
+    "actor": "dispatcher",
+    "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
+}
 _TICKET: Final[dict[str, JsonValue]] = {
     "source": "connectwise",
     "external_id": "SR-1042",
@@ -131,6 +150,7 @@ _TICKET: Final[dict[str, JsonValue]] = {
     "contact": {"name": "Ada Byron", "email": "ada@acme.example"},
     "customer": {"id": "acme", "name": "Acme"},
     "impact": {"business_risk": "major", "users_affected_percent": 40},
+    "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
 }
 
 
@@ -195,7 +215,7 @@ class _NotStated:
 class EventRequest(RequestModel):
     """One event of an existing ticket."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": _event_schema(), "examples": [_EVENT]})
+    model_config = ConfigDict(json_schema_extra={"allOf": _event_schema(), "examples": [_EVENT, _ASSESSED, _ASSIGNED]})
 
     type: EventType
     occurred_at: RequestInstant | None = Field(None, description="When it occurred; the receipt if omitted or later")
@@ -301,10 +321,12 @@ class BatchItemRequest(TicketRequest):
 class DerivedTicketRequest(BatchItemRequest):
     """A ticket derived from a webhook delivery or a mail instead of being posted.
 
-    `opened_by` is who opened it, if known. `default_flags` name the defaults that replaced missing fields.
+    `opened_by` is who opened it, if known. `states_category`: the category is stated, not a default. `default_flags`
+    name the defaults that replaced missing fields.
     """
 
     opened_by: Text | None = None
+    states_category: bool = True
     default_flags: tuple[Flag, ...] = ()
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
+from tocsin.lifecycle import without_automatic_responses
 from tocsin.policy import Rules
 from tocsin.runtime.database.engine import clock_timestamp
 
@@ -51,8 +52,9 @@ async def load_link(context: IngestContext, connection: AsyncConnection, links: 
     ticket = await store.load_ticket(link.tenant, link.ticket_id)
     if ticket is None:
         raise TicketNotFoundError
-    facts = (await store.load_facts([link.ticket_id]))[link.ticket_id]
     rules = context.policy.rules(ticket.body["customer"]["id"])
+    stored = (await store.load_facts([link.ticket_id]))[link.ticket_id]
+    facts = without_automatic_responses(stored, rules.automatic_actors)
     return TicketLink(link, ticket, link_status(link, facts), rules)
 
 

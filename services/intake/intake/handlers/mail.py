@@ -7,8 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.lifecycle import without_automatic_responses
 
+from intake.domain.mail import IgnoredReason
 from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
+from intake.domain.ticket import StoredTicket
 from intake.errors import DuplicateMailError, IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
 from intake.handlers.events import RecordEvent, record_event
@@ -37,11 +40,16 @@ class MailResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AppliedMail:
-    """The effect of a mail; `detail` names the events, or says why there are none."""
+    """The effect of a mail; `detail` names the events, or says why there are none.
+
+    `ignored` is the sign that a machine wrote it. `opened` is the ticket that it opened.
+    """
 
     result: MailResult
     ticket_id: UUID | None = None
     detail: str | None = None
+    ignored: IgnoredReason | None = None
+    opened: StoredTicket | None = None
 
 
 async def apply_mail(
@@ -54,7 +62,7 @@ async def apply_mail(
     """
     mail = received.mail
     if mail.automatic is not None:
-        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic)
+        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic.text, ignored=mail.automatic.reason)
     await lock_conversation(connection, tenant, (mail.message_id, *mail.references)[-1])
     if known := await ticket_of_mail(connection, tenant, mail.message_id):
         return AppliedMail(MailResult.DUPLICATE, known)
@@ -81,7 +89,8 @@ async def _update(
     store = TicketStore(connection)
     ticket = await store.load_ticket(tenant, ticket_id)
     assert ticket is not None  # `find_ticket` found it, and tickets are never deleted
-    facts = (await store.load_facts([ticket_id]))[ticket_id]
+    stored = (await store.load_facts([ticket_id]))[ticket_id]
+    facts = without_automatic_responses(stored, context.policy.automatic_actors)
     owner = TicketOwner(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
     events = derive_events(received, owner, facts)
     if events is None:
@@ -116,4 +125,7 @@ async def _open(
         if await ticket_of_mail(connection, tenant, received.mail.message_id):
             raise DuplicateMailError
         raise outcome
-    return AppliedMail(MailResult.OPENED if outcome.created else MailResult.DUPLICATE, outcome.ticket.ticket_id)
+    ticket = outcome.ticket
+    if not outcome.created:
+        return AppliedMail(MailResult.DUPLICATE, ticket.ticket_id)
+    return AppliedMail(MailResult.OPENED, ticket.ticket_id, opened=ticket)

@@ -12,11 +12,12 @@ from tocsin.events import ticket_id
 from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.config.integrations import Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.ticket_values import TicketValues
 from intake.domain.webhooks.update import TicketUpdate
 from intake.errors import IntakeError, UnmappedError, UnmappedReason, UnreadableError
 from intake.handlers.context import IngestContext, IngestedTicket
@@ -38,6 +39,7 @@ class DeliveredTicket:
     position: int
     snapshot: TicketSnapshot
     integration: Integration
+    it_contacts: ItContacts
 
     @property
     def source(self) -> str:
@@ -151,8 +153,10 @@ async def _open(
         ticket.snapshot.external_id,
         updates,
         ticket.integration,
+        ticket.it_contacts,
         received_at=received_at,
         live_since=live_since,
+        automatic_actors=context.policy.automatic_actors,
     )
     if request is None:
         return AppliedUpdate(UpdateResult.IGNORED, key)
@@ -174,8 +178,17 @@ async def _reconcile(
     store, tenant, key = TicketStore(connection), ticket.delivery.tenant, ticket.ticket_id
     # Locked before it is read, so that no fact is added in between.
     await store.lock({(tenant, key)})
+    known = (await store.load_tickets([key]))[key]
     facts = (await store.load_facts([key]))[key]
-    events = reconcile(updates, facts, actor=ticket.source, opened_with=opened_with)
+    values = TicketValues.of_body(known.body)
+    events = reconcile(
+        updates,
+        facts,
+        actor=ticket.source,
+        opened_with=opened_with,
+        values=values,
+        automatic_actors=context.policy.automatic_actors,
+    )
     requests = [RecordEvent(tenant, key, event, event.event_id or "") for event in events]
     for outcome in await record_events(context, connection, requests):
         if isinstance(outcome, IntakeError):

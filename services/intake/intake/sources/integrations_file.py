@@ -1,6 +1,7 @@
 """integrations.yaml, read again when it changes; while it is invalid, the last valid version stays active."""
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -8,8 +9,14 @@ import structlog
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 from intake import metrics
-from intake.domain.webhooks.config.auth import SecretLocation
-from intake.domain.webhooks.config.integrations import Integration, Integrations, load_integrations
+from intake.domain.webhooks.config.auth import Auth, SecretLocation
+from intake.domain.webhooks.config.integrations import (
+    NO_IT_CONTACTS,
+    Integration,
+    Integrations,
+    ItContacts,
+    load_integrations,
+)
 from intake.errors import IntegrationsError
 
 log = structlog.get_logger(__name__)
@@ -38,6 +45,7 @@ class IntegrationsFile:
             metrics.declare_hooks(providers | mail)
             tools = (tool for tenant in found.tenants.values() for tool in tenant.items())
             metrics.declare_sources(sorted({tool.source or provider for provider, tool in tools} | mail))
+            metrics.declare_integrations(_ready(found))
             log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))
         return self._file.content
 
@@ -56,10 +64,35 @@ class IntegrationsFile:
         integrations = self.current()
         return integrations.find(tenant, provider) if integrations is not None else None
 
+    def it_contacts_of(self, tenant: str) -> ItContacts:
+        """The IT contacts of the tenant's customers."""
+        integrations = self.current()
+        return integrations.it_contacts_of(tenant) if integrations is not None else NO_IT_CONTACTS
+
+    def ready(self) -> Mapping[tuple[str, str], bool]:
+        """For each integration, by tenant and provider, whether its secret exists now. Mail is the provider `email`."""
+        integrations = self.current()
+        return _ready(integrations) if integrations is not None else {}
+
     async def note(self) -> str | None:
         """For /readyz: what is wrong with the file, or None. The service stays ready with the last valid version."""
         self.current()
         return self.problem
+
+
+def _ready(integrations: Integrations) -> Mapping[tuple[str, str], bool]:
+    tools = {
+        (tenant, provider): integration.auth
+        for tenant, providers in integrations.tenants.items()
+        for provider, integration in providers.items()
+    }
+    mails = {(tenant, "email"): config.auth for tenant, config in integrations.email.items()}
+    return {names: _is_usable(auth) for names, auth in (tools | mails).items()}
+
+
+def _is_usable(auth: Auth | None) -> bool:
+    """Whether deliveries can be authenticated; mail without `auth` comes by the command only, which needs no secret."""
+    return auth is None or auth.fetch_keys or bool(auth.read_secrets(read_secret))
 
 
 def _read(path: Path) -> Integrations:

@@ -16,7 +16,7 @@ import structlog
 
 from intake import metrics
 from intake.domain.webhooks.adapters import connectwise
-from intake.errors import SigningKeyUnavailableError
+from intake.errors import SigningKeyError, SigningKeyUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -74,41 +74,60 @@ class SigningKeys:
 
     async def _fetch(self, url: str) -> bytes | None:
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                key = _parse_key(await self._download(url))
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
+            key = await fetch_signing_key(url, self._transport)
+        except SigningKeyError as error:
             metrics.SIGNING_KEYS.labels("failed").inc()
-            log.warning("signing_key_fetch_failed", host=httpx.URL(url).host, error=type(error).__name__)
+            log.warning("signing_key_fetch_failed", host=httpx.URL(url).host, error=str(error))
             _cache(self._failed, url, time.monotonic())
             return None
         metrics.SIGNING_KEYS.labels("fetched").inc()
         _cache(self._known, url, (time.monotonic(), key))
         return key
 
-    async def _download(self, url: str) -> bytes:
-        client = httpx.AsyncClient(follow_redirects=False, timeout=_TIMEOUT_SECONDS, transport=self._transport)
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async with client, client.stream("GET", url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
-                raise ValueError(f"status {response.status_code}")
-            content = bytearray()
-            # Raw bytes: a response that is compressed despite the header may be far larger once decompressed.
-            async for chunk in response.aiter_raw():
-                content += chunk
-                if len(content) > _MAX_BYTES:
-                    raise ValueError("too large")
-        return bytes(content)
+
+async def fetch_signing_key(url: str, transport: httpx.AsyncBaseTransport | None = None) -> bytes:
+    """The signing key at a URL of ConnectWise. Raises SigningKeyError."""
+    if not connectwise.is_key_url(url):
+        raise SigningKeyError(
+            "is not the address of a signing key: it must begin with https:// and one of ConnectWise's hosts, such as"
+            " api-na.myconnectwise.net"
+        )
+    try:
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            return _parse_key(await _download(url, transport))
+    except (TimeoutError, httpx.TimeoutException):
+        raise SigningKeyError(f"did not respond within {_TIMEOUT_SECONDS:g} seconds; try again") from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        message = f"cannot be reached ({type(error).__name__}); check the network, the proxy and the certificates here"
+        raise SigningKeyError(message) from None
+
+
+async def _download(url: str, transport: httpx.AsyncBaseTransport | None) -> bytes:
+    client = httpx.AsyncClient(follow_redirects=False, timeout=_TIMEOUT_SECONDS, transport=transport)
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    async with client, client.stream("GET", url, headers=headers) as response:
+        if response.status_code != httpx.codes.OK:
+            raise SigningKeyError(
+                f"responded with status {response.status_code} instead of 200; take the address from a new callback"
+            )
+        content = bytearray()
+        # Raw bytes: a response that is compressed despite the header may be far larger once decompressed.
+        async for chunk in response.aiter_raw():
+            content += chunk
+            if len(content) > _MAX_BYTES:
+                raise SigningKeyError(f"responded with more than {_MAX_BYTES} bytes, which is not a signing key")
+    return bytes(content)
 
 
 def _parse_key(content: bytes) -> bytes:
     try:
         found = json.loads(content)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    key = found.get("signing_key") if isinstance(found, dict) else None
-    if not isinstance(key, str) or not key:
-        raise ValueError("has no signing_key")
-    return key.encode(errors="strict")
+        key = found.get("signing_key") if isinstance(found, dict) else None
+        if isinstance(key, str) and key:
+            return key.encode(errors="strict")
+    except (ValueError, RecursionError):
+        pass
+    raise SigningKeyError("responded without a `signing_key` in JSON; is the address that of a signing key?")
 
 
 def _cache(entries: OrderedDict[str, _T], url: str, value: _T) -> None:

@@ -163,6 +163,7 @@ WEBHOOK_DELIVERIES = Table(
     Column("next_attempt_at", DateTime(timezone=True), index=True),
     UniqueConstraint("tenant", "provider", "key"),
     Index("webhook_deliveries_unmapped_idx", "tenant", "id", postgresql_where=literal_column("state = 'unmapped'")),
+    Index("webhook_deliveries_integration_idx", "tenant", "provider", "stored_at"),
 )
 
 TICKET_UPDATES = Table(

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intake.domain.mail import IgnoredReason
 from intake.domain.webhooks.update import OPENING_FIELDS, TicketUpdate
 from intake.errors import MISSING_FIELDS, UnmappedReason
 from intake.store.tables import INTEGRATIONS, TICKET_UPDATES, TICKETS, WEBHOOK_DELIVERIES
@@ -34,6 +35,10 @@ class WebhookState(StrEnum):
     FORGOTTEN = "forgotten"
 
 
+DeliveryReason = UnmappedReason | IgnoredReason
+"""Why a delivery is unmapped, or a mail ignored. A webhook is ignored without a reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
     """A delivery as it came. `received_at` is business time; `attempts` counts the failed attempts to process it."""
@@ -45,9 +50,16 @@ class WebhookDelivery:
     body: bytes
     received_at: datetime
     state: WebhookState
-    reason: UnmappedReason | None
+    reason: DeliveryReason | None
     detail: str | None
     attempts: int
+
+
+class LastDelivery(NamedTuple):
+    """When the last delivery was stored, and the last one with a ticket, in real time; None if there is none."""
+
+    stored_at: datetime | None
+    with_ticket: datetime | None
 
 
 class WebhookStore:
@@ -107,7 +119,7 @@ class WebhookStore:
         return sorted(map(_delivery, rows), key=lambda delivery: delivery.id)
 
     async def finish(
-        self, delivery_id: int, state: WebhookState, reason: UnmappedReason | None, detail: str | None
+        self, delivery_id: int, state: WebhookState, reason: DeliveryReason | None, detail: str | None
     ) -> None:
         """Set the state of a processed delivery; it is not attempted again."""
         values = {"state": state, "reason": reason, "detail": detail, "next_attempt_at": None}
@@ -124,8 +136,8 @@ class WebhookStore:
     async def requeue(
         self,
         tenant: str | None,
-        ids: Collection[int] | None = None,
-        states: Collection[WebhookState] = (WebhookState.UNMAPPED,),
+        ids: Collection[int] | None,
+        states: Collection[WebhookState],
         *,
         provider: str | None = None,
         since: datetime | None = None,
@@ -157,10 +169,12 @@ class WebhookStore:
         dismissed = update(table).where(selected).values(state=WebhookState.IGNORED, detail=detail)
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
-    async def list_unmapped(self, tenant: str | None, after: int, limit: int) -> list[WebhookDelivery]:
-        """Unmapped deliveries with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
+    async def list_in_state(
+        self, state: WebhookState, tenant: str | None, *, after: int, limit: int
+    ) -> list[WebhookDelivery]:
+        """The deliveries in a state with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
         table = WEBHOOK_DELIVERIES
-        query = select(table).where(table.c.state == WebhookState.UNMAPPED, table.c.id > after)
+        query = select(table).where(table.c.state == state, table.c.id > after)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
         rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))
@@ -175,6 +189,15 @@ class WebhookStore:
         waiting = select(func.count()).select_from(table).where(table.c.next_attempt_at.is_not(None))
         counts = {row.provider: row.number for row in by_provider}
         return counts, (await self._connection.execute(waiting)).scalar_one()
+
+    async def last_stored(self, tenant: str, provider: str) -> LastDelivery:
+        """When the last delivery of an integration was stored, and the last one that was about a ticket."""
+        table = WEBHOOK_DELIVERIES.c
+        latest = select(table.stored_at).where(table.tenant == tenant, table.provider == provider)
+        latest = latest.order_by(table.stored_at.desc()).limit(1)
+        with_ticket = latest.where(table.state.in_((WebhookState.TAKEN, WebhookState.FORGOTTEN)))
+        row = (await self._connection.execute(select(latest.scalar_subquery(), with_ticket.scalar_subquery()))).one()
+        return LastDelivery(*row)
 
     async def forget(self, older_than: timedelta) -> int:
         """Drop the content of up to 1000 finished deliveries that are older; returns how many.
@@ -272,7 +295,11 @@ def _delivery(row: Row[Any]) -> WebhookDelivery:
         body=row.body,
         received_at=row.received_at,
         state=WebhookState(row.state),
-        reason=UnmappedReason(row.reason) if row.reason else None,
+        reason=_reason(row.reason) if row.reason else None,
         detail=row.detail,
         attempts=row.attempts,
     )
+
+
+def _reason(text: str) -> DeliveryReason:
+    return IgnoredReason(text) if text in set(IgnoredReason) else UnmappedReason(text)

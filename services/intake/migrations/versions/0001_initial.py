@@ -128,6 +128,7 @@ def _webhooks() -> None:
     )
     op.create_index("webhook_deliveries_next_attempt_at_idx", "webhook_deliveries", ["next_attempt_at"])
     op.create_index("webhook_deliveries_stored_at_idx", "webhook_deliveries", ["stored_at"])
+    op.create_index("webhook_deliveries_integration_idx", "webhook_deliveries", ["tenant", "provider", "stored_at"])
     op.create_index(
         "webhook_deliveries_unmapped_idx",
         "webhook_deliveries",

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("partition", sa.SmallInteger, nullable=False),
         sa.Column("customer_id", sa.Text, nullable=False),
         sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("category", sa.Text, nullable=False),
         sa.Column("severity", sa.SmallInteger, nullable=False),
         sa.Column("ticket", sa.LargeBinary, nullable=False, comment="JSON of the ticket as events carry it"),
         sa.Column(
@@ -36,7 +37,7 @@ def upgrade() -> None:
         sa.Column("historic_through", INSTANT),
         comment="One row per ticket, locked before anything is decided about it",
     )
-    op.create_index("tickets_channel_idx", "tickets", ["tenant", "channel", "opened_at"])
+    op.create_index("tickets_channel_idx", "tickets", ["channel", "opened_at"])
     op.create_index(
         "tickets_policy_versions_idx", "tickets", ["policy_versions"], postgresql_where=sa.text("closed_at IS NULL")
     )
@@ -87,14 +88,38 @@ def upgrade() -> None:
         sa.Column("clock", sa.Text, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("customer_id", sa.Text, nullable=False),
-        sa.Column("severity", sa.SmallInteger, nullable=False),
+        sa.Column("partition", sa.SmallInteger, nullable=False),
+        sa.Column("severity", sa.SmallInteger, nullable=False, comment="the one that governed the outcome"),
+        sa.Column("ticket_severity", sa.SmallInteger, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("open", sa.Boolean, nullable=False),
+        sa.Column("provisional", sa.Boolean, nullable=False),
+        sa.Column("warned", sa.Boolean, nullable=False),
+        sa.Column(
+            "historic",
+            sa.Boolean,
+            nullable=False,
+            comment="the outcome was known when the ticket was posted as history",
+        ),
+        sa.Column("due_at", INSTANT),
         sa.Column("outcome_at", INSTANT),
         comment="Every clock of every cycle, for reports and gauges",
     )
     op.create_index("clocks_outcome_at_idx", "clocks", ["tenant", "outcome_at"])
-    op.create_index("clocks_open_idx", "clocks", ["clock", "severity", "state"], postgresql_where=sa.text("open"))
+    op.create_index(
+        "clocks_live_outcome_at_idx",
+        "clocks",
+        ["outcome_at"],
+        postgresql_include=["clock", "severity", "state"],
+        postgresql_where=sa.text("NOT historic AND outcome_at IS NOT NULL"),
+    )
+    op.create_index(
+        "clocks_open_idx",
+        "clocks",
+        ["clock", "ticket_severity", "state"],
+        postgresql_include=["partition", "provisional", "warned", "due_at"],
+        postgresql_where=sa.text("open"),
+    )
     op.create_table(
         "policies",
         sa.Column("version", sa.Text, primary_key=True),

@@ -1,12 +1,15 @@
 """The timer's routes: a ticket's clocks with their ledger, simulation, and compliance."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query
+from tocsin.events import Category, Channel, ClockName, Severity
+from tocsin.events import ticket_id as id_of
 from tocsin.instants import InstantInput
 from tocsin.runtime.http.api_keys import TICKETS_READ
 from tocsin.runtime.http.authentication import MayRead, require
+from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.http.responses import JsonResponse
 from tocsin.validation import FieldError
@@ -20,34 +23,45 @@ from sla_timer.api.schemas import (
     TimelineResponse,
 )
 from sla_timer.api.ticket_clocks import ticket_clocks_json
-from sla_timer.domain.compliance import Grouping
+from sla_timer.domain.compliance import Grouping, ReportFilter
 from sla_timer.domain.simulate import SimulationRequest, simulate
 from sla_timer.handlers import queries
 from sla_timer.handlers.context import TimerContext
-from sla_timer.workers.jobs import SourceProbe
+from sla_timer.workers.source_probe import SourceProbe
 
 _GROUPING: Final = f"({'|'.join(Grouping)})?"
 _LONGEST_ECHO: Final = 200
+_CLOCKS: Final[dict[str, Any]] = {
+    "response_description": "The ticket's clocks and ladder",
+    "response_model": TicketClocksResponse,
+}
 
 
 def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/v1")
 
-    @routes.get(
-        "/tickets/{ticket_id}/clocks",
-        summary="Get a ticket's clocks, ladder and ledger",
-        response_description="The ticket's clocks and ladder",
-        response_model=TicketClocksResponse,
-    )
+    @routes.get("/tickets/{ticket_id}/clocks", summary="Get a ticket's clocks, ladder and ledger", **_CLOCKS)
     async def get_clocks(
         ticket_id: Annotated[UUID, Path(description="The id from intake's response")], caller: MayRead
     ) -> JsonResponse:
         """The ticket's timeline, evaluated to `told_to`. `ledger` lists the counted and excluded intervals of each
         clock, with the reason. 404 until the ticket has arrived.
         """
+        return await load_clocks(caller.tenant, ticket_id)
+
+    @routes.get(
+        "/tickets/by-external/{source}/{external_id:path}/clocks",
+        summary="Get a ticket's clocks by the ticket's own id",
+        **_CLOCKS,
+    )
+    async def get_clocks_by_external_id(ticket: ExternalTicket, caller: MayRead) -> JsonResponse:
+        """The timeline of the ticket that `source` knows by `external_id`. 404 until the ticket has arrived."""
+        return await load_clocks(caller.tenant, id_of(caller.tenant, *ticket))
+
+    async def load_clocks(tenant: str, ticket_id: UUID) -> JsonResponse:
         found = await queries.ticket_timeline(
-            context, tenant=caller.tenant, ticket_id=ticket_id, silent_partitions=source_probe.silent_partitions
+            context, tenant=tenant, ticket_id=ticket_id, silent_partitions=source_probe.silent_partitions
         )
         return JsonResponse(ticket_clocks_json(found))
 
@@ -83,16 +97,39 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
                 json_schema_extra={"pattern": f"^({_GROUPING},)*{_GROUPING}$"},
             ),
         ] = Grouping.CLOCK,
+        customer: Annotated[
+            str | None,
+            Query(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$", description="Only this customer, by its id"),
+        ] = None,
+        severity: Annotated[
+            Severity | None, Query(description="Only clocks with this severity, and only tickets that have it")
+        ] = None,
+        clock: Annotated[ClockName | None, Query(description="Only this clock; channels are not filtered")] = None,
+        channel: Annotated[Channel | None, Query(description="Only tickets of this channel")] = None,
+        category: Annotated[Category | None, Query(description="Only tickets of this category")] = None,
+        historic: Annotated[
+            bool | None,
+            Query(
+                description="true: only what was decided before the ticket was posted as history; false: only the rest"
+            ),
+        ] = None,
     ) -> ComplianceResponse:
         """The numbers of clocks met, breached and cancelled in the period, and the average response times of channels
-        by calendar month.
+        by calendar month. All filters must match; an unknown customer has no numbers.
         """
         groupings = _parse_groupings(group_by)
         if end < begin:
             raise invalid_fields([FieldError(field="to", message="must not be before `from`")])
-        found = await queries.compliance(
-            context, tenant=caller.tenant, begin=begin, end=end, groupings=sorted(groupings)
+        wanted = ReportFilter(
+            tenant=caller.tenant,
+            customer=customer,
+            severity=severity,
+            clock=clock,
+            channel=channel,
+            category=category,
+            historic=historic,
         )
+        found = await queries.compliance(context, wanted, begin=begin, end=end, groupings=sorted(groupings))
         return ComplianceResponse.model_validate(
             {
                 "from": begin,

@@ -102,8 +102,10 @@ _COMPLIANCE: Final[dict[str, Any]] = {
     "channels": [
         {
             "channel": "voicemail",
+            "customer": None,
             "month": "2026-06",
             "items": 3,
+            "unanswered": 0,
             "mean_seconds": 3580.0,
             "target_seconds": 3600.0,
             "met": True,
@@ -264,12 +266,16 @@ class OutcomeShareResponse(ResponseModel):
 class ChannelAverageResponse(ResponseModel):
     """The mean response time of a channel's tickets by the month of their opening; `met`: strictly below the target.
 
-    A channel without any ticket has one entry whose `month`, `mean_seconds` and `met` are null.
+    A customer with a target of their own has entries of their own; where `customer` is null, it is the general target,
+    and the tickets are those of all others. `unanswered` are open tickets without a response. A channel without any
+    ticket has one entry whose `month`, `mean_seconds` and `met` are null.
     """
 
     channel: str
+    customer: str | None
     month: str | None
     items: int
+    unanswered: int
     mean_seconds: float | None
     target_seconds: float
     met: bool | None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tocsin.business_time import SECOND
+from tocsin.policy import Policy
 
 
 class Grouping(StrEnum):
@@ -55,30 +56,50 @@ class OutcomeShare:
         return round(100 * self.met / decided, 3) if decided else None
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelTicket:
-    """A ticket that counts for the average of its channel. Without a response, it counts with its age."""
+class ChannelCount(NamedTuple):
+    """The tickets of a channel and a customer that were opened in a month, and how long they waited in all.
+
+    A ticket waits until its first response; without one, until it is closed, or until now. `unanswered` are those that
+    still wait.
+    """
 
     channel: str
-    opened_at: datetime
-    responded_at: datetime | None
-    closed_at: datetime | None
+    customer: str
+    month: str
+    tickets: int
+    unanswered: int
+    waited: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelAverage:
-    """The mean response time of a channel in a calendar month.
+    """The mean response time of a channel in a calendar month, and its target.
 
-    `met`: the mean is strictly less than the target. A channel without any ticket has one entry, whose month, mean and
-    `met` are null.
+    `customer`: the average of a customer with a target of their own; null: that of all others. `met`: the mean is
+    strictly less than the target. A channel without any ticket has one entry, whose month, mean and `met` are null.
     """
 
     channel: str
+    customer: str | None
     month: str | None
     items: int
+    unanswered: int
     mean_seconds: float | None
     target_seconds: float
     met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFilter:
+    """What a report counts; null: everything. `historic`: only outcomes of history, or only live ones."""
+
+    tenant: str | None = None
+    customer: str | None = None
+    severity: int | None = None
+    clock: str | None = None
+    channel: str | None = None
+    category: str | None = None
+    historic: bool | None = None
 
 
 def outcome_shares(outcomes: Iterable[OutcomeCount], groupings: Sequence[Grouping]) -> list[OutcomeShare]:
@@ -111,39 +132,103 @@ def outcome_shares(outcomes: Iterable[OutcomeCount], groupings: Sequence[Groupin
     ]
 
 
+def measured_channels(policies: Iterable[Policy]) -> set[str]:
+    """The channels for which any version of the policy states an average, for everyone or for a customer."""
+    terms = [one for policy in policies for one in (policy, *policy.customers.values())]
+    return {channel for one in terms for channel in one.average_under}
+
+
 def channel_averages(
-    tickets: Iterable[ChannelTicket], targets: Mapping[str, int], *, zone: str, now: datetime
+    counts: Sequence[ChannelCount], policies: Sequence[Policy], wanted: ReportFilter, *, zone: str, now: datetime
 ) -> list[ChannelAverage]:
-    """The averages by channel and month of the opening, in `zone`, sorted. `targets` are in microseconds."""
-    local = ZoneInfo(zone)
-    totals: dict[tuple[str, str], timedelta] = defaultdict(timedelta)
-    items: Counter[tuple[str, str]] = Counter()
-    for ticket in tickets:
-        key = ticket.channel, ticket.opened_at.astimezone(local).strftime("%Y-%m")
-        totals[key] += (ticket.responded_at or ticket.closed_at or now) - ticket.opened_at
-        items[key] += 1
+    """The averages by channel, customer with a target of their own, and month of the opening, sorted.
+
+    A month is measured by the version of the policy in force at its end, or now. `counts` are those that `wanted`
+    admits; a channel without any ticket that it admits has an entry without a month.
+    """
+    months = {count.month for count in counts}
+    targets = {month: _targets_at(policies, min(_end_of_month(month, zone), now)) for month in months}
+    totals: dict[tuple[_Group, str], ChannelCount] = {}
+    for count in counts:
+        if (group := _group_of(count.channel, count.customer, targets[count.month])) is not None:
+            before = totals.get((group, count.month))
+            totals[group, count.month] = count if before is None else _added(before, count)
     averages = [
         ChannelAverage(
-            channel=channel,
+            *group,
             month=month,
-            items=count,
-            mean_seconds=totals[channel, month].total_seconds() / count,
-            target_seconds=targets[channel] / SECOND,
+            items=total.tickets,
+            unanswered=total.unanswered,
+            mean_seconds=total.waited.total_seconds() / total.tickets,
+            target_seconds=targets[month][group] / SECOND,
             # In whole microseconds: rounding never brings a mean below its target.
-            met=totals[channel, month] < count * timedelta(microseconds=targets[channel]),
+            met=total.waited < total.tickets * timedelta(microseconds=targets[month][group]),
         )
-        for (channel, month), count in items.items()
+        for (group, month), total in totals.items()
     ]
-    without_tickets = targets.keys() - {channel for channel, _ in items}
     averages += [
         ChannelAverage(
-            channel=channel,
-            month=None,
-            items=0,
-            mean_seconds=None,
-            target_seconds=targets[channel] / SECOND,
-            met=None,
+            *group, month=None, items=0, unanswered=0, mean_seconds=None, target_seconds=target / SECOND, met=None
         )
-        for channel in without_tickets
+        for group, target in _targets_of(wanted, _targets_at(policies, now)).items()
+        if group not in {group for group, _ in totals}
     ]
-    return sorted(averages, key=lambda average: (average.channel, average.month or ""))
+    return sorted(averages, key=lambda average: (average.channel, average.customer or "", average.month or ""))
+
+
+_Group = tuple[str, str | None]
+"""A channel, and the customer whose own target it is measured by; None: all others."""
+_Targets = Mapping[_Group, int]
+"""The targets of all averages that the policy states, in microseconds."""
+
+
+def _targets_at(policies: Sequence[Policy], at: datetime) -> _Targets:
+    """The targets by the version of the policy in force at an instant. The oldest also governs before its own."""
+    ordered = sorted(policies, key=lambda policy: policy.in_force_from)
+    policy = ([one for one in ordered if one.in_force_from <= at] or ordered[:1])[-1]
+    general: dict[_Group, int] = {(channel, None): target for channel, target in policy.rules(None).channels.items()}
+    own: dict[_Group, int] = {
+        (channel, customer): policy.rules(customer).channels[channel]
+        for customer, terms in policy.customers.items()
+        for channel in terms.average_under
+    }
+    return general | own
+
+
+def _group_of(channel: str, customer: str, targets: _Targets) -> _Group | None:
+    groups: tuple[_Group, ...] = ((channel, customer), (channel, None))
+    return next((group for group in groups if group in targets), None)
+
+
+def _targets_of(wanted: ReportFilter, targets: _Targets) -> _Targets:
+    """The targets that concern the channel and the customer of the filter."""
+    return {
+        (channel, customer): target
+        for (channel, customer), target in targets.items()
+        if wanted.channel in (None, channel)
+        and (wanted.customer is None or _group_of(channel, wanted.customer, targets) == (channel, customer))
+    }
+
+
+def _added(one: ChannelCount, other: ChannelCount) -> ChannelCount:
+    return one._replace(
+        tickets=one.tickets + other.tickets,
+        unanswered=one.unanswered + other.unanswered,
+        waited=one.waited + other.waited,
+    )
+
+
+def most_exceeded(averages: Iterable[ChannelAverage]) -> ChannelAverage | None:
+    """The average that is highest in relation to its target; without tickets, the general one; None without any."""
+    ranked = sorted(averages, key=lambda one: ((one.mean_seconds or 0) / one.target_seconds, one.customer is None))
+    return ranked[-1] if ranked else None
+
+
+def begin_of_month(at: datetime, zone: str) -> datetime:
+    """The beginning of the month of an instant, in a zone."""
+    return at.astimezone(ZoneInfo(zone)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _end_of_month(month: str, zone: str) -> datetime:
+    year, number = map(int, month.split("-"))
+    return datetime(year + number // 12, number % 12 + 1, 1, tzinfo=ZoneInfo(zone))

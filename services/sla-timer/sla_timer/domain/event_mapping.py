@@ -81,15 +81,20 @@ def notice_event(kind: NoticeKind, at: int, details: TicketDetails, context: Eve
     return EscalationRequested(**body, role=context.policies.rules_at(at).service_delivery_role)
 
 
-def voiding_event(key: EventKey, at: int, details: TicketDetails, context: EventContext) -> DeadlineEvent:
-    """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run."""
+def voiding_event(
+    key: EventKey, at: int, details: TicketDetails, context: EventContext, *, of_history: bool = False
+) -> DeadlineEvent:
+    """The event to publish at `at` to void the one with this key. A key of kind `ENDED` voids the whole run.
+
+    `of_history`: the voided event was historic. If it was one of a clock, so is the voiding: nobody was mailed.
+    """
     rules = context.policies.rules_at(at)
     body = _body(context, details, at=at, cycle=key.cycle, run=key.run, severity=context.severity)
     ticket_id = context.ticket.ticket_id
     if key.subject != LADDER:
         kind = _VOIDED_KINDS[key.kind]
         return ClockVoided(
-            **body,
+            **body | {"historic": body["historic"] or of_history},
             event_id=derived_id(
                 ticket_id, "clock.voided", cycle=key.cycle, clock=key.subject, run=key.run, voided=kind
             ),

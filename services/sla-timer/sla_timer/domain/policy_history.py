@@ -44,8 +44,3 @@ class PolicyHistory:
     def matrix_at(self, at: int) -> Mapping[int, SeverityCriteria]:
         """The severity matrix in force at the instant `at`."""
         return self.matrices[self.index_at(at)]
-
-    @property
-    def latest_rules(self) -> Rules:
-        """The rules of the version that comes into force last."""
-        return self.rules[-1]

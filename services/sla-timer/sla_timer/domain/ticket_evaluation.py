@@ -1,6 +1,6 @@
 """Evaluates a stored ticket: the events to publish now, the agenda, and clock summaries for reports. Pure."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -25,10 +25,10 @@ OUTCOMES: Final = frozenset({EventKind.MET, EventKind.BREACHED, EventKind.CANCEL
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
-    """A stored ticket: its facts, the keys of its published timeline events, and its published notices.
+    """A stored ticket: its facts, the keys of its published timeline events with their effective instants, and its
+    published notices.
 
-    `published_through` is the latest effective instant of a published event. `historic_through` is the receipt of a
-    ticket that was posted as history, otherwise null.
+    `historic_through` is the receipt of a ticket that was posted as history, otherwise null.
     """
 
     ticket: Ticket
@@ -36,9 +36,8 @@ class TicketRecord:
     historic_through: datetime | None
     responded_at: datetime | None
     facts: Sequence[Fact]
-    published: Sequence[EventKey]
+    published: Mapping[EventKey, datetime]
     notices: Collection[NoticeKind]
-    published_through: datetime | None
 
     def complete_through(self, accepted_through: datetime | None) -> datetime:
         """The instant up to which no fact is missing: the watermark of the partition, or the receipt of the last fact.
@@ -47,6 +46,10 @@ class TicketRecord:
         """
         received_at = max(fact.received_at for fact in self.facts)
         return received_at if accepted_through is None else max(accepted_through, received_at)
+
+    def is_historic(self, at: datetime | None) -> bool:
+        """Whether something that takes effect at this instant is history (docs/rules.md#4-24). None is not."""
+        return self.historic_through is not None and at is not None and at <= self.historic_through
 
     def fact_log(self, policies: PolicyHistory) -> FactLog:
         ticket = self.ticket
@@ -59,7 +62,9 @@ class TicketRecord:
 class ClockSummary:
     """What reports and gauges need of a clock. `outcome_at` is null while its cycle has no outcome yet.
 
-    `severity` is the one that governed the outcome; without one, the ticket's.
+    `severity` is the one that governed the outcome; without one, the ticket's. `due_at` is the instant at which the
+    clock breaches if no further fact arrives, by the versions of the policy that are in force until then; of a
+    provisional clock, its deadline; null where neither is known. `warned`: its warning was given.
     """
 
     cycle: int
@@ -67,6 +72,9 @@ class ClockSummary:
     severity: int
     state: ClockOutcome
     open: bool
+    provisional: bool
+    warned: bool
+    due_at: datetime | None
     outcome_at: datetime | None
 
 
@@ -108,7 +116,7 @@ def evaluate_ticket(
     """Evaluate a ticket up to the instant through which its facts are complete; reconcile with its published log."""
     confirmed = micros(record.complete_through(accepted_through))
     # Unconfirmed events stay until facts disprove them: never evaluate to an earlier instant than before.
-    until = confirmed if record.published_through is None else max(confirmed, micros(record.published_through))
+    until = max([confirmed, *map(micros, record.published.values())])
     log = record.fact_log(policies)
     timeline = evaluate(log, policies, until, whole_agenda=True)
     changes = reconcile(timeline, record.published)
@@ -130,7 +138,7 @@ def evaluate_ticket(
         clocks=summarize_clocks(timeline),
         events=[
             *_notices(record, log.facts[0].at, details, context),
-            *_timeline_events(changes, until, details, context),
+            *_timeline_events(record, changes, until, details, context),
         ],
         agenda=[AgendaItem(keyed, details.at(keyed.event.at)) for keyed in changes.agenda],
     )
@@ -145,10 +153,11 @@ def _notices(
 
 
 def _timeline_events(
-    changes: Changes, now: int, details: DetailHistory, context: EventContext
+    record: TicketRecord, changes: Changes, now: int, details: DetailHistory, context: EventContext
 ) -> Iterator[PublishedEvent]:
     for key in changes.voided:
-        yield PublishedEvent(key.voiding, voiding_event(key, now, details.at(now), context))
+        of_history = record.is_historic(record.published.get(key))
+        yield PublishedEvent(key.voiding, voiding_event(key, now, details.at(now), context, of_history=of_history))
     for keyed in changes.new:
         yield PublishedEvent(keyed.key, published_event(keyed, details.at(keyed.event.at), context))
 
@@ -156,9 +165,12 @@ def _timeline_events(
 def summarize_clocks(timeline: Timeline) -> list[ClockSummary]:
     """Every clock of the timeline."""
     outcomes = {(event.cycle, event.clock): event for event in timeline.events if event.kind in OUTCOMES}
+    warned = {(event.cycle, event.clock) for event in timeline.events if event.kind is EventKind.WARNED}
+    breaches = {(event.cycle, event.clock): event.at for event in timeline.agenda if event.kind is EventKind.BREACHED}
     summaries = []
     for clock in timeline.clocks:
         outcome = outcomes.get((clock.cycle, clock.name))
+        due_at = breaches.get((clock.cycle, clock.name), clock.due_at)
         summaries.append(
             ClockSummary(
                 cycle=clock.cycle,
@@ -166,6 +178,9 @@ def summarize_clocks(timeline: Timeline) -> list[ClockSummary]:
                 severity=timeline.severity if outcome is None else outcome.severity,
                 state=clock.outcome,
                 open=clock.ended_at is None,
+                provisional=clock.provisional,
+                warned=(clock.cycle, clock.name) in warned,
+                due_at=None if due_at is None else to_datetime(due_at),
                 outcome_at=None if outcome is None else to_datetime(outcome.at),
             )
         )

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from tocsin.business_time import micros
 from tocsin.policy import Policy
 from tocsin.runtime.process.clock import TimeSource
 
@@ -35,10 +37,9 @@ class PolicyCache:
             self._histories[key] = PolicyHistory.of(self.policies, key)
         return self._histories[key]
 
-    @property
-    def zone(self) -> str:
-        """The time zone of the general calendar, in which reports count months."""
-        return self.history(None).latest_rules.calendar.zone.key
+    def zone_at(self, at: datetime) -> str:
+        """The time zone of the general calendar at an instant. Reports count months in it."""
+        return self.history(None).rules_at(micros(at)).calendar.zone.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """Evaluates tickets, publishes the changes and stores the results; used when facts or policy versions arrive."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
-from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord, evaluate_ticket
+from sla_timer.domain.receipt import publishable_since
+from sla_timer.domain.request_notices import NoticeKind
+from sla_timer.domain.ticket_evaluation import PublishedEvent, TicketEvaluation, TicketRecord, evaluate_ticket
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.reporting import report_after_commit
+from sla_timer.handlers.reporting import is_timed, report_events, report_responses
 from sla_timer.store.agenda import replace_agendas
 from sla_timer.store.clocks import replace_clocks
 from sla_timer.store.published_events import publish
@@ -44,7 +47,13 @@ async def evaluate_and_publish(
             for record, evaluation in zip(records, evaluations, strict=True)
             if _is_newly_responded(record, evaluation)
         ]
-        report_after_commit(context.clock, connection, [event for _, event in published], responded)
+        by_ticket = {record.ticket.ticket_id: record for record in records}
+        report_events(
+            context.clock,
+            connection,
+            [(one.event, _publishable_since(context, by_ticket[one.event.ticket_id], one)) for one in published],
+        )
+        report_responses(connection, responded)
 
 
 async def _store(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
@@ -52,6 +61,13 @@ async def _store(connection: AsyncConnection, evaluations: Sequence[TicketEvalua
         await store_evaluations(connection, evaluations)
         await replace_clocks(connection, evaluations)
         await replace_agendas(connection, evaluations)
+
+
+def _publishable_since(context: TimerContext, record: TicketRecord, published: PublishedEvent) -> datetime:
+    key, event = published
+    if isinstance(key, NoticeKind) or not is_timed(event):
+        return event.at
+    return publishable_since(record, context.policies.history(record.ticket.customer.id), key, event.at)
 
 
 def _is_newly_responded(record: TicketRecord, evaluation: TicketEvaluation) -> bool:

@@ -1,7 +1,7 @@
 """Facts that arrive from Kafka."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +11,7 @@ from tocsin.runtime.kafka.records import Received
 
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.evaluation import evaluate_and_publish
+from sla_timer.handlers.reporting import report_receipts
 from sla_timer.store.tickets import ArrivedTicket, add_facts, add_tickets, lock_tickets
 
 
@@ -19,8 +20,19 @@ async def receive_facts(context: TimerContext, connection: AsyncConnection, batc
     tickets, facts = _tickets_and_facts(batch)
     await add_tickets(connection, tickets)
     await lock_tickets(connection, facts)
-    changed = await add_facts(connection, facts)
-    await evaluate_and_publish(context, connection, changed)
+    added = await add_facts(connection, facts)
+    report_receipts(connection, _live_facts(tickets, added))
+    await evaluate_and_publish(context, connection, added)
+
+
+def _live_facts(tickets: Sequence[ArrivedTicket], facts: Mapping[UUID, Sequence[Fact]]) -> list[Fact]:
+    """The facts that were not posted as history. `tickets` are the new ones."""
+    historic_through = {new.ticket.ticket_id: new.historic_through for new in tickets}
+    live = []
+    for ticket_id, added in facts.items():
+        through = historic_through.get(ticket_id)
+        live += [fact for fact in added if through is None or fact.received_at > through]
+    return live
 
 
 def _tickets_and_facts(batch: Sequence[Received]) -> tuple[list[ArrivedTicket], dict[UUID, list[Fact]]]:

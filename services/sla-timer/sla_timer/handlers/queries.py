@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.business_time import micros
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
-from sla_timer.domain.compliance import ChannelAverage, Grouping, OutcomeShare, channel_averages, outcome_shares
+from sla_timer.domain.compliance import (
+    ChannelAverage,
+    Grouping,
+    OutcomeShare,
+    ReportFilter,
+    channel_averages,
+    measured_channels,
+    outcome_shares,
+)
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.ticket_evaluation import TicketRecord
 from sla_timer.domain.timeline import Timeline
@@ -16,7 +25,7 @@ from sla_timer.errors import UnknownTicketError
 from sla_timer.handlers.context import TimerContext
 from sla_timer.store.clocks import count_outcomes
 from sla_timer.store.tables import OFFSETS
-from sla_timer.store.tickets import load_channel_tickets, load_tickets
+from sla_timer.store.tickets import count_channel_tickets, load_tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +78,29 @@ async def ticket_timeline(
 
 
 async def compliance(
-    context: TimerContext, *, tenant: str, begin: datetime, end: datetime, groupings: Sequence[Grouping]
+    context: TimerContext, wanted: ReportFilter, *, begin: datetime, end: datetime, groupings: Sequence[Grouping]
 ) -> Compliance:
-    """The compliance of a tenant in `[begin, end)`."""
-    zone, targets = context.policies.zone, context.policies.history(None).latest_rules.channels
+    """The compliance in `[begin, end)`."""
+    now = context.clock.now()
     async with context.reader.connect() as connection:
-        outcomes = await count_outcomes(connection, tenant=tenant, begin=begin, end=end, zone=zone)
-        tickets = await load_channel_tickets(connection, tenant=tenant, channels=list(targets), begin=begin, end=end)
-    return Compliance(
-        outcomes=outcome_shares(outcomes, groupings),
-        channels=channel_averages(tickets, targets, zone=zone, now=context.clock.now()),
+        zone = context.policies.zone_at(now)
+        outcomes = await count_outcomes(connection, wanted, begin=begin, end=end, zone=zone)
+        channels = await load_channel_averages(context, connection, wanted, begin=begin, end=end, now=now)
+    return Compliance(outcomes=outcome_shares(outcomes, groupings), channels=channels)
+
+
+async def load_channel_averages(
+    context: TimerContext,
+    connection: AsyncConnection,
+    wanted: ReportFilter,
+    *,
+    begin: datetime,
+    end: datetime,
+    now: datetime,
+) -> list[ChannelAverage]:
+    """The averages of channels by month, of the tickets that were opened in `[begin, end)`."""
+    policies, zone = context.policies.policies, context.policies.zone_at(now)
+    counts = await count_channel_tickets(
+        connection, wanted, channels=sorted(measured_channels(policies)), begin=begin, end=end, zone=zone, now=now
     )
+    return channel_averages(counts, policies, wanted, zone=zone, now=now)

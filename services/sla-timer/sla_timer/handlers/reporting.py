@@ -1,6 +1,7 @@
-"""Metrics and log lines about published events, once their transaction has committed."""
+"""Metrics and log lines about facts and published events, once their transaction has committed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ from tocsin.events import (
     ClockVoided,
     ClockWarned,
     DeadlineEvent,
+    Fact,
     LadderExhausted,
     LadderStepDue,
     event_type,
@@ -35,31 +37,61 @@ _OUTCOMES: Final[Mapping[type[DeadlineEvent], str]] = {
 }
 
 
-def report_after_commit(
-    clock: TimeSource,
-    connection: AsyncConnection,
-    events: Sequence[DeadlineEvent],
-    responded: Sequence[tuple[TicketRecord, TicketEvaluation]] = (),
+def is_timed(event: DeadlineEvent) -> bool:
+    """Whether the lateness of this event is measured: it falls due, and is not history."""
+    return isinstance(event, _FALLS_DUE) and not event.historic
+
+
+def report_events(
+    clock: TimeSource, connection: AsyncConnection, events: Sequence[tuple[DeadlineEvent, datetime]]
 ) -> None:
-    """Count and log these events, and these first responses, if and when the transaction commits."""
+    """Count and log these events if and when the transaction commits. Each with the instant since which it was due."""
 
     def report() -> None:
         now = clock.now()
-        for event in events:
+        for event, due_since in events:
             _log(event)
-            outcome = _OUTCOMES.get(type(event))
-            if outcome is not None and isinstance(event, ClockEvent):
-                metrics.CLOCK_OUTCOMES.labels(event.clock, str(event.severity), outcome).inc()
-            if isinstance(event, _FALLS_DUE) and not event.historic:
-                lateness = clock.lateness(event.at, now).total_seconds()
-                metrics.FIRE_LATENESS.observe(max(0.0, lateness))
+            _count(event)
+            if is_timed(event):
+                metrics.FIRE_LATENESS.observe(max(0.0, clock.lateness(due_since, now).total_seconds()))
+
+    if events:
+        on_commit(connection, report)
+
+
+def report_responses(connection: AsyncConnection, responded: Sequence[tuple[TicketRecord, TicketEvaluation]]) -> None:
+    """Count these first responses if and when the transaction commits."""
+
+    def report() -> None:
         for record, evaluation in responded:
             assert evaluation.responded_at is not None
             wait = evaluation.responded_at - record.ticket.opened_at
             metrics.ANSWER_SECONDS.labels(record.ticket.channel).observe(wait.total_seconds())
 
-    if events or responded:
+    if responded:
         on_commit(connection, report)
+
+
+def report_receipts(connection: AsyncConnection, facts: Iterable[Fact]) -> None:
+    """Count how late each of these live facts was received, if and when the transaction commits."""
+    delays = [max(0.0, (fact.received_at - fact.occurred_at).total_seconds()) for fact in facts]
+
+    def report() -> None:
+        for delay in delays:
+            metrics.RECEIPT_DELAY.observe(delay)
+
+    if delays:
+        on_commit(connection, report)
+
+
+def _count(event: DeadlineEvent) -> None:
+    outcome = _OUTCOMES.get(type(event))
+    if outcome is None or not isinstance(event, ClockEvent):
+        return
+    if isinstance(event, ClockVoided) and event.kind == "warned":
+        return  # a warning is not an outcome
+    counter = metrics.HISTORIC_OUTCOMES if event.historic else metrics.CLOCK_OUTCOMES
+    counter.labels(event.clock, str(event.severity), outcome).inc()
 
 
 def _log(event: DeadlineEvent) -> None:

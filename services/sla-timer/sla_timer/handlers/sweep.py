@@ -5,15 +5,14 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.business_time import micros
-from tocsin.events import ClockBreached
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.event_mapping import EventContext, published_event
 from sla_timer.domain.ticket_evaluation import PublishedEvent
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.reporting import report_after_commit
+from sla_timer.handlers.reporting import report_events
 from sla_timer.store.agenda import DueTicket, lock_due, partitions_with_due, remove_due
-from sla_timer.store.clocks import store_breaches
+from sla_timer.store.clocks import store_fired
 from sla_timer.store.published_events import publish
 from sla_timer.store.tables import OFFSETS
 
@@ -36,10 +35,9 @@ async def sweep(
                 event for ticket in tickets for event in _due_events(context, ticket, confirmed_through or through)
             ]
             published = await publish(connection, events, context.clock.now())
-            breaches = [event for _, event in published if isinstance(event, ClockBreached)]
-            await store_breaches(connection, breaches)
+            await store_fired(connection, [event for _, event in published])
             await remove_due(connection, tickets)
-            report_after_commit(context.clock, connection, [event for _, event in published])
+            report_events(context.clock, connection, [(event, event.at) for _, event in published])
         if len(tickets) < _BATCH:
             return
 

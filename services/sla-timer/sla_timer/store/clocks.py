@@ -1,90 +1,136 @@
 """The clocks of all tickets, for reports and gauges."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import ClockBreached
+from tocsin.events import ClockBreached, ClockEvent, ClockWarned, DeadlineEvent
 from tocsin.runtime.database import bulk
 
 from sla_timer.domain.clock import ClockOutcome
-from sla_timer.domain.compliance import OutcomeCount
+from sla_timer.domain.clock_counts import AT_RISK_SECONDS, MetCount, OpenClockCount, OpenClockState
+from sla_timer.domain.compliance import OutcomeCount, ReportFilter
 from sla_timer.domain.ticket_evaluation import TicketEvaluation
-from sla_timer.store.tables import CLOCKS
+from sla_timer.store.tables import CLOCKS, TICKETS
 
-_INSERT = text(
-    "INSERT INTO clocks (ticket_id, tenant, customer_id, cycle, clock, severity, state, open, outcome_at)"
-    " SELECT t.ticket_id, t.tenant, t.customer_id, c.cycle, c.clock, c.severity, c.state, c.open, c.outcome_at"
+_INSERT: Final = text(
+    "INSERT INTO clocks (ticket_id, tenant, customer_id, partition, cycle, clock, severity, ticket_severity, state,"
+    " open, provisional, warned, historic, due_at, outcome_at)"
+    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, c.cycle, c.clock, c.severity, c.ticket_severity,"
+    " c.state, c.open, c.provisional, c.warned, coalesce(c.outcome_at <= t.historic_through, false),"
+    " c.due_at, c.outcome_at"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
-    " CAST(:severities AS smallint[]), CAST(:states AS text[]), CAST(:opens AS boolean[]),"
-    " CAST(:outcomes AS timestamptz[]))"
-    " AS c (ticket_id, cycle, clock, severity, state, open, outcome_at) JOIN tickets t USING (ticket_id)"
+    " CAST(:severities AS smallint[]), CAST(:ticket_severities AS smallint[]), CAST(:states AS text[]),"
+    " CAST(:opens AS boolean[]), CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]),"
+    " CAST(:deadlines AS timestamptz[]), CAST(:outcomes AS timestamptz[]))"
+    " AS c (ticket_id, cycle, clock, severity, ticket_severity, state, open, provisional, warned, due_at, outcome_at)"
+    " JOIN tickets t USING (ticket_id)"
 )
-
-
-class OpenClockCount(NamedTuple):
-    """How many clocks that have not ended are in a state."""
-
-    clock: str
-    severity: int
-    state: str
-    clocks: int
+_DUE_WITHIN: Final = ", ".join(f"count(*) FILTER (WHERE c.due_at <= :by_{seconds})" for seconds in AT_RISK_SECONDS)
+_COUNT_OPEN: Final = text(
+    "SELECT c.clock, c.ticket_severity,"
+    " CASE WHEN c.state = 'breached' THEN 'breached'"
+    " WHEN c.provisional AND c.due_at <= w.through THEN 'silent'"
+    " WHEN c.state = 'paused' THEN 'paused'"
+    f" WHEN c.warned THEN 'warned' ELSE 'running' END, count(*), {_DUE_WITHIN}"
+    " FROM clocks c LEFT JOIN unnest(CAST(:partitions AS smallint[]), CAST(:throughs AS timestamptz[]))"
+    " AS w (partition, through) ON w.partition = c.partition"
+    " WHERE c.open GROUP BY 1, 2, 3"
+)
 
 
 async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
     """Store the clocks of these tickets in place of those before."""
     ticket_ids = [evaluation.ticket_id for evaluation in evaluations]
     await connection.execute(delete(CLOCKS).where(CLOCKS.c.ticket_id.in_(ticket_ids)))
-    clocks = [(evaluation.ticket_id, clock) for evaluation in evaluations for clock in evaluation.clocks]
+    clocks = [(evaluation, clock) for evaluation in evaluations for clock in evaluation.clocks]
     await connection.execute(
         _INSERT,
         {
-            "ids": [ticket_id for ticket_id, _ in clocks],
+            "ids": [evaluation.ticket_id for evaluation, _ in clocks],
             "cycles": [clock.cycle for _, clock in clocks],
             "clocks": [clock.clock for _, clock in clocks],
             "severities": [clock.severity for _, clock in clocks],
+            "ticket_severities": [evaluation.severity for evaluation, _ in clocks],
             "states": [clock.state.value for _, clock in clocks],
             "opens": [clock.open for _, clock in clocks],
+            "provisionals": [clock.provisional for _, clock in clocks],
+            "warnings": [clock.warned for _, clock in clocks],
+            "deadlines": [clock.due_at for _, clock in clocks],
             "outcomes": [clock.outcome_at for _, clock in clocks],
         },
     )
 
 
-async def store_breaches(connection: AsyncConnection, breaches: Sequence[ClockBreached]) -> None:
-    """Store that these clocks breached because time passed."""
-    rows = [
-        {
-            "ticket_id": breach.ticket_id,
-            "cycle": breach.cycle,
-            "clock": breach.clock,
-            "state": ClockOutcome.BREACHED.value,
-            "outcome_at": breach.at,
-        }
-        for breach in breaches
+async def store_fired(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> None:
+    """Store what these events, which occurred because time passed, say of their clocks: breached or warned."""
+    breaches = [
+        _key(event) | {"state": ClockOutcome.BREACHED.value, "historic": event.historic, "outcome_at": event.at}
+        for event in events
+        if isinstance(event, ClockBreached)
     ]
-    await bulk.update(connection, CLOCKS, rows)
+    warnings = [_key(event) | {"warned": True} for event in events if isinstance(event, ClockWarned)]
+    await bulk.update(connection, CLOCKS, breaches)
+    await bulk.update(connection, CLOCKS, warnings)
 
 
-async def count_open_clocks(connection: AsyncConnection) -> list[OpenClockCount]:
-    """The clocks that have not ended, by clock, severity and state."""
-    c = CLOCKS.c
+def _key(event: ClockEvent) -> dict[str, Any]:
+    return {"ticket_id": event.ticket_id, "cycle": event.cycle, "clock": event.clock}
+
+
+async def count_open_clocks(
+    connection: AsyncConnection, *, now: datetime, evaluated_through: Mapping[int, datetime]
+) -> list[OpenClockCount]:
+    """The clocks that have not ended, by clock, present severity of the ticket, and state.
+
+    `evaluated_through`: the instant up to which each partition is evaluated. Silence after it has not been judged.
+    """
+    parameters = {f"by_{seconds}": now + timedelta(seconds=seconds) for seconds in AT_RISK_SECONDS}
     rows = await connection.execute(
-        select(c.clock, c.severity, c.state, func.count()).where(c.open).group_by(c.clock, c.severity, c.state)
+        _COUNT_OPEN,
+        parameters | {"partitions": list(evaluated_through), "throughs": list(evaluated_through.values())},
     )
-    return [OpenClockCount(*row) for row in rows]
+    return [
+        OpenClockCount(clock, severity, OpenClockState(state), clocks, tuple(due_within))
+        for clock, severity, state, clocks, *due_within in rows
+    ]
+
+
+async def count_met(connection: AsyncConnection, *, begin: datetime, end: datetime) -> list[MetCount]:
+    """The clocks met and breached in `[begin, end)`, by clock and severity, without history."""
+    c = CLOCKS.c
+    met = func.count().filter(c.state == ClockOutcome.MET.value)
+    breached = func.count().filter(c.state == ClockOutcome.BREACHED.value)
+    rows = await connection.execute(
+        select(c.clock, c.severity, met, breached)
+        .where(~c.historic, c.outcome_at.is_not(None), c.outcome_at >= begin, c.outcome_at < end)
+        .group_by(c.clock, c.severity)
+    )
+    return [MetCount(*row) for row in rows]
 
 
 async def count_outcomes(
-    connection: AsyncConnection, *, tenant: str, begin: datetime, end: datetime, zone: str
+    connection: AsyncConnection, wanted: ReportFilter, *, begin: datetime, end: datetime, zone: str
 ) -> list[OutcomeCount]:
     """The clocks whose outcome lies in `[begin, end)`; months are those of `zone`."""
-    c = CLOCKS.c
+    c, t = CLOCKS.c, TICKETS.c
     month = func.to_char(func.timezone(zone, c.outcome_at), "YYYY-MM").label("month")
-    rows = await connection.execute(
-        select(c.clock, c.severity, c.customer_id, month, c.state, func.count())
-        .where(c.tenant == tenant, c.outcome_at >= begin, c.outcome_at < end)
-        .group_by(c.clock, c.severity, c.customer_id, month, c.state)
+    query = select(c.clock, c.severity, c.customer_id, month, c.state, func.count()).where(
+        c.tenant == wanted.tenant, c.outcome_at >= begin, c.outcome_at < end
     )
+    own = {
+        c.customer_id: wanted.customer,
+        c.severity: wanted.severity,
+        c.clock: wanted.clock,
+        c.historic: wanted.historic,
+    }
+    of_ticket = {t.channel: wanted.channel, t.category: wanted.category}
+    if any(value is not None for value in of_ticket.values()):
+        query = query.join(TICKETS, t.ticket_id == c.ticket_id)
+    for column, value in (own | of_ticket).items():
+        if value is not None:
+            query = query.where(column == value)
+    rows = await connection.execute(query.group_by(c.clock, c.severity, c.customer_id, month, c.state))
     return [OutcomeCount(*row) for row in rows]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact, Ticket
 from tocsin.runtime.database import bulk
 
-from sla_timer.domain.compliance import ChannelTicket
+from sla_timer.domain.compliance import ChannelCount, ReportFilter
 from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord
 from sla_timer.domain.timeline_events import EventKey
@@ -36,6 +36,7 @@ async def add_tickets(connection: AsyncConnection, tickets: Sequence[ArrivedTick
             "partition": new.partition,
             "customer_id": new.ticket.customer.id,
             "channel": new.ticket.channel,
+            "category": new.ticket.category,
             "severity": new.ticket.initial_severity,
             "ticket": new.ticket.model_dump_json().encode(),
             "opened_at": new.ticket.opened_at,
@@ -56,8 +57,8 @@ async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
     )
 
 
-async def add_facts(connection: AsyncConnection, facts: Mapping[UUID, Sequence[Fact]]) -> set[UUID]:
-    """Store the facts that are not known yet, and return the tickets that have new ones."""
+async def add_facts(connection: AsyncConnection, facts: Mapping[UUID, Sequence[Fact]]) -> dict[UUID, list[Fact]]:
+    """Store the facts that are not known yet, and return them by ticket."""
     rows = [
         {
             "ticket_id": ticket_id,
@@ -68,7 +69,9 @@ async def add_facts(connection: AsyncConnection, facts: Mapping[UUID, Sequence[F
         for ticket_id in sorted(facts)
         for fact in facts[ticket_id]
     ]
-    return {row.ticket_id for row in await bulk.insert_new(connection, FACTS, rows)}
+    new = {(row.ticket_id, row.number) for row in await bulk.insert_new(connection, FACTS, rows)}
+    found = {ticket_id: [fact for fact in facts[ticket_id] if (ticket_id, fact.number) in new] for ticket_id in facts}
+    return {ticket_id: added for ticket_id, added in found.items() if added}
 
 
 async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> list[TicketRecord]:
@@ -87,9 +90,8 @@ async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
             historic_through=row.historic_through,
             responded_at=row.responded_at,
             facts=facts[row.ticket_id],
-            published=[one.key for one in published[row.ticket_id] if isinstance(one.key, EventKey)],
-            notices=[one.key for one in published[row.ticket_id] if isinstance(one.key, NoticeKind)],
-            published_through=max((one.at for one in published[row.ticket_id]), default=None),
+            published={key: at for key, at in published[row.ticket_id] if isinstance(key, EventKey)},
+            notices=[key for key, _ in published[row.ticket_id] if isinstance(key, NoticeKind)],
         )
         for row in tickets
         if facts[row.ticket_id] and facts[row.ticket_id][0].number == 1
@@ -145,19 +147,38 @@ async def lock_outdated(
     return list(rows.scalars())
 
 
-async def load_channel_tickets(
-    connection: AsyncConnection, *, tenant: str, channels: Sequence[str], begin: datetime, end: datetime
-) -> list[ChannelTicket]:
-    """The tickets of these channels that were opened in `[begin, end)`."""
+async def count_channel_tickets(
+    connection: AsyncConnection,
+    wanted: ReportFilter,
+    *,
+    channels: Sequence[str],
+    begin: datetime,
+    end: datetime,
+    zone: str,
+    now: datetime,
+) -> list[ChannelCount]:
+    """The tickets of these channels that were opened in `[begin, end)`, by channel, customer and month in `zone`.
+
+    A ticket without a response counts with its age at `now`, or at its closing.
+    """
     t = TICKETS.c
-    rows = await connection.execute(
-        select(t.channel, t.opened_at, t.responded_at, t.closed_at).where(
-            t.tenant == tenant, t.channel.in_(channels), t.opened_at >= begin, t.opened_at < end
-        )
+    month = func.to_char(func.timezone(zone, t.opened_at), "YYYY-MM").label("month")
+    unanswered = func.count().filter(t.responded_at.is_(None), t.closed_at.is_(None))
+    waited = func.sum(func.coalesce(t.responded_at, t.closed_at, now) - t.opened_at)
+    query = select(t.channel, t.customer_id, month, func.count(), unanswered, waited).where(
+        t.channel.in_(channels), t.opened_at >= begin, t.opened_at < end
     )
-    return [
-        ChannelTicket(
-            channel=row.channel, opened_at=row.opened_at, responded_at=row.responded_at, closed_at=row.closed_at
-        )
-        for row in rows
-    ]
+    filters = {
+        t.tenant: wanted.tenant,
+        t.customer_id: wanted.customer,
+        t.severity: wanted.severity,
+        t.channel: wanted.channel,
+        t.category: wanted.category,
+    }
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.historic is not None:
+        query = query.where(t.historic_through.is_not(None) == wanted.historic)
+    rows = await connection.execute(query.group_by(t.channel, t.customer_id, month))
+    return [ChannelCount(*row) for row in rows]

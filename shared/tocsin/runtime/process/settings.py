@@ -3,6 +3,7 @@
 An empty variable counts as unset. A secret may be in a file instead: `TOCSIN_X_FILE` is the path for the secret X.
 """
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class Secret:
     """Marks a field as a secret although its type is not SecretStr."""
 
 
+STACK_ENVIRONMENT = "environment.json"
+"""The file in the state folder of a running stack with the environment of each service."""
+
+
 def _postgres_url(text: str) -> str:
     try:
         url = make_url(text)
@@ -36,14 +41,25 @@ def _postgres_url(text: str) -> str:
     return text
 
 
+def _is_address(text: str) -> bool:
+    host, separator, port = text.strip().rpartition(":")
+    return bool(separator and host) and port.isdigit() and 0 < int(port) < 65536
+
+
+def _address(text: str) -> str:
+    if not _is_address(text):
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:2525")
+    return text.strip()
+
+
 def _bootstrap(text: str) -> str:
-    for server in text.split(","):
-        host, separator, port = server.strip().rpartition(":")
-        if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
-            raise ValueError("must be HOST:PORT, or several separated by commas")
+    if not all(_is_address(server) for server in text.split(",")):
+        raise ValueError("must be HOST:PORT, or several separated by commas")
     return text
 
 
+Address = Annotated[str, AfterValidator(_address)]
+"""A server, HOST:PORT."""
 DatabaseUrl = Annotated[str, AfterValidator(_postgres_url), Secret()]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -148,6 +164,22 @@ class LinkSettings(EnvironmentSettings):
     @property
     def links(self) -> LinkSigner:
         return LinkSigner(self.ack_keys.get_secret_value().split(","))
+
+
+def use_stack_environment(service: str) -> None:
+    """Give a command the settings of that service in the stack of `make run`, unless a database is already set.
+
+    The stack writes them to its state folder: `$TOCSIN_STATE`, or var/ in the present folder. Variables that are set
+    stay as they are.
+    """
+    if os.environ.get("TOCSIN_DATABASE_URL") or os.environ.get("TOCSIN_DATABASE_URL_FILE"):
+        return
+    try:
+        written = (Path(os.environ.get("TOCSIN_STATE") or "var") / STACK_ENVIRONMENT).read_bytes()
+    except OSError:  # no stack is running here
+        return
+    for name, value in json.loads(written).get(service, {}).items():
+        os.environ.setdefault(name, value)
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

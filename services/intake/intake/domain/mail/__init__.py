@@ -1,6 +1,7 @@
 """Reading mails (RFC 5322). Pure."""
 
-from intake.domain.mail.headers import EmailAddress
+from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
+from intake.domain.mail.headers import EmailAddress, one_line
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
     MAX_SUBJECT_LENGTH,
@@ -9,13 +10,18 @@ from intake.domain.mail.message import (
     read_mail,
     reference_of,
 )
+from intake.domain.mail.own_text import own_text
 
 __all__ = [
     "MAX_MAIL_BYTES",
     "MAX_SUBJECT_LENGTH",
     "MAX_TEXT_LENGTH",
+    "AutomaticSign",
     "EmailAddress",
+    "IgnoredReason",
     "InboundMail",
+    "one_line",
+    "own_text",
     "read_mail",
     "reference_of",
 ]

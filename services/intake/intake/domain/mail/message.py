@@ -5,7 +5,6 @@ that cannot be decoded are replaced. Only a mail without a sender, or beyond the
 Every text is truncated before it is read in more than one pass.
 """
 
-import re
 from base64 import b32encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
+from intake.domain.mail.automatic import AutomaticSign, automatic_sign
 from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, decode_text, one_line
 from intake.domain.mail.html_text import html_to_text
-from intake.domain.mail.outline import MessageOutline, MimePart, read_outline
+from intake.domain.mail.outline import MimePart, read_outline
 from intake.errors import UnreadableMailError
 
 MAX_MAIL_BYTES: Final = 10_000_000
@@ -27,7 +27,6 @@ _MAX_TEXT_BYTES: Final = 300_000
 _MAX_REFERENCES: Final = 50
 _MAX_ADDRESSES: Final = 200
 _RECIPIENTS: Final = ("To", "Cc")
-_COMMENT: Final = re.compile(r"\([^()]*\)")
 _ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To")
 
 
@@ -38,8 +37,8 @@ class InboundMail:
     `message_id` is derived from the content if the sender gave none. `references` are the Message-IDs that it replies
     to, the nearest first. `recipients` are To and Cc, `delivered_to` the envelope recipients that mail servers added.
     `text` is plain text of at most MAX_TEXT_LENGTH characters. `attachments` are the names of the attachments, which
-    are ignored otherwise. `automatic` says why a machine wrote the mail; None: a human did. `authentication` are the
-    Authentication-Results headers.
+    are ignored otherwise. `automatic` says by which sign a machine wrote the mail; None: a human did. `authentication`
+    are the Authentication-Results headers.
     """
 
     message_id: str
@@ -50,7 +49,7 @@ class InboundMail:
     subject: str
     text: str
     attachments: tuple[str, ...]
-    automatic: str | None
+    automatic: AutomaticSign | None
     authentication: tuple[str, ...]
 
     @property
@@ -83,7 +82,7 @@ def read_mail(raw: bytes) -> InboundMail:
         subject=one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH),
         text=text,
         attachments=attachments,
-        automatic=_automatic(message),
+        automatic=automatic_sign(message),
         authentication=tuple(islice(headers.plain("Authentication-Results"), 10)),
     )
 
@@ -91,29 +90,6 @@ def read_mail(raw: bytes) -> InboundMail:
 def _references(headers: MailHeaders) -> tuple[str, ...]:
     nearest, chain = headers.message_ids("In-Reply-To"), headers.message_ids("References")
     return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MAX_REFERENCES]
-
-
-def _automatic(message: MessageOutline) -> str | None:
-    """Why this is not the mail of a human (RFC 3834 and common headers), or None."""
-    headers = message.headers
-    submitted = _COMMENT.sub("", headers.first("Auto-Submitted")).partition(";")[0].strip().lower()
-    if submitted not in ("", "no"):
-        return f"Auto-Submitted: {submitted[:40]}"
-    if any(name.startswith("tocsin-") for name in headers.names()):
-        return "a mail of this system"
-    if "return-path" in headers.names() and not headers.addresses("Return-Path"):
-        return "Return-Path: <>"
-    if message.content.type in ("multipart/report", "message/delivery-status"):
-        return "a report"
-    precedence = headers.first("Precedence").strip().lower()
-    if precedence in ("bulk", "junk", "auto_reply"):
-        return f"Precedence: {precedence}"
-    for name in ("X-Autoreply", "X-Autorespond", "X-Failed-Recipients"):
-        if headers.first(name).strip().lower() not in ("", "none", "no"):
-            return name
-    if any(found.email.startswith(("mailer-daemon@", "postmaster@")) for found in headers.addresses("From")[:1]):
-        return "sent by a mail server"
-    return None
 
 
 def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """Creates a ticket from its updates, with defaults for missing fields. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,8 +9,9 @@ from tocsin.events import Flag
 
 from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import DerivedTicketRequest
-from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.config.integrations import Integration, ItContacts
 from intake.domain.webhooks.reconcile import reconcile
+from intake.domain.webhooks.ticket_values import NO_VALUES
 from intake.domain.webhooks.update import TicketUpdate, sort_updates
 from intake.errors import UnmappedError, UnmappedReason
 
@@ -26,11 +27,15 @@ def create_ticket(
     external_id: str,
     updates: Sequence[TicketUpdate],
     integration: Integration,
+    it_contacts: ItContacts,
     *,
     received_at: datetime,
     live_since: datetime,
+    automatic_actors: Collection[str] = (),
 ) -> DerivedTicketRequest | None:
     """The ticket that these updates open, with the events that follow from them.
+
+    Its impact and assignee are those of the earliest update.
 
     It is opened at the tool's own instant of the opening, or else of the creation. With `opened_at: first_seen`, it is
     opened at the instant of the earliest update if neither is known. A ticket opened before `live_since` is history.
@@ -50,6 +55,10 @@ def create_ticket(
     opened_at = min(opening.at, received_at)
     opened_by = next((update.actor for update in ordered if update.created), None)
     fact = opening_fact(fields["severity"], opened_at, received_at, opened_by or source)
+    values = NO_VALUES.after_update(ordered[0])
+    category = _latest(ordered, "category")
+    contact, customer = fields["contact"], fields["customer"]
+    is_it_contact = it_contacts.include(customer["id"], contact["name"], contact["email"])
     return DerivedTicketRequest.model_validate(
         {
             **fields,
@@ -58,8 +67,21 @@ def create_ticket(
             "opened_at": opened_at,
             "description": _latest(ordered, "description"),
             "channel": _latest(ordered, "channel") or integration.defaults.channel,
-            "category": _latest(ordered, "category") or integration.defaults.category,
-            "events": reconcile(updates, [fact], actor=source, opened_with=fields["severity"]),
+            "category": category or integration.defaults.category,
+            "states_category": category is not None,
+            "via": _latest(ordered, "via") or "support",
+            "sender_is_it_contact": is_it_contact or _latest(ordered, "it_contact") is True,
+            "starts_at": _latest(ordered, "starts_at"),
+            "impact": values.impact.model_dump() if ordered[0].impact else None,
+            "assignee": values.assignee.model_dump() if values.assignee else None,
+            "events": reconcile(
+                updates,
+                [fact],
+                actor=source,
+                opened_with=fields["severity"],
+                values=values,
+                automatic_actors=automatic_actors,
+            ),
             "history": opened_at < live_since,
             "opened_by": opened_by,
             "default_flags": (*flags, *opening.flags),

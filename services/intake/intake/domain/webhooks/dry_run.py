@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from tocsin.events import Fact
 from tocsin.instants import render_instant
@@ -11,14 +11,16 @@ from tocsin.instants import render_instant
 from intake.domain.facts import event_fact, opening_fact
 from intake.domain.ticket_request import EventRequest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
-from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.ticket_values import TicketValues
 from intake.domain.webhooks.update import TicketUpdate, sort_updates
 from intake.errors import UnmappedError, UnreadableError
 
+_NOT_SHOWN: Final = {"events", "default_flags", "states_category"}
 Result = dict[str, Any]
 """One ticket of a payload as JSON: `ticket` with `flags`, or `external_id`; then `events`, `unmapped` or `ignored`."""
 
@@ -26,12 +28,16 @@ Result = dict[str, Any]
 class DryRun:
     """Processes payloads of one integration one after the other; `received_at` is the receipt of all of them."""
 
-    def __init__(self, integration: Integration, source: str, received_at: datetime) -> None:
+    def __init__(
+        self, integration: Integration, source: str, received_at: datetime, it_contacts: ItContacts = NO_IT_CONTACTS
+    ) -> None:
         self._integration = integration
         self._source = source
+        self._it_contacts = it_contacts
         self._received_at = received_at
         self._updates: dict[str, list[TicketUpdate]] = defaultdict(list)
         self._facts: dict[str, list[Fact]] = {}
+        self._values: dict[str, TicketValues] = {}
         self._deliveries = 0
 
     def deliver(self, body: bytes) -> list[Result]:
@@ -70,6 +76,7 @@ class DryRun:
             key,
             updates,
             self._integration,
+            self._it_contacts,
             received_at=self._received_at,
             live_since=self._integration.live_since or sort_updates(updates)[0].at,
         )
@@ -79,8 +86,9 @@ class DryRun:
         assert ticket.severity is not None
         opener = ticket.opened_by or self._source
         self._facts[key] = [opening_fact(ticket.severity, ticket.opened_at, self._received_at, opener)]
+        self._values[key] = TicketValues.of_body(ticket.model_dump(mode="json"))
         self._add(key, ticket.events)
-        fields = ticket.model_dump(mode="json", exclude_none=True, exclude={"events", "default_flags"})
+        fields = ticket.model_dump(mode="json", exclude_none=True, exclude=_NOT_SHOWN)
         fields["opened_at"] = render_instant(ticket.opened_at)
         return {
             "ticket": fields,
@@ -90,7 +98,8 @@ class DryRun:
 
     def _reconcile(self, key: str, updates: Sequence[TicketUpdate]) -> Result:
         opened_with = opening_severity(updates, self._integration)
-        events = reconcile(updates, self._facts[key], actor=self._source, opened_with=opened_with)
+        facts, values = self._facts[key], self._values[key]
+        events = reconcile(updates, facts, actor=self._source, opened_with=opened_with, values=values)
         self._add(key, events)
         return {"external_id": key, "events": [_render(event) for event in events]}
 

@@ -43,7 +43,9 @@ def with_mapped_fields(
         return snapshot
     values = {field: _values(name, ticket, custom) for field, name in names.items()}
     first = {field: next(iter(stated), None) for field, stated in values.items()}
-    words = {field: _word(first[field], names[field]) for field in names if field not in ("services", "starts_at")}
+    words: dict[str, str | None] = {
+        field: _word(first[field], name) for field, name in names.items() if field not in ("services", "starts_at")
+    }
     changed: dict[str, Any] = {field: words[field] for field in _WORDS if field in words}
     if "starts_at" in values:
         zone = ZoneInfo(integration.zone)

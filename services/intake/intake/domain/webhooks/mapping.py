@@ -7,14 +7,15 @@ from typing import Final, Literal, TypeVar
 from tocsin.events import Assignee, Impact
 from tocsin.instants import render_instant
 
+from intake.domain.ticket_request import AssigneeRequest
 from intake.domain.webhooks.config.integrations import (
     ImpactWords,
     Integration,
-    KnownAssignee,
     Status,
     find_word,
     fold_word,
 )
+from intake.domain.webhooks.config.people import KnownAssignee
 from intake.domain.webhooks.payload import FIRST_YEAR, text
 from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
@@ -156,12 +157,13 @@ def _percent(words: ImpactWords, word: str | None) -> float | None:
 
 def _assignee(stated: AssigneeInfo, integration: Integration) -> Assignee | None:
     """The assignee as `assignees` lists it, or else by the tool's name, address or number."""
-    key, name, email = text(stated.id), text(stated.name), text(stated.email)
-    known = _known_assignee(stated, integration)
+    known, email = _known_assignee(stated, integration), text(stated.email)
     if isinstance(known, KnownAssignee):
-        return Assignee(name=known.name, email=known.email or email)
-    shown = name or email or key
-    return Assignee(name=shown, email=email) if shown and known is None and not stated.nobody else None
+        return AssigneeRequest(name=known.name, email=known.email or email).to_assignee()
+    name = text(stated.name) or email or text(stated.id)
+    if name is None or known == "nobody" or stated.nobody:
+        return None
+    return AssigneeRequest(name=name, email=email).to_assignee()
 
 
 def _is_unassigned(stated: AssigneeInfo, integration: Integration) -> bool:

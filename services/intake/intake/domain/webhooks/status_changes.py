@@ -1,15 +1,29 @@
 """Status changes of one instant: the status that they lead to, and which of them have a lasting effect. Pure."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from tocsin import lifecycle
 from tocsin.events import FactType
 from tocsin.lifecycle import StatusChange, TicketStatus
 
-_CLOSING: Final = (FactType.RESOLVED, FactType.CANCELLED)
-_ENDS_NO_CLOCK: Final = (FactType.PAUSED, FactType.RESUMED, FactType.REOPENED)
-_OPPOSITE: Final = {FactType.RESUMED: FactType.PAUSED, FactType.PAUSED: FactType.RESUMED}
+_PAUSES: Final = (FactType.PAUSED, FactType.RESUMED)
+_ENDS_NO_CLOCK: Final = (*_PAUSES, FactType.REOPENED)
+_ABSORBED: Final = {FactType.RESOLVED: (*_PAUSES, FactType.RESPONDED), FactType.CANCELLED: _PAUSES}
+"""What happens at the instant of a close makes no difference to it; a resolve is also the response."""
+
+
+class Outcome(NamedTuple):
+    """The status after an instant, and those of its changes that the timeline can show."""
+
+    status: TicketStatus
+    lasting: Sequence[StatusChange]
+
+
+def outcome_of(status: TicketStatus, changes: Iterable[StatusChange]) -> Outcome:
+    """The outcome of the changes of one instant; `status` is the one before them."""
+    reached, effective = apply_all(status, changes)
+    return Outcome(reached, _lasting(status.severity, effective))
 
 
 def apply_all(status: TicketStatus, changes: Iterable[StatusChange]) -> tuple[TicketStatus, list[StatusChange]]:
@@ -26,40 +40,39 @@ def apply_all(status: TicketStatus, changes: Iterable[StatusChange]) -> tuple[Ti
     return status, effective
 
 
-def lasting(severity: int, effective: Iterable[StatusChange]) -> list[StatusChange]:
-    """The changes of one instant that the timeline can show; `severity` is the one before them.
-
-    A pause that ends at once takes no time. A severity under which no clock ended governed nothing. A resolve is also
-    the response.
-    """
+def _lasting(severity: int, effective: Iterable[StatusChange]) -> list[StatusChange]:
+    """The changes that the timeline can show; `severity` is the one before them."""
     left: list[StatusChange] = []
     for change in effective:
-        kind = change.type
-        # A response in between makes no difference to a pause.
-        last = next((index for index in reversed(range(len(left))) if left[index].type is not FactType.RESPONDED), None)
-        if last is not None and left[last].type is _OPPOSITE.get(kind):
-            del left[last]
-        elif kind is FactType.SEVERITY_CHANGED:
-            left = _without_last_severity(left)
-            before = next((each.severity for each in reversed(left) if each.type is kind), severity)
-            if change.severity != before:
-                left.append(change)
+        if change.type is FactType.SEVERITY_CHANGED:
+            left = _with_severity(severity, left, change)
+        elif change.type in _PAUSES:
+            left = _with_pause(left, change)
         else:
-            while kind in _CLOSING and left and left[-1].type in _absorbed_by(kind):
-                left.pop()
-            left.append(change)
+            left = [*_without_last(left, _ABSORBED.get(change.type, ())), change]
     return left
 
 
-def _without_last_severity(left: list[StatusChange]) -> list[StatusChange]:
-    for index in range(len(left) - 1, -1, -1):
-        if left[index].type is FactType.SEVERITY_CHANGED:
-            return [*left[:index], *left[index + 1 :]]
-        if left[index].type not in _ENDS_NO_CLOCK:
-            break
-    return left
+def _with_severity(severity: int, left: list[StatusChange], change: StatusChange) -> list[StatusChange]:
+    """A severity under which no clock ended governed nothing: a later one replaces it."""
+    ended = next((index + 1 for index in _backwards(left) if left[index].type not in (*_ENDS_NO_CLOCK, change.type)), 0)
+    kept = [*left[:ended], *(each for each in left[ended:] if each.type is not change.type)]
+    before = next((each.severity for each in reversed(kept) if each.type is change.type), severity)
+    return kept if change.severity == before else [*kept, change]
 
 
-def _absorbed_by(closing: FactType) -> tuple[FactType, ...]:
-    pauses = (FactType.PAUSED, FactType.RESUMED)
-    return (*pauses, FactType.RESPONDED) if closing is FactType.RESOLVED else pauses
+def _with_pause(left: list[StatusChange], change: StatusChange) -> list[StatusChange]:
+    """A pause that ends at once takes no time; a response in between makes no difference."""
+    last = next((index for index in _backwards(left) if left[index].type is not FactType.RESPONDED), None)
+    if last is not None and left[last].type in _PAUSES and left[last].type is not change.type:
+        return [*left[:last], *left[last + 1 :]]
+    return [*left, change]
+
+
+def _without_last(left: list[StatusChange], absorbed: Sequence[FactType]) -> list[StatusChange]:
+    """The changes up to the last one that is not of these types."""
+    return left[: next((index + 1 for index in _backwards(left) if left[index].type not in absorbed), 0)]
+
+
+def _backwards(left: list[StatusChange]) -> Iterable[int]:
+    return reversed(range(len(left)))

@@ -38,11 +38,22 @@ def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str],
 
 def key_url(body: bytes) -> str | None:
     """The URL of the signing key in this unauthenticated delivery; None if it is not a URL of ConnectWise."""
+    url = stated_key_url(body)
+    return url if url is not None and is_key_url(url) else None
+
+
+def stated_key_url(body: bytes) -> str | None:
+    """The URL that a delivery states, which may be anybody's; None if it states none."""
     try:
         url = PayloadObject.of(payload.parse(body)).child("Metadata").values.get("key_url")
     except UnreadableError:
         return None
-    return url if isinstance(url, str) and _KEY_URL.fullmatch(url) else None
+    return url if isinstance(url, str) else None
+
+
+def is_key_url(url: str) -> bool:
+    """Whether it is a URL at ConnectWise's own hosts."""
+    return _KEY_URL.fullmatch(url) is not None
 
 
 def read(body: bytes, integration: Integration) -> DeliveryContent:

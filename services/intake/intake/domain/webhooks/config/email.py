@@ -1,14 +1,17 @@
 """The `email` section of integrations.yaml: how mails to the two mailboxes become tickets. Pure."""
 
+import re
+import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
-from tocsin.events import Category, Severity
+from tocsin.events import BusinessRisk, Category, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
-from intake.domain.webhooks.config.customer import KnownCustomer
+from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
 
 
 def _lower(text: str) -> str:
@@ -27,22 +30,58 @@ MailAddress = Annotated[
 class EmailCustomer(KnownCustomer):
     """A customer, recognised by the domains and addresses of its mails.
 
-    it_contacts: the addresses that may use Escalations@. services: the affected services of its mails; those of the
-    section if omitted.
+    services: the affected services of its mails; those of the section if omitted.
     """
 
     domains: tuple[Domain, ...] = ()
     addresses: tuple[MailAddress, ...] = ()
-    it_contacts: tuple[MailAddress, ...] = ()
     services: tuple[Name, ...] = ()
 
 
-class SubjectRule(YamlModel):
-    """The severity, the category or both of mails whose subject contains a text; case is ignored."""
+# docs/rules.md#1-3
+class RuleImpact(YamlModel):
+    """The criteria of the severity matrix that a mail states."""
 
-    contains: Name
+    business_risk: BusinessRisk | None = None
+    work_stoppage: WorkStoppage | None = None
+    users_affected_percent: Annotated[float, Field(ge=0, le=100, strict=False)] | None = None
+    workaround: Workaround | None = None
+
+
+class SubjectRule(YamlModel):
+    """What mails mean whose subject contains one of these words or phrases.
+
+    Case and accents are ignored, and only whole words match; `*` at the end stands for any ending (`phish*`). in_text:
+    the mail's own text counts too, without what it quotes. severity, category, impact: what the mail states then; the
+    first rule that matches and states it counts.
+    """
+
+    contains: Annotated[Name | tuple[Name, ...], Field(examples=["[P1]", "[malware, phish*]"])]
+    in_text: bool = False
     severity: Severity | None = None
     category: Category | None = None
+    impact: RuleImpact = Field(default_factory=RuleImpact)
+
+    def matches(self, subject: str, text: str) -> bool:
+        """Whether the subject or, with `in_text`, the text contains one of the phrases."""
+        phrases = (self.contains,) if isinstance(self.contains, str) else self.contains
+        searched = fold_text(f"{subject}\n{text}" if self.in_text else subject)
+        return any(_pattern(phrase).search(searched) for phrase in phrases)
+
+
+def fold_text(text: str) -> str:
+    """The text without case and accents, with one space between words."""
+    letters = (each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    return " ".join("".join(letters).casefold().replace("\u2019", "'").split())
+
+
+@lru_cache(maxsize=10_000)
+def _pattern(phrase: str) -> re.Pattern[str]:
+    folded = fold_text(phrase)
+    stem = folded.removesuffix("*")
+    start = r"(?<!\w)" if stem[:1].isalnum() else ""
+    end = r"(?!\w)" if stem[-1:].isalnum() and stem == folded else ""
+    return re.compile(start + re.escape(stem) + end)
 
 
 # docs/rules.md#6-20
@@ -51,10 +90,11 @@ class EmailConfig(YamlModel):
 
     ours: domains of our own staff, whose reply to a customer is a response. severity, services: defaults for a mail,
     flagged on the ticket. customer: the customer for mails of unknown senders; without it they are stored as unmapped.
-    support_category, escalations_category: the category if no rule of `subjects` matches; the second one only for the
-    customer's IT contact. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one.
-    sources: the tools whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail
-    server writes into Authentication-Results; with it, a sender that did not pass DMARC is unknown.
+    support_category, escalations_category: the category if no rule of `subjects` and `subject_rules` states one; the
+    second one only for the customer's IT contact. assignees: who works on the tickets of a mailbox, if that is one
+    person. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one. sources: the tools
+    whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail server writes into
+    Authentication-Results; with it, a sender that did not pass DMARC is unknown.
     """
 
     auth: Auth | None = None
@@ -64,7 +104,8 @@ class EmailConfig(YamlModel):
     severity: Severity
     services: Annotated[tuple[Name, ...], Field(min_length=1)]
     support_category: Category = "incident"
-    escalations_category: Category = "mishandled_request"
+    escalations_category: Category = "user_request"
+    assignees: dict[Mailbox, KnownAssignee] = Field(default_factory=dict)
     subjects: tuple[SubjectRule, ...] = ()
     reopen_within: Duration = Duration("14d")
     sources: tuple[Name, ...] = ()

@@ -15,9 +15,9 @@ from tocsin.instants import Instant
 from tocsin.yaml_document import FieldPath, Name, YamlModel, Zone, field_error, field_errors, load_document
 
 from intake.domain.webhooks.config.auth import Auth, problem_with
-from intake.domain.webhooks.config.customer import KnownCustomer
 from intake.domain.webhooks.config.email import EmailConfig, SubjectRule
 from intake.domain.webhooks.config.expressions import GenericMapping
+from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
 from intake.errors import IntegrationsError
 
 _Meaning = TypeVar("_Meaning")
@@ -57,9 +57,21 @@ _WORDS: Final = (
 _CRITERIA: Final = ("business_risk", "work_stoppage", "users_affected_percent", "workaround")
 
 MappedField = Literal[
-    *("contact_name", "contact_email", "contact_phone", "services", "type", "via", "it_contact", "starts_at"),
-    *("business_risk", "work_stoppage", "users_affected_percent", "workaround"),
-    *("assignee_id", "assignee_name", "assignee_email"),
+    "contact_name",
+    "contact_email",
+    "contact_phone",
+    "services",
+    "type",
+    "via",
+    "it_contact",
+    "starts_at",
+    "business_risk",
+    "work_stoppage",
+    "users_affected_percent",
+    "workaround",
+    "assignee_id",
+    "assignee_name",
+    "assignee_email",
 ]
 """The fields of a ticket that `fields` can read from a field of the tool."""
 
@@ -99,13 +111,6 @@ class Defaults(YamlModel):
     channel: Channel = "portal"
 
 
-class KnownAssignee(YamlModel):
-    """A person of ours, who works on tickets."""
-
-    name: Name
-    email: Name | None = None
-
-
 # docs/rules.md#1-3
 class ImpactWords(YamlModel):
     """The criteria of the severity matrix by the tool's words; a word that is not listed states nothing.
@@ -126,10 +131,10 @@ class Integration(YamlModel):
     which mails nobody; if omitted, the time at which the file with this integration was written. zone: the time zone of
     instants without an offset. queues: the boards or queues whose tickets are processed; all if omitted. services,
     customers: our names for those of the tool; names that are not listed stay as they are. fields: the tool's field for
-    one of ours, a standard field (`owner.name`) or the label of a custom field; it replaces the one that the adapter
-    reads. mailboxes: the words of `via`. it_contact_words: the words of `it_contact` that say whether the contact is the
-    customer's IT contact. impact: the words of each criterion. assignees: people by the tool's name or number of them;
-    `nobody` for the word of an unassigned ticket. generic: how the generic adapter reads a payload.
+    one of ours: a standard field (`owner.name`), or the label of a custom field; it replaces the one that the adapter
+    reads. mailboxes: the words of `via`. it_contact_words: which words of `it_contact` mean the customer's IT contact.
+    impact: the words of each criterion. assignees: our people by the tool's name or number for them; `nobody` for the
+    word of an unassigned ticket. generic: how the generic adapter reads a payload.
     """
 
     adapter: AdapterName
@@ -177,7 +182,7 @@ class Integration(YamlModel):
             yield ("auth", wrong[0]), None, wrong[1]
         if not self.priorities and self.defaults.severity is None:
             yield ("priorities",), None, "is missing; write the severity of each priority, or defaults: severity"
-        words = [((field,), getattr(self, field)) for field in _WORDS]
+        words: list[tuple[FieldPath, Mapping[str, object]]] = [((field,), getattr(self, field)) for field in _WORDS]
         words += [(("impact", criterion), getattr(self.impact, criterion)) for criterion in _CRITERIA]
         for path, meanings in words:
             seen: dict[str, str] = {}
@@ -191,9 +196,10 @@ class Integration(YamlModel):
 class Integrations(YamlModel):
     """All integrations, by tenant and by the provider in `POST /v1/hooks/{provider}/{tenant}`.
 
-    email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`). subject_rules: what
-    the subjects of mails mean, for all tenants; a rule of a tenant's own `subjects` comes first. it_contacts: by tenant
-    and customer id, the names or mail addresses of the customer's IT contacts, for webhooks and mails alike.
+    email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`). subject_rules:
+    what the subjects of new mails of IT contacts to Escalations@ mean; the tenant's own `subjects` come first.
+    it_contacts: by tenant and customer id, the names or mail addresses of the customer's IT contacts, for webhooks and
+    mails alike.
     """
 
     version: Annotated[Name, Field(examples=["2026-1"])]
@@ -216,6 +222,11 @@ class Integrations(YamlModel):
         """The integration of that path, or None."""
         return self.tenants.get(tenant, {}).get(provider)
 
+    def find_email(self, tenant: str) -> "MailIntegration | None":
+        """How the tenant's mails become tickets, or None."""
+        config = self.email.get(tenant)
+        return MailIntegration(config, self.subject_rules, self.it_contacts_of(tenant)) if config is not None else None
+
     def it_contacts_of(self, tenant: str) -> "ItContacts":
         """The IT contacts of the tenant's customers."""
         return ItContacts(self.it_contacts.get(tenant, {}))
@@ -232,6 +243,18 @@ class ItContacts:
         """Whether one of the words, a name or a mail address, is an IT contact of that customer."""
         known = {fold_word(word) for word in self.by_customer.get(customer_id, ())}
         return any(fold_word(word) in known for word in words if word)
+
+
+@dataclass(frozen=True, slots=True)
+class MailIntegration:
+    """The `email` section of a tenant, with what the file says for all tenants and for webhooks too."""
+
+    config: EmailConfig
+    subject_rules: Sequence[SubjectRule] = ()
+    it_contacts: ItContacts = field(default_factory=ItContacts)
+
+
+NO_IT_CONTACTS: Final = ItContacts()
 
 
 def fold_word(word: str) -> str:

@@ -1,4 +1,4 @@
-"""The timer's periodic jobs beside the sweep: the probe for a silent intake, and the gauges."""
+"""The probe for a silent intake, a periodic job."""
 
 import time
 
@@ -12,8 +12,6 @@ from sla_timer import metrics
 from sla_timer.domain.source_liveness import ReadPosition, SourceLiveness
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.sweep import sweep
-from sla_timer.store.agenda import oldest_due_at
-from sla_timer.store.clocks import count_open_clocks
 from sla_timer.store.tables import OFFSETS
 
 log = structlog.get_logger(__name__)
@@ -61,24 +59,3 @@ class SourceProbe:
             for partition in partitions | self.silent_partitions:
                 metrics.UNCONFIRMED.labels(str(partition)).set(partition in partitions)
         self.silent_partitions = partitions
-
-
-async def measure(context: TimerContext) -> None:
-    """Set the gauges that are read from the database."""
-    async with context.reader.connect() as connection:
-        open_clocks = await count_open_clocks(connection)
-        oldest = await oldest_due_at(connection)
-        positions = await OFFSETS.load(connection, TICKETS_TOPIC)
-    for clock in metrics.CLOCKS:
-        for severity in metrics.SEVERITIES:
-            for state in metrics.STATES:
-                metrics.OPEN_CLOCKS.labels(clock, severity, state).set(0)
-    for count in open_clocks:
-        metrics.OPEN_CLOCKS.labels(count.clock, str(count.severity), count.state).set(count.clocks)
-    now = context.clock.now()
-    overdue = 0.0 if oldest is None else context.clock.lateness(oldest, now).total_seconds()
-    metrics.OLDEST_OVERDUE.set(max(0.0, overdue))
-    for partition, position in positions.items():
-        if position.accepted_through is not None:
-            age = context.clock.lateness(position.accepted_through, now).total_seconds()
-            metrics.PROGRESS_AGE.labels(str(partition)).set(max(0.0, age))

@@ -1,0 +1,99 @@
+"""Processes one stored webhook delivery, each of its tickets in its own transaction."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+from tocsin.runtime.database.engine import is_transient
+
+from intake import metrics
+from intake.domain.webhooks.adapters.registry import ADAPTERS
+from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.snapshot import DeliveryContent
+from intake.errors import MISSING_FIELDS, RejectedError, UnmappedError, UnmappedReason, UnreadableError
+from intake.handlers.deliveries import DeliveryResult
+from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, UpdateResult, apply_ticket
+from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.workers.context import DeliveryContext
+
+log = structlog.get_logger(__name__)
+
+_UNCONFIGURED = "integrations.yaml no longer configures this provider for the tenant."
+
+
+async def process_webhook(
+    context: DeliveryContext, delivery: WebhookDelivery, before_ticket: Callable[[], None]
+) -> DeliveryResult:
+    """Apply each ticket of the delivery; one that fails does not stop the others.
+
+    `before_ticket` is called before each ticket. Raises UnmappedError, and the first error that a retry may remove.
+    """
+    integration = context.integrations.find(delivery.tenant, delivery.provider)
+    if integration is None:
+        raise UnmappedError(UnmappedReason.NO_INTEGRATION, _UNCONFIGURED)
+    try:
+        content = ADAPTERS[integration.adapter].read(delivery.body, integration)
+    except UnreadableError as error:
+        raise UnmappedError(UnmappedReason.UNREADABLE, str(error)) from None
+    tickets = _delivered_tickets(context, delivery, integration, content)
+    outcomes = await _apply_each(context, delivery, tickets, before_ticket)
+    if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
+        # Reasons that a later delivery may remove come last, so that nothing else is left then (see
+        # `WebhookStore.finish_waiting_for`).
+        raise min(unmapped, key=lambda error: error.reason in MISSING_FIELDS)
+    if all(isinstance(outcome, AppliedUpdate) and outcome.result is UpdateResult.IGNORED for outcome in outcomes):
+        return DeliveryResult(WebhookState.IGNORED, delivery.id, detail=content.about)
+    return DeliveryResult(WebhookState.TAKEN, delivery.id)
+
+
+def _delivered_tickets(
+    context: DeliveryContext, delivery: WebhookDelivery, integration: Integration, content: DeliveryContent
+) -> Sequence[DeliveredTicket | UnmappedError]:
+    it_contacts = context.integrations.it_contacts_of(delivery.tenant)
+    return [
+        UnmappedError(UnmappedReason.UNREADABLE, str(ticket))
+        if isinstance(ticket, UnreadableError)
+        else DeliveredTicket(delivery, position, ticket, integration, it_contacts)
+        for position, ticket in enumerate(content.tickets)
+    ]
+
+
+async def _apply_each(
+    context: DeliveryContext,
+    delivery: WebhookDelivery,
+    tickets: Sequence[DeliveredTicket | UnmappedError],
+    before_ticket: Callable[[], None],
+) -> list[AppliedUpdate | UnmappedError]:
+    async with context.side_writer.begin() as connection:
+        applied_to = await WebhookStore(connection).drop_unapplied(delivery.id)
+    outcomes: list[AppliedUpdate | UnmappedError] = []
+    failure: Exception | None = None
+    for ticket in tickets:
+        before_ticket()
+        if isinstance(ticket, UnmappedError):
+            outcomes.append(ticket)
+            continue
+        try:
+            outcomes.append(await _apply(context, ticket, applied_to.get(ticket.position)))
+        except RejectedError as error:
+            outcomes.append(UnmappedError(UnmappedReason.REFUSED, str(error)))
+        except Exception as error:  # the edge of one ticket: raised after the others
+            if is_transient(error):
+                raise
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return outcomes
+
+
+async def _apply(
+    context: DeliveryContext, ticket: DeliveredTicket, applied_to: UUID | None
+) -> AppliedUpdate | UnmappedError:
+    async with context.writer.begin() as connection:
+        outcome = await apply_ticket(context.ingest, connection, ticket, applied_to)
+    context.wake()
+    if isinstance(outcome, AppliedUpdate):
+        if outcome.opened is not None:
+            metrics.count_created(outcome.opened.ticket)
+        log.info("webhook_ticket_updated", ticket_id=str(outcome.ticket_id), result=outcome.result, facts=outcome.facts)
+    return outcome
