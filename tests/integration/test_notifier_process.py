@@ -288,6 +288,29 @@ async def test_gauges_follow_directory_and_queue_and_a_broken_directory_changes_
     assert await running.on_call(process, LEAD) == "kim"
 
 
+async def test_a_report_to_the_command_is_counted_by_the_running_service(running: RunningNotifier) -> None:
+    process = await running.start()
+    await running.settled(process, [])
+
+    async def measured() -> bool:
+        return 'sla_mail_queue{state="queued"} 0.0' in await running.metrics(process)
+
+    await eventually(measured, "the gauges were measured")
+    piped = (sys.executable, "-m", "notifier", "bounce", "-")
+    command = await asyncio.create_subprocess_exec(*piped, env=running.settings, stdin=asyncio.subprocess.PIPE)
+    await asyncio.wait_for(command.communicate(b"Subject: I am away\n\n"), 60)
+    assert command.returncode == 65
+    unreadable = 'sla_mail_reports_total{result="unreadable"}'
+
+    async def counted() -> bool:
+        return await running.metric(process, unreadable) == 1
+
+    await eventually(counted, lambda: running.metric(process, unreadable))
+    process = await running.start()
+    await eventually(measured, "the gauges were measured")
+    assert await running.metric(process, unreadable) == 0
+
+
 async def test_invalid_settings_are_one_sentence_each() -> None:
     environment = {"TOCSIN_SMTP": "nowhere", "TOCSIN_DATABASE_URL": "mysql://x"}
     process = await asyncio.create_subprocess_exec(

@@ -141,17 +141,17 @@ def _schedule(runtime: Runtime, directory: DirectoryFile, sender: Sender, ladder
     """Run the periodic jobs: gauges, the directory's calendars, a look ahead for gaps. `ladder`: its roles."""
 
     measurement = Measurement(metrics.forget_queue)
+    counted: Mapping[str, int] | None = None
 
     async def measure_queue() -> None:
+        nonlocal counted
         with measurement.attempt():
-            await read_gauges()
-
-    async def read_gauges() -> None:
-        async with runtime.reader.connect() as connection:
-            size = await queue.measure(connection)
-            metrics.set_queue(size.counts, oldest=size.oldest, overdue=size.overdue)
-            metrics.set_undelivered(await journal.count_undelivered(connection))
-            metrics.REPORTS.set(await reports.load_counts(connection))
+            async with runtime.reader.connect() as connection:
+                size = await queue.measure(connection)
+                metrics.set_queue(size.counts, oldest=size.oldest, overdue=size.overdue)
+                metrics.set_undelivered(await journal.count_undelivered(connection))
+                before, counted = counted, await reports.load_counts(connection)
+                metrics.count_reports(counted if before is None else before, counted)
 
     async def look_up_holders() -> None:
         known = directory.current()
