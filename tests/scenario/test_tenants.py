@@ -71,7 +71,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
     "intake": {
         "get /v1/tickets": Reads("/v1/tickets?limit=500"),
         "get /v1/tickets/{ticket_id}": Reads("/v1/tickets/{ticket_id}"),
-        "get /v1/tickets/by-external/{source}/{external_id}": Reads("/v1/tickets/by-external/connectwise/{external_id}"),
+        "get /v1/tickets/by-external/{source}/{external_id}": Reads(
+            "/v1/tickets/by-external/connectwise/{external_id}"
+        ),
         "post /v1/tickets": Creates("/v1/tickets"),
         "post /v1/tickets/batch": Creates("/v1/tickets/batch"),
         "post /v1/tickets/{ticket_id}/events": Changes("/v1/tickets/{ticket_id}/events", EVENT),
