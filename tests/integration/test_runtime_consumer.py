@@ -5,11 +5,13 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
+from math import isnan
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.metrics import counter_value
@@ -326,12 +328,31 @@ async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: Sha
     await ends.close()
 
 
+async def test_the_lag_is_unknown_when_kafka_does_not_respond_for_a_while(
+    db: AsyncEngine, kafka: SharedKafka, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tocsin.runtime.metrics.UNKNOWN_SECONDS", 0.0)
+    ends = CountedEnds(kafka.bootstrap, TICKETS_TOPIC, 6)
+    watchdog = Watchdog(db, OFFSETS, TICKETS_TOPIC, ends)
+    async with background_tasks(watchdog.run(lambda: frozenset(range(6)))):
+        await send(event("waits", 1))
+        await eventually(lambda: lag() == 1)
+        ends.responds = False
+        await eventually(lambda: isnan(lag()))
+        ends.responds = True
+        await eventually(lambda: lag() == 1)
+    await ends.close()
+
+
 class CountedEnds(TopicEnds):
-    """Counts how often it was fetched."""
+    """Counts how often it was fetched; fails while Kafka is said not to respond."""
 
     fetched = 0
+    responds = True
 
     async def fetch(self) -> dict[int, int]:
+        if not self.responds:
+            raise KafkaConnectionError
         ends = await super().fetch()
         self.fetched += 1
         return ends

@@ -5,12 +5,14 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from pathlib import Path
 
 import psutil
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.metrics import counter_value
 from support.polling import eventually
@@ -124,6 +126,29 @@ async def test_wake_publishes_without_waiting_for_the_next_poll(
             relay.wake()
             await eventually(lambda: empty(writer))
         assert await relay.flush(1)
+
+
+async def test_the_outbox_gauges_are_unknown_when_it_cannot_be_read_for_a_while(
+    writer: AsyncEngine, relay_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> tuple[float, float]:
+        return counter_value("sla_outbox_pending"), counter_value("sla_outbox_oldest_age_seconds")
+
+    relay = Relay(relay_engine, "127.0.0.1:1", OUTBOX, DEAD_LETTERS)
+    await add_to_outbox(writer, event("one", 1))
+    await relay.measure()
+    assert shown()[0] == 1
+    async with writer.begin() as connection:
+        await connection.execute(text("ALTER TABLE outbox RENAME TO lost"))
+    with pytest.raises(DBAPIError):
+        await relay.measure()
+    assert shown()[0] == 1
+    monkeypatch.setattr("tocsin.runtime.metrics.UNKNOWN_SECONDS", 0.0)
+    with pytest.raises(DBAPIError):
+        await relay.measure()
+    async with writer.begin() as connection:
+        await connection.execute(text("ALTER TABLE lost RENAME TO outbox"))
+    assert all(map(isnan, shown()))
 
 
 async def test_unpublishable_rows_become_dead_letters_and_block_nothing(

@@ -65,7 +65,7 @@ def _check_ladder(evidence: Evidence) -> Iterator[str]:
 
 
 def _check_deliveries(evidence: Evidence, rules: Rules) -> Iterator[str]:
-    """Every warning, missed clock and step has one delivery per role, and is sent unless it became pointless."""
+    """Every warning, missed clock and step has one delivery per role, and is sent unless it is no longer needed."""
     expected = Counter[tuple[str, str, str]]()
     for event in evidence.simulated["events"]:
         match event["type"], event.get("clock"):

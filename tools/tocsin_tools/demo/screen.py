@@ -63,7 +63,7 @@ class Screen:
         table.add_column("as the\nrules say")
         for ticket, evidence, deviations in results:
             verdict = Text("no", "bold red") if deviations else Text("yes", "bold green")
-            title = Text.assemble((f"{ticket.title}, S{ticket.severity}", "bold"), "\n", (ticket.moral, "dim"))
+            title = Text.assemble((f"{ticket.title}, S{ticket.severity}", "bold"), "\n", (ticket.expectation, "dim"))
             table.add_row(title, _due(evidence), _fired(evidence), _mailed(evidence), verdict)
             table.add_section()
         self._console.print(table)

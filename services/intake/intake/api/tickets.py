@@ -41,9 +41,7 @@ _TICKET_LINKS: Final = {
         external_id="$response.body#/external_id",
     )
 }
-_TICKET: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"model": TicketWithFactsResponse, "description": "The ticket", "links": _TICKET_LINKS}
-}
+_TICKET: Final[dict[str, Any]] = {"model": TicketWithFactsResponse, "description": "The ticket"}
 
 
 def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
@@ -82,13 +80,15 @@ def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
         )
         return JsonResponse(response.model_dump(mode="json"))
 
-    @routes.get("/{ticket_id}", summary="Read a ticket", responses=_TICKET)
+    @routes.get("/{ticket_id}", summary="Read a ticket", responses={200: {**_TICKET, "links": _TICKET_LINKS}})
     async def get_ticket(caller: MayRead, ticket_id: TicketId) -> JsonResponse:
         """Returns a ticket with all its facts."""
         return await read(caller.tenant, ticket_id)
 
     @routes.get(
-        "/by-external/{source}/{external_id:path}", summary="Read a ticket by its tool's own id", responses=_TICKET
+        "/by-external/{source}/{external_id:path}",
+        summary="Read a ticket by its tool's own id",
+        responses={200: _TICKET},
     )
     async def get_ticket_by_external_id(caller: MayRead, ticket: ExternalTicket) -> JsonResponse:
         """Returns the ticket that `source` knows by `external_id`. Write a slash in either as `%2F`."""

@@ -11,6 +11,7 @@ from pydantic import (
     SkipValidation,
     Strict,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -85,7 +86,15 @@ def _check_email(email: str, info: ValidationInfo) -> str:
 
 
 Email = Annotated[
-    Text, AfterValidator(_check_email), Field(json_schema_extra={"format": "email", "maxLength": MAX_EMAIL_LENGTH})
+    Text,
+    AfterValidator(_check_email),
+    # A blank one is absent.
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"format": "email", "maxLength": MAX_EMAIL_LENGTH}, {"pattern": f"^[{BLANK}]*$"}],
+        }
+    ),
 ]
 """An e-mail address. It must be usable in a request that a caller posted."""
 
