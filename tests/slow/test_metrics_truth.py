@@ -240,9 +240,6 @@ async def test_mails_are_the_deliveries_of_the_notifier(day: ObservedDay) -> Non
     about_breaches = sum(one["kind"] in alarming and one["sent_at"] is not None for one in deliveries)
     await agree(day, lambda: {(): about_breaches}, "sum(sla_breach_to_email_seconds_count)")
     await agree(day, lambda: {("bounced",): bounced}, "max by (state) (sla_mail_undelivered)", "state")
-    joined = sum(one["in_digest"] for one in deliveries)
-    assert day.prometheus.value("sum(sla_mail_digest_items_total)") == joined
-    assert (day.prometheus.value("sum(sla_mail_digests_total)") > 0) == (joined > 0)
     assert day.prometheus.value("max(sla_mail_queue_overdue_seconds)") == 0
     assert day.prometheus.value("sum(max by (state) (sla_mail_queue))") == 0
     assert day.prometheus.value("max(sla_mail_queue_oldest_age_seconds)") == 0
