@@ -79,7 +79,7 @@ def gauge(alert: str, series: str, *, bad: float, good: float, **labels: str) ->
     return [
         Story(alert, Kind.FIRES, {series: f"{bad}x20"}, [labels]),
         Story(alert, Kind.QUIET, {series: f"{good}x20"}),
-        Story(alert, Kind.QUIET, {series: f"{bad}x5 {good}x15"}, at="15m"),
+        Story(alert, Kind.QUIET, {series: f"{bad}x5 {good}x25"}, at="20m"),
         Story(alert, Kind.REPLICAS, with_replica, [labels]),
     ]
 
@@ -169,7 +169,7 @@ STORIES = [
             (Kind.FIRES, "0 1x60", fires, "1h"),
             (Kind.FIRES, "0 1x60", fires, "2d"),  # until it is closed, not for five minutes
             (Kind.QUIET, "0 1x20 0x40", [], "1d"),
-            (Kind.RESTART, "1x10 NaN NaN", [], "12h"),  # the database does not answer: nobody knows
+            (Kind.RESTART, "1x10 NaN NaN", [], "12h"),  # the database does not answer for long: nobody knows
         )
     ],
     *[
@@ -178,6 +178,18 @@ STORIES = [
         for state in ("running", "paused", "warned")
     ],
     Story("ResponseOverdue", Kind.QUIET, {'sla_open_clocks{clock="resolution",severity="1",state="breached"}': "3x20"}),
+    *[
+        Story(alert, Kind.RESTART, {series: "1x10 NaN NaN NaN NaN NaN NaN"}, [labels], at="15m")  # a short outage
+        for alert, series, labels in (
+            (
+                "ResolutionOverdue",
+                'sla_open_clocks{clock="resolution",severity="1",state="silent"}',
+                {"ticket_severity": "1"},
+            ),
+            ("LadderExhausted", 'sla_open_ladders{tier="exhausted",severity="1"}', {"ticket_severity": "1"}),
+            ("UpperTierReached", 'sla_open_ladders{tier="5",severity="1"}', {"tier": "5", "ticket_severity": "1"}),
+        )
+    ],
     Story(
         "ResolutionOverdue",
         Kind.REPLICAS,
@@ -213,7 +225,7 @@ STORIES = [
         for kind, mean, target, fires in (
             (Kind.FIRES, "300x40", "300x40", [{"channel": "chat"}]),  # the average must be under the target
             (Kind.QUIET, "299x40", "300x40", []),
-            (Kind.QUIET, "301x20 299x20", "300x40", []),
+            (Kind.QUIET, "301x10 299x30", "300x40", []),
             (Kind.RESTART, "NaN " * 40, "300x40", []),  # a new month without a chat
             (Kind.RESTART, "301x40", "NaN " * 40, []),  # the policy states no average
         )

@@ -2,7 +2,6 @@
 labels that the code exports, every alert has a runbook, and every command in a runbook refers to something that exists.
 """
 
-import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,17 +11,8 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from intake.metrics import INGESTED, declare_hooks, declare_integrations
-from prometheus_client import REGISTRY
 from promql_parser import AggregateExpr, Call, Expr, VectorSelector
-from sla_timer.metrics import PROGRESS_AGE
-from tocsin.runtime.metrics import (
-    CERTIFICATE_EXPIRES,
-    DIRECTORY_FEED_AGE,
-    JOB_FAILURES,
-    declare_consumer,
-    declare_tables,
-)
+from support.exported_metrics import exported_series
 
 REPOSITORY = Path(__file__).parents[2]
 PROMETHEUS = REPOSITORY / "deploy/prometheus"
@@ -63,24 +53,11 @@ def queries(dashboard: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def exported() -> dict[str, frozenset[str]]:
     """The series of all four services by name, with their labels as Prometheus stores them."""
-    for service in PORTS:
-        importlib.import_module(service.replace("-", "_") + ".metrics")
-    declare_consumer("a.topic", 1)  # these metrics have samples, and thus labels, only after their first use
-    JOB_FAILURES.labels("a job")
-    declare_tables(["a_table"])
-    DIRECTORY_FEED_AGE.labels("a rotation")
-    CERTIFICATE_EXPIRES.labels("a server")
-    PROGRESS_AGE.labels("0")
-    declare_hooks(["a provider"])
-    declare_integrations({("a tenant", "a provider"): True})
-    INGESTED.labels("unknown", "unknown", "invalid")
-    series = dict(PROMETHEUS_OWN)
-    for family in REGISTRY.collect():
-        if family.name.startswith("sla_"):
-            for sample in family.samples:
-                own = {"exported_job" if name == "job" else name for name in sample.labels}
-                series[sample.name] = frozenset({"job", "instance", *own})
-    return series
+    own = {
+        name: frozenset({"job", "instance"} | {"exported_job" if label == "job" else label for label in labels})
+        for name, labels in exported_series().items()
+    }
+    return PROMETHEUS_OWN | own
 
 
 def misused(expression: str, exported: dict[str, frozenset[str]]) -> list[str]:

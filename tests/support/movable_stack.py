@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
@@ -73,30 +72,22 @@ class MovableStack:
 
 
 @contextlib.contextmanager
-def start_movable_stack(folder: Path, **options: Any) -> Iterator[MovableStack]:
+def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
     """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end.
 
-    `options` are further `StackOptions`; their `settings` come on top of the stack's.
     Its policy allows any number of single mails: business hours pass in moments here, but mails are joined into digests
     by real time. tests/integration/test_notifier_digests.py covers digests.
     """
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
     directory = EditableDirectory(folder / "directory.yaml")
-    settings = {
-        "TOCSIN_CLOCK_FILE": str(clock_file),
-        "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
-        "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
-        "TOCSIN_PROBE_SECONDS": "0.5",
-        "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
-    }
     integrations = folder / "integrations.yaml"
     shipped = (POLICY_FOLDER / "integrations.yaml").read_text()
     it_contacts = "it_contacts: { default: { acme: [ida@acme.example] } }"
     integrations.write_text(shipped.replace("it_contacts: {}", it_contacts) + MAIL)
     policy = folder / "policy.yaml"
     policy.write_text(SHIPPED_POLICY.read_text().replace("single_per_minute: 5", "single_per_minute: 100000"))
-    chosen = StackOptions(
+    options = StackOptions(
         state=folder / "state",
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
@@ -104,10 +95,15 @@ def start_movable_stack(folder: Path, **options: Any) -> Iterator[MovableStack]:
         directory=directory.file,
         policy=policy,
         integrations=integrations,
-        settings=settings | options.pop("settings", {}),
-        **options,
+        settings={
+            "TOCSIN_CLOCK_FILE": str(clock_file),
+            "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
+            "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
+            "TOCSIN_PROBE_SECONDS": "0.5",
+            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
+        },
     )
-    stack = Stack(chosen, log_line)
+    stack = Stack(options, log_line)
     try:
         with stack.running():
             yield MovableStack(stack, clock_file, directory)

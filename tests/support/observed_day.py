@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -13,12 +12,11 @@ import httpx
 from rich.console import Console
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import BusinessClock
-from tocsin_local.layout import POLICY_FOLDER
 from tocsin_tools.demo import run as demo
 from tocsin_tools.demo.tickets import DAY
 
 from support.consistency import PostedTicket
-from support.movable_stack import MovableStack, start_movable_stack
+from support.movable_stack import MAIL_SECRET, MovableStack
 from support.prometheus import PrometheusClient
 from support.scenario import Scenario
 from support.stories import shipped_policy
@@ -27,31 +25,11 @@ RECORDED = Path(__file__).parents[1] / "recorded"
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/ack/[\w.-]+")
 MAJOR = {"business_risk": "major", "work_stoppage": "significant", "users_affected_percent": 50}
 IMPORTED = 100
-MAIL_SECRET = "pipe-secret"
-EMAIL = """
-email:
-  default:
-    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
-    ours: [betterworldtech.com]
-    severity: 3
-    services: [Not said]
-    customers: [{ id: acme, name: Acme, domains: [acme.example] }]
-"""
 ARCHIVE = "archive"
 """The source of the imported tickets."""
 NEW_SOURCE = "first-seen"
 
 Json = dict[str, Any]
-
-
-@contextmanager
-def start_observed_stack(folder: Path) -> Iterator[MovableStack]:
-    """A stack with the shipped integrations and a mailbox."""
-    integrations = folder / "integrations.yaml"
-    integrations.write_text((POLICY_FOLDER / "integrations.yaml").read_text() + EMAIL)
-    settings = {"TOCSIN_HOOK_EMAIL": MAIL_SECRET}
-    with start_movable_stack(folder, integrations=integrations, settings=settings) as stack:
-        yield stack
 
 
 @dataclass

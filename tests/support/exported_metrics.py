@@ -1,0 +1,44 @@
+"""The metrics that the four services export, as Prometheus sees them."""
+
+import importlib
+import re
+
+from intake.metrics import INGESTED, declare_hooks, declare_integrations
+from prometheus_client import REGISTRY
+from sla_timer.metrics import PROGRESS_AGE
+from tocsin.runtime.metrics import (
+    CERTIFICATE_EXPIRES,
+    DIRECTORY_FEED_AGE,
+    JOB_FAILURES,
+    declare_consumer,
+    declare_tables,
+)
+
+from support.servers import SERVICES
+
+
+def exported_series() -> dict[str, frozenset[str]]:
+    """The series of all services by name (`..._bucket` too), with their own labels."""
+    for service in SERVICES:
+        importlib.import_module(service.replace("-", "_") + ".metrics")
+    # These metrics have samples, and thus labels, only after their first use.
+    declare_consumer("a.topic", 1)
+    JOB_FAILURES.labels("a job")
+    declare_tables(["a_table"])
+    DIRECTORY_FEED_AGE.labels("a rotation")
+    CERTIFICATE_EXPIRES.labels("a server")
+    PROGRESS_AGE.labels("0")
+    declare_hooks(["a provider"])
+    declare_integrations({("a tenant", "a provider"): True})
+    INGESTED.labels("unknown", "unknown", "invalid")
+    return {
+        sample.name: frozenset(sample.labels)
+        for family in REGISTRY.collect()
+        if family.name.startswith("sla_")
+        for sample in family.samples
+    }
+
+
+def exported_metrics() -> dict[str, frozenset[str]]:
+    """The metrics by name, a histogram as one metric."""
+    return {re.sub(r"_(bucket|sum|count)$", "", name): labels - {"le"} for name, labels in exported_series().items()}
