@@ -15,7 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from tocsin.email_address import is_usable_email
+from tocsin.email_address import MAX_EMAIL_LENGTH, is_usable_email
 from tocsin.events import (
     Assignee,
     BusinessRisk,
@@ -54,8 +54,6 @@ EventType = Literal[
 ]
 """Every type of fact but the opening."""
 
-MAX_EMAIL_LENGTH: Final = 254
-
 R = TypeVar("R", bound=RequestModel)
 
 
@@ -63,7 +61,7 @@ def validate_request(model: type[R], body: object, default_severities: Mapping[s
     """The body that a caller posted as a request. `default_severities` are the policy's, by machine source.
 
     Addresses must be usable; a model that is built without this function accepts any text as the address of a contact
-    (docs/rules.md#1-8). Raises pydantic's ValidationError, which names every missing or wrong field.
+    (docs/rules.md#1-10). Raises pydantic's ValidationError, which names every missing or wrong field.
     """
     return model.model_validate(body, context={"default_severities": default_severities or {}})
 
