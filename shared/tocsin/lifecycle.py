@@ -26,16 +26,17 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     return sorted(known, key=lambda fact: (applies_at(fact, opening), fact.number))
 
 
-def is_automatic_response(fact: Fact, automatic_actors: Iterable[str]) -> bool:
-    """Whether the fact is an automatic receipt, which is not a response (docs/rules.md#3-6).
+def is_automatic_actor(actor: str, automatic_actors: Iterable[str]) -> bool:
+    """Whether responses of the actor are automatic receipts, which are not responses (docs/rules.md#3-6).
 
     `automatic_actors` are the policy's patterns. Each matches whole names; `*` stands for any characters.
     """
-    return (
-        fact.type is _RESPONDED
-        and fact.actor is not None
-        and any(_matches(pattern, fact.actor) for pattern in automatic_actors)
-    )
+    return any(_matches(pattern, actor) for pattern in automatic_actors)
+
+
+def is_automatic_response(fact: Fact, automatic_actors: Iterable[str]) -> bool:
+    """Whether the fact is an automatic receipt."""
+    return fact.type is _RESPONDED and fact.actor is not None and is_automatic_actor(fact.actor, automatic_actors)
 
 
 def without_automatic_responses(facts: Iterable[Fact], automatic_actors: Collection[str]) -> list[Fact]:

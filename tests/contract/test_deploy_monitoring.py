@@ -12,7 +12,7 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from intake.metrics import INGESTED, declare_hooks
+from intake.metrics import INGESTED, declare_hooks, declare_integrations
 from prometheus_client import REGISTRY
 from promql_parser import AggregateExpr, Call, Expr, VectorSelector
 from sla_timer.metrics import PROGRESS_AGE
@@ -72,6 +72,7 @@ def exported() -> dict[str, frozenset[str]]:
     CERTIFICATE_EXPIRES.labels("a server")
     PROGRESS_AGE.labels("0")
     declare_hooks(["a provider"])
+    declare_integrations({("a tenant", "a provider"): True})
     INGESTED.labels("unknown", "unknown", "invalid")
     series = dict(PROMETHEUS_OWN)
     for family in REGISTRY.collect():

@@ -71,6 +71,7 @@ def test_the_commands_of_the_readme_check_the_override_and_show_the_holder(
         "service_desk_team_lead at 2026-12-24 23:30 UTC",
         "  who    Tomás Herrera <tomas.herrera@example.com> (tomas.herrera)",
         "  why    override: until 2026-12-25 14:00 UTC (covers for Maya)",
+        "  phone  +1 212 555 0102",
         "  until  2026-12-25 14:00 UTC, then Maya Lindqvist <maya.lindqvist@example.com> (maya.lindqvist)",
     ]
 

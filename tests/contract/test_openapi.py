@@ -43,7 +43,12 @@ CALLS = {
         "get /v1/hooks/unmapped",
         "post /v1/hooks/unmapped/{delivery_id}/replay",
     },
-    "sla-timer": {"get /v1/tickets/{ticket_id}/clocks", "post /v1/simulate", "get /v1/compliance"},
+    "sla-timer": {
+        "get /v1/tickets/{ticket_id}/clocks",
+        "get /v1/tickets/by-external/{source}/{external_id}/clocks",
+        "post /v1/simulate",
+        "get /v1/compliance",
+    },
     "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation"},
     "notifier": {
         "get /v1/deliveries",

@@ -25,9 +25,12 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "post /v1/tickets/by-external/{source}/{external_id}/events": TICKETS_WRITE,
         "get /v1/hooks/unmapped": ADMIN,
         "post /v1/hooks/unmapped/{delivery_id}/replay": ADMIN,
+        "post /v1/hooks/unmapped/{delivery_id}/dismiss": ADMIN,
+        "get /v1/hooks/ignored": ADMIN,
     },
     "sla-timer": {
         "get /v1/tickets/{ticket_id}/clocks": TICKETS_READ,
+        "get /v1/tickets/by-external/{source}/{external_id}/clocks": TICKETS_READ,
         "post /v1/simulate": TICKETS_READ,
         "get /v1/compliance": TICKETS_READ,
     },

@@ -82,6 +82,13 @@ async def test_the_page_shows_the_first_response_and_that_a_stand_down_ends_the_
     assert "received a stand-down mail since, the escalation has ended" in page
 
 
+@pytest.mark.rule("3.6")
+async def test_an_automatic_receipt_is_not_shown_as_the_response(intake: World) -> None:
+    ticket_id = await open_ticket(intake)
+    await intake.post(f"/v1/tickets/{ticket_id}/events", event("responded", actor="Workflow"), 201)
+    assert ">First response<" not in (await open_link(intake, link_to(ticket_id))).text
+
+
 @pytest.mark.rule("5.28")
 async def test_the_page_shows_deadline_contact_services_and_who_was_told_or_has_acknowledged(intake: World) -> None:
     contact = {"name": "Sam <i>Vries", "email": "sam@acme.example", "phone": "+31 10 555 0142"}

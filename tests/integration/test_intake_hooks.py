@@ -56,6 +56,62 @@ async def test_deliveries_open_a_ticket_and_add_facts_to_it(intake: World) -> No
     assert [type(event) for event in await intake.queued()][1:] == [TicketChanged] * 4
 
 
+@pytest.mark.rule("1.11")
+async def test_assignee_and_impact_are_those_of_the_opening_and_then_facts(intake: World) -> None:
+    await deliver(intake, payload(agent="Ben", stoppage="Everybody", agent_mail="ben at desk"))
+    (found,) = await tickets(intake)
+    assert found["assignee"] == {"name": "Ben", "email": None}
+    assert found["impact"]["work_stoppage"] == "full"
+    ruth = {"agent": "Ruth", "agent_mail": "ruth@betterworldtech.com", "at": "2026-06-08T10:20:00Z", "by": "Ann"}
+    for _ in range(2):
+        await deliver(intake, payload(**ruth, delivery=None))
+    await deliver(intake, payload(agent="nobody", at="2026-06-08T10:40:00Z"))
+    (found,) = await tickets(intake)
+    assigned = [fact for fact in found["facts"] if fact["type"] == "assigned"]
+    assert [(fact["assignee"] or {}).get("name") for fact in assigned] == ["Ruth", None]
+    assert [fact["actor"] for fact in assigned] == ["Ann", "desk"]
+    events = [event.fact for event in await intake.queued() if isinstance(event, TicketChanged)]
+    assert [event.assignee and event.assignee.email for event in events] == ["ruth@betterworldtech.com", None]
+
+
+async def test_an_assessment_of_another_is_kept_until_the_tool_states_something_else(intake: World) -> None:
+    await deliver(intake, payload())
+    (found,) = await tickets(intake)
+    posted = {"type": "assessed", "actor": "Ada", "impact": {"business_risk": "major"}}
+    await intake.post(f"/v1/tickets/{found['ticket_id']}/events", posted, 201)
+    later = "2026-06-08T12:00:01Z"  # business time is noon
+    await deliver(intake, payload(stoppage="Everybody", at=later))
+    (found,) = await tickets(intake)
+    impacts = [fact["impact"] for fact in found["facts"] if fact["type"] == "assessed"]
+    assert len(impacts) == 2
+    by_time = sorted((fact for fact in found["facts"] if fact["type"] == "assessed"), key=lambda f: f["occurred_at"])
+    assert by_time[-1]["impact"]["work_stoppage"] == "full"
+
+
+@pytest.mark.rule("5.16")
+@pytest.mark.rule("6.5")
+async def test_a_request_of_the_it_contact_through_escalations(intake: World) -> None:
+    jones = {"who": "ida jones", "mailbox": "Escalations"}
+    await deliver(intake, payload("T-1", **jones, type="Complaint"))
+    await deliver(intake, payload("T-2", **jones, type="Joiner", starts="2026-07-01T08:00:00Z"))
+    await deliver(intake, payload("T-3", **jones))
+    await deliver(intake, payload("T-4", mailbox="Escalations", type="Joiner"))
+    found = {each["external_id"]: each for each in await tickets(intake)}
+    assert [found[f"T-{n}"]["routed_to"] for n in (1, 2, 3, 4)] == ["escalations"] * 3 + ["support"]
+    assert [fact["type"] for fact in found["T-1"]["facts"]] == ["opened", "escalated"]
+    assert (found["T-2"]["starts_at"], found["T-2"]["category"]) == ("2026-07-01T08:00:00.000000Z", "onboarding")
+    assert "rerouted" not in found["T-3"]["flags"]  # nobody stated a purpose
+    assert {"rerouted", "start_missing"} <= set(found["T-4"]["flags"])
+
+
+@pytest.mark.rule("1.8")
+async def test_a_contacts_address_that_is_not_usable_is_kept_and_flagged(intake: World) -> None:
+    await deliver(intake, payload(mail="ada at acme\r\nBcc: x@acme.example"))
+    (found,) = await tickets(intake)
+    assert "contact_unusable" in found["flags"]
+    assert found["contact"]["email"].startswith("ada at acme")
+
+
 async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_states(intake: World) -> None:
     done = payload(status="Done", at="2026-06-08T11:00:00Z")
     assert (await deliver(intake, done))["state"] == "taken"
@@ -68,6 +124,24 @@ async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_stat
         ("responded", "10:10:00"),
         ("severity_changed", "11:00:00"),
     ]
+
+
+@pytest.mark.rule("3.6")
+async def test_the_response_of_a_person_is_added_after_an_automatic_receipt(intake: World) -> None:
+    await deliver(intake, payload())
+    key = (await tickets(intake))[0]["ticket_id"]
+    await intake.post(f"/v1/tickets/{key}/events", event("responded", actor="Workflow"), 201)
+    await deliver(intake, payload(status="Answered", at="2026-06-08T10:20:00Z", by="Workflow"))
+    assert [kind for kind, _ in await facts(intake)] == ["opened", "responded"]
+    for at in ("2026-06-08T10:30:00Z", "2026-06-08T10:40:00Z"):
+        await deliver(intake, payload(status="Answered", at=at, by="Bob"))
+    assert (await facts(intake))[2:] == [("responded", "10:30:00")]
+
+
+@pytest.mark.rule("3.6")
+async def test_a_ticket_that_opens_with_an_automatic_receipt_has_no_response(intake: World) -> None:
+    await deliver(intake, payload(status="Answered", by="Workflow"))
+    assert await facts(intake) == [("opened", "10:00:00")]
 
 
 async def test_facts_posted_by_rest_are_not_repeated(intake: World) -> None:

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from intake.__main__ import app
-from intake.domain.mail import MAX_MAIL_BYTES
+from intake.domain.mail import MAX_MAIL_BYTES, IgnoredReason
 from intake.store import tables
 from sqlalchemy import func, select
 from support.intake_world import ROOT, World, command_environment, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
+from support.webhook_recordings import SHIPPED
+from tocsin.events import TicketOpened
 from typer.testing import CliRunner
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/recorded/mails").glob("*.eml"))}
@@ -43,11 +45,13 @@ email:
     customer: { id: house, name: Everybody }
 """
 
+SHIPPED_RULES = "subject_rules:" + SHIPPED.read_text().split("\nsubject_rules:")[1].split("\ntenants:")[0]
+
 
 @pytest.fixture
 async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setenv("TOCSIN_HOOK_EMAIL", SECRET)
-    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS)
+    (tmp_path / "integrations.yaml").write_text(INTEGRATIONS + SHIPPED_RULES)
     async with world(make_database("intake"), tmp_path) as made:
         yield made
 
@@ -91,6 +95,16 @@ async def test_a_mail_opens_a_ticket(intake: World) -> None:
     assert found["opened_at"] >= "2026-06-08T12:00:00"  # the receipt, not its Date
     assert "Attached: image001.png" in found["description"]
     assert found["facts"][0]["actor"] == "ada.byron@acme.example"
+
+
+@pytest.mark.rule("3.6", "6.18")
+async def test_our_reply_is_the_response_although_an_automatic_receipt_was_posted(intake: World) -> None:
+    key = ticket_of(await deliver(intake, mail(Message_ID="<1@acme.example>")), "opened")
+    await intake.post(f"/v1/tickets/{key}/events", event("responded", actor="Workflow"), 201)
+    reply = mail("Maya <maya@betterworldtech.com>", "ada@acme.example", In_Reply_To="<1@acme.example>")
+    await deliver(intake, reply)
+    await deliver(intake, reply.replace(b"It is broken.", b"Once more."))
+    assert await facts(intake, key) == ["opened", "responded", "responded"]
 
 
 @pytest.mark.rule("6.14")
@@ -206,14 +220,101 @@ async def test_an_id_in_the_subject_leads_to_a_ticket_of_the_same_customer_only(
 @pytest.mark.rule("6.5")
 async def test_a_mail_to_escalations_of_anyone_else_is_rerouted_with_a_flag(intake: World) -> None:
     to = "Escalations@betterworldtech.com"
-    contact = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject="Nobody answers")), "opened")
+    contact = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject="Our contract")), "opened")
     found = await intake.get(f"/v1/tickets/{contact}")
-    assert (found["category"], found["routed_to"]) == ("mishandled_request", "escalations")
-    assert await facts(intake, contact) == ["opened", "escalated"]
+    assert (found["category"], found["routed_to"]) == ("user_request", "escalations")
+    assert "rerouted" not in found["flags"]
     user = ticket_of(await deliver(intake, MAILS["apple"]), "opened")
     found = await intake.get(f"/v1/tickets/{user}")
     assert (found["via"], found["routed_to"], found["category"]) == ("escalations", "support", "onboarding")
     assert "rerouted" in found["flags"]
+
+
+@pytest.mark.rule("6.9")
+@pytest.mark.parametrize(
+    ("subject", "category", "expected"),
+    [
+        ("We have malware", "security", ["opened"]),
+        ("Onboarding of Jane", "onboarding", ["opened"]),
+        ("Complaint: nobody calls back", "mishandled_request", ["opened", "escalated"]),
+    ],
+)
+async def test_only_a_complaint_of_the_it_contact_starts_the_ladder(
+    intake: World, subject: str, category: str, expected: list[str]
+) -> None:
+    to = "Escalations@betterworldtech.com"
+    key = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject=subject)), "opened")
+    found = await intake.get(f"/v1/tickets/{key}")
+    assert (found["category"], found["routed_to"]) == (category, "escalations")
+    assert ("start_missing" in found["flags"]) == (category == "onboarding")
+    assert await facts(intake, key) == expected
+    opened = (await intake.queued())[0]
+    assert isinstance(opened, TicketOpened)
+    assert (opened.ticket.routed_to, opened.ticket.category) == ("escalations", category)
+
+
+@pytest.mark.rule("6.6")
+async def test_the_event_of_a_rerouted_mail_names_a_sender_that_can_be_mailed(intake: World) -> None:
+    to = "Escalations@betterworldtech.com"
+    await deliver(intake, mail("Ada <ada@acme.example>", to, Subject="Printer"))
+    await deliver(intake, mail("ada@acme.example", to, Subject="Away", Auto_Submitted="auto-replied"))
+    opened = [event.ticket for event in await intake.queued() if isinstance(event, TicketOpened)]
+    (first,) = opened
+    assert (first.channel, first.contact.email, first.routed_to) == ("email", "ada@acme.example", "support")
+    assert "rerouted" in first.flags
+    assert not {"contact_unusable", "default_contact"} & set(first.flags)
+
+
+@pytest.mark.rule("1.8")
+async def test_a_senders_address_that_is_not_usable_is_kept_and_flagged(intake: World) -> None:
+    key = ticket_of(await deliver(intake, mail("root@localhost", Subject="Disk"), tenant="other"), "opened")
+    found = await intake.get(f"/v1/tickets/{key}", key="other")
+    assert (found["contact"]["email"], "contact_unusable" in found["flags"]) == ("root@localhost", True)
+
+
+@pytest.mark.rule("6.8")
+async def test_the_it_contacts_reply_escalates_with_its_beginning_as_the_reason(intake: World) -> None:
+    key = ticket_of(await deliver(intake, mail(Message_ID="<q@acme.example>")), "opened")
+    reply = mail("it@acme.example", "Escalations@betterworldtech.com", In_Reply_To="<q@acme.example>")
+    ticket_of(await deliver(intake, reply + b"\r\nNobody called.\r\n\r\n> Hello\r\n"), "happened")
+    escalated = (await intake.get(f"/v1/tickets/{key}"))["facts"][-1]
+    assert (escalated["type"], escalated["actor"]) == ("escalated", "it@acme.example")
+    assert escalated["reason"] == "It is broken. Nobody called."
+
+
+async def test_ignored_mails_are_listed_and_counted_by_reason(intake: World) -> None:
+    reasons = [str(reason) for reason in IgnoredReason]
+    before = {reason: await intake.scrape("sla_mails_ignored_total", reason=reason) for reason in reasons}
+    assert None not in before.values()
+    for name, headers in {
+        "1": {"Auto_Submitted": "auto-replied"},
+        "2": {"Tocsin_Kind": "escalation"},
+        "3": {"Return_Path": "<>"},
+        "4": {"Content_Type": "multipart/report; boundary=x"},
+        "5": {"Precedence": "bulk"},
+        "6": {"X_Autoreply": "yes"},
+    }.items():
+        assert (await deliver(intake, mail(Message_ID=f"<{name}@acme.example>", **headers)))["state"] == "ignored"
+    answer = await deliver(intake, mail("postmaster@acme.example", Message_ID="<7@acme.example>"))
+    assert (answer["state"], answer["reason"]) == ("ignored", "mail_server")
+    listed = (await intake.get("/v1/hooks/ignored"))["items"]
+    assert {(item["provider"], item["reason"]) for item in listed} == {("email", reason) for reason in reasons}
+    assert listed[0]["detail"] == "automatic Auto-Submitted: auto-replied"
+    assert (await intake.get("/v1/hooks/ignored", key="other"))["items"] == []
+    for reason in reasons:
+        assert await intake.scrape("sla_mails_ignored_total", reason=reason) == (before[reason] or 0) + 1
+
+
+async def test_a_ticket_of_a_mail_is_counted_with_its_defaults(intake: World) -> None:
+    async def counted() -> tuple[float, float]:
+        posted = await intake.scrape("sla_tickets_ingested_total", result="created", severity="3", source="email")
+        defaults = await intake.scrape("sla_default_fields_total", field="severity", source="email")
+        return posted or 0, defaults or 0
+
+    before = await counted()
+    await deliver(intake, mail(Message_ID="<m@acme.example>"))
+    await deliver(intake, mail(Message_ID="<m@acme.example>"))
+    assert await counted() == (before[0] + 1, before[1] + 1)
 
 
 async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: World) -> None:

@@ -86,6 +86,29 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: Wo
     assert "No unmapped deliveries." in (await hooks("unmapped")).output
 
 
+async def test_an_unmapped_delivery_is_dismissed_over_http(intake: World) -> None:
+    answer = await deliver(intake, payload(status="Parked"))
+    path = f"/v1/hooks/unmapped/{answer['delivery_id']}/dismiss"
+    await intake.post(path, None, 403, key="reading")
+    await intake.post(path, None, 404, key="other")
+    dismissed = await intake.post(path, None, 200)
+    assert dismissed == {"state": "ignored", "delivery_id": answer["delivery_id"]}
+    await intake.post(path, None, 404)
+    assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
+    (listed,) = (await intake.get("/v1/hooks/ignored"))["items"]
+    assert (listed["reason"], listed["detail"][:17]) == ("unknown_status", "dismissed by key ")
+    assert "unknown_status: dismissed by key" in (await hooks("ignored")).output
+
+
+async def test_ignored_deliveries_are_listed_in_pages(intake: World) -> None:
+    for number in range(3):
+        await deliver(intake, {"note": True, "delivery": str(number)})
+    first = await intake.get("/v1/hooks/ignored", limit=2)
+    rest = await intake.get("/v1/hooks/ignored", limit=2, cursor=first["next_cursor"])
+    assert [item["reason"] for item in (*first["items"], *rest["items"])] == [None] * 3
+    assert rest["next_cursor"] is None
+
+
 async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World) -> None:
     junk, other = [str((await deliver(intake, body))["delivery_id"]) for body in ({}, payload(status="Parked"))]
     assert (await hooks("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")

@@ -45,6 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     assert not any(is_listening(port) for port in ports(options.port_offset).values())
     assert not stack.state.run_file.exists()
+    assert not (stack.state.folder / "environment.json").exists()
     stack.postgres.remove()
 
 

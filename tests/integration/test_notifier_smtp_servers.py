@@ -15,6 +15,7 @@ from notifier.workers.circuit_breaker import CircuitState
 from notifier.workers.smtp_servers import Envelope, SmtpServers
 from prometheus_client import REGISTRY
 from sqlalchemy import func, select, text
+from support.metrics import counter_value
 from support.notifier_events import NOON, escalation, ticket
 from support.notifier_world import World, make_world
 from support.polling import eventually
@@ -72,6 +73,7 @@ async def test_the_second_server_is_used_until_the_first_has_recovered(
         assert len(second.messages()) == 10
         assert all(delivery.attempts == 1 for delivery in await world.deliveries())
         assert _gauge("sla_mail_relay_failing", "first") == 1
+        assert counter_value("sla_mail_server_backing_off") == 0, "the second one works"
         assert _gauge("sla_mail_login_refused", "first") == (fault == "refuse_login")
         world.sink.fail("none")
         await eventually(_first_recovered, world.states)
@@ -79,6 +81,18 @@ async def test_the_second_server_is_used_until_the_first_has_recovered(
         await world.quiet()
     assert (len(world.sink.messages()), len(second.messages())) == (10, 10)
     assert _gauge("sla_mail_login_refused", "first") == 0
+
+
+async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: World) -> None:
+    world.settings = {**world.settings, "poll_interval": 0.05}
+    world.sink.fail("refuse_connection")
+    async with world.notifier():
+        await world.receive(*notifies(1))
+        await eventually(lambda: counter_value("sla_mail_server_backing_off") == 1, "no server accepts mails")
+        world.sink.fail("none")
+        await world.quiet()
+    assert counter_value("sla_mail_server_backing_off") == 0
+    assert len(world.sink.messages()) == 1
 
 
 async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world: World) -> None:

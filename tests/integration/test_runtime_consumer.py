@@ -5,11 +5,13 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
+from math import isnan
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.metrics import counter_value
@@ -221,6 +223,7 @@ async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, k
         await eventually(lambda: all_waits(db, reading))
         assert len(await rows(db, DEAD_LETTERS.table)) == 20
         assert "20 bad records in a row" in (await reading.ready() or "")
+        assert counter_value("sla_consumer_paused", topic=TICKETS_TOPIC) == 1
         assert not task.done()
     async with background_tasks(consumer(kafka, db, RecordingHandler()).run()):
         await eventually(lambda: seen_count_is(db, 31 * 12 - 20))
@@ -228,9 +231,11 @@ async def test_twenty_bad_records_in_a_row_pause_the_consumer(db: AsyncEngine, k
 
 async def test_a_failing_database_loses_and_repeats_nothing(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     failures = iter([OSError("network"), TimeoutError(), OSError("network")])
+    retried = counter_value("sla_consumer_retries_total", topic=TICKETS_TOPIC)
     await send(*everything(range(1, 11)))
     async with background_tasks(consumer(kafka, db, RecordingHandler(lambda _: next(failures, None))).run()):
         await eventually(lambda: all_seen(db, range(1, 11)))
+        assert counter_value("sla_consumer_retries_total", topic=TICKETS_TOPIC) == retried + 3
         async with db.begin() as connection:  # terminate every connection
             await connection.execute(
                 text(
@@ -323,12 +328,31 @@ async def test_the_watchdog_detects_a_stuck_consumer(db: AsyncEngine, kafka: Sha
     await ends.close()
 
 
+async def test_the_lag_is_unknown_when_kafka_does_not_respond_for_a_while(
+    db: AsyncEngine, kafka: SharedKafka, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tocsin.runtime.metrics.UNKNOWN_SECONDS", 0.0)
+    ends = CountedEnds(kafka.bootstrap, TICKETS_TOPIC, 6)
+    watchdog = Watchdog(db, OFFSETS, TICKETS_TOPIC, ends)
+    async with background_tasks(watchdog.run(lambda: frozenset(range(6)))):
+        await send(event("waits", 1))
+        await eventually(lambda: lag() == 1)
+        ends.responds = False
+        await eventually(lambda: isnan(lag()))
+        ends.responds = True
+        await eventually(lambda: lag() == 1)
+    await ends.close()
+
+
 class CountedEnds(TopicEnds):
-    """Counts how often it was fetched."""
+    """Counts how often it was fetched; fails while Kafka is said not to respond."""
 
     fetched = 0
+    responds = True
 
     async def fetch(self) -> dict[int, int]:
+        if not self.responds:
+            raise KafkaConnectionError
         ends = await super().fetch()
         self.fetched += 1
         return ends

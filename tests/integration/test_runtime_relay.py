@@ -5,13 +5,16 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from pathlib import Path
 
 import psutil
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.metrics import counter_value
 from support.polling import eventually
 from support.runtime_world import (
     DEAD_LETTERS,
@@ -125,6 +128,29 @@ async def test_wake_publishes_without_waiting_for_the_next_poll(
         assert await relay.flush(1)
 
 
+async def test_the_outbox_gauges_are_unknown_when_it_cannot_be_read_for_a_while(
+    writer: AsyncEngine, relay_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> tuple[float, float]:
+        return counter_value("sla_outbox_pending"), counter_value("sla_outbox_oldest_age_seconds")
+
+    relay = Relay(relay_engine, "127.0.0.1:1", OUTBOX, DEAD_LETTERS)
+    await add_to_outbox(writer, event("one", 1))
+    await relay.measure()
+    assert shown()[0] == 1
+    async with writer.begin() as connection:
+        await connection.execute(text("ALTER TABLE outbox RENAME TO lost"))
+    with pytest.raises(DBAPIError):
+        await relay.measure()
+    assert shown()[0] == 1
+    monkeypatch.setattr("tocsin.runtime.metrics.UNKNOWN_SECONDS", 0.0)
+    with pytest.raises(DBAPIError):
+        await relay.measure()
+    async with writer.begin() as connection:
+        await connection.execute(text("ALTER TABLE lost RENAME TO outbox"))
+    assert all(map(isnan, shown()))
+
+
 async def test_unpublishable_rows_become_dead_letters_and_block_nothing(
     writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
 ) -> None:
@@ -167,6 +193,15 @@ async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
             assert await instant(writer) > taken_until
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
     await other_engine.dispose()
+
+
+async def test_a_relay_that_cannot_reach_kafka_counts_its_restarts(
+    writer: AsyncEngine, relay_engine: AsyncEngine
+) -> None:
+    before = counter_value("sla_relay_restarts_total")
+    async with background_tasks(Relay(relay_engine, "127.0.0.1:9", OUTBOX, DEAD_LETTERS).run()):
+        await eventually(lambda: counter_value("sla_relay_restarts_total") >= before + 2, "it restarted twice")
+    assert counter_value("sla_relay_leader") == 0
 
 
 async def test_a_stopped_relay_releases_its_lease(writer: AsyncEngine, relay_engine: AsyncEngine) -> None:

@@ -28,7 +28,7 @@ from sla_timer.domain.ticket_evaluation import summarize_clocks
 from support.fake_timer import moment, numbered_fact, shipped_history
 from support.random_stories import random_story
 from support.servers import MakeDatabase
-from support.stories import at, clock, fact, shipped_policy
+from support.stories import at, changed_policy, clock, fact, shipped_policy
 from support.timer_world import CLOCK, TimerWorld, events, facts_of, fields_of, imported, ticket, timer_world
 from tocsin.business_time import micros, to_datetime
 from tocsin.instants import render_instant
@@ -276,6 +276,77 @@ async def test_a_chat_without_a_response_ages(world: TimerWorld) -> None:
     assert 600 <= chats["mean_seconds"] < 660
     assert chats["met"] is False
     assert (voicemails["items"], voicemails["met"]) == (0, None)
+
+
+@pytest.mark.rule("6.22")
+async def test_a_report_counts_only_what_every_filter_admits(world: TimerWorld) -> None:
+    await add_report_tickets(world)
+
+    async def numbers(**filters: str) -> tuple[int, dict[str, int]]:
+        report = await world.get("/v1/compliance", query=ALL_TIME | filters)
+        clocks = sum(item["met"] + item["breached"] + item["cancelled"] for item in report["items"])
+        return clocks, {one["channel"]: one["items"] for one in report["channels"]}
+
+    calls = {"chat": 0, "voicemail": 2}
+    assert await numbers() == (6, calls)
+    assert await numbers(customer="acme") == (5, {"chat": 0, "voicemail": 1})
+    assert await numbers(customer="nobody") == (0, {"chat": 0, "voicemail": 0})
+    assert await numbers(severity="2") == (2, {"chat": 0, "voicemail": 1})
+    assert await numbers(clock="answer") == (1, calls)
+    assert await numbers(channel="email") == (2, {})
+    assert await numbers(channel="voicemail") == (2, {"voicemail": 2})
+    assert await numbers(category="security") == (1, {"chat": 0, "voicemail": 0})
+    assert await numbers(customer="acme", channel="voicemail", severity="2") == (0, {"voicemail": 0})
+    assert await numbers(historic="true") == (1, {"chat": 0, "voicemail": 0})
+    assert await numbers(historic="false") == (5, calls)
+
+
+@pytest.mark.rule("6.22")
+async def test_an_unknown_customer_has_no_numbers_rather_than_everybodys(world: TimerWorld) -> None:
+    await add_report_tickets(world)
+    report = await world.get("/v1/compliance", query=ALL_TIME | {"customer": "nobody", "group_by": "clock,customer"})
+    assert report["items"] == []
+    assert {one["mean_seconds"] for one in report["channels"]} == {None}
+    assert {one["met"] for one in report["channels"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("severity", "0"), ("severity", "5"), ("severity", "critical"), ("clock", "resolutions"), ("channel", "fax"),
+        ("category", "incidents"), ("customer", ""), ("customer", "a\x00"), ("historic", "maybe"), ("custmer", "acme"),
+    ],
+)  # fmt: skip
+async def test_an_unknown_value_of_a_filter_is_a_422_that_names_it(world: TimerWorld, name: str, value: str) -> None:
+    problem = await world.get("/v1/compliance", 422, query=ALL_TIME | {name: value})
+    assert [error["field"] for error in problem["errors"]] == [name]
+
+
+@pytest.mark.rule("6.21")
+async def test_a_customers_own_target_measures_that_customer_alone(world: TimerWorld) -> None:
+    own = "customers: {zeta: {average_under: {voicemail: 5m}}}"
+    await world.store_policy(changed_policy("customers: {}", own, version="2"))
+    await add_report_tickets(world)
+    everybody = (await world.get("/v1/compliance", query=ALL_TIME | {"channel": "voicemail"}))["channels"]
+    shown = [(one["customer"], one["items"], one["target_seconds"], one["met"]) for one in everybody]
+    assert shown == [(None, 1, 3600.0, True), ("zeta", 1, 300.0, False)]
+    for customer, expected in (("zeta", [shown[1]]), ("acme", [shown[0]])):
+        query = ALL_TIME | {"channel": "voicemail", "customer": customer}
+        found = (await world.get("/v1/compliance", query=query))["channels"]
+        assert [(one["customer"], one["items"], one["target_seconds"], one["met"]) for one in found] == expected
+
+
+async def add_report_tickets(world: TimerWorld) -> None:
+    """Tickets with 6 outcomes: 5 responses and an answer."""
+    severity_2 = OPENED.model_copy(update={"severity": 2})
+    zeta = {"id": "zeta", "name": "Zeta"}
+    await world.receive(*events("SR-1", [OPENED, RESPONDED], channel="voicemail"))
+    await world.receive(*events("SR-2", [severity_2, RESPONDED], channel="voicemail", customer=zeta))
+    await world.receive(*events("SR-3", [OPENED, RESPONDED], channel="email"))
+    await world.receive(*events("SR-4", [severity_2, RESPONDED], category="security"))
+    received = {"received_at": RESPONDED.received_at}
+    history = [OPENED.model_copy(update=received), RESPONDED]
+    await world.receive(imported("SR-5", history, RESPONDED.received_at))
 
 
 def test_the_time_to_simulate_many_cycles_grows_only_with_their_number() -> None:

@@ -83,6 +83,8 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
         "post /v1/hooks/email/{tenant}": Open(),
         "get /v1/hooks/unmapped": Reads("/v1/hooks/unmapped"),
         "post /v1/hooks/unmapped/{delivery_id}/replay": Changes("/v1/hooks/unmapped/1/replay"),
+        "post /v1/hooks/unmapped/{delivery_id}/dismiss": Changes("/v1/hooks/unmapped/1/dismiss"),
+        "get /v1/hooks/ignored": Reads("/v1/hooks/ignored"),
     },
     "sla-timer": {
         "get /v1/tickets/{ticket_id}/clocks": Reads("/v1/tickets/{ticket_id}/clocks"),
@@ -104,7 +106,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
         "get /v1/on-call/calendar.ics": Shared(),
     },
 }
-EMPTY: Final = {"get /v1/hooks/unmapped"}
+EMPTY: Final = {"get /v1/hooks/unmapped", "get /v1/hooks/ignored"}
 """Operations that have nothing to show to the ticket's own tenant in this test."""
 
 

@@ -94,7 +94,7 @@ def _assert_mails_match(observed: Observed) -> None:
 
 def _assert_all_stood_down(observed: Observed, cycle: int) -> None:
     """Everyone who got an escalation mail in the cycle got one stand-down mail, and one mail if it was exhausted."""
-    mails = [mail for mail in observed.mails if mail.headers["Tocsin-Cycle"] == str(cycle)]
+    mails = [mail for mail in observed.mails if mail.headers.get("Tocsin-Cycle") == str(cycle)]
     escalated_to = {mail.to for mail in mails if mail.kind == "escalation"}
     exhausted = sorted(mail.to for mail in mails if mail.kind == "exhausted")
     assert exhausted in ([], sorted(escalated_to))

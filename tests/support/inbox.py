@@ -14,14 +14,12 @@ class ReceivedMail:
     subject: str
     text: str
     headers: Mapping[str, str]
+    ticket_ids: Sequence[str]
+    """One; several in a digest."""
 
     @property
     def kind(self) -> str:
         return self.headers["Tocsin-Kind"]
-
-    @property
-    def ticket_id(self) -> str:
-        return self.headers["Tocsin-Ticket"]
 
     @property
     def message_id(self) -> str:
@@ -50,7 +48,8 @@ class ReceivedMail:
 
 def parse_message(message: Mapping[str, Any]) -> ReceivedMail:
     """Reads one element of the inbox's `GET /messages`."""
-    return ReceivedMail(message["rcpt_to"][0], message["subject"], message["text"], dict(message["headers"]))
+    tickets = [value for name, value in message["headers"] if name == "Tocsin-Ticket"]
+    return ReceivedMail(message["rcpt_to"][0], message["subject"], message["text"], dict(message["headers"]), tickets)
 
 
 def tiers(mails: Sequence[ReceivedMail]) -> list[int]:

@@ -52,6 +52,13 @@ class World:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def scrape(self, name: str, **labels: str) -> float | None:
+        """The value of a metric with these labels as `/metrics` shows it; None if it has no such labels."""
+        lines = (await self.clients["nobody"].get("/metrics")).text.splitlines()
+        shown = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+        start = f"{name}{{{shown}}} " if labels else f"{name} "
+        return next((float(line.removeprefix(start)) for line in lines if line.startswith(start)), None)
+
     async def queued(self) -> list[TicketOpened | TicketChanged | TicketImported]:
         """The events in the outbox, in order."""
         table = tables.OUTBOX.table
@@ -73,7 +80,9 @@ async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = No
     )
     write_keys(folder / "keys.yaml", KeyFile(keys=entries))
     policy = (POLICIES / "policy.yaml").read_text()
-    (folder / "policy.yaml").write_text(policy.replace("machine_sources: {}", "machine_sources: {probe: 2}"))
+    policy = policy.replace("machine_sources: {}", "machine_sources: {probe: 2}")
+    policy = policy.replace("automatic_actors: []", 'automatic_actors: [Workflow, "robot@*"]')
+    (folder / "policy.yaml").write_text(policy)
     settings = Settings(
         database_url=url,
         kafka="127.0.0.1:1",

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import RequestedClock
+from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port_offset
 from tocsin_local.stack import Stack, StackOptions
 
@@ -23,6 +25,18 @@ NEW_YORK = ZoneInfo("America/New_York")
 HOLIDAYS = country_holidays("US")
 OPENING_HOUR = clock_time(8)
 NOTICE = timedelta(milliseconds=20)
+SHIPPED_POLICY = POLICY_FOLDER / "policy.yaml"
+MAIL_SECRET = "mail-secret-of-the-scenarios"
+MAIL = """
+email:
+  default:
+    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
+    ours: [betterworldtech.com]
+    severity: 3
+    services: [Not said]
+    customers: [{ id: acme, name: Acme, domains: [acme.example] }]
+"""
+"""Mails of acme; Ida is its IT contact."""
 SILENCE_SECONDS = "10"  # longer than a busy machine needs to restart a service
 
 
@@ -59,25 +73,41 @@ class MovableStack:
 
 
 @contextlib.contextmanager
-def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
-    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end."""
+def start_movable_stack(folder: Path, **options: Any) -> Iterator[MovableStack]:
+    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end.
+
+    `options` are further `StackOptions`; their `settings` come on top of the stack's.
+    Its policy allows any number of single mails: business hours pass in moments here, but mails are joined into digests
+    by real time. tests/integration/test_notifier_digests.py covers digests.
+    """
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
     directory = EditableDirectory(folder / "directory.yaml")
-    options = StackOptions(
+    settings = {
+        "TOCSIN_CLOCK_FILE": str(clock_file),
+        "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
+        "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
+        "TOCSIN_PROBE_SECONDS": "0.5",
+        "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
+    }
+    integrations = folder / "integrations.yaml"
+    shipped = (POLICY_FOLDER / "integrations.yaml").read_text()
+    it_contacts = "it_contacts: { default: { acme: [ida@acme.example] } }"
+    integrations.write_text(shipped.replace("it_contacts: {}", it_contacts) + MAIL)
+    policy = folder / "policy.yaml"
+    policy.write_text(SHIPPED_POLICY.read_text().replace("single_per_minute: 5", "single_per_minute: 100000"))
+    chosen = StackOptions(
         state=folder / "state",
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
         durable=False,
         directory=directory.file,
-        settings={
-            "TOCSIN_CLOCK_FILE": str(clock_file),
-            "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
-            "TOCSIN_PROBE_SECONDS": "0.5",
-            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
-        },
+        policy=policy,
+        integrations=integrations,
+        settings=settings | options.pop("settings", {}),
+        **options,
     )
-    stack = Stack(options, log_line)
+    stack = Stack(chosen, log_line)
     try:
         with stack.running():
             yield MovableStack(stack, clock_file, directory)

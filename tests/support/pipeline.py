@@ -21,7 +21,7 @@ Pipeline takes a third of a second.
 _OUTBOX = "SELECT count(*) FROM outbox"
 _BEHIND_WATERMARK = f"SELECT {PARTITIONS} - count(*) FROM offsets WHERE topic = :topic AND accepted_through >= :through"
 _DUE = "SELECT count(*) FROM agenda WHERE next_at <= :through"
-_UNSENT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'claimed', 'in_data', 'deferred')"
+_UNSENT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'held', 'claimed', 'in_data', 'deferred')"
 _OFFSETS = "SELECT partition, next_offset FROM offsets WHERE topic = :topic"
 
 

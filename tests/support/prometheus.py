@@ -67,6 +67,11 @@ class PrometheusClient:
         """The names of all loaded rules."""
         return {rule["name"] for group in self._get("rules")["groups"] for rule in group["rules"]}
 
+    def unhealthy_rules(self) -> dict[str, str]:
+        """Why rules could not be evaluated, by their names."""
+        rules = [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
+        return {rule["name"]: rule.get("lastError", "") for rule in rules if rule["health"] == "err"}
+
     async def scraped(self, times: int = 1) -> None:
         """Waits until every target was scraped that often from now on, without an error."""
         for _ in range(times):

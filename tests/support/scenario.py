@@ -13,7 +13,7 @@ from tocsin.instants import render_instant
 
 from support.consistency import Json, Observed, PostedTicket, assert_clocks_match, assert_consistent
 from support.inbox import ReceivedMail, parse_message
-from support.movable_stack import MovableStack, next_ordinary_monday
+from support.movable_stack import MAIL_SECRET, MovableStack, next_ordinary_monday
 from support.pipeline import Pipeline
 from support.polling import eventually
 from support.stack_control import StackControl
@@ -148,6 +148,19 @@ class Scenario:
         response = await self.post(f"/v1/tickets/{ticket.id}/events", body)
         ticket.facts.append({"type": kind, "occurred_at": response["occurred_at"]} | fields)
 
+    async def deliver_mail(self, raw: bytes) -> Json:
+        """Delivers a mail to intake as a mail server does; the response."""
+        headers = {"Authorization": f"Bearer {MAIL_SECRET}", "Content-Type": "message/rfc822"}
+        url = f"{self._urls['intake']}/v1/hooks/email/default"
+        return _success(await self._http.post(url, content=raw, headers=headers))
+
+    async def ticket_of_mail(self, raw: bytes) -> PostedTicket:
+        """Delivers a mail that opens a ticket."""
+        result, ticket_id = (await self.deliver_mail(raw))["detail"].split()[:2]
+        assert result == "opened"
+        found = await self.get("intake", f"/v1/tickets/{ticket_id}")
+        return self.add_ticket(found, found)
+
     async def post(self, path: str, body: Json) -> Json:
         """POST to intake. Fails the test unless the status is 2xx."""
         return _success(await self._http.post(self._urls["intake"] + path, json=body))
@@ -190,11 +203,12 @@ class Scenario:
         return [mail for mail in (await self.mails_by_ticket())[ticket.id] if kind in (None, mail.kind)]
 
     async def mails_by_ticket(self) -> dict[str, list[ReceivedMail]]:
-        """All mails since the scenario started, by ticket id, oldest first."""
+        """All mails since the scenario started, by ticket id, oldest first; a digest for each of its tickets."""
         response = await self._http.get(f"{self._urls['inbox']}/messages")
         by_ticket: dict[str, list[ReceivedMail]] = defaultdict(list)
         for mail in map(parse_message, response.json()):
-            by_ticket[mail.ticket_id].append(mail)
+            for ticket_id in mail.ticket_ids:
+                by_ticket[ticket_id].append(mail)
         return by_ticket
 
     async def clocks(self, ticket: PostedTicket) -> Json:

@@ -19,9 +19,9 @@ def shipped_policy() -> Policy:
 
 
 @lru_cache
-def changed_policy(old: str, new: str) -> Policy:
-    """The shipped policy with `new` in place of `old`."""
-    text = DEFAULT_POLICY.read_text("utf-8")
+def changed_policy(old: str, new: str, *, version: str = "1") -> Policy:
+    """The shipped policy with `new` in place of `old`, as that version."""
+    text = DEFAULT_POLICY.read_text("utf-8").replace('version: "1"', f'version: "{version}"')
     assert old in text, "the shipped policy has changed"
     return load_policy(text.replace(old, new, 1), "policy.yaml")
 

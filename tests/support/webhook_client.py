@@ -14,6 +14,7 @@ SECRET = "sixteen or more characters"
 
 INTEGRATIONS = """
 version: "1"
+it_contacts: {default: {acme: [Ida Jones]}}
 tenants:
   default:
     desk: &desk
@@ -25,6 +26,10 @@ tenants:
       statuses: {New: new, Answered: responded, Pending: waiting_customer, Done: resolved, Dropped: cancelled}
       priorities: {Urgent: 1, High: 2, Normal: 3}
       queues: [Help]
+      types: {Complaint: mishandled_request, Joiner: onboarding}
+      mailboxes: {Escalations: escalations}
+      impact: {work_stoppage: {Everybody: full}}
+      assignees: {nobody: nobody}
       defaults:
         severity: 3
         services: [Other]
@@ -48,6 +53,12 @@ tenants:
         contact_name: who
         contact_email: mail
         services: services
+        type: type
+        via: mailbox
+        starts_at: starts
+        work_stoppage: stoppage
+        assignee_name: agent
+        assignee_email: agent_mail
         actor: by
 """
 

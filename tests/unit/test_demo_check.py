@@ -114,6 +114,25 @@ def test_every_deviation_is_found(spoil: Callable[[Evidence], Evidence], message
     assert any(message in line for line in find_deviations(spoil(correct()), RULES))
 
 
+def exhausted() -> Evidence:
+    """A ticket of severity 1 that nobody resolves, after the end of its ladder."""
+    simulation = simulated(*FACTS[:2], until="06-09 19:00")
+    steps = [{**step, "role": RULES.ladder[step["tier"] - 1].role, "voided": False} for step in simulation["ladder"]]
+    deliveries = [delivery("warning", 1, at("06-09 06:10"))]
+    deliveries += [delivery("escalation", step["tier"], step["at"]) for step in steps]
+    deliveries += [delivery("exhausted", step["tier"], simulation["exhausted_at"]) for step in steps]
+    clocks = {**simulation, "clocks": [{**clock, "voided": False} for clock in simulation["clocks"]]}
+    return Evidence(simulation, clocks, {"told": steps, "ended_at": None}, deliveries, list(map(mail, deliveries)))
+
+
+def test_everyone_mailed_is_told_once_that_the_ladder_is_exhausted() -> None:
+    evidence = exhausted()
+    assert len(evidence.deliveries) == 1 + 2 * len(RULES.ladder)
+    assert list(find_deviations(evidence, RULES)) == []
+    fewer = replace(evidence, deliveries=evidence.deliveries[:-1], mails=evidence.mails[:-1])
+    assert any("exhausted mails went to" in line for line in find_deviations(fewer, RULES))
+
+
 def test_an_unsent_mail_is_right_only_after_the_ladder_ended() -> None:
     evidence = correct()
     cancelled = [{**each, "state": "cancelled"} for each in evidence.deliveries[:3]]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tocsin.directory import STANDARD_ROLES, Directory, Holder, compute_shifts, load_directory
+from tocsin.directory import STANDARD_ROLES, Directory, DirectoryError, Holder, compute_shifts, load_directory
 
 DEPLOYED = (Path(__file__).parents[2] / "deploy/policy/directory.yaml").read_text("utf-8")
 SHIPPED, _, _ = DEPLOYED.partition("\noverrides:")  # README.md tells people to add overrides at its end
@@ -220,3 +220,42 @@ roles: { service_desk_team_lead: [{ rotation: holidays }] }
         "ben",
         "rotation holidays, turn of 2026-12-26 18:00 CET",
     )
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "+12125550100",
+        "+1 212 555 0100",
+        "(212) 555-0100",
+        "+44 (0)20 7946 0958",
+        "0800/555.01.00",
+        "112",
+        "555 0100 ext. 7",
+    ],
+)
+def test_a_phone_number_is_shown_as_written(phone: str) -> None:
+    people = f'people:\n  ana: {{ name: Ana, email: ana@example.com, phone: "{phone}" }}\n'
+    holder = load(people + f"roles:\n  {LEAD}: [{{ person: ana }}]\n").holder(LEAD, None, at("2026-03-02T09:00Z"))
+    assert holder is not None
+    assert holder.phone == phone
+
+
+@pytest.mark.parametrize("phone", ["", "+", "1", "ana@example.com", "+1\\n2", "12 ext. 123456789", "1" * 40, "١٢٣"])
+def test_text_that_nobody_can_dial_is_not_a_phone_number(phone: str) -> None:
+    with pytest.raises(DirectoryError, match="is not a phone number"):
+        load(f'people:\n  ana: {{ name: Ana, email: ana@example.com, phone: "{phone}" }}\nroles: {{}}\n')
+
+
+def test_people_are_found_by_any_of_their_addresses() -> None:
+    known = load(
+        "people:\n"
+        "  ana: { name: Ana, email: Ana@example.com, fallbacks: [team@example.com] }\n"
+        "  ben: { name: Ben, email: team@example.com }\n"
+        "roles: {}\n"
+    )
+    assert [known.person_at(address) for address in ("ana@EXAMPLE.com", "team@example.com", "cy@example.com")] == [
+        "ana",
+        "ana",
+        None,
+    ]

@@ -232,8 +232,17 @@ def test_an_error_names_its_line_its_field_and_what_to_write(mistake: Mistake) -
             "people:\n  ana: { name: A, email: a@example.com, fallbacks: [a@example.com] }\nroles: {}\n",
             "directory.yaml:2: people.ana.fallbacks[0]: `a@example.com` is listed twice; keep one of the two",
         ),
+        (
+            "people:\n  ana: { name: A, email: a@example.com, phone: call me }\nroles: {}\n",
+            "directory.yaml:2: people.ana.phone: `call me` is not a phone number; write digits, such as "
+            '"+1 212 555 0100", in quotes',
+        ),
+        (
+            "people:\n  ana: { name: A, email: a@example.com, phone: +12125550100 }\nroles: {}\n",
+            "directory.yaml:2: people.ana.phone: must be text; write it in quotes",
+        ),
     ],
-    ids=["empty", "list", "id", "name", "email", "fallback"],
+    ids=["empty", "list", "id", "name", "email", "fallback", "phone", "number"],
 )
 def test_an_error_of_the_people(text: str, error: str) -> None:
     with pytest.raises(DirectoryError) as refusal:

@@ -204,7 +204,7 @@ def test_a_later_update_changes_the_assignee_and_the_impact(provider: str) -> No
     assert result(there, provider, first, changed, changed)["events"] == []
 
 
-@pytest.mark.rule("6.4")
+@pytest.mark.rule("6.23")
 @pytest.mark.parametrize("provider", ["connectwise", "halopsa", "freshdesk", "jira"])
 def test_an_it_contact_is_listed_by_name_or_address_for_a_customer(provider: str) -> None:
     body = delivery(provider, {})
@@ -221,7 +221,7 @@ def test_a_standard_field_is_named_by_its_path_and_a_wrong_one_is_unmapped() -> 
     there = integration(
         "connectwise",
         fields={"work_stoppage": "severity", "assignee_name": "team.name"},
-        **WORDS | {"impact": {"work_stoppage": {"Medium": "some"}}},
+        impact={"work_stoppage": {"Medium": "some"}},
     )
     ticket = result(there, "connectwise", delivery("connectwise", {}))["ticket"]
     assert (ticket["impact"], ticket["assignee"]["name"]) == ({"work_stoppage": "some"}, "Service Team")

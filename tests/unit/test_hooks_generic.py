@@ -33,7 +33,8 @@ def test_an_expression_that_finds_another_type_than_text_is_an_error() -> None:
 
 def test_expressions_that_find_nothing_are_listed() -> None:
     (good,) = generic.read(recorded("jira", "1-created"), jira()).snapshots
-    assert good.found_nothing == ("resolved_at: issue.fields.resolutiondate",)
+    unassigned = "assignee_email: issue.fields.assignee.emailAddress"
+    assert good.found_nothing == (unassigned, "resolved_at: issue.fields.resolutiondate")
     (wrong,) = generic.read(recorded("jira", "1-created"), jira(status="issue.status.name")).snapshots
     assert "status: issue.status.name" in wrong.found_nothing
 

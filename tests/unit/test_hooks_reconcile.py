@@ -229,6 +229,42 @@ def test_facts_posted_by_others_are_not_repeated() -> None:
     assert kinds(deliver([at(3, "responded", 1)], posted)[3:]) == ["reopened@3", "severity_changed@3"]
 
 
+@pytest.mark.rule("3.6")
+def test_neither_facts_nor_updates_of_automatic_actors_are_responses() -> None:
+    opened = fact(1, FactType.OPENED, OPENED, severity=2)
+    receipt = fact(2, FactType.RESPONDED, OPENED + HOUR, actor="robot")
+    story = [
+        at(1, "responded", actor="robot"),
+        at(2, "waiting_customer", actor="robot"),
+        at(3, "responded", actor="Bob"),
+    ]
+    for known in ([opened], [opened, receipt]):
+        found = reconcile(story, known, actor="tool", automatic_actors=["rob*"])
+        assert [(event.type, event.occurred_at, event.actor) for event in found] == [
+            ("paused", OPENED + 2 * HOUR, "robot"),
+            ("responded", OPENED + 3 * HOUR, "Bob"),
+            ("resumed", OPENED + 3 * HOUR, "Bob"),
+        ]
+        derived = [
+            Fact(number=10 + number, received_at=UNTIL, **event.model_dump()) for number, event in enumerate(found)
+        ]
+        assert reconcile(story, [*known, *derived], actor="tool", automatic_actors=["rob*"]) == []
+    assert [event.type for event in reconcile(story, [opened], actor="tool")] == ["responded", "paused", "resumed"]
+    unnamed = [at(1, "responded")]
+    assert reconcile(unnamed, [opened], actor="tool", automatic_actors=["tool"]) == []
+
+
+@pytest.mark.rule("3.6")
+def test_a_person_who_acts_at_the_instant_of_an_automatic_actor_has_responded() -> None:
+    opened = fact(1, FactType.OPENED, OPENED, severity=2)
+    story = [
+        at(1, "responded", actor="robot", sequence=1, delivery_key="1"),
+        at(1, "responded", sequence=2, delivery_key="2"),
+    ]
+    [event] = reconcile(story, [opened], actor="tool", automatic_actors=["robot"])
+    assert (event.type, event.actor) == ("responded", "tool")
+
+
 def test_the_tools_clock_decides_the_order_even_if_it_is_ahead() -> None:
     closed = at(1, "resolved", seen_at=OPENED + 3 * HOUR)
     before = at(1.5, "in_progress", seen_at=OPENED + 2 * HOUR)

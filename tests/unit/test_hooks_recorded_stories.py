@@ -61,6 +61,7 @@ STORIES = {
     "connectwise": [
         ("opened", "08T12:00:07", 2),
         ("responded", "08T12:41:30", None),
+        ("assigned", "08T12:41:31", None),
         ("severity_changed", "08T13:05:12", 1),
         ("paused", "08T15:20:00", None),
         ("resolved", "09T07:10:00", None),

@@ -95,6 +95,7 @@ def stories(draw: st.DrawFn) -> list[TicketUpdate]:
     return story
 
 
+@pytest.mark.rule("1.11")
 @settings(max_examples=tries(200))
 @given(stories(), st.data())
 def test_every_order_and_number_of_deliveries_leads_to_the_same_values(
@@ -115,6 +116,7 @@ def test_every_order_and_number_of_deliveries_leads_to_the_same_values(
     assert history(data.draw(st.permutations([*story, *repeated]))) == history(story)
 
 
+@pytest.mark.rule("1.11")
 def test_a_change_of_the_assignee_or_the_impact_is_a_fact_and_its_repetition_is_none() -> None:
     ticket = Ticket()
     assert ticket.deliver(at(0, assignee=RUTH, impact=Impact(work_stoppage="some"))) == []
@@ -128,6 +130,7 @@ def test_a_change_of_the_assignee_or_the_impact_is_a_fact_and_its_repetition_is_
     assert (ticket.at(2).assignee, ticket.at(3).assignee) == (BEN, None)
 
 
+@pytest.mark.rule("1.11")
 def test_an_update_that_states_one_criterion_keeps_the_others() -> None:
     ticket = Ticket()
     ticket.deliver(at(0, impact=Impact(business_risk="major")), at(1, impact=Impact(work_stoppage="full")))

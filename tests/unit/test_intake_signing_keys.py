@@ -14,6 +14,7 @@ from intake.domain.webhooks.adapters import connectwise
 from intake.errors import SigningKeyUnavailableError
 from intake.sources import signing_keys
 from intake.sources.signing_keys import SigningKeys
+from support.metrics import counter_value
 from support.search_budget import tries
 from support.webhook_recordings import SECRET, auth_headers, recorded, shipped
 
@@ -118,12 +119,14 @@ async def test_a_fetched_key_authenticates_and_is_cached() -> None:
     server = ConnectWise()
     keys = server.keys()
     body = naming(URL)
+    fetched = counter_value("sla_signing_keys_total", result="fetched")
     for _ in range(3):
         found = await keys.key_for(body)
         auth = shipped("connectwise").auth
         assert connectwise.is_genuine(auth, found, auth_headers("connectwise", body), body, datetime.now(UTC))
     assert await asyncio.gather(*(keys.key_for(body) for _ in range(20))) == [(SECRET,)] * 20
     assert server.requested == [httpx.URL(URL)]
+    assert counter_value("sla_signing_keys_total", result="fetched") == fetched + 1
 
 
 async def test_a_rotated_key_is_fetched_again_at_most_once_a_minute(
@@ -190,8 +193,10 @@ async def test_an_unreachable_server_is_a_failed_fetch() -> None:
     def refuse() -> httpx.Response:
         raise httpx.ConnectError("refused")
 
+    failed = counter_value("sla_signing_keys_total", result="failed")
     with pytest.raises(SigningKeyUnavailableError):
         await ConnectWise(refuse).keys().key_for(naming(URL))
+    assert counter_value("sla_signing_keys_total", result="failed") == failed + 1
 
 
 async def test_forged_urls_cost_few_concurrent_fetches_and_little_memory() -> None:
@@ -210,6 +215,8 @@ async def test_forged_urls_cost_few_concurrent_fetches_and_little_memory() -> No
 
 async def test_a_delivery_without_a_url_of_connectwise_causes_no_request() -> None:
     server = ConnectWise()
+    refused = counter_value("sla_signing_keys_total", result="refused")
     assert await server.keys().key_for(naming("https://evil.example/")) == ()
+    assert counter_value("sla_signing_keys_total", result="refused") == refused + 1
     assert await server.keys().key_for(b"{") == ()
     assert server.requested == []

@@ -1,6 +1,6 @@
 """Which open deliveries of a ticket may be attempted now, to whom, and which end or wait."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -144,6 +144,69 @@ def test_a_notification_that_cannot_be_read_ends_its_delivery_only() -> None:
         ("undeliverable", "the stored notification cannot be read"),
         ("claimed", None),
     ]
+
+
+def about_response(number: int, role: str = "lead", **fields: Any) -> Delivery:
+    """A mail about the response clock, of severity 3 as those that may join a digest."""
+    own = {"kind": "warning", "severity": 3, "occasion": f"warning/{number}"}
+    return delivery(number, role, **own | fields)
+
+
+def held(number: int, until: Any = NOON + 2 * MINUTE, **fields: Any) -> Delivery:
+    return about_response(number, state=DeliveryState.HELD, ready_at=until, **DANA | fields)
+
+
+def ready(*ticket: Delivery, items: Collection[int] = ()) -> list[int]:
+    """The deliveries that may be attempted now or held for a digest, by number. `items` leave in a digest now."""
+    known = {row.notification_id: escalation() for row in ticket}
+    due = {UUID(int=number) for number in items}
+    return [row.seq for row in decide(ticket, known, DIRECTORY, NOW, lease=LEASE, limit=1, items=due).ready]
+
+
+@pytest.mark.rule("5.31")
+def test_a_held_mail_stays_until_its_digest_leaves() -> None:
+    assert ready(held(1)) == ready(held(1, until=NOON)) == []
+    assert ready(held(1), held(2), items={1, 2}) == [1, 2]
+
+
+@pytest.mark.rule("5.21", "5.31")
+def test_a_held_mail_whose_role_changed_hands_is_decided_anew() -> None:
+    assert ready(held(1, until=NOON, email="gone@example.com")) == [1]
+
+
+@pytest.mark.rule("5.25", "5.31")
+def test_a_later_mail_to_the_same_person_may_join_the_held_one() -> None:
+    assert ready(held(1), about_response(2)) == [2]
+    assert ready(held(1), about_response(2), items={1}) == [1, 2]
+    same = about_response(2, occasion="warning/1")
+    assert ready(held(1), same) == []
+    assert waiting(held(1), same) == {2: NOON + 2 * MINUTE}
+
+
+@pytest.mark.rule("5.25", "5.31")
+def test_other_mails_wait_for_a_held_one() -> None:
+    """Escalations are never held, and the first attempts of a ticket leave in order, whoever gets them."""
+    until = NOON + 2 * MINUTE
+    assert waiting(held(1), delivery(2)) == {2: until}
+    assert waiting(held(1), about_response(2, "manager")) == {2: until}
+    fallback = {"fallback_number": 1, "fallback_of": UUID(int=1), "email": "dana@home.example"}
+    assert waiting(held(1, **fallback), about_response(2)) == {2: until}
+
+
+@pytest.mark.rule("5.25", "5.31")
+def test_a_held_mail_that_must_wait_leaves_its_digest() -> None:
+    retried = delivery(1, ready_at=NOON + 5 * MINUTE, attempts=1, state=DeliveryState.DEFERRED)
+    row = changes(retried, held(2))[2]
+    assert (row.state, row.ready_at) == ("queued", NOON + 5 * MINUTE)
+
+
+@pytest.mark.rule("5.23", "5.31")
+def test_a_mail_of_an_ambiguous_digest_leaves_only_with_that_digest() -> None:
+    repeated = about_response(1, **DANA, ambiguous=True, digest_id=UUID(int=9))
+    later = about_response(2, **DANA, ambiguous=True, digest_id=UUID(int=9))
+    assert ready(repeated, later) == []
+    assert ready(repeated, later, items={1, 2}) == [1, 2]
+    assert ready(repeated, about_response(2), items={1}) == [1]
 
 
 def test_an_attempt_whose_worker_died_before_data_is_queued_again() -> None:

@@ -27,7 +27,7 @@ LEAD = "service_desk_team_lead"
 NOW = datetime(2026, 12, 24, 12, tzinfo=UTC)
 DIRECTORY = """\
 people:
-  ana: { name: Ana Silva, email: ana@example.com, fallbacks: [ana@example.org] }
+  ana: { name: Ana Silva, email: ana@example.com, phone: "+351 21 555 0100", fallbacks: [ana@example.org] }
   ben: { name: Ben Okafor, email: ben@example.com }
 rotations:
   primary: { zone: America/New_York, members: [ana, ben], turns: weekly, start: 2026-12-07T09:00 }
@@ -74,6 +74,7 @@ def test_who_shows_the_holder_the_rule_and_what_comes_next(run: Any) -> None:
             "service_desk_team_lead at 2026-12-24 23:30 UTC",
             "  who    Ana Silva <ana@example.com> (ana)",
             "  why    rotation primary, week of 2026-12-21",
+            "  phone  +351 21 555 0100",
             "  else   ana@example.org",
             "  else   desk@example.com",
             "  until  2026-12-28 14:00 UTC, then Ben Okafor <ben@example.com> (ben)",
@@ -217,6 +218,7 @@ async def test_the_call_returns_the_holder_the_rule_and_what_comes_next(client: 
             "person": "ana",
             "name": "Ana Silva",
             "email": "ana@example.com",
+            "phone": "+351 21 555 0100",
             "fallbacks": ["ana@example.org"],
             "rule": "rotation primary, week of 2026-12-21",
         },
@@ -225,6 +227,7 @@ async def test_the_call_returns_the_holder_the_rule_and_what_comes_next(client: 
             "person": "ben",
             "name": "Ben Okafor",
             "email": "ben@example.com",
+            "phone": None,
             "fallbacks": [],
             "rule": "rotation primary, week of 2026-12-28",
         },

@@ -323,6 +323,23 @@ def test_such_a_version_leaves_a_breach_and_holds_its_ladder() -> None:
     ]
 
 
+@pytest.mark.rule("3.18", "3.21")
+@pytest.mark.parametrize("response", [[], [RESPONDED]])
+def test_a_reopen_under_such_a_version_keeps_neither_clock_nor_ladder(response: list[dict[str, Any]]) -> None:
+    unmeasured = version(changed_policy("  project: none\n", "  project: none\n  incident: none\n"), "06-09 15:30")
+    found = simulated(
+        opened("incident", severity=1),
+        *response,
+        fact("cancelled", "06-09 16:30"),
+        fact("reopened", "06-09 17:00"),
+        until="06-20 12:00",
+        policies=[shipped_policy(), unmeasured],
+    )
+    assert 2 <= len(ladder(found)) <= 3
+    assert all(when <= at("06-09 15:30") for _, when, _ in ladder(found))
+    assert not any(one["clock"] == "resolution" for one in found["clocks"] if one["cycle"] == 2)
+
+
 @pytest.mark.rule("3.21", "4.15")
 def test_a_version_that_measures_the_category_brings_the_clock() -> None:
     measured = version(changed_policy("  project: none\n", "  project: target\n"), "06-10 18:00")

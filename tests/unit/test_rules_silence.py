@@ -72,6 +72,12 @@ def test_a_deadline_that_a_change_put_later_decides() -> None:
     assert resolution(breached) == ("breached", at("06-10 02:01"))
 
 
+@pytest.mark.rule("0.4", "3.12")
+def test_a_change_at_the_instant_of_the_resolve_decides_too() -> None:
+    story = [OPENED, fact("escalated", "06-09 12:30"), fact("severity_changed", "06-09 14:00", severity=2)]
+    assert resolution(simulated(*story, fact("resolved", "06-09 14:00"), until="06-11 12:00")) == ("met", None)
+
+
 @pytest.mark.rule("0.6", "3.12")
 def test_silence_that_was_never_judged_is_no_breach() -> None:
     raised = fact("severity_changed", "06-09 20:00", severity=1)  # would have been due on 06-09 at 13:00

@@ -8,7 +8,7 @@ from tocsin_tools.client import StackClient
 from tocsin_tools.errors import NotIdleError
 
 SERVICES: Final = ("intake", "sla-timer", "escalator", "notifier")
-OPEN_STATES: Final = ("queued", "claimed", "in_data", "deferred")
+OPEN_STATES: Final = ("queued", "held", "claimed", "in_data", "deferred")
 GAUGE_SECONDS: Final = 6.0
 """The services measure their gauges at least every 5 s: in 6 s each has been measured anew."""
 STALLED_SECONDS: Final = 180.0
@@ -47,7 +47,7 @@ async def _busy(client: StackClient, seconds: float) -> tuple[str, ...]:
         if lag := sum(metrics[service]["sla_consumer_lag"]):
             found.append(f"{service} is {lag:.0f} records behind")
     # Watermarks must have passed the beginning of the wait; so must the oldest deadline that is overdue.
-    if max(metrics["sla-timer"]["sla_progress_age_seconds"]) > seconds:
+    if not all(age <= seconds for age in metrics["sla-timer"]["sla_progress_age_seconds"]):
         found.append("sla-timer has not received everything")
     if (overdue := max(metrics["sla-timer"]["sla_oldest_overdue_seconds"])) and overdue >= seconds:
         found.append("sla-timer has overdue deadlines")

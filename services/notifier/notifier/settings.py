@@ -18,17 +18,11 @@ from pydantic import (
     model_validator,
 )
 from tocsin.business_time import load_zone
-from tocsin.runtime.process.settings import LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import Address, LinkSettings, Port, ServiceSettings
+from tocsin.yaml_document import Zone
 
 from notifier.domain.links import is_this_machine, page_template, public_url
 from notifier.domain.retry_policy import RetryPolicy
-
-
-def _server(text: str) -> str:
-    host, separator, port = text.strip().rpartition(":")
-    if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError("must be HOST:PORT, for example 127.0.0.1:2525")
-    return text.strip()
 
 
 def _concurrency(count: int) -> int:
@@ -37,29 +31,22 @@ def _concurrency(count: int) -> int:
     return count
 
 
-def _ascii(text: str | None) -> str | None:
-    if text is not None and not text.isascii():
+def _ascii(text: str) -> str:
+    if not text.isascii():
         raise ValueError("must be plain ASCII")
     return text
 
 
-def _authorities(path: Path | None) -> Path | None:
-    if path is not None:
-        try:
-            ssl.create_default_context(cafile=path)
-        except (OSError, ssl.SSLError):
-            raise ValueError("must be a PEM file with certificates") from None
+def _authorities(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError):
+        raise ValueError("must be a PEM file with certificates") from None
     return path
 
 
-def _zone(name: str) -> str:
-    try:
-        load_zone(name)
-    except ValueError:
-        raise ValueError("must be an IANA time zone, for example America/New_York") from None
-    return name
-
-
+Authorities = Annotated[FilePath, AfterValidator(_authorities)]
+MailAddress = Annotated[EmailStr, AfterValidator(_ascii)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Tls = Literal["none", "starttls", "tls"]
 
@@ -91,25 +78,25 @@ class Settings(ServiceSettings, LinkSettings):
     directory: Path
     policy: Path | None = None
     """Its mailboxes are never mailed (docs/rules.md#6-10)."""
-    smtp: Annotated[str, AfterValidator(_server)]
+    smtp: Address
     smtp_tls: Tls | None = None
     """None: no TLS, which is the default only for a server on this machine."""
-    smtp_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
+    smtp_ca: Authorities | None = None
     smtp_username: str | None = None
     smtp_password: SecretStr | None = None
-    smtp_second: Annotated[str | None, AfterValidator(lambda text: _server(text) if text is not None else None)] = None
+    smtp_second: Address | None = None
     """Used while the first one fails."""
     smtp_second_tls: Tls | None = None
-    smtp_second_ca: Annotated[FilePath | None, AfterValidator(_authorities)] = None
+    smtp_second_ca: Authorities | None = None
     smtp_second_username: str | None = None
     smtp_second_password: SecretStr | None = None
     smtp_concurrency: Annotated[int, Field(le=100), AfterValidator(_concurrency)] = 16
     smtp_batch: Annotated[int, Field(ge=1, le=1000)] = 20
     smtp_timeout: Seconds = 20
     smtp_data_timeout: Seconds = 60
-    mail_from: Annotated[EmailStr, AfterValidator(_ascii)]
-    mail_zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
-    reply_to: Annotated[EmailStr | None, AfterValidator(_ascii)] = None
+    mail_from: MailAddress
+    mail_zone: Zone = "America/New_York"
+    reply_to: MailAddress | None = None
     public_url: Annotated[str, AfterValidator(public_url)]
     """The base URL of intake, for the links in mails."""
     mail_templates: DirectoryPath | None = None

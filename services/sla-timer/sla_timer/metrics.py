@@ -100,6 +100,7 @@ for _channel in CHANNELS:
     ANSWER_SECONDS.labels(_channel)
 for _partition in range(PARTITIONS):
     UNCONFIRMED.labels(str(_partition))
+    PROGRESS_AGE.labels(str(_partition)).set(nan)
 
 
 def forget_clocks() -> None:

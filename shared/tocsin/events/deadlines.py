@@ -131,7 +131,7 @@ class LadderStepDue(LadderEvent):
     requested_reason: str | None = None
     """The reason that was stated for it."""
     acknowledgements: tuple[Acknowledgement, ...] = ()
-    """The acknowledgements of this run before this step, in order."""
+    """The latest 20 acknowledgements of this run before this step, in order."""
     mail_exhausted: bool = True
     """Whether everyone whom the run mailed gets a mail if the ladder is exhausted because no tier is left to notify."""
 

@@ -27,13 +27,14 @@ class Recipient(FrozenModel):
     role: str
     """The role that was notified, or `assignee` or `contact` of the ticket."""
     person: str | None = None
-    """The id of the person in the directory."""
+    """The id of the person in the directory. For an assignee or contact whom it does not know, their address."""
     name: str | None = None
     """The name of the person."""
     email: str | None = None
     """The address that the mail goes to. Null if nobody held the role, or no address was left."""
     rule: str | None = None
-    """The rule of the directory by which the person held the role."""
+    """The rule of the directory by which the person held the role, or `assignee of the ticket` or `contact of the
+    ticket`."""
 
 
 class DeliveryEvent(FrozenModel):

@@ -4,7 +4,9 @@ Services import Counter, Gauge and Histogram from here: the `_created` series ar
 """
 
 import ssl
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import Counter as Counter
@@ -14,14 +16,16 @@ from prometheus_client import disable_created_metrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library lacks the type
 
-OUTBOX_PENDING = Gauge("sla_outbox_pending", "Events stored and not yet acknowledged by Kafka")
+OUTBOX_PENDING = Gauge("sla_outbox_pending", "Events stored and not yet acknowledged by Kafka; NaN while unknown")
 OUTBOX_OLDEST_AGE = Gauge(
-    "sla_outbox_oldest_age_seconds", "Real age of the oldest event not yet acknowledged; 0 when none"
+    "sla_outbox_oldest_age_seconds", "Real age of the oldest event not yet acknowledged; 0 when none, NaN while unknown"
 )
 RELAY_RESTARTS = Counter("sla_relay_restarts_total", "Times the relay restarted with a new producer")
 RELAY_LEADER = Gauge("sla_relay_leader", "1 in the process that holds the relay's lease")
 CONSUMER_LAG = Gauge(
-    "sla_consumer_lag", "Records between the database's next offset and the topic's end", ["topic", "partition"]
+    "sla_consumer_lag",
+    "Records between the database's next offset and the topic's end; NaN while one of the two does not respond",
+    ["topic", "partition"],
 )
 CONSUMER_RETRIES = Counter(
     "sla_consumer_retries_total", "Batches retried because the database or the network failed", ["topic"]
@@ -69,6 +73,33 @@ def declare_consumer(topic: str, partitions: int) -> None:
     CONSUMER_PAUSED.labels(topic).set(0)
     OFFSETS_OUT_OF_RANGE.labels(topic)
     DEAD_LETTERS.labels(topic)
+    JOB_FAILURES.labels("after_commit")
+
+
+UNKNOWN_SECONDS = 60.0
+"""How long a gauge keeps its number when it cannot be measured."""
+
+
+class Measurement:
+    """Repeated measurements of some gauges, which `forget` sets to NaN when they have failed for UNKNOWN_SECONDS.
+
+    An old number would mislead, but a single failure must not resolve an alert.
+    """
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = forget
+        self._succeeded_at = float("-inf")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """The block measures, or raises."""
+        try:
+            yield
+        except BaseException:
+            if time.monotonic() - self._succeeded_at >= UNKNOWN_SECONDS:
+                self._forget()
+            raise
+        self._succeeded_at = time.monotonic()
 
 
 def declare_tables(names: Iterable[str]) -> None:

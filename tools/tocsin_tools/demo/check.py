@@ -48,6 +48,7 @@ def find_deviations(evidence: Evidence, rules: Rules) -> Iterator[str]:
     yield from _check_ladder(evidence)
     yield from _check_deliveries(evidence, rules)
     yield from _check_inbox(evidence)
+    yield from _check_exhausted(evidence, rules)
     yield from _check_stand_downs(evidence, rules)
 
 
@@ -64,7 +65,7 @@ def _check_ladder(evidence: Evidence) -> Iterator[str]:
 
 
 def _check_deliveries(evidence: Evidence, rules: Rules) -> Iterator[str]:
-    """Every warning, missed clock and step has one delivery per role, and is sent unless it became pointless."""
+    """Every warning, missed clock and step has one delivery per role, and is sent unless it is no longer needed."""
     expected = Counter[tuple[str, str, str]]()
     for event in evidence.simulated["events"]:
         match event["type"], event.get("clock"):
@@ -81,7 +82,7 @@ def _check_deliveries(evidence: Evidence, rules: Rules) -> Iterator[str]:
     found = Counter(
         (delivery["kind"], delivery["role"], delivery["scheduled_at"])
         for delivery in evidence.deliveries
-        if delivery["kind"] != "stand_down"
+        if delivery["kind"] not in ("exhausted", "stand_down")
     )
     for (kind, role, at), count in sorted((expected - found).items()):
         yield f"{count} {kind} to {role} for {at} is missing"
@@ -106,6 +107,17 @@ def _check_inbox(evidence: Evidence) -> Iterator[str]:
         yield f"{count} {kind} mail to {to} for {at} did not arrive"
     for (kind, to, at), count in sorted((received - sent).items()):
         yield f"{count} {kind} mail to {to} for {at} arrived but is not recorded as sent"
+
+
+def _check_exhausted(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """Everyone mailed by a ladder that was exhausted is told so once, and nobody else (docs/rules.md#5-22)."""
+    if evidence.has_voidings:
+        return
+    mailed = {mail["to"] for mail in evidence.mails if mail["kind"] == "escalation"}
+    expected = Counter(mailed if evidence.simulated["exhausted_at"] and rules.mail_exhausted else ())
+    found = Counter(delivery["recipient"] for delivery in evidence.deliveries if delivery["kind"] == "exhausted")
+    if expected != found:
+        yield f"exhausted mails went to {sorted(found.elements())}, the rules say {sorted(expected.elements())}"
 
 
 def _check_stand_downs(evidence: Evidence, rules: Rules) -> Iterator[str]:

@@ -19,6 +19,7 @@ STYLES: Final[Mapping[str, str]] = {
     "response_missed": "magenta",
     "answer_missed": "magenta",
     "escalation": "bold red",
+    "exhausted": "bold red",
     "stand_down": "green",
 }
 
@@ -51,7 +52,7 @@ class Screen:
             case kind:
                 what = _words(kind)
         late = ", late" if mail["late"] else ""
-        self._line(mail["scheduled_at"], title, Text(f"-> {mail['to']}  {what}{late}", STYLES[mail["kind"]]))
+        self._line(mail["scheduled_at"], title, Text(f"-> {mail['to']}  {what}{late}", STYLES.get(mail["kind"], "")))
 
     def show_results(self, results: Sequence[tuple[DemoTicket, Evidence, Sequence[str]]]) -> None:
         """The table of all tickets, their deviations from the rules, and the verdict."""
@@ -62,7 +63,7 @@ class Screen:
         table.add_column("as the\nrules say")
         for ticket, evidence, deviations in results:
             verdict = Text("no", "bold red") if deviations else Text("yes", "bold green")
-            title = Text.assemble((f"{ticket.title}, S{ticket.severity}", "bold"), "\n", (ticket.moral, "dim"))
+            title = Text.assemble((f"{ticket.title}, S{ticket.severity}", "bold"), "\n", (ticket.expectation, "dim"))
             table.add_row(title, _due(evidence), _fired(evidence), _mailed(evidence), verdict)
             table.add_section()
         self._console.print(table)

@@ -31,7 +31,7 @@ class DemoTicket:
     """A ticket and its events. `left_open`: the demo resolves it at the end of the day."""
 
     title: str
-    moral: str
+    expectation: str
     severity: int
     opened: timedelta
     contact: str

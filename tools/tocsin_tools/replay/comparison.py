@@ -93,7 +93,7 @@ def find_miscounts(expected: Mapping[OutcomeKey, int], items: Iterable[Mapping[s
 
 
 async def count_historic_mails(client: StackClient, tickets: Iterable[ImportedTicket]) -> int:
-    """The number of deliveries about something of these tickets that was due by their receipt: none is right."""
+    """The number of deliveries about what was due at or before the receipt of these tickets. It must be 0."""
     received = {ticket.id: str(ticket.stored["received_at"]) for ticket in tickets}
     deliveries = client.items("notifier", "/v1/deliveries")
     return len([each async for each in deliveries if each["scheduled_at"] <= received.get(each["ticket_id"], "")])

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.lifecycle import without_automatic_responses
 
 from intake.domain.mail import IgnoredReason
 from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
@@ -88,7 +89,8 @@ async def _update(
     store = TicketStore(connection)
     ticket = await store.load_ticket(tenant, ticket_id)
     assert ticket is not None  # `find_ticket` found it, and tickets are never deleted
-    facts = (await store.load_facts([ticket_id]))[ticket_id]
+    stored = (await store.load_facts([ticket_id]))[ticket_id]
+    facts = without_automatic_responses(stored, context.policy.automatic_actors)
     owner = TicketOwner(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
     events = derive_events(received, owner, facts)
     if events is None:

@@ -156,6 +156,7 @@ async def _open(
         ticket.it_contacts,
         received_at=received_at,
         live_since=live_since,
+        automatic_actors=context.policy.automatic_actors,
     )
     if request is None:
         return AppliedUpdate(UpdateResult.IGNORED, key)
@@ -180,7 +181,14 @@ async def _reconcile(
     known = (await store.load_tickets([key]))[key]
     facts = (await store.load_facts([key]))[key]
     values = TicketValues.of_body(known.body)
-    events = reconcile(updates, facts, actor=ticket.source, opened_with=opened_with, values=values)
+    events = reconcile(
+        updates,
+        facts,
+        actor=ticket.source,
+        opened_with=opened_with,
+        values=values,
+        automatic_actors=context.policy.automatic_actors,
+    )
     requests = [RecordEvent(tenant, key, event, event.event_id or "") for event in events]
     for outcome in await record_events(context, connection, requests):
         if isinstance(outcome, IntakeError):

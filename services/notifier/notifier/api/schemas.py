@@ -94,9 +94,11 @@ class DeliveryResponse(ResponseModel):
     recipient: str | None = Field(
         validation_alias="email", description="The address; null: nobody has been chosen or found yet"
     )
-    person: str | None = Field(description="The person's id in the directory")
+    person: str | None = Field(
+        description="The person's id in the directory; the address of an assignee or contact whom it does not know"
+    )
     name: str | None
-    rule: str | None = Field(description="The rule of the directory that chose the person")
+    rule: str | None = Field(description="The rule of the directory that chose the person, or the role of the ticket")
     state: DeliveryState
     attempts: int
     scheduled_at: Instant = Field(description="When the recipient should have been notified")

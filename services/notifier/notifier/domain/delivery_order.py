@@ -14,6 +14,7 @@ from tocsin.directory import Directory
 from tocsin.events import StandDown
 
 from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Notification, Now
+from notifier.domain.digest import address_of, may_join
 from notifier.domain.mail_history import in_order, same_mail
 
 
@@ -71,7 +72,8 @@ def decide(
         decided = delivery
         if not delivery.is_in_flight:
             is_item = delivery.id in items
-            is_kept = delivery.state == DeliveryState.HELD or delivery.repeats_digest
+            is_held = delivery.state == DeliveryState.HELD and delivery.email == addressed.email
+            is_kept = is_held or delivery.repeats_digest
             is_ready = is_item or (delivery.ready_at <= now.real and not is_kept)
             waits_until = waits.until(addressed)
             if waits_until is not None:
@@ -87,7 +89,8 @@ def decide(
                 limit -= not is_item
                 ready.add(delivery.id)
                 decided = replace(addressed, ready_at=now.real + lease)
-        waits.add(addressed.person, decided)
+        joins = decided.state == DeliveryState.HELD or delivery.id in items
+        waits.add(addressed.person, decided, joins=joins)
         current[delivery.id] = decided
     places = in_order(ticket)
     return TicketDecision(
@@ -122,28 +125,51 @@ def _postponed(delivery: Delivery, until: datetime) -> Delivery:
     return replace(delivery, state=state, ready_at=ready_at)
 
 
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """An open delivery that later ones may wait for. `person`: whom it goes to now.
+
+    `for_all`: everybody's mails wait for it, because nothing was attempted yet. `joins`: it is held, or leaves in a
+    digest.
+    """
+
+    delivery: Delivery
+    person: str | None
+    until: datetime
+    for_all: bool
+    joins: bool
+
+    def delays(self, later: Delivery) -> bool:
+        return self.for_all or self.person == later.person
+
+    def can_leave_with(self, later: Delivery) -> bool:
+        """Whether both may leave in one digest, in which they keep their order. One mail per occasion is enough."""
+        mine = self.delivery
+        if self.person != later.person or address_of(mine) != address_of(later) or mine.occasion == later.occasion:
+            return False
+        if later.repeats_digest or mine.repeats_digest:
+            return later.digest_id == mine.digest_id
+        return self.joins and may_join(later)
+
+
 class _Waits:
     """Until when deliveries of the ticket wait for earlier open ones."""
 
     def __init__(self) -> None:
-        self._for_person: dict[str | None, datetime] = {}
-        self._for_first_attempts: datetime | None = None
+        self._earlier: list[_Earlier] = []
 
     def until(self, delivery: Delivery) -> datetime | None:
         """The real instant until which the delivery waits; None if it waits for no other."""
-        return _later(self._for_person.get(delivery.person), self._for_first_attempts)
+        delaying = [earlier for earlier in self._earlier if earlier.delays(delivery)]
+        return max((earlier.until for earlier in delaying if not earlier.can_leave_with(delivery)), default=None)
 
-    def add(self, person: str | None, earlier: Delivery) -> None:
-        if earlier.ready_at is None:
+    def add(self, person: str | None, delivery: Delivery, *, joins: bool) -> None:
+        if delivery.ready_at is None:
             return
-        was_attempted = earlier.attempts > (1 if earlier.is_in_flight else 0) or earlier.fallback_number > 0
-        if not was_attempted and person not in self._for_person:
-            self._for_first_attempts = _later(self._for_first_attempts, earlier.ready_at)
-        self._for_person[person] = max(earlier.ready_at, self._for_person.get(person, earlier.ready_at))
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((at for at in (one, other) if at is not None), default=None)
+        was_attempted = delivery.attempts > (1 if delivery.is_in_flight else 0) or delivery.fallback_number > 0
+        is_first = all(earlier.person != person for earlier in self._earlier)
+        for_all = is_first and not was_attempted
+        self._earlier.append(_Earlier(delivery, person, delivery.ready_at, for_all, joins))
 
 
 def _choose_recipient(

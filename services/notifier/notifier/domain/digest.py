@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 from uuid import UUID
 
@@ -169,9 +170,18 @@ def _held(delivery: Delivery, until: datetime, now: Now) -> Delivery:
 
 
 def _digests(items: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
-    """The items as new digests, each with its own id."""
-    for start in range(0, len(items), MAX_ITEMS):
-        part = items[start : start + MAX_ITEMS]
-        first = part[0]
-        digest_id = derived_id(first.ticket_id, "digest", delivery=first.id, attempt=first.attempts + 1)
-        yield [replace(item, digest_id=digest_id) for item in part]
+    """The items as new digests, each with its own id. Items of one ticket leave together, in their order."""
+    part: list[Delivery] = []
+    for _, of_ticket in groupby(items, key=lambda item: item.ticket_id):
+        together = list(of_ticket)
+        if len(part) + len(together) > MAX_ITEMS:
+            yield _digest(part)
+            part = []
+        part += together
+    yield _digest(part)
+
+
+def _digest(items: Sequence[Delivery]) -> Sequence[Delivery]:
+    first = items[0]
+    digest_id = derived_id(first.ticket_id, "digest", delivery=first.id, attempt=first.attempts + 1)
+    return [replace(item, digest_id=digest_id) for item in items]

@@ -71,6 +71,7 @@ def render_digest(digest: DigestContext, templates: MailTemplates) -> RenderedMa
         "tickets": [_ticket(words, item, digest) for item in sorted(digest.items, key=_by_deadline)],
         "groups": [],
         "actions": [],
+        "paragraphs": [],
         "origin": words.why(values),
     }
     return RenderedMail(

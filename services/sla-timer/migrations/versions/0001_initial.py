@@ -89,7 +89,8 @@ def upgrade() -> None:
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("customer_id", sa.Text, nullable=False),
         sa.Column("partition", sa.SmallInteger, nullable=False),
-        sa.Column("severity", sa.SmallInteger, nullable=False),
+        sa.Column("severity", sa.SmallInteger, nullable=False, comment="the one that governed the outcome"),
+        sa.Column("ticket_severity", sa.SmallInteger, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("open", sa.Boolean, nullable=False),
         sa.Column("provisional", sa.Boolean, nullable=False),
@@ -115,7 +116,7 @@ def upgrade() -> None:
     op.create_index(
         "clocks_open_idx",
         "clocks",
-        ["clock", "severity", "state"],
+        ["clock", "ticket_severity", "state"],
         postgresql_include=["partition", "provisional", "warned", "due_at"],
         postgresql_where=sa.text("open"),
     )

@@ -9,7 +9,7 @@ from sla_timer.domain.intervals import ExcludedIntervals
 from sla_timer.domain.timeline_events import LadderAcknowledgement
 
 _MOST_ACKNOWLEDGEMENTS: Final = 20
-"""A step names the latest ones, so that its event stays small however often a ladder is acknowledged."""
+"""A step names the latest ones: its event stays small however often a ladder is acknowledged."""
 
 
 class Ladder:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from tocsin.events import EndReason, EscalationReason, FactType, HeldBy
 from tocsin.lifecycle import TicketStatus
 from tocsin.lifecycle import apply as status_after
-from tocsin.policy import Rules, Target
+from tocsin.policy import ResolutionMeasure, Rules, Target
 
 from sla_timer.domain.clock import ClockOutcome, RunningClock, WorkStart
 from sla_timer.domain.fact_log import FactLog, LoggedFact
@@ -128,7 +128,7 @@ class TicketState:
     def _hold_for_new_deadline(self, by: HeldBy) -> None:
         """Hold the ladder if its deadline is in the future, or unknown, after a change (docs/rules.md#4-7).
 
-        Without a resolution clock, by a new policy version, the deadline stays unknown (docs/rules.md#3-21).
+        If a policy version takes the resolution clock away, the deadline stays unknown (docs/rules.md#3-21).
         """
         ladder = self.ladder
         if ladder is None or not ladder.running or ladder.started_by == "explicit":
@@ -162,7 +162,8 @@ class TicketState:
         self.closed_times.end(self.now)
         self.stopped_times.end(self.now)
         self._silent = self._silent and self.responded_at is None
-        if self.ladder is not None and (self._silent or self.resolution.breached_at is not None):
+        was_late = self._silent or self.resolution.breached_at is not None
+        if self.ladder is not None and was_late and self._resolution_measure != "none":
             self.ladder.keep(self.now)
             self.ladders[self.status.cycle] = self.ladder
         else:
@@ -314,13 +315,17 @@ class TicketState:
     def _measure_resolution(self, clock: RunningClock, target: Target, response_due_at: int | None) -> None:
         """Measure the resolution clock as the policy states for the ticket's category (docs/rules.md#3-16)."""
         starts_at = self._log.starts_at
-        match self._rules.measures[self._log.category]:
+        match self._resolution_measure:
             case "none":
                 clock.stop_measuring()
             case "by_start" if starts_at is not None:
                 clock.measure(target, response_due_at, WorkStart(starts_at, self._rules.start_warning))
             case _:
                 clock.measure(target, response_due_at)
+
+    @property
+    def _resolution_measure(self) -> ResolutionMeasure:
+        return self._rules.measures[self._log.category]
 
     def _end_clock(self, clock: RunningClock, outcome: ClockOutcome) -> None:
         self._open_clocks.remove(clock)

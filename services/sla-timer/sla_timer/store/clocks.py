@@ -16,20 +16,21 @@ from sla_timer.domain.ticket_evaluation import TicketEvaluation
 from sla_timer.store.tables import CLOCKS, TICKETS
 
 _INSERT: Final = text(
-    "INSERT INTO clocks (ticket_id, tenant, customer_id, partition, cycle, clock, severity, state, open, provisional,"
-    " warned, historic, due_at, outcome_at)"
-    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, c.cycle, c.clock, c.severity, c.state, c.open,"
-    " c.provisional, c.warned, coalesce(c.outcome_at <= t.historic_through, false), c.due_at, c.outcome_at"
+    "INSERT INTO clocks (ticket_id, tenant, customer_id, partition, cycle, clock, severity, ticket_severity, state,"
+    " open, provisional, warned, historic, due_at, outcome_at)"
+    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, c.cycle, c.clock, c.severity, c.ticket_severity,"
+    " c.state, c.open, c.provisional, c.warned, coalesce(c.outcome_at <= t.historic_through, false),"
+    " c.due_at, c.outcome_at"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
-    " CAST(:severities AS smallint[]), CAST(:states AS text[]), CAST(:opens AS boolean[]),"
-    " CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]), CAST(:deadlines AS timestamptz[]),"
-    " CAST(:outcomes AS timestamptz[]))"
-    " AS c (ticket_id, cycle, clock, severity, state, open, provisional, warned, due_at, outcome_at)"
+    " CAST(:severities AS smallint[]), CAST(:ticket_severities AS smallint[]), CAST(:states AS text[]),"
+    " CAST(:opens AS boolean[]), CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]),"
+    " CAST(:deadlines AS timestamptz[]), CAST(:outcomes AS timestamptz[]))"
+    " AS c (ticket_id, cycle, clock, severity, ticket_severity, state, open, provisional, warned, due_at, outcome_at)"
     " JOIN tickets t USING (ticket_id)"
 )
 _DUE_WITHIN: Final = ", ".join(f"count(*) FILTER (WHERE c.due_at <= :by_{seconds})" for seconds in AT_RISK_SECONDS)
 _COUNT_OPEN: Final = text(
-    "SELECT c.clock, c.severity,"
+    "SELECT c.clock, c.ticket_severity,"
     " CASE WHEN c.state = 'breached' THEN 'breached'"
     " WHEN c.provisional AND c.due_at <= w.through THEN 'silent'"
     " WHEN c.state = 'paused' THEN 'paused'"
@@ -44,14 +45,15 @@ async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[Tick
     """Store the clocks of these tickets in place of those before."""
     ticket_ids = [evaluation.ticket_id for evaluation in evaluations]
     await connection.execute(delete(CLOCKS).where(CLOCKS.c.ticket_id.in_(ticket_ids)))
-    clocks = [(evaluation.ticket_id, clock) for evaluation in evaluations for clock in evaluation.clocks]
+    clocks = [(evaluation, clock) for evaluation in evaluations for clock in evaluation.clocks]
     await connection.execute(
         _INSERT,
         {
-            "ids": [ticket_id for ticket_id, _ in clocks],
+            "ids": [evaluation.ticket_id for evaluation, _ in clocks],
             "cycles": [clock.cycle for _, clock in clocks],
             "clocks": [clock.clock for _, clock in clocks],
             "severities": [clock.severity for _, clock in clocks],
+            "ticket_severities": [evaluation.severity for evaluation, _ in clocks],
             "states": [clock.state.value for _, clock in clocks],
             "opens": [clock.open for _, clock in clocks],
             "provisionals": [clock.provisional for _, clock in clocks],
@@ -65,7 +67,7 @@ async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[Tick
 async def store_fired(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> None:
     """Store what these events, which occurred because time passed, say of their clocks: breached or warned."""
     breaches = [
-        _key(event) | {"state": ClockOutcome.BREACHED.value, "outcome_at": event.at}
+        _key(event) | {"state": ClockOutcome.BREACHED.value, "historic": event.historic, "outcome_at": event.at}
         for event in events
         if isinstance(event, ClockBreached)
     ]
@@ -81,7 +83,7 @@ def _key(event: ClockEvent) -> dict[str, Any]:
 async def count_open_clocks(
     connection: AsyncConnection, *, now: datetime, evaluated_through: Mapping[int, datetime]
 ) -> list[OpenClockCount]:
-    """The clocks that have not ended, by clock, severity and state.
+    """The clocks that have not ended, by clock, present severity of the ticket, and state.
 
     `evaluated_through`: the instant up to which each partition is evaluated. Silence after it has not been judged.
     """

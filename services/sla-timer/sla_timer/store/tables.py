@@ -109,7 +109,8 @@ CLOCKS = Table(
     Column("tenant", Text, nullable=False),
     Column("customer_id", Text, nullable=False),
     Column("partition", SmallInteger, nullable=False),
-    Column("severity", SmallInteger, nullable=False),
+    Column("severity", SmallInteger, nullable=False, comment="the one that governed the outcome"),
+    Column("ticket_severity", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("provisional", Boolean, nullable=False),
@@ -127,7 +128,7 @@ CLOCKS = Table(
     Index(
         "clocks_open_idx",
         "clock",
-        "severity",
+        "ticket_severity",
         "state",
         postgresql_include=["partition", "provisional", "warned", "due_at"],
         postgresql_where=text("open"),

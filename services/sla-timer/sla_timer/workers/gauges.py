@@ -1,6 +1,6 @@
 """The gauges that are read from the database, two periodic jobs. Every replica shows the same numbers.
 
-A number that cannot be read becomes NaN, because an old one would mislead. An age goes on growing instead.
+A number that cannot be read for a minute becomes NaN, because an old one would mislead. An age goes on growing instead.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from math import nan
 from typing import Final
 
 from tocsin.runtime.kafka.client import PARTITIONS, TICKETS_TOPIC
+from tocsin.runtime.metrics import Measurement
 
 from sla_timer import metrics
 from sla_timer.domain.clock_counts import AT_RISK_SECONDS, MetCount, OpenClockCount, OpenClockState
@@ -33,6 +34,8 @@ class Gauges:
         self._context = context
         self._source_probe = source_probe
         self._built_at = context.clock.now()
+        self._clocks = Measurement(metrics.forget_clocks)
+        self._compliance = Measurement(metrics.forget_compliance)
         self._measured_at: datetime | None = None
         self._oldest_due_at: datetime | None = None
         self._watermarks: dict[int, datetime] = {}
@@ -43,16 +46,13 @@ class Gauges:
     async def measure_clocks(self) -> None:
         """Measure the open clocks, the oldest instant on the agenda, and the watermarks."""
         measured_at, self._measured_at = self._context.clock.now(), None
-        try:
+        with self._clocks.attempt():
             async with self._context.reader.connect() as connection:
                 positions = await OFFSETS.load(connection, TICKETS_TOPIC)
                 watermarks = {number: at for number, one in positions.items() if (at := one.accepted_through)}
                 silent = dict.fromkeys(self._source_probe.silent_partitions, measured_at)
                 counts = await count_open_clocks(connection, now=measured_at, evaluated_through=watermarks | silent)
                 oldest = await oldest_due_at(connection)
-        except BaseException:
-            metrics.forget_clocks()
-            raise
         self._measured_at, self._watermarks, self._oldest_due_at = measured_at, watermarks, oldest
         _set_open_clocks(counts)
 
@@ -60,16 +60,13 @@ class Gauges:
         """Measure the ratios of met clocks, and the averages of channels."""
         context, now = self._context, self._context.clock.now()
         begin = begin_of_month(now, context.policies.zone_at(now))
-        try:
+        with self._compliance.attempt():
             async with context.reader.connect() as connection:
                 met = {
                     window: await count_met(connection, begin=now - length, end=now)
                     for window, length in metrics.WINDOWS.items()
                 }
                 averages = await load_channel_averages(context, connection, _ALL_TENANTS, begin=begin, end=now, now=now)
-        except BaseException:
-            metrics.forget_compliance()
-            raise
         for window, counts in met.items():
             _set_met_ratios(window, counts)
         _set_channels(averages)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin.events import Event, encode
+from tocsin.runtime.database.bulk import insert
 from tocsin.runtime.kafka.client import PARTITIONS, partition_of
 from tocsin.runtime.kafka.record_headers import header, pack
 
@@ -75,20 +76,18 @@ class Outbox:
         `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
         it.
         """
-        if not events:
-            return
-        keys, headers, values = [], [], []
-        for event in events:
-            record_headers, value = encode(event, self.source)
-            key = header(record_headers, "ce_subject")
-            if not key:
-                raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
-            keys.append(key)
-            headers.append(pack(record_headers))
-            values.append(value)
-        partitions = [partition_of(key, self.partitions) for key in keys]
-        rows = {"p": partitions, "k": keys, "h": headers, "v": values, "r": received_at}
-        await connection.execute(text(_INSERT.format(table=self.table.name)), rows)
+        rows = [self._row(event) for event in events]
+        if received_at is not None:
+            rows = [{**row, "received_at": received_at} for row in rows]
+        await insert(connection, self.table, rows)
+
+    def _row(self, event: Event) -> dict[str, Any]:
+        headers, value = encode(event, self.source)
+        key = header(headers, "ce_subject")
+        if not key:
+            raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
+        partition = partition_of(key, self.partitions)
+        return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
@@ -120,12 +119,3 @@ class Outbox:
     async def is_empty(self, connection: AsyncConnection) -> bool:
         """True if everything is published."""
         return (await connection.execute(select(self.table.c.id).limit(1))).first() is None
-
-
-_INSERT = """
-    INSERT INTO {table} (partition, key, headers, value, received_at)
-    SELECT p, k, h, v, coalesce(CAST(:r AS timestamptz), clock_timestamp())
-    FROM unnest(CAST(:p AS smallint[]), CAST(:k AS bytea[]), CAST(:h AS bytea[]), CAST(:v AS bytea[]))
-         WITH ORDINALITY AS t (p, k, h, v, n)
-    ORDER BY n
-"""

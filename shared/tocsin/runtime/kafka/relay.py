@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from math import nan
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -29,7 +30,7 @@ from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.client import discard, new_producer
 from tocsin.runtime.kafka.record_headers import ticket_of, unpack
-from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS
+from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS, Measurement
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ class Relay:
         self._lease_seconds = lease_seconds
         self._wake_up = asyncio.Event()
         self._is_leader = False
+        self._measurement = Measurement(_forget_outbox)
 
     @property
     def topic(self) -> str:
@@ -117,8 +119,9 @@ class Relay:
 
     async def measure(self) -> None:
         """Set the outbox gauges; a job for the scheduler."""
-        async with self._autocommit.connect() as connection:
-            count, age = await self._outbox.pending(connection)
+        with self._measurement.attempt():
+            async with self._autocommit.connect() as connection:
+                count, age = await self._outbox.pending(connection)
         OUTBOX_PENDING.set(count)
         OUTBOX_OLDEST_AGE.set(age)
 
@@ -249,3 +252,8 @@ class Relay:
             value=row.value,
             reason=failure_reason(error),
         )
+
+
+def _forget_outbox() -> None:
+    OUTBOX_PENDING.set(nan)
+    OUTBOX_OLDEST_AGE.set(nan)

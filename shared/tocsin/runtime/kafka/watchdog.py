@@ -6,6 +6,7 @@ aiokafka can stay stuck after a broker restart, and only a new process helps.
 import asyncio
 import time
 from collections.abc import Callable
+from math import nan
 
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +15,7 @@ from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets
 from tocsin.runtime.errors import StuckError
 from tocsin.runtime.kafka.topic_ends import TopicEnds
-from tocsin.runtime.metrics import CONSUMER_LAG
+from tocsin.runtime.metrics import CONSUMER_LAG, Measurement
 
 _EVERY_SECONDS = 2.0
 STUCK_SECONDS = 60.0
@@ -32,25 +33,33 @@ class Watchdog:
         self._ends = ends
         self._stuck_seconds = stuck_seconds
         self._stalled: dict[int, tuple[int, float]] = {}
+        self._partitions: frozenset[int] = frozenset()
+        self._measurement = Measurement(self._forget_lag)
 
     async def run(self, assigned: Callable[[], frozenset[int]]) -> None:
         """Watch until cancelled. Raises StuckError if an assigned partition lags and has not moved for a minute."""
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                ends = await self._ends.fetch()
-                async with self._engine.connect() as connection:
-                    stored = await self._offsets.load(connection, self._topic)
+                with self._measurement.attempt():
+                    ends = await self._ends.fetch()
+                    async with self._engine.connect() as connection:
+                        stored = await self._offsets.load(connection, self._topic)
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
                 self._stalled.clear()  # no progress is expected while Kafka or the database is down
                 continue
+            self._partitions = frozenset(ends)
             next_offsets = {p: stored[p].next_offset if p in stored else 0 for p in ends}
             for partition, end in ends.items():
                 CONSUMER_LAG.labels(self._topic, str(partition)).set(max(0, end - next_offsets[partition]))
             lagging = {p: next_offsets[p] for p in assigned() if ends[p] > next_offsets[p]}
             self._check_progress(lagging)
+
+    def _forget_lag(self) -> None:
+        for partition in self._partitions:
+            CONSUMER_LAG.labels(self._topic, str(partition)).set(nan)
 
     def _check_progress(self, lagging: dict[int, int]) -> None:
         now = time.monotonic()

@@ -22,7 +22,7 @@ from tocsin.runtime.http.key_routes import SAVE_SECONDS, KeyUsage
 from tocsin.runtime.kafka.batch import OnBatch
 from tocsin.runtime.kafka.consumer import AfterCommit, Consumer
 from tocsin.runtime.kafka.relay import Relay
-from tocsin.runtime.metrics import declare_tables
+from tocsin.runtime.metrics import DEAD_LETTERS, declare_tables
 from tocsin.runtime.process.clock import TimeSource, clock_from
 from tocsin.runtime.process.resources import Resources
 from tocsin.runtime.process.scheduler import Scheduler
@@ -158,6 +158,7 @@ def build_runtime(
     scheduler.every(_MEASURE_SECONDS, relay.measure, name="outbox_gauges", timeout=_MEASURE_SECONDS)
     tables = outbox.table.metadata.sorted_tables
     declare_tables(table.name for table in tables)
+    DEAD_LETTERS.labels(outbox.topic)
     resources = Resources(reader, tables, settings.keys)
     scheduler.every(_RESOURCE_SECONDS, resources.measure, name="resources", timeout=_RESOURCE_SECONDS)
     return Runtime(

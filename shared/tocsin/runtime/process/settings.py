@@ -41,14 +41,25 @@ def _postgres_url(text: str) -> str:
     return text
 
 
+def _is_address(text: str) -> bool:
+    host, separator, port = text.strip().rpartition(":")
+    return bool(separator and host) and port.isdigit() and 0 < int(port) < 65536
+
+
+def _address(text: str) -> str:
+    if not _is_address(text):
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:2525")
+    return text.strip()
+
+
 def _bootstrap(text: str) -> str:
-    for server in text.split(","):
-        host, separator, port = server.strip().rpartition(":")
-        if not (separator and host and port.isdigit() and 0 < int(port) < 65536):
-            raise ValueError("must be HOST:PORT, or several separated by commas")
+    if not all(_is_address(server) for server in text.split(",")):
+        raise ValueError("must be HOST:PORT, or several separated by commas")
     return text
 
 
+Address = Annotated[str, AfterValidator(_address)]
+"""A server, HOST:PORT."""
 DatabaseUrl = Annotated[str, AfterValidator(_postgres_url), Secret()]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 Port = Annotated[int, Field(ge=1, le=65535)]

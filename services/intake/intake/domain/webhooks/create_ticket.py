@@ -1,6 +1,6 @@
 """Creates a ticket from its updates, with defaults for missing fields. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +31,7 @@ def create_ticket(
     *,
     received_at: datetime,
     live_since: datetime,
+    automatic_actors: Collection[str] = (),
 ) -> DerivedTicketRequest | None:
     """The ticket that these updates open, with the events that follow from them.
 
@@ -73,7 +74,14 @@ def create_ticket(
             "starts_at": _latest(ordered, "starts_at"),
             "impact": values.impact.model_dump() if ordered[0].impact else None,
             "assignee": values.assignee.model_dump() if values.assignee else None,
-            "events": reconcile(updates, [fact], actor=source, opened_with=fields["severity"], values=values),
+            "events": reconcile(
+                updates,
+                [fact],
+                actor=source,
+                opened_with=fields["severity"],
+                values=values,
+                automatic_actors=automatic_actors,
+            ),
             "history": opened_at < live_since,
             "opened_by": opened_by,
             "default_flags": (*flags, *opening.flags),

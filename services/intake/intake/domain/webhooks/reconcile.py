@@ -8,7 +8,7 @@ ignored (docs/rules.md#0-8). Therefore neither the order nor the number of the d
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, groupby
@@ -16,7 +16,13 @@ from typing import Any, Final, NamedTuple
 
 from tocsin.events import Fact, FactType
 from tocsin.instants import render_instant
-from tocsin.lifecycle import StatusChange, TicketStatus, in_order
+from tocsin.lifecycle import (
+    StatusChange,
+    TicketStatus,
+    in_order,
+    is_automatic_actor,
+    without_automatic_responses,
+)
 
 from intake.domain.ticket_request import EventRequest
 from intake.domain.webhooks.expected_state import ExpectedState, PlannedChange, expected_states, plan_changes
@@ -37,15 +43,18 @@ def reconcile(
     actor: str,
     opened_with: int | None = None,
     values: TicketValues = NO_VALUES,
+    automatic_actors: Collection[str] = (),
 ) -> list[EventRequest]:
     """The events to add to a ticket with these updates and these facts, the opening (number 1) among them.
 
     `actor` is used for changes for which the updates name none. `opened_with` is the severity that the earliest update
     states for the opening; None if the ticket was not opened by an update. `values` are those of the opening.
+    Responses of `automatic_actors` are no responses (docs/rules.md#3-6): neither a known fact nor an update of theirs
+    counts as one.
     """
     ordered, known = sort_updates(updates), in_order(facts)
     drafts = [
-        *_status_drafts(ordered, known, opened_with),
+        *_status_drafts(ordered, known, opened_with, actor, automatic_actors),
         *_value_drafts(ordered, known, values, was_opened_by_update=opened_with is not None),
     ]
     used = {fact.event_id for fact in facts}
@@ -79,13 +88,22 @@ def _value_drafts(
             yield draft | {"assignee": assignee.model_dump() if assignee is not None else None}
 
 
-def _status_drafts(ordered: Sequence[TicketUpdate], facts: Sequence[Fact], opened_with: int | None) -> Iterator[_Draft]:
-    opening, *later = facts
+def _status_drafts(
+    ordered: Sequence[TicketUpdate],
+    facts: Sequence[Fact],
+    opened_with: int | None,
+    actor: str,
+    automatic_actors: Collection[str],
+) -> Iterator[_Draft]:
+    opening, *later = without_automatic_responses(facts, automatic_actors)
     opened_at = opening.occurred_at
     facts_at: dict[datetime, list[Fact]] = defaultdict(list)
     for fact in later:
         facts_at[max(fact.occurred_at, opened_at)].append(fact)
-    states = expected_states(ordered, opened_at, opened_with)
+    states = [
+        replace(state, responded=state.responded and not is_automatic_actor(state.actor or actor, automatic_actors))
+        for state in expected_states(ordered, opened_at, opened_with)
+    ]
     states_at = {at: list(group) for at, group in groupby(states, key=lambda state: state.at)}
     status = TicketStatus(opening.severity or 0)
     for at in sorted({*facts_at, *states_at}):
