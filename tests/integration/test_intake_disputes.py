@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake.workers.ticket_gauges import measure_tickets
+from intake.workers.ticket_gauges import TicketGauges
 from support.intake_world import World, event, ticket, world
 from support.metrics import counter_value
 from support.servers import MakeDatabase
@@ -33,7 +33,7 @@ async def disputed(intake: World, **query: Any) -> list[str]:
 
 
 async def gauge(intake: World) -> float:
-    await measure_tickets(intake.writer)
+    await TicketGauges(intake.writer).measure()
     return counter_value("sla_severity_disputed")
 
 
