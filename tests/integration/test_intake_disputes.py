@@ -93,6 +93,7 @@ async def test_events_of_a_batch_and_history_count(intake: World) -> None:
         assert queued.ticket.flags == ()  # the flag changes, and events do not
 
 
+@pytest.mark.rule("0.10")
 async def test_the_response_has_the_latest_assignee(intake: World) -> None:
     ruth = {"name": "Ruth", "email": "ruth@msp.example"}
     created = await intake.post("/v1/tickets", ticket(assignee=ruth), 201)
@@ -105,6 +106,7 @@ async def test_the_response_has_the_latest_assignee(intake: World) -> None:
         assert (await intake.get("/v1/tickets"))["items"][0]["assignee"] == expected
 
 
+@pytest.mark.rule("6.12")
 async def test_the_list_is_filtered_by_any_flag(intake: World) -> None:
     await intake.post("/v1/tickets", ticket("A", source="probe", severity=None), 201)
     await intake.post("/v1/tickets", ticket("B", category="onboarding"), 201)
