@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from tocsin.events import Assignee, Impact
 from tocsin.instants import render_instant
 
-from intake.domain.ticket_request import AssigneeRequest
+from intake.domain.request_fields import AssigneeRequest
 from intake.domain.webhooks.config.integrations import (
     ImpactWords,
     Integration,
