@@ -321,8 +321,8 @@ class BatchItemRequest(TicketRequest):
 class DerivedTicketRequest(BatchItemRequest):
     """A ticket derived from a webhook delivery or a mail instead of being posted.
 
-    `opened_by` is who opened it, if known. `states_category`: the category is stated, not a default. `default_flags` are
-    the flags that only the source knows: the defaults that replaced missing fields, and an address not to be mailed.
+    `opened_by` is who opened it, if known. `states_category`: the category is stated, not a default. `default_flags`
+    are the flags that only the source knows: the defaults that replaced missing fields, an address not to be mailed.
     """
 
     opened_by: Text | None = None
