@@ -13,6 +13,7 @@ from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.ledger import ledger
 from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.published_ladder import PublishedLadder
 from sla_timer.domain.reconcile import reconcile
 from sla_timer.domain.timeline import Timeline
 from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind
@@ -260,9 +261,10 @@ def test_evaluating_and_reconciling_again_changes_nothing(
     until = story[-1].occurred_at + timedelta(hours=extra)
     log = log_of(story, request)
     timeline = evaluate(log, history(), micros(until), whole_agenda=True)
-    changes = reconcile(timeline, [])
+    changes = reconcile(timeline, [], {})
     assert evaluate(log, history(), micros(until), whole_agenda=True) == timeline
-    assert reconcile(timeline, []) == changes
+    assert reconcile(timeline, [], {}) == changes
     published = [keyed.key for keyed in changes.new]
-    again = reconcile(timeline, published)
+    ladders = {(key.cycle, key.run): PublishedLadder.stated_by(event) for key, event in changes.new if key.subject == LADDER}
+    again = reconcile(timeline, published, ladders)
     assert (again.voided, again.new, again.agenda) == ((), (), changes.agenda)
