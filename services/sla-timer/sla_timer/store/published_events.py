@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import EVENT_TYPES, Event, LadderEvent, event_type
 from tocsin.runtime.database import bulk
@@ -51,7 +52,7 @@ async def load_published_ladders(
     last_of_run = (
         select(c.ticket_id, c.cycle, c.run, c.type, c.event)
         .where(c.ticket_id.in_(found), c.subject == LADDER)
-        .distinct(c.ticket_id, c.cycle, c.run)
+        .ext(distinct_on(c.ticket_id, c.cycle, c.run))
         .order_by(c.ticket_id, c.cycle, c.run, c.position.desc())
     )
     for row in await connection.execute(last_of_run):
