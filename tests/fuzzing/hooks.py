@@ -137,7 +137,8 @@ def event(case: Case, kwargs: Call, random: Random) -> None:
     """Sometimes of a known ticket."""
     if random.random() < 0.3 and not _by_link(case):
         case.path_parameters["ticket_id"] = random.choice(KNOWN["ids"])
-    _make_usable(case.body.get("assignee"))
+    body: Any = case.body
+    _make_usable(body.get("assignee"))
 
 
 def everything(case: Case, kwargs: Call, random: Random) -> None:

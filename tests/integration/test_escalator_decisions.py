@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import isnan
 from pathlib import Path
 
 import pytest
@@ -233,19 +234,21 @@ async def test_exhausted_history_is_neither_open_nor_counted(writer: AsyncEngine
     assert counter_value("sla_escalations_exhausted_total", reason="ladder") == before + 1
 
 
-def test_every_label_set_of_open_ladders_exists_and_returns_to_zero() -> None:
-    tiers = [*map(str, range(1, 7)), "exhausted"]
+def test_every_label_set_of_open_ladders_exists_and_returns_to_zero_or_to_unknown() -> None:
+    labels = [
+        {"tier": tier, "severity": str(severity)}
+        for tier in (*map(str, range(1, 7)), "exhausted")
+        for severity in range(1, 5)
+    ]
 
-    def values() -> list[float]:
-        return [
-            REGISTRY.get_sample_value("sla_open_ladders", {"tier": tier, "severity": str(severity)}) or 0.0
-            for tier in (*tiers, "8")
-            for severity in range(1, 5)
-        ]
+    def values(*more: dict[str, str]) -> list[float | None]:
+        return [REGISTRY.get_sample_value("sla_open_ladders", label) for label in (*labels, *more)]
 
+    assert None not in values()  # before anything was measured
+    higher = {"tier": "8", "severity": "2"}  # of a customer's own ladder
     metrics.set_open_ladders({("8", 2): 1, ("exhausted", 1): 3})
-    assert sum(values()) == 4
+    assert sum(value or 0 for value in values(higher)) == 4
     metrics.set_open_ladders({})
-    assert values() == [0.0] * 32
-    labels = [{"tier": tier, "severity": str(severity)} for tier in tiers for severity in range(1, 5)]
-    assert None not in [REGISTRY.get_sample_value("sla_open_ladders", label) for label in labels]
+    assert values(higher) == [0.0] * 29
+    metrics.forget_open_ladders()
+    assert all(value is not None and isnan(value) for value in values(higher))

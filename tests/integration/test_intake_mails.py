@@ -37,7 +37,7 @@ email:
     customers:
       - { id: acme, name: Acme, domains: [acme.example] }
     subjects:
-      - { contains: onboarding, category: onboarding }
+      - { contains: [onboarding], category: onboarding }
   other:
     auth: { user: pipe, secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
     severity: 2

@@ -441,6 +441,22 @@ async def test_each_item_is_late_or_not_on_its_own(world: World) -> None:
     assert digest["text"].count("late: scheduled for 2026-06-08 12:55:01 UTC") == 1
 
 
+@pytest.mark.rule("5.23", "5.31")
+async def test_an_interrupted_digest_is_repeated_whole(world: World) -> None:
+    """Its worker died in DATA. The first ticket that is examined finds all the others."""
+    async with world.notifier():
+        held = await held_storm(world, SINGLES + 3)
+    async with world.engine.begin() as connection:
+        died = {"state": "in_data", "digest_id": UUID(int=5), "attempts": 1, "ready_at": datetime.now(UTC)}
+        await connection.execute(update(DELIVERIES).where(DELIVERIES.c.state == "held").values(died))
+    terms = ClaimTerms(timedelta(seconds=30), lambda _: SINGLES)
+    directory = load_directory(world.directory.read_text(), "directory.yaml")
+    async with world.engine.begin() as connection:
+        [mail], _ = await claim_mails(connection, world.clock(), directory, terms, limit=1, severity=4)
+    assert (mail.digest_id, len(mail.claims)) == (UUID(int=5), 3)
+    assert {claim.notification.event_id for claim in mail.claims} == {notify.event_id for notify in held}
+
+
 async def test_a_digest_whose_worker_died_before_data_is_formed_anew(world: World) -> None:
     """Its leases expire; nothing was sent."""
     async with world.notifier():

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from support.calendar_feed import one_event
-from support.notifier_events import escalation, stand_down, ticket
+from support.notifier_events import about_clock, escalation, stand_down, ticket
 from support.notifier_world import DIRECTORY
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedKafka, SharedSink
@@ -100,6 +101,14 @@ class RunningNotifier:
 
         await eventually(reached, lambda: self.deliveries(process), 60)
 
+    async def reaches(self, process: Process, **expected: int) -> None:
+        """Wait until so many deliveries have each state."""
+
+        async def reached() -> bool:
+            return Counter(delivery["state"] for delivery in await self.deliveries(process)) == expected
+
+        await eventually(reached, lambda: self.deliveries(process), 60)
+
     async def published_types(self, count: int) -> list[str]:
         """The types of the first events on the notifications topic."""
         consumer = new_consumer(self.kafka.bootstrap, None)
@@ -144,6 +153,14 @@ async def running(
 
 def due_now(**fields: Any) -> Notify:
     return escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=datetime.now(UTC), **fields)
+
+
+def warning_now() -> Notify:
+    return about_clock("warning", ticket=ticket(ticket_id=uuid4()), event_id=uuid4(), severity=3, at=datetime.now(UTC))
+
+
+def tickets_of(mail: dict[str, Any]) -> list[str]:
+    return [value for name, value in mail["headers"] if name == "Tocsin-Ticket"]
 
 
 async def test_from_the_topic_to_the_inbox_and_the_published_events(running: RunningNotifier) -> None:
@@ -209,6 +226,32 @@ async def test_killed_during_a_burst_no_mail_is_lost(running: RunningNotifier) -
     assert twice <= ambiguous
 
 
+@pytest.mark.rule("5.23", "5.31")
+async def test_killed_while_a_digest_is_handed_over_nothing_is_lost(running: RunningNotifier) -> None:
+    """The digest is held for its real time, and repeated with the same id and the same tickets."""
+    process = await running.start()
+    storm = [warning_now() for _ in range(9)]
+    await running.publish(*storm)
+    await running.reaches(process, sent=5, held=4)
+    running.sink.fail("hang_after_dot")
+    await running.reaches(process, sent=5, in_data=4)
+    await running.mailed(6)
+    await asyncio.to_thread(process.kill)
+    running.sink.fail("none")
+    process = await running.start()
+    await running.reaches(process, sent=9)
+    first, again = [mail for mail in await running.mails() if ["Tocsin-Kind", "digest"] in mail["headers"]]
+    assert dict(first["headers"])["Message-ID"] == dict(again["headers"])["Message-ID"]
+    assert tickets_of(first) == tickets_of(again)
+    singles = [mail for mail in await running.mails() if ["Tocsin-Kind", "warning"] in mail["headers"]]
+    named = [ticket_id for mail in (*singles, again) for ticket_id in tickets_of(mail)]
+    assert sorted(named) == sorted(str(notify.ticket_id) for notify in storm)
+    items = [delivery for delivery in await running.deliveries(process) if delivery["in_digest"]]
+    assert [(item["ambiguous"], item["attempts"], item["late"]) for item in items] == [(True, 2, False)] * 4
+    assert await running.metric(process, "sla_mail_digests_total") == 1
+    assert await running.metric(process, "sla_mail_digest_items_total") == len(items)
+
+
 async def test_gauges_follow_directory_and_queue_and_a_broken_directory_changes_nothing(
     running: RunningNotifier,
 ) -> None:
@@ -233,6 +276,9 @@ async def test_gauges_follow_directory_and_queue_and_a_broken_directory_changes_
     assert await running.metric(process, 'sla_emails_total{result="undeliverable"}') == 1
     gap = await running.metric(process, f'sla_directory_gap_seconds{{role="{MANAGER}"}}')
     assert timedelta(days=2) < timedelta(seconds=gap) <= timedelta(days=3)
+    for role in (LEAD, MANAGER, NOBODYS, "it_operations_director", "account_manager", "chief_operating_officer"):
+        is_held = await running.on_call(process, role) is not None
+        assert await running.metric(process, f'sla_on_call{{role="{role}"}}') == is_held, role
     assert (await running.get(process, "/readyz")).json()["checks"]["directory_file"] == "ok"
     directory.write_text("people: [\n")
     ready = (await running.get(process, "/readyz")).json()
@@ -240,6 +286,29 @@ async def test_gauges_follow_directory_and_queue_and_a_broken_directory_changes_
     assert ready["checks"]["directory_file"].startswith("directory.yaml")
     assert await running.metric(process, "sla_directory_broken") == 1
     assert await running.on_call(process, LEAD) == "kim"
+
+
+async def test_a_report_to_the_command_is_counted_by_the_running_service(running: RunningNotifier) -> None:
+    process = await running.start()
+    await running.settled(process, [])
+
+    async def measured() -> bool:
+        return 'sla_mail_queue{state="queued"} 0.0' in await running.metrics(process)
+
+    await eventually(measured, "the gauges were measured")
+    piped = (sys.executable, "-m", "notifier", "bounce", "-")
+    command = await asyncio.create_subprocess_exec(*piped, env=running.settings, stdin=asyncio.subprocess.PIPE)
+    await asyncio.wait_for(command.communicate(b"Subject: I am away\n\n"), 60)
+    assert command.returncode == 65
+    unreadable = 'sla_mail_reports_total{result="unreadable"}'
+
+    async def counted() -> bool:
+        return await running.metric(process, unreadable) == 1
+
+    await eventually(counted, lambda: running.metric(process, unreadable))
+    process = await running.start()
+    await eventually(measured, "the gauges were measured")
+    assert await running.metric(process, unreadable) == 0
 
 
 async def test_invalid_settings_are_one_sentence_each() -> None:

@@ -20,7 +20,7 @@ from support.notifier_events import NOON, escalation, ticket
 from support.notifier_world import World, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink, running
-from tocsin.events import Notify
+from tocsin.events import Notify, Withdraw
 from tocsin_local.loopback import free_port
 from tocsin_local.smtp import SmtpSink
 
@@ -81,6 +81,29 @@ async def test_the_second_server_is_used_until_the_first_has_recovered(
         await world.quiet()
     assert (len(world.sink.messages()), len(second.messages())) == (10, 10)
     assert _gauge("sla_mail_login_refused", "first") == 0
+
+
+async def test_a_server_that_recovers_while_no_mail_is_open_is_reported(world: World) -> None:
+    """The mail that failed was withdrawn, so no mail finds out."""
+    world.sink.fail("refuse_connection")
+    [failed] = notifies(1)
+    async with world.notifier() as service:
+        await world.receive(failed)
+        await eventually(_first_fails, world.states)
+        ended = {"ticket": failed.ticket, "cycle": 1, "severity": 1, "at": NOW, "reason": "resolved"}
+        await world.receive(Withdraw(event_id=uuid4(), notifications=(failed.event_id,), **ended))
+        await world.quiet()
+        await service.sender.probe_failed_servers()
+        assert counter_value("sla_mail_server_backing_off") == 1
+        world.sink.fail("none")
+
+        async def recovered() -> bool:
+            await service.sender.probe_failed_servers()
+            return counter_value("sla_mail_server_backing_off") == 0
+
+        await eventually(recovered, world.states)
+    assert _gauge("sla_mail_relay_failing", "first") == 0
+    assert world.mails() == []
 
 
 async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: World) -> None:

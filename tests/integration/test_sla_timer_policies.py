@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sla_timer.errors import PolicyConflictError
 from sla_timer.handlers.facts import receive_facts
-from sla_timer.store.tables import POLICIES, TICKETS
+from sla_timer.store.tables import CLOCKS, POLICIES, TICKETS
 from sqlalchemy import select
 from support.fake_timer import moment, numbered_fact, summaries
 from support.servers import MakeDatabase
@@ -74,6 +74,26 @@ async def test_a_version_of_the_future_changes_the_agenda_and_publishes_nothing_
     assert await published(world, "SR-1") == [("met response", "06-08 12:00")]
     await world.advance(moment("06-09 01:00"))
     assert ("breached resolution", "06-09 01:00") in await published(world, "SR-1")
+
+
+@pytest.mark.rule("4.14")
+async def test_the_stored_clocks_follow_a_version_when_it_comes_into_force(world: TimerWorld) -> None:
+    text = DEFAULT_POLICY.read_text().replace('version: "1"', 'version: "2"')
+    text = text.replace("2000-01-01T00:00:00Z", at("06-09 01:00")).replace("project: none", "incident: none")
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    await world.set_watermark(moment("06-08 13:00"))
+    await world.store_policy(load_policy(text, "policy.yaml"))
+    await world.service.policy_rollout.run()
+    assert await open_clocks(world) == ["resolution"]
+    await world.advance(moment("06-09 01:00"))
+    await world.service.policy_rollout.run()
+    assert await open_clocks(world) == []
+    evaluated = await world.rows(select(TICKETS.c.policies_in_force))
+    assert evaluated == [(2,)]
+
+
+async def open_clocks(world: TimerWorld) -> list[str]:
+    return [row.clock for row in await world.rows(select(CLOCKS.c.clock).where(CLOCKS.c.open))]
 
 
 async def test_an_agenda_of_older_versions_waits_if_a_newer_one_is_in_force(world: TimerWorld) -> None:

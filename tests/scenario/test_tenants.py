@@ -71,6 +71,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
     "intake": {
         "get /v1/tickets": Reads("/v1/tickets?limit=500"),
         "get /v1/tickets/{ticket_id}": Reads("/v1/tickets/{ticket_id}"),
+        "get /v1/tickets/by-external/{source}/{external_id}": Reads(
+            "/v1/tickets/by-external/connectwise/{external_id}"
+        ),
         "post /v1/tickets": Creates("/v1/tickets"),
         "post /v1/tickets/batch": Creates("/v1/tickets/batch"),
         "post /v1/tickets/{ticket_id}/events": Changes("/v1/tickets/{ticket_id}/events", EVENT),
@@ -88,6 +91,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
     },
     "sla-timer": {
         "get /v1/tickets/{ticket_id}/clocks": Reads("/v1/tickets/{ticket_id}/clocks"),
+        "get /v1/tickets/by-external/{source}/{external_id}/clocks": Reads(
+            "/v1/tickets/by-external/connectwise/{external_id}/clocks"
+        ),
         "get /v1/compliance": Reads(
             "/v1/compliance?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z&group_by=customer"
         ),
@@ -96,6 +102,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
     "escalator": {
         "get /v1/escalations": Reads("/v1/escalations?ticket_id={ticket_id}"),
         "get /v1/tickets/{ticket_id}/escalation": Reads("/v1/tickets/{ticket_id}/escalation"),
+        "get /v1/tickets/by-external/{source}/{external_id}/escalation": Reads(
+            "/v1/tickets/by-external/connectwise/{external_id}/escalation"
+        ),
     },
     "notifier": {
         "get /v1/deliveries": Reads("/v1/deliveries?ticket_id={ticket_id}"),

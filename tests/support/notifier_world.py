@@ -68,6 +68,8 @@ class World:
     engine: AsyncEngine
     settings: Mapping[str, Any]
     running: list[NotifierService] = field(default_factory=list)
+    published_at: datetime | None = None
+    """When the events that arrive next were published; None: it is not known."""
     _received: int = 0
 
     def clock(self) -> BusinessClock:
@@ -94,7 +96,10 @@ class World:
 
     async def receive(self, *events: EscalationEvent) -> None:
         """The events arrive in one batch, in this order."""
-        batch = [Received(event, "tocsin.escalations.v1", 0, n) for n, event in enumerate(events, self._received)]
+        batch = [
+            Received(event, "tocsin.escalations.v1", 0, offset, self.published_at)
+            for offset, event in enumerate(events, self._received)
+        ]
         self._received += len(batch)
         async with self.engine.begin() as connection:
             await Handlers(self.clock()).on_batch(connection, batch)

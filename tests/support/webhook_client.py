@@ -29,7 +29,7 @@ tenants:
       types: {Complaint: mishandled_request, Joiner: onboarding}
       mailboxes: {Escalations: escalations}
       impact: {work_stoppage: {Everybody: full}}
-      assignees: {nobody: nobody}
+      unassigned: [nobody]
       defaults:
         severity: 3
         services: [Other]

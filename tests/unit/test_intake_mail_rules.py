@@ -44,8 +44,8 @@ email:
       - { id: acme, name: Acme, domains: [Acme.example], services: [Acme's desk] }
       - { id: one, name: Number One, addresses: [boss@freemail.example] }
     subjects:
-      - { contains: "[P1]", severity: 1 }
-      - { contains: onboarding, category: onboarding }
+      - { contains: ["[P1]"], severity: 1 }
+      - { contains: [onboarding], category: onboarding }
 """
 
 
@@ -200,7 +200,7 @@ def test_a_rule_of_the_tenant_comes_before_the_shipped_ones() -> None:
 def test_a_rule_may_look_into_the_text_and_state_the_impact() -> None:
     rule = SubjectRule.model_validate(
         {
-            "contains": "Is broken",
+            "contains": ("Is broken",),
             "in_text": True,
             "impact": {"work_stoppage": "full", "users_affected_percent": 40},
         }

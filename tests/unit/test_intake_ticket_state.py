@@ -120,6 +120,7 @@ def test_the_assessment_that_occurred_last_counts(policy: Policy) -> None:
     assert state(policy, one_instant).suggested_severity == 3
 
 
+@pytest.mark.rule("0.10")
 def test_the_assignment_that_occurred_last_counts(policy: Policy) -> None:
     assert state(policy, story(assignee=RUTH)).assignee == RUTH
     handed_over = story(assignee=RUTH).add(FactType.ASSIGNED, 20, assignee=BOB).add(FactType.ASSIGNED, 10)

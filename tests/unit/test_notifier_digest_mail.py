@@ -54,7 +54,7 @@ def test_the_headers_of_a_digest() -> None:
     parsed = message_from_bytes(build(digest(warning(2), warning(1))).raw, policy=default)
     assert [name for name in parsed.keys() if name.startswith("Tocsin")] == ["Tocsin-Kind", *["Tocsin-Ticket"] * 2]  # noqa: SIM118
     assert parsed["Tocsin-Kind"] == "digest"
-    assert parsed.get_all("Tocsin-Ticket") == [str(UUID(int=2)), str(UUID(int=1))]
+    assert parsed.get_all("Tocsin-Ticket") == [str(UUID(int=1)), str(UUID(int=2))]
     assert parsed["Message-ID"] == f"<digest.{DIGEST}@example.com>"
     assert parsed["From"] == '"Tocsin: 2 tickets" <tocsin@example.com>'
     assert parsed["Reply-To"] == "desk@example.com"

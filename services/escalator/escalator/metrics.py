@@ -1,6 +1,8 @@
 """The escalator's own metrics; `tocsin.runtime.metrics` has those that every service has."""
 
 from collections.abc import Iterable, Mapping
+from itertools import product
+from math import nan
 from typing import Final, get_args
 
 from tocsin.directory import STANDARD_ROLES
@@ -22,8 +24,8 @@ EXHAUSTED = Counter(
 )
 OPEN_LADDERS = Gauge(
     "sla_open_ladders",
-    "Open ladders by the last tier notified, or `exhausted`, and the governing severity, history excluded. Read from "
-    "the database: the same in every process",
+    "Open ladders by the last tier notified, or `exhausted`, and the governing severity, history excluded. From the "
+    "database: the same in every process, so combine processes with `max`. NaN while unknown",
     ["tier", "severity"],
 )
 
@@ -45,14 +47,18 @@ def count_escalations(events: Iterable[EscalationEvent]) -> None:
 
 def set_open_ladders(counts: Mapping[tuple[str, int], int]) -> None:
     """Set the number of open ladders by (tier, severity), and 0 where there is none."""
-    tiers = dict.fromkeys([*_TIERS, "exhausted", *_known_tiers, *(tier for tier, _ in counts)])
-    _known_tiers.update(tiers)
-    for tier in tiers:
-        for severity in _SEVERITIES:
-            OPEN_LADDERS.labels(tier, str(severity)).set(counts.get((tier, severity), 0))
+    _tiers.update(dict.fromkeys(tier for tier, _ in counts))
+    for tier, severity in product(_tiers, _SEVERITIES):
+        OPEN_LADDERS.labels(tier, str(severity)).set(counts.get((tier, severity), 0))
 
 
-_known_tiers: dict[str, None] = {}
-"""The tiers that the gauge has had: a ladder of a customer may have more tiers than the standard one."""
+def forget_open_ladders() -> None:
+    """Set the number of open ladders to NaN: unknown is not zero."""
+    for tier, severity in product(_tiers, _SEVERITIES):
+        OPEN_LADDERS.labels(tier, str(severity)).set(nan)
 
-set_open_ladders({})
+
+_tiers = dict.fromkeys([*_TIERS, "exhausted"])
+"""The tiers that the gauge has had: a customer's own ladder may have more than the standard one."""
+
+forget_open_ladders()

@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
+from tocsin.runtime.metrics import Measurement
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
@@ -32,7 +33,9 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     )
     directory = DirectoryFile(settings.directory, runtime.clock.now)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
-    runtime.scheduler.every(5, partial(_measure, runtime.reader), name="ladder_gauges", timeout=5)
+    measurement = Measurement(metrics.forget_open_ladders)
+    measure = partial(_measure, runtime.reader, measurement)
+    runtime.scheduler.every(5, measure, name="ladder_gauges", timeout=5)
     handlers = Handlers(runtime.clock, directory)
     consumer = runtime.consumer(DEADLINES_TOPIC, OFFSETS, handlers.on_batch, ordered=True)
     app = runtime.create_app(
@@ -44,6 +47,8 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     return EscalatorService(runtime=runtime, app=app, consumer=consumer, handlers=handlers)
 
 
-async def _measure(reader: AsyncEngine) -> None:
-    async with reader.connect() as connection:
-        metrics.set_open_ladders(await count_open_ladders(connection))
+async def _measure(reader: AsyncEngine, measurement: Measurement) -> None:
+    with measurement.attempt():
+        async with reader.connect() as connection:
+            counts = await count_open_ladders(connection)
+    metrics.set_open_ladders(counts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from math import nan
 from typing import Final, get_args
 
 from tocsin.events import Flag
@@ -106,6 +107,11 @@ _providers: set[str] = set()
 _integrations: set[tuple[str, str]] = set()
 
 
+def forget_tickets() -> None:
+    """Set the gauges of the stored tickets to NaN: they are unknown."""
+    SEVERITY_DISPUTED.set(nan)
+
+
 def declare_sources(sources: Iterable[str]) -> None:
     """Create the label sets of these sources. Callers choose sources, so only the first MAX_SOURCES get their own."""
     for source in sources:
@@ -193,5 +199,6 @@ def _declare(source: str) -> None:
         DEFAULTS.labels(source, field)
 
 
+forget_tickets()
 _declare(OTHER)
 INGESTED.labels("unknown", "unknown", "invalid")

@@ -22,7 +22,7 @@ from intake.sources.signing_keys import SigningKeys
 from intake.store import tables
 from intake.workers.batch_writer import BatchWriter
 from intake.workers.context import DeliveryContext
-from intake.workers.ticket_gauges import measure_tickets
+from intake.workers.ticket_gauges import TicketGauges
 from intake.workers.webhook_worker import WebhookWorker
 from intake.workers.write_queue import WriteQueue
 
@@ -65,7 +65,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     scheduler.every(30, webhook_worker.record_integrations, name="hook_integrations", timeout=30)
     scheduler.every(30, webhook_worker.measure_integrations, name="hook_gauges", timeout=30)
     scheduler.every(3600, lambda: webhook_worker.forget(kept_for), name="hook_retention", timeout=300)
-    scheduler.every(15, lambda: measure_tickets(reader), name="ticket_gauges", timeout=15)
+    scheduler.every(15, TicketGauges(reader).measure, name="ticket_gauges", timeout=15)
     app = runtime.create_app(
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
         None,

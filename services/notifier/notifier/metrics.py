@@ -1,12 +1,9 @@
 """The notifier's metrics, beside those that all services share."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from math import nan
 from typing import Final
 
-from prometheus_client import REGISTRY
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
@@ -15,26 +12,6 @@ _REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown
 _SERVERS: Final = ("first", "second")
 _OPEN: Final = ("queued", "held", "claimed", "in_data", "deferred")
 _UNDELIVERED: Final = ("bounced", "refused", "undeliverable")
-
-
-class ReportCounter(Collector):
-    """A counter whose values are read from the database, where several processes count."""
-
-    def __init__(self, name: str, documentation: str, results: Iterable[str]) -> None:
-        self._name = name
-        self._documentation = documentation
-        self._counts = dict.fromkeys(results, 0)
-        REGISTRY.register(self)
-
-    def set(self, counts: Mapping[str, int]) -> None:
-        self._counts = {result: counts.get(result, 0) for result in self._counts}
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._documentation, labels=["result"])
-        for result, count in self._counts.items():
-            family.add_metric([result], count)
-        yield family
-
 
 EMAILS = Counter(
     "sla_emails_total",
@@ -71,11 +48,11 @@ TEMPLATE_FALLBACKS = Counter(
     "sla_mail_template_fallbacks_total",
     "Mails rendered with the built-in templates because a deployment's template failed",
 )
-REPORTS = ReportCounter(
+REPORTS = Counter(
     "sla_mail_reports_total",
-    "Reports of mail servers about mails, by what they changed, through the API and the command; from the database, so "
-    "every replica shows the same",
-    _REPORTS,
+    "Reports of mail servers about mails since this process started, by what they changed. Those to any process count, "
+    "the command among them, so every replica counts the same",
+    ["result"],
 )
 ON_CALL = Gauge(
     "sla_on_call",
@@ -92,17 +69,15 @@ DIRECTORY_UNKNOWN_EVENTS = Gauge(
 )
 
 for _role in STANDARD_ROLES:
-    ON_CALL.labels(_role)
-    DIRECTORY_GAP.labels(_role).set(nan)  # not known before the first look ahead
+    ON_CALL.labels(_role).set(nan)
+    DIRECTORY_GAP.labels(_role).set(nan)
 for _result in _RESULTS:
     EMAILS.labels(_result)
+for _result in _REPORTS:
+    REPORTS.labels(_result)
 for _server in _SERVERS:
     SERVER_FAILING.labels(_server)
     LOGIN_REFUSED.labels(_server)
-for _state in _OPEN:
-    QUEUE.labels(_state)
-for _state in _UNDELIVERED:
-    UNDELIVERED.labels(_state)
 
 
 def count_entries(entries: Iterable[str]) -> None:
@@ -110,6 +85,12 @@ def count_entries(entries: Iterable[str]) -> None:
     for entry in entries:
         if entry in _RESULTS:
             EMAILS.labels(entry).inc()
+
+
+def count_reports(before: Mapping[str, int], now: Mapping[str, int]) -> None:
+    """Count the reports that the database has counted since it was read before."""
+    for result, count in now.items():
+        REPORTS.labels(result).inc(count - before.get(result, 0))
 
 
 def set_on_call(holders: Mapping[str, bool]) -> None:
@@ -126,7 +107,7 @@ def set_gaps(gaps: Mapping[str, float]) -> None:
         DIRECTORY_GAP.labels(role).set(seconds)
 
 
-def set_queue(counts: Mapping[str, int], *, oldest: float, overdue: float) -> None:
+def set_queue(counts: Mapping[str, float], *, oldest: float, overdue: float) -> None:
     """Set the number of open deliveries by state, and the seconds that they wait."""
     for state in _OPEN:
         QUEUE.labels(state).set(counts.get(state, 0))
@@ -134,7 +115,16 @@ def set_queue(counts: Mapping[str, int], *, oldest: float, overdue: float) -> No
     QUEUE_OVERDUE.set(overdue)
 
 
-def set_undelivered(counts: Mapping[str, int]) -> None:
+def forget_queue() -> None:
+    """Set what is read from the database to NaN: it is not known."""
+    set_queue(dict.fromkeys(_OPEN, nan), oldest=nan, overdue=nan)
+    set_undelivered(dict.fromkeys(_UNDELIVERED, nan))
+
+
+def set_undelivered(counts: Mapping[str, float]) -> None:
     """Set the number of deliveries that recently failed, by state."""
     for state in _UNDELIVERED:
         UNDELIVERED.labels(state).set(counts.get(state, 0))
+
+
+forget_queue()  # not known before the first measurement

@@ -12,6 +12,7 @@ from tocsin.business_time import load_zone
 from tocsin.policy import DEFAULT_SINGLE_PER_MINUTE, Policy
 from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC
+from tocsin.runtime.metrics import Measurement
 from tocsin.runtime.process.bootstrap import Runtime, build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
@@ -139,12 +140,18 @@ def _ladder_roles(policy: Policy | None) -> frozenset[str]:
 def _schedule(runtime: Runtime, directory: DirectoryFile, sender: Sender, ladder: Collection[str]) -> None:
     """Run the periodic jobs: gauges, the directory's calendars, a look ahead for gaps. `ladder`: its roles."""
 
+    measurement = Measurement(metrics.forget_queue)
+    counted: Mapping[str, int] | None = None
+
     async def measure_queue() -> None:
-        async with runtime.reader.connect() as connection:
-            size = await queue.measure(connection)
-            metrics.set_queue(size.counts, oldest=size.oldest, overdue=size.overdue)
-            metrics.set_undelivered(await journal.count_undelivered(connection))
-            metrics.REPORTS.set(await reports.load_counts(connection))
+        nonlocal counted
+        with measurement.attempt():
+            async with runtime.reader.connect() as connection:
+                size = await queue.measure(connection)
+                metrics.set_queue(size.counts, oldest=size.oldest, overdue=size.overdue)
+                metrics.set_undelivered(await journal.count_undelivered(connection))
+                before, counted = counted, await reports.load_counts(connection)
+                metrics.count_reports(counted if before is None else before, counted)
 
     async def look_up_holders() -> None:
         known = directory.current()

@@ -52,10 +52,7 @@ def _mailbox(request: TicketRequest, policy: Policy) -> Mailbox:
 def _flags(request: TicketRequest, opened_at: datetime, routed_to: Mailbox, policy: Policy) -> Iterator[Flag]:
     if routed_to != request.via:
         yield "rerouted"
-    if request.category in policy.notice and request.starts_at is None:
-        yield "start_missing"
-    if _is_short_notice(request, opened_at, policy):
-        yield "short_notice"
+    yield from _start_flags(request, opened_at, policy)
     if request.category == "security":
         yield "security"
     if request.severity is None:
@@ -66,9 +63,12 @@ def _flags(request: TicketRequest, opened_at: datetime, routed_to: Mailbox, poli
         yield from request.default_flags
 
 
-def _is_short_notice(request: TicketRequest, opened_at: datetime, policy: Policy) -> bool:
-    """Whether less elapsed time than the policy requires lies between submission and start (docs/rules.md#6-11)."""
+def _start_flags(request: TicketRequest, opened_at: datetime, policy: Policy) -> Iterator[Flag]:
+    """The start of a request that needs notice is missing, or too early (docs/rules.md#6-11, docs/rules.md#6-12)."""
     notice = policy.notice.get(request.category)
-    if notice is None or request.starts_at is None:
-        return False
-    return request.starts_at - opened_at < timedelta(microseconds=notice.micros)
+    if notice is None:
+        return
+    if request.starts_at is None:
+        yield "start_missing"
+    elif request.starts_at - opened_at < timedelta(microseconds=notice.micros):
+        yield "short_notice"

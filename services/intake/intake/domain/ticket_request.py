@@ -11,26 +11,13 @@ from pydantic import (
     SkipValidation,
     Strict,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
-from tocsin.email_address import is_usable_email
-from tocsin.events import (
-    Assignee,
-    BusinessRisk,
-    Category,
-    Channel,
-    Flag,
-    Impact,
-    Mailbox,
-    SeverityInput,
-    Workaround,
-    WorkStoppage,
-)
+from tocsin.events import Category, Channel, Flag, Mailbox, SeverityInput
 
+from intake.domain.request_fields import AssigneeRequest, ContactRequest, CustomerRequest, ImpactRequest
 from intake.domain.schema_base import (
-    BLANK,
     MAX_LIST_LENGTH,
     RequestInstant,
     RequestModel,
@@ -54,8 +41,6 @@ EventType = Literal[
 ]
 """Every type of fact but the opening."""
 
-MAX_EMAIL_LENGTH: Final = 254
-
 R = TypeVar("R", bound=RequestModel)
 
 
@@ -63,7 +48,7 @@ def validate_request(model: type[R], body: object, default_severities: Mapping[s
     """The body that a caller posted as a request. `default_severities` are the policy's, by machine source.
 
     Addresses must be usable; a model that is built without this function accepts any text as the address of a contact
-    (docs/rules.md#1-8). Raises pydantic's ValidationError, which names every missing or wrong field.
+    (docs/rules.md#1-10). Raises pydantic's ValidationError, which names every missing or wrong field.
     """
     return model.model_validate(body, context={"default_severities": default_severities or {}})
 
@@ -73,30 +58,6 @@ def _reject_empty(names: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("must name at least one")
     return names
 
-
-def _has_text(field: str) -> dict[str, JsonValue]:
-    """The JSON Schema of an object in which this field is not blank."""
-    return {"required": [field], "properties": {field: {"type": "string", "pattern": f"[^{BLANK}]"}}}
-
-
-def _check_email(email: str, info: ValidationInfo) -> str:
-    if info.context is not None and not is_usable_email(email):  # the context is set by `validate_request`
-        raise ValueError("must be an e-mail address such as ada@acme.example")
-    return email
-
-
-Email = Annotated[
-    Text,
-    AfterValidator(_check_email),
-    # A blank one is absent.
-    WithJsonSchema(
-        {
-            "type": "string",
-            "anyOf": [{"format": "email", "maxLength": MAX_EMAIL_LENGTH}, {"pattern": f"^[{BLANK}]*$"}],
-        }
-    ),
-]
-"""An e-mail address. It must be usable in a request that a caller posted."""
 
 _FIELD_OWNERS: Final[Mapping[str, EventType]] = {
     "severity": "severity_changed",
@@ -152,60 +113,6 @@ _TICKET: Final[dict[str, JsonValue]] = {
     "impact": {"business_risk": "major", "users_affected_percent": 40},
     "assignee": {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@msp.example"},
 }
-
-
-# docs/rules.md#1-8
-class ContactRequest(RequestModel):
-    """The person most familiar with the issue: a name, and an e-mail address or a phone number."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"anyOf": [_has_text("email"), _has_text("phone")]}  # as `require_address` does
-    )
-
-    name: RequiredText
-    phone: Text | None = None
-    email: Email | None = Field(default=None, validate_default=True)
-
-    @field_validator("email")
-    @classmethod
-    def require_address(cls, email: str | None, info: ValidationInfo) -> str | None:
-        if email is None and info.data.get("phone", "") is None:
-            raise ValueError("an e-mail address or a phone number is required")
-        return email
-
-
-class CustomerRequest(RequestModel):
-    id: RequiredText
-    name: RequiredText
-
-
-class AssigneeRequest(RequestModel):
-    """The person on our side who works on the ticket."""
-
-    name: RequiredText
-    email: Email | None = None
-
-    @field_validator("email")
-    @classmethod
-    def drop_unusable(cls, email: str | None) -> str | None:
-        """An unusable address from a webhook is dropped: the name alone says who works on the ticket."""
-        return email if email is not None and is_usable_email(email) else None
-
-    def to_assignee(self) -> Assignee:
-        return Assignee.model_validate(self.model_dump())
-
-
-# docs/rules.md#1-4
-class ImpactRequest(RequestModel):
-    """The criteria of the severity matrix; any may be missing."""
-
-    business_risk: BusinessRisk | None = None
-    work_stoppage: WorkStoppage | None = None
-    users_affected_percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    workaround: Workaround | None = None
-
-    def to_impact(self) -> Impact:
-        return Impact.model_validate(self.model_dump())
 
 
 class _NotStated:
@@ -322,7 +229,8 @@ class DerivedTicketRequest(BatchItemRequest):
     """A ticket derived from a webhook delivery or a mail instead of being posted.
 
     `opened_by` is who opened it, if known. `states_category`: the category is stated, not a default. `default_flags`
-    name the defaults that replaced missing fields.
+    are the flags that only the source knows: the defaults that replaced missing fields, and an address not to be
+    mailed.
     """
 
     opened_by: Text | None = None

@@ -1,14 +1,23 @@
-"""The gauges of the stored tickets. They come from the database, so every replica shows the same."""
+"""The gauges of the stored tickets (docs/decisions/0032-gauges-come-from-the-database.md)."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.runtime.metrics import Measurement
 
 from intake import metrics
 from intake.handlers.queries import load_figures
 
 
-async def measure_tickets(reader: AsyncEngine) -> None:
-    """Set the gauges, and create the label sets of sources that are new to this process; a job for the scheduler."""
-    async with reader.connect() as connection:
-        figures = await load_figures(connection, metrics.MAX_SOURCES)
-    metrics.SEVERITY_DISPUTED.set(figures.disputed)
-    metrics.declare_sources(figures.sources)
+class TicketGauges:
+    """Measures the tickets of all tenants. Every replica shows the same numbers."""
+
+    def __init__(self, reader: AsyncEngine) -> None:
+        self._reader = reader
+        self._measurement = Measurement(metrics.forget_tickets)
+
+    async def measure(self) -> None:
+        """Set the gauges, and create the label sets of sources that this process has not met; a periodic job."""
+        with self._measurement.attempt():
+            async with self._reader.connect() as connection:
+                figures = await load_figures(connection, metrics.MAX_SOURCES)
+        metrics.SEVERITY_DISPUTED.set(figures.disputed)
+        metrics.declare_sources(figures.sources)

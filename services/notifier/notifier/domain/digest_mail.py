@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tocsin.events import Notify
-from tocsin.instants import display_instant
+from tocsin.instants import display_instant, render_instant
 
 from notifier.domain.delivery import Notification
 from notifier.domain.message import Mail, MailSender, smtp_address
@@ -48,6 +48,11 @@ class DigestContext:
     zone: tzinfo
 
     @property
+    def listed(self) -> Sequence[DigestItem]:
+        """The items as the digest lists them: the nearest deadline first, unknown ones last."""
+        return sorted(self.items, key=_by_deadline)
+
+    @property
     def is_late(self) -> bool:
         return any(item.is_late for item in self.items)
 
@@ -68,7 +73,7 @@ def render_digest(digest: DigestContext, templates: MailTemplates) -> RenderedMa
         "background": _BACKGROUND,
         "ink": _INK,
         "notes": _notes(words, values, digest),
-        "tickets": [_ticket(words, item, digest) for item in sorted(digest.items, key=_by_deadline)],
+        "tickets": [_ticket(words, item, digest) for item in digest.listed],
         "groups": [],
         "actions": [],
         "paragraphs": [],
@@ -90,7 +95,7 @@ def build_digest(digest: DigestContext, rendered: RenderedMail, sender: MailSend
     """
     address = smtp_address(digest.reader.email)
     message_id = f"<digest.{digest.digest_id}@{sender.domain}>"
-    tickets = dict.fromkeys(str(item.notification.ticket_id) for item in digest.items)
+    tickets = dict.fromkeys(str(item.notification.ticket_id) for item in digest.listed)
     tocsin: list[Header] = [("Tocsin-Kind", "digest"), *(("Tocsin-Ticket", ticket) for ticket in tickets)]
     if digest.is_late:
         tocsin.append(("Tocsin-Late", "yes"))
@@ -124,9 +129,8 @@ def build_digest(digest: DigestContext, rendered: RenderedMail, sender: MailSend
 
 
 def _by_deadline(item: DigestItem) -> tuple[bool, str, str]:
-    """The nearest deadline first, unknown ones last."""
     due_at = item.notification.due_at
-    return due_at is None, due_at.isoformat() if due_at else "", item.notification.ticket.external_id
+    return due_at is None, render_instant(due_at) if due_at else "", str(item.notification.ticket_id)
 
 
 def _digest_values(digest: DigestContext) -> dict[str, Any]:

@@ -173,7 +173,8 @@ _MOST_URGENT: Final = (
 _ADDRESS: Final = func.lower(DELIVERIES.c.email)
 _ADDRESSES: Final = bindparam("addresses", type_=ARRAY(Text))
 _IS_OPEN: Final = DELIVERIES.c.ready_at.is_not(None)
-_REPEATS: Final = is_any_of(DELIVERIES.c.digest_id, _IDS) & DELIVERIES.c.ambiguous & _IS_OPEN
+# Also those of an interrupted attempt that are not marked as ambiguous yet.
+_REPEATS: Final = is_any_of(DELIVERIES.c.digest_id, _IDS) & _IS_OPEN
 _ITEMS: Final = (
     select(DELIVERIES.c.ticket_id)
     .join(TICKETS, TICKETS.c.ticket_id == DELIVERIES.c.ticket_id)

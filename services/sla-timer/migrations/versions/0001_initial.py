@@ -31,6 +31,13 @@ def upgrade() -> None:
             server_default=sa.text("0"),
             comment="How many versions of the policy were known at the last evaluation",
         ),
+        sa.Column(
+            "policies_in_force",
+            sa.Integer,
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="How many of them had come into force by the instant of the last evaluation",
+        ),
         sa.Column("opened_at", INSTANT, nullable=False),
         sa.Column("responded_at", INSTANT),
         sa.Column("closed_at", INSTANT),

@@ -37,6 +37,10 @@ class PolicyHistory:
         """The index of the version in force at the instant `at`."""
         return bisect_right(self.changes, at)
 
+    def count_in_force(self, at: int) -> int:
+        """How many versions have come into force by the instant `at`; the oldest always has."""
+        return self.index_at(at) + 1
+
     def rules_at(self, at: int) -> Rules:
         """The rules in force at the instant `at`."""
         return self.rules[self.index_at(at)]

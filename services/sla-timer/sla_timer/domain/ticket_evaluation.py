@@ -94,7 +94,8 @@ class AgendaItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TicketEvaluation:
-    """The result of evaluating a ticket. `policy_versions` is the number of policy versions it was evaluated with.
+    """The result of evaluating a ticket. `policy_versions` is the number of policy versions it was evaluated with,
+    `policies_in_force` how many of them had come into force by then.
 
     `events` are to be published now, in order; `agenda` are those to publish once they fall due.
     """
@@ -105,6 +106,7 @@ class TicketEvaluation:
     closed_at: datetime | None
     responded_at: datetime | None
     policy_versions: int
+    policies_in_force: int
     clocks: Sequence[ClockSummary]
     events: Sequence[PublishedEvent]
     agenda: Sequence[AgendaItem]
@@ -135,6 +137,7 @@ def evaluate_ticket(
         closed_at=None if timeline.closed_at is None else to_datetime(timeline.closed_at),
         responded_at=None if timeline.responded_at is None else to_datetime(timeline.responded_at),
         policy_versions=len(policies.versions),
+        policies_in_force=policies.count_in_force(until),
         clocks=summarize_clocks(timeline),
         events=[
             *_notices(record, log.facts[0].at, details, context),

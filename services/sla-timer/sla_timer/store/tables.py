@@ -54,6 +54,13 @@ TICKETS = Table(
         server_default=text("0"),
         comment="How many versions of the policy were known at the last evaluation",
     ),
+    Column(
+        "policies_in_force",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="How many of them had come into force by the instant of the last evaluation",
+    ),
     _instant("opened_at"),
     _instant("responded_at", nullable=True),
     _instant("closed_at", nullable=True),

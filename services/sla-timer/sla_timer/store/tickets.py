@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact, Ticket
 from tocsin.runtime.database import bulk
@@ -118,6 +118,7 @@ async def store_evaluations(connection: AsyncConnection, evaluations: Sequence[T
             "closed_at": evaluation.closed_at,
             "responded_at": evaluation.responded_at,
             "policy_versions": evaluation.policy_versions,
+            "policies_in_force": evaluation.policies_in_force,
         }
         for evaluation in evaluations
     ]
@@ -125,21 +126,30 @@ async def store_evaluations(connection: AsyncConnection, evaluations: Sequence[T
 
 
 async def lock_outdated(
-    connection: AsyncConnection, *, policy_versions: int, closed_since: datetime | None, after: UUID, limit: int
+    connection: AsyncConnection,
+    *,
+    policy_versions: int,
+    closed_since: datetime | None,
+    policies_in_force: int | None,
+    after: UUID,
+    limit: int,
 ) -> list[UUID]:
     """Lock tickets that were last evaluated with fewer policy versions, in the order of their ids from `after` on.
 
-    Open ones, and those closed at `closed_since` or later. Skips tickets locked by others.
+    Open ones, those closed at `closed_since` or later, and open ones that were last evaluated when fewer than
+    `policies_in_force` versions were in force. Skips tickets locked by others.
     """
     t = TICKETS.c
     is_open = t.closed_at.is_(None)
+    is_outdated = t.policy_versions < policy_versions
+    conditions = [and_(is_open, is_outdated)]
+    if closed_since is not None:
+        conditions.append(and_(is_outdated, t.closed_at >= closed_since))
+    if policies_in_force is not None:
+        conditions.append(and_(is_open, t.policies_in_force < policies_in_force))
     rows = await connection.execute(
         select(t.ticket_id)
-        .where(
-            t.policy_versions < policy_versions,
-            is_open if closed_since is None else or_(is_open, t.closed_at >= closed_since),
-            t.ticket_id > after,
-        )
+        .where(or_(*conditions), t.ticket_id > after)
         .order_by(t.ticket_id)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -13,7 +13,7 @@ from intake.domain.ticket_request import EventRequest
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
-from intake.domain.webhooks.mapping import map_snapshot
+from intake.domain.webhooks.mapping import map_snapshot, unlisted_words
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
 from intake.domain.webhooks.ticket_values import TicketValues
@@ -22,7 +22,10 @@ from intake.errors import UnmappedError, UnreadableError
 
 _NOT_SHOWN: Final = {"events", "default_flags", "states_category"}
 Result = dict[str, Any]
-"""One ticket of a payload as JSON: `ticket` with `flags`, or `external_id`; then `events`, `unmapped` or `ignored`."""
+"""One ticket of a payload as JSON: `ticket` with `flags`, or `external_id`; then `events`, `unmapped` or `ignored`.
+
+`found_nothing` lists what the mapping names and the payload does not have, `not_listed` the words without a meaning.
+"""
 
 
 class DryRun:
@@ -57,6 +60,7 @@ class DryRun:
     def _process(self, snapshot: TicketSnapshot) -> Result:
         key = snapshot.external_id
         updates = self._updates[key]
+        notes = {"found_nothing": snapshot.found_nothing}
         try:
             update = map_snapshot(
                 snapshot,
@@ -65,10 +69,11 @@ class DryRun:
                 delivery_key=f"{self._deliveries:09}",
             )
             updates.append(update)
+            notes["not_listed"] = unlisted_words(snapshot, update)
             result = self._reconcile(key, updates) if key in self._facts else self._create(key, updates)
         except UnmappedError as error:
             result = {"external_id": key, "unmapped": error.reason, "detail": str(error)}
-        return result | ({"found_nothing": list(snapshot.found_nothing)} if snapshot.found_nothing else {})
+        return result | {name: list(found) for name, found in notes.items() if found}
 
     def _create(self, key: str, updates: Sequence[TicketUpdate]) -> Result:
         ticket = create_ticket(

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from tocsin.events import Assignee, Impact
 from tocsin.instants import render_instant
 
-from intake.domain.ticket_request import AssigneeRequest
+from intake.domain.request_fields import AssigneeRequest
 from intake.domain.webhooks.config.integrations import (
     ImpactWords,
     Integration,
@@ -15,7 +15,6 @@ from intake.domain.webhooks.config.integrations import (
     find_word,
     fold_word,
 )
-from intake.domain.webhooks.config.people import KnownAssignee
 from intake.domain.webhooks.payload import FIRST_YEAR, text
 from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
@@ -73,6 +72,19 @@ def map_snapshot(
         assignee=_assignee(snapshot.assignee, integration),
         unassigned=_is_unassigned(snapshot.assignee, integration),
     )
+
+
+def unlisted_words(snapshot: TicketSnapshot, update: TicketUpdate) -> tuple[str, ...]:
+    """The words of a snapshot that integrations.yaml does not list, with their fields; they state nothing."""
+    stated = {
+        "type": (snapshot.type, update.category),
+        "channel": (snapshot.channel, update.channel),
+        "via": (snapshot.via, update.via),
+        "it_contact": (snapshot.it_contact, update.it_contact),
+    }
+    for criterion in Impact.model_fields:
+        stated[criterion] = (getattr(snapshot.impact, criterion), getattr(update.impact, criterion, None))
+    return tuple(f"{field}: {word}" for field, (word, meaning) in stated.items() if word and meaning is None)
 
 
 def _check_instants(snapshot: TicketSnapshot, received_at: datetime) -> None:
@@ -157,22 +169,22 @@ def _percent(words: ImpactWords, word: str | None) -> float | None:
 
 def _assignee(stated: AssigneeInfo, integration: Integration) -> Assignee | None:
     """The assignee as `assignees` lists it, or else by the tool's name, address or number."""
-    known, email = _known_assignee(stated, integration), text(stated.email)
-    if isinstance(known, KnownAssignee):
-        return AssigneeRequest(name=known.name, email=known.email or email).to_assignee()
-    name = text(stated.name) or email or text(stated.id)
-    if name is None or known == "nobody" or stated.nobody:
+    words = _assignee_words(stated)
+    if not words or _is_unassigned(stated, integration):
         return None
+    known = next((known for word in words if (known := _find(integration.assignees, word))), None)
+    name = known.name if known else text(stated.name) or text(stated.email) or words[0]
+    email = (known.email if known else None) or text(stated.email)
     return AssigneeRequest(name=name, email=email).to_assignee()
 
 
 def _is_unassigned(stated: AssigneeInfo, integration: Integration) -> bool:
-    return stated.nobody or _known_assignee(stated, integration) == "nobody"
+    nobody = {fold_word(word) for word in integration.unassigned}
+    return stated.nobody or any(fold_word(word) in nobody for word in _assignee_words(stated))
 
 
-def _known_assignee(stated: AssigneeInfo, integration: Integration) -> KnownAssignee | Literal["nobody"] | None:
-    words = (text(stated.id), text(stated.name), text(stated.email))
-    return next((known for word in words if (known := _find(integration.assignees, word))), None)
+def _assignee_words(stated: AssigneeInfo) -> list[str]:
+    return [word for each in (stated.id, stated.name, stated.email) if (word := text(each))]
 
 
 def _find(words: Mapping[str, _Meaning], word: str | None) -> _Meaning | None:

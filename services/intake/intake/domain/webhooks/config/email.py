@@ -56,7 +56,7 @@ class SubjectRule(YamlModel):
     first rule that matches and states it counts.
     """
 
-    contains: Annotated[Name | tuple[Name, ...], Field(examples=["[P1]", "[malware, phish*]"])]
+    contains: Annotated[tuple[Name, ...], Field(min_length=1, examples=["[malware, phish*]"])]
     in_text: bool = False
     severity: Severity | None = None
     category: Category | None = None
@@ -64,9 +64,8 @@ class SubjectRule(YamlModel):
 
     def matches(self, subject: str, text: str) -> bool:
         """Whether the subject or, with `in_text`, the text contains one of the phrases."""
-        phrases = (self.contains,) if isinstance(self.contains, str) else self.contains
         searched = fold_text(f"{subject}\n{text}" if self.in_text else subject)
-        return any(_pattern(phrase).search(searched) for phrase in phrases)
+        return any(_pattern(phrase).search(searched) for phrase in self.contains)
 
 
 def fold_text(text: str) -> str:

@@ -133,8 +133,8 @@ class Integration(YamlModel):
     customers: our names for those of the tool; names that are not listed stay as they are. fields: the tool's field for
     one of ours: a standard field (`owner.name`), or the label of a custom field; it replaces the one that the adapter
     reads. mailboxes: the words of `via`. it_contact_words: which words of `it_contact` mean the customer's IT contact.
-    impact: the words of each criterion. assignees: our people by the tool's name or number for them; `nobody` for the
-    word of an unassigned ticket. generic: how the generic adapter reads a payload.
+    impact: the words of each criterion. assignees: our people by the tool's name or number for them. unassigned: words
+    in place of an assignee that mean nobody. generic: how the generic adapter reads a payload.
     """
 
     adapter: AdapterName
@@ -157,7 +157,8 @@ class Integration(YamlModel):
         default_factory=lambda: {"true": True, "yes": True, "false": False, "no": False}
     )
     impact: ImpactWords = ImpactWords()
-    assignees: dict[Name, KnownAssignee | Literal["nobody"]] = Field(default_factory=dict)
+    assignees: dict[Name, KnownAssignee] = Field(default_factory=dict)
+    unassigned: tuple[Name, ...] = ()
     defaults: Defaults = Defaults()
     generic: GenericMapping | None = None
 
