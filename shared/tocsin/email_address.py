@@ -1,11 +1,19 @@
-"""Which texts are e-mail addresses that the system can send to. Pure."""
+"""Which texts are e-mail addresses that the system can send to. Pure.
+
+The mail servers of private networks serve domains such as `acme.local`, so these are accepted everywhere.
+"""
 
 from functools import lru_cache
 from typing import Final
 
+import email_validator
 from email_validator import EmailNotValidError, validate_email
+from email_validator.syntax import validate_email_domain_name
 
 MAX_EMAIL_LENGTH: Final = 254
+
+for _private in ("local", "test"):
+    email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(_private)
 
 
 def is_usable_email(text: str) -> bool:
@@ -13,7 +21,7 @@ def is_usable_email(text: str) -> bool:
 
     International addresses are usable: a domain has an ASCII form, and the part before it needs a mail server that
     offers SMTPUTF8. Not usable are blanks, line breaks and control characters anywhere, quoted parts, and domains
-    that no public mail server serves, such as `localhost` and `acme.local`. No name is looked up.
+    without a dot, such as `localhost`. No name is looked up.
     """
     return len(text) <= MAX_EMAIL_LENGTH and _is_usable(text)
 
@@ -27,3 +35,12 @@ def _is_usable(text: str) -> bool:
     except EmailNotValidError:
         return False
     return True
+
+
+def with_ascii_domain(email: str) -> str:
+    """The address with its domain in ASCII form, as SMTP needs it; the part before it may need SMTPUTF8.
+
+    Raises ValueError, which says what is wrong with the domain.
+    """
+    local, _, domain = email.rpartition("@")
+    return f"{local}@{validate_email_domain_name(domain)['ascii_domain']}"

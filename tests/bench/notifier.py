@@ -22,7 +22,7 @@ import structlog
 import typer
 from aiosmtplib import SMTP
 from support.notifier_events import escalation, ticket
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import SharedSink, log_line, private_database, running
 from tocsin.events import Notify
 from tocsin_local.loopback import free_port
@@ -66,7 +66,7 @@ async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile
         log_line(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
 
 
-async def _burst(world: World, notifies: Sequence[Notify]) -> float:
+async def _burst(world: NotifierWorld, notifies: Sequence[Notify]) -> float:
     """Seconds from the first event to the last recorded result."""
     begun = time.perf_counter()
     async with world.notifier():
@@ -76,7 +76,7 @@ async def _burst(world: World, notifies: Sequence[Notify]) -> float:
     return time.perf_counter() - begun
 
 
-async def _singles(world: World) -> list[float]:
+async def _singles(world: NotifierWorld) -> list[float]:
     """Milliseconds from an event to its mail in the sink, one after the other, sorted."""
     begun: dict[str, datetime] = {}
     async with world.notifier():

@@ -44,7 +44,7 @@ def directory_of(roles: Sequence[str]) -> str:
     return PEOPLE + "".join(f"  {role}: [{{ person: maya }}]\n" for role in roles)
 
 
-class World:
+class EscalatorWorld:
     """A running escalator, its topics and its directory."""
 
     def __init__(self, service: ServicePart, kafka: str, keys: Mapping[str, str], directory: Path, log: Path) -> None:
@@ -99,7 +99,7 @@ class World:
 
 
 @pytest.fixture
-def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> Iterator[World]:
+def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> Iterator[EscalatorWorld]:
     kafka.fresh_topics()
     issued = {tenant: issue(tenant) for tenant in ("default", "other")}
     write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in issued.values())))
@@ -115,7 +115,7 @@ def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> 
     }
     service = ServicePart("escalator", "escalator", free_port(), settings)
     keys = {tenant: text for tenant, (text, _) in issued.items()}
-    world = World(service, kafka.bootstrap, keys, directory, tmp_path / "escalator.log")
+    world = EscalatorWorld(service, kafka.bootstrap, keys, directory, tmp_path / "escalator.log")
     try:
         world.process.wait_ready(SECONDS)
         yield world
@@ -124,14 +124,14 @@ def running(make_database: MakeDatabase, kafka: SharedKafka, tmp_path: Path) -> 
 
 
 @pytest.fixture
-async def world(running: World) -> AsyncIterator[World]:
+async def world(running: EscalatorWorld) -> AsyncIterator[EscalatorWorld]:
     listening = asyncio.create_task(running.listen())
     yield running
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
 
 
-async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
+async def test_a_ladder_from_its_first_step_to_its_end(world: EscalatorWorld) -> None:
     timer = DeadlineEventFactory()
     steps = [timer.step(n) for n in (1, 2)]
     await world.publish(timer.warned("resolution"), *steps, steps[0], *steps)
@@ -156,7 +156,7 @@ async def test_a_ladder_from_its_first_step_to_its_end(world: World) -> None:
     assert 'sla_escalations_total{reason="explicit",tier="6"} 0.0' in metrics
 
 
-async def test_an_item_shows_the_ticket_its_deadline_who_was_told_and_who_acknowledged(world: World) -> None:
+async def test_an_item_shows_the_ticket_its_deadline_who_was_told_and_who_acknowledged(world: EscalatorWorld) -> None:
     timer = DeadlineEventFactory(ticket("SR/10 42"))
     known = Acknowledgement(at=START + HOUR / 2, by="maya", held_until=START + HOUR)
     await world.publish(timer.step(1), timer.step(2, acknowledgements=(known,)), timer.held(1.2, until=3, actor="ruth"))
@@ -180,7 +180,7 @@ async def test_an_item_shows_the_ticket_its_deadline_who_was_told_and_who_acknow
     await world.get(path, tenant="other", status=404)
 
 
-async def eventually_found(world: World, path: str, **fields: Any) -> None:
+async def eventually_found(world: EscalatorWorld, path: str, **fields: Any) -> None:
     """Wait until the ladder at `path` has these fields."""
 
     async def found() -> bool:
@@ -192,7 +192,7 @@ async def eventually_found(world: World, path: str, **fields: Any) -> None:
 
 
 @pytest.mark.rule("5.22")
-async def test_an_exhausted_ladder_is_shown_and_counted_until_the_ticket_closes(world: World) -> None:
+async def test_an_exhausted_ladder_is_shown_and_counted_until_the_ticket_closes(world: EscalatorWorld) -> None:
     """HELD leaves tiers 2 and 6 vacant, so the fifth step has nobody left."""
     timer = DeadlineEventFactory(ticket("SR-1"))
     await world.publish(*(timer.step(n, reason="no_response") for n in range(1, 6)))
@@ -217,7 +217,7 @@ async def test_an_exhausted_ladder_is_shown_and_counted_until_the_ticket_closes(
     await eventually(lambda: gauge(0), world.status)
 
 
-async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(world: World) -> None:
+async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(world: EscalatorWorld) -> None:
     timers = [DeadlineEventFactory(ticket(f"SR-{n}", customer="acme" if n % 2 else "globex")) for n in range(5)]
     theirs = DeadlineEventFactory(ticket("SR-1", tenant="other"))
     await world.publish(*(timer.step(1) for timer in [*timers, theirs]), timers[0].step(2), timers[1].ended(1))
@@ -251,7 +251,7 @@ async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(worl
         assert [error["field"] for error in problem["errors"]] == list(wrong)
 
 
-async def test_a_new_directory_takes_effect_without_a_restart(world: World) -> None:
+async def test_a_new_directory_takes_effect_without_a_restart(world: EscalatorWorld) -> None:
     timer = DeadlineEventFactory()
     await world.publish(timer.step(1))
     await eventually(lambda: len(world.received) == 1, world.status)
@@ -265,7 +265,7 @@ async def test_a_new_directory_takes_effect_without_a_restart(world: World) -> N
     assert [tier.number for tier in exhausted.skipped] == [3, 4, 5, 6]
 
 
-async def test_an_invalid_directory_is_reported_and_the_last_valid_one_stays_active(world: World) -> None:
+async def test_an_invalid_directory_is_reported_and_the_last_valid_one_stays_active(world: EscalatorWorld) -> None:
     world.directory.write_text("people: [\n")
     timer = DeadlineEventFactory()
     await world.publish(timer.step(1), timer.step(2))
@@ -277,7 +277,7 @@ async def test_an_invalid_directory_is_reported_and_the_last_valid_one_stays_act
     assert "sla_directory_broken 1.0" in await world.get("/metrics")
 
 
-async def test_after_a_kill_and_a_restart_nothing_is_missed_or_repeated(world: World) -> None:
+async def test_after_a_kill_and_a_restart_nothing_is_missed_or_repeated(world: EscalatorWorld) -> None:
     timers = [DeadlineEventFactory(ticket(f"SR-{n}")) for n in range(20)]
     await world.publish(*(timer.step(1) for timer in timers))
     world.restart(Process.kill)
@@ -291,7 +291,7 @@ async def test_after_a_kill_and_a_restart_nothing_is_missed_or_repeated(world: W
         assert [type(event) for event in mine.values()] == [Notify, Notify, StandDown]
 
 
-async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World) -> None:
+async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: EscalatorWorld) -> None:
     timer = DeadlineEventFactory()
     key = str(timer.ticket.ticket_id).encode()
     headers, value = encode(timer.step(1), "sla-timer")
@@ -304,7 +304,7 @@ async def test_later_events_of_a_ticket_wait_behind_its_dead_letter(world: World
     await world.get(f"/v1/tickets/{timer.ticket.ticket_id}/escalation", status=404)
 
 
-async def test_republish_publishes_decisions_with_the_same_ids(world: World) -> None:
+async def test_republish_publishes_decisions_with_the_same_ids(world: EscalatorWorld) -> None:
     timer = DeadlineEventFactory()
     await world.publish(timer.step(1), timer.step(2), timer.ended(2))
     await eventually(lambda: len(world.received) == 3, world.status)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from support.intake_world import LINKS, World, event, ticket, world
+from support.intake_world import LINKS, IntakeWorld, event, ticket, world
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import TicketChanged, Tier, UpcomingStep
 
@@ -42,21 +42,23 @@ def link_to(ticket_id: str, **changes: Any) -> AcknowledgementLink:
     return AcknowledgementLink.model_validate(fields)
 
 
-async def open_ticket(intake: World, **fields: Any) -> str:
+async def open_ticket(intake: IntakeWorld, **fields: Any) -> str:
     body = ticket(summary="Mail & <script>calendar</script>", **fields)
     return str((await intake.post("/v1/tickets", body, 201))["ticket_id"])
 
 
-async def open_link(intake: World, link: AcknowledgementLink, method: str = "GET", **headers: str) -> httpx.Response:
+async def open_link(
+    intake: IntakeWorld, link: AcknowledgementLink, method: str = "GET", **headers: str
+) -> httpx.Response:
     return await intake.clients["nobody"].request(method, f"/ack/{LINKS.sign(link)}", headers=headers)
 
 
-async def changes(intake: World) -> list[TicketChanged]:
+async def changes(intake: IntakeWorld) -> list[TicketChanged]:
     return [queued for queued in await intake.queued() if isinstance(queued, TicketChanged)]
 
 
 @pytest.mark.rule("5.28")
-async def test_the_page_asks_and_changes_nothing(intake: World) -> None:
+async def test_the_page_asks_and_changes_nothing(intake: IntakeWorld) -> None:
     link = link_to(await open_ticket(intake))
     for method in ("GET", "HEAD"):
         answer = await open_link(intake, link, method)
@@ -71,7 +73,7 @@ async def test_the_page_asks_and_changes_nothing(intake: World) -> None:
     assert await changes(intake) == []
 
 
-async def test_the_page_shows_the_first_response_and_that_a_stand_down_ends_the_escalation(intake: World) -> None:
+async def test_the_page_shows_the_first_response_and_that_a_stand_down_ends_the_escalation(intake: IntakeWorld) -> None:
     ticket_id = await open_ticket(intake)
     link = link_to(ticket_id)
     assert ">First response<" not in (await open_link(intake, link)).text
@@ -83,14 +85,16 @@ async def test_the_page_shows_the_first_response_and_that_a_stand_down_ends_the_
 
 
 @pytest.mark.rule("3.6")
-async def test_an_automatic_receipt_is_not_shown_as_the_response(intake: World) -> None:
+async def test_an_automatic_receipt_is_not_shown_as_the_response(intake: IntakeWorld) -> None:
     ticket_id = await open_ticket(intake)
     await intake.post(f"/v1/tickets/{ticket_id}/events", event("responded", actor="Workflow"), 201)
     assert ">First response<" not in (await open_link(intake, link_to(ticket_id))).text
 
 
 @pytest.mark.rule("5.28")
-async def test_the_page_shows_deadline_contact_services_and_who_was_told_or_has_acknowledged(intake: World) -> None:
+async def test_the_page_shows_deadline_contact_services_and_who_was_told_or_has_acknowledged(
+    intake: IntakeWorld,
+) -> None:
     contact = {"name": "Sam <i>Vries", "email": "sam@acme.example", "phone": "+31 10 555 0142"}
     ticket_id = await open_ticket(intake, contact=contact, affected_services=["E-mail", "VPN & Citrix"])
     told = [
@@ -118,7 +122,7 @@ async def test_the_page_shows_deadline_contact_services_and_who_was_told_or_has_
     assert [known["by"] for known in shown["other_acknowledgements"]] == ["dana"]
 
 
-async def test_a_link_of_an_older_version_works(intake: World) -> None:
+async def test_a_link_of_an_older_version_works(intake: IntakeWorld) -> None:
     link = link_to(await open_ticket(intake))
     page = (await open_link(intake, link)).text
     assert "Deadline when the mail was written" not in page
@@ -126,13 +130,13 @@ async def test_a_link_of_an_older_version_works(intake: World) -> None:
     assert (await open_link(intake, link, "POST", **JSON)).json()["state"] == "acknowledged"
 
 
-async def test_after_an_exhausted_ladder_the_page_promises_no_hold(intake: World) -> None:
+async def test_after_an_exhausted_ladder_the_page_promises_no_hold(intake: IntakeWorld) -> None:
     link = link_to(await open_ticket(intake), upcoming=UpcomingStep(at=NOON - timedelta(hours=1)))
     page = (await open_link(intake, link, "POST")).text
     assert "There is no tier above you to hold: the escalation ended at 2026-06-08 11:00 UTC" in page
 
 
-async def test_the_page_allows_nothing_but_its_button(intake: World) -> None:
+async def test_the_page_allows_nothing_but_its_button(intake: IntakeWorld) -> None:
     answer = await open_link(intake, link_to(await open_ticket(intake)))
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -147,7 +151,7 @@ async def test_the_page_allows_nothing_but_its_button(intake: World) -> None:
 
 
 @pytest.mark.rule("5.28")
-async def test_the_button_acknowledges_once(intake: World) -> None:
+async def test_the_button_acknowledges_once(intake: IntakeWorld) -> None:
     ticket_id = await open_ticket(intake)
     link = link_to(ticket_id)
     answer = await open_link(intake, link, "POST", **{"Content-Type": "application/x-www-form-urlencoded"})
@@ -167,7 +171,7 @@ async def test_the_button_acknowledges_once(intake: World) -> None:
 
 
 @pytest.mark.parametrize("sent", [{"json": {"type": "resolved"}}, {"data": {"type": "resolved"}}])
-async def test_the_body_and_the_query_of_the_post_are_ignored(intake: World, sent: dict[str, Any]) -> None:
+async def test_the_body_and_the_query_of_the_post_are_ignored(intake: IntakeWorld, sent: dict[str, Any]) -> None:
     ticket_id = await open_ticket(intake)
     path = f"/ack/{LINKS.sign(link_to(ticket_id))}"
     answer = await intake.clients["nobody"].post(path, params={"type": "resolved"}, headers=JSON, **sent)
@@ -177,7 +181,7 @@ async def test_the_body_and_the_query_of_the_post_are_ignored(intake: World, sen
     assert [queued.fact.type for queued in await changes(intake)] == ["acknowledged"]
 
 
-async def test_concurrent_posts_count_once_and_steps_runs_and_people_count_apart(intake: World) -> None:
+async def test_concurrent_posts_count_once_and_steps_runs_and_people_count_apart(intake: IntakeWorld) -> None:
     ticket_id = await open_ticket(intake)
     link = link_to(ticket_id)
     answers = await asyncio.gather(*(open_link(intake, link, "POST") for _ in range(8)))
@@ -193,7 +197,7 @@ async def test_concurrent_posts_count_once_and_steps_runs_and_people_count_apart
     assert "by ruth.adeyemi at " in (await open_link(intake, link_to(ticket_id, person="cleo"))).text
 
 
-async def test_a_client_that_accepts_json_gets_json_and_problems(intake: World) -> None:
+async def test_a_client_that_accepts_json_gets_json_and_problems(intake: IntakeWorld) -> None:
     ticket_id = await open_ticket(intake)
     shown = (await open_link(intake, link_to(ticket_id), **JSON)).json()
     assert (shown["state"], shown["external_id"], shown["severity"]) == ("pending", "SR-1042", 1)
@@ -207,14 +211,14 @@ async def test_a_client_that_accepts_json_gets_json_and_problems(intake: World) 
 
 
 @pytest.mark.rule("5.7")
-async def test_a_schedule_later_than_the_hold_stays(intake: World) -> None:
+async def test_a_schedule_later_than_the_hold_stays(intake: IntakeWorld) -> None:
     later = UpcomingStep(at=NOON + timedelta(hours=5), tier=tier(3))
     taken = (await open_link(intake, link_to(await open_ticket(intake), upcoming=later), "POST", **JSON)).json()
     assert taken["held_until"] == "2026-06-08T17:00:00.000000Z"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_link_that_cannot_acknowledge_says_why(intake: World, method: str) -> None:
+async def test_a_link_that_cannot_acknowledge_says_why(intake: IntakeWorld, method: str) -> None:
     ticket_id = await open_ticket(intake)
     expired = await open_link(intake, link_to(ticket_id, expires_at=NOON), method)
     assert (expired.status_code, "Link expired" in expired.text) == (410, True)
@@ -244,7 +248,7 @@ async def test_a_forged_token_costs_no_database_connection(tmp_path: Path) -> No
         assert (await client.get(f"/ack/{LINKS.sign(link)}")).status_code == 503
 
 
-async def test_a_large_form_is_rejected(intake: World) -> None:
+async def test_a_large_form_is_rejected(intake: IntakeWorld) -> None:
     token = LINKS.sign(link_to(await open_ticket(intake)))
     too_large = await intake.clients["nobody"].post(f"/ack/{token}", content=b"x" * 2_000_000)
     assert too_large.status_code == 413

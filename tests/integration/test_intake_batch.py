@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
-from support.intake_world import HISTORY_LIMIT, World, event, ticket
+from support.intake_world import HISTORY_LIMIT, IntakeWorld, event, ticket
 from tocsin.events import FactType, TicketImported, TicketOpened
 
 
-async def post_batch(intake: World, *items: object) -> list[dict[str, Any]]:
+async def post_batch(intake: IntakeWorld, *items: object) -> list[dict[str, Any]]:
     answer = await intake.post("/v1/tickets/batch", {"tickets": items}, 200)
     results = answer["results"]
     assert len(results) == len(items)
@@ -29,7 +29,7 @@ EVENTS = [
 ]
 
 
-async def test_an_invalid_item_never_affects_the_others(intake: World) -> None:
+async def test_an_invalid_item_never_affects_the_others(intake: IntakeWorld) -> None:
     await intake.post("/v1/tickets", ticket("known"), 201)
     results = await post_batch(
         intake,
@@ -48,7 +48,7 @@ async def test_an_invalid_item_never_affects_the_others(intake: World) -> None:
     assert len(await intake.queued()) == 3
 
 
-async def test_an_item_that_is_nested_too_deeply_never_affects_the_others(intake: World) -> None:
+async def test_an_item_that_is_nested_too_deeply_never_affects_the_others(intake: IntakeWorld) -> None:
     deep: object = "x"
     for _ in range(100):
         deep = {"x": deep}
@@ -63,7 +63,7 @@ async def test_an_item_that_is_nested_too_deeply_never_affects_the_others(intake
     assert [error["field"] for error in alone["errors"]] == ["summary"]
 
 
-async def test_the_same_ticket_twice_in_a_batch_counts_once(intake: World) -> None:
+async def test_the_same_ticket_twice_in_a_batch_counts_once(intake: IntakeWorld) -> None:
     results = await post_batch(
         intake, ticket("a"), ticket("a"), ticket("a", severity=2), ticket("a", severity=7), ticket("b")
     )
@@ -72,7 +72,7 @@ async def test_the_same_ticket_twice_in_a_batch_counts_once(intake: World) -> No
     assert len(await intake.queued()) == 2
 
 
-async def test_a_ticket_and_its_events_are_published_as_one_record(intake: World) -> None:
+async def test_a_ticket_and_its_events_are_published_as_one_record(intake: IntakeWorld) -> None:
     item = ticket("a", opened_at="2026-06-01T09:00:00Z", events=EVENTS)
     (result,) = await post_batch(intake, item)
     answer = result["ticket"]
@@ -94,7 +94,7 @@ async def test_a_ticket_and_its_events_are_published_as_one_record(intake: World
     assert statuses(await post_batch(intake, ticket("a", opened_at="2026-06-01T09:00:00Z"))) == [409]
 
 
-async def test_contradicting_events_reject_their_item(intake: World) -> None:
+async def test_contradicting_events_reject_their_item(intake: IntakeWorld) -> None:
     workaround = event("resolved", resolution_kind="workaround", occurred_at="2026-06-01T12:00:00Z")
     down = event("severity_changed", severity=2, occurred_at="2026-06-01T11:00:00Z")
     opened = "2026-06-01T09:00:00Z"
@@ -113,7 +113,7 @@ async def test_contradicting_events_reject_their_item(intake: World) -> None:
 
 
 @pytest.mark.rule("5.16")
-async def test_a_mishandled_request_is_escalated_before_its_events(intake: World) -> None:
+async def test_a_mishandled_request_is_escalated_before_its_events(intake: IntakeWorld) -> None:
     item = ticket(category="mishandled_request", sender_is_it_contact=True, events=[event("responded")])
     await post_batch(intake, item)
     (record,) = await intake.queued()
@@ -122,7 +122,7 @@ async def test_a_mishandled_request_is_escalated_before_its_events(intake: World
 
 
 @pytest.mark.rule("4.24")
-async def test_history_waits_for_the_outbox_and_live_tickets_do_not(intake: World) -> None:
+async def test_history_waits_for_the_outbox_and_live_tickets_do_not(intake: IntakeWorld) -> None:
     (first,) = await post_batch(intake, ticket("h0", history=True))
     assert first["ticket"]["history"] is True
     (record,) = await intake.queued()
@@ -135,7 +135,7 @@ async def test_history_waits_for_the_outbox_and_live_tickets_do_not(intake: Worl
     assert statuses(results) == [503, 201, 201]
 
 
-async def test_a_record_over_900_kb_rejects_only_its_item(intake: World) -> None:
+async def test_a_record_over_900_kb_rejects_only_its_item(intake: IntakeWorld) -> None:
     huge = [event("responded", reason="x" * 9_900) for _ in range(100)]
     results = await post_batch(intake, ticket("a", events=huge), ticket("b", events=huge[:50]))
     assert statuses(results) == [413, 201]
@@ -144,7 +144,7 @@ async def test_a_record_over_900_kb_rejects_only_its_item(intake: World) -> None
     assert "900000" in problem["detail"]
 
 
-async def test_an_item_that_the_database_rejects_fails_alone(intake: World) -> None:
+async def test_an_item_that_the_database_rejects_fails_alone(intake: IntakeWorld) -> None:
     async with intake.writer.begin() as connection:
         await connection.execute(text("ALTER TABLE tickets ADD CHECK (external_id <> 'poison')"))
     results = await post_batch(intake, ticket("a"), ticket("poison"), ticket("b", events=[event("responded")]))
@@ -155,13 +155,13 @@ async def test_an_item_that_the_database_rejects_fails_alone(intake: World) -> N
     assert len(await intake.queued()) == 2
 
 
-async def test_items_with_many_events_keep_their_order(intake: World) -> None:
+async def test_items_with_many_events_keep_their_order(intake: IntakeWorld) -> None:
     items = [ticket(f"t{n}", events=[event("paused")] * (n * 40)) for n in range(12)]
     results = await post_batch(intake, *items)
     assert [result["ticket"]["external_id"] for result in results] == [f"t{n}" for n in range(12)]
 
 
-async def test_a_batch_has_at_most_500_tickets(intake: World) -> None:
+async def test_a_batch_has_at_most_500_tickets(intake: IntakeWorld) -> None:
     assert set(statuses(await post_batch(intake, *(ticket(f"t{n}") for n in range(500))))) == {201}
     queued = await intake.queued()
     assert len(queued) == 500
@@ -171,7 +171,7 @@ async def test_a_batch_has_at_most_500_tickets(intake: World) -> None:
     assert (await intake.post("/v1/tickets/batch", {"tickets": []}, 200))["results"] == []
 
 
-async def test_batches_in_opposite_order_do_not_deadlock(intake: World) -> None:
+async def test_batches_in_opposite_order_do_not_deadlock(intake: IntakeWorld) -> None:
     items = [ticket(f"t{n}") for n in range(120)]
     answers = await asyncio.gather(
         post_batch(intake, *items), post_batch(intake, *reversed(items)), post_batch(intake, *items[::2])
@@ -180,7 +180,7 @@ async def test_batches_in_opposite_order_do_not_deadlock(intake: World) -> None:
     assert len(await intake.queued()) == 120
 
 
-async def test_a_batch_with_an_idempotency_key_counts_once(intake: World) -> None:
+async def test_a_batch_with_an_idempotency_key_counts_once(intake: IntakeWorld) -> None:
     key = {"Idempotency-Key": "batch-1"}
     body = {"tickets": [ticket("a")]}
     assert statuses((await intake.post("/v1/tickets/batch", body, 200, headers=key))["results"]) == [201]
@@ -204,7 +204,7 @@ async def test_a_batch_with_an_idempotency_key_counts_once(intake: World) -> Non
     assert statuses(answer.json()["results"]) == [422, 200]
 
 
-async def test_an_item_with_a_duplicate_key_fails_alone(intake: World) -> None:
+async def test_an_item_with_a_duplicate_key_fails_alone(intake: IntakeWorld) -> None:
     twice = json.dumps(ticket("a"))[:-1] + ', "severity": 2}'
     content = '{"tickets": [' + twice + ", " + json.dumps(ticket("b")) + "]}"
     answer = await intake.clients["default"].post(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from intake.workers.ticket_gauges import TicketGauges
-from support.intake_world import World, event, ticket, world
+from support.intake_world import IntakeWorld, event, ticket, world
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from tocsin.events import TicketImported, TicketOpened
@@ -16,12 +16,12 @@ MINIMAL = {"business_risk": "minimal"}  # suggests severity 4
 
 
 @pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
+async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[IntakeWorld]:
     async with world(make_database("intake"), tmp_path) as made:
         yield made
 
 
-async def disputed(intake: World, **query: Any) -> list[str]:
+async def disputed(intake: IntakeWorld, **query: Any) -> list[str]:
     """The external ids that the filter finds. Every ticket's response agrees with the list."""
     page = await intake.get("/v1/tickets", flag="severity_disputed", **query)
     for item in (await intake.get("/v1/tickets"))["items"]:
@@ -32,13 +32,13 @@ async def disputed(intake: World, **query: Any) -> list[str]:
     return [item["external_id"] for item in page["items"]]
 
 
-async def gauge(intake: World) -> float:
+async def gauge(intake: IntakeWorld) -> float:
     await TicketGauges(intake.writer).measure()
     return counter_value("sla_severity_disputed")
 
 
 @pytest.mark.rule("1.6")
-async def test_a_ticket_is_disputed_until_a_severity_is_set_or_confirmed(intake: World) -> None:
+async def test_a_ticket_is_disputed_until_a_severity_is_set_or_confirmed(intake: IntakeWorld) -> None:
     created = await intake.post("/v1/tickets", ticket(severity=4, impact=MAJOR), 201)
     await intake.post("/v1/tickets", ticket("SR-2", severity=2, impact=MAJOR), 201)
     assert created["flags"] == ["severity_disputed"]
@@ -53,7 +53,7 @@ async def test_a_ticket_is_disputed_until_a_severity_is_set_or_confirmed(intake:
 
 
 @pytest.mark.rule("1.6", "1.7")
-async def test_assessments_out_of_order_lead_to_the_same_response(intake: World) -> None:
+async def test_assessments_out_of_order_lead_to_the_same_response(intake: IntakeWorld) -> None:
     created = await intake.post("/v1/tickets", ticket(severity=3, opened_at="2026-06-08T10:00:00Z"), 201)
     path = f"/v1/tickets/{created['ticket_id']}"
 
@@ -74,7 +74,7 @@ async def test_assessments_out_of_order_lead_to_the_same_response(intake: World)
 
 
 @pytest.mark.rule("1.6")
-async def test_events_of_a_batch_and_history_count(intake: World) -> None:
+async def test_events_of_a_batch_and_history_count(intake: IntakeWorld) -> None:
     assessed, confirmed = event("assessed", impact=MAJOR), event("severity_changed", severity=3)
     items = [
         ticket("A", severity=3, impact=MAJOR),
@@ -94,7 +94,7 @@ async def test_events_of_a_batch_and_history_count(intake: World) -> None:
 
 
 @pytest.mark.rule("0.10")
-async def test_the_response_has_the_latest_assignee(intake: World) -> None:
+async def test_the_response_has_the_latest_assignee(intake: IntakeWorld) -> None:
     ruth = {"name": "Ruth", "email": "ruth@msp.example"}
     created = await intake.post("/v1/tickets", ticket(assignee=ruth), 201)
     path = f"/v1/tickets/{created['ticket_id']}"
@@ -107,7 +107,7 @@ async def test_the_response_has_the_latest_assignee(intake: World) -> None:
 
 
 @pytest.mark.rule("6.12")
-async def test_the_list_is_filtered_by_any_flag(intake: World) -> None:
+async def test_the_list_is_filtered_by_any_flag(intake: IntakeWorld) -> None:
     await intake.post("/v1/tickets", ticket("A", source="probe", severity=None), 201)
     await intake.post("/v1/tickets", ticket("B", category="onboarding"), 201)
     await intake.post("/v1/tickets", ticket("C", category="security", via="escalations"), 201)

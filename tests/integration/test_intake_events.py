@@ -7,23 +7,23 @@ from uuid import uuid4
 import pytest
 from intake.handlers.idempotency import expire_keys
 from sqlalchemy import text
-from support.intake_world import World, event, ticket
+from support.intake_world import IntakeWorld, event, ticket
 from tocsin.events import Assignee, Impact, TicketChanged, TicketImported
 
 
 @pytest.fixture
-async def events(intake: World) -> str:
+async def events(intake: IntakeWorld) -> str:
     """The path of the events of a new severity-2 ticket that was opened at 10:00."""
     created = await intake.post("/v1/tickets", ticket(severity=2, opened_at="2026-06-08T10:00:00Z"), 201)
     return f"/v1/tickets/{created['ticket_id']}/events"
 
 
-async def status(intake: World, events: str) -> tuple[int, str]:
+async def status(intake: IntakeWorld, events: str) -> tuple[int, str]:
     found = await intake.get(events.removesuffix("/events"))
     return found["severity"], found["state"]
 
 
-async def test_an_event_is_numbered_and_queued(intake: World, events: str) -> None:
+async def test_an_event_is_numbered_and_queued(intake: IntakeWorld, events: str) -> None:
     body = event("responded", occurred_at="2026-06-08T10:30:00Z", event_id="ours-7", reason="called back")
     recorded = await intake.post(events, body, 201)
     received_at = recorded.pop("received_at")
@@ -41,7 +41,7 @@ async def test_an_event_is_numbered_and_queued(intake: World, events: str) -> No
     assert (queued.tenant, fact.number, fact.reason, fact.actor) == ("default", 2, "called back", "Bob")
 
 
-async def test_an_assessment_and_assignments_are_events_like_any_other(intake: World, events: str) -> None:
+async def test_an_assessment_and_assignments_are_events_like_any_other(intake: IntakeWorld, events: str) -> None:
     assessed = event("assessed", event_id="a-1", impact={"business_risk": "major"})
     assigned = event("assigned", event_id="a-2", assignee={"name": "Ruth", "email": "ruth@msp.example"})
     nobody = event("assigned", event_id="a-3", assignee=None)
@@ -71,7 +71,7 @@ async def test_an_assessment_and_assignments_are_events_like_any_other(intake: W
     assert [fact["assignee"] for fact in stored[2:]] == [{"name": "Ruth", "email": "ruth@msp.example"}, None]
 
 
-async def test_an_event_without_id_and_instant_gets_both_and_counts_each_time(intake: World, events: str) -> None:
+async def test_an_event_without_id_and_instant_gets_both_and_counts_each_time(intake: IntakeWorld, events: str) -> None:
     first = await intake.post(events, event("responded"), 201)
     second = await intake.post(events, event("responded"), 201)
     assert first["occurred_at"] == first["received_at"]
@@ -79,7 +79,7 @@ async def test_an_event_without_id_and_instant_gets_both_and_counts_each_time(in
     assert first["event_id"] != second["event_id"]
 
 
-async def test_an_event_id_counts_once(intake: World, events: str) -> None:
+async def test_an_event_id_counts_once(intake: IntakeWorld, events: str) -> None:
     body = event("resolved", event_id="r-1")
     first = await intake.post(events, body, 201)
     assert await intake.post(events, {**body, "resolution_kind": "resolved", "reason": None}, 200) == first
@@ -89,7 +89,7 @@ async def test_an_event_id_counts_once(intake: World, events: str) -> None:
     assert len(await intake.queued()) == 3
 
 
-async def test_an_idempotency_key_makes_an_event_without_id_count_once(intake: World, events: str) -> None:
+async def test_an_idempotency_key_makes_an_event_without_id_count_once(intake: IntakeWorld, events: str) -> None:
     key = {"Idempotency-Key": "once"}
     first = await intake.post(events, event("escalated"), 201, headers=key)
     assert await intake.post(events, event("escalated"), 200, headers=key) == first
@@ -99,7 +99,7 @@ async def test_an_idempotency_key_makes_an_event_without_id_count_once(intake: W
     await intake.post(events, event("escalated"), 201, headers=key, key="second")
 
 
-async def test_an_idempotency_key_expires_after_24_hours(intake: World, events: str) -> None:
+async def test_an_idempotency_key_expires_after_24_hours(intake: IntakeWorld, events: str) -> None:
     async def hours_pass(hours: int) -> None:
         async with intake.writer.begin() as connection:
             older = "UPDATE idempotency_keys SET created_at = created_at - make_interval(hours => :hours)"
@@ -119,13 +119,13 @@ async def test_an_idempotency_key_expires_after_24_hours(intake: World, events: 
         assert (await connection.execute(text("SELECT count(*) FROM idempotency_keys"))).scalar_one() == 0
 
 
-async def test_a_rejected_event_leaves_its_idempotency_key_free(intake: World, events: str) -> None:
+async def test_a_rejected_event_leaves_its_idempotency_key_free(intake: IntakeWorld, events: str) -> None:
     key = {"Idempotency-Key": "once"}
     await intake.post(f"/v1/tickets/{uuid4()}/events", event("responded"), 404, headers=key)
     await intake.post(events, event("responded"), 201, headers=key)
 
 
-async def test_concurrent_events_are_numbered_without_a_gap(intake: World, events: str) -> None:
+async def test_concurrent_events_are_numbered_without_a_gap(intake: IntakeWorld, events: str) -> None:
     bodies = [event("paused", event_id=f"e{number % 15}") for number in range(30)]
     answers = await asyncio.gather(*(intake.clients["default"].post(events, json=body) for body in bodies))
     assert sorted(answer.status_code for answer in answers) == [200] * 15 + [201] * 15
@@ -135,7 +135,7 @@ async def test_concurrent_events_are_numbered_without_a_gap(intake: World, event
     assert [fact.received_at for fact in queued] == sorted(fact.received_at for fact in queued)
 
 
-async def test_a_source_and_an_external_id_may_contain_any_character(intake: World) -> None:
+async def test_a_source_and_an_external_id_may_contain_any_character(intake: IntakeWorld) -> None:
     await intake.post("/v1/tickets", ticket("2026/17 ü#?", source="help/desk"), 201)
     path = "/v1/tickets/by-external/help%2Fdesk/2026%2F17%20%C3%BC%23%3F/events"
     assert (await intake.post(path, event("responded"), 201))["number"] == 2
@@ -145,7 +145,7 @@ async def test_a_source_and_an_external_id_may_contain_any_character(intake: Wor
     assert not_utf8["errors"] == [{"field": "path", "message": "must be UTF-8"}]
 
 
-async def test_a_ticket_is_read_by_its_tools_own_id(intake: World) -> None:
+async def test_a_ticket_is_read_by_its_tools_own_id(intake: IntakeWorld) -> None:
     created = await intake.post("/v1/tickets", ticket("2026/17 ü#?/events", source="help/desk"), 201)
     by_id = await intake.get(f"/v1/tickets/{created['ticket_id']}")
     by_external = "/v1/tickets/by-external"
@@ -159,7 +159,7 @@ async def test_a_ticket_is_read_by_its_tools_own_id(intake: World) -> None:
     await intake.get(f"{by_external}/connectwise/SR-2", key="other")
 
 
-async def test_an_unknown_ticket_is_404_and_an_invalid_event_names_its_fields(intake: World, events: str) -> None:
+async def test_an_unknown_ticket_is_404_and_an_invalid_event_names_its_fields(intake: IntakeWorld, events: str) -> None:
     await intake.post(f"/v1/tickets/{uuid4()}/events", event("responded"), 404)
     await intake.post("/v1/tickets/x/events", event("responded"), 404)
     problem = await intake.post(events, {"type": "severity_changed", "occurred_at": "soon"}, 422)
@@ -168,7 +168,7 @@ async def test_an_unknown_ticket_is_404_and_an_invalid_event_names_its_fields(in
 
 
 @pytest.mark.rule("0.4")
-async def test_severity_and_state_follow_the_order_of_occurrence(intake: World, events: str) -> None:
+async def test_severity_and_state_follow_the_order_of_occurrence(intake: IntakeWorld, events: str) -> None:
     async def at(time: str, type: str, **fields: Any) -> None:
         await intake.post(events, event(type, occurred_at=f"2026-06-08T{time}:00Z", **fields), 201)
 
@@ -187,7 +187,9 @@ async def test_severity_and_state_follow_the_order_of_occurrence(intake: World, 
 
 
 @pytest.mark.rule("0.9")
-async def test_a_workaround_on_severity_1_is_rejected_until_the_severity_is_lowered(intake: World, events: str) -> None:
+async def test_a_workaround_on_severity_1_is_rejected_until_the_severity_is_lowered(
+    intake: IntakeWorld, events: str
+) -> None:
     raised = event("severity_changed", severity=1, occurred_at="2026-06-08T10:30:00Z")
     lowered = event("severity_changed", severity=2, occurred_at="2026-06-08T11:00:00Z")
     workaround = event("resolved", resolution_kind="workaround", occurred_at="2026-06-08T11:00:00Z", event_id="w")
@@ -203,7 +205,7 @@ async def test_a_workaround_on_severity_1_is_rejected_until_the_severity_is_lowe
 
 
 @pytest.mark.rule("0.9")
-async def test_every_other_impossible_event_is_stored(intake: World, events: str) -> None:
+async def test_every_other_impossible_event_is_stored(intake: IntakeWorld, events: str) -> None:
     kinds = ["resumed", "paused", "reopened", "acknowledged", "escalated", "responded"]
     for kind in [*kinds, "cancelled", *kinds]:
         await intake.post(events, event(kind), 201)

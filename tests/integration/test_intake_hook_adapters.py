@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from intake.sources.signing_keys import SigningKeys
 from intake.store.tables import WEBHOOK_DELIVERIES
 from sqlalchemy import select
-from support.intake_world import World, world
+from support.intake_world import IntakeWorld, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_mutations import mutated_delivery
@@ -24,7 +24,9 @@ OTHER_KEY = "the key that ConnectWise has"
 
 
 @pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def intake(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[IntakeWorld]:
     for provider in PROVIDERS:
         monkeypatch.setenv(f"TOCSIN_HOOK_{provider.upper()}", SECRET.decode())
     text = SHIPPED.read_text().replace("\n      auth:", "\n      live_since: 2026-01-01T00:00:00Z\n      auth:")
@@ -46,7 +48,7 @@ async def _connectwise(request: httpx.Request) -> httpx.Response:
 
 
 async def deliver(
-    intake: World, provider: str, body: bytes, tenant: str = "default", secret: bytes = SECRET
+    intake: IntakeWorld, provider: str, body: bytes, tenant: str = "default", secret: bytes = SECRET
 ) -> httpx.Response:
     headers = auth_headers(provider, body, secret)
     return await intake.clients["nobody"].post(f"/v1/hooks/{provider}/{tenant}", content=body, headers=headers)
@@ -70,12 +72,12 @@ def last_month(provider: str, bodies: Sequence[bytes]) -> list[bytes]:
     return changed
 
 
-async def tickets(intake: World, source: str) -> list[Any]:
+async def tickets(intake: IntakeWorld, source: str) -> list[Any]:
     listed = await intake.get("/v1/tickets", source=source, limit=100)
     return [await intake.get(f"/v1/tickets/{item['ticket_id']}") for item in listed["items"]]
 
 
-async def test_the_recorded_story_in_another_order_and_twice(intake: World) -> None:
+async def test_the_recorded_story_in_another_order_and_twice(intake: IntakeWorld) -> None:
     for provider in PROVIDERS:
         recording = last_month(provider, story(provider))
         mixed = [*recording, recording[0]]
@@ -87,7 +89,7 @@ async def test_the_recorded_story_in_another_order_and_twice(intake: World) -> N
         assert [ticket["state"] for ticket in found] == ["closed"]
 
 
-async def test_without_instants_an_equal_body_is_a_new_delivery_and_the_last_one_counts(intake: World) -> None:
+async def test_without_instants_an_equal_body_is_a_new_delivery_and_the_last_one_counts(intake: IntakeWorld) -> None:
     opened = recorded("freshdesk", "other-simple")
     resolved = opened.replace(b'"Open"', b'"Resolved"')
     for body, state in ((opened, "open"), (resolved, "closed"), (opened, "open"), (resolved, "closed")):
@@ -97,7 +99,7 @@ async def test_without_instants_an_equal_body_is_a_new_delivery_and_the_last_one
     assert "default_opened_at" in ticket["flags"]
 
 
-async def test_a_delivery_is_a_duplicate_if_the_tool_gives_it_the_same_identity(intake: World) -> None:
+async def test_a_delivery_is_a_duplicate_if_the_tool_gives_it_the_same_identity(intake: IntakeWorld) -> None:
     async def state(provider: str, body: dict[str, Any]) -> str:
         return str((await deliver(intake, provider, json.dumps(body).encode())).json()["state"])
 
@@ -109,7 +111,7 @@ async def test_a_delivery_is_a_duplicate_if_the_tool_gives_it_the_same_identity(
     assert ticket["state"] == "open"
 
 
-async def test_of_two_connectwise_changes_in_one_second_the_later_delivery_counts(intake: World) -> None:
+async def test_of_two_connectwise_changes_in_one_second_the_later_delivery_counts(intake: IntakeWorld) -> None:
     note = recorded("connectwise", "other-contact")
     for number in range(8):  # so that the ids of the next two are 9 and 10
         await deliver(intake, "connectwise", note.replace(b"0b6c1c5e", f"{number:08}".encode()))
@@ -122,7 +124,7 @@ async def test_of_two_connectwise_changes_in_one_second_the_later_delivery_count
     assert ticket["state"] == "closed"
 
 
-async def test_a_forged_delivery_is_rejected_and_not_stored(intake: World) -> None:
+async def test_a_forged_delivery_is_rejected_and_not_stored(intake: IntakeWorld) -> None:
     for provider in PROVIDERS:
         for content, headers in _forgeries(provider, story(provider)[0]):
             path = f"/v1/hooks/{provider}/default"
@@ -145,7 +147,7 @@ def _forgeries(provider: str, body: bytes) -> Iterator[tuple[bytes, Any]]:
     yield body, [*genuine.items(), (name, genuine[name])]  # sent twice
 
 
-async def test_every_delivery_is_stored_as_it_came(intake: World) -> None:
+async def test_every_delivery_is_stored_as_it_came(intake: IntakeWorld) -> None:
     sent: list[tuple[str, bytes]] = []
 
     @given(seed=st.integers(0, 1 << 60))
@@ -167,7 +169,7 @@ async def test_every_delivery_is_stored_as_it_came(intake: World) -> None:
     assert len(kept) == sum(answer.json()["state"] != "duplicate" for answer in answers)
 
 
-async def test_a_connectwise_key_is_fetched_from_the_url_in_the_delivery(intake: World) -> None:
+async def test_a_connectwise_key_is_fetched_from_the_url_in_the_delivery(intake: IntakeWorld) -> None:
     body = recorded("connectwise", "1-added")
     assert (await deliver(intake, "connectwise", body, "fetching", b"a guess")).status_code == 401
     found = await asyncio.gather(*(deliver(intake, "connectwise", body, "fetching", OTHER_KEY.encode()) for _ in "12"))
@@ -181,7 +183,7 @@ async def test_a_connectwise_key_is_fetched_from_the_url_in_the_delivery(intake:
     assert len(await stored_bodies(intake)) == 1
 
 
-async def stored_bodies(intake: World) -> list[bytes]:
+async def stored_bodies(intake: IntakeWorld) -> list[bytes]:
     async with intake.writer.connect() as connection:
         rows = await connection.execute(select(WEBHOOK_DELIVERIES.c.body).order_by(WEBHOOK_DELIVERIES.c.id))
         return list(rows.scalars())

@@ -15,7 +15,7 @@ from intake.store.tables import WEBHOOK_DELIVERIES
 from intake.workers import ticket_worker, webhook_worker
 from sqlalchemy import text
 from structlog.testing import capture_logs
-from support.intake_world import HISTORY_LIMIT, World, event, ticket, world
+from support.intake_world import HISTORY_LIMIT, IntakeWorld, event, ticket, world
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from support.webhook_client import (
@@ -32,13 +32,13 @@ from tocsin.events import TicketChanged, TicketImported
 
 
 @pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[World]:
+async def intake(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[IntakeWorld]:
     (tmp_path / "integrations.yaml").write_text(integrations_yaml(tmp_path))
     async with world(make_database("intake"), tmp_path) as made:
         yield made
 
 
-async def test_deliveries_open_a_ticket_and_add_facts_to_it(intake: World) -> None:
+async def test_deliveries_open_a_ticket_and_add_facts_to_it(intake: IntakeWorld) -> None:
     assert (await deliver(intake, payload()))["state"] == "taken"
     await deliver(intake, payload(status="Answered", at="2026-06-08T10:20:00Z", by="Bob"))
     await deliver(intake, payload(status="Pending", priority="Urgent", at="2026-06-08T10:30:00Z"))
@@ -57,7 +57,7 @@ async def test_deliveries_open_a_ticket_and_add_facts_to_it(intake: World) -> No
 
 
 @pytest.mark.rule("1.11")
-async def test_assignee_and_impact_are_those_of_the_opening_and_then_facts(intake: World) -> None:
+async def test_assignee_and_impact_are_those_of_the_opening_and_then_facts(intake: IntakeWorld) -> None:
     await deliver(intake, payload(agent="Ben", stoppage="Everybody", agent_mail="ben at desk"))
     (found,) = await tickets(intake)
     assert found["assignee"] == {"name": "Ben", "email": None}
@@ -74,7 +74,7 @@ async def test_assignee_and_impact_are_those_of_the_opening_and_then_facts(intak
     assert [event.assignee and event.assignee.email for event in events] == ["ruth@betterworldtech.com", None]
 
 
-async def test_an_assessment_of_another_is_kept_until_the_tool_states_something_else(intake: World) -> None:
+async def test_an_assessment_of_another_is_kept_until_the_tool_states_something_else(intake: IntakeWorld) -> None:
     await deliver(intake, payload())
     (found,) = await tickets(intake)
     posted = {"type": "assessed", "actor": "Ada", "impact": {"business_risk": "major"}}
@@ -90,7 +90,7 @@ async def test_an_assessment_of_another_is_kept_until_the_tool_states_something_
 
 @pytest.mark.rule("5.16")
 @pytest.mark.rule("6.5")
-async def test_a_request_of_the_it_contact_through_escalations(intake: World) -> None:
+async def test_a_request_of_the_it_contact_through_escalations(intake: IntakeWorld) -> None:
     jones = {"who": "ida jones", "mailbox": "Escalations"}
     await deliver(intake, payload("T-1", **jones, type="Complaint"))
     await deliver(intake, payload("T-2", **jones, type="Joiner", starts="2026-07-01T08:00:00Z"))
@@ -105,14 +105,14 @@ async def test_a_request_of_the_it_contact_through_escalations(intake: World) ->
 
 
 @pytest.mark.rule("1.8")
-async def test_a_contacts_address_that_is_not_usable_is_kept_and_flagged(intake: World) -> None:
+async def test_a_contacts_address_that_is_not_usable_is_kept_and_flagged(intake: IntakeWorld) -> None:
     await deliver(intake, payload(mail="ada at acme\r\nBcc: x@acme.example"))
     (found,) = await tickets(intake)
     assert "contact_unusable" in found["flags"]
     assert found["contact"]["email"].startswith("ada at acme")
 
 
-async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_states(intake: World) -> None:
+async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_states(intake: IntakeWorld) -> None:
     done = payload(status="Done", at="2026-06-08T11:00:00Z")
     assert (await deliver(intake, done))["state"] == "taken"
     assert (await deliver(intake, done))["state"] == "duplicate"
@@ -127,7 +127,7 @@ async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_stat
 
 
 @pytest.mark.rule("3.6")
-async def test_the_response_of_a_person_is_added_after_an_automatic_receipt(intake: World) -> None:
+async def test_the_response_of_a_person_is_added_after_an_automatic_receipt(intake: IntakeWorld) -> None:
     await deliver(intake, payload())
     key = (await tickets(intake))[0]["ticket_id"]
     await intake.post(f"/v1/tickets/{key}/events", event("responded", actor="Workflow"), 201)
@@ -139,12 +139,12 @@ async def test_the_response_of_a_person_is_added_after_an_automatic_receipt(inta
 
 
 @pytest.mark.rule("3.6")
-async def test_a_ticket_that_opens_with_an_automatic_receipt_has_no_response(intake: World) -> None:
+async def test_a_ticket_that_opens_with_an_automatic_receipt_has_no_response(intake: IntakeWorld) -> None:
     await deliver(intake, payload(status="Answered", by="Workflow"))
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
-async def test_facts_posted_by_rest_are_not_repeated(intake: World) -> None:
+async def test_facts_posted_by_rest_are_not_repeated(intake: IntakeWorld) -> None:
     posted = ticket("T-1", source="desk", severity=2, opened_at="2026-06-08T10:00:00Z")
     path = f"/v1/tickets/{(await intake.post('/v1/tickets', posted, 201))['ticket_id']}/events"
     await intake.post(path, event("responded", occurred_at="2026-06-08T10:05:00Z"), 201)
@@ -154,7 +154,7 @@ async def test_facts_posted_by_rest_are_not_repeated(intake: World) -> None:
     assert [kind for kind, _ in await facts(intake)][2:] == ["cancelled", "severity_changed"]
 
 
-async def test_a_delivery_without_a_valid_signature_is_rejected_and_not_stored(intake: World) -> None:
+async def test_a_delivery_without_a_valid_signature_is_rejected_and_not_stored(intake: IntakeWorld) -> None:
     with capture_logs() as logs:
         await deliver(intake, payload(), 401, secret="another")
     (logged,) = logs
@@ -170,7 +170,7 @@ async def test_a_delivery_without_a_valid_signature_is_rejected_and_not_stored(i
     assert await rows(intake, "SELECT 1 FROM webhook_deliveries") == []
 
 
-async def test_a_body_that_is_too_large_is_counted_and_logged(intake: World) -> None:
+async def test_a_body_that_is_too_large_is_counted_and_logged(intake: IntakeWorld) -> None:
     before = counter_value("sla_hook_deliveries_total", provider="desk", result="too_large")
     with capture_logs() as logs:
         await deliver(intake, b" " * 1_000_001, 413)
@@ -181,7 +181,7 @@ async def test_a_body_that_is_too_large_is_counted_and_logged(intake: World) -> 
     assert counter_value("sla_hook_deliveries_total", provider="desk", result="too_large") == before + 1
 
 
-async def test_each_tenant_has_its_own_tickets_and_unmapped_deliveries(intake: World) -> None:
+async def test_each_tenant_has_its_own_tickets_and_unmapped_deliveries(intake: IntakeWorld) -> None:
     await deliver(intake, payload())
     await deliver(intake, payload(priority="Normal"), tenant="other")
     (ours,), (theirs,) = await tickets(intake), await tickets(intake, "other")
@@ -203,13 +203,13 @@ async def test_each_tenant_has_its_own_tickets_and_unmapped_deliveries(intake: W
     ],
 )
 async def test_an_unmapped_delivery_is_answered_with_200_and_opens_no_ticket(
-    intake: World, body: object, reason: str
+    intake: IntakeWorld, body: object, reason: str
 ) -> None:
     assert (await deliver(intake, body))["reason"] == reason
     assert await tickets(intake) == []
 
 
-async def test_an_update_that_could_not_open_its_ticket_counts_once_another_one_does(intake: World) -> None:
+async def test_an_update_that_could_not_open_its_ticket_counts_once_another_one_does(intake: IntakeWorld) -> None:
     answered = payload(subject=None, status="Answered", at="2026-06-08T10:20:00Z")
     assert (await deliver(intake, answered))["reason"] == "missing_summary"
     other = {"tickets": [payload(subject=None), payload("T-2", status="?")]}
@@ -220,7 +220,7 @@ async def test_an_update_that_could_not_open_its_ticket_counts_once_another_one_
     assert (listed["id"], listed["reason"]) == (unmapped["delivery_id"], "unknown_status")
 
 
-async def test_a_delivery_without_a_ticket_in_scope_is_ignored(intake: World) -> None:
+async def test_a_delivery_without_a_ticket_in_scope_is_ignored(intake: IntakeWorld) -> None:
     for body in (payload(note="a"), payload(queue="Sales"), payload("T-2", action="deleted")):
         assert (await deliver(intake, body))["state"] == "ignored"
     assert await tickets(intake) == []
@@ -231,7 +231,7 @@ async def test_a_delivery_without_a_ticket_in_scope_is_ignored(intake: World) ->
     [({"status": "?"}, "unknown_status", "Unknown status"), ({"opened": "x"}, "unreadable", "[1].opened_at: ")],
 )
 async def test_one_ticket_of_a_delivery_does_not_affect_the_others(
-    intake: World, broken: dict[str, str], reason: str, detail: str
+    intake: IntakeWorld, broken: dict[str, str], reason: str, detail: str
 ) -> None:
     answer = await deliver(intake, {"tickets": [payload("T-1"), payload("T-2", **broken), payload("T-3")]})
     assert (answer["state"], answer["reason"]) == ("unmapped", reason)
@@ -239,7 +239,7 @@ async def test_one_ticket_of_a_delivery_does_not_affect_the_others(
     assert sorted(found["external_id"] for found in await tickets(intake)) == ["T-1", "T-3"]
 
 
-async def test_a_ticket_opened_before_its_integration_existed_is_history(intake: World, tmp_path: Path) -> None:
+async def test_a_ticket_opened_before_its_integration_existed_is_history(intake: IntakeWorld, tmp_path: Path) -> None:
     intake.integrations.write_text(integrations_yaml(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", ""))
     await intake.webhook_worker.record_integrations()
     await deliver(intake, payload("old", opened="2026-06-08T11:59:00Z", status="Answered"))
@@ -256,7 +256,7 @@ async def test_a_ticket_opened_before_its_integration_existed_is_history(intake:
 CREATED_AT = "SELECT created_at FROM integrations WHERE tenant = 'default'"
 
 
-async def test_an_integration_exists_since_its_file_was_written(intake: World, tmp_path: Path) -> None:
+async def test_an_integration_exists_since_its_file_was_written(intake: IntakeWorld, tmp_path: Path) -> None:
     intake.integrations.write_text(integrations_yaml(tmp_path).replace("      live_since: 2026-01-01T00:00:00Z\n", ""))
     minute_ago = time.time() - 60
     os.utime(intake.integrations, (minute_ago, minute_ago))
@@ -266,7 +266,9 @@ async def test_an_integration_exists_since_its_file_was_written(intake: World, t
     assert received_at - created_at > timedelta(seconds=59)
 
 
-async def test_a_stored_delivery_is_processed_after_a_crash(intake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stored_delivery_is_processed_after_a_crash(
+    intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def crashes(*_: object) -> None:
         raise ConnectionResetError
 
@@ -287,7 +289,7 @@ def batch(number: int) -> dict[str, Any]:
 
 
 async def test_a_delivery_that_takes_too_long_is_processed_in_the_background(
-    intake: World, monkeypatch: pytest.MonkeyPatch
+    intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slowly(*arguments: Any) -> Any:
         await asyncio.sleep(0.4)  # as on a slow database
@@ -303,7 +305,7 @@ async def test_a_delivery_that_takes_too_long_is_processed_in_the_background(
     assert [tuple(row) for row in states] == [("taken", None)]
 
 
-async def test_each_attempt_makes_progress(intake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_attempt_makes_progress(intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     left = 0
 
     async def crashes(*arguments: Any) -> Any:
@@ -324,7 +326,9 @@ async def test_each_attempt_makes_progress(intake: World, monkeypatch: pytest.Mo
         await intake.webhook_worker.retry()
 
 
-async def test_a_delivery_that_keeps_failing_becomes_unmapped(intake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delivery_that_keeps_failing_becomes_unmapped(
+    intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def fails(*_: object) -> None:
         raise KeyError
 
@@ -339,14 +343,14 @@ async def test_a_delivery_that_keeps_failing_becomes_unmapped(intake: World, mon
     assert (await intake.post(f"/v1/hooks/unmapped/{listed['id']}/replay", {}, 200))["state"] == "taken"
 
 
-async def test_history_waits_while_the_outbox_is_backed_up(intake: World) -> None:
+async def test_history_waits_while_the_outbox_is_backed_up(intake: IntakeWorld) -> None:
     for number in range(HISTORY_LIMIT + 1):
         await deliver(intake, payload(f"T-{number}"))
     assert (await deliver(intake, payload("old", opened="2025-12-31T23:59:59Z"), 202))["state"] == "waiting"
     assert "old" not in {found["external_id"] for found in await tickets(intake)}
 
 
-async def test_concurrent_deliveries_of_one_ticket(intake: World) -> None:
+async def test_concurrent_deliveries_of_one_ticket(intake: IntakeWorld) -> None:
     states = ["New", "Answered", "Pending", "Answered", "Done"]
     story = [payload(status=status, at=f"2026-06-08T10:{minute}0:00Z") for minute, status in enumerate(states)]
     answers = await asyncio.gather(
@@ -364,7 +368,7 @@ async def test_without_a_database_the_response_is_503(tmp_path: Path) -> None:
 
 
 async def test_the_response_is_in_time_although_the_database_hangs(
-    intake: World, monkeypatch: pytest.MonkeyPatch
+    intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit in ("STORE_SECONDS", "PROCESS_SECONDS", "RESCHEDULE_SECONDS"):
         monkeypatch.setattr(webhook_worker, limit, 0.2)
@@ -379,7 +383,7 @@ async def test_the_response_is_in_time_although_the_database_hangs(
     assert await tickets(intake) == []
 
 
-async def test_old_deliveries_are_forgotten_but_the_states_of_their_tickets_are_not(intake: World) -> None:
+async def test_old_deliveries_are_forgotten_but_the_states_of_their_tickets_are_not(intake: IntakeWorld) -> None:
     await deliver(intake, payload())
     await intake.webhook_worker.forget(timedelta(hours=1))
     joined = "SELECT body, content FROM webhook_deliveries JOIN ticket_updates ON delivery_id = id"
@@ -396,7 +400,7 @@ async def test_old_deliveries_are_forgotten_but_the_states_of_their_tickets_are_
 
 
 @pytest.mark.parametrize("beside", [[], [payload("T-2", status="Odd")]], ids=["alone", "beside an unmapped ticket"])
-async def test_a_forgotten_delivery_is_still_a_duplicate(intake: World, beside: list[dict[str, Any]]) -> None:
+async def test_a_forgotten_delivery_is_still_a_duplicate(intake: IntakeWorld, beside: list[dict[str, Any]]) -> None:
     story = [
         {"delivery": status, "tickets": [payload(status=status, at="2026-06-08T10:00:00Z"), *beside]}
         for status in ("New", "Answered", "Done")
@@ -411,7 +415,7 @@ async def test_a_forgotten_delivery_is_still_a_duplicate(intake: World, beside: 
     assert (late["state"], (await tickets(intake))[0]["state"]) == ("taken", "closed")
 
 
-async def test_a_forgotten_opening_is_not_changed(intake: World) -> None:
+async def test_a_forgotten_opening_is_not_changed(intake: IntakeWorld) -> None:
     first = await deliver(intake, payload(subject=None))
     await deliver(intake, payload(priority="Normal", at="2026-06-08T10:10:00Z"))
     known = [("opened", "10:00:00"), ("severity_changed", "10:10:00")]
@@ -424,7 +428,7 @@ async def test_a_forgotten_opening_is_not_changed(intake: World) -> None:
     assert await facts(intake) == [*known, ("resolved", "11:00:00")]
 
 
-async def test_with_an_invalid_file_the_last_valid_version_stays_active(intake: World) -> None:
+async def test_with_an_invalid_file_the_last_valid_version_stays_active(intake: IntakeWorld) -> None:
     await deliver(intake, payload())
     intake.integrations.write_text("version: 1")
     assert (await deliver(intake, payload("T-2")))["state"] == "taken"

@@ -4,15 +4,15 @@ from itertools import islice
 from typing import Any
 
 from intake.api.list_query import TicketListQuery
-from support.intake_world import World, event, ticket
+from support.intake_world import IntakeWorld, event, ticket
 
 
-async def ids(intake: World, *, key: str = "default", **query: Any) -> list[str]:
+async def ids(intake: IntakeWorld, *, key: str = "default", **query: Any) -> list[str]:
     """The external ids of a page, in order."""
     return [item["external_id"] for item in (await intake.get("/v1/tickets", key=key, **query))["items"]]
 
 
-async def test_the_list_is_filtered_and_paged(intake: World) -> None:
+async def test_the_list_is_filtered_and_paged(intake: IntakeWorld) -> None:
     for number in range(1, 8):
         await intake.post("/v1/tickets", ticket(f"T{number}", severity=1 + number % 4, source=f"s{number % 2}"), 201)
     await intake.post("/v1/tickets", ticket("T8", severity=4, customer={"id": "c" * 9000, "name": "C"}), 201)
@@ -35,7 +35,7 @@ async def test_the_list_is_filtered_and_paged(intake: World) -> None:
     assert seen == ["T8", "T7", "T6", "T5", "T4", "T3", "T2", "T1"]
 
 
-async def test_an_invalid_query_names_its_parameter(intake: World) -> None:
+async def test_an_invalid_query_names_its_parameter(intake: IntakeWorld) -> None:
     """Each kind of fault that only the HTTP request shows; test_intake_list_query.py has the others."""
     blank_zone = "has a space before its offset; in a URL, write `+` as `%2B`, or use `Z`"
     faults = [
@@ -49,7 +49,7 @@ async def test_an_invalid_query_names_its_parameter(intake: World) -> None:
         assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": field, "message": message}])
 
 
-async def test_tickets_are_filtered_by_their_opening(intake: World) -> None:
+async def test_tickets_are_filtered_by_their_opening(intake: IntakeWorld) -> None:
     for day in range(1, 6):
         await intake.post("/v1/tickets", ticket(f"T{day}", opened_at=f"2026-06-0{day}T12:00:00Z"), 201)
     assert await ids(intake, opened_from="2026-06-03T12:00:00Z") == ["T5", "T4", "T3"]
@@ -60,7 +60,7 @@ async def test_tickets_are_filtered_by_their_opening(intake: World) -> None:
     ]
 
 
-async def test_tickets_are_found_by_words(intake: World) -> None:
+async def test_tickets_are_found_by_words(intake: IntakeWorld) -> None:
     mail = ticket("SR-1042", summary="E-mail won't flow", affected_services=["Exchange Online", "VPN"])
     await intake.post("/v1/tickets", mail, 201)
     printer = ticket(
@@ -83,14 +83,14 @@ async def test_tickets_are_found_by_words(intake: World) -> None:
     assert len(await ids(intake, text="mail", key="other")) == 1
 
 
-async def test_a_ticket_with_more_words_than_an_index_entry_holds_is_stored_and_found(intake: World) -> None:
+async def test_a_ticket_with_more_words_than_an_index_entry_holds_is_stored_and_found(intake: IntakeWorld) -> None:
     words = (f"{number:x}" for number in range(1 << 16, (1 << 16) + 136_000))
     services = [" ".join(islice(words, 1600)) for _ in range(85)]
     await intake.post("/v1/tickets", ticket("SR-1", affected_services=services), 201)
     assert await ids(intake, text="10001") == ["SR-1"]
 
 
-async def test_a_page_continues_where_the_last_one_ended_while_tickets_change(intake: World) -> None:
+async def test_a_page_continues_where_the_last_one_ended_while_tickets_change(intake: IntakeWorld) -> None:
     for number in range(6):
         await intake.post("/v1/tickets", ticket(f"T{number}", summary="Same words"), 201)
     first = await intake.get("/v1/tickets", text="same", state="open", limit=2)
@@ -102,7 +102,7 @@ async def test_a_page_continues_where_the_last_one_ended_while_tickets_change(in
     assert [item["external_id"] for item in rest["items"]] == ["T2", "T1"]
 
 
-async def test_a_ticket_has_its_facts_with_actor_and_instants(intake: World) -> None:
+async def test_a_ticket_has_its_facts_with_actor_and_instants(intake: IntakeWorld) -> None:
     opened = await intake.post("/v1/tickets", ticket(opened_at="2026-06-08T10:00:00Z"), 201)
     path = f"/v1/tickets/{opened['ticket_id']}"
     await intake.post(f"{path}/events", event("paused", actor="Bob", reason="asked for the log"), 201)

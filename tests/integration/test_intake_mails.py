@@ -13,7 +13,7 @@ from intake.__main__ import app
 from intake.domain.mail import MAX_MAIL_BYTES, IgnoredReason
 from intake.store import tables
 from sqlalchemy import func, select
-from support.intake_world import ROOT, World, command_environment, event, ticket, world
+from support.intake_world import ROOT, IntakeWorld, command_environment, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
@@ -49,14 +49,16 @@ SHIPPED_RULES = "subject_rules:" + SHIPPED.read_text().split("\nsubject_rules:")
 
 
 @pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def intake(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[IntakeWorld]:
     monkeypatch.setenv("TOCSIN_HOOK_EMAIL", SECRET)
     (tmp_path / "integrations.yaml").write_text(INTEGRATIONS + SHIPPED_RULES)
     async with world(make_database("intake"), tmp_path) as made:
         yield made
 
 
-async def deliver(intake: World, raw: bytes, status: int = 200, tenant: str = "default") -> Any:
+async def deliver(intake: IntakeWorld, raw: bytes, status: int = 200, tenant: str = "default") -> Any:
     basic = b64encode(f"pipe:{SECRET}".encode()).decode()
     authorization = f"Bearer {SECRET}" if tenant == "default" else f"Basic {basic}"
     headers = {"Content-Type": "message/rfc822", "Authorization": authorization}
@@ -70,11 +72,11 @@ def mail(sender: str = "Ada <ada@acme.example>", to: str = "support@betterworldt
     return "\r\n".join([*lines, "", "It is broken."]).encode()
 
 
-async def tickets(intake: World, key: str = "default") -> list[Any]:
+async def tickets(intake: IntakeWorld, key: str = "default") -> list[Any]:
     return list((await intake.get("/v1/tickets", key=key))["items"])
 
 
-async def facts(intake: World, ticket_id: str) -> list[str]:
+async def facts(intake: IntakeWorld, ticket_id: str) -> list[str]:
     return [fact["type"] for fact in (await intake.get(f"/v1/tickets/{ticket_id}"))["facts"]]
 
 
@@ -85,7 +87,7 @@ def ticket_of(answer: Any, result: str) -> str:
     return str(answer["detail"].split()[1])
 
 
-async def test_a_mail_opens_a_ticket(intake: World) -> None:
+async def test_a_mail_opens_a_ticket(intake: IntakeWorld) -> None:
     key = ticket_of(await deliver(intake, MAILS["outlook"]), "opened")
     found = await intake.get(f"/v1/tickets/{key}")
     assert (found["summary"], found["channel"], found["source"]) == ("Mail is down for everybody", "email", "email")
@@ -98,7 +100,7 @@ async def test_a_mail_opens_a_ticket(intake: World) -> None:
 
 
 @pytest.mark.rule("3.6", "6.18")
-async def test_our_reply_is_the_response_although_an_automatic_receipt_was_posted(intake: World) -> None:
+async def test_our_reply_is_the_response_although_an_automatic_receipt_was_posted(intake: IntakeWorld) -> None:
     key = ticket_of(await deliver(intake, mail(Message_ID="<1@acme.example>")), "opened")
     await intake.post(f"/v1/tickets/{key}/events", event("responded", actor="Workflow"), 201)
     reply = mail("Maya <maya@betterworldtech.com>", "ada@acme.example", In_Reply_To="<1@acme.example>")
@@ -108,7 +110,7 @@ async def test_our_reply_is_the_response_although_an_automatic_receipt_was_poste
 
 
 @pytest.mark.rule("6.14")
-async def test_a_copy_of_a_mail_counts_once(intake: World) -> None:
+async def test_a_copy_of_a_mail_counts_once(intake: IntakeWorld) -> None:
     first = ticket_of(await deliver(intake, MAILS["outlook"]), "opened")
     assert (await deliver(intake, MAILS["outlook"]))["state"] == "duplicate"
     copy = b"Delivered-To: escalations@betterworldtech.com\r\n" + MAILS["outlook"]
@@ -119,7 +121,7 @@ async def test_a_copy_of_a_mail_counts_once(intake: World) -> None:
     assert len(await tickets(intake)) == 2
 
 
-async def test_all_mails_of_a_conversation_belong_to_its_ticket(intake: World) -> None:
+async def test_all_mails_of_a_conversation_belong_to_its_ticket(intake: IntakeWorld) -> None:
     key = ticket_of(await deliver(intake, MAILS["outlook"]), "opened")
     first = "<AM0PR01MB1234A1B2C3D4E5F6@AM0PR01MB1234.eurprd01.prod.exchangelabs.com>"
     ours = mail(
@@ -144,7 +146,7 @@ async def test_all_mails_of_a_conversation_belong_to_its_ticket(intake: World) -
 
 
 @pytest.mark.rule("6.19")
-async def test_a_mail_that_arrives_after_a_reply_to_it_joins_the_ticket(intake: World) -> None:
+async def test_a_mail_that_arrives_after_a_reply_to_it_joins_the_ticket(intake: IntakeWorld) -> None:
     answer = mail(In_Reply_To="<b@acme.example>", References="<a@acme.example> <b@acme.example>", Message_ID="<c@acme>")
     key = ticket_of(await deliver(intake, answer), "opened")
     opened_at = (await intake.get(f"/v1/tickets/{key}"))["opened_at"]
@@ -164,7 +166,7 @@ async def test_a_mail_that_arrives_after_a_reply_to_it_joins_the_ticket(intake: 
     assert ticket_of(await deliver(intake, theirs, tenant="other"), "opened") != house
 
 
-async def test_concurrent_mails_of_one_conversation_open_one_ticket(intake: World) -> None:
+async def test_concurrent_mails_of_one_conversation_open_one_ticket(intake: IntakeWorld) -> None:
     raws = [
         raw
         for n in range(5)
@@ -178,7 +180,7 @@ async def test_concurrent_mails_of_one_conversation_open_one_ticket(intake: Worl
 
 
 @pytest.mark.rule("6.19")
-async def test_our_reply_waits_for_the_original_mail(intake: World) -> None:
+async def test_our_reply_waits_for_the_original_mail(intake: IntakeWorld) -> None:
     def ours(number: int) -> bytes:
         question, answer = f"<q{number}@acme.example>", f"<a{number}@betterworldtech.com>"
         return mail("ruth@betterworldtech.com", "ada@acme.example", In_Reply_To=question, Message_ID=answer)
@@ -204,7 +206,7 @@ async def test_our_reply_waits_for_the_original_mail(intake: World) -> None:
     assert (await deliver(intake, forwarded))["reason"] == "missing_customer"  # a request
 
 
-async def test_an_id_in_the_subject_leads_to_a_ticket_of_the_same_customer_only(intake: World) -> None:
+async def test_an_id_in_the_subject_leads_to_a_ticket_of_the_same_customer_only(intake: IntakeWorld) -> None:
     psa = await intake.post("/v1/tickets", ticket("SR-1042"), 201)
     await intake.post(f"/v1/tickets/{psa['ticket_id']}/events", event("paused"), 201)
     assert ticket_of(await deliver(intake, MAILS["html_only"]), "happened") == psa["ticket_id"]
@@ -218,7 +220,7 @@ async def test_an_id_in_the_subject_leads_to_a_ticket_of_the_same_customer_only(
 
 
 @pytest.mark.rule("6.5")
-async def test_a_mail_to_escalations_of_anyone_else_is_rerouted_with_a_flag(intake: World) -> None:
+async def test_a_mail_to_escalations_of_anyone_else_is_rerouted_with_a_flag(intake: IntakeWorld) -> None:
     to = "Escalations@betterworldtech.com"
     contact = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject="Our contract")), "opened")
     found = await intake.get(f"/v1/tickets/{contact}")
@@ -240,7 +242,7 @@ async def test_a_mail_to_escalations_of_anyone_else_is_rerouted_with_a_flag(inta
     ],
 )
 async def test_only_a_complaint_of_the_it_contact_starts_the_ladder(
-    intake: World, subject: str, category: str, expected: list[str]
+    intake: IntakeWorld, subject: str, category: str, expected: list[str]
 ) -> None:
     to = "Escalations@betterworldtech.com"
     key = ticket_of(await deliver(intake, mail("it@acme.example", to, Subject=subject)), "opened")
@@ -254,7 +256,7 @@ async def test_only_a_complaint_of_the_it_contact_starts_the_ladder(
 
 
 @pytest.mark.rule("6.6")
-async def test_the_event_of_a_rerouted_mail_names_a_sender_that_can_be_mailed(intake: World) -> None:
+async def test_the_event_of_a_rerouted_mail_names_a_sender_that_can_be_mailed(intake: IntakeWorld) -> None:
     to = "Escalations@betterworldtech.com"
     await deliver(intake, mail("Ada <ada@acme.example>", to, Subject="Printer"))
     await deliver(intake, mail("ada@acme.example", to, Subject="Away", Auto_Submitted="auto-replied"))
@@ -266,14 +268,14 @@ async def test_the_event_of_a_rerouted_mail_names_a_sender_that_can_be_mailed(in
 
 
 @pytest.mark.rule("1.8")
-async def test_a_senders_address_that_is_not_usable_is_kept_and_flagged(intake: World) -> None:
+async def test_a_senders_address_that_is_not_usable_is_kept_and_flagged(intake: IntakeWorld) -> None:
     key = ticket_of(await deliver(intake, mail("root@localhost", Subject="Disk"), tenant="other"), "opened")
     found = await intake.get(f"/v1/tickets/{key}", key="other")
     assert (found["contact"]["email"], "contact_unusable" in found["flags"]) == ("root@localhost", True)
 
 
 @pytest.mark.rule("6.8")
-async def test_the_it_contacts_reply_escalates_with_its_beginning_as_the_reason(intake: World) -> None:
+async def test_the_it_contacts_reply_escalates_with_its_beginning_as_the_reason(intake: IntakeWorld) -> None:
     key = ticket_of(await deliver(intake, mail(Message_ID="<q@acme.example>")), "opened")
     reply = mail("it@acme.example", "Escalations@betterworldtech.com", In_Reply_To="<q@acme.example>")
     ticket_of(await deliver(intake, reply + b"\r\nNobody called.\r\n\r\n> Hello\r\n"), "happened")
@@ -282,7 +284,7 @@ async def test_the_it_contacts_reply_escalates_with_its_beginning_as_the_reason(
     assert escalated["reason"] == "It is broken. Nobody called."
 
 
-async def test_ignored_mails_are_listed_and_counted_by_reason(intake: World) -> None:
+async def test_ignored_mails_are_listed_and_counted_by_reason(intake: IntakeWorld) -> None:
     reasons = [str(reason) for reason in IgnoredReason]
     before = {reason: await intake.scrape("sla_mails_ignored_total", reason=reason) for reason in reasons}
     assert None not in before.values()
@@ -305,7 +307,7 @@ async def test_ignored_mails_are_listed_and_counted_by_reason(intake: World) -> 
         assert await intake.scrape("sla_mails_ignored_total", reason=reason) == (before[reason] or 0) + 1
 
 
-async def test_a_ticket_of_a_mail_is_counted_with_its_defaults(intake: World) -> None:
+async def test_a_ticket_of_a_mail_is_counted_with_its_defaults(intake: IntakeWorld) -> None:
     async def counted() -> tuple[float, float]:
         posted = await intake.scrape("sla_tickets_ingested_total", result="created", severity="3", source="email")
         defaults = await intake.scrape("sla_default_fields_total", field="severity", source="email")
@@ -317,7 +319,7 @@ async def test_a_ticket_of_a_mail_is_counted_with_its_defaults(intake: World) ->
     assert await counted() == (before[0] + 1, before[1] + 1)
 
 
-async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: World) -> None:
+async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: IntakeWorld) -> None:
     to = "Escalations@betterworldtech.com"
     key = ticket_of(await deliver(intake, mail(Message_ID="<q@acme.example>")), "opened")
     user = mail("bo@acme.example", to, In_Reply_To="<q@acme.example>", Message_ID="<bo@acme.example>")
@@ -333,7 +335,7 @@ async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: 
 
 @pytest.mark.rule("6.15")
 @pytest.mark.parametrize("name", ["auto_reply", "dsn"])
-async def test_an_automatic_mail_is_stored_and_ignored(intake: World, name: str) -> None:
+async def test_an_automatic_mail_is_stored_and_ignored(intake: IntakeWorld, name: str) -> None:
     await intake.post("/v1/tickets", ticket("SR-1042"), 201)
     answer = await deliver(intake, MAILS[name])
     assert answer["state"] == "ignored"
@@ -341,7 +343,7 @@ async def test_an_automatic_mail_is_stored_and_ignored(intake: World, name: str)
     assert len(await tickets(intake)) == 1
 
 
-async def test_a_mail_of_an_unknown_sender_is_unmapped_and_can_be_replayed(intake: World) -> None:
+async def test_a_mail_of_an_unknown_sender_is_unmapped_and_can_be_replayed(intake: IntakeWorld) -> None:
     answer = await deliver(intake, mail("bo@new.example", Message_ID="<bo@new.example>"))
     assert answer["state"] == "unmapped"
     (listed,) = (await intake.get("/v1/hooks/unmapped"))["items"]
@@ -353,7 +355,7 @@ async def test_a_mail_of_an_unknown_sender_is_unmapped_and_can_be_replayed(intak
     assert (await intake.get(f"/v1/tickets/{key}"))["opened_at"] == listed["received_at"]
 
 
-async def test_a_mail_without_a_valid_secret_is_rejected(intake: World) -> None:
+async def test_a_mail_without_a_valid_secret_is_rejected(intake: IntakeWorld) -> None:
     client = intake.clients["nobody"]
     raw, rfc822 = mail(), {"Content-Type": "message/rfc822"}
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {SECRET}"}):
@@ -368,7 +370,7 @@ async def test_a_mail_without_a_valid_secret_is_rejected(intake: World) -> None:
 
 
 @pytest.mark.parametrize("body", ["<a b='", "\u2003"])
-async def test_intake_answers_other_requests_while_it_reads_crafted_mails(intake: World, body: str) -> None:
+async def test_intake_answers_other_requests_while_it_reads_crafted_mails(intake: IntakeWorld, body: str) -> None:
     # The standard library's parsers need hours for one of them, block the process, and cannot be cancelled.
     octets = (body * 1_000_000).encode()
     bombs = [
@@ -388,14 +390,14 @@ async def test_intake_answers_other_requests_while_it_reads_crafted_mails(intake
     assert len(await tickets(intake)) == 3
 
 
-async def test_a_mail_beyond_the_limits_is_unmapped(intake: World) -> None:
+async def test_a_mail_beyond_the_limits_is_unmapped(intake: IntakeWorld) -> None:
     answer = await deliver(intake, b"From: ada@acme.example\r\n" + b"X: y\r\n" * 100_000 + b"\r\nHello.")
     assert (answer["state"], answer["reason"]) == ("unmapped", "unreadable")
     assert "headers" in answer["detail"]
     assert len((await intake.get("/v1/hooks/unmapped"))["items"]) == 1
 
 
-async def test_every_mail_is_stored_and_answered_with_2xx(intake: World) -> None:
+async def test_every_mail_is_stored_and_answered_with_2xx(intake: IntakeWorld) -> None:
     mails = {b"", b"\x00", *MAILS.values()}
 
     @given(st.data())

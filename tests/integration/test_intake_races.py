@@ -10,7 +10,7 @@ import httpx
 import pytest
 from intake.workers import write_queue
 from sqlalchemy import text
-from support.intake_world import World, event, ticket, world
+from support.intake_world import IntakeWorld, event, ticket, world
 from support.polling import eventually
 from support.servers import MakeDatabase
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
@@ -28,7 +28,7 @@ async def until_known(post: Any) -> httpx.Response:
     return await eventually(known)
 
 
-async def queued_facts(intake: World) -> dict[UUID, list[Fact]]:
+async def queued_facts(intake: IntakeWorld) -> dict[UUID, list[Fact]]:
     """The facts in the outbox by ticket, in the order of their publication."""
     found: dict[UUID, list[Fact]] = defaultdict(list)
     for queued in await intake.queued():
@@ -40,7 +40,7 @@ async def queued_facts(intake: World) -> dict[UUID, list[Fact]]:
     return found
 
 
-async def test_concurrent_tickets_batches_events_and_repetitions(intake: World) -> None:
+async def test_concurrent_tickets_batches_events_and_repetitions(intake: IntakeWorld) -> None:
     client = intake.clients["default"]
     items = [ticket(f"T{n}") for n in range(TICKETS)]
     imported = [
@@ -82,7 +82,7 @@ async def test_concurrent_tickets_batches_events_and_repetitions(intake: World) 
         assert by_type == {"escalated": 1, "resumed": 4, "responded": 1}
 
 
-async def test_a_rejected_event_leaves_no_gap(intake: World) -> None:
+async def test_a_rejected_event_leaves_no_gap(intake: IntakeWorld) -> None:
     opened = await intake.post("/v1/tickets", ticket(severity=1), 201)
     events = f"/v1/tickets/{opened['ticket_id']}/events"
     workaround = event("resolved", resolution_kind="workaround")
@@ -93,7 +93,7 @@ async def test_a_rejected_event_leaves_no_gap(intake: World) -> None:
     assert [fact.number for fact in facts] == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_failed_write_leaves_no_gap(intake: World) -> None:
+async def test_a_failed_write_leaves_no_gap(intake: IntakeWorld) -> None:
     answer = await intake.post("/v1/tickets", ticket(severity=2), 201)
     events = f"/v1/tickets/{answer['ticket_id']}/events"
     async with intake.writer.begin() as connection:
@@ -108,13 +108,13 @@ async def test_a_failed_write_leaves_no_gap(intake: World) -> None:
     assert [fact.number for fact in facts] == [1, 2, 3, 4]
 
 
-async def transactions(intake: World, table: str) -> int:
+async def transactions(intake: IntakeWorld, table: str) -> int:
     """The number of transactions that wrote the rows of a table."""
     async with intake.writer.connect() as connection:
         return int((await connection.execute(text(f"SELECT count(DISTINCT xmin::text) FROM {table}"))).scalar_one())
 
 
-async def test_concurrent_requests_share_transactions_and_get_their_own_responses(intake: World) -> None:
+async def test_concurrent_requests_share_transactions_and_get_their_own_responses(intake: IntakeWorld) -> None:
     posts = [intake.clients["default"].post("/v1/tickets", json=ticket(f"SR-{n}")) for n in range(40)]
     posts += [intake.clients["other"].post("/v1/tickets", json=ticket(f"SR-{n}")) for n in range(20)]
     answers = await asyncio.gather(*posts)
@@ -131,7 +131,7 @@ async def test_concurrent_requests_share_transactions_and_get_their_own_response
     assert await transactions(intake, "facts") < 30
 
 
-async def test_a_rejected_request_of_a_group_leaves_its_idempotency_key_free(intake: World) -> None:
+async def test_a_rejected_request_of_a_group_leaves_its_idempotency_key_free(intake: IntakeWorld) -> None:
     await intake.post("/v1/tickets", ticket("SR-0"), 201)
     client = intake.clients["default"]
 
@@ -145,7 +145,7 @@ async def test_a_rejected_request_of_a_group_leaves_its_idempotency_key_free(int
     assert await together(ticket("SR-9"), ticket("SR-1"), ticket("SR-8")) == [201, 200, 422]
 
 
-async def test_one_idempotency_key_for_two_concurrent_requests_belongs_to_the_first(intake: World) -> None:
+async def test_one_idempotency_key_for_two_concurrent_requests_belongs_to_the_first(intake: IntakeWorld) -> None:
     posts = [
         intake.clients["default"].post("/v1/tickets", json=ticket(name), headers={"Idempotency-Key": "k"})
         for name in ("SR-1", "SR-2", "SR-1")
@@ -154,7 +154,7 @@ async def test_one_idempotency_key_for_two_concurrent_requests_belongs_to_the_fi
     assert sorted(answers) in ([200, 201, 422], [201, 422, 422])
 
 
-async def test_concurrent_events_of_one_ticket_are_checked_one_after_the_other(intake: World) -> None:
+async def test_concurrent_events_of_one_ticket_are_checked_one_after_the_other(intake: IntakeWorld) -> None:
     opened = await intake.post("/v1/tickets", ticket("SR-1"), 201)
     path = f"/v1/tickets/{opened['ticket_id']}/events"
     bodies = [event("severity_changed", severity=2), event("resolved", resolution_kind="workaround"), event("reopened")]

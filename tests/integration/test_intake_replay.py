@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from intake.commands.hooks import app
-from support.intake_world import World, command_environment, world
+from support.intake_world import IntakeWorld, command_environment, world
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from support.webhook_client import deliver, facts, integrations_yaml, payload, rows, tickets
@@ -19,7 +19,9 @@ STATES = "SELECT state FROM webhook_deliveries ORDER BY id"
 
 
 @pytest.fixture
-async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def intake(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[IntakeWorld]:
     (tmp_path / "integrations.yaml").write_text(integrations_yaml(tmp_path))
     async with world(make_database("intake"), tmp_path) as made:
         url = made.writer.url.render_as_string(hide_password=False)
@@ -28,7 +30,7 @@ async def intake(make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytes
         yield made
 
 
-def change_file(intake: World, *replacements: tuple[str, str]) -> None:
+def change_file(intake: IntakeWorld, *replacements: tuple[str, str]) -> None:
     text = integrations_yaml(intake.integrations.parent)
     for old, new in replacements:
         assert old in text
@@ -40,7 +42,7 @@ async def hooks(*arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, app, arguments)
 
 
-async def replay(intake: World, *arguments: str) -> int:
+async def replay(intake: IntakeWorld, *arguments: str) -> int:
     """Replay deliveries by command, by default all unmapped ones; how many."""
     result = await hooks("replay", *(arguments or ("--all",)))
     assert result.exit_code == 0, result.output
@@ -48,7 +50,7 @@ async def replay(intake: World, *arguments: str) -> int:
     return int(result.output.split()[1])
 
 
-async def test_an_unmapped_delivery_is_listed_and_replayed_over_http(intake: World) -> None:
+async def test_an_unmapped_delivery_is_listed_and_replayed_over_http(intake: IntakeWorld) -> None:
     before = counter_value("sla_hook_unmapped_total", provider="desk", reason="unknown_status")
     await deliver(intake, payload())
     answer = await deliver(intake, payload(status="Parked", at="2026-06-08T10:30:00Z"))
@@ -74,7 +76,7 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_over_http(intake: Wor
     assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
 
 
-async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: World) -> None:
+async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: IntakeWorld) -> None:
     delivery = (await deliver(intake, payload(status="Parked")))["delivery_id"]
     assert "desk/default  unknown_status: Unknown status `Parked`." in (await hooks("unmapped")).output
     result = await hooks("replay", str(delivery), "999")
@@ -86,7 +88,7 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: Wo
     assert "No unmapped deliveries." in (await hooks("unmapped")).output
 
 
-async def test_an_unmapped_delivery_is_dismissed_over_http(intake: World) -> None:
+async def test_an_unmapped_delivery_is_dismissed_over_http(intake: IntakeWorld) -> None:
     answer = await deliver(intake, payload(status="Parked"))
     path = f"/v1/hooks/unmapped/{answer['delivery_id']}/dismiss"
     await intake.post(path, None, 403, key="reading")
@@ -100,7 +102,7 @@ async def test_an_unmapped_delivery_is_dismissed_over_http(intake: World) -> Non
     assert "unknown_status: dismissed by key" in (await hooks("ignored")).output
 
 
-async def test_ignored_deliveries_are_listed_in_pages(intake: World) -> None:
+async def test_ignored_deliveries_are_listed_in_pages(intake: IntakeWorld) -> None:
     for number in range(3):
         await deliver(intake, {"note": True, "delivery": str(number)})
     first = await intake.get("/v1/hooks/ignored", limit=2)
@@ -109,7 +111,7 @@ async def test_ignored_deliveries_are_listed_in_pages(intake: World) -> None:
     assert rest["next_cursor"] is None
 
 
-async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World) -> None:
+async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: IntakeWorld) -> None:
     junk, other = [str((await deliver(intake, body))["delivery_id"]) for body in ({}, payload(status="Parked"))]
     assert (await hooks("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
     result = await hooks("dismiss", junk, "999", "--by", "Ada")
@@ -121,7 +123,7 @@ async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: World)
     assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]
 
 
-async def test_a_replay_does_not_change_tickets_to_which_the_delivery_was_applied(intake: World) -> None:
+async def test_a_replay_does_not_change_tickets_to_which_the_delivery_was_applied(intake: IntakeWorld) -> None:
     both = {"tickets": [payload("T-1", status="Done"), payload("T-2", status="Parked")]}
     assert (await deliver(intake, both))["reason"] == "unknown_status"
     change_file(intake, ADD_PARKED, ("Done: resolved", "Done: waiting_customer"))
@@ -130,7 +132,7 @@ async def test_a_replay_does_not_change_tickets_to_which_the_delivery_was_applie
     assert await replay(intake) == 0
 
 
-async def test_a_replay_never_applies_an_applied_update_to_another_ticket(intake: World) -> None:
+async def test_a_replay_never_applies_an_applied_update_to_another_ticket(intake: IntakeWorld) -> None:
     await deliver(intake, {"tickets": [payload("T-1"), payload("T-2", status="Parked")]})
     change_file(intake, ADD_PARKED, (ADAPTER, f"{ADAPTER}\n      source: helpdesk"))
     await replay(intake)
@@ -140,7 +142,7 @@ async def test_a_replay_never_applies_an_applied_update_to_another_ticket(intake
     assert sorted(found) == [("desk", "T-1"), ("helpdesk", "T-2")]
 
 
-async def test_a_replayed_delivery_that_is_no_longer_read_has_no_effect(intake: World) -> None:
+async def test_a_replayed_delivery_that_is_no_longer_read_has_no_effect(intake: IntakeWorld) -> None:
     assert (await deliver(intake, payload(subject=None, status="Done")))["reason"] == "missing_summary"
     change_file(intake, ('when: "!note"', 'when: "subject"'))
     assert await replay(intake) == 1
@@ -149,7 +151,7 @@ async def test_a_replayed_delivery_that_is_no_longer_read_has_no_effect(intake: 
     assert await facts(intake) == [("opened", "10:00:00")]
 
 
-async def test_ignored_deliveries_are_replayed_only_on_request(intake: World) -> None:
+async def test_ignored_deliveries_are_replayed_only_on_request(intake: IntakeWorld) -> None:
     for status, at in (("New", "10:00"), ("Done", "11:00")):
         body = payload(queue="Desk", status=status, at=f"2026-06-08T{at}:00Z")
         assert (await deliver(intake, body))["state"] == "ignored"
@@ -159,7 +161,7 @@ async def test_ignored_deliveries_are_replayed_only_on_request(intake: World) ->
     assert await facts(intake) == [("opened", "10:00:00"), ("resolved", "11:00:00")]
 
 
-async def test_a_replay_can_be_limited_to_a_tenant_a_provider_or_a_time(intake: World) -> None:
+async def test_a_replay_can_be_limited_to_a_tenant_a_provider_or_a_time(intake: IntakeWorld) -> None:
     ids = [
         str((await deliver(intake, payload(status="Parked", by=by), tenant=tenant))["delivery_id"])
         for tenant, by in (("default", "Ada"), ("default", "Bob"), ("other", "Ada"))

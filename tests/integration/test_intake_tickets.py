@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from support.intake_world import World, event, ticket
+from support.intake_world import IntakeWorld, event, ticket
 from tocsin.events import Assignee, FactType, Impact, TicketChanged, TicketOpened, ticket_id
 
 JSON = {"Content-Type": "application/json"}
 
 
-async def test_a_ticket_is_stored_and_its_event_is_queued(intake: World) -> None:
+async def test_a_ticket_is_stored_and_its_event_is_queued(intake: IntakeWorld) -> None:
     impact = {"business_risk": "major", "workaround": "acceptable"}
     created = await intake.post("/v1/tickets", ticket(impact=impact, description="No mail since 8"), 201)
     assert created["ticket_id"] == str(ticket_id("default", "connectwise", "SR-1042"))
@@ -37,7 +37,7 @@ async def test_a_ticket_is_stored_and_its_event_is_queued(intake: World) -> None
 
 
 async def test_the_event_of_a_ticket_has_its_start_its_assignee_and_the_beginning_of_its_description(
-    intake: World,
+    intake: IntakeWorld,
 ) -> None:
     body = ticket(
         description="é" * 1_999 + "👍" + "!",
@@ -58,7 +58,7 @@ async def test_the_event_of_a_ticket_has_its_start_its_assignee_and_the_beginnin
     await intake.post("/v1/tickets", {**body, "assignee": {"name": "Ruth"}}, 409)
 
 
-async def test_the_same_ticket_again_gets_the_first_response_and_queues_nothing(intake: World) -> None:
+async def test_the_same_ticket_again_gets_the_first_response_and_queues_nothing(intake: IntakeWorld) -> None:
     first = await intake.post("/v1/tickets", ticket(), 201)
     path = f"/v1/tickets/{first['ticket_id']}/events"
     await intake.post(path, event("severity_changed", severity=3), 201)
@@ -69,14 +69,14 @@ async def test_the_same_ticket_again_gets_the_first_response_and_queues_nothing(
     assert problem["status"] == 409
 
 
-async def test_twenty_equal_tickets_at_once_are_one(intake: World) -> None:
+async def test_twenty_equal_tickets_at_once_are_one(intake: IntakeWorld) -> None:
     answers = await asyncio.gather(*(intake.clients["default"].post("/v1/tickets", json=ticket()) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
     assert len({answer.text for answer in answers}) == 1
     assert len(await intake.queued()) == 1
 
 
-async def test_tenants_do_not_see_each_other(intake: World) -> None:
+async def test_tenants_do_not_see_each_other(intake: IntakeWorld) -> None:
     mine = await intake.post("/v1/tickets", ticket(), 201)
     theirs = await intake.post("/v1/tickets", ticket(summary="Theirs"), 201, key="other")
     assert mine["ticket_id"] != theirs["ticket_id"]
@@ -87,7 +87,7 @@ async def test_tenants_do_not_see_each_other(intake: World) -> None:
 
 
 @pytest.mark.rule("0.3")
-async def test_an_opening_in_the_future_is_set_to_the_receipt(intake: World) -> None:
+async def test_an_opening_in_the_future_is_set_to_the_receipt(intake: IntakeWorld) -> None:
     future = await intake.post("/v1/tickets", ticket("A", opened_at="8999-12-31T23:59:59Z"), 201)
     assert future["opened_at"] == future["received_at"]
     past = await intake.post("/v1/tickets", ticket("B", opened_at="2026-06-01T10:00:00.5+02:00"), 201)
@@ -95,7 +95,7 @@ async def test_an_opening_in_the_future_is_set_to_the_receipt(intake: World) -> 
 
 
 @pytest.mark.rule("5.16")
-async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_opening(intake: World) -> None:
+async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_opening(intake: IntakeWorld) -> None:
     body = ticket(category="mishandled_request", via="escalations", sender_is_it_contact=True)
     created = await intake.post("/v1/tickets", body, 201)
     assert created["routed_to"] == "escalations"
@@ -123,7 +123,7 @@ async def test_a_mishandled_request_of_the_it_contact_is_escalated_at_its_openin
     ],
 )
 async def test_only_a_complaint_that_the_it_contact_posts_starts_a_ladder(
-    intake: World, via: str, category: str, is_it_contact: bool, routed_to: str, is_escalated: bool
+    intake: IntakeWorld, via: str, category: str, is_it_contact: bool, routed_to: str, is_escalated: bool
 ) -> None:
     starts_at = "2026-07-01T12:00:00Z"
     body = ticket(via=via, category=category, sender_is_it_contact=is_it_contact, starts_at=starts_at)
@@ -138,7 +138,7 @@ async def test_only_a_complaint_that_the_it_contact_posts_starts_a_ladder(
 
 
 @pytest.mark.rule("1.10")
-async def test_an_unusable_address_is_rejected_wherever_it_is_posted(intake: World) -> None:
+async def test_an_unusable_address_is_rejected_wherever_it_is_posted(intake: IntakeWorld) -> None:
     unusable = "ada@acme.example\r\nBcc: eve@acme.example"
     contact = {"name": "Ada", "email": unusable}
     problem = await intake.post("/v1/tickets", ticket(contact=contact, assignee=contact), 422)
@@ -159,7 +159,7 @@ async def test_an_unusable_address_is_rejected_wherever_it_is_posted(intake: Wor
     assert created["contact"] == {**abroad, "phone": None}
 
 
-async def test_an_invalid_ticket_names_every_wrong_field_and_repeats_no_value(intake: World) -> None:
+async def test_an_invalid_ticket_names_every_wrong_field_and_repeats_no_value(intake: IntakeWorld) -> None:
     body = b'{"source": "s", "severity": true, "summary": "se\\ud800cret", "contact": {}, "\\udc00": 1}'
     answer = await intake.clients["default"].post("/v1/tickets", content=body, headers=JSON)
     assert answer.status_code == 422
@@ -173,7 +173,7 @@ async def test_an_invalid_ticket_names_every_wrong_field_and_repeats_no_value(in
     assert await intake.queued() == []
 
 
-async def test_a_body_that_is_not_a_json_object_is_rejected(intake: World) -> None:
+async def test_a_body_that_is_not_a_json_object_is_rejected(intake: IntakeWorld) -> None:
     bodies = [
         (b"{", "application/json", 400),
         (b"\xef\xbb\xbf{}", "application/json", 400),
@@ -190,7 +190,7 @@ async def test_a_body_that_is_not_a_json_object_is_rejected(intake: World) -> No
         assert (answer.status_code, answer.json()["status"]) == (status, status), content[:20]
 
 
-async def test_every_call_needs_a_key_with_its_scope(intake: World) -> None:
+async def test_every_call_needs_a_key_with_its_scope(intake: IntakeWorld) -> None:
     await intake.post("/v1/tickets", ticket(), 401, key="nobody")
     await intake.post("/v1/tickets", ticket(), 403, key="reading")
     await intake.get("/v1/tickets", 401, key="nobody")
@@ -201,7 +201,7 @@ async def test_every_call_needs_a_key_with_its_scope(intake: World) -> None:
     await intake.post("/v1/tickets/", ticket(), 404)
 
 
-async def test_an_idempotency_key_stands_for_one_request_of_one_api_key(intake: World) -> None:
+async def test_an_idempotency_key_stands_for_one_request_of_one_api_key(intake: IntakeWorld) -> None:
     key = {"Idempotency-Key": "k-1"}
     first = await intake.post("/v1/tickets", ticket(), 201, headers=key)
     assert await intake.post("/v1/tickets", ticket(), 200, headers=key) == first
@@ -212,7 +212,7 @@ async def test_an_idempotency_key_stands_for_one_request_of_one_api_key(intake: 
     await intake.post(path, event("responded"), 422, headers=key)
 
 
-async def test_a_rejected_ticket_leaves_its_idempotency_key_free(intake: World) -> None:
+async def test_a_rejected_ticket_leaves_its_idempotency_key_free(intake: IntakeWorld) -> None:
     key = {"Idempotency-Key": "k-1"}
     await intake.post("/v1/tickets", ticket(), 201)
     await intake.post("/v1/tickets", ticket(summary="Mail is up"), 409, headers=key)

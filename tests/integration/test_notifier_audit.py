@@ -9,17 +9,19 @@ from uuid import UUID, uuid4
 import pytest
 from support.notifier_api import ApiClients
 from support.notifier_events import NOON, about_clock, escalation, ticket
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
         yield made
 
 
-async def test_mails_are_filtered_by_ticket_recipient_state_kind_and_time(world: World, api: ApiClients) -> None:
+async def test_mails_are_filtered_by_ticket_recipient_state_kind_and_time(
+    world: NotifierWorld, api: ApiClients
+) -> None:
     manager: dict[str, Any] = {"role": "senior_it_operations_manager", "role_title": "Manager"}
     other = ticket(ticket_id=UUID(int=8))
     async with world.notifier():
@@ -55,7 +57,7 @@ async def test_mails_are_filtered_by_ticket_recipient_state_kind_and_time(world:
     assert (await api.get("/v1/deliveries", limit=4))["next_cursor"] is None
 
 
-async def test_a_delivery_shows_every_state_that_it_reached(world: World, api: ApiClients) -> None:
+async def test_a_delivery_shows_every_state_that_it_reached(world: NotifierWorld, api: ApiClients) -> None:
     world.sink.fail("refuse", code=450)
     async with world.notifier():
         await world.receive(escalation())
@@ -76,7 +78,7 @@ async def test_a_delivery_shows_every_state_that_it_reached(world: World, api: A
     assert journal[0]["at"].startswith("2026-06-08T13:00")
 
 
-async def test_another_tenant_sees_nothing_and_a_key_is_required(world: World, api: ApiClients) -> None:
+async def test_another_tenant_sees_nothing_and_a_key_is_required(world: NotifierWorld, api: ApiClients) -> None:
     await world.receive(escalation())
     (queued,) = await world.deliveries()
     path = f"/v1/deliveries/{queued.id}"

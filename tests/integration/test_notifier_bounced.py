@@ -15,7 +15,7 @@ from notifier.store.tables import JOURNAL
 from sqlalchemy import update
 from support.notifier_api import ApiClients
 from support.notifier_events import NOON, escalation, stand_down
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 from typer.testing import CliRunner
 
@@ -27,7 +27,7 @@ group_addresses:
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOON + timedelta(hours=1)) as made:
         text = made.directory.read_text().replace(
             "dana@example.com }", "dana@example.com, fallbacks: [dana@home.example] }"
@@ -36,7 +36,7 @@ async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Pa
         yield made
 
 
-async def mailed(world: World) -> Delivery:
+async def mailed(world: NotifierWorld) -> Delivery:
     """A mail that Dana got."""
     async with world.notifier():
         await world.receive(escalation())
@@ -59,19 +59,19 @@ def results(response: Any) -> list[str]:
     return [recipient["result"] for recipient in response["recipients"]]
 
 
-async def undelivered(world: World) -> dict[str, int]:
+async def undelivered(world: NotifierWorld) -> dict[str, int]:
     """What the serving process counts, whichever process applied the report."""
     async with world.engine.connect() as connection:
         return await journal.count_undelivered(connection)
 
 
-async def reports_counted(world: World, result: str) -> int:
+async def reports_counted(world: NotifierWorld, result: str) -> int:
     async with world.engine.connect() as connection:
         return (await reports.load_counts(connection)).get(result, 0)
 
 
 @pytest.mark.parametrize("name", ["postfix_failed", "exchange_failed", "gmail_failed", "sendmail_failed"])
-async def test_a_bounced_mail_goes_to_the_next_address(world: World, api: ApiClients, name: str) -> None:
+async def test_a_bounced_mail_goes_to_the_next_address(world: NotifierWorld, api: ApiClients, name: str) -> None:
     mail = await mailed(world)
     async with world.notifier():
         response = await report(api, about(mail, name))
@@ -92,7 +92,7 @@ async def test_a_bounced_mail_goes_to_the_next_address(world: World, api: ApiCli
     assert found["reply"].startswith("55")
 
 
-async def test_each_address_bounces_once_until_none_is_left(world: World, api: ApiClients) -> None:
+async def test_each_address_bounces_once_until_none_is_left(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     for address, left in (("dana@example.com", 2), ("dana@home.example", 3), ("desk@example.com", 4)):
         async with world.notifier():
@@ -109,7 +109,7 @@ async def test_each_address_bounces_once_until_none_is_left(world: World, api: A
     assert await undelivered(world) == {}
 
 
-async def test_a_report_that_changes_nothing_is_recorded_once(world: World, api: ApiClients) -> None:
+async def test_a_report_that_changes_nothing_is_recorded_once(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["noted"]
     assert results(await report(api, about(mail, "postfix_delayed"))) == ["known"]
@@ -127,7 +127,9 @@ def forwarded(mail: Delivery) -> bytes:
     return raw.replace(b"Original-Recipient: rfc822;dana@elsewhere.example\n", b"")
 
 
-async def test_a_mail_that_failed_after_forwarding_goes_to_the_next_address(world: World, api: ApiClients) -> None:
+async def test_a_mail_that_failed_after_forwarding_goes_to_the_next_address(
+    world: NotifierWorld, api: ApiClients
+) -> None:
     mail = await mailed(world)
     async with world.notifier():
         assert results(await report(api, forwarded(mail))) == ["bounced"]
@@ -139,7 +141,9 @@ async def test_a_mail_that_failed_after_forwarding_goes_to_the_next_address(worl
     assert results(await report(api, forwarded(mail))) == ["known"]
 
 
-async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(world: World, api: ApiClients) -> None:
+async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(
+    world: NotifierWorld, api: ApiClients
+) -> None:
     mail = await mailed(world)
     async with world.notifier():
         assert results(await report(api, about(mail))) == ["bounced"]
@@ -151,7 +155,7 @@ async def test_a_report_that_may_concern_several_mails_is_recorded_and_counted(w
     assert await world.states() == ["bounced", "sent"]
 
 
-async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(world: World, api: ApiClients) -> None:
+async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     block = b"Final-Recipient: rfc822; ana@elsewhere.example\nAction: relayed\nStatus: 2.0.0\n\n"
     raw = forwarded(mail).replace(
@@ -161,7 +165,7 @@ async def test_a_mail_that_arrived_at_one_of_two_addresses_arrived(world: World,
     assert await world.states() == ["sent"]
 
 
-async def test_after_the_end_only_the_stand_down_goes_to_another_address(world: World, api: ApiClients) -> None:
+async def test_after_the_end_only_the_stand_down_goes_to_another_address(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     async with world.notifier():
         await world.receive(stand_down())
@@ -179,7 +183,7 @@ async def test_after_the_end_only_the_stand_down_goes_to_another_address(world: 
     ]
 
 
-async def test_an_ambiguous_mail_that_bounced_is_not_repeated(world: World, api: ApiClients) -> None:
+async def test_an_ambiguous_mail_that_bounced_is_not_repeated(world: NotifierWorld, api: ApiClients) -> None:
     world.settings = {**world.settings, "smtp_data_timeout": 0.3, "retry_base": 30}
     world.sink.fail("hang_after_dot")
     async with world.notifier():
@@ -194,7 +198,7 @@ async def test_an_ambiguous_mail_that_bounced_is_not_repeated(world: World, api:
     assert [sent["rcpt"] for sent in world.mails()] == ["dana@example.com", "dana@home.example"]
 
 
-async def test_a_report_about_a_mail_in_data_must_wait(world: World, api: ApiClients) -> None:
+async def test_a_report_about_a_mail_in_data_must_wait(world: NotifierWorld, api: ApiClients) -> None:
     world.sink.fail("delay", seconds=3)
     async with world.notifier():
         await world.receive(escalation())
@@ -208,7 +212,7 @@ async def test_a_report_about_a_mail_in_data_must_wait(world: World, api: ApiCli
     assert await world.states() == ["bounced", "sent"]
 
 
-async def test_a_redelivery_bounces_separately(world: World, api: ApiClients) -> None:
+async def test_a_redelivery_bounces_separately(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     async with world.notifier():
         await api.post(f"/v1/deliveries/{mail.id}/redeliver", 201)
@@ -220,7 +224,9 @@ async def test_a_redelivery_bounces_separately(world: World, api: ApiClients) ->
     assert [delivery.redelivery_number for delivery in await world.deliveries()] == [0, 1, 1]
 
 
-async def test_a_report_is_for_its_tenant_and_the_error_names_what_it_lacks(world: World, api: ApiClients) -> None:
+async def test_a_report_is_for_its_tenant_and_the_error_names_what_it_lacks(
+    world: NotifierWorld, api: ApiClients
+) -> None:
     mail = await mailed(world)
     assert mail.message_id in (await report(api, about(mail), 404, key="other"))["detail"]
     await report(api, about(mail), 401, key="nobody")
@@ -235,7 +241,7 @@ async def test_a_report_is_for_its_tenant_and_the_error_names_what_it_lacks(worl
     assert await world.states() == ["sent"]
 
 
-async def test_mutated_reports_never_cause_an_internal_error(world: World, api: ApiClients) -> None:
+async def test_mutated_reports_never_cause_an_internal_error(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     random = Random(3464)
     for _ in range(150):
@@ -251,7 +257,7 @@ async def test_mutated_reports_never_cause_an_internal_error(world: World, api: 
     assert (await world.deliveries())[0].state in ("sent", "bounced")
 
 
-async def test_the_command_applies_a_report_of_any_tenant(world: World) -> None:
+async def test_the_command_applies_a_report_of_any_tenant(world: NotifierWorld) -> None:
     mail = await mailed(world)
     environment = {"TOCSIN_DATABASE_URL": world.url, "TOCSIN_DIRECTORY": str(world.directory)}
 
@@ -273,7 +279,7 @@ async def test_the_command_applies_a_report_of_any_tenant(world: World) -> None:
     assert counted == [1, 1, 1]
 
 
-async def test_the_command_lets_the_mail_server_retry(world: World) -> None:
+async def test_the_command_lets_the_mail_server_retry(world: NotifierWorld) -> None:
     mail = await mailed(world)
 
     def pipe(file: str = "-", **changed: str) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.mail_clients import READERS, normalized, read
 from support.notifier_api import ApiClients
 from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Notify, StandDown, Ticket, Tier
 from tocsin_local.loopback import free_port
@@ -83,7 +83,7 @@ def address(mailboxes: Mailboxes) -> Iterator[str]:
 @pytest.fixture
 async def world(
     make_database: MakeDatabase, smtp_sink: SharedSink, address: str, tmp_path: Path
-) -> AsyncIterator[World]:
+) -> AsyncIterator[NotifierWorld]:
     now = NOON + 50 * FORTNIGHT
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, now, smtp=address) as made:
         made.directory.write_text(DIRECTORY)
@@ -122,7 +122,7 @@ def cycle(of: Ticket, number: int, ids: Iterator[int]) -> list[Notify | StandDow
 
 
 async def test_each_mail_program_shows_each_cycle_as_one_conversation(
-    world: World, mailboxes: Mailboxes, api: ApiClients
+    world: NotifierWorld, mailboxes: Mailboxes, api: ApiClients
 ) -> None:
     ids = count(1)
     one = ticket(ticket_id=UUID(int=7), summary=SUMMARY)
@@ -145,7 +145,7 @@ async def test_each_mail_program_shows_each_cycle_as_one_conversation(
     _assert_grouped_by_cycle(mailboxes.kept)
 
 
-async def _redeliver_steps(world: World, api: ApiClients, last: Notify | StandDown) -> None:
+async def _redeliver_steps(world: NotifierWorld, api: ApiClients, last: Notify | StandDown) -> None:
     for delivery in await world.deliveries():
         of_this_cycle = (delivery.ticket_id, delivery.cycle) == (last.ticket_id, last.cycle)
         if of_this_cycle and delivery.state == "sent" and delivery.step in (1, 2, 3):

@@ -17,7 +17,7 @@ from notifier.handlers.attempts import enter_data
 from notifier.handlers.claims import Claim, ClaimTerms, claim_mails
 from notifier.store import journal, queue
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from support.notifier_world import IMPATIENT, World, make_world
+from support.notifier_world import IMPATIENT, NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 from tocsin.directory import load_directory
@@ -27,7 +27,7 @@ NOW = NOON + timedelta(hours=1, seconds=1)
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
         yield made
 
@@ -38,7 +38,7 @@ def step(number: int, tier: int, **fields: Any) -> Notify:
     return escalation(event_id=UUID(int=number), step=number, tier=to, role=to.role, role_title=to.title, **fields)
 
 
-async def claim(world: World, limit: int, lease: timedelta = timedelta(seconds=30)) -> list[Claim]:
+async def claim(world: NotifierWorld, limit: int, lease: timedelta = timedelta(seconds=30)) -> list[Claim]:
     directory = load_directory(world.directory.read_text(), "directory.yaml")
     async with world.engine.begin() as connection:
         terms = ClaimTerms(lease, lambda _: 5)
@@ -64,7 +64,7 @@ def withdrawn(*notifies: Notify, reason: EndReason = "resolved") -> Withdraw:
     )
 
 
-async def test_a_notification_becomes_one_mail_and_one_event(world: World) -> None:
+async def test_a_notification_becomes_one_mail_and_one_event(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1), step(1, 1))
         await world.reaches("sent")
@@ -78,7 +78,7 @@ async def test_a_notification_becomes_one_mail_and_one_event(world: World) -> No
     assert await world.journal() == ["queued", "claimed", "in_data", "sent"]
 
 
-async def test_an_escalation_lists_who_was_notified_before(world: World) -> None:
+async def test_an_escalation_lists_who_was_notified_before(world: NotifierWorld) -> None:
     first = step(1, 1)
     before = ({"tier": TIERS[1], "at": first.at},)
     async with world.notifier():
@@ -90,7 +90,7 @@ async def test_an_escalation_lists_who_was_notified_before(world: World) -> None
     assert "tier 1, Service Desk Team Lead: Dana, mailed 2026-06-08 13:00" in text
 
 
-async def test_a_missed_clock_lists_who_was_warned(world: World) -> None:
+async def test_a_missed_clock_lists_who_was_warned(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(about_clock("warning"), about_clock("warning", event_id=UUID(int=4), clock="resolution"))
         await world.reaches("sent", "sent")
@@ -102,7 +102,7 @@ async def test_a_missed_clock_lists_who_was_warned(world: World) -> None:
 
 
 @pytest.mark.rule("4.23", "5.21")
-async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are_mailed(world: World) -> None:
+async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are_mailed(world: NotifierWorld) -> None:
     own = ticket(ticket_id=UUID(int=8), customer={"id": "globex", "name": "Globex"})
     left = escalation(event_id=UUID(int=2), role="account_manager", at=NOON)
     world.now = NOON + timedelta(hours=2)
@@ -117,7 +117,7 @@ async def test_the_customers_own_holder_and_the_last_holder_of_a_vacant_role_are
 @pytest.mark.rule("4.23")
 @pytest.mark.parametrize(("seconds", "late"), [(30, None), (61, "yes")])
 async def test_a_mail_is_late_more_than_60_seconds_after_its_scheduled_instant(
-    world: World, seconds: int, late: str | None
+    world: NotifierWorld, seconds: int, late: str | None
 ) -> None:
     world.now = NOON + timedelta(seconds=seconds)
     async with world.notifier():
@@ -126,7 +126,7 @@ async def test_a_mail_is_late_more_than_60_seconds_after_its_scheduled_instant(
     assert [mail.get("Tocsin-Late") for mail in world.mails()] == [late]
 
 
-async def test_a_role_without_holder_is_undeliverable(world: World) -> None:
+async def test_a_role_without_holder_is_undeliverable(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(escalation(role="chief_executive_officer"))
         await world.reaches("undeliverable")
@@ -134,7 +134,7 @@ async def test_a_role_without_holder_is_undeliverable(world: World) -> None:
     assert world.mails() == []
 
 
-async def test_a_person_in_two_roles_gets_one_mail(world: World) -> None:
+async def test_a_person_in_two_roles_gets_one_mail(world: NotifierWorld) -> None:
     other = about_clock("warning", event_id=UUID(int=2), role="it_operations_director")
     async with world.notifier():
         await world.receive(about_clock("warning"), other)
@@ -142,7 +142,7 @@ async def test_a_person_in_two_roles_gets_one_mail(world: World) -> None:
     assert len(world.mails()) == 1
 
 
-async def test_a_450_is_retried(world: World) -> None:
+async def test_a_450_is_retried(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=450)
     async with world.notifier():
         await world.receive(step(1, 1))
@@ -156,7 +156,7 @@ async def test_a_450_is_retried(world: World) -> None:
     assert deferred[0].reply == "450 4.2.0 refused on request"
 
 
-async def test_a_550_refuses_one_recipient_only(world: World) -> None:
+async def test_a_550_refuses_one_recipient_only(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=550, recipient="dana@example.com")
     async with world.notifier():
         await world.receive(step(1, 1), step(2, 2))
@@ -168,7 +168,7 @@ async def test_a_550_refuses_one_recipient_only(world: World) -> None:
 @pytest.mark.rule("5.23")
 @pytest.mark.parametrize("mode", ["hang_after_dot", "reset_after_dot"])
 async def test_a_missing_reply_after_the_dot_is_recorded_and_the_mail_repeated_with_the_same_message_id(
-    world: World, mode: str
+    world: NotifierWorld, mode: str
 ) -> None:
     world.settings = {**world.settings, **IMPATIENT}
     world.sink.fail(mode)
@@ -185,7 +185,7 @@ async def test_a_missing_reply_after_the_dot_is_recorded_and_the_mail_repeated_w
 
 
 @pytest.mark.rule("5.25")
-async def test_mails_of_a_ticket_to_a_person_wait_for_a_retry(world: World) -> None:
+async def test_mails_of_a_ticket_to_a_person_wait_for_a_retry(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=450, recipient="dana@example.com")
     mine = [step(number, 1) for number in (1, 3, 5)]
     other = step(4, 2)
@@ -198,7 +198,7 @@ async def test_mails_of_a_ticket_to_a_person_wait_for_a_retry(world: World) -> N
     assert [mail["Tocsin-Step"] for mail in world.mails()] == ["4", "1", "3", "5"]
 
 
-async def test_two_replicas_send_each_mail_once_and_in_order(world: World) -> None:
+async def test_two_replicas_send_each_mail_once_and_in_order(world: NotifierWorld) -> None:
     tickets = [ticket(ticket_id=UUID(int=number)) for number in range(100, 130)]
     notifies = [
         escalation(of, event_id=uuid4(), step=number, tier=TIERS[1], run=1) for of in tickets for number in (1, 2, 3)
@@ -214,7 +214,7 @@ async def test_two_replicas_send_each_mail_once_and_in_order(world: World) -> No
     assert set(map(tuple, steps.values())) == {("1", "2", "3")}
 
 
-async def test_severity_one_and_higher_tiers_go_first(world: World) -> None:
+async def test_severity_one_and_higher_tiers_go_first(world: NotifierWorld) -> None:
     low = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4) for _ in range(20)]
     high = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), tier=TIERS[tier]) for tier in (1, 2)]
     await world.receive(*low, *high)
@@ -222,7 +222,7 @@ async def test_severity_one_and_higher_tiers_go_first(world: World) -> None:
     assert [(claim.delivery.severity, claim.delivery.tier) for claim in claimed] == [(1, 2), (1, 1), (4, 1)]
 
 
-async def test_many_mails_of_one_ticket_delay_no_other_ticket(world: World) -> None:
+async def test_many_mails_of_one_ticket_delay_no_other_ticket(world: NotifierWorld) -> None:
     await world.receive(*(step(number, 1) for number in range(1, 31)))
     await world.receive(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4))
     first = await claim(world, 2)
@@ -231,7 +231,7 @@ async def test_many_mails_of_one_ticket_delay_no_other_ticket(world: World) -> N
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-async def test_a_mail_withdrawn_before_data_is_cancelled(world: World, claimed: bool) -> None:
+async def test_a_mail_withdrawn_before_data_is_cancelled(world: NotifierWorld, claimed: bool) -> None:
     await world.receive(step(1, 1))
     claims = await claim(world, 1) if claimed else []
     await world.receive(withdrawn(step(1, 1)))
@@ -244,7 +244,7 @@ async def test_a_mail_withdrawn_before_data_is_cancelled(world: World, claimed: 
     assert world.mails() == []
 
 
-async def test_a_stand_down_in_the_same_batch_cancels_the_mail(world: World) -> None:
+async def test_a_stand_down_in_the_same_batch_cancels_the_mail(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1), stand_down(notifications=(UUID(int=1),)))
         await world.quiet()
@@ -252,7 +252,7 @@ async def test_a_stand_down_in_the_same_batch_cancels_the_mail(world: World) -> 
     assert world.mails() == []
 
 
-async def test_a_notify_that_arrives_after_its_withdrawal_is_cancelled(world: World) -> None:
+async def test_a_notify_that_arrives_after_its_withdrawal_is_cancelled(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(withdrawn(step(1, 1)), step(1, 1))
         await world.quiet()
@@ -261,7 +261,7 @@ async def test_a_notify_that_arrives_after_its_withdrawal_is_cancelled(world: Wo
 
 
 @pytest.mark.rule("5.24")
-async def test_a_stand_down_mails_exactly_the_people_who_were_mailed(world: World) -> None:
+async def test_a_stand_down_mails_exactly_the_people_who_were_mailed(world: NotifierWorld) -> None:
     end = stand_down(notifications=(UUID(int=1), UUID(int=2), UUID(int=3)))
     world.sink.fail("refuse", code=550, recipient="kim@example.com")
     async with world.notifier():
@@ -278,7 +278,7 @@ async def test_a_stand_down_mails_exactly_the_people_who_were_mailed(world: Worl
     assert downs[0]["text"].count("tier 1, Service Desk Team Lead: Dana") == 2
 
 
-async def test_a_stand_down_waits_for_the_attempt_in_flight(world: World) -> None:
+async def test_a_stand_down_waits_for_the_attempt_in_flight(world: NotifierWorld) -> None:
     world.sink.fail("delay", seconds=0.4)
     async with world.notifier():
         await world.receive(step(1, 1))
@@ -288,7 +288,7 @@ async def test_a_stand_down_waits_for_the_attempt_in_flight(world: World) -> Non
     assert [mail["Tocsin-Kind"] for mail in world.mails()] == ["escalation", "stand_down"]
 
 
-async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_end(world: World) -> None:
+async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_end(world: NotifierWorld) -> None:
     world.settings = {**world.settings, **IMPATIENT}
     world.sink.fail("hang_after_dot")
     async with world.notifier():
@@ -302,7 +302,7 @@ async def test_an_ambiguous_mail_counts_as_sent_and_is_not_repeated_after_the_en
     assert await world.states() == ["cancelled", "sent"]
 
 
-async def test_a_mail_whose_worker_died_in_data_counts_as_sent_after_the_end(world: World) -> None:
+async def test_a_mail_whose_worker_died_in_data_counts_as_sent_after_the_end(world: NotifierWorld) -> None:
     await world.receive(step(1, 1))
     [died] = await claim(world, 1, timedelta(0))
     assert await _enters(world, died)
@@ -316,7 +316,7 @@ async def test_a_mail_whose_worker_died_in_data_counts_as_sent_after_the_end(wor
     ]
 
 
-async def test_an_unreachable_server_refuses_no_mail(world: World, unused_tcp_port: int) -> None:
+async def test_an_unreachable_server_refuses_no_mail(world: NotifierWorld, unused_tcp_port: int) -> None:
     reachable = world.sink.address
     world.settings = {**world.settings, "smtp": f"127.0.0.1:{unused_tcp_port}"}
     notifies = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(30)]
@@ -332,7 +332,7 @@ async def test_an_unreachable_server_refuses_no_mail(world: World, unused_tcp_po
     assert len(world.mails()) == 30
 
 
-async def test_a_worker_that_lost_its_claim_sends_nothing(world: World) -> None:
+async def test_a_worker_that_lost_its_claim_sends_nothing(world: NotifierWorld) -> None:
     await world.receive(step(1, 1))
     [stale], [fresh] = await claim(world, 1, timedelta(0)), await claim(world, 1, timedelta(0))
     await _is_fenced(world, stale)
@@ -344,7 +344,7 @@ async def test_a_worker_that_lost_its_claim_sends_nothing(world: World) -> None:
     assert len(world.mails()) == 1
 
 
-async def test_a_lease_is_renewed_while_the_server_takes_its_time(world: World) -> None:
+async def test_a_lease_is_renewed_while_the_server_takes_its_time(world: NotifierWorld) -> None:
     world.settings = {**world.settings, "smtp_data_timeout": 60}
     world.sink.fail("hang_after_dot")
     async with world.notifier():
@@ -358,7 +358,7 @@ async def test_a_lease_is_renewed_while_the_server_takes_its_time(world: World) 
         await world.quiet()
 
 
-async def test_a_connection_serves_a_small_batch_of_mails(world: World, unused_tcp_port: int) -> None:
+async def test_a_connection_serves_a_small_batch_of_mails(world: NotifierWorld, unused_tcp_port: int) -> None:
     server = Controller(peers := Peers(), hostname="127.0.0.1", port=unused_tcp_port)
     address = {"smtp": f"127.0.0.1:{unused_tcp_port}", "smtp_batch": 3}
     world.settings = {**world.settings, **address, "smtp_concurrency": 2, "poll_interval": 60}
@@ -375,7 +375,7 @@ async def test_a_connection_serves_a_small_batch_of_mails(world: World, unused_t
     assert len(set(peers.met)) == 3
 
 
-async def test_delivery_events_can_be_republished_with_the_same_ids(world: World) -> None:
+async def test_delivery_events_can_be_republished_with_the_same_ids(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1), step(2, 2))
         await world.quiet()
@@ -385,7 +385,7 @@ async def test_delivery_events_can_be_republished_with_the_same_ids(world: World
     assert [page async for page in journal.events_since(world.engine, NOW + timedelta(hours=1))] == []
 
 
-async def test_no_mail_waits_for_a_poll(world: World) -> None:
+async def test_no_mail_waits_for_a_poll(world: NotifierWorld) -> None:
     """tests/bench/notifier.py measures how fast that is; here the machine may be busy."""
     world.settings = {**world.settings, "poll_interval": 60}
     async with world.notifier():
@@ -397,14 +397,14 @@ async def test_no_mail_waits_for_a_poll(world: World) -> None:
     assert [mail["Tocsin-Step"] for mail in world.mails()[-2:]] == ["1", "2"]
 
 
-async def _enters(world: World, claim: Claim) -> bool:
+async def _enters(world: NotifierWorld, claim: Claim) -> bool:
     async with world.engine.begin() as connection:
         claimed = replace(claim.delivery, message_id="<entering@example.org>")
         [entered] = await enter_data(connection, world.clock(), timedelta(0), [[claimed]])
     return entered
 
 
-async def _is_fenced(world: World, claim: Claim) -> None:
+async def _is_fenced(world: NotifierWorld, claim: Claim) -> None:
     """The holder of this claim cannot send, save a result or renew the lease."""
     before = await world.deliveries()
     assert not await _enters(world, claim)
@@ -414,24 +414,24 @@ async def _is_fenced(world: World, claim: Claim) -> None:
     assert await world.deliveries() == before
 
 
-async def _is_renewed(world: World, begun: Delivery) -> bool:
+async def _is_renewed(world: NotifierWorld, begun: Delivery) -> bool:
     [delivery] = await world.deliveries()
     assert delivery.ready_at is not None
     assert begun.ready_at is not None
     return delivery.ready_at > begun.ready_at
 
 
-async def _third_is_sent(world: World) -> bool:
+async def _third_is_sent(world: NotifierWorld) -> bool:
     return (await world.states())[2] == "sent"
 
 
-async def _attempts(world: World, count: int) -> bool:
+async def _attempts(world: NotifierWorld, count: int) -> bool:
     return any(delivery.attempts >= count for delivery in await world.deliveries())
 
 
-async def _mailed(world: World, count: int) -> bool:
+async def _mailed(world: NotifierWorld, count: int) -> bool:
     return len(await asyncio.to_thread(world.mails)) >= count
 
 
-async def _is(world: World, state: str) -> bool:
+async def _is(world: NotifierWorld, state: str) -> bool:
     return state in await world.states()

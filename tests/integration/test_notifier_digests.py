@@ -15,7 +15,7 @@ from sqlalchemy import update
 from support.metrics import counter_value
 from support.notifier_api import api_clients
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
-from support.notifier_world import IMPATIENT, World, make_world
+from support.notifier_world import IMPATIENT, NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 from tocsin.directory import load_directory
@@ -29,7 +29,7 @@ MANAGER = {"tier": TIERS[2], "role": TIERS[2].role, "role_title": TIERS[2].title
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
         yield made
 
@@ -56,7 +56,7 @@ def withdraw(*notifies: Notify) -> list[Withdraw]:
     ]
 
 
-def digests(world: World) -> list[dict[str, Any]]:
+def digests(world: NotifierWorld) -> list[dict[str, Any]]:
     """The digests that arrived, oldest first, as the sink received them."""
     return [mail for mail in world.sink.messages() if dict(mail["headers"])["Tocsin-Kind"] == "digest"]
 
@@ -69,12 +69,12 @@ def ids(notifies: Iterable[Notify]) -> set[str]:
     return {str(notify.ticket_id) for notify in notifies}
 
 
-async def counts(world: World) -> dict[str, int]:
+async def counts(world: NotifierWorld) -> dict[str, int]:
     states = await world.states()
     return {state: states.count(state) for state in set(states)}
 
 
-async def settles(world: World, **expected: int) -> None:
+async def settles(world: NotifierWorld, **expected: int) -> None:
     """Wait until so many deliveries have each state."""
 
     async def settled() -> bool:
@@ -83,7 +83,7 @@ async def settles(world: World, **expected: int) -> None:
     await eventually(settled, lambda: counts(world), 30)
 
 
-async def end_hold(world: World) -> None:
+async def end_hold(world: NotifierWorld) -> None:
     """As if the time for which mails are held had passed."""
     async with world.engine.begin() as connection:
         now = datetime.now(UTC)
@@ -91,7 +91,7 @@ async def end_hold(world: World) -> None:
     world.wake()
 
 
-async def held_storm(world: World, count: int, **fields: Any) -> list[Notify]:
+async def held_storm(world: NotifierWorld, count: int, **fields: Any) -> list[Notify]:
     """Warnings of which the first leave as single mails, and the others are held."""
     sent = warnings(count, **fields)
     await world.receive(*sent)
@@ -99,13 +99,13 @@ async def held_storm(world: World, count: int, **fields: Any) -> list[Notify]:
     return sent[SINGLES:]
 
 
-async def of_notification(world: World, notify: Notify | StandDown) -> Delivery:
+async def of_notification(world: NotifierWorld, notify: Notify | StandDown) -> Delivery:
     [found] = [row for row in await world.deliveries() if row.notification_id == notify.event_id]
     return found
 
 
 @pytest.mark.rule("5.31")
-async def test_a_storm_is_a_few_single_mails_and_a_digest(world: World) -> None:
+async def test_a_storm_is_a_few_single_mails_and_a_digest(world: NotifierWorld) -> None:
     storm = warnings(100)
     urgent = about_clock("warning", ticket=ticket(ticket_id=uuid4()), event_id=uuid4(), severity=1, at=NOW)
     before = counter_value("sla_mail_digests_total"), counter_value("sla_mail_digest_items_total")
@@ -133,7 +133,7 @@ async def test_a_storm_is_a_few_single_mails_and_a_digest(world: World) -> None:
 
 
 @pytest.mark.rule("5.31")
-async def test_a_digest_lists_each_ticket_with_its_deadline_and_link(world: World) -> None:
+async def test_a_digest_lists_each_ticket_with_its_deadline_and_link(world: NotifierWorld) -> None:
     world.settings = {
         **world.settings,
         "ticket_urls": '{"connectwise": "https://psa.example.com/{external_id}"}',
@@ -164,7 +164,7 @@ async def test_a_digest_lists_each_ticket_with_its_deadline_and_link(world: Worl
 
 
 @pytest.mark.rule("5.31")
-async def test_replicas_count_the_single_mails_together(world: World) -> None:
+async def test_replicas_count_the_single_mails_together(world: NotifierWorld) -> None:
     async with world.notifier(), world.notifier():
         storm = warnings(40)
         for start in range(0, 40, 8):
@@ -179,7 +179,7 @@ async def test_replicas_count_the_single_mails_together(world: World) -> None:
 
 
 @pytest.mark.rule("5.31")
-async def test_single_mails_are_counted_over_a_minute_of_real_time(world: World) -> None:
+async def test_single_mails_are_counted_over_a_minute_of_real_time(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(*warnings(SINGLES))
         await world.quiet()
@@ -191,7 +191,7 @@ async def test_single_mails_are_counted_over_a_minute_of_real_time(world: World)
 
 
 @pytest.mark.rule("5.31")
-async def test_the_policy_says_how_many_and_each_person_is_counted_apart(world: World, tmp_path: Path) -> None:
+async def test_the_policy_says_how_many_and_each_person_is_counted_apart(world: NotifierWorld, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     shipped = (Path(__file__).parents[2] / "deploy/policy/policy.yaml").read_text()
     policy.write_text(shipped.replace("single_per_minute: 5", "single_per_minute: 2"))
@@ -204,7 +204,7 @@ async def test_the_policy_says_how_many_and_each_person_is_counted_apart(world: 
 
 
 @pytest.mark.rule("5.31")
-async def test_escalations_and_severities_1_and_2_are_never_held(world: World) -> None:
+async def test_escalations_and_severities_1_and_2_are_never_held(world: NotifierWorld) -> None:
     escalations = [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), severity=3) for _ in range(8)]
     async with world.notifier():
         await world.receive(*warnings(8, severity=2), *escalations)
@@ -212,7 +212,7 @@ async def test_escalations_and_severities_1_and_2_are_never_held(world: World) -
     assert len(world.mails()) == 16
 
 
-async def test_a_lone_held_mail_is_a_single_mail_when_there_is_room(world: World) -> None:
+async def test_a_lone_held_mail_is_a_single_mail_when_there_is_room(world: NotifierWorld) -> None:
     async with world.notifier():
         await held_storm(world, SINGLES + 1)
         async with world.engine.begin() as connection:
@@ -225,7 +225,7 @@ async def test_a_lone_held_mail_is_a_single_mail_when_there_is_room(world: World
 
 
 @pytest.mark.rule("5.24", "5.31")
-async def test_a_mail_withdrawn_before_the_digest_leaves_is_left_out(world: World) -> None:
+async def test_a_mail_withdrawn_before_the_digest_leaves_is_left_out(world: NotifierWorld) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 4)
         await world.receive(*withdraw(held[1]))
@@ -238,7 +238,7 @@ async def test_a_mail_withdrawn_before_the_digest_leaves_is_left_out(world: Worl
 
 
 @pytest.mark.rule("5.31")
-async def test_a_mail_withdrawn_after_the_claim_is_left_out(world: World) -> None:
+async def test_a_mail_withdrawn_after_the_claim_is_left_out(world: NotifierWorld) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 4)
     await end_hold(world)
@@ -260,7 +260,7 @@ async def test_a_mail_withdrawn_after_the_claim_is_left_out(world: World) -> Non
 
 
 @pytest.mark.rule("5.25", "5.31")
-async def test_a_more_urgent_mail_of_the_ticket_lets_the_digest_leave_at_once(world: World) -> None:
+async def test_a_more_urgent_mail_of_the_ticket_lets_the_digest_leave_at_once(world: NotifierWorld) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 3)
         step = escalation(held[1].ticket, event_id=uuid4(), at=NOW, **MANAGER)
@@ -272,7 +272,7 @@ async def test_a_more_urgent_mail_of_the_ticket_lets_the_digest_leave_at_once(wo
 
 
 @pytest.mark.rule("5.25", "5.31")
-async def test_a_mail_that_a_more_urgent_one_follows_is_not_held(world: World) -> None:
+async def test_a_mail_that_a_more_urgent_one_follows_is_not_held(world: NotifierWorld) -> None:
     follower = warnings(1)[0]
     step = escalation(follower.ticket, event_id=uuid4(), at=NOW, **MANAGER)
     async with world.notifier():
@@ -285,7 +285,7 @@ async def test_a_mail_that_a_more_urgent_one_follows_is_not_held(world: World) -
 
 
 @pytest.mark.rule("5.25", "5.31")
-async def test_mails_of_a_ticket_to_a_person_leave_in_one_digest_in_their_order(world: World) -> None:
+async def test_mails_of_a_ticket_to_a_person_leave_in_one_digest_in_their_order(world: NotifierWorld) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 2)
         first = held[0]
@@ -301,7 +301,7 @@ async def test_mails_of_a_ticket_to_a_person_leave_in_one_digest_in_their_order(
 
 
 @pytest.mark.rule("5.23", "5.31")
-async def test_a_person_in_two_roles_is_listed_once(world: World) -> None:
+async def test_a_person_in_two_roles_is_listed_once(world: NotifierWorld) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 2)
         await world.receive(held[0].model_copy(update={"event_id": uuid4(), "role": "it_operations_director"}))
@@ -313,7 +313,7 @@ async def test_a_person_in_two_roles_is_listed_once(world: World) -> None:
 
 
 @pytest.mark.rule("5.23", "5.31")
-async def test_an_ambiguous_digest_is_repeated_with_the_same_message_id_and_tickets(world: World) -> None:
+async def test_an_ambiguous_digest_is_repeated_with_the_same_message_id_and_tickets(world: NotifierWorld) -> None:
     world.settings = {**world.settings, **IMPATIENT, "retry_base": 2}
     async with world.notifier():
         held = await held_storm(world, SINGLES + 4)
@@ -336,7 +336,7 @@ async def test_an_ambiguous_digest_is_repeated_with_the_same_message_id_and_tick
 
 
 @pytest.mark.rule("5.24", "5.31")
-async def test_a_clock_voided_after_the_digest_is_stood_down(world: World) -> None:
+async def test_a_clock_voided_after_the_digest_is_stood_down(world: NotifierWorld) -> None:
     async with world.notifier():
         held = await held_storm(world, SINGLES + 2)
         await end_hold(world)
@@ -358,7 +358,7 @@ async def test_a_clock_voided_after_the_digest_is_stood_down(world: World) -> No
 
 
 @pytest.mark.rule("5.27", "5.31")
-async def test_a_refused_digest_goes_to_the_next_address_and_is_joined_there(world: World) -> None:
+async def test_a_refused_digest_goes_to_the_next_address_and_is_joined_there(world: NotifierWorld) -> None:
     people = world.directory.read_text().replace(
         "email: dana@example.com", "email: dana@example.com, fallbacks: [dana@home.example]"
     )
@@ -379,7 +379,7 @@ async def test_a_refused_digest_goes_to_the_next_address_and_is_joined_there(wor
 
 
 @pytest.mark.rule("5.31")
-async def test_a_deferred_digest_is_formed_anew(world: World) -> None:
+async def test_a_deferred_digest_is_formed_anew(world: NotifierWorld) -> None:
     """No server may have accepted it, so its mails choose their recipient and their digest again."""
     async with world.notifier():
         held = await held_storm(world, SINGLES + 4)
@@ -395,7 +395,7 @@ async def test_a_deferred_digest_is_formed_anew(world: World) -> None:
 
 
 @pytest.mark.rule("5.27", "5.31")
-async def test_a_bounced_digest_concerns_all_its_deliveries(world: World, tmp_path: Path) -> None:
+async def test_a_bounced_digest_concerns_all_its_deliveries(world: NotifierWorld, tmp_path: Path) -> None:
     recorded = (Path(__file__).parents[1] / "recorded/bounces/postfix_failed.eml").read_bytes()
     async with api_clients(world, tmp_path) as api, world.notifier():
         held = await held_storm(world, SINGLES + 3)
@@ -413,7 +413,7 @@ async def test_a_bounced_digest_concerns_all_its_deliveries(world: World, tmp_pa
 
 
 @pytest.mark.rule("5.26", "5.31")
-async def test_an_item_is_redelivered_as_a_single_mail(world: World, tmp_path: Path) -> None:
+async def test_an_item_is_redelivered_as_a_single_mail(world: NotifierWorld, tmp_path: Path) -> None:
     async with api_clients(world, tmp_path) as api, world.notifier():
         held = await held_storm(world, SINGLES + 2)
         await end_hold(world)
@@ -427,7 +427,7 @@ async def test_an_item_is_redelivered_as_a_single_mail(world: World, tmp_path: P
 
 
 @pytest.mark.rule("4.23", "5.31")
-async def test_each_item_is_late_or_not_on_its_own(world: World) -> None:
+async def test_each_item_is_late_or_not_on_its_own(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(*warnings(SINGLES))
         await settles(world, sent=SINGLES)
@@ -442,7 +442,7 @@ async def test_each_item_is_late_or_not_on_its_own(world: World) -> None:
 
 
 @pytest.mark.rule("5.23", "5.31")
-async def test_an_interrupted_digest_is_repeated_whole(world: World) -> None:
+async def test_an_interrupted_digest_is_repeated_whole(world: NotifierWorld) -> None:
     """Its worker died in DATA. The first ticket that is examined finds all the others."""
     async with world.notifier():
         held = await held_storm(world, SINGLES + 3)
@@ -457,7 +457,7 @@ async def test_an_interrupted_digest_is_repeated_whole(world: World) -> None:
     assert {claim.notification.event_id for claim in mail.claims} == {notify.event_id for notify in held}
 
 
-async def test_a_digest_whose_worker_died_before_data_is_formed_anew(world: World) -> None:
+async def test_a_digest_whose_worker_died_before_data_is_formed_anew(world: NotifierWorld) -> None:
     """Its leases expire; nothing was sent."""
     async with world.notifier():
         held = await held_storm(world, SINGLES + 3)

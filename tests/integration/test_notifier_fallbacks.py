@@ -21,7 +21,7 @@ from notifier.store.tables import NOTIFICATIONS
 from sqlalchemy import update
 from support.metrics import counter_value
 from support.notifier_events import NOON, TIERS, escalation, stand_down
-from support.notifier_world import LINKS, World, make_world
+from support.notifier_world import LINKS, NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 from tocsin.acknowledgement import LinkSigner
 from tocsin.directory import load_directory
@@ -51,7 +51,7 @@ PEOPLE = load_directory(DIRECTORY, "directory.yaml")
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
         made.directory.write_text(DIRECTORY)
         yield made
@@ -62,7 +62,7 @@ def step(number: int, tier: int, **fields: Any) -> Notify:
     return escalation(event_id=UUID(int=number), step=number, **({"role": to.role, "role_title": to.title} | fields))
 
 
-async def bounce_mail(world: World, delivery: Delivery) -> Delivery | None:
+async def bounce_mail(world: NotifierWorld, delivery: Delivery) -> Delivery | None:
     async with world.engine.begin() as connection:
         await notifications.lock_tickets(connection, [delivery.ticket_id])
         current = await deliveries.load_delivery(connection, delivery.tenant, delivery.id)
@@ -77,7 +77,7 @@ def reached(rows: list[Delivery]) -> list[tuple[str | None, str, int]]:
     return [(delivery.email, delivery.state, delivery.fallback_number) for delivery in rows]
 
 
-async def test_after_a_refusal_the_mail_goes_to_the_persons_next_address(world: World) -> None:
+async def test_after_a_refusal_the_mail_goes_to_the_persons_next_address(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=550, recipient="dana@example.com")
     async with world.notifier():
         await world.receive(step(1, 1))
@@ -94,7 +94,7 @@ async def test_after_a_refusal_the_mail_goes_to_the_persons_next_address(world: 
     assert [event.state for event in await world.events()] == ["refused", "sent"]
 
 
-async def test_an_address_that_defers_until_retries_are_given_up_has_failed_too(world: World) -> None:
+async def test_an_address_that_defers_until_retries_are_given_up_has_failed_too(world: NotifierWorld) -> None:
     world.settings = {**world.settings, "retry_give_up": 2}
     world.sink.fail("refuse", code=450, recipient="dana@example.com")
     async with world.notifier():
@@ -108,7 +108,7 @@ async def test_an_address_that_defers_until_retries_are_given_up_has_failed_too(
 
 
 @pytest.mark.rule("5.27")
-async def test_the_group_address_is_last_and_then_the_mail_is_undeliverable(world: World) -> None:
+async def test_the_group_address_is_last_and_then_the_mail_is_undeliverable(world: NotifierWorld) -> None:
     before = _undeliverable()
     world.sink.fail("refuse", code=550)
     async with world.notifier():
@@ -127,7 +127,7 @@ async def test_the_group_address_is_last_and_then_the_mail_is_undeliverable(worl
     assert [mail["Tocsin-Tier"] for mail in world.mails()] == ["1"]  # the tier did not move
 
 
-async def test_a_mail_to_a_group_address_does_not_name_the_person(world: World) -> None:
+async def test_a_mail_to_a_group_address_does_not_name_the_person(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         for count in (1, 2):
@@ -141,7 +141,7 @@ async def test_a_mail_to_a_group_address_does_not_name_the_person(world: World) 
     assert LinkSigner([LINKS["ack_keys"]]).verify(token[1], world.clock().now()).name == "desk@example.com"
 
 
-async def test_a_bounce_counts_once_and_a_bounced_address_gets_no_stand_down(world: World) -> None:
+async def test_a_bounce_counts_once_and_a_bounced_address_gets_no_stand_down(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         await world.reaches("sent")
@@ -155,7 +155,7 @@ async def test_a_bounce_counts_once_and_a_bounced_address_gets_no_stand_down(wor
     assert [event.state for event in await world.events()] == ["sent", "bounced", "sent", "sent"]
 
 
-async def test_each_mailbox_that_was_mailed_gets_a_stand_down(world: World) -> None:
+async def test_each_mailbox_that_was_mailed_gets_a_stand_down(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=550, recipient="dana@example.com")
     end = stand_down(notifications=(UUID(int=1), UUID(int=2)))
     async with world.notifier():
@@ -171,7 +171,9 @@ async def test_each_mailbox_that_was_mailed_gets_a_stand_down(world: World) -> N
     assert sorted(downs) == ["dana@example.com", "dana@home.example"]
 
 
-async def test_a_refused_stand_down_goes_to_the_persons_other_address_and_not_to_the_group(world: World) -> None:
+async def test_a_refused_stand_down_goes_to_the_persons_other_address_and_not_to_the_group(
+    world: NotifierWorld,
+) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         await world.reaches("sent")
@@ -184,7 +186,9 @@ async def test_a_refused_stand_down_goes_to_the_persons_other_address_and_not_to
     assert [mail["rcpt"] for mail in world.mails()] == ["dana@example.com"]
 
 
-async def test_a_stand_down_refused_at_one_of_two_addresses_is_not_sent_twice_to_the_other(world: World) -> None:
+async def test_a_stand_down_refused_at_one_of_two_addresses_is_not_sent_twice_to_the_other(
+    world: NotifierWorld,
+) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         await world.reaches("sent")
@@ -198,7 +202,7 @@ async def test_a_stand_down_refused_at_one_of_two_addresses_is_not_sent_twice_to
     assert (first.email, downs) == ("dana@example.com", ["dana@home.example"])
 
 
-async def test_a_bounce_after_the_end_queues_nothing(world: World) -> None:
+async def test_a_bounce_after_the_end_queues_nothing(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1))
         await world.reaches("sent")
@@ -210,7 +214,7 @@ async def test_a_bounce_after_the_end_queues_nothing(world: World) -> None:
     assert await world.states() == ["bounced", "sent"]
 
 
-async def test_mails_to_a_person_keep_their_order_across_addresses(world: World) -> None:
+async def test_mails_to_a_person_keep_their_order_across_addresses(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=550, recipient="dana@example.com")
     async with world.notifier():
         await world.receive(*(step(number, 1) for number in (1, 2, 3)))
@@ -219,7 +223,7 @@ async def test_mails_to_a_person_keep_their_order_across_addresses(world: World)
     assert {mail["rcpt"] for mail in world.mails()} == {"dana@home.example"}
 
 
-async def test_a_stand_down_cancels_the_next_address(world: World) -> None:
+async def test_a_stand_down_cancels_the_next_address(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=550, recipient="dana@example.com")
     async with world.notifier():
         await world.receive(step(1, 1))
@@ -233,7 +237,7 @@ async def test_a_stand_down_cancels_the_next_address(world: World) -> None:
     assert len(world.mails()) == 1
 
 
-async def test_a_mail_refused_in_data_after_the_end_goes_nowhere_else(world: World) -> None:
+async def test_a_mail_refused_in_data_after_the_end_goes_nowhere_else(world: NotifierWorld) -> None:
     await world.receive(step(1, 1))
     lease, policy = timedelta(seconds=30), world.make_settings().retry_policy
     async with world.engine.begin() as connection:
@@ -252,7 +256,7 @@ async def test_a_mail_refused_in_data_after_the_end_goes_nowhere_else(world: Wor
     assert world.mails() == []
 
 
-async def test_a_non_ascii_address_is_mailed(world: World) -> None:
+async def test_a_non_ascii_address_is_mailed(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(step(1, 1, role="chief_operating_officer"))
         await world.quiet()
@@ -260,7 +264,7 @@ async def test_a_non_ascii_address_is_mailed(world: World) -> None:
     assert [mail["rcpt"] for mail in world.mails()] == ["zoë@example.com"]
 
 
-async def test_without_smtputf8_the_next_address_is_mailed(world: World) -> None:
+async def test_without_smtputf8_the_next_address_is_mailed(world: NotifierWorld) -> None:
     server = Controller(Debugging(StringIO()), hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False)
     world.settings = {**world.settings, "smtp": f"127.0.0.1:{server.port}"}
     server.start()
@@ -275,7 +279,7 @@ async def test_without_smtputf8_the_next_address_is_mailed(world: World) -> None
     assert rows[0].reply == "553 zoë@example.com needs SMTPUTF8, which the mail server does not offer"
 
 
-async def test_the_present_holder_is_mailed_and_the_scheduled_one_recorded(world: World) -> None:
+async def test_the_present_holder_is_mailed_and_the_scheduled_one_recorded(world: NotifierWorld) -> None:
     early = step(1, 1, role="it_operations_director", at=NOON + timedelta(minutes=30))
     async with world.notifier():
         await world.receive(early)
@@ -285,7 +289,7 @@ async def test_the_present_holder_is_mailed_and_the_scheduled_one_recorded(world
     assert [(event.recipient.person, event.scheduled_person) for event in await world.events()] == [("kim", "dana")]
 
 
-async def test_if_the_scheduled_holder_has_the_role_again_no_other_is_recorded(world: World) -> None:
+async def test_if_the_scheduled_holder_has_the_role_again_no_other_is_recorded(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=450, recipient="kim@example.com")
     async with world.notifier():
         await world.receive(step(1, 1, role="it_operations_director", at=NOON + timedelta(minutes=30)))
@@ -299,7 +303,7 @@ async def test_if_the_scheduled_holder_has_the_role_again_no_other_is_recorded(w
     assert (delivery.state, delivery.person, delivery.scheduled_person) == ("sent", "dana", None)
 
 
-async def test_an_unreadable_notification_ends_undeliverable_and_delays_nobody(world: World) -> None:
+async def test_an_unreadable_notification_ends_undeliverable_and_delays_nobody(world: NotifierWorld) -> None:
     await world.receive(step(1, 1), step(2, 2))
     async with world.engine.begin() as connection:
         await connection.execute(update(NOTIFICATIONS).where(NOTIFICATIONS.c.id == UUID(int=1)).values(event=b'{"half'))

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from notifier.store import journal
 from support.notifier_events import NOON, TIERS, about_clock, escalation, exhausted, request, stand_down, ticket
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Assignee, Contact, Exhausted, Notify, StandDown, Tier
 
@@ -21,7 +21,7 @@ MANAGER = Tier(number=4, role="account_manager", title="Account Manager")
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW, policy=POLICY) as made:
         yield made
 
@@ -44,13 +44,15 @@ def stood_down(*events: Notify | Exhausted) -> StandDown:
     return stand_down(at=NOW, notifications=tuple(event.event_id for event in events))
 
 
-def mailed(world: World, kind: str) -> Counter[str]:
+def mailed(world: NotifierWorld, kind: str) -> Counter[str]:
     """How many mails of that kind each address got."""
     return Counter(mail["rcpt"] for mail in world.mails() if mail["Tocsin-Kind"] == kind)
 
 
 @pytest.mark.rule("5.22", "5.24")
-async def test_everyone_whom_the_run_mailed_gets_one_mail_about_exhaustion_and_one_stand_down(world: World) -> None:
+async def test_everyone_whom_the_run_mailed_gets_one_mail_about_exhaustion_and_one_stand_down(
+    world: NotifierWorld,
+) -> None:
     last = end(*STEPS)
     async with world.notifier():
         await world.receive(*STEPS)
@@ -72,7 +74,9 @@ async def test_everyone_whom_the_run_mailed_gets_one_mail_about_exhaustion_and_o
 
 
 @pytest.mark.rule("5.22")
-async def test_the_mail_about_exhaustion_goes_to_who_was_mailed_not_to_who_holds_the_role_now(world: World) -> None:
+async def test_the_mail_about_exhaustion_goes_to_who_was_mailed_not_to_who_holds_the_role_now(
+    world: NotifierWorld,
+) -> None:
     async with world.notifier():
         await world.receive(STEPS[0])
         await world.reaches("sent")
@@ -84,7 +88,9 @@ async def test_the_mail_about_exhaustion_goes_to_who_was_mailed_not_to_who_holds
 
 
 @pytest.mark.rule("5.22", "5.25")
-async def test_mail_about_exhaustion_waits_for_the_mail_of_its_step_and_holds_up_nobody_else(world: World) -> None:
+async def test_mail_about_exhaustion_waits_for_the_mail_of_its_step_and_holds_up_nobody_else(
+    world: NotifierWorld,
+) -> None:
     """Kim's address refuses for a while: the others are mailed, Kim gets both mails in the end, in order."""
     world.sink.fail("refuse", code=450, recipient="kim@example.com")
     async with world.notifier():
@@ -98,7 +104,7 @@ async def test_mail_about_exhaustion_waits_for_the_mail_of_its_step_and_holds_up
 
 
 @pytest.mark.rule("5.22")
-async def test_who_was_never_mailed_gets_no_mail_about_exhaustion(world: World) -> None:
+async def test_who_was_never_mailed_gets_no_mail_about_exhaustion(world: NotifierWorld) -> None:
     world.now = NOON + timedelta(hours=3)
     nobody = step(4, MANAGER, at=NOON + timedelta(hours=3))
     async with world.notifier():
@@ -110,7 +116,7 @@ async def test_who_was_never_mailed_gets_no_mail_about_exhaustion(world: World) 
 
 
 @pytest.mark.rule("5.22", "5.24")
-async def test_a_queued_mail_about_exhaustion_is_not_sent_once_the_run_has_ended(world: World) -> None:
+async def test_a_queued_mail_about_exhaustion_is_not_sent_once_the_run_has_ended(world: NotifierWorld) -> None:
     last = end(STEPS[0])
     async with world.notifier():
         await world.receive(STEPS[0])
@@ -123,7 +129,7 @@ async def test_a_queued_mail_about_exhaustion_is_not_sent_once_the_run_has_ended
 
 
 @pytest.mark.rule("5.22")
-async def test_the_policy_may_want_no_mail_about_exhaustion(world: World) -> None:
+async def test_the_policy_may_want_no_mail_about_exhaustion(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(STEPS[0], end(STEPS[0], mail=False))
         await world.quiet()
@@ -131,7 +137,7 @@ async def test_the_policy_may_want_no_mail_about_exhaustion(world: World) -> Non
 
 
 @pytest.mark.rule("6.7")
-async def test_a_request_to_the_escalations_mailbox_is_mailed_to_its_role(world: World) -> None:
+async def test_a_request_to_the_escalations_mailbox_is_mailed_to_its_role(world: NotifierWorld) -> None:
     asked = request("escalation_request", ticket(category="onboarding", routed_to="escalations"))
     async with world.notifier():
         await world.receive(asked, asked)
@@ -141,7 +147,7 @@ async def test_a_request_to_the_escalations_mailbox_is_mailed_to_its_role(world:
 
 
 @pytest.mark.rule("6.6")
-async def test_the_sender_of_a_rerouted_request_is_mailed_once(world: World) -> None:
+async def test_the_sender_of_a_rerouted_request_is_mailed_once(world: NotifierWorld) -> None:
     moved = request("rerouted")
     async with world.notifier():
         await world.receive(moved, moved)
@@ -156,14 +162,14 @@ async def test_the_sender_of_a_rerouted_request_is_mailed_once(world: World) -> 
 
 @pytest.mark.rule("6.6", "6.10")
 @pytest.mark.parametrize("mailbox", ["Support@BetterWorldTech.com", "escalations@betterworldtech.com"])
-async def test_a_reply_to_one_of_our_own_mailboxes_is_never_sent(world: World, mailbox: str) -> None:
+async def test_a_reply_to_one_of_our_own_mailboxes_is_never_sent(world: NotifierWorld, mailbox: str) -> None:
     async with world.notifier():
         await world.receive(request("rerouted", ticket(contact=Contact(name="Sam", email=mailbox))))
         await world.quiet()
     assert world.mails() == []
 
 
-async def test_a_customers_failing_address_does_not_alert_the_people_on_call(world: World) -> None:
+async def test_a_customers_failing_address_does_not_alert_the_people_on_call(world: NotifierWorld) -> None:
     async def undelivered() -> dict[str, int]:
         async with world.engine.connect() as connection:
             return await journal.count_undelivered(connection)
@@ -191,7 +197,7 @@ def warning_to_assignee(assignee: Assignee | None, **fields: Any) -> Notify:
 
 
 @pytest.mark.rule("3.5")
-async def test_the_assignee_of_the_ticket_is_mailed(world: World) -> None:
+async def test_the_assignee_of_the_ticket_is_mailed(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(warning_to_assignee(Assignee(name="Ana Lima", email="Ana@msp.example")))
         await world.quiet()
@@ -207,7 +213,7 @@ async def test_the_assignee_of_the_ticket_is_mailed(world: World) -> None:
 
 
 @pytest.mark.rule("3.5", "5.23")
-async def test_an_assignee_who_also_holds_the_role_gets_one_mail(world: World) -> None:
+async def test_an_assignee_who_also_holds_the_role_gets_one_mail(world: NotifierWorld) -> None:
     both = (warning_to_assignee(Assignee(name="Dana", email="DANA@example.com")), about_clock("warning"))
     async with world.notifier():
         await world.receive(*both)
@@ -216,7 +222,7 @@ async def test_an_assignee_who_also_holds_the_role_gets_one_mail(world: World) -
     assert {event.recipient.person for event in await world.events()} == {"dana"}
 
 
-async def test_an_assignee_without_an_address_is_an_undeliverable_mail(world: World) -> None:
+async def test_an_assignee_without_an_address_is_an_undeliverable_mail(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(warning_to_assignee(Assignee(name="Ana")))
         await world.quiet()

@@ -11,7 +11,7 @@ from notifier.store import queue
 from support.metrics import counter_value
 from support.notifier_api import ApiClients, api_clients
 from support.notifier_events import NOON, about_clock, escalation, stand_down, ticket
-from support.notifier_world import IMPATIENT, World, make_world
+from support.notifier_world import IMPATIENT, NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 
@@ -20,13 +20,13 @@ RESULTS = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
         yield made
 
 
 @pytest.fixture
-async def api(world: World, tmp_path: Path) -> AsyncIterator[ApiClients]:
+async def api(world: NotifierWorld, tmp_path: Path) -> AsyncIterator[ApiClients]:
     async with api_clients(world, tmp_path) as made:
         yield made
 
@@ -43,7 +43,7 @@ async def journal_entries(api: ApiClients) -> Counter[str]:
     return Counter({result: entries[result] for result in RESULTS})
 
 
-async def test_emails_are_counted_as_the_journal_records_them(world: World, api: ApiClients) -> None:
+async def test_emails_are_counted_as_the_journal_records_them(world: NotifierWorld, api: ApiClients) -> None:
     """Also the attempt that was interrupted: both say ambiguous and deferred, and sent once."""
     world.settings = {**world.settings, **IMPATIENT}
     before = emails_counted()
@@ -74,11 +74,11 @@ async def test_emails_are_counted_as_the_journal_records_them(world: World, api:
     assert sent.email is not None
 
 
-async def _has_entry(world: World, entry: str) -> bool:
+async def _has_entry(world: NotifierWorld, entry: str) -> bool:
     return entry in await world.journal()
 
 
-async def test_the_queue_is_what_the_api_lists(world: World, api: ApiClients) -> None:
+async def test_the_queue_is_what_the_api_lists(world: NotifierWorld, api: ApiClients) -> None:
     warnings = [
         about_clock("warning", ticket=ticket(ticket_id=uuid4()), event_id=uuid4(), severity=4, at=NOW) for _ in range(8)
     ]
@@ -95,11 +95,11 @@ async def test_the_queue_is_what_the_api_lists(world: World, api: ApiClients) ->
     assert size.oldest >= size.overdue > 0
 
 
-async def _is_settled(world: World) -> bool:
+async def _is_settled(world: NotifierWorld) -> bool:
     return sorted(await world.states()) == ["held"] * 3 + ["sent"] * 5
 
 
-async def test_nothing_is_overdue_while_a_mail_waits_for_its_retry(world: World) -> None:
+async def test_nothing_is_overdue_while_a_mail_waits_for_its_retry(world: NotifierWorld) -> None:
     world.settings = {**world.settings, "retry_base": 30}
     world.sink.fail("refuse", code=450)
     async with world.notifier():
@@ -120,7 +120,7 @@ async def test_nothing_is_overdue_while_a_mail_waits_for_its_retry(world: World)
     ],
 )
 async def test_the_time_to_a_mail_counts_from_the_later_of_deadline_and_publication(
-    world: World, scheduled: timedelta, published: timedelta, expected: timedelta
+    world: NotifierWorld, scheduled: timedelta, published: timedelta, expected: timedelta
 ) -> None:
     before = counter_value("sla_breach_to_email_seconds_sum"), counter_value("sla_breach_to_email_seconds_count")
     world.published_at = datetime.now(UTC) - published

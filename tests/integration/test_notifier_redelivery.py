@@ -8,19 +8,19 @@ from uuid import UUID, uuid4
 import pytest
 from support.notifier_api import ApiClients
 from support.notifier_events import NOON, escalation, stand_down
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 
 ONE = NOON + timedelta(hours=1)
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, ONE) as made:
         yield made
 
 
-async def sent(world: World) -> str:
+async def sent(world: NotifierWorld) -> str:
     """The path to redeliver a mail that Dana got."""
     await world.receive(escalation())
     await world.quiet()
@@ -29,7 +29,7 @@ async def sent(world: World) -> str:
 
 
 @pytest.mark.rule("4.23")
-async def test_a_redelivery_is_not_late(world: World, api: ApiClients) -> None:
+async def test_a_redelivery_is_not_late(world: NotifierWorld, api: ApiClients) -> None:
     world.now = ONE + timedelta(hours=2)
     async with world.notifier():
         await api.post(await sent(world), 201, json={})
@@ -42,7 +42,9 @@ async def test_a_redelivery_is_not_late(world: World, api: ApiClients) -> None:
 
 
 @pytest.mark.rule("5.26")
-async def test_a_redelivery_is_a_separate_mail_that_says_who_requested_it(world: World, api: ApiClients) -> None:
+async def test_a_redelivery_is_a_separate_mail_that_says_who_requested_it(
+    world: NotifierWorld, api: ApiClients
+) -> None:
     async with world.notifier():
         path = await sent(world)
         made = await api.post(path, 201, json={"by": "Kim", "reason": "she\u202e deleted\nit"})
@@ -69,14 +71,16 @@ async def test_a_redelivery_is_a_separate_mail_that_says_who_requested_it(world:
     assert journal[0]["at"].startswith("2026-06-08T13:00")
 
 
-async def test_a_blank_name_or_reason_is_ignored(world: World, api: ApiClients) -> None:
+async def test_a_blank_name_or_reason_is_ignored(world: NotifierWorld, api: ApiClients) -> None:
     async with world.notifier():
         made = await api.post(await sent(world), 201, json={"by": " ", "reason": "\u202e"})
     assert made["redelivered_by"].startswith("key ")
     assert made["reply"] == f"requested by {made['redelivered_by']}"
 
 
-async def test_each_request_is_a_mail_except_with_the_same_idempotency_key(world: World, api: ApiClients) -> None:
+async def test_each_request_is_a_mail_except_with_the_same_idempotency_key(
+    world: NotifierWorld, api: ApiClients
+) -> None:
     key = {"Idempotency-Key": "k-1"}
     async with world.notifier():
         path = await sent(world)
@@ -94,7 +98,7 @@ async def test_each_request_is_a_mail_except_with_the_same_idempotency_key(world
     assert await world.states() == ["sent"] * 4
 
 
-async def test_an_idempotency_key_is_for_one_body(world: World, api: ApiClients) -> None:
+async def test_an_idempotency_key_is_for_one_body(world: NotifierWorld, api: ApiClients) -> None:
     key = {"Idempotency-Key": "k-1"}
     body = {"by": "Kim", "reason": "she deleted it"}
     async with world.notifier():
@@ -108,7 +112,7 @@ async def test_an_idempotency_key_is_for_one_body(world: World, api: ApiClients)
     assert len(world.mails()) == 2
 
 
-async def test_a_mail_that_is_on_its_way_or_not_needed_is_not_sent_again(world: World, api: ApiClients) -> None:
+async def test_a_mail_that_is_on_its_way_or_not_needed_is_not_sent_again(world: NotifierWorld, api: ApiClients) -> None:
     await world.receive(escalation())
     (queued,) = await world.deliveries()
     path = f"/v1/deliveries/{queued.id}/redeliver"
@@ -133,7 +137,7 @@ async def test_a_mail_that_is_on_its_way_or_not_needed_is_not_sent_again(world: 
     assert [mail["Tocsin-Kind"] for mail in world.mails()] == ["escalation", "stand_down", "stand_down"]
 
 
-async def test_a_refused_or_undeliverable_mail_can_be_sent_again(world: World, api: ApiClients) -> None:
+async def test_a_refused_or_undeliverable_mail_can_be_sent_again(world: NotifierWorld, api: ApiClients) -> None:
     world.sink.fail("refuse", code=550)
     async with world.notifier():
         await world.receive(escalation(), escalation(event_id=UUID(int=2), step=2, role="chief_executive_officer"))
@@ -158,7 +162,7 @@ async def test_a_refused_or_undeliverable_mail_can_be_sent_again(world: World, a
 
 
 @pytest.mark.rule("5.26")
-async def test_only_an_administrator_of_the_tenant_may_request_it(world: World, api: ApiClients) -> None:
+async def test_only_an_administrator_of_the_tenant_may_request_it(world: NotifierWorld, api: ApiClients) -> None:
     async with world.notifier():
         path = await sent(world)
     await api.post(path, 401, key="nobody")

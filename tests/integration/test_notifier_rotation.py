@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from support.notifier_events import NOON, about_clock, escalation
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 
 DIRECTORY = """
@@ -30,13 +30,13 @@ SENDING = NOON + timedelta(hours=2)
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, SENDING) as made:
         made.directory.write_text(DIRECTORY)
         yield made
 
 
-async def test_the_holder_at_sending_is_mailed(world: World) -> None:
+async def test_the_holder_at_sending_is_mailed(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(escalation(at=SCHEDULED))
         await world.reaches("sent")
@@ -46,7 +46,7 @@ async def test_the_holder_at_sending_is_mailed(world: World) -> None:
     assert [mail["rcpt"] for mail in world.mails()] == ["kim@example.com"]
 
 
-async def test_cover_that_is_added_while_a_mail_waits_counts(world: World) -> None:
+async def test_cover_that_is_added_while_a_mail_waits_counts(world: NotifierWorld) -> None:
     world.sink.fail("refuse", code=450)
     async with world.notifier():
         await world.receive(escalation(at=SCHEDULED))
@@ -60,7 +60,7 @@ async def test_cover_that_is_added_while_a_mail_waits_counts(world: World) -> No
     assert [mail["rcpt"] for mail in world.mails()] == ["lee@example.com"]
 
 
-async def test_a_person_with_two_roles_by_one_rotation_gets_one_mail(world: World) -> None:
+async def test_a_person_with_two_roles_by_one_rotation_gets_one_mail(world: NotifierWorld) -> None:
     other = about_clock("warning", event_id=UUID(int=2), role="senior_it_operations_manager")
     async with world.notifier():
         await world.receive(about_clock("warning"), other)

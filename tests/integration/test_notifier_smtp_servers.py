@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select, text
 from support.metrics import counter_value
 from support.notifier_events import NOON, escalation, ticket
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink, running
 from tocsin.events import Notify, Withdraw
@@ -43,13 +43,13 @@ def second(other_sink: SharedSink) -> SharedSink:
 
 
 @pytest.fixture
-async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def world(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOW) as made:
         yield made
 
 
 @pytest.fixture
-async def idle(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[World]:
+async def idle(make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path) -> AsyncIterator[NotifierWorld]:
     """Another notifier that uses the same server and has nothing else to do."""
     folder = tmp_path / "idle"
     folder.mkdir()
@@ -63,7 +63,7 @@ def notifies(count: int, **fields: Any) -> list[Notify]:
 
 @pytest.mark.parametrize("fault", ["refuse_connection", "busy", "refuse_login"])
 async def test_the_second_server_is_used_until_the_first_has_recovered(
-    world: World, second: SharedSink, fault: str
+    world: NotifierWorld, second: SharedSink, fault: str
 ) -> None:
     world.settings = {**world.settings, "smtp_second": second.address, "poll_interval": 0.05}
     world.sink.fail(fault)
@@ -83,7 +83,7 @@ async def test_the_second_server_is_used_until_the_first_has_recovered(
     assert _gauge("sla_mail_login_refused", "first") == 0
 
 
-async def test_a_server_that_recovers_while_no_mail_is_open_is_reported(world: World) -> None:
+async def test_a_server_that_recovers_while_no_mail_is_open_is_reported(world: NotifierWorld) -> None:
     """The mail that failed was withdrawn, so no mail finds out."""
     world.sink.fail("refuse_connection")
     [failed] = notifies(1)
@@ -106,7 +106,7 @@ async def test_a_server_that_recovers_while_no_mail_is_open_is_reported(world: W
     assert world.mails() == []
 
 
-async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: World) -> None:
+async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: NotifierWorld) -> None:
     world.settings = {**world.settings, "poll_interval": 0.05}
     world.sink.fail("refuse_connection")
     async with world.notifier():
@@ -118,7 +118,7 @@ async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: Wo
     assert len(world.sink.messages()) == 1
 
 
-async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world: World) -> None:
+async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world: NotifierWorld) -> None:
     servers = SmtpServers(world.make_settings())
     world.sink.fail("busy")
     assert isinstance(await servers.open_envelope("dana@example.com", probe=True), SmtpReply)
@@ -133,7 +133,7 @@ async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world:
 
 
 async def test_a_recipient_refused_by_the_first_server_is_not_offered_to_the_second(
-    world: World, second: SharedSink
+    world: NotifierWorld, second: SharedSink
 ) -> None:
     world.settings = {**world.settings, "smtp_second": second.address}
     world.sink.fail("refuse", code=550)
@@ -145,7 +145,7 @@ async def test_a_recipient_refused_by_the_first_server_is_not_offered_to_the_sec
 
 
 async def test_an_ambiguous_mail_is_repeated_by_the_second_server_with_the_same_message_id(
-    world: World, second: SharedSink
+    world: NotifierWorld, second: SharedSink
 ) -> None:
     world.settings = {**world.settings, "smtp_second": second.address, "smtp_data_timeout": 0.5, "retry_base": 1}
     world.sink.fail("hang_after_dot")
@@ -160,7 +160,9 @@ async def test_an_ambiguous_mail_is_repeated_by_the_second_server_with_the_same_
     assert (await world.journal()).count("ambiguous") == 1
 
 
-async def test_a_mail_of_severity_1_does_not_wait_behind_ten_thousand_others(world: World, idle: World) -> None:
+async def test_a_mail_of_severity_1_does_not_wait_behind_ten_thousand_others(
+    world: NotifierWorld, idle: NotifierWorld
+) -> None:
     """Whether the others flow or hang, also right after a failure: some connections are reserved.
 
     The delay is measured against a mail that an idle notifier sends at the same moment.
@@ -193,7 +195,7 @@ async def test_a_mail_of_severity_1_does_not_wait_behind_ten_thousand_others(wor
     assert max(delays) < 1, delays
 
 
-async def test_a_mail_of_severity_1_does_not_wait_for_a_probe_of_a_slow_server(world: World) -> None:
+async def test_a_mail_of_severity_1_does_not_wait_for_a_probe_of_a_slow_server(world: NotifierWorld) -> None:
     """One mail probes. If it is not of severity 1, one that is may probe beside it."""
     world.settings = {**world.settings, "smtp_timeout": 120}
     world.sink.fail("slow_banner", seconds=600)
@@ -208,7 +210,7 @@ async def test_a_mail_of_severity_1_does_not_wait_for_a_probe_of_a_slow_server(w
         world.sink.fail("refuse_connection")  # ends the attempt that waits for the greeting
 
 
-async def test_at_most_one_mail_of_severity_1_probes_beside_another(world: World) -> None:
+async def test_at_most_one_mail_of_severity_1_probes_beside_another(world: NotifierWorld) -> None:
     """A wrong password is tried twice in a pause, not once by every urgent mail."""
     world.settings = {**world.settings, "smtp_timeout": 0.3, "retry_base": 60}
     world.sink.fail("slow_banner", seconds=600)
@@ -222,13 +224,13 @@ async def test_at_most_one_mail_of_severity_1_probes_beside_another(world: World
         assert list(await connection.scalars(query)) == ["queued", "queued", *["claimed", "deferred"] * 2]
 
 
-async def _delay(world: World, idle: World) -> float:
+async def _delay(world: NotifierWorld, idle: NotifierWorld) -> float:
     """How many seconds longer a mail of severity 1 takes than for an idle notifier."""
     there, here = await asyncio.gather(_urgent_takes(idle), _urgent_takes(world))
     return here - there
 
 
-async def _urgent_takes(world: World) -> float:
+async def _urgent_takes(world: NotifierWorld) -> float:
     """Seconds until a mail of severity 1 is recorded as sent."""
     begun = time.monotonic()
     [urgent] = notifies(1, role="senior_it_operations_manager")
@@ -237,7 +239,7 @@ async def _urgent_takes(world: World) -> float:
     return time.monotonic() - begun
 
 
-async def _multiply(world: World, times: int) -> None:
+async def _multiply(world: NotifierWorld, times: int) -> None:
     """Copy the deliveries so many times, each copy for another ticket."""
     own = ("seq", "id", "ticket_id", "notification_id")
     columns = ", ".join(column.name for column in DELIVERIES.columns if column.name not in own)
@@ -258,28 +260,28 @@ async def _multiply(world: World, times: int) -> None:
         assert await connection.scalar(select(func.count()).select_from(DELIVERIES)) == 20 * times
 
 
-async def _hangs(world: World, count: int) -> bool:
+async def _hangs(world: NotifierWorld, count: int) -> bool:
     return await _others(world, "in_data") == count
 
 
-async def _flow(world: World) -> bool:
+async def _flow(world: NotifierWorld) -> bool:
     return await _others(world, "sent") > 6
 
 
-async def _others(world: World, state: str) -> int:
+async def _others(world: NotifierWorld, state: str) -> int:
     """How many mails of severity 3 are in this state."""
     async with world.engine.connect() as connection:
         query = select(func.count()).where(DELIVERIES.c.state == state, DELIVERIES.c.severity == 3)
         return int(await connection.scalar(query) or 0)
 
 
-async def _is_sent(world: World, notify: Notify) -> bool:
+async def _is_sent(world: NotifierWorld, notify: Notify) -> bool:
     async with world.engine.connect() as connection:
         query = select(DELIVERIES.c.state).where(DELIVERIES.c.notification_id == notify.event_id)
         return await connection.scalar(query) == "sent"
 
 
-async def _is(world: World, state: str, times: int = 1) -> bool:
+async def _is(world: NotifierWorld, state: str, times: int = 1) -> bool:
     return (await world.states()).count(state) >= times
 
 

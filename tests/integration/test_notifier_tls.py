@@ -14,7 +14,7 @@ from notifier.store.tables import JOURNAL
 from notifier.workers.smtp_server import SmtpConnection, SmtpServer
 from sqlalchemy import select
 from support.notifier_events import NOON, escalation, ticket
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 from support.tls_smtp_sink import secured_sink
@@ -32,14 +32,14 @@ def secured(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Sh
 @pytest.fixture
 async def world(
     make_database: MakeDatabase, secured: tuple[SharedSink, Mapping[str, Any]], tmp_path: Path
-) -> AsyncIterator[World]:
+) -> AsyncIterator[NotifierWorld]:
     sink, login = secured
     async with make_world(make_database("notifier"), sink, tmp_path, NOW, **login) as made:
         yield made
 
 
 @pytest.mark.parametrize("secured", [{"tls": "starttls"}, {"tls": "tls"}], indirect=True, ids=["starttls", "implicit"])
-async def test_tls_and_auth(world: World) -> None:
+async def test_tls_and_auth(world: NotifierWorld) -> None:
     async with world.notifier():
         await world.receive(escalation())
         await world.reaches("sent")
@@ -52,32 +52,32 @@ async def test_tls_and_auth(world: World) -> None:
     connection.client.close()
 
 
-async def test_a_stripped_starttls_sends_nothing_in_the_clear(world: World) -> None:
+async def test_a_stripped_starttls_sends_nothing_in_the_clear(world: NotifierWorld) -> None:
     world.sink.fail("strip_tls")
     await _mails_wait(world, "STARTTLS")
     assert world.mails() == []
 
 
-async def test_a_certificate_of_an_unknown_authority_is_not_trusted(world: World) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_not_trusted(world: NotifierWorld) -> None:
     world.settings = {**world.settings, "smtp_ca": None}
     await _mails_wait(world, "certificate verify failed")
     assert world.mails() == []
 
 
 @pytest.mark.parametrize("secured", [{"name": "mail.example.org"}], indirect=True, ids=["another name"])
-async def test_a_certificate_for_another_name_is_not_trusted(world: World) -> None:
+async def test_a_certificate_for_another_name_is_not_trusted(world: NotifierWorld) -> None:
     settings = world.make_settings()
     reply = await SmtpServer(settings.mail_servers[0], settings).connect()
     assert isinstance(reply, SmtpReply)
     assert "certificate verify failed: IP address mismatch" in reply.text
 
 
-async def test_a_login_uses_one_mechanism_only(world: World) -> None:
+async def test_a_login_uses_one_mechanism_only(world: NotifierWorld) -> None:
     world.sink.fail("refuse_login")
     await _mails_wait(world, "535 5.7.8 authentication by PLAIN refused on request")
 
 
-async def test_a_wrong_password_refuses_no_mail(world: World) -> None:
+async def test_a_wrong_password_refuses_no_mail(world: NotifierWorld) -> None:
     right = world.settings
     world.settings = {**right, "smtp_password": "wrong"}
     await _mails_wait(world, "535")
@@ -89,7 +89,7 @@ async def test_a_wrong_password_refuses_no_mail(world: World) -> None:
     assert len(world.mails()) == 10
 
 
-async def _mails_wait(world: World, words: str) -> None:
+async def _mails_wait(world: NotifierWorld, words: str) -> None:
     """Ten mails wait, the server is probed only after a pause, and the journal has the reason."""
     async with world.notifier():
         await world.receive(*(escalation(ticket(ticket_id=uuid4()), event_id=uuid4()) for _ in range(10)))
@@ -98,7 +98,7 @@ async def _mails_wait(world: World, words: str) -> None:
     assert all(later - earlier > SHORTEST_PAUSE for earlier, later in pairwise(tried))
 
 
-async def _refused(world: World, words: str, times: int) -> Sequence[datetime]:
+async def _refused(world: NotifierWorld, words: str, times: int) -> Sequence[datetime]:
     """When attempts ended with this reply, once there are so many."""
     ended = select(JOURNAL.c.real_at).where(JOURNAL.c.entry == "deferred", JOURNAL.c.reply.contains(words))
     async with world.engine.connect() as connection:

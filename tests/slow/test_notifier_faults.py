@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.notifier_world import World, make_world
+from support.notifier_world import NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 from support.smtp_faults import FAULTS, FaultResult, run_fault
 from support.tls_smtp_sink import secured_sink
@@ -23,14 +23,14 @@ def secured(tmp_path: Path) -> Iterator[tuple[SharedSink, Mapping[str, Any]]]:
 @pytest.fixture
 async def world(
     make_database: MakeDatabase, secured: tuple[SharedSink, Mapping[str, Any]], tmp_path: Path
-) -> AsyncIterator[World]:
+) -> AsyncIterator[NotifierWorld]:
     sink, login = secured
     async with make_world(make_database("notifier"), sink, tmp_path, datetime.now(UTC), **login) as made:
         yield made
 
 
 @pytest.mark.long
-async def test_no_mail_is_lost_in_any_fault(world: World) -> None:
+async def test_no_mail_is_lost_in_any_fault(world: NotifierWorld) -> None:
     """`make faults` prints the table for 1,000 mails each."""
     results: dict[str, FaultResult] = {}
     for fault in FAULTS:

@@ -22,14 +22,14 @@ from tocsin.runtime.kafka.record_headers import unpack
 
 from support.service_apps import LINK_KEY, LINKS, POLICIES
 
-__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "World", "command_environment", "event", "ticket", "world"]
+__all__ = ["HISTORY_LIMIT", "LINKS", "ROOT", "IntakeWorld", "command_environment", "event", "ticket", "world"]
 
 ROOT = Path(__file__).parents[2]
 HISTORY_LIMIT = 3
 
 
 @dataclass(frozen=True)
-class World:
+class IntakeWorld:
     """`default`, `second` and `reading` are clients of one tenant, `other` of another; `reading` may only read.
 
     A test may write integrations.yaml at the path `integrations` at any time.
@@ -71,7 +71,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = None) -> AsyncIterator[World]:
+async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = None) -> AsyncIterator[IntakeWorld]:
     """Intake's application on that database, in this process; its relay is not running. Business time begins at noon
     of 8 June 2026.
     """
@@ -104,7 +104,7 @@ async def world(url: str, folder: Path, *, signing_keys: SigningKeys | None = No
     }
     clients["nobody"] = httpx.AsyncClient(transport=transport, base_url="http://intake")
     try:
-        yield World(intake.runtime.writer, clients, intake.webhook_worker, folder / "integrations.yaml")
+        yield IntakeWorld(intake.runtime.writer, clients, intake.webhook_worker, folder / "integrations.yaml")
     finally:
         for client in clients.values():
             await client.aclose()

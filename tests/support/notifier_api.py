@@ -1,4 +1,4 @@
-"""The notifier's HTTP API on the database of a `World`, with keys of two tenants."""
+"""The notifier's HTTP API on the database of a `NotifierWorld`, with keys of two tenants."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ import httpx
 from notifier.service import build
 from tocsin.runtime.http.api_keys import ADMIN, TICKETS_READ, TICKETS_WRITE, KeyFile, issue, write_keys
 
-from support.notifier_world import World
+from support.notifier_world import NotifierWorld
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ApiClients:
 
 
 @asynccontextmanager
-async def api_clients(world: World, folder: Path) -> AsyncIterator[ApiClients]:
+async def api_clients(world: NotifierWorld, folder: Path) -> AsyncIterator[ApiClients]:
     """The service's application in this process; the world's notifiers find the mails that it queues by their poll."""
     scopes = {"admin": (ADMIN,), "writing": (TICKETS_WRITE,), "reading": (TICKETS_READ,)}
     issued = {name: issue("default", given) for name, given in scopes.items()} | {"other": issue("other")}

@@ -58,7 +58,7 @@ DEADLINE = 30.0
 
 
 @dataclass
-class World:
+class NotifierWorld:
     """One database, and any number of notifiers on it."""
 
     url: str
@@ -151,11 +151,13 @@ class World:
 
 
 @asynccontextmanager
-async def make_world(url: str, sink: SharedSink, folder: Path, now: datetime, **settings: Any) -> AsyncIterator[World]:
+async def make_world(
+    url: str, sink: SharedSink, folder: Path, now: datetime, **settings: Any
+) -> AsyncIterator[NotifierWorld]:
     directory = folder / "directory.yaml"
     directory.write_text(DIRECTORY)
     pool = engine(url, "test", pool_size=20)
     try:
-        yield World(url, sink, directory, now, pool, {**PATIENT, **settings})
+        yield NotifierWorld(url, sink, directory, now, pool, {**PATIENT, **settings})
     finally:
         await pool.dispose()

@@ -25,7 +25,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
 
 from support.notifier_events import escalation, ticket
-from support.notifier_world import DIRECTORY, PATIENT, World, make_world
+from support.notifier_world import DIRECTORY, PATIENT, NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import log_line, private_database
 from support.tls_smtp_sink import secured_sink
@@ -123,7 +123,7 @@ class FaultEnd:
 
 
 async def run_fault(
-    world: World, fault: Fault, mails: int, seconds: float = 0, *, real_time: bool = False
+    world: NotifierWorld, fault: Fault, mails: int, seconds: float = 0, *, real_time: bool = False
 ) -> FaultResult:
     """Queues mails during the fault, ends it after `seconds`, and counts what happened to them.
 
@@ -161,7 +161,7 @@ def _alarm(fault: Fault) -> bool:
     return fault.alarm is not None and REGISTRY.get_sample_value(fault.alarm, {"relay": "first"}) == 1
 
 
-async def _move_back(world: World, tickets: Sequence[UUID], lasts: timedelta) -> None:
+async def _move_back(world: NotifierWorld, tickets: Sequence[UUID], lasts: timedelta) -> None:
     """Moves back the instants of the mails that wait."""
     moved = {name: DELIVERIES.c[name] - lasts for name in ("created_at", "ready_at")}
     waiting = DELIVERIES.c.state.in_(("queued", "deferred"))
@@ -169,7 +169,7 @@ async def _move_back(world: World, tickets: Sequence[UUID], lasts: timedelta) ->
         await connection.execute(update(DELIVERIES).where(waiting, DELIVERIES.c.ticket_id.in_(tickets)).values(moved))
 
 
-async def _wait_for_attempts(world: World, tickets: Sequence[UUID], attempts: int) -> None:
+async def _wait_for_attempts(world: NotifierWorld, tickets: Sequence[UUID], attempts: int) -> None:
     """Waits until at least so many attempts have ended."""
 
     async def have_ended() -> bool:
@@ -178,7 +178,7 @@ async def _wait_for_attempts(world: World, tickets: Sequence[UUID], attempts: in
     await eventually(have_ended, world.states)
 
 
-async def _count_attempts(world: World, tickets: Sequence[UUID]) -> int:
+async def _count_attempts(world: NotifierWorld, tickets: Sequence[UUID]) -> int:
     """How many attempts have ended."""
     ended = JOURNAL.c.entry.in_(("deferred", "ambiguous", "refused", "sent"))
     query = select(func.count()).select_from(JOURNAL.join(DELIVERIES, DELIVERIES.c.id == JOURNAL.c.delivery_id))
@@ -187,7 +187,7 @@ async def _count_attempts(world: World, tickets: Sequence[UUID]) -> int:
     return found.scalar_one()
 
 
-async def _queue_mails(world: World, tickets: Sequence[UUID]) -> None:
+async def _queue_mails(world: NotifierWorld, tickets: Sequence[UUID]) -> None:
     roles = ("service_desk_team_lead", "senior_it_operations_manager")
     now = datetime.now(UTC)
     notifies = [
@@ -198,7 +198,9 @@ async def _queue_mails(world: World, tickets: Sequence[UUID]) -> None:
         await world.receive(*notifies[start : start + 250])
 
 
-async def _result(world: World, name: str, tickets: Sequence[UUID], end: FaultEnd, *, alarmed: bool) -> FaultResult:
+async def _result(
+    world: NotifierWorld, name: str, tickets: Sequence[UUID], end: FaultEnd, *, alarmed: bool
+) -> FaultResult:
     copies = Counter(mail["Message-ID"] for mail in world.mails())
     query = select(DELIVERIES, JOURNAL.c.entry).join(JOURNAL, JOURNAL.c.delivery_id == DELIVERIES.c.id)
     async with world.engine.connect() as connection:

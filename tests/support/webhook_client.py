@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from support.intake_world import World
+from support.intake_world import IntakeWorld
 
 SECRET = "sixteen or more characters"
 
@@ -91,7 +91,7 @@ def payload(external_id: str = "T-1", **fields: Any) -> dict[str, Any]:
 
 
 async def deliver(
-    intake: World, body: object, status: int = 200, *, tenant: str = "default", secret: str = SECRET
+    intake: IntakeWorld, body: object, status: int = 200, *, tenant: str = "default", secret: str = SECRET
 ) -> dict[str, Any]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
@@ -103,22 +103,22 @@ async def deliver(
     return found
 
 
-async def tickets(intake: World, key: str = "default") -> list[dict[str, Any]]:
+async def tickets(intake: IntakeWorld, key: str = "default") -> list[dict[str, Any]]:
     items = (await intake.get("/v1/tickets", key=key))["items"]
     return [await intake.get(f"/v1/tickets/{item['ticket_id']}", key=key) for item in items]
 
 
-async def facts(intake: World) -> list[tuple[str, str]]:
+async def facts(intake: IntakeWorld) -> list[tuple[str, str]]:
     (only,) = await tickets(intake)
     return [(fact["type"], fact["occurred_at"][11:19]) for fact in only["facts"]]
 
 
-async def rows(intake: World, query: str) -> list[Any]:
+async def rows(intake: IntakeWorld, query: str) -> list[Any]:
     async with intake.writer.connect() as connection:
         return list((await connection.execute(text(query))).all())
 
 
-async def make_due(intake: World) -> None:
+async def make_due(intake: IntakeWorld) -> None:
     """Let the next attempt of all waiting deliveries be now."""
     now = "UPDATE webhook_deliveries SET next_attempt_at = clock_timestamp() WHERE state = 'waiting'"
     async with intake.writer.begin() as connection:

@@ -8,7 +8,14 @@ from tocsin.email_address import is_usable_email
 
 @pytest.mark.parametrize(
     "text",
-    ["ada@acme.example", "a.b+c@mail.acme.example", "O'Brien@acme.example", "ada@müller.example", "jörg@acme.example"],
+    [
+        "ada@acme.example",
+        "a.b+c@mail.acme.example",
+        "O'Brien@acme.example",
+        "ada@müller.example",
+        "jörg@acme.example",
+        "ada@acme.local",
+    ],
 )
 def test_addresses_of_all_countries_are_usable(text: str) -> None:
     assert is_usable_email(text)
@@ -21,7 +28,6 @@ def test_addresses_of_all_countries_are_usable(text: str) -> None:
         "ada",
         "ada@acme",
         "ada@localhost",
-        "ada@acme.local",
         "ada@[127.0.0.1]",
         "Ada <ada@acme.example>",
         "ada@acme.example, bob@acme.example",

@@ -56,6 +56,7 @@ def monitors(folder: Path, ports: Mapping[str, int], services: Sequence[str]) ->
         return [Prometheus(prometheus, folder / "prometheus", ports["prometheus"], targets, None)]
     receiver = Alertmanager(alertmanager, folder / "alertmanager", ports["alertmanager"])
     address = f"{LOOPBACK}:{receiver.port}"
+    targets[receiver.name] = address
     return [receiver, Prometheus(prometheus, folder / "prometheus", ports["prometheus"], targets, address)]
 
 

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
 
-from email_validator import EmailNotValidError
-from email_validator.syntax import validate_email_domain_name
+from tocsin.email_address import with_ascii_domain
 from tocsin.events import Exhausted, Notify, derived_id
 from tocsin.instants import render_instant
 
@@ -172,12 +171,10 @@ def smtp_address(email: str) -> str:
 
     Raises UnmailableAddressError.
     """
-    local, _, domain = email.rpartition("@")
     try:
-        ascii_domain = validate_email_domain_name(domain)["ascii_domain"]
-    except EmailNotValidError as error:
+        return with_ascii_domain(email)
+    except ValueError as error:
         raise UnmailableAddressError(f"553 the domain of {email} is invalid: {error}") from error
-    return f"{local}@{ascii_domain}"
 
 
 def message_id(
