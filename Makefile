@@ -28,7 +28,7 @@ replay: setup  ## import a real help-desk log as history and check every ticket:
 test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP, and Prometheus where it is installed (about five minutes)
 	$(BIN)/pytest -n 3 --dist loadgroup
 
-test-slow: setup  ## run the slow tests: images, API fuzzing, SMTP faults, load, secrets, `make run`, every Python here
+test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, secrets, `make run`, every Python here
 	$(BIN)/pytest -n 3 --dist loadgroup tests/slow
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing

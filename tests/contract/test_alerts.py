@@ -477,6 +477,17 @@ def test_missing_data_fires_only_what_watches_for_it(alert: str, tmp_path: Path)
 
 
 @needs_promtool
+@pytest.mark.rule("5.22")
+def test_an_exhausted_ladder_is_alerted_until_its_ticket_is_closed(tmp_path: Path) -> None:
+    open_for_ten_hours = {'sla_open_ladders{tier="exhausted",severity="1"}': "0x5 1x600 0x60"}
+    stories = [
+        Story("LadderExhausted", Kind.FIRES, open_for_ten_hours, [{"ticket_severity": "1"}], at="10h"),
+        Story("LadderExhausted", Kind.QUIET, open_for_ten_hours, at="10h30m"),
+    ]
+    assert run_promtool(tmp_path, "LadderExhausted", [story.test_group() for story in stories]) == ""
+
+
+@needs_promtool
 def test_a_wrong_story_is_found(tmp_path: Path) -> None:
     wrong = Story("DeadlineNotFired", Kind.QUIET, {"sla_oldest_overdue_seconds": "99x20"})
     assert "DeadlineNotFired" in run_promtool(tmp_path, "DeadlineNotFired", [wrong.test_group()])

@@ -4,22 +4,23 @@ import re
 from pathlib import Path
 
 import pytest
-from notifier.domain.rendering import TEMPLATES
+from notifier.domain.rendering import TEMPLATES, RenderedMail
 from notifier.domain.template_context import Redelivery
 from support.mail_pictures import DIGESTS, render_digests
-from support.mail_samples import SAMPLES
+from support.mail_samples import SAMPLES, render_digest_sample
 from support.notifier_mails import NEW_YORK, compose, make_composer, parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "mail.md").read_text()
 
 
-def test_the_text_of_the_escalation_is_current() -> None:
-    text = SAMPLES["escalation"].render(NEW_YORK).text
+@pytest.mark.parametrize("mail", [SAMPLES["escalation"].render(NEW_YORK), render_digest_sample(NEW_YORK)])
+def test_the_text_of_a_mail_is_current(mail: RenderedMail) -> None:
+    text = mail.text
     assert "".join(f"    {line}\n" if line else "\n" for line in text.splitlines()) in PAGE
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("kind", [*SAMPLES, "digest"])
 def test_there_is_a_picture_of_each_kind_on_each_screen(kind: str) -> None:
     for screen in ("desktop", "phone"):
         assert f"](mail/{kind}-{screen}.png)" in PAGE

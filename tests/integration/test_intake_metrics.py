@@ -94,7 +94,7 @@ async def test_prometheus_sees_the_first_ticket_of_a_source_that_nobody_knew(
     with running_intake(make_database("intake"), tmp_path) as client:
         body = ticket(source="probe", severity=None)
         assert client.post("/v1/tickets", json=body).status_code == 201
-        with scraping(tmp_path / "prometheus", {"intake": f"127.0.0.1:{client.base_url.port}"}) as prometheus:
+        with scraping(tmp_path / "prometheus", {"intake": [f"127.0.0.1:{client.base_url.port}"]}) as prometheus:
 
             async def increase(**labels: str) -> float:
                 """What `increase()` finds of the series, once a scrape has got its value."""

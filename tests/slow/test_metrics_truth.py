@@ -1,4 +1,6 @@
-"""A real Prometheus scrapes a real run: every panel and alert is evaluated, and the numbers are those of the APIs."""
+"""A real Prometheus scrapes a real run, with replicas: every panel and alert is evaluated, and the numbers are those of
+the APIs.
+"""
 
 import asyncio
 import json
@@ -10,6 +12,7 @@ from math import isnan
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 from support.movable_stack import start_movable_stack
 from support.observed_day import ARCHIVE, IMPORTED, Json, ObservedDay, play
@@ -19,10 +22,13 @@ from support.scenario import Scenario
 from support.servers import SERVICES
 from tocsin.instants import render_instant
 from tocsin_local.layout import REPOSITORY
+from tocsin_local.loopback import LOOPBACK
+from tocsin_local.stack import Stack
 
 pytestmark = pytest.mark.long
 
 SETTLED_SECONDS = 100  # tables are measured once a minute
+REPLICATED = ("sla-timer", "notifier")
 EMPTY_PANELS = {"Certificates", "Calendar feeds"}  # the stack sends mail without TLS and has no feed
 PANELS = {
     dashboard.stem: json.loads(dashboard.read_text())["panels"]
@@ -49,8 +55,9 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObservedDay]:
     """The observed day, played once for all tests."""
     folder = tmp_path_factory.mktemp("observed")
     with start_movable_stack(folder) as stack:
-        urls = stack.stack.run["urls"]
-        targets = {service: urls[service].removeprefix("http://") for service in SERVICES}
+        targets = {service: [stack.stack.run["urls"][service].removeprefix("http://")] for service in SERVICES}
+        for service in REPLICATED:
+            targets[service].append(replica(stack.stack, service))
         with scraping(folder / "prometheus", targets) as prometheus, asyncio.Runner() as runner:
             observed = ObservedDay(stack, prometheus)
             scenario = Scenario(stack)
@@ -60,6 +67,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObservedDay]:
                 yield observed
             finally:
                 runner.run(scenario.__aexit__(None, None, None))
+
+
+def replica(stack: Stack, service: str) -> str:
+    """The address of another process of the service."""
+    name = stack.add_replica(service)
+    process = psutil.Process(stack.run["pids"][name])
+    (port,) = {one.laddr.port for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN}
+    return f"{LOOPBACK}:{port}"
 
 
 async def agree(day: ObservedDay, expected: Callable[[], Numbers], query: str, *labels: str) -> None:
@@ -402,7 +417,7 @@ async def test_table_rows_are_those_of_the_databases(day: ObservedDay) -> None:
 
 def test_the_pipeline_is_idle_and_healthy(day: ObservedDay) -> None:
     prometheus = day.prometheus
-    assert prometheus.value("sum(up)") == len(SERVICES)
+    assert prometheus.value("sum(up)") == len(SERVICES) + len(REPLICATED)
     assert set(prometheus.by("sum by (job) (sla_relay_leader)", "job").values()) == {1}
     assert prometheus.value("sum(max by (job) (sla_outbox_pending))") == 0
     assert prometheus.value("max(sla_outbox_oldest_age_seconds)") == 0

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from tocsin.business_time import load_zone
 
-from support.mail_samples import SAMPLES
+from support.mail_samples import SAMPLES, render_digest_sample
 from support.small_png import reduced
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "mail"
@@ -133,7 +133,8 @@ def browser() -> Iterator[Browser]:
 def pages() -> dict[str, str]:
     """The HTML of a mail of each kind."""
     zone = load_zone("America/New_York")
-    return {kind: sample.render(zone).html for kind, sample in SAMPLES.items()}
+    mails = {kind: sample.render(zone) for kind, sample in SAMPLES.items()} | {"digest": render_digest_sample(zone)}
+    return {kind: mail.html for kind, mail in mails.items()}
 
 
 def render_digests() -> str:

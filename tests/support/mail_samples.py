@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from notifier.domain.delivery import Notification
+from notifier.domain.digest_mail import DigestContext, DigestItem, render_digest
 from notifier.domain.mail_history import EarlierMail
 from notifier.domain.rendering import RenderedMail, render_mail
 from notifier.domain.template_context import Involved, MailContext, Pages, Reader
@@ -258,6 +259,21 @@ def _exhausted() -> Sample:
     return Sample(exhausted, _reader(2), at + _SECOND, told)
 
 
+_SCANNER: Final = _MONITOR.model_copy(
+    update={
+        "ticket_id": UUID("5d0c2f7e-6c1a-5b77-9a53-3f0d9e6a4b10"),
+        "external_id": "SR-1063",
+        "summary": "The scanner on the second floor sends empty pages",
+    }
+)
+_CHAIR: Final = _VPN.model_copy(
+    update={
+        "ticket_id": UUID("c41e7a90-2b6f-5e0d-8f4e-1a7c5d3b9e66"),
+        "external_id": "SR-1064",
+        "summary": "Desk for the new colleague",
+        "initial_severity": 4,
+    }
+)
 _CONTACT: Final = Reader(
     "jo@initech.example", "Jo Park", "jo@initech.example", "contact", "Contact", None, "contact of the ticket"
 )
@@ -272,3 +288,30 @@ SAMPLES: Final = {
     "rerouted": _about_request("rerouted", _REROUTED, _CONTACT),
 }
 """One mail of each kind."""
+
+
+def render_digest_sample(zone: tzinfo) -> RenderedMail:
+    """A digest for tier 1: a missed answer, a warning, and a warning whose clock is paused."""
+    now = SAMPLES["answer_missed"].now
+    items = []
+    for kind, ticket, due_at in (
+        ("answer_missed", _MONITOR, now - _SECOND),
+        ("warning", _SCANNER, now + 2 * _HOUR),
+        ("warning", _CHAIR, None),
+    ):
+        notify = _about_clock(kind, ticket.initial_severity, "response", 24 * _HOUR, ticket).notification
+        if not isinstance(notify, Notify):
+            raise TypeError(kind)
+        clock = "answer" if kind == "answer_missed" else "response"
+        target = "24 hours" if clock == "answer" else "1 business day"
+        shown = notify.model_copy(update={"due_at": due_at, "at": now - _SECOND, "clock": clock, "target": target})
+        items.append(DigestItem(shown, is_late=False, page=f"https://psa.example.com/tickets/{ticket.external_id}"))
+    digest = DigestContext(
+        digest_id=_id("digest"),
+        items=items,
+        reader=replace(_reader(1), tier=None),
+        role_titles=[_TIERS[0].title],
+        now=now,
+        zone=zone,
+    )
+    return render_digest(digest, built_in_templates())

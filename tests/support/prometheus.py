@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -96,7 +96,7 @@ def _unix(instant: str) -> float:
 
 
 @contextmanager
-def scraping(folder: Path, targets: Mapping[str, str]) -> Iterator[PrometheusClient]:
+def scraping(folder: Path, targets: Mapping[str, Sequence[str]]) -> Iterator[PrometheusClient]:
     """A Prometheus that scrapes these addresses by job every second, with the shipped rules. Skips the test if the
     machine has none.
     """

@@ -16,13 +16,6 @@ from tocsin.email_address import is_usable_email
         "jörg@acme.example",
         "ada@acme.local",
     ],
-        "ada@acme.example",
-        "a.b+c@mail.acme.example",
-        "O'Brien@acme.example",
-        "ada@müller.example",
-        "jörg@acme.example",
-        "ada@acme.local",
-    ],
 )
 def test_addresses_of_all_countries_are_usable(text: str) -> None:
     assert is_usable_email(text)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from intake.domain.mail import InboundMail, read_mail
+from intake.domain.mail.message import reference_of
 from intake.domain.mail_rules import (
     ReceivedMail,
     TicketOwner,
@@ -251,6 +252,13 @@ def test_a_reply_to_a_mail_of_the_notifier_names_its_ticket(header: str) -> None
     assert event.ticket_id in candidate_tickets(mail(**{header: reference}), "default", [])
     other = f"<{UUID(int=7)}.{UUID(int=8)}@betterworldtech.com>"
     assert candidate_tickets(mail(**{header: other}), "default", [])[-1] == UUID(int=7)
+
+
+def test_a_reply_to_a_digest_names_no_ticket() -> None:
+    """It is about several; the only candidate is the ticket that a mail with that Message-ID would have opened."""
+    digest = f"digest.{UUID(int=8)}@betterworldtech.com"
+    found = candidate_tickets(mail(In_Reply_To=f"<{digest}>", Subject="Re: 12 tickets: next deadline"), "default", [])
+    assert found == [ticket_id("default", "email", reference_of(digest))]
 
 
 @pytest.mark.rule("6.17")

@@ -13,7 +13,7 @@ import pytest
 from notifier import metrics
 from notifier.__main__ import app
 from notifier.api import on_call as on_call_api
-from notifier.domain.on_call import OnCall, calendar_shifts, on_call, seconds_to_gap, unknown_events
+from notifier.domain.on_call import OnCall, calendar_shifts, held_roles, on_call, seconds_to_gap, unknown_events
 from notifier.service import build
 from notifier.settings import Settings
 from prometheus_client import REGISTRY
@@ -341,3 +341,18 @@ def test_the_gauge_shows_the_next_gap_of_each_role() -> None:
     assert gauge(LEAD) == inf
     metrics.set_gaps({LEAD: 60.0})  # the directory has been replaced
     assert (gauge(LEAD), gauge("chief_operating_officer")) == (60.0, None)
+
+
+def test_the_gauge_shows_whether_each_role_is_held() -> None:
+    """A role of the ladder that the directory does not know is vacant."""
+    known = load_directory(DIRECTORY, "directory.yaml")
+    metrics.set_on_call(held_roles(known, ["field_team"], NOW))
+
+    def gauge(role: str) -> float | None:
+        return REGISTRY.get_sample_value("sla_on_call", {"role": role})
+
+    for role in known.known_roles:
+        assert gauge(role) == (on_call(known, role, None, NOW).holder is not None), role
+    assert (gauge(LEAD), gauge("chief_operating_officer"), gauge("field_team")) == (1, 0, 0)
+    metrics.set_on_call({LEAD: False})
+    assert (gauge(LEAD), gauge("field_team")) == (0, None)

@@ -51,11 +51,12 @@ def monitors(folder: Path, ports: Mapping[str, int], services: Sequence[str]) ->
     prometheus, alertmanager = find_program("prometheus"), find_program("alertmanager")
     if prometheus is None:
         return []
-    targets = {name: f"{LOOPBACK}:{ports[name]}" for name in (*services, "prometheus")}
+    targets = {name: [f"{LOOPBACK}:{ports[name]}"] for name in (*services, "prometheus")}
     if alertmanager is None:
         return [Prometheus(prometheus, folder / "prometheus", ports["prometheus"], targets, None)]
     receiver = Alertmanager(alertmanager, folder / "alertmanager", ports["alertmanager"])
     address = f"{LOOPBACK}:{receiver.port}"
+    targets[receiver.name] = [address]
     return [receiver, Prometheus(prometheus, folder / "prometheus", ports["prometheus"], targets, address)]
 
 
@@ -73,7 +74,7 @@ class Prometheus:
         program: str,
         folder: Path,
         port: int,
-        targets: Mapping[str, str],
+        targets: Mapping[str, Sequence[str]],
         alertmanager: str | None,
         *,
         pace: Mapping[str, str] | None = None,
@@ -107,7 +108,7 @@ class Prometheus:
         """The shipped configuration with the addresses of this stack."""
         shipped: dict[str, Any] = YAML(typ="safe").load(PROMETHEUS_FOLDER / "prometheus.yaml")
         scrapes = [
-            {"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in self._targets.items()
+            {"job_name": name, "static_configs": [{"targets": addresses}]} for name, addresses in self._targets.items()
         ]
         receivers = [{"static_configs": [{"targets": [self._alertmanager]}]}] if self._alertmanager else []
         rules = [str(PROMETHEUS_FOLDER / name) for name in shipped["rule_files"]]

@@ -128,9 +128,10 @@ def build_digest(digest: DigestContext, rendered: RenderedMail, sender: MailSend
     )
 
 
-def _by_deadline(item: DigestItem) -> tuple[bool, str, str]:
+def _by_deadline(item: DigestItem) -> tuple[bool, str, str, str]:
     due_at = item.notification.due_at
-    return due_at is None, render_instant(due_at) if due_at else "", str(item.notification.ticket_id)
+    ticket = item.notification.ticket
+    return due_at is None, render_instant(due_at) if due_at else "", ticket.external_id, str(ticket.ticket_id)
 
 
 def _digest_values(digest: DigestContext) -> dict[str, Any]:

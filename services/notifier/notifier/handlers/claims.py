@@ -8,6 +8,7 @@ change nothing.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -17,7 +18,7 @@ from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Notification, Now
 from notifier.domain.delivery_order import claim, decide, recover
-from notifier.domain.digest import DueDigests, address_of, allot, due_digests, find_followed, may_join
+from notifier.domain.digest import MAX_ITEMS, DueDigests, address_of, allot, due_digests, find_followed, may_join
 from notifier.domain.mail_history import EarlierMail, earlier_mails, earlier_message_ids, same_mail
 from notifier.domain.new_delivery import addresses, is_group_address
 from notifier.domain.on_call import involved_people
@@ -26,7 +27,8 @@ from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
 
-_MOST_ITEMS = 500
+_MOST_ITEMS: Final = 500
+"""A transaction with more tickets would hold their locks for too long."""
 
 Tickets = Mapping[UUID, Sequence[Delivery]]
 """Deliveries by ticket, in the order of events."""
@@ -97,7 +99,8 @@ async def claim_mails(
     tickets = await _load_tickets(connection, urgent, now)
     due = due_digests(tickets.values(), now)
     if due:
-        further = set(await queue.lock_items(connection, due, limit=_MOST_ITEMS)) - set(tickets)
+        items_limit = min(limit * MAX_ITEMS, _MOST_ITEMS)
+        further = set(await queue.lock_items(connection, due, limit=items_limit)) - set(tickets)
         tickets |= await _load_tickets(connection, further, now)
     loaded, withdrawn = await _load_notifications(connection, tickets, due, now)
     items = due.items(row for rows in tickets.values() for row in rows)
