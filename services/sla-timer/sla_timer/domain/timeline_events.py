@@ -73,8 +73,8 @@ class EventKey(NamedTuple):
     """The natural key under which a timeline event is published: once, ever.
 
     `run` is 1, and one more each time the same event or ladder is published again after a voiding. `step` is the step,
-    or the number of the hold within its cycle, or of the continuation within its run; otherwise 0. `voided`: the key of the event that voids the one with this
-    key; of kind `ENDED`, the end of a run whose ladder was voided.
+    or the number of the hold within its cycle, or of the continuation within its run; otherwise 0. `voided`: the key of
+    the event that voids the one with this key; of kind `ENDED`, the end of a run whose ladder was voided.
     """
 
     cycle: int
