@@ -294,8 +294,7 @@ def test_the_first_line_says_what_is_wrong(notification: Notification, headline:
         ),
         (
             about_clock("response_missed"),
-            "no one else for now; if a resolution deadline is missed, escalation starts (unless it is already "
-            "running)",
+            "no one else for now; if a resolution deadline is missed, escalation starts (unless it is already running)",
         ),
     ],
 )
