@@ -40,7 +40,8 @@ class TimelineEvent(NamedTuple):
     `clock` is set for an event of a clock, and null for one of the ladder; `step` and `reason` for a step of the
     ladder, `end_reason` for its end, `held_by` for a hold. `started_at` and `due_at` are those of the clock, for the
     ladder those of the resolution clock, null without one. `next_at`: when the ladder continues; null means unknown.
-    `actor` and `actor_reason` are who escalated or acknowledged, and why, where that took the step or caused the hold.
+    `actor` and `actor_reason` are who escalated, and why, in a step with the reason `explicit`; in a hold, who
+    acknowledged.
     `acknowledgements` are the latest in this cycle before the step.
     """
 

@@ -145,10 +145,7 @@ async def oldest_due_at(connection: AsyncConnection) -> datetime | None:
 
 
 def _event_to_json(item: AgendaItem) -> StoredEvent:
-    """The stored form of an event on the agenda. Its names are a schema: a change needs a migration.
-
-    It has no actor: an acknowledgement or an escalation is a fact, which the agenda does not contain.
-    """
+    """The stored form of an event on the agenda. Its names are a schema: a change needs a migration."""
     (key, event), details = item
     stored: StoredEvent = {
         "at": event.at,
@@ -166,6 +163,10 @@ def _event_to_json(item: AgendaItem) -> StoredEvent:
         "due_at": event.due_at,
         "next_at": event.next_at,
     }
+    if event.actor is not None:
+        stored["actor"] = event.actor
+    if event.actor_reason is not None:
+        stored["actor_reason"] = event.actor_reason
     if event.acknowledgements:
         stored["acknowledgements"] = [tuple(one) for one in event.acknowledgements]
     if details.assignee is not None:
@@ -192,6 +193,8 @@ def _event_from_json(stored: StoredEvent) -> AgendaItem:
             started_at=stored["started_at"],
             due_at=stored["due_at"],
             next_at=stored["next_at"],
+            actor=stored.get("actor"),
+            actor_reason=stored.get("actor_reason"),
             acknowledgements=tuple(map(LadderAcknowledgement._make, stored.get("acknowledgements", ()))),
         ),
     )
