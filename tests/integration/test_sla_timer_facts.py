@@ -256,7 +256,9 @@ async def test_each_explicit_step_says_who_requested_the_latest_escalation(world
 async def test_an_agenda_item_without_details_can_still_be_read(world: TimerWorld) -> None:
     await world.receive(*events("SR-1", [OPENED]))
     _, [agenda] = await world.clocks_and_agendas()
-    assert {"assignee", "suggested_severity", "acknowledgements", "actor", "actor_reason"}.isdisjoint(json.loads(agenda.events)[0])
+    assert {"assignee", "suggested_severity", "acknowledgements", "actor", "actor_reason"}.isdisjoint(
+        json.loads(agenda.events)[0]
+    )
     await world.advance(moment("06-08 14:00"))
     assert summaries(await world.outbox())[-1] == ("breached response", "06-08 14:00")
 
