@@ -47,6 +47,7 @@ EVENTS: list[DeadlineEvent] = [
     MOON.step(3),
     MOON.ended(4),
     SUN.step(2, hours=24),
+    MOON.continued(29, 30, cycle=2, kept=True),
     MOON.step(4, hours=30, cycle=2, kept=True),
     *(MOON.step(n, hours=26 + n, cycle=2, kept=True) for n in (5, 6)),
     MOON.exhausted(33, cycle=2, kept=True),
@@ -222,6 +223,25 @@ async def test_open_ladders_are_counted_by_tier_and_severity(writer: AsyncEngine
     assert await open_ladders(writer) == expected | {("3", 1): 1, ("4", 4): 1}
     await handle(writer, handlers, [timer.ended(30, cycle=2 if timer is kept else 1) for timer in timers])
     assert await open_ladders(writer) == {}
+
+
+@pytest.mark.rule("5.22")
+async def test_the_ladder_of_a_reopened_ticket_is_counted_as_open_with_its_tier(
+    writer: AsyncEngine, handlers: Handlers
+) -> None:
+    kept, exhausted, changed = [DeadlineEventFactory(ticket(f"SR-{number}")) for number in range(3)]
+    closed = [kept.step(1), kept.ended(0.5), exhausted.step(1), exhausted.exhausted(1), exhausted.ended(2)]
+    await handle(writer, handlers, [*closed, changed.step(1)])
+    assert await open_ladders(writer) == {("1", 1): 1}
+    reopened = [kept.continued(5, 6, cycle=2, kept=True), exhausted.continued(5, exhausted=1, cycle=2, kept=True)]
+    await handle(writer, handlers, [*reopened, changed.continued(5, 7, severity=2)])
+    expected = {("1", 1): 1, ("exhausted", 1): 1, ("1", 2): 1}
+    assert await open_ladders(writer) == expected
+    queue = await queued(writer)
+    await handle(writer, handlers, [*reopened, *reopened])
+    assert (await open_ladders(writer), await queued(writer)) == (expected, queue)
+    await handle(writer, handlers, [timer.ended(8, cycle=2, kept=True) for timer in (kept, exhausted)])
+    assert await open_ladders(writer) == {("1", 2): 1}
 
 
 async def test_exhausted_history_is_neither_open_nor_counted(writer: AsyncEngine, handlers: Handlers) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -21,7 +21,17 @@ from support.random_stories import random_story
 from support.servers import MakeDatabase
 from support.stories import shipped_policy
 from support.timer_world import TimerWorld, batch, events, facts_of, fields_of, imported, ticket, timer_world
-from tocsin.events import Assignee, DeadlineEvent, Event, LadderStepDue, Watermark, event_type
+from tocsin.events import (
+    Assignee,
+    DeadlineEvent,
+    Event,
+    LadderContinued,
+    LadderHeld,
+    LadderStepDue,
+    Watermark,
+    event_type,
+)
+from tocsin.instants import render_instant
 from tocsin.runtime.errors import PoisonMessageError
 
 OPENED = numbered_fact(1, "opened", "06-08 13:00", severity=1)
@@ -36,13 +46,18 @@ async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Ti
 
 
 def by_the_pure_function(name: str, drawn: dict[str, Any]) -> list[DeadlineEvent]:
-    """What is published of this story until 60 days after its last fact."""
+    """What is published of this story until 60 days after its last fact, apart from continuations."""
     facts = facts_of(drawn)
     timer = FakeTimer()
     timer.ticket = ticket(name, facts, **fields_of(drawn))
     timer.receive(facts)
     timer.pass_time(facts[-1].received_at + timedelta(days=60))
-    return timer.events
+    return without_continuations(timer.events)
+
+
+def without_continuations(published: Sequence[DeadlineEvent]) -> list[DeadlineEvent]:
+    """A continuation depends on how far the watermark was when the facts arrived."""
+    return [event for event in published if not isinstance(event, LadderContinued)]
 
 
 async def test_passing_time_publishes_the_events_of_the_timeline(world: TimerWorld) -> None:
@@ -53,9 +68,9 @@ async def test_passing_time_publishes_the_events_of_the_timeline(world: TimerWor
         await world.receive(*events(name, facts, **fields_of(drawn)))
         await world.advance(facts[-1].received_at + timedelta(days=60))
         expected = by_the_pure_function(name, drawn)
-        assert await world.published(ticket(name, facts).ticket_id) == expected
+        assert without_continuations(await world.published(ticket(name, facts).ticket_id)) == expected
         all_ids |= {event.event_id for event in expected}
-    assert {event.event_id for event in await world.outbox()} == all_ids
+    assert {event.event_id for event in without_continuations(await world.outbox())} == all_ids
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -298,3 +313,57 @@ async def test_a_notice_is_published_once_and_is_no_event_of_the_timeline(
     assert kind not in {event["type"] for event in clocks["events"]}
     pages = [page async for page in published_since(world.writer, moment("06-01 12:00"))]
     assert [event_type(event) for page in pages for event in page].count(kind) == 1
+
+
+@pytest.mark.rule("4.8", "4.13")
+async def test_how_a_ladder_continues_is_published_once_and_is_no_event_of_the_timeline(world: TimerWorld) -> None:
+    story = [
+        numbered_fact(1, "opened", "06-08 13:00", severity=2),
+        RESPONDED,
+        numbered_fact(3, "resolved", "06-10 01:30"),
+        numbered_fact(4, "reopened", "06-10 02:00"),
+        numbered_fact(5, "severity_changed", "06-10 02:10", severity=1),
+        numbered_fact(6, "paused", "06-10 02:20"),
+        numbered_fact(7, "resumed", "06-10 02:30"),
+    ]
+    all_events = events("SR-1", story)
+    for event, fact in zip(all_events, story, strict=True):
+        await world.advance(fact.received_at)
+        await world.receive(event)
+        await world.receive(event, event)
+    key = ticket("SR-1", story).ticket_id
+    continued = [event for event in await world.published(key) if isinstance(event, LadderContinued)]
+    stated = [(event.cycle, event.run, event.kept, event.severity, event.next_at) for event in continued]
+    assert stated == [
+        (2, 1, True, 2, moment("06-10 04:00")),
+        (2, 1, True, 1, moment("06-10 03:00")),
+        (2, 1, True, 1, None),
+        (2, 1, True, 1, moment("06-10 03:10")),
+    ]
+    assert [event.at for event in continued] == [fact.occurred_at for fact in story[3:]]
+    assert len({event.event_id for event in continued}) == 4
+    clocks = await world.get(f"/v1/tickets/{key}/clocks")
+    assert (clocks["next"], clocks["next_at"]) == ("step:2", render_instant(moment("06-10 03:10")))
+    assert "ladder.continued" not in {event["type"] for event in clocks["events"]}
+    # The sweep publishes the step; nothing is left to state.
+    await world.advance(moment("06-10 03:10"))
+    before = await world.published(key)
+    await world.receive(*all_events)
+    assert await world.published(key) == before
+    assert summaries(before[-1:]) == [("step_due 2 of run 1", "06-10 03:10")]
+
+
+@pytest.mark.rule("4.20", "5.12")
+async def test_a_voided_step_that_falls_due_again_is_stated_by_the_sweep(world: TimerWorld) -> None:
+    facts = [OPENED, RESPONDED]
+    await world.receive(*events("SR-1", facts))
+    await world.advance(moment("06-09 14:10"))
+    late = numbered_fact(3, "acknowledged", "06-09 13:30", "06-09 14:10")
+    await world.receive(events("SR-1", [*facts, late])[-1])
+    await world.advance(moment("06-09 14:30"))
+    key = ticket("SR-1", facts).ticket_id
+    [*_, held, continued] = await world.published(key)
+    assert isinstance(held, LadderHeld)
+    assert isinstance(continued, LadderContinued)
+    assert (held.until, continued.at, continued.held) == (continued.at, moment("06-09 14:30"), False)
+    assert continued.next_at == moment("06-09 15:30")

@@ -42,6 +42,30 @@ async def test_when_nobody_is_left_everyone_who_was_mailed_is_told_once_and_stoo
     await scenario.assert_consistent(ticket)
 
 
+@pytest.mark.rule("4.13", "5.12", "5.22")
+async def test_a_reopened_ticket_whose_ladder_is_exhausted_shows_so_until_it_closes_again(scenario: Scenario) -> None:
+    exhausted = 'sla_open_ladders{severity="1",tier="exhausted"}'
+    ticket = await scenario.open_ticket(severity=1)
+    await scenario.advance_stepwise_past(scenario.after(hours=32))
+    await scenario.wait_for_metric("escalator", exhausted, 1.0)
+    await scenario.post_event(ticket, "resolved")
+    await scenario.wait_for_metric("escalator", exhausted, 0.0)
+    await scenario.wait_until_idle()
+    mails = len(await scenario.mails(ticket))
+    await scenario.advance_to(scenario.after(hours=40))
+    await scenario.post_event(ticket, "reopened")
+    await scenario.wait_for_metric("escalator", exhausted, 1.0)
+    found = await scenario.escalation(ticket)
+    assert (found["cycle"], found["state"], found["kept"], found["tier"]) == (2, "exhausted", True, 6)
+    assert (found["exhausted_at"], found["next"]) == (render_instant(scenario.after(hours=31)), None)
+    await scenario.post_event(ticket, "resolved")
+    await scenario.wait_for_metric("escalator", exhausted, 0.0)
+    assert (await scenario.escalation(ticket))["state"] == "ended"
+    await scenario.wait_until_idle()
+    assert len(await scenario.mails(ticket)) == mails
+    await scenario.assert_consistent(ticket)
+
+
 @pytest.mark.rule("5.3")
 async def test_a_late_response_and_a_resolution_in_time(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket(severity=1)

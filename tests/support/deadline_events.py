@@ -16,6 +16,7 @@ from tocsin.events import (
     EndReason,
     EscalationReason,
     EscalationRequested,
+    LadderContinued,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
@@ -103,6 +104,17 @@ class DeadlineEventFactory:
             by="acknowledged",
             until=None if until is None else START + until * HOUR,
             acknowledged_by=actor,
+        )
+
+    def continued(
+        self, hours: float, following: float | None = None, *, exhausted: float | None = None, **more: Any
+    ) -> LadderContinued:
+        """The next step at `following`, the exhaustion at `exhausted`; `held` and `acknowledgements` are in `more`."""
+        at = START + hours * HOUR
+        return LadderContinued(
+            **self._common("continued", at, more, str(at)),
+            next_at=None if following is None else START + following * HOUR,
+            exhausted_at=None if exhausted is None else START + exhausted * HOUR,
         )
 
     def ended(self, hours: float, reason: EndReason = "resolved", stand_down: bool = True, **more: Any) -> LadderEnded:

@@ -6,6 +6,8 @@ from typing import Any
 
 from sla_timer.domain.event_mapping import EventContext, published_event
 from sla_timer.domain.policy_history import PolicyHistory
+from sla_timer.domain.published_ladder import PublishedLadder
+from sla_timer.domain.reconcile import LadderRunKey
 from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import (
     AgendaItem,
@@ -24,6 +26,7 @@ from tocsin.events import (
     DeadlineEvent,
     Fact,
     LadderEnded,
+    LadderEvent,
     LadderStepDue,
     LadderStepVoided,
     Ticket,
@@ -93,6 +96,7 @@ class FakeTimer:
             responded_at=None,
             facts=self.facts,
             published=self.keys,
+            ladders=self._ladders(),
             notices=self.notices,
         )
         evaluation = evaluate_ticket(record, accepted_through, self.policies)
@@ -114,6 +118,10 @@ class FakeTimer:
         while self.agenda and self.agenda[0].keyed.event.at <= until:
             keyed, details = self.agenda.pop(0)
             self._publish(PublishedEvent(keyed.key, published_event(keyed, details, context)))
+
+    def _ladders(self) -> dict[LadderRunKey, PublishedLadder | None]:
+        events = [event for event in self.events if isinstance(event, LadderEvent)]
+        return {(event.cycle, event.run): PublishedLadder.published_by(event) for event in events}
 
     def _publish(self, published: PublishedEvent) -> None:
         assert published.key not in (*self.keys, *self.notices), f"published twice: {published.key}"

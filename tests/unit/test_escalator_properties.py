@@ -11,7 +11,7 @@ from support.deadline_events import LADDER, DeadlineEventFactory
 from tocsin.events import DeadlineEvent, EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 
 timer = DeadlineEventFactory()
-MOVES = ("step", "step", "step", "held", "void", "end", "cycle", "run", "top")
+MOVES = ("step", "step", "step", "held", "continued", "void", "end", "cycle", "run", "top")
 vacant_numbers = st.frozensets(st.integers(1, 6))
 instants = st.integers(0, 40).map(lambda quarters: quarters / 4)
 
@@ -35,6 +35,9 @@ def event_sequences(draw: st.DrawFn) -> list[DeadlineEvent]:
                 events.append(timer.step(step, hours=at, **where))
             case "held":
                 events.append(timer.held(at, until=draw(st.none() | instants), **where))
+            case "continued":
+                following, exhausted = draw(st.none() | instants), draw(st.none() | instants)
+                events.append(timer.continued(at, following, exhausted=exhausted, held=draw(st.booleans()), **where))
             case "void":
                 events.append(timer.step_voided(draw(st.integers(1, 6)), at, **where))
             case "end":

@@ -15,6 +15,7 @@ from tocsin.events import (
     Notify,
     StandDown,
     Tier,
+    UpcomingStep,
     Withdraw,
     decode,
     encode,
@@ -239,6 +240,59 @@ def test_a_kept_ladder_stays_exhausted() -> None:
         [timer.ended(9.5, cycle=2, kept=True), timer.step(3, hours=20, cycle=3, kept=True)], none_vacant, escalation
     )
     assert later == []
+
+
+@pytest.mark.rule("4.13")
+def test_a_kept_ladder_is_open_from_the_reopen_on_and_mails_nobody() -> None:
+    closed, _ = decide_all([timer.step(1), timer.step(2), timer.ended(1.5)])
+    escalation, decided = decide_all([timer.continued(9, 10, cycle=2, kept=True, severity=2)], escalation=closed)
+    run = escalation.runs[RunKey(2, 1)]
+    assert (run.state, run.tier, run.severity, run.next_at) == ("running", 2, 2, START + 10 * HOUR)
+    assert run.upcoming(none_vacant) == UpcomingStep(at=START + 10 * HOUR, tier=LADDER[2])
+    assert run.live
+    assert decided == []
+    _, decided = decide_all([timer.step(3, hours=10, cycle=2, kept=True)], escalation=escalation)
+    assert tiers(decided) == [3]
+
+
+@pytest.mark.rule("5.12", "5.22")
+@pytest.mark.parametrize("is_vacant", [none_vacant, vacant(3, 4, 5, 6)], ids=["at its end", "only vacant tiers"])
+def test_a_kept_exhausted_ladder_is_exhausted_from_the_reopen_on(is_vacant: IsVacant) -> None:
+    top = [*(timer.step(n) for n in range(1, 7)), timer.exhausted()]
+    closed, _ = decide_all([*top, timer.ended(7)], is_vacant)
+    events = [timer.continued(9, exhausted=6, cycle=2, kept=True)]
+    escalation, decided = decide_all(events, is_vacant, closed)
+    before, run = escalation.runs[RunKey(1, 1)], escalation.runs[RunKey(2, 1)]
+    assert (run.state, run.exhausted, run.exhausted_at) == ("exhausted", before.exhausted, before.exhausted_at)
+    assert decided == []
+    escalation, decided = decide_all([timer.ended(10, cycle=2, kept=True)], is_vacant, escalation)
+    assert escalation.runs[RunKey(2, 1)].state == "ended"
+    assert decided == []
+
+
+def test_a_continued_run_has_the_severity_the_hold_and_the_next_instant_of_the_event() -> None:
+    paused = timer.continued(0.5, None, severity=2, held=True)
+    escalation, _ = decide_all([timer.step(1), timer.held(0.25, until=4), paused])
+    run = escalation.runs[RunKey(1, 1)]
+    assert (run.state, run.severity, run.next_at) == ("held", 2, None)
+    escalation, _ = decide_all([timer.continued(1, 6, severity=2)], escalation=escalation)
+    run = escalation.runs[RunKey(1, 1)]
+    assert (run.state, run.severity, run.next_at) == ("running", 2, START + 6 * HOUR)
+
+
+@pytest.mark.rule("5.12")
+def test_an_exhausted_run_stays_exhausted_when_late_evidence_moves_its_last_steps() -> None:
+    story = [*(timer.step(n) for n in range(1, 7)), timer.exhausted(), timer.step_voided(6), timer.continued(6.5, 7)]
+    escalation, _ = decide_all(story)
+    run = escalation.runs[RunKey(1, 1)]
+    assert (run.state, run.exhausted_at, run.next_at) == ("exhausted", START + 6 * HOUR, None)
+
+
+def test_a_ladder_that_began_in_history_is_live_once_it_continues_after_it() -> None:
+    historic, _ = decide_all([timer.step(1, historic=True), timer.continued(0.5, 2, historic=True)])
+    assert not historic.runs[RunKey(1, 1)].live
+    live, _ = decide_all([timer.continued(0.75, 3)], escalation=historic)
+    assert live.runs[RunKey(1, 1)].live
 
 
 @pytest.mark.rule("4.13")

@@ -53,6 +53,8 @@ def test_a_breach_and_a_step_whose_instants_move_are_not_published_again() -> No
     # Breach and step 1 are at 13:30 now; step 2, published at 14:00, is due at 14:30.
     assert after_late_facts(timer, pause, at="06-09 14:10", through="06-09 15:30") == [
         ("step_voided 2 of run 1", "06-09 14:10"),
+        ("continued in run 1", "06-09 13:30"),
+        ("continued in run 1", "06-09 14:30"),
         ("step_due 3 of run 1", "06-09 15:30"),
     ]
 

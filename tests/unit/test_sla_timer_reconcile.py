@@ -144,7 +144,7 @@ def test_a_step_voided_within_a_run_is_not_published_again() -> None:
         ("held in run 1", "06-09 13:30"),
     ]
     # Step 2 is now due at 14:30, and was published at 14:00.
-    assert published_by(timer, "06-09 15:29") == []
+    assert published_by(timer, "06-09 15:29") == [("continued in run 1", "06-09 14:30")]
     assert published_by(timer, "06-09 15:30") == [("step_due 3 of run 1", "06-09 15:30")]
 
 

@@ -11,7 +11,7 @@ from sla_timer.handlers.context import PolicyCache
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.stories import DEFAULT_POLICY, at, shipped_policy
 from tocsin.business_time import micros, render
-from tocsin.events import Fact
+from tocsin.events import Fact, LadderContinued, LadderStepDue
 from tocsin.policy import Policy, load_policy
 
 OPENED = numbered_fact(1, "opened", "06-08 12:00", severity=1)
@@ -114,6 +114,21 @@ def test_a_version_that_is_stored_late_publishes_the_difference() -> None:
         ("breached resolution", "06-09 06:30"),
         ("step_due 1 of run 1", "06-09 06:30"),
     ]
+
+
+@pytest.mark.rule("4.8", "4.15")
+def test_a_version_that_changes_the_interval_states_how_a_running_ladder_continues_when_it_comes_into_force() -> None:
+    slower = version("2", "06-09 12:30", "1: 1h", "1: 2h")
+    timer = FakeTimer(PolicyHistory.of([shipped_policy(), slower], None))
+    timer.receive([OPENED, RESPONDED])
+    timer.pass_time(moment("06-09 12:30"))
+    step = timer.events[-1]
+    assert isinstance(step, LadderStepDue)
+    assert (step.step, step.next_at) == (1, moment("06-09 13:00"))
+    timer.receive([], accepted_through=moment("06-09 12:30"))
+    continued = timer.events[-1]
+    assert isinstance(continued, LadderContinued)
+    assert (continued.at, continued.next_at) == (moment("06-09 12:30"), moment("06-09 14:00"))
 
 
 @pytest.mark.rule("2.9")

@@ -154,6 +154,22 @@ class LadderHeld(LadderEvent):
     """Who acknowledged, if an acknowledgement is the cause."""
 
 
+class LadderContinued(LadderEvent):
+    """`ladder.continued`: how an open ladder stands after a change that no other event states.
+
+    A reopening kept it, or its severity or the instant of its next step changed.
+    """
+
+    held: bool = False
+    """Whether a hold or an acknowledgement delays the next step."""
+    next_at: Instant | None = None
+    """The instant of the next step if no further fact arrives. Null if it is unknown, or the ladder is exhausted."""
+    exhausted_at: Instant | None = None
+    """The instant at which the ladder was exhausted. Null unless it is."""
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    """The latest 20 acknowledgements of this run, in order."""
+
+
 class LadderEnded(LadderEvent):
     """`ladder.ended`: a run of the ladder ended, and mails nobody further."""
 

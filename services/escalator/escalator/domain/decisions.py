@@ -20,6 +20,7 @@ from tocsin.events import (
     EscalationEvent,
     EscalationRequested,
     Exhausted,
+    LadderContinued,
     LadderEnded,
     LadderEvent,
     LadderExhausted,
@@ -79,6 +80,8 @@ def decide(event: DeadlineEvent, escalation: TicketEscalation, is_vacant: IsVaca
             return _void_step(event, escalation)
         case LadderHeld():
             return _hold_run(event, escalation)
+        case LadderContinued():
+            return _continue_run(event, escalation)
         case LadderEnded():
             return _end_run(event, escalation)
         case LadderExhausted():
@@ -243,6 +246,24 @@ def _hold_run(event: LadderHeld, escalation: TicketEscalation) -> Decision:
         new = Acknowledgement(at=event.at, by=event.acknowledged_by, held_until=event.until)
         others = [known for known in run.acknowledgements if (known.at, known.by) != (new.at, new.by)]
         run = replace(run, acknowledgements=tuple(sorted([*others, new], key=lambda known: known.at)))
+    return Decision(escalation.with_run(run))
+
+
+def _continue_run(event: LadderContinued, escalation: TicketEscalation) -> Decision:
+    """The run is open as the event states. Exhaustion stays: whoever can be notified has been (docs/rules.md#5-12)."""
+    run = _run(event, escalation)
+    exhausted = run.exhausted or (None if event.exhausted_at is None else "ladder")
+    run = replace(
+        run,
+        held=event.held and exhausted is None,
+        next_at=None if exhausted else event.next_at,
+        exhausted=exhausted,
+        exhausted_at=run.exhausted_at or event.exhausted_at,
+        acknowledgements=event.acknowledgements,
+        ended_at=None,
+        end_reason=None,
+        live=run.live or not event.historic,
+    )
     return Decision(escalation.with_run(run))
 
 

@@ -154,11 +154,24 @@ class TimelineStepResponse(ResponseModel):
     reason: EscalationReason
 
 
+TimelineEventType = Literal[
+    EventKind.WARNED,
+    EventKind.BREACHED,
+    EventKind.MET,
+    EventKind.CANCELLED,
+    EventKind.STEP_DUE,
+    EventKind.HELD,
+    EventKind.ENDED,
+    EventKind.EXHAUSTED,
+]
+"""The kinds of events that a timeline contains."""
+
+
 class TimelineEventResponse(ResponseModel):
     """An event at its effective instant. Fields that do not apply to its type are absent."""
 
     at: Instant
-    type: EventKind
+    type: TimelineEventType
     cycle: int
     clock: ClockName | None = None
     due_at: Instant | None = None

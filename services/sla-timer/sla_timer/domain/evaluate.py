@@ -28,7 +28,7 @@ def evaluate(facts: FactLog, policies: PolicyHistory, until: int, *, whole_agend
     ladders = tuple(
         [CycleLadder(cycle, kept=state.ladders.get(cycle - 1) is ladder) for cycle, ladder in state.ladders.items()]
     )
-    events = tuple(state.events)
+    events, open_ladder = tuple(state.events), state.open_ladder()
     excluded = _excluded_intervals(state)
     return Timeline(
         until=until,
@@ -40,6 +40,7 @@ def evaluate(facts: FactLog, policies: PolicyHistory, until: int, *, whole_agend
         clocks=clocks,
         ladders=ladders,
         events=events,
+        open_ladder=open_ladder,
         agenda=walk.look_ahead(whole=whole_agenda),
         excluded=excluded,
     )

@@ -18,6 +18,7 @@ from tocsin.events import (
     ClockWarned,
     DeadlineEvent,
     EscalationRequested,
+    LadderContinued,
     LadderEnded,
     LadderExhausted,
     LadderHeld,
@@ -148,21 +149,33 @@ def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> D
                 next_at=_optional_instant(event.next_at),
                 requested_by=event.actor,
                 requested_reason=event.actor_reason,
-                acknowledgements=tuple(
-                    Acknowledgement(at=to_datetime(one.at), by=one.by, held_until=_optional_instant(one.held_until))
-                    for one in event.acknowledgements
-                ),
+                acknowledgements=_acknowledgements(event),
                 mail_exhausted=rules.mail_exhausted,
             )
         case TimelineEvent(kind=EventKind.HELD, held_by=str(held_by)):
             until = _optional_instant(event.next_at)
             return LadderHeld(**body, by=held_by, until=until, acknowledged_by=event.actor)
+        case TimelineEvent(kind=EventKind.CONTINUED):
+            return LadderContinued(
+                **body,
+                held=event.held,
+                next_at=_optional_instant(event.next_at),
+                exhausted_at=_optional_instant(event.exhausted_at),
+                acknowledgements=_acknowledgements(event),
+            )
         case TimelineEvent(kind=EventKind.ENDED, end_reason=str(end_reason)):
             return LadderEnded(**body, reason=end_reason, stand_down=rules.stand_down)
         case TimelineEvent(kind=EventKind.EXHAUSTED):
             return LadderExhausted(**body, mail=rules.mail_exhausted)
         case _:
             raise ValueError(f"{event} is not an event of a ladder")
+
+
+def _acknowledgements(event: TimelineEvent) -> tuple[Acknowledgement, ...]:
+    return tuple(
+        Acknowledgement(at=to_datetime(one.at), by=one.by, held_until=_optional_instant(one.held_until))
+        for one in event.acknowledgements
+    )
 
 
 def _body(

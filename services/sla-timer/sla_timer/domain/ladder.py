@@ -53,6 +53,11 @@ class Ladder:
     def running(self) -> bool:
         return self.exhausted_at is None
 
+    @property
+    def delayed(self) -> bool:
+        """Whether a hold or an acknowledgement delays the next step."""
+        return self.held or self.acknowledged_at is not None
+
     def schedule(self, interval: Target, resolution_due_at: int | None, excluded: ExcludedIntervals) -> None:
         """Set when the next step is due if nothing else happens; None while a pause makes it unknown.
 

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Self
 
+from sla_timer.domain.published_ladder import PublishedLadder
 from sla_timer.domain.timeline import Timeline
 from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind, KeyedEvent, Subject, TimelineEvent
 
@@ -22,8 +24,17 @@ class Changes:
     agenda: tuple[KeyedEvent, ...]
 
 
-def reconcile(timeline: Timeline, published: Iterable[EventKey]) -> Changes:
-    """The changes that bring the `published` keys of a ticket, voidings included, in line with its timeline."""
+LadderRunKey = tuple[int, int]
+"""Identifies a run of a ticket's ladder: the cycle, and the run within it."""
+
+
+def reconcile(
+    timeline: Timeline, published: Iterable[EventKey], ladders: Mapping[LadderRunKey, PublishedLadder | None]
+) -> Changes:
+    """The changes that bring the `published` keys of a ticket, voidings included, in line with its timeline.
+
+    `ladders` are its ladders as the last published event of each run states them.
+    """
     log = _PublishedLog.of(published)
     voided = _voided_clock_events(timeline, log)
     # An event that replaces a voided one gets the next run.
@@ -32,10 +43,51 @@ def reconcile(timeline: Timeline, published: Iterable[EventKey]) -> Changes:
     past = list(_keyed(timeline.events, log, runs, Counter()))
     holds = Counter(event.cycle for event in timeline.events if event.kind is EventKind.HELD)
     ahead = _keyed(timeline.agenda, log, runs, holds)
-    return Changes(
-        voided=(*voided, *voided_of_ladders),
-        new=tuple(keyed for keyed in past if keyed.key not in log.keys),
-        agenda=tuple(keyed for keyed in ahead if keyed.key not in log.keys),
+    new = [keyed for keyed in past if keyed.key not in log.keys]
+    ladder = timeline.open_ladder
+    run = None if ladder is None else runs[ladder.cycle]
+    if ladder is None or run is None:
+        agenda = [keyed for keyed in ahead if keyed.key not in log.keys]
+    else:
+        numbers = count(log.continuations(cycle=ladder.cycle, run=run) + 1)
+        if _last_statement(ladder.cycle, run, voided_of_ladders, new, ladders) != PublishedLadder.stated_by(ladder):
+            new.append(_continuation(ladder, run, next(numbers)))
+        agenda = list(_agenda_of_ladder(ahead, log, numbers))
+    return Changes(voided=(*voided, *voided_of_ladders), new=tuple(new), agenda=tuple(agenda))
+
+
+def _last_statement(
+    cycle: int,
+    run: int,
+    voided: Sequence[EventKey],
+    new: Sequence[KeyedEvent],
+    ladders: Mapping[LadderRunKey, PublishedLadder | None],
+) -> PublishedLadder | None:
+    """The ladder as the last event of its run states it, once `voided` and `new` are published."""
+    events = [event for key, event in new if (key.subject, key.cycle, key.run) == (LADDER, cycle, run)]
+    if events:
+        return PublishedLadder.stated_by(events[-1])
+    if any((key.cycle, key.run) == (cycle, run) for key in voided):
+        return None
+    return ladders.get((cycle, run))
+
+
+def _agenda_of_ladder(
+    ahead: Iterable[KeyedEvent], log: "_PublishedLog", numbers: Iterator[int]
+) -> Iterator[KeyedEvent]:
+    """The agenda. An event of the ladder that is not published again still moves it: a continuation states how."""
+    for keyed in ahead:
+        if keyed.key not in log.keys:
+            yield keyed
+        elif keyed.key.subject == LADDER:
+            yield _continuation(keyed.event, keyed.key.run, next(numbers))
+
+
+def _continuation(event: TimelineEvent, run: int, number: int) -> KeyedEvent:
+    """The event that states how a ladder stands after `event`."""
+    return KeyedEvent(
+        EventKey(event.cycle, run, LADDER, EventKind.CONTINUED, number),
+        event._replace(kind=EventKind.CONTINUED, step=None, reason=None, held_by=None),
     )
 
 
@@ -73,7 +125,7 @@ def _ladder_run(
     if ended in log.keys:
         return (None if any(event.kind is EventKind.ENDED for event in events) else last + 1), []
     steps = log.steps(cycle=cycle, run=last)
-    if kept is None or (steps and kept != (min(steps) > 1)):
+    if kept != (1 not in steps):  # a ladder that was not kept begins with step 1
         return last + 1, [ended]
     happened = {event.step for event in events if event.kind is EventKind.STEP_DUE}
     voided = [EventKey(cycle, last, LADDER, EventKind.STEP_DUE, step) for step in sorted(steps - happened)]
@@ -133,6 +185,10 @@ class _PublishedLog:
         return sorted(
             key for key in self.keys if key.subject != LADDER and not key.voided and key.voiding not in self.keys
         )
+
+    def continuations(self, *, cycle: int, run: int) -> int:
+        """How many continuations of this run were published."""
+        return sum((key.cycle, key.run, key.kind) == (cycle, run, EventKind.CONTINUED) for key in self.keys)
 
     def steps(self, *, cycle: int, run: int) -> set[int]:
         """The steps that were published in this run, voided or not."""

@@ -14,7 +14,8 @@ from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.event_mapping import EventContext, notice_event, published_event, voiding_event
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
-from sla_timer.domain.reconcile import Changes, reconcile
+from sla_timer.domain.published_ladder import PublishedLadder
+from sla_timer.domain.reconcile import Changes, LadderRunKey, reconcile
 from sla_timer.domain.request_notices import NoticeKind, notices_of
 from sla_timer.domain.ticket_details import DetailHistory, TicketDetails
 from sla_timer.domain.timeline import Timeline
@@ -25,8 +26,8 @@ OUTCOMES: Final = frozenset({EventKind.MET, EventKind.BREACHED, EventKind.CANCEL
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
-    """A stored ticket: its facts, the keys of its published timeline events with their effective instants, and its
-    published notices.
+    """A stored ticket: its facts, the keys of its published timeline events with their effective instants, its ladders
+    as the last published event of each run states them, and its published notices.
 
     `historic_through` is the receipt of a ticket that was posted as history, otherwise null.
     """
@@ -37,6 +38,7 @@ class TicketRecord:
     responded_at: datetime | None
     facts: Sequence[Fact]
     published: Mapping[EventKey, datetime]
+    ladders: Mapping[LadderRunKey, PublishedLadder | None]
     notices: Collection[NoticeKind]
 
     def complete_through(self, accepted_through: datetime | None) -> datetime:
@@ -121,7 +123,7 @@ def evaluate_ticket(
     until = max([confirmed, *map(micros, record.published.values())])
     log = record.fact_log(policies)
     timeline = evaluate(log, policies, until, whole_agenda=True)
-    changes = reconcile(timeline, record.published)
+    changes = reconcile(timeline, record.published, record.ladders)
     details = DetailHistory(record.ticket, record.facts, policies)
     context = EventContext(
         ticket=record.ticket,

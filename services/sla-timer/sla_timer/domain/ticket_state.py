@@ -20,6 +20,9 @@ from sla_timer.domain.timeline_events import EventKind, TimelineEvent
 FOREVER: Final = 1 << 62
 """Later than every instant."""
 
+_STATES_ACKNOWLEDGEMENTS: Final = frozenset({EventKind.STEP_DUE, EventKind.CONTINUED})
+"""The kinds of events that state the acknowledgements of the ladder."""
+
 
 DueKind = Literal["warning", "breach", "step", "silence", "nothing"]
 """The kind of a due event; `silence` is a provisional deadline that passes without starting a ladder."""
@@ -143,7 +146,7 @@ class TicketState:
     def _hold(self, by: HeldBy) -> None:
         assert self.ladder is not None
         self.ladder.held = True
-        self._record_ladder(self.ladder, EventKind.HELD, held_by=by)
+        self.events.append(self._ladder_event(self.ladder, EventKind.HELD, held_by=by))
 
     def _close(self, outcome: ClockOutcome, reason: EndReason, was_paused: bool, *, was_silent: bool = False) -> None:
         if was_paused:
@@ -154,7 +157,7 @@ class TicketState:
         for clock in self._open_clocks[:]:
             self._end_clock(clock, outcome)
         if self.ladder is not None:
-            self._record_ladder(self.ladder, EventKind.ENDED, end_reason=reason)
+            self.events.append(self._ladder_event(self.ladder, EventKind.ENDED, end_reason=reason))
         self.closed_times.begin(self.now)
         self.stopped_times.begin(self.now)
 
@@ -197,7 +200,7 @@ class TicketState:
     def _acknowledge(self, fact: LoggedFact) -> None:
         if self.ladder is not None and self.ladder.running:
             self.ladder.acknowledge(self.now, fact.actor)
-            self._record_ladder(self.ladder, EventKind.HELD, held_by="acknowledged", fact=fact)
+            self.events.append(self._ladder_event(self.ladder, EventKind.HELD, held_by="acknowledged", fact=fact))
 
     def _escalate(self, fact: LoggedFact) -> None:
         ladder = self.ladder or self._start_ladder("explicit")
@@ -286,10 +289,16 @@ class TicketState:
         self._stale = True
         if step is None:
             self.exhausted_at = self.now
-            self._record_ladder(ladder, EventKind.EXHAUSTED)
+            self.events.append(self._ladder_event(ladder, EventKind.EXHAUSTED))
         else:
             fact = ladder.escalation if reason == "explicit" else None
-            self._record_ladder(ladder, EventKind.STEP_DUE, step=step, reason=reason, fact=fact)
+            self.events.append(self._ladder_event(ladder, EventKind.STEP_DUE, step=step, reason=reason, fact=fact))
+
+    def open_ladder(self) -> TimelineEvent | None:
+        """How the open ladder stands, as the event that would state it; None without one."""
+        if self.ladder is None or self.status.closed:
+            return None
+        return self._ladder_event(self.ladder, EventKind.CONTINUED)
 
     # Measuring and recording
 
@@ -350,7 +359,7 @@ class TicketState:
             )
         )
 
-    def _record_ladder(
+    def _ladder_event(
         self,
         ladder: Ladder,
         kind: EventKind,
@@ -360,26 +369,26 @@ class TicketState:
         end_reason: EndReason | None = None,
         held_by: HeldBy | None = None,
         fact: LoggedFact | None = None,
-    ) -> None:
+    ) -> TimelineEvent:
         if self._stale:
             self._settle()
         resolution = self.resolution
-        self.events.append(
-            TimelineEvent(
-                at=self.now,
-                kind=kind,
-                cycle=self.status.cycle,
-                severity=self.status.severity,
-                step=step,
-                reason=reason,
-                end_reason=end_reason,
-                held_by=held_by,
-                kept=ladder.kept,
-                started_at=resolution.started_at if resolution.measured else None,
-                due_at=resolution.due_at,
-                next_at=None if kind is EventKind.ENDED else ladder.next_at,
-                actor=None if fact is None else fact.actor,
-                actor_reason=None if fact is None else fact.reason,
-                acknowledgements=ladder.acknowledgements if kind is EventKind.STEP_DUE else (),
-            )
+        return TimelineEvent(
+            at=self.now,
+            kind=kind,
+            cycle=self.status.cycle,
+            severity=self.status.severity,
+            step=step,
+            reason=reason,
+            end_reason=end_reason,
+            held_by=held_by,
+            kept=ladder.kept,
+            started_at=resolution.started_at if resolution.measured else None,
+            due_at=resolution.due_at,
+            next_at=None if kind is EventKind.ENDED else ladder.next_at,
+            held=ladder.delayed,
+            exhausted_at=ladder.exhausted_at,
+            actor=None if fact is None else fact.actor,
+            actor_reason=None if fact is None else fact.reason,
+            acknowledgements=ladder.acknowledgements if kind in _STATES_ACKNOWLEDGEMENTS else (),
         )

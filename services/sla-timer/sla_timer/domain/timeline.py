@@ -34,8 +34,8 @@ class Timeline:
 
     `clocks` are those of every cycle, sorted by cycle, then response, resolution, answer. `events` are in order.
     `agenda` are the events that will occur after `until` if no further fact arrives; how far it reaches is up to the
-    caller of `evaluate`. `exhausted_at` is the last instant at which a ladder was exhausted. `excluded` are the
-    intervals that did not count, in order and disjoint.
+    caller of `evaluate`. `open_ladder` states how the ladder of an open ticket stands. `exhausted_at` is the last
+    instant at which a ladder was exhausted. `excluded` are the intervals that did not count, in order and disjoint.
     """
 
     until: int
@@ -48,6 +48,7 @@ class Timeline:
     ladders: tuple[CycleLadder, ...]
     events: tuple[TimelineEvent, ...]
     agenda: tuple[TimelineEvent, ...]
+    open_ladder: TimelineEvent | None
     excluded: tuple[ExcludedInterval, ...]
 
     @property

@@ -10,7 +10,10 @@ Subject = ClockName | Literal["ladder"]
 
 
 class EventKind(StrEnum):
-    """The event types of `tocsin.deadlines.v1` that a timeline contains. Voiding is not one: it compares timelines."""
+    """The event types of `tocsin.deadlines.v1` about clocks and ladders. Voiding is not one: it compares timelines.
+
+    `CONTINUED` is not among the events of a timeline: it is published where none of these states how a ladder stands.
+    """
 
     WARNED = "clock.warned"
     BREACHED = "clock.breached"
@@ -20,6 +23,7 @@ class EventKind(StrEnum):
     HELD = "ladder.held"
     ENDED = "ladder.ended"
     EXHAUSTED = "ladder.exhausted"
+    CONTINUED = "ladder.continued"
 
 
 FALLS_DUE: Final = frozenset({EventKind.WARNED, EventKind.BREACHED, EventKind.STEP_DUE, EventKind.EXHAUSTED})
@@ -40,9 +44,9 @@ class TimelineEvent(NamedTuple):
     `clock` is set for an event of a clock, and null for one of the ladder; `step` and `reason` for a step of the
     ladder, `end_reason` for its end, `held_by` for a hold. `started_at` and `due_at` are those of the clock, for the
     ladder those of the resolution clock, null without one. `next_at`: when the ladder continues; null means unknown.
+    `held`: a hold or an acknowledgement delays that. `exhausted_at`: when the ladder was exhausted, null unless it is.
     `actor` and `actor_reason` are who escalated, and why, in a step with the reason `explicit`; in a hold, who
-    acknowledged.
-    `acknowledgements` are the latest in this cycle before the step.
+    acknowledged. `acknowledgements` are the latest in this cycle, of a step those before it.
     """
 
     at: int
@@ -58,6 +62,8 @@ class TimelineEvent(NamedTuple):
     started_at: int | None = None
     due_at: int | None = None
     next_at: int | None = None
+    held: bool = False
+    exhausted_at: int | None = None
     actor: str | None = None
     actor_reason: str | None = None
     acknowledgements: tuple[LadderAcknowledgement, ...] = ()
@@ -67,8 +73,8 @@ class EventKey(NamedTuple):
     """The natural key under which a timeline event is published: once, ever.
 
     `run` is 1, and one more each time the same event or ladder is published again after a voiding. `step` is the step,
-    or the number of the hold within its cycle; otherwise 0. `voided`: the key of the event that voids the one with this
-    key; of kind `ENDED`, the end of a run whose ladder was voided.
+    or the number of the hold within its cycle, or of the continuation within its run; otherwise 0. `voided`: the key of
+    the event that voids the one with this key; of kind `ENDED`, the end of a run whose ladder was voided.
     """
 
     cycle: int

@@ -162,6 +162,8 @@ def _event_to_json(item: AgendaItem) -> StoredEvent:
         "started_at": event.started_at,
         "due_at": event.due_at,
         "next_at": event.next_at,
+        "held": event.held,
+        "exhausted_at": event.exhausted_at,
     }
     if event.actor is not None:
         stored["actor"] = event.actor
@@ -193,6 +195,8 @@ def _event_from_json(stored: StoredEvent) -> AgendaItem:
             started_at=stored["started_at"],
             due_at=stored["due_at"],
             next_at=stored["next_at"],
+            held=stored["held"],
+            exhausted_at=stored["exhausted_at"],
             actor=stored.get("actor"),
             actor_reason=stored.get("actor_reason"),
             acknowledgements=tuple(map(LadderAcknowledgement._make, stored.get("acknowledgements", ()))),

@@ -6,13 +6,16 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from tocsin.events import EVENT_TYPES, Event, event_type
+from tocsin.events import EVENT_TYPES, Event, LadderEvent, event_type
 from tocsin.runtime.database import bulk
 
+from sla_timer.domain.published_ladder import PublishedLadder
+from sla_timer.domain.reconcile import LadderRunKey
 from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import PublishedEvent
-from sla_timer.domain.timeline_events import EventKey, EventKind
+from sla_timer.domain.timeline_events import LADDER, EventKey, EventKind
 from sla_timer.store.tables import OUTBOX, PUBLISHED_EVENTS
 
 _PAGE: Final = 500
@@ -37,6 +40,25 @@ async def load_published_keys(
     rows = await connection.execute(select(*(c[name] for name in _KEY_COLUMNS), c.at).where(c.ticket_id.in_(found)))
     for row in rows:
         found[row.ticket_id].append(PublishedKey(_key_of(row), row.at))
+    return found
+
+
+async def load_published_ladders(
+    connection: AsyncConnection, ticket_ids: Iterable[UUID]
+) -> dict[UUID, dict[LadderRunKey, PublishedLadder | None]]:
+    """The ladders of each ticket as the last published event of each run states them."""
+    c = PUBLISHED_EVENTS.c
+    found: dict[UUID, dict[LadderRunKey, PublishedLadder | None]] = {ticket_id: {} for ticket_id in ticket_ids}
+    last_of_run = (
+        select(c.ticket_id, c.cycle, c.run, c.type, c.event)
+        .where(c.ticket_id.in_(found), c.subject == LADDER)
+        .ext(distinct_on(c.ticket_id, c.cycle, c.run))
+        .order_by(c.ticket_id, c.cycle, c.run, c.position.desc())
+    )
+    for row in await connection.execute(last_of_run):
+        event = EVENT_TYPES[row.type].model_validate_json(row.event)
+        assert isinstance(event, LadderEvent)
+        found[row.ticket_id][row.cycle, row.run] = PublishedLadder.published_by(event)
     return found
 
 

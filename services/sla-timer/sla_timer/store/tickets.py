@@ -14,7 +14,7 @@ from sla_timer.domain.compliance import ChannelCount, ReportFilter
 from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord
 from sla_timer.domain.timeline_events import EventKey
-from sla_timer.store.published_events import load_published_keys
+from sla_timer.store.published_events import load_published_keys, load_published_ladders
 from sla_timer.store.tables import FACTS, TICKETS
 
 
@@ -83,6 +83,7 @@ async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
     )
     facts = await _load_facts(connection, wanted)
     published = await load_published_keys(connection, wanted)
+    ladders = await load_published_ladders(connection, wanted)
     return [
         TicketRecord(
             ticket=Ticket.model_validate_json(row.ticket),
@@ -91,6 +92,7 @@ async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
             responded_at=row.responded_at,
             facts=facts[row.ticket_id],
             published={key: at for key, at in published[row.ticket_id] if isinstance(key, EventKey)},
+            ladders=ladders[row.ticket_id],
             notices=[key for key, _ in published[row.ticket_id] if isinstance(key, NoticeKind)],
         )
         for row in tickets
