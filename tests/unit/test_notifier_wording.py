@@ -249,10 +249,10 @@ EARLIER = NOON + timedelta(minutes=35)
         (about_clock("response_missed"), "Severity 1: response missed"),
         (about_clock("answer_missed"), "Severity 1: answer missed"),
         (exhausted(), "Severity 1: escalation exhausted"),
-        (request("escalation_request"), "Severity 1: incident sent to Escalations@"),
+        (request("escalation_request"), "Severity 1: escalation request (incident)"),
         (
             request("escalation_request", ticket(category="mishandled_request")),
-            "Severity 1: request not handled properly sent to Escalations@",
+            "Severity 1: escalation request (request not handled properly)",
         ),
         (request("rerouted"), "Your request is with our support team"),
         (stand_down(reason="cancelled"), "Stand down: cancelled"),
@@ -295,6 +295,14 @@ def test_the_first_line_says_what_is_wrong(notification: Notification, headline:
         (
             about_clock("response_missed"),
             "no one else for now; if a resolution deadline is missed, escalation starts (unless it is already running)",
+        ),
+        (
+            request("escalation_request"),
+            "no one else for now; each deadline that is near or missed is reported separately",
+        ),
+        (
+            request("escalation_request", ticket(category="mishandled_request")),
+            "escalation starts at once; its mails are separate",
         ),
     ],
 )

@@ -127,7 +127,7 @@ class LadderStepDue(LadderEvent):
     next_at: Instant | None = None
     """The instant of the next step if no further fact arrives. Null if it is unknown."""
     requested_by: str | None = None
-    """Who requested the explicit escalation that took this step."""
+    """Who requested the explicit escalation, in a step with the reason `explicit`."""
     requested_reason: str | None = None
     """The reason that was stated for it."""
     acknowledgements: tuple[Acknowledgement, ...] = ()

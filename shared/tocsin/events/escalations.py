@@ -97,7 +97,7 @@ class Notify(EscalationEvent):
     suggested_severity: Severity | None = None
     """The more severe severity that the impact suggests. Null unless the severity is disputed."""
     requested_by: str | None = None
-    """Who requested the explicit escalation that took this step."""
+    """Who requested the explicit escalation, in a step with the reason `explicit`."""
     requested_reason: str | None = None
     """The reason that was stated for it."""
     acknowledgements: tuple[Acknowledgement, ...] = ()
