@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.mail import read_mail
+from intake.domain.mail import MAX_TEXT_LENGTH, own_text, read_mail
 from intake.errors import UnreadableMailError
 from support.search_budget import tries
 
@@ -102,6 +102,15 @@ def test_parameters_of_parts_cost_little_time(unit: str) -> None:
 )
 def test_structures_cost_little_time(raw: tuple[str, bytes]) -> None:
     assert seconds(raw[1]) < SECONDS
+
+
+@pytest.mark.parametrize("unit", [" ", "\t", "schrieb ", "schrieb  ", ":", ": ", "@", "-", "_", "1999 ", ">"], ids=repr)
+@pytest.mark.parametrize("start", ["", "on ", "On " + "schrieb " * 36, "from: ", "--", "on 1999\n"])
+def test_quotes_in_replies_cost_little_time(start: str, unit: str) -> None:
+    text = start + filled(unit, MAX_TEXT_LENGTH - len(start)).decode() + "x"
+    began = time.process_time()
+    own_text(text)
+    assert time.process_time() - began < SECONDS
 
 
 @given(
