@@ -66,7 +66,10 @@ def try_payloads(
     tenant: Annotated[str, typer.Option(help="The tenant in the webhook's path.")] = "default",
     file: FileOption = None,
 ) -> None:
-    """Show the result of payloads, one line of JSON per ticket. Nothing is stored."""
+    """Show the result of payloads, one line of JSON per ticket. Nothing is stored.
+
+    The policy is not read: a response of one of its automatic actors shows as a response.
+    """
     integrations = _read(file)
     name, integration = _select(integrations, tenant, provider)
     it_contacts = integrations.it_contacts_of(tenant)
@@ -192,10 +195,7 @@ def _list(state: WebhookState, tenant: str | None) -> None:
             while cursor is not None:
                 page = await list_deliveries(connection, state, tenant, cursor=cursor, limit=_PAGE)
                 for delivery in page.items:
-                    at, path = render_instant(delivery.received_at), f"{delivery.provider}/{delivery.tenant}"
-                    typer.echo(
-                        f"{delivery.id}  {at}  {path}  {delivery.reason or 'no ticket'}: {delivery.detail or ''}"
-                    )
+                    typer.echo(_line(delivery))
                 found, cursor = found or bool(page.items), page.next_cursor
         return found
 
