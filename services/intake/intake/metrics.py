@@ -127,7 +127,7 @@ def count_created(ticket: StoredTicket) -> None:
 
 
 def count_ticket(source: str, severity: int, result: str) -> None:
-    """Count a valid ticket that was not stored, or was stored before."""
+    """Count a valid ticket by what became of it."""
     INGESTED.labels(_label(source), str(severity), result).inc()
 
 

@@ -29,7 +29,10 @@ Result = dict[str, Any]
 
 
 class DryRun:
-    """Processes payloads of one integration one after the other; `received_at` is the receipt of all of them."""
+    """Processes payloads of one integration one after the other; `received_at` is the receipt of all of them.
+
+    It has no policy, so a response of an automatic actor counts as a response.
+    """
 
     def __init__(
         self, integration: Integration, source: str, received_at: datetime, it_contacts: ItContacts = NO_IT_CONTACTS
