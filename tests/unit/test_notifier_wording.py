@@ -30,6 +30,7 @@ from tocsin.directory import Holder, load_directory
 from tocsin.events import Acknowledgement, Assignee, Contact, Notify, UpcomingStep
 from tocsin.instants import display_instant
 from tocsin.sources.directory_file import DirectoryFile
+from tocsin.sources.policy_file import configured_policy
 
 KIM = EarlierMail(1, "Service Desk Team Lead", "Kim", NOON, NOON + timedelta(seconds=1))
 NOBODY = EarlierMail(2, "Senior IT Operations Manager", None, NOON, None)
@@ -412,7 +413,7 @@ def test_instants_are_shown_in_the_readers_zone() -> None:
 def configured(directory: Path, **settings: object) -> MailComposer:
     """The service's composer with these settings."""
     own = Settings.model_validate({**REQUIRED, "directory": directory, **settings})
-    return build_composer(own, DirectoryFile(directory))
+    return build_composer(own, DirectoryFile(directory), configured_policy(own.policy) if own.policy else None)
 
 
 def test_the_directory_names_the_readers_zone(tmp_path: Path) -> None:

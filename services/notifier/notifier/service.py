@@ -1,41 +1,35 @@
 """Builds the notifier from its settings: the only place that constructs anything."""
 
-import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
 
-import structlog
 from tocsin.business_time import load_zone
 from tocsin.policy import DEFAULT_SINGLE_PER_MINUTE, Policy
 from tocsin.runtime.errors import ConfigurationError
 from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC
-from tocsin.runtime.metrics import Measurement
-from tocsin.runtime.process.bootstrap import Runtime, build_runtime
+from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import configured_policy, mailboxes_of
 
-from notifier import api, metrics
+from notifier import api
 from notifier.api.bounces import PATH
 from notifier.api.problems import add_error_handler
 from notifier.domain.message import MailSender
-from notifier.domain.on_call import held_roles, seconds_to_gap, unknown_events
 from notifier.domain.rendering import MailTemplates
 from notifier.domain.template_check import check_templates
 from notifier.errors import MailTemplateError
 from notifier.handlers.notifications import Handlers
 from notifier.settings import Settings
 from notifier.sources.mail_templates import built_in_templates, load_templates
-from notifier.store import journal, queue, reports
 from notifier.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from notifier.workers.composer import LinkSource, MailComposer
+from notifier.workers.gauges import Gauges
 from notifier.workers.sender import Sender
-
-log = structlog.get_logger(__name__)
 
 _CERTIFICATE_SECONDS = 6 * 3600
 
@@ -58,7 +52,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     )
     directory = DirectoryFile(settings.directory, runtime.clock.now)
     policy = configured_policy(settings.policy) if settings.policy else None
-    composer = build_composer(settings, directory)
+    composer = build_composer(settings, directory, policy)
     allowance = partial(_single_per_minute, policy)
     sender = Sender(runtime.writer, directory, composer, runtime.clock, settings, allowance, runtime.relay.wake)
     handlers = Handlers(runtime.clock)
@@ -73,7 +67,12 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     async def directory_check() -> str | None:
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
-    _schedule(runtime, directory, sender, _ladder_roles(policy))
+    gauges = Gauges(runtime.reader, directory, runtime.clock, _ladder_roles(policy))
+    runtime.scheduler.every(5, gauges.measure_queue, name="queue_gauges", timeout=5)
+    runtime.scheduler.every(5, gauges.measure_holders, name="on_call", timeout=5)
+    runtime.scheduler.every(60, gauges.measure_gaps, name="directory_gaps", timeout=60)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    runtime.scheduler.every(15, sender.probe_failed_servers, name="mail_servers", timeout=120)
     runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
@@ -95,15 +94,14 @@ def _single_per_minute(policy: Policy | None, customer_id: str) -> int:
     return policy.rules(customer_id).single_per_minute if policy else DEFAULT_SINGLE_PER_MINUTE
 
 
-def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer:
-    """The composer of all mails. Raises ConfigurationError if the policy or a mail template cannot be used."""
+def build_composer(settings: Settings, directory: DirectoryFile, policy: Policy | None) -> MailComposer:
+    """The composer of all mails. Raises ConfigurationError if a mail template cannot be used."""
 
     def zone_of(person: str) -> tzinfo | None:
         known = directory.current()
         zone = known.people[person].zone if known and person in known.people else None
         return load_zone(zone) if zone else None
 
-    policy = configured_policy(settings.policy) if settings.policy is not None else None
     help_guide = str(policy.help_guide) if policy and policy.help_guide else None
     return MailComposer(
         MailSender(settings.mail_from, reply_to=settings.reply_to),
@@ -111,7 +109,7 @@ def build_composer(settings: Settings, directory: DirectoryFile) -> MailComposer
         configured_templates(settings.mail_templates),
         settings.zone,
         zone_of,
-        mailboxes_of(settings.policy),
+        mailboxes_of(policy),
     )
 
 
@@ -135,40 +133,3 @@ def _ladder_roles(policy: Policy | None) -> frozenset[str]:
     if policy is None:
         return frozenset()
     return frozenset(tier.role for customer in (None, *policy.customers) for tier in policy.rules(customer).ladder)
-
-
-def _schedule(runtime: Runtime, directory: DirectoryFile, sender: Sender, ladder: Collection[str]) -> None:
-    """Run the periodic jobs: gauges, the directory's calendars, a look ahead for gaps. `ladder`: its roles."""
-
-    measurement = Measurement(metrics.forget_queue)
-    counted: Mapping[str, int] | None = None
-
-    async def measure_queue() -> None:
-        nonlocal counted
-        with measurement.attempt():
-            async with runtime.reader.connect() as connection:
-                size = await queue.measure(connection)
-                metrics.set_queue(size.counts, oldest=size.oldest, overdue=size.overdue)
-                metrics.set_undelivered(await journal.count_undelivered(connection))
-                before, counted = counted, await reports.load_counts(connection)
-                metrics.count_reports(counted if before is None else before, counted)
-
-    async def look_up_holders() -> None:
-        known = directory.current()
-        metrics.set_on_call(held_roles(known, ladder, runtime.clock.now()) if known else dict.fromkeys(ladder, False))
-
-    async def look_ahead() -> None:
-        known, now = directory.current(), runtime.clock.now()
-        if known is None:
-            return
-        metrics.set_gaps(await asyncio.to_thread(seconds_to_gap, known, now))
-        unknown = await asyncio.to_thread(unknown_events, known, now)
-        metrics.DIRECTORY_UNKNOWN_EVENTS.set(len(unknown))
-        if unknown:
-            log.warning("calendar_events_name_nobody", events=unknown[:10])
-
-    runtime.scheduler.every(5, measure_queue, name="queue_gauges", timeout=5)
-    runtime.scheduler.every(5, look_up_holders, name="on_call", timeout=5)
-    runtime.scheduler.every(15, sender.probe_failed_servers, name="mail_servers", timeout=120)
-    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
-    runtime.scheduler.every(60, look_ahead, name="directory_gaps", timeout=60)

@@ -19,10 +19,6 @@ def configured_policy(path: Path) -> Policy:
         raise ConfigurationError(f"TOCSIN_POLICY: {error}") from error
 
 
-def mailboxes_of(path: Path | None) -> frozenset[str]:
-    """The mailbox addresses of the policy at TOCSIN_POLICY, in lower case; none without a policy.
-
-    Raises ConfigurationError if it cannot be used.
-    """
-    policy = configured_policy(path) if path is not None else None
+def mailboxes_of(policy: Policy | None) -> frozenset[str]:
+    """The mailbox addresses of the policy in lower case; none without a policy."""
     return frozenset(rule.address.lower() for rule in policy.mailboxes.values()) if policy else frozenset()

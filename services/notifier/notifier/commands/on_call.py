@@ -26,7 +26,7 @@ from tocsin.runtime.process.commands import instant_option
 from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import ClockSettings, load
 from tocsin.sources.directory_file import DirectoryFile
-from tocsin.sources.policy_file import mailboxes_of
+from tocsin.sources.policy_file import configured_policy, mailboxes_of
 from tocsin.yaml_document import locate_problems
 
 from notifier.domain.on_call import on_call
@@ -103,9 +103,10 @@ def check(
         for name, problem in calendar_problems.items()
     ]
     try:
-        findings += lint_mailboxes(directory, mailboxes_of(settings.policy))
+        policy = configured_policy(settings.policy) if settings.policy else None
     except ConfigurationError as error:
         _fail(str(error), 2)
+    findings += lint_mailboxes(directory, mailboxes_of(policy))
     findings += lint_directory(directory, now, now + LINT_PERIOD)
     for line in _lines(path, (finding for finding in findings if finding.harmless)):
         typer.echo(line)
