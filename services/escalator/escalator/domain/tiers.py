@@ -10,10 +10,13 @@ from uuid import UUID
 from tocsin.events import (
     Acknowledgement,
     ClockName,
+    DeadlineEvent,
     EndReason,
+    EscalationEvent,
     EscalationReason,
     NotificationKind,
     NotifiedTier,
+    Notify,
     Tier,
     UpcomingStep,
 )
@@ -131,6 +134,11 @@ class Notification:
     open: bool = True
     stood_down: bool = False
 
+    @classmethod
+    def of(cls, notify: Notify, source: DeadlineEvent) -> Self:
+        """The notification of a `notify` that was decided for `source`."""
+        return cls(notify.event_id, source.event_id, RunKey(source.cycle, source.run), notify.kind, notify.clock)
+
     def is_about_ladder(self, key: RunKey) -> bool:
         """Whether it belongs to that run: a step, or the exhaustion."""
         return self.kind in ("escalation", "exhausted") and self.key == key
@@ -191,3 +199,10 @@ class TicketEscalation:
     def _last_run_before(self, cycle: int) -> LadderRun | None:
         earlier = [key for key in self.runs if key.cycle < cycle]
         return self.runs[max(earlier)] if earlier else None
+
+
+class Decision(NamedTuple):
+    """The ticket's escalation after an event, and the events to publish, in order."""
+
+    escalation: TicketEscalation
+    events: tuple[EscalationEvent, ...] = ()
