@@ -209,6 +209,12 @@ STORIES = [
         ticket_severity="2",
     ),
     Story("UpperTierReached", Kind.QUIET, {'sla_open_ladders{tier="3",severity="1"}': "5x20"}),
+    Story(  # a customer's own ladder may be longer than the standard one
+        "UpperTierReached",
+        Kind.FIRES,
+        {'sla_open_ladders{tier="10",severity="1"}': "1x20"},
+        [{"tier": "10", "ticket_severity": "1"}],
+    ),
     Story("UpperTierReached", Kind.FIRES, LONG_OPEN, [{"tier": "6", "ticket_severity": "1"}], at="2d", interval="1h"),
     *gauge("LadderExhausted", 'sla_open_ladders{tier="exhausted",severity="2"}', bad=1, good=0, ticket_severity="2"),
     Story("LadderExhausted", Kind.QUIET, {'sla_open_ladders{tier="6",severity="1"}': "1x20"}),
