@@ -125,7 +125,7 @@ def test_signing_key_compares_the_key_of_a_callback_with_the_secret(monkeypatch:
     monkeypatch.setenv("TOCSIN_HOOK_CONNECTWISE", "another")
     found = signing_key(monkeypatch, CALLBACK)
     assert found.exit_code == 1
-    assert "It is no secret of connectwise/default (TOCSIN_HOOK_CONNECTWISE). Put the output of" in found.output
+    assert "It is not a secret of connectwise/default (TOCSIN_HOOK_CONNECTWISE). Put the output of" in found.output
     assert "k-123" not in found.output
     assert signing_key(monkeypatch, CALLBACK, "--show").output == "k-123\n"
 
@@ -133,7 +133,7 @@ def test_signing_key_compares_the_key_of_a_callback_with_the_secret(monkeypatch:
 @pytest.mark.parametrize(
     ("source", "status", "body", "words"),
     [
-        (str(RECORDED / "jira/1-created.json"), 200, "", ["names no signing key: it is no callback of ConnectWise"]),
+        (str(RECORDED / "jira/1-created.json"), 200, "", ["names no signing key: it is not a callback of ConnectWise"]),
         ("https://evil.example/key", 200, "", ["https://evil.example/key is not the address of a signing key"]),
         (CALLBACK, 401, "", [URL, "responded with status 401 instead of 200"]),
         (CALLBACK, 200, "<html>", ["responded without a `signing_key` in JSON"]),

@@ -91,7 +91,7 @@ def signing_key(
     """Fetch ConnectWise's signing key, and check whether integrations.yaml has it as a secret."""
     url = source if "://" in source else connectwise.stated_key_url(_read_payload(Path(source)))
     if url is None:
-        fail(f"{source} names no signing key: it is no callback of ConnectWise, or has no Metadata.key_url.")
+        fail(f"{source} names no signing key: it is not a callback of ConnectWise, or has no Metadata.key_url.")
     try:
         key = asyncio.run(fetch_signing_key(url))
     except SigningKeyError as error:
@@ -108,11 +108,11 @@ def signing_key(
         if name not in differ:
             typer.echo(f"It is a secret of {name}/{tenant}.")
         elif tool.auth.fetch_keys:
-            typer.echo(f"It is no secret of {name}/{tenant}, which fetches it when a callback arrives.")
+            typer.echo(f"It is not a secret of {name}/{tenant}, which fetches it when a callback arrives.")
     wrong = [name for name in differ if not tools[name].auth.fetch_keys]
     if wrong:
         names = ", ".join(f"{name}/{tenant} ({_secret_names(tools[name].auth)})" for name in wrong)
-        fail(f"It is no secret of {names}. Put the output of `hooks signing-key --show` there.")
+        fail(f"It is not a secret of {names}. Put the output of `hooks signing-key --show` there.")
 
 
 @app.command()
