@@ -18,6 +18,7 @@ from intake.handlers.deliveries import DeliveryResult
 from intake.sources.integrations_file import IntegrationsFile
 
 EX_USAGE: Final = 2
+"""The file cannot be read."""
 EX_DATAERR: Final = 65
 """The mail server returns the mail."""
 EX_TEMPFAIL: Final = 75
@@ -29,7 +30,10 @@ def mail(
     tenant: Annotated[str, typer.Option(help="The tenant of the mailbox.")] = "default",
 ) -> None:
     """Process a mail like `POST /v1/hooks/email/{tenant}`. Exits with 75 if the mail server should try again."""
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except SystemExit:  # the problem was printed; the mail server's next attempt succeeds once it is corrected
+        raise typer.Exit(EX_TEMPFAIL) from None
     try:
         raw = sys.stdin.buffer.read(MAX_MAIL_BYTES + 1) if str(file) == "-" else file.read_bytes()
     except OSError as error:
@@ -45,7 +49,7 @@ def mail(
         try:
             result = asyncio.run(run(settings, lambda service: service.webhook_worker.receive_mail(tenant, raw)))
         except ConfigurationError as error:
-            fail(str(error), EX_USAGE)
+            fail(str(error), EX_TEMPFAIL)
         except (DBAPIError, OSError, TimeoutError) as error:
             if not is_transient(error):
                 raise
