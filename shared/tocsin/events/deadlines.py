@@ -119,7 +119,7 @@ class LadderStepDue(LadderEvent):
     interval: str
     """The time between two tiers in words, such as `1 hour`."""
     target: str | None = None
-    """The resolution target in words, such as `24 hours`."""
+    """The resolution target in words, such as `24 hours`. Null if the ticket's category has no resolution clock."""
     started_at: Instant | None = None
     """The instant from which the resolution clock runs."""
     due_at: Instant | None = None
@@ -182,6 +182,8 @@ class LadderEnded(LadderEvent):
 class LadderExhausted(LadderEvent):
     """`ladder.exhausted`: one interval after its last tier, the ladder has no further tier."""
 
+    target: str | None = None
+    """The resolution target in words, such as `24 hours`. Null if the ticket's category has no resolution clock."""
     mail: bool = True
     """Whether everyone whom the run mailed gets a mail that says so."""
 

@@ -138,6 +138,8 @@ class Exhausted(EscalationEvent):
     """The notifications of the run. Everyone whom they mailed gets a mail of kind `exhausted`, if `mail` is true."""
     mail: bool = True
     """Whether the people who were mailed get a mail that says so."""
+    target: str | None = None
+    """The resolution target in words, such as `24 hours`. Null if the ticket's category has no resolution clock."""
     due_at: Instant | None = None
     """The resolution deadline as of the last step. Null while a pause makes it unknown."""
     suggested_severity: Severity | None = None
