@@ -53,7 +53,7 @@ class DigestContext:
 
         A warning is left out if the digest also says that the clock was missed.
         """
-        missed = {_clock(item) for item in self.items if item.notification.kind != "warning"}
+        missed = {_clock(item) for item in self.items if item.notification.kind != "warning" and not item.is_withdrawn}
         news = (item for item in self.items if item.notification.kind != "warning" or _clock(item) not in missed)
         return sorted(news, key=_by_deadline)
 
