@@ -376,6 +376,7 @@ STORIES = [
             (Kind.FIRES, "0+3600x100", "0+3600x10 36000x90", [HALOPSA], "48h"),
             (Kind.QUIET, "0+3600x100", "0+3600x100", [], "48h"),
             (Kind.QUIET, "0+3600x10 36000x90", "0+3600x10 36000x90", [], "48h"),
+            (Kind.QUIET, "0x40 147600+3600x20", "0x60", [], "50h"),  # connected ten hours ago, not mapped yet
             (Kind.RESTART, "0x100", "0x100", [], "48h"),
         )
     ],

@@ -154,6 +154,15 @@ def test_the_runbook_greps_for_log_events_that_the_service_writes() -> None:
         assert [event for event in events.split("|") if f'"{event}"' not in code] == [], service
 
 
+def test_alert_texts_name_log_events_that_a_service_writes() -> None:
+    texts = [rule["annotations"]["description"] for rule in alerts()]
+    named = {word for text in texts if "log of" in text for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)}
+    folders = (REPOSITORY / "services", REPOSITORY / "shared")
+    code = "".join(path.read_text() for folder in folders for path in folder.glob("*/**/*.py"))
+    assert named
+    assert [event for event in sorted(named) if f'"{event}"' not in code] == []
+
+
 def test_the_runbook_queries_metrics_that_exist(exported: dict[str, frozenset[str]]) -> None:
     queries = re.findall(r"^    prom '(.+)'$", runbook(), flags=re.MULTILINE)
     assert queries

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from intake.domain.acknowledgement import acknowledgement_event_id
 from support.intake_world import LINKS, IntakeWorld, event, ticket, world
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
 from tocsin.events import TicketChanged, Tier, UpcomingStep
@@ -134,6 +135,17 @@ async def test_after_an_exhausted_ladder_the_page_promises_no_hold(intake: Intak
     link = link_to(await open_ticket(intake), upcoming=UpcomingStep(at=NOON - timedelta(hours=1)))
     page = (await open_link(intake, link, "POST")).text
     assert "There is no tier above you to hold: the escalation ended at 2026-06-08 11:00 UTC" in page
+
+
+@pytest.mark.rule("5.7")
+async def test_after_the_interval_the_page_says_that_the_acknowledgement_has_expired(intake: IntakeWorld) -> None:
+    ticket_id = await open_ticket(intake, opened_at="2026-06-08T08:00:00Z")
+    link = link_to(ticket_id, upcoming=UpcomingStep(at=NOON - timedelta(hours=3), tier=tier(3)))
+    past = {"type": "acknowledged", "event_id": acknowledgement_event_id(link), "actor": link.person}
+    await intake.post(f"/v1/tickets/{ticket_id}/events", past | {"occurred_at": "2026-06-08T09:00:00Z"}, 201)
+    page = (await open_link(intake, link)).text
+    assert "Your acknowledgement expired at 2026-06-08 10:00 UTC (06:00 EDT)." in page
+    assert "at the earliest" not in page
 
 
 async def test_the_page_allows_nothing_but_its_button(intake: IntakeWorld) -> None:

@@ -251,11 +251,29 @@ async def test_an_event_from_the_agenda_has_the_details_of_its_instant(world: Ti
     assert [(one.by, one.held_until) for one in step.acknowledgements] == [("maya", moment("06-10 04:10"))]
 
 
+@pytest.mark.rule("5.30")
+async def test_each_explicit_step_says_who_requested_the_latest_escalation(world: TimerWorld) -> None:
+    escalated = [
+        numbered_fact(number, "escalated", f"06-08 {time}", actor=actor, reason="The customer called.")
+        for number, time, actor in ((2, "12:10", "ada"), (3, "12:20", "ida"))
+    ]
+    await world.receive(*events("SR-1", [numbered_fact(1, "opened", "06-08 12:00", severity=2), *escalated]))
+    await world.advance(moment("06-08 14:20"))
+    steps = [event for event in await world.outbox() if isinstance(event, LadderStepDue)]
+    assert [(step.step, step.requested_by, step.requested_reason) for step in steps] == [
+        (1, "ada", "The customer called."),
+        (2, "ida", "The customer called."),
+        (3, "ida", "The customer called."),
+    ]
+
+
 @pytest.mark.rule("0.10")
 async def test_an_agenda_item_without_details_can_still_be_read(world: TimerWorld) -> None:
     await world.receive(*events("SR-1", [OPENED]))
     _, [agenda] = await world.clocks_and_agendas()
-    assert {"assignee", "suggested_severity", "acknowledgements"}.isdisjoint(json.loads(agenda.events)[0])
+    assert {"assignee", "suggested_severity", "acknowledgements", "actor", "actor_reason"}.isdisjoint(
+        json.loads(agenda.events)[0]
+    )
     await world.advance(moment("06-08 14:00"))
     assert summaries(await world.outbox())[-1] == ("breached response", "06-08 14:00")
 

@@ -252,6 +252,7 @@ def _exhausted() -> Sample:
         at=at,
         reason="vacant",
         skipped=(_TIERS[3],),
+        target="24 hours",
         due_at=_DUE,
         notifications=(_id("escalation"),),
     )

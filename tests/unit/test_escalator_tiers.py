@@ -454,14 +454,14 @@ def test_exhaustion_names_every_notification_of_its_run() -> None:
         timer.step(1),
         timer.ended(0.5, "voided"),
         *(timer.step(n, run=2) for n in range(1, 7)),
-        timer.exhausted(run=2, suggested_severity=1, severity=2),
+        timer.exhausted(run=2, suggested_severity=1, severity=2, target="36 hours"),
     ]
     _, decided = decide_all(story)
     exhausted = decided[-1]
     assert isinstance(exhausted, Exhausted)
     mine = [event.event_id for event in decided if isinstance(event, Notify) and event.run == 2]
     assert (list(exhausted.notifications), exhausted.mail, len(mine)) == (mine, True, 6)
-    assert (exhausted.due_at, exhausted.suggested_severity) == (START, 1)
+    assert (exhausted.due_at, exhausted.target, exhausted.suggested_severity) == (START, "36 hours", 1)
 
 
 @pytest.mark.rule("5.22", "5.24")

@@ -85,6 +85,7 @@ def test_try_says_why_a_payload_is_unmapped() -> None:
     ("arguments", "message"),
     [
         (["try", "-", "--provider", "freshdisk"], "Integration freshdisk/default not found; known are connectwise/def"),
+        (["try", "-", "--provider", "email"], "`hooks try` reads webhooks. Deliver a mail with `python -m intake mail"),
         (["try", "-"], "Select the tool: --provider connectwise, autotask, "),
         (["try", "-", "--tenant", "nobody"], "Integration */nobody not found; known are connectwise/default, "),
         (["try", "nothing.json", "--provider", "jira"], "nothing.json cannot be read: there is no such file."),

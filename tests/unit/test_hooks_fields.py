@@ -125,6 +125,7 @@ def test_a_word_without_a_meaning_is_not_stated(provider: str) -> None:
     odd = dict.fromkeys(FIELDS, "Something else")
     whole = result(mapped(provider), provider, delivery(provider, odd))
     assert {"type: Something else", "via: Something else", "workaround: Something else"} <= set(whole["not_listed"])
+    assert any(line.startswith("starts_at: ") for line in whole["found_nothing"])
     found = whole["ticket"]
     assert (found["via"], found["sender_is_it_contact"], "starts_at" in found) == ("support", False, False)
     assert ("impact" in found, found["assignee"]) == (False, {"name": "Something else"})

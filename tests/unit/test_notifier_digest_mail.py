@@ -50,6 +50,15 @@ def build(context: DigestContext) -> Mail:
     return build_digest(context, render_digest(context, built_in_templates()), SENDER)
 
 
+def test_a_clock_whose_warning_and_miss_are_both_in_the_digest_is_listed_once() -> None:
+    warned = [warning(number, due_at=NOON) for number in (1, 2)]
+    missed = about_clock("response_missed", ticket=warned[0].ticket, event_id=UUID(int=3), severity=3, due_at=NOON)
+    text = build(digest(*warned, missed)).text
+    assert text.startswith("2 tickets of severity 3 or 4\n")
+    assert (text.count("SR-1:"), text.count("Response missed")) == (1, 1)
+    assert (text.count("SR-2:"), text.count("Response was due")) == (1, 1)
+
+
 def test_the_headers_of_a_digest() -> None:
     parsed = message_from_bytes(build(digest(warning(2), warning(1))).raw, policy=default)
     assert [name for name in parsed.keys() if name.startswith("Tocsin")] == ["Tocsin-Kind", *["Tocsin-Ticket"] * 2]  # noqa: SIM118

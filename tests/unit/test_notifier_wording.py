@@ -249,10 +249,10 @@ EARLIER = NOON + timedelta(minutes=35)
         (about_clock("response_missed"), "Severity 1: response missed"),
         (about_clock("answer_missed"), "Severity 1: answer missed"),
         (exhausted(), "Severity 1: escalation exhausted"),
-        (request("escalation_request"), "Severity 1: incident sent to Escalations@"),
+        (request("escalation_request"), "Severity 1: escalation request (incident)"),
         (
             request("escalation_request", ticket(category="mishandled_request")),
-            "Severity 1: request not handled properly sent to Escalations@",
+            "Severity 1: escalation request (request not handled properly)",
         ),
         (request("rerouted"), "Your request is with our support team"),
         (stand_down(reason="cancelled"), "Stand down: cancelled"),
@@ -294,8 +294,15 @@ def test_the_first_line_says_what_is_wrong(notification: Notification, headline:
         ),
         (
             about_clock("response_missed"),
-            "no one else for now; if the resolution deadline is missed, escalation starts (unless it is already "
-            "running)",
+            "no one else for now; if a resolution deadline is missed, escalation starts (unless it is already running)",
+        ),
+        (
+            request("escalation_request"),
+            "no one else for now; each deadline that is near or missed is reported separately",
+        ),
+        (
+            request("escalation_request", ticket(category="mishandled_request")),
+            "escalation starts at once; its mails are separate",
         ),
     ],
 )
@@ -366,6 +373,8 @@ def reader(**fields: Any) -> dict[str, Any]:
         ),
         (escalation(reason="explicit"), (), {}, "Escalated:   2026-06-08 13:00 UTC (09:00 EDT), 5 min ago\n"),
         (escalation(due_at=None), (), {}, "Deadline:    not known while the clock is paused\n"),
+        (exhausted(due_at=None, target="24 hours"), (), {}, "Deadline:    not known while the clock is paused\n"),
+        (exhausted(due_at=None, target=None), (), {}, "Deadline:    none: this category has no resolution clock\n"),
         (
             escalation(upcoming=UpcomingStep(at=EARLIER, tier=TIERS[2])),
             (),
@@ -636,6 +645,13 @@ def test_an_explicit_escalation_says_who_requested_it_and_why() -> None:
 
 
 @pytest.mark.rule("5.22")
+@pytest.mark.rule("3.18")
+def test_a_category_without_a_resolution_clock_has_no_target_in_its_mails() -> None:
+    mail = compose(escalation(reason="explicit", due_at=None, target=None), KIM)
+    assert row(mail, "Deadline") == ["none: this category has no resolution clock"]
+    assert "Target" not in mail.text
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.stories import at, changed_policy, clock, fact, ladder, shipped_policy, simulated
-from tocsin.events import Category, ClockWarned, LadderStepDue
+from tocsin.events import Category, ClockWarned, LadderExhausted, LadderStepDue
 from tocsin.policy import Policy
 
 BY_START = ("onboarding", "offboarding")
@@ -280,13 +280,27 @@ def test_a_reopen_keeps_no_ladder_of_a_project() -> None:
 
 
 @pytest.mark.rule("3.18")
-def test_a_step_of_a_project_has_no_resolution_target() -> None:
+def test_a_ladder_of_a_project_has_no_resolution_target() -> None:
     timer = FakeTimer(category="project")
     timer.receive([numbered_fact(1, "opened", "06-08 12:00", severity=1), numbered_fact(2, "escalated", "06-08 12:10")])
     step = timer.events[-1]
     assert isinstance(step, LadderStepDue)
     assert (step.target, step.started_at, step.due_at) == (None, None, None)
     assert (step.interval, step.next_at) == ("1 hour", moment("06-08 13:10"))
+    timer.pass_time(moment("06-08 18:10"))
+    exhausted = timer.events[-1]
+    assert isinstance(exhausted, LadderExhausted)
+    assert exhausted.target is None
+
+
+@pytest.mark.rule("5.22")
+def test_the_end_of_a_ladder_states_the_resolution_target() -> None:
+    timer = FakeTimer()
+    timer.receive([numbered_fact(1, "opened", "06-08 12:00", severity=1), numbered_fact(2, "escalated", "06-08 12:10")])
+    timer.pass_time(moment("06-08 18:10"))
+    exhausted = timer.events[-1]
+    assert isinstance(exhausted, LadderExhausted)
+    assert exhausted.target == "24 hours"
 
 
 # Versions that take the resolution clock away, or bring it

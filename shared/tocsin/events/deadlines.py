@@ -119,7 +119,7 @@ class LadderStepDue(LadderEvent):
     interval: str
     """The time between two tiers in words, such as `1 hour`."""
     target: str | None = None
-    """The resolution target in words, such as `24 hours`."""
+    """The resolution target in words, such as `24 hours`. Null if the ticket's category has no resolution clock."""
     started_at: Instant | None = None
     """The instant from which the resolution clock runs."""
     due_at: Instant | None = None
@@ -127,7 +127,7 @@ class LadderStepDue(LadderEvent):
     next_at: Instant | None = None
     """The instant of the next step if no further fact arrives. Null if it is unknown."""
     requested_by: str | None = None
-    """Who requested the explicit escalation that took this step."""
+    """Who requested the explicit escalation, in a step with the reason `explicit`."""
     requested_reason: str | None = None
     """The reason that was stated for it."""
     acknowledgements: tuple[Acknowledgement, ...] = ()
@@ -182,6 +182,8 @@ class LadderEnded(LadderEvent):
 class LadderExhausted(LadderEvent):
     """`ladder.exhausted`: one interval after its last tier, the ladder has no further tier."""
 
+    target: str | None = None
+    """The resolution target in words, such as `24 hours`. Null if the ticket's category has no resolution clock."""
     mail: bool = True
     """Whether everyone whom the run mailed gets a mail that says so."""
 

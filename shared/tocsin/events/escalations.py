@@ -97,7 +97,7 @@ class Notify(EscalationEvent):
     suggested_severity: Severity | None = None
     """The more severe severity that the impact suggests. Null unless the severity is disputed."""
     requested_by: str | None = None
-    """Who requested the explicit escalation that took this step."""
+    """Who requested the explicit escalation, in a step with the reason `explicit`."""
     requested_reason: str | None = None
     """The reason that was stated for it."""
     acknowledgements: tuple[Acknowledgement, ...] = ()
@@ -138,6 +138,8 @@ class Exhausted(EscalationEvent):
     """The notifications of the run. Everyone whom they mailed gets a mail of kind `exhausted`, if `mail` is true."""
     mail: bool = True
     """Whether the people who were mailed get a mail that says so."""
+    target: str | None = None
+    """The resolution target in words, such as `24 hours`. Null if the ticket's category has no resolution clock."""
     due_at: Instant | None = None
     """The resolution deadline as of the last step. Null while a pause makes it unknown."""
     suggested_severity: Severity | None = None

@@ -328,6 +328,7 @@ def _exhaust(
             notification.id for notification in escalation.notifications if notification.is_about_ladder(run.key)
         ),
         mail=mail,
+        target=event.target,
         due_at=run.due_at,
         suggested_severity=event.suggested_severity,
     )

@@ -61,6 +61,9 @@ def link_page(found: TicketLink) -> Page:
         case "acknowledged" if status.acknowledgement is not None and found.held_until is not None:
             at = display_instant(status.acknowledgement.occurred_at, zone)
             thanks = f"Thank you, {_cut(link.name)}. You acknowledged {ticket} at {at}."
+            if found.held_until <= found.at:
+                expired = f"Your acknowledgement expired at {display_instant(found.held_until, zone)}."
+                return Page("Acknowledgement expired", (thanks, expired, _STILL_OPEN), rows)
             held = _describe_hold(link, found.held_until, status.acknowledgement, zone)
             return Page("Acknowledged", (thanks, held, _EXPIRES), rows)
         case _:
@@ -92,6 +95,10 @@ def unavailable_page() -> Page:
 
 
 _LATEST_MAIL: Final = "If the ticket still needs your attention, use the link in the latest mail about it."
+_STILL_OPEN: Final = (
+    "The ticket is still open: resolve it in the ticket's own tool. Escalation continues, unless you received a "
+    "stand-down mail since."
+)
 _EXPIRES: Final = (
     "An acknowledgement expires, and it does not resolve the ticket: resolve it in the ticket's own tool. If you "
     "received a stand-down mail since, the escalation has ended, and acknowledging changes nothing."

@@ -244,6 +244,8 @@ def _select(integrations: Integrations, tenant: str, provider: str | None) -> tu
         fail(f"Select the tool: --provider {', '.join(providers)}.")
     name = provider or next(iter(providers), "*")
     integration = providers.get(name)
+    if integration is None and name == "email":
+        fail("`hooks try` reads webhooks. Deliver a mail with `python -m intake mail FILE`, which stores it.")
     if integration is None:
         known = ", ".join(f"{each}/{owner}" for owner, names in integrations.tenants.items() for each in names)
         fail(f"Integration {name}/{tenant} not found; known are {known or 'none'}.")

@@ -25,12 +25,16 @@ from intake.store.tickets import TicketStore
 
 @dataclass(frozen=True, slots=True)
 class TicketLink:
-    """A link with its ticket, its status, and the rules that the policy compiles for the ticket's customer."""
+    """A link with its ticket, its status, and the rules that the policy compiles for the ticket's customer.
+
+    `at`: when it was opened, in business time.
+    """
 
     link: AcknowledgementLink
     ticket: StoredTicket
     status: LinkStatus
     rules: Rules
+    at: datetime
 
     @property
     def held_until(self) -> datetime | None:
@@ -47,7 +51,8 @@ async def load_link(context: IngestContext, connection: AsyncConnection, links: 
 
     Raises InvalidLinkError, ExpiredLinkError (by the database's clock in business time) and TicketNotFoundError.
     """
-    link = links.verify(token, context.business(await clock_timestamp(connection)))
+    now = context.business(await clock_timestamp(connection))
+    link = links.verify(token, now)
     store = TicketStore(connection)
     ticket = await store.load_ticket(link.tenant, link.ticket_id)
     if ticket is None:
@@ -55,7 +60,7 @@ async def load_link(context: IngestContext, connection: AsyncConnection, links: 
     rules = context.policy.rules(ticket.body["customer"]["id"])
     stored = (await store.load_facts([link.ticket_id]))[link.ticket_id]
     facts = without_automatic_responses(stored, rules.automatic_actors)
-    return TicketLink(link, ticket, link_status(link, facts), rules)
+    return TicketLink(link, ticket, link_status(link, facts), rules, now)
 
 
 async def acknowledge(context: IngestContext, connection: AsyncConnection, pending: TicketLink) -> TicketLink:

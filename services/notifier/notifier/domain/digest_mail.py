@@ -49,8 +49,13 @@ class DigestContext:
 
     @property
     def listed(self) -> Sequence[DigestItem]:
-        """The items as the digest lists them: the nearest deadline first, unknown ones last."""
-        return sorted(self.items, key=_by_deadline)
+        """The items as the digest lists them: the nearest deadline first, unknown ones last.
+
+        A warning is left out if the digest also says that the clock was missed.
+        """
+        missed = {_clock(item) for item in self.items if item.notification.kind != "warning"}
+        news = (item for item in self.items if item.notification.kind != "warning" or _clock(item) not in missed)
+        return sorted(news, key=_by_deadline)
 
     @property
     def is_late(self) -> bool:
@@ -126,6 +131,10 @@ def build_digest(digest: DigestContext, rendered: RenderedMail, sender: MailSend
         headers=tuple(tocsin),
         raw=raw,
     )
+
+
+def _clock(item: DigestItem) -> tuple[UUID, int, str | None]:
+    return item.notification.ticket_id, item.notification.cycle, item.notification.clock
 
 
 def _by_deadline(item: DigestItem) -> tuple[bool, str, str, str]:

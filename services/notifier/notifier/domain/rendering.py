@@ -175,7 +175,7 @@ def _groups(words: Any, values: Mapping[str, Any], earlier: Sequence[str]) -> li
             *about,
             ("Escalated", [f"{values['at']}, {values['at_ago']}"] if is_explicit else []),
             ("Requested", [words.requested(values)] if values["requested_by"] else []),
-            ("Target", [words.target(values)] if deadline else []),
+            ("Target", [words.target(values)] if deadline and values["target"] else []),
             *deadline,
         ],
         [

@@ -229,7 +229,7 @@ def _exhausted_values(exhausted: Exhausted, now: datetime, zone: tzinfo) -> dict
         "clock": "resolution",
         "reason": exhausted.reason,
         "suggested_severity": exhausted.suggested_severity,
-        "target": None,
+        "target": one_line(exhausted.target, 80) if exhausted.target else None,
         "due_at": display_instant(due_at, zone) if due_at else None,
         "due_ago": distance(due_at, now) if due_at else None,
         "unconfirmed": False,

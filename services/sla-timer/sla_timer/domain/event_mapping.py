@@ -166,7 +166,8 @@ def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> D
         case TimelineEvent(kind=EventKind.ENDED, end_reason=str(end_reason)):
             return LadderEnded(**body, reason=end_reason, stand_down=rules.stand_down)
         case TimelineEvent(kind=EventKind.EXHAUSTED):
-            return LadderExhausted(**body, mail=rules.mail_exhausted)
+            target = _target_words(rules, body["ticket"], "resolution", event.severity)
+            return LadderExhausted(**body, target=target, mail=rules.mail_exhausted)
         case _:
             raise ValueError(f"{event} is not an event of a ladder")
 

@@ -5,6 +5,7 @@ from typing import Final
 from tocsin.events import EscalationReason
 from tocsin.policy import Target
 
+from sla_timer.domain.fact_log import LoggedFact
 from sla_timer.domain.intervals import ExcludedIntervals
 from sla_timer.domain.timeline_events import LadderAcknowledgement
 
@@ -18,13 +19,14 @@ class Ladder:
     `base` is where the interval to the next step starts: the scheduled instant of the last step, or the reopen. While
     `held`, the next step waits for the resolution deadline. `started_by` never changes; `reason` is what the steps
     carry. `kept`: a reopen kept it. `acknowledgements` are the latest of this cycle, in order; `acknowledged_at` is the
-    instant of the one that no step has used up (docs/rules.md#5-8).
+    instant of the one that no step has used up (docs/rules.md#5-8). `escalation` is the latest explicit escalation.
     """
 
     __slots__ = (
         "acknowledged_at",
         "acknowledgements",
         "base",
+        "escalation",
         "exhausted_at",
         "held",
         "kept",
@@ -41,6 +43,7 @@ class Ladder:
         self.step = 0
         self.held = False
         self.kept = False
+        self.escalation: LoggedFact | None = None
         self.acknowledged_at: int | None = None
         self.acknowledgements: tuple[LadderAcknowledgement, ...] = ()
         self.exhausted_at: int | None = None

@@ -204,8 +204,9 @@ class TicketState:
 
     def _escalate(self, fact: LoggedFact) -> None:
         ladder = self.ladder or self._start_ladder("explicit")
+        ladder.escalation = fact
         if ladder.running:
-            self._climb(ladder, "explicit", fact)
+            self._climb(ladder, "explicit")
 
     # What falls due
 
@@ -283,13 +284,14 @@ class TicketState:
         self.ladder = self.ladders[self.status.cycle] = Ladder(started_by, self.now)
         return self.ladder
 
-    def _climb(self, ladder: Ladder, reason: EscalationReason, fact: LoggedFact | None = None) -> None:
+    def _climb(self, ladder: Ladder, reason: EscalationReason) -> None:
         step = ladder.climb(self.now, len(self._rules.ladder))
         self._stale = True
         if step is None:
             self.exhausted_at = self.now
             self.events.append(self._ladder_event(ladder, EventKind.EXHAUSTED))
         else:
+            fact = ladder.escalation if reason == "explicit" else None
             self.events.append(self._ladder_event(ladder, EventKind.STEP_DUE, step=step, reason=reason, fact=fact))
 
     def open_ladder(self) -> TimelineEvent | None:

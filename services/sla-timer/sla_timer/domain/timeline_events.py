@@ -45,8 +45,8 @@ class TimelineEvent(NamedTuple):
     ladder, `end_reason` for its end, `held_by` for a hold. `started_at` and `due_at` are those of the clock, for the
     ladder those of the resolution clock, null without one. `next_at`: when the ladder continues; null means unknown.
     `held`: a hold or an acknowledgement delays that. `exhausted_at`: when the ladder was exhausted, null unless it is.
-    `actor` and `actor_reason` are who escalated or acknowledged, and why, where that took the step or caused the hold.
-    `acknowledgements` are the latest in this cycle, of a step those before it.
+    `actor` and `actor_reason` are who escalated, and why, in a step with the reason `explicit`; in a hold, who
+    acknowledged. `acknowledgements` are the latest in this cycle, of a step those before it.
     """
 
     at: int

@@ -145,10 +145,7 @@ async def oldest_due_at(connection: AsyncConnection) -> datetime | None:
 
 
 def _event_to_json(item: AgendaItem) -> StoredEvent:
-    """The stored form of an event on the agenda. Its names are a schema: a change needs a migration.
-
-    It has no actor: an acknowledgement or an escalation is a fact, which the agenda does not contain.
-    """
+    """The stored form of an event on the agenda. Its names are a schema: a change needs a migration."""
     (key, event), details = item
     stored: StoredEvent = {
         "at": event.at,
@@ -168,6 +165,10 @@ def _event_to_json(item: AgendaItem) -> StoredEvent:
         "held": event.held,
         "exhausted_at": event.exhausted_at,
     }
+    if event.actor is not None:
+        stored["actor"] = event.actor
+    if event.actor_reason is not None:
+        stored["actor_reason"] = event.actor_reason
     if event.acknowledgements:
         stored["acknowledgements"] = [tuple(one) for one in event.acknowledgements]
     if details.assignee is not None:
@@ -196,6 +197,8 @@ def _event_from_json(stored: StoredEvent) -> AgendaItem:
             next_at=stored["next_at"],
             held=stored["held"],
             exhausted_at=stored["exhausted_at"],
+            actor=stored.get("actor"),
+            actor_reason=stored.get("actor_reason"),
             acknowledgements=tuple(map(LadderAcknowledgement._make, stored.get("acknowledgements", ()))),
         ),
     )

@@ -56,7 +56,12 @@ def with_mapped_fields(
     impact = {criterion: words[criterion] for criterion in _CRITERIA if criterion in words}
     assignee = {part: words[f"assignee_{part}"] for part in _ASSIGNEE if f"assignee_{part}" in words}
     nobody = snapshot.assignee.nobody and not {"id", "name"} & assignee.keys()
-    empty = tuple(f"{field}: {name}" for field, name in names.items() if not values[field])
+    has_no_start = changed.get("starts_at") is None
+    empty = tuple(
+        f"{field}: {name}"
+        for field, name in names.items()
+        if not values[field] or (field == "starts_at" and has_no_start)
+    )
     return replace(
         snapshot,
         **changed,
