@@ -631,8 +631,7 @@ def test_a_step_says_who_acknowledged_before_and_until_when_that_held() -> None:
     assert row(mail, "Held") == [
         "acknowledged by Dana Østergård at 2026-06-08 12:00 UTC (08:00 EDT), "
         "held until 2026-06-08 13:00 UTC (09:00 EDT)",
-        "acknowledged by ada at 2026-06-08 12:35 UTC (08:35 EDT), "
-        "held; the end is not known while the clock is paused",
+        "acknowledged by ada at 2026-06-08 12:35 UTC (08:35 EDT), held; the end is not known while the clock is paused",
     ]
 
 

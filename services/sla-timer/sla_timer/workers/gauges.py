@@ -29,7 +29,10 @@ _ALL_TENANTS: Final = ReportFilter()
 
 
 class Gauges:
-    """Measures open clocks, ages and compliance. Partitions that `source_probe` finds silent are evaluated until now."""
+    """Measures open clocks, ages and compliance.
+
+    A partition that `source_probe` finds silent is evaluated up to the current instant.
+    """
 
     def __init__(self, context: TimerContext, source_probe: SourceProbe) -> None:
         self._context = context
