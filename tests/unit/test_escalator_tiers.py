@@ -288,6 +288,17 @@ def test_an_exhausted_run_stays_exhausted_when_late_evidence_moves_its_last_step
     assert (run.state, run.exhausted_at, run.next_at) == ("exhausted", START + 6 * HOUR, None)
 
 
+def test_a_kept_ladder_that_late_evidence_exhausted_before_the_reopen_is_exhausted() -> None:
+    escalation, decided = decide_all([timer.continued(9, 10, cycle=2, kept=True)])
+    assert decided == []
+    escalation, decided = decide_all(
+        [timer.continued(9, exhausted=6, cycle=2, kept=True, run=1)], escalation=escalation
+    )
+    run = escalation.runs[RunKey(2, 1)]
+    assert (run.state, run.exhausted, run.exhausted_at) == ("exhausted", "ladder", START + 6 * HOUR)
+    assert decided == []
+
+
 def test_a_ladder_that_began_in_history_is_live_once_it_continues_after_it() -> None:
     historic, _ = decide_all([timer.step(1, historic=True), timer.continued(0.5, 2, historic=True)])
     assert not historic.runs[RunKey(1, 1)].live

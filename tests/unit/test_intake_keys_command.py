@@ -1,5 +1,6 @@
 """`python -m intake keys`: create, list, rotate and revoke API keys, and what the messages say."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """keys.yaml, which does not exist yet."""
     monkeypatch.setenv("TOCSIN_KEYS", str(tmp_path / "keys.yaml"))
+    monkeypatch.setenv("TOCSIN_STATE", str(tmp_path))
     return tmp_path / "keys.yaml"
 
 
@@ -33,6 +35,13 @@ def test_a_key_is_created_listed_and_revoked(file: Path) -> None:
     keys("revoke", key_id(text))
     assert keys("list") == ""
     assert keys("revoke", key_id(text), status=1) == f"Key {key_id(text)} not found.\n"
+
+
+def test_without_a_setting_the_keys_of_a_running_stack_are_used(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOCSIN_KEYS")  # set again after the test
+    (file.parent / "environment.json").write_text(json.dumps({"intake": {"TOCSIN_KEYS": str(file)}}))
+    text = keys("create").strip()
+    assert key_id(text) in file.read_text()
 
 
 def test_a_key_has_the_scopes_of_a_provider_by_default(file: Path) -> None:

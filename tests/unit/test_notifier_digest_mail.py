@@ -84,6 +84,12 @@ def test_the_subject_says_how_many_and_the_nearest_deadline(dues: tuple[int | No
     assert build(digest(*notifies)).subject == subject
 
 
+def test_the_subject_counts_the_tickets_whose_deadline_was_missed() -> None:
+    missed = about_clock("answer_missed", ticket=ticket(), severity=4, due_at=NOON)
+    subject = build(digest(missed, warning(1))).subject
+    assert subject == "2 tickets, 1 missed: next deadline 2026-06-08 14:05 UTC (10:05 EDT)"
+
+
 def test_tickets_are_listed_by_deadline_with_what_is_known() -> None:
     of = {"summary": "Printer jams"}
     paused, soon = warning(9, due_at=None), warning(2, of=of, suggested_severity=1, unconfirmed=True)

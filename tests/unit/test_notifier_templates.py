@@ -85,7 +85,7 @@ def test_one_file_is_replaced_and_the_others_stay_built_in(folder: Path) -> None
 
 def test_the_built_in_templates_can_be_extended(folder: Path) -> None:
     page = '{% extends "built-in/mail.html.j2" %}{% block origin %}{% include "_foot.html.j2" %}{% endblock %}'
-    templates = write(folder, {"mail.html.j2": page, "_foot.html.j2": "<p>{{ letter.headline }}, Example Ltd</p>"})
+    templates = write(folder, {"mail.html.j2": page, "_foot.html.j2": "<p>{{ content.headline }}, Example Ltd</p>"})
     check_templates(templates)
     html = compose(stand_down(ticket(summary="<b>")), by=make_composer(templates)).html
     assert "<p>Stand down: resolved, Example Ltd</p>" in html
@@ -94,7 +94,7 @@ def test_the_built_in_templates_can_be_extended(folder: Path) -> None:
 
 
 def test_partial_templates_are_escaped_unless_named_as_text(folder: Path) -> None:
-    summary = "{{ letter.groups[0][0][1][0] }}"
+    summary = "{{ content.groups[0][0][1][0] }}"
     page = '{% extends "built-in/mail.html.j2" %}{% block origin %}{% include "_part.j2" %}{% endblock %}'
     files = {"mail.html.j2": page, "_part.j2": summary, "_part.txt.j2": summary}
     files["mail.txt.j2"] = '{% include "_part.txt.j2" %}'
@@ -108,7 +108,7 @@ def test_partial_templates_are_escaped_unless_named_as_text(folder: Path) -> Non
     [
         ({"mail.txt.j2": "a\n{% if %}"}, "mail.txt.j2, line 2: Expected an expression"),
         (
-            {"mail.html.j2": "a\nb\n{{ letter.headlin }}"},
+            {"mail.html.j2": "a\nb\n{{ content.headlin }}"},
             "mail.html.j2, line 3: 'dict object' has no attribute 'headlin'",
         ),
         (

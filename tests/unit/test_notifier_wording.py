@@ -264,6 +264,11 @@ def test_the_first_line_says_what_is_wrong(notification: Notification, headline:
     assert compose(notification).text.splitlines()[0] == headline
 
 
+def test_the_sender_of_a_stand_down_names_the_clock_that_was_not_missed() -> None:
+    voided = compose(stand_down(reason="voided", clock="answer", run=None))
+    assert parse(voided)["From"].addresses[0].display_name == "Tocsin: stand down, answer not missed"
+
+
 @pytest.mark.parametrize(
     ("notify", "words"),
     [
@@ -439,7 +444,7 @@ def test_the_policys_mailboxes_are_never_mailed(tmp_path: Path, mailbox: str) ->
 
 
 def test_settings_for_replies_templates_and_ticket_pages_take_effect(tmp_path: Path) -> None:
-    (tmp_path / "mail.txt.j2").write_text('{{ letter.headline }}. {% include "built-in/mail.txt.j2" %}')
+    (tmp_path / "mail.txt.j2").write_text('{{ content.headline }}. {% include "built-in/mail.txt.j2" %}')
     by = configured(
         tmp_path / "directory.yaml",
         reply_to="desk@example.com",

@@ -173,6 +173,30 @@ def test_a_ladder_that_a_reopen_kept_is_voided_with_the_breach_that_kept_it() ->
     assert published_by(timer, "06-09 19:30")[-1] == ("step_due 1 of run 2", "06-09 19:30")
 
 
+@pytest.mark.rule("4.18", "4.19")
+def test_a_kept_ladder_without_a_step_is_voided_when_late_evidence_starts_another_one() -> None:
+    timer = run(
+        *BREACHED,
+        numbered_fact(3, "resolved", "06-09 14:30"),
+        numbered_fact(4, "reopened", "06-09 15:00"),
+        numbered_fact(5, "paused", "06-09 15:10"),
+        through="06-09 16:30",
+    )
+    assert summaries(timer.events)[-2:] == [
+        ("continued in run 1", "06-09 15:00"),
+        ("continued in run 1", "06-09 15:10"),
+    ]
+    published = published_on_receipt(
+        timer,
+        numbered_fact(6, "paused", "06-08 14:00", "06-09 16:40"),
+        numbered_fact(7, "resumed", "06-08 20:00", "06-09 16:40"),
+        numbered_fact(8, "escalated", "06-09 15:05", "06-09 16:40"),
+        at="06-09 16:40",
+    )
+    assert ("ended run 1: voided", "06-09 16:40") in summaries(published)
+    assert ("step_due 1 of run 2", "06-09 15:05") in summaries(published)
+
+
 def test_the_same_facts_again_publish_nothing() -> None:
     timer = run(*BREACHED, through="06-09 16:00")
     assert published_on_receipt(timer, *BREACHED, at="06-09 16:00") == []

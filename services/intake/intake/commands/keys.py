@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tocsin.instants import render_instant
 from tocsin.runtime.errors import KeyFileError
 from tocsin.runtime.http.api_keys import SCOPES, TICKETS_READ, TICKETS_WRITE, Key, KeyFile, edit_keys, issue, read_keys
-from tocsin.runtime.process.settings import EnvironmentSettings, load
+from tocsin.runtime.process.settings import EnvironmentSettings, load, use_stack_environment
 from tocsin.validation import describe_validation_error
 
 app = typer.Typer(no_args_is_help=True)
@@ -63,14 +63,14 @@ def create(
         _fail(f"Invalid {describe_validation_error(error)}.")
     except ValueError as error:
         _fail(str(error))
-    _edit(load(KeysSettings).keys, lambda keys: (*keys, key))
+    _edit(_key_file(), lambda keys: (*keys, key))
     typer.echo(text)
 
 
 @app.command("list")
 def list_keys() -> None:
     """List the keys: id, tenant, scopes, expiry, rate limit, creation."""
-    for key in _read(load(KeysSettings).keys).keys:
+    for key in _read(_key_file()).keys:
         expiry = "does not expire" if key.expires_at is None else f"expires {render_instant(key.expires_at)}"
         limit = "no limit" if key.requests_per_minute is None else f"{key.requests_per_minute} requests/min"
         created = f"created {render_instant(key.created_at)}"
@@ -92,7 +92,7 @@ def rotate(
     ] = None,
 ) -> None:
     """Create and print a key with the same rights; the old key stays valid for the overlap."""
-    path = load(KeysSettings).keys
+    path = _key_file()
     _read(path)  # fail now if the file is missing: an edit would create it
     created: list[str] = []
 
@@ -121,7 +121,7 @@ def rotate(
 @app.command()
 def revoke(key_id: KeyId) -> None:
     """Delete a key. All services reject it at once."""
-    path = load(KeysSettings).keys
+    path = _key_file()
     if all(key.id != key_id for key in _read(path).keys):
         _fail(f"Key {key_id} not found.")
     _edit(path, lambda keys: (key for key in keys if key.id != key_id))
@@ -140,6 +140,12 @@ def _edit(path: Path, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> Non
         edit_keys(path, change)
     except (KeyFileError, OSError) as error:
         _fail(_describe(path, error))
+
+
+def _key_file() -> Path:
+    """The file that is configured, or that of the stack of `make run`."""
+    use_stack_environment("intake")
+    return load(KeysSettings).keys
 
 
 def _read(path: Path) -> KeyFile:

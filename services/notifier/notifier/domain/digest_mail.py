@@ -53,7 +53,7 @@ class DigestContext:
 
         A warning is left out if the digest also says that the clock was missed.
         """
-        missed = {_clock(item) for item in self.items if item.notification.kind != "warning"}
+        missed = {_clock(item) for item in self.items if item.notification.kind != "warning" and not item.is_withdrawn}
         news = (item for item in self.items if item.notification.kind != "warning" or _clock(item) not in missed)
         return sorted(news, key=_by_deadline)
 
@@ -73,7 +73,7 @@ def render_digest(digest: DigestContext, templates: MailTemplates) -> RenderedMa
     """The digest in the words of `templates`; text from outside is on one line and capped."""
     words = templates.digest_words
     values = _digest_values(digest)
-    letter = {
+    content = {
         "headline": words.headline(values),
         "background": _BACKGROUND,
         "ink": _INK,
@@ -87,8 +87,8 @@ def render_digest(digest: DigestContext, templates: MailTemplates) -> RenderedMa
     return RenderedMail(
         sender=header_text(words.sender(values), _SENDER),
         subject=header_text(words.subject(values), _SUBJECT),
-        text=templates.render(DIGEST_TEXT, letter),
-        html=templates.render(DIGEST_HTML, letter),
+        text=templates.render(DIGEST_TEXT, content),
+        html=templates.render(DIGEST_HTML, content),
     )
 
 
@@ -149,6 +149,7 @@ def _digest_values(digest: DigestContext) -> dict[str, Any]:
     instead_of = digest.reader.instead_of
     return {
         "count": len({item.notification.ticket_id for item in digest.items}),
+        "missed": len({item.notification.ticket_id for item in digest.items if item.notification.kind != "warning"}),
         "next_due_at": display_instant(coming, digest.zone) if coming else None,
         "next_due_ago": distance(coming, digest.now) if coming else None,
         "last_due_at": display_instant(dues[-1], digest.zone) if dues else None,

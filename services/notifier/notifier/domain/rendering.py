@@ -65,8 +65,8 @@ class MailTemplates:
         """The macros of `digest_words.j2`."""
         return self._environment.get_template(DIGEST_WORDS).module
 
-    def render(self, name: str, letter: Mapping[str, Any]) -> str:
-        return self._environment.get_template(name).render(letter=letter)
+    def render(self, name: str, content: Mapping[str, Any]) -> str:
+        return self._environment.get_template(name).render(content=content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
     values = template_values(mail)
     words = templates.words
     background, ink = values["colours"]
-    letter = {
+    content = {
         "headline": words.headline(values),
         "background": background,
         "ink": ink,
-        **(_letter_to_contact(words, values, mail) if values["kind"] == "rerouted" else _letter(words, values, mail)),
+        **(_reply_content(words, values, mail) if values["kind"] == "rerouted" else _content(words, values, mail)),
         "origin": words.origin(values),
     }
-    text, html = templates.render(TEXT, letter), templates.render(HTML, letter)
+    text, html = templates.render(TEXT, content), templates.render(HTML, content)
     if max(len(text.encode()), len(html.encode())) > _LARGEST:
         raise MailTooLongError(f"the mail is longer than {_LARGEST:,} bytes")
     # What tells cycles apart comes last and is never cut off.
@@ -104,7 +104,7 @@ def render_mail(mail: MailContext, templates: MailTemplates) -> RenderedMail:
     )
 
 
-def _letter(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[str, Any]:
+def _content(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[str, Any]:
     """The parts of a mail to one of us."""
     return {
         "notes": _notes(words, values),
@@ -114,7 +114,7 @@ def _letter(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[st
     }
 
 
-def _letter_to_contact(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[str, Any]:
+def _reply_content(words: Any, values: Mapping[str, Any], mail: MailContext) -> dict[str, Any]:
     """The parts of a mail to a customer: no internal words, and no link into our tools (docs/rules.md#6-6)."""
     guide = mail.pages.help_guide
     action = {"label": "Help guide", "url": guide, "does": words.help_guide(values), "main": True}
