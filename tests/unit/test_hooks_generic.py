@@ -27,7 +27,7 @@ def test_an_expression_that_finds_another_type_than_text_is_an_error() -> None:
     ):
         with pytest.raises(UnreadableError) as error:
             generic.read(body, jira(**{field: expression}))
-        expected = f"{field}: `{expression}` is {kind}, not a text or a number; correct the expression"
+        expected = f"{field}: `{expression}` is {kind}, not text or a number; correct the expression"
         assert str(error.value).startswith(expected)
 
 

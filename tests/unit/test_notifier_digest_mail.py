@@ -111,7 +111,7 @@ def test_tickets_are_listed_by_deadline_with_what_is_known() -> None:
         "",
         "SR-1042: Mail is down",
         "    Acme, severity 4 (Low)",
-        "    No action needed any more. This ticket was in the digest when it was first sent.",
+        "    No action needed. The first copy of this digest listed this ticket.",
         "",
         "SR-2: Printer jams",
         "    Acme, severity 3 (Medium), the impact suggests severity 1",
@@ -124,8 +124,8 @@ def test_tickets_are_listed_by_deadline_with_what_is_known() -> None:
         "    Response due soon (target: 24 hours)",
         "    Deadline not known while the clock is paused",
         "",
-        "You are the Service Desk Team Lead. Many mails about clocks of severities 3 and 4 came within a minute, so "
-        "they were joined. Mails of severities 1 and 2 and escalations are never joined.",
+        "You are the Service Desk Team Lead. There were many mails about clocks of severities 3 and 4 within a minute, "
+        "so further ones were joined into this digest. Mails of severities 1 and 2 and escalations are never joined.",
     ]
     assert '<a href="https://psa.example.com/2"' in mail.html
     assert ("Tocsin-Late", "yes") in mail.headers

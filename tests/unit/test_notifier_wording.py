@@ -387,7 +387,7 @@ def reader(**fields: Any) -> dict[str, Any]:
             {},
             "Delays the next tier until one interval after you acknowledge.",
         ),
-        (escalation(upcoming=UpcomingStep(at=EARLIER)), (), {}, "Delays nothing: there is no higher tier."),
+        (escalation(upcoming=UpcomingStep(at=EARLIER)), (), {}, "Has no effect: there is no higher tier."),
         (stand_down(), (KIM,), {}, "The ticket was resolved at 2026-06-08 13:05 UTC (09:05 EDT), just now."),
         (stand_down(), (KIM,), {}, "Your mails:  tier 1, Service Desk Team Lead: Kim, mailed 2026-06-08 12:00:01 UTC"),
         (stand_down(reason="workaround"), (KIM,), {}, "A workaround was provided at"),
@@ -396,8 +396,8 @@ def reader(**fields: Any) -> dict[str, Any]:
             stand_down(reason="voided", clock="answer", run=None),
             (KIM,),
             {},
-            "Late information shows that the answer deadline was not missed. No action needed because of it, but the "
-            "ticket may still be open.",
+            "Late information shows that the answer deadline was not missed. No action needed for this deadline, but "
+            "the ticket may still be open.",
         ),
     ],
 )
@@ -560,11 +560,11 @@ def test_the_description_is_cut_after_some_lines() -> None:
         ("default_contact", {}, "contact (default of the integration)"),
         ("default_customer", {}, "customer (default of the integration)"),
         ("default_summary", {}, "summary (default of the integration)"),
-        ("default_opened_at", {}, "opening time not known: the time of receipt counts"),
-        ("contact_unusable", {}, "contact's address is not usable"),
+        ("default_opened_at", {}, "opening time unknown: the time of receipt is used"),
+        ("contact_unusable", {}, "mail cannot be sent to the contact's address"),
         ("short_notice", {}, "short notice: requested less than the agreed time before the start"),
         ("start_missing", {}, "start missing: ask the customer when the work is to start"),
-        ("rerouted", {}, "rerouted: sent to Escalations@ without the right to use it, or for another purpose"),
+        ("rerouted", {}, "rerouted: the sender may not use Escalations@, or the request has another purpose"),
         ("security", {}, "security vulnerability"),
     ],
 )
@@ -637,8 +637,7 @@ def test_a_step_says_who_acknowledged_before_and_until_when_that_held() -> None:
     assert row(mail, "Held") == [
         "acknowledged by Dana Østergård at 2026-06-08 12:00 UTC (08:00 EDT), "
         "held until 2026-06-08 13:00 UTC (09:00 EDT)",
-        "acknowledged by ada at 2026-06-08 12:35 UTC (08:35 EDT), "
-        "held; until when is not known while the clock is paused",
+        "acknowledged by ada at 2026-06-08 12:35 UTC (08:35 EDT), held; the end is not known while the clock is paused",
     ]
 
 
@@ -687,16 +686,16 @@ def test_the_sender_of_a_rerouted_request_reads_polite_words_without_ours() -> N
         "",
         "Dear Sam,",
         "",
-        "Thank you for your mail. The address that you wrote to is meant for certain requests of your company's IT "
-        "contact, so we have passed your request on to our support team. Nothing is lost, and you do not need to send "
-        "it again.",
+        "Thank you for your mail. The address that you wrote to is reserved for certain requests from your "
+        "company's IT contact, so we have passed your request on to our support team. You do not need to send it "
+        "again.",
         "",
         "Request:     SR-1042: Mail is down",
         "",
         "Help guide:  https://example.com/how-to-get-help",
         "             Our How to Get Help Guide shows the best way to reach us for each kind of request.",
         "",
-        "This is an automatic answer to your mail.",
+        "This is an automatic reply to your mail.",
     ]
     page = " ".join(VisibleText(mail.html).words)
     assert INTERNAL.findall(mail.text + page + mail.subject + str(parse(mail)["From"]).partition("<")[0]) == []

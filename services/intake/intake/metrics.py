@@ -53,7 +53,7 @@ HOOKS_UNMAPPED = Counter(
 HOOKS_UNMAPPED_NOW = Gauge("sla_hook_unmapped_now", "Webhook deliveries that are unmapped now", ["provider"])
 HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet processed")
 MAILS_IGNORED = Counter(
-    "sla_mails_ignored_total", "Mails that a machine wrote, which change nothing, by the kind of sign", ["reason"]
+    "sla_mails_ignored_total", "Mails ignored because a machine wrote them, by how that was recognised", ["reason"]
 )
 for _reason in IgnoredReason:
     MAILS_IGNORED.labels(_reason)

@@ -23,8 +23,8 @@ DIGESTS = Counter("sla_mail_digests_total", "Digests that a mail server accepted
 DIGEST_ITEMS = Counter("sla_mail_digest_items_total", "Deliveries that were sent in these digests")
 BREACH_TO_EMAIL = Histogram(
     "sla_breach_to_email_seconds",
-    "Real seconds to the sending of the mail about a missed clock or a step of the ladder: from its scheduled instant, "
-    "or from the publication of the notification if that was later, as after a late post of a PSA tool",
+    "Real seconds until the mail about a missed clock or a ladder step is sent, from its scheduled instant or from the "
+    "publication of its notification, whichever is later",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
 )
 QUEUE = Gauge("sla_mail_queue", "Deliveries that are not final, in the database; held: waiting for a digest", ["state"])
@@ -34,7 +34,7 @@ QUEUE_OLDEST_AGE = Gauge(
 )
 QUEUE_OVERDUE = Gauge(
     "sla_mail_queue_overdue_seconds",
-    "Real seconds for which an attempt that may start has not started; 0 while none may start",
+    "Real seconds since the oldest attempt that has not started became ready; 0 if none is ready",
 )
 UNDELIVERED = Gauge(
     "sla_mail_undelivered",
@@ -50,8 +50,8 @@ TEMPLATE_FALLBACKS = Counter(
 )
 REPORTS = Counter(
     "sla_mail_reports_total",
-    "Reports of mail servers about mails since this process started, by what they changed. Those to any process count, "
-    "the command among them, so every replica counts the same",
+    "Reports of mail servers about mails since this process started, by what they changed. Reports to any process and "
+    "to the command are included, so every replica counts the same",
     ["result"],
 )
 ON_CALL = Gauge(
@@ -65,7 +65,7 @@ DIRECTORY_GAP = Gauge(
     ["role"],
 )
 DIRECTORY_UNKNOWN_EVENTS = Gauge(
-    "sla_directory_unknown_events", "Events of on-call calendars within 14 days that name nobody of the directory"
+    "sla_directory_unknown_events", "Events of on-call calendars in the next 14 days that name nobody in the directory"
 )
 
 for _role in STANDARD_ROLES:

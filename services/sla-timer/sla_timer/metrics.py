@@ -23,13 +23,14 @@ CLOCK_OUTCOMES = Counter(
 )
 HISTORIC_OUTCOMES = Counter(
     "sla_historic_outcomes_total",
-    "Outcomes of clocks that were already decided when their ticket was posted as history, and voided ones of these",
+    "Outcomes of clocks that were already decided when their ticket was posted as history, and those of"
+    " them that were voided later",
     ["clock", "severity", "outcome"],
 )
 FIRE_LATENESS = Histogram(
     "sla_fire_lateness_seconds",
-    "Real seconds from the later of a deadline and the receipt of the fact that made it due to the commit of its"
-    " event; without history",
+    "Real seconds until the event of a deadline is committed, from the deadline or from the receipt of the fact that"
+    " made it due, whichever is later; without history",
     buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300, 1800, 7200),
 )
 RECEIPT_DELAY = Histogram(
@@ -68,8 +69,8 @@ MET_RATIO = Gauge(
 )
 CHANNEL_AVERAGE = Gauge(
     "sla_channel_average_seconds",
-    "Mean time to the first response of the channel's tickets opened this month, unanswered ones with their age. With"
-    " customers who have a target of their own, the average that is highest in relation to its target. NaN: no ticket",
+    "Mean time to the first response of the channel's tickets opened this month, unanswered ones with their age. If"
+    " customers have their own targets, the average that is highest in relation to its target. NaN: no ticket",
     ["channel"],
 )
 CHANNEL_TARGET = Gauge(
@@ -84,11 +85,11 @@ CHANNEL_UNANSWERED = Gauge(
 )
 OLDEST_OVERDUE = Gauge(
     "sla_oldest_overdue_seconds",
-    "Real seconds since the oldest instant on the agenda that has passed without its event; 0 if none",
+    "Real seconds since the oldest instant on the agenda whose event is overdue; 0 if none",
 )
 PROGRESS_AGE = Gauge(
     "sla_progress_age_seconds",
-    "Real age of the partition's watermark; before the first one, of the process",
+    "Real age of the partition's watermark; before the first watermark, the age of the process",
     ["partition"],
 )
 

@@ -114,7 +114,7 @@ class Withdraw(EscalationEvent):
 
 
 class StandDown(EscalationEvent):
-    """`stand_down`: everyone who was mailed gets one mail that says why no action is needed any more.
+    """`stand_down`: everyone who was mailed gets one mail that says why no further action is needed.
 
     Mails that are still queued are not sent.
     """
@@ -122,7 +122,7 @@ class StandDown(EscalationEvent):
     notifications: tuple[UUID, ...]
     """The ids of the notifications that are no longer needed."""
     reason: EndReason
-    """Why no action is needed any more."""
+    """Why no further action is needed."""
     clock: ClockName | None = None
     """The clock that the notifications were about. Null if they were about a ladder."""
 

@@ -135,7 +135,7 @@ class Ticket(FrozenModel):
     starts_at: Instant | None = None
     """The instant at which the work is to start, such as an onboarding."""
     impact: Impact | None = None
-    """The impact as stated at the opening. An `assessed` fact states it anew."""
+    """The impact as stated at the opening. An `assessed` fact replaces it."""
     assignee: Assignee | None = None
     """The assignee as stated at the opening. `assigned` facts change it; events about deadlines have the latest."""
 

@@ -1,4 +1,4 @@
-"""policy.yaml as written: the terms of service, for everyone and for single customers."""
+"""The models of policy.yaml: the general terms of service, and the terms of single customers."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -97,8 +97,8 @@ class Terms(YamlModel):
     warning_share: _Share | None = None
     """The share of a target after which a clock warns, unless the target states a warning."""
     categories: dict[Category, ResolutionMeasure] = Field(default_factory=dict)
-    """What the resolution clock of a category measures: `target` (the default); `by_start`, at the latest the ticket's
-    `starts_at`, the default of onboarding and offboarding; or `none`, the default of project: no resolution clock."""
+    """What the resolution clock of a category measures: `target`, the default; `by_start`, the ticket's `starts_at` if
+    that is later, the default of onboarding and offboarding; or `none`, no resolution clock, the default of project."""
     start_warning: Duration | None = None
     """How long before `starts_at` a clock measured `by_start` warns. Elapsed time. Defaults to 24h."""
     ladder: _Ladder | None = None
@@ -150,7 +150,7 @@ class PolicyDocument(Terms):
     version: Annotated[Name, Field(examples=["2026-1"])]
     """The name of this version of the policy. A version that is stored never changes: give each change a new name."""
     in_force_from: Instant
-    """The instant from which this version is in force. The oldest version also governs before its own."""
+    """The instant from which this version is in force. The oldest version also governs earlier instants."""
     severities: dict[Severity, SeverityCriteria]
     """The severity matrix. It suggests a severity and never sets it."""
     roles: dict[Identifier, Name]
@@ -166,7 +166,7 @@ class PolicyDocument(Terms):
     machine_sources: dict[Name, Severity] = Field(default_factory=dict)
     """The sources that may omit a severity, each with the severity that its tickets get."""
     automatic_actors: tuple[Name, ...] = Field(default=(), examples=[["autoresponder", "*@noreply.example.com"]])
-    """The actors whose `responded` facts are automatic receipts and no response; `*` stands for any characters."""
+    """The actors whose `responded` facts are automatic receipts, not responses; `*` matches any characters."""
     customers: dict[Name, Terms] = Field(default_factory=dict)
     """The terms of single customers, by customer id."""
 

@@ -29,7 +29,7 @@ IsVacant = Callable[[Tier, datetime], bool]
 def next_tier(
     ladder: Sequence[Tier], last_number: int, is_vacant: Callable[[Tier], bool]
 ) -> tuple[Tier | None, tuple[Tier, ...]]:
-    """(the first tier above number `last_number` that is not vacant, the vacant ones skipped on the way).
+    """Return the first tier above number `last_number` that is not vacant, and the vacant tiers skipped below it.
 
     The tier is None if nobody is left above: the ladder is exhausted. `last_number` is 0 before the first step.
     """
@@ -76,10 +76,11 @@ class LadderStep:
 class LadderRun:
     """One run of a ticket's ladder, with the steps taken so far.
 
-    `tier` is the number of the last tier notified, 0 for none; a kept ladder starts with the number of the cycle
-    before. `tiers` is the policy's ladder as the last step carried it. `next_at` is when the next step is due, None if
-    unknown or never. `skipped` are the vacant tiers found when nobody was left above. `severity` governed at the last
-    event, `due_at` is the resolution deadline as the last step carried it. `live` is false while all of it is history.
+    `tier` is the number of the last tier notified, 0 for none; a kept ladder starts with that of the previous cycle.
+    `tiers` is the policy's ladder as the last step carried it. `next_at` is when the next step is due, None if
+    unknown or never. `skipped` are the vacant tiers found when the ladder was exhausted. `severity` is the
+    one that governed at the last event, and `due_at` the resolution deadline that the last step carried. `live` is
+    false while every event is historic.
     """
 
     key: RunKey
@@ -111,7 +112,7 @@ class LadderRun:
         return any(step.step == number for step in self.steps)
 
     def upcoming(self, is_vacant: IsVacant) -> UpcomingStep | None:
-        """The next tier and its instant, by the vacancies of that instant; None if unknown or if nothing follows."""
+        """The next tier that will not be vacant, and its instant; None if unknown or if nothing follows."""
         if self.next_at is None or not self.tiers or self.state in (LadderState.ENDED, LadderState.EXHAUSTED):
             return None
         at = self.next_at
@@ -121,7 +122,7 @@ class LadderRun:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A `notify` or an `exhausted` decided for the event `source`. It is open until it is withdrawn or stood down.
+    """A notification decided for the deadline event `source`. It is open until it is withdrawn or stood down.
 
     A withdrawn notification can still be stood down: it may have been mailed before.
     """
@@ -146,13 +147,13 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class TicketEscalation:
-    """Everything decided about one ticket: its ladder runs and its notifications, in the order of deciding."""
+    """Everything decided about one ticket: its ladder runs, and its notifications in the order of their decisions."""
 
     runs: Mapping[RunKey, LadderRun] = field(default_factory=dict)
     notifications: tuple[Notification, ...] = ()
 
     def run(self, key: RunKey, *, kept: bool) -> LadderRun:
-        """The run `key`. A new one continues from the cycle before if the ladder was `kept` (docs/rules.md#4-13)."""
+        """The run `key`. A new run continues the previous cycle's if the ladder was `kept` (docs/rules.md#4-13)."""
         if key in self.runs:
             return self.runs[key]
         before = self._last_run_before(key.cycle) if kept else None
@@ -171,7 +172,7 @@ class TicketEscalation:
         )
 
     def all_steps(self, run: LadderRun) -> tuple[tuple[RunKey, LadderStep], ...]:
-        """Every step of `run`, each with the run it belongs to; first those of the cycles the ladder was kept from."""
+        """Every step of `run` with its run, starting with the earlier cycles from which the ladder was kept."""
         before = self._last_run_before(run.key.cycle) if run.kept else None
         earlier = () if before is None else self.all_steps(before)
         return earlier + tuple((run.key, step) for step in run.steps)

@@ -71,10 +71,10 @@ LADDERS = Table(
     Column("skipped", JSONB, nullable=False),
     Column("ended_at", DateTime(timezone=True)),
     Column("end_reason", Text),
-    Column("severity", SmallInteger, comment="the governing one at the last event"),
+    Column("severity", SmallInteger, comment="the severity that governed at the last event"),
     Column("due_at", DateTime(timezone=True), comment="the resolution deadline as of the last step"),
     Column("acknowledgements", JSONB, nullable=False),
-    Column("live", Boolean, nullable=False, comment="false while all of it is history"),
+    Column("live", Boolean, nullable=False, comment="false while every event is historic"),
     Index(None, "tier", postgresql_where=text("live AND ended_at IS NULL")),
 )
 

@@ -50,10 +50,10 @@ def upgrade() -> None:
         sa.Column("skipped", JSONB, nullable=False),
         sa.Column("ended_at", INSTANT),
         sa.Column("end_reason", sa.Text),
-        sa.Column("severity", sa.SmallInteger, comment="the governing one at the last event"),
+        sa.Column("severity", sa.SmallInteger, comment="the severity that governed at the last event"),
         sa.Column("due_at", INSTANT, comment="the resolution deadline as of the last step"),
         sa.Column("acknowledgements", JSONB, nullable=False),
-        sa.Column("live", sa.Boolean, nullable=False, comment="false while all of it is history"),
+        sa.Column("live", sa.Boolean, nullable=False, comment="false while every event is historic"),
     )
     op.create_index("ladders_tier_idx", "ladders", ["tier"], postgresql_where=sa.text("live AND ended_at IS NULL"))
     op.create_table(

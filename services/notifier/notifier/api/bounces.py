@@ -16,7 +16,7 @@ from notifier.errors import BounceReportError, DirectoryUnavailableError, Notifi
 from notifier.handlers.bounces import apply_report
 
 PATH: Final = "/v1/bounces"
-"""Its body is not JSON."""
+"""The path of the call. Its request body is a raw message, not JSON."""
 
 _UNKNOWN: Final = UnknownMessageError("<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>")
 _UNREADABLE: Final = BounceReportError("Content-Type", "is text/plain, not multipart/report")
@@ -29,7 +29,7 @@ _DELIVERY: Final = "$response.body#/recipients/0/delivery_id"
 
 
 def router(writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]) -> APIRouter:
-    """The route. `wake` is called when something was committed."""
+    """The route. It calls `wake` after a commit."""
     routes = APIRouter(tags=["deliveries"])
 
     @routes.post(
@@ -39,14 +39,14 @@ def router(writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wak
         responses={
             200: {
                 "links": {
-                    "delivery": link("GET /v1/deliveries/{delivery_id}", "Read it", delivery_id=_DELIVERY),
+                    "delivery": link("GET /v1/deliveries/{delivery_id}", "Read the delivery", delivery_id=_DELIVERY),
                     "redeliver": link(
                         "POST /v1/deliveries/{delivery_id}/redeliver", "Send its mail again", delivery_id=_DELIVERY
                     ),
                 }
             },
             404: error_response("No mail of this tenant has that Message-ID", problem_of(_UNKNOWN)),
-            422: error_response("Not a bounce report; the error names the wrong field", problem_of(_UNREADABLE)),
+            422: error_response("Not a bounce report; the error names the invalid field", problem_of(_UNREADABLE)),
         },
         openapi_extra={"requestBody": {"required": True, "content": {"message/rfc822": _BODY}}},
     )

@@ -63,7 +63,7 @@ async def load_entries(connection: AsyncConnection, delivery_id: UUID) -> list[J
 async def count_undelivered(connection: AsyncConnection) -> dict[str, int]:
     """How many deliveries became bounced, refused or undeliverable in the last ten real minutes, by that state.
 
-    Without replies to customers: that one of their addresses fails is nothing for the people on call.
+    Replies to customers are left out: the people on call cannot fix a customer's address.
     """
     query = (
         select(JOURNAL.c.entry, func.count())

@@ -24,9 +24,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LinkSource:
-    """How a mail's links are made. `public_url` is intake's base URL, `ticket_urls` are page templates by source.
+    """What a mail's links are made from.
 
-    `help_guide`: the address of the How to Get Help Guide.
+    `public_url` is intake's base URL, `life` is how long an acknowledgement link is valid, `ticket_urls` are the
+    templates of ticket pages by source, and `help_guide` is the address of the How to Get Help Guide.
     """
 
     links: LinkSigner
@@ -37,9 +38,10 @@ class LinkSource:
 
 
 class MailComposer:
-    """`zone_of(person)` is the person's own time zone; None: instants are shown in `zone`.
+    """Composes a mail for a claimed delivery, or a digest for several.
 
-    `never` are the mailboxes that tickets come in by, in lower case; the system never mails them (docs/rules.md#6-10).
+    `zone_of(person)` returns the person's own time zone, or None to show instants in `zone`. `never_mailed` are the
+    addresses of the mailboxes that receive tickets, in lower case (docs/rules.md#6-10).
     """
 
     def __init__(
@@ -49,20 +51,20 @@ class MailComposer:
         templates: MailTemplates,
         zone: tzinfo,
         zone_of: Callable[[str], tzinfo | None],
-        never: Collection[str] = (),
+        never_mailed: Collection[str] = (),
     ) -> None:
         self._sender = sender
         self._links = links
         self._templates = templates
         self._zone = zone
         self._zone_of = zone_of
-        self._never = never
+        self._never_mailed = never_mailed
 
     def compose(self, claim: Claim, now: datetime, *, late: bool) -> Mail:
-        """The mail of a claimed delivery at the business instant `now`.
+        """Compose the mail of a claimed delivery at the business instant `now`.
 
-        Raises UnmailableAddressError if no server could accept the reader's address, or it must never be mailed, and
-        UnsafeMailError if the message, parsed again, is not what was intended.
+        Raises UnmailableAddressError if no server could accept the reader's address, or the address must never be
+        mailed. Raises UnsafeMailError if the message, parsed again, is not what was intended.
         """
         notification, reader, delivery = claim.notification, claim.reader, claim.delivery
         self._check(reader)
@@ -95,7 +97,7 @@ class MailComposer:
         )
 
     def compose_digest(self, mail: ClaimedMail, digest_id: UUID, now: datetime, late: Collection[UUID]) -> Mail:
-        """The digest of a claimed mail's items. `late`: the ids of those that are late. Raises as `compose`."""
+        """Compose the digest of a claimed mail. `late` are the ids of its late deliveries. Raises as `compose` does."""
         first = mail.claims[0]
         self._check(first.reader)
 
@@ -118,16 +120,16 @@ class MailComposer:
         return build_digest(digest, self._render(lambda templates: render_digest(digest, templates)), self._sender)
 
     def _check(self, reader: Reader) -> None:
-        if reader.email.lower() in self._never:
+        if reader.email.lower() in self._never_mailed:
             raise UnmailableAddressError(f"553 {reader.email} is a mailbox that receives tickets and is never mailed")
 
     def _render(self, render: Callable[[MailTemplates], RenderedMail]) -> RenderedMail:
-        """Render with the deployment's templates; if one fails, with the built-in ones, so that the mail is sent."""
+        """Render with the deployment's templates; if one fails, use the built-in ones, so that the mail is sent."""
         if not self._templates.is_own:
             return render(self._templates)
         try:
             return render(self._templates)
-        except Exception as error:  # whatever a template does
+        except Exception as error:  # a template can raise anything
             metrics.TEMPLATE_FALLBACKS.inc()
             log.error("mail_template_failed", problem=describe_failure(error))
             return render(built_in_templates())

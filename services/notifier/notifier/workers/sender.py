@@ -1,4 +1,4 @@
-"""The delivery worker: claims the mails that are ready and lets attempts run, several at a time."""
+"""The delivery worker: claims the mails that are ready, and runs several attempts at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 
 
 class Sender:
-    """`run` is a task of the service. `wake` makes it look into the queue at once, instead of at its next poll.
+    """Sends the queued mails. `run` is a task of the service; `wake` makes it check the queue before its next poll.
 
-    `allowance` is how many single mails a minute the terms of a customer allow (docs/rules.md#5-31). `wake_relay` tells
+    `allowance` returns how many single mails a minute a customer's terms allow (docs/rules.md#5-31). `wake_relay` tells
     this process's relay that events were committed.
     """
 
@@ -57,9 +57,9 @@ class Sender:
         await self._servers.read_certificates()
 
     async def probe_failed_servers(self) -> None:
-        """Find out whether servers have recovered while no mail is open; a job for the scheduler.
+        """Check whether failed servers have recovered while the queue is empty; a job for the scheduler.
 
-        Otherwise a replica would report a server as failing until it has a mail for it.
+        Without this job, a replica would report a server as failing until its next mail through that server.
         """
         async with self._engine.connect() as connection:
             is_empty = not (await queue.measure(connection)).counts
@@ -111,7 +111,7 @@ class Sender:
         return len(mails)
 
     async def _claim(self, capacity: Capacity) -> list[ClaimedMail]:
-        """Claim mails; none without a directory. If all examined tickets must wait, the next ones are examined."""
+        """Claim mails; without a directory, none. If all examined tickets must wait, examine the next ones."""
         while (directory := self._directory.current()) is not None:
             async with self._engine.begin() as connection:
                 mails, examined = await claim_mails(

@@ -1,6 +1,7 @@
-"""The gauges that are read from the database, two periodic jobs. Every replica shows the same numbers.
+"""The gauges that two periodic jobs read from the database. Every replica shows the same numbers.
 
-A number that cannot be read for a minute becomes NaN, because an old one would mislead. An age goes on growing instead.
+A number that cannot be read for a minute becomes NaN, because an old number would mislead. An age keeps growing
+instead.
 """
 
 from collections import Counter
@@ -28,7 +29,10 @@ _ALL_TENANTS: Final = ReportFilter()
 
 
 class Gauges:
-    """Measures open clocks, ages and compliance. A partition that `source_probe` finds silent is evaluated to now."""
+    """Measures open clocks, ages and compliance.
+
+    A partition that `source_probe` finds silent is evaluated up to the current instant.
+    """
 
     def __init__(self, context: TimerContext, source_probe: SourceProbe) -> None:
         self._context = context
@@ -49,7 +53,7 @@ class Gauges:
         with self._clocks.attempt():
             async with self._context.reader.connect() as connection:
                 positions = await OFFSETS.load(connection, TICKETS_TOPIC)
-                watermarks = {number: at for number, one in positions.items() if (at := one.accepted_through)}
+                watermarks = {partition: at for partition, read in positions.items() if (at := read.accepted_through)}
                 silent = dict.fromkeys(self._source_probe.silent_partitions, measured_at)
                 counts = await count_open_clocks(connection, now=measured_at, evaluated_through=watermarks | silent)
                 oldest = await oldest_due_at(connection)

@@ -1,4 +1,4 @@
-"""The probe for a silent intake, a periodic job."""
+"""A periodic job that detects whether intake is silent."""
 
 import time
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 class SourceProbe:
     """Detects whether intake is silent; if so, sweeps its partitions without a watermark (docs/rules.md#4-22).
 
-    `silent_partitions` are the partitions that are swept without a watermark now.
+    `silent_partitions` are the partitions that are currently swept without a watermark.
     """
 
     def __init__(self, context: TimerContext, consumer: Consumer, *, silence_seconds: float) -> None:
@@ -45,7 +45,7 @@ class SourceProbe:
             self._set_silent(frozenset())
             return
         at = time.monotonic()
-        read = {number: ReadPosition(one.next_offset, one.accepted_through) for number, one in positions.items()}
+        read = {number: ReadPosition(row.next_offset, row.accepted_through) for number, row in positions.items()}
         self._liveness = self._liveness.probed(at, ends=ends, positions=read)
         self._set_silent(self._liveness.silent_partitions(at, seconds=self._silence_seconds))
         for partition in sorted(self.silent_partitions):

@@ -1,7 +1,7 @@
 """Handles a batch of Kafka records in one database transaction (docs/architecture.md#delivery).
 
-The transaction locks the partitions' offsets, skips what was handled before, calls the handler, and stores the new
-offsets. Records that can never be handled become dead letters.
+The transaction locks the partitions' offsets, skips records that were handled before, calls the handler, and stores the
+new offsets. Records that can never be handled become dead letters.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ POISON_LIMIT = 20
 """After this many bad records in a row the consumer pauses: the records are probably not the cause."""
 
 OnBatch = Callable[[AsyncConnection, Sequence[Received]], Awaitable[None]]
-"""A handler: stores the effects of a batch of events in the given transaction, and commits nothing."""
+"""A handler: stores the effects of a batch of events in the given transaction, and does not commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,10 @@ class BatchHandler:
             return await self._handle(batches, one_by_one=True)
 
     async def replay(self, letter_id: int) -> tuple[int, str | None]:
-        """Handle a dead letter again; if order matters, all of its ticket in order, up to the first failure.
+        """Handle a dead letter again; if order matters, all of its ticket's dead letters, up to the first failure.
 
         Returns how many were handled, and why the next one was not. Locks the partition, so that no new event of the
-        ticket comes in between.
+        ticket is handled in between.
         """
         async with self._engine.begin() as connection:
             letter = await self._letters.load(connection, letter_id)
@@ -215,7 +215,7 @@ class BatchHandler:
 def _skip_seen(
     batches: Sequence[PartitionBatch], stored: Mapping[int, Position]
 ) -> tuple[list[PartitionBatch], dict[int, int], list[int]]:
-    """What the stored offsets say about a batch: the records that come next, and a result's `seeks` and `missing`.
+    """Compare batches with the stored offsets: return the unseen records, and a result's `seeks` and `missing`.
 
     A partition is read again from its stored offset if there is a gap before its records, or if all were seen.
     """

@@ -1,6 +1,7 @@
-"""Settings of a service: from environment variables with the prefix TOCSIN_, validated once at start.
+"""The settings of a service, read from environment variables with the prefix TOCSIN_ and validated once, at start.
 
-An empty variable counts as unset. A secret may be in a file instead: `TOCSIN_X_FILE` is the path for the secret X.
+An empty variable counts as unset. A secret may be in a file instead: `TOCSIN_X_FILE` is the path of the file for
+`TOCSIN_X`.
 """
 
 import json
@@ -28,7 +29,7 @@ class Secret:
 
 
 STACK_ENVIRONMENT = "environment.json"
-"""The file in the state folder of a running stack with the environment of each service."""
+"""The file with the environment of each service, in the state folder of a running stack."""
 
 
 def _postgres_url(text: str) -> str:
@@ -79,12 +80,12 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, and the files that it names for secrets."""
+        """Read the environment, and the files that it names for secrets."""
         return (init_settings, _SecretFiles(settings_cls), env_settings)
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """The secrets that are in files. Raises SecretFileError."""
+    """Reads the secrets that are in files. Raises SecretFileError."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = f"TOCSIN_{field_name.upper()}"
@@ -169,8 +170,8 @@ class LinkSettings(EnvironmentSettings):
 def use_stack_environment(service: str) -> None:
     """Give a command the settings of that service in the stack of `make run`, unless a database is already set.
 
-    The stack writes them to its state folder: `$TOCSIN_STATE`, or var/ in the present folder. Variables that are set
-    stay as they are.
+    The stack writes them to its state folder: `$TOCSIN_STATE`, or var/ in the current folder. Variables that are
+    already set keep their values.
     """
     if os.environ.get("TOCSIN_DATABASE_URL") or os.environ.get("TOCSIN_DATABASE_URL_FILE"):
         return
@@ -186,7 +187,7 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def load(settings: type[Settings]) -> Settings:
-    """The settings from the environment. Invalid ones are listed on stderr, one per line, and exit with status 2."""
+    """Load the settings from the environment. If some are invalid, list them on stderr and exit with status 2."""
     try:
         return settings()
     except SecretFileError as error:

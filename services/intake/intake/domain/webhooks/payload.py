@@ -41,7 +41,7 @@ def parse(body: bytes) -> Payload:
 
 
 def problem_with_text(value: object) -> str | None:
-    """Why a JSON value cannot be a text or a number of a tool; None if it can, or is null."""
+    """Why a JSON value cannot be read as text or a number; None if it can, or is null."""
     if isinstance(value, DuplicateKey):
         return f"has the key `{value.name[:_QUOTED_LENGTH]}` more than once"
     if isinstance(value, HugeInteger) or (isinstance(value, int) and abs(value) >= _MAX_INTEGER):
@@ -50,7 +50,7 @@ def problem_with_text(value: object) -> str | None:
         return "is too large a number"
     if isinstance(value, bool) or not isinstance(value, str | int | float | None):
         kind = {bool: "a boolean", dict: "an object", list: "a list"}
-        return f"is {kind.get(type(value), 'another type')}, not a text or a number"
+        return f"is {kind.get(type(value), 'another type')}, not text or a number"
     return None
 
 
@@ -70,12 +70,12 @@ def text(value: object) -> str | None:
 
 
 def problem_with_word(value: object) -> str | None:
-    """Why a JSON value cannot be a text, a number or a boolean of a tool; None if it can, or is null."""
+    """Why a JSON value cannot be read as text, a number or a boolean; None if it can, or is null."""
     return None if isinstance(value, bool) else problem_with_text(value)
 
 
 def word(value: object) -> str | None:
-    """The value as `text` gives it; a boolean is the word `true` or `false`."""
+    """The value as `text` returns it; a boolean becomes the word `true` or `false`."""
     return str(value).lower() if isinstance(value, bool) else text(value)
 
 

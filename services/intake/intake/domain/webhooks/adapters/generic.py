@@ -1,4 +1,4 @@
-"""Any tool by configuration: JMESPath expressions read the payload, `auth` states how it is signed. Pure."""
+"""Reads any tool by configuration: JMESPath expressions read the payload, and `auth` states how it is signed. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -157,7 +157,7 @@ def _instant_in(value: object, mapping: GenericMapping, zone: ZoneInfo) -> datet
 def _texts(expression: str | None, data: object, field: str) -> tuple[str, ...] | None:
     value = _search(expression, data, field)
     values = value if isinstance(value, list) else [value]
-    return tuple(text for each in values if (text := _as_text(each, expression, field)) is not None) or None
+    return tuple(text for item in values if (text := _as_text(item, expression, field)) is not None) or None
 
 
 def _text(expression: str | None, data: object, field: str) -> str | None:

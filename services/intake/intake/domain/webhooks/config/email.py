@@ -49,11 +49,11 @@ class RuleImpact(YamlModel):
 
 
 class SubjectRule(YamlModel):
-    """What mails mean whose subject contains one of these words or phrases.
+    """A rule for mails whose subject contains one of these words or phrases.
 
     Case and accents are ignored, and only whole words match; `*` at the end stands for any ending (`phish*`). in_text:
-    the mail's own text counts too, without what it quotes. severity, category, impact: what the mail states then; the
-    first rule that matches and states it counts.
+    also search the mail's own text, without quoted text. severity, category, impact: what a matching mail states; for
+    each of them, the first matching rule that has it counts.
     """
 
     contains: Annotated[tuple[Name, ...], Field(min_length=1, examples=["[malware, phish*]"])]
@@ -89,11 +89,11 @@ class EmailConfig(YamlModel):
 
     ours: domains of our own staff, whose reply to a customer is a response. severity, services: defaults for a mail,
     flagged on the ticket. customer: the customer for mails of unknown senders; without it they are stored as unmapped.
-    support_category, escalations_category: the category if no rule of `subjects` and `subject_rules` states one; the
-    second one only for the customer's IT contact. assignees: who works on the tickets of a mailbox, if that is one
-    person. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one. sources: the tools
-    whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail server writes into
-    Authentication-Results; with it, a sender that did not pass DMARC is unknown.
+    support_category, escalations_category: the category if no rule of `subjects` and `subject_rules` states one;
+    escalations_category applies only to the customer's IT contact. assignees: who works on the tickets of a mailbox, if
+    that is one person. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one.
+    sources: the tools whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail
+    server writes into Authentication-Results; with it, a sender that did not pass DMARC is unknown.
     """
 
     auth: Auth | None = None
