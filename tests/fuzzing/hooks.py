@@ -226,6 +226,8 @@ COMPLETED: Mapping[str, Callable[[Case, Call, Random], None]] = {
     "POST /v1/tickets/{ticket_id}/events": event,
     "POST /v1/tickets/by-external/{source}/{external_id}/events": by_external_id,
     "GET /v1/tickets/by-external/{source}/{external_id}": by_external_id,
+    "GET /v1/tickets/by-external/{source}/{external_id}/clocks": by_external_id,
+    "GET /v1/tickets/by-external/{source}/{external_id}/escalation": by_external_id,
     "GET /v1/tickets": period("opened_from", "opened_to"),
     "POST /v1/hooks/{provider}/{tenant}": webhook,
     "POST /v1/hooks/email/{tenant}": mail,

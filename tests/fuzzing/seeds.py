@@ -27,7 +27,7 @@ from support.stories import fact
 from support.timer_world import events, facts_of, timer_world
 from support.webhook_recordings import auth_headers, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
-from tocsin.events import Event, UpcomingStep, encode
+from tocsin.events import Event, Ticket, TicketOpened, UpcomingStep, encode
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.kafka.client import (
     DEADLINES_TOPIC,
@@ -129,12 +129,13 @@ def _link(ticket: UUID, **fields: Any) -> AcknowledgementLink:
 async def seed_timer(url: str, folder: Path) -> Known:
     """Tickets with running, paused, met and breached clocks."""
     (folder / "timer").mkdir()
+    stories = [events(name, facts_of({"facts": facts})) for name, facts in TIMER_FACTS.items()]
     async with timer_world(url, folder / "timer") as made:
-        for name, facts in TIMER_FACTS.items():
-            await made.receive(*events(name, facts_of({"facts": facts})))
+        for story in stories:
+            await made.receive(*story)
         await made.advance(datetime(2026, 6, 12, tzinfo=UTC))
         await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES_TOPIC, TICKETS_TOPIC)
-    return {}
+    return {"tickets": [_own_id(opened.ticket) for opened, *_ in stories if isinstance(opened, TicketOpened)]}
 
 
 TIMER_FACTS: Final = {
@@ -164,7 +165,8 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         BusinessClock(START, START, 0.0),
     )
     database = service.runtime.writer
-    one, two, three = (DeadlineEventFactory(escalated_ticket(name)) for name in ("SR-1", "SR-2", "SR-3"))
+    tickets = [escalated_ticket(name) for name in ("SR-1", "SR-2", "SR-3")]
+    one, two, three = map(DeadlineEventFactory, tickets)
     story = [
         *(one.step(1), one.step(2), two.step(1), two.held(0.5, until=24), three.warned("resolution")),
         *(three.step(number) for number in range(1, 7)),
@@ -176,7 +178,11 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         )
     await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS_TOPIC, DEADLINES_TOPIC)
     await service.runtime.dispose()
-    return {}
+    return {"tickets": [_own_id(ticket) for ticket in tickets]}
+
+
+def _own_id(ticket: Ticket) -> dict[str, str]:
+    return {"source": ticket.source, "external_id": ticket.external_id}
 
 
 async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:

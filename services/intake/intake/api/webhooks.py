@@ -117,7 +117,7 @@ def router(
     @routes.post(
         "/unmapped/{delivery_id}/dismiss",
         summary="Dismiss an unmapped webhook",
-        responses=delivery_responses("Its new state"),
+        responses={200: {"model": WebhookResponse, "description": "Its new state"}},
     )
     async def dismiss_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
         """Ignores the delivery from now on, such as a test. One that is not unmapped is not found."""
