@@ -438,4 +438,4 @@ def test_the_command_processes_a_mail_from_a_file_or_a_pipe(make_database: MakeD
     assert run(missing) == (2, f"{missing}: No such file or directory\n")
     away = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
     status, output = run("-", MAILS["apple"], TOCSIN_DATABASE_URL=away)
-    assert (status, "The database is not available: " in output) == (75, True), output
+    assert (status, "The mail cannot be stored: " in output) == (75, True), output

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from intake.domain.webhooks.config.integrations import Integration, ItContacts
 from intake.domain.webhooks.dry_run import DryRun
+from pydantic import ValidationError
 from support.webhook_recordings import recorded, shipped
 
 NOW = datetime(2026, 6, 8, 18, tzinfo=UTC)
@@ -255,14 +256,10 @@ def test_autotasks_user_defined_fields_may_give_the_contact() -> None:
 
 @pytest.mark.parametrize("provider", FIRST)
 def test_an_unusable_address_of_an_assignee_is_left_out(provider: str) -> None:
-    there = integration(
-        provider,
-        assignees={"ruth": {"name": "Ruth", "email": "ruth at desk"}},
-        **{
-            name: value
-            for name, value in json.loads(mapped(provider).model_dump_json(exclude_none=True)).items()
-            if name in ("fields", "generic")
-        },
-    )
-    body = delivery(provider, {"assignee_name": "ruth"})
-    assert result(there, provider, body)["ticket"]["assignee"] == {"name": "Ruth"}
+    body = delivery(provider, {"assignee_name": "Lena Vos", "assignee_email": "lena at desk"})
+    assert result(mapped(provider), provider, body)["ticket"]["assignee"] == {"name": "Lena Vos"}
+
+
+def test_an_unusable_address_in_the_configuration_is_an_error() -> None:
+    with pytest.raises(ValidationError, match=r"(?s)assignees.*email address"):
+        integration("jira", assignees={"ruth": {"name": "Ruth", "email": "ruth at desk"}})

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 from sqlalchemy.exc import DBAPIError
-from tocsin.runtime.database.engine import describe_failure, is_transient
+from tocsin.runtime.database.engine import describe_failure
 from tocsin.runtime.errors import ConfigurationError
 
 from intake.commands.operation import fail, load_settings, run, warnings_on_stderr
@@ -51,9 +51,7 @@ def mail(
         except ConfigurationError as error:
             fail(str(error), EX_TEMPFAIL)
         except (DBAPIError, OSError, TimeoutError) as error:
-            if not is_transient(error):
-                raise
-            fail(f"The database is not available: {describe_failure(error)}. Try again.", EX_TEMPFAIL)
+            fail(f"The mail cannot be stored: {describe_failure(error)}. Try again.", EX_TEMPFAIL)
     typer.echo(_render(result))
 
 

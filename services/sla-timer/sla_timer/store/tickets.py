@@ -139,7 +139,7 @@ async def lock_outdated(
     """Lock tickets that were last evaluated with fewer policy versions, in the order of their ids from `after` on.
 
     Open ones, those closed at `closed_since` or later, and open ones that were last evaluated when fewer than
-    `policies_in_force` versions were in force. Skips tickets locked by others.
+    `policies_in_force` versions were in force. Waits for tickets that others have locked: none may be left out.
     """
     t = TICKETS.c
     is_open = t.closed_at.is_(None)
@@ -154,7 +154,7 @@ async def lock_outdated(
         .where(or_(*conditions), t.ticket_id > after)
         .order_by(t.ticket_id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update()
     )
     return list(rows.scalars())
 

@@ -1,5 +1,6 @@
 """Customers and people as the configuration names them. Pure."""
 
+from pydantic import EmailStr
 from tocsin.yaml_document import Name, YamlModel
 
 
@@ -14,4 +15,4 @@ class KnownAssignee(YamlModel):
     """One of our people, who works on tickets."""
 
     name: Name
-    email: Name | None = None
+    email: EmailStr | None = None
