@@ -25,6 +25,11 @@ HOLIDAYS = country_holidays("US")
 OPENING_HOUR = clock_time(8)
 NOTICE = timedelta(milliseconds=20)
 SHIPPED_POLICY = POLICY_FOLDER / "policy.yaml"
+POLICY_CHANGES = {
+    "single_per_minute: 5": "single_per_minute: 100000",
+    "automatic_actors: []": "automatic_actors: [autoresponder]",
+    "customers: {}": "customers: { storm: { mail: { single_per_minute: 5 } } }",
+}
 MAIL_SECRET = "mail-secret-of-the-scenarios"
 MAIL = """
 email:
@@ -75,8 +80,8 @@ class MovableStack:
 def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
     """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end.
 
-    Its policy allows any number of single mails: business hours pass in moments here, but mails are joined into digests
-    by real time. tests/integration/test_notifier_digests.py covers digests.
+    Its policy allows any number of single mails, except for the customer `storm`: business hours pass in moments here,
+    but mails are joined into digests by real time.
     """
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00+00:00 {FIRST_MONDAY.isoformat()} 0\n")
@@ -86,7 +91,10 @@ def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
     it_contacts = "it_contacts: { default: { acme: [ida@acme.example] } }"
     integrations.write_text(shipped.replace("it_contacts: {}", it_contacts) + MAIL)
     policy = folder / "policy.yaml"
-    policy.write_text(SHIPPED_POLICY.read_text().replace("single_per_minute: 5", "single_per_minute: 100000"))
+    text = SHIPPED_POLICY.read_text()
+    for shipped_line, changed_line in POLICY_CHANGES.items():
+        text = text.replace(shipped_line, changed_line)
+    policy.write_text(text)
     options = StackOptions(
         state=folder / "state",
         port_offset=free_port_offset(),
