@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sla_timer import metrics
 from sla_timer.domain.clock_counts import AT_RISK_SECONDS, OpenClockState
-from sla_timer.workers.gauges import Gauges
+from sla_timer.workers.gauges import ClockGauges
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from support.fake_timer import moment, numbered_fact
@@ -271,7 +271,7 @@ async def test_numbers_that_cannot_be_read_for_a_while_are_unknown_and_ages_grow
 
 async def test_a_partition_without_a_watermark_is_as_old_as_the_process(world: TimerWorld) -> None:
     later = replace(world.context, clock=BusinessClock(NOW + timedelta(minutes=1), NOW, 0.0))
-    started = Gauges(world.context, world.service.source_probe)
+    started = ClockGauges(world.context, world.service.source_probe)
     assert gauge("sla_progress_age_seconds", partition="3") == 0
     started._context = later
     assert gauge("sla_progress_age_seconds", partition="3") == 60
@@ -289,7 +289,7 @@ async def test_another_replica_shows_the_same_gauges(world: TimerWorld) -> None:
         await replica.policies.refresh(connection)
     metrics.forget_clocks()
     metrics.forget_compliance()
-    other = Gauges(replica, world.service.source_probe)
+    other = ClockGauges(replica, world.service.source_probe)
     await other.measure_clocks()
     await other.measure_compliance()
     assert database_gauges() == shown

@@ -6,7 +6,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from intake.domain.ticket_state import Opening, TicketState, state_of
+from intake.domain.ticket_state import CurrentTicketState, Opening, state_of
 from tocsin.events import Assignee, Fact, FactType, Impact
 from tocsin.policy import Policy, load_policy
 
@@ -68,7 +68,7 @@ class Story:
         return permutations(self.facts)
 
 
-def state(policy: Policy, story: Story) -> TicketState:
+def state(policy: Policy, story: Story) -> CurrentTicketState:
     """The state after the story, which any order of its facts leads to."""
     found = {state_of(policy, story.opening, facts) for facts in story.orders()}
     assert len(found) == 1

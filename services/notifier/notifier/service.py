@@ -28,7 +28,7 @@ from notifier.settings import Settings
 from notifier.sources.mail_templates import built_in_templates, load_templates
 from notifier.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from notifier.workers.composer import LinkSource, MailComposer
-from notifier.workers.gauges import Gauges
+from notifier.workers.gauges import MailGauges
 from notifier.workers.sender import Sender
 
 _CERTIFICATE_SECONDS = 6 * 3600
@@ -67,7 +67,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     async def directory_check() -> str | None:
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
-    gauges = Gauges(runtime.reader, directory, runtime.clock, _ladder_roles(policy))
+    gauges = MailGauges(runtime.reader, directory, runtime.clock, _ladder_roles(policy))
     runtime.scheduler.every(5, gauges.measure_queue, name="queue_gauges", timeout=5)
     runtime.scheduler.every(5, gauges.measure_holders, name="on_call", timeout=5)
     runtime.scheduler.every(60, gauges.measure_gaps, name="directory_gaps", timeout=60)

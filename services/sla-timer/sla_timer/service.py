@@ -24,7 +24,7 @@ from sla_timer.handlers.policies import PolicyRollout, store_policy
 from sla_timer.handlers.sweep import sweep_all, sweep_partitions
 from sla_timer.settings import Settings
 from sla_timer.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from sla_timer.workers.gauges import Gauges
+from sla_timer.workers.gauges import ClockGauges
 from sla_timer.workers.source_probe import SourceProbe
 
 SIMULATION_BYTES: Final = 4_000_000
@@ -39,7 +39,7 @@ class SlaTimerService(Service):
     context: TimerContext
     policy_rollout: PolicyRollout
     source_probe: SourceProbe
-    gauges: Gauges
+    gauges: ClockGauges
 
 
 def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: float = 5) -> SlaTimerService:
@@ -75,7 +75,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, on_batch, after_commit=after_commit)
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)
     policy_rollout = PolicyRollout(context)
-    gauges = Gauges(context, source_probe)
+    gauges = ClockGauges(context, source_probe)
     # The sweep also runs after every batch; this one catches up when that one failed.
     runtime.scheduler.every(1, partial(sweep_all, context), name="sweep")
     runtime.scheduler.every(5, gauges.measure_clocks, name="gauges", timeout=_GAUGE_SECONDS)

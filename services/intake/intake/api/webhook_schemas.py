@@ -43,7 +43,7 @@ class WebhookResponse(ResponseModel):
         return cls(state="duplicate") if result is None else cls.model_validate(result)
 
 
-class DeliveryResponse(ResponseModel):
+class WebhookDeliveryResponse(ResponseModel):
     """A stored delivery that changed nothing so far."""
 
     id: int
@@ -68,12 +68,12 @@ class DeliveryResponse(ResponseModel):
         )
 
 
-class DeliveryListResponse(ResponseModel):
+class WebhookDeliveryListResponse(ResponseModel):
     """A page of deliveries, the oldest first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    items: tuple[DeliveryResponse, ...]
+    items: tuple[WebhookDeliveryResponse, ...]
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one")
 
 
@@ -98,11 +98,11 @@ def delivery_responses(description: str) -> dict[int | str, dict[str, Any]]:
 
 UNMAPPED_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "model": DeliveryListResponse,
+        "model": WebhookDeliveryListResponse,
         "description": "A page of deliveries",
         "links": {"first": link(_REPLAY, "Replay the first one", delivery_id="$response.body#/items/0/id")},
     }
 }
 IGNORED_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"model": DeliveryListResponse, "description": "A page of deliveries"}
+    200: {"model": WebhookDeliveryListResponse, "description": "A page of deliveries"}
 }

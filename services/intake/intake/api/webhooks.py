@@ -21,8 +21,8 @@ from intake.api.problems import document_error
 from intake.api.webhook_schemas import (
     IGNORED_RESPONSES,
     UNMAPPED_RESPONSES,
-    DeliveryListResponse,
-    DeliveryResponse,
+    WebhookDeliveryListResponse,
+    WebhookDeliveryResponse,
     WebhookResponse,
     delivery_responses,
 )
@@ -84,8 +84,8 @@ def router(
     async def page(state: WebhookState, caller: Caller, limit: int, cursor: int) -> JsonResponse:
         async with reader.connect() as connection:
             found = await list_deliveries(connection, state, caller.tenant, cursor=cursor, limit=limit)
-        response = DeliveryListResponse(
-            items=tuple(map(DeliveryResponse.of, found.items)),
+        response = WebhookDeliveryListResponse(
+            items=tuple(map(WebhookDeliveryResponse.of, found.items)),
             next_cursor=str(found.next_cursor) if found.next_cursor is not None else None,
         )
         return JsonResponse(response.model_dump(mode="json"))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tocsin.events import Assignee, Fact, Flag, Impact, Mailbox, Ticket
 
-from intake.domain.ticket_state import Opening, TicketState
+from intake.domain.ticket_state import CurrentTicketState, Opening
 
 _BODY_FIELDS: Final = (
     "summary",
@@ -50,9 +50,9 @@ class StoredTicket:
     digest: bytes
     first_facts: int
     last_number: int
-    state: TicketState
+    state: CurrentTicketState
 
-    def with_state(self, state: TicketState) -> Self:
+    def with_state(self, state: CurrentTicketState) -> Self:
         return replace(self, state=state)
 
     @property

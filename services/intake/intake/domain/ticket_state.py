@@ -30,7 +30,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketState:
+class CurrentTicketState:
     """The state of a ticket; `impact` and `assignee` are the latest.
 
     `suggested_severity` and `fit` follow from the impact (docs/rules.md#1-3). `is_disputed`: the severity is less
@@ -46,14 +46,14 @@ class TicketState:
     assignee: Assignee | None
 
 
-def state_of(policy: Policy, opening: Opening, facts: Iterable[Fact]) -> TicketState:
+def state_of(policy: Policy, opening: Opening, facts: Iterable[Fact]) -> CurrentTicketState:
     """The state after these facts, given in any order: all of STATE_TYPES, and any others."""
     _, *later = ordered = in_order(facts)
     status = status_of(ordered)
     impacts = [opening.impact, *(fact.impact for fact in later if fact.type is FactType.ASSESSED)]
     assignees = [opening.assignee, *(fact.assignee for fact in later if fact.type is FactType.ASSIGNED)]
     suggestion = suggest_severity(policy.severities, impacts[-1] or Impact())
-    return TicketState(
+    return CurrentTicketState(
         severity=status.severity,
         is_open=not status.closed,
         impact=impacts[-1],

@@ -14,7 +14,7 @@ from tocsin.runtime.database import bulk
 
 from intake.domain.ticket import NewTicket, StoredFact, StoredTicket
 from intake.domain.ticket_facts import TicketFacts
-from intake.domain.ticket_state import STATE_TYPES, TicketState
+from intake.domain.ticket_state import STATE_TYPES, CurrentTicketState
 from intake.store.tables import FACTS, OUTBOX, TICKET_WORDS, TICKETS
 
 TicketKey = tuple[str, UUID]
@@ -200,7 +200,7 @@ _SOURCES: Final = text("""
     )
     SELECT DISTINCT source FROM (SELECT source FROM entries LIMIT :limit) AS found
 """)
-_STATE_FIELDS: Final = tuple(field.name for field in fields(TicketState))
+_STATE_FIELDS: Final = tuple(field.name for field in fields(CurrentTicketState))
 _TICKET_FIELDS: Final = tuple(field.name for field in fields(StoredTicket) if field.name != "state")
 
 
@@ -209,7 +209,7 @@ def _ticket_row(ticket: StoredTicket) -> dict[str, Any]:
     return row | _state_columns(ticket.state) | {"customer_id": ticket.body["customer"]["id"]}
 
 
-def _state_columns(state: TicketState) -> dict[str, Any]:
+def _state_columns(state: CurrentTicketState) -> dict[str, Any]:
     columns = {name: getattr(state, name) for name in _STATE_FIELDS}
     impact, assignee = state.impact, state.assignee
     return columns | {
@@ -222,7 +222,7 @@ def _ticket(row: Row[Any]) -> StoredTicket:
     state = {name: getattr(row, name) for name in _STATE_FIELDS}
     state["impact"] = Impact.model_validate(row.impact) if row.impact else None
     state["assignee"] = Assignee.model_validate(row.assignee) if row.assignee else None
-    return StoredTicket(**{name: getattr(row, name) for name in _TICKET_FIELDS}, state=TicketState(**state))
+    return StoredTicket(**{name: getattr(row, name) for name in _TICKET_FIELDS}, state=CurrentTicketState(**state))
 
 
 def _fact_row(stored: StoredFact) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from notifier.store import journal, queue, reports
 log = structlog.get_logger(__name__)
 
 
-class Gauges:
+class MailGauges:
     """Every replica shows the same numbers (docs/decisions/0032-gauges-come-from-the-database.md).
 
     `ladder_roles` are measured even if the directory lacks them.

@@ -28,7 +28,7 @@ from sla_timer.workers.source_probe import SourceProbe
 _ALL_TENANTS: Final = ReportFilter()
 
 
-class Gauges:
+class ClockGauges:
     """Measures open clocks, ages and compliance.
 
     A partition that `source_probe` finds silent is evaluated up to the current instant.
