@@ -1,4 +1,4 @@
-"""Silence that a resolve ends, work that starts at a stated instant, and projects, through all services."""
+"""Silence, automatic receipts, work that starts at a stated instant, and projects, through all services."""
 
 from datetime import datetime
 from urllib.parse import urlencode
@@ -78,3 +78,14 @@ async def test_a_project_has_no_resolution_clock_and_climbs_only_when_somebody_a
     await scenario.advance_past(scenario.after(days=3, hours=2))
     await scenario.assert_consistent(ticket)
     assert await outcomes(scenario, "builders", scenario.after(days=4)) == {"response": (0, 1)}
+
+
+@pytest.mark.rule("3.6")
+async def test_an_automatic_receipt_does_not_meet_the_response_clock(scenario: Scenario) -> None:
+    ticket = await scenario.open_ticket(severity=1)
+    receipt = {"type": "responded", "actor": "autoresponder"}
+    await scenario.post(f"/v1/tickets/{ticket.id}/events", receipt)
+    await scenario.advance_past(scenario.after(hours=1))
+    timeline = await scenario.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
+    assert clock(timeline, "response")["outcome"] == "breached"
+    assert len(await scenario.mails(ticket, "response_missed")) == 1

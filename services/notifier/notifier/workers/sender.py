@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.runtime.process.tasks import cancel_all
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.handlers.claims import ClaimedMail, ClaimTerms, claim_mails
@@ -85,10 +86,7 @@ class Sender:
             if self._attempts:
                 await asyncio.wait(self._attempts)
         finally:
-            tasks = [*background, stopped, *self._attempts]
-            for unfinished in tasks:
-                unfinished.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all([*background, stopped, *self._attempts])
             await self._servers.close_idle()
 
     async def _start_attempts(self) -> int:

@@ -19,6 +19,7 @@ from tocsin.runtime.http.server import create_server, listen, raise_open_file_li
 from tocsin.runtime.kafka.client import check_partitions
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.process.bootstrap import Runtime
+from tocsin.runtime.process.tasks import cancel_all
 
 log = structlog.get_logger(__name__)
 
@@ -130,9 +131,7 @@ async def _stop(service: Service, parts: _Parts) -> None:
     await asyncio.wait([parts.http, *parts.work], timeout=_STOP_SECONDS)
     if not parts.relay.done() and not await service.runtime.relay.flush(_FLUSH_SECONDS):
         log.warning("outbox_not_empty", hint="The next start publishes the rest.")
-    for task in parts.tasks:
-        task.cancel()
-    await asyncio.gather(*parts.tasks, return_exceptions=True)
+    await cancel_all(parts.tasks)
 
 
 async def _first_failure(parts: set[asyncio.Task[None]], stopping: asyncio.Event) -> str | None:
