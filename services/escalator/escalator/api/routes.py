@@ -1,6 +1,6 @@
 """The escalator's routes: ladder runs, who was notified, and what comes next."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
@@ -26,12 +26,7 @@ _TO_TICKET: Final = link(
     ticket_id="$response.body#/items/0/ticket_id",
 )
 _TO_LIST: Final = link("GET /v1/escalations", "Every ladder of the ticket", ticket_id="$response.body#/ticket_id")
-_CURRENT: Final[dict[str, Any]] = {
-    "responses": {
-        200: {"description": "The current ladder", "links": {"all": _TO_LIST}},
-        404: error_response("No ladder has started", Problem(404, _NOT_FOUND)),
-    }
-}
+_NONE_STARTED: Final = error_response("No ladder has started", Problem(404, _NOT_FOUND))
 
 
 def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
@@ -78,7 +73,7 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     @routes.get(
         "/tickets/{ticket_id}/escalation",
         summary="Get a ticket's ladder",
-        **_CURRENT,
+        responses={200: {"description": "The current ladder", "links": {"all": _TO_LIST}}, 404: _NONE_STARTED},
     )
     async def get_escalation(
         caller: MayRead, ticket_id: Annotated[UUID, Path(description="The id from intake's response")]
@@ -89,7 +84,7 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     @routes.get(
         "/tickets/by-external/{source}/{external_id:path}/escalation",
         summary="Get a ticket's ladder by the ticket's own id",
-        **_CURRENT,
+        responses={200: {"description": "The current ladder"}, 404: _NONE_STARTED},
     )
     async def get_escalation_by_external_id(caller: MayRead, ticket: ExternalTicket) -> LadderResponse:
         """The current ladder of the ticket that `source` knows by `external_id`. 404 if none started."""
