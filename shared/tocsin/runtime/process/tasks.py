@@ -10,8 +10,8 @@ _REPEAT_SECONDS: Final = 1.0
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait until all have ended. Their exceptions are dropped.
 
-    The cancellation is repeated: a library may answer one with an exception of its own, which a loop that retries takes
-    for a failure of the database or the network.
+    Cancellation is repeated every second, because a library may turn it into another exception, which a retry loop then
+    handles as a failure of the database or the network.
     """
     pending = set(tasks)
     while pending:
