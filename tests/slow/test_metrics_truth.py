@@ -78,7 +78,7 @@ def replica(stack: Stack, service: str) -> str:
 
 
 async def agree(day: ObservedDay, expected: Callable[[], Numbers], query: str, *labels: str) -> None:
-    """Waits until Prometheus answers the query with the numbers of an API. What is 0 need not be there."""
+    """Waits until Prometheus answers the query with the numbers of an API. A series whose value is 0 may be missing."""
 
     def differences() -> dict[tuple[str, ...], tuple[float, float]]:
         wanted, found = expected(), day.prometheus.by(query, *labels)

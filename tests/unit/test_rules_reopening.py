@@ -75,7 +75,7 @@ def test_a_clock_that_breached_in_an_earlier_cycle_does_not_breach_again() -> No
 def test_a_reopen_without_a_response_keeps_a_ladder_that_silence_started() -> None:
     timeline = simulated(OPENED, fact("cancelled", "06-09 13:30"), fact("reopened", "06-09 20:00"), until="06-09 21:00")
     assert ladder(timeline) == [(1, at("06-09 13:00"), "no_response"), (2, at("06-09 21:00"), "no_response")]
-    # That the ladder continues is published, and is no event of the timeline.
+    # The continuation of the ladder is published, but the timeline has no event for it.
     assert [event["type"] for event in timeline["events"] if event["cycle"] == 2] == ["ladder.step_due"]
 
 
