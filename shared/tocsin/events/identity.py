@@ -3,12 +3,14 @@
 from typing import Final
 from uuid import UUID, uuid5
 
+from tocsin.characters import canonical_id
+
 _NAMESPACE: Final = UUID("5ad7a8a5-8f0b-5e0c-9e0e-6b1f7c1f4e11")
 
 
 def ticket_id(tenant: str, source: str, external_id: str) -> UUID:
-    """Return the id of a ticket. `external_id` is its id in the tool `source`."""
-    return _uuid5(_NAMESPACE, tenant, source, external_id)
+    """Return the id of a ticket. `external_id` is its id in the tool `source`, in any spelling (docs/rules.md#1-12)."""
+    return _uuid5(_NAMESPACE, tenant, canonical_id(source), canonical_id(external_id))
 
 
 def fact_id(ticket: UUID, event_id: str) -> UUID:

@@ -6,16 +6,17 @@ from typing import Annotated, Final, Literal
 
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from tocsin.characters import NOT_IN_ID, NOT_IN_LINE, Id, Line
 from tocsin.events import Flag, Severity
 
-from intake.domain.schema_base import BLANK, RequestInstant, RequiredText, Text, reject_blank
+from intake.domain.schema_base import BLANK, MAX_STRING_LENGTH, RequestInstant, reject_blank
 from intake.store.tables import PUNCTUATION
 from intake.store.tickets import TicketFilter
 
 MAX_PAGE_SIZE: Final = 500
 MAX_TEXT_LENGTH: Final = 200
 _PUNCTUATION: Final = re.compile(PUNCTUATION)
-_WORD_CHARACTER: Final = rf"[^\x00{BLANK}!-/:-@\[-`{{-~]"
+_WORD_CHARACTER: Final = rf"[^{NOT_IN_LINE}{BLANK}!-/:-@\[-`{{-~]"
 
 
 def _require_digits(value: object) -> object:
@@ -34,12 +35,22 @@ def _words(text: str) -> list[str]:
     return _PUNCTUATION.sub(" ", text).split()
 
 
-Name = Annotated[RequiredText, AfterValidator(reject_blank)]
+Name = Annotated[
+    Id,
+    Field(
+        max_length=MAX_STRING_LENGTH,
+        # As `reject_blank` does.
+        json_schema_extra={"pattern": rf"^[^{NOT_IN_ID}]*[^{NOT_IN_ID}\s][^{NOT_IN_ID}]*$"},
+    ),
+    AfterValidator(reject_blank),
+]
 SearchText = Annotated[
-    Text,
+    Line,
     Field(
         max_length=MAX_TEXT_LENGTH,
-        json_schema_extra={"pattern": rf"^[^\x00]*{_WORD_CHARACTER}[^\x00]*$"},  # as `_require_words` does
+        json_schema_extra={
+            "pattern": rf"^[^{NOT_IN_LINE}]*{_WORD_CHARACTER}[^{NOT_IN_LINE}]*$"
+        },  # as `_require_words` does
     ),
     AfterValidator(_require_words),
 ]

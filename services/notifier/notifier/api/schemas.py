@@ -4,13 +4,13 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from tocsin.characters import one_line
 from tocsin.events import MailKind
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
 from notifier.domain.bounce_report import BounceAction
 from notifier.domain.delivery import DeliveryState, JournalNote
-from notifier.domain.sanitize import one_line
 from notifier.handlers.bounces import ReportResult
 
 _SENT: Final[dict[str, Any]] = {
