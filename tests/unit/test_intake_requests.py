@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from functools import reduce
 from typing import Any
@@ -230,7 +231,7 @@ def test_a_posted_address_must_be_usable(text: str) -> None:
 
 
 @pytest.mark.rule("1.10")
-@pytest.mark.parametrize("text", set(_NO_ADDRESSES) - {" ada@acme.example"})
+@pytest.mark.parametrize("text", [text for text in _NO_ADDRESSES if text.strip() == text])
 def test_a_ticket_from_a_webhook_or_a_mail_keeps_the_contact_and_loses_an_unusable_address_of_the_assignee(
     text: str,
 ) -> None:
@@ -250,7 +251,7 @@ WHOLE_TICKET: dict[str, Any] = {
 }
 
 
-def texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def texts(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The path of each text of a body."""
     if isinstance(value, str):
         yield path
@@ -259,7 +260,7 @@ def texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str
             yield from texts(item, (*path, key))
 
 
-def changed(body: Any, path: tuple[str | int, ...], text: str) -> Any:
+def changed(body: Any, path: tuple[Any, ...], text: str) -> Any:
     if not path:
         return text
     copy = dict(body) if isinstance(body, dict) else list(body)
@@ -273,20 +274,19 @@ CONTROLS = st.one_of(st.characters(categories=["Cc", "Cs"], exclude_characters="
 @pytest.mark.rule("1.12")
 @given(st.sampled_from(list(texts(WHOLE_TICKET))), CONTROLS, st.sampled_from(["x{}y", "{}x", "x{}", "x\r\nBcc: a@b{}"]))
 def test_a_control_character_anywhere_is_rejected_by_the_name_of_its_field(
-    path: tuple[str | int, ...], control: str, form: str
+    path: tuple[Any, ...], control: str, form: str
 ) -> None:
     body = changed(WHOLE_TICKET, path, form.format(control))
     assert ".".join(map(str, path)) in wrong_fields(BatchItemRequest, body)
-    assert all(control not in part for part in texts_of(DerivedTicketRequest, body))
+    assert all(control not in part for part in kept_texts(body))
 
 
-def texts_of(model: type[RequestModel], body: object) -> list[str]:
-    """The texts that a tool's ticket keeps, none if another field than a text was wrong."""
-    try:
-        kept = model.model_validate(body).model_dump(mode="json")
-    except ValidationError:
-        return []
-    return [reduce(lambda value, key: value[key], path, kept) for path in texts(kept)]
+def kept_texts(body: object) -> Iterator[str]:
+    """The texts of the ticket that a tool sent, none if another field than a text was wrong."""
+    with suppress(ValidationError):
+        kept = DerivedTicketRequest.model_validate(body).model_dump(mode="json")
+        for path in texts(kept):
+            yield str(reduce(lambda value, key: value[key], path, kept))
 
 
 @pytest.mark.rule("1.12")

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.characters import Id
+from tocsin.events import UuidInput
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.authentication import MayRead
 from tocsin.runtime.http.external_ticket import ExternalTicket
@@ -43,10 +45,8 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     )
     async def list_escalations(
         caller: MayRead,
-        ticket_id: Annotated[UUID | None, Query(description="Only this ticket")] = None,
-        customer: Annotated[
-            str | None, Query(max_length=10_000, pattern=r"^[^\x00]*$", description="Only this customer, by its id")
-        ] = None,
+        ticket_id: Annotated[UuidInput | None, Query(description="Only this ticket")] = None,
+        customer: Annotated[Id | None, Query(max_length=10_000, description="Only this customer, by its id")] = None,
         tier: Annotated[
             int | None, Query(ge=1, le=1000, description="Only ladders that last notified this tier")
         ] = None,
@@ -76,7 +76,7 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         responses={200: {"description": "The current ladder", "links": {"all": _TO_LIST}}, 404: _NONE_STARTED},
     )
     async def get_escalation(
-        caller: MayRead, ticket_id: Annotated[UUID, Path(description="The id from intake's response")]
+        caller: MayRead, ticket_id: Annotated[UuidInput, Path(description="The id from intake's response")]
     ) -> LadderResponse:
         """The ticket's current ladder: the tiers notified, what comes next, or how it ended. 404 if none started."""
         return await load_current(caller.tenant, ticket_id)
