@@ -1,7 +1,7 @@
 """Reading mails (RFC 5322). Pure."""
 
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
-from intake.domain.mail.headers import EmailAddress, one_line
+from intake.domain.mail.headers import EmailAddress
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
     MAX_SUBJECT_LENGTH,
@@ -20,7 +20,6 @@ __all__ = [
     "EmailAddress",
     "IgnoredReason",
     "InboundMail",
-    "one_line",
     "own_text",
     "read_mail",
     "reference_of",

@@ -7,7 +7,9 @@ from email.message import Message
 from email.utils import decode_params, unquote
 from typing import Any, Final
 
-from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders, decode_text, decode_words, one_line
+from tocsin.characters import one_line
+
+from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders, decode_text, decode_words
 
 _MAX_PARAMETERS: Final = 50
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;]+/[^\s/;]+")

@@ -12,10 +12,9 @@ from encodings.aliases import aliases
 from pkgutil import iter_modules
 from typing import Final
 
-from intake.domain.mail.addresses import parse_addresses
+from tocsin.characters import is_line, one_line
 
-UNWANTED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ud800-\udfff]")
-"""Control characters, and characters that cannot be stored."""
+from intake.domain.mail.addresses import parse_addresses
 
 # The standard library needs quadratic time for longer ones.
 _MAX_HEADER_LENGTH: Final = 4_000
@@ -80,7 +79,7 @@ class MailHeaders:
         found = []
         for display, address in parse_addresses(_bare(raw)):
             email = address.lower()
-            if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and not UNWANTED.search(email):
+            if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and is_line(email):
                 name = one_line(decode_words(display[: MAX_NAME_LENGTH * 8]), MAX_NAME_LENGTH)
                 found.append(EmailAddress(name, email))
         return found
@@ -120,9 +119,3 @@ def decode_text(octets: bytes, charset: str | None) -> str:
         except (LookupError, ValueError):  # UnicodeError is a ValueError
             continue
     return octets.decode("latin-1")
-
-
-def one_line(text: str, limit: int) -> str:
-    """The text on one line, without control characters, truncated with an ellipsis."""
-    line = " ".join(UNWANTED.sub(" ", text[: limit * 4]).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

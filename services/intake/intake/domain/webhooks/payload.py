@@ -9,6 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from tocsin.business_time import LAST_YEAR
+from tocsin.characters import clean_block
 
 from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
 from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
@@ -55,7 +56,7 @@ def problem_with_text(value: object) -> str | None:
 
 
 def text(value: object) -> str | None:
-    """The value as text without characters that cannot be stored, truncated to MAX_TEXT_LENGTH characters.
+    """The value as text, truncated to MAX_TEXT_LENGTH characters. Of control characters, LF and TAB are kept.
 
     Numbers become text. None for other types, and for blank text.
     """
@@ -63,7 +64,7 @@ def text(value: object) -> str | None:
         return None
     if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
         return None
-    found = str(value).replace("\x00", "").encode(errors="replace").decode().strip()
+    found = clean_block(str(value)).strip()
     if not found:
         return None
     return found if len(found) <= MAX_TEXT_LENGTH else f"{found[: MAX_TEXT_LENGTH - 1]}…"
