@@ -13,7 +13,8 @@ from itertools import islice
 from typing import Final
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
-from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, decode_text, one_line
+from intake.domain.mail.charsets import decode_text
+from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, one_line
 from intake.domain.mail.html_text import html_to_text
 from intake.domain.mail.outline import MimePart, read_outline
 from intake.errors import UnreadableMailError
