@@ -15,7 +15,8 @@ from typing import Final
 from tocsin.characters import clean_block, one_line
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
-from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders, decode_text
+from intake.domain.mail.charsets import decode_text
+from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.html_text import html_to_text
 from intake.domain.mail.outline import MimePart, read_outline
 from intake.errors import UnreadableMailError
