@@ -13,6 +13,7 @@ from pkgutil import iter_modules
 from typing import Final
 
 from intake.domain.mail.addresses import parse_addresses
+from intake.domain.mail.message_ids import find_message_ids
 
 UNWANTED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 """Control characters, and characters that cannot be stored."""
@@ -24,7 +25,6 @@ MAX_NAME_LENGTH: Final = 200
 _MAX_CHARSET_LENGTH: Final = 40
 _MAX_ADDRESS_LENGTH: Final = 254  # RFC 5321
 _ADDRESS: Final = re.compile(r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\]{1,189}")
-_MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,990})>")
 # Codecs that are not character sets of mails: slow, lossy, or with warnings.
 _EXCLUDED_CODECS: Final = frozenset({"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined"})
 # Python searches the file system for every other name, each time, and caches it for ever.
@@ -69,8 +69,10 @@ class MailHeaders:
         return decode_words(self.first(name))
 
     def message_ids(self, name: str) -> list[str]:
-        """The ids in the first header with that name, without their angle brackets."""
-        return _MESSAGE_ID.findall(_bare(next(iter(self._found.get(name.lower(), ())), "")))
+        """The ids in all headers with that name, without their angle brackets."""
+        raw = " ".join(self._found.get(name.lower(), ()))
+        # Some programs write a long id as encoded words.
+        return find_message_ids(decode_words(raw) if len(raw) <= _MAX_HEADER_LENGTH else _bare(raw))
 
     def addresses(self, header: str, max_length: int = _MAX_HEADER_LENGTH) -> list[EmailAddress]:
         """The valid addresses in the first `max_length` characters of all headers with that name."""
