@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.characters import one_line
 from tocsin.directory import Directory
 from tocsin.runtime.process.clock import TimeSource
 
@@ -20,6 +22,8 @@ from notifier.store import deliveries, journal, notifications, reports, unmatche
 from notifier.store.unmatched_reports import UnmatchedReason, UnmatchedReport
 
 log = structlog.get_logger(__name__)
+
+_MAX_PROBLEM: Final = 400
 
 
 class ReportResult(StrEnum):
@@ -128,6 +132,7 @@ async def _keep(
 async def _add(
     connection: AsyncConnection, tenant: str | None, raw: bytes, reason: UnmatchedReason, problem: str
 ) -> tuple[UnmatchedReport, bool]:
+    problem = one_line(problem, _MAX_PROBLEM)
     added = await unmatched_reports.add(connection, tenant, raw, summarise(raw), reason, problem)
     report, is_new = added
     about = {"id": report.id, "sender": report.sender, "message_id": report.message_id, "recipient": report.recipient}

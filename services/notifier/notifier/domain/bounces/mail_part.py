@@ -13,7 +13,7 @@ from encodings.aliases import aliases
 from itertools import islice, pairwise
 from typing import Final
 
-from notifier.domain.sanitize import one_line
+from tocsin.characters import one_line
 
 MAX_TEXT: Final = 100_000
 """How many characters of a part are read as text."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from notifier.domain.sanitize import one_line
+from tocsin.characters import one_line
 
 MAX_REPLY: Final = 500
 

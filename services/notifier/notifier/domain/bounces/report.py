@@ -7,6 +7,8 @@ from html import unescape
 from itertools import islice
 from typing import Final
 
+from tocsin.characters import one_line
+
 from notifier.domain.bounces.mail_part import MailPart, read_mail
 from notifier.domain.bounces.mail_server import is_automatic_reply, is_from_mail_server, other_kind, read_verdict
 from notifier.domain.bounces.original_mail import is_returned, notice_of, read_original
@@ -18,7 +20,6 @@ from notifier.domain.bounces.recipient import (
     first_code,
     read_recipients,
 )
-from notifier.domain.sanitize import one_line
 from notifier.errors import BounceReportError, NoBounceError
 
 _MAX_NOTICE: Final = 20_000
