@@ -51,7 +51,7 @@ def test_connectwise() -> None:
         type="Email",
         channel="Email Connector",
         summary="Exchange: nobody in Graz can send mail",
-        description="Since 14:00 local time all mails stay in the outbox.\r\nAbout 40 people.",
+        description="Since 14:00 local time all mails stay in the outbox.\nAbout 40 people.",
         customer_id="Alpenmilch",
         customer_name="Alpenmilch eG",
         contact=ContactInfo("Jana Müller", "jana.mueller@alpenmilch.example", "+433165550188"),

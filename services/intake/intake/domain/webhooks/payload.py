@@ -7,6 +7,8 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Final
 
+from tocsin.characters import clean_block
+
 from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
 from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
 
@@ -75,7 +77,7 @@ def problem_with_text(value: object) -> str | None:
 
 
 def text(value: object) -> str | None:
-    """The value as text without characters that cannot be stored, truncated to MAX_TEXT_LENGTH characters.
+    """The value as text, truncated to MAX_TEXT_LENGTH characters. Of control characters, LF and TAB are kept.
 
     Numbers become text. None for other types, and for blank text.
     """
@@ -83,7 +85,7 @@ def text(value: object) -> str | None:
         return None
     if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
         return None
-    found = str(value).replace("\x00", "").encode(errors="replace").decode().strip()
+    found = clean_block(str(value)).strip()
     if not found:
         return None
     return found if len(found) <= MAX_TEXT_LENGTH else f"{found[: MAX_TEXT_LENGTH - 1]}…"
