@@ -10,6 +10,7 @@ from intake.domain.mail.message import (
     read_mail,
     reference_of,
 )
+from intake.domain.mail.origin import MailOrigin, hidden_address, name_before_via
 from intake.domain.mail.own_text import own_text
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "EmailAddress",
     "IgnoredReason",
     "InboundMail",
+    "MailOrigin",
+    "hidden_address",
+    "name_before_via",
     "own_text",
     "read_mail",
     "reference_of",
