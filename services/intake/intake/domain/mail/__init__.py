@@ -5,12 +5,12 @@ from intake.domain.mail.headers import EmailAddress, one_line
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
     MAX_SUBJECT_LENGTH,
-    MAX_TEXT_LENGTH,
     InboundMail,
     read_mail,
     reference_of,
 )
 from intake.domain.mail.own_text import own_text
+from intake.domain.mail.shown_text import MAX_TEXT_LENGTH
 
 __all__ = [
     "MAX_MAIL_BYTES",

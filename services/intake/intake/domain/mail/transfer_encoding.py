@@ -58,8 +58,9 @@ def split_uuencoded(text: str) -> tuple[str, list[str]]:
 def _decode_base64_body(body: bytes) -> bytes:
     pieces, position = [], 0
     for run in _BASE64.finditer(body):
-        decoded = decode_base64(run[0])
-        if len(run[0].strip()) < _SURELY_BASE64 and not _is_probably_text(run[0].strip(), decoded):
+        encoded = b"".join(run[0].split())
+        decoded = decode_base64(encoded)
+        if len(encoded) < _SURELY_BASE64 and not _is_probably_text(encoded, decoded):
             continue
         if clear := body[position : run.start()].strip():
             pieces.append(b"\n" * bool(position) + clear + b"\n")
