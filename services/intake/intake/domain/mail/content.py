@@ -13,8 +13,10 @@ from intake.domain.mail.transfer_encoding import decode_transfer
 
 _MAX_PARAMETERS: Final = 50
 _MAX_CONTENT_TYPES: Final = 5
-_NAME: Final = r"[a-z0-9!#$&^_.+-]+"
-_MEDIA_TYPE: Final = re.compile(rf"[\s\"'<]*({_NAME}/{_NAME})")
+# Only top-level types that exist: some programs write plain/text.
+_MEDIA_TYPE: Final = re.compile(
+    r"[\s\"'<]*((?:text|multipart|message|application|image|audio|video|font|model|x-[a-z0-9-]+)/[a-z0-9!#$&^_.+-]+)"
+)
 # The semicolon before a parameter may be missing, and a comma may stand in its place.
 _PARAMETER: Final = re.compile(
     r"(?:[;,]\s*|^\s*|(?<=\")\s+)([^\s;,=\"]+)\s*=\s*(\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^;\"]*)", re.DOTALL

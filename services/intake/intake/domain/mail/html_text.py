@@ -27,7 +27,7 @@ _EMPTY_ELEMENTS: Final = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
 _HIDDEN: Final = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|max-height\s*:\s*0(?:px)?\s*(?:[;!\"']|\Z)",
+    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|opacity\s*:\s*0(?![.\d])|max-height\s*:\s*0(?:px)?\s*(?:[;!\"']|\Z)",
     re.IGNORECASE,
 )
 _STYLE: Final = re.compile(r"\bstyle\s*=\s*(\"[^\"]*|'[^']*|[^\s\"']+)", re.IGNORECASE)
