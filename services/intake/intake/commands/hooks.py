@@ -205,7 +205,7 @@ def _list(state: WebhookState, tenant: str | None) -> None:
 
 def _line(delivery: WebhookDelivery) -> str:
     at, path = render_instant(delivery.received_at), f"{delivery.provider}/{delivery.tenant}"
-    return f"{delivery.id}  {at}  {path}  {delivery.reason or 'no ticket'}: {delivery.detail or ''}"
+    return f"{delivery.id}  {at}  {path}  {delivery.reason or ''}: {delivery.detail or ''}"
 
 
 def _secret_state(auth: Auth) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tocsin.characters import is_line, one_line
+
 from intake.domain.mail.addresses import parse_addresses
 from intake.domain.mail.charsets import decode_text
 from intake.domain.mail.encoded_words import decode_words
-
-UNWANTED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ud800-\udfff]")
-"""Control characters, and characters that cannot be stored."""
+from intake.domain.mail.message_ids import find_message_ids
 
 _MAX_HEADER_LENGTH: Final = 4_000
 MAX_RECIPIENTS_LENGTH: Final = 8_000
@@ -18,7 +18,6 @@ MAX_NAME_LENGTH: Final = 200
 _MAX_ADDRESS_LENGTH: Final = 254  # RFC 5321
 _ADDRESS: Final = re.compile(r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\]{1,189}")
 _CHARSET: Final = re.compile(r"charset\s*=\s*([^;\s]{1,60})", re.IGNORECASE)
-_MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,990})>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,10 @@ class MailHeaders:
         return decode_words(self.first(name))
 
     def message_ids(self, name: str) -> list[str]:
-        """The ids in the first header with that name, without their angle brackets."""
-        return _MESSAGE_ID.findall(self._decoded(next(iter(self._found.get(name.lower(), ())), "")))
+        """The ids in all headers with that name, without their angle brackets."""
+        raw = self._decoded(" ".join(self._found.get(name.lower(), ())))
+        # Some programs write a long id as encoded words.
+        return find_message_ids(decode_words(raw) if len(raw) <= _MAX_HEADER_LENGTH else raw)
 
     def addresses(self, header: str, max_length: int = _MAX_HEADER_LENGTH) -> list[EmailAddress]:
         """The valid addresses in the first `max_length` characters of all headers with that name."""
@@ -72,7 +73,7 @@ class MailHeaders:
         found = []
         for display, address in parse_addresses(self._decoded(raw)):
             email = address.lower()
-            if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and not UNWANTED.search(email):
+            if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and is_line(email):
                 name = one_line(decode_words(display[: MAX_NAME_LENGTH * 8]), MAX_NAME_LENGTH)
                 found.append(EmailAddress(name, email))
         return found
@@ -82,9 +83,3 @@ class MailHeaders:
         if raw.isascii() and "\x1b" not in raw:
             return raw
         return decode_text(raw.encode("ascii", "surrogateescape"), "utf-8", self._charset)
-
-
-def one_line(text: str, limit: int) -> str:
-    """The text on one line, without control characters, truncated with an ellipsis."""
-    line = " ".join(UNWANTED.sub(" ", text[: limit * 4]).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

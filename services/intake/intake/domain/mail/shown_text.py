@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tocsin.characters import clean_block, one_line
+
 from intake.domain.mail.charsets import decode_text
 from intake.domain.mail.content import ContentHeaders
-from intake.domain.mail.headers import MAX_NAME_LENGTH, UNWANTED, one_line
+from intake.domain.mail.headers import MAX_NAME_LENGTH
 from intake.domain.mail.html_text import declared_charset, html_to_text
 from intake.domain.mail.outline import MAX_PARTS, MessageOutline, MimePart, read_outline
 from intake.domain.mail.own_text import own_text
@@ -188,4 +190,4 @@ def _heading(mail: MessageOutline) -> str:
 
 
 def _clean(text: str) -> str:
-    return UNWANTED.sub("", text[: MAX_TEXT_LENGTH * 2].replace("\r\n", "\n").replace("\r", "\n")).strip()
+    return clean_block(text[: MAX_TEXT_LENGTH * 2]).strip()

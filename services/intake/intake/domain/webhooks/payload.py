@@ -1,14 +1,13 @@
 """JSON payloads of tools, read without trusting them. Pure."""
 
+import json
 import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from tocsin.business_time import LAST_YEAR
+from tocsin.characters import clean_block
 
 from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
 from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
@@ -16,13 +15,16 @@ from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
 Payload = Mapping[str, object] | list[object]
 
 MAX_TEXT_LENGTH: Final = 10_000
-FIRST_YEAR: Final = 1990
-NOT_AN_INSTANT: Final = f"is not an instant in the years {FIRST_YEAR} to {LAST_YEAR}"
 
 _MAX_INTEGER: Final = 1 << 63
 _QUOTED_LENGTH: Final = 60
-# Ruby writes a space before the offset, which ISO 8601 does not allow.
-_SPACED_OFFSET: Final = re.compile(r"(:\d\d(?:\.\d+)?) (UTC|[+-]\d\d:?\d\d)$", re.ASCII)
+_OTHER_FORMATS: Final = {
+    "a form": re.compile(rb"[\w.%\[\]+-]{1,100}="),
+    "XML or HTML": re.compile(rb"<"),
+    "a form with several parts": re.compile(rb"--"),
+    "compressed": re.compile(rb"\x1f\x8b"),
+    "UTF-16 text": re.compile(rb"\xff\xfe|\xfe\xff|[\[{]\x00|\x00[\[{]"),
+}
 
 
 def parse(body: bytes) -> Payload:
@@ -30,14 +32,34 @@ def parse(body: bytes) -> Payload:
     try:
         data = parse_bounded_json(body.removeprefix(BOM_UTF8))
     except InvalidJsonError as error:
-        raise UnreadableError("body", f"{error}; configure the tool to send JSON") from None
+        raise UnreadableError("body", _problem_with_body(body) or f"{error}; configure the tool to send JSON") from None
     except JsonDepthError as error:
-        raise UnreadableError(error.field or "body", error.message) from None
+        raise UnreadableError(error.field or "body", f"{error.message}; let the tool send fewer levels") from None
     if isinstance(data, DuplicateKey):
         raise UnreadableError("body", str(problem_with_text(data)))
     if not isinstance(data, Mapping | list):
-        raise UnreadableError("body", "must be a JSON object or a list")
+        raise UnreadableError("body", "must be a JSON object or a list; configure the tool to send the whole ticket")
     return data
+
+
+def _problem_with_body(body: bytes) -> str | None:
+    """What a body is instead of JSON, and what to change in the tool; None if it is not known."""
+    beginning = body.removeprefix(BOM_UTF8).lstrip()
+    if not beginning:
+        return "is empty; configure the tool to send the ticket as JSON"
+    for kind, pattern in _OTHER_FORMATS.items():
+        if pattern.match(beginning):
+            return f"is {kind}; choose JSON as the content type in the tool"
+    try:
+        json.loads(body.removeprefix(BOM_UTF8).decode(), strict=False)
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 (byte {error.start + 1}); configure the tool to send JSON in UTF-8"
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        return f"is not JSON ({place}); let the tool escape the texts in it, or leave out the one that breaks it"
+    except (ValueError, RecursionError):
+        return None
+    return None
 
 
 def problem_with_text(value: object) -> str | None:
@@ -55,7 +77,7 @@ def problem_with_text(value: object) -> str | None:
 
 
 def text(value: object) -> str | None:
-    """The value as text without characters that cannot be stored, truncated to MAX_TEXT_LENGTH characters.
+    """The value as text, truncated to MAX_TEXT_LENGTH characters. Of control characters, LF and TAB are kept.
 
     Numbers become text. None for other types, and for blank text.
     """
@@ -63,7 +85,7 @@ def text(value: object) -> str | None:
         return None
     if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
         return None
-    found = str(value).replace("\x00", "").encode(errors="replace").decode().strip()
+    found = clean_block(str(value)).strip()
     if not found:
         return None
     return found if len(found) <= MAX_TEXT_LENGTH else f"{found[: MAX_TEXT_LENGTH - 1]}…"
@@ -77,35 +99,3 @@ def problem_with_word(value: object) -> str | None:
 def word(value: object) -> str | None:
     """The value as `text` returns it; a boolean becomes the word `true` or `false`."""
     return str(value).lower() if isinstance(value, bool) else text(value)
-
-
-def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
-    """A tool's instant in UTC, in `zone` if it has no offset; None if it is not an instant in FIRST_YEAR to LAST_YEAR.
-
-    `form` is iso (also with a space before the offset or UTC), unix (seconds), unix_ms, or a strptime format. Fractions
-    of a second may have any number of digits.
-    """
-    try:
-        at = _parse_instant(value, form)
-        at = at.replace(tzinfo=zone) if at is not None and at.tzinfo is None else at
-        at = at.astimezone(UTC) if at is not None else None
-    except (ValueError, OverflowError, OSError):
-        return None
-    # Tools write year 1 or 1900-01-01 for "never".
-    return at if at is not None and FIRST_YEAR <= at.year <= LAST_YEAR else None
-
-
-def _parse_instant(value: object, form: str) -> datetime | None:
-    if form in ("unix", "unix_ms"):
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return None
-        return datetime.fromtimestamp(float(value) / (1000 if form == "unix_ms" else 1), UTC)
-    if not isinstance(value, str):
-        return None
-    if form == "iso":
-        return datetime.fromisoformat(_SPACED_OFFSET.sub(_offset, value.strip()))
-    return datetime.strptime(value.strip(), form)  # noqa: DTZ007 (the caller adds the zone)
-
-
-def _offset(spaced: re.Match[str]) -> str:
-    return spaced[1] + ("+00:00" if spaced[2] == "UTC" else spaced[2])

@@ -1,6 +1,7 @@
 """Reads any tool by configuration: JMESPath expressions read the payload, and `auth` states how it is signed. Pure."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth, Signature
 from intake.domain.webhooks.config.expressions import GenericMapping
 from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.snapshot import (
     AssigneeInfo,
     ContactInfo,
@@ -21,7 +23,12 @@ from intake.domain.webhooks.snapshot import (
     TicketSnapshot,
     read_each,
 )
-from intake.errors import UnreadableError
+from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
+from intake.errors import UnmappedReason, UnreadableError
+
+SEND_TICKET: Final = (
+    "let the tool send the whole ticket, or correct `when`, `tickets` and `external_id` in the `generic` section"
+)
 
 _MAX_TICKETS: Final = 500
 _QUOTED_LENGTH: Final = 60
@@ -48,7 +55,10 @@ def is_recent(timestamp: str, now: datetime, tolerance: int) -> bool:
     if not timestamp.isascii():
         return False
     form = "unix" if timestamp.isdecimal() else "iso"
-    at = payload.instant(timestamp, ZoneInfo("UTC"), form)
+    try:
+        at = read_instant(timestamp, ZoneInfo("UTC"), form)
+    except ValueError:
+        return False
     return at is not None and abs((now.astimezone(UTC) - at).total_seconds()) <= tolerance
 
 
@@ -59,32 +69,46 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
     data = payload.parse(body)
     key = _text(mapping.key, data, "key")
     if mapping.when is not None and not _search(mapping.when, data, "when"):
-        return DeliveryContent((), key, _text(mapping.about, data, "about") or "no ticket")
+        return DeliveryContent((), key, WebhookIgnoredReason.NOT_A_TICKET, _subject(mapping, data))
     tickets = _search(mapping.tickets, data, "tickets")
     items, path = (tickets, "[{}].") if isinstance(tickets, list) else ([tickets], "")
     if len(items) > _MAX_TICKETS:
         raise UnreadableError("tickets", f"has more than {_MAX_TICKETS} items; configure smaller batches in the tool")
+    if not items:
+        raise UnreadableError(
+            "tickets", f"`{mapping.tickets[:_QUOTED_LENGTH]}` finds no ticket", UnmappedReason.NO_TICKET
+        )
     zone = ZoneInfo(integration.zone)
     readers = (partial(_read_item, path.format(index), item, mapping, zone) for index, item in enumerate(items))
     return DeliveryContent(read_each(readers), key)
+
+
+def _subject(mapping: GenericMapping, data: payload.Payload) -> str:
+    """The subject of a delivery for which `when` is false: a payload of the tool says what it is about."""
+    about = _text(mapping.about, data, "about")
+    if about is None and mapping.about is not None:
+        message = f"is false, and `about` (`{mapping.about[:_QUOTED_LENGTH]}`) finds nothing"
+        raise UnreadableError("when", message, UnmappedReason.NO_TICKET)
+    return about or "`when` is false"
 
 
 def _read_item(path: str, item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     try:
         return _snapshot(item, mapping, zone)
     except UnreadableError as error:
-        raise UnreadableError(f"{path}{error.field}", error.message) from None
+        raise UnreadableError(f"{path}{error.field}", error.message, error.reason) from None
 
 
 def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     text = {field: _text(_expression(mapping, field), item, field) for field in _TEXTS}
     word = {field: _word(_expression(mapping, field), item, field) for field in _WORDS}
     at = {field: _instant(_expression(mapping, field), item, field, mapping, zone) for field in _INSTANTS}
-    starts_at = _instant_in(_search(mapping.starts_at, item, "starts_at"), mapping, zone)
+    starts_at = _start(mapping, item, zone)
     services = _texts(mapping.services, item, "services")
     external_id, action = text["external_id"], text["action"]
     if external_id is None:
-        raise UnreadableError(mapping.external_id, "is missing; map external_id to the id of the ticket")
+        message = "is missing, and external_id is mapped to it"
+        raise UnreadableError(mapping.external_id, message, UnmappedReason.NO_TICKET)
     found: Mapping[str, object] = {**text, **word, **at, "services": services, "starts_at": starts_at}
     return TicketSnapshot(
         external_id=external_id,
@@ -141,17 +165,31 @@ def _instant(
     expression: str | None, data: object, field: str, mapping: GenericMapping, zone: ZoneInfo
 ) -> datetime | None:
     value = _search(expression, data, field)
-    if expression is None or value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    at = _instant_in(value, mapping, zone)
-    if at is None:
-        message = f"`{expression[:_QUOTED_LENGTH]}` {payload.NOT_AN_INSTANT}; add its format to `instants`"
-        raise UnreadableError(field, message)
-    return at
+    try:
+        return _instant_in(value, mapping, zone)
+    except ValueError:
+        message = (
+            f"`{(expression or '')[:_QUOTED_LENGTH]}` {NOT_AN_INSTANT}; add its format to `instants`,"
+            " or the value to `none_on` if it means that there is no date"
+        )
+        raise UnreadableError(field, message) from None
 
 
 def _instant_in(value: object, mapping: GenericMapping, zone: ZoneInfo) -> datetime | None:
-    return next((at for form in mapping.instants if (at := payload.instant(value, zone, form))), None)
+    """The instant; None if there is none. Raises ValueError if the value has none of the formats."""
+    if value is None or mapping.means_no_date(payload.text(value) or ""):
+        return None
+    for form in mapping.instants:
+        with suppress(ValueError):
+            return read_instant(value, zone, form)
+    raise ValueError(NOT_AN_INSTANT)
+
+
+def _start(mapping: GenericMapping, item: object, zone: ZoneInfo) -> datetime | None:
+    """A start that is not an instant counts as not stated."""
+    with suppress(ValueError):
+        return _instant_in(_search(mapping.starts_at, item, "starts_at"), mapping, zone)
+    return None
 
 
 def _texts(expression: str | None, data: object, field: str) -> tuple[str, ...] | None:
