@@ -16,7 +16,7 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 
 _SERVER: Final = _any_of(
-    r"mailer-?daemon|mail-daemon|mailsystem|postmaster|qmail-send|microsoftexchange[0-9a-f]",
+    r"mailer-?daemon|mail-daemon|mailsystem|mdaemon|postmaster|qmail-send|microsoftexchange[0-9a-f]",
     r"mail ?(?:delivery|system|administrator)|system administrator",
 )
 _OPENING: Final = _any_of(
@@ -62,7 +62,7 @@ def is_from_mail_server(message: MailPart, notice: str) -> bool:
         return False
     if _SERVER.search(sender) or "x-failed-recipients" in message.fields:
         return True
-    return (envelope == "<>" or not sender) and _OPENING.search(notice) is not None
+    return (envelope == "<>" or sender in ("", "<>")) and _OPENING.search(notice) is not None
 
 
 def read_verdict(notice: str) -> BounceAction | None:
