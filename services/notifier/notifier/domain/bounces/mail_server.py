@@ -39,7 +39,7 @@ _FAILED: Final = _any_of(
     r"(?:not able|unable|impossible|n't able) to (?:be )?deliver|error (?:has )?occurred while",
     r"(?:address|recipient|user|mailbox|account)[^.]{0,40}(?:not found|rejected|unknown|not exist|n't exist|disabled)",
     r"mailbox[^.]{0,20}full|unknown (?:user|recipient|address)|no such (?:user|mailbox|recipient)|no mailbox here",
-    r"message (?:was |has been )?(?:blocked|rejected)",
+    r"(?:message|was|been) (?:blocked|rejected|refused|aborted)|not (?:be(?:en)? )?deliver(?:ed|able)",
     r"nicht (?:erfolgreich )?(?:zugestellt|übermittelt)|unzustellbar|pas (?:pu )?(?:être|été) (?:remis|distribu)",
     r"no se (?:pudo|ha podido) entregar|non (?:è stato )?(?:possibile )?(?:recapitat|consegnat)",
     r"onbestelbaar|não foi entregue",
