@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import EmailAddress, InboundMail, one_line, own_text, reference_of
+from intake.domain.mail import AutomaticSign, EmailAddress, InboundMail, one_line, own_text, reference_of
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import EmailCustomer, RuleImpact, SubjectRule
 from intake.domain.webhooks.config.integrations import MailIntegration
@@ -55,6 +55,13 @@ class ReceivedMail:
     author: MailAuthor
     mailbox: Mailbox
 
+    # docs/rules.md#6-28
+    @property
+    def ignored(self) -> AutomaticSign | None:
+        """The sign by which the mail is ignored; None if a human wrote it, or if it is the request of a machine."""
+        sign, config = self.mail.automatic, self.integration.config
+        return None if sign and sign.may_be_request and config.allows_automatic(self.mail.sender.email) else sign
+
     @property
     def is_of_it_contact(self) -> bool:
         """Whether it is a mail of the customer's IT contact to Escalations@."""
@@ -85,6 +92,8 @@ def classify_mail(
     escalations = mailboxes.get("escalations")
     is_escalation = escalations is not None and escalations.address.lower() in recipients
     author = _author(mail, integration)
+    if mail.automatic is not None:  # a machine neither responds for us nor escalates for the customer
+        author = replace(author, is_staff=False, is_it_contact=False)
     return ReceivedMail(mail, received_at, integration, author, "escalations" if is_escalation else "support")
 
 
@@ -123,8 +132,10 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_severity": severity,
         "default_services": services,
         "default_customer": author.customer,
-        # Nobody is mailed at an address that somebody else may have written into the mail.
-        "contact_unusable": author.is_authenticated or not is_usable_email(mail.sender.email),
+        # Nobody is mailed at an address that somebody else may have written into the mail, nor a machine, which might
+        # reply and so open the next ticket.
+        "contact_unusable": (author.is_authenticated and mail.automatic is None)
+        or not is_usable_email(mail.sender.email),
     }
     return DerivedTicketRequest.model_validate(
         {
@@ -151,7 +162,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
 
 
 def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fact]) -> list[EventRequest] | None:
-    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17 and #6-18).
+    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17, #6-18 and #6-28).
 
     None: the mail does not belong to the ticket and opens another one.
     """
@@ -159,6 +170,8 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     if not author.belongs_to(owner.customer_id):
         return None
     history = history_of(facts)
+    if received.mail.automatic is not None:
+        return [] if history.closed_by is None else None
     if author.is_staff:
         can_respond = history.closed_by is None and not history.status.responded
         return [_event(received, "responded")] if can_respond and _is_to_customer(received, owner) else []

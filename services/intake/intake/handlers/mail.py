@@ -2,26 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.lifecycle import without_automatic_responses
+from tocsin.runtime.database.engine import clock_timestamp
 
-from intake.domain.mail import IgnoredReason
+from intake.domain.mail import AutomaticSign, IgnoredReason
+from intake.domain.mail_description import describe_ignored
 from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
 from intake.domain.ticket import StoredTicket
 from intake.errors import DuplicateMailError, IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
 from intake.handlers.events import RecordEvent, record_event
 from intake.handlers.tickets import create_tickets
-from intake.store.mails import add_mail, awaiting_ticket, find_ticket, lock_conversation, ticket_of_mail
+from intake.store.mails import add_mail, awaiting_ticket, count_opened, find_ticket, lock_conversation, ticket_of_mail
 from intake.store.tickets import TicketStore
 
 _UNKNOWN_SENDER: Final = "Unknown sender. Add the sender's domain to a customer under `email`."
 _UNKNOWN_ORIGINAL: Final = "Staff reply to a mail that has not arrived. Replay it after the original has arrived."
 _REROUTED: Final = "rerouted to Support@: Escalations@ is for the customer's IT contact"
+MAX_MACHINE_TICKETS: Final = 60
+"""How many tickets the automatic mails of one sender may open within an hour."""
+_HEARD_WITHIN: Final = timedelta(days=30)
 
 
 class MailResult(StrEnum):
@@ -42,13 +48,15 @@ class MailResult(StrEnum):
 class AppliedMail:
     """The effect of a mail; `detail` names the events, or says why there are none.
 
-    `ignored` is the sign that a machine wrote it. `opened` is the ticket that it opened.
+    `ignored` is the sign that a machine wrote it; `was_heard`: earlier mails of that sender opened tickets. `opened` is
+    the ticket that it opened.
     """
 
     result: MailResult
     ticket_id: UUID | None = None
     detail: str | None = None
     ignored: IgnoredReason | None = None
+    was_heard: bool = False
     opened: StoredTicket | None = None
 
 
@@ -61,8 +69,8 @@ async def apply_mail(
     IntakeError if the ticket cannot be opened.
     """
     mail = received.mail
-    if mail.automatic is not None:
-        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic.text, ignored=mail.automatic.reason)
+    if (sign := received.ignored) is not None:
+        return await _ignore(connection, tenant, received, sign)
     await lock_conversation(connection, tenant, (mail.message_id, *mail.references)[-1])
     if known := await ticket_of_mail(connection, tenant, mail.message_id):
         return AppliedMail(MailResult.DUPLICATE, known)
@@ -80,6 +88,13 @@ async def apply_mail(
     ):
         raise DuplicateMailError
     return applied
+
+
+async def _ignore(connection: AsyncConnection, tenant: str, received: ReceivedMail, sign: AutomaticSign) -> AppliedMail:
+    sender, since = received.mail.sender.email, received.received_at - _HEARD_WITHIN
+    was_heard = sign.may_be_request and await count_opened(connection, tenant, sender, since) > 0
+    detail = describe_ignored(received.mail, sign, was_heard=was_heard)
+    return AppliedMail(MailResult.AUTOMATIC, detail=detail, ignored=sign.reason, was_heard=was_heard)
 
 
 async def _update(
@@ -120,6 +135,8 @@ async def _open(
     request = draft_ticket(received)
     if request is None:
         raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, _UNKNOWN_SENDER)
+    if received.mail.automatic is not None:
+        await _check_machine(context, connection, tenant, received.mail.sender.email)
     (outcome,) = await create_tickets(context, connection, tenant, [request])
     if isinstance(outcome, IntakeError):
         if await ticket_of_mail(connection, tenant, received.mail.message_id):
@@ -129,3 +146,15 @@ async def _open(
     if not outcome.created:
         return AppliedMail(MailResult.DUPLICATE, ticket.ticket_id)
     return AppliedMail(MailResult.OPENED, ticket.ticket_id, opened=ticket)
+
+
+# docs/rules.md#6-28
+async def _check_machine(context: IngestContext, connection: AsyncConnection, tenant: str, sender: str) -> None:
+    """Raises UnmappedError if a machine has opened so many tickets that it may be replying to another machine."""
+    now = context.business(await clock_timestamp(connection))
+    if await count_opened(connection, tenant, sender, now - timedelta(hours=1)) >= MAX_MACHINE_TICKETS:
+        text = (
+            f"This automatic sender opened {MAX_MACHINE_TICKETS} tickets within an hour. If two machines reply to each"
+            " other, dismiss its mails; otherwise replay them an hour later."
+        )
+        raise UnmappedError(UnmappedReason.TOO_MANY, text)

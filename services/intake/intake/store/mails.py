@@ -5,10 +5,11 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.store.tables import AWAITED_MAILS, INBOUND_MAILS, TICKETS
 
 
@@ -79,6 +80,15 @@ async def find_ticket(
     existing = select(TICKETS.c.ticket_id).where(TICKETS.c.tenant == tenant, TICKETS.c.ticket_id.in_(ticket_ids))
     found = set((await connection.execute(existing)).scalars())
     return next((ticket_id for ticket_id in ticket_ids if ticket_id in found), None)
+
+
+async def count_opened(connection: AsyncConnection, tenant: str, sender: str, since: datetime) -> int:
+    """The number of tickets that mails of this sender have opened since an instant of business time."""
+    table = TICKETS.c
+    query = select(func.count()).where(table.tenant == tenant, table.opened_at > since, table.source == EMAIL)
+    query = query.where(table.body["contact"]["email"].astext == sender)
+    number: int = (await connection.execute(query)).scalar_one()
+    return number
 
 
 def _digest(message_id: str) -> bytes:

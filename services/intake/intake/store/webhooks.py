@@ -170,11 +170,16 @@ class WebhookStore:
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
     async def list_in_state(
-        self, state: WebhookState, tenant: str | None, *, after: int, limit: int
+        self, state: WebhookState, tenant: str | None, reason: DeliveryReason | None, *, after: int, limit: int
     ) -> list[WebhookDelivery]:
-        """The deliveries in a state with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
+        """The deliveries in a state with ids above `after`, the oldest first.
+
+        None selects all tenants or all reasons.
+        """
         table = WEBHOOK_DELIVERIES
         query = select(table).where(table.c.state == state, table.c.id > after)
+        if reason is not None:
+            query = query.where(table.c.reason == reason)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
         rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))

@@ -16,7 +16,10 @@ _PARAMETER: Final = re.compile(r";\s*([^\s;=\"]+)\s*=\s*(\"(?:[^\"\\]|\\.)*+(?:\
 
 @dataclass(frozen=True, slots=True)
 class ContentHeaders:
-    """`type` and `disposition` are in lower case; `boundary` is empty unless this is a multipart with one."""
+    """`type`, `disposition` and `method` (of a calendar) are in lower case.
+
+    `boundary` is empty unless this is a multipart with one.
+    """
 
     type: str
     disposition: str
@@ -24,6 +27,7 @@ class ContentHeaders:
     charset: str | None
     name: str
     boundary: bytes
+    method: str
 
     def decode(self, body: bytes) -> bytes:
         """The body without its transfer encoding; unchanged if the encoding is wrong or unknown."""
@@ -51,6 +55,7 @@ def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
         charset=parameters.get("charset"),
         name=name,
         boundary=boundary.encode(errors="replace"),
+        method=parameters.get("method", "").strip().lower(),
     )
 
 

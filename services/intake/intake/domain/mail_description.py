@@ -1,0 +1,33 @@
+"""What people read in the lists of ignored and unmapped mails. Pure."""
+
+from typing import Final
+
+from intake.domain.mail import AutomaticSign, IgnoredReason, InboundMail, one_line
+
+_MAX_SUBJECT: Final = 80
+_ALLOW: Final = "If it is a request, add the sender to `allow_automatic` under `email`, then replay the delivery."
+_WAS_HEARD: Final = "Earlier mails of this sender opened tickets."
+_BOUNCE: Final = "If it is about a mail of the notifier, deliver it to the notifier: POST /v1/bounces."
+_OWN: Final = "Mails of this system are never requests."
+_ANSWER: Final = "If a person wrote it, open the ticket with POST /v1/tickets."
+
+
+# docs/rules.md#6-29
+def describe_ignored(mail: InboundMail, sign: AutomaticSign, *, was_heard: bool) -> str:
+    """Why a mail is ignored, from whom it is, and what to do; `was_heard`: mails of its sender opened tickets."""
+    advice = f"{_WAS_HEARD} {_ALLOW}" if was_heard else _advice(sign)
+    return describe_mail(mail, f"{sign.text}. {advice}")
+
+
+def describe_mail(mail: InboundMail, text: str) -> str:
+    """The text with the sender and the subject of the mail."""
+    subject = one_line(mail.subject, _MAX_SUBJECT) or "(no subject)"
+    return f"{text} From {mail.sender.email}: {subject}"
+
+
+def _advice(sign: AutomaticSign) -> str:
+    if sign.may_be_request:
+        return _ALLOW
+    if sign.reason in (IgnoredReason.BOUNCE, IgnoredReason.EMPTY_RETURN_PATH):
+        return _BOUNCE
+    return _OWN if sign.reason is IgnoredReason.OWN_MAIL else _ANSWER
