@@ -81,6 +81,10 @@ def test_other_mails_of_machines_may_be_requests(header: str, expected: str) -> 
     assert (found.reason, found.may_be_request) == (expected, True)
 
 
+def test_the_notices_of_a_mailing_list_are_automatic() -> None:
+    assert reason("Precedence: bulk", "List-Id: <users.acme.example>", "X-List-Administrivia: yes") == "precedence"
+
+
 def test_a_sign_that_cannot_be_allowed_comes_first() -> None:
     assert reason("Auto-Submitted: auto-generated", "X-Autoreply: yes") == "autoresponder"
     assert reason("Precedence: bulk", "Tocsin-Kind: escalation") == "own_mail"
@@ -102,6 +106,7 @@ def test_a_sign_that_cannot_be_allowed_comes_first() -> None:
         ("Content-Class: urn:content-classes:message",),
         ("Subject: Out of office assistant does not start",),
         ("Subject: Vacation",),
+        ("Subject: Urlaub: bitte Weiterleitung einrichten",),
         ("Subject: Re: Automatic reply: Mail is down", REPLY),
         ("Subject: AW: Abwesenheitsnotiz", REPLY),
         ("Subject: Automatic reply cannot be switched on",),

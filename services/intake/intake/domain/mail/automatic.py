@@ -131,7 +131,8 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
         if value not in _NO | _PASSED_ON:
             text = f"Auto-Submitted: {value[:_MAX_VALUE]}"
             yield AutomaticSign(IgnoredReason.AUTO_SUBMITTED, text, may_be_request=value != "auto-replied")
-    is_list = "list-id" in headers.names()  # Mailman 2 sends the mails of people as bulk
+    # Mailing lists send the mails of people as bulk, and their own notices too.
+    is_list = "list-id" in headers.names() and _word(headers.first("X-List-Administrivia")) in _NO
     for name in ("Precedence", "X-Precedence"):
         for value in map(_word, headers.plain(name)):
             if value in _AUTO_REPLY or (value in _BULK and not (value == "bulk" and is_list)):

@@ -1,5 +1,6 @@
 """Subjects that programs write: automatic replies, bounces, answers to invitations. Pure."""
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from intake.domain.folded_text import fold_text
@@ -29,19 +30,22 @@ _REPLY: Final = _folded(
     *("自動応答", "自動返信", "自動回覆", "自動答覆", "自动答复", "自动回复", "자동 회신", "자동회신", "자동 응답"),
 )
 """They name an automatic reply."""
-_AWAY: Final = _folded(
-    *("out of office", "out-of-office", "out of the office", "i am out of", "i'm out of", "i am away", "away from"),
-    *("on vacation", "on holiday", "on annual leave", "on leave", "vacation", "holiday", "ooo", "currently away"),
-    *("abwesend", "Abwesenheit", "nicht im Büro", "außer Haus", "im Urlaub", "ich bin im Urlaub", "Urlaub"),
-    *("absence", "absent", "absente", "en congé", "en congés", "en vacances"),
-    *("fuera de la oficina", "fuera de oficina", "ausente de la oficina", "ausente", "de vacaciones"),
-    *("fora do escritório", "ausente do escritório", "ausência temporária", "de férias"),
-    *("fuori ufficio", "fuori sede", "assente", "in ferie"),
-    *("niet op kantoor", "afwezig", "afwezigheid", "met vakantie", "op vakantie"),
-    *("frånvarande", "ikke på kontoret", "fraværende", "fravær", "ikke til stede", "poissa toimistosta"),
-    *("poza biurem", "nieobecność", "mimo kancelář", "不在通知", "外出中", "不在办公室", "부재중"),
+_OFFICE: Final = _folded(
+    *("out of office", "out-of-office", "out of the office", "away from the office", "away from my desk"),
+    *("nicht im Büro", "außer Haus", "absence du bureau", "absent du bureau", "absente du bureau"),
+    *("fuera de la oficina", "fuera de oficina", "ausente de la oficina", "fora do escritório"),
+    *("ausente do escritório", "fuori ufficio", "fuori sede", "assente dall'ufficio", "niet op kantoor"),
+    *("ikke på kontoret", "poissa toimistosta", "poza biurem", "mimo kancelář", "不在通知", "不在办公室", "부재중"),
 )
-"""They say that somebody is away. People write about that too."""
+"""They are hardly ever about anything else, if a colon follows."""
+_AWAY: Final = _folded(
+    *("i am out of", "i'm out of", "i am away", "i'm away", "currently away", "on vacation", "on holiday"),
+    *("on annual leave", "on leave", "vacation", "holiday", "ooo", "abwesend", "Abwesenheit", "im Urlaub"),
+    *("ich bin im Urlaub", "Urlaub", "absence", "absent", "absente", "en congé", "en congés", "en vacances"),
+    *("ausente", "de vacaciones", "ausência", "de férias", "assente", "in ferie", "afwezig", "afwezigheid"),
+    *("met vakantie", "op vakantie", "frånvarande", "fraværende", "fravær", "ikke til stede", "nieobecność", "外出中"),
+)
+"""People also write about it."""
 _NOTES: Final = "auto:"
 _RETURNING: Final = _folded(
     "(returning", "(Rückkehr", "(retour", "(de retour", "(regreso", "(ritorno", "(rientr", "(terug"
@@ -70,18 +74,22 @@ _MEETING_REPLY: Final = _folded(
 def names_automatic_reply(subject: str, *, has_hint: bool) -> bool:
     """Whether the subject begins as automatic replies do, and not with `Re:`.
 
-    A phrase that people write about too (`Out of office`) needs a colon after it, or another hint in the mail.
+    With `has_hint`, something else in the mail suggests it, and a phrase that people write about too suffices.
     """
     folded = fold_text(subject)
+    if any(rest.lstrip()[:1] in ("", ":", "-", "–") for rest in _rests(folded, _REPLY)):
+        return True
+    if any(rest.lstrip().startswith(":") for rest in _rests(folded, _OFFICE)):
+        return True
     if folded.startswith(_NOTES) and (has_hint or any(word in folded for word in _RETURNING)):
         return True
-    rests = [folded[len(phrase) :].lstrip() for phrase in _REPLY if folded.startswith(phrase)]
-    if any(rest[:1] in ("", ":", "-", "–") for rest in rests):
-        return True
-    rests += [folded[len(phrase) :] for phrase in _AWAY if folded.startswith(phrase)]
-    if any(rest.lstrip().startswith(":") for rest in rests):
-        return True
-    return has_hint and (any(not rest[:1].isalnum() for rest in rests) or _says_who_is_away(folded))
+    begins = any(not rest[:1].isalnum() for rest in _rests(folded, (*_REPLY, *_OFFICE, *_AWAY)))
+    return has_hint and (begins or _says_who_is_away(folded))
+
+
+def _rests(folded: str, phrases: Sequence[str]) -> Iterator[str]:
+    """What follows the phrases with which the subject begins."""
+    return (folded[len(phrase) :] for phrase in phrases if folded.startswith(phrase))
 
 
 def _says_who_is_away(folded: str) -> bool:
