@@ -211,9 +211,5 @@ class SigningKeyError(Exception):
     """The signing key at an address cannot be fetched; str() says what is wrong with the address, as a predicate."""
 
 
-class DuplicateMailError(Exception):
-    """Another copy of the mail was stored at the same time: roll back and try again."""
-
-
 class IntegrationsError(DocumentError):
     """integrations.yaml is invalid; one line of the message per mistake."""

@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from intake.domain.mail import AutomaticSign, IgnoredReason, InboundMail, one_line
+from tocsin.characters import one_line
+
+from intake.domain.mail import AutomaticSign, IgnoredReason, InboundMail
 
 _MAX_SUBJECT: Final = 80
 _ALLOW: Final = "If it is a request, add the sender to `allow_automatic` under `email`, then replay the delivery."

@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from tocsin.characters import one_line
 from tocsin.email_address import is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import AutomaticSign, EmailAddress, InboundMail, one_line, own_text, reference_of
+from intake.domain.mail import AutomaticSign, EmailAddress, InboundMail, own_text, reference_of
+from intake.domain.mail_author import MailAuthor, TicketOwner, customer_of, find_author
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
-from intake.domain.webhooks.config.email import EmailCustomer, RuleImpact, SubjectRule
+from intake.domain.webhooks.config.email import RuleImpact, SubjectRule
 from intake.domain.webhooks.config.integrations import MailIntegration
 
 SOURCE: Final = "email"
@@ -25,42 +27,28 @@ _MAX_REASON: Final = 300
 _MAX_SUBJECT_IDS: Final = 5
 _MAX_ATTACHMENT_NAMES: Final = 900
 _BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
-_DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class MailAuthor:
-    """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
-
-    `is_authenticated`: the sender's address is not known to be forged.
-    """
-
-    customer: EmailCustomer | None = None
-    is_authenticated: bool = True
-    is_staff: bool = False
-    is_it_contact: bool = False
-
-    def belongs_to(self, customer_id: str) -> bool:
-        """Whether the author's mails may concern tickets of that customer."""
-        return self.is_staff or (self.customer is not None and self.customer.id == customer_id)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail with its author, by `email` of integrations.yaml, and its mailbox, by the policy."""
+    """A mail with its author, by `email` of integrations.yaml, and its mailbox, by the policy.
+
+    `reference` is its short id: the external id of the ticket that it opens, and part of the ids of its events.
+    """
 
     mail: InboundMail
     received_at: datetime
     integration: MailIntegration
     author: MailAuthor
     mailbox: Mailbox
+    reference: str
 
     # docs/rules.md#6-28
     @property
     def ignored(self) -> AutomaticSign | None:
         """The sign by which the mail is ignored; None if a human wrote it, or if it is the request of a machine."""
         sign, config = self.mail.automatic, self.integration.config
-        return None if sign and sign.may_be_request and config.allows_automatic(self.mail.sender.email) else sign
+        return None if sign and sign.may_be_request and config.allows_automatic(self.author.address.email) else sign
 
     @property
     def is_of_it_contact(self) -> bool:
@@ -72,13 +60,10 @@ class ReceivedMail:
         """Whether it is a reply by our staff to somebody outside."""
         return self.author.is_staff and bool(self.mail.references) and bool(_recipients_outside(self))
 
-
-@dataclass(frozen=True, slots=True)
-class TicketOwner:
-    """The customer of a ticket, and the e-mail address of its contact, if there is one."""
-
-    customer_id: str
-    contact_email: str | None = None
+    def as_other_mail(self) -> "ReceivedMail":
+        """The mail with a reference of its own, because another mail has its Message-ID (docs/rules.md#6-26)."""
+        mail, author = self.mail, self.author.address.email
+        return replace(self, reference=reference_of(f"{mail.message_id} {mail.content_digest.hex()} {author}"))
 
 
 def classify_mail(
@@ -91,10 +76,11 @@ def classify_mail(
     recipients = {address.email for address in mail.recipients} | set(mail.delivered_to)
     escalations = mailboxes.get("escalations")
     is_escalation = escalations is not None and escalations.address.lower() in recipients
-    author = _author(mail, integration)
+    author = find_author(mail, integration, {rule.address.lower() for rule in mailboxes.values()})
     if mail.automatic is not None:  # a machine neither responds for us nor escalates for the customer
         author = replace(author, is_staff=False, is_it_contact=False)
-    return ReceivedMail(mail, received_at, integration, author, "escalations" if is_escalation else "support")
+    mailbox: Mailbox = "escalations" if is_escalation else "support"
+    return ReceivedMail(mail, received_at, integration, author, mailbox, mail.reference)
 
 
 def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
@@ -108,14 +94,36 @@ def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) ->
         found.append(ticket_id(tenant, SOURCE, reference_of(reference)))
         with suppress(ValueError):
             found.append(UUID(reference.partition("@")[0].partition(".")[0]))
-    names = [name.strip().removeprefix("#") for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]]
-    found += [ticket_id(tenant, source, name) for name in names for source in (SOURCE, *sources)]
+    found += [ticket_id(tenant, source, name) for name in subject_ids(mail) for source in (SOURCE, *sources)]
     return list(dict.fromkeys(found))
+
+
+def subject_ids(mail: InboundMail) -> list[str]:
+    """The ids in square brackets in the subject, such as `[1042]` or `[Ticket #1042]`."""
+    names = [name.strip() for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]]
+    found = [each for name in names for each in (name, name.rpartition("#")[2].strip())]
+    return [name for name in dict.fromkeys(found) if name]
+
+
+def choose_ticket(received: ReceivedMail, owners: Mapping[UUID, TicketOwner]) -> UUID | None:
+    """The ticket that the mail belongs to, or None; `owners` are the candidates, the most likely first.
+
+    Our own mails, and mails of unknown authors, belong to any ticket. They belong rather to one whose customer they go
+    to, or whose contact has the author's name.
+    """
+    author = received.author
+    belonging = [ticket for ticket, owner in owners.items() if author.belongs_to(owner)]
+    if author.is_staff:
+        fitting = [ticket for ticket in belonging if is_to_customer(received, owners[ticket])]
+    else:
+        fitting = [ticket for ticket in belonging if author.is_found or author.is_contact(owners[ticket])]
+    return next(iter([*fitting, *belonging]), None)
 
 
 def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
     """The ticket that the mail opens, with a flag for each default used; None if the customer is unknown."""
     mail, author, config = received.mail, received.author, received.integration.config
+    sender = author.address
     customer = author.customer or config.customer
     if customer is None:
         return None
@@ -132,21 +140,21 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_severity": severity,
         "default_services": services,
         "default_customer": author.customer,
-        # Nobody is mailed at an address that somebody else may have written into the mail, nor a machine, which might
-        # reply and so open the next ticket.
-        "contact_unusable": (author.is_authenticated and mail.automatic is None)
-        or not is_usable_email(mail.sender.email),
+        # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list. A
+        # machine might reply, and so open the next ticket.
+        "contact_unusable": (author.is_authenticated and author.is_found and mail.automatic is None)
+        or not is_usable_email(sender.email),
     }
     return DerivedTicketRequest.model_validate(
         {
             "source": SOURCE,
-            "external_id": mail.reference,
+            "external_id": received.reference,
             "opened_at": received.received_at,
             "severity": severity or config.severity,
             "summary": mail.subject or "(no subject)",
             "description": _description(mail),
             "affected_services": services or config.services,
-            "contact": {"name": mail.sender.name or mail.sender.email, "email": mail.sender.email},
+            "contact": {"name": sender.name or sender.email, "email": sender.email},
             "customer": {"id": customer.id, "name": customer.name},
             "channel": "email",
             "category": category or default_category,
@@ -155,7 +163,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
             "assignee": assignee.model_dump() if assignee is not None else None,
             "via": received.mailbox,
             "sender_is_it_contact": author.is_it_contact,
-            "opened_by": mail.sender.email,
+            "opened_by": sender.email,
             "default_flags": tuple(flag for flag, value in stated.items() if not value),
         }
     )
@@ -167,14 +175,16 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     None: the mail does not belong to the ticket and opens another one.
     """
     author = received.author
-    if not author.belongs_to(owner.customer_id):
+    if not author.belongs_to(owner):
         return None
+    if not author.is_found and not author.is_contact(owner):
+        return []
     history = history_of(facts)
     if received.mail.automatic is not None:
         return [] if history.closed_by is None else None
     if author.is_staff:
         can_respond = history.closed_by is None and not history.status.responded
-        return [_event(received, "responded")] if can_respond and _is_to_customer(received, owner) else []
+        return [_event(received, "responded")] if can_respond and is_to_customer(received, owner) else []
     events = []
     if history.closed_by is not None:
         if received.received_at > history.closed_by.occurred_at + timedelta(
@@ -190,48 +200,28 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     return events
 
 
-def _author(mail: InboundMail, integration: MailIntegration) -> MailAuthor:
-    """The author by address, then by domain; unknown if our mail server did not authenticate the sender."""
-    config = integration.config
-    if not _is_authenticated(mail, config.authserv):
-        return MailAuthor(is_authenticated=False)
-    customer = _customer_of(mail.sender, integration)
-    is_it_contact = customer is not None and integration.it_contacts.include(customer.id, mail.sender.email)
-    return MailAuthor(customer, is_staff=mail.sender.domain in config.ours, is_it_contact=is_it_contact)
+def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
+    """Whether a mail goes to the contact of the ticket or to another address of the customer.
 
-
-def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
-    """Whether the sender passed DMARC (docs/rules.md#6-20); without `authserv` every sender is trusted."""
-    if authserv is None:
+    If the `email` section does not know the customer, the domain of the contact is the customer's; without a contact
+    outside, everybody outside is the customer. Unknown senders, who share the default customer, share no domain.
+    """
+    config, outside = received.integration.config, _recipients_outside(received)
+    contact = (owner.contact_email or "").lower()
+    if any(address.email == contact for address in outside):
         return True
-    # Only the first header with this name is of our own server: the sender may have written others.
-    results = (text for text in mail.authentication if text.partition(";")[0].split()[:1] == [authserv])
-    return bool(_DMARC_PASS.search(next(results, "")))
-
-
-def _customer_of(address: EmailAddress, integration: MailIntegration) -> EmailCustomer | None:
-    """The customer of an address: as its IT contact, by the address, or by its domain."""
-    customers = integration.config.customers
-    by_it_contact = (each for each in customers if integration.it_contacts.include(each.id, address.email))
-    by_address = (each for each in customers if address.email in each.addresses)
-    by_domain = (each for each in customers if address.domain in each.domains)
-    return next(by_it_contact, None) or next(by_address, None) or next(by_domain, None)
-
-
-def _is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
-    """Whether a mail goes to the customer; if no address of the customer is known, to anybody outside."""
-    customers = received.integration.config.customers
-    outside = _recipients_outside(received)
-    if owner.contact_email is None and all(known.id != owner.customer_id for known in customers):
+    if any(known.id == owner.customer_id for known in config.customers):
+        customers = [customer_of(address.email, received.integration) for address in outside]
+        return any(customer is not None and customer.id == owner.customer_id for customer in customers)
+    if not contact or config.is_ours(contact):
         return bool(outside)
-    contact_domain = (owner.contact_email or "").rpartition("@")[2].lower()
-    recipients = [_customer_of(address, received.integration) for address in outside]
-    customer_ids = {customer.id for customer in recipients if customer is not None}
-    return owner.customer_id in customer_ids or contact_domain in {address.domain for address in outside}
+    is_default = config.customer is not None and config.customer.id == owner.customer_id
+    return not is_default and contact.rpartition("@")[2] in {address.domain for address in outside}
 
 
 def _recipients_outside(received: ReceivedMail) -> list[EmailAddress]:
-    return [address for address in received.mail.recipients if address.domain not in received.integration.config.ours]
+    is_ours = received.integration.config.is_ours
+    return [address for address in received.mail.recipients if not is_ours(address.email)]
 
 
 def _event(
@@ -239,8 +229,8 @@ def _event(
     kind: Literal["reopened", "responded", "resumed", "escalated"],
     reason: str | None = None,
 ) -> EventRequest:
-    event_id = f"mail:{received.mail.reference}" + (":escalated" if kind == "escalated" else "")
-    actor = received.mail.sender.email
+    event_id = f"mail:{received.reference}" + (":escalated" if kind == "escalated" else "")
+    actor = received.author.address.email
     return EventRequest(type=kind, occurred_at=received.received_at, actor=actor, event_id=event_id, reason=reason)
 
 

@@ -12,19 +12,42 @@ from tocsin.lifecycle import without_automatic_responses
 from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.mail import AutomaticSign, IgnoredReason
+from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_description import describe_ignored
-from intake.domain.mail_rules import ReceivedMail, TicketOwner, candidate_tickets, derive_events, draft_ticket
+from intake.domain.mail_rules import (
+    ReceivedMail,
+    candidate_tickets,
+    choose_ticket,
+    derive_events,
+    draft_ticket,
+    subject_ids,
+)
 from intake.domain.ticket import StoredTicket
-from intake.errors import DuplicateMailError, IntakeError, UnmappedError, UnmappedReason
+from intake.errors import IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
 from intake.handlers.events import RecordEvent, record_event
 from intake.handlers.tickets import create_tickets
-from intake.store.mails import add_mail, awaiting_ticket, count_opened, find_ticket, lock_conversation, ticket_of_mail
+from intake.store.mails import (
+    MailIdentity,
+    add_mail,
+    awaiting_ticket,
+    count_opened,
+    existing_tickets,
+    find_known_mail,
+    lock_mails,
+    tickets_of_contact,
+    tickets_of_mails,
+)
 from intake.store.tickets import TicketStore
 
 _UNKNOWN_SENDER: Final = "Unknown sender. Add the sender's domain to a customer under `email`."
+_UNKNOWN_AUTHOR: Final = (
+    "The mail came through a mailing list of ours, which replaced the author in From. Let the list keep the author in"
+    " X-Original-From or Reply-To, or add a `customer` for unknown senders under `email`."
+)
 _UNKNOWN_ORIGINAL: Final = "Staff reply to a mail that has not arrived. Replay it after the original has arrived."
 _REROUTED: Final = "rerouted to Support@: Escalations@ is for the customer's IT contact"
+_MAX_CANDIDATES: Final = 20
 MAX_MACHINE_TICKETS: Final = 60
 """How many tickets the automatic mails of one sender may open within an hour."""
 _HEARD_WITHIN: Final = timedelta(days=30)
@@ -65,49 +88,50 @@ async def apply_mail(
 ) -> AppliedMail:
     """Apply a mail; `sources` are the tools whose ticket ids may be in its subject.
 
-    Raises UnmappedError for an unknown sender and for our own reply to an unknown mail, DuplicateMailError, and
-    IntakeError if the ticket cannot be opened.
+    Raises UnmappedError for an unknown sender and for our own reply to an unknown mail, and IntakeError if the ticket
+    cannot be opened.
     """
-    mail = received.mail
+    mail, author = received.mail, received.author
     if (sign := received.ignored) is not None:
         return await _ignore(connection, tenant, received, sign)
-    await lock_conversation(connection, tenant, (mail.message_id, *mail.references)[-1])
-    if known := await ticket_of_mail(connection, tenant, mail.message_id):
-        return AppliedMail(MailResult.DUPLICATE, known)
-    ticket_id = await find_ticket(connection, tenant, mail.references, candidate_tickets(mail, tenant, sources))
-    if ticket_id is not None:
-        applied = await _update(context, connection, tenant, received, ticket_id)
-    else:
+    await lock_mails(connection, tenant, {mail.message_id, (mail.message_id, *mail.references)[-1]})
+    identity = MailIdentity(mail.message_id, mail.content_digest, author.address.email if author.is_found else "")
+    known = await find_known_mail(connection, tenant, identity)
+    if known is not None and known.is_copy:
+        return AppliedMail(MailResult.DUPLICATE, known.ticket_id)
+    if known is not None:
+        received = received.as_other_mail()
+    applied = await _update(context, connection, tenant, received, sources)
+    if applied is None and known is None:
         applied = await _join(connection, tenant, received)
-        if applied is None and received.is_reply_to_outside:
-            raise UnmappedError(UnmappedReason.MISSING_OPENING, _UNKNOWN_ORIGINAL)
+    if applied is None and received.is_reply_to_outside:
+        raise UnmappedError(UnmappedReason.MISSING_OPENING, _UNKNOWN_ORIGINAL)
     if applied is None:
         applied = await _open(context, connection, tenant, received)
-    if applied.ticket_id is not None and not await add_mail(
-        connection, tenant, mail.message_id, mail.references, applied.ticket_id, received.received_at
-    ):
-        raise DuplicateMailError
+    if applied.ticket_id is not None:
+        await add_mail(connection, tenant, identity, mail.references, applied.ticket_id, received.received_at)
     return applied
 
 
 async def _ignore(connection: AsyncConnection, tenant: str, received: ReceivedMail, sign: AutomaticSign) -> AppliedMail:
-    sender, since = received.mail.sender.email, received.received_at - _HEARD_WITHIN
+    sender, since = received.author.address.email, received.received_at - _HEARD_WITHIN
     was_heard = sign.may_be_request and await count_opened(connection, tenant, sender, since) > 0
     detail = describe_ignored(received.mail, sign, was_heard=was_heard)
     return AppliedMail(MailResult.AUTOMATIC, detail=detail, ignored=sign.reason, was_heard=was_heard)
 
 
 async def _update(
-    context: IngestContext, connection: AsyncConnection, tenant: str, received: ReceivedMail, ticket_id: UUID
+    context: IngestContext, connection: AsyncConnection, tenant: str, received: ReceivedMail, sources: Sequence[str]
 ) -> AppliedMail | None:
-    """Record the events that the mail causes on its ticket; None if it does not belong to the ticket."""
+    """Record the events that the mail causes on its ticket; None if it belongs to no ticket."""
     store = TicketStore(connection)
-    ticket = await store.load_ticket(tenant, ticket_id)
-    assert ticket is not None  # `find_ticket` found it, and tickets are never deleted
+    owners = await _candidate_owners(connection, tenant, received, sources)
+    ticket_id = choose_ticket(received, owners)
+    if ticket_id is None:
+        return None
     stored = (await store.load_facts([ticket_id]))[ticket_id]
     facts = without_automatic_responses(stored, context.policy.automatic_actors)
-    owner = TicketOwner(ticket.body["customer"]["id"], ticket.body["contact"]["email"])
-    events = derive_events(received, owner, facts)
+    events = derive_events(received, owners[ticket_id], facts)
     if events is None:
         return None
     for event in events:
@@ -120,13 +144,31 @@ async def _update(
     return AppliedMail(result, ticket_id, ", ".join(details) or None)
 
 
+async def _candidate_owners(
+    connection: AsyncConnection, tenant: str, received: ReceivedMail, sources: Sequence[str]
+) -> dict[UUID, TicketOwner]:
+    """The owners of the tickets that the mail may be a reply to, the most likely first."""
+    mail, author = received.mail, received.author
+    found = await tickets_of_mails(connection, tenant, mail.references)
+    found += await existing_tickets(connection, tenant, candidate_tickets(mail, tenant, sources))
+    if author.is_authenticated:
+        found += await tickets_of_contact(connection, tenant, subject_ids(mail), author.address.email)
+    tickets = await TicketStore(connection).load_tickets(list(dict.fromkeys(found))[:_MAX_CANDIDATES])
+    return {ticket_id: _owner_of(tickets[ticket_id]) for ticket_id in found if ticket_id in tickets}
+
+
 async def _join(connection: AsyncConnection, tenant: str, received: ReceivedMail) -> AppliedMail | None:
     """Add the mail to the ticket of a reply that arrived before it; it changes nothing (docs/rules.md#6-19)."""
     ticket_id = await awaiting_ticket(connection, tenant, received.mail.message_id)
     ticket = await TicketStore(connection).load_ticket(tenant, ticket_id) if ticket_id is not None else None
-    if ticket is None or not received.author.belongs_to(ticket.body["customer"]["id"]):
+    if ticket is None or not received.author.belongs_to(_owner_of(ticket)):
         return None
     return AppliedMail(MailResult.NOTED, ticket_id, "an earlier mail of the conversation")
+
+
+def _owner_of(ticket: StoredTicket) -> TicketOwner:
+    contact = ticket.body["contact"]
+    return TicketOwner(ticket.body["customer"]["id"], contact["email"], contact["name"])
 
 
 async def _open(
@@ -134,13 +176,12 @@ async def _open(
 ) -> AppliedMail:
     request = draft_ticket(received)
     if request is None:
-        raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, _UNKNOWN_SENDER)
+        problem = _UNKNOWN_SENDER if received.author.is_found else _UNKNOWN_AUTHOR
+        raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, problem)
     if received.mail.automatic is not None:
-        await _check_machine(context, connection, tenant, received.mail.sender.email)
+        await _check_machine(context, connection, tenant, received.author.address.email)
     (outcome,) = await create_tickets(context, connection, tenant, [request])
     if isinstance(outcome, IntakeError):
-        if await ticket_of_mail(connection, tenant, received.mail.message_id):
-            raise DuplicateMailError
         raise outcome
     ticket = outcome.ticket
     if not outcome.created:

@@ -91,6 +91,7 @@ TICKETS = Table(
     # A hash, because a customer id or a source may be too long for an index row.
     Index("tickets_customer_idx", "tenant", func.md5(literal_column("customer_id")), "position"),
     Index("tickets_source_idx", "tenant", func.md5(literal_column("source")), "position"),
+    Index("tickets_external_id_idx", "tenant", func.md5(literal_column("external_id"))),
     Index("tickets_opened_idx", "tenant", "opened_at"),
     Index("tickets_disputed_idx", "tenant", "position", postgresql_where=literal_column("is_disputed")),
     Index("tickets_flags_idx", "flags", postgresql_using="gin"),
@@ -133,6 +134,9 @@ INBOUND_MAILS = Table(
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("message_digest", LargeBinary, primary_key=True),  # of the Message-ID, which may have any length
+    # Different mails may have the same Message-ID (docs/rules.md#6-26).
+    Column("content_digest", LargeBinary, primary_key=True),
+    Column("author", Text, primary_key=True),  # empty if unknown
     Column("ticket_id", Uuid, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
 )

@@ -12,7 +12,6 @@ from intake.domain.mail_description import describe_mail
 from intake.domain.mail_rules import classify_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import (
-    DuplicateMailError,
     OriginalNotArrivedError,
     RejectedError,
     UnmappedError,
@@ -59,14 +58,10 @@ async def _apply(context: DeliveryContext, delivery: WebhookDelivery) -> Applied
     try:
         mail = await asyncio.to_thread(read_mail, delivery.body)  # a large mail takes a while
         received = classify_mail(mail, delivery.received_at, integration, context.ingest.policy.mailboxes)
-        while True:
-            try:
-                async with context.writer.begin() as connection:
-                    return await apply_mail(context.ingest, connection, delivery.tenant, received, sources)
-            except DuplicateMailError:  # the other copy is committed now, so the next attempt finds it
-                continue
-            except UnmappedError as error:
-                raise UnmappedError(error.reason, describe_mail(mail, str(error))) from None
+        async with context.writer.begin() as connection:
+            return await apply_mail(context.ingest, connection, delivery.tenant, received, sources)
+    except UnmappedError as error:
+        raise UnmappedError(error.reason, describe_mail(mail, str(error))) from None
     except UnreadableMailError as error:
         raise UnmappedError(UnmappedReason.UNREADABLE, f"The mail {error}.") from None
     except ValidationError as error:

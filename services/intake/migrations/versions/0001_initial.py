@@ -59,6 +59,7 @@ def _tickets() -> None:
     op.create_index("tickets_severity_idx", "tickets", ["tenant", "severity", "position"])
     op.create_index("tickets_customer_idx", "tickets", ["tenant", sa.text("md5(customer_id)"), "position"])
     op.create_index("tickets_source_idx", "tickets", ["tenant", sa.text("md5(source)"), "position"])
+    op.create_index("tickets_external_id_idx", "tickets", ["tenant", sa.text("md5(external_id)")])
     op.create_index("tickets_opened_idx", "tickets", ["tenant", "opened_at"])
     op.create_index("tickets_disputed_idx", "tickets", ["tenant", "position"], postgresql_where=sa.text("is_disputed"))
     op.create_index("tickets_flags_idx", "tickets", ["flags"], postgresql_using="gin")
@@ -97,6 +98,8 @@ def _mails() -> None:
         "inbound_mails",
         sa.Column("tenant", sa.Text, primary_key=True),
         sa.Column("message_digest", sa.LargeBinary, primary_key=True),
+        sa.Column("content_digest", sa.LargeBinary, primary_key=True),
+        sa.Column("author", sa.Text, primary_key=True),
         sa.Column("ticket_id", sa.Uuid, nullable=False),
         sa.Column("received_at", INSTANT, nullable=False),
     )

@@ -1,7 +1,7 @@
 """Reading mails (RFC 5322). Pure."""
 
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
-from intake.domain.mail.headers import EmailAddress, one_line
+from intake.domain.mail.headers import EmailAddress
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
     MAX_SUBJECT_LENGTH,
@@ -10,6 +10,7 @@ from intake.domain.mail.message import (
     read_mail,
     reference_of,
 )
+from intake.domain.mail.origin import MailOrigin, hidden_address, name_before_via
 from intake.domain.mail.own_text import own_text
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "EmailAddress",
     "IgnoredReason",
     "InboundMail",
-    "one_line",
+    "MailOrigin",
+    "hidden_address",
+    "name_before_via",
     "own_text",
     "read_mail",
     "reference_of",

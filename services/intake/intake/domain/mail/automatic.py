@@ -10,8 +10,10 @@ from collections.abc import Iterator, Set
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from tocsin.characters import one_line
+
 from intake.domain.mail.automatic_subjects import names_automatic_reply, names_bounce, names_meeting_reply
-from intake.domain.mail.headers import MailHeaders, one_line
+from intake.domain.mail.headers import MailHeaders
 from intake.domain.mail.outline import MessageOutline, MimePart
 
 _COMMENT: Final = re.compile(r"\([^()]*\)")

@@ -12,9 +12,14 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
+from tocsin.characters import clean_block, one_line
+
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
-from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, decode_text, one_line
+from intake.domain.mail.charsets import decode_text
+from intake.domain.mail.copies import content_digest
+from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.html_text import html_to_text
+from intake.domain.mail.origin import MailOrigin, read_origin
 from intake.domain.mail.outline import MimePart, read_outline
 from intake.errors import UnreadableMailError
 
@@ -35,15 +40,17 @@ class InboundMail:
     """A mail. Message-IDs are without their angle brackets.
 
     `message_id` is derived from the content if the sender gave none. `references` are the Message-IDs that it replies
-    to, the nearest first. `recipients` are To and Cc, `delivered_to` the envelope recipients that mail servers added.
-    `text` is plain text of at most MAX_TEXT_LENGTH characters. `attachments` are the names of the attachments, which
-    are ignored otherwise. `automatic` says by which sign a machine wrote the mail; None: a human did. `authentication`
-    are the Authentication-Results headers.
+    to, the nearest first. `sender` is the address in From; `origin` says who else may have written the mail.
+    `recipients` are To and Cc, `delivered_to` the envelope recipients that mail servers added. `text` is plain text of
+    at most MAX_TEXT_LENGTH characters. `attachments` are the names of the attachments, which are ignored otherwise.
+    `automatic` says by which sign a machine wrote the mail; None: a human did. `authentication` are the
+    Authentication-Results headers.
     """
 
     message_id: str
     references: tuple[str, ...]
     sender: EmailAddress
+    origin: MailOrigin
     recipients: tuple[EmailAddress, ...]
     delivered_to: tuple[str, ...]
     subject: str
@@ -56,6 +63,11 @@ class InboundMail:
     def reference(self) -> str:
         """The short id of the mail for people: `MAIL-` and 12 letters and digits."""
         return reference_of(self.message_id)
+
+    @property
+    def content_digest(self) -> bytes:
+        """A digest of subject, text and attachments; the same for all copies of the mail (docs/rules.md#6-26)."""
+        return content_digest(self.subject, self.text, self.attachments, self.origin)
 
 
 def reference_of(message_id: str) -> str:
@@ -77,6 +89,7 @@ def read_mail(raw: bytes) -> InboundMail:
         message_id=ids[0] if ids else f"{sha256(raw).hexdigest()}@made.invalid",
         references=_references(headers),
         sender=senders[0],
+        origin=read_origin(headers),
         recipients=tuple(recipients)[:_MAX_ADDRESSES],
         delivered_to=tuple(found.email for name in _ENVELOPE for found in headers.addresses(name))[:_MAX_ADDRESSES],
         subject=one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH),
@@ -103,7 +116,7 @@ def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:
         else:
             plain.append(part)
     text = "\n".join(_texts(plain)) or "\n".join(map(html_to_text, _texts(html)))
-    text = UNWANTED.sub("", text[: MAX_TEXT_LENGTH * 2].replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = clean_block(text[: MAX_TEXT_LENGTH * 2]).strip()
     cut = text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
     return cut, tuple(attachments)
 

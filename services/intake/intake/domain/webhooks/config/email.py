@@ -35,10 +35,12 @@ AddressOrDomain = Annotated[
 class EmailCustomer(KnownCustomer):
     """A customer, recognised by the domains and addresses of its mails.
 
-    services: the affected services of its mails; those of the section if omitted.
+    subdomains: whether the subdomains of `domains` belong to the customer too. services: the affected services of its
+    mails; those of the section if omitted.
     """
 
     domains: tuple[Domain, ...] = ()
+    subdomains: bool = False
     addresses: tuple[MailAddress, ...] = ()
     services: tuple[Name, ...] = ()
 
@@ -73,6 +75,13 @@ class SubjectRule(YamlModel):
         return any(_pattern(phrase).search(searched) for phrase in self.contains)
 
 
+def _domain_length(email: str, domains: tuple[str, ...], with_subdomains: bool) -> int:
+    """The length of the longest of the domains that the address, in lower case, belongs to; 0 if there is none."""
+    domain = email.rpartition("@")[2]
+    found = (each for each in domains if domain == each or (with_subdomains and domain.endswith("." + each)))
+    return max(map(len, found), default=0)
+
+
 @lru_cache(maxsize=10_000)
 def _pattern(phrase: str) -> re.Pattern[str]:
     folded = fold_text(phrase)
@@ -86,18 +95,21 @@ def _pattern(phrase: str) -> re.Pattern[str]:
 class EmailConfig(YamlModel):
     """How the mails of one tenant become tickets.
 
-    ours: domains of our own staff, whose reply to a customer is a response. severity, services: defaults for a mail,
-    flagged on the ticket. customer: the customer for mails of unknown senders; without it they are stored as unmapped.
+    ours: domains of our own staff, whose reply to a customer is a response. ours_subdomains: whether the subdomains of
+    `ours` are ours too; of several listed domains, the longest counts. severity, services: defaults for a mail, flagged
+    on the ticket. customer: the customer for mails of unknown senders; without it they are stored as unmapped.
     support_category, escalations_category: the category if no rule of `subjects` and `subject_rules` states one;
     escalations_category applies only to the customer's IT contact. assignees: who works on the tickets of a mailbox, if
     that is one person. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one.
-    sources: the tools whose ticket ids may appear in square brackets in a subject. authserv: the name that our own mail
-    server writes into Authentication-Results; with it, a sender that did not pass DMARC is unknown. allow_automatic:
-    addresses and domains of machines, such as monitoring, whose automatic mails open tickets.
+    sources: the tools whose ticket ids may appear in square brackets in a subject; in the mails of a ticket's own
+    contact, the id may be of any tool. authserv: the name that our own mail server writes into Authentication-Results;
+    with it, a sender that did not pass DMARC is unknown. allow_automatic: addresses and domains of machines, such as
+    monitoring, whose automatic mails open tickets.
     """
 
     auth: Auth | None = None
     ours: tuple[Domain, ...] = ()
+    ours_subdomains: bool = False
     customers: tuple[EmailCustomer, ...] = ()
     customer: KnownCustomer | None = None
     severity: Severity
@@ -121,6 +133,20 @@ class EmailConfig(YamlModel):
         if found := list(self._problems()):
             raise field_errors(found)
         return self
+
+    def is_ours(self, email: str) -> bool:
+        """Whether this is an address of our own staff (docs/rules.md#6-24)."""
+        own = _domain_length(email, self.ours, self.ours_subdomains)
+        # A customer may have a subdomain of ours.
+        return own > 0 and all(own >= _domain_length(email, each.domains, each.subdomains) for each in self.customers)
+
+    def customer_of(self, email: str) -> EmailCustomer | None:
+        """The customer of an address: by the address itself, or else by its domain."""
+        if by_address := next((each for each in self.customers if email in each.addresses), None):
+            return by_address
+        lengths = [(_domain_length(email, each.domains, each.subdomains), each) for each in self.customers]
+        length, customer = max(lengths, key=lambda found: found[0], default=(0, None))
+        return customer if length else None
 
     def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
         # The same two methods as for HaloPSA: Basic with a user, Bearer without.

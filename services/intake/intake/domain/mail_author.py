@@ -1,0 +1,181 @@
+"""Who wrote a mail: a customer, one of our staff, or somebody unknown (docs/rules.md#6-24). Pure."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from intake.domain.folded_text import fold_text
+from intake.domain.mail import EmailAddress, InboundMail, hidden_address, name_before_via
+from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer
+from intake.domain.webhooks.config.integrations import MailIntegration
+
+_DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketOwner:
+    """The customer of a ticket, and the name and e-mail address of its contact, if there is one."""
+
+    customer_id: str
+    contact_email: str | None = None
+    contact_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailAuthor:
+    """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
+
+    `is_found`: False if a list of ours replaced the author, and nothing says who it is; then `address` is the list's.
+    `is_authenticated`: the sender's address is not known to be forged.
+    """
+
+    address: EmailAddress
+    customer: EmailCustomer | None = None
+    is_found: bool = True
+    is_authenticated: bool = True
+    is_staff: bool = False
+    is_it_contact: bool = False
+
+    def is_contact(self, owner: TicketOwner) -> bool:
+        """Whether this is the contact of the ticket: by the address, or by the name if no address was found."""
+        if not self.is_authenticated:
+            return False
+        if self.is_found:
+            return self.address.email == (owner.contact_email or "").lower()
+        return _is_same_name(self.address.name, owner.contact_name or "")
+
+    def belongs_to(self, owner: TicketOwner) -> bool:
+        """Whether the author's mails may concern the ticket (docs/rules.md#6-16)."""
+        is_known_here = self.is_staff or not self.is_found or self.is_contact(owner)
+        return is_known_here or (self.customer is not None and self.customer.id == owner.customer_id)
+
+
+def find_author(mail: InboundMail, integration: MailIntegration, mailboxes: Collection[str]) -> MailAuthor:
+    """The author of a mail; `mailboxes` are the addresses of the two mailboxes, in lower case.
+
+    An author that our mail server did not authenticate is unknown, and so is one that a list found to be forged.
+    """
+    config = integration.config
+    if not _is_authenticated(mail, config.authserv):
+        return MailAuthor(mail.sender, is_authenticated=False)
+    address = _ReplacedSender(mail, config, mailboxes).author()
+    if address is None:
+        name = name_before_via(mail.sender.name) or mail.sender.name
+        return MailAuthor(EmailAddress(name, mail.sender.email), is_found=False)
+    is_replaced = address.email != mail.sender.email
+    if is_replaced and config.authserv and not all(map(_DMARC_PASS.search, mail.origin.authentication)):
+        return MailAuthor(address, is_authenticated=False)
+    customer = customer_of(address.email, integration)
+    return MailAuthor(
+        address,
+        customer,
+        is_staff=config.is_ours(address.email),
+        is_it_contact=customer is not None and integration.it_contacts.include(customer.id, address.email),
+    )
+
+
+def customer_of(email: str, integration: MailIntegration) -> EmailCustomer | None:
+    """The customer of an address: as its IT contact, by the address, or by its domain."""
+    customers = integration.config.customers
+    by_it_contact = (each for each in customers if integration.it_contacts.include(each.id, email))
+    return next(by_it_contact, None) or integration.config.customer_of(email)
+
+
+def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
+    """Whether the sender passed DMARC (docs/rules.md#6-20); without `authserv` every sender is trusted."""
+    if authserv is None:
+        return True
+    # Only the first header with this name is of our own server: the sender may have written others.
+    results = (text for text in mail.authentication if text.partition(";")[0].split()[:1] == [authserv])
+    return bool(_DMARC_PASS.search(next(results, "")))
+
+
+class _ReplacedSender:
+    """A sender whose address a mailing list may have put in place of the author's."""
+
+    def __init__(self, mail: InboundMail, config: EmailConfig, mailboxes: Collection[str]) -> None:
+        self._mail, self._config, self._origin = mail, config, mail.origin
+        self._mailboxes = frozenset(mailboxes)
+        self._groups = self._mailboxes | mail.origin.list_addresses
+        self._name = name_before_via(mail.sender.name)
+        self._hidden = hidden_address(mail.sender)
+        self._looks_replaced = bool(self._name or self._hidden) or mail.sender.email in self._groups
+
+    def author(self) -> EmailAddress | None:
+        """The author; None if a list of ours replaced the author, and nothing says who it is."""
+        sender, origin = self._mail.sender, self._origin
+        if not self._is_ours(sender):
+            return (self._author_through_list_of_others() if origin.is_list else None) or sender
+        if origin.is_list or origin.originals:
+            return self._author_through_our_list()
+        return _first(self._outside_replies()) or sender
+
+    def _author_through_our_list(self) -> EmailAddress | None:
+        """Somebody outside who is named as the author anywhere, before one of our own people.
+
+        One of our own people counts only if the list says so, or with the name that the list put into From: an author
+        outside can write any Reply-To.
+        """
+        origin = self._origin
+        named = [*origin.originals]
+        if self._looks_replaced:
+            named += [*self._namesakes(self._mail.recipients), *origin.replies_to, *self._less_certain()]
+        if author := _first([*self._outside(named), *self._outside_replies()]):
+            return self._with_name(author)
+        if not self._looks_replaced:
+            return self._mail.sender
+        # A list that got the mail through another list names that list.
+        by_list = [each for each in origin.originals if not (self._name and each.email in self._groups)]
+        namesakes = self._namesakes([*origin.replies_to, *self._mail.recipients])
+        return _first([each for each in (*by_list, *namesakes) if self._is_ours(each)])
+
+    def _author_through_list_of_others(self) -> EmailAddress | None:
+        """Never one of our own people. A customer's list speaks for that customer only.
+
+        Where our mail server checks senders, a stranger's list speaks for nobody.
+        """
+        if not self._looks_replaced:
+            return None
+        origin, home = self._origin, self._config.customer_of(self._mail.sender.email)
+        namesakes = self._namesakes(self._mail.recipients)
+        found = self._outside([*origin.originals, *namesakes, *origin.replies_to, *self._less_certain()])
+        if home is not None or self._config.authserv is not None:
+            found = [each for each in found if home is not None and self._config.customer_of(each.email) == home]
+        return self._with_name(found[0]) if found else None
+
+    def _outside_replies(self) -> list[EmailAddress]:
+        """Outside addresses for replies to a mail of ours: it came from a web form, or was passed on to us.
+
+        A mail of ours to somebody outside may have such an address too, for example that of a help desk tool.
+        """
+        replies = self._origin.replies_to
+        return self._outside(self._namesakes(replies) if self._outside(self._mail.recipients) else replies)
+
+    def _namesakes(self, addresses: Iterable[EmailAddress]) -> list[EmailAddress]:
+        """Those with the name that the list put into From (`Ada via Support`)."""
+        return [each for each in addresses if self._name and _is_same_name(each.name, self._name)]
+
+    def _less_certain(self) -> list[EmailAddress]:
+        """The author in the list's own address, and who handed the mail in, unless that is a stranger: a service."""
+        known = [each for each in self._origin.senders if self._config.customer_of(each.email)]
+        return [self._hidden, *known] if self._hidden else known
+
+    def _outside(self, addresses: Iterable[EmailAddress]) -> list[EmailAddress]:
+        return [each for each in addresses if not self._is_ours(each) and each.email not in self._groups]
+
+    def _with_name(self, address: EmailAddress) -> EmailAddress:
+        return address if address.name else EmailAddress(self._name, address.email)
+
+    def _is_ours(self, address: EmailAddress) -> bool:
+        return address.email in self._mailboxes or self._config.is_ours(address.email)
+
+
+def _first(addresses: Sequence[EmailAddress]) -> EmailAddress | None:
+    return addresses[0] if addresses else None
+
+
+def _is_same_name(one: str, other: str) -> bool:
+    """Whether two names have the same words, without case, accents and order (`Byron, Ada` and `Ada Byron`)."""
+    words = [sorted(re.findall(r"\w+", fold_text(name))) for name in (one, other)]
+    return bool(words[0]) and words[0] == words[1]
