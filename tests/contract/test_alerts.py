@@ -319,6 +319,7 @@ STORIES = [
         Story(alert, kind, {series: values}, [labels] if kind == Kind.FIRES else (), at="20m")
         for alert, series, labels in (
             ("WebhooksUnmapped", 'sla_hook_unmapped_now{provider="jira"}', {"provider": "jira"}),
+            ("WebhookSwitchedOff", 'sla_hook_deactivated_now{provider="jira"}', {"provider": "jira"}),
             ("WebhooksWaiting", "sla_hook_waiting", {}),
             ("OnCallCalendarBroken", 'sla_directory_calendars_broken{job="j"}', {"job": "j"}),
             ("OnCallEventUnknown", "sla_directory_unknown_events", {}),

@@ -18,18 +18,17 @@ from tocsin.runtime.process.reloaded_file import describe_read_error
 from tocsin.runtime.process.settings import load, use_stack_environment
 
 from intake.commands.operation import fail, with_service
-from intake.domain.mail import IgnoredReason
 from intake.domain.webhooks.adapters import connectwise
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration, Integrations, load_integrations
 from intake.domain.webhooks.dry_run import DryRun
-from intake.errors import IntegrationsError, SigningKeyError, UnmappedReason
+from intake.errors import IntegrationsError, SigningKeyError
 from intake.handlers.deliveries import dismiss_deliveries, list_deliveries, requeue_deliveries
 from intake.service import IntakeService
 from intake.settings import IntegrationsSettings
 from intake.sources.integrations_file import read_secret
 from intake.sources.signing_keys import fetch_signing_key
-from intake.store.webhooks import DeliveryReason, WebhookDelivery, WebhookState
+from intake.store.webhooks import WebhookDelivery, WebhookState, delivery_reason
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -43,8 +42,7 @@ TenantOption = Annotated[str | None, typer.Option(help="Only this tenant; by def
 ProviderOption = Annotated[
     str | None, typer.Option(help="The provider in the webhook's path; by default the tenant's only one.")
 ]
-UnmappedReasonOption = Annotated[UnmappedReason | None, typer.Option(help="Only this reason.")]
-IgnoredReasonOption = Annotated[IgnoredReason | None, typer.Option(help="Only mails ignored for this reason.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Only this reason, as the list shows it.")]
 IdsArgument = Annotated[list[int], typer.Argument(help="Delivery ids from `unmapped`.")]
 
 
@@ -119,13 +117,13 @@ def signing_key(
 
 
 @app.command()
-def unmapped(tenant: TenantOption = None, reason: UnmappedReasonOption = None) -> None:
+def unmapped(tenant: TenantOption = None, reason: ReasonOption = None) -> None:
     """List the deliveries that integrations.yaml does not map, the oldest first."""
     _list(WebhookState.UNMAPPED, tenant, reason)
 
 
 @app.command()
-def ignored(tenant: TenantOption = None, reason: IgnoredReasonOption = None) -> None:
+def ignored(tenant: TenantOption = None, reason: ReasonOption = None) -> None:
     """List the deliveries that changed nothing, the oldest first: mails of machines, and webhooks without a ticket."""
     _list(WebhookState.IGNORED, tenant, reason)
 
@@ -190,7 +188,12 @@ def schema_text() -> str:
     return json.dumps(dialect | Integrations.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _list(state: WebhookState, tenant: str | None, reason: DeliveryReason | None) -> None:
+def _list(state: WebhookState, tenant: str | None, reason_name: str | None) -> None:
+    try:
+        reason = delivery_reason(reason_name) if reason_name is not None else None
+    except ValueError:
+        fail(f"--reason: `{reason_name}` is not a reason. Use one that the list shows without --reason.")
+
     async def list_all(service: IntakeService) -> bool:
         cursor: int | None = 0
         found = False
@@ -208,7 +211,7 @@ def _list(state: WebhookState, tenant: str | None, reason: DeliveryReason | None
 
 def _line(delivery: WebhookDelivery) -> str:
     at, path = render_instant(delivery.received_at), f"{delivery.provider}/{delivery.tenant}"
-    return f"{delivery.id}  {at}  {path}  {delivery.reason or 'no ticket'}: {delivery.detail or ''}"
+    return f"{delivery.id}  {at}  {path}  {delivery.reason or ''}: {delivery.detail or ''}"
 
 
 def _secret_state(auth: Auth) -> str:
