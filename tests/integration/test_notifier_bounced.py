@@ -300,7 +300,7 @@ async def test_the_command_lets_the_mail_server_retry(world: NotifierWorld) -> N
     world.directory.rename(beside)
     assert await to_thread(pipe) == (
         75,
-        f"TOCSIN_DIRECTORY: {world.directory}: No such file or directory. Retry later.\n",
+        f"TOCSIN_DIRECTORY: {world.directory} cannot be read: there is no such file. Retry later.\n",
     )
     beside.rename(world.directory)
     assert (await to_thread(pipe, str(beside)))[0] == 2

@@ -13,7 +13,7 @@ from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
-from tocsin.sources.directory_file import DirectoryFile
+from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 from tocsin.sources.policy_file import configured_policy, mailboxes_of
 
 from notifier import api
@@ -50,7 +50,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     runtime = build_runtime(
         settings, "notifier", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, writer_pool=8
     )
-    directory = DirectoryFile(settings.directory, runtime.clock.now)
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
     policy = configured_policy(settings.policy) if settings.policy else None
     composer = build_composer(settings, directory, policy)
     allowance = partial(_single_per_minute, policy)
@@ -71,7 +71,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     runtime.scheduler.every(5, gauges.measure_queue, name="queue_gauges", timeout=5)
     runtime.scheduler.every(5, gauges.measure_holders, name="on_call", timeout=5)
     runtime.scheduler.every(60, gauges.measure_gaps, name="directory_gaps", timeout=60)
-    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     runtime.scheduler.every(15, sender.probe_failed_servers, name="mail_servers", timeout=120)
     runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
@@ -85,7 +85,12 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     )
     add_error_handler(app)
     return NotifierService(
-        runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
+        runtime=runtime,
+        app=app,
+        consumer=consumer,
+        tasks=[sender.run],
+        handlers=handlers,
+        sender=sender,
     )
 
 

@@ -14,7 +14,7 @@ _OWN: Final = "Mails of this system are never requests."
 _ANSWER: Final = "If a person wrote it, open the ticket with POST /v1/tickets."
 
 
-# docs/rules.md#6-29
+# docs/rules.md#6-28
 def describe_ignored(mail: InboundMail, sign: AutomaticSign, *, was_heard: bool) -> str:
     """Why a mail is ignored, from whom it is, and what to do; `was_heard`: mails of its sender opened tickets."""
     advice = f"{_WAS_HEARD} {_ALLOW}" if was_heard else _advice(sign)

@@ -43,7 +43,7 @@ class ReceivedMail:
     mailbox: Mailbox
     reference: str
 
-    # docs/rules.md#6-28
+    # docs/rules.md#6-27
     @property
     def ignored(self) -> AutomaticSign | None:
         """The sign by which the mail is ignored; None if a human wrote it, or if it is the request of a machine."""
@@ -56,6 +56,13 @@ class ReceivedMail:
         return self.mailbox == "escalations" and self.author.is_it_contact
 
     @property
+    def correspondents(self) -> list[str]:
+        """The addresses, in lower case, of which one is the contact's if the mail belongs to a ticket of any tool."""
+        if self.author.is_staff:
+            return [address.email for address in _recipients_outside(self)]
+        return [self.author.address.email] if self.author.is_authenticated else []
+
+    @property
     def is_reply_to_outside(self) -> bool:
         """Whether it is a reply by our staff to somebody outside."""
         return self.author.is_staff and bool(self.mail.references) and bool(_recipients_outside(self))
@@ -63,7 +70,7 @@ class ReceivedMail:
     def as_other_mail(self) -> "ReceivedMail":
         """The mail with a reference of its own, because another mail has its Message-ID (docs/rules.md#6-26)."""
         mail, author = self.mail, self.author.address.email
-        return replace(self, reference=reference_of(f"{mail.message_id} {mail.content_digest.hex()} {author}"))
+        return replace(self, reference=reference_of(f"{mail.message_id} {mail.digests.content.hex()} {author}"))
 
 
 def classify_mail(
@@ -170,7 +177,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
 
 
 def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fact]) -> list[EventRequest] | None:
-    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17, #6-18 and #6-28).
+    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17, #6-18 and #6-27).
 
     None: the mail does not belong to the ticket and opens another one.
     """

@@ -95,7 +95,7 @@ async def apply_mail(
     if (sign := received.ignored) is not None:
         return await _ignore(connection, tenant, received, sign)
     await lock_mails(connection, tenant, {mail.message_id, (mail.message_id, *mail.references)[-1]})
-    identity = MailIdentity(mail.message_id, mail.content_digest, author.address.email if author.is_found else "")
+    identity = MailIdentity(mail.message_id, mail.digests, author.address.email if author.is_found else "")
     known = await find_known_mail(connection, tenant, identity)
     if known is not None and known.is_copy:
         return AppliedMail(MailResult.DUPLICATE, known.ticket_id)
@@ -148,11 +148,10 @@ async def _candidate_owners(
     connection: AsyncConnection, tenant: str, received: ReceivedMail, sources: Sequence[str]
 ) -> dict[UUID, TicketOwner]:
     """The owners of the tickets that the mail may be a reply to, the most likely first."""
-    mail, author = received.mail, received.author
+    mail = received.mail
     found = await tickets_of_mails(connection, tenant, mail.references)
     found += await existing_tickets(connection, tenant, candidate_tickets(mail, tenant, sources))
-    if author.is_authenticated:
-        found += await tickets_of_contact(connection, tenant, subject_ids(mail), author.address.email)
+    found += await tickets_of_contact(connection, tenant, subject_ids(mail), received.correspondents)
     tickets = await TicketStore(connection).load_tickets(list(dict.fromkeys(found))[:_MAX_CANDIDATES])
     return {ticket_id: _owner_of(tickets[ticket_id]) for ticket_id in found if ticket_id in tickets}
 
@@ -189,7 +188,7 @@ async def _open(
     return AppliedMail(MailResult.OPENED, ticket.ticket_id, opened=ticket)
 
 
-# docs/rules.md#6-28
+# docs/rules.md#6-27
 async def _check_machine(context: IngestContext, connection: AsyncConnection, tenant: str, sender: str) -> None:
     """Raises UnmappedError if a machine has opened so many tickets that it may be replying to another machine."""
     now = context.business(await clock_timestamp(connection))

@@ -11,8 +11,10 @@ import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.database.engine import describe_failure, engine, is_transient
+from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT
 from tocsin.runtime.process.clock import clock_from
+from tocsin.runtime.process.regular_file import read_text
 from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
 
 from notifier.api.schemas import BounceResponse
@@ -77,10 +79,10 @@ def _read(file: Path) -> bytes:
 
 def _load_directory(path: Path) -> Directory:
     try:
-        return load_directory(path.read_text(encoding="utf-8"), path.name)
-    except OSError as error:  # it may be being replaced
-        _fail(f"TOCSIN_DIRECTORY: {path}: {error.strerror}. Retry later.", TEMPORARY_FAILURE)
-    except (DirectoryError, UnicodeDecodeError) as error:
+        return load_directory(read_text(path), path.name)
+    except FileReadError as error:  # it may be being replaced
+        _fail(f"TOCSIN_DIRECTORY: {path} cannot be read: {error.reason}. Retry later.", TEMPORARY_FAILURE)
+    except DirectoryError as error:
         _fail(f"TOCSIN_DIRECTORY: {error}", TEMPORARY_FAILURE)
 
 

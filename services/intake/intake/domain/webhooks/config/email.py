@@ -123,7 +123,7 @@ class EmailConfig(YamlModel):
     authserv: Name | None = None
     allow_automatic: tuple[AddressOrDomain, ...] = ()
 
-    # docs/rules.md#6-28
+    # docs/rules.md#6-27
     def allows_automatic(self, address: str) -> bool:
         """Whether the automatic mails of this address, in lower case, may be requests."""
         return address in self.allow_automatic or address.rpartition("@")[2] in self.allow_automatic
