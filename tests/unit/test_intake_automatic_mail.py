@@ -1,5 +1,6 @@
 """Which mails a machine wrote, by which sign, and whether they may be requests of an allowed sender."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import AutomaticSign, IgnoredReason, read_mail
 from intake.domain.mail_description import describe_ignored
+from intake.domain.mail_rules import classify_mail
+from intake.domain.webhooks.config.email import EmailConfig
+from intake.domain.webhooks.config.integrations import MailIntegration
 from intake.errors import UnreadableMailError
 from support.search_budget import tries
 
@@ -227,6 +231,7 @@ AUTOMATIC = {
     "meeting_reply": "meeting_reply",
     "monitoring": "auto_submitted",
 }
+INTEGRATION = MailIntegration(EmailConfig(severity=3, services=("x",)))
 PIECES = [b"Subject: Automatic reply: x\n", b"METHOD:REPLY\n", b"Auto-Submitted: no\n", b"Return-Path: <>\n", b"\n--"]
 
 
@@ -243,8 +248,9 @@ def test_a_mutated_mail_of_a_machine_is_read_and_described(data: st.DataObject) 
     except UnreadableMailError:
         return
     assert mail == read_mail(bytes(raw))
+    received = classify_mail(mail, datetime(2026, 6, 8, 12, tzinfo=UTC), INTEGRATION, {})
     if mail.automatic is not None:
-        text = describe_ignored(mail, mail.automatic, was_heard=False)
+        text = describe_ignored(received, mail.automatic, was_heard=False)
         assert mail.sender.email in text
         assert len(text.splitlines()) == 1
         assert len(text) < 700

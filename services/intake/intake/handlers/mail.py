@@ -116,7 +116,7 @@ async def apply_mail(
 async def _ignore(connection: AsyncConnection, tenant: str, received: ReceivedMail, sign: AutomaticSign) -> AppliedMail:
     sender, since = received.author.address.email, received.received_at - _HEARD_WITHIN
     was_heard = sign.may_be_request and await count_opened(connection, tenant, sender, since) > 0
-    detail = describe_ignored(received.mail, sign, was_heard=was_heard)
+    detail = describe_ignored(received, sign, was_heard=was_heard)
     return AppliedMail(MailResult.AUTOMATIC, detail=detail, ignored=sign.reason, was_heard=was_heard)
 
 

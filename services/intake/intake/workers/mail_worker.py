@@ -61,7 +61,7 @@ async def _apply(context: DeliveryContext, delivery: WebhookDelivery) -> Applied
         async with context.writer.begin() as connection:
             return await apply_mail(context.ingest, connection, delivery.tenant, received, sources)
     except UnmappedError as error:
-        raise UnmappedError(error.reason, describe_mail(mail, str(error))) from None
+        raise UnmappedError(error.reason, describe_mail(received, str(error))) from None
     except UnreadableMailError as error:
         raise UnmappedError(UnmappedReason.UNREADABLE, f"The mail {error}.") from None
     except ValidationError as error:

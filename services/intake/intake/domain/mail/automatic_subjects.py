@@ -13,7 +13,13 @@ def _folded(*phrases: str) -> tuple[str, ...]:
 _REPLY: Final = _folded(
     *("automatic reply", "automatic response", "automated reply", "automated response", "auto reply", "auto-reply"),
     *("autoreply", "auto response", "auto-response", "autoresponse", "out of office reply", "out of office autoreply"),
-    *("out of office auto-reply", "out of office notification", "out of office message", "vacation reply"),
+    *(
+        "yahoo! auto response",
+        "out of office auto-reply",
+        "out of office notification",
+        "out of office message",
+        "vacation reply",
+    ),
     *("vacation response", "vacation message", "vacation notice", "absence notice", "absence message"),
     *("automatische Antwort", "autom. Antwort", "automatische Rückantwort", "Abwesenheitsnotiz"),
     *("Abwesenheitsnachricht", "Abwesenheitsmeldung", "Abwesenheitsbenachrichtigung", "Abwesenheitsassistent"),
