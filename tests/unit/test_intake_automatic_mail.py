@@ -167,7 +167,10 @@ def test_a_bounce_is_named_and_says_whether_it_is_about_a_mail_of_ours() -> None
     assert sign(mixed, "Return-Path: <>", body=multipart(status)) == (IgnoredReason.BOUNCE, "a bounce", False)
     assert sign(mixed, "Subject: I get this, please help", body=multipart("\r\nWhy?", status)) is None
     assert reason("Subject: failure notice", sender="MAILER-DAEMON@acme.example") == "bounce"
-    assert reason("Subject: Unzustellbar: Frage", "Return-Path: <>") == "empty_return_path"
+    assert reason("Subject: Undelivered Mail", sender="postmaster@acme.example") == "bounce"
+    unzustellbar = ("Subject: Unzustellbar: Frage", "Return-Path: <>")
+    assert reason(*unzustellbar, body="550 5.1.1 unknown user") == "empty_return_path"
+    assert reason(*unzustellbar, body="What does this mean?") is None
     assert sign("Subject: Disk full", sender="postmaster@acme.example") == (
         "mail_server",
         "sent by a mail server",

@@ -20,6 +20,7 @@ _COMMENT: Final = re.compile(r"\([^()]*\)")
 _METHOD: Final = re.compile(rb"^METHOD[ \t]*:[ \t]*([A-Za-z]+)", re.MULTILINE | re.IGNORECASE)
 # The notifier's own headers, in the headers that a bounce returns.
 _OURS: Final = re.compile(rb"^Tocsin-(?:Kind|Ticket):", re.MULTILINE | re.IGNORECASE)
+_SMTP_STATUS: Final = re.compile(rb"\b[45]\d\d[ -]|\b[45]\.\d\.\d")
 _SEARCHED_BYTES: Final = 50_000
 _MAX_SUBJECT: Final = 300
 _MAX_VALUE: Final = 40
@@ -51,10 +52,10 @@ class IgnoredReason(StrEnum):
     """Why a mail is ignored: the kind of sign that a machine wrote it.
 
     auto_submitted: the header Auto-Submitted. own_mail: a mail of this system. bounce: a mail could not be delivered.
-    empty_return_path: an empty Return-Path and the subject of a bounce. report: a read receipt or another report.
-    meeting_reply: the answer to an invitation. precedence: bulk, junk or auto_reply. autoresponder: another header of
-    an automatic mail. away_subject: the subject of an automatic reply. challenge: a spam filter asks the sender to
-    confirm. mail_server: sent by a mail server's own address.
+    empty_return_path: an empty Return-Path, and the subject and the SMTP status of a bounce. report: a read receipt or
+    another report. meeting_reply: the answer to an invitation. precedence: bulk, junk or auto_reply. autoresponder:
+    another header of an automatic mail. away_subject: the subject of an automatic reply. challenge: a spam filter asks
+    the sender to confirm. mail_server: sent by a mail server's own address.
     """
 
     AUTO_SUBMITTED = "auto_submitted"
@@ -110,11 +111,12 @@ def _reports(message: MessageOutline) -> Iterator[AutomaticSign]:
         whole & _BOUNCE_TYPES
         or _word(headers.first("X-Failed-Recipients")) not in _NO
         or _sender(headers).startswith(_DAEMONS)
+        or (has_bounce_subject and _sender(headers).startswith("postmaster@"))
         or ("message/delivery-status" in parts and is_sent_as_bounce)
     ):
         yield AutomaticSign(IgnoredReason.BOUNCE, f"a bounce{_whose(message)}")
-    elif has_bounce_subject and _is_return_path_empty(headers):
-        text = f"an empty Return-Path and the subject of a bounce{_whose(message)}"
+    elif has_bounce_subject and _is_return_path_empty(headers) and _any_part_has(_SMTP_STATUS, message):
+        text = f"an empty Return-Path, and the subject and the status of a bounce{_whose(message)}"
         yield AutomaticSign(IgnoredReason.EMPTY_RETURN_PATH, text)
 
 
@@ -178,7 +180,11 @@ def _calendar_methods(message: MessageOutline) -> Set[str]:
 
 
 def _whose(message: MessageOutline) -> str:
-    return " of one of our mails" if any(_OURS.search(_beginning(part)) for part in message.parts) else ""
+    return " of one of our mails" if _any_part_has(_OURS, message) else ""
+
+
+def _any_part_has(pattern: re.Pattern[bytes], message: MessageOutline) -> bool:
+    return any(pattern.search(_beginning(part)) for part in message.parts)
 
 
 def _beginning(part: MimePart) -> bytes:
