@@ -165,6 +165,8 @@ def test_a_bounce_is_named_and_says_whether_it_is_about_a_mail_of_ours() -> None
     found = sign("Content-Type: multipart/report; boundary=b", body=multipart(status, ours))
     assert found == (IgnoredReason.BOUNCE, "a bounce of one of our mails", False)
     assert sign(mixed, "Return-Path: <>", body=multipart(status)) == (IgnoredReason.BOUNCE, "a bounce", False)
+    nested = multipart(f"Content-Type: multipart/report; boundary=c\r\n\r\n--c\r\n{ours}\r\n--c--", "\r\nScanned.")
+    assert sign(mixed, body=nested) == found
     assert sign(mixed, "Subject: I get this, please help", body=multipart("\r\nWhy?", status)) is None
     assert reason("Subject: failure notice", sender="MAILER-DAEMON@acme.example") == "bounce"
     assert reason("Subject: Undelivered Mail", sender="postmaster@acme.example") == "bounce"

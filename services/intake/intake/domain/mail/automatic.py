@@ -100,7 +100,8 @@ def _own_mail(headers: MailHeaders) -> Iterator[AutomaticSign]:
 
 def _reports(message: MessageOutline) -> Iterator[AutomaticSign]:
     headers = message.headers
-    whole = {message.content.type, headers.first("Content-Class").strip().lower()}
+    content_class = headers.first("Content-Class").strip().lower()
+    whole = {message.content.type, content_class, *_types_of_multiparts(message.root)}
     parts = {part.content.type for part in message.parts}
     has_bounce_subject = names_bounce(_subject(headers))
     # People forward the delivery status of a bounce that they ask about.
@@ -118,6 +119,14 @@ def _reports(message: MessageOutline) -> Iterator[AutomaticSign]:
     elif has_bounce_subject and _is_return_path_empty(headers) and _any_part_has(_SMTP_STATUS, message):
         text = f"an empty Return-Path, and the subject and the status of a bounce{_whose(message)}"
         yield AutomaticSign(IgnoredReason.EMPTY_RETURN_PATH, text)
+
+
+def _types_of_multiparts(part: MimePart) -> Iterator[str]:
+    """Gateways put the report into a multipart of their own, with a footer."""
+    if part.parts:
+        yield part.content.type
+    for each in part.parts:
+        yield from _types_of_multiparts(each)
 
 
 def _meeting_replies(message: MessageOutline, methods: Set[str]) -> Iterator[AutomaticSign]:
