@@ -151,7 +151,9 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
             if value in _AUTO_REPLY or (value in _BULK and not (value == "bulk" and is_list)):
                 yield AutomaticSign(IgnoredReason.PRECEDENCE, f"{name}: {value}", may_be_request=value in _BULK)
     yield from _responder_signs(headers)
-    if names_automatic_reply(_subject(headers), has_hint=_has_hint(headers)):
+    is_reply = bool(headers.first("In-Reply-To") or headers.first("References"))
+    has_hint = "x-auto-response-suppress" in headers.names() or _is_return_path_empty(headers)
+    if names_automatic_reply(_subject(headers), is_reply=is_reply, has_hint=has_hint):
         yield AutomaticSign(IgnoredReason.AWAY_SUBJECT, "the subject of an automatic reply")
     sender = _sender(headers)
     if ".".join(sender.rpartition("@")[2].split(".")[-2:]) in _CHALLENGERS:
@@ -198,13 +200,6 @@ def _any_part_has(pattern: re.Pattern[bytes], message: MessageOutline) -> bool:
 
 def _beginning(part: MimePart) -> bytes:
     return part.content.decode(part.body[:_SEARCHED_BYTES])
-
-
-def _has_hint(headers: MailHeaders) -> bool:
-    """Whether a header suggests an automatic reply, without being a sign of one."""
-    names = headers.names()
-    is_reply = "in-reply-to" in names or "references" in names
-    return is_reply or "x-auto-response-suppress" in names or _is_return_path_empty(headers)
 
 
 def _is_return_path_empty(headers: MailHeaders) -> bool:
