@@ -139,6 +139,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_services": services,
         "default_customer": author.customer,
         # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list.
+        "text_cleaned": not sender.is_cleaned,
         "contact_unusable": (author.is_authenticated and author.is_found) or not is_usable_email(sender.email),
     }
     return DerivedTicketRequest.model_validate(
