@@ -147,6 +147,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_severity": severity,
         "default_services": services,
         "default_customer": author.customer,
+        "text_cleaned": not sender.is_cleaned,
         # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list. A
         # machine might reply, and so open the next ticket.
         "contact_unusable": (author.is_authenticated and author.is_found and mail.automatic is None)
