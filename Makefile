@@ -25,7 +25,7 @@ demo: setup  ## play one day of a service desk and check the result against the 
 replay: setup  ## import a real help-desk log as history and check every ticket: make replay FILE=log.csv
 	@$(if $(FILE),,$(error FILE is missing: make replay FILE=log.csv))$(BIN)/python -m tocsin_tools replay "$(FILE)"
 
-test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP, and Prometheus where it is installed (about seven minutes)
+test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP, and Prometheus where it is installed
 	$(BIN)/pytest -n 3 --dist loadgroup
 
 test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, secrets, `make run`, every Python here

@@ -9,14 +9,14 @@
                     ("host:port"), smtp_sink.inbox (URL), smtp_sink.messages(),
                     smtp_sink.fail("refuse", code=550, recipient="a@example.org")
 
-tests/scenario starts the whole stack and moves its business time (support.scenario).
+tests/scenario and tests/slow start a whole stack each (movable_stack) and move its business time (support.scenario).
 
 These servers are shared. A test that stops or kills a server starts its own (tocsin_local.processes.Process).
 """
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,8 @@ import pytest
 import structlog
 from hypothesis import settings
 from support.databases import DatabasePool
+from support.movable_stack import MovableStack
+from support.scenario import Scenario
 from support.search_budget import tries
 from support.servers import MakeDatabase, SharedKafka, SharedSink, log_line, running
 from tocsin_local.kafka import Kafka
@@ -165,3 +167,10 @@ def make_database(database_pool: DatabasePool) -> Iterator[MakeDatabase]:
     database_pool.take_back()
     for name in empty:
         database_pool.drop(name)
+
+
+@pytest.fixture
+async def scenario(movable_stack: MovableStack) -> AsyncIterator[Scenario]:
+    """A scenario that starts on a Monday at 08:00 in New York."""
+    async with Scenario(movable_stack) as started:
+        yield started

@@ -2,7 +2,7 @@
 
 Errors:
 
-- `InvalidLinkError`: the token was not signed by this installation, or was changed.
+- `InvalidLinkError`: the token was not signed by this installation, or was changed, or is spelled in another way.
 - `ExpiredLinkError`: the token is valid, but has expired.
 """
 
@@ -13,7 +13,8 @@ from typing import Final
 from uuid import UUID
 
 import orjson
-from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous import BadData, BadSignature, URLSafeSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.exc import BadPayload
 from pydantic import ValidationError
 
@@ -57,7 +58,7 @@ class AcknowledgementLink(FrozenModel):
     due_at: Instant | None = None
     """The resolution deadline when the mail was written. None if it was unknown."""
     notified: tuple[NotifiedPerson, ...] = ()
-    """The people whom earlier steps notified, the highest tiers first. Empty in links that older versions signed."""
+    """The people whom earlier steps notified, the highest tiers first."""
     expires_at: Instant
     """The first instant, in business time, at which the link is no longer valid."""
 
@@ -110,6 +111,8 @@ class LinkSigner:
 
     def verify(self, token: str, now: datetime) -> AcknowledgementLink:
         """Return the link of a token. Raises InvalidLinkError, or ExpiredLinkError if it has expired at `now`."""
+        if not _is_canonical(token):
+            raise InvalidLinkError("not the spelling that was signed")
         try:
             link = AcknowledgementLink.model_validate(self._serializer.loads(token))
         except (BadSignature, BadPayload, ValidationError, UnicodeError) as error:
@@ -117,3 +120,15 @@ class LinkSigner:
         if link.expires_at <= now:
             raise ExpiredLinkError(link)
         return link
+
+
+def _is_canonical(token: str) -> bool:
+    """Whether the signature is written as we write it: base64 has other spellings of the same bytes.
+
+    The part before it needs no check, because it is signed as it is written.
+    """
+    signature = token.rpartition(".")[2]
+    try:
+        return base64_encode(base64_decode(signature)).decode() == signature
+    except BadData:
+        return False

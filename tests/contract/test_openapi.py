@@ -25,6 +25,7 @@ EVERYWHERE = {
     "get /readyz",
     "get /metrics",
     "get /v1/dead-letters",
+    "get /v1/dead-letters/{letter_id}",
     "post /v1/dead-letters/{letter_id}/replay",
 }
 CALLS = {

@@ -11,6 +11,7 @@ from tocsin.runtime.http.api_keys import ADMIN, SCOPES, TICKETS_READ, TICKETS_WR
 
 EVERYWHERE: Final = {
     "get /v1/dead-letters": ADMIN,
+    "get /v1/dead-letters/{letter_id}": ADMIN,
     "post /v1/dead-letters/{letter_id}/replay": ADMIN,
     "get /v1/keys": ADMIN,
 }

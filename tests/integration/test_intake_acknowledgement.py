@@ -123,7 +123,7 @@ async def test_the_page_shows_deadline_contact_services_and_who_was_told_or_has_
     assert [known["by"] for known in shown["other_acknowledgements"]] == ["dana"]
 
 
-async def test_a_link_of_an_older_version_works(intake: IntakeWorld) -> None:
+async def test_a_link_without_a_deadline_and_earlier_mails_works(intake: IntakeWorld) -> None:
     link = link_to(await open_ticket(intake))
     page = (await open_link(intake, link)).text
     assert "Deadline when the mail was written" not in page

@@ -1,10 +1,9 @@
 """One stack for all scenarios: started by the first one, stopped after the last one."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from support.movable_stack import MovableStack, start_movable_stack
-from support.scenario import Scenario
 
 
 @pytest.fixture(scope="package")
@@ -12,10 +11,3 @@ def movable_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MovableS
     """The stack that all scenarios share. Each moves its business time forward, never back."""
     with start_movable_stack(tmp_path_factory.mktemp("scenarios")) as stack:
         yield stack
-
-
-@pytest.fixture
-async def scenario(movable_stack: MovableStack) -> AsyncIterator[Scenario]:
-    """A scenario that starts on a Monday at 08:00 in New York."""
-    async with Scenario(movable_stack) as started:
-        yield started

@@ -63,6 +63,7 @@ EVERY_SERVICE: Final[Mapping[str, Access]] = {
     "get /readyz": Open(),
     "get /metrics": Open(),
     "get /v1/dead-letters": Reads("/v1/dead-letters"),
+    "get /v1/dead-letters/{letter_id}": Reads("/v1/dead-letters/{letter_id}"),
     "post /v1/dead-letters/{letter_id}/replay": Changes("/v1/dead-letters/{letter_id}/replay"),
     "get /v1/keys": Reads("/v1/keys"),
 }

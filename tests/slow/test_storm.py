@@ -1,28 +1,13 @@
 """Many warnings at once, through all services. Slow, because mails are held for a digest in real time."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from support.movable_stack import MovableStack, start_movable_stack
 from support.scenario import Scenario
 
 STORM = {"customer": {"id": "storm", "name": "Storm"}}
 TICKETS = 40
 SINGLES = 5
-
-
-@pytest.fixture
-def movable_stack(tmp_path: Path) -> Iterator[MovableStack]:
-    with start_movable_stack(tmp_path) as stack:
-        yield stack
-
-
-@pytest.fixture
-async def scenario(movable_stack: MovableStack) -> AsyncIterator[Scenario]:
-    async with Scenario(movable_stack) as started:
-        yield started
 
 
 @pytest.mark.rule("5.31")

@@ -51,7 +51,7 @@ def test_connectwise() -> None:
         type="Email",
         channel="Email Connector",
         summary="Exchange: nobody in Graz can send mail",
-        description="Since 14:00 local time all mails stay in the outbox.\r\nAbout 40 people.",
+        description="Since 14:00 local time all mails stay in the outbox.\nAbout 40 people.",
         customer_id="Alpenmilch",
         customer_name="Alpenmilch eG",
         contact=ContactInfo("Jana Müller", "jana.mueller@alpenmilch.example", "+433165550188"),
@@ -185,10 +185,6 @@ def test_null_and_blank_mean_that_there_is_no_instant() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-14:00",
-        "2101-01-01T00:00:00Z",
-        "1989-12-31T23:59:59Z",
         "2026-06-08T12:00:60Z",
         "2026-02-30T12:00:00Z",
         "2026-06-08",
@@ -210,11 +206,12 @@ def test_a_value_that_is_not_an_instant_is_unreadable_by_its_path(value: object)
         assert error.value.field in (path, "body", "Entity")
 
 
-def test_a_halopsa_date_around_1900_means_that_there_is_no_instant() -> None:
-    for value in ("1900-01-01T00:00:00", "1899-12-30T00:00:00", "1900-01-01T00:00:00.0000000"):
-        assert responded_at("halopsa", value) is None
-        with pytest.raises(UnreadableError):
-            responded_at("autotask", value)
+@pytest.mark.parametrize(
+    "value", ["0001-01-01T00:00:00+14:00", "1900-01-01", "/Date(-62135596800000)/", 0, "9999-12-31"]
+)
+def test_a_date_that_means_never_is_no_instant(value: object) -> None:
+    for provider in INSTANTS:
+        assert responded_at(provider, value) is None
 
 
 def test_an_unreadable_ticket_does_not_affect_the_others_of_its_delivery() -> None:
@@ -222,7 +219,7 @@ def test_an_unreadable_ticket_does_not_affect_the_others_of_its_delivery() -> No
     content = read("halopsa", [good | {"dateoccurred": "x"}, good, 7])
     assert [snapshot.external_id for snapshot in content.snapshots] == ["2187"]
     first, _, last = map(str, content.tickets)
-    assert first.startswith("[0].dateoccurred: is not an instant in the years 1990 to 2100")
+    assert first.startswith("[0].dateoccurred: is not an instant such as 2026-06-08T12:00:00Z")
     assert last == "[2]: must be an object"
 
 

@@ -38,7 +38,7 @@ def halopsa(**fields: Any) -> dict[str, Any]:
         "26/11/2020 11:00",
         "last tuesday",
         "2026-06-08 -0500",
-        "0001-01-01T00:00:00Z",
+        "0026-06-08T00:00:60Z",
         7,
     ],
 )
@@ -47,9 +47,8 @@ def test_the_generic_adapter_rejects_other_formats_of_instants(field: str, writt
     (result,) = dry_run("zendesk", zendesk(**{field: written}))
     assert result["unmapped"] == "unreadable"
     mapped = {"created_at": "opened_at", "updated_at": "seen_at"}[field]
-    problem = f"`ticket.{field}` is not an instant in the years 1990 to 2100; add its format to `instants`"
-    expected = f"{mapped}: {problem}"
-    assert result["detail"] == expected
+    problem = f"`ticket.{field}` is not an instant such as 2026-06-08T12:00:00Z; add its format to `instants`, or"
+    assert result["detail"].startswith(f"{mapped}: {problem}")
 
 
 @pytest.mark.parametrize(

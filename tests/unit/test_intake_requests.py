@@ -1,8 +1,10 @@
 """Request models: every wrong field is named; absent, null and blank are equal; instants state their zone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from intake.domain.ticket_request import (
     validate_request,
 )
 from pydantic import ValidationError
+from tocsin.characters import clean_line
+from tocsin.events import ticket_id
 
 TICKET: dict[str, Any] = {
     "source": "connectwise",
@@ -153,11 +157,11 @@ def test_null_blank_and_a_written_out_default_are_equal_to_absent() -> None:
     assert item.digest() == ticket().digest()
 
 
-@pytest.mark.parametrize("blank", [" ", "\t\n", "\x1c", "\x1f", "\x85"])
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\x1c", "\x1f", "\x85", "\u200b"])
 def test_the_json_schema_rejects_every_blank_that_the_model_rejects(blank: str) -> None:
     pattern = TicketRequest.model_json_schema()["properties"]["summary"]["pattern"]
     assert re.search(pattern, blank, re.ASCII) is None  # JSON Schema's \s matches fewer characters than Python's
-    assert re.search(pattern, f"{blank}a{blank}", re.ASCII)
+    assert re.search(pattern, " a ", re.ASCII)
     assert wrong_fields(TicketRequest, {**TICKET, "summary": blank}) == ["summary"]
 
 
@@ -227,15 +231,101 @@ def test_a_posted_address_must_be_usable(text: str) -> None:
 
 
 @pytest.mark.rule("1.10")
-@pytest.mark.parametrize("text", _NO_ADDRESSES)
+@pytest.mark.parametrize("text", [text for text in _NO_ADDRESSES if text.strip() == text])
 def test_a_ticket_from_a_webhook_or_a_mail_keeps_the_contact_and_loses_an_unusable_address_of_the_assignee(
     text: str,
 ) -> None:
     person = {"name": "Ada", "email": text}
     derived = DerivedTicketRequest.model_validate({**TICKET, "contact": person, "assignee": person})
-    assert derived.contact.email == text
+    assert derived.contact.email == clean_line(text)
     assert derived.assignee is not None
     assert (derived.assignee.name, derived.assignee.email) == ("Ada", None)
+
+
+WHOLE_TICKET: dict[str, Any] = {
+    **TICKET,
+    "description": "Since noon.",
+    "contact": {"name": "Ada", "email": "ada@acme.example", "phone": "+1 555 0100"},
+    "assignee": {"name": "Ruth", "email": "ruth@msp.example"},
+    "events": [{**EVENT, "event_id": "note-77", "reason": "called her"}],
+}
+
+
+def texts(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of each text of a body."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from texts(item, (*path, key))
+
+
+def changed(body: Any, path: tuple[Any, ...], text: str) -> Any:
+    if not path:
+        return text
+    copy = dict(body) if isinstance(body, dict) else list(body)
+    copy[path[0]] = changed(body[path[0]], path[1:], text)
+    return copy
+
+
+CONTROLS = st.one_of(st.characters(categories=["Cc", "Cs"], exclude_characters="\t\n"), st.sampled_from("\u2028\u2029"))
+
+
+@pytest.mark.rule("1.12")
+@given(st.sampled_from(list(texts(WHOLE_TICKET))), CONTROLS, st.sampled_from(["x{}y", "{}x", "x{}", "x\r\nBcc: a@b{}"]))
+def test_a_control_character_anywhere_is_rejected_by_the_name_of_its_field(
+    path: tuple[Any, ...], control: str, form: str
+) -> None:
+    body = changed(WHOLE_TICKET, path, form.format(control))
+    assert ".".join(map(str, path)) in wrong_fields(BatchItemRequest, body)
+    assert all(control not in part for part in kept_texts(body))
+
+
+def kept_texts(body: object) -> Iterator[str]:
+    """The texts of the ticket that a tool sent, none if another field than a text was wrong."""
+    with suppress(ValidationError):
+        kept = DerivedTicketRequest.model_validate(body).model_dump(mode="json")
+        for path in texts(kept):
+            yield str(reduce(lambda value, key: value[key], path, kept))
+
+
+@pytest.mark.rule("1.12")
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("external_id", "x\r\nBcc: a@b"),
+        ("external_id", "SR-\u200b1042"),
+        ("source", "connect\u202ewise"),
+        ("customer.id", "acme\ufeff"),
+        ("customer.name", "Acme\u2028"),
+        ("summary", "Mail\nis down"),
+        ("summary", "gpj.\u202eexe"),
+        ("affected_services.0", "Email\t"),
+        ("contact.name", "Ada\x7f"),
+        ("contact.phone", "\u202a+1 555 0100\u202c"),
+        ("description", "a\rb"),
+        ("events.0.event_id", "note-\u00ad77"),
+        ("events.0.actor", "Bob\r\nX-Tocsin: 1"),
+        ("events.0.reason", "called\x08"),
+    ],
+)
+def test_ids_and_lines_have_no_line_breaks_and_nothing_invisible(field: str, text: str) -> None:
+    path = tuple(int(part) if part.isdecimal() else part for part in field.split("."))
+    assert wrong_fields(BatchItemRequest, changed(WHOLE_TICKET, path, text)) == [field]
+
+
+@pytest.mark.rule("1.12")
+def test_spellings_of_an_id_that_look_the_same_name_the_same_ticket() -> None:
+    composed, decomposed = ticket(external_id="caf\u00e9-1"), ticket(external_id=" cafe\u0301-1 ")
+    assert composed == decomposed
+    assert composed.digest() == decomposed.digest()
+    assert ticket_id("default", "jira", "caf\u00e9-1") == ticket_id("default", "jira ", " cafe\u0301-1")
+    assert ticket_id("default", "jira", "SR-1") != ticket_id("default", "jira", "sr-1")
+
+
+@pytest.mark.rule("1.12")
+def test_a_description_keeps_line_breaks_and_tabs() -> None:
+    assert ticket(description="a\r\n\tb\n\u200f").description == "a\n\tb\n\u200f"
 
 
 def test_a_resolve_without_a_kind_is_a_resolution() -> None:

@@ -41,6 +41,24 @@ class CalendarEvent:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOutEvent:
+    """An event that cannot be read and so puts nobody on call (docs/rules.md#5-32).
+
+    `starts_at` is its start as the calendar has it; empty if there is none. `reason` reads "what is wrong; what to
+    change". `person`, `addresses`, `names` (of attendees) and `summary` say whom it would have put on call. From
+    `over_at` on it could not have put anyone on call; None if that is unknown.
+    """
+
+    summary: str
+    starts_at: str
+    reason: str
+    person: str = ""
+    addresses: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    over_at: datetime | None = None
+
+
 class ICalendar:
     """The events of an iCalendar. `zone` applies to whole days and to times without a zone.
 
@@ -52,6 +70,10 @@ class ICalendar:
         if len(text) > MAX_CALENDAR_LENGTH:
             raise ICalendarError(f"has {len(text)} characters; the limit is {MAX_CALENDAR_LENGTH}")
         self.text: Final = text
+        self.left_out: Final[tuple[LeftOutEvent, ...]] = ()
+        """The events that cannot be read, in their order."""
+        self.notes: Final[tuple[str, ...]] = ()
+        """What else cannot be read, such as a broken line: "what is wrong; what to change"."""
         self._zone: Final = load_zone(zone)
         self._query: Final = _parse(text)
         self.year: Final = lru_cache(maxsize=_YEARS_CACHED)(self._of_year)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from tocsin.directory.entries import Person
 from tocsin.directory.errors import ICalendarError
-from tocsin.directory.ical_import import CalendarEvent, ICalendar
+from tocsin.directory.ical_import import CalendarEvent, ICalendar, LeftOutEvent
 from tocsin.directory.local_time import FIRST, LAST
 from tocsin.directory.schedule import Turn, local_words
 from tocsin.instants import to_utc
@@ -64,6 +64,19 @@ class CalendarSchedule:
     def unmatched(self, start: datetime, end: datetime) -> list[CalendarEvent]:
         """The events between two instants that name no person of the directory."""
         return [event for event in self._events(start, end) if self._person(event) is None]
+
+    def left_out_people(self, at: datetime) -> list[tuple[LeftOutEvent, str]]:
+        """The events that would put somebody on call at `at` or later and cannot be read, each with the names."""
+        return []
+
+    def left_out_others(self, at: datetime) -> list[LeftOutEvent]:
+        """The other events that cannot be read: they name no person of the directory, or are over at `at`."""
+        return list(self._calendar.left_out)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else of the calendar cannot be read, such as a broken line: "what is wrong; what to change"."""
+        return self._calendar.notes
 
     def overlaps(self, start: datetime, end: datetime) -> list[tuple[CalendarEvent, CalendarEvent]]:
         """Pairs of events between two instants that overlap and name different people. Ties are left out."""

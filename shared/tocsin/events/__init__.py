@@ -32,7 +32,7 @@ from tocsin.events.escalations import (
     UpcomingStep,
     Withdraw,
 )
-from tocsin.events.identity import derived_id, fact_id, ticket_id
+from tocsin.events.identity import UuidInput, derived_id, fact_id, parse_uuid, ticket_id
 from tocsin.events.notifications import DeliveryEvent, DeliveryState, MailKind, Recipient
 from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import (
@@ -116,6 +116,7 @@ __all__ = [
     "TicketOpened",
     "Tier",
     "UpcomingStep",
+    "UuidInput",
     "Watermark",
     "Withdraw",
     "WorkStoppage",
@@ -126,5 +127,6 @@ __all__ = [
     "event_id",
     "event_type",
     "fact_id",
+    "parse_uuid",
     "ticket_id",
 ]

@@ -1,14 +1,35 @@
 """Deterministic ids: the same input always has the same id (docs/architecture.md#delivery)."""
 
-from typing import Final
+import re
+from typing import Annotated, Final
 from uuid import UUID, uuid5
 
+from pydantic import BeforeValidator, Field
+
+from tocsin.characters import canonical_id
+
 _NAMESPACE: Final = UUID("5ad7a8a5-8f0b-5e0c-9e0e-6b1f7c1f4e11")
+_UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
 def ticket_id(tenant: str, source: str, external_id: str) -> UUID:
-    """Return the id of a ticket. `external_id` is its id in the tool `source`."""
-    return _uuid5(_NAMESPACE, tenant, source, external_id)
+    """Return the id of a ticket. `external_id` is its id in the tool `source`, in any spelling (docs/rules.md#1-12)."""
+    return _uuid5(_NAMESPACE, tenant, canonical_id(source), canonical_id(external_id))
+
+
+def parse_uuid(text: str) -> UUID:
+    """The UUID in its one spelling, lower case with hyphens. Raises ValueError for another, such as `urn:uuid:...`."""
+    if not _UUID.fullmatch(text):
+        raise ValueError("must be a UUID in lower case with hyphens, as our responses write it")
+    return UUID(text)
+
+
+UuidInput = Annotated[
+    UUID,
+    BeforeValidator(lambda value: parse_uuid(value) if isinstance(value, str) else value),
+    Field(json_schema_extra={"pattern": f"^{_UUID.pattern}$"}),
+]
+"""A UUID in a request, in its one spelling."""
 
 
 def fact_id(ticket: UUID, event_id: str) -> UUID:

@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from tocsin.business_time import DAY, HOUR, MINUTE, load_zone
+from tocsin.characters import canonical_id, check_line
 from tocsin.yaml_document.errors import field_error
 
 
@@ -184,7 +185,8 @@ PATTERN_MESSAGES: Final = {
 
 DaySpan = Annotated[str, AfterValidator(_day_span), Field(json_schema_extra={"pattern": f"^{_DAY}(-{_DAY})?$"})]
 Zone = Annotated[str, AfterValidator(_zone), Field(examples=["America/New_York"])]
-Name = Annotated[str, Field(pattern=_NAME)]
+Name = Annotated[str, Field(pattern=_NAME), AfterValidator(lambda name: canonical_id(check_line(name)))]
+"""A name on one line, or an id of a tool. An id has the spelling that intake stores (docs/rules.md#1-12)."""
 Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]
 Phone = Annotated[str, Field(pattern=_PHONE, examples=["+1 212 555 0100", "+1 212 555 0100 ext. 7"])]
 """A phone number as people dial it; it is shown as written."""

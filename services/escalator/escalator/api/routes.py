@@ -5,9 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.characters import Id
+from tocsin.events import UuidInput
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.authentication import MayRead
 from tocsin.runtime.http.external_ticket import ExternalTicket
+from tocsin.runtime.http.numbers import WholeNumber
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
 from tocsin.sources.directory_file import DirectoryFile
@@ -43,17 +46,15 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     )
     async def list_escalations(
         caller: MayRead,
-        ticket_id: Annotated[UUID | None, Query(description="Only this ticket")] = None,
-        customer: Annotated[
-            str | None, Query(max_length=10_000, pattern=r"^[^\x00]*$", description="Only this customer, by its id")
-        ] = None,
+        ticket_id: Annotated[UuidInput | None, Query(description="Only this ticket")] = None,
+        customer: Annotated[Id | None, Query(max_length=10_000, description="Only this customer, by its id")] = None,
         tier: Annotated[
-            int | None, Query(ge=1, le=1000, description="Only ladders that last notified this tier")
+            WholeNumber | None, Query(ge=1, le=1000, description="Only ladders that last notified this tier")
         ] = None,
         state: Annotated[LadderState | None, Query(description="Only ladders in this state")] = None,
-        limit: Annotated[int, Query(ge=1, le=500, description="Largest number of items")] = 100,
+        limit: Annotated[WholeNumber, Query(ge=1, le=500, description="Largest number of items")] = 100,
         cursor: Annotated[
-            str | None, Query(pattern=r"^[0-9]{1,18}$", description="`next_cursor` of the previous page")
+            str | None, Query(pattern=r"^[1-9][0-9]{0,17}$", description="`next_cursor` of the previous page")
         ] = None,
     ) -> LadderListResponse:
         """Ladder runs, newest first. A ticket has one for each run in each cycle. Request further pages with
@@ -76,7 +77,7 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         responses={200: {"description": "The current ladder", "links": {"all": _TO_LIST}}, 404: _NONE_STARTED},
     )
     async def get_escalation(
-        caller: MayRead, ticket_id: Annotated[UUID, Path(description="The id from intake's response")]
+        caller: MayRead, ticket_id: Annotated[UuidInput, Path(description="The id from intake's response")]
     ) -> LadderResponse:
         """The ticket's current ladder: the tiers notified, what comes next, or how it ended. 404 if none started."""
         return await load_current(caller.tenant, ticket_id)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel, ValidationError
+from tocsin.characters import Id
+from tocsin.events import parse_uuid
 from tocsin.policy import Policy
 from tocsin.runtime.http.authentication import MayWrite
 from tocsin.runtime.http.problems import Problem, validation_problem
@@ -23,7 +25,7 @@ from intake.store.idempotency import IdempotencyKey
 async def _parse_idempotency_key(
     caller: MayWrite,
     key: Annotated[
-        str | None,
+        Id | None,
         Header(
             alias="Idempotency-Key",
             min_length=1,
@@ -88,7 +90,7 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
 
 async def _parse_ticket_id(ticket_id: Annotated[str, Path(description="The ticket's id in intake")]) -> UUID:
     try:
-        return UUID(ticket_id)
+        return parse_uuid(ticket_id)
     except ValueError:  # an invalid UUID is treated as not found
         raise TicketNotFoundError from None
 

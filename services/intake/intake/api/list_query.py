@@ -5,23 +5,19 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from tocsin.events import Flag, Severity
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from tocsin.characters import NOT_IN_ID, NOT_IN_LINE, Id, Line
+from tocsin.events import Flag
+from tocsin.runtime.http.numbers import WholeNumber
 
-from intake.domain.schema_base import BLANK, RequestInstant, RequiredText, Text, reject_blank
+from intake.domain.schema_base import BLANK, MAX_STRING_LENGTH, RequestInstant, reject_blank
 from intake.store.tables import PUNCTUATION
 from intake.store.tickets import TicketFilter
 
 MAX_PAGE_SIZE: Final = 500
 MAX_TEXT_LENGTH: Final = 200
 _PUNCTUATION: Final = re.compile(PUNCTUATION)
-_WORD_CHARACTER: Final = rf"[^\x00{BLANK}!-/:-@\[-`{{-~]"
-
-
-def _require_digits(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,8}", value, re.ASCII):
-        raise ValueError("must be a whole number")
-    return value
+_WORD_CHARACTER: Final = rf"[^{NOT_IN_LINE}{BLANK}!-/:-@\[-`{{-~]"
 
 
 def _require_words(text: str) -> str:
@@ -34,12 +30,22 @@ def _words(text: str) -> list[str]:
     return _PUNCTUATION.sub(" ", text).split()
 
 
-Name = Annotated[RequiredText, AfterValidator(reject_blank)]
+Name = Annotated[
+    Id,
+    Field(
+        max_length=MAX_STRING_LENGTH,
+        # As `reject_blank` does.
+        json_schema_extra={"pattern": rf"^[^{NOT_IN_ID}]*[^{NOT_IN_ID}\s][^{NOT_IN_ID}]*$"},
+    ),
+    AfterValidator(reject_blank),
+]
 SearchText = Annotated[
-    Text,
+    Line,
     Field(
         max_length=MAX_TEXT_LENGTH,
-        json_schema_extra={"pattern": rf"^[^\x00]*{_WORD_CHARACTER}[^\x00]*$"},  # as `_require_words` does
+        json_schema_extra={
+            "pattern": rf"^[^{NOT_IN_LINE}]*{_WORD_CHARACTER}[^{NOT_IN_LINE}]*$"
+        },  # as `_require_words` does
     ),
     AfterValidator(_require_words),
 ]
@@ -50,9 +56,7 @@ class TicketListQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    severity: Annotated[Severity, BeforeValidator(_require_digits)] | None = Field(
-        None, description="The effective severity"
-    )
+    severity: Annotated[WholeNumber, Field(ge=1, le=4)] | None = Field(None, description="The effective severity")
     state: Literal["open", "closed"] | None = Field(None, description="The state after all facts")
     flag: Flag | None = Field(None, description="A flag that the ticket has now")
     customer: Name | None = Field(None, description="The customer's id")
@@ -69,9 +73,7 @@ class TicketListQuery(BaseModel):
         "services, the names of its customer and contact, or the first 1,000 characters of its description",
         examples=["mail outage", "SR-1042"],
     )
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(_require_digits)] = Field(
-        100, description="The size of the page"
-    )
+    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_PAGE_SIZE)] = Field(100, description="The size of the page")
     cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = Field(
         None, description="The `next_cursor` of the previous page"
     )

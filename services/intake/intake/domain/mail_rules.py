@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from tocsin.characters import one_line
 from tocsin.email_address import is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import EmailAddress, InboundMail, one_line, own_text, reference_of
+from intake.domain.mail import EmailAddress, InboundMail, own_text, reference_of
 from intake.domain.mail_author import MailAuthor, TicketOwner, customer_of, find_author
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import RuleImpact, SubjectRule

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInf
 from tocsin.email_address import MAX_EMAIL_LENGTH, is_usable_email
 from tocsin.events import Assignee, BusinessRisk, Impact, Workaround, WorkStoppage
 
-from intake.domain.schema_base import BLANK, RequestModel, RequiredText, Text
+from intake.domain.schema_base import BLANK, Line, RequestModel, RequiredId, RequiredLine
 
 
 def _has_text(field: str) -> dict[str, JsonValue]:
@@ -21,7 +21,7 @@ def _check_email(email: str, info: ValidationInfo) -> str:
 
 
 Email = Annotated[
-    Text,
+    Line,
     AfterValidator(_check_email),
     # A blank one is absent.
     WithJsonSchema(
@@ -42,8 +42,8 @@ class ContactRequest(RequestModel):
         json_schema_extra={"anyOf": [_has_text("email"), _has_text("phone")]}  # as `require_address` does
     )
 
-    name: RequiredText
-    phone: Text | None = None
+    name: RequiredLine
+    phone: Line | None = None
     email: Email | None = Field(default=None, validate_default=True)
 
     @field_validator("email")
@@ -55,14 +55,14 @@ class ContactRequest(RequestModel):
 
 
 class CustomerRequest(RequestModel):
-    id: RequiredText
-    name: RequiredText
+    id: RequiredId
+    name: RequiredLine
 
 
 class AssigneeRequest(RequestModel):
     """The person on our side who works on the ticket."""
 
-    name: RequiredText
+    name: RequiredLine
     email: Email | None = None
 
     @field_validator("email")

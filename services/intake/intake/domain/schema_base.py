@@ -4,11 +4,27 @@ Values are Python objects as `json` parses them. Nothing is guessed and nothing 
 strings are absent, a boolean is not a number, an instant states its zone, and unknown or duplicate fields are rejected.
 """
 
+import re
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from tocsin.characters import (
+    BLOCK_PATTERN,
+    ID_PATTERN,
+    INVISIBLE,
+    LINE_PATTERN,
+    NOT_IN_ID,
+    NOT_IN_LINE,
+    check_block,
+    check_id,
+    check_line,
+    clean_block,
+    clean_id,
+    clean_line,
+)
 from tocsin.instants import parse_instant
 from tocsin.yaml_document import field_error
 
@@ -21,8 +37,9 @@ MIN_YEAR: Final = 1990
 MAX_YEAR: Final = 8999
 """Tools write years outside these where they know no date: 1, 1970, 9999."""
 
-BLANK: Final = r"\s\x1c-\x1f\x85"
+BLANK: Final = r"\s\x1c-\x1f\x85" + INVISIBLE
 """The characters of a blank string, for use inside brackets: JSON Schema's \\s matches fewer than Python's."""
+_IS_BLANK: Final = re.compile(f"[{BLANK}]*")
 
 
 class RequestModel(BaseModel):
@@ -70,22 +87,48 @@ def reject_blank(text: str) -> str:
 
 
 def _is_absent(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and _IS_BLANK.fullmatch(value) is not None)
 
 
-def _reject_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain a NUL character")
-    return text
+def _checked(check: Callable[[str], str], repair: Callable[[str], str]) -> AfterValidator:
+    """Check a text that a caller posted, repair one that a tool or a mail sent."""
+
+    def validate(text: str, info: ValidationInfo) -> str:
+        return repair(text) if info.context is None else check(text)  # the context is set by `validate_request`
+
+    return AfterValidator(validate)
 
 
-Text = Annotated[
-    str, Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": "^[^\\x00]*$"}), AfterValidator(_reject_nul)
+# A blank text is absent.
+_OR_BLANK: Final = f"|^[{BLANK}]*$"
+
+# docs/rules.md#1-12
+Id = Annotated[
+    str,
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": ID_PATTERN + _OR_BLANK}),
+    _checked(check_id, clean_id),
 ]
-"""A string of an optional field."""
+"""A string of an optional field that is compared."""
 
-RequiredText = Annotated[Text, Field(json_schema_extra={"pattern": rf"^[^\x00]*[^\x00{BLANK}][^\x00]*$"})]
-"""A string of a required field. The model treats a blank one as missing; the pattern says so in the JSON Schema."""
+Line = Annotated[
+    str,
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": LINE_PATTERN + _OR_BLANK}),
+    _checked(check_line, clean_line),
+]
+"""A string of an optional field that is shown on one line."""
+
+Block = Annotated[
+    str,
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": BLOCK_PATTERN + _OR_BLANK}),
+    _checked(check_block, clean_block),
+]
+"""A string of an optional field with several lines."""
+
+# The model treats a blank string of a required field as missing; the patterns say so in the JSON Schema.
+RequiredId = Annotated[Id, Field(json_schema_extra={"pattern": rf"^[^{NOT_IN_ID}]*[^{NOT_IN_ID}\s][^{NOT_IN_ID}]*$"})]
+RequiredLine = Annotated[
+    Line, Field(json_schema_extra={"pattern": rf"^[^{NOT_IN_LINE}]*[^{NOT_IN_LINE}{BLANK}][^{NOT_IN_LINE}]*$"})
+]
 
 RequestInstant = Annotated[
     datetime, BeforeValidator(parse_request_instant), Field(json_schema_extra={"pattern": "^(199[0-9]|[2-8][0-9]{3})-"})

@@ -19,10 +19,13 @@ from tocsin.events import Category, Channel, Flag, Mailbox, SeverityInput
 from intake.domain.request_fields import AssigneeRequest, ContactRequest, CustomerRequest, ImpactRequest
 from intake.domain.schema_base import (
     MAX_LIST_LENGTH,
+    Block,
+    Id,
+    Line,
     RequestInstant,
     RequestModel,
-    RequiredText,
-    Text,
+    RequiredId,
+    RequiredLine,
     reject_blank,
 )
 
@@ -126,8 +129,8 @@ class EventRequest(RequestModel):
 
     type: EventType
     occurred_at: RequestInstant | None = Field(None, description="When it occurred; the receipt if omitted or later")
-    actor: RequiredText
-    event_id: Text | None = Field(None, description="Makes it count once within the ticket; generated if omitted")
+    actor: RequiredLine
+    event_id: Id | None = Field(None, description="Makes it count once within the ticket; generated if omitted")
     severity: SeverityInput | None = Field(
         None, validate_default=True, description="The new severity; only for severity_changed"
     )
@@ -137,7 +140,7 @@ class EventRequest(RequestModel):
     assignee: AssigneeRequest | None = Field(
         None, description="Who works on the ticket from now on, null for nobody; only for assigned"
     )
-    reason: Text | None = None
+    reason: Block | None = None
     resolution_kind: Literal["resolved", "workaround"] | None = Field(
         None, validate_default=True, description="Only for resolved; resolved if omitted"
     )
@@ -181,14 +184,14 @@ class TicketRequest(RequestModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_TICKET]})
 
-    source: RequiredText
-    external_id: RequiredText
+    source: RequiredId
+    external_id: RequiredId
     opened_at: RequestInstant | None = Field(None, description="When it was submitted; the receipt if omitted or later")
     severity: SeverityInput | None = Field(None, validate_default=True, description="The customer's initial severity")
-    summary: RequiredText
-    description: Text | None = None
+    summary: RequiredLine
+    description: Block | None = None
     affected_services: Annotated[
-        tuple[Annotated[RequiredText, AfterValidator(reject_blank)], ...],
+        tuple[Annotated[RequiredLine, AfterValidator(reject_blank)], ...],
         Strict(False),
         Field(max_length=MAX_LIST_LENGTH, json_schema_extra={"minItems": 1}),
         AfterValidator(_reject_empty),
@@ -233,7 +236,7 @@ class DerivedTicketRequest(BatchItemRequest):
     mailed.
     """
 
-    opened_by: Text | None = None
+    opened_by: Line | None = None
     states_category: bool = True
     default_flags: tuple[Flag, ...] = ()
 

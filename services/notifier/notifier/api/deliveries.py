@@ -6,6 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.characters import Id
+from tocsin.events import parse_uuid
 from tocsin.runtime.http.authentication import MayAdminister, MayRead
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.process.clock import TimeSource
@@ -29,14 +31,14 @@ from notifier.store import deliveries, journal
 def _parse_delivery_id(delivery_id: Annotated[str, Path(description="The delivery's `id`")]) -> UUID:
     """An invalid UUID is treated as not found."""
     try:
-        return UUID(delivery_id)
+        return parse_uuid(delivery_id)
     except ValueError:
         raise DeliveryNotFoundError from None
 
 
 DeliveryId = Annotated[UUID, Depends(_parse_delivery_id)]
 IdempotencyKey = Annotated[
-    str | None,
+    Id | None,
     Header(
         alias="Idempotency-Key",
         min_length=1,

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from typing import Annotated, Final
-from uuid import UUID
 
 from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from tocsin.events import MailKind
+from tocsin.characters import Id
+from tocsin.events import MailKind, UuidInput
+from tocsin.runtime.http.numbers import WholeNumber
 
 from notifier.domain.delivery import DeliveryState
 from notifier.store.deliveries import DeliveryFilter
@@ -32,8 +33,8 @@ class DeliveryListRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    ticket_id: UUID | None = Field(None, description="Only deliveries of this ticket")
-    recipient: Annotated[str, Field(max_length=320, pattern=r"^[^\x00]+$")] | None = Field(
+    ticket_id: UuidInput | None = Field(None, description="Only deliveries of this ticket")
+    recipient: Annotated[Id, Field(min_length=1, max_length=320)] | None = Field(
         None, description="An address, or a person's id in the directory", examples=["dana@example.com", "dana"]
     )
     state: DeliveryState | None = Field(None, description="Only deliveries in this state")
@@ -44,8 +45,8 @@ class DeliveryListRequest(BaseModel):
     queued_to: At | None = Field(
         None, description="`queued_at` is before this instant", examples=["2026-06-09T12:00:00Z"]
     )
-    limit: Annotated[int, Field(ge=1, le=500)] = Field(100, description="The size of the page")
-    cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = Field(
+    limit: Annotated[WholeNumber, Field(ge=1, le=500)] = Field(100, description="The size of the page")
+    cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = Field(
         None, description="`next_cursor` of the previous page"
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
+from tocsin.characters import Id
 from tocsin.directory import Directory, Holder, export_calendar
 from tocsin.instants import Instant, InstantInput
 from tocsin.runtime.http.authentication import MayRead
@@ -107,8 +108,8 @@ def _with_seconds(value: object) -> object:
 
 Role = Annotated[str, Query(max_length=100, description="A role of the directory, such as service_desk_team_lead")]
 CustomerId = Annotated[
-    str | None,
-    Query(max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="A customer's id; default: any customer"),
+    Id | None,
+    Query(min_length=1, max_length=100, description="A customer's id; default: any customer"),
 ]
 _OnCallInstant = Annotated[
     InstantInput, BeforeValidator(_with_seconds), Field(json_schema_extra={"pattern": "^(19|20)[0-9]{2}-"})

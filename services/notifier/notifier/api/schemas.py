@@ -4,13 +4,13 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from tocsin.characters import Line
 from tocsin.events import MailKind
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
 from notifier.domain.bounce_report import BounceAction
 from notifier.domain.delivery import DeliveryState, JournalNote
-from notifier.domain.sanitize import one_line
 from notifier.handlers.bounces import ReportResult
 
 _SENT: Final[dict[str, Any]] = {
@@ -152,9 +152,7 @@ class DeliveryListResponse(ResponseModel):
 
 
 _MAX_LINE: Final = 200
-OptionalLine = Annotated[
-    str, Field(max_length=_MAX_LINE), AfterValidator(lambda text: one_line(text, _MAX_LINE) or None)
-]
+OptionalLine = Annotated[Line, Field(max_length=_MAX_LINE), AfterValidator(lambda text: text.strip() or None)]
 """One line of text; blank is the same as missing."""
 
 

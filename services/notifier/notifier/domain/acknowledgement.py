@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.acknowledgement import AcknowledgementLink, NotifiedPerson
+from tocsin.characters import one_line
 from tocsin.events import Notify, Tier, UpcomingStep
 
 from notifier.domain.delivery import Notification
 from notifier.domain.mail_history import EarlierMail
-from notifier.domain.sanitize import one_line
 from notifier.domain.template_context import Reader
 
 _NAME: Final = 60

@@ -13,7 +13,8 @@ from email.policy import compat32
 from enum import StrEnum
 from typing import Final
 
-from notifier.domain.sanitize import one_line
+from tocsin.characters import one_line
+
 from notifier.errors import BounceReportError
 
 

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 from typing import Any, Final
 from uuid import UUID
 
+from tocsin.characters import one_line
 from tocsin.events import Notify
 from tocsin.instants import display_instant, render_instant
 
@@ -14,7 +15,7 @@ from notifier.domain.delivery import Notification
 from notifier.domain.message import Mail, MailSender, smtp_address
 from notifier.domain.mime import Header, serialise
 from notifier.domain.rendering import DIGEST_HTML, DIGEST_TEXT, MailTemplates, RenderedMail
-from notifier.domain.sanitize import header_text, one_line
+from notifier.domain.sanitize import header_text
 from notifier.domain.template_context import SEVERITIES, Reader, distance
 
 _BACKGROUND, _INK = "#455a64", "#ffffff"

@@ -1,23 +1,6 @@
-"""Makes text from outside (tickets, names, SMTP replies) safe for one line of a mail or a header. Pure."""
+"""Makes text from outside (tickets, names, SMTP replies) safe for lines of a mail and for a header. Pure."""
 
-import re
-import unicodedata
-from typing import Final
-
-# Cc controls, Cf invisible marks (right-to-left overrides among them), Zl and Zp line separators, Cs lone surrogates.
-_UNWANTED: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
-_JOINER: Final = "\u200d"
-_SPACES: Final = re.compile(r"\s+")
-
-
-def one_line(text: str, limit: int) -> str:
-    """`text` on one line of at most `limit` characters, without control characters, cut with an ellipsis."""
-    if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text:
-        return text.strip()
-    # Cut generously first: a megabyte of ticket text need not be checked character by character.
-    kept = "".join(_printable(character) for character in text[: limit * 4])
-    line = _SPACES.sub(" ", kept).strip()
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+from tocsin.characters import one_line
 
 
 def first_lines(text: str, *, lines: int, limit: int) -> list[str]:
@@ -30,9 +13,3 @@ def first_lines(text: str, *, lines: int, limit: int) -> list[str]:
 def header_text(text: str, limit: int) -> str:
     """As `one_line`, without encoded words: CPython would write `=?utf-8?q?a=0D=0ABcc=3A?=` as an additional header."""
     return one_line(text, limit).replace("=?", "= ?")[:limit].rstrip()
-
-
-def _printable(character: str) -> str:
-    if character == _JOINER:
-        return character
-    return " " if unicodedata.category(character) in _UNWANTED else character

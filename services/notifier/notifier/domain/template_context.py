@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
+from tocsin.characters import one_line
 from tocsin.directory import Holder
 from tocsin.events import Acknowledgement, Exhausted, MailKind, Notify, StandDown, Ticket
 from tocsin.instants import display_instant
 
 from notifier.domain.delivery import Notification, mail_kind
 from notifier.domain.mail_history import EarlierMail
-from notifier.domain.sanitize import first_lines, header_text, one_line
+from notifier.domain.sanitize import first_lines, header_text
 
 MAX_ITEMS: Final = 12
 """How many lines or names of a list are shown; further ones are counted."""

@@ -9,13 +9,13 @@ from uuid import UUID
 import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tocsin.characters import one_line
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.group_commit import GroupCommit
 from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.delivery import Delivery
 from notifier.domain.message import Mail
-from notifier.domain.sanitize import one_line
 from notifier.domain.smtp_reply import SmtpOutcome, SmtpPhase, SmtpReply
 from notifier.errors import UnmailableAddressError
 from notifier.handlers.attempts import AttemptResult, enter_data, finish_attempts

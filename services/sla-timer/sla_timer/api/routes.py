@@ -4,12 +4,14 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query
-from tocsin.events import Category, Channel, ClockName, Severity
+from tocsin.characters import Id
+from tocsin.events import Category, Channel, ClockName, UuidInput
 from tocsin.events import ticket_id as id_of
 from tocsin.instants import InstantInput
 from tocsin.runtime.http.api_keys import TICKETS_READ
 from tocsin.runtime.http.authentication import MayRead, require
 from tocsin.runtime.http.external_ticket import ExternalTicket
+from tocsin.runtime.http.numbers import WholeNumber
 from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.http.responses import JsonResponse
 from tocsin.validation import FieldError
@@ -43,7 +45,7 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
 
     @routes.get("/tickets/{ticket_id}/clocks", summary="Get a ticket's clocks, ladder and ledger", **_CLOCKS)
     async def get_clocks(
-        ticket_id: Annotated[UUID, Path(description="The id from intake's response")], caller: MayRead
+        ticket_id: Annotated[UuidInput, Path(description="The id from intake's response")], caller: MayRead
     ) -> JsonResponse:
         """The ticket's timeline, evaluated to `told_to`. `ledger` lists the counted and excluded intervals of each
         clock, with the reason. 404 until the ticket has arrived.
@@ -55,7 +57,7 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
         summary="Get a ticket's clocks by the ticket's own id",
         **_CLOCKS,
     )
-    async def get_clocks_by_external_id(ticket: ExternalTicket, caller: MayRead) -> JsonResponse:
+    async def get_clocks_by_external_id(caller: MayRead, ticket: ExternalTicket) -> JsonResponse:
         """The timeline of the ticket that `source` knows by `external_id`. 404 until the ticket has arrived."""
         return await load_clocks(caller.tenant, id_of(caller.tenant, *ticket))
 
@@ -98,11 +100,12 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
             ),
         ] = Grouping.CLOCK,
         customer: Annotated[
-            str | None,
-            Query(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$", description="Only this customer, by its id"),
+            Id | None,
+            Query(min_length=1, max_length=10_000, description="Only this customer, by its id"),
         ] = None,
         severity: Annotated[
-            Severity | None, Query(description="Only clocks with this severity, and only tickets that have it")
+            WholeNumber | None,
+            Query(ge=1, le=4, description="Only clocks with this severity, and only tickets that have it"),
         ] = None,
         clock: Annotated[ClockName | None, Query(description="Only this clock; channels are not filtered")] = None,
         channel: Annotated[Channel | None, Query(description="Only tickets of this channel")] = None,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tocsin.business_time import micros
+from tocsin.characters import Id, Line
 from tocsin.events import Category, Channel, Fact, FactType, SeverityInput
 from tocsin.instants import InstantInput
 from tocsin.policy import Policy
@@ -35,7 +36,7 @@ class SimulatedFact(BaseModel):
     channel: Channel = "portal"
     category: Category = "incident"
     starts_at: InstantInput | None = None
-    actor: str | None = None
+    actor: Line | None = None
     sender_is_it_contact: bool = False
 
     @model_validator(mode="after")
@@ -76,7 +77,7 @@ class SimulationRequest(BaseModel):
         ),
     ]
     until: InstantInput
-    customer: Annotated[str | None, Field(max_length=10_000)] = None
+    customer: Annotated[Id, Field(max_length=10_000)] | None = None
 
     @model_validator(mode="after")
     def _check_opening(self) -> Self:

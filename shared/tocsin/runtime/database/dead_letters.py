@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin.runtime import metrics
 
-_PAGE = 100
+_PAGE = 20  # a letter may be a megabyte, and its tenant is in it
 _LONGEST_REASON = 1000
 
 

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tocsin.characters import Id
 from tocsin.runtime.errors import KeyFileError
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 from tocsin.validation import describe_validation_error
@@ -56,7 +57,7 @@ class Key(BaseModel):
 
     id: str = Field(pattern=r"^[A-Za-z0-9]{8}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    tenant: str = Field(min_length=1, max_length=100)
+    tenant: Id = Field(min_length=1, max_length=100)
     scopes: tuple[str, ...]
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None

@@ -1,4 +1,7 @@
-"""`/v1/dead-letters`: list the records that could not be handled or published, and replay them."""
+"""`/v1/dead-letters`: list the records that could not be handled or published, read one, and replay them.
+
+A record may be a megabyte of poison, so a list shows only the beginning of each; its bytes are read one by one.
+"""
 
 from base64 import b64encode
 from typing import Annotated, Any, Final, Self
@@ -11,14 +14,20 @@ from tocsin.instants import Instant
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.http.authentication import MayAdminister
+from tocsin.runtime.http.numbers import WholeNumber
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import ResponseModel
 from tocsin.runtime.kafka.consumer import Consumer
-from tocsin.runtime.kafka.record_headers import unpack
+from tocsin.runtime.kafka.record_headers import header, unpack
 
 _LARGEST_ID: Final = (1 << 63) - 1
 _REPLAYED: Final = "The dead letter was already replayed."
+_FIRST: Final = "$response.body#/items/0/id"
+_REPLAY_LINK: Final = link("POST /v1/dead-letters/{letter_id}/replay", "Replay it", letter_id="$response.body#/id")
+_LONGEST_EXCERPT: Final = 200
+_LONGEST_REASON: Final = 300
+_LONGEST_KEY: Final = 80
 _EXAMPLE: Final[dict[str, Any]] = {
     "id": 7,
     "origin": "consumed",
@@ -27,17 +36,17 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "offset": 4711,
     "key": "1f2179db-15df-5301-954e-79cce3c08d79",
     "type": "ticket.opened",
-    "headers": {"ce_type": "ticket.opened"},
-    "value_base64": "e30=",
-    "value": "{}",
+    "size": 2,
+    "excerpt": "{}",
     "reason": "InvalidEventError: ticket.opened: ticket: is missing",
     "created_at": "2026-06-08T12:00:00.000000Z",
     "replayed_at": None,
 }
+_DETAIL_EXAMPLE: Final[dict[str, Any]] = _EXAMPLE | {"headers": {"ce_type": "ticket.opened"}, "value_base64": "e30="}
 
 
 class DeadLetterResponse(ResponseModel):
-    """A record that could not be handled or published. `value` is its text; bytes that are not UTF-8 are replaced."""
+    """A record that could not be handled or published. Texts are cut, and bytes that are not UTF-8 are replaced."""
 
     id: int
     origin: DeadLetterOrigin = Field(
@@ -48,32 +57,57 @@ class DeadLetterResponse(ResponseModel):
     offset: int | None = Field(description="null for `outbox`")
     key: str
     type: str | None = Field(description="The event type, if the record names one")
-    headers: dict[str, str]
-    value_base64: str
-    value: str
+    size: int = Field(description="Bytes of the record's value")
+    excerpt: str = Field(description=f"The first {_LONGEST_EXCERPT} characters of the record's value")
     reason: str
     created_at: Instant | None
     replayed_at: Instant | None
 
     @classmethod
     def of(cls, letter: DeadLetter) -> Self:
-        """The letter with its bytes as text."""
-        headers = {name: value.decode(errors="replace") for name, value in unpack(letter.headers)}
+        """The letter without its bytes."""
+        return cls(**_summary(letter, longest_reason=_LONGEST_REASON))
+
+
+class DeadLetterDetailResponse(DeadLetterResponse):
+    """A dead letter with its whole reason, its headers and its bytes."""
+
+    headers: dict[str, str]
+    value_base64: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_DETAIL_EXAMPLE]})
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> Self:
+        """The whole letter."""
         return cls(
-            id=letter.id,
-            origin=DeadLetterOrigin(letter.origin),
-            topic=letter.topic,
-            partition=letter.partition,
-            offset=letter.offset,
-            key=(letter.key or b"").decode(errors="replace"),
-            type=headers.get("ce_type"),
-            headers=headers,
+            **_summary(letter, longest_reason=None),
+            headers={name: value.decode(errors="replace") for name, value in unpack(letter.headers)},
             value_base64=b64encode(letter.value or b"").decode(),
-            value=(letter.value or b"").decode(errors="replace"),
-            reason=letter.reason,
-            created_at=letter.created_at,
-            replayed_at=letter.replayed_at,
         )
+
+
+def _summary(letter: DeadLetter, *, longest_reason: int | None) -> dict[str, Any]:
+    event_type = header(unpack(letter.headers), "ce_type")
+    return {
+        "id": letter.id,
+        "origin": DeadLetterOrigin(letter.origin),
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "key": _beginning(letter.key, _LONGEST_KEY),
+        "type": None if event_type is None else _beginning(event_type, _LONGEST_KEY),
+        "size": len(letter.value or b""),
+        "excerpt": _beginning(letter.value, _LONGEST_EXCERPT),
+        "reason": letter.reason[:longest_reason],
+        "created_at": letter.created_at,
+        "replayed_at": letter.replayed_at,
+    }
+
+
+def _beginning(octets: bytes | None, limit: int) -> str:
+    """The first `limit` characters; one has at most four bytes."""
+    return (octets or b"")[: 4 * limit].decode(errors="replace")[:limit]
 
 
 class DeadLetterListResponse(ResponseModel):
@@ -93,33 +127,44 @@ class ReplayResponse(ResponseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"replayed": 1}]})
 
 
+LetterId = Annotated[WholeNumber, Path(ge=1, le=_LARGEST_ID, description="The `id` of the dead letter")]
+
+
+def _not_found() -> Problem:
+    return Problem(404, "Dead letter not found.")
+
+
 def dead_letter_routes(
     engine: AsyncEngine, dead_letters: DeadLetters, outbox: Outbox, consumer: Consumer | None
 ) -> APIRouter:
-    """The two routes, for the dead letters of the caller's tenant and those without a known tenant.
+    """The three routes, for the dead letters of the caller's tenant and those without a known tenant.
 
     `consumer` is None if the service reads no topic.
     """
     router = APIRouter(prefix="/v1/dead-letters", tags=["admin"])
-    replay_link = link(
-        "POST /v1/dead-letters/{letter_id}/replay", "Replay the first one", letter_id="$response.body#/items/0/id"
-    )
+    links = {
+        "first": link("GET /v1/dead-letters/{letter_id}", "Read the first one", letter_id=_FIRST),
+        "replay": link("POST /v1/dead-letters/{letter_id}/replay", "Replay the first one", letter_id=_FIRST),
+    }
 
     @router.get(
         "",
         summary="List dead letters",
         response_description="A page of dead letters",
-        responses={200: {"links": {"first": replay_link}}},
+        responses={200: {"links": links}},
     )
     async def list_dead_letters(
         caller: MayAdminister,
-        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page")] = 100,
-        cursor: Annotated[int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page")] = 0,
+        limit: Annotated[WholeNumber, Query(ge=1, le=500, description="The largest number of items per page")] = 100,
+        cursor: Annotated[
+            WholeNumber, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page")
+        ] = 0,
         replayed: Annotated[bool | None, Query(description="true: replayed ones only; empty: all")] = False,
     ) -> DeadLetterListResponse:
         """Records that could not be handled, and events that could not be published, oldest first.
 
-        Each has its raw bytes and the reason. Request further pages with `next_cursor` until it is null.
+        Each has the beginning of its value, its size and the reason. Request further pages with `next_cursor` until it
+        is null.
         """
         async with engine.connect() as connection:
             found = await dead_letters.list_page(
@@ -131,6 +176,20 @@ def dead_letter_routes(
             next_cursor=str(page[-1].id) if len(found) > limit else None,
         )
 
+    @router.get(
+        "/{letter_id}",
+        summary="Read a dead letter",
+        response_description="The dead letter with its bytes",
+        responses={200: {"links": {"replay": _REPLAY_LINK}}},
+    )
+    async def get_dead_letter(letter_id: LetterId, caller: MayAdminister) -> DeadLetterDetailResponse:
+        """One dead letter with its headers and its bytes."""
+        async with engine.connect() as connection:
+            letter = await dead_letters.load(connection, letter_id)
+        if letter is None or not letter.is_visible_to(caller.tenant):
+            raise _not_found()
+        return DeadLetterDetailResponse.of(letter)
+
     @router.post(
         "/{letter_id}/replay",
         summary="Replay a dead letter",
@@ -138,7 +197,7 @@ def dead_letter_routes(
         responses={409: error_response("Already replayed, or it still fails", Problem(409, _REPLAYED))},
     )
     async def replay(
-        letter_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the dead letter")],
+        letter_id: LetterId,
         caller: MayAdminister,
     ) -> ReplayResponse:
         """Handle or publish the record again, once its cause is fixed.
@@ -150,7 +209,7 @@ def dead_letter_routes(
             letter = await dead_letters.load(connection, letter_id)
             queue = await dead_letters.load_queue(connection, letter) if letter is not None else []
         if letter is None or not all(each.is_visible_to(caller.tenant) for each in (letter, *queue)):
-            raise Problem(404, "Dead letter not found.")
+            raise _not_found()
         if letter.replayed_at is not None:
             raise Problem(409, _REPLAYED)
         if letter.origin == DeadLetterOrigin.OUTBOX:

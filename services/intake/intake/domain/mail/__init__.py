@@ -2,7 +2,7 @@
 
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
 from intake.domain.mail.copies import ContentDigests
-from intake.domain.mail.headers import EmailAddress, one_line
+from intake.domain.mail.headers import EmailAddress
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
     MAX_SUBJECT_LENGTH,
@@ -26,7 +26,6 @@ __all__ = [
     "MailOrigin",
     "hidden_address",
     "name_before_via",
-    "one_line",
     "own_text",
     "read_mail",
     "reference_of",

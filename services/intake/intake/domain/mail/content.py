@@ -3,11 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.message import Message
 from email.utils import decode_params, unquote
 from typing import Any, Final
 
-from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders, decode_text, decode_words, one_line
+from tocsin.characters import one_line
+
+from intake.domain.mail.charsets import decode_text
+from intake.domain.mail.encoded_words import decode_words
+from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders
+from intake.domain.mail.transfer_encoding import decode_transfer
 
 _MAX_PARAMETERS: Final = 50
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;]+/[^\s/;]+")
@@ -27,13 +31,7 @@ class ContentHeaders:
 
     def decode(self, body: bytes) -> bytes:
         """The body without its transfer encoding; unchanged if the encoding is wrong or unknown."""
-        # The standard library tolerates broken encodings.
-        message = Message()
-        message["Content-Transfer-Encoding"] = self.encoding
-        message.set_payload(body.decode("ascii", "surrogateescape"))
-        payload = message.get_payload(decode=True)
-        assert isinstance(payload, bytes)  # always, if it is not a multipart
-        return payload
+        return decode_transfer(body, self.encoding)
 
 
 def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:

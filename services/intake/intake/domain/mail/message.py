@@ -12,9 +12,12 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final
 
+from tocsin.characters import clean_block, one_line
+
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
+from intake.domain.mail.charsets import decode_text
 from intake.domain.mail.copies import ContentDigests, digest_content
-from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, UNWANTED, EmailAddress, MailHeaders, decode_text, one_line
+from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.html_text import html_to_text
 from intake.domain.mail.origin import MailOrigin, read_origin
 from intake.domain.mail.outline import MimePart, read_outline
@@ -112,7 +115,7 @@ def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:
         else:
             plain.append(part)
     text = "\n".join(_texts(plain)) or "\n".join(map(html_to_text, _texts(html)))
-    text = UNWANTED.sub("", text[: MAX_TEXT_LENGTH * 2].replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = clean_block(text[: MAX_TEXT_LENGTH * 2]).strip()
     cut = text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
     return cut, tuple(attachments)
 

@@ -1,7 +1,9 @@
 """The tool's fields that `fields` of an integration names: standard fields, and custom fields by their labels. Pure."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -9,6 +11,7 @@ from intake.domain.webhooks import payload
 from intake.domain.webhooks.config.integrations import Integration, fold_word
 from intake.domain.webhooks.payload_reader import PayloadObject
 from intake.domain.webhooks.snapshot import TicketSnapshot
+from intake.domain.webhooks.tool_instants import read_instant
 from intake.errors import UnreadableError
 
 _CONTACT: Final = ("name", "email", "phone")
@@ -48,8 +51,7 @@ def with_mapped_fields(
     }
     changed: dict[str, Any] = {field: words[field] for field in _WORDS if field in words}
     if "starts_at" in values:
-        zone = ZoneInfo(integration.zone)
-        changed["starts_at"] = next((at for each in values["starts_at"] if (at := payload.instant(each, zone))), None)
+        changed["starts_at"] = _start(values["starts_at"], ZoneInfo(integration.zone))
     if "services" in values:
         changed["services"] = _list(first["services"], names["services"])
     contact = {part: words[f"contact_{part}"] for part in _CONTACT if f"contact_{part}" in words}
@@ -70,6 +72,15 @@ def with_mapped_fields(
         assignee=replace(snapshot.assignee, **assignee, nobody=nobody),
         found_nothing=(*snapshot.found_nothing, *empty),
     )
+
+
+def _start(values: Sequence[object], zone: ZoneInfo) -> datetime | None:
+    """The first of the values that is an instant."""
+    for value in values:
+        with suppress(ValueError):
+            if at := read_instant(value, zone):
+                return at
+    return None
 
 
 def _values(name: str, ticket: PayloadObject, custom: CustomFields) -> Sequence[object]:

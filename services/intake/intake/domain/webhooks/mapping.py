@@ -15,7 +15,7 @@ from intake.domain.webhooks.config.integrations import (
     find_word,
     fold_word,
 )
-from intake.domain.webhooks.payload import FIRST_YEAR, text
+from intake.domain.webhooks.payload import text
 from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
 from intake.errors import UnmappedError, UnmappedReason
@@ -38,12 +38,11 @@ def map_snapshot(
     Raises UnmappedError for a status or a priority that is not configured, and for an instant in the future.
     """
     _check_instants(snapshot, received_at)
-    seen_at = _usable(snapshot.seen_at)
-    at = min(seen_at or received_at, received_at)
+    at = min(snapshot.seen_at or received_at, received_at)
     status, tool_status = _status(snapshot, integration)
     return TicketUpdate(
         at=at,
-        seen_at=seen_at,
+        seen_at=snapshot.seen_at,
         sequence=snapshot.sequence,
         delivery_key=delivery_key,
         deleted=snapshot.action == "deleted",
@@ -51,9 +50,9 @@ def map_snapshot(
         status=status,
         tool_status=tool_status,
         severity=_severity(snapshot, integration),
-        opened_at=_usable(snapshot.opened_at, latest=at),
-        responded_at=_usable(snapshot.responded_at, latest=at),
-        resolved_at=_usable(snapshot.resolved_at, latest=at),
+        opened_at=_at_most(snapshot.opened_at, at),
+        responded_at=_at_most(snapshot.responded_at, at),
+        resolved_at=_at_most(snapshot.resolved_at, at),
         actor=text(snapshot.actor),
         in_scope=_in_scope(snapshot, integration),
         summary=text(snapshot.summary),
@@ -67,7 +66,7 @@ def map_snapshot(
         category=_find(integration.types, snapshot.type),
         via=_find(integration.mailboxes, snapshot.via),
         it_contact=_find(integration.it_contact_words, snapshot.it_contact),
-        starts_at=_usable(snapshot.starts_at),
+        starts_at=snapshot.starts_at,
         impact=_impact(snapshot.impact, integration.impact),
         assignee=_assignee(snapshot.assignee, integration),
         unassigned=_is_unassigned(snapshot.assignee, integration),
@@ -191,8 +190,5 @@ def _find(words: Mapping[str, _Meaning], word: str | None) -> _Meaning | None:
     return find_word(words, word) if word else None
 
 
-def _usable(at: datetime | None, *, latest: datetime | None = None) -> datetime | None:
-    """The instant, at most `latest`; None for one before 1990, which tools send for "never"."""
-    if at is None or at.year < FIRST_YEAR:
-        return None
-    return at if latest is None else min(at, latest)
+def _at_most(at: datetime | None, latest: datetime) -> datetime | None:
+    return min(at, latest) if at is not None else None

@@ -1,14 +1,11 @@
 """JSON payloads of tools, read without trusting them. Pure."""
 
 import math
-import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from tocsin.business_time import LAST_YEAR
+from tocsin.characters import clean_block
 
 from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
 from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
@@ -16,13 +13,9 @@ from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
 Payload = Mapping[str, object] | list[object]
 
 MAX_TEXT_LENGTH: Final = 10_000
-FIRST_YEAR: Final = 1990
-NOT_AN_INSTANT: Final = f"is not an instant in the years {FIRST_YEAR} to {LAST_YEAR}"
 
 _MAX_INTEGER: Final = 1 << 63
 _QUOTED_LENGTH: Final = 60
-# Ruby writes a space before the offset, which ISO 8601 does not allow.
-_SPACED_OFFSET: Final = re.compile(r"(:\d\d(?:\.\d+)?) (UTC|[+-]\d\d:?\d\d)$", re.ASCII)
 
 
 def parse(body: bytes) -> Payload:
@@ -55,7 +48,7 @@ def problem_with_text(value: object) -> str | None:
 
 
 def text(value: object) -> str | None:
-    """The value as text without characters that cannot be stored, truncated to MAX_TEXT_LENGTH characters.
+    """The value as text, truncated to MAX_TEXT_LENGTH characters. Of control characters, LF and TAB are kept.
 
     Numbers become text. None for other types, and for blank text.
     """
@@ -63,7 +56,7 @@ def text(value: object) -> str | None:
         return None
     if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
         return None
-    found = str(value).replace("\x00", "").encode(errors="replace").decode().strip()
+    found = clean_block(str(value)).strip()
     if not found:
         return None
     return found if len(found) <= MAX_TEXT_LENGTH else f"{found[: MAX_TEXT_LENGTH - 1]}…"
@@ -77,35 +70,3 @@ def problem_with_word(value: object) -> str | None:
 def word(value: object) -> str | None:
     """The value as `text` returns it; a boolean becomes the word `true` or `false`."""
     return str(value).lower() if isinstance(value, bool) else text(value)
-
-
-def instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime | None:
-    """A tool's instant in UTC, in `zone` if it has no offset; None if it is not an instant in FIRST_YEAR to LAST_YEAR.
-
-    `form` is iso (also with a space before the offset or UTC), unix (seconds), unix_ms, or a strptime format. Fractions
-    of a second may have any number of digits.
-    """
-    try:
-        at = _parse_instant(value, form)
-        at = at.replace(tzinfo=zone) if at is not None and at.tzinfo is None else at
-        at = at.astimezone(UTC) if at is not None else None
-    except (ValueError, OverflowError, OSError):
-        return None
-    # Tools write year 1 or 1900-01-01 for "never".
-    return at if at is not None and FIRST_YEAR <= at.year <= LAST_YEAR else None
-
-
-def _parse_instant(value: object, form: str) -> datetime | None:
-    if form in ("unix", "unix_ms"):
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return None
-        return datetime.fromtimestamp(float(value) / (1000 if form == "unix_ms" else 1), UTC)
-    if not isinstance(value, str):
-        return None
-    if form == "iso":
-        return datetime.fromisoformat(_SPACED_OFFSET.sub(_offset, value.strip()))
-    return datetime.strptime(value.strip(), form)  # noqa: DTZ007 (the caller adds the zone)
-
-
-def _offset(spaced: re.Match[str]) -> str:
-    return spaced[1] + ("+00:00" if spaced[2] == "UTC" else spaced[2])

@@ -1,7 +1,7 @@
 """Reading the fields of a payload in the types that the tool documents. Pure."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Self
@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 from intake.domain.json_parsing import DuplicateKey
 from intake.domain.webhooks import payload
 from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
 from intake.errors import UnreadableError
 
 _INSTANT: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,20})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,20})?)?(Z|[+-]\d\d:\d\d)?|/Date\(.*\)/", re.ASCII | re.IGNORECASE
 )
 
 
@@ -65,18 +66,23 @@ class PayloadObject:
             raise UnreadableError(self.path_of(name), "must be the id of the ticket")
         return found
 
-    def instant(self, name: str, zone: ZoneInfo, empty_days: Collection[str] = ()) -> datetime | None:
-        """The instant in UTC; without an offset it is in `zone`, the earlier of two if the clocks were turned back.
+    def instant(self, name: str, zone: ZoneInfo) -> datetime | None:
+        """The instant in UTC, None if the tool writes that there is none (`read_instant`).
 
-        Digits beyond microseconds are dropped. `empty_days` are the days that mean that there is no instant.
+        Without an offset it is in `zone`, the earlier of two if the clocks were turned back. Digits beyond microseconds
+        are dropped. A date without a time is not an instant.
         """
         value = self.values.get(name)
-        if value is None or (isinstance(value, str) and (not value.strip() or value.strip()[:10] in empty_days)):
+        if value is None:
             return None
-        is_iso = isinstance(value, str) and _INSTANT.fullmatch(value.strip())
-        at = payload.instant(value, zone) if is_iso else None
-        if at is None:
-            raise UnreadableError(self.path_of(name), f"{payload.NOT_AN_INSTANT}, such as 2026-06-08T12:00:00Z")
+        try:
+            at = read_instant(value, zone)
+        except ValueError:
+            at, is_instant = None, False
+        else:
+            is_instant = at is None or _INSTANT.fullmatch(str(value).strip()) is not None
+        if not is_instant:
+            raise UnreadableError(self.path_of(name), NOT_AN_INSTANT)
         return at
 
     def services(self, integration: Integration, *names: str) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """Reads any tool by configuration: JMESPath expressions read the payload, and `auth` states how it is signed. Pure."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -21,6 +22,7 @@ from intake.domain.webhooks.snapshot import (
     TicketSnapshot,
     read_each,
 )
+from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
 from intake.errors import UnreadableError
 
 _MAX_TICKETS: Final = 500
@@ -48,7 +50,10 @@ def is_recent(timestamp: str, now: datetime, tolerance: int) -> bool:
     if not timestamp.isascii():
         return False
     form = "unix" if timestamp.isdecimal() else "iso"
-    at = payload.instant(timestamp, ZoneInfo("UTC"), form)
+    try:
+        at = read_instant(timestamp, ZoneInfo("UTC"), form)
+    except ValueError:
+        return False
     return at is not None and abs((now.astimezone(UTC) - at).total_seconds()) <= tolerance
 
 
@@ -80,7 +85,7 @@ def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSn
     text = {field: _text(_expression(mapping, field), item, field) for field in _TEXTS}
     word = {field: _word(_expression(mapping, field), item, field) for field in _WORDS}
     at = {field: _instant(_expression(mapping, field), item, field, mapping, zone) for field in _INSTANTS}
-    starts_at = _instant_in(_search(mapping.starts_at, item, "starts_at"), mapping, zone)
+    starts_at = _start(mapping, item, zone)
     services = _texts(mapping.services, item, "services")
     external_id, action = text["external_id"], text["action"]
     if external_id is None:
@@ -141,17 +146,31 @@ def _instant(
     expression: str | None, data: object, field: str, mapping: GenericMapping, zone: ZoneInfo
 ) -> datetime | None:
     value = _search(expression, data, field)
-    if expression is None or value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    at = _instant_in(value, mapping, zone)
-    if at is None:
-        message = f"`{expression[:_QUOTED_LENGTH]}` {payload.NOT_AN_INSTANT}; add its format to `instants`"
-        raise UnreadableError(field, message)
-    return at
+    try:
+        return _instant_in(value, mapping, zone)
+    except ValueError:
+        message = (
+            f"`{(expression or '')[:_QUOTED_LENGTH]}` {NOT_AN_INSTANT}; add its format to `instants`,"
+            " or the value to `none_on` if it means that there is no date"
+        )
+        raise UnreadableError(field, message) from None
 
 
 def _instant_in(value: object, mapping: GenericMapping, zone: ZoneInfo) -> datetime | None:
-    return next((at for form in mapping.instants if (at := payload.instant(value, zone, form))), None)
+    """The instant; None if there is none. Raises ValueError if the value has none of the formats."""
+    if value is None or mapping.means_no_date(payload.text(value) or ""):
+        return None
+    for form in mapping.instants:
+        with suppress(ValueError):
+            return read_instant(value, zone, form)
+    raise ValueError(NOT_AN_INSTANT)
+
+
+def _start(mapping: GenericMapping, item: object, zone: ZoneInfo) -> datetime | None:
+    """A start that is not an instant counts as not stated."""
+    with suppress(ValueError):
+        return _instant_in(_search(mapping.starts_at, item, "starts_at"), mapping, zone)
+    return None
 
 
 def _texts(expression: str | None, data: object, field: str) -> tuple[str, ...] | None:

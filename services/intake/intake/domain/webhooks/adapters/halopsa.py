@@ -1,7 +1,6 @@
 """HaloPSA webhooks: a ticket or a list of tickets, each plain or as the `ticket` of an event. Pure.
 
-Authenticated by Basic or Bearer credentials. Instants have no zone and up to seven fractional digits; a day at the end
-of 1899 or the start of 1900 means that there is no instant.
+Authenticated by Basic or Bearer credentials. Instants have no zone and up to seven fractional digits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,6 @@ from intake.domain.webhooks.snapshot import (
 )
 from intake.errors import UnreadableError
 
-_NO_INSTANT: Final = ("1899-12-30", "1900-01-01")
 _MAX_TICKETS: Final = 500
 
 
@@ -67,7 +65,7 @@ def _snapshot(value: object, path: str, integration: Integration) -> TicketSnaps
     zone = ZoneInfo(integration.zone)
 
     def instant(name: str) -> datetime | None:
-        return ticket.instant(name, zone, empty_days=_NO_INSTANT)
+        return ticket.instant(name, zone)
 
     changes = [at for name in ("last_update", "lastactiondate") if (at := instant(name)) is not None]
     snapshot = TicketSnapshot(

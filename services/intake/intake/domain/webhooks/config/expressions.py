@@ -1,5 +1,6 @@
 """How the generic adapter reads a payload: the `generic` section of an integration. Pure."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -90,3 +91,10 @@ class GenericMapping(YamlModel):
 
     actions: dict[Name, Literal["created", "updated", "deleted"]] = Field(default_factory=dict)
     instants: Annotated[tuple[InstantFormat, ...], Field(min_length=1, max_length=5)] = ("iso",)
+    none_on: Annotated[tuple[Name, ...], Field(max_length=20, examples=["['2000-01-01', 'not yet']"])] = ()
+
+    def means_no_date(self, text: str) -> bool:
+        """Whether `none_on` lists the text, or the day that it begins with."""
+        folded = text.casefold()
+        day = re.split(r"(?<=\d)t(?=\d)|\s", folded, maxsplit=1)[0]
+        return any(word.strip().casefold() in (folded, day) for word in self.none_on)

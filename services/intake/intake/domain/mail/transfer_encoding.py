@@ -1,0 +1,105 @@
+"""The transfer encodings of mails (RFC 2045), decoded as far as possible. Pure."""
+
+import re
+from binascii import Error as BinasciiError
+from binascii import a2b_base64, a2b_qp, a2b_uu
+from typing import Final
+
+_TOKEN: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LINE: Final = rb"[A-Za-z0-9+/]++(?=={0,3}[ \t]*+(?:\n|\Z))"
+_BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + rb"(?:[ \t]*+\n[ \t\n]*+" + _LINE + rb")*+={0,3}", re.MULTILINE)
+_NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_SURELY_BASE64: Final = 20
+_BLANKS_AFTER_SOFT_BREAK: Final = re.compile(rb"=[ \t]++\n")
+_BROKEN_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f])=\n([0-9A-Fa-f])")
+_UUENCODED: Final = re.compile(
+    r"^begin[ ][0-7]{3,4}[ ](?P<name>[^\n]{1,200}+)\n(?P<data>(?:[!-`][ -`]*+(?:\n|\Z))++)(?:end[ ]*(?:\n|\Z))?",
+    re.MULTILINE,
+)
+
+
+def decode_transfer(body: bytes, encoding: str) -> bytes:
+    """The body, whose lines end with line feeds, without this encoding; unchanged if the encoding is unknown.
+
+    Text in clear before or after base64, such as the footer of a mailing list, stays.
+    """
+    token = _TOKEN.search(encoding.lower())
+    name = token[0].replace("-", "") if token else ""
+    if name == "base64":
+        return _decode_base64_body(body)
+    if name == "quotedprintable":
+        return a2b_qp(_BROKEN_ESCAPE.sub(rb"=\1\2", _BLANKS_AFTER_SOFT_BREAK.sub(b"=\n", body)))
+    if name in ("xuuencode", "uuencode", "xuue", "uue"):
+        return _decode_uuencoded(body)
+    return body
+
+
+def decode_base64(encoded: bytes) -> bytes:
+    """The bytes of all base64 characters here; padding may be missing, and other characters are skipped."""
+    characters = _NOT_BASE64.sub(b"", encoded)
+    characters = characters[: len(characters) - (len(characters) % 4 == 1)]
+    return a2b_base64(characters + b"=" * (-len(characters) % 4))
+
+
+def split_uuencoded(text: str) -> tuple[str, list[str]]:
+    """The text without the files in it that are uuencoded, and the names of those files."""
+    names = []
+
+    def replace(block: re.Match[str]) -> str:
+        if not _is_data(block["data"]):
+            return block[0]
+        names.append(block["name"].strip())
+        return ""
+
+    return _UUENCODED.sub(replace, text), names
+
+
+def _decode_base64_body(body: bytes) -> bytes:
+    pieces, position = [], 0
+    for run in _BASE64.finditer(body):
+        decoded = decode_base64(run[0])
+        if len(run[0].strip()) < _SURELY_BASE64 and not _is_probably_text(run[0].strip(), decoded):
+            continue
+        if clear := body[position : run.start()].strip():
+            pieces.append(b"\n" * bool(position) + clear + b"\n")
+        pieces.append(decoded)
+        position = run.end()
+    if not position and b" " not in body.strip():
+        return decode_base64(body)
+    if clear := body[position:].strip(b"\n"):
+        pieces.append(b"\n" * bool(position) + clear)
+    return b"".join(pieces)
+
+
+def _is_probably_text(encoded: bytes, decoded: bytes) -> bool:
+    """Whether a short word is base64 rather than a word of a text in clear."""
+    if _CONTROL.search(decoded) or len(encoded) % 4:
+        return False
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        return encoded.endswith(b"=")
+    return True
+
+
+def _decode_uuencoded(body: bytes) -> bytes:
+    block = _UUENCODED.search(body.decode("latin-1"))
+    if block is None:
+        return body
+    return b"".join(map(_decode_uuencoded_line, block["data"].encode("latin-1").split(b"\n")))
+
+
+def _decode_uuencoded_line(line: bytes) -> bytes:
+    count = (line[0] - 32) & 63 if line else 0
+    try:
+        return a2b_uu(line[: (count * 4 + 5) // 3])  # some encoders write more
+    except BinasciiError:
+        return b""
+
+
+def _is_data(data: str) -> bool:
+    """Whether the first line is as long as its first character says."""
+    first = data.partition("\n")[0].rstrip()
+    count = (ord(first[0]) - 32) & 63
+    return abs(len(first) - 1 - -(-count // 3) * 4) <= 4

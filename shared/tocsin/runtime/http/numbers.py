@@ -1,0 +1,16 @@
+"""Whole numbers in paths and query parameters."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+
+def _require_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,18}", value, re.ASCII):
+        raise ValueError("must be a whole number")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_require_digits)]
+"""A number of at most 19 digits in its one spelling: pydantic alone also takes ` 5`, `+5`, `5.0` and `1_000`."""
