@@ -15,7 +15,7 @@ from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import UnavailableError, UnmappedError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult, requeue_deliveries, unmapped_result
-from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.store.webhooks import UnmappedCount, WebhookDelivery, WebhookState, WebhookStore
 from intake.workers.context import DeliveryContext
 from intake.workers.mail_worker import process_mail
 from intake.workers.ticket_worker import process_webhook
@@ -190,7 +190,9 @@ class WebhookWorker:
             unmapped, waiting = await WebhookStore(connection).count_backlog()
         metrics.HOOKS_WAITING.set(waiting)
         for provider in {*unmapped, *metrics.hook_providers()}:
-            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
+            count = unmapped.get(provider, UnmappedCount())
+            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(count.unmapped)
+            metrics.HOOKS_DEACTIVATED_NOW.labels(provider).set(count.deactivated)
 
 
 def _describe(error: Exception) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.errors import UnreadableError
 
 Action = Literal["created", "updated", "deleted"]
@@ -89,11 +90,13 @@ class DeliveryContent:
 
     `tickets` are its tickets in their order; if only some of several are readable, the others are there as errors.
     `key` identifies the delivery in the tool: the same key is the same delivery. None: the tool sends no identity.
-    `about` names the subject of a delivery without tickets (a note, a test call).
+    `ignored` is why a delivery has no tickets and need not have any, `about` its subject (a note, a test call). Both
+    are None if it has tickets.
     """
 
-    tickets: tuple[TicketSnapshot | UnreadableError, ...]
+    tickets: tuple[TicketSnapshot | UnreadableError, ...] = ()
     key: str | None = None
+    ignored: WebhookIgnoredReason | None = None
     about: str | None = None
 
     @property
