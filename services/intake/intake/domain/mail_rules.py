@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from tocsin.characters import one_line
-from tocsin.email_address import is_usable_email
+from tocsin.email_address import comparable_email, is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
@@ -215,8 +215,8 @@ def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
     outside, everybody outside is the customer. Unknown senders, who share the default customer, share no domain.
     """
     config, outside = received.integration.config, _recipients_outside(received)
-    contact = (owner.contact_email or "").lower()
-    if any(address.email == contact for address in outside):
+    contact = comparable_email(owner.contact_email or "")
+    if any(comparable_email(address.email) == contact for address in outside):
         return True
     if any(known.id == owner.customer_id for known in config.customers):
         customers = [customer_of(address.email, received.integration) for address in outside]
