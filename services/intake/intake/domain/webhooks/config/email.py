@@ -19,6 +19,10 @@ def _comparable_domain(domain: str) -> str:
     return comparable_email(f"@{domain}").removeprefix("@")
 
 
+def _comparable(address_or_domain: str) -> str:
+    return comparable_email(address_or_domain) if "@" in address_or_domain else _comparable_domain(address_or_domain)
+
+
 Domain = Annotated[
     str,
     Field(pattern=r"^[^\s@]+\.[^\s@]+$", max_length=189, examples=["acme.example"]),
@@ -32,7 +36,7 @@ MailAddress = Annotated[
 AddressOrDomain = Annotated[
     str,
     Field(pattern=r"^([^\s@]+@[^\s@]+|[^\s@]+\.[^\s@]+)$", max_length=254, examples=["alerts@rmm.example"]),
-    AfterValidator(_lower),
+    AfterValidator(_comparable),
 ]
 
 
