@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from tocsin.characters import one_line
-from tocsin.email_address import is_usable_email
+from tocsin.email_address import comparable_email, is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
@@ -147,6 +147,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_severity": severity,
         "default_services": services,
         "default_customer": author.customer,
+        "text_cleaned": not sender.is_cleaned,
         # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list. A
         # machine might reply, and so open the next ticket.
         "contact_unusable": (author.is_authenticated and author.is_found and mail.automatic is None)
@@ -214,8 +215,8 @@ def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
     outside, everybody outside is the customer. Unknown senders, who share the default customer, share no domain.
     """
     config, outside = received.integration.config, _recipients_outside(received)
-    contact = (owner.contact_email or "").lower()
-    if any(address.email == contact for address in outside):
+    contact = comparable_email(owner.contact_email or "")
+    if any(comparable_email(address.email) == contact for address in outside):
         return True
     if any(known.id == owner.customer_id for known in config.customers):
         customers = [customer_of(address.email, received.integration) for address in outside]

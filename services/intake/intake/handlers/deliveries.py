@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.characters import one_line
 
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.errors import UnmappedError
 from intake.store.webhooks import DeliveryReason, WebhookDelivery, WebhookState, WebhookStore
 
@@ -34,7 +36,13 @@ class DeliveryPage:
 
 def unmapped_result(delivery: WebhookDelivery, error: UnmappedError) -> DeliveryResult:
     """The result of a delivery that the configuration does not cover."""
-    return DeliveryResult(WebhookState.UNMAPPED, delivery.id, error.reason, str(error)[:_MAX_DETAIL_LENGTH])
+    return DeliveryResult(WebhookState.UNMAPPED, delivery.id, error.reason, one_line(str(error), _MAX_DETAIL_LENGTH))
+
+
+def ignored_result(delivery: WebhookDelivery, reason: WebhookIgnoredReason, about: str | None) -> DeliveryResult:
+    """The result of a webhook that changes nothing; `about` is its subject in the tool."""
+    detail = one_line(about, _MAX_DETAIL_LENGTH) if about is not None else None
+    return DeliveryResult(WebhookState.IGNORED, delivery.id, reason, detail)
 
 
 async def list_deliveries(

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from tocsin.email_address import comparable_email
 from tocsin.events import BusinessRisk, Category, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
@@ -14,20 +15,28 @@ from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
 
 
-def _lower(text: str) -> str:
-    return text.lower()
+def _comparable_domain(domain: str) -> str:
+    return comparable_email(f"@{domain}").removeprefix("@")
+
+
+def _comparable(address_or_domain: str) -> str:
+    return comparable_email(address_or_domain) if "@" in address_or_domain else _comparable_domain(address_or_domain)
 
 
 Domain = Annotated[
-    str, Field(pattern=r"^[^\s@]+\.[^\s@]+$", max_length=189, examples=["acme.example"]), AfterValidator(_lower)
+    str,
+    Field(pattern=r"^[^\s@]+\.[^\s@]+$", max_length=189, examples=["acme.example"]),
+    AfterValidator(_comparable_domain),
 ]
 MailAddress = Annotated[
-    str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254, examples=["it@acme.example"]), AfterValidator(_lower)
+    str,
+    Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254, examples=["it@acme.example"]),
+    AfterValidator(comparable_email),
 ]
 AddressOrDomain = Annotated[
     str,
     Field(pattern=r"^([^\s@]+@[^\s@]+|[^\s@]+\.[^\s@]+)$", max_length=254, examples=["alerts@rmm.example"]),
-    AfterValidator(_lower),
+    AfterValidator(_comparable),
 ]
 
 
@@ -76,8 +85,8 @@ class SubjectRule(YamlModel):
 
 
 def _domain_length(email: str, domains: tuple[str, ...], with_subdomains: bool) -> int:
-    """The length of the longest of the domains that the address, in lower case, belongs to; 0 if there is none."""
-    domain = email.rpartition("@")[2]
+    """The length of the longest of the domains that the address belongs to; 0 if there is none."""
+    domain = comparable_email(email).rpartition("@")[2]
     found = (each for each in domains if domain == each or (with_subdomains and domain.endswith("." + each)))
     return max(map(len, found), default=0)
 
@@ -142,7 +151,8 @@ class EmailConfig(YamlModel):
 
     def customer_of(self, email: str) -> EmailCustomer | None:
         """The customer of an address: by the address itself, or else by its domain."""
-        if by_address := next((each for each in self.customers if email in each.addresses), None):
+        comparable = comparable_email(email)
+        if by_address := next((each for each in self.customers if comparable in each.addresses), None):
             return by_address
         lengths = [(_domain_length(email, each.domains, each.subdomains), each) for each in self.customers]
         length, customer = max(lengths, key=lambda found: found[0], default=(0, None))
