@@ -46,10 +46,16 @@ def ignored_result(delivery: WebhookDelivery, reason: WebhookIgnoredReason, abou
 
 
 async def list_deliveries(
-    connection: AsyncConnection, state: WebhookState, tenant: str | None, *, cursor: int, limit: int
+    connection: AsyncConnection,
+    state: WebhookState,
+    tenant: str | None,
+    reason: DeliveryReason | None = None,
+    *,
+    cursor: int,
+    limit: int,
 ) -> DeliveryPage:
-    """The tenant's deliveries in that state after the cursor; those of all tenants if `tenant` is None."""
-    found = await WebhookStore(connection).list_in_state(state, tenant, after=cursor, limit=limit + 1)
+    """The deliveries in that state after the cursor. None selects all tenants or all reasons."""
+    found = await WebhookStore(connection).list_in_state(state, tenant, reason, after=cursor, limit=limit + 1)
     return DeliveryPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 

@@ -58,7 +58,8 @@ class MailHeaders:
 
     def text(self, name: str) -> str:
         """The value of the first header with that name, decoded; empty if there is none."""
-        return decode_words(self.first(name))
+        raw = next(iter(self._found.get(name.lower(), ())), "")
+        return decode_words(self._decoded(raw[:_MAX_HEADER_LENGTH])).replace("\n", "")
 
     def message_ids(self, name: str) -> list[str]:
         """The ids in all headers with that name, without their angle brackets."""
