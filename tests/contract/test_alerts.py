@@ -319,9 +319,20 @@ STORIES = [
         Story(alert, kind, {series: values}, [labels] if kind == Kind.FIRES else (), at="20m")
         for alert, series, labels in (
             ("WebhooksUnmapped", 'sla_hook_unmapped_now{provider="jira"}', {"provider": "jira"}),
+            ("WebhookSwitchedOff", 'sla_hook_deactivated_now{provider="jira"}', {"provider": "jira"}),
             ("WebhooksWaiting", "sla_hook_waiting", {}),
             ("OnCallCalendarBroken", 'sla_directory_calendars_broken{job="j"}', {"job": "j"}),
             ("OnCallEventUnknown", "sla_directory_unknown_events", {}),
+            (
+                "OnCallEventUnreadable",
+                'sla_directory_left_out_events{rotation="desk",kind="on_call"}',
+                {"rotation": "desk"},
+            ),
+            (
+                "CalendarEventUnreadable",
+                'sla_directory_left_out_events{rotation="desk",kind="other"}',
+                {"rotation": "desk"},
+            ),
         )
         for kind, values in ((Kind.FIRES, "1x30"), (Kind.QUIET, "0x30"), (Kind.QUIET, "1x9 0x20"))
     ],
@@ -396,6 +407,8 @@ STORIES = [
             (Kind.RESTART, "900x24 0x60", [], "3h30m"),
         )
     ],
+    *first_event("KnownSenderIgnored", "sla_mails_ignored_of_known_senders_total"),
+    Story("KnownSenderIgnored", Kind.QUIET, {"sla_mails_ignored_of_known_senders_total": "7x40"}),
     # Mail
     *gauge("MailServerFailing", "sla_mail_server_backing_off", bad=1, good=0),
     Story(
@@ -432,7 +445,12 @@ STORIES = [
     ],
     *counter("MailReportUnknown", 'sla_mail_reports_total{result="unmatched"}', by=1, within="1h"),
     *counter("MailReportUnreadable", 'sla_mail_reports_total{result="unreadable"}', by=1, within="1h"),
-    Story("MailReportUnreadable", Kind.QUIET, {'sla_mail_reports_total{result="bounced"}': "0+1x20"}),
+    *[
+        Story(alert, Kind.QUIET, {f'sla_mail_reports_total{{result="{result}"}}': "0+1x20"})
+        for alert in ("MailReportUnknown", "MailReportUnreadable")
+        for result in ("bounced", "no_bounce")
+    ],
+    Story("MailReportUnknown", Kind.FIRES, {'sla_mail_reports_total{result="unknown"}': "7x7 8x13"}, [{}]),
     *gauge("MailQueueOld", "sla_mail_queue_oldest_age_seconds", bad=301, good=300),
     *counter("MailTemplateFailing", "sla_mail_template_fallbacks_total", by=1, within="1h"),
     # Machine

@@ -1,10 +1,8 @@
 """Mails to the two mailboxes over HTTP and by command: new tickets, replies, and mails without effect."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,39 +11,13 @@ from intake.__main__ import app
 from intake.domain.mail import MAX_MAIL_BYTES, IgnoredReason
 from intake.store import tables
 from sqlalchemy import func, select
+from support.inbound_mails import INTEGRATIONS, MAILS, SECRET, SHIPPED_RULES, deliver, facts, mail, ticket_of, tickets
 from support.intake_world import ROOT, IntakeWorld, command_environment, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
-from support.webhook_recordings import SHIPPED
 from tocsin.events import TicketOpened
 from typer.testing import CliRunner
-
-MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/recorded/mails").glob("*.eml"))}
-SECRET = "mail-secret-of-the-tests"
-INTEGRATIONS = """
-version: "1"
-tenants: {}
-it_contacts: { default: { acme: [it@acme.example] } }
-email:
-  default:
-    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
-    ours: [betterworldtech.com]
-    severity: 3
-    services: [Not said]
-    sources: [connectwise]
-    customers:
-      - { id: acme, name: Acme, domains: [acme.example] }
-    subjects:
-      - { contains: [onboarding], category: onboarding }
-  other:
-    auth: { user: pipe, secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
-    severity: 2
-    services: [Not said]
-    customer: { id: house, name: Everybody }
-"""
-
-SHIPPED_RULES = "subject_rules:" + SHIPPED.read_text().split("\nsubject_rules:")[1].split("\ntenants:")[0]
 
 
 @pytest.fixture
@@ -56,35 +28,6 @@ async def intake(
     (tmp_path / "integrations.yaml").write_text(INTEGRATIONS + SHIPPED_RULES)
     async with world(make_database("intake"), tmp_path) as made:
         yield made
-
-
-async def deliver(intake: IntakeWorld, raw: bytes, status: int = 200, tenant: str = "default") -> Any:
-    basic = b64encode(f"pipe:{SECRET}".encode()).decode()
-    authorization = f"Bearer {SECRET}" if tenant == "default" else f"Basic {basic}"
-    headers = {"Content-Type": "message/rfc822", "Authorization": authorization}
-    answer = await intake.clients["nobody"].post(f"/v1/hooks/email/{tenant}", content=raw, headers=headers)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-def mail(sender: str = "Ada <ada@acme.example>", to: str = "support@betterworldtech.com", **headers: str) -> bytes:
-    lines = [f"From: {sender}", f"To: {to}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
-    return "\r\n".join([*lines, "", "It is broken."]).encode()
-
-
-async def tickets(intake: IntakeWorld, key: str = "default") -> list[Any]:
-    return list((await intake.get("/v1/tickets", key=key))["items"])
-
-
-async def facts(intake: IntakeWorld, ticket_id: str) -> list[str]:
-    return [fact["type"] for fact in (await intake.get(f"/v1/tickets/{ticket_id}"))["facts"]]
-
-
-def ticket_of(answer: Any, result: str) -> str:
-    """The id of the ticket in the response, whose result is this one."""
-    assert answer["state"] == "taken", answer
-    assert answer["detail"].split()[0] == result
-    return str(answer["detail"].split()[1])
 
 
 async def test_a_mail_opens_a_ticket(intake: IntakeWorld) -> None:
@@ -289,22 +232,73 @@ async def test_ignored_mails_are_listed_and_counted_by_reason(intake: IntakeWorl
     before = {reason: await intake.scrape("sla_mails_ignored_total", reason=reason) for reason in reasons}
     assert None not in before.values()
     for name, headers in {
-        "1": {"Auto_Submitted": "auto-replied"},
-        "2": {"Tocsin_Kind": "escalation"},
-        "3": {"Return_Path": "<>"},
-        "4": {"Content_Type": "multipart/report; boundary=x"},
-        "5": {"Precedence": "bulk"},
-        "6": {"X_Autoreply": "yes"},
+        "auto_submitted": {"Auto_Submitted": "auto-replied"},
+        "precedence": {"Precedence": "bulk", "Subject": "Disk full"},
     }.items():
-        assert (await deliver(intake, mail(Message_ID=f"<{name}@acme.example>", **headers)))["state"] == "ignored"
-    answer = await deliver(intake, mail("postmaster@acme.example", Message_ID="<7@acme.example>"))
-    assert (answer["state"], answer["reason"]) == ("ignored", "mail_server")
+        answer = await deliver(intake, mail(Message_ID=f"<{name}@acme.example>", **headers))
+        assert (answer["state"], answer["reason"]) == ("ignored", name)
+        assert await intake.scrape("sla_mails_ignored_total", reason=name) == (before[name] or 0) + 1
     listed = (await intake.get("/v1/hooks/ignored"))["items"]
-    assert {(item["provider"], item["reason"]) for item in listed} == {("email", reason) for reason in reasons}
-    assert listed[0]["detail"] == "automatic Auto-Submitted: auto-replied"
+    assert [(item["provider"], item["reason"]) for item in listed] == [
+        ("email", "auto_submitted"),
+        ("email", "precedence"),
+    ]
+    assert listed[0]["detail"].startswith("automatic Auto-Submitted: auto-replied")
     assert (await intake.get("/v1/hooks/ignored", key="other"))["items"] == []
-    for reason in reasons:
-        assert await intake.scrape("sla_mails_ignored_total", reason=reason) == (before[reason] or 0) + 1
+
+
+ALERT = {"Auto_Submitted": "auto-generated", "Precedence": "bulk", "Subject": "Disk full on srv-1"}
+
+
+def allow_alerts(intake: IntakeWorld) -> None:
+    allowed = "    allow_automatic: [Alerts@RMM.example]\n    customer: { id: rmm, name: Monitoring }\n  other:"
+    intake.integrations.write_text(INTEGRATIONS.replace("  other:", allowed) + SHIPPED_RULES)
+
+
+@pytest.mark.rule("6.27")
+async def test_an_ignored_mail_says_what_to_do_and_opens_a_ticket_once_its_sender_is_allowed(
+    intake: IntakeWorld,
+) -> None:
+    answer = await deliver(intake, mail("RMM <alerts@rmm.example>", Message_ID="<d@rmm.example>", **ALERT))
+    await deliver(intake, mail(Message_ID="<away@acme.example>", X_Autoreply="yes"))
+    (listed,) = (await intake.get("/v1/hooks/ignored", reason="auto_submitted"))["items"]
+    assert "add the sender to `allow_automatic` under `email`, then replay the delivery." in listed["detail"]
+    assert listed["detail"].endswith("From alerts@rmm.example: Disk full on srv-1")
+    path = f"/v1/hooks/unmapped/{listed['id']}/replay"
+    assert (await intake.post(path, None, 200))["reason"] == "auto_submitted"
+    allow_alerts(intake)
+    key = ticket_of(await intake.post(path, None, 200), "opened")
+    found = await intake.get(f"/v1/tickets/{key}")
+    assert (found["summary"], found["opened_at"]) == ("Disk full on srv-1", listed["received_at"])
+    assert "contact_unusable" in found["flags"]  # nobody mails the machine
+    assert len((await intake.get("/v1/hooks/ignored"))["items"]) == 1
+    assert answer["delivery_id"] == listed["id"]
+
+
+@pytest.mark.rule("6.27")
+async def test_an_allowed_machine_opens_a_limited_number_of_tickets_in_an_hour(
+    intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intake.handlers.mail.MAX_MACHINE_TICKETS", 2)
+    allow_alerts(intake)
+    for number in range(2):
+        ticket_of(await deliver(intake, mail("alerts@rmm.example", Message_ID=f"<{number}@rmm>", **ALERT)), "opened")
+    answer = await deliver(intake, mail("alerts@rmm.example", Message_ID="<3@rmm>", **ALERT))
+    assert (answer["state"], answer["reason"]) == ("unmapped", "too_many")
+    ticket_of(await deliver(intake, mail("alerts@rmm.example", Message_ID="<4@rmm>")), "opened")  # not automatic
+
+
+@pytest.mark.rule("6.28")
+async def test_an_ignored_sender_who_opened_tickets_before_is_counted(intake: IntakeWorld) -> None:
+    name = "sla_mails_ignored_of_known_senders_total"
+    before = await intake.scrape(name) or 0
+    ticket_of(await deliver(intake, mail("alerts@acme.example", Message_ID="<1@acme.example>")), "opened")
+    answer = await deliver(intake, mail("alerts@acme.example", Message_ID="<2@acme.example>", **ALERT))
+    assert "Earlier mails of this sender opened tickets." in answer["detail"]
+    await deliver(intake, mail("bo@acme.example", Message_ID="<3@acme.example>", **ALERT))
+    await deliver(intake, mail("alerts@acme.example", Message_ID="<4@acme.example>", X_Autoreply="yes"))
+    await intake.post(f"/v1/hooks/unmapped/{answer['delivery_id']}/replay", None, 200)
+    assert await intake.scrape(name) == before + 1
 
 
 async def test_a_ticket_of_a_mail_is_counted_with_its_defaults(intake: IntakeWorld) -> None:
@@ -334,7 +328,7 @@ async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: 
 
 
 @pytest.mark.rule("6.15")
-@pytest.mark.parametrize("name", ["auto_reply", "dsn"])
+@pytest.mark.parametrize("name", ["auto_reply", "dsn", "meeting_reply"])
 async def test_an_automatic_mail_is_stored_and_ignored(intake: IntakeWorld, name: str) -> None:
     await intake.post("/v1/tickets", ticket("SR-1042"), 201)
     answer = await deliver(intake, MAILS[name])
@@ -413,6 +407,7 @@ async def test_every_mail_is_stored_and_answered_with_2xx(intake: IntakeWorld) -
     for raw in sorted(mails):
         answer = await deliver(intake, raw)
         assert answer["state"] in ("taken", "ignored", "unmapped"), answer
+        assert answer["state"] == "taken" or (answer["reason"] and answer["detail"]), answer
     async with intake.writer.connect() as connection:
         query = select(func.count()).select_from(tables.WEBHOOK_DELIVERIES)
         assert (await connection.execute(query)).scalar_one() == len(mails)

@@ -80,7 +80,7 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: In
     delivery = (await deliver(intake, payload(status="Parked")))["delivery_id"]
     assert "desk/default  unknown_status: Unknown status `Parked`." in (await hooks("unmapped")).output
     result = await hooks("replay", str(delivery), "999")
-    assert (result.exit_code, "Not unmapped: 999." in result.output) == (1, True)
+    assert (result.exit_code, "Not unmapped or ignored: 999." in result.output) == (1, True)
     change_file(intake, ADD_PARKED)
     await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:00:00"), ("paused", "10:00:00")]
@@ -99,16 +99,31 @@ async def test_an_unmapped_delivery_is_dismissed_over_http(intake: IntakeWorld) 
     assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
     (listed,) = (await intake.get("/v1/hooks/ignored"))["items"]
     assert (listed["reason"], listed["detail"][:17]) == ("unknown_status", "dismissed by key ")
-    assert "unknown_status: dismissed by key" in (await hooks("ignored")).output
+    assert "unknown_status: dismissed by key" in (await hooks("ignored", "--reason", "unknown_status")).output
+    assert "No ignored deliveries." in (await hooks("ignored", "--reason", "auto_submitted")).output
+    assert "`x` is not a reason" in (await hooks("ignored", "--reason", "x")).output
 
 
 async def test_ignored_deliveries_are_listed_in_pages(intake: IntakeWorld) -> None:
+    before = counter_value("sla_hook_ignored_total", provider="desk", reason="not_a_ticket")
     for number in range(3):
         await deliver(intake, {"note": True, "delivery": str(number)})
     first = await intake.get("/v1/hooks/ignored", limit=2)
     rest = await intake.get("/v1/hooks/ignored", limit=2, cursor=first["next_cursor"])
-    assert [item["reason"] for item in (*first["items"], *rest["items"])] == [None] * 3
+    assert [item["reason"] for item in (*first["items"], *rest["items"])] == ["not_a_ticket"] * 3
     assert rest["next_cursor"] is None
+    assert counter_value("sla_hook_ignored_total", provider="desk", reason="not_a_ticket") == before + 3
+
+
+async def test_a_notice_that_the_webhook_is_switched_off_counts_until_it_is_dismissed(intake: IntakeWorld) -> None:
+    notice = await deliver(intake, {"event": "webhook.disabled"})
+    assert (notice["state"], notice["reason"]) == ("unmapped", "deactivated")
+    assert "switch the webhook on in the tool" in notice["detail"]
+    await intake.webhook_worker.retry()
+    assert counter_value("sla_hook_deactivated_now", provider="desk") == 1
+    await hooks("dismiss", str(notice["delivery_id"]))
+    await intake.webhook_worker.retry()
+    assert counter_value("sla_hook_deactivated_now", provider="desk") == 0
 
 
 async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: IntakeWorld) -> None:
@@ -120,7 +135,7 @@ async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: Intake
     assert counter_value("sla_hook_unmapped_now", provider="desk") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]
     query = f"SELECT state, reason, detail FROM webhook_deliveries WHERE id = {junk}"
-    assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "unreadable", "dismissed by Ada")]
+    assert [tuple(row) for row in await rows(intake, query)] == [("ignored", "no_ticket", "dismissed by Ada")]
 
 
 async def test_a_replay_does_not_change_tickets_to_which_the_delivery_was_applied(intake: IntakeWorld) -> None:

@@ -1,5 +1,6 @@
 """Mutated deliveries: an adapter reads them or says what is wrong, and their tickets can be mapped or not."""
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
@@ -7,9 +8,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration
 from intake.domain.webhooks.create_ticket import create_ticket
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.snapshot import DeliveryContent, TicketSnapshot
 from intake.errors import UnmappedError, UnreadableError
@@ -69,14 +70,48 @@ def test_any_bytes_are_read_or_unreadable(provider: str, body: bytes) -> None:
     read(body, shipped(provider))
 
 
+EVENTS: tuple[object, ...] = (
+    "New Ticket Logged",
+    "Client Updated",
+    "ping",
+    "webhook_disabled",
+    "Deactivated",
+    "ticket",
+    "",
+    None,
+    7,
+    [],
+    {},
+)
+FIELDS = ("event", "type", "Type", "EntityType", "Action", "webhookEvent", "detail", "ticket", "Entity", "Fields", "id")
+VALUES = st.one_of(
+    st.sampled_from((*EVENTS, "zen:event-type:ticket.created", "jira:issue_updated")), st.text(max_size=9)
+)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@settings(max_examples=tries(80))
+@given(data=st.dictionaries(st.sampled_from(FIELDS), VALUES), many=st.booleans())
+def test_a_notice_is_ignored_with_a_reason_or_unmapped(provider: str, data: dict[str, object], many: bool) -> None:
+    content = read(json.dumps([data, data] if many else data).encode(), shipped(provider))
+    assert not content.snapshots
+
+
 def read(body: bytes, integration: Integration) -> DeliveryContent:
-    """The content of the delivery, with an error that concerns all of it as its only ticket."""
+    """The content of the delivery, with an error that concerns all of it as its only ticket.
+
+    Without any ticket, it says why it is ignored and what it is about.
+    """
     try:
-        return ADAPTERS[integration.adapter].read(body, integration)
+        content = read_delivery(body, integration)
     except UnreadableError as error:
         return DeliveryContent((error,))
+    assert bool(content.tickets) == (content.ignored is None)
+    assert bool(content.tickets) == (not content.about)
+    return content
 
 
 def check_error(error: UnreadableError) -> None:
     assert error.field
+    assert error.message
     str(error).encode()

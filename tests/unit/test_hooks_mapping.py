@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 from intake.commands.hooks import schema_text
+from intake.domain.ticket_request import DerivedTicketRequest
 from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, find_word, load_integrations
 from intake.domain.webhooks.create_ticket import create_ticket
 from intake.domain.webhooks.mapping import map_snapshot
@@ -200,7 +201,7 @@ def test_a_contact_needs_an_address_or_a_phone_number_and_its_name_is_optional()
     )
     reached = base.model_copy(update={"contact_email": "ada@acme.example"})
     ticket = create_ticket("desk", "T-1", [reached], desk(), NO_IT_CONTACTS, received_at=NOW, live_since=NOW)
-    assert ticket is not None
+    assert isinstance(ticket, DerivedTicketRequest)
     assert (ticket.contact.name, ticket.default_flags) == ("ada@acme.example", ())
     named = base.model_copy(update={"contact_name": "Ada"})
     with pytest.raises(UnmappedError) as caught:

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from intake.domain.mail import InboundMail, read_mail
 from intake.domain.mail.message import reference_of
+from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_rules import (
     ReceivedMail,
-    TicketOwner,
     candidate_tickets,
     classify_mail,
     derive_events,
@@ -315,12 +315,50 @@ def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
     ruth = "ruth@betterworldtech.com"
     to_ada = mail(ruth, "ada@acme.example, support@betterworldtech.com")
     assert reply(to_ada) == "responded"
+    assert reply(mail(ruth, "ada@acme.example <ada@acme.example>")) == "responded"
     assert reply(to_ada, fact(2, "responded", 5)) == "noted"
     assert reply(to_ada, fact(2, "resolved", 5)) == "noted"
     assert reply(mail(ruth, "bo@acme.example")) == "responded"
     assert reply(mail(ruth, "ada@acme.example"), customer="19297") == "responded"
     for others in ("ben@betterworldtech.com", "friend@freemail.example", "vendor@tools.example, support@bwt.example"):
         assert reply(mail(ruth, others)) == "noted"
+
+
+@pytest.mark.rule("6.27")
+def test_the_automatic_mails_of_an_allowed_sender_are_requests() -> None:
+    alert = mail("Alerts@Monitor.RMM.example", Auto_Submitted="auto-generated")
+    assert received(alert).ignored == alert.automatic
+    for allowed in ("alerts@monitor.rmm.example", "monitor.rmm.example"):
+        assert received(alert, allow_automatic=(allowed,)).ignored is None
+    assert received(alert, allow_automatic=("rmm.example",)).ignored is not None
+    assert received(mail()).ignored is None
+
+
+@pytest.mark.rule("6.27")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"X_Autoreply": "yes"},
+        {"Subject": "Automatic reply: x"},
+        {"Content_Type": "multipart/report; boundary=x"},
+        {"Content_Type": "text/calendar; method=REPLY"},
+        {"Tocsin_Kind": "escalation", "Auto_Submitted": "auto-generated"},
+    ],
+)
+def test_answers_reports_and_our_own_mails_are_never_allowed(headers: dict[str, str]) -> None:
+    assert received(mail(**headers), allow_automatic=("acme.example",)).ignored is not None
+
+
+@pytest.mark.rule("6.27")
+def test_a_machine_opens_tickets_and_changes_none() -> None:
+    alert = {"Auto_Submitted": "auto-generated"}
+    assert reply(mail(**alert)) == reply(mail(**alert), fact(2, "paused", 5)) == "noted"
+    assert reply(mail(**alert), fact(2, "resolved", 30)) == "new"
+    assert reply(mail("it@acme.example", ESCALATIONS, **alert)) == "noted"
+    assert reply(mail("rmm@betterworldtech.com", "ada@acme.example", **alert)) != "responded"
+    assert ticket(mail("it@acme.example", ESCALATIONS, **alert))["sender_is_it_contact"] is False
+    assert "contact_unusable" in ticket(mail(**alert))["default_flags"]
 
 
 @pytest.mark.rule("6.20")

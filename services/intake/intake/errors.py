@@ -150,9 +150,15 @@ class JsonDepthError(ValueError):
 
 
 class UnmappedReason(StrEnum):
-    """Why a delivery is stored as unmapped."""
+    """Why a delivery is stored as unmapped.
+
+    no_ticket: it lacks the ticket that it is about, or has only its id. deactivated: the tool has switched its webhook
+    off, so no more tickets arrive.
+    """
 
     UNREADABLE = "unreadable"
+    NO_TICKET = "no_ticket"
+    DEACTIVATED = "deactivated"
     UNKNOWN_STATUS = "unknown_status"
     UNKNOWN_PRIORITY = "unknown_priority"
     MISSING_OPENING = "missing_opening"
@@ -164,6 +170,7 @@ class UnmappedReason(StrEnum):
     MISSING_SUMMARY = "missing_summary"
     NO_INTEGRATION = "no_integration"
     ANOTHER_TICKET = "another_ticket"
+    TOO_MANY = "too_many"
     REFUSED = "refused"
     FAILED = "failed"
 
@@ -194,12 +201,16 @@ class UnmappedError(Exception):
 
 
 class UnreadableError(Exception):
-    """A payload is not what the tool sends; `field` says where, `message` what is wrong and how to fix it."""
+    """A payload is not what the tool sends; `field` says where, `message` what is wrong and how to fix it.
 
-    def __init__(self, field: str, message: str) -> None:
+    `reason` is the one for which the delivery is stored as unmapped.
+    """
+
+    def __init__(self, field: str, message: str, reason: UnmappedReason = UnmappedReason.UNREADABLE) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.reason = reason
 
 
 class UnreadableMailError(Exception):

@@ -10,6 +10,7 @@ from tocsin.runtime.metrics import Counter, Gauge
 
 from intake.domain.mail import IgnoredReason
 from intake.domain.ticket import StoredTicket
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.errors import (
     EventIdConflictError,
     IdempotencyConflictError,
@@ -50,6 +51,12 @@ HOOKS_UNMAPPED = Counter(
     "Webhook deliveries stored as unmapped, by provider and reason",
     ["provider", "reason"],
 )
+HOOKS_IGNORED = Counter(
+    "sla_hook_ignored_total", "Webhook deliveries ignored, by provider and reason", ["provider", "reason"]
+)
+HOOKS_DEACTIVATED_NOW = Gauge(
+    "sla_hook_deactivated_now", "Unmapped notices that a tool has switched its webhook off", ["provider"]
+)
 HOOKS_UNMAPPED_NOW = Gauge("sla_hook_unmapped_now", "Webhook deliveries that are unmapped now", ["provider"])
 HOOKS_WAITING = Gauge("sla_hook_waiting", "Webhook deliveries that are stored and not yet processed")
 MAILS_IGNORED = Counter(
@@ -57,6 +64,10 @@ MAILS_IGNORED = Counter(
 )
 for _reason in IgnoredReason:
     MAILS_IGNORED.labels(_reason)
+MAILS_IGNORED_OF_KNOWN = Counter(
+    "sla_mails_ignored_of_known_senders_total",
+    "Mails ignored because a machine wrote them, although earlier mails of the same sender opened tickets",
+)
 INTEGRATION_READY = Gauge(
     "sla_hook_ready",
     "1 for an integration in integrations.yaml whose deliveries can be authenticated, 0 if its secret is missing",
@@ -144,14 +155,21 @@ def declare_hooks(providers: Iterable[str]) -> None:
             HOOK_DELIVERIES.labels(provider, result)
         for reason in UnmappedReason:
             HOOKS_UNMAPPED.labels(provider, reason)
+        for ignored in WebhookIgnoredReason:
+            HOOKS_IGNORED.labels(provider, ignored)
         HOOKS_UNMAPPED_NOW.labels(provider)
+        HOOKS_DEACTIVATED_NOW.labels(provider)
 
 
-def count_delivery(provider: str, state: str, reason: UnmappedReason | IgnoredReason | None) -> None:
-    """Count a processed delivery; with `reason` also why it is unmapped, or why a mail is ignored."""
+def count_delivery(
+    provider: str, state: str, reason: UnmappedReason | IgnoredReason | WebhookIgnoredReason | None
+) -> None:
+    """Count a processed delivery; with `reason` also why it is unmapped or ignored."""
     HOOK_DELIVERIES.labels(provider, state).inc()
     if isinstance(reason, IgnoredReason):
         MAILS_IGNORED.labels(reason).inc()
+    elif isinstance(reason, WebhookIgnoredReason):
+        HOOKS_IGNORED.labels(provider, reason).inc()
     elif reason is not None and state == "unmapped":
         HOOKS_UNMAPPED.labels(provider, reason).inc()
 

@@ -15,12 +15,11 @@ from pydantic import Field, PrivateAttr, model_validator
 from tocsin.business_time import load_zone
 from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
 from tocsin.directory.errors import DirectoryError
-from tocsin.directory.ical_import import ICalendar
-from tocsin.directory.ical_schedule import CalendarSchedule
+from tocsin.directory.ical_schedule import CalendarSchedule, ExpandedCalendar
 from tocsin.directory.rotation import CalendarLocation, Rotation
 from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
 from tocsin.directory.validation import find_problems
-from tocsin.yaml_document import Identifier, YamlModel, field_errors, load_document
+from tocsin.yaml_document import Identifier, Name, YamlModel, field_errors, load_document
 
 STANDARD_ROLES: Final = (
     "service_desk_team_lead",
@@ -76,6 +75,8 @@ class Directory(YamlModel):
     """Cover for a time. It goes before all other holders."""
     group_addresses: tuple[GroupAddress, ...] = ()
     """The addresses that get a role's mail when no address of its holder accepts it."""
+    tenant: Name = "default"
+    """The tenant whose people these are. API keys of other tenants see only the names of who is on call."""
     _calendar_schedules: dict[str, CalendarSchedule] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -92,7 +93,7 @@ class Directory(YamlModel):
             raise field_errors(found)
         return self
 
-    def with_calendars(self, calendars: Mapping[str, ICalendar]) -> Self:
+    def with_calendars(self, calendars: Mapping[str, ExpandedCalendar]) -> Self:
         """The same directory with the iCalendars of its rotations, by the rotations' names."""
         directory = self.model_copy()
         directory._calendar_schedules = {

@@ -50,7 +50,7 @@ class WebhookDeliveryResponse(ResponseModel):
     provider: str
     received_at: Instant
     reason: DeliveryReason | None = Field(
-        description="Why it is unmapped, or by which sign a machine wrote the mail; null for an ignored webhook"
+        description="Why it is unmapped, why the webhook is ignored, or by which sign a machine wrote the mail"
     )
     detail: str | None
     body: str = Field(description=f"Its first {_BODY_LENGTH} characters")

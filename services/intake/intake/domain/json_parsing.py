@@ -31,15 +31,21 @@ class HugeInteger:
     """Replaces an integer of more than MAX_DIGITS digits."""
 
 
-def parse_json(raw: bytes) -> object:
+def parse_json(raw: bytes, *, strict: bool = True) -> object:
     """The value, however deeply nested, with `DuplicateKey` and `HugeInteger` in place of what they describe.
 
-    A model never looks deeper than its own fields, so it rejects only the field or the batch item concerned. Raises
-    InvalidJsonError.
+    A model never looks deeper than its own fields, so it rejects only the field or the batch item concerned. Unless
+    `strict`, texts may contain line breaks and other control characters. Raises InvalidJsonError.
     """
     try:
         # Not orjson: it keeps only the last of equal keys, and rejects integers whose field a model could name.
-        return json.loads(raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_reject_constant)
+        return json.loads(
+            raw.decode(),
+            strict=strict,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_constant=_reject_constant,
+        )
     except RecursionError:
         raise InvalidJsonError(_TOO_DEEP) from None
     except ValueError:
@@ -47,8 +53,11 @@ def parse_json(raw: bytes) -> object:
 
 
 def parse_bounded_json(raw: bytes) -> object:
-    """As `parse_json`, but raises JsonDepthError if the value is nested more than MAX_DEPTH deep."""
-    value = parse_json(raw)
+    """As `parse_json`, but raises JsonDepthError if the value is nested more than MAX_DEPTH deep.
+
+    Texts may contain line breaks: tools that fill in a template do not escape them.
+    """
+    value = parse_json(raw, strict=False)
     level = list(_containers(value))  # each container with the outermost field that it lies in
     for _ in range(MAX_DEPTH - 1):
         level = [(field, part) for field, container in level for _, part in _containers(container)]

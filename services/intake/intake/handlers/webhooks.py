@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import ticket_id
 from tocsin.runtime.database.engine import clock_timestamp
 
-from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.mapping import map_snapshot
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
 from intake.domain.webhooks.ticket_values import TicketValues
@@ -51,7 +52,7 @@ class DeliveredTicket:
 
 
 class UpdateResult(StrEnum):
-    """The effect of an update: it opened its ticket, added facts, added none, or its queue is not configured."""
+    """The effect of an update: it opened its ticket, added facts, added none, or is ignored."""
 
     OPENED = "opened"
     CHANGED = "changed"
@@ -61,12 +62,13 @@ class UpdateResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AppliedUpdate:
-    """The effect of one update; `facts` counts the new facts, `opened` is the new ticket."""
+    """The effect of one update; `facts` counts the new facts, `opened` is the ticket, `ignored` why there is none."""
 
     result: UpdateResult
     ticket_id: UUID
     facts: int = 0
     opened: IngestedTicket | None = None
+    ignored: WebhookIgnoredReason | None = None
 
 
 def delivery_key(integration: Integration, body: bytes) -> bytes | None:
@@ -75,7 +77,7 @@ def delivery_key(integration: Integration, body: bytes) -> bytes | None:
     None: neither. Then the same body may be a new delivery about a ticket that is back in an earlier state.
     """
     try:
-        content = ADAPTERS[integration.adapter].read(body, integration)
+        content = read_delivery(body, integration)
     except UnreadableError:
         return b"body:" + body
     except Exception:  # a bug of an adapter must not lose the delivery: it is stored, and fails when it is processed
@@ -158,8 +160,8 @@ async def _open(
         live_since=live_since,
         automatic_actors=context.policy.automatic_actors,
     )
-    if request is None:
-        return AppliedUpdate(UpdateResult.IGNORED, key)
+    if isinstance(request, WebhookIgnoredReason):
+        return AppliedUpdate(UpdateResult.IGNORED, key, ignored=request)
     (outcome,) = await create_tickets(context, connection, delivery.tenant, [request])
     if isinstance(outcome, IngestedTicket) and outcome.created:
         return AppliedUpdate(UpdateResult.OPENED, key, outcome.ticket.first_facts, outcome)

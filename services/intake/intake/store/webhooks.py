@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.domain.mail import IgnoredReason
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.update import OPENING_FIELDS, TicketUpdate
 from intake.errors import MISSING_FIELDS, UnmappedReason
 from intake.store.tables import INTEGRATIONS, TICKET_UPDATES, TICKETS, WEBHOOK_DELIVERIES
@@ -35,8 +36,8 @@ class WebhookState(StrEnum):
     FORGOTTEN = "forgotten"
 
 
-DeliveryReason = UnmappedReason | IgnoredReason
-"""Why a delivery is unmapped, or a mail ignored. A webhook is ignored without a reason."""
+DeliveryReason = UnmappedReason | IgnoredReason | WebhookIgnoredReason
+"""Why a delivery is unmapped, or a mail or a webhook ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,13 @@ class WebhookDelivery:
     reason: DeliveryReason | None
     detail: str | None
     attempts: int
+
+
+class UnmappedCount(NamedTuple):
+    """The number of unmapped deliveries, and how many of them say that the tool has switched its webhook off."""
+
+    unmapped: int = 0
+    deactivated: int = 0
 
 
 class LastDelivery(NamedTuple):
@@ -170,24 +178,30 @@ class WebhookStore:
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
     async def list_in_state(
-        self, state: WebhookState, tenant: str | None, *, after: int, limit: int
+        self, state: WebhookState, tenant: str | None, reason: DeliveryReason | None, *, after: int, limit: int
     ) -> list[WebhookDelivery]:
-        """The deliveries in a state with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
+        """The deliveries in a state with ids above `after`, the oldest first.
+
+        None selects all tenants or all reasons.
+        """
         table = WEBHOOK_DELIVERIES
         query = select(table).where(table.c.state == state, table.c.id > after)
+        if reason is not None:
+            query = query.where(table.c.reason == reason)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
         rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))
         return [_delivery(row) for row in rows]
 
-    async def count_backlog(self) -> tuple[dict[str, int], int]:
-        """The number of unmapped deliveries by provider, and the number of waiting deliveries."""
+    async def count_backlog(self) -> tuple[dict[str, UnmappedCount], int]:
+        """The unmapped deliveries by provider, and the number of waiting deliveries."""
         table = WEBHOOK_DELIVERIES
-        number = func.count().label("number")
-        unmapped = select(table.c.provider, number).where(table.c.state == WebhookState.UNMAPPED)
-        by_provider = await self._connection.execute(unmapped.group_by(table.c.provider))
+        deactivated = func.count().filter(table.c.reason == UnmappedReason.DEACTIVATED)
+        unmapped = select(table.c.provider, func.count().label("unmapped"), deactivated.label("deactivated"))
+        unmapped = unmapped.where(table.c.state == WebhookState.UNMAPPED).group_by(table.c.provider)
         waiting = select(func.count()).select_from(table).where(table.c.next_attempt_at.is_not(None))
-        counts = {row.provider: row.number for row in by_provider}
+        rows = await self._connection.execute(unmapped)
+        counts = {row.provider: UnmappedCount(row.unmapped, row.deactivated) for row in rows}
         return counts, (await self._connection.execute(waiting)).scalar_one()
 
     async def last_stored(self, tenant: str, provider: str) -> LastDelivery:
@@ -295,11 +309,13 @@ def _delivery(row: Row[Any]) -> WebhookDelivery:
         body=row.body,
         received_at=row.received_at,
         state=WebhookState(row.state),
-        reason=_reason(row.reason) if row.reason else None,
+        reason=delivery_reason(row.reason) if row.reason else None,
         detail=row.detail,
         attempts=row.attempts,
     )
 
 
-def _reason(text: str) -> DeliveryReason:
-    return IgnoredReason(text) if text in set(IgnoredReason) else UnmappedReason(text)
+def delivery_reason(text: str) -> DeliveryReason:
+    """The reason with that name. Raises ValueError."""
+    kinds = (IgnoredReason, WebhookIgnoredReason)
+    return next((kind(text) for kind in kinds if text in set(kind)), None) or UnmappedReason(text)

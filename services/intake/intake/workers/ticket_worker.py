@@ -7,12 +7,12 @@ import structlog
 from tocsin.runtime.database.engine import is_transient
 
 from intake import metrics
-from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.snapshot import DeliveryContent
 from intake.errors import MISSING_FIELDS, RejectedError, UnmappedError, UnmappedReason, UnreadableError
-from intake.handlers.deliveries import DeliveryResult
-from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, UpdateResult, apply_ticket
+from intake.handlers.deliveries import DeliveryResult, ignored_result
+from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, apply_ticket
 from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
 from intake.workers.context import DeliveryContext
 
@@ -32,17 +32,19 @@ async def process_webhook(
     if integration is None:
         raise UnmappedError(UnmappedReason.NO_INTEGRATION, _UNCONFIGURED)
     try:
-        content = ADAPTERS[integration.adapter].read(delivery.body, integration)
+        content = read_delivery(delivery.body, integration)
     except UnreadableError as error:
-        raise UnmappedError(UnmappedReason.UNREADABLE, str(error)) from None
+        raise UnmappedError(error.reason, str(error)) from None
     tickets = _delivered_tickets(context, delivery, integration, content)
     outcomes = await _apply_each(context, delivery, tickets, before_ticket)
+    applied = [outcome for outcome in outcomes if isinstance(outcome, AppliedUpdate)]
     if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
         # Reasons that a later delivery may remove come last, so that nothing else is left then (see
         # `WebhookStore.finish_waiting_for`).
         raise min(unmapped, key=lambda error: error.reason in MISSING_FIELDS)
-    if all(isinstance(outcome, AppliedUpdate) and outcome.result is UpdateResult.IGNORED for outcome in outcomes):
-        return DeliveryResult(WebhookState.IGNORED, delivery.id, detail=content.about)
+    reasons = [content.ignored] if content.ignored is not None else [each.ignored for each in applied]
+    if reasons[0] is not None and None not in reasons:
+        return ignored_result(delivery, reasons[0], content.about)
     return DeliveryResult(WebhookState.TAKEN, delivery.id)
 
 
@@ -51,7 +53,7 @@ def _delivered_tickets(
 ) -> Sequence[DeliveredTicket | UnmappedError]:
     it_contacts = context.integrations.it_contacts_of(delivery.tenant)
     return [
-        UnmappedError(UnmappedReason.UNREADABLE, str(ticket))
+        UnmappedError(ticket.reason, str(ticket))
         if isinstance(ticket, UnreadableError)
         else DeliveredTicket(delivery, position, ticket, integration, it_contacts)
         for position, ticket in enumerate(content.tickets)

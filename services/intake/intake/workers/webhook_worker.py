@@ -15,7 +15,7 @@ from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import UnavailableError, UnmappedError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult, requeue_deliveries, unmapped_result
-from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.store.webhooks import UnmappedCount, WebhookDelivery, WebhookState, WebhookStore
 from intake.workers.context import DeliveryContext
 from intake.workers.mail_worker import process_mail
 from intake.workers.ticket_worker import process_webhook
@@ -65,9 +65,12 @@ class WebhookWorker:
         return await self.receive(tenant, EMAIL, sha256(raw).digest(), headers, raw)
 
     async def replay(self, tenant: str, delivery_id: int) -> DeliveryResult | None:
-        """Process an unmapped delivery with the present configuration; another one stays as it is. None: not found."""
+        """Process an unmapped or ignored delivery with the present configuration; another one stays as it is.
+
+        None: not found.
+        """
         async with self._context.side_writer.begin() as connection:
-            is_requeued = bool(await requeue_deliveries(connection, tenant, [delivery_id]))
+            is_requeued = bool(await requeue_deliveries(connection, tenant, [delivery_id], with_ignored=True))
             delivery = await WebhookStore(connection).load_delivery(delivery_id, tenant)
         if delivery is None:
             return None
@@ -190,7 +193,9 @@ class WebhookWorker:
             unmapped, waiting = await WebhookStore(connection).count_backlog()
         metrics.HOOKS_WAITING.set(waiting)
         for provider in {*unmapped, *metrics.hook_providers()}:
-            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(unmapped.get(provider, 0))
+            count = unmapped.get(provider, UnmappedCount())
+            metrics.HOOKS_UNMAPPED_NOW.labels(provider).set(count.unmapped)
+            metrics.HOOKS_DEACTIVATED_NOW.labels(provider).set(count.deactivated)
 
 
 def _describe(error: Exception) -> str:

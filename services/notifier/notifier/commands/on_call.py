@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -20,28 +20,29 @@ from tocsin.directory import (
     load_directory,
 )
 from tocsin.instants import display_instant
-from tocsin.runtime.errors import ConfigurationError
+from tocsin.runtime.errors import ConfigurationError, FileReadError
+from tocsin.runtime.http.public_address import Network
 from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.commands import instant_option
-from tocsin.runtime.process.reloaded_file import describe_read_error
-from tocsin.runtime.process.settings import ClockSettings, load
+from tocsin.runtime.process.regular_file import read_text
+from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, load
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import configured_policy, mailboxes_of
 from tocsin.yaml_document import locate_problems
 
-from notifier.domain.on_call import on_call
+from notifier.domain.on_call import on_call, rotations_of, unreadable_events
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
 directory_app = typer.Typer(no_args_is_help=True, help="The directory: who holds which role.")
 
 
-class DirectorySettings(ClockSettings):
+class DirectorySettings(CalendarSettings, ClockSettings):
     """The settings of `who`."""
 
     directory: Path
 
 
-class CheckSettings(ClockSettings):
+class CheckSettings(CalendarSettings, ClockSettings):
     """The settings of `directory check`."""
 
     directory: Path | None = None
@@ -60,10 +61,13 @@ def who(
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; default: any customer.")] = None,
 ) -> None:
-    """Show who holds a role, why, and until when. Exits 1 if nobody does, 2 if an option is invalid."""
-    path = load(DirectorySettings).directory
-    instant = at or clock_from(load(ClockSettings)).now()
-    directory, _ = _load(path)
+    """Show who holds a role, why, and until when. Exits 1 if nobody does, 2 if an option is invalid.
+
+    Notes say what of the role's calendars cannot be read.
+    """
+    settings = load(DirectorySettings)
+    instant = at or clock_from(settings).now()
+    directory, calendar_problems = _load(settings.directory, instant, settings.calendar_networks)
     try:
         found = on_call(directory, role, customer, instant)
     except UnknownRoleError as error:
@@ -83,6 +87,10 @@ def who(
         typer.echo("  until  no change within a year")
     else:
         typer.echo(f"  until  {display_instant(found.until, UTC)}, then {_describe(found.next_holder)}")
+    rotations = rotations_of(directory, role, customer)
+    broken = [f"rotation {name}: {calendar_problems[name]}" for name in rotations if name in calendar_problems]
+    for note in (*broken, *unreadable_events(directory, rotations, instant)):
+        typer.echo(f"  note   {note}")
     raise typer.Exit(0 if found.holder else 1)
 
 
@@ -92,12 +100,13 @@ def check(
 ) -> None:
     """Check the directory for a year ahead: gaps, unknown people, impossible addresses. Exits 1 if it finds any.
 
-    Calendar events that overlap are listed too, and are not an error: the later one counts.
+    Calendar events that overlap are listed too, and are not an error: the later one counts. Neither are events that
+    cannot be read, unless they would put somebody on call.
     """
     settings = load(CheckSettings)
     path = file or settings.directory or load(DirectorySettings).directory
-    now = clock_from(load(ClockSettings)).now()
-    directory, calendar_problems = _load(path)
+    now = clock_from(settings).now()
+    directory, calendar_problems = _load(path, now, settings.calendar_networks)
     findings = [
         LintFinding(("rotations", name, "calendar"), f"{problem}; until then the rotation has no answer")
         for name, problem in calendar_problems.items()
@@ -116,17 +125,17 @@ def check(
     typer.echo(f"{path}: {len(directory.people)} people; every role is held from {period}.")
 
 
-def _load(path: Path) -> tuple[Directory, dict[str, str]]:
-    """The directory with its calendars, and the problems of those by rotation."""
+def _load(path: Path, at: datetime, networks: Sequence[Network]) -> tuple[Directory, dict[str, str]]:
+    """The directory with its calendars around an instant, and the problems of those by rotation."""
     # The commands print the problems themselves.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        load_directory(path.read_text(encoding="utf-8"), str(path))
+        load_directory(read_text(path), str(path))
     except DirectoryError as error:
         _fail(str(error))
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
-    file = DirectoryFile(path, clock_from(load(ClockSettings)).now)
+    except FileReadError as error:
+        _fail(f"{path} cannot be read: {error.reason}.")
+    file = DirectoryFile(path, lambda: at, networks)
     asyncio.run(file.refresh(at_once=True))
     directory = file.current()
     if directory is None:
@@ -136,7 +145,7 @@ def _load(path: Path) -> tuple[Directory, dict[str, str]]:
 
 def _lines(path: Path, findings: Iterable[LintFinding]) -> list[str]:
     problems = ((finding.path, finding.message) for finding in findings)
-    return locate_problems(path.read_text(encoding="utf-8"), str(path), problems)
+    return locate_problems(read_text(path), str(path), problems)
 
 
 def _describe(holder: Holder | None) -> str:

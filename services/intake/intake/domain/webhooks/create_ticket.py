@@ -10,6 +10,7 @@ from tocsin.events import Flag
 from intake.domain.facts import opening_fact
 from intake.domain.ticket_request import DerivedTicketRequest
 from intake.domain.webhooks.config.integrations import Integration, ItContacts
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.ticket_values import NO_VALUES
 from intake.domain.webhooks.update import TicketUpdate, sort_updates
@@ -32,20 +33,21 @@ def create_ticket(
     received_at: datetime,
     live_since: datetime,
     automatic_actors: Collection[str] = (),
-) -> DerivedTicketRequest | None:
-    """The ticket that these updates open, with the events that follow from them.
+) -> DerivedTicketRequest | WebhookIgnoredReason:
+    """The ticket that these updates open, with the events that follow from them, or why they open none.
 
     Its impact and assignee are those of the earliest update.
 
     It is opened at the tool's own instant of the opening, or else of the creation. With `opened_at: first_seen`, it is
     opened at the instant of the earliest update if neither is known. A ticket opened before `live_since` is history.
-    None: its queue is not configured, or all updates state that it was deleted. Raises UnmappedError if something
-    mandatory is missing that has no default (docs/rules.md#1-9).
+    Raises UnmappedError if something mandatory is missing that has no default (docs/rules.md#1-9).
     """
     ordered = sort_updates(updates)
     in_scope = _latest(ordered, "in_scope")
-    if in_scope is False or all(update.deleted for update in ordered):
-        return None
+    if in_scope is False:
+        return WebhookIgnoredReason.OTHER_QUEUE
+    if all(update.deleted for update in ordered):
+        return WebhookIgnoredReason.DELETED
     if in_scope is None:
         raise UnmappedError(
             UnmappedReason.MISSING_QUEUE, "No queue is given, but `queues` is set. Map the queue, or remove `queues`."
@@ -84,7 +86,7 @@ def create_ticket(
             ),
             "history": opened_at < live_since,
             "opened_by": opened_by,
-            "default_flags": (*flags, *opening.flags),
+            "default_flags": (*flags, *opening.flags, *_cleaned(ordered)),
         }
     )
 
@@ -141,6 +143,11 @@ def _mandatory_fields(
     fields = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in found.items()}
     fields["affected_services"] = fields.pop("services")
     return fields, tuple(flags)
+
+
+def _cleaned(ordered: Sequence[TicketUpdate]) -> tuple[Flag, ...]:
+    """The flag of a ticket with an id, a name or an address that was repaired (docs/rules.md#1-12)."""
+    return ("text_cleaned",) if any(update.text_cleaned for update in ordered) else ()
 
 
 def _contact(ordered: Sequence[TicketUpdate]) -> dict[str, str | None] | None:

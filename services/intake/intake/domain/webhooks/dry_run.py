@@ -10,10 +10,11 @@ from tocsin.instants import render_instant
 
 from intake.domain.facts import event_fact, opening_fact
 from intake.domain.ticket_request import EventRequest
-from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.mapping import map_snapshot, unlisted_words
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.reconcile import reconcile
 from intake.domain.webhooks.snapshot import TicketSnapshot
 from intake.domain.webhooks.ticket_values import TicketValues
@@ -50,11 +51,11 @@ class DryRun:
         """The result for each ticket of the payload."""
         self._deliveries += 1
         try:
-            content = ADAPTERS[self._integration.adapter].read(body, self._integration)
+            content = read_delivery(body, self._integration)
         except UnreadableError as error:
             return [_unreadable(error)]
-        if not content.tickets:
-            return [{"ignored": content.about or "no ticket"}]
+        if content.ignored is not None:
+            return [{"ignored": content.ignored, "detail": content.about}]
         return [
             _unreadable(ticket) if isinstance(ticket, UnreadableError) else self._process(ticket)
             for ticket in content.tickets
@@ -88,8 +89,8 @@ class DryRun:
             received_at=self._received_at,
             live_since=self._integration.live_since or sort_updates(updates)[0].at,
         )
-        if ticket is None:
-            return {"external_id": key, "ignored": "its queue is not configured, or it was deleted before it was known"}
+        if isinstance(ticket, WebhookIgnoredReason):
+            return {"external_id": key, "ignored": ticket}
         assert ticket.opened_at is not None  # `create_ticket` sets both
         assert ticket.severity is not None
         opener = ticket.opened_by or self._source
@@ -118,7 +119,7 @@ class DryRun:
 
 
 def _unreadable(error: UnreadableError) -> Result:
-    return {"unmapped": "unreadable", "detail": str(error)}
+    return {"unmapped": error.reason, "detail": str(error)}
 
 
 def _render(event: EventRequest) -> Result:

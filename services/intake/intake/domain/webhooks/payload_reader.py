@@ -11,7 +11,7 @@ from intake.domain.json_parsing import DuplicateKey
 from intake.domain.webhooks import payload
 from intake.domain.webhooks.config.integrations import Integration, find_word
 from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
-from intake.errors import UnreadableError
+from intake.errors import UnmappedReason, UnreadableError
 
 _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,20})?)?(Z|[+-]\d\d:\d\d)?|/Date\(.*\)/", re.ASCII | re.IGNORECASE
@@ -59,9 +59,11 @@ class PayloadObject:
         return None
 
     def identity(self, name: str) -> str:
-        """The id of the ticket: a whole number or a text."""
+        """The id of the ticket: a whole number or a text. 0 is none."""
         value = self.values.get(name)
         found = payload.text(value) if isinstance(value, int | str) else None
+        if value in (None, 0, "0"):
+            raise UnreadableError(self.path_of(name), "the id of the ticket is missing", UnmappedReason.NO_TICKET)
         if found is None:
             raise UnreadableError(self.path_of(name), "must be the id of the ticket")
         return found

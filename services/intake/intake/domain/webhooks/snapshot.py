@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.errors import UnreadableError
 
 Action = Literal["created", "updated", "deleted"]
@@ -52,7 +53,8 @@ class TicketSnapshot:
     (last updated; None: not stated, and the receipt counts); `sequence` orders snapshots of the same instant.
     `opened_at`, `responded_at` and `resolved_at` are the tool's own instants. All instants are aware UTC. `status`,
     `priority`, `queue` (board, team, group), `type`, `channel`, `via`, `it_contact` and the criteria of `impact` are
-    words or ids of the tool, not mapped yet. `actor` made the change. `found_nothing` lists what the mapping names and
+    words or ids of the tool, not mapped yet. `text_cleaned`: an id, a name or an address had control characters.
+    `actor` made the change. `found_nothing` lists what the mapping names and
     the payload does not have, for `hooks try`.
     """
 
@@ -80,6 +82,7 @@ class TicketSnapshot:
     impact: ImpactInfo = field(default_factory=ImpactInfo)
     assignee: AssigneeInfo = field(default_factory=AssigneeInfo)
     actor: str | None = None
+    text_cleaned: bool = False
     found_nothing: tuple[str, ...] = ()
 
 
@@ -89,11 +92,13 @@ class DeliveryContent:
 
     `tickets` are its tickets in their order; if only some of several are readable, the others are there as errors.
     `key` identifies the delivery in the tool: the same key is the same delivery. None: the tool sends no identity.
-    `about` names the subject of a delivery without tickets (a note, a test call).
+    `ignored` is why a delivery has no tickets and need not have any, `about` its subject (a note, a test call). Both
+    are None if it has tickets.
     """
 
-    tickets: tuple[TicketSnapshot | UnreadableError, ...]
+    tickets: tuple[TicketSnapshot | UnreadableError, ...] = ()
     key: str | None = None
+    ignored: WebhookIgnoredReason | None = None
     about: str | None = None
 
     @property

@@ -14,9 +14,12 @@ from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.payload_reader import PayloadObject
 from intake.domain.webhooks.snapshot import Action, AssigneeInfo, DeliveryContent, TicketSnapshot
-from intake.errors import UnreadableError
+from intake.errors import UnmappedReason, UnreadableError
+
+SEND_TICKET: Final = "in Autotask, add the fields of the ticket that docs/integrations/autotask.md lists to the webhook"
 
 _ACTIONS: Final[dict[str, Action]] = {
     "create": "created",
@@ -37,14 +40,17 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
     identity = [delivery.text(name) for name in _IDENTITY]
     # With a part missing, two changes of a ticket could have the same identity.
     key = json.dumps(identity) if None not in identity else None
-    kind = delivery.text("EntityType") or "nothing"
-    action = (delivery.text("Action") or "").casefold()
+    kind = delivery.text("EntityType")
+    if kind is None:
+        raise UnreadableError("EntityType", "is missing", UnmappedReason.NO_TICKET)
     if kind.casefold() != "ticket":
-        return DeliveryContent((), key, about=kind)
-    if action not in _ACTIONS:
-        raise UnreadableError("Action", "must be Create, Update or Delete; check that the webhook is active")
-    external_id, ticket = delivery.identity("Id"), delivery.child("Fields")
-    snapshot = _snapshot(external_id, _ACTIONS[action], delivery, ticket, integration)
+        return DeliveryContent((), key, WebhookIgnoredReason.NOT_A_TICKET, kind)
+    ticket = delivery.child("Fields")
+    action = _ACTIONS.get((delivery.text("Action") or "").casefold())
+    if action is None:
+        reason = UnmappedReason.UNREADABLE if ticket.values else UnmappedReason.NO_TICKET
+        raise UnreadableError("Action", "must be Create, Update or Delete", reason)
+    snapshot = _snapshot(delivery.identity("Id"), action, delivery, ticket, integration)
     # A user-defined field is among the other fields under its name, or in a list as in Autotask's REST API.
     custom = custom_fields(ticket.values.get("userDefinedFields"), labels=("name",), values=("value",))
     return DeliveryContent((with_mapped_fields(snapshot, integration, ticket, custom),), key)

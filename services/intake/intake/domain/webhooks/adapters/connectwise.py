@@ -15,9 +15,15 @@ from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.payload_reader import PayloadObject
 from intake.domain.webhooks.snapshot import Action, AssigneeInfo, ContactInfo, DeliveryContent, TicketSnapshot
-from intake.errors import UnreadableError
+from intake.errors import UnmappedReason, UnreadableError
+
+SEND_TICKET: Final = (
+    "in ConnectWise, let the callback's API member read tickets (Service Tickets: Inquire All), and create the callback"
+    " with the type `ticket`"
+)
 
 _ACTIONS: Final[dict[str, Action]] = {
     "added": "created",
@@ -60,15 +66,17 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
     """The tickets of the delivery; see `Adapter`."""
     delivery = PayloadObject.of(payload.parse(body))
     key = delivery.text("MessageId")
-    kind = delivery.text("Type") or "nothing"
+    kind = delivery.text("Type")
+    if kind is None:
+        raise UnreadableError("Type", "is missing", UnmappedReason.NO_TICKET)
     if kind.casefold() != "ticket":
-        return DeliveryContent((), key, about=kind)
+        return DeliveryContent((), key, WebhookIgnoredReason.NOT_A_TICKET, kind)
+    ticket = _entity(delivery)
     action = _ACTIONS.get((delivery.text("Action") or "").casefold())
+    if not ticket.values and action != "deleted":
+        raise UnreadableError("Entity", "contains no ticket", UnmappedReason.NO_TICKET)
     if action is None:
         raise UnreadableError("Action", "must be added, updated or deleted")
-    ticket = _entity(delivery)
-    if not ticket.values and action != "deleted":
-        raise UnreadableError("Entity", "contains no ticket; give the callback's member permission to read tickets")
     snapshot = _snapshot(delivery.identity("ID"), action, ticket, integration)
     custom = custom_fields(ticket.values.get("customFields"), labels=("caption",), values=("value",))
     return DeliveryContent((with_mapped_fields(snapshot, integration, ticket, custom),), key)

@@ -14,6 +14,7 @@ from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth, Signature
 from intake.domain.webhooks.config.expressions import GenericMapping
 from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.snapshot import (
     AssigneeInfo,
     ContactInfo,
@@ -23,7 +24,11 @@ from intake.domain.webhooks.snapshot import (
     read_each,
 )
 from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
-from intake.errors import UnreadableError
+from intake.errors import UnmappedReason, UnreadableError
+
+SEND_TICKET: Final = (
+    "let the tool send the whole ticket, or correct `when`, `tickets` and `external_id` in the `generic` section"
+)
 
 _MAX_TICKETS: Final = 500
 _QUOTED_LENGTH: Final = 60
@@ -64,21 +69,34 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
     data = payload.parse(body)
     key = _text(mapping.key, data, "key")
     if mapping.when is not None and not _search(mapping.when, data, "when"):
-        return DeliveryContent((), key, _text(mapping.about, data, "about") or "no ticket")
+        return DeliveryContent((), key, WebhookIgnoredReason.NOT_A_TICKET, _subject(mapping, data))
     tickets = _search(mapping.tickets, data, "tickets")
     items, path = (tickets, "[{}].") if isinstance(tickets, list) else ([tickets], "")
     if len(items) > _MAX_TICKETS:
         raise UnreadableError("tickets", f"has more than {_MAX_TICKETS} items; configure smaller batches in the tool")
+    if not items:
+        raise UnreadableError(
+            "tickets", f"`{mapping.tickets[:_QUOTED_LENGTH]}` finds no ticket", UnmappedReason.NO_TICKET
+        )
     zone = ZoneInfo(integration.zone)
     readers = (partial(_read_item, path.format(index), item, mapping, zone) for index, item in enumerate(items))
     return DeliveryContent(read_each(readers), key)
+
+
+def _subject(mapping: GenericMapping, data: payload.Payload) -> str:
+    """The subject of a delivery for which `when` is false: a payload of the tool says what it is about."""
+    about = _text(mapping.about, data, "about")
+    if about is None and mapping.about is not None:
+        message = f"is false, and `about` (`{mapping.about[:_QUOTED_LENGTH]}`) finds nothing"
+        raise UnreadableError("when", message, UnmappedReason.NO_TICKET)
+    return about or "`when` is false"
 
 
 def _read_item(path: str, item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
     try:
         return _snapshot(item, mapping, zone)
     except UnreadableError as error:
-        raise UnreadableError(f"{path}{error.field}", error.message) from None
+        raise UnreadableError(f"{path}{error.field}", error.message, error.reason) from None
 
 
 def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSnapshot:
@@ -89,7 +107,8 @@ def _snapshot(item: object, mapping: GenericMapping, zone: ZoneInfo) -> TicketSn
     services = _texts(mapping.services, item, "services")
     external_id, action = text["external_id"], text["action"]
     if external_id is None:
-        raise UnreadableError(mapping.external_id, "is missing; map external_id to the id of the ticket")
+        message = "is missing, and external_id is mapped to it"
+        raise UnreadableError(mapping.external_id, message, UnmappedReason.NO_TICKET)
     found: Mapping[str, object] = {**text, **word, **at, "services": services, "starts_at": starts_at}
     return TicketSnapshot(
         external_id=external_id,

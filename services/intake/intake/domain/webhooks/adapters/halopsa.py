@@ -13,6 +13,7 @@ from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.mapped_fields import custom_fields, with_mapped_fields
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.payload_reader import PayloadObject
 from intake.domain.webhooks.snapshot import (
     Action,
@@ -22,9 +23,22 @@ from intake.domain.webhooks.snapshot import (
     TicketSnapshot,
     read_each,
 )
-from intake.errors import UnreadableError
+from intake.errors import UnmappedReason, UnreadableError
+
+SEND_TICKET: Final = (
+    "in HaloPSA, set the payload type of the webhook to *Full object*: *Event information only* holds no ticket"
+)
 
 _MAX_TICKETS: Final = 500
+_QUOTED_LENGTH: Final = 60
+_TICKET_WORDS: Final = frozenset({"ticket", "action", "note", "sla"})
+_OTHER_RECORDS: Final = frozenset(
+    (
+        *("client", "customer", "site", "user", "contact", "asset", "device", "supplier", "invoice", "quote", "order"),
+        *("quotation", "contract", "agreement", "opportunity", "item", "article", "appointment", "timesheet"),
+    )
+)
+"""What the names of events about other records contain, without a plural s."""
 
 
 def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
@@ -43,25 +57,44 @@ def read(body: bytes, integration: Integration) -> DeliveryContent:
 
 
 def _content(events: Sequence[object], integration: Integration, path: str = "[{}]") -> DeliveryContent:
-    subjects = [_subject(event) for event in events]
-    tickets = read_each(
-        partial(_snapshot, event, path.format(index), integration)
-        for index, (event, subject) in enumerate(zip(events, subjects, strict=True))
-        if subject is None
+    """The tickets of the events; those about other records do not count beside them."""
+    if not events:
+        raise UnreadableError("body", "is an empty list", UnmappedReason.NO_TICKET)
+    others = [_other_record(event) for event in events]
+    if all(others):
+        return DeliveryContent((), None, WebhookIgnoredReason.NOT_A_TICKET, others[0])
+    return DeliveryContent(
+        read_each(
+            partial(_snapshot, event, path.format(index), integration)
+            for index, (event, other) in enumerate(zip(events, others, strict=True))
+            if other is None
+        )
     )
-    return DeliveryContent(tickets, about=None if tickets else next(filter(None, subjects), "no ticket"))
 
 
-def _subject(event: object) -> str | None:
-    """The subject of an event without a ticket; None if there is a ticket."""
-    if isinstance(event, Mapping) and event.get("ticket") is None and "event" in event:
-        return payload.text(event["event"]) or "no ticket"
-    return None
+def _other_record(event: object) -> str | None:
+    """The name of an event about another record than a ticket; None if it should contain a ticket."""
+    if not isinstance(event, Mapping) or event.get("ticket") or "event" not in event:
+        return None
+    name = payload.text(event["event"]) or ""
+    words = {word.removesuffix("s") for word in name.casefold().split()}
+    return name if words & _OTHER_RECORDS and not words & _TICKET_WORDS else None
+
+
+def _ticket_of(event: PayloadObject) -> PayloadObject:
+    """The ticket: the event itself, unless it is an event with a name or with a field `ticket`."""
+    if not {"ticket", "event"} & event.values.keys():
+        return event
+    if not event.values.get("ticket"):
+        name = event.text("event")
+        about = f"the event `{name[:_QUOTED_LENGTH]}` contains no ticket" if name else "is empty"
+        raise UnreadableError(event.path_of("ticket"), about, UnmappedReason.NO_TICKET)
+    return event.child("ticket")
 
 
 def _snapshot(value: object, path: str, integration: Integration) -> TicketSnapshot:
     event = PayloadObject.of(value, path)
-    ticket = event.child("ticket") if "ticket" in event.values else event
+    ticket = _ticket_of(event)
     zone = ZoneInfo(integration.zone)
 
     def instant(name: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The adapters: one pure module per tool, with the two functions of `Adapter`."""
+"""The adapters: one pure module per tool, with what `Adapter` describes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,12 @@ from intake.domain.webhooks.snapshot import DeliveryContent
 
 
 class Adapter(Protocol):
-    """Authenticates and reads the deliveries of one kind of tool."""
+    """Authenticates and reads the deliveries of one kind of tool.
+
+    `SEND_TICKET` says what to change where a delivery lacks its ticket. Call `read_delivery` instead of `read`.
+    """
+
+    SEND_TICKET: str
 
     def is_genuine(
         self, auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime
@@ -22,7 +27,7 @@ class Adapter(Protocol):
         """
 
     def read(self, body: bytes, integration: Integration) -> DeliveryContent:
-        """The tickets of the delivery. Raises UnreadableError, and nothing else."""
+        """The tickets of the delivery, or why it is ignored. Raises UnreadableError, and nothing else."""
 
 
 ADAPTERS: Final[Mapping[AdapterName, Adapter]] = {
