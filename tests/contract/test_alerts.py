@@ -433,7 +433,12 @@ STORIES = [
     ],
     *counter("MailReportUnknown", 'sla_mail_reports_total{result="unmatched"}', by=1, within="1h"),
     *counter("MailReportUnreadable", 'sla_mail_reports_total{result="unreadable"}', by=1, within="1h"),
-    Story("MailReportUnreadable", Kind.QUIET, {'sla_mail_reports_total{result="bounced"}': "0+1x20"}),
+    *[
+        Story(alert, Kind.QUIET, {f'sla_mail_reports_total{{result="{result}"}}': "0+1x20"})
+        for alert in ("MailReportUnknown", "MailReportUnreadable")
+        for result in ("bounced", "no_bounce")
+    ],
+    Story("MailReportUnknown", Kind.FIRES, {'sla_mail_reports_total{result="unknown"}': "7x7 8x13"}, [{}]),
     *gauge("MailQueueOld", "sla_mail_queue_oldest_age_seconds", bad=301, good=300),
     *counter("MailTemplateFailing", "sla_mail_template_fallbacks_total", by=1, within="1h"),
     # Machine

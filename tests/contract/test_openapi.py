@@ -56,6 +56,8 @@ CALLS = {
         "get /v1/deliveries/{delivery_id}",
         "post /v1/deliveries/{delivery_id}/redeliver",
         "post /v1/bounces",
+        "get /v1/bounces",
+        "get /v1/bounces/{report_id}",
         "get /v1/on-call",
         "get /v1/on-call/calendar.ics",
     },

@@ -45,6 +45,8 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "get /v1/deliveries/{delivery_id}": TICKETS_READ,
         "post /v1/deliveries/{delivery_id}/redeliver": ADMIN,
         "post /v1/bounces": TICKETS_WRITE,
+        "get /v1/bounces": ADMIN,
+        "get /v1/bounces/{report_id}": ADMIN,
         "get /v1/on-call": TICKETS_READ,
         "get /v1/on-call/calendar.ics": TICKETS_READ,
     },

@@ -2,17 +2,18 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
-from support.calendar_feed import TOKEN, FeedServer, one_event, serve_feed
+from support.calendar_feed import LOOPBACK, TOKEN, FeedServer, one_event, read_in_process, serve_feed
 from support.polling import eventually
-from tocsin.directory import CalendarEvent, ICalendar
+from tocsin.sources import calendar_feeds
+from tocsin.sources.calendar_reader import SlowCalendarError
 from tocsin.sources.directory_file import DirectoryFile
 
 AT = datetime(2026, 6, 8, 12, tzinfo=UTC)
@@ -28,6 +29,11 @@ roles:
 """
 
 
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar_feeds, "read_calendar", read_in_process)
+
+
 @pytest.fixture
 def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeedServer]:
     with serve_feed(tmp_path) as feed:
@@ -38,7 +44,7 @@ def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeedServer
 def directory_file(folder: Path, location: str) -> DirectoryFile:
     path = folder / "directory.yaml"
     path.write_text(DIRECTORY.format(location=location))
-    return DirectoryFile(path)
+    return DirectoryFile(path, networks=LOOPBACK)
 
 
 def person(file: DirectoryFile) -> str | None:
@@ -56,6 +62,8 @@ async def test_a_changed_file_is_read_again_and_an_invalid_one_leaves_the_last_v
     path = tmp_path / "on-call.ics"
     path.write_text(one_event("ana"))
     file = directory_file(tmp_path, "file: on-call.ics")
+    assert (file.current(), await file.note()) == (None, "rotation primary: its calendar was not read yet")
+    await file.refresh()
     assert (person(file), await file.note(), broken()) == ("ana", None, 0)
     for number, text in enumerate(["no calendar", one_event("ben")], 1):
         path.write_text(text)
@@ -78,7 +86,7 @@ async def test_a_feed_is_fetched_and_after_a_failure_its_last_valid_copy_stays_a
 ) -> None:
     with capture_logs() as logs:
         file = directory_file(tmp_path, f"url: '{feed.url}'")
-        assert (file.current(), await file.note()) == (None, "rotation primary: its calendar was not fetched yet")
+        assert (file.current(), await file.note()) == (None, "rotation primary: its calendar was not read yet")
         await file.refresh()
         assert (person(file), await file.note(), broken()) == ("ana", None, 0)
         await file.refresh()
@@ -88,7 +96,6 @@ async def test_a_feed_is_fetched_and_after_a_failure_its_last_valid_copy_stays_a
             (500, b"", {}),
             (200, b"<html>Sign in</html>", {}),
             (200, b"BEGIN:VCALENDAR\n" + b"X" * 5_000_001, {}),
-            (200, b"\xff\xfe", {}),
             (302, b"", {"Location": "https://127.0.0.1/elsewhere.ics"}),
             (302, b"", {"Location": feed.url.replace("https", "http")}),
             (302, b"", {"Location": feed.url}),
@@ -104,8 +111,7 @@ async def test_a_feed_is_fetched_and_after_a_failure_its_last_valid_copy_stays_a
     assert reasons == [
         "responds with 500",
         "is not a valid iCalendar (ValueErro",
-        "is larger than 5,000,000 bytes",
-        "is not UTF-8",
+        "is larger than 5,000,000 bytes; rem",
         "redirects to another host; configur",
         "redirects to another host; configur",
         "redirects too often",
@@ -143,6 +149,7 @@ async def test_a_directory_with_a_new_feed_becomes_active_after_the_first_fetch(
 ) -> None:
     (tmp_path / "on-call.ics").write_text(one_event("ben"))
     file = directory_file(tmp_path, "file: on-call.ics")
+    await file.refresh()
     (tmp_path / "directory.yaml").write_text(DIRECTORY.format(location=f"url: '{feed.url}'"))
     assert person(file) == "ben", "the previous calendar stays active until the feed was fetched"
     feed.response = (503, b"", {})
@@ -177,30 +184,41 @@ async def test_an_invalid_calendar_with_a_new_location_keeps_its_last_valid_copy
     assert holder.rule == "rotation primary, event of 2026-06-01 09:00 JST"
 
 
-async def test_a_feed_is_expanded_once_per_year_and_not_on_the_main_thread(
+async def test_a_feed_is_read_again_only_if_its_text_or_the_year_changes(
     feed: FeedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expanded: list[tuple[int, bool]] = []
-    expand = ICalendar._of_year
-
-    def watched(self: ICalendar, year: int) -> tuple[CalendarEvent, ...]:
-        expanded.append((year, threading.current_thread() is threading.main_thread()))
-        return expand(self, year)
-
-    monkeypatch.setattr(ICalendar, "_of_year", watched)
+    read = AsyncMock(side_effect=read_in_process)
+    monkeypatch.setattr(calendar_feeds, "read_calendar", read)
     now = AT
     path = tmp_path / "directory.yaml"
     path.write_text(DIRECTORY.format(location=f"url: '{feed.url}'"))
-    file = DirectoryFile(path, lambda: now)
-    for year, fresh in [(2026, [1900, 2026, 2027]), (2026, []), (2027, [2028])]:
-        expanded.clear()
-        now = AT.replace(year=year)
+    file = DirectoryFile(path, lambda: now, LOOPBACK)
+    january, later = AT.replace(year=2027, month=1), AT.replace(year=2027)
+    for at, years in [(AT, (2026, 2027)), (AT, None), (january, (2026, 2027, 2028)), (later, None)]:
+        now = at
+        read.reset_mock()
         await file.refresh(at_once=True)
         assert person(file) == "ana"
-        assert expanded == [(found, False) for found in fresh]
+        assert [call.args[2] for call in read.await_args_list] == ([years] if years else [])
     before = file.current()
     await file.refresh(at_once=True)
     assert file.current() is before, "an unchanged directory is not built again"
+
+
+async def test_a_calendar_that_is_read_too_slowly_is_named_and_left_until_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = AsyncMock(side_effect=SlowCalendarError("takes longer than 10 seconds to read"))
+    monkeypatch.setattr(calendar_feeds, "read_calendar", slow)
+    (tmp_path / "on-call.ics").write_text(one_event("ana"))
+    file = directory_file(tmp_path, "file: on-call.ics")
+    for _ in range(3):
+        await file.refresh()
+    assert await file.note() == "rotation primary: on-call.ics takes longer than 10 seconds to read"
+    assert (file.current() is not None, slow.await_count) == (True, 1), "the directory goes on without it"
+    monkeypatch.setattr(calendar_feeds, "read_calendar", read_in_process)
+    await file.refresh(at_once=True)
+    assert (person(file), await file.note()) == ("ana", None)
 
 
 @pytest.mark.parametrize("kind", ["file", "feed"])
@@ -240,7 +258,7 @@ async def test_a_slow_feed_does_not_delay_the_directory(feed: FeedServer, tmp_pa
         await refreshing
     feed.released.set()
     assert (person(file), broken()) == (None, 1)
-    assert await file.note() == "rotation primary: its feed takes too long to read"
+    assert await file.note() == "rotation primary: its calendar takes too long to read"
 
 
 async def test_a_redirect_on_the_same_host_is_followed(feed: FeedServer, tmp_path: Path) -> None:
@@ -257,9 +275,7 @@ async def test_an_untrusted_certificate_is_reported(
     monkeypatch.delenv("SSL_CERT_FILE")
     await file.refresh()
     note = str(await file.note())
-    assert note.startswith(
-        "rotation primary: the feed of localhost cannot be fetched: its certificate is not trusted ("
-    )
+    assert note.startswith("rotation primary: the feed of localhost has a certificate that is not trusted (")
     assert note.endswith("; SSL_CERT_FILE names the trusted authorities")
     assert feed.paths == []
 

@@ -1,10 +1,8 @@
 """Mails to the two mailboxes over HTTP and by command: new tickets, replies, and mails without effect."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,39 +11,13 @@ from intake.__main__ import app
 from intake.domain.mail import MAX_MAIL_BYTES, IgnoredReason
 from intake.store import tables
 from sqlalchemy import func, select
+from support.inbound_mails import INTEGRATIONS, MAILS, SECRET, SHIPPED_RULES, deliver, facts, mail, ticket_of, tickets
 from support.intake_world import ROOT, IntakeWorld, command_environment, event, ticket, world
 from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.webhook_client import make_due
-from support.webhook_recordings import SHIPPED
 from tocsin.events import TicketOpened
 from typer.testing import CliRunner
-
-MAILS = {path.stem: path.read_bytes() for path in sorted((ROOT / "tests/recorded/mails").glob("*.eml"))}
-SECRET = "mail-secret-of-the-tests"
-INTEGRATIONS = """
-version: "1"
-tenants: {}
-it_contacts: { default: { acme: [it@acme.example] } }
-email:
-  default:
-    auth: { secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
-    ours: [betterworldtech.com]
-    severity: 3
-    services: [Not said]
-    sources: [connectwise]
-    customers:
-      - { id: acme, name: Acme, domains: [acme.example] }
-    subjects:
-      - { contains: [onboarding], category: onboarding }
-  other:
-    auth: { user: pipe, secrets: [{ secret_env: TOCSIN_HOOK_EMAIL }] }
-    severity: 2
-    services: [Not said]
-    customer: { id: house, name: Everybody }
-"""
-
-SHIPPED_RULES = "subject_rules:" + SHIPPED.read_text().split("\nsubject_rules:")[1].split("\ntenants:")[0]
 
 
 @pytest.fixture
@@ -56,35 +28,6 @@ async def intake(
     (tmp_path / "integrations.yaml").write_text(INTEGRATIONS + SHIPPED_RULES)
     async with world(make_database("intake"), tmp_path) as made:
         yield made
-
-
-async def deliver(intake: IntakeWorld, raw: bytes, status: int = 200, tenant: str = "default") -> Any:
-    basic = b64encode(f"pipe:{SECRET}".encode()).decode()
-    authorization = f"Bearer {SECRET}" if tenant == "default" else f"Basic {basic}"
-    headers = {"Content-Type": "message/rfc822", "Authorization": authorization}
-    answer = await intake.clients["nobody"].post(f"/v1/hooks/email/{tenant}", content=raw, headers=headers)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-def mail(sender: str = "Ada <ada@acme.example>", to: str = "support@betterworldtech.com", **headers: str) -> bytes:
-    lines = [f"From: {sender}", f"To: {to}", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
-    return "\r\n".join([*lines, "", "It is broken."]).encode()
-
-
-async def tickets(intake: IntakeWorld, key: str = "default") -> list[Any]:
-    return list((await intake.get("/v1/tickets", key=key))["items"])
-
-
-async def facts(intake: IntakeWorld, ticket_id: str) -> list[str]:
-    return [fact["type"] for fact in (await intake.get(f"/v1/tickets/{ticket_id}"))["facts"]]
-
-
-def ticket_of(answer: Any, result: str) -> str:
-    """The id of the ticket in the response, whose result is this one."""
-    assert answer["state"] == "taken", answer
-    assert answer["detail"].split()[0] == result
-    return str(answer["detail"].split()[1])
 
 
 async def test_a_mail_opens_a_ticket(intake: IntakeWorld) -> None:

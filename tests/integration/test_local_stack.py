@@ -64,6 +64,19 @@ def test_run_json_describes_the_stack(stack: Stack) -> None:
     assert StateFolder(stack.state.folder).read_run() == run
 
 
+def test_only_the_owner_can_read_the_state(stack: Stack) -> None:
+    folder = stack.state.folder
+    data = Path((folder / "postgres" / "data-folder").read_text())
+    paths = [folder, *folder.rglob("*"), data, *data.rglob("*")]
+    assert len(paths) > 100
+    open_to_others = [path for path in paths if not path.is_symlink() and path.stat().st_mode & 0o077]
+    assert open_to_others == []
+    postgres = pid(stack, "postgres")
+    assert data.stat().st_uid == psutil.Process(postgres).uids().real
+    later = [folder / "logs" / "smtp.log", folder / "smtp"]  # written by a process of its own
+    assert [path.stat().st_uid for path in later] == [os.geteuid()] * 2
+
+
 @pytest.mark.parametrize("part", ["postgres", "smtp"])
 async def test_a_part_that_dies_is_restarted_within_five_seconds(stack: Stack, part: str) -> None:
     await kill_and_wait(stack, part)

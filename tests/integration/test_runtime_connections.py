@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -189,20 +189,34 @@ async def test_a_client_that_does_not_read_its_response_is_evicted_too(
             await asyncio.wait_for(reader.readexactly(SIZE), 5)
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [
-        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
-        b"Content-Length: 5\r\nContent-Length: 6",
-        b"Content-Length: 5, 6",
-        b"Transfer-Encoding: gzip, chunked",
-        b"Transfer-Encoding: identity\r\nContent-Length: 5",
-        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-        b"Transfer-Encoding:\x0bchunked",
-    ],
-)
-async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is_read(framing: bytes) -> None:
+AMBIGUOUS_LENGTHS = [
+    b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+    b"Content-Length: 5\r\nContent-Length: 6",
+    b"Content-Length: 5, 6",
+    b"Transfer-Encoding: gzip, chunked",
+    b"Transfer-Encoding: identity\r\nContent-Length: 5",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding:\x0bchunked",
+    b"Content-Length: 5\r\nContent-Length: 5",
+    b"Content-Length: 5, 5",
+    b"Content-Length: +5",
+    b"Transfer-Encoding : chunked",
+    b"Transfer-Encoding:\r\n chunked",
+    b"X-Folded: a\r\n\tb\r\nTransfer-Encoding: chunked",
+    b" X-First: continued\r\nTransfer-Encoding: chunked",
+    b"X-Bare: a\nTransfer-Encoding: chunked",
+    b"X-Bare: a\rTransfer-Encoding: chunked",
+    b"X-Nul: a\x00b\r\nTransfer-Encoding: chunked",
+    b"X-Control: a\x01b\r\nTransfer-Encoding: chunked",
+    b"X-Delete: a\x7fb\r\nTransfer-Encoding: chunked",
+    b"X-\x1bName: a\r\nTransfer-Encoding: chunked",
+    b"Host: y\r\nTransfer-Encoding: chunked",
+    b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\nTransfer-Encoding: chunked",
+]
+
+
+async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is_read() -> None:
     seen: list[str] = []
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,14 +224,81 @@ async def test_a_request_of_ambiguous_length_is_rejected_and_nothing_after_it_is
         await app(scope, receive, send)
 
     async with serving(LimitsMiddleware(noting, {"": DEFAULT_LIMIT})) as port:
-        head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + framing
-        smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
-        response = await exchange(port, head + b"\r\n\r\n0\r\n\r\n" + smuggled)
-    assert response.startswith(b"HTTP/1.1 400 ")
-    assert response.count(b"HTTP/1.1 ") == 1
-    assert b"\r\nconnection: close\r\n" in response.lower()
-    assert b"application/problem+json" in response
+        head = b"POST /first HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        smuggled = b"\r\n\r\n0\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+        responses = await exchange_all(port, [head + framing + smuggled for framing in AMBIGUOUS_LENGTHS])
+    for framing, response in zip(AMBIGUOUS_LENGTHS, responses, strict=True):
+        assert response.startswith(b"HTTP/1.1 400 "), framing
+        assert response.count(b"HTTP/1.1 ") == 1, framing
+        assert b"\r\nconnection: close\r\n" in response.lower(), framing
+        assert b"application/problem+json" in response, framing
     assert seen == []
+
+
+async def exchange_all(port: int, requests: Sequence[bytes]) -> list[bytes]:
+    """What the server answers to each of these requests, each on a connection of its own."""
+    return await asyncio.gather(*(exchange(port, request) for request in requests))
+
+
+ODD_REQUESTS = [
+    b"GET / HTTP/1.1\nHost: x\n\n",
+    b"GET / HTTP/1.1\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\n\n",
+    b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+]
+
+
+async def test_a_request_that_a_proxy_may_read_otherwise_is_rejected() -> None:
+    async with serving(LimitsMiddleware(app, {"": DEFAULT_LIMIT})) as port:
+        responses = await exchange_all(port, [request + REQUEST for request in ODD_REQUESTS])
+        newer = await exchange(port, REQUEST.replace(b"1.1", b"2.0"))
+    for request, response in zip(ODD_REQUESTS, responses, strict=True):
+        assert response.startswith(b"HTTP/1.1 400 "), request
+        assert response.count(b"HTTP/1.1 ") == 1, request
+    assert newer.startswith(b"HTTP/1.1 505 ")
+
+
+AMBIGUOUS_CHUNKS = [
+    b"1\nx\r\n0\r\n\r\n",
+    b"1 \r\nx\r\n0\r\n\r\n",
+    b"1;a\rb\r\nx\r\n0\r\n\r\n",
+    b"0x1\r\nx\r\n0\r\n\r\n",
+    b"1\r\nxy0\r\n\r\n",
+    b"0\r\nX-Trailer: a\n\n",
+    b"0\r\nX-Trailer: a\r\n b\r\n\r\n",
+]
+
+
+async def test_what_follows_an_ambiguous_chunk_or_trailer_is_never_read() -> None:
+    seen: list[str] = []
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        while (await receive()).get("more_body"):
+            pass
+        await app(scope, receive, send)
+
+    async with serving(reading) as port:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        smuggled = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+        responses = await exchange_all(port, [head + body + smuggled for body in AMBIGUOUS_CHUNKS])
+    for body, response in zip(AMBIGUOUS_CHUNKS, responses, strict=True):
+        assert b"HTTP/1.1 2" not in response, body
+    assert set(seen) == {"/"}
+
+
+async def test_the_reason_of_a_rejection_says_what_to_change_and_repeats_nothing() -> None:
+    async with serving() as port:
+        folded = await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\nX-Secret: hello\r\n world\r\n\r\n")
+        plain = await exchange(port, *REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n").splitlines(True))
+    assert b"A header must be on one line" in folded
+    assert b"hello" not in folded
+    assert plain.startswith(b"HTTP/1.1 204 ")
 
 
 async def test_http_1_0_has_no_chunked_bodies() -> None:

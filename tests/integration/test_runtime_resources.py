@@ -11,7 +11,7 @@ from notifier.domain.smtp_reply import SmtpReply
 from notifier.workers.smtp_server import SmtpServer
 from notifier.workers.smtp_servers import SmtpServers
 from sqlalchemy import text
-from support.calendar_feed import serve_feed
+from support.calendar_feed import LOOPBACK, serve_feed
 from support.metrics import counter_value
 from support.notifier_events import NOON
 from support.notifier_world import make_world
@@ -68,7 +68,7 @@ async def test_the_gauges_show_tables_clock_and_disk(
 async def test_the_certificate_of_a_feed_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_feed(tmp_path) as feed:
         monkeypatch.setenv("SSL_CERT_FILE", str(feed.ca))
-        await download_calendar(feed.url)
+        await download_calendar(feed.url, LOOPBACK)
     assert counter_value("sla_certificate_expires_timestamp_seconds", server="localhost") > time.time()
 
 

@@ -230,6 +230,7 @@ async def audited(tmp_path: Path) -> AsyncIterator[AuditedStack]:
             "TOCSIN_LOG_LEVEL": "debug",
             "TOCSIN_ACK_KEYS": LINK_KEY,
             "SSL_CERT_FILE": str(feed.ca),
+            "TOCSIN_CALENDAR_NETWORKS": "127.0.0.0/8,::1/128",
         }
         options = StackOptions(
             state=tmp_path / "state",

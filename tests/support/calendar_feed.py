@@ -3,12 +3,18 @@
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import trustme
+from tocsin.directory import ICalendarError
+from tocsin.sources.calendar_child import read_content
+from tocsin.sources.calendar_reader import ReadCalendar
 
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+"""The networks that must be allowed to fetch from this server."""
 TOKEN = "token-1f2e3d"
 
 
@@ -16,6 +22,14 @@ def one_event(person: str) -> str:
     """An iCalendar with one event of a year, which names that person."""
     event = f"UID:1\nDTSTART:20260601T000000Z\nDTEND:20270601T000000Z\nSUMMARY:{person}"
     return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
+
+
+async def read_in_process(text: str, zone: str, years: Iterable[int]) -> ReadCalendar:
+    """`read_calendar` without its child process, for tests that read many calendars."""
+    content = read_content(text, zone, years)
+    if content.problem is not None:
+        raise ICalendarError(content.problem)
+    return ReadCalendar(text, zone, content)
 
 
 class FeedServer:

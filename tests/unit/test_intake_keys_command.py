@@ -110,10 +110,10 @@ def test_a_missing_folder_or_file_is_named(tmp_path: Path, monkeypatch: pytest.M
         expected = f"{file} does not exist. `python -m intake keys create` creates it with the first key.\n"
         assert keys(*arguments, status=1) == expected
     file.mkdir()
-    assert keys("list", status=1) == f"{file}: Is a directory.\n"
+    assert keys("list", status=1) == f"{file} cannot be read: it is a folder.\n"
 
 
 def test_an_invalid_file_is_reported_in_a_sentence(file: Path) -> None:
     file.write_bytes(b"keys: [] # M\xfcller")
     for arguments in (("list",), ("create",), ("rotate", "aB3dE6gH"), ("revoke", "aB3dE6gH")):
-        assert keys(*arguments, status=1) == "keys.yaml is not UTF-8.\n"
+        assert keys(*arguments, status=1) == f"{file} cannot be read: it is not UTF-8.\n"

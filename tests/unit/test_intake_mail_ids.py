@@ -85,11 +85,21 @@ def written(subject: str, text: str, *headers: str) -> InboundMail:
 
 @pytest.mark.rule("6.26")
 def test_a_copy_through_a_list_has_the_same_digest() -> None:
-    direct = written("Re: [P1] Scanner", TEXT).content_digest
-    assert written("Re: [P1]  Scanner", TEXT.replace("\n", " \n"), "Received: from x").content_digest == direct
+    direct = written("Re: [P1] Scanner", TEXT).digests.content
+    assert written("Re: [P1]  Scanner", TEXT.replace("\n", " \n"), "Received: from x").digests.content == direct
     for footer in FOOTERS:
         for subject in ("Re: [P1] Scanner", "Re: [Support] [P1] Scanner", "Re: [Help desk] [P1] Scanner"):
-            assert written(subject, TEXT + footer, LIST).content_digest == direct, (subject, footer)
+            assert written(subject, TEXT + footer, LIST).digests.content == direct, (subject, footer)
+
+
+@pytest.mark.rule("6.26")
+def test_a_copy_to_which_a_mailbox_added_a_footer_is_known_by_its_date() -> None:
+    date = "Date: Mon, 8 Jun 2026 12:00:00 +0000"
+    direct, copy = written("Scanner", TEXT, date).digests, written("Scanner", f"{TEXT}\n____\nScanned.", date).digests
+    assert copy.content != direct.content
+    assert copy.shortened == direct.whole
+    later = written("Scanner", f"{TEXT}\n____\nScanned.", date.replace("12:", "13:")).digests
+    assert direct.whole not in (later.whole, later.shortened)
 
 
 @pytest.mark.rule("6.26")
@@ -103,5 +113,5 @@ def test_mails_that_differ_in_more_than_the_marks_of_a_list_are_different() -> N
         written("Scanner", TEXT + FOOTERS[0]),
         written("Scanner", TEXT + "\n-- \nsent from my phone", LIST),
     ]
-    digests = sorted(mail.content_digest for mail in mails)
+    digests = sorted(mail.digests.content for mail in mails)
     assert all(one != other for one, other in pairwise(digests))

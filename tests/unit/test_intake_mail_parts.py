@@ -175,9 +175,8 @@ def test_a_transfer_encoding_on_the_line_of_the_media_type() -> None:
         ('boundary="WRONG"\nContent-Type: multipart/alternative; boundary=EDGE', "EDGE"),
     ],
 )
-@pytest.mark.parametrize("end", ["", "--{}--\n", "--{}--\n--{}--\n"], ids=["no end", "end", "two ends"])
-def test_a_damaged_boundary_is_found(header: str, line: str, end: str) -> None:
-    body = f"--{line}\n{PLAIN}\n--{line}\n{HTML}\n{end.format(line, line)}"
+def test_a_damaged_boundary_is_found(header: str, line: str) -> None:
+    body = f"--{line}\n{PLAIN}\n--{line}\n{HTML}\n"
     for content in (
         f"Content-Type: multipart/alternative; {header}\n\nPreamble.\n{body}",
         f"Content-Type: multipart/alternative; {header}\n{body}",
@@ -199,7 +198,7 @@ def test_a_damaged_boundary_is_found(header: str, line: str, end: str) -> None:
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative; boundary=EDGE\n\n--EDGE\n{PLAIN}\n--EDGE--\n--EDGE--",
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative; boundary=GONE\n\n{REQUEST}\n--EDGE--",
         f"{MIXED}Content-Transfer-Encoding: base64\n\n{base64(EDGES)}",
-        "Content-Type: multipart/mixed; boundary=EDGE\n\n--EDGE\nWater on the core switch.\n--EDGE--",
+        f"{MIXED}\n--EDGE\n{REQUEST}\n--EDGE--",
     ],
 )
 def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
@@ -309,11 +308,11 @@ def test_what_stands_before_the_headers_is_left_out(before: str) -> None:
         ">From x",
     ],
 )
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"], ids=repr)
-def test_a_damaged_header_does_not_end_the_headers(header: str, end: str) -> None:
+def test_a_damaged_header_does_not_end_the_headers(header: str) -> None:
     raw = f"From: ada@acme.example\n{header}\nSubject : Fan\nMessage-ID: <1@acme.example>\n\nIt whistles."
-    mail = read_mail(raw.replace("\n", end).encode())
-    assert (mail.subject, mail.message_id, mail.text) == ("Fan", "1@acme.example", "It whistles.")
+    for end in ("\n", "\r\n", "\r", "\r\r\n"):
+        mail = read_mail(raw.replace("\n", end).encode())
+        assert (mail.subject, mail.message_id, mail.text) == ("Fan", "1@acme.example", "It whistles.")
 
 
 def test_an_empty_line_before_the_sender_does_not_end_the_headers() -> None:

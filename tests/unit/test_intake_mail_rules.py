@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from intake.domain.mail import InboundMail, read_mail
 from intake.domain.mail.message import reference_of
+from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_rules import (
     ReceivedMail,
-    TicketOwner,
     candidate_tickets,
     classify_mail,
     derive_events,
@@ -315,6 +315,7 @@ def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
     ruth = "ruth@betterworldtech.com"
     to_ada = mail(ruth, "ada@acme.example, support@betterworldtech.com")
     assert reply(to_ada) == "responded"
+    assert reply(mail(ruth, "ada@acme.example <ada@acme.example>")) == "responded"
     assert reply(to_ada, fact(2, "responded", 5)) == "noted"
     assert reply(to_ada, fact(2, "resolved", 5)) == "noted"
     assert reply(mail(ruth, "bo@acme.example")) == "responded"

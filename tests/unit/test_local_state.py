@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tocsin_local.__main__ import app
+from tocsin_local.errors import LocalError
 from tocsin_local.state import StateFolder
 from typer.testing import CliRunner
 
@@ -41,3 +42,24 @@ def test_a_full_disk_is_one_sentence(state: Path, monkeypatch: pytest.MonkeyPatc
     ended = CliRunner().invoke(app, ["run"])
     assert ended.exit_code == 1
     assert ended.stderr == f"tocsin: the disk is full ({state}/processes.json): free some space and start again.\n"
+
+
+def test_a_state_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    mails = tmp_path / "smtp" / "messages.jsonl"
+    mails.parent.mkdir(mode=0o755)
+    mails.write_text("a live link")
+    mails.chmod(0o644)
+    tmp_path.chmod(0o755)
+    before = os.umask(0o022)
+    with StateFolder(tmp_path).locked():
+        (tmp_path / "later").touch(mode=0o666)
+    assert os.umask(before) == 0o022
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
+
+
+def test_a_folder_of_all_users_is_no_state(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    with pytest.raises(LocalError, match="is shared by all users"), StateFolder(tmp_path).locked():
+        pass
+    assert tmp_path.stat().st_mode & 0o777 == 0o777

@@ -1,7 +1,10 @@
 """A reloaded file: what stays active and what is logged, through every way to break the file."""
 
+import os
 from pathlib import Path
+from unittest.mock import Mock
 
+import pytest
 import structlog
 from tocsin.runtime.http.api_keys import KeyFile, KeyRing, issue, write_keys
 from tocsin.runtime.process.reloaded_file import ReloadedFile
@@ -11,10 +14,9 @@ class NoNumberError(Exception):
     """The file does not contain a number."""
 
 
-def number(path: Path) -> int:
-    text = path.read_text("utf-8")
+def number(text: str, name: str) -> int:
     if not text.isdigit():
-        raise NoNumberError(f"{path.name}: is no number")
+        raise NoNumberError(f"{name}: is no number")
     return int(text)
 
 
@@ -39,18 +41,15 @@ def test_the_last_valid_version_stays_active_and_a_problem_is_logged_once(tmp_pa
     ]
 
 
-def test_a_file_that_was_unreadable_for_a_while_is_read_although_it_has_not_changed(tmp_path: Path) -> None:
+def test_a_file_that_was_unreadable_for_a_while_is_read_although_it_has_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "number"
     path.write_text("7")
-    denied = [PermissionError(13, "Permission denied")]
-
-    def read(path: Path) -> int:
-        if denied:
-            raise denied.pop()
-        return number(path)
-
-    file = ReloadedFile(path, read, NoNumberError, event="number_broken")
-    assert (file.reload(), file.problem) == (None, "number cannot be read: permission denied")
+    file = ReloadedFile(path, number, NoNumberError, event="number_broken")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
+        assert (file.reload(), file.problem) == (None, "number cannot be read: permission denied")
     assert (file.reload(), file.problem) == (7, None)
 
 

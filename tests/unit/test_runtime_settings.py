@@ -1,9 +1,10 @@
 """Settings: an invalid value is one sentence on stderr and exit status 2."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from tocsin.runtime.process.settings import DatabaseSettings, LinkSettings, ServiceSettings, load
+from tocsin.runtime.process.settings import CalendarSettings, DatabaseSettings, LinkSettings, ServiceSettings, load
 
 GOOD = {
     "TOCSIN_DATABASE_URL": "postgresql+asyncpg://intake:secret@127.0.0.1:5432/intake",
@@ -47,6 +48,23 @@ def test_an_invalid_value_is_one_sentence(
     assert_refused(sentence, capsys)
 
 
+def test_the_networks_of_calendars_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(CalendarSettings).calendar_networks == ()
+    monkeypatch.setenv("TOCSIN_CALENDAR_NETWORKS", "10.20.0.0/16, fd00:1::/32")
+    assert load(CalendarSettings).calendar_networks == (ip_network("10.20.0.0/16"), ip_network("fd00:1::/32"))
+
+
+@pytest.mark.parametrize("text", ["true", "10.20.0.1/16", "mail.example.com"])
+def test_a_network_that_is_none_is_one_sentence(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOCSIN_CALENDAR_NETWORKS", text)
+    with pytest.raises(SystemExit):
+        load(CalendarSettings)
+    sentence = "must be networks separated by commas, such as 10.20.0.0/16, or 10.20.3.7/32"
+    assert capsys.readouterr().err == f"TOCSIN_CALENDAR_NETWORKS: {sentence}.\n"
+
+
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("TOCSIN_DATABASE_URL")
     with pytest.raises(SystemExit):
@@ -67,8 +85,8 @@ def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 @pytest.mark.parametrize(
     ("given", "content", "sentence"),
     [
-        ("", None, "TOCSIN_DATABASE_URL_FILE cannot be read: No such file or directory."),
-        ("", b"\xff\xfesecret", "TOCSIN_DATABASE_URL_FILE cannot be read: it is not text."),
+        ("", None, "TOCSIN_DATABASE_URL_FILE cannot be read: there is no such file."),
+        ("", b"\xff\xfesecret", "TOCSIN_DATABASE_URL_FILE cannot be read: it is not UTF-8."),
         ("", b"mysql://me:secret@host/db", "TOCSIN_DATABASE_URL: must start with postgresql+asyncpg:// and"),
         ("postgresql+asyncpg://me:secret@host/db", b"", "TOCSIN_DATABASE_URL and TOCSIN_DATABASE_URL_FILE are both"),
     ],

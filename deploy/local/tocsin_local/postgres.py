@@ -115,7 +115,7 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _data(self, account: UnixAccount | None) -> Path:
-        """The data folder: in `folder`, or below the temporary folder if `account` cannot reach that."""
+        """The data folder: in `folder`; for root below a temporary folder, because only root can reach the state."""
         where = self.folder / "data-folder"
         if where.exists():
             data = Path(where.read_text().strip())
@@ -123,14 +123,13 @@ class Postgres:
                 raise LocalError(
                     f"PostgreSQL's data in {data} is missing, so this state is lost: start an empty one (make clean)."
                 )
-            return data
-        if is_reachable(self.folder, account):
+            if is_reachable(data.parent, account):
+                return data
+        else:
             data = self.folder.resolve() / "data"
             data.mkdir(mode=0o700, exist_ok=True)
-        else:
-            data = Path(tempfile.mkdtemp(prefix="postgres-", dir=shared_folder(account) if account else None))
         if account is not None:
-            os.chown(data, account.uid, account.gid)
+            data = _handed_over(data, account)
         write_atomically(where, str(data).encode())
         return data
 
@@ -193,6 +192,16 @@ class Postgres:
 def jar_bundle() -> str:
     """The bundle of this platform, for `jars.fetch`."""
     return f"postgres-{_platform()}"
+
+
+def _handed_over(data: Path, account: UnixAccount) -> Path:
+    """Move the data to a folder that only `account` can reach, and make it its owner. Returns where it is now."""
+    moved = Path(tempfile.mkdtemp(prefix="postgres-", dir=shared_folder(account)))
+    moved.rmdir()
+    shutil.move(data, moved)
+    for path in (moved, *moved.rglob("*")):
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    return moved
 
 
 def _binaries(account: UnixAccount | None, report: Callable[[str], None]) -> Path:

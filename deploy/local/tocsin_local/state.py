@@ -2,14 +2,16 @@
 
 import contextlib
 import fcntl
+import os
 import secrets
 import shutil
 import signal
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import psutil
@@ -41,25 +43,19 @@ class StateFolder:
     def locked(self) -> Iterator[None]:
         """Keep other stacks out inside the with block, or until this process ends.
 
+        Only the owner can read what this process and its children write meanwhile: mails have live links.
         Raises StateRefusedError if a stack runs on the state already, LocalError if there is no room.
         """
-        try:
-            self.logs.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("a")
-        except OSError as error:
-            raise LocalError(f"the state folder {self.folder} cannot be written: {error.strerror}.") from error
-        with lock:
+        with _private_files():
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StateRefusedError(
-                    f"a stack is already running on {self.folder}: stop it (Ctrl-C there), or use another "
-                    "TOCSIN_STATE with another TOCSIN_PORT_OFFSET."
-                ) from error
-            free = shutil.disk_usage(self.folder).free
-            if free < LEAST_FREE_BYTES:
-                raise LocalError(f"only {free / 1e6:.0f} MB are free below {self.folder}: a stack needs 1 GB.")
-            yield
+                self.logs.mkdir(parents=True, exist_ok=True)
+                _make_private(self.folder)
+                lock = (self.folder / "lock").open("a")
+            except OSError as error:
+                raise LocalError(f"the state folder {self.folder} cannot be written: {error.strerror}.") from error
+            with lock:
+                self._refuse_a_second_stack(lock)
+                yield
 
     def read_run(self) -> Mapping[str, Any] | None:
         """The content of run.json if a stack runs on this state, else None. Raises LocalError until it is ready."""
@@ -136,6 +132,18 @@ class StateFolder:
         """The secret of all shipped integrations; the environment can set others."""
         return self._secret("hook-secret", lambda: secrets.token_urlsafe(32))
 
+    def _refuse_a_second_stack(self, lock: IO[str]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateRefusedError(
+                f"a stack is already running on {self.folder}: stop it (Ctrl-C there), or use another "
+                "TOCSIN_STATE with another TOCSIN_PORT_OFFSET."
+            ) from error
+        free = shutil.disk_usage(self.folder).free
+        if free < LEAST_FREE_BYTES:
+            raise LocalError(f"only {free / 1e6:.0f} MB are free below {self.folder}: a stack needs 1 GB.")
+
     def _secret(self, name: str, generate: Callable[[], str]) -> str:
         kept = self._read("secrets.json", default={})
         if name not in kept:
@@ -149,3 +157,24 @@ class StateFolder:
 
     def _write(self, name: str, content: object) -> None:
         write_atomically(self.folder / name, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+@contextlib.contextmanager
+def _private_files() -> Iterator[None]:
+    """New files and folders belong to their owner alone, also those of processes that are started meanwhile."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _make_private(folder: Path) -> None:
+    """Close a state that an older version left open to others, or that somebody else created."""
+    found = folder.stat()
+    if found.st_mode & stat.S_ISVTX:
+        raise LocalError(f"the state folder {folder} is shared by all users: set TOCSIN_STATE to a folder below it.")
+    if found.st_mode & 0o077:
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o700)

@@ -3,7 +3,6 @@
 import os
 import pwd
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +39,11 @@ def is_reachable(folder: Path, account: UnixAccount | None) -> bool:
 
 
 def shared_folder(account: UnixAccount) -> Path:
-    """Our folder below the system's temporary one, which `account` can read; the same at every start."""
-    for candidate in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
+    """Our folder below a temporary one, which `account` can read; the same at every start.
+
+    /var/tmp is kept when the machine restarts.
+    """
+    for candidate in (Path(os.environ.get("TMPDIR", "/var/tmp")), Path("/var/tmp"), Path("/tmp")):
         if candidate.is_dir() and is_reachable(candidate, account):
             return _own_folder(candidate / f"tocsin-{os.geteuid()}")
     raise LocalError(

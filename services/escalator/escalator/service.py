@@ -9,7 +9,7 @@ from tocsin.runtime.metrics import Measurement
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
-from tocsin.sources.directory_file import DirectoryFile
+from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
 from escalator import metrics
 from escalator.api import routes
@@ -31,8 +31,8 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     runtime = build_runtime(
         settings, "escalator", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock
     )
-    directory = DirectoryFile(settings.directory, runtime.clock.now)
-    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     measurement = Measurement(metrics.forget_open_ladders)
     measure = partial(_measure, runtime.reader, measurement)
     runtime.scheduler.every(5, measure, name="ladder_gauges", timeout=5)
@@ -44,7 +44,8 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
         [routes.router(runtime.reader, directory)],
         notes={"directory": directory.note},
     )
-    return EscalatorService(runtime=runtime, app=app, consumer=consumer, handlers=handlers)
+    # Prepared: without its calendars the directory is unknown, and vacant tiers would be notified.
+    return EscalatorService(runtime=runtime, app=app, consumer=consumer, prepare=directory.refresh, handlers=handlers)
 
 
 async def _measure(reader: AsyncEngine, measurement: Measurement) -> None:

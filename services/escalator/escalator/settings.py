@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tocsin.runtime.process.settings import Port, ServiceSettings
+from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, CalendarSettings):
     """The service's README describes every setting."""
 
     port: Port = 8082

@@ -7,8 +7,9 @@ NotifierError
 ├── DeliveryNotFoundError         no delivery of this tenant has this id
 ├── RedeliveryRefusedError        the mail is still on its way, or no longer needed
 ├── RedeliveryKeyReusedError      the same key with another request
-├── BounceReportError             not a delivery status notification (RFC 3464)
-├── UnknownMessageError           no mail of ours has the Message-ID that a report names
+├── BounceReportError             not a report of a mail server that can be read
+│   └── NoBounceError             a message that is plainly something else
+├── UnmatchedReportNotFoundError  no unmatched report of this tenant has this id
 ├── MailInTransitError            the reported mail is being handed over right now
 ├── UnmailableAddressError        no mail server could accept this address, or we never mail it
 ├── UnsafeMailError               a rendered mail carries a header or recipient that is not ours
@@ -62,9 +63,16 @@ class BounceReportError(NotifierError):
         self.field = field
 
 
-class UnknownMessageError(NotifierError):
-    def __init__(self, message_id: str) -> None:
-        super().__init__(f"No mail has the Message-ID {message_id}.")
+class NoBounceError(BounceReportError):
+    """A read receipt, an automatic reply or another message that says nothing about the delivery of a mail."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__("", f"is {kind}, not a bounce")
+
+
+class UnmatchedReportNotFoundError(NotifierError):
+    def __init__(self) -> None:
+        super().__init__("Unmatched report not found.")
 
 
 class MailInTransitError(NotifierError):

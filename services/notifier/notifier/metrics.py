@@ -8,7 +8,7 @@ from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
-_REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown", "unreadable")
+_REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown", "unreadable", "no_bounce")
 _SERVERS: Final = ("first", "second")
 _OPEN: Final = ("queued", "held", "claimed", "in_data", "deferred")
 _UNDELIVERED: Final = ("bounced", "refused", "undeliverable")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.service import Service
-from tocsin.sources.directory_file import DirectoryFile
+from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 from tocsin.sources.policy_file import configured_policy, mailboxes_of
 
 from notifier import api
@@ -26,12 +26,14 @@ from notifier.errors import MailTemplateError
 from notifier.handlers.notifications import Handlers
 from notifier.settings import Settings
 from notifier.sources.mail_templates import built_in_templates, load_templates
+from notifier.store import unmatched_reports
 from notifier.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from notifier.workers.composer import LinkSource, MailComposer
 from notifier.workers.gauges import MailGauges
 from notifier.workers.sender import Sender
 
 _CERTIFICATE_SECONDS = 6 * 3600
+_UNMATCHED_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     runtime = build_runtime(
         settings, "notifier", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, writer_pool=8
     )
-    directory = DirectoryFile(settings.directory, runtime.clock.now)
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
     policy = configured_policy(settings.policy) if settings.policy else None
     composer = build_composer(settings, directory, policy)
     allowance = partial(_single_per_minute, policy)
@@ -67,13 +69,18 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     async def directory_check() -> str | None:
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
+    async def forget_reports() -> None:
+        async with runtime.writer.begin() as connection:
+            await unmatched_reports.forget(connection, _UNMATCHED_KEPT)
+
     gauges = MailGauges(runtime.reader, directory, runtime.clock, _ladder_roles(policy))
     runtime.scheduler.every(5, gauges.measure_queue, name="queue_gauges", timeout=5)
     runtime.scheduler.every(5, gauges.measure_holders, name="on_call", timeout=5)
     runtime.scheduler.every(60, gauges.measure_gaps, name="directory_gaps", timeout=60)
-    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=20)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     runtime.scheduler.every(15, sender.probe_failed_servers, name="mail_servers", timeout=120)
     runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
+    runtime.scheduler.every(3600, forget_reports, name="report_retention", timeout=60)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
         "Mails to the people on call, and the delivery of every mail.",
@@ -85,7 +92,12 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     )
     add_error_handler(app)
     return NotifierService(
-        runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
+        runtime=runtime,
+        app=app,
+        consumer=consumer,
+        tasks=[sender.run],
+        handlers=handlers,
+        sender=sender,
     )
 
 

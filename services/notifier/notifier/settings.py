@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 from tocsin.business_time import load_zone
-from tocsin.runtime.process.settings import Address, LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import Address, CalendarSettings, LinkSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
 
 from notifier.domain.links import is_this_machine, page_template, public_url
@@ -71,7 +71,7 @@ class MailServer:
         return int(self.address.rpartition(":")[2])
 
 
-class Settings(ServiceSettings, LinkSettings):
+class Settings(ServiceSettings, LinkSettings, CalendarSettings):
     """The settings of every service, and the notifier's own."""
 
     port: Port = 8083

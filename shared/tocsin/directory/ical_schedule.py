@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from tocsin.directory.entries import Person
 from tocsin.directory.errors import ICalendarError
-from tocsin.directory.ical_import import CalendarEvent, ICalendar, LeftOutEvent
+from tocsin.directory.ical_import import CalendarEvent, LeftOutEvent
 from tocsin.directory.local_time import FIRST, LAST
 from tocsin.directory.schedule import Turn, local_words
 from tocsin.instants import to_utc
@@ -31,13 +31,25 @@ class _Stretch:
     event: CalendarEvent
 
 
+class ExpandedCalendar(Protocol):
+    """The events of an iCalendar by year, and what of it cannot be read, as `ICalendar` has them."""
+
+    @property
+    def left_out(self) -> tuple[LeftOutEvent, ...]: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def year(self, year: int, /) -> tuple[CalendarEvent, ...]: ...
+
+
 class CalendarSchedule:
     """A `Schedule` by an iCalendar. Events that name no person of the directory count for nothing.
 
     Where events overlap, the one that starts last decides, and of those that start together the shortest.
     """
 
-    def __init__(self, calendar: ICalendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
+    def __init__(self, calendar: ExpandedCalendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
         self._calendar = calendar
         self._zone = zone
         self._people = people

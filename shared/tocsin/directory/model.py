@@ -15,8 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from tocsin.business_time import load_zone
 from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
 from tocsin.directory.errors import DirectoryError
-from tocsin.directory.ical_import import ICalendar
-from tocsin.directory.ical_schedule import CalendarSchedule
+from tocsin.directory.ical_schedule import CalendarSchedule, ExpandedCalendar
 from tocsin.directory.rotation import CalendarLocation, Rotation
 from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
 from tocsin.directory.validation import find_problems
@@ -92,7 +91,7 @@ class Directory(YamlModel):
             raise field_errors(found)
         return self
 
-    def with_calendars(self, calendars: Mapping[str, ICalendar]) -> Self:
+    def with_calendars(self, calendars: Mapping[str, ExpandedCalendar]) -> Self:
         """The same directory with the iCalendars of its rotations, by the rotations' names."""
         directory = self.model_copy()
         directory._calendar_schedules = {

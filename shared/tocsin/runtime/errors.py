@@ -2,6 +2,7 @@
 
 Exception
  +- ConfigurationError      the process cannot start with these settings or files
+ |   +- FileReadError       a file that a setting names cannot be read
  |   +- SecretFileError     a file that holds a secret cannot be read
  |   +- KeyFileError        keys.yaml cannot be read
  +- NotMigratedError        the database schema is older than the code
@@ -14,9 +15,19 @@ Exception
  +- StuckError              the consumer makes no progress; only a new process helps
 """
 
+from pathlib import Path
+
 
 class ConfigurationError(Exception):
     """The process cannot start with these settings or files. `str()` names the setting and says why."""
+
+
+class FileReadError(ConfigurationError):
+    """A file that a setting names cannot be read. `str()` names the file; `reason` says only why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path.name} cannot be read: {reason}")
+        self.reason = reason
 
 
 class SecretFileError(ConfigurationError):

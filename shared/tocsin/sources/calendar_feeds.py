@@ -3,17 +3,21 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+import httpx
 import structlog
 
-from tocsin.directory import CalendarLocation, ICalendar, ICalendarError
-from tocsin.runtime.process.reloaded_file import describe_read_error
+from tocsin.directory import MAX_CALENDAR_LENGTH, CalendarLocation, ICalendarError
+from tocsin.runtime.errors import FileReadError
+from tocsin.runtime.http.public_address import Network
+from tocsin.runtime.process.regular_file import MAX_SECRET_BYTES, file_status, read_file, read_text
 from tocsin.sources.calendar_download import CalendarDownloadError, download_calendar
+from tocsin.sources.calendar_reader import ReadCalendar, SlowCalendarError, read_calendar
+from tocsin.sources.calendar_text import decode_calendar
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +29,8 @@ Years = tuple[int, ...]
 
 _REFRESH_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 30.0
+_RETRY_SLOW_SECONDS: Final = 300.0
+_CHILDREN: Final = 2
 _Key = tuple[CalendarLocation, str]
 
 
@@ -35,22 +41,25 @@ class _UnusableCalendarError(Exception):
 class CalendarFeeds:
     """The calendars by location. Files are read when they change, feeds every five minutes.
 
-    Expanding a year of events is slow, so it happens while reading, not when someone asks who is on call.
+    Expanding a year of events is slow, so it happens while reading, not when someone asks who is on call. `networks`
+    are those beside the public internet that feeds may come from.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, networks: Sequence[Network]) -> None:
         self._folder = folder
-        self._valid: dict[_Key, ICalendar] = {}
+        self._networks = networks
+        self._valid: dict[_Key, ReadCalendar] = {}
         self._texts: dict[str, str] = {}
         self._problems: dict[_Key, str] = {}
         self._file_versions: dict[_Key, tuple[int, ...]] = {}
         self._due_at: dict[_Key, float] = {}
         self._fetched_at: dict[_Key, float] = {}
         self._began_at = time.monotonic()
+        self._children = asyncio.Semaphore(_CHILDREN)
         self.generation = 0
         """Grows whenever a calendar changes."""
 
-    def calendars(self, locations: Locations) -> dict[str, ICalendar]:
+    def calendars(self, locations: Locations) -> dict[str, ReadCalendar]:
         """The last valid calendars by rotation; without those that were never valid."""
         return {name: self._valid[key] for name, key in locations.items() if key in self._valid}
 
@@ -60,7 +69,7 @@ class CalendarFeeds:
 
     def problems(self, locations: Locations) -> dict[str, str]:
         """What is wrong now, by rotation. The last valid calendar, if any, stays active."""
-        unread = {name: "its calendar was not fetched yet" for name, key in locations.items() if key not in self._valid}
+        unread = {name: "its calendar was not read yet" for name, key in locations.items() if key not in self._valid}
         return unread | {name: self._problems[key] for name, key in locations.items() if key in self._problems}
 
     def feed_ages(self, locations: Locations) -> dict[str, float]:
@@ -69,61 +78,65 @@ class CalendarFeeds:
         feeds = {name: key for name, key in locations.items() if key[0].file is None}
         return {name: now - self._fetched_at.get(key, self._began_at) for name, key in feeds.items()}
 
-    def read_files(self, locations: Locations, years: Years) -> None:
-        """Read the files that have changed. This may take seconds."""
-        for name, key in locations.items():
-            if key[0].file is not None:
-                self._read_file(name, key, self._folder / key[0].file, years)
-
     async def fetch(self, locations: Locations, years: Years, *, at_once: bool = False) -> None:
         """Read the files that have changed, and the feeds that are due, or all with `at_once`.
 
-        A feed that failed is due again after 30 seconds.
+        A feed that failed is due again after 30 seconds, a calendar that took too long to read after 5 minutes.
         """
-        await asyncio.to_thread(self.read_files, locations, years)
-        due = [
-            (name, key)
-            for name, key in locations.items()
-            if key[0].file is None and (at_once or self._due_at.get(key, 0.0) <= time.monotonic())
-        ]
-        await asyncio.gather(*(self._fetch_feed(name, key, years) for name, key in due))
+        names = {key: name for name, key in locations.items()}  # rotations may share a calendar
+        await asyncio.gather(*(self._refresh(name, key, years, at_once) for key, name in names.items()))
 
-    def _read_file(self, name: str, key: _Key, path: Path, years: Years) -> None:
-        self._reuse_text(key, str(path), years)
+    async def _refresh(self, name: str, key: _Key, years: Years, at_once: bool) -> None:
+        is_due = at_once or self._due_at.get(key, 0.0) <= time.monotonic()
         try:
-            status = path.stat()
-            version = (status.st_size, status.st_mtime_ns, status.st_ino, *years)
-            if version == self._file_versions.get(key):
-                return
-            # Stored even if reading fails: an invalid file is logged once, not at every call.
-            self._file_versions[key] = version
-            self._set_valid(name, key, self._parse(key, path.read_text(encoding="utf-8"), years), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            self._file_versions.pop(key, None)
-            self._set_problem(name, key, f"{path.name} cannot be read: {describe_read_error(error)}")
-        except ICalendarError as error:
-            self._set_problem(name, key, f"{path.name} {error}")
-
-    async def _fetch_feed(self, name: str, key: _Key, years: Years) -> None:
-        try:
-            url = self._url(key[0])
-            await asyncio.to_thread(self._reuse_text, key, url, years)
-            try:
-                text = await download_calendar(url)
-                # In a thread: parsing a large calendar would block the event loop.
-                calendar = await asyncio.to_thread(self._parse, key, text, years)
-            except (CalendarDownloadError, ICalendarError) as error:
-                raise _UnusableCalendarError(f"the feed of {urlsplit(url).hostname} {error}") from None
-        except (_UnusableCalendarError, asyncio.CancelledError) as error:
+            if key[0].file is not None:
+                await self._refresh_file(name, key, self._folder / key[0].file, years, is_due)
+            elif is_due:
+                await self._refresh_feed(name, key, years)
+        except _UnusableCalendarError as error:
+            self._set_problem(name, key, str(error))
+        except asyncio.CancelledError:
             self._due_at[key] = time.monotonic() + _RETRY_SECONDS
-            # A cancelled attempt counts too: otherwise a directory that waits for this feed would never take effect.
-            self._set_problem(name, key, str(error) or "its feed takes too long to read")
-            if isinstance(error, asyncio.CancelledError):
-                raise
-        else:
-            self._fetched_at[key] = time.monotonic()
-            self._due_at[key] = self._fetched_at[key] + _REFRESH_SECONDS
-            self._set_valid(name, key, calendar, url)
+            # A cancelled attempt counts too: otherwise a directory that waits for it would never take effect.
+            self._set_problem(name, key, "its calendar takes too long to read")
+            raise
+
+    async def _refresh_file(self, name: str, key: _Key, path: Path, years: Years, is_due: bool) -> None:
+        await self._reuse_text(key, str(path), years)
+        try:
+            status = await asyncio.to_thread(file_status, path)
+            version = (status.st_size, status.st_mtime_ns, status.st_ino, *years)
+            if version == self._file_versions.get(key) and not (key in self._due_at and is_due):
+                return
+            content = await asyncio.to_thread(read_file, path, MAX_CALENDAR_LENGTH)
+        except FileReadError as error:
+            self._file_versions.pop(key, None)
+            raise _UnusableCalendarError(str(error)) from None
+        # Stored even if reading fails: an invalid file is logged once, not at every call.
+        self._file_versions[key] = version
+        self._due_at.pop(key, None)
+        try:
+            calendar = await self._read(key, decode_calendar(content), years)
+        except ICalendarError as error:
+            if isinstance(error, SlowCalendarError):
+                self._due_at[key] = time.monotonic() + _RETRY_SLOW_SECONDS
+            raise _UnusableCalendarError(f"{path.name} {error}") from None
+        self._set_valid(name, key, calendar, str(path))
+
+    async def _refresh_feed(self, name: str, key: _Key, years: Years) -> None:
+        self._due_at[key] = time.monotonic() + _RETRY_SECONDS
+        url = self._url(key[0])
+        await self._reuse_text(key, url, years)
+        try:
+            content = await download_calendar(url, self._networks)
+            calendar = await self._read(key, decode_calendar(content), years)
+        except (CalendarDownloadError, ICalendarError) as error:
+            wait = _RETRY_SLOW_SECONDS if isinstance(error, SlowCalendarError) else _RETRY_SECONDS
+            self._due_at[key] = time.monotonic() + wait
+            raise _UnusableCalendarError(f"the feed of {httpx.URL(url).host} {error}") from None
+        self._fetched_at[key] = time.monotonic()
+        self._due_at[key] = self._fetched_at[key] + _REFRESH_SECONDS
+        self._set_valid(name, key, calendar, url)
 
     def _url(self, location: CalendarLocation) -> str:
         if location.url_env is not None:
@@ -134,9 +147,9 @@ class CalendarFeeds:
         elif location.url_file is not None:
             origin = f"the file {location.url_file}"
             try:
-                url = (self._folder / location.url_file).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise _UnusableCalendarError(f"{origin} cannot be read: {describe_read_error(error)}") from None
+                url = read_text(self._folder / location.url_file, MAX_SECRET_BYTES).strip()
+            except FileReadError as error:
+                raise _UnusableCalendarError(f"{origin} cannot be read: {error.reason}") from None
         else:
             return location.url or ""
         try:
@@ -144,22 +157,22 @@ class CalendarFeeds:
         except ValueError:
             raise _UnusableCalendarError(f"{origin} does not contain an https URL") from None
 
-    def _parse(self, key: _Key, text: str, years: Years) -> ICalendar:
-        """The calendar with the years expanded; the same object as before if the text has not changed."""
+    async def _read(self, key: _Key, text: str, years: Years) -> ReadCalendar:
+        """The calendar with the years expanded; the same object as before if nothing has changed."""
         valid = self._valid.get(key)
-        calendar = valid if valid is not None and valid.text == text else ICalendar(text, key[1])
-        for year in years:
-            calendar.year(year)
-        return calendar
+        if valid is not None and valid.has(text, years):
+            return valid
+        async with self._children:
+            return await read_calendar(text, key[1], years)
 
-    def _reuse_text(self, key: _Key, place: str, years: Years) -> None:
+    async def _reuse_text(self, key: _Key, place: str, years: Years) -> None:
         """Use the text last read from this file or URL, if the directory now names it in another way."""
         if key not in self._valid and place in self._texts:
             with suppress(ICalendarError):
-                self._valid[key] = self._parse(key, self._texts[place], years)
+                self._valid[key] = await self._read(key, self._texts[place], years)
                 self.generation += 1
 
-    def _set_valid(self, name: str, key: _Key, calendar: ICalendar, place: str) -> None:
+    def _set_valid(self, name: str, key: _Key, calendar: ReadCalendar, place: str) -> None:
         if key in self._problems or key not in self._valid:
             log.info("calendar_loaded", rotation=name)
         self._problems.pop(key, None)

@@ -1,15 +1,22 @@
 """directory.yaml with its calendars, reloaded when they change. The last valid versions stay active."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from tocsin.directory import Directory, DirectoryError, load_directory
+from tocsin.runtime.http.public_address import Network
 from tocsin.runtime.metrics import DIRECTORY_BROKEN, DIRECTORY_CALENDARS_BROKEN, set_feed_ages
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 from tocsin.sources.calendar_feeds import CalendarFeeds, Locations, Years
+
+REFRESH_SECONDS: Final = 60
+"""The limit of one refresh: the download of feeds, and the reading of the calendars, two at a time."""
+_BACK: Final = timedelta(days=90)
+"""As far as the exported calendar of a role goes back at least, so that it needs no further year."""
 
 log = structlog.get_logger(__name__)
 
@@ -19,17 +26,23 @@ class DirectoryFile:
 
     `current` reloads a changed file, so a change takes effect immediately. A directory that names a new calendar takes
     effect only after `refresh` has tried to read that calendar: otherwise a role would look vacant. `refresh` also
-    reads the calendars, and expands the events of this year (by `now`) and the next.
+    reads the calendars, and expands the events of this year (by `now`), the next, and the last one for 90 days. Feeds
+    come from public addresses and from `networks`.
     """
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        networks: Sequence[Network] = (),
+    ) -> None:
         self._now = now
-        self._file = ReloadedFile(path, _read, DirectoryError, event="directory_broken", broken=DIRECTORY_BROKEN)
+        self._file = ReloadedFile(
+            path, load_directory, DirectoryError, event="directory_broken", broken=DIRECTORY_BROKEN
+        )
         self._directory: Directory | None = None
-        self._calendars = CalendarFeeds(path.parent)
+        self._calendars = CalendarFeeds(path.parent, networks)
         self._applied: tuple[Directory | None, int] = (None, 0)
-        self._reload_file()
-        self._calendars.read_files(self._locations, self._years)
         self._reload()
 
     def current(self) -> Directory | None:
@@ -65,8 +78,8 @@ class DirectoryFile:
 
     @property
     def _years(self) -> Years:
-        year = self._now().year
-        return year, year + 1
+        now = self._now().astimezone(UTC)
+        return tuple(range((now - _BACK).year, now.year + 2))
 
     def _reload(self) -> None:
         self._reload_file()
@@ -84,7 +97,3 @@ class DirectoryFile:
     def _reload_file(self) -> None:
         if (content := self._file.reload()) is not None:
             log.info("directory_loaded", people=len(content.people), roles=len(content.roles))
-
-
-def _read(path: Path) -> Directory:
-    return load_directory(path.read_text(encoding="utf-8"), path.name)

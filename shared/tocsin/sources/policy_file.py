@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from tocsin.policy import Policy, PolicyError, load_policy
-from tocsin.runtime.errors import ConfigurationError
+from tocsin.runtime.errors import ConfigurationError, FileReadError
+from tocsin.runtime.process.regular_file import read_text
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in that file. Raises PolicyError, or OSError if the file cannot be read."""
-    return load_policy(path.read_text("utf-8"), str(path))
+    """The policy in that file. Raises PolicyError, or FileReadError if the file cannot be read."""
+    return load_policy(read_text(path), str(path))
 
 
 def configured_policy(path: Path) -> Policy:
     """The policy at TOCSIN_POLICY. Raises ConfigurationError if it cannot be used."""
     try:
         return read_policy(path)
-    except (PolicyError, OSError) as error:
+    except (PolicyError, FileReadError) as error:
         raise ConfigurationError(f"TOCSIN_POLICY: {error}") from error
 
 

@@ -4,13 +4,14 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.characters import Id
 from tocsin.events import UuidInput
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.authentication import MayRead
 from tocsin.runtime.http.external_ticket import ExternalTicket
-from tocsin.runtime.http.numbers import WholeNumber
+from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
 from tocsin.sources.directory_file import DirectoryFile
@@ -49,10 +50,11 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         ticket_id: Annotated[UuidInput | None, Query(description="Only this ticket")] = None,
         customer: Annotated[Id | None, Query(max_length=10_000, description="Only this customer, by its id")] = None,
         tier: Annotated[
-            WholeNumber | None, Query(ge=1, le=1000, description="Only ladders that last notified this tier")
+            Annotated[int, Field(ge=1, le=1000), DIGITS] | None,
+            Query(description="Only ladders that last notified this tier"),
         ] = None,
         state: Annotated[LadderState | None, Query(description="Only ladders in this state")] = None,
-        limit: Annotated[WholeNumber, Query(ge=1, le=500, description="Largest number of items")] = 100,
+        limit: Annotated[int, Query(ge=1, le=500, description="Largest number of items"), DIGITS] = 100,
         cursor: Annotated[
             str | None, Query(pattern=r"^[1-9][0-9]{0,17}$", description="`next_cursor` of the previous page")
         ] = None,

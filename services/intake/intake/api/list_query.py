@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from tocsin.characters import NOT_IN_ID, NOT_IN_LINE, Id, Line
-from tocsin.events import Flag
-from tocsin.runtime.http.numbers import WholeNumber
+from tocsin.events import Flag, Severity
+from tocsin.runtime.http.numbers import DIGITS
 
 from intake.domain.schema_base import BLANK, MAX_STRING_LENGTH, RequestInstant, reject_blank
 from intake.store.tables import PUNCTUATION
@@ -56,7 +56,7 @@ class TicketListQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    severity: Annotated[WholeNumber, Field(ge=1, le=4)] | None = Field(None, description="The effective severity")
+    severity: Annotated[Severity, DIGITS] | None = Field(None, description="The effective severity")
     state: Literal["open", "closed"] | None = Field(None, description="The state after all facts")
     flag: Flag | None = Field(None, description="A flag that the ticket has now")
     customer: Name | None = Field(None, description="The customer's id")
@@ -73,7 +73,7 @@ class TicketListQuery(BaseModel):
         "services, the names of its customer and contact, or the first 1,000 characters of its description",
         examples=["mail outage", "SR-1042"],
     )
-    limit: Annotated[WholeNumber, Field(ge=1, le=MAX_PAGE_SIZE)] = Field(100, description="The size of the page")
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), DIGITS] = Field(100, description="The size of the page")
     cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = Field(
         None, description="The `next_cursor` of the previous page"
     )

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.api_keys import Caller
 from tocsin.runtime.http.authentication import MayAdminister
-from tocsin.runtime.http.numbers import WholeNumber
+from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
@@ -67,9 +67,9 @@ _PAYLOAD: Final[dict[str, Any]] = {
 }
 
 
-Limit = Annotated[WholeNumber, Query(ge=1, le=500, description="The size of the page")]
-Cursor = Annotated[WholeNumber, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page")]
-DeliveryId = Annotated[WholeNumber, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery")]
+Limit = Annotated[int, Query(ge=1, le=500, description="The size of the page"), DIGITS]
+Cursor = Annotated[int, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page"), DIGITS]
+DeliveryId = Annotated[int, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery"), DIGITS]
 
 
 def router(

@@ -13,8 +13,9 @@ from typing import Annotated, Final
 
 import typer
 from tocsin.instants import render_instant
+from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.process.commands import instant_option
-from tocsin.runtime.process.reloaded_file import describe_read_error
+from tocsin.runtime.process.regular_file import describe_read_error, read_text
 from tocsin.runtime.process.settings import load, use_stack_environment
 
 from intake.commands.operation import fail, with_service
@@ -230,11 +231,11 @@ def _read(file: Path | None) -> Integrations:
     use_stack_environment("intake")
     path = file or load(IntegrationsSettings).integrations
     try:
-        return load_integrations(path.read_text("utf-8"), str(path))
+        return load_integrations(read_text(path), str(path))
     except IntegrationsError as error:
         fail(str(error))
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path} cannot be read: {describe_read_error(error)}.")
+    except FileReadError as error:
+        fail(f"{path} cannot be read: {error.reason}.")
 
 
 def _select(integrations: Integrations, tenant: str, provider: str | None) -> tuple[str, Integration]:

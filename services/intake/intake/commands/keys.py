@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 from pydantic import ValidationError
 from tocsin.instants import render_instant
-from tocsin.runtime.errors import KeyFileError
+from tocsin.runtime.errors import FileReadError, KeyFileError
 from tocsin.runtime.http.api_keys import SCOPES, TICKETS_READ, TICKETS_WRITE, Key, KeyFile, edit_keys, issue, read_keys
 from tocsin.runtime.process.settings import EnvironmentSettings, load, use_stack_environment
 from tocsin.validation import describe_validation_error
@@ -138,7 +138,7 @@ def _in_days(days: int | None) -> datetime | None:
 def _edit(path: Path, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> None:
     try:
         edit_keys(path, change)
-    except (KeyFileError, OSError) as error:
+    except (KeyFileError, FileReadError, OSError) as error:
         _fail(_describe(path, error))
 
 
@@ -151,17 +151,19 @@ def _key_file() -> Path:
 def _read(path: Path) -> KeyFile:
     try:
         return read_keys(path)
-    except (KeyFileError, OSError) as error:
+    except (KeyFileError, FileReadError) as error:
         _fail(_describe(path, error))
 
 
-def _describe(path: Path, error: KeyFileError | OSError) -> str:
+def _describe(path: Path, error: KeyFileError | FileReadError | OSError) -> str:
     if isinstance(error, KeyFileError):
         return f"{error}."
     if not path.parent.is_dir():
         return f"The folder {path.parent} of TOCSIN_KEYS does not exist. Create it first."
-    if isinstance(error, FileNotFoundError):
-        return f"{path} does not exist. `python -m intake keys create` creates it with the first key."
+    if isinstance(error, FileReadError):
+        if not path.exists():
+            return f"{path} does not exist. `python -m intake keys create` creates it with the first key."
+        return f"{path} cannot be read: {error.reason}."
     return f"{error.filename or path}: {error.strerror}."
 
 

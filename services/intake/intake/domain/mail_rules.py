@@ -49,6 +49,13 @@ class ReceivedMail:
         return self.mailbox == "escalations" and self.author.is_it_contact
 
     @property
+    def correspondents(self) -> list[str]:
+        """The addresses, in lower case, of which one is the contact's if the mail belongs to a ticket of any tool."""
+        if self.author.is_staff:
+            return [address.email for address in _recipients_outside(self)]
+        return [self.author.address.email] if self.author.is_authenticated else []
+
+    @property
     def is_reply_to_outside(self) -> bool:
         """Whether it is a reply by our staff to somebody outside."""
         return self.author.is_staff and bool(self.mail.references) and bool(_recipients_outside(self))
@@ -56,7 +63,7 @@ class ReceivedMail:
     def as_other_mail(self) -> "ReceivedMail":
         """The mail with a reference of its own, because another mail has its Message-ID (docs/rules.md#6-26)."""
         mail, author = self.mail, self.author.address.email
-        return replace(self, reference=reference_of(f"{mail.message_id} {mail.content_digest.hex()} {author}"))
+        return replace(self, reference=reference_of(f"{mail.message_id} {mail.digests.content.hex()} {author}"))
 
 
 def classify_mail(

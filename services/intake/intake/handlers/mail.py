@@ -86,7 +86,7 @@ async def apply_mail(
     if mail.automatic is not None:
         return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic.text, ignored=mail.automatic.reason)
     await lock_mails(connection, tenant, {mail.message_id, (mail.message_id, *mail.references)[-1]})
-    identity = MailIdentity(mail.message_id, mail.content_digest, author.address.email if author.is_found else "")
+    identity = MailIdentity(mail.message_id, mail.digests, author.address.email if author.is_found else "")
     known = await find_known_mail(connection, tenant, identity)
     if known is not None and known.is_copy:
         return AppliedMail(MailResult.DUPLICATE, known.ticket_id)
@@ -132,11 +132,10 @@ async def _candidate_owners(
     connection: AsyncConnection, tenant: str, received: ReceivedMail, sources: Sequence[str]
 ) -> dict[UUID, TicketOwner]:
     """The owners of the tickets that the mail may be a reply to, the most likely first."""
-    mail, author = received.mail, received.author
+    mail = received.mail
     found = await tickets_of_mails(connection, tenant, mail.references)
     found += await existing_tickets(connection, tenant, candidate_tickets(mail, tenant, sources))
-    if author.is_authenticated:
-        found += await tickets_of_contact(connection, tenant, subject_ids(mail), author.address.email)
+    found += await tickets_of_contact(connection, tenant, subject_ids(mail), received.correspondents)
     tickets = await TicketStore(connection).load_tickets(list(dict.fromkeys(found))[:_MAX_CANDIDATES])
     return {ticket_id: _owner_of(tickets[ticket_id]) for ticket_id in found if ticket_id in tickets}
 

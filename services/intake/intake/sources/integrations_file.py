@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+from tocsin.runtime.errors import FileReadError
+from tocsin.runtime.process.regular_file import MAX_SECRET_BYTES, read_file
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 from intake import metrics
@@ -21,8 +23,6 @@ from intake.errors import IntegrationsError
 
 log = structlog.get_logger(__name__)
 
-_MAX_SECRET_BYTES = 10_000
-
 
 class IntegrationsFile:
     """The integrations in a file; without a file there are none. Every call checks whether the file has changed."""
@@ -31,7 +31,11 @@ class IntegrationsFile:
         self._file: ReloadedFile[Integrations] | None = None
         if path is not None:
             self._file = ReloadedFile(
-                path, _read, IntegrationsError, event="integrations_broken", broken=metrics.INTEGRATIONS_BROKEN
+                path,
+                load_integrations,
+                IntegrationsError,
+                event="integrations_broken",
+                broken=metrics.INTEGRATIONS_BROKEN,
             )
         self.current()
 
@@ -95,18 +99,13 @@ def _is_usable(auth: Auth | None) -> bool:
     return auth is None or auth.fetch_keys or bool(auth.read_secrets(read_secret))
 
 
-def _read(path: Path) -> Integrations:
-    return load_integrations(path.read_text(encoding="utf-8"), path.name)
-
-
 def read_secret(secret: SecretLocation) -> bytes | None:
     """The secret, read at every call, so that a rotated one is active at once; None if it is missing or empty."""
     if secret.secret_env is not None:
         return os.environ.get(secret.secret_env, "").strip().encode(errors="surrogateescape") or None
     assert secret.secret_file is not None  # `SecretLocation` requires one of the two
     try:
-        with Path(secret.secret_file).open("rb") as file:
-            return file.read(_MAX_SECRET_BYTES).strip() or None
-    except OSError as error:
-        log.error("webhook_secret_unreadable", error=type(error).__name__)
+        return read_file(Path(secret.secret_file), MAX_SECRET_BYTES).strip() or None
+    except FileReadError as error:
+        log.error("webhook_secret_unreadable", problem=str(error))
         return None

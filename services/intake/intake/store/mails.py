@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from intake.domain.mail import ContentDigests
 from intake.store.tables import AWAITED_MAILS, INBOUND_MAILS, TICKETS
 
 _MAX_KNOWN_MAILS: Final = 100
@@ -19,13 +20,13 @@ _MAX_KNOWN_MAILS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class MailIdentity:
-    """What identifies a mail: its Message-ID with a digest of its content and its author (docs/rules.md#6-26).
+    """What identifies a mail: its Message-ID, its content and its author (docs/rules.md#6-26).
 
     `author` is an e-mail address in lower case; empty if unknown.
     """
 
     message_id: str
-    content_digest: bytes
+    digests: ContentDigests
     author: str
 
 
@@ -49,7 +50,9 @@ async def add_mail(
     new = insert(INBOUND_MAILS).values(
         tenant=tenant,
         message_digest=_digest(identity.message_id),
-        content_digest=identity.content_digest,
+        content_digest=identity.digests.content,
+        whole_digest=identity.digests.whole,
+        shortened_digest=identity.digests.shortened,
         author=identity.author,
         ticket_id=ticket_id,
         received_at=received_at,
@@ -75,9 +78,14 @@ async def lock_mails(connection: AsyncConnection, tenant: str, message_ids: Coll
 
 async def find_known_mail(connection: AsyncConnection, tenant: str, identity: MailIdentity) -> KnownMail | None:
     """A known mail with the same Message-ID, a copy of this one first; None if there is none."""
-    table = INBOUND_MAILS.c
+    table, digests = INBOUND_MAILS.c, identity.digests
     has_same_author = or_(table.author.in_([identity.author, ""]), literal(identity.author) == "")
-    is_copy = and_(table.content_digest == identity.content_digest, has_same_author).label("is_copy")
+    has_same_content = or_(
+        table.content_digest == digests.content,
+        table.whole_digest == digests.shortened,
+        table.shortened_digest == digests.whole,
+    )
+    is_copy = and_(has_same_author, has_same_content).label("is_copy")
     query = select(table.ticket_id, is_copy).where(
         table.tenant == tenant, table.message_digest == _digest(identity.message_id)
     )
@@ -114,17 +122,17 @@ async def existing_tickets(connection: AsyncConnection, tenant: str, ticket_ids:
 
 
 async def tickets_of_contact(
-    connection: AsyncConnection, tenant: str, external_ids: Sequence[str], contact: str
+    connection: AsyncConnection, tenant: str, external_ids: Sequence[str], contacts: Sequence[str]
 ) -> list[UUID]:
-    """The tickets of any source with one of these ids whose contact has this address, the newest first."""
-    if not external_ids:
+    """The tickets of any source with one of these ids whose contact has one of these addresses, the newest first."""
+    if not (external_ids and contacts):
         return []
     table = TICKETS.c
     query = select(table.ticket_id).where(
         table.tenant == tenant,
         func.md5(table.external_id).in_([func.md5(each) for each in external_ids]),
         table.external_id.in_(external_ids),
-        func.lower(table.body["contact"]["email"].astext) == contact,
+        func.lower(table.body["contact"]["email"].astext).in_(contacts),
     )
     return list((await connection.execute(query.order_by(table.position.desc()))).scalars())
 

@@ -137,6 +137,8 @@ INBOUND_MAILS = Table(
     # Different mails may have the same Message-ID (docs/rules.md#6-26).
     Column("content_digest", LargeBinary, primary_key=True),
     Column("author", Text, primary_key=True),  # empty if unknown
+    Column("whole_digest", LargeBinary, nullable=False),
+    Column("shortened_digest", LargeBinary, nullable=False),
     Column("ticket_id", Uuid, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
 )

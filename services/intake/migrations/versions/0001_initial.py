@@ -100,6 +100,8 @@ def _mails() -> None:
         sa.Column("message_digest", sa.LargeBinary, primary_key=True),
         sa.Column("content_digest", sa.LargeBinary, primary_key=True),
         sa.Column("author", sa.Text, primary_key=True),
+        sa.Column("whole_digest", sa.LargeBinary, nullable=False),
+        sa.Column("shortened_digest", sa.LargeBinary, nullable=False),
         sa.Column("ticket_id", sa.Uuid, nullable=False),
         sa.Column("received_at", INSTANT, nullable=False),
     )

@@ -17,5 +17,5 @@ def routers(
     return [
         on_call.router(directory, clock),
         deliveries.router(reader, writer, clock, directory, wake),
-        bounces.router(writer, clock, directory, wake),
+        bounces.router(reader, writer, clock, directory, wake),
     ]

@@ -7,7 +7,7 @@ from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from tocsin.characters import Id
 from tocsin.events import MailKind, UuidInput
-from tocsin.runtime.http.numbers import WholeNumber
+from tocsin.runtime.http.numbers import DIGITS
 
 from notifier.domain.delivery import DeliveryState
 from notifier.store.deliveries import DeliveryFilter
@@ -45,7 +45,7 @@ class DeliveryListRequest(BaseModel):
     queued_to: At | None = Field(
         None, description="`queued_at` is before this instant", examples=["2026-06-09T12:00:00Z"]
     )
-    limit: Annotated[WholeNumber, Field(ge=1, le=500)] = Field(100, description="The size of the page")
+    limit: Annotated[int, Field(ge=1, le=500), DIGITS] = Field(100, description="The size of the page")
     cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = Field(
         None, description="`next_cursor` of the previous page"
     )

@@ -15,13 +15,13 @@ from notifier.errors import (
     NotifierError,
     RedeliveryKeyReusedError,
     RedeliveryRefusedError,
-    UnknownMessageError,
     UnknownRoleError,
+    UnmatchedReportNotFoundError,
 )
 
 _STATUSES: Final[dict[type[NotifierError], int]] = {
     DeliveryNotFoundError: 404,
-    UnknownMessageError: 404,
+    UnmatchedReportNotFoundError: 404,
     RedeliveryRefusedError: 409,
     DirectoryUnavailableError: 503,
     MailInTransitError: 503,
@@ -33,8 +33,7 @@ def problem_of(error: NotifierError) -> Problem:
     """The problem details of the error."""
     match error:
         case BounceReportError():
-            detail = "Not a delivery status notification (RFC 3464)."
-            return Problem(422, detail, errors=[FieldError(field=error.field, message=str(error))])
+            return invalid_fields([FieldError(field=error.field, message=str(error))])
         case RedeliveryKeyReusedError():
             field = FieldError(field="Idempotency-Key", message="was used for this mail with a different body")
             return Problem(422, str(error), errors=[field])

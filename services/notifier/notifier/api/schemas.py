@@ -9,9 +9,10 @@ from tocsin.events import MailKind
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
-from notifier.domain.bounce_report import BounceAction
+from notifier.domain.bounces import BounceAction
 from notifier.domain.delivery import DeliveryState, JournalNote
 from notifier.handlers.bounces import ReportResult
+from notifier.store.unmatched_reports import UnmatchedReason
 
 _SENT: Final[dict[str, Any]] = {
     "id": "3f7e8630-205c-554f-855d-e3a8337a53f7",
@@ -72,8 +73,8 @@ _JOURNAL: Final[list[dict[str, Any]]] = [
 ]
 
 
-def _example(example: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [example]}, validate_by_name=True)
+def _example(*examples: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [*examples]}, validate_by_name=True)
 
 
 class DeliveryResponse(ResponseModel):
@@ -185,8 +186,48 @@ class RecipientReportResponse(ResponseModel):
     delivery_id: UUID
 
 
+_UNMATCHED: Final[dict[str, Any]] = {
+    "id": 12,
+    "received_at": "2026-06-08T13:00:05.000000Z",
+    "reason": "unknown",
+    "problem": "No mail has the Message-ID <5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>.",
+    "sender": "Mail Delivery System <MAILER-DAEMON@mx.example.com>",
+    "subject": "Undelivered Mail Returned to Sender",
+    "message_id": "<5f1e6c1e-8a0e-5b58-9a53-0d1c7a3e2b11@example.org>",
+    "recipient": "dana@example.com",
+    "size": 2718,
+}
+
+
+class UnmatchedReportResponse(ResponseModel):
+    """A message that was reported as a bounce, and what could not be matched in it. Strangers wrote it."""
+
+    id: int
+    received_at: Instant = Field(description="The database's clock")
+    reason: UnmatchedReason = Field(
+        description="`unknown`: no mail has the Message-ID. `unmatched`: it failed at an address that we did not mail, "
+        "and several mails have that Message-ID. `unreadable`: not a bounce report that can be read. `no_bounce`: an "
+        "automatic reply, a read receipt or another message that says nothing about the delivery of a mail"
+    )
+    problem: str = Field(description="The reason as a sentence")
+    sender: str | None
+    subject: str | None
+    message_id: str | None = Field(description="Of the mail that it seems to be about")
+    recipient: str | None = Field(description="Of the mail that it seems to be about")
+    size: int = Field(description="Bytes")
+
+
+class UnmatchedReportListResponse(ResponseModel):
+    """A page of unmatched reports, newest first. `next_cursor` is null on the last page."""
+
+    model_config = _example({"items": [_UNMATCHED], "next_cursor": None})
+
+    items: tuple[UnmatchedReportResponse, ...]
+    next_cursor: str | None
+
+
 class BounceResponse(ResponseModel):
-    """What a report changed, by recipient."""
+    """What a report changed, by recipient, and what was kept because it could not be matched."""
 
     model_config = _example(
         {
@@ -199,8 +240,11 @@ class BounceResponse(ResponseModel):
                     "delivery_id": _SENT["id"],
                 }
             ],
-        }
+            "unmatched": None,
+        },
+        {"message_id": None, "recipients": [], "unmatched": _UNMATCHED},
     )
 
-    message_id: str
+    message_id: str | None = Field(description="null if the message is about no known mail")
     recipients: tuple[RecipientReportResponse, ...]
+    unmatched: UnmatchedReportResponse | None = Field(description="null if everything was matched")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -11,18 +12,20 @@ import typer
 from sqlalchemy.exc import DBAPIError
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.database.engine import describe_failure, engine, is_transient
+from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT
 from tocsin.runtime.process.clock import clock_from
+from tocsin.runtime.process.regular_file import read_text
 from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, load
 
 from notifier.api.schemas import BounceResponse
-from notifier.errors import BounceReportError, MailInTransitError, NotifierError, UnknownMessageError
+from notifier.errors import MailInTransitError
 from notifier.handlers.bounces import BounceResult, apply_report
 
 USAGE: Final = 2
 """Wrong arguments; a mail server gives up a report on this exit code."""
 DATA_ERROR: Final = 65
-"""EX_DATAERR: not a report, or not about a mail of ours."""
+"""EX_DATAERR: the message is empty."""
 TEMPORARY_FAILURE: Final = 75
 """EX_TEMPFAIL: the mail server keeps the report and retries."""
 
@@ -38,8 +41,8 @@ def bounce(
 ) -> None:
     """Apply a mail server's bounce report, as `POST /v1/bounces` does, to mails of any tenant.
 
-    Exits 0 when it was applied, 65 if it is not a report about a mail of ours, 75 when a retry may help, 2 if FILE
-    cannot be read.
+    Exits 0 when it was applied, or kept because it could not be matched (`python -m notifier unmatched` lists it), 75
+    when a retry may help, 65 if it is empty, 2 if FILE cannot be read.
     """
     try:
         settings = load(BounceSettings)
@@ -51,11 +54,6 @@ def bounce(
     directory = _load_directory(settings.directory)
     try:
         result = asyncio.run(_apply(settings, directory, raw))
-    except BounceReportError as error:
-        problem = f"{error.field or 'It'} {error}"
-        _fail(f"Not a delivery status notification (RFC 3464). {problem}.", DATA_ERROR)
-    except UnknownMessageError as error:
-        _fail(str(error), DATA_ERROR)
     except MailInTransitError as error:
         _fail(str(error), TEMPORARY_FAILURE)
     except (DBAPIError, OSError, TimeoutError) as error:
@@ -66,21 +64,23 @@ def bounce(
 
 
 def _read(file: Path) -> bytes:
+    """The message, or the beginning of a large one: what a report says comes before the mail that it returns."""
     try:
-        raw = sys.stdin.buffer.read(DEFAULT_LIMIT + 1) if str(file) == "-" else file.read_bytes()
+        with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as source:
+            raw = source.read(DEFAULT_LIMIT)
     except OSError as error:
         _fail(f"{file}: {error.strerror}", USAGE)
-    if len(raw) > DEFAULT_LIMIT:
-        _fail(f"The report exceeds the limit of {DEFAULT_LIMIT:,} bytes.", DATA_ERROR)
+    if not raw.strip():
+        _fail(f"{file}: the message is empty", DATA_ERROR)
     return raw
 
 
 def _load_directory(path: Path) -> Directory:
     try:
-        return load_directory(path.read_text(encoding="utf-8"), path.name)
-    except OSError as error:  # it may be being replaced
-        _fail(f"TOCSIN_DIRECTORY: {path}: {error.strerror}. Retry later.", TEMPORARY_FAILURE)
-    except (DirectoryError, UnicodeDecodeError) as error:
+        return load_directory(read_text(path), path.name)
+    except FileReadError as error:  # it may be being replaced
+        _fail(f"TOCSIN_DIRECTORY: {path} cannot be read: {error.reason}. Retry later.", TEMPORARY_FAILURE)
+    except DirectoryError as error:
         _fail(f"TOCSIN_DIRECTORY: {error}", TEMPORARY_FAILURE)
 
 
@@ -88,12 +88,9 @@ async def _apply(settings: BounceSettings, directory: Directory, raw: bytes) -> 
     writer = engine(settings.database_url, "notifier-writer", pool_size=1)
     try:
         async with writer.begin() as connection:
-            result = await apply_report(connection, clock_from(settings), directory, raw, tenant=None)
+            return await apply_report(connection, clock_from(settings), directory, raw, tenant=None)
     finally:
         await writer.dispose()
-    if isinstance(result, NotifierError):
-        raise result
-    return result
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -20,11 +20,12 @@ from tocsin.directory import (
     load_directory,
 )
 from tocsin.instants import display_instant
-from tocsin.runtime.errors import ConfigurationError
+from tocsin.runtime.errors import ConfigurationError, FileReadError
+from tocsin.runtime.http.public_address import Network
 from tocsin.runtime.process.clock import clock_from
 from tocsin.runtime.process.commands import instant_option
-from tocsin.runtime.process.reloaded_file import describe_read_error
-from tocsin.runtime.process.settings import ClockSettings, load
+from tocsin.runtime.process.regular_file import read_text
+from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, load
 from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import configured_policy, mailboxes_of
 from tocsin.yaml_document import locate_problems
@@ -35,13 +36,13 @@ from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 directory_app = typer.Typer(no_args_is_help=True, help="The directory: who holds which role.")
 
 
-class DirectorySettings(ClockSettings):
+class DirectorySettings(CalendarSettings, ClockSettings):
     """The settings of `who`."""
 
     directory: Path
 
 
-class CheckSettings(ClockSettings):
+class CheckSettings(CalendarSettings, ClockSettings):
     """The settings of `directory check`."""
 
     directory: Path | None = None
@@ -61,9 +62,9 @@ def who(
     customer: Annotated[str | None, typer.Option(help="A customer's id; default: any customer.")] = None,
 ) -> None:
     """Show who holds a role, why, and until when. Exits 1 if nobody does, 2 if an option is invalid."""
-    path = load(DirectorySettings).directory
-    instant = at or clock_from(load(ClockSettings)).now()
-    directory, _ = _load(path)
+    settings = load(DirectorySettings)
+    instant = at or clock_from(settings).now()
+    directory, _ = _load(settings.directory, instant, settings.calendar_networks)
     try:
         found = on_call(directory, role, customer, instant)
     except UnknownRoleError as error:
@@ -96,8 +97,8 @@ def check(
     """
     settings = load(CheckSettings)
     path = file or settings.directory or load(DirectorySettings).directory
-    now = clock_from(load(ClockSettings)).now()
-    directory, calendar_problems = _load(path)
+    now = clock_from(settings).now()
+    directory, calendar_problems = _load(path, now, settings.calendar_networks)
     findings = [
         LintFinding(("rotations", name, "calendar"), f"{problem}; until then the rotation has no answer")
         for name, problem in calendar_problems.items()
@@ -116,17 +117,17 @@ def check(
     typer.echo(f"{path}: {len(directory.people)} people; every role is held from {period}.")
 
 
-def _load(path: Path) -> tuple[Directory, dict[str, str]]:
-    """The directory with its calendars, and the problems of those by rotation."""
+def _load(path: Path, at: datetime, networks: Sequence[Network]) -> tuple[Directory, dict[str, str]]:
+    """The directory with its calendars around an instant, and the problems of those by rotation."""
     # The commands print the problems themselves.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        load_directory(path.read_text(encoding="utf-8"), str(path))
+        load_directory(read_text(path), str(path))
     except DirectoryError as error:
         _fail(str(error))
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path} cannot be read: {describe_read_error(error)}.")
-    file = DirectoryFile(path, clock_from(load(ClockSettings)).now)
+    except FileReadError as error:
+        _fail(f"{path} cannot be read: {error.reason}.")
+    file = DirectoryFile(path, lambda: at, networks)
     asyncio.run(file.refresh(at_once=True))
     directory = file.current()
     if directory is None:
@@ -136,7 +137,7 @@ def _load(path: Path) -> tuple[Directory, dict[str, str]]:
 
 def _lines(path: Path, findings: Iterable[LintFinding]) -> list[str]:
     problems = ((finding.path, finding.message) for finding in findings)
-    return locate_problems(path.read_text(encoding="utf-8"), str(path), problems)
+    return locate_problems(read_text(path), str(path), problems)
 
 
 def _describe(holder: Holder | None) -> str:

@@ -1,4 +1,4 @@
-"""Applies bounce reports of mail servers (RFC 3464, docs/decisions/0019). Never commits."""
+"""Applies what mail servers report about our mails (docs/decisions/0019, 0040). Never commits."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.process.clock import TimeSource
 
-from notifier.domain.bounce_report import BounceAction, ReportedRecipient, read_report
+from notifier.domain.bounces import BounceAction, BounceReport, ReportedRecipient, read_report, summarise
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Now
 from notifier.domain.message import smtp_address
-from notifier.errors import BounceReportError, MailInTransitError, UnknownMessageError, UnmailableAddressError
+from notifier.errors import BounceReportError, MailInTransitError, NoBounceError, UnmailableAddressError
 from notifier.handlers.fallback import bounce
-from notifier.store import deliveries, journal, notifications, reports
+from notifier.store import deliveries, journal, notifications, reports, unmatched_reports
+from notifier.store.unmatched_reports import UnmatchedReason, UnmatchedReport
 
 log = structlog.get_logger(__name__)
 
@@ -48,44 +49,91 @@ class RecipientResult:
 
 @dataclass(frozen=True, slots=True)
 class BounceResult:
-    """What a report changed, by recipient; of a digest, for each of its deliveries."""
+    """What a report changed, by recipient; of a digest, for each of its deliveries.
 
-    message_id: str
+    `message_id` is the mail's; None if the report is about no known mail. `unmatched` is what was kept for people to
+    read; None if everything was matched.
+    """
+
+    message_id: str | None
     recipients: tuple[RecipientResult, ...]
+    unmatched: UnmatchedReport | None = None
 
 
 async def apply_report(
     connection: AsyncConnection, clock: TimeSource, directory: Directory, raw: bytes, tenant: str | None
-) -> BounceResult | BounceReportError | UnknownMessageError:
+) -> BounceResult:
     """Apply the report in a raw message about a mail of this tenant (None: of any); repeating it changes nothing.
 
-    A digest is one mail with several deliveries, and a report about it concerns them all. An error that no retry helps
-    is returned, because the transaction counts it. Raises MailInTransitError while the mail is being handed over.
+    A digest is one mail with several deliveries, and a report about it concerns them all. A message that cannot be
+    matched is kept. Raises MailInTransitError while the mail is being handed over.
     """
     try:
         report = read_report(raw)
+    except NoBounceError as error:
+        return await _keep(connection, tenant, raw, UnmatchedReason.NO_BOUNCE, f"The message {error}.")
     except BounceReportError as error:
-        log.warning("report_unreadable", field=error.field, error=str(error))
-        await reports.count(connection, {"unreadable": 1})
-        return error
-    found = await deliveries.load_of_message(connection, report.message_id, tenant)
+        problem = f"Not a bounce report that can be read: {error.field} {error}."
+        return await _keep(connection, tenant, raw, UnmatchedReason.UNREADABLE, problem)
+    found = await _load_mail(connection, report, tenant)
     if not found:
-        log.warning("report_of_unknown_mail", message_id=report.message_id)
-        await reports.count(connection, {"unknown": 1})
-        return UnknownMessageError(report.message_id)
+        return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _unknown(report))
+    message_id = str(found[0].message_id)
     await notifications.lock_tickets(connection, {row.ticket_id for row in found})
     now = await deliveries.load_now(connection, clock)
-    arrived = any(reported.action.is_arrival for reported in report.recipients)
+    # Our mails have one recipient. Others in a report were reached after it, or are not ours.
+    is_settled = any(
+        reported.action.is_arrival or _is_about(reported, row.email) for reported in report.recipients for row in found
+    )
     results: list[RecipientResult] = []
     for reported in report.recipients:
-        rows = await deliveries.load_of_message(connection, report.message_id, tenant)
+        rows = await deliveries.load_of_messages(connection, [message_id], tenant)
         for delivery in _find_reported(reported, rows):
             same = [row for row in rows if row.ticket_id == delivery.ticket_id]
-            result = await _apply(connection, directory, delivery, same, reported, now, arrived=arrived)
-            results.append(RecipientResult(reported.addresses[0], reported.action, result, delivery.id))
+            result = await _apply(connection, directory, delivery, same, reported, now, is_settled=is_settled)
+            address = str(delivery.email) if _is_about(reported, delivery.email) else reported.addresses[0]
+            results.append(RecipientResult(address, reported.action, result, delivery.id))
             _log(delivery, results[-1])
+    kept = None
+    if failed := next((each for each in results if each.result is ReportResult.UNMATCHED), None):
+        problem = f"The mail failed at {failed.recipient}, which we did not mail, and it went to several addresses."
+        kept, _ = await _add(connection, tenant, raw, UnmatchedReason.UNMATCHED, problem)
     await reports.count(connection, Counter(result.result for result in results))
-    return BounceResult(report.message_id, tuple(results))
+    return BounceResult(message_id, tuple(results), kept)
+
+
+async def _load_mail(connection: AsyncConnection, report: BounceReport, tenant: str | None) -> Sequence[Delivery]:
+    """The deliveries of the mail that the report names, oldest first; of several, the one it names most certainly."""
+    rows = await deliveries.load_of_messages(connection, report.message_ids, tenant)
+    of_ids = ([row for row in rows if row.message_id == message_id] for message_id in report.message_ids)
+    return next((mail for mail in of_ids if mail), [])
+
+
+def _unknown(report: BounceReport) -> str:
+    if not report.message_ids:
+        return "The report does not name the mail: it has no Message-ID of it."
+    return f"No mail has the Message-ID {', '.join(report.message_ids[:3])}."
+
+
+async def _keep(
+    connection: AsyncConnection, tenant: str | None, raw: bytes, reason: UnmatchedReason, problem: str
+) -> BounceResult:
+    """Keep a message that changed nothing, and count it the first time."""
+    kept, is_new = await _add(connection, tenant, raw, reason, problem)
+    if is_new:
+        await reports.count(connection, {reason: 1})
+    return BounceResult(None, (), kept)
+
+
+async def _add(
+    connection: AsyncConnection, tenant: str | None, raw: bytes, reason: UnmatchedReason, problem: str
+) -> tuple[UnmatchedReport, bool]:
+    added = await unmatched_reports.add(connection, tenant, raw, summarise(raw), reason, problem)
+    report, is_new = added
+    about = {"id": report.id, "sender": report.sender, "message_id": report.message_id, "recipient": report.recipient}
+    if is_new and reason is not UnmatchedReason.NO_BOUNCE:
+        log.warning("report_unmatched", reason=reason, problem=problem, **about)
+    return added
 
 
 def _find_reported(reported: ReportedRecipient, rows: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -102,18 +150,18 @@ async def _apply(
     reported: ReportedRecipient,
     now: Now,
     *,
-    arrived: bool,
+    is_settled: bool,
 ) -> ReportResult:
     """Apply what was reported to one delivery. `same`: its mail's deliveries to several addresses in turn.
 
-    `arrived`: the mail arrived at another address.
+    `is_settled`: the report names an address that we mailed, or says that the mail arrived somewhere.
     """
     if reported.action.is_arrival:
         return ReportResult.NOTHING
     is_named = _is_about(reported, delivery.email)
     reply = f"{reported.action} for {reported.addresses[0]}: {reported.reply}"
     # A forwarded mail fails at an address that we do not know. If it can only be one mail of ours, that one bounced.
-    if reported.action == BounceAction.FAILED and (is_named or (len(same) == 1 and not arrived)):
+    if reported.action == BounceAction.FAILED and (is_named or (len(same) == 1 and not is_settled)):
         if delivery.state == DeliveryState.BOUNCED:
             return ReportResult.KNOWN
         if await bounce(connection, directory, delivery, reported.reply if is_named else reply, now) is not None:
@@ -125,7 +173,7 @@ async def _apply(
             return ReportResult.KNOWN
     noted = replace(delivery, reply=reply, changed_at=now.business)
     await journal.record(connection, [JournalEntry(noted, JournalNote.REPORTED)])
-    unmatched = reported.action == BounceAction.FAILED and not is_named and not arrived
+    unmatched = reported.action == BounceAction.FAILED and not is_named and not is_settled
     return ReportResult.UNMATCHED if unmatched else ReportResult.NOTED
 
 
@@ -148,5 +196,3 @@ def _comparable(address: str) -> str:
 def _log(delivery: Delivery, result: RecipientResult) -> None:
     about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
     log.info("mail_reported", **about, action=result.action, result=result.result)
-    if result.result == ReportResult.UNMATCHED:
-        log.warning("report_matches_no_address", **about, address=result.recipient)

@@ -4,6 +4,9 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from tocsin.runtime.errors import FileReadError
+from tocsin.runtime.process.regular_file import read_text
+
 from notifier.domain.rendering import TEMPLATES, MailTemplates
 from notifier.errors import MailTemplateError
 
@@ -39,7 +42,7 @@ def _own(folder: Path) -> dict[str, str]:
         if name not in TEMPLATES and not name.startswith("_"):
             raise MailTemplateError(f"{name} is not a mail template; those are {', '.join(TEMPLATES)}")
         try:
-            files[name] = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise MailTemplateError(f"{name} cannot be read: {error}") from error
+            files[name] = read_text(path)
+        except FileReadError as error:
+            raise MailTemplateError(f"{name} cannot be read: {error.reason}") from None
     return files

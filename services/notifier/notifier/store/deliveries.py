@@ -130,9 +130,11 @@ async def load_of_notifications(connection: AsyncConnection, notification_ids: C
     return await _load(connection, select(*COLUMNS).where(chosen))
 
 
-async def load_of_message(connection: AsyncConnection, message_id: str, tenant: str | None) -> list[Delivery]:
-    """The deliveries with that Message-ID, of this tenant (None: of any), oldest first."""
-    query = select(*COLUMNS).where(DELIVERIES.c.message_id == message_id)
+async def load_of_messages(
+    connection: AsyncConnection, message_ids: Collection[str], tenant: str | None
+) -> list[Delivery]:
+    """The deliveries with one of these Message-IDs, of this tenant (None: of any), oldest first."""
+    query = select(*COLUMNS).where(is_any_of(DELIVERIES.c.message_id, message_ids))
     if tenant is not None:
         query = query.where(DELIVERIES.c.tenant == tenant)
     return await _load(connection, query)

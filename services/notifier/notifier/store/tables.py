@@ -177,6 +177,26 @@ REPORT_COUNTS = Table(
     comment="How many reports of mail servers had each result, through the API and the command",
 )
 
+UNMATCHED_REPORTS = Table(
+    "unmatched_reports",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, comment="whose key posted it; null: it came by the command"),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("reason", Text, nullable=False),
+    Column("problem", Text, nullable=False, comment="the reason as a sentence"),
+    Column("sender", Text),
+    Column("subject", Text),
+    Column("message_id", Text, comment="of the mail that it is about, if it names one"),
+    Column("recipient", Text, comment="of that mail, as far as it can be guessed"),
+    Column("size", Integer, nullable=False, comment="bytes of the whole message"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the whole message: a repeat is stored once"),
+    Column("raw", LargeBinary, nullable=False, comment="the beginning of the message"),
+    UniqueConstraint("tenant", "digest", postgresql_nulls_not_distinct=True),
+    Index("unmatched_reports_tenant_idx", "tenant", "id"),
+    comment="Messages that were reported as bounces and changed nothing, for people to read; bounded",
+)
+
 JOURNAL = Table(
     "journal",
     metadata,

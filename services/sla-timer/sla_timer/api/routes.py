@@ -5,13 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query
 from tocsin.characters import Id
-from tocsin.events import Category, Channel, ClockName, UuidInput
+from tocsin.events import Category, Channel, ClockName, Severity, UuidInput
 from tocsin.events import ticket_id as id_of
 from tocsin.instants import InstantInput
 from tocsin.runtime.http.api_keys import TICKETS_READ
 from tocsin.runtime.http.authentication import MayRead, require
 from tocsin.runtime.http.external_ticket import ExternalTicket
-from tocsin.runtime.http.numbers import WholeNumber
+from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.http.responses import JsonResponse
 from tocsin.validation import FieldError
@@ -104,8 +104,8 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
             Query(min_length=1, max_length=10_000, description="Only this customer, by its id"),
         ] = None,
         severity: Annotated[
-            WholeNumber | None,
-            Query(ge=1, le=4, description="Only clocks with this severity, and only tickets that have it"),
+            Annotated[Severity, DIGITS] | None,
+            Query(description="Only clocks with this severity, and only tickets that have it"),
         ] = None,
         clock: Annotated[ClockName | None, Query(description="Only this clock; channels are not filtered")] = None,
         channel: Annotated[Channel | None, Query(description="Only tickets of this channel")] = None,

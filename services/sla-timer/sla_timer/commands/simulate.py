@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 from pydantic import ValidationError
 from tocsin.policy import Policy, PolicyError
+from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.sources.policy_file import read_policy
 
@@ -24,7 +25,7 @@ def simulate_file(name: str, policy_file: Path | None) -> int:
     """
     try:
         policies = [read_policy(policy_file or _default_policy_file())]
-    except (PolicyError, OSError) as error:
+    except (PolicyError, FileReadError) as error:
         return _fail(Problem(422, str(error)))
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")

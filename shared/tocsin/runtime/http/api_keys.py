@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from tocsin.characters import Id
 from tocsin.runtime.errors import KeyFileError
+from tocsin.runtime.process.regular_file import read_text
 from tocsin.runtime.process.reloaded_file import ReloadedFile
 from tocsin.validation import describe_validation_error
 
@@ -77,7 +78,7 @@ class KeyRing:
     """The keys of one file, reloaded when it changes: a new or removed key takes effect immediately."""
 
     def __init__(self, path: Path) -> None:
-        self._file = ReloadedFile(path, read_keys, KeyFileError, event="key_file_invalid")
+        self._file = ReloadedFile(path, _parse_keys, KeyFileError, event="key_file_invalid")
         self._keys: dict[str, Key] = {}
         self.used: dict[str, datetime] = {}
         """When each key was last used in this process, by key id; `KeyUsage.save` moves it to the database."""
@@ -137,18 +138,20 @@ def issue(
 
 
 def read_keys(path: Path) -> KeyFile:
-    """The keys of the file. Raises KeyFileError if it is invalid, OSError if it cannot be read."""
+    """The keys of the file. Raises KeyFileError if it is invalid, FileReadError if it cannot be read."""
+    return _parse_keys(read_text(path), path.name)
+
+
+def _parse_keys(text: str, name: str) -> KeyFile:
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise KeyFileError(f"{path.name} is not UTF-8") from error
+        content = YAML(typ="safe").load(text)
     # Besides YAMLError, ruamel raises these for an impossible date, for `!!bool x`, and for 5,000 brackets.
     except (YAMLError, ValueError, KeyError, RecursionError) as error:
-        raise KeyFileError(f"{path.name} is not YAML") from error
+        raise KeyFileError(f"{name} is not YAML") from error
     try:
         return KeyFile.model_validate(content or {})
     except ValidationError as error:
-        raise KeyFileError(f"{path.name}: {describe_validation_error(error)}") from error
+        raise KeyFileError(f"{name}: {describe_validation_error(error)}") from error
 
 
 def write_keys(path: Path, keys: KeyFile) -> None:

@@ -14,7 +14,7 @@ from tocsin.instants import Instant
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.http.authentication import MayAdminister
-from tocsin.runtime.http.numbers import WholeNumber
+from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import ResponseModel
@@ -127,7 +127,7 @@ class ReplayResponse(ResponseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"replayed": 1}]})
 
 
-LetterId = Annotated[WholeNumber, Path(ge=1, le=_LARGEST_ID, description="The `id` of the dead letter")]
+LetterId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the dead letter"), DIGITS]
 
 
 def _not_found() -> Problem:
@@ -155,9 +155,9 @@ def dead_letter_routes(
     )
     async def list_dead_letters(
         caller: MayAdminister,
-        limit: Annotated[WholeNumber, Query(ge=1, le=500, description="The largest number of items per page")] = 100,
+        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page"), DIGITS] = 100,
         cursor: Annotated[
-            WholeNumber, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page")
+            int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page"), DIGITS
         ] = 0,
         replayed: Annotated[bool | None, Query(description="true: replayed ones only; empty: all")] = False,
     ) -> DeadLetterListResponse:

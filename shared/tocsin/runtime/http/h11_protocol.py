@@ -1,4 +1,4 @@
-"""uvicorn's h11 protocol with two limits that it lacks: connections, and the time in which headers must arrive."""
+"""uvicorn's h11 protocol with what it lacks: limits of connections and of the time for headers, and strict lines."""
 
 import asyncio
 import sys
@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from tocsin.runtime.http.limits_middleware import LINGER_SECONDS
 from tocsin.runtime.http.problems import MEDIA_TYPE, Problem
+from tocsin.runtime.http.strict_lines import make_strict
 
 HEADER_SECONDS: Final = 10.0
 """A connection is closed if its next request's headers are not complete within this time."""
@@ -41,6 +42,7 @@ class BoundedH11(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._lines = make_strict(self.conn)
         self._idle = _IDLE.setdefault(server_state, {})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -95,7 +97,7 @@ class BoundedH11(H11Protocol):
         if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
             self._refuse(Problem(431, "The request headers are too large."))
         else:
-            self._refuse(Problem(400, "Malformed HTTP request."))
+            self._refuse(Problem(400, self._lines.fault or "Malformed HTTP request."))
 
     def _refuse(self, problem: Problem) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):

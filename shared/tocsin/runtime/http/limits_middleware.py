@@ -113,10 +113,16 @@ class LimitsMiddleware:
 def _check_framing(scope: Scope) -> None:
     """Refuse ambiguous body lengths (RFC 9112, 6.1): a proxy may have read another body than we (request smuggling).
 
-    h11 itself refuses contradicting lengths and transfer codings other than chunked.
+    h11 itself refuses contradicting lengths and transfer codings other than chunked, `strict_lines` the rest. A target
+    that is not a path, such as `http://host/path`, is for proxies.
     """
+    if not scope["path"].startswith("/"):
+        raise Problem(400, "The request target must be a path.", headers={"Connection": "close"})
+    version = scope.get("http_version", "1.1")
+    if version not in ("1.0", "1.1"):
+        raise Problem(505, "Send HTTP/1.1.", headers={"Connection": "close"})
     names = {name for name, _ in scope["headers"]}
-    is_old = scope.get("http_version", "1.1") < "1.1"
+    is_old = version == "1.0"
     if b"transfer-encoding" in names and (is_old or b"content-length" in names):
         detail = "Send either `Content-Length` or `Transfer-Encoding: chunked` (not with HTTP/1.0)."
         raise Problem(400, detail, headers={"Connection": "close"})

@@ -1,7 +1,7 @@
 """Whole numbers in paths and query parameters."""
 
 import re
-from typing import Annotated
+from typing import Final
 
 from pydantic import BeforeValidator
 
@@ -12,5 +12,8 @@ def _require_digits(value: object) -> object:
     return value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_require_digits)]
-"""A number of at most 19 digits in its one spelling: pydantic alone also takes ` 5`, `+5`, `5.0` and `1_000`."""
+DIGITS: Final = BeforeValidator(_require_digits)
+"""A number of at most 19 digits in its one spelling: pydantic alone also takes ` 5`, `+5`, `5.0` and `1_000`.
+
+It follows the bounds: `Annotated[int, Query(ge=1), DIGITS]`.
+"""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tocsin.runtime.process.regular_file import file_status, read_text
 from tocsin.runtime.process.settings import ClockSettings
 
 
@@ -60,7 +61,7 @@ class FileClock:
         return self._segment(datetime.now(UTC)).lateness(scheduled, now)
 
     def _segment(self, real: datetime) -> BusinessClock:
-        status = self._path.stat()
+        status = file_status(self._path)
         if self._version != (status.st_size, status.st_mtime_ns):
             self._read()
             self._version = (status.st_size, status.st_mtime_ns)
@@ -68,7 +69,7 @@ class FileClock:
 
     def _read(self) -> None:
         segments: list[BusinessClock] = []
-        for line in self._path.read_text().splitlines(keepends=True):
+        for line in read_text(self._path).splitlines(keepends=True):
             if not line.endswith("\n") or not line.strip():
                 continue
             origin, epoch, rate = line.split()

@@ -8,28 +8,19 @@ from typing import Generic, TypeVar
 import structlog
 from prometheus_client import Gauge
 
+from tocsin.runtime.errors import FileReadError
+from tocsin.runtime.process.regular_file import file_status, read_text
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 
-def describe_read_error(error: OSError | UnicodeDecodeError) -> str:
-    """Why a file could not be read as text."""
-    match error:
-        case FileNotFoundError():
-            return "there is no such file"
-        case IsADirectoryError():
-            return "it is a folder"
-        case UnicodeDecodeError():
-            return "it is not UTF-8"
-    return (error.strerror or type(error).__name__).lower()
-
-
 class ReloadedFile(Generic[T]):
-    """The content of the file at `path`, as `read` returns it.
+    """The content of the file at `path`, as `parse` returns it.
 
-    `read` raises `invalid` for a file that cannot be used, OSError or UnicodeDecodeError. A new problem is logged as
-    `event`; the gauge `broken` is 1 while there is one.
+    `parse` gets the text and the name of the file, and raises `invalid` if it cannot be used. A new problem is logged
+    as `event`; the gauge `broken` is 1 while there is one.
 
     Attributes: `content` is the last valid content (None before the first), `problem` says what is wrong with the file
     now (None if it is valid), `written_at` is its modification time in real time.
@@ -38,14 +29,14 @@ class ReloadedFile(Generic[T]):
     def __init__(
         self,
         path: Path,
-        read: Callable[[Path], T],
+        parse: Callable[[str, str], T],
         invalid: type[Exception],
         *,
         event: str,
         broken: Gauge | None = None,
     ) -> None:
         self._path = path
-        self._read = read
+        self._parse = parse
         self._invalid = invalid
         self._event = event
         self._broken = broken
@@ -57,17 +48,17 @@ class ReloadedFile(Generic[T]):
     def reload(self) -> T | None:
         """Read the file if its time, size or inode has changed. Returns the new valid content, otherwise None."""
         try:
-            status = self._path.stat()
+            status = file_status(self._path)
             version = (status.st_size, status.st_mtime_ns, status.st_ino)
             if version == self._version:
                 return None
             # Stored even if reading fails: an invalid file is logged once, not at every call.
             self._version = version
             self.written_at = datetime.fromtimestamp(status.st_mtime, UTC)
-            self.content = self._read(self._path)
-        except (OSError, UnicodeDecodeError) as error:
+            self.content = self._parse(read_text(self._path), self._path.name)
+        except FileReadError as error:
             self._version = None
-            self._set_problem(f"{self._path.name} cannot be read: {describe_read_error(error)}")
+            self._set_problem(str(error))
         except self._invalid as error:
             self._set_problem(str(error))
         else:

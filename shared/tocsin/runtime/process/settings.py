@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tocsin.acknowledgement import LinkSigner
 from tocsin.instants import Instant
-from tocsin.runtime.errors import SecretFileError
+from tocsin.runtime.errors import FileReadError, SecretFileError
+from tocsin.runtime.http.public_address import Network, parse_networks
+from tocsin.runtime.process.regular_file import MAX_SECRET_BYTES, read_file, read_text
 from tocsin.validation import field_errors
 
 
@@ -95,10 +97,9 @@ class _SecretFiles(PydanticBaseSettingsSource):
         if os.environ.get(name):
             raise SecretFileError(f"{name} and {name}_FILE are both set. Set only one.")
         try:
-            return Path(path).read_text().strip(), field_name, False
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise SecretFileError(f"{name}_FILE cannot be read: {reason}.") from None
+            return read_text(Path(path), MAX_SECRET_BYTES).strip(), field_name, False
+        except FileReadError as error:
+            raise SecretFileError(f"{name}_FILE cannot be read: {error.reason}.") from None
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -156,6 +157,13 @@ def _link_keys(secret: SecretStr) -> SecretStr:
     return secret
 
 
+class CalendarSettings(EnvironmentSettings):
+    """The settings of whatever reads the calendars of rotations."""
+
+    calendar_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(parse_networks)] = ()
+    """The networks, beside the public internet, that calendar feeds may be fetched from."""
+
+
 class LinkSettings(EnvironmentSettings):
     """The settings of services that create or verify acknowledgement links."""
 
@@ -176,8 +184,8 @@ def use_stack_environment(service: str) -> None:
     if os.environ.get("TOCSIN_DATABASE_URL") or os.environ.get("TOCSIN_DATABASE_URL_FILE"):
         return
     try:
-        written = (Path(os.environ.get("TOCSIN_STATE") or "var") / STACK_ENVIRONMENT).read_bytes()
-    except OSError:  # no stack is running here
+        written = read_file(Path(os.environ.get("TOCSIN_STATE") or "var") / STACK_ENVIRONMENT)
+    except FileReadError:  # no stack is running here
         return
     for name, value in json.loads(written).get(service, {}).items():
         os.environ.setdefault(name, value)

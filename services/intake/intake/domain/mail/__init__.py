@@ -1,6 +1,7 @@
 """Reading mails (RFC 5322). Pure."""
 
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
+from intake.domain.mail.copies import ContentDigests
 from intake.domain.mail.headers import EmailAddress
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_SUBJECT_LENGTH",
     "MAX_TEXT_LENGTH",
     "AutomaticSign",
+    "ContentDigests",
     "EmailAddress",
     "IgnoredReason",
     "InboundMail",

@@ -14,7 +14,7 @@ from typing import Final
 from tocsin.characters import one_line
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
-from intake.domain.mail.copies import content_digest
+from intake.domain.mail.copies import ContentDigests, digest_content
 from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.origin import MailOrigin, read_origin
 from intake.domain.mail.outline import read_outline
@@ -40,7 +40,7 @@ class InboundMail:
     `recipients` are To and Cc, `delivered_to` the envelope recipients that mail servers added. `text` is plain text of
     at most MAX_TEXT_LENGTH characters. `attachments` are the names of the attachments, which are ignored otherwise.
     `automatic` says by which sign a machine wrote the mail; None: a human did. `authentication` are the
-    Authentication-Results headers.
+    Authentication-Results headers. `digests` tell copies of the mail from other mails with its Message-ID.
     """
 
     message_id: str
@@ -54,16 +54,12 @@ class InboundMail:
     attachments: tuple[str, ...]
     automatic: AutomaticSign | None
     authentication: tuple[str, ...]
+    digests: ContentDigests
 
     @property
     def reference(self) -> str:
         """The short id of the mail for people: `MAIL-` and 12 letters and digits."""
         return reference_of(self.message_id)
-
-    @property
-    def content_digest(self) -> bytes:
-        """A digest of subject, text and attachments; the same for all copies of the mail (docs/rules.md#6-26)."""
-        return content_digest(self.subject, self.text, self.attachments, self.origin)
 
 
 def reference_of(message_id: str) -> str:
@@ -80,19 +76,22 @@ def read_mail(raw: bytes) -> InboundMail:
         raise UnreadableMailError("has no sender in From")
     recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, MAX_RECIPIENTS_LENGTH))
     content = read_content(message)
+    subject = one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH)
+    origin = read_origin(headers)
     ids = headers.message_ids("Message-ID")
     return InboundMail(
         message_id=ids[0] if ids else f"{sha256(raw).hexdigest()}@made.invalid",
         references=_references(headers),
         sender=senders[0],
-        origin=read_origin(headers),
+        origin=origin,
         recipients=tuple(recipients)[:_MAX_ADDRESSES],
         delivered_to=tuple(found.email for name in _ENVELOPE for found in headers.addresses(name))[:_MAX_ADDRESSES],
-        subject=one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH),
+        subject=subject,
         text=content.text,
         attachments=content.attachments,
         automatic=automatic_sign(message),
         authentication=tuple(islice(headers.plain("Authentication-Results"), 10)),
+        digests=digest_content(subject, content.text, content.attachments, origin, headers.first("Date")),
     )
 
 

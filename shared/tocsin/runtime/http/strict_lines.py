@@ -1,0 +1,75 @@
+"""Refuses headers that a proxy in front of us may read in another way (request smuggling).
+
+h11 accepts folded headers, bare LF as the end of a line, most control characters, and equal Content-Length headers. It
+has no option for that and hands out headers only after it has joined their lines, so this module looks at the lines as
+they leave h11's buffer.
+"""
+
+import re
+from collections import Counter
+from typing import Final
+
+from h11 import Connection, LocalProtocolError
+from h11._receivebuffer import ReceiveBuffer
+
+_BARE_BREAK: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+_FOLDED: Final = re.compile(rb"\n[ \t]")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CHUNK_LINE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(;[^\r\n]*)?\r\n")
+_NAME: Final = re.compile(rb"\n([^\n:]*):")
+_LENGTHS: Final = re.compile(rb"\ncontent-length:[^\n]*,", re.IGNORECASE)
+_SENT_ONCE: Final = (b"authorization", b"content-length", b"content-type", b"idempotency-key")
+
+
+class StrictReceiveBuffer(ReceiveBuffer):
+    """h11's buffer of received bytes. Raises LocalProtocolError, with the reason in `fault`, for an ambiguous line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault: str | None = None
+        """What is wrong with the request, for the client. It never repeats what the client sent."""
+        self._extracted = bytearray()
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        """The lines of a request's head or of its trailer, once they are complete."""
+        lines = super().maybe_extract_lines()
+        if lines:
+            self._refuse_if(_fault_of(self._extracted))
+        return lines
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        """The line before a chunk, once it is complete."""
+        line = super().maybe_extract_next_line()
+        if line is not None and (not _CHUNK_LINE.fullmatch(line) or _CONTROL.search(line)):
+            self._refuse_if("A chunk must begin with its size in hexadecimal digits and CR LF.")
+        return line
+
+    def _extract(self, count: int) -> bytearray:
+        self._extracted = super()._extract(count)
+        return self._extracted
+
+    def _refuse_if(self, fault: str | None) -> None:
+        if fault is not None:
+            self.fault = fault
+            raise LocalProtocolError(fault)
+
+
+def make_strict(connection: Connection) -> StrictReceiveBuffer:
+    """Let the connection read through a strict buffer, which is returned."""
+    buffer = StrictReceiveBuffer()
+    connection._receive_buffer = buffer
+    return buffer
+
+
+def _fault_of(lines: bytearray) -> str | None:
+    if _BARE_BREAK.search(lines):
+        return "Lines must end in CR LF."
+    if _FOLDED.search(lines):
+        return "A header must be on one line: folded headers are obsolete."
+    if _CONTROL.search(lines):
+        return "Headers must not contain control characters."
+    if _LENGTHS.search(lines):
+        return "The header content-length has more than one value."
+    counts = Counter(name.lower() for name in _NAME.findall(lines))
+    repeated = next((name for name in _SENT_ONCE if counts[name] > 1), None)
+    return None if repeated is None else f"The header {repeated.decode()} is given more than once."

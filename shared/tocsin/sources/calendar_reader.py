@@ -1,0 +1,115 @@
+"""Reads iCalendars in child processes, so that neither the event loop nor other threads wait for a slow one."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import ValidationError
+
+from tocsin.directory import CalendarEvent, ICalendarError, LeftOutEvent
+from tocsin.sources.calendar_child import READ_SECONDS
+from tocsin.sources.calendar_content import CONTENT, CalendarContent
+
+_MAX_FURTHER_YEARS: Final = 16
+_ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
+"""What the child gets of our environment, which has secrets."""
+
+
+class SlowCalendarError(ICalendarError):
+    """Reading an iCalendar took too long and was stopped."""
+
+
+class ReadCalendar:
+    """An iCalendar that was read, with the events of the years asked for. Another year is read when it is needed."""
+
+    def __init__(self, text: str, zone: str, content: CalendarContent) -> None:
+        self.text: Final = text
+        self.left_out: Final[tuple[LeftOutEvent, ...]] = content.left_out
+        self.notes: Final[tuple[str, ...]] = content.notes
+        self._zone = zone
+        self._years = content.years
+        self._further: dict[int, CalendarContent] = {}
+        self._lock = threading.Lock()
+
+    def has(self, text: str, years: Iterable[int]) -> bool:
+        """Whether it is the calendar of that text, with the events of the years."""
+        return text == self.text and all(year in self._years for year in years)
+
+    def year(self, year: int) -> tuple[CalendarEvent, ...]:
+        """The events that touch the year (UTC), sorted. Reading one that was not asked for may take seconds.
+
+        Raises ICalendarError.
+        """
+        if year in self._years:
+            return self._years[year]
+        with self._lock:  # one further child at a time
+            if year not in self._further:
+                if len(self._further) >= _MAX_FURTHER_YEARS:
+                    self._further.clear()
+                self._further[year] = self._read_year(year)
+            content = self._further[year]
+        if content.problem is not None:
+            raise ICalendarError(content.problem)
+        return content.years[year]
+
+    def _read_year(self, year: int) -> CalendarContent:
+        try:
+            return _Child(self._zone, [year]).read(self.text)
+        except ICalendarError as error:
+            return CalendarContent(problem=str(error))
+
+
+async def read_calendar(text: str, zone: str, years: Iterable[int]) -> ReadCalendar:
+    """The iCalendar with the events of the years. Raises ICalendarError, SlowCalendarError above READ_SECONDS.
+
+    If it is cancelled, its child is killed.
+    """
+    child = _Child(zone, years)
+    try:
+        return ReadCalendar(text, zone, await asyncio.to_thread(child.read, text))
+    finally:
+        child.kill()
+
+
+class _Child:
+    """A child process that reads one iCalendar, and is killed when that takes too long or from another thread."""
+
+    def __init__(self, zone: str, years: Iterable[int]) -> None:
+        self._command = [sys.executable, "-P", "-m", "tocsin.sources.calendar_child", zone, *map(str, years)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_killed = False
+
+    def read(self, text: str) -> CalendarContent:
+        """What it reads. Raises ICalendarError, SlowCalendarError above READ_SECONDS."""
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            self._command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment
+        ) as self._process:
+            if self._is_killed:  # before it began
+                self._process.kill()
+            try:
+                output, _ = self._process.communicate(text.encode(errors="replace"), READ_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise SlowCalendarError(
+                    f"takes longer than {READ_SECONDS} seconds to read; remove old events, and series that have ended"
+                ) from None
+            finally:
+                self._process.kill()
+        try:
+            content = CONTENT.validate_json(output)
+        except ValidationError:
+            raise ICalendarError("cannot be read, because its reader ended early; remove old events") from None
+        if content.problem is not None:
+            raise ICalendarError(content.problem)
+        return content
+
+    def kill(self) -> None:
+        """Kill the process, if it still runs."""
+        self._is_killed = True
+        if self._process is not None:
+            self._process.kill()

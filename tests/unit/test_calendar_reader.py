@@ -1,0 +1,93 @@
+"""iCalendars are read in child processes, which are gone afterwards, whatever happens."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import psutil
+import pytest
+from support.polling import eventually
+from tocsin.directory import ICalendar, ICalendarError
+from tocsin.sources import calendar_reader
+from tocsin.sources.calendar_child import read_content
+from tocsin.sources.calendar_reader import ReadCalendar, SlowCalendarError, read_calendar
+
+CALENDAR = """\
+BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:x
+{events}END:VCALENDAR
+"""
+EVENT = """\
+BEGIN:VEVENT
+UID:{uid}
+DTSTART;TZID=Europe/Berlin:20260101T090000
+DTEND;TZID=Europe/Berlin:20260101T170000
+RRULE:{rule}
+SUMMARY:Tomás
+ATTENDEE:mailto:ana@example.com
+END:VEVENT
+"""
+WEEKLY = CALENDAR.format(events=EVENT.format(uid=1, rule="FREQ=WEEKLY"))
+ENDED = EVENT.replace("2026", "1901")
+SLOW = CALENDAR.format(
+    events="".join(ENDED.format(uid=number, rule="FREQ=DAILY;UNTIL=20250101T000000Z") for number in range(3000))
+)
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+async def has_child() -> bool:
+    return bool(children())
+
+
+async def has_no_child() -> bool:
+    return not children()
+
+
+async def test_a_child_reads_what_would_be_read_here() -> None:
+    calendar, here = await read_calendar(WEEKLY, "UTC", [2026, 2027]), ICalendar(WEEKLY, "UTC")
+    assert calendar.year(2026) == here.year(2026)
+    assert calendar.year(2026)[0].starts_at == datetime(2026, 1, 1, 8, tzinfo=UTC)
+    assert (calendar.left_out, calendar.notes) == (here.left_out, here.notes)
+    assert calendar.has(WEEKLY, [2026, 2027])
+    assert not calendar.has(WEEKLY, [2028])
+    assert not calendar.has(WEEKLY + " ", [2026])
+    assert calendar.year(2031) == here.year(2031), "another year is read when it is needed"
+    assert not children()
+
+
+async def test_a_calendar_that_cannot_be_read_is_an_error_here() -> None:
+    with pytest.raises(ICalendarError, match="is not a valid iCalendar"):
+        await read_calendar("<html>Sign in</html>", "UTC", [2026])
+
+
+async def test_a_calendar_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar_reader, "READ_SECONDS", 1)
+    with pytest.raises(SlowCalendarError, match="takes longer than 1 seconds to read; remove old events, and series"):
+        await read_calendar(SLOW, "UTC", [2026])
+    assert not children()
+    content = read_content(WEEKLY, "UTC", [2026])
+    calendar = ReadCalendar(SLOW, "UTC", content)
+    for _ in range(2):
+        with pytest.raises(ICalendarError, match="takes longer"):
+            calendar.year(2027)
+    assert calendar.year(2026) == content.years[2026]
+
+
+async def test_a_cancelled_reading_ends_its_child_which_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_DATABASE_URL", "postgresql+asyncpg://me:secret@host/db")
+    reading = asyncio.create_task(read_calendar(SLOW, "UTC", [2026]))
+    await eventually(has_child, "a child reads")
+    assert not [name for name in children()[0].environ() if name.startswith("TOCSIN_")]
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await eventually(has_no_child, "the child is gone")
+
+
+async def test_a_calendar_whose_events_need_too_much_memory_is_refused() -> None:
+    event = EVENT.format(uid=1, rule="FREQ=DAILY").replace("ana@", f"{'a' * 100_000}@")
+    with pytest.raises(ICalendarError, match="needs too much memory to read; remove old events, or attendees"):
+        await read_calendar(CALENDAR.format(events=event), "UTC", [2026])
