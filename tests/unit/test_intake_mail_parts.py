@@ -224,6 +224,8 @@ def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
         ("quoted-printable", "The router is d=6=\nfwn. =ZZ 5 =3d 5 =", "The router is down. =ZZ 5 = 5 "),
         ("Quoted-Printable (by us)", "B=C3=\n=BCro", "Büro"),
         ("quoted-printable", "The router is down.=\n", "The router is down."),
+        ("quoted-printable", "B=C\n3=BCro", "Büro"),
+        ("base64", "VGhlIHJvdXRlciBpcyBkb3duLg==\0\0", "The router is down."),
         ("x-uuencode", "begin 644 x.txt\n35&AE(')O=71E<B!I<R!D;W=N+@  \n`\nend", "The router is down."),
         ("x-unknown", "The router is down.", "The router is down."),
         ("8-bit", "Büro", "Büro"),
@@ -260,6 +262,12 @@ def test_an_attached_mail_follows_a_short_text(part: str) -> None:
     assert read(part).text == FORWARDED
     long = "It is down. " * 50
     assert read(multipart("mixed", "\n" + long, part)).text == long.strip()
+
+
+def test_a_mail_that_a_gateway_wrapped_in_a_report_is_read() -> None:
+    wrapped = MAIL.replace("Cid Fox <cid@bolt.example>", "Ada Byron <ada@acme.example>")
+    text = read(multipart("mixed", "\n" + "Probably spam. " * 50, f"Content-Type: message/rfc822\n\n{wrapped}")).text
+    assert text.endswith("Subject: Shop is offline\n\nThe shop shows error 500.")
 
 
 def test_attached_mails_in_attached_mails() -> None:
@@ -300,7 +308,7 @@ def test_what_stands_before_the_headers_is_left_out(before: str) -> None:
         "X-Scanned\t: yes",
         "no header",
         "no header\n of any kind",
-        "one\ntwo",
+        "one\ntwo\nthree\nFour: 4",
         "X-\0A: b",
         "X: " + "y" * 20_000,
         "X-Ü: b",
