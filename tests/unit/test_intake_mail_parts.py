@@ -197,6 +197,7 @@ def test_a_damaged_boundary_is_found(header: str, line: str) -> None:
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative\n\n--INNER\n{PLAIN}\n--INNER--\n--EDGE--",
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative; boundary=EDGE\n\n--EDGE\n{PLAIN}\n--EDGE--\n--EDGE--",
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative; boundary=GONE\n\n{REQUEST}\n--EDGE--",
+        f"{MIXED}\n{PLAIN}\n--EDGE--",
         f"{MIXED}Content-Transfer-Encoding: base64\n\n{base64(EDGES)}",
         f"{MIXED}\n--EDGE\n{REQUEST}\n--EDGE--",
     ],
@@ -351,6 +352,7 @@ def test_a_text_right_after_the_headers() -> None:
         ('<p class="hidden" style="opacity:0.9">Shown', "Shown"),
         ('<p style="opacity: 0;">Preheader</p>Shown', "Shown"),
         ("a<hr>b<noscript>c</noscript>", "a\nbc"),
+        ("no tag &amp;\nno markup", "no tag &\nno markup"),
     ],
 )
 def test_html_is_readable(html: str, text: str) -> None:
