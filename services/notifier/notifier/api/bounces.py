@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.authentication import MayAdminister, MayWrite
+from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
+from tocsin.runtime.http.responses import page_length
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -86,9 +88,9 @@ def router(
     async def list_unmatched_reports(
         caller: MayAdminister,
         reason: Annotated[UnmatchedReason | None, Query(description="Only reports with this reason")] = None,
-        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page")] = 100,
+        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page"), DIGITS] = 100,
         cursor: Annotated[
-            int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page")
+            int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page"), DIGITS
         ] = _LARGEST_ID,
     ) -> UnmatchedReportListResponse:
         """What was posted here and changed nothing, newest first: the last 1,000, for 30 days.
@@ -99,10 +101,10 @@ def router(
             found = await unmatched_reports.load_page(
                 connection, caller.tenant, before=cursor, reason=reason, limit=limit + 1
             )
-        page = found[:limit]
+        items = tuple(map(UnmatchedReportResponse.model_validate, found))
+        length = page_length(items, limit)
         return UnmatchedReportListResponse(
-            items=tuple(map(UnmatchedReportResponse.model_validate, page)),
-            next_cursor=str(page[-1].id) if len(found) > limit else None,
+            items=items[:length], next_cursor=str(items[length - 1].id) if len(items) > length else None
         )
 
     @routes.get(
@@ -114,7 +116,7 @@ def router(
     )
     async def get_unmatched_report(
         caller: MayAdminister,
-        report_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the report")],
+        report_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the report"), DIGITS],
     ) -> Response:
         """The message as it was posted. It was written by strangers, and may contain links of our mails."""
         async with reader.connect() as connection:
