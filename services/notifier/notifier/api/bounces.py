@@ -14,6 +14,7 @@ from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.api.problems import problem_of
 from notifier.api.schemas import BounceResponse, UnmatchedReportListResponse, UnmatchedReportResponse
+from notifier.domain.return_path import ReturnPath
 from notifier.errors import BounceReportError, DirectoryUnavailableError, UnmatchedReportNotFoundError
 from notifier.handlers.bounces import apply_report
 from notifier.store import unmatched_reports
@@ -50,7 +51,12 @@ _POST_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def router(
-    reader: AsyncEngine, writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
+    reader: AsyncEngine,
+    writer: AsyncEngine,
+    clock: TimeSource,
+    directory: DirectoryFile,
+    return_path: ReturnPath | None,
+    wake: Callable[[], None],
 ) -> APIRouter:
     """The routes. `wake` is called after a commit."""
     routes = APIRouter(prefix=PATH, tags=["bounces"])
@@ -74,7 +80,7 @@ def router(
         if known is None:
             raise DirectoryUnavailableError
         async with writer.begin() as connection:
-            result = await apply_report(connection, clock, known, raw, caller.tenant)
+            result = await apply_report(connection, clock, known, return_path, raw, caller.tenant)
         wake()
         response.status_code = 200 if result.recipients else 202
         return BounceResponse.model_validate(result)

@@ -6,29 +6,25 @@ Every text is truncated before it is read in more than one pass.
 """
 
 from base64 import b32encode
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
-from tocsin.characters import clean_block, one_line
+from tocsin.characters import one_line
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
-from intake.domain.mail.charsets import decode_text
 from intake.domain.mail.copies import ContentDigests, digest_content
 from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
-from intake.domain.mail.html_text import html_to_text
 from intake.domain.mail.origin import MailOrigin, read_origin
-from intake.domain.mail.outline import MimePart, read_outline
+from intake.domain.mail.outline import read_outline
+from intake.domain.mail.shown_text import read_content
 from intake.errors import UnreadableMailError
 
 MAX_MAIL_BYTES: Final = 10_000_000
 """The largest mail that intake accepts."""
 
-MAX_TEXT_LENGTH: Final = 9_000
 MAX_SUBJECT_LENGTH: Final = 300
-_MAX_TEXT_BYTES: Final = 300_000
 _MAX_REFERENCES: Final = 50
 _MAX_ADDRESSES: Final = 200
 _RECIPIENTS: Final = ("To", "Cc")
@@ -79,7 +75,7 @@ def read_mail(raw: bytes) -> InboundMail:
     if not senders:
         raise UnreadableMailError("has no sender in From")
     recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, MAX_RECIPIENTS_LENGTH))
-    text, attachments = _content(message.parts)
+    content = read_content(message)
     subject = one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH)
     origin = read_origin(headers)
     ids = headers.message_ids("Message-ID")
@@ -91,40 +87,14 @@ def read_mail(raw: bytes) -> InboundMail:
         recipients=tuple(recipients)[:_MAX_ADDRESSES],
         delivered_to=tuple(found.email for name in _ENVELOPE for found in headers.addresses(name))[:_MAX_ADDRESSES],
         subject=subject,
-        text=text,
-        attachments=attachments,
+        text=content.text,
+        attachments=content.attachments,
         automatic=automatic_sign(message),
         authentication=tuple(islice(headers.plain("Authentication-Results"), 10)),
-        digests=digest_content(subject, text, attachments, origin, headers.first("Date")),
+        digests=digest_content(subject, content.text, content.attachments, origin, headers.first("Date")),
     )
 
 
 def _references(headers: MailHeaders) -> tuple[str, ...]:
     nearest, chain = headers.message_ids("In-Reply-To"), headers.message_ids("References")
     return tuple(dict.fromkeys([*nearest, *reversed(chain)]))[:_MAX_REFERENCES]
-
-
-def _content(parts: Iterable[MimePart]) -> tuple[str, tuple[str, ...]]:
-    """The text, and the names of the attachments."""
-    plain, html, attachments = [], [], []
-    for part in parts:
-        if part.content.disposition == "attachment" or not part.content.type.startswith("text/"):
-            attachments.append(part.content.name)
-        elif part.content.type == "text/html":
-            html.append(part)
-        else:
-            plain.append(part)
-    text = "\n".join(_texts(plain)) or "\n".join(map(html_to_text, _texts(html)))
-    text = clean_block(text[: MAX_TEXT_LENGTH * 2]).strip()
-    cut = text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 1] + "…"
-    return cut, tuple(attachments)
-
-
-def _texts(parts: Iterable[MimePart]) -> Iterator[str]:
-    """The texts of these parts that are not blank, from their first _MAX_TEXT_BYTES bytes."""
-    left = _MAX_TEXT_BYTES
-    for part in parts:
-        text = decode_text(part.content.decode(part.body[:left]), part.content.charset)
-        left -= len(part.body[:left])
-        if text.strip():
-            yield text

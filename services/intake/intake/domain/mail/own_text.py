@@ -6,8 +6,8 @@ from typing import Final
 _QUOTE: Final = re.compile(
     r"""
     >                                                                                            # a quoted line
-    | [-_]{2,}\s*(original\ message|urspr\u00fcngliche\ nachricht|message\ d'origine|mensaje\ original
-        |oorspronkelijk\ bericht|messaggio\ originale|mensagem\ original)
+    | [-_]{2,}\s*(original\ message|forwarded\ message|urspr\u00fcngliche\ nachricht|message\ d'origine
+        |mensaje\ original|oorspronkelijk\ bericht|messaggio\ originale|mensagem\ original)
     | _{10,}$                                                                # the line of Outlook above the headers
     | \*?(from|von|de|van|da)\s*:\*?\s.*@                                                       # the first header
     | (on|am|le|el|op|il|em)\s.{0,300}\s

@@ -3,6 +3,7 @@
 import re
 from binascii import Error as BinasciiError
 from binascii import a2b_base64, a2b_qp, a2b_uu
+from itertools import islice
 from typing import Final
 
 _TOKEN: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -11,6 +12,7 @@ _BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + rb"(?:[ \t]*+\n[ \t\n]*+" + _
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURELY_BASE64: Final = 20
+_MAX_REPAIRS: Final = 10_000  # and lines of uuencode
 _BLANKS_AFTER_SOFT_BREAK: Final = re.compile(rb"=[ \t]++\n")
 _BROKEN_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f])=\n([0-9A-Fa-f])")
 _UUENCODED: Final = re.compile(
@@ -26,10 +28,11 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
     """
     token = _TOKEN.search(encoding.lower())
     name = token[0].replace("-", "") if token else ""
-    if name == "base64":
+    if "base64" in name:
         return _decode_base64_body(body)
-    if name == "quotedprintable":
-        return a2b_qp(_BROKEN_ESCAPE.sub(rb"=\1\2", _BLANKS_AFTER_SOFT_BREAK.sub(b"=\n", body)))
+    if "quotedprintable" in name:
+        joined = _BLANKS_AFTER_SOFT_BREAK.sub(b"=\n", body, _MAX_REPAIRS)
+        return a2b_qp(_BROKEN_ESCAPE.sub(rb"=\1\2", joined, _MAX_REPAIRS))
     if name in ("xuuencode", "uuencode", "xuue", "uue"):
         return _decode_uuencoded(body)
     return body
@@ -57,9 +60,10 @@ def split_uuencoded(text: str) -> tuple[str, list[str]]:
 
 def _decode_base64_body(body: bytes) -> bytes:
     pieces, position = [], 0
-    for run in _BASE64.finditer(body):
-        decoded = decode_base64(run[0])
-        if len(run[0].strip()) < _SURELY_BASE64 and not _is_probably_text(run[0].strip(), decoded):
+    for run in islice(_BASE64.finditer(body), _MAX_REPAIRS):
+        encoded = b"".join(run[0].split())
+        decoded = decode_base64(encoded)
+        if len(encoded) < _SURELY_BASE64 and not _is_probably_text(encoded, decoded):
             continue
         if clear := body[position : run.start()].strip():
             pieces.append(b"\n" * bool(position) + clear + b"\n")
@@ -87,7 +91,8 @@ def _decode_uuencoded(body: bytes) -> bytes:
     block = _UUENCODED.search(body.decode("latin-1"))
     if block is None:
         return body
-    return b"".join(map(_decode_uuencoded_line, block["data"].encode("latin-1").split(b"\n")))
+    lines = block["data"].encode("latin-1").split(b"\n", _MAX_REPAIRS)[:_MAX_REPAIRS]
+    return b"".join(map(_decode_uuencoded_line, lines))
 
 
 def _decode_uuencoded_line(line: bytes) -> bytes:
