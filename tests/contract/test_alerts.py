@@ -407,6 +407,8 @@ STORIES = [
             (Kind.RESTART, "900x24 0x60", [], "3h30m"),
         )
     ],
+    *first_event("KnownSenderIgnored", "sla_mails_ignored_of_known_senders_total"),
+    Story("KnownSenderIgnored", Kind.QUIET, {"sla_mails_ignored_of_known_senders_total": "7x40"}),
     # Mail
     *gauge("MailServerFailing", "sla_mail_server_backing_off", bad=1, good=0),
     Story(

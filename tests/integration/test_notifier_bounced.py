@@ -1,6 +1,7 @@
 """Bounce reports (RFC 3464): a mail that did not arrive goes to the next address."""
 
 import json
+import re
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -14,9 +15,9 @@ from notifier.domain.delivery import Delivery
 from notifier.store import journal, reports, unmatched_reports
 from notifier.store.tables import JOURNAL
 from sqlalchemy import update
-from support.notifier_api import ApiClients
+from support.notifier_api import ApiClients, api_clients
 from support.notifier_events import NOON, escalation, stand_down
-from support.notifier_world import NotifierWorld, make_world
+from support.notifier_world import LINKS, NotifierWorld, make_world
 from support.servers import MakeDatabase, SharedSink
 from typer.testing import CliRunner
 
@@ -239,6 +240,46 @@ async def test_a_redelivery_bounces_separately(world: NotifierWorld, api: ApiCli
         await world.quiet()
     assert await world.states() == ["sent", "bounced", "sent"]
     assert [delivery.redelivery_number for delivery in await world.deliveries()] == [0, 1, 1]
+
+
+async def test_a_report_that_names_no_mail_is_matched_by_its_envelope_sender(
+    world: NotifierWorld, tmp_path: Path
+) -> None:
+    world.settings = {**world.settings, "bounce_address": "bounces@example.org"}
+    mail = await mailed(world)
+    (sent,) = world.sink.messages()
+    assert re.fullmatch(r"bounces\+[a-z2-7]{32}@example\.org", sent["mail_from"])
+    assert "bounces" not in str(sent["headers"])
+
+    def text(to: str, recipient: str) -> bytes:
+        words = f"Subject: failure\n\nNot delivered: {recipient}\n550 5.1.1 gone\n"
+        return f"From: MAILER-DAEMON@mx.example.net\nDelivered-To: {to}\n{words}".encode()
+
+    async with api_clients(world, tmp_path) as api:
+        strange = text(f"bounces+{'a' * 32}@example.org", "dana@example.com")
+        assert (await report(api, strange, 202))["unmatched"]["reason"] == "unknown"
+        async with world.notifier():
+            assert results(await report(api, text(sent["mail_from"], "dana@example.com"))) == ["bounced"]
+            await world.quiet()
+        again = world.sink.messages()[1]
+        assert again["mail_from"] != sent["mail_from"]
+        assert results(await report(api, text(again["mail_from"], "dana@elsewhere.example"))) == ["bounced"]
+    assert (await world.states())[:2] == ["bounced", "bounced"]
+    environment = {
+        "TOCSIN_DATABASE_URL": world.url,
+        "TOCSIN_DIRECTORY": str(world.directory),
+        "TOCSIN_BOUNCE_ADDRESS": "bounces@example.org",
+    }
+
+    def pipe(**more: str) -> tuple[int, str]:
+        late = text(sent["mail_from"], "dana@example.com")
+        done = CliRunner().invoke(app, ["bounce", "-"], input=late, env=environment | more)
+        return done.exit_code, done.output
+
+    code, output = await to_thread(pipe)
+    assert (code, "TOCSIN_ACK_KEYS" in output) == (75, True)
+    code, output = await to_thread(pipe, TOCSIN_ACK_KEYS=LINKS["ack_keys"])
+    assert (code, '"result":"known"' in output, str(mail.id) in output) == (0, True, True)
 
 
 async def test_what_cannot_be_matched_is_kept_for_the_tenant_that_posted_it(

@@ -25,6 +25,7 @@ from tocsin_local.loopback import free_port
 from tocsin_local.smtp import SmtpSink
 
 NOW = NOON + timedelta(hours=1, seconds=1)
+ENVELOPE = {"sender": "tocsin@example.org", "recipient": "dana@example.com"}
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +122,11 @@ async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: No
 async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world: NotifierWorld) -> None:
     servers = SmtpServers(world.make_settings())
     world.sink.fail("busy")
-    assert isinstance(await servers.open_envelope("dana@example.com", probe=True), SmtpReply)
+    assert isinstance(await servers.open_envelope(**ENVELOPE, probe=True), SmtpReply)
     world.sink.fail("none")
     for _ in range(2):
         await eventually(lambda: _may_probe(servers), world.states)
-        envelope = await servers.open_envelope("dana@example.com", probe=True)
+        envelope = await servers.open_envelope(**ENVELOPE, probe=True)
         assert isinstance(envelope, Envelope)
         await envelope.server.release(envelope.connection, SmtpReply(SmtpPhase.RECIPIENT, 250, "accepted"))
     await servers.close_idle()

@@ -55,7 +55,7 @@ def jira(**changes: Any) -> dict[str, Any]:
 NOTHING: list[Any] = [None, {}, []]
 WITHOUT_TICKET: list[tuple[str, list[Any], str]] = [
     ("connectwise", [connectwise(Entity=entity) for entity in (None, "", "null", "{}", '{"id": 48213}')], INQUIRE),
-    ("connectwise", [connectwise(Type=None), connectwise(ID=0), {}], INQUIRE),
+    ("connectwise", [connectwise(Type=None), connectwise(ID=0), connectwise(ID="\x00"), {}], INQUIRE),
     (
         "autotask",
         [autotask(Fields=None), autotask(Fields={}), autotask(EntityType=None), autotask(Id=None), {}],

@@ -103,6 +103,10 @@ def test_any_bytes_with_any_label_are_text(octets: bytes, label: str) -> None:
         ("=?x-unknown?Q?B=FCro?=", "Büro"),
         ("=?utf-8?Q??= x", " x"),
         ("=?utf-8?X?abc?= a =? b ?=", "=?utf-8?X?abc?= a =? b ?="),
+        ("=?utf-8?Q?B=C3?= =?utf-8?Q?=BCro?= =?utf-8?Q?_M=E4rz?=", "Büro März"),
+        ("=?utf-8?Q?B=C\r\n  3=BCro?=", "Büro"),
+        ("=?utf-8?Q?B=C3\n =BCro_ist?=", "Büro ist"),
+        ("=?utf-8?Q?It is\n b=C3=BCro?=", "It is büro"),
         (r"C:\new =?utf-8?Q?x?=", r"C:\new x"),
     ],
 )

@@ -139,12 +139,18 @@ def test_which_part_is_the_text(content: str, text: str, attachments: tuple[str,
         "text/plain/x",
         "/plain",
         "plain/text",
+        "text/text/plain",
         'text/plain;;charset="utf-8',
         'text/plain; charset="utf-8" format=flowed',
     ],
 )
 def test_a_damaged_media_type_is_read(content_type: str) -> None:
     assert read(f"Content-Type: {content_type}\n\nDie Tür klemmt.").text == "Die Tür klemmt."
+
+
+def test_a_transfer_encoding_on_the_line_of_the_media_type() -> None:
+    line = 'Content-Type: text/plain; charset = "utf-8" Content-Transfer-Encoding: base64'
+    assert read(f"{line}\n\n{base64(REQUEST)}").text == REQUEST
 
 
 @pytest.mark.parametrize(
@@ -308,6 +314,11 @@ def test_a_damaged_header_does_not_end_the_headers(header: str, end: str) -> Non
     raw = f"From: ada@acme.example\n{header}\nSubject : Fan\nMessage-ID: <1@acme.example>\n\nIt whistles."
     mail = read_mail(raw.replace("\n", end).encode())
     assert (mail.subject, mail.message_id, mail.text) == ("Fan", "1@acme.example", "It whistles.")
+
+
+def test_an_empty_line_before_the_sender_does_not_end_the_headers() -> None:
+    mail = read_mail(b"To: support@betterworldtech.com\n\nSubject: Fan\nFrom: ada@acme.example\n\nTo: the team\n")
+    assert (mail.sender.email, mail.subject, mail.text) == ("ada@acme.example", "Fan", "To: the team")
 
 
 def test_a_text_right_after_the_headers() -> None:

@@ -107,48 +107,55 @@ BASE64 = "Content-Transfer-Encoding: base64"
 ENCODED = "message/delivery-status\nContent-Transfer-Encoding: "
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        report(STATUS.replace("\n\n", f"\nX-Original-Message-ID: {MAILED}\n\n", 1), "", returned_type="text/plain"),
-        report(kind="multipart/mixed"),
-        report(kind="multipart/report; report-type=disposition-notification"),
-        report(kind="multipart/report"),
-        report(encodebytes(STATUS.encode()).decode(), status_type=f"{ENCODED}base64"),
-        report(STATUS.replace("failed", "=66ailed"), status_type=f"{ENCODED}quoted-printable"),
-        report(status_type=f"{ENCODED}base64"),  # it is not
-        report(status_type="text/plain"),
-        report(status_type="application/octet-stream; name=details.txt"),
-        report(status_type="message/global-delivery-status"),
-        report(STATUS, status_type='text/plain; charset="utf-8"', kind="multipart/mixed"),
-        report(returned_type="text/rfc822"),
-        report(returned_type="text/rfc822-headers"),
-        report(returned_type="text/plain", returned="Received: from notifier\n" + RETURNED),
-        report(returned_type='message/partial; id="a"; number=1; total=2'),
-        report(returned_type="message/global-headers"),
-        report(returned=encodebytes(RETURNED.encode()).decode(), returned_type=f"message/rfc822\n{BASE64}"),
-        report(returned=RETURNED.replace(MAILED, f"\n {MAILED}")),
-        report(returned=RETURNED.replace(MAILED, BARE_ID)),
-        report(returned="", header=f"In-Reply-To: {BARE_ID}\n"),
-        report(returned="", header=f"References: <root@example.org> {MAILED}\n"),
-        report(STATUS.replace("failed", "failure")),
-        report(STATUS.replace("failed", "Undeliverable (gone)")),
-        report(STATUS.replace("Action: failed\n", "")),
-        report(STATUS.replace("Action: failed\nStatus: 5.1.1\n", "")),
-        report(STATUS.replace("Action: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 unknown user\n", "")),
-        report(STATUS.replace("failed", "exploded")),
-        report(STATUS.replace("failed", "failed").replace("5.1.1\n", "4.4.7\n")),  # the action counts
-        report(STATUS.replace("Final-Recipient", "Original-Recipient")),
-        report(STATUS.replace("Final-Recipient: rfc822", "X-Actual-Recipient: RFC822")),
-        report(STATUS.replace("rfc822; dana@example.com", "fax; 1234\nOriginal-Recipient: rfc822; dana@example.com")),
-        report(STATUS.replace("rfc822; dana@example.com", "<dana@example.com>")),
-        report(STATUS.replace("\n\n", "\n")),
-        report(STATUS.replace("\n", "\n\n")),
-        report().replace(b"\n", b"\r\r\n"),
-        report().replace(b'boundary="rep1"', b"boundary=other"),
-        report().replace(b"--rep1--", b""),
-    ],
-)  # fmt: skip
+DIFFERENT = {
+    "id in a field": report(
+        STATUS.replace("\n\n", f"\nX-Original-Message-ID: {MAILED}\n\n", 1), "", returned_type="text/plain"
+    ),
+    "multipart/mixed": report(kind="multipart/mixed"),
+    "another report-type": report(kind="multipart/report; report-type=disposition-notification"),
+    "no report-type": report(kind="multipart/report"),
+    "status in base64": report(encodebytes(STATUS.encode()).decode(), status_type=f"{ENCODED}base64"),
+    "status in quoted-printable": report(STATUS.replace("fail", "=66ail"), status_type=f"{ENCODED}quoted-printable"),
+    "status not in base64": report(status_type=f"{ENCODED}base64"),
+    "status as text": report(status_type="text/plain"),
+    "status as text, mixed": report(status_type='text/plain; charset="utf-8"', kind="multipart/mixed"),
+    "status as a file": report(status_type="application/octet-stream; name=details.txt"),
+    "status by RFC 6533": report(status_type="message/global-delivery-status"),
+    "status in UTF-7": report(status_type='message/delivery-status; charset="utf-7"'),
+    "returned as text/rfc822": report(returned_type="text/rfc822"),
+    "returned as headers": report(returned_type="text/rfc822-headers"),
+    "returned as text": report(returned_type="text/plain", returned="Received: from notifier\n" + RETURNED),
+    "returned in part": report(returned_type='message/partial; id="a"; number=1; total=2'),
+    "returned by RFC 6532": report(returned_type="message/global-headers"),
+    "returned in base64": report(
+        returned=encodebytes(RETURNED.encode()).decode(), returned_type=f"message/rfc822\n{BASE64}"
+    ),
+    "folded id": report(returned=RETURNED.replace(MAILED, f"\n {MAILED}")),
+    "bare id": report(returned=RETURNED.replace(MAILED, BARE_ID)),
+    "bare id in In-Reply-To": report(returned="", header=f"In-Reply-To: {BARE_ID}\n"),
+    "id in References": report(returned="", header=f"References: <root@example.org> {MAILED}\n"),
+    "failure": report(STATUS.replace("failed", "failure")),
+    "undeliverable": report(STATUS.replace("failed", "Undeliverable (gone)")),
+    "no action": report(STATUS.replace("Action: failed\n", "")),
+    "no action and status": report(STATUS.replace("Action: failed\nStatus: 5.1.1\n", "")),
+    "only a recipient": report(STATUS.partition("Action")[0]),
+    "unknown action": report(STATUS.replace("failed", "exploded")),
+    "failed with 4.4.7": report(STATUS.replace("5.1.1\n", "4.4.7\n")),
+    "only the original recipient": report(STATUS.replace("Final-Recipient", "Original-Recipient")),
+    "only the actual recipient": report(STATUS.replace("Final-Recipient: rfc822", "X-Actual-Recipient: RFC822")),
+    "another kind of address": report(
+        STATUS.replace("rfc822; dana@example.com", "fax; 1234\nOriginal-Recipient: rfc822; dana@example.com")
+    ),
+    "no kind of address": report(STATUS.replace("rfc822; dana@example.com", "<dana@example.com>")),
+    "no blank lines": report(STATUS.replace("\n\n", "\n")),
+    "blank lines everywhere": report(STATUS.replace("\n", "\n\n")),
+    "CR CR LF": report().replace(b"\n", b"\r\r\n"),
+    "wrong boundary": report().replace(b'boundary="rep1"', b"boundary=other"),
+    "no end": report().replace(b"--rep1--", b""),
+}
+
+
+@pytest.mark.parametrize("raw", DIFFERENT.values(), ids=DIFFERENT)
 def test_a_report_is_read_however_a_server_writes_it(raw: bytes) -> None:
     found = read_report(raw)
     assert (found.message_id, actions(found)) == (MAILED, [("dana@example.com", "failed")])
@@ -179,6 +186,7 @@ def test_an_original_recipient_is_read_with_and_without_its_encoding() -> None:
         (b"Subject: hello\n\nA person writes.", "Content-Type"),
         (report(STATUS.replace("rfc822; dana@example.com", "fax; 1234")), "Final-Recipient"),
     ],
+    ids=["empty", "bytes", "a person's", "no address"],
 )
 def test_other_messages_are_refused_with_what_is_missing(raw: bytes, field: str) -> None:
     with pytest.raises(BounceReportError) as refused:
@@ -195,25 +203,48 @@ QUOTED = f"""In-Reply-To: {MAILED}
 """
 
 
-@pytest.mark.parametrize(
-    ("header", "words", "kind"),
-    [
-        ("Auto-Submitted: auto-replied\nReturn-Path: <>", "I am out of office and cannot be reached.", "automatic"),
-        ("Subject: Automatic reply: Step 1", "dana@example.com is unknown here", "automatic"),
-        ("Subject: Abwesenheitsnotiz", "Ich bin nicht im Büro.", "automatic"),
-        ("Subject: Re: a mail\nX-Autoreply: yes", "This mailbox is full. 550 5.2.2", "automatic"),
-        ("Subject: Please confirm your message", "Click to have it delivered.", "automatic"),
-        ("Tocsin-Kind: warning\nFrom: postmaster@example.org", "Mail could not be delivered: 550 5.1.1", "this system"),
-        ("Content-Type: multipart/report; report-type=disposition-notification; boundary=b", "", "read receipt"),
-        ("Content-Type: multipart/report; report-type=feedback-report; boundary=b", "", "complaint"),
-        # A person who writes about a failure is not a mail server.
-        ("From: Dana <dana@example.com>\nSubject: Re: a mail", "It was not delivered: 550 5.1.1 user unknown", None),
-        ("From: Admin <postmaster@example.com>\nSubject: Re: a mail", "It could not be delivered.", None),
-        ("From: Eve <eve@elsewhere.example>", "Final-Recipient: rfc822; dana@example.com\nAction: failed", None),
-        ("From: postmaster@example.com\nReturn-Path: <eve@elsewhere.example>", "could not be delivered", None),
-        ("From: MAILER-DAEMON@example.com", "Your mail has been received.", None),
-    ],
-)  # fmt: skip
+QUOTING = {
+    "absence": (
+        "Auto-Submitted: auto-replied\nReturn-Path: <>",
+        "I am out of office and cannot be reached.",
+        "automatic",
+    ),
+    "automatic reply": ("Subject: Automatic reply: Step 1", "dana@example.com is unknown here", "automatic"),
+    "notice of absence": ("Subject: Abwesenheitsnotiz", "Ich bin nicht im Büro.", "automatic"),
+    "autoreply to a reply": ("Subject: Re: a mail\nX-Autoreply: yes", "This mailbox is full. 550 5.2.2", "automatic"),
+    "challenge": ("Subject: Please confirm your message", "Click to have it delivered.", "automatic"),
+    "own mail": (
+        "Tocsin-Kind: warning\nFrom: postmaster@example.org",
+        "Mail could not be delivered: 550 5.1.1",
+        "this system",
+    ),
+    "receipt": ("Content-Type: multipart/report; report-type=disposition-notification; boundary=b", "", "read receipt"),
+    "complaint": ("Content-Type: multipart/report; report-type=feedback-report; boundary=b", "", "complaint"),
+    "person": (
+        "From: Dana <dana@example.com>\nSubject: Re: a mail",
+        "It was not delivered: 550 5.1.1 user unknown",
+        None,
+    ),
+    "postmaster's reply": (
+        "From: Admin <postmaster@example.com>\nSubject: Re: a mail",
+        "It could not be delivered.",
+        None,
+    ),
+    "pasted status": (
+        "From: Eve <eve@elsewhere.example>",
+        "Final-Recipient: rfc822; dana@example.com\nAction: failed",
+        None,
+    ),
+    "person's return path": (
+        "From: postmaster@example.com\nReturn-Path: <eve@elsewhere.example>",
+        "could not be delivered",
+        None,
+    ),
+    "no failure": ("From: MAILER-DAEMON@example.com", "Your mail has been received.", None),
+}
+
+
+@pytest.mark.parametrize(("header", "words", "kind"), QUOTING.values(), ids=QUOTING)
 def test_what_quotes_a_mail_is_no_bounce_of_it(header: str, words: str, kind: str | None) -> None:
     with pytest.raises(BounceReportError) as refused:
         read_report(f"{header}\n{QUOTED % words}".encode())

@@ -43,7 +43,7 @@ async def attempt(replies: Mapping[str, str]) -> SmtpOutcome:
     async with server(replies) as address:
         settings = Settings.model_validate({**REQUIRED, "smtp": address, "smtp_timeout": 5})
         smtp = SmtpServer(settings.mail_servers[0], settings)
-        opened = await smtp.open_envelope("dana@example.com")
+        opened = await smtp.open_envelope(sender="tocsin@example.org", recipient="dana@example.com")
         if isinstance(opened, SmtpReply):
             reply = opened
         else:

@@ -81,11 +81,12 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     runtime.scheduler.every(15, sender.probe_failed_servers, name="mail_servers", timeout=120)
     runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
     runtime.scheduler.every(3600, forget_reports, name="report_retention", timeout=60)
+    return_path = settings.return_path(settings.ack_keys)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
         "Mails to the people on call, and the delivery of every mail.",
         consumer,
-        api.routers(runtime.reader, runtime.writer, runtime.clock, directory, wake),
+        api.routers(runtime.reader, runtime.writer, runtime.clock, directory, return_path, wake),
         checks={"directory": directory_check},
         notes={"directory_file": directory.note},
         free_form=[PATH],

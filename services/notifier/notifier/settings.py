@@ -15,14 +15,23 @@ from pydantic import (
     FilePath,
     Json,
     SecretStr,
+    field_validator,
     model_validator,
 )
 from tocsin.business_time import load_zone
-from tocsin.runtime.process.settings import Address, CalendarSettings, LinkSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import (
+    Address,
+    CalendarSettings,
+    EnvironmentSettings,
+    LinkSettings,
+    Port,
+    ServiceSettings,
+)
 from tocsin.yaml_document import Zone
 
 from notifier.domain.links import is_this_machine, page_template, public_url
 from notifier.domain.retry_policy import RetryPolicy
+from notifier.domain.return_path import MAX_LOCAL_PART, TOKEN_LENGTH, ReturnPath
 
 
 def _concurrency(count: int) -> int:
@@ -71,7 +80,29 @@ class MailServer:
         return int(self.address.rpartition(":")[2])
 
 
-class Settings(ServiceSettings, LinkSettings, CalendarSettings):
+class ReturnPathSettings(EnvironmentSettings):
+    """The settings of services and commands that make or read the envelope sender of each mail."""
+
+    bounce_address: MailAddress | None = None
+    """None: all mails have the envelope sender `mail_from`."""
+    bounce_delimiter: Literal["+", "-", "=", "."] = "+"
+
+    @field_validator("bounce_address")
+    @classmethod
+    def _check_length(cls, address: str | None) -> str | None:
+        longest = MAX_LOCAL_PART - TOKEN_LENGTH - 1
+        if address is not None and len(address.rpartition("@")[0]) > longest:
+            raise ValueError(f"must have at most {longest} characters before the @")
+        return address
+
+    def return_path(self, keys: SecretStr) -> ReturnPath | None:
+        """How to make and read the envelope senders; None if mails have none of their own."""
+        if self.bounce_address is None:
+            return None
+        return ReturnPath(self.bounce_address, self.bounce_delimiter, keys.get_secret_value().split(","))
+
+
+class Settings(ServiceSettings, LinkSettings, CalendarSettings, ReturnPathSettings):
     """The settings of every service, and the notifier's own."""
 
     port: Port = 8083

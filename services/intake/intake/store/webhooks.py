@@ -178,11 +178,16 @@ class WebhookStore:
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
     async def list_in_state(
-        self, state: WebhookState, tenant: str | None, *, after: int, limit: int
+        self, state: WebhookState, tenant: str | None, reason: DeliveryReason | None, *, after: int, limit: int
     ) -> list[WebhookDelivery]:
-        """The deliveries in a state with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
+        """The deliveries in a state with ids above `after`, the oldest first.
+
+        None selects all tenants or all reasons.
+        """
         table = WEBHOOK_DELIVERIES
         query = select(table).where(table.c.state == state, table.c.id > after)
+        if reason is not None:
+            query = query.where(table.c.reason == reason)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
         rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))
@@ -304,12 +309,13 @@ def _delivery(row: Row[Any]) -> WebhookDelivery:
         body=row.body,
         received_at=row.received_at,
         state=WebhookState(row.state),
-        reason=_reason(row.reason) if row.reason else None,
+        reason=delivery_reason(row.reason) if row.reason else None,
         detail=row.detail,
         attempts=row.attempts,
     )
 
 
-def _reason(text: str) -> DeliveryReason:
+def delivery_reason(text: str) -> DeliveryReason:
+    """The reason with that name. Raises ValueError."""
     kinds = (IgnoredReason, WebhookIgnoredReason)
     return next((kind(text) for kind in kinds if text in set(kind)), None) or UnmappedReason(text)

@@ -8,14 +8,20 @@ from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.api import bounces, deliveries, on_call
+from notifier.domain.return_path import ReturnPath
 
 
 def routers(
-    reader: AsyncEngine, writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
+    reader: AsyncEngine,
+    writer: AsyncEngine,
+    clock: TimeSource,
+    directory: DirectoryFile,
+    return_path: ReturnPath | None,
+    wake: Callable[[], None],
 ) -> list[APIRouter]:
     """All routes. `wake` is called after a commit that queued mails or events."""
     return [
         on_call.router(directory, clock),
         deliveries.router(reader, writer, clock, directory, wake),
-        bounces.router(reader, writer, clock, directory, wake),
+        bounces.router(reader, writer, clock, directory, return_path, wake),
     ]

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.authentication import MayAdminister, MayWrite
+from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier.api.problems import problem_of
 from notifier.api.schemas import BounceResponse, UnmatchedReportListResponse, UnmatchedReportResponse
+from notifier.domain.return_path import ReturnPath
 from notifier.errors import BounceReportError, DirectoryUnavailableError, UnmatchedReportNotFoundError
 from notifier.handlers.bounces import apply_report
 from notifier.store import unmatched_reports
@@ -48,7 +50,12 @@ _POST_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def router(
-    reader: AsyncEngine, writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
+    reader: AsyncEngine,
+    writer: AsyncEngine,
+    clock: TimeSource,
+    directory: DirectoryFile,
+    return_path: ReturnPath | None,
+    wake: Callable[[], None],
 ) -> APIRouter:
     """The routes. `wake` is called after a commit."""
     routes = APIRouter(prefix=PATH, tags=["bounces"])
@@ -72,7 +79,7 @@ def router(
         if known is None:
             raise DirectoryUnavailableError
         async with writer.begin() as connection:
-            result = await apply_report(connection, clock, known, raw, caller.tenant)
+            result = await apply_report(connection, clock, known, return_path, raw, caller.tenant)
         wake()
         response.status_code = 200 if result.recipients else 202
         return BounceResponse.model_validate(result)
@@ -86,9 +93,9 @@ def router(
     async def list_unmatched_reports(
         caller: MayAdminister,
         reason: Annotated[UnmatchedReason | None, Query(description="Only reports with this reason")] = None,
-        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page")] = 100,
+        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page"), DIGITS] = 100,
         cursor: Annotated[
-            int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page")
+            int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page"), DIGITS
         ] = _LARGEST_ID,
     ) -> UnmatchedReportListResponse:
         """What was posted here and changed nothing, newest first: the last 1,000, for 30 days.
@@ -114,7 +121,7 @@ def router(
     )
     async def get_unmatched_report(
         caller: MayAdminister,
-        report_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the report")],
+        report_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the report"), DIGITS],
     ) -> Response:
         """The message as it was posted. It was written by strangers, and may contain links of our mails."""
         async with reader.connect() as connection:

@@ -5,10 +5,11 @@ import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn, Self
 
 import structlog
 import typer
+from pydantic import SecretStr, model_validator
 from sqlalchemy.exc import DBAPIError
 from tocsin.directory import Directory, DirectoryError, load_directory
 from tocsin.runtime.database.engine import describe_failure, engine, is_transient
@@ -21,6 +22,7 @@ from tocsin.runtime.process.settings import ClockSettings, DatabaseSettings, loa
 from notifier.api.schemas import BounceResponse
 from notifier.errors import MailInTransitError
 from notifier.handlers.bounces import BounceResult, apply_report
+from notifier.settings import ReturnPathSettings
 
 USAGE: Final = 2
 """Wrong arguments; a mail server gives up a report on this exit code."""
@@ -30,10 +32,17 @@ TEMPORARY_FAILURE: Final = 75
 """EX_TEMPFAIL: the mail server keeps the report and retries."""
 
 
-class BounceSettings(DatabaseSettings, ClockSettings):
+class BounceSettings(DatabaseSettings, ClockSettings, ReturnPathSettings):
     """The settings of `bounce`."""
 
     directory: Path
+    ack_keys: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if self.bounce_address is not None and self.ack_keys is None:
+            raise ValueError("TOCSIN_ACK_KEYS is needed with TOCSIN_BOUNCE_ADDRESS: it signs the envelope senders")
+        return self
 
 
 def bounce(
@@ -85,10 +94,11 @@ def _load_directory(path: Path) -> Directory:
 
 
 async def _apply(settings: BounceSettings, directory: Directory, raw: bytes) -> BounceResult:
+    path = settings.return_path(settings.ack_keys) if settings.ack_keys else None
     writer = engine(settings.database_url, "notifier-writer", pool_size=1)
     try:
         async with writer.begin() as connection:
-            return await apply_report(connection, clock_from(settings), directory, raw, tenant=None)
+            return await apply_report(connection, clock_from(settings), directory, path, raw, tenant=None)
     finally:
         await writer.dispose()
 

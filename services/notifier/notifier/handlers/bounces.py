@@ -4,22 +4,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.characters import one_line
 from tocsin.directory import Directory
 from tocsin.runtime.process.clock import TimeSource
 
 from notifier.domain.bounces import BounceAction, BounceReport, ReportedRecipient, read_report, summarise
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Now
 from notifier.domain.message import smtp_address
+from notifier.domain.return_path import ReturnPath
 from notifier.errors import BounceReportError, MailInTransitError, NoBounceError, UnmailableAddressError
 from notifier.handlers.fallback import bounce
 from notifier.store import deliveries, journal, notifications, reports, unmatched_reports
 from notifier.store.unmatched_reports import UnmatchedReason, UnmatchedReport
 
 log = structlog.get_logger(__name__)
+
+_MAX_PROBLEM: Final = 400
 
 
 class ReportResult(StrEnum):
@@ -61,9 +66,16 @@ class BounceResult:
 
 
 async def apply_report(
-    connection: AsyncConnection, clock: TimeSource, directory: Directory, raw: bytes, tenant: str | None
+    connection: AsyncConnection,
+    clock: TimeSource,
+    directory: Directory,
+    return_path: ReturnPath | None,
+    raw: bytes,
+    tenant: str | None,
 ) -> BounceResult:
     """Apply the report in a raw message about a mail of this tenant (None: of any); repeating it changes nothing.
+
+    `return_path` reads the address to which the report came; None if mails have no envelope sender of their own.
 
     A digest is one mail with several deliveries, and a report about it concerns them all. A message that cannot be
     matched is kept. Raises MailInTransitError while the mail is being handed over.
@@ -75,7 +87,8 @@ async def apply_report(
     except BounceReportError as error:
         problem = f"Not a bounce report that can be read: {error.field} {error}."
         return await _keep(connection, tenant, raw, UnmatchedReason.UNREADABLE, problem)
-    found = await _load_mail(connection, report, tenant)
+    delivery_id = return_path.find_delivery(report.sent_to) if return_path else None
+    found = await _load_mail(connection, report.message_ids, delivery_id, tenant)
     if not found:
         return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _unknown(report))
     message_id = str(found[0].message_id)
@@ -88,8 +101,8 @@ async def apply_report(
     results: list[RecipientResult] = []
     for reported in report.recipients:
         rows = await deliveries.load_of_messages(connection, [message_id], tenant)
-        for delivery in _find_reported(reported, rows):
-            same = [row for row in rows if row.ticket_id == delivery.ticket_id]
+        for delivery in _find_reported(reported, rows, delivery_id):
+            same = [row for row in _of_envelope(rows, delivery_id) if row.ticket_id == delivery.ticket_id]
             result = await _apply(connection, directory, delivery, same, reported, now, is_settled=is_settled)
             address = str(delivery.email) if _is_about(reported, delivery.email) else reported.addresses[0]
             results.append(RecipientResult(address, reported.action, result, delivery.id))
@@ -102,11 +115,21 @@ async def apply_report(
     return BounceResult(message_id, tuple(results), kept)
 
 
-async def _load_mail(connection: AsyncConnection, report: BounceReport, tenant: str | None) -> Sequence[Delivery]:
-    """The deliveries of the mail that the report names, oldest first; of several, the one it names most certainly."""
-    rows = await deliveries.load_of_messages(connection, report.message_ids, tenant)
-    of_ids = ([row for row in rows if row.message_id == message_id] for message_id in report.message_ids)
-    return next((mail for mail in of_ids if mail), [])
+async def _load_mail(
+    connection: AsyncConnection, message_ids: Sequence[str], delivery_id: UUID | None, tenant: str | None
+) -> Sequence[Delivery]:
+    """The deliveries of the mail that a report is about, oldest first.
+
+    Of several Message-IDs the first known one counts; without any, the delivery to whose envelope sender it came.
+    """
+    rows = await deliveries.load_of_messages(connection, message_ids, tenant)
+    of_ids = ([row for row in rows if row.message_id == message_id] for message_id in message_ids)
+    if named := next((mail for mail in of_ids if mail), None):
+        return named
+    delivery = await deliveries.load_delivery(connection, tenant, delivery_id) if delivery_id else None
+    if delivery is None or delivery.message_id is None:
+        return []
+    return await deliveries.load_of_messages(connection, [delivery.message_id], tenant)
 
 
 def _unknown(report: BounceReport) -> str:
@@ -128,6 +151,7 @@ async def _keep(
 async def _add(
     connection: AsyncConnection, tenant: str | None, raw: bytes, reason: UnmatchedReason, problem: str
 ) -> tuple[UnmatchedReport, bool]:
+    problem = one_line(problem, _MAX_PROBLEM)
     added = await unmatched_reports.add(connection, tenant, raw, summarise(raw), reason, problem)
     report, is_new = added
     about = {"id": report.id, "sender": report.sender, "message_id": report.message_id, "recipient": report.recipient}
@@ -136,10 +160,17 @@ async def _add(
     return added
 
 
-def _find_reported(reported: ReportedRecipient, rows: Sequence[Delivery]) -> Sequence[Delivery]:
+def _find_reported(reported: ReportedRecipient, rows: Sequence[Delivery], sent_for: UUID | None) -> Sequence[Delivery]:
     """The mail's deliveries to the reported address; if there is none, those to the last address."""
     named = [row for row in rows if _is_about(reported, row.email)]
-    return named or [row for row in rows if row.email == rows[-1].email]
+    possible = _of_envelope(rows, sent_for)
+    return named or [row for row in possible if row.email == possible[-1].email]
+
+
+def _of_envelope(rows: Sequence[Delivery], sent_for: UUID | None) -> Sequence[Delivery]:
+    """Those to the address of the delivery to whose envelope sender the report came; all of them if that is unknown."""
+    exact = next((row for row in rows if row.id == sent_for), None)
+    return [row for row in rows if row.email == exact.email] if exact else rows
 
 
 async def _apply(

@@ -89,9 +89,11 @@ async def cancel_unsent(connection: AsyncConnection, notification_ids: Collectio
     return len(cancelled)
 
 
-async def load_delivery(connection: AsyncConnection, tenant: str, delivery_id: UUID) -> Delivery | None:
-    """The tenant's delivery, or None."""
-    query = select(*COLUMNS).where(DELIVERIES.c.id == delivery_id, DELIVERIES.c.tenant == tenant)
+async def load_delivery(connection: AsyncConnection, tenant: str | None, delivery_id: UUID) -> Delivery | None:
+    """The delivery of this tenant (None: of any), or None."""
+    query = select(*COLUMNS).where(DELIVERIES.c.id == delivery_id)
+    if tenant is not None:
+        query = query.where(DELIVERIES.c.tenant == tenant)
     row = (await connection.execute(query)).one_or_none()
     return Delivery(*row) if row else None
 

@@ -58,6 +58,7 @@ class AttemptRunner:
         self._servers = servers
         self._clock = clock
         self._settings = settings
+        self._return_path = settings.return_path(settings.ack_keys)
         self._on_envelope = on_envelope
         # What simultaneous attempts save becomes one transaction.
         self._enter_data = GroupCommit(self._enter_data_group, is_common=is_transient, linger=_LINGER)
@@ -84,7 +85,9 @@ class AttemptRunner:
 
     async def _send(self, attempt: Attempt, message: Mail, late: set[UUID]) -> None:
         mail = attempt.mail
-        envelope = await self._servers.open_envelope(message.recipient, probe=attempt.is_probe)
+        envelope = await self._servers.open_envelope(
+            sender=self._envelope_sender(mail), recipient=message.recipient, probe=attempt.is_probe
+        )
         attempt.is_connecting = False
         if isinstance(envelope, SmtpReply):
             await self._save(mail, envelope.outcome, str(envelope))
@@ -105,6 +108,11 @@ class AttemptRunner:
             await self._save(mail, reply.outcome, str(reply))
         finally:
             await server.release(connection, reply)
+
+    def _envelope_sender(self, mail: ClaimedMail) -> str:
+        """Where reports about this mail go. That of a digest names its first delivery."""
+        path = self._return_path
+        return path.of(mail.claims[0].delivery.id) if path else self._settings.mail_from
 
     async def _save(self, mail: ClaimedMail, outcome: SmtpOutcome, reply: str) -> None:
         """Save the result as soon as the database responds: a lost result would make the mail ambiguous."""

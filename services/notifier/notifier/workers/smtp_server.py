@@ -31,23 +31,24 @@ class SmtpServer:
         self.name = server.name
         self._server = server
         self._settings = settings
+        self._sender = settings.bounce_address or settings.mail_from  # of a probe
         self._host_name = _host_name()
         self._tls = _tls_context(server)
         self._idle: list[SmtpConnection] = []
 
-    async def open_envelope(self, recipient: str) -> SmtpConnection | SmtpReply:
+    async def open_envelope(self, *, sender: str, recipient: str) -> SmtpConnection | SmtpReply:
         """A connection on which the server has accepted sender and recipient, or its reply."""
         connection = await self.connect()
         if isinstance(connection, SmtpReply):
             return connection
-        reply = await self._envelope(connection, recipient)
+        reply = await self._envelope(connection, sender=sender, recipient=recipient)
         if connection.used > 1 and reply.phase is SmtpPhase.SENDER and reply.is_server_failure:
             # It was idle, and the server may have closed it meanwhile. That says nothing about the server.
             await self.release(connection, reply)
             connection = await self.connect(fresh=True)
             if isinstance(connection, SmtpReply):
                 return connection
-            reply = await self._envelope(connection, recipient)
+            reply = await self._envelope(connection, sender=sender, recipient=recipient)
         if reply.is_accepted:
             return connection
         await self.release(connection, reply)
@@ -71,7 +72,7 @@ class SmtpServer:
         connection = await self.connect(fresh=True)
         if isinstance(connection, SmtpReply):
             return connection
-        reply = await _reply(SmtpPhase.SENDER, connection.client.mail(self._settings.mail_from))
+        reply = await _reply(SmtpPhase.SENDER, connection.client.mail(self._sender))
         await _quit(connection)
         return reply
 
@@ -103,7 +104,7 @@ class SmtpServer:
         while self._idle:
             await _quit(self._idle.pop())
 
-    async def _envelope(self, connection: SmtpConnection, recipient: str) -> SmtpReply:
+    async def _envelope(self, connection: SmtpConnection, *, sender: str, recipient: str) -> SmtpReply:
         client, connection.used = connection.client, connection.used + 1
         options = []
         if not recipient.isascii():
@@ -114,7 +115,7 @@ class SmtpServer:
                 text = f"{recipient} needs SMTPUTF8, which the mail server does not offer"
                 return SmtpReply(SmtpPhase.RECIPIENT, 553, text)
             options = ["SMTPUTF8", "BODY=8BITMIME"]
-        reply = await _reply(SmtpPhase.SENDER, client.mail(self._settings.mail_from, options=options))
+        reply = await _reply(SmtpPhase.SENDER, client.mail(sender, options=options))
         if not reply.is_accepted:
             return reply
         return await _reply(SmtpPhase.RECIPIENT, client.rcpt(recipient, encoding="utf-8"))

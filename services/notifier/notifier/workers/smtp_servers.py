@@ -37,12 +37,12 @@ class SmtpServers:
         states = [circuit.state for circuit in self._circuits.values()]
         return next((s for s in (CircuitState.CLOSED, CircuitState.HALF_OPEN) if s in states), CircuitState.OPEN)
 
-    async def open_envelope(self, recipient: str, *, probe: bool) -> Envelope | SmtpReply:
+    async def open_envelope(self, *, sender: str, recipient: str, probe: bool) -> Envelope | SmtpReply:
         """An accepted envelope, or the last server's reply. A `probe` uses half-open servers while none is closed."""
         reply = SmtpReply(SmtpPhase.CONNECT, None, "all mail servers are failing")
         usable = CircuitState.HALF_OPEN if probe and self.state is CircuitState.HALF_OPEN else CircuitState.CLOSED
         for server in [server for server, circuit in self._circuits.items() if circuit.state is usable]:
-            opened = await server.open_envelope(recipient)
+            opened = await server.open_envelope(sender=sender, recipient=recipient)
             if isinstance(opened, SmtpConnection):
                 return Envelope(server, opened)
             reply = opened

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from intake.domain.mail.content import ContentHeaders, content_headers
-from intake.domain.mail.header_block import read_headers
+from intake.domain.mail.header_block import read_headers, read_message_headers
 from intake.domain.mail.headers import MailHeaders
 from intake.errors import UnreadableMailError
 
@@ -62,7 +62,7 @@ def read_outline(raw: bytes) -> MessageOutline:
     raw = _with_line_feeds(raw)
     before = _BEFORE_HEADERS.match(raw)
     begin = before.end() if before else 1
-    found, start = read_headers(raw, begin, MAX_HEADER_BYTES)
+    found, start = read_message_headers(raw, begin, MAX_HEADER_BYTES)
     if start - begin >= MAX_HEADER_BYTES:
         raise UnreadableMailError(f"has headers of more than {MAX_HEADER_BYTES:,} bytes")
     if len(found) > MAX_HEADERS:

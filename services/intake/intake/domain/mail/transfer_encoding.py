@@ -12,7 +12,7 @@ _BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + rb"(?:[ \t]*+\n[ \t\n]*+" + _
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURELY_BASE64: Final = 20
-_MAX_REPAIRS: Final = 10_000
+_MAX_REPAIRS: Final = 10_000  # and lines of uuencode
 _BLANKS_AFTER_SOFT_BREAK: Final = re.compile(rb"=[ \t]++\n")
 _BROKEN_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f])=\n([0-9A-Fa-f])")
 _UUENCODED: Final = re.compile(
@@ -91,7 +91,8 @@ def _decode_uuencoded(body: bytes) -> bytes:
     block = _UUENCODED.search(body.decode("latin-1"))
     if block is None:
         return body
-    return b"".join(map(_decode_uuencoded_line, block["data"].encode("latin-1").split(b"\n")))
+    lines = block["data"].encode("latin-1").split(b"\n", _MAX_REPAIRS)[:_MAX_REPAIRS]
+    return b"".join(map(_decode_uuencoded_line, lines))
 
 
 def _decode_uuencoded_line(line: bytes) -> bytes:
