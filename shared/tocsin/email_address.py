@@ -44,3 +44,14 @@ def with_ascii_domain(email: str) -> str:
     """
     local, _, domain = email.rpartition("@")
     return f"{local}@{validate_email_domain_name(domain)['ascii_domain']}"
+
+
+def comparable_email(email: str) -> str:
+    """The form in which addresses are compared: in lower case, and with the domain in ASCII form if it has one."""
+    lower = email.lower()
+    if lower.isascii():
+        return lower
+    try:
+        return with_ascii_domain(lower)
+    except ValueError:
+        return lower

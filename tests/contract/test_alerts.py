@@ -323,6 +323,16 @@ STORIES = [
             ("WebhooksWaiting", "sla_hook_waiting", {}),
             ("OnCallCalendarBroken", 'sla_directory_calendars_broken{job="j"}', {"job": "j"}),
             ("OnCallEventUnknown", "sla_directory_unknown_events", {}),
+            (
+                "OnCallEventUnreadable",
+                'sla_directory_left_out_events{rotation="desk",kind="on_call"}',
+                {"rotation": "desk"},
+            ),
+            (
+                "CalendarEventUnreadable",
+                'sla_directory_left_out_events{rotation="desk",kind="other"}',
+                {"rotation": "desk"},
+            ),
         )
         for kind, values in ((Kind.FIRES, "1x30"), (Kind.QUIET, "0x30"), (Kind.QUIET, "1x9 0x20"))
     ],
@@ -397,6 +407,8 @@ STORIES = [
             (Kind.RESTART, "900x24 0x60", [], "3h30m"),
         )
     ],
+    *first_event("KnownSenderIgnored", "sla_mails_ignored_of_known_senders_total"),
+    Story("KnownSenderIgnored", Kind.QUIET, {"sla_mails_ignored_of_known_senders_total": "7x40"}),
     # Mail
     *gauge("MailServerFailing", "sla_mail_server_backing_off", bad=1, good=0),
     Story(

@@ -108,8 +108,18 @@ async def test_a_request_of_the_it_contact_through_escalations(intake: IntakeWor
 async def test_a_contacts_address_that_is_not_usable_is_kept_and_flagged(intake: IntakeWorld) -> None:
     await deliver(intake, payload(mail="ada at acme\r\nBcc: x@acme.example"))
     (found,) = await tickets(intake)
-    assert "contact_unusable" in found["flags"]
-    assert found["contact"]["email"].startswith("ada at acme")
+    assert {"contact_unusable", "text_cleaned"} <= set(found["flags"])
+    assert found["contact"]["email"] == "ada at acme Bcc: x@acme.example"
+
+
+@pytest.mark.rule("1.12")
+async def test_updates_of_an_id_with_control_characters_belong_to_one_ticket(
+    intake: IntakeWorld,
+) -> None:
+    await deliver(intake, payload("T-1\r\n\x00Bcc: a@b"))
+    await deliver(intake, payload("T-1\r\n\x00Bcc: a@b", status="Done", at="2026-06-08T11:00:00Z"))
+    (found,) = await tickets(intake)
+    assert (found["external_id"], found["state"], "text_cleaned" in found["flags"]) == ("T-1 Bcc: a@b", "closed", True)
 
 
 async def test_a_duplicate_changes_nothing_and_a_late_delivery_only_what_it_states(intake: IntakeWorld) -> None:
@@ -196,7 +206,9 @@ async def test_each_tenant_has_its_own_tickets_and_unmapped_deliveries(intake: I
     ("body", "reason"),
     [
         (b"{", "unreadable"),
-        (payload(id=None), "unreadable"),
+        (payload(id=None), "no_ticket"),
+        (payload("T-1", subject={}), "unreadable"),
+        (b'{"\\u0000":' + b"[" * 40 + b"]" * 40 + b"}", "unreadable"),
         (payload(priority="?"), "unknown_priority"),
         (payload(queue=None), "missing_queue"),
         (payload(subject=None), "missing_summary"),

@@ -232,22 +232,73 @@ async def test_ignored_mails_are_listed_and_counted_by_reason(intake: IntakeWorl
     before = {reason: await intake.scrape("sla_mails_ignored_total", reason=reason) for reason in reasons}
     assert None not in before.values()
     for name, headers in {
-        "1": {"Auto_Submitted": "auto-replied"},
-        "2": {"Tocsin_Kind": "escalation"},
-        "3": {"Return_Path": "<>"},
-        "4": {"Content_Type": "multipart/report; boundary=x"},
-        "5": {"Precedence": "bulk"},
-        "6": {"X_Autoreply": "yes"},
+        "auto_submitted": {"Auto_Submitted": "auto-replied"},
+        "precedence": {"Precedence": "bulk", "Subject": "Disk full"},
     }.items():
-        assert (await deliver(intake, mail(Message_ID=f"<{name}@acme.example>", **headers)))["state"] == "ignored"
-    answer = await deliver(intake, mail("postmaster@acme.example", Message_ID="<7@acme.example>"))
-    assert (answer["state"], answer["reason"]) == ("ignored", "mail_server")
+        answer = await deliver(intake, mail(Message_ID=f"<{name}@acme.example>", **headers))
+        assert (answer["state"], answer["reason"]) == ("ignored", name)
+        assert await intake.scrape("sla_mails_ignored_total", reason=name) == (before[name] or 0) + 1
     listed = (await intake.get("/v1/hooks/ignored"))["items"]
-    assert {(item["provider"], item["reason"]) for item in listed} == {("email", reason) for reason in reasons}
-    assert listed[0]["detail"] == "automatic Auto-Submitted: auto-replied"
+    assert [(item["provider"], item["reason"]) for item in listed] == [
+        ("email", "auto_submitted"),
+        ("email", "precedence"),
+    ]
+    assert listed[0]["detail"].startswith("automatic Auto-Submitted: auto-replied")
     assert (await intake.get("/v1/hooks/ignored", key="other"))["items"] == []
-    for reason in reasons:
-        assert await intake.scrape("sla_mails_ignored_total", reason=reason) == (before[reason] or 0) + 1
+
+
+ALERT = {"Auto_Submitted": "auto-generated", "Precedence": "bulk", "Subject": "Disk full on srv-1"}
+
+
+def allow_alerts(intake: IntakeWorld) -> None:
+    allowed = "    allow_automatic: [Alerts@RMM.example]\n    customer: { id: rmm, name: Monitoring }\n  other:"
+    intake.integrations.write_text(INTEGRATIONS.replace("  other:", allowed) + SHIPPED_RULES)
+
+
+@pytest.mark.rule("6.27")
+async def test_an_ignored_mail_says_what_to_do_and_opens_a_ticket_once_its_sender_is_allowed(
+    intake: IntakeWorld,
+) -> None:
+    answer = await deliver(intake, mail("RMM <alerts@rmm.example>", Message_ID="<d@rmm.example>", **ALERT))
+    await deliver(intake, mail(Message_ID="<away@acme.example>", X_Autoreply="yes"))
+    (listed,) = (await intake.get("/v1/hooks/ignored", reason="auto_submitted"))["items"]
+    assert "add the sender to `allow_automatic` under `email`, then replay the delivery." in listed["detail"]
+    assert listed["detail"].endswith("From alerts@rmm.example: Disk full on srv-1")
+    path = f"/v1/hooks/unmapped/{listed['id']}/replay"
+    assert (await intake.post(path, None, 200))["reason"] == "auto_submitted"
+    allow_alerts(intake)
+    key = ticket_of(await intake.post(path, None, 200), "opened")
+    found = await intake.get(f"/v1/tickets/{key}")
+    assert (found["summary"], found["opened_at"]) == ("Disk full on srv-1", listed["received_at"])
+    assert "contact_unusable" in found["flags"]  # nobody mails the machine
+    assert len((await intake.get("/v1/hooks/ignored"))["items"]) == 1
+    assert answer["delivery_id"] == listed["id"]
+
+
+@pytest.mark.rule("6.27")
+async def test_an_allowed_machine_opens_a_limited_number_of_tickets_in_an_hour(
+    intake: IntakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intake.handlers.mail.MAX_MACHINE_TICKETS", 2)
+    allow_alerts(intake)
+    for number in range(2):
+        ticket_of(await deliver(intake, mail("alerts@rmm.example", Message_ID=f"<{number}@rmm>", **ALERT)), "opened")
+    answer = await deliver(intake, mail("alerts@rmm.example", Message_ID="<3@rmm>", **ALERT))
+    assert (answer["state"], answer["reason"]) == ("unmapped", "too_many")
+    ticket_of(await deliver(intake, mail("alerts@rmm.example", Message_ID="<4@rmm>")), "opened")  # not automatic
+
+
+@pytest.mark.rule("6.28")
+async def test_an_ignored_sender_who_opened_tickets_before_is_counted(intake: IntakeWorld) -> None:
+    name = "sla_mails_ignored_of_known_senders_total"
+    before = await intake.scrape(name) or 0
+    ticket_of(await deliver(intake, mail("alerts@acme.example", Message_ID="<1@acme.example>")), "opened")
+    answer = await deliver(intake, mail("alerts@acme.example", Message_ID="<2@acme.example>", **ALERT))
+    assert "Earlier mails of this sender opened tickets." in answer["detail"]
+    await deliver(intake, mail("bo@acme.example", Message_ID="<3@acme.example>", **ALERT))
+    await deliver(intake, mail("alerts@acme.example", Message_ID="<4@acme.example>", X_Autoreply="yes"))
+    await intake.post(f"/v1/hooks/unmapped/{answer['delivery_id']}/replay", None, 200)
+    assert await intake.scrape(name) == before + 1
 
 
 async def test_a_ticket_of_a_mail_is_counted_with_its_defaults(intake: IntakeWorld) -> None:
@@ -277,7 +328,7 @@ async def test_a_reply_to_escalations_escalates_only_for_the_it_contact(intake: 
 
 
 @pytest.mark.rule("6.15")
-@pytest.mark.parametrize("name", ["auto_reply", "dsn"])
+@pytest.mark.parametrize("name", ["auto_reply", "dsn", "meeting_reply"])
 async def test_an_automatic_mail_is_stored_and_ignored(intake: IntakeWorld, name: str) -> None:
     await intake.post("/v1/tickets", ticket("SR-1042"), 201)
     answer = await deliver(intake, MAILS[name])
@@ -356,6 +407,7 @@ async def test_every_mail_is_stored_and_answered_with_2xx(intake: IntakeWorld) -
     for raw in sorted(mails):
         answer = await deliver(intake, raw)
         assert answer["state"] in ("taken", "ignored", "unmapped"), answer
+        assert answer["state"] == "taken" or (answer["reason"] and answer["detail"]), answer
     async with intake.writer.connect() as connection:
         query = select(func.count()).select_from(tables.WEBHOOK_DELIVERIES)
         assert (await connection.execute(query)).scalar_one() == len(mails)

@@ -80,7 +80,7 @@ async def test_an_unmapped_delivery_is_listed_and_replayed_by_command(intake: In
     delivery = (await deliver(intake, payload(status="Parked")))["delivery_id"]
     assert "desk/default  unknown_status: Unknown status `Parked`." in (await hooks("unmapped")).output
     result = await hooks("replay", str(delivery), "999")
-    assert (result.exit_code, "Not unmapped: 999." in result.output) == (1, True)
+    assert (result.exit_code, "Not unmapped or ignored: 999." in result.output) == (1, True)
     change_file(intake, ADD_PARKED)
     await intake.webhook_worker.retry()
     assert await facts(intake) == [("opened", "10:00:00"), ("responded", "10:00:00"), ("paused", "10:00:00")]
@@ -99,7 +99,9 @@ async def test_an_unmapped_delivery_is_dismissed_over_http(intake: IntakeWorld) 
     assert (await intake.get("/v1/hooks/unmapped"))["items"] == []
     (listed,) = (await intake.get("/v1/hooks/ignored"))["items"]
     assert (listed["reason"], listed["detail"][:17]) == ("unknown_status", "dismissed by key ")
-    assert "unknown_status: dismissed by key" in (await hooks("ignored")).output
+    assert "unknown_status: dismissed by key" in (await hooks("ignored", "--reason", "unknown_status")).output
+    assert "No ignored deliveries." in (await hooks("ignored", "--reason", "auto_submitted")).output
+    assert "`x` is not a reason" in (await hooks("ignored", "--reason", "x")).output
 
 
 async def test_ignored_deliveries_are_listed_in_pages(intake: IntakeWorld) -> None:

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.webhooks.adapters.registry import read_delivery
 from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration
 from intake.domain.webhooks.create_ticket import create_ticket
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.snapshot import DeliveryContent, TicketSnapshot
 from intake.errors import UnmappedError, UnreadableError
@@ -70,7 +70,7 @@ def test_any_bytes_are_read_or_unreadable(provider: str, body: bytes) -> None:
     read(body, shipped(provider))
 
 
-EVENTS = (
+EVENTS: tuple[object, ...] = (
     "New Ticket Logged",
     "Client Updated",
     "ping",

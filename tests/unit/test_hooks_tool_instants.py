@@ -17,7 +17,7 @@ NOON = datetime(2026, 6, 8, 12, tzinfo=UTC)
 US = "%m/%d/%Y %I:%M %p"
 
 NEVER: tuple[object, ...] = (
-    *("", " ", None, 0, -0.0, "0", -1, -62135596800, "-62135596800", -2208988800, (1 << 31) - 1, "9223372036854775807"),
+    *("", " ", 0, -0.0, "0", -1, -62135596800, "-62135596800", -2208988800, (1 << 31) - 1, "9223372036854775807"),
     *("0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00+02:00", "00/00/0000", "0000-12-31T00:00:00Z"),
     *("0001-01-01", "0001-01-01T00:00:00", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "1/1/0001 12:00:00 AM"),
     *("1601-01-01T00:00:00Z", "1753-01-01T00:00:00", "1753-01-01T12:00:00-12:00", "1858-11-17T00:00:00"),
@@ -36,10 +36,10 @@ NEITHER: tuple[object, ...] = (
 
 
 @pytest.mark.rule("1.13")
-@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/New_York"])
 @pytest.mark.parametrize("value", NEVER)
-def test_a_date_that_means_never_is_no_date(value: object, zone: str) -> None:
-    assert read_instant("" if value is None else value, ZoneInfo(zone)) is None
+def test_a_date_that_means_never_is_no_date(value: object) -> None:
+    for zone in ("UTC", "Pacific/Kiritimati", "America/New_York"):
+        assert read_instant(value, ZoneInfo(zone)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Reading mails: those of common mail programs, broken ones, and those that a machine wrote."""
+"""Reading mails: those of common mail programs, and broken ones."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, EmailAddress, IgnoredReason, InboundMail, read_mail
+from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, EmailAddress, InboundMail, read_mail
 from intake.errors import UnreadableMailError
 from support.search_budget import tries
 
@@ -73,41 +73,6 @@ def test_a_mail_without_a_sender_is_unreadable() -> None:
     for raw in (b"", b"\x00\xff", b"Subject: x\r\n\r\nhello", b"From: nobody\r\n\r\nx", b"From: <>\r\n\r\nx"):
         with pytest.raises(UnreadableMailError):
             read_mail(raw)
-
-
-@pytest.mark.rule("6.15")
-@pytest.mark.parametrize(
-    ("header", "reason", "text"),
-    [
-        (
-            "Auto-Submitted: auto-replied; owner-email=ada@acme.example",
-            "auto_submitted",
-            "Auto-Submitted: auto-replied",
-        ),
-        ("Auto-Submitted: auto-generated", "auto_submitted", "Auto-Submitted: auto-generated"),
-        ("Return-Path: <>", "empty_return_path", "Return-Path: <>"),
-        ("Precedence: Bulk", "precedence", "Precedence: bulk"),
-        ("Precedence: junk", "precedence", "Precedence: junk"),
-        ("X-Autoreply: yes", "autoresponder", "X-Autoreply"),
-        ("Content-Type: multipart/report; report-type=delivery-status; boundary=x", "report", "a report"),
-        ("Tocsin-Kind: escalation", "own_mail", "a mail of this system"),
-    ],
-)
-def test_an_automatic_mail(header: str, reason: str, text: str) -> None:
-    assert written(header).automatic == (reason, text)
-
-
-def test_a_mail_of_a_human() -> None:
-    assert written("Auto-Submitted: no", "Return-Path: <ada@acme.example>", "Precedence: list").automatic is None
-    assert written("Auto-Submitted: No (a human)").automatic is None
-    # Exchange adds it to mails that people send to a group.
-    assert written("X-Auto-Response-Suppress: DR, OOF, AutoReply").automatic is None
-    assert read_mail(b"From: MAILER-DAEMON@acme.example\r\n\r\nx").automatic == (
-        IgnoredReason.MAIL_SERVER,
-        "sent by a mail server",
-    )
-    assert recorded("auto_reply").automatic is not None
-    assert recorded("dsn").automatic is not None
 
 
 def test_encoded_words_cannot_add_headers() -> None:

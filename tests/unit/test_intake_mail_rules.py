@@ -227,6 +227,13 @@ def test_the_address_of_a_sender_that_failed_dmarc_is_not_usable() -> None:
     assert "contact_unusable" not in ticket(passed, authserv="mx.us.example", customer=house)["default_flags"]
 
 
+@pytest.mark.rule("1.12")
+def test_control_characters_in_the_senders_name_are_removed_and_flagged() -> None:
+    found = ticket(mail("=?utf-8?q?Ada=0D=0ABcc=3A_x?= <ada@acme.example>"))
+    assert (found["contact"]["name"], "text_cleaned" in found["default_flags"]) == ("Ada Bcc: x", True)
+    assert "text_cleaned" not in ticket(mail("Ada\n\tByron <ada@acme.example>"))["default_flags"]
+
+
 def test_the_envelope_can_name_the_mailbox() -> None:
     forwarded = mail(to="x@acme.example", Delivered_To=ESCALATIONS)
     assert received(forwarded).mailbox == "escalations"
@@ -322,6 +329,43 @@ def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
     assert reply(mail(ruth, "ada@acme.example"), customer="19297") == "responded"
     for others in ("ben@betterworldtech.com", "friend@freemail.example", "vendor@tools.example, support@bwt.example"):
         assert reply(mail(ruth, others)) == "noted"
+
+
+@pytest.mark.rule("6.27")
+def test_the_automatic_mails_of_an_allowed_sender_are_requests() -> None:
+    alert = mail("Alerts@Monitor.RMM.example", Auto_Submitted="auto-generated")
+    assert received(alert).ignored == alert.automatic
+    for allowed in ("alerts@monitor.rmm.example", "monitor.rmm.example"):
+        assert received(alert, allow_automatic=(allowed,)).ignored is None
+    assert received(alert, allow_automatic=("rmm.example",)).ignored is not None
+    assert received(mail()).ignored is None
+
+
+@pytest.mark.rule("6.27")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"X_Autoreply": "yes"},
+        {"Subject": "Automatic reply: x"},
+        {"Content_Type": "multipart/report; boundary=x"},
+        {"Content_Type": "text/calendar; method=REPLY"},
+        {"Tocsin_Kind": "escalation", "Auto_Submitted": "auto-generated"},
+    ],
+)
+def test_answers_reports_and_our_own_mails_are_never_allowed(headers: dict[str, str]) -> None:
+    assert received(mail(**headers), allow_automatic=("acme.example",)).ignored is not None
+
+
+@pytest.mark.rule("6.27")
+def test_a_machine_opens_tickets_and_changes_none() -> None:
+    alert = {"Auto_Submitted": "auto-generated"}
+    assert reply(mail(**alert)) == reply(mail(**alert), fact(2, "paused", 5)) == "noted"
+    assert reply(mail(**alert), fact(2, "resolved", 30)) == "new"
+    assert reply(mail("it@acme.example", ESCALATIONS, **alert)) == "noted"
+    assert reply(mail("rmm@betterworldtech.com", "ada@acme.example", **alert)) != "responded"
+    assert ticket(mail("it@acme.example", ESCALATIONS, **alert))["sender_is_it_contact"] is False
+    assert "contact_unusable" in ticket(mail(**alert))["default_flags"]
 
 
 @pytest.mark.rule("6.20")

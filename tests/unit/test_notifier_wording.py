@@ -562,6 +562,7 @@ def test_the_description_is_cut_after_some_lines() -> None:
         ("default_summary", {}, "summary (default of the integration)"),
         ("default_opened_at", {}, "opening time unknown: the time of receipt is used"),
         ("contact_unusable", {}, "mail cannot be sent to the contact's address"),
+        ("text_cleaned", {}, "control characters were removed from an id, a name or an address"),
         ("short_notice", {}, "short notice: requested less than the agreed time before the start"),
         ("start_missing", {}, "start missing: ask the customer when the work is to start"),
         ("rerouted", {}, "rerouted: the sender may not use Escalations@, or the request has another purpose"),

@@ -1,5 +1,6 @@
 """`who`, `directory check`, `GET /v1/on-call`, the calendar, and the gauge of the next gap."""
 
+import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -195,14 +196,17 @@ def test_a_swap_over_a_calendar_shift_is_listed_and_passes(run: Any, tmp_path: P
     )
 
 
+KEY, STORED = issue("default", ("tickets:read",))
+OTHER_KEY, OTHER_STORED = issue("other")
+
+
 @pytest.fixture
 async def client(path: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    key, stored = issue("default", ("tickets:read",), None)
-    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(stored,)))
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=(STORED, OTHER_STORED)))
     settings = Settings.model_validate({**REQUIRED, "keys": tmp_path / "keys.yaml", "directory": path})
     service = build(settings, BusinessClock(NOW, datetime.now(UTC), 0))
     transport = httpx.ASGITransport(app=service.app)
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=headers) as client:
         yield client
     await service.runtime.dispose()
@@ -276,6 +280,20 @@ async def test_on_call_needs_a_key(client: httpx.AsyncClient) -> None:
     for path in ("/v1/on-call", "/v1/on-call/calendar.ics"):
         response = await client.get(path, params={"role": LEAD}, headers={"Authorization": ""})
         assert response.status_code == 401
+
+
+async def test_a_key_of_another_tenant_sees_names_alone(client: httpx.AsyncClient, path: Path) -> None:
+    client.headers["Authorization"] = f"Bearer {OTHER_KEY}"
+    answer = await client.get("/v1/on-call", params={"role": LEAD})
+    found = answer.json()
+    nothing: dict[str, Any] = {"person": None, "email": None, "phone": None, "fallbacks": [], "rule": None}
+    assert (found["holder"], found["then"]) == ({"name": "Ana Silva"} | nothing, {"name": "Ben Okafor"} | nothing)
+    assert "@" not in answer.text
+    for refused in (f"/v1/on-call?role={LEAD}&customer=acme", f"/v1/on-call/calendar.ics?role={LEAD}"):
+        assert (await client.get(refused)).status_code == 403
+    await asyncio.to_thread(path.write_text, f"{DIRECTORY}tenant: other\n")
+    found = (await client.get("/v1/on-call", params={"role": LEAD, "customer": "acme"})).json()
+    assert found["holder"]["email"] == "ben@example.com"
 
 
 async def test_the_calendar_used_as_a_rotation_has_the_same_holders(client: httpx.AsyncClient) -> None:

@@ -170,6 +170,7 @@ class UnmappedReason(StrEnum):
     MISSING_SUMMARY = "missing_summary"
     NO_INTEGRATION = "no_integration"
     ANOTHER_TICKET = "another_ticket"
+    TOO_MANY = "too_many"
     REFUSED = "refused"
     FAILED = "failed"
 

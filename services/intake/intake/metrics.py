@@ -64,6 +64,10 @@ MAILS_IGNORED = Counter(
 )
 for _reason in IgnoredReason:
     MAILS_IGNORED.labels(_reason)
+MAILS_IGNORED_OF_KNOWN = Counter(
+    "sla_mails_ignored_of_known_senders_total",
+    "Mails ignored because a machine wrote them, although earlier mails of the same sender opened tickets",
+)
 INTEGRATION_READY = Gauge(
     "sla_hook_ready",
     "1 for an integration in integrations.yaml whose deliveries can be authenticated, 0 if its secret is missing",

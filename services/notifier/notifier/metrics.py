@@ -7,6 +7,8 @@ from typing import Final
 from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
+from notifier.domain.on_call import LeftOutCounts
+
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
 _REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown", "unreadable", "no_bounce")
 _SERVERS: Final = ("first", "second")
@@ -68,6 +70,13 @@ DIRECTORY_UNKNOWN_EVENTS = Gauge(
     "sla_directory_unknown_events", "Events of on-call calendars in the next 14 days that name nobody in the directory"
 )
 
+DIRECTORY_LEFT_OUT_EVENTS = Gauge(
+    "sla_directory_left_out_events",
+    "Events of a rotation's calendar that cannot be read: `on_call` would put somebody of the directory on call now or "
+    "later, `other` would not",
+    ["rotation", "kind"],
+)
+
 for _role in STANDARD_ROLES:
     ON_CALL.labels(_role).set(nan)
     DIRECTORY_GAP.labels(_role).set(nan)
@@ -105,6 +114,14 @@ def set_gaps(gaps: Mapping[str, float]) -> None:
     DIRECTORY_GAP.clear()
     for role, seconds in gaps.items():
         DIRECTORY_GAP.labels(role).set(seconds)
+
+
+def set_left_out_events(counts: Mapping[str, LeftOutCounts]) -> None:
+    """Set how many events of each rotation's calendar cannot be read, and drop the rotations that are gone."""
+    DIRECTORY_LEFT_OUT_EVENTS.clear()
+    for rotation, count in counts.items():
+        DIRECTORY_LEFT_OUT_EVENTS.labels(rotation, "on_call").set(count.on_call)
+        DIRECTORY_LEFT_OUT_EVENTS.labels(rotation, "other").set(count.other)
 
 
 def set_queue(counts: Mapping[str, float], *, oldest: float, overdue: float) -> None:

@@ -1,7 +1,8 @@
 """Errors of the directory.
 
 - `DirectoryError`: directory.yaml is invalid.
-- `ICalendarError`: an iCalendar that a rotation uses is invalid.
+- `ICalendarError`: an iCalendar that a rotation uses cannot be used at all.
+- `UnreadableEventError`: one of its events cannot be read, and is left out.
 """
 
 from tocsin.yaml_document import DocumentError
@@ -13,3 +14,7 @@ class DirectoryError(DocumentError):
 
 class ICalendarError(ValueError):
     """An iCalendar is invalid. The message says what is wrong, and what to change."""
+
+
+class UnreadableEventError(ValueError):
+    """An event of an iCalendar cannot be read. The message reads "what is wrong; what to change"."""

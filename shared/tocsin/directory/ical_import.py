@@ -1,29 +1,29 @@
-"""The events of an iCalendar (RFC 5545), year by year. Text in, events out; `tocsin.sources` fetches the text."""
+"""The events of an iCalendar (RFC 5545), year by year. Text in, events out; `tocsin.sources` fetches the text.
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+Each event is read on its own (docs/decisions/0037-calendars-are-read-event-by-event.md).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Final
+from zoneinfo import ZoneInfo
 
-import icalendar
-import recurring_ical_events
-
-from tocsin.business_time import load_zone, zone_names
-from tocsin.directory.errors import ICalendarError
-from tocsin.directory.local_time import FIRST, first_instant
-
-PERSON_PROPERTY: Final = "X-TOCSIN-PERSON"
-"""The property with the id of a person of the directory, in iCalendars that we export."""
-_LENGTH_PROPERTY: Final = "X-TOCSIN-LENGTH"
+from tocsin.business_time import load_zone
+from tocsin.directory.errors import ICalendarError, UnreadableEventError
+from tocsin.directory.ical_event import EventPart, EventZones, read_event, read_written
+from tocsin.directory.ical_notes import calendar_notes
+from tocsin.directory.ical_properties import EventProperties
+from tocsin.directory.ical_series import ChangedOccurrence, EventSeries
+from tocsin.directory.ical_text import CalendarText, parse_line, split_calendars
+from tocsin.directory.ical_zones import CalendarZones
 
 MAX_CALENDAR_LENGTH: Final = 5_000_000
-_MAX_EVENTS: Final = 10_000
-_MAX_EVENTS_PER_YEAR: Final = 10_000
-_MAX_EVENTS_PER_DAY: Final = 24
-_FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+_MAX_EVENTS_PER_YEAR: Final = 40_000
+_MAX_RECURRING_PER_YEAR: Final = 20_000
 _YEARS_CACHED: Final = 16
 
 
@@ -31,7 +31,7 @@ _YEARS_CACHED: Final = 16
 class CalendarEvent:
     """An event, or one occurrence of a recurring event.
 
-    `person` is the id of our own property, `addresses` are those of the attendees who have not declined.
+    `person` is the id of our own property; `addresses` and `names` are those of the attendees who have not declined.
     """
 
     starts_at: datetime
@@ -39,6 +39,7 @@ class CalendarEvent:
     person: str
     addresses: tuple[str, ...]
     summary: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,136 +64,138 @@ class ICalendar:
     """The events of an iCalendar. `zone` applies to whole days and to times without a zone.
 
     `year(n)` returns the events that touch the year n (UTC), sorted. It expands a year once, which may take seconds.
-    The constructor and `year` raise ICalendarError.
+    `left_out` are the events that cannot be read, in their order; `notes` say what else cannot be read, such as a
+    broken line. The constructor raises ICalendarError if the text is no calendar or too long, and `year` does if the
+    year has too many events.
     """
 
     def __init__(self, text: str, zone: str) -> None:
         if len(text) > MAX_CALENDAR_LENGTH:
             raise ICalendarError(f"has {len(text)} characters; the limit is {MAX_CALENDAR_LENGTH}")
+        calendars = split_calendars(text)
+        if not calendars:
+            raise ICalendarError("has no line BEGIN:VCALENDAR, so it is not an iCalendar; check its address")
+        reader = _Reader(load_zone(zone))
+        for calendar in calendars:
+            reader.add(calendar)
         self.text: Final = text
-        self.left_out: Final[tuple[LeftOutEvent, ...]] = ()
-        """The events that cannot be read, in their order."""
-        self.notes: Final[tuple[str, ...]] = ()
-        """What else cannot be read, such as a broken line: "what is wrong; what to change"."""
-        self._zone: Final = load_zone(zone)
-        self._query: Final = _parse(text)
+        self._series: Final = reader.series()
+        self.left_out: Final = tuple(event for _, event in sorted(reader.left_out.items()))
+        self.notes: Final = tuple(calendar_notes(calendars, reader.zone_notes, reader.ignored))
         self.year: Final = lru_cache(maxsize=_YEARS_CACHED)(self._of_year)
-        self.year(FIRST.year)  # any year reads every series: an invalid one is found now, not at night
 
     def _of_year(self, year: int) -> tuple[CalendarEvent, ...]:
         start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
-        try:
-            # Series by series, to stop at the limit: `self._query.between` would expand all of them first.
-            occurrences = chain.from_iterable(series.between(start, end) for series in self._query.series)
-            found = [occurrence.as_component(False) for occurrence in islice(occurrences, _MAX_EVENTS_PER_YEAR + 1)]
-            if len(found) > _MAX_EVENTS_PER_YEAR:
-                message = f"has more than {_MAX_EVENTS_PER_YEAR} events in {year}; remove some, or end their series"
-                raise ICalendarError(message)
-            events = [self._event(component) for component in found if not _is_cancelled(component)]
-        except ICalendarError:
-            raise
-        except Exception as error:  # the library raises many kinds for an invalid series
-            raise ICalendarError(f"has an invalid event ({_summary(error)}); correct or remove it") from None
-        return tuple(sorted(event for event in events if event.starts_at < event.ends_at))
-
-    def _event(self, component: Any) -> CalendarEvent:
-        attendees = component.get("ATTENDEE", ())
-        invited = attendees if isinstance(attendees, list) else [attendees] if attendees else []
-        addresses = [one for one in invited if str(one.params.get("PARTSTAT", "")).upper() != "DECLINED"]
-        ends_at = self._instant(component.end)
-        if _LENGTH_PROPERTY in component:
-            days, seconds = map(int, component[_LENGTH_PROPERTY].split())
-            ends_at = self._instant(component.start + timedelta(days=days)) + timedelta(seconds=seconds)
-        return CalendarEvent(
-            starts_at=self._instant(component.start),
-            ends_at=ends_at,
-            person=str(component.get(PERSON_PROPERTY, "")),
-            addresses=tuple(str(address).casefold().removeprefix("mailto:").strip() for address in addresses),
-            summary=_one_line(component.get("SUMMARY", ""))[:200],
+        # Series by series, to stop at the limit.
+        occurrences = chain.from_iterable(series.between(start, end) for series in self._series)
+        found = list(islice(occurrences, _MAX_EVENTS_PER_YEAR + 1))
+        if len(found) > _MAX_EVENTS_PER_YEAR:
+            message = f"has more than {_MAX_EVENTS_PER_YEAR} events in {year}; remove some, or end their series"
+            raise ICalendarError(message)
+        return tuple(
+            sorted(
+                CalendarEvent(starts_at, ends_at, who.person, who.addresses, who.summary, who.names)
+                for who, starts_at, ends_at in found
+            )
         )
 
-    def _instant(self, at: date) -> datetime:
-        if not isinstance(at, datetime):
-            return first_instant(datetime.combine(at, time()), self._zone)
-        if at.tzinfo is None:
-            return first_instant(at, self._zone)
-        name = getattr(at.tzinfo, "key", None)
-        # All processes use the same time zone database (docs/decisions/0011-time-zones-are-pinned.md).
-        return (at.replace(tzinfo=load_zone(name)) if name in zone_names() else at).astimezone(UTC)
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A VEVENT before its times are read."""
+
+    properties: EventProperties
+    zones: EventZones
 
 
-def _parse(text: str) -> recurring_ical_events.CalendarQuery:
-    try:
-        calendar = icalendar.Calendar.from_ical(text)
-        events = calendar.walk("VEVENT")
-        zones = {str(zone.get("TZID")) for zone in calendar.walk("VTIMEZONE")}
-        if len(events) > _MAX_EVENTS:
-            raise ICalendarError(f"has {len(events)} events; the limit is {_MAX_EVENTS}")
-        for event in events:
-            _check(event, zones)
-            _keep_duration(event)
-        _rename_copies(events)
-        return recurring_ical_events.of(calendar)
-    except ICalendarError:
-        raise
-    except Exception as error:  # the library raises many kinds
-        message = f"is not a valid iCalendar ({_summary(error)}); it must start with BEGIN:VCALENDAR"
-        raise ICalendarError(message) from None
+@dataclass(slots=True)
+class _Reader:
+    """Reads the events of VCALENDARs, and collects what is left out, by its place in the text."""
+
+    rotation_zone: ZoneInfo
+    left_out: dict[int, LeftOutEvent] = field(default_factory=dict)
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+    zone_notes: list[str] = field(default_factory=list)
+    _drafts: dict[str, list[_Draft]] = field(default_factory=lambda: defaultdict(list))
+    _count: int = 0
+
+    def add(self, calendar: CalendarText) -> None:
+        zones = CalendarZones(calendar.zones)
+        self.zone_notes += zones.notes
+        header = {line.name: line.value for line in map(parse_line, calendar.lines) if line}
+        name = header.get("X-WR-TIMEZONE")
+        default = zones.find(name) if name else None
+        if name and default is None:
+            self.zone_notes.append(f"X-WR-TIMEZONE is ignored: it {zones.describe_unknown(name)}")
+        event_zones = EventZones(zones, self.rotation_zone, default)
+        for event in calendar.events:
+            self._count += 1
+            properties = EventProperties.read(self._count, event.lines, event.problem)
+            self.ignored += [(properties.summary, line) for line in properties.ignored]
+            # Events without a UID belong to no series.
+            uid = properties.text("UID") or f"\0{self._count}"
+            self._drafts[uid].append(_Draft(properties, event_zones))
+
+    def series(self) -> list[EventSeries]:
+        """Return the series of all events. What cannot be read is left out, and the most frequent of too many."""
+        every = list(self._all_series())
+        kept = [one for one in every if one.master is None or not one.master.recurs]
+        recurring = [(one.master, one) for one in every if one.master is not None and one.master.recurs]
+        counts: Counter[int] = Counter()
+        for master, one in sorted(recurring, key=lambda found: found[0].most_per_year):
+            most, years = master.most_per_year, master.years
+            if max(counts[year] for year in years) + most <= _MAX_RECURRING_PER_YEAR:
+                counts.update(dict.fromkeys(years, most))
+                kept.append(one)
+            else:
+                message = "recurs, but the calendar has too many recurring events; use a calendar for on-call only"
+                self._leave_out(master.properties, message)
+                kept.append(EventSeries.of(None, one.changes))
+        return kept
+
+    def _all_series(self) -> Iterator[EventSeries]:
+        for drafts in self._drafts.values():
+            masters = [draft for draft in drafts if draft.properties.first("RECURRENCE-ID") is None]
+            # Of the versions of an event the last one counts. Copies with one SEQUENCE all count.
+            latest = max((draft.properties.sequence for draft in masters), default=0)
+            found = [part for draft in masters if draft.properties.sequence == latest and (part := self._part(draft))]
+            changed = [draft for draft in drafts if draft.properties.first("RECURRENCE-ID") is not None]
+            changed.sort(key=lambda draft: draft.properties.sequence)
+            changes = [change for draft in changed if (change := self._change(draft))]
+            yield EventSeries.of(found[0] if found else None, changes)
+            for copy in found[1:]:
+                yield EventSeries.of(copy, ())
+
+    def _part(self, draft: _Draft) -> EventPart | None:
+        """The event, or None if it is cancelled or cannot be read."""
+        try:
+            return _read_part(draft)
+        except UnreadableEventError as error:
+            self._leave_out(draft.properties, str(error))
+            return None
+
+    def _change(self, draft: _Draft) -> ChangedOccurrence | None:
+        """The change of an occurrence, or None if it cannot be read: then the occurrence stays as it was."""
+        line = draft.properties.all("RECURRENCE-ID")[0]
+        for_future = line.parameters.get("RANGE", "").upper() == "THISANDFUTURE"
+        try:
+            return ChangedOccurrence(read_written(line, draft.zones), _read_part(draft), for_future)
+        except UnreadableEventError as error:
+            self._leave_out(draft.properties, str(error))
+            return None
+
+    def _leave_out(self, who: EventProperties, reason: str) -> None:
+        self.left_out[who.number] = LeftOutEvent(
+            summary=who.summary,
+            starts_at=who.written_start,
+            reason=reason,
+            person=who.person,
+            addresses=who.addresses,
+            names=who.names,
+            over_at=who.over_at,
+        )
 
 
-def _check(event: Any, zones: set[str]) -> None:
-    subject = f"the event `{_one_line(event.get('SUMMARY', ''))[:60]}`"
-    start = event.get("DTSTART")
-    if start is None or not isinstance(getattr(start, "dt", None), date):
-        raise ICalendarError(f"{subject} has no DTSTART; add one")
-    zone = start.params.get("TZID")
-    if zone is not None and start.dt.tzinfo is None and zone not in zones:
-        raise ICalendarError(f"{subject} has the unknown time zone `{zone}`; add its VTIMEZONE")
-    if start.dt.year < FIRST.year:
-        raise ICalendarError(f"{subject} starts before {FIRST.year}; let it start later")
-    rules = event.get("RRULE", ())
-    for rule in rules if isinstance(rules, list) else [rules] if rules else []:
-        hours, minutes, seconds = (len(rule.get(part, ())) or 1 for part in ("BYHOUR", "BYMINUTE", "BYSECOND"))
-        if (rule.get("FREQ") or ["?"])[0] not in _FREQUENCIES or hours * minutes * seconds > _MAX_EVENTS_PER_DAY:
-            raise ICalendarError(f"{subject} recurs too often; let it recur daily or less often")
-        if min(rule.get("INTERVAL") or [1]) < 1:
-            raise ICalendarError(f"{subject} has the INTERVAL {rule['INTERVAL'][0]}; write 1 or more")
-
-
-def _keep_duration(event: Any) -> None:
-    """Copy the duration into a property of our own.
-
-    The library turns a duration into an end by the wall clock, but its hours are exact and only its days are local
-    (RFC 5545 3.3.6). It keeps properties that it does not know.
-    """
-    event.pop(_LENGTH_PROPERTY, None)
-    if "DURATION" in event and isinstance(event["DTSTART"].dt, datetime):
-        length: timedelta = event["DURATION"].dt
-        event[_LENGTH_PROPERTY] = icalendar.vText(f"{length.days} {length.seconds}")
-
-
-def _rename_copies(events: Iterable[Any]) -> None:
-    """Give each copy of an event a unique UID: otherwise the library drops all but one.
-
-    Events of one UID with different SEQUENCE are versions of one event, and those with a RECURRENCE-ID its exceptions.
-    """
-    seen: Counter[tuple[str, int]] = Counter()
-    for event in events:
-        if "RECURRENCE-ID" not in event:
-            version = (str(event.get("UID", "")), int(event.get("SEQUENCE", 0)))
-            seen[version] += 1
-            if seen[version] > 1:
-                event["UID"] = icalendar.vText(f"{version[0]} copy {seen[version]}")
-
-
-def _is_cancelled(component: Any) -> bool:
-    return str(component.get("STATUS", "")).upper() == "CANCELLED"
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
-
-
-def _summary(error: Exception) -> str:
-    lines = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:100]}"
+def _read_part(draft: _Draft) -> EventPart | None:
+    draft.properties.check()
+    return None if draft.properties.is_cancelled else read_event(draft.properties, draft.zones)

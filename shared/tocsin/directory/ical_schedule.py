@@ -1,12 +1,11 @@
 """The schedule of a rotation that an iCalendar defines: its events, matched to the people of the directory."""
 
-import re
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -15,6 +14,7 @@ from tocsin.directory.entries import Person
 from tocsin.directory.errors import ICalendarError
 from tocsin.directory.ical_import import CalendarEvent, LeftOutEvent
 from tocsin.directory.local_time import FIRST, LAST
+from tocsin.directory.person_names import PersonNames
 from tocsin.directory.schedule import Turn, local_words
 from tocsin.instants import to_utc
 
@@ -53,8 +53,8 @@ class CalendarSchedule:
         self._calendar = calendar
         self._zone = zone
         self._people = people
-        self._names = _unambiguous_names(people)
-        self._person_in = lru_cache(maxsize=1024)(self._find_in_summary)
+        self._names = PersonNames(people)
+        self._within = lru_cache(maxsize=4096)(self._names.within)
         self._stretches = lru_cache(maxsize=_YEARS_CACHED)(self._stretches_of)
 
     def turn(self, at: datetime) -> Turn | None:
@@ -73,17 +73,35 @@ class CalendarSchedule:
             for stretch in self._stretches(year):
                 yield from (at for at in (stretch.starts_at, stretch.ends_at) if start <= at < end)
 
+    def named(self, event: CalendarEvent | LeftOutEvent) -> frozenset[str]:
+        """The people whom an event names: by our own property, else by an attendee, else by its title.
+
+        The first attendee counts who is a person of the directory, by address before name. Several people are named
+        only by a title; then it puts nobody on call.
+        """
+        if event.person in self._people:
+            return frozenset({event.person})
+        for written in (*event.addresses, *event.names):
+            if len(found := self._names.exactly(written)) == 1:
+                return found
+        return self._within(event.summary)
+
+    def shown_names(self, persons: frozenset[str]) -> str:
+        """The names of people, such as `Ana Silva or Ben Okafor`."""
+        return self._names.shown(persons)
+
     def unmatched(self, start: datetime, end: datetime) -> list[CalendarEvent]:
-        """The events between two instants that name no person of the directory."""
+        """The events between two instants that do not name exactly one person of the directory."""
         return [event for event in self._events(start, end) if self._person(event) is None]
 
     def left_out_people(self, at: datetime) -> list[tuple[LeftOutEvent, str]]:
         """The events that would put somebody on call at `at` or later and cannot be read, each with the names."""
-        return []
+        named = [(event, self.named(event)) for event in self._calendar.left_out if not _is_over(event, at)]
+        return [(event, self._names.shown(persons)) for event, persons in named if persons]
 
     def left_out_others(self, at: datetime) -> list[LeftOutEvent]:
         """The other events that cannot be read: they name no person of the directory, or are over at `at`."""
-        return list(self._calendar.left_out)
+        return [event for event in self._calendar.left_out if _is_over(event, at) or not self.named(event)]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -126,56 +144,30 @@ class CalendarSchedule:
         events = [(event, person) for event in self._year(year) if (person := self._person(event))]
         edges = sorted({at for event, _ in events for at in (event.starts_at, event.ends_at)})
         stretches: list[_Stretch] = []
-        current: list[tuple[CalendarEvent, str]] = []
         begun = 0
+        current: list[tuple[float, datetime, int]] = []
+        """A heap: the event that decides comes first. Events that have ended may stay behind it."""
         for starts_at, ends_at in pairwise(edges):
             while begun < len(events) and events[begun][0].starts_at <= starts_at:
-                current.append(events[begun])
+                event = events[begun][0]
+                heappush(current, (-event.starts_at.timestamp(), event.ends_at, begun))
                 begun += 1
-            current = [(event, person) for event, person in current if event.ends_at > starts_at]
+            while current and current[0][1] <= starts_at:
+                heappop(current)
             if current:
-                event, person = max(current, key=lambda found: (found[0].starts_at, -found[0].ends_at.timestamp()))
+                event, person = events[current[0][2]]
                 stretches.append(_Stretch(starts_at, ends_at, person, event))
         return tuple(stretches)
 
     def _person(self, event: CalendarEvent) -> str | None:
-        """The person that an event names: by our own property, else by an attendee's address, else by its summary."""
-        if event.person in self._people:
-            return event.person
-        for address in event.addresses:
-            if (person := self._names.get(address)) is not None:
-                return person
-        return self._person_in(event.summary.casefold())
-
-    def _find_in_summary(self, summary: str) -> str | None:
-        if (person := self._names.get(summary)) is not None:
-            return person
-        named = {
-            person
-            for name, person in self._names.items()
-            if name in summary and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", summary)
-        }
-        return named.pop() if len(named) == 1 else None
+        """The only person that the event names, or None."""
+        named = self.named(event)
+        return min(named) if len(named) == 1 else None
 
 
 def _span(event: CalendarEvent) -> tuple[datetime, datetime]:
     return event.starts_at, event.ends_at
 
 
-def _unambiguous_names(people: Mapping[str, Person]) -> dict[str, str]:
-    """Each id, address and name that means one person only, in lower case, with that person.
-
-    An id goes before an equal address, and an address before an equal name.
-    """
-    names: dict[str, str] = {}
-    kinds = (
-        [(person, person) for person in people],
-        [(address, person) for person, found in people.items() for address in (found.email, *found.fallbacks)],
-        [(found.name, person) for person, found in people.items()],
-    )
-    for kind in kinds:
-        persons: dict[str, set[str]] = defaultdict(set)
-        for name, person in kind:
-            persons[name.casefold()].add(person)
-        names = {name: found.pop() for name, found in persons.items() if len(found) == 1} | names
-    return names
+def _is_over(event: LeftOutEvent, at: datetime) -> bool:
+    return event.over_at is not None and event.over_at <= at

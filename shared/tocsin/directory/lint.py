@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from tocsin.directory.ical_import import CalendarEvent, LeftOutEvent
+from tocsin.directory.ical_schedule import CalendarSchedule
 from tocsin.directory.model import Directory
 from tocsin.directory.shifts import compute_shifts
 from tocsin.instants import to_utc
@@ -91,13 +93,9 @@ def _is_hidden(directory: Directory, role: str, index: int, start: datetime, end
 def _lint_calendars(directory: Directory, start: datetime, end: datetime) -> Iterator[LintFinding]:
     for name, schedule in directory.calendar_schedules.items():
         path: FieldPath = ("rotations", name, "calendar")
+        yield from _lint_left_out(path, schedule, start)
         for event in schedule.unmatched(start, end)[:_MAX_OF_A_KIND]:
-            attendees = ", ".join(event.addresses) or "no attendee"
-            message = (
-                f"the event `{event.summary}` ({attendees}) at {_shown(event.starts_at)} names no person of the "
-                "directory; add the person, or add the address to their fallbacks"
-            )
-            yield LintFinding(path, message)
+            yield LintFinding(path, _unmatched(schedule, event))
         for first, second in schedule.overlaps(start, end)[:_MAX_OF_A_KIND]:
             message = (
                 f"the event `{second.summary}` at {_shown(second.starts_at)} overlaps with `{first.summary}` at "
@@ -110,6 +108,39 @@ def _lint_calendars(directory: Directory, start: datetime, end: datetime) -> Ite
                 "and end; let the one that applies start later, or remove the other"
             )
             yield LintFinding(path, message)
+
+
+def _lint_left_out(path: FieldPath, schedule: CalendarSchedule, start: datetime) -> Iterator[LintFinding]:
+    """Yield what of a calendar cannot be read. All events that would put somebody on call are named."""
+    for event, names in schedule.left_out_people(start):
+        message = f"the event {_written(event)} would put {names} on call, but cannot be read: it {event.reason}"
+        yield LintFinding(path, message)
+    others = schedule.left_out_others(start)
+    for event in others[:_MAX_OF_A_KIND]:
+        message = f"the event {_written(event)} is left out: it {event.reason}"
+        yield LintFinding(path, message, harmless=True)
+    if len(others) > _MAX_OF_A_KIND:
+        message = f"{len(others) - _MAX_OF_A_KIND} more events are left out; none would put anybody on call"
+        yield LintFinding(path, message, harmless=True)
+    for note in schedule.notes:
+        yield LintFinding(path, note, harmless=True)
+
+
+def _written(event: LeftOutEvent) -> str:
+    return f"`{event.summary}`" + (f" at {event.starts_at}" if event.starts_at else "")
+
+
+def _unmatched(schedule: CalendarSchedule, event: CalendarEvent) -> str:
+    if persons := schedule.named(event):
+        return (
+            f"the event `{event.summary}` at {_shown(event.starts_at)} may mean {schedule.shown_names(persons)}, so it "
+            "puts nobody on call; write an address or an id instead of the name, or invite the person"
+        )
+    attendees = ", ".join(event.addresses) or "no attendee"
+    return (
+        f"the event `{event.summary}` ({attendees}) at {_shown(event.starts_at)} names no person of the "
+        "directory; add the person, or add the address to their fallbacks"
+    )
 
 
 def _shown(at: datetime) -> str:

@@ -19,7 +19,7 @@ from tocsin.directory.ical_schedule import CalendarSchedule, ExpandedCalendar
 from tocsin.directory.rotation import CalendarLocation, Rotation
 from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
 from tocsin.directory.validation import find_problems
-from tocsin.yaml_document import Identifier, YamlModel, field_errors, load_document
+from tocsin.yaml_document import Identifier, Name, YamlModel, field_errors, load_document
 
 STANDARD_ROLES: Final = (
     "service_desk_team_lead",
@@ -75,6 +75,8 @@ class Directory(YamlModel):
     """Cover for a time. It goes before all other holders."""
     group_addresses: tuple[GroupAddress, ...] = ()
     """The addresses that get a role's mail when no address of its holder accepts it."""
+    tenant: Name = "default"
+    """The tenant whose people these are. API keys of other tenants see only the names of who is on call."""
     _calendar_schedules: dict[str, CalendarSchedule] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")

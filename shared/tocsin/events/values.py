@@ -30,6 +30,7 @@ Flag = Literal[
     "security",
     "severity_disputed",
     "contact_unusable",
+    "text_cleaned",
     "default_severity",
     "default_services",
     "default_contact",

@@ -61,7 +61,7 @@ class DirectoryFile:
         """What is wrong with the file and its calendars, for /readyz; None if nothing is."""
         self._reload()
         calendars = [f"rotation {name}: {problem}" for name, problem in sorted(self.calendar_problems().items())]
-        return "\n".join([*([self.problem] if self.problem else []), *calendars]) or None
+        return "\n".join([*([self.problem] if self.problem else []), *calendars, *self._left_out()]) or None
 
     def calendar_problems(self) -> dict[str, str]:
         """What is wrong with the calendars, by rotation."""
@@ -71,6 +71,17 @@ class DirectoryFile:
     def problem(self) -> str | None:
         """What is wrong with the file itself, or None."""
         return self._file.problem
+
+    def _left_out(self) -> list[str]:
+        """How many events cannot be read, by rotation. `/readyz` needs no key, so it shows no title of an event."""
+        now, lines = self._now(), []
+        for name, schedule in sorted(self._directory.calendar_schedules.items() if self._directory else ()):
+            named, others = len(schedule.left_out_people(now)), len(schedule.left_out_others(now))
+            if named or others:
+                loud = f"{named} would put somebody on call; " if named else ""
+                count = f"{named + others} event{'s' if named + others > 1 else ''} cannot be read"
+                lines.append(f"rotation {name}: {count}; {loud}`python -m notifier directory check` names them")
+        return lines
 
     @property
     def _locations(self) -> Locations:

@@ -15,7 +15,7 @@ from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
-from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.responses import JsonResponse, page_length
 
 from intake import metrics
 from intake.api.problems import document_error
@@ -30,12 +30,12 @@ from intake.api.webhook_schemas import (
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.auth_failure import auth_failure
 from intake.domain.webhooks.config.integrations import Integration
-from intake.errors import SigningKeyUnavailableError
+from intake.errors import SigningKeyUnavailableError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult, dismiss_deliveries, list_deliveries
 from intake.handlers.webhooks import delivery_key
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.sources.signing_keys import SigningKeys
-from intake.store.webhooks import WebhookState
+from intake.store.webhooks import DeliveryReason, WebhookState
 from intake.workers.webhook_worker import WebhookWorker
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,10 @@ _PAYLOAD: Final[dict[str, Any]] = {
 
 Limit = Annotated[int, Query(ge=1, le=500, description="The size of the page"), DIGITS]
 Cursor = Annotated[int, Query(ge=0, le=_MAX_ID, description="`next_cursor` of the previous page"), DIGITS]
+UnmappedFilter = Annotated[UnmappedReason | None, Query(description="Only those with this reason")]
+IgnoredFilter = Annotated[
+    DeliveryReason | None, Query(description="Only those with this reason; of a dismissed one, why it was unmapped")
+]
 DeliveryId = Annotated[int, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery"), DIGITS]
 
 
@@ -82,34 +86,43 @@ def router(
     """The routes. Deliveries are processed by `worker`, listed through `reader` and dismissed through `side_writer`."""
     routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
-    async def page(state: WebhookState, caller: Caller, limit: int, cursor: int) -> JsonResponse:
+    async def page(
+        state: WebhookState, caller: Caller, reason: DeliveryReason | None, limit: int, cursor: int
+    ) -> JsonResponse:
         async with reader.connect() as connection:
-            found = await list_deliveries(connection, state, caller.tenant, cursor=cursor, limit=limit)
+            found = await list_deliveries(connection, state, caller.tenant, reason, cursor=cursor, limit=limit)
+        items = tuple(map(WebhookDeliveryResponse.of, found.items))
+        length = page_length(items, limit)
+        following = found.next_cursor if length == len(items) else items[length - 1].id
         response = WebhookDeliveryListResponse(
-            items=tuple(map(WebhookDeliveryResponse.of, found.items)),
-            next_cursor=str(found.next_cursor) if found.next_cursor is not None else None,
+            items=items[:length], next_cursor=str(following) if following is not None else None
         )
         return JsonResponse(response.model_dump(mode="json"))
 
     @routes.get("/unmapped", summary="List unmapped webhooks", responses=UNMAPPED_RESPONSES)
-    async def list_unmapped(caller: MayAdminister, limit: Limit = 100, cursor: Cursor = 0) -> JsonResponse:
+    async def list_unmapped(
+        caller: MayAdminister, reason: UnmappedFilter = None, limit: Limit = 100, cursor: Cursor = 0
+    ) -> JsonResponse:
         """Lists the deliveries that integrations.yaml does not map. Correct the file, then replay them."""
-        return await page(WebhookState.UNMAPPED, caller, limit, cursor)
+        return await page(WebhookState.UNMAPPED, caller, reason, limit, cursor)
 
     @routes.get("/ignored", summary="List ignored webhooks and mails", responses=IGNORED_RESPONSES)
-    async def list_ignored(caller: MayAdminister, limit: Limit = 100, cursor: Cursor = 0) -> JsonResponse:
+    async def list_ignored(
+        caller: MayAdminister, reason: IgnoredFilter = None, limit: Limit = 100, cursor: Cursor = 0
+    ) -> JsonResponse:
         """Lists the deliveries that changed nothing: mails that a machine wrote, webhooks without a ticket of a
-        configured queue, and dismissed deliveries.
+        configured queue, and dismissed deliveries. To open the ticket of a machine's mail, allow its sender in
+        integrations.yaml, then replay the delivery.
         """
-        return await page(WebhookState.IGNORED, caller, limit, cursor)
+        return await page(WebhookState.IGNORED, caller, reason, limit, cursor)
 
     @routes.post(
         "/unmapped/{delivery_id}/replay",
-        summary="Replay an unmapped webhook",
+        summary="Replay an unmapped or ignored webhook or mail",
         responses=delivery_responses("Its new state"),
     )
     async def replay_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
-        """Processes the delivery with the present integrations.yaml. One that is not unmapped stays as it is."""
+        """Processes an unmapped or ignored delivery with the present integrations.yaml. Another one stays as it is."""
         result = await worker.replay(caller.tenant, delivery_id)
         if result is None:
             raise Problem(404, "Webhook delivery not found.")

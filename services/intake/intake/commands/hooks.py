@@ -29,7 +29,7 @@ from intake.service import IntakeService
 from intake.settings import IntegrationsSettings
 from intake.sources.integrations_file import read_secret
 from intake.sources.signing_keys import fetch_signing_key
-from intake.store.webhooks import WebhookDelivery, WebhookState
+from intake.store.webhooks import WebhookDelivery, WebhookState, delivery_reason
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -43,6 +43,7 @@ TenantOption = Annotated[str | None, typer.Option(help="Only this tenant; by def
 ProviderOption = Annotated[
     str | None, typer.Option(help="The provider in the webhook's path; by default the tenant's only one.")
 ]
+ReasonOption = Annotated[str | None, typer.Option(help="Only this reason, as the list shows it.")]
 IdsArgument = Annotated[list[int], typer.Argument(help="Delivery ids from `unmapped`.")]
 
 
@@ -117,25 +118,25 @@ def signing_key(
 
 
 @app.command()
-def unmapped(tenant: TenantOption = None) -> None:
+def unmapped(tenant: TenantOption = None, reason: ReasonOption = None) -> None:
     """List the deliveries that integrations.yaml does not map, the oldest first."""
-    _list(WebhookState.UNMAPPED, tenant)
+    _list(WebhookState.UNMAPPED, tenant, reason)
 
 
 @app.command()
-def ignored(tenant: TenantOption = None) -> None:
+def ignored(tenant: TenantOption = None, reason: ReasonOption = None) -> None:
     """List the deliveries that changed nothing, the oldest first: mails of machines, and webhooks without a ticket."""
-    _list(WebhookState.IGNORED, tenant)
+    _list(WebhookState.IGNORED, tenant, reason)
 
 
 @app.command()
 def replay(
     ids: Annotated[
-        list[int] | None, typer.Argument(help="Delivery ids from `unmapped` or from a response to the tool.")
+        list[int] | None, typer.Argument(help="Delivery ids from `unmapped` or `ignored`, or from a response.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All unmapped deliveries.")] = False,
     with_ignored: Annotated[
-        bool, typer.Option("--ignored", help="Ignored deliveries too, for example of a queue that was not configured.")
+        bool, typer.Option("--ignored", help="With --all: ignored deliveries too, for example of a queue added since.")
     ] = False,
     provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
     tenant: TenantOption = None,
@@ -144,19 +145,19 @@ def replay(
         typer.Option(parser=instant_option, metavar="T", help="Only deliveries received since: 2026-06-08T12:00:00Z."),
     ] = None,
 ) -> None:
-    """Queue unmapped deliveries; the running service processes them with its present integrations.yaml."""
+    """Queue unmapped and ignored deliveries; the running service processes them with its present integrations.yaml."""
     if bool(ids) == everything:
         fail("Give either ids or --all.")
 
     async def requeue(service: IntakeService) -> list[int]:
         async with service.runtime.side_writer.begin() as connection:
             return await requeue_deliveries(
-                connection, tenant, ids or None, with_ignored=with_ignored, provider=provider, since=since
+                connection, tenant, ids or None, with_ignored=with_ignored or bool(ids), provider=provider, since=since
             )
 
     queued = with_service(requeue)
     typer.echo(f"Queued {len(queued)} deliveries for the running service.")
-    _fail_on_missing(ids or (), queued, "unmapped or ignored" if with_ignored else "unmapped")
+    _fail_on_missing(ids or (), queued, "unmapped or ignored")
 
 
 @app.command()
@@ -188,13 +189,18 @@ def schema_text() -> str:
     return json.dumps(dialect | Integrations.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _list(state: WebhookState, tenant: str | None) -> None:
+def _list(state: WebhookState, tenant: str | None, reason_name: str | None) -> None:
+    try:
+        reason = delivery_reason(reason_name) if reason_name is not None else None
+    except ValueError:
+        fail(f"--reason: `{reason_name}` is not a reason. Use one that the list shows without --reason.")
+
     async def list_all(service: IntakeService) -> bool:
         cursor: int | None = 0
         found = False
         async with service.runtime.reader.connect() as connection:
             while cursor is not None:
-                page = await list_deliveries(connection, state, tenant, cursor=cursor, limit=_PAGE)
+                page = await list_deliveries(connection, state, tenant, reason, cursor=cursor, limit=_PAGE)
                 for delivery in page.items:
                     typer.echo(_line(delivery))
                 found, cursor = found or bool(page.items), page.next_cursor

@@ -5,8 +5,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from intake.domain.mail import EmailAddress, InboundMail, hidden_address, name_before_via
-from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer, fold_text
+from tocsin.email_address import comparable_email
+
+from intake.domain.folded_text import fold_text
+from intake.domain.mail import EmailAddress, InboundMail, hidden_address, is_made_up, name_before_via
+from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer
 from intake.domain.webhooks.config.integrations import MailIntegration
 
 _DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
@@ -25,7 +28,8 @@ class TicketOwner:
 class MailAuthor:
     """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
 
-    `is_found`: False if a list of ours replaced the author, and nothing says who it is; then `address` is the list's.
+    `is_found`: False if a list of ours or a customer's replaced the author, and nothing says who it is; then `address`
+    is the list's.
     `is_authenticated`: the sender's address is not known to be forged.
     """
 
@@ -41,7 +45,7 @@ class MailAuthor:
         if not self.is_authenticated:
             return False
         if self.is_found:
-            return self.address.email == (owner.contact_email or "").lower()
+            return comparable_email(self.address.email) == comparable_email(owner.contact_email or "")
         return _is_same_name(self.address.name, owner.contact_name or "")
 
     def belongs_to(self, owner: TicketOwner) -> bool:
@@ -99,16 +103,16 @@ class _ReplacedSender:
         self._groups = self._mailboxes | mail.origin.list_addresses
         self._name = name_before_via(mail.sender.name)
         self._hidden = hidden_address(mail.sender)
-        self._looks_replaced = bool(self._name or self._hidden) or mail.sender.email in self._groups
+        self._looks_replaced = bool(self._name or self._hidden) or self._is_group(mail.sender.email)
 
     def author(self) -> EmailAddress | None:
-        """The author; None if a list of ours replaced the author, and nothing says who it is."""
+        """The author; None if a list replaced the author, and nothing says who it is."""
         sender, origin = self._mail.sender, self._origin
         if not self._is_ours(sender):
-            return (self._author_through_list_of_others() if origin.is_list else None) or sender
+            return self._author_through_list_of_others() if origin.is_list else sender
         if origin.is_list or origin.originals:
             return self._author_through_our_list()
-        return _first(self._outside_replies()) or sender
+        return _first([*self._outside_replies(), *self._outside(self._less_certain())]) or sender
 
     def _author_through_our_list(self) -> EmailAddress | None:
         """Somebody outside who is named as the author anywhere, before one of our own people.
@@ -134,14 +138,23 @@ class _ReplacedSender:
 
         Where our mail server checks senders, a stranger's list speaks for nobody.
         """
-        if not self._looks_replaced:
-            return None
-        origin, home = self._origin, self._config.customer_of(self._mail.sender.email)
+        sender, origin = self._mail.sender, self._origin
+        if not (self._name or self._hidden or sender.email in origin.list_addresses):
+            return sender
+        home = self._config.customer_of(sender.email)
         namesakes = self._namesakes(self._mail.recipients)
         found = self._outside([*origin.originals, *namesakes, *origin.replies_to, *self._less_certain()])
         if home is not None or self._config.authserv is not None:
             found = [each for each in found if home is not None and self._config.customer_of(each.email) == home]
-        return self._with_name(found[0]) if found else None
+        if found:
+            return self._with_name(found[0])
+        # Our own mail that comes back through a customer's list is not the customer's.
+        return None if home is not None and any(map(self._is_ours, origin.originals)) else sender
+
+    def _is_group(self, email: str) -> bool:
+        """Whether the address is a mailbox, a list, or one that a list made up, as LISTSERV does."""
+        own = {*self._groups, *self._mail.delivered_to, *(each.email for each in self._mail.recipients)}
+        return email in own or is_made_up(email)
 
     def _outside_replies(self) -> list[EmailAddress]:
         """Outside addresses for replies to a mail of ours: it came from a web form, or was passed on to us.

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from tocsin.characters import one_line
-from tocsin.email_address import is_usable_email
+from tocsin.characters import canonical_id, one_line
+from tocsin.email_address import comparable_email, is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import EmailAddress, InboundMail, own_text, reference_of
+from intake.domain.mail import AutomaticSign, EmailAddress, InboundMail, own_text, reference_of
 from intake.domain.mail_author import MailAuthor, TicketOwner, customer_of, find_author
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import RuleImpact, SubjectRule
@@ -42,6 +42,13 @@ class ReceivedMail:
     author: MailAuthor
     mailbox: Mailbox
     reference: str
+
+    # docs/rules.md#6-27
+    @property
+    def ignored(self) -> AutomaticSign | None:
+        """The sign by which the mail is ignored; None if a human wrote it, or if it is the request of a machine."""
+        sign, config = self.mail.automatic, self.integration.config
+        return None if sign and sign.may_be_request and config.allows_automatic(self.author.address.email) else sign
 
     @property
     def is_of_it_contact(self) -> bool:
@@ -77,6 +84,8 @@ def classify_mail(
     escalations = mailboxes.get("escalations")
     is_escalation = escalations is not None and escalations.address.lower() in recipients
     author = find_author(mail, integration, {rule.address.lower() for rule in mailboxes.values()})
+    if mail.automatic is not None:  # a machine neither responds for us nor escalates for the customer
+        author = replace(author, is_staff=False, is_it_contact=False)
     mailbox: Mailbox = "escalations" if is_escalation else "support"
     return ReceivedMail(mail, received_at, integration, author, mailbox, mail.reference)
 
@@ -98,8 +107,8 @@ def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) ->
 
 def subject_ids(mail: InboundMail) -> list[str]:
     """The ids in square brackets in the subject, such as `[1042]` or `[Ticket #1042]`."""
-    names = [name.strip() for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]]
-    found = [each for name in names for each in (name, name.rpartition("#")[2].strip())]
+    names = _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]
+    found = [canonical_id(each) for name in names for each in (name, name.rpartition("#")[2])]
     return [name for name in dict.fromkeys(found) if name]
 
 
@@ -138,8 +147,11 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_severity": severity,
         "default_services": services,
         "default_customer": author.customer,
-        # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list.
-        "contact_unusable": (author.is_authenticated and author.is_found) or not is_usable_email(sender.email),
+        "text_cleaned": not sender.is_cleaned,
+        # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list. A
+        # machine might reply, and so open the next ticket.
+        "contact_unusable": (author.is_authenticated and author.is_found and mail.automatic is None)
+        or not is_usable_email(sender.email),
     }
     return DerivedTicketRequest.model_validate(
         {
@@ -166,7 +178,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
 
 
 def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fact]) -> list[EventRequest] | None:
-    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17 and #6-18).
+    """The events that a reply causes on a ticket with these facts (docs/rules.md#6-8, #6-17, #6-18 and #6-27).
 
     None: the mail does not belong to the ticket and opens another one.
     """
@@ -176,6 +188,8 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     if not author.is_found and not author.is_contact(owner):
         return []
     history = history_of(facts)
+    if received.mail.automatic is not None:
+        return [] if history.closed_by is None else None
     if author.is_staff:
         can_respond = history.closed_by is None and not history.status.responded
         return [_event(received, "responded")] if can_respond and is_to_customer(received, owner) else []
@@ -201,8 +215,8 @@ def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
     outside, everybody outside is the customer. Unknown senders, who share the default customer, share no domain.
     """
     config, outside = received.integration.config, _recipients_outside(received)
-    contact = (owner.contact_email or "").lower()
-    if any(address.email == contact for address in outside):
+    contact = comparable_email(owner.contact_email or "")
+    if any(comparable_email(address.email) == contact for address in outside):
         return True
     if any(known.id == owner.customer_id for known in config.customers):
         customers = [customer_of(address.email, received.integration) for address in outside]

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.characters import one_line
 
+from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.errors import UnmappedError
 from intake.store.webhooks import DeliveryReason, WebhookDelivery, WebhookState, WebhookStore
 
@@ -34,14 +36,26 @@ class DeliveryPage:
 
 def unmapped_result(delivery: WebhookDelivery, error: UnmappedError) -> DeliveryResult:
     """The result of a delivery that the configuration does not cover."""
-    return DeliveryResult(WebhookState.UNMAPPED, delivery.id, error.reason, str(error)[:_MAX_DETAIL_LENGTH])
+    return DeliveryResult(WebhookState.UNMAPPED, delivery.id, error.reason, one_line(str(error), _MAX_DETAIL_LENGTH))
+
+
+def ignored_result(delivery: WebhookDelivery, reason: WebhookIgnoredReason, about: str | None) -> DeliveryResult:
+    """The result of a webhook that changes nothing; `about` is its subject in the tool."""
+    detail = one_line(about, _MAX_DETAIL_LENGTH) if about is not None else None
+    return DeliveryResult(WebhookState.IGNORED, delivery.id, reason, detail)
 
 
 async def list_deliveries(
-    connection: AsyncConnection, state: WebhookState, tenant: str | None, *, cursor: int, limit: int
+    connection: AsyncConnection,
+    state: WebhookState,
+    tenant: str | None,
+    reason: DeliveryReason | None = None,
+    *,
+    cursor: int,
+    limit: int,
 ) -> DeliveryPage:
-    """The tenant's deliveries in that state after the cursor; those of all tenants if `tenant` is None."""
-    found = await WebhookStore(connection).list_in_state(state, tenant, after=cursor, limit=limit + 1)
+    """The deliveries in that state after the cursor. None selects all tenants or all reasons."""
+    found = await WebhookStore(connection).list_in_state(state, tenant, reason, after=cursor, limit=limit + 1)
     return DeliveryPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.lifecycle import without_automatic_responses
+from tocsin.runtime.database.engine import clock_timestamp
 
-from intake.domain.mail import IgnoredReason
+from intake.domain.mail import AutomaticSign, IgnoredReason
 from intake.domain.mail_author import TicketOwner
+from intake.domain.mail_description import describe_ignored
 from intake.domain.mail_rules import (
     ReceivedMail,
     candidate_tickets,
@@ -28,6 +31,7 @@ from intake.store.mails import (
     MailIdentity,
     add_mail,
     awaiting_ticket,
+    count_opened,
     existing_tickets,
     find_known_mail,
     lock_mails,
@@ -44,6 +48,9 @@ _UNKNOWN_AUTHOR: Final = (
 _UNKNOWN_ORIGINAL: Final = "Staff reply to a mail that has not arrived. Replay it after the original has arrived."
 _REROUTED: Final = "rerouted to Support@: Escalations@ is for the customer's IT contact"
 _MAX_CANDIDATES: Final = 20
+MAX_MACHINE_TICKETS: Final = 60
+"""How many tickets the automatic mails of one sender may open within an hour."""
+_HEARD_WITHIN: Final = timedelta(days=30)
 
 
 class MailResult(StrEnum):
@@ -64,13 +71,15 @@ class MailResult(StrEnum):
 class AppliedMail:
     """The effect of a mail; `detail` names the events, or says why there are none.
 
-    `ignored` is the sign that a machine wrote it. `opened` is the ticket that it opened.
+    `ignored` is the sign that a machine wrote it; `was_heard`: earlier mails of that sender opened tickets. `opened` is
+    the ticket that it opened.
     """
 
     result: MailResult
     ticket_id: UUID | None = None
     detail: str | None = None
     ignored: IgnoredReason | None = None
+    was_heard: bool = False
     opened: StoredTicket | None = None
 
 
@@ -83,8 +92,8 @@ async def apply_mail(
     cannot be opened.
     """
     mail, author = received.mail, received.author
-    if mail.automatic is not None:
-        return AppliedMail(MailResult.AUTOMATIC, detail=mail.automatic.text, ignored=mail.automatic.reason)
+    if (sign := received.ignored) is not None:
+        return await _ignore(connection, tenant, received, sign)
     await lock_mails(connection, tenant, {mail.message_id, (mail.message_id, *mail.references)[-1]})
     identity = MailIdentity(mail.message_id, mail.digests, author.address.email if author.is_found else "")
     known = await find_known_mail(connection, tenant, identity)
@@ -102,6 +111,13 @@ async def apply_mail(
     if applied.ticket_id is not None:
         await add_mail(connection, tenant, identity, mail.references, applied.ticket_id, received.received_at)
     return applied
+
+
+async def _ignore(connection: AsyncConnection, tenant: str, received: ReceivedMail, sign: AutomaticSign) -> AppliedMail:
+    sender, since = received.author.address.email, received.received_at - _HEARD_WITHIN
+    was_heard = sign.may_be_request and await count_opened(connection, tenant, sender, since) > 0
+    detail = describe_ignored(received, sign, was_heard=was_heard)
+    return AppliedMail(MailResult.AUTOMATIC, detail=detail, ignored=sign.reason, was_heard=was_heard)
 
 
 async def _update(
@@ -161,6 +177,8 @@ async def _open(
     if request is None:
         problem = _UNKNOWN_SENDER if received.author.is_found else _UNKNOWN_AUTHOR
         raise UnmappedError(UnmappedReason.MISSING_CUSTOMER, problem)
+    if received.mail.automatic is not None:
+        await _check_machine(context, connection, tenant, received.author.address.email)
     (outcome,) = await create_tickets(context, connection, tenant, [request])
     if isinstance(outcome, IntakeError):
         raise outcome
@@ -168,3 +186,15 @@ async def _open(
     if not outcome.created:
         return AppliedMail(MailResult.DUPLICATE, ticket.ticket_id)
     return AppliedMail(MailResult.OPENED, ticket.ticket_id, opened=ticket)
+
+
+# docs/rules.md#6-27
+async def _check_machine(context: IngestContext, connection: AsyncConnection, tenant: str, sender: str) -> None:
+    """Raises UnmappedError if a machine has opened so many tickets that it may be replying to another machine."""
+    now = context.business(await clock_timestamp(connection))
+    if await count_opened(connection, tenant, sender, now - timedelta(hours=1)) >= MAX_MACHINE_TICKETS:
+        text = (
+            f"This automatic sender opened {MAX_MACHINE_TICKETS} tickets within an hour. If two machines reply to each"
+            " other, dismiss its mails; otherwise replay them an hour later."
+        )
+        raise UnmappedError(UnmappedReason.TOO_MANY, text)

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import ticket_id
 from tocsin.runtime.database.engine import clock_timestamp
 
-from intake.domain.webhooks.adapters.registry import read_delivery
 from intake.domain.webhooks.config.integrations import Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.reconcile import reconcile

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.domain.mail import ContentDigests
+from intake.domain.mail_rules import SOURCE as EMAIL
 from intake.store.tables import AWAITED_MAILS, INBOUND_MAILS, TICKETS
 
 _MAX_KNOWN_MAILS: Final = 100
@@ -135,6 +136,15 @@ async def tickets_of_contact(
         func.lower(table.body["contact"]["email"].astext).in_(contacts),
     )
     return list((await connection.execute(query.order_by(table.position.desc()))).scalars())
+
+
+async def count_opened(connection: AsyncConnection, tenant: str, sender: str, since: datetime) -> int:
+    """The number of tickets that mails of this sender have opened since an instant of business time."""
+    table = TICKETS.c
+    query = select(func.count()).where(table.tenant == tenant, table.opened_at > since, table.source == EMAIL)
+    query = query.where(table.body["contact"]["email"].astext == sender)
+    number: int = (await connection.execute(query)).scalar_one()
+    return number
 
 
 def _digest(message_id: str) -> bytes:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,8 @@ from intake.errors import MISSING_FIELDS, UnmappedReason
 from intake.store.tables import INTEGRATIONS, TICKET_UPDATES, TICKETS, WEBHOOK_DELIVERIES
 
 _FORGET_ROWS: Final = 1000
+EXCERPT_BYTES: Final = 8_000
+"""The beginning of a body that lists have."""
 
 
 class WebhookState(StrEnum):
@@ -178,11 +180,19 @@ class WebhookStore:
         return sorted((await self._connection.execute(dismissed.returning(table.c.id))).scalars())
 
     async def list_in_state(
-        self, state: WebhookState, tenant: str | None, *, after: int, limit: int
+        self, state: WebhookState, tenant: str | None, reason: DeliveryReason | None, *, after: int, limit: int
     ) -> list[WebhookDelivery]:
-        """The deliveries in a state with ids above `after`, the oldest first; of all tenants if `tenant` is None."""
+        """The deliveries in a state with ids above `after`, the oldest first.
+
+        None selects all tenants or all reasons. Each has the first EXCERPT_BYTES of its body: a mail may have ten
+        megabytes.
+        """
         table = WEBHOOK_DELIVERIES
-        query = select(table).where(table.c.state == state, table.c.id > after)
+        others = [column for column in table.c if column is not table.c.body]
+        excerpt = func.substring(table.c.body, 1, EXCERPT_BYTES).label("body")
+        query: Select[Any] = select(*others, excerpt).where(table.c.state == state, table.c.id > after)
+        if reason is not None:
+            query = query.where(table.c.reason == reason)
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
         rows = await self._connection.execute(query.order_by(table.c.id).limit(limit))
@@ -304,12 +314,13 @@ def _delivery(row: Row[Any]) -> WebhookDelivery:
         body=row.body,
         received_at=row.received_at,
         state=WebhookState(row.state),
-        reason=_reason(row.reason) if row.reason else None,
+        reason=delivery_reason(row.reason) if row.reason else None,
         detail=row.detail,
         attempts=row.attempts,
     )
 
 
-def _reason(text: str) -> DeliveryReason:
+def delivery_reason(text: str) -> DeliveryReason:
+    """The reason with that name. Raises ValueError."""
     kinds = (IgnoredReason, WebhookIgnoredReason)
     return next((kind(text) for kind in kinds if text in set(kind)), None) or UnmappedReason(text)

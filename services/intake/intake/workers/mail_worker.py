@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from intake import metrics
 from intake.domain.mail import read_mail
+from intake.domain.mail_description import describe_mail
 from intake.domain.mail_rules import classify_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import (
@@ -39,6 +40,8 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
     context.wake()
     if applied.opened is not None:
         metrics.count_created(applied.opened)
+    if applied.was_heard and delivery.reason is None:  # a replayed mail was counted when it came
+        metrics.MAILS_IGNORED_OF_KNOWN.inc()
     log.info("mail_processed", delivery=delivery.id, result=applied.result, ticket_id=str(applied.ticket_id or ""))
     state = WebhookState.IGNORED if applied.result is MailResult.AUTOMATIC else WebhookState.TAKEN
     parts = (applied.result, applied.ticket_id, applied.detail)
@@ -57,6 +60,8 @@ async def _apply(context: DeliveryContext, delivery: WebhookDelivery) -> Applied
         received = classify_mail(mail, delivery.received_at, integration, context.ingest.policy.mailboxes)
         async with context.writer.begin() as connection:
             return await apply_mail(context.ingest, connection, delivery.tenant, received, sources)
+    except UnmappedError as error:
+        raise UnmappedError(error.reason, describe_mail(received, str(error))) from None
     except UnreadableMailError as error:
         raise UnmappedError(UnmappedReason.UNREADABLE, f"The mail {error}.") from None
     except ValidationError as error:

@@ -7,11 +7,11 @@ import structlog
 from tocsin.runtime.database.engine import is_transient
 
 from intake import metrics
-from intake.domain.webhooks.adapters.registry import read_delivery
 from intake.domain.webhooks.config.integrations import Integration
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.snapshot import DeliveryContent
 from intake.errors import MISSING_FIELDS, RejectedError, UnmappedError, UnmappedReason, UnreadableError
-from intake.handlers.deliveries import DeliveryResult
+from intake.handlers.deliveries import DeliveryResult, ignored_result
 from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, apply_ticket
 from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
 from intake.workers.context import DeliveryContext
@@ -35,17 +35,16 @@ async def process_webhook(
         content = read_delivery(delivery.body, integration)
     except UnreadableError as error:
         raise UnmappedError(error.reason, str(error)) from None
-    if content.ignored is not None:
-        return DeliveryResult(WebhookState.IGNORED, delivery.id, content.ignored, content.about)
     tickets = _delivered_tickets(context, delivery, integration, content)
     outcomes = await _apply_each(context, delivery, tickets, before_ticket)
+    applied = [outcome for outcome in outcomes if isinstance(outcome, AppliedUpdate)]
     if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
         # Reasons that a later delivery may remove come last, so that nothing else is left then (see
         # `WebhookStore.finish_waiting_for`).
         raise min(unmapped, key=lambda error: error.reason in MISSING_FIELDS)
-    ignored = [outcome.ignored if isinstance(outcome, AppliedUpdate) else None for outcome in outcomes]
-    if all(ignored):
-        return DeliveryResult(WebhookState.IGNORED, delivery.id, ignored[0])
+    reasons = [content.ignored] if content.ignored is not None else [each.ignored for each in applied]
+    if reasons[0] is not None and None not in reasons:
+        return ignored_result(delivery, reasons[0], content.about)
     return DeliveryResult(WebhookState.TAKEN, delivery.id)
 
 

@@ -65,9 +65,12 @@ class WebhookWorker:
         return await self.receive(tenant, EMAIL, sha256(raw).digest(), headers, raw)
 
     async def replay(self, tenant: str, delivery_id: int) -> DeliveryResult | None:
-        """Process an unmapped delivery with the present configuration; another one stays as it is. None: not found."""
+        """Process an unmapped or ignored delivery with the present configuration; another one stays as it is.
+
+        None: not found.
+        """
         async with self._context.side_writer.begin() as connection:
-            is_requeued = bool(await requeue_deliveries(connection, tenant, [delivery_id]))
+            is_requeued = bool(await requeue_deliveries(connection, tenant, [delivery_id], with_ignored=True))
             delivery = await WebhookStore(connection).load_delivery(delivery_id, tenant)
         if delivery is None:
             return None

@@ -11,6 +11,7 @@ from tocsin.characters import Id
 from tocsin.directory import Directory, Holder, export_calendar
 from tocsin.instants import Instant, InstantInput
 from tocsin.runtime.http.authentication import MayRead
+from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import ResponseModel
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
@@ -65,19 +66,23 @@ def _example() -> dict[str, Any]:
 
 class HolderResponse(ResponseModel):
     """Who holds a role, and the rule that says so. `fallbacks` are tried if `email` fails. `phone` is as the directory
-    writes it.
+    writes it. A key of another tenant than the directory's gets the name alone.
     """
 
-    person: str
+    person: str | None
     name: str
-    email: str
+    email: str | None
     phone: str | None
     fallbacks: tuple[str, ...]
-    rule: str
+    rule: str | None
 
     @classmethod
-    def of(cls, holder: Holder | None) -> "HolderResponse | None":
-        return cls.model_validate(holder) if holder is not None else None
+    def of(cls, holder: Holder | None, *, name_only: bool) -> "HolderResponse | None":
+        if holder is None:
+            return None
+        if name_only:
+            return cls(person=None, name=holder.name, email=None, phone=None, fallbacks=(), rule=None)
+        return cls.model_validate(holder)
 
 
 class OnCallResponse(ResponseModel):
@@ -117,26 +122,36 @@ _OnCallInstant = Annotated[
 At = Annotated[_OnCallInstant | None, Query(description="An instant in the years 1900 to 2099; default: now")]
 
 
+_OTHER_TENANT: Final = Problem(
+    403, "The directory belongs to another tenant: this API key can only ask who holds a role in general."
+)
+
+
 def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
     """The routes. Each call uses the current directory."""
     routes = APIRouter(prefix="/v1/on-call", tags=["on call"])
 
     @routes.get("", summary="Get who is on call", response_description="The holder, or null if there is none")
-    async def get_on_call(_: MayRead, role: Role, at: At = None, customer: CustomerId = None) -> OnCallResponse:
+    async def get_on_call(caller: MayRead, role: Role, at: At = None, customer: CustomerId = None) -> OnCallResponse:
         """Who holds a role, by which rule, until when, and who follows, according to the current directory.
 
-        Overrides come first, then the customer's own entries, then the general ones.
+        Overrides come first, then the customer's own entries, then the general ones. A key of another tenant than the
+        directory's cannot name a customer, and gets no addresses.
         """
         instant = at or clock.now()
-        found = await asyncio.to_thread(on_call, _current(directory), role, customer, instant)
+        known = _current(directory)
+        is_other = caller.tenant != known.tenant
+        if is_other and customer is not None:
+            raise _OTHER_TENANT
+        found = await asyncio.to_thread(on_call, known, role, customer, instant)
         return OnCallResponse(
             role=role,
             customer=customer,
             at=instant,
-            holder=HolderResponse.of(found.holder),
+            holder=HolderResponse.of(found.holder, name_only=is_other),
             until=found.until,
-            then=HolderResponse.of(found.next_holder),
-            group_address=found.group_address,
+            then=HolderResponse.of(found.next_holder, name_only=is_other),
+            group_address=None if is_other else found.group_address,
         )
 
     @routes.get(
@@ -148,13 +163,16 @@ def router(directory: DirectoryFile, clock: TimeSource) -> APIRouter:
             200: {"content": {"text/calendar": {"schema": {"type": "string"}, "example": _CALENDAR_EXAMPLE}}},
         },
     )
-    async def get_calendar(_: MayRead, role: Role, customer: CustomerId = None) -> Response:
+    async def get_calendar(caller: MayRead, role: Role, customer: CustomerId = None) -> Response:
         """An iCalendar of the role's shifts, from 1 January (at least 90 days back) to a year ahead.
 
         One event for each shift, in UTC, with its holder as attendee; its UID stays the same while its start does. The
-        calendar can be used as the source of a rotation.
+        calendar can be used as the source of a rotation. Only for keys of the directory's tenant.
         """
-        calendar = await asyncio.to_thread(_export, _current(directory), role, customer, clock)
+        known = _current(directory)
+        if caller.tenant != known.tenant:
+            raise _OTHER_TENANT
+        calendar = await asyncio.to_thread(_export, known, role, customer, clock)
         headers = {"Content-Disposition": f'attachment; filename="{role}.ics"'}
         return Response(calendar, media_type="text/calendar", headers=headers)
 

@@ -30,7 +30,7 @@ from tocsin.sources.directory_file import DirectoryFile
 from tocsin.sources.policy_file import configured_policy, mailboxes_of
 from tocsin.yaml_document import locate_problems
 
-from notifier.domain.on_call import on_call
+from notifier.domain.on_call import on_call, rotations_of, unreadable_events
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
 directory_app = typer.Typer(no_args_is_help=True, help="The directory: who holds which role.")
@@ -61,10 +61,13 @@ def who(
     ] = None,
     customer: Annotated[str | None, typer.Option(help="A customer's id; default: any customer.")] = None,
 ) -> None:
-    """Show who holds a role, why, and until when. Exits 1 if nobody does, 2 if an option is invalid."""
+    """Show who holds a role, why, and until when. Exits 1 if nobody does, 2 if an option is invalid.
+
+    Notes say what of the role's calendars cannot be read.
+    """
     settings = load(DirectorySettings)
     instant = at or clock_from(settings).now()
-    directory, _ = _load(settings.directory, instant, settings.calendar_networks)
+    directory, calendar_problems = _load(settings.directory, instant, settings.calendar_networks)
     try:
         found = on_call(directory, role, customer, instant)
     except UnknownRoleError as error:
@@ -84,6 +87,10 @@ def who(
         typer.echo("  until  no change within a year")
     else:
         typer.echo(f"  until  {display_instant(found.until, UTC)}, then {_describe(found.next_holder)}")
+    rotations = rotations_of(directory, role, customer)
+    broken = [f"rotation {name}: {calendar_problems[name]}" for name in rotations if name in calendar_problems]
+    for note in (*broken, *unreadable_events(directory, rotations, instant)):
+        typer.echo(f"  note   {note}")
     raise typer.Exit(0 if found.holder else 1)
 
 
@@ -93,7 +100,8 @@ def check(
 ) -> None:
     """Check the directory for a year ahead: gaps, unknown people, impossible addresses. Exits 1 if it finds any.
 
-    Calendar events that overlap are listed too, and are not an error: the later one counts.
+    Calendar events that overlap are listed too, and are not an error: the later one counts. Neither are events that
+    cannot be read, unless they would put somebody on call.
     """
     settings = load(CheckSettings)
     path = file or settings.directory or load(DirectorySettings).directory

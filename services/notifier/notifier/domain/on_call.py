@@ -1,6 +1,6 @@
 """Who is on call, until when, and who follows; and how long until nobody is. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -86,6 +86,42 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
         for name, feed in directory.calendar_schedules.items()
         for event in feed.unmatched(now, now + GAP_HORIZON)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutCounts:
+    """How many events of a calendar cannot be read: those that would put somebody on call, and the others."""
+
+    on_call: int
+    other: int
+
+
+def left_out_counts(directory: Directory, now: datetime) -> dict[str, LeftOutCounts]:
+    """By rotation with a calendar: the events that cannot be read (docs/rules.md#5-32)."""
+    return {
+        name: LeftOutCounts(len(schedule.left_out_people(now)), len(schedule.left_out_others(now)))
+        for name, schedule in directory.calendar_schedules.items()
+    }
+
+
+def unreadable_events(directory: Directory, rotations: Collection[str], at: datetime) -> list[str]:
+    """Descriptions of the events of these rotations that would put somebody on call at `at` or later, but cannot be
+    read (docs/rules.md#5-32).
+    """
+    return [
+        f"rotation {name}: the event `{event.summary}` ({event.starts_at or 'without a start'}) would put {people} on "
+        f"call, but cannot be read: it {event.reason}"
+        for name, schedule in directory.calendar_schedules.items()
+        if name in rotations
+        for event, people in schedule.left_out_people(at)
+    ]
+
+
+def rotations_of(directory: Directory, role: str, customer_id: str | None) -> list[str]:
+    """The rotations that may decide who holds the role for the customer, in their order in the directory."""
+    entries = directory.roles.get(role, ())
+    used = {entry.rotation for entry in entries if entry.customer in (None, customer_id)}
+    return [name for name in directory.rotations if name in used]
 
 
 def held_roles(directory: Directory, ladder: Iterable[str], now: datetime) -> dict[str, bool]:

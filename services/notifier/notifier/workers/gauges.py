@@ -10,7 +10,7 @@ from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
 from notifier import metrics
-from notifier.domain.on_call import held_roles, seconds_to_gap, unknown_events
+from notifier.domain.on_call import held_roles, left_out_counts, seconds_to_gap, unknown_events, unreadable_events
 from notifier.store import journal, queue, reports
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ class MailGauges:
         metrics.set_on_call(held)
 
     async def measure_gaps(self) -> None:
-        """Measure when each role will be vacant, and which calendar events name nobody."""
+        """Measure when each role will be vacant, which calendar events name nobody, and which cannot be read."""
         directory, now = self._directory.current(), self._clock.now()
         if directory is None:
             return
@@ -60,3 +60,7 @@ class MailGauges:
         metrics.DIRECTORY_UNKNOWN_EVENTS.set(len(unknown))
         if unknown:
             log.warning("calendar_events_name_nobody", events=unknown[:10])
+        metrics.set_left_out_events(await asyncio.to_thread(left_out_counts, directory, now))
+        unreadable = await asyncio.to_thread(unreadable_events, directory, directory.rotations, now)
+        if unreadable:
+            log.error("calendar_events_unreadable", events=unreadable[:10])

@@ -10,7 +10,7 @@ from intake.domain.mail.message import (
     read_mail,
     reference_of,
 )
-from intake.domain.mail.origin import MailOrigin, hidden_address, name_before_via
+from intake.domain.mail.origin import MailOrigin, hidden_address, is_made_up, name_before_via
 from intake.domain.mail.own_text import own_text
 from intake.domain.mail.shown_text import MAX_TEXT_LENGTH
 
@@ -25,6 +25,7 @@ __all__ = [
     "InboundMail",
     "MailOrigin",
     "hidden_address",
+    "is_made_up",
     "name_before_via",
     "own_text",
     "read_mail",

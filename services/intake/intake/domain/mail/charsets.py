@@ -57,6 +57,15 @@ def decode_text(octets: bytes, *labels: str | None) -> str:
     return text if broken < sum(not character.isascii() for character in text) - broken else _decode(octets, "cp1252")
 
 
+def fits_charset(octets: bytes, label: str) -> bool:
+    """Whether these bytes are a text in this character set, to their end."""
+    codec = _codec(label)
+    try:
+        return codec is not None and bool(_decode(octets, codec, "strict"))
+    except ValueError:
+        return False
+
+
 def _codec(label: str) -> str | None:
     """Python's name of the codec; None if the label is unknown, or says no more than ASCII."""
     name = _canonical(label)

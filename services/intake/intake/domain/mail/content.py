@@ -15,10 +15,11 @@ from intake.domain.mail.transfer_encoding import decode_transfer
 
 _MAX_PARAMETERS: Final = 50
 _MAX_CONTENT_TYPES: Final = 5
-# Only top-level types that exist: some programs write plain/text.
+# Only top-level types that exist: some programs write plain/text. Others write multipart/multipart/mixed.
 _MEDIA_TYPE: Final = re.compile(
-    r"[\s\"'<]*((?:text|multipart|message|application|image|audio|video|font|model|x-[a-z0-9-]+)/[a-z0-9!#$&^_.+-]+)"
+    r"[\s\"'<]*(?:[a-z]+/(?=[a-z]+/))?((?:text|multipart|message|application|image|audio|video|font|model|x-[a-z0-9-]+)/[a-z0-9!#$&^_.+-]+)"
 )
+_ENCODING_IN_TYPE: Final = re.compile(r"\bcontent-transfer-encoding\s*:\s*([a-z0-9-]+)", re.IGNORECASE)
 # The semicolon before a parameter may be missing, and a comma may stand in its place.
 _PARAMETER: Final = re.compile(
     r"(?:[;,]\s*|^\s*|(?<=\")\s+)([^\s;,=\"]+)\s*=\s*(\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^;\"]*)", re.DOTALL
@@ -70,7 +71,7 @@ def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
         type=media_type,
         is_stated=stated is not None,
         disposition=disposition.partition(";")[0].strip().lower(),
-        encoding=headers.first("Content-Transfer-Encoding").strip()[:40],
+        encoding=_encoding(headers.first("Content-Transfer-Encoding"), kinds),
         charset=_first(parameters, "charset") or None,
         name=one_line(decode_words(file_name or media_type), MAX_NAME_LENGTH),
         is_named=bool(file_name),
@@ -84,6 +85,12 @@ def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
 def _media_type(kind: str) -> str | None:
     found = _MEDIA_TYPE.match(kind.lower())
     return found[1] if found else None
+
+
+def _encoding(header: str, kinds: Sequence[str]) -> str:
+    """The transfer encoding; some programs write it on the line of the Content-Type."""
+    found = None if header else next(filter(None, map(_ENCODING_IN_TYPE.search, kinds)), None)
+    return found[1] if found else header.strip()[:40]
 
 
 def _first(parameters: Sequence[tuple[str, str]], name: str) -> str:

@@ -5,13 +5,27 @@ from typing import Final
 
 _BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
 _HEADER: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
-# Up to three lines that are no header, among headers: they belong to a header that lost its name or its indentation.
-_DAMAGED_LINES: Final = re.compile(
-    rb"(?:(?!--)[^\n]++\n){1,3}?"
-    rb"(?=(?:from|to|cc|subject|date|message-id|in-reply-to|references|reply-to|sender|return-path|received|mime-version"
-    rb"|dkim-signature|authentication-results|delivered-to|(?:content|x|list|arc)-[!-9;-~]+)[ \t]*:)",
-    re.IGNORECASE,
+_KNOWN: Final = (
+    rb"(?:from|to|cc|subject|date|message-id|in-reply-to|references|reply-to|sender|return-path|received|mime-version"
+    rb"|dkim-signature|authentication-results|delivered-to|bcc|importance|precedence|auto-submitted|user-agent"
+    rb"|(?:content|x|list|arc|thread|resent)-[!-9;-~]+)[ \t]*:"
 )
+# Lines that are no header, among headers: they belong to a header that lost its name or its indentation.
+_DAMAGED_LINES: Final = re.compile(rb"(?:(?!--)[^\n]++\n){1,10}?(?=" + _KNOWN + rb")", re.IGNORECASE)
+_MAX_EMPTY_LINES: Final = 2
+_MORE_HEADERS: Final = re.compile(rb"\n*+(?=" + _KNOWN + rb")", re.IGNORECASE)
+
+
+def read_message_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
+    """As `read_headers`, for a whole mail; an empty line before From does not end its headers, if others follow it."""
+    found, end = read_headers(raw, start, limit)
+    for _ in range(_MAX_EMPTY_LINES):
+        more = _MORE_HEADERS.match(raw, end)
+        if more is None or end - start >= limit or any(name.lower() == b"from" for name, _ in found):
+            break
+        further, end = read_headers(raw, more.end(), limit)
+        found += further
+    return found, end
 
 
 def read_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.characters import is_line, one_line
@@ -22,10 +22,11 @@ _CHARSET: Final = re.compile(r"charset\s*=\s*([^;\s]{1,60})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """`email` is in lower case; `name` is empty if the mail has none."""
+    """`email` is in lower case; `name` is empty if the mail has none, and `is_cleaned` if it had control characters."""
 
     name: str
     email: str
+    is_cleaned: bool = field(default=False, compare=False)
 
     @property
     def domain(self) -> str:
@@ -33,15 +34,18 @@ class EmailAddress:
 
 
 class MailHeaders:
-    """The headers of a mail or of one of its parts. Long headers are truncated, so that reading them takes no time."""
+    """The headers of a mail or of one of its parts. Long headers are truncated, so that reading them takes no time.
 
-    def __init__(self, found: Iterable[tuple[bytes, bytes]]) -> None:
+    `charset` is that of their unencoded bytes, if they are not UTF-8 and the headers state no other.
+    """
+
+    def __init__(self, found: Iterable[tuple[bytes, bytes]], charset: str | None = None) -> None:
         self._found: dict[str, list[str]] = {}
         for name, value in found:
             text = value.strip(b" \t").decode("ascii", "surrogateescape")
             self._found.setdefault(name.decode("ascii").lower(), []).append(text)
-        charset = _CHARSET.search("".join(self._found.get("content-type", ()))[:_MAX_HEADER_LENGTH])
-        self._charset = charset[1] if charset else None
+        stated = _CHARSET.search("".join(self._found.get("content-type", ()))[:_MAX_HEADER_LENGTH])
+        self._charset = stated[1] if stated else charset
 
     def names(self) -> Collection[str]:
         """Their names, in lower case."""
@@ -57,7 +61,8 @@ class MailHeaders:
 
     def text(self, name: str) -> str:
         """The value of the first header with that name, decoded; empty if there is none."""
-        return decode_words(self.first(name))
+        raw = next(iter(self._found.get(name.lower(), ())), "")
+        return decode_words(self._decoded(raw[:_MAX_HEADER_LENGTH])).replace("\n", "")
 
     def message_ids(self, name: str) -> list[str]:
         """The ids in all headers with that name, without their angle brackets."""
@@ -74,8 +79,8 @@ class MailHeaders:
         for display, address in parse_addresses(self._decoded(raw)):
             email = address.lower()
             if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and is_line(email):
-                name = one_line(decode_words(display[: MAX_NAME_LENGTH * 8]), MAX_NAME_LENGTH)
-                found.append(EmailAddress(name, email))
+                name = decode_words(display[: MAX_NAME_LENGTH * 8]).replace("\t", " ")  # a header is folded with tabs
+                found.append(EmailAddress(one_line(name, MAX_NAME_LENGTH), email, is_cleaned=not is_line(name)))
         return found
 
     def _decoded(self, raw: str) -> str:

@@ -22,6 +22,7 @@ _MAX_ADDRESSES: Final = 20
 _LISTED: Final = re.compile(r"[^\s<>@;:,\"?]{1,64}@[^\s<>@;:,\"?]{1,189}")
 _VIA: Final = re.compile(r"(.+?)(?:\s+via\s+\S|\s*\(via\s)", re.IGNORECASE)
 _ENCODED: Final = re.compile(r"([^=]+)=(?:40)?([^=@]+\.[^=@]+)@")
+_MADE_UP: Final = re.compile(r"dmarc|no-?reply")
 _ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 # The addresses of list programs, which are nobody's.
 _ROLE: Final = re.compile(r"(^|[-+.=])(bounces?|owners?|request|admin|errors|return|no-?reply)([-+.=]|$)")
@@ -75,6 +76,11 @@ def hidden_address(sender: EmailAddress) -> EmailAddress | None:
         return EmailAddress("", name.lower())
     encoded = _ENCODED.match(sender.email)
     return EmailAddress(name, f"{encoded[1]}@{encoded[2]}") if encoded else None
+
+
+def is_made_up(email: str) -> bool:
+    """Whether a list program made the address up, to hide the author (`0000012-dmarc-request@list.example`)."""
+    return _MADE_UP.search(email.partition("@")[0]) is not None
 
 
 def _addresses(headers: MailHeaders, names: tuple[str, ...]) -> tuple[EmailAddress, ...]:

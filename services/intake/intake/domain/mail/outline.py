@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from intake.domain.mail.content import ContentHeaders, content_headers
-from intake.domain.mail.header_block import read_headers
+from intake.domain.mail.header_block import read_headers, read_message_headers
 from intake.domain.mail.headers import MailHeaders
 from intake.errors import UnreadableMailError
 
@@ -62,14 +62,15 @@ def read_outline(raw: bytes) -> MessageOutline:
     raw = _with_line_feeds(raw)
     before = _BEFORE_HEADERS.match(raw)
     begin = before.end() if before else 1
-    found, start = read_headers(raw, begin, MAX_HEADER_BYTES)
+    found, start = read_message_headers(raw, begin, MAX_HEADER_BYTES)
     if start - begin >= MAX_HEADER_BYTES:
         raise UnreadableMailError(f"has headers of more than {MAX_HEADER_BYTES:,} bytes")
     if len(found) > MAX_HEADERS:
         raise UnreadableMailError(f"has more than {MAX_HEADERS:,} headers")
-    headers = MailHeaders(found)
-    content = content_headers(headers, "text/plain")
-    return MessageOutline(headers, content, _Splitter(raw, start).split(content))
+    content = content_headers(MailHeaders(found), "text/plain")
+    root = _Splitter(raw, start).split(content)
+    charset = next((part.content.charset for part in root.leaves() if part.content.charset), None)
+    return MessageOutline(MailHeaders(found, charset), content, root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,9 @@ class _Splitter:
     def _read_parts(self) -> None:
         current: ContentHeaders | None = None
         start = self._start
+        if _CONTENT.match(self._raw, start - 1):  # the first boundary is missing
+            found, start = read_headers(self._raw, start, _MAX_HEADER_BYTES_OF_PART)
+            current = content_headers(MailHeaders(found), "text/plain")
         for index, dashes in enumerate(self._dashes):
             depth, closes = self._find(_boundary(dashes))
             if depth is None or dashes.start() < start - 1:

@@ -86,7 +86,7 @@ def create_ticket(
             ),
             "history": opened_at < live_since,
             "opened_by": opened_by,
-            "default_flags": (*flags, *opening.flags),
+            "default_flags": (*flags, *opening.flags, *_cleaned(ordered)),
         }
     )
 
@@ -143,6 +143,11 @@ def _mandatory_fields(
     fields = {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in found.items()}
     fields["affected_services"] = fields.pop("services")
     return fields, tuple(flags)
+
+
+def _cleaned(ordered: Sequence[TicketUpdate]) -> tuple[Flag, ...]:
+    """The flag of a ticket with an id, a name or an address that was repaired (docs/rules.md#1-12)."""
+    return ("text_cleaned",) if any(update.text_cleaned for update in ordered) else ()
 
 
 def _contact(ordered: Sequence[TicketUpdate]) -> dict[str, str | None] | None:

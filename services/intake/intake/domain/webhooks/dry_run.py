@@ -10,9 +10,9 @@ from tocsin.instants import render_instant
 
 from intake.domain.facts import event_fact, opening_fact
 from intake.domain.ticket_request import EventRequest
-from intake.domain.webhooks.adapters.registry import read_delivery
 from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, ItContacts
 from intake.domain.webhooks.create_ticket import create_ticket, opening_severity
+from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.domain.webhooks.mapping import map_snapshot, unlisted_words
 from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.reconcile import reconcile

@@ -70,6 +70,7 @@ def map_snapshot(
         impact=_impact(snapshot.impact, integration.impact),
         assignee=_assignee(snapshot.assignee, integration),
         unassigned=_is_unassigned(snapshot.assignee, integration),
+        text_cleaned=snapshot.text_cleaned,
     )
 
 

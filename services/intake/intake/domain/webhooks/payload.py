@@ -7,8 +7,6 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Final
 
-from tocsin.characters import clean_block
-
 from intake.domain.json_parsing import DuplicateKey, HugeInteger, parse_bounded_json
 from intake.errors import InvalidJsonError, JsonDepthError, UnreadableError
 
@@ -77,15 +75,16 @@ def problem_with_text(value: object) -> str | None:
 
 
 def text(value: object) -> str | None:
-    """The value as text, truncated to MAX_TEXT_LENGTH characters. Of control characters, LF and TAB are kept.
+    """The value as text without lone surrogates, truncated to MAX_TEXT_LENGTH characters.
 
-    Numbers become text. None for other types, and for blank text.
+    Numbers become text. None for other types, and for blank text. Control characters remain: `read_delivery` removes
+    them, and notes it.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
         return None
-    found = clean_block(str(value)).strip()
+    found = str(value).encode(errors="replace").decode().strip()
     if not found:
         return None
     return found if len(found) <= MAX_TEXT_LENGTH else f"{found[: MAX_TEXT_LENGTH - 1]}…"

@@ -53,7 +53,8 @@ class TicketSnapshot:
     (last updated; None: not stated, and the receipt counts); `sequence` orders snapshots of the same instant.
     `opened_at`, `responded_at` and `resolved_at` are the tool's own instants. All instants are aware UTC. `status`,
     `priority`, `queue` (board, team, group), `type`, `channel`, `via`, `it_contact` and the criteria of `impact` are
-    words or ids of the tool, not mapped yet. `actor` made the change. `found_nothing` lists what the mapping names and
+    words or ids of the tool, not mapped yet. `text_cleaned`: an id, a name or an address had control characters.
+    `actor` made the change. `found_nothing` lists what the mapping names and
     the payload does not have, for `hooks try`.
     """
 
@@ -81,6 +82,7 @@ class TicketSnapshot:
     impact: ImpactInfo = field(default_factory=ImpactInfo)
     assignee: AssigneeInfo = field(default_factory=AssigneeInfo)
     actor: str | None = None
+    text_cleaned: bool = False
     found_nothing: tuple[str, ...] = ()
 
 

@@ -27,7 +27,7 @@ class TicketUpdate(BaseModel):
     `seen_at` (the tool's instant as sent), `sequence` and `delivery_key` order the updates of a ticket. `created`: the
     tool created the ticket at that instant. `status` is never `ignored`; `tool_status` is the tool's word for it.
     `in_scope`: the ticket is in one of the configured queues. `impact` has the criteria that the delivery states.
-    `unassigned`: the delivery states that nobody is assigned.
+    `unassigned`: the delivery states that nobody is assigned. `text_cleaned` as in `TicketSnapshot`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,11 +61,12 @@ class TicketUpdate(BaseModel):
     impact: Impact | None = None
     assignee: Assignee | None = None
     unassigned: bool = False
+    text_cleaned: bool = False
 
 
 OPENING_FIELDS: Final = (
     *("summary", "description", "customer", "contact_name", "contact_email", "contact_phone", "services"),
-    *("channel", "category", "via", "it_contact", "starts_at"),
+    *("channel", "category", "via", "it_contact", "starts_at", "text_cleaned"),
 )
 """The fields of an update that matter only for opening the ticket."""
 

@@ -1,28 +1,42 @@
 """The `email` section of integrations.yaml: how mails to the two mailboxes become tickets. Pure."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from tocsin.email_address import comparable_email
 from tocsin.events import BusinessRisk, Category, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
+from intake.domain.folded_text import fold_text
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
 
 
-def _lower(text: str) -> str:
-    return text.lower()
+def _comparable_domain(domain: str) -> str:
+    return comparable_email(f"@{domain}").removeprefix("@")
+
+
+def _comparable(address_or_domain: str) -> str:
+    return comparable_email(address_or_domain) if "@" in address_or_domain else _comparable_domain(address_or_domain)
 
 
 Domain = Annotated[
-    str, Field(pattern=r"^[^\s@]+\.[^\s@]+$", max_length=189, examples=["acme.example"]), AfterValidator(_lower)
+    str,
+    Field(pattern=r"^[^\s@]+\.[^\s@]+$", max_length=189, examples=["acme.example"]),
+    AfterValidator(_comparable_domain),
 ]
 MailAddress = Annotated[
-    str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254, examples=["it@acme.example"]), AfterValidator(_lower)
+    str,
+    Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254, examples=["it@acme.example"]),
+    AfterValidator(comparable_email),
+]
+AddressOrDomain = Annotated[
+    str,
+    Field(pattern=r"^([^\s@]+@[^\s@]+|[^\s@]+\.[^\s@]+)$", max_length=254, examples=["alerts@rmm.example"]),
+    AfterValidator(_comparable),
 ]
 
 
@@ -71,16 +85,10 @@ class SubjectRule(YamlModel):
 
 
 def _domain_length(email: str, domains: tuple[str, ...], with_subdomains: bool) -> int:
-    """The length of the longest of the domains that the address, in lower case, belongs to; 0 if there is none."""
-    domain = email.rpartition("@")[2]
+    """The length of the longest of the domains that the address belongs to; 0 if there is none."""
+    domain = comparable_email(email).rpartition("@")[2]
     found = (each for each in domains if domain == each or (with_subdomains and domain.endswith("." + each)))
     return max(map(len, found), default=0)
-
-
-def fold_text(text: str) -> str:
-    """The text without case and accents, with one space between words."""
-    letters = (each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
-    return " ".join("".join(letters).casefold().replace("\u2019", "'").split())
 
 
 @lru_cache(maxsize=10_000)
@@ -104,7 +112,8 @@ class EmailConfig(YamlModel):
     that is one person. reopen_within: how long after closing a reply reopens a ticket; later it opens a new one.
     sources: the tools whose ticket ids may appear in square brackets in a subject; in the mails of a ticket's own
     contact, the id may be of any tool. authserv: the name that our own mail server writes into Authentication-Results;
-    with it, a sender that did not pass DMARC is unknown.
+    with it, a sender that did not pass DMARC is unknown. allow_automatic: addresses and domains of machines, such as
+    monitoring, whose automatic mails open tickets.
     """
 
     auth: Auth | None = None
@@ -121,6 +130,12 @@ class EmailConfig(YamlModel):
     reopen_within: Duration = Duration("14d")
     sources: tuple[Name, ...] = ()
     authserv: Name | None = None
+    allow_automatic: tuple[AddressOrDomain, ...] = ()
+
+    # docs/rules.md#6-27
+    def allows_automatic(self, address: str) -> bool:
+        """Whether the automatic mails of this address, in lower case, may be requests."""
+        return address in self.allow_automatic or address.rpartition("@")[2] in self.allow_automatic
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -136,7 +151,8 @@ class EmailConfig(YamlModel):
 
     def customer_of(self, email: str) -> EmailCustomer | None:
         """The customer of an address: by the address itself, or else by its domain."""
-        if by_address := next((each for each in self.customers if email in each.addresses), None):
+        comparable = comparable_email(email)
+        if by_address := next((each for each in self.customers if comparable in each.addresses), None):
             return by_address
         lengths = [(_domain_length(email, each.domains, each.subdomains), each) for each in self.customers]
         length, customer = max(lengths, key=lambda found: found[0], default=(0, None))

@@ -1,0 +1,172 @@
+"""Splits the text of an iCalendar (RFC 5545) into its events, so that a broken event cannot harm the others."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+_COMPONENTS: Final = frozenset({"VEVENT", "VTIMEZONE", "VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"})
+_DATE_PROPERTIES: Final = frozenset({"DTSTART", "DTEND", "EXDATE", "RDATE", "RECURRENCE-ID"})
+_NO_BEGIN: Final = "has no BEGIN:VEVENT; add it, or export the calendar again"
+_NO_END: Final = "has no END:VEVENT; add it, or export the calendar again"
+_START: Final = re.compile(r"BEGIN\s*:\s*VCALENDAR", re.IGNORECASE)
+_JOINED: Final = re.compile(r"(?<=END:VCALENDAR)(?=BEGIN:VCALENDAR)", re.IGNORECASE)
+_FOLD: Final = re.compile(r"\n[ \t]")
+_EDGE: Final = re.compile(r"\s*(BEGIN|END)\s*:\s*(\S+)\s*", re.IGNORECASE)
+_NAME: Final = re.compile(r"\s*([A-Za-z0-9-]+)\s*(?=[;:])")
+_UNQUOTED: Final = re.compile(r'(?:[^":]|"[^"]*")*(?=:)')
+_PARAMETER: Final = re.compile(r';\s*([A-Za-z0-9-]+)\s*=((?:"[^"]*"|[^";])*)')
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLine:
+    """A property. `name` and the names of `parameters` are in upper case."""
+
+    name: str
+    parameters: Mapping[str, str]
+    value: str
+
+    @property
+    def text(self) -> str:
+        """The value without the escapes of a text, in one line."""
+        return one_line(_ESCAPED.sub(lambda found: " " if found[1] in "nN" else found[1], self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class EventText:
+    """The lines of a VEVENT, without those of its alarms. `problem` says what is wrong with its BEGIN and END."""
+
+    lines: Sequence[str]
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class CalendarText:
+    """A VCALENDAR: its own lines, and those of its time zones and events. `loose_ends` are END lines of nothing."""
+
+    lines: list[str] = field(default_factory=list)
+    zones: list[Sequence[str]] = field(default_factory=list)
+    events: list[EventText] = field(default_factory=list)
+    loose_ends: list[str] = field(default_factory=list)
+    is_complete: bool = False
+
+
+def split_calendars(text: str) -> list[CalendarText]:
+    """Return the VCALENDARs of a text; empty if there is none. Takes time linear in the length of the text."""
+    splitter = _Splitter()
+    for line in _unfold(text):
+        edge = _EDGE.fullmatch(line)
+        if edge is None:
+            splitter.add(line)
+        elif edge[1].upper() == "BEGIN":
+            splitter.begin(edge[2].upper(), line)
+        else:
+            splitter.end(edge[2].upper(), line)
+    splitter.close(_NO_END)
+    return splitter.calendars
+
+
+def line_name(line: str) -> str | None:
+    """Return the name of the property that a line holds, in upper case, or None if it has none."""
+    found = _NAME.match(line)
+    return found[1].upper() if found else None
+
+
+def parse_line(line: str) -> ContentLine | None:
+    """Return the property that a line holds, or None if the line is not valid."""
+    found = _NAME.match(line)
+    if found is None:
+        return None
+    name, rest = found[1].upper(), line[found.end() :]
+    if name in _DATE_PROPERTIES:  # `TZID=tzone://Microsoft/Utc` without quotes is common; dates have no colon
+        head, colon, value = rest.rpartition(":")
+        if _PARAMETER.sub("", head).strip():  # `DTSTART;TZID:...` has lost its zone
+            return None
+    else:
+        quoted = _UNQUOTED.match(rest)
+        head, colon, value = (quoted[0], ":", rest[quoted.end() + 1 :]) if quoted else rest.partition(":")
+    if not colon:
+        return None
+    parameters = {key.upper(): text.strip().strip('"') for key, text in _PARAMETER.findall(head)}
+    return ContentLine(name, parameters, value.strip())
+
+
+def one_line(text: str) -> str:
+    """Return the text with every run of white space as one blank."""
+    return " ".join(text.split())
+
+
+def shown(text: str) -> str:
+    """Return a text for a message: one line of at most 80 characters."""
+    line = "".join(character if character.isprintable() else " " for character in text[:400])
+    return one_line(line)[:80]
+
+
+def _unfold(text: str) -> Iterator[str]:
+    """Yield the lines from the first BEGIN:VCALENDAR on, also where a byte order mark or a page stands before it."""
+    text = _JOINED.sub("\n", text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n"))
+    start = _START.search(text)
+    lines = _FOLD.sub("", text[start.start() :]).split("\n") if start else ()
+    return (line for line in lines if line and not line.isspace())
+
+
+class _Splitter:
+    """The components found so far, and the one that is open. Components of a VEVENT or VTIMEZONE are `inner`."""
+
+    def __init__(self) -> None:
+        self.calendars: list[CalendarText] = []
+        self._open: str | None = None
+        self._lines: list[str] = []
+        self._inner: list[str] = []
+
+    def begin(self, kind: str, line: str) -> None:
+        if kind == "VCALENDAR":
+            self.close(_NO_END)
+            self.calendars.append(CalendarText())
+        elif not self.calendars:
+            return
+        elif kind in _COMPONENTS or self._open is None:
+            self.close(_NO_END)
+            self._open = kind
+        else:
+            self._inner.append(kind)
+            if self._open == "VTIMEZONE":
+                self._lines.append(line)
+
+    def add(self, line: str) -> None:
+        if not self._inner or self._open == "VTIMEZONE":
+            self._lines.append(line)
+
+    def end(self, kind: str, line: str) -> None:
+        if not self.calendars:
+            return
+        if kind == "VCALENDAR":
+            self.close(_NO_END)
+            self.calendars[-1].is_complete = True
+        elif kind in self._inner:
+            del self._inner[self._inner.index(kind) :]
+            if self._open == "VTIMEZONE":
+                self._lines.append(line)
+        elif kind == self._open:
+            self.close("")
+        elif kind == "VEVENT" and self._open not in _COMPONENTS:
+            if self._open is None:
+                self.calendars[-1].lines.extend(self._lines)
+            self._open = "VEVENT"
+            self.close(_NO_BEGIN)
+        else:
+            self.calendars[-1].loose_ends.append(line)
+
+    def close(self, problem: str) -> None:
+        """Store the open component, or the lines between two components."""
+        lines, kind = self._lines, self._open
+        self._lines, self._open, self._inner = [], None, []
+        if not self.calendars:
+            return
+        if kind is None:
+            self.calendars[-1].lines.extend(lines)
+        elif kind == "VTIMEZONE":
+            self.calendars[-1].zones.append(lines)
+        elif kind == "VEVENT" and lines:
+            self.calendars[-1].events.append(EventText(lines, problem))

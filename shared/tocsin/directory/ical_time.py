@@ -1,0 +1,74 @@
+"""The dates, times and durations of an iCalendar, as written (RFC 5545, 3.3)."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from tocsin.business_time import load_zone
+
+_FIRST_TIME: Final = datetime(1000, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
+LAST_TIME: Final = datetime(8999, 12, 30)  # noqa: DTZ001 (a wall clock shows no zone)
+"""Times outside of these are read as these: time zones overflow near the limits of a datetime."""
+
+_DATE: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2})(Z)?)?", re.IGNORECASE)
+_DURATION: Final = re.compile(
+    r"\+?P(?:([0-9]{1,6})W)?(?:([0-9]{1,6})D)?(?:T(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9})S)?)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTime:
+    """A date or time as a calendar has it: `local` is what a wall clock in `zone` shows; None is a floating time."""
+
+    local: datetime
+    zone: ZoneInfo | None
+    is_day: bool
+
+    def in_zone(self, zone: ZoneInfo) -> datetime:
+        """What a wall clock in `zone` shows at that time. Days and floating times stay as they are."""
+        if self.zone is None or self.zone is zone:
+            return self.local
+        return self.local.replace(tzinfo=self.zone).astimezone(zone).replace(tzinfo=None, fold=0)
+
+    def day(self, zone: ZoneInfo) -> datetime:
+        """The day that it means, as its midnight: that of a midnight in `zone`, else the day as written."""
+        in_zone = self.in_zone(zone)
+        return in_zone if in_zone.time() == time() else datetime.combine(self.local, time())
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long an event lasts: `days` by the wall clock, then `exact` (RFC 5545, 3.3.6)."""
+
+    days: timedelta
+    exact: timedelta = timedelta()
+
+
+def read_time(text: str, zone: ZoneInfo | None, *, is_day: bool = False) -> WrittenTime | None:
+    """Return the date or time, or None if it is invalid. `is_day` reads a time as its day, as VALUE=DATE says."""
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        return None
+    year, month, day, *clock = (int(part) if part else 0 for part in found.groups()[:6])
+    try:
+        local = datetime(year, month, day, clock[0], clock[1], min(clock[2], 59))  # noqa: DTZ001 (60 is a leap second)
+    except ValueError:
+        return None
+    if clock[2] > 60:
+        return None
+    local = min(max(local, _FIRST_TIME), LAST_TIME)
+    if is_day or found[4] is None:
+        return WrittenTime(datetime.combine(local, time()), None, is_day=True)
+    return WrittenTime(local, load_zone("UTC") if found[7] else zone, is_day=False)
+
+
+def read_duration(text: str) -> Length | None:
+    """Return the duration, or None if it is invalid or negative. A week or a day is local, an hour is exact."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None or not any(found.groups()):
+        return None
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return Length(timedelta(weeks=weeks, days=days), timedelta(hours=hours, minutes=minutes, seconds=seconds))

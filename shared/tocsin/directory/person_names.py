@@ -1,0 +1,87 @@
+"""Whom a text of a calendar names, however it is written."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from tocsin.directory.entries import Person
+
+_SIGNS: Final = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\u0060\uff07", "'")
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe63\uff0d", "-")
+)
+_COMMA: Final = re.compile(r"\s*,\s*")
+
+
+class PersonNames:
+    """The ids, addresses and names of people, compared as `fold_name` returns them.
+
+    A name of a person may also be written as "Last, First". An id goes before an equal address, an address before an
+    equal name, and a name before "Last, First".
+    """
+
+    def __init__(self, people: Mapping[str, Person]) -> None:
+        self._people = people
+        self._persons: dict[str, frozenset[str]] = {}
+        for kind in (
+            [(person, person) for person in people],
+            [(address, person) for person, found in people.items() for address in (found.email, *found.fallbacks)],
+            [(found.name, person) for person, found in people.items()],
+            [(turned, person) for person, found in people.items() for turned in _last_name_first(found.name)],
+        ):
+            self._add(kind)
+        self._longest_first = sorted(self._persons, key=len, reverse=True)
+
+    def exactly(self, text: str) -> frozenset[str]:
+        """The people whose id, address or name is the text: several if it is ambiguous."""
+        return self._persons.get(fold_name(text), frozenset())
+
+    def within(self, text: str) -> frozenset[str]:
+        """The people whose id, address or name the text is or contains as whole words.
+
+        A name inside a longer name does not count: "Ana Silva" does not name Ana.
+        """
+        if found := self.exactly(text):
+            return found
+        rest = fold_name(text)
+        persons: set[str] = set()
+        for name in self._longest_first:
+            if name in rest:
+                rest, count = re.subn(rf"(?<!\w){re.escape(name)}(?!\w)", "\0", rest)
+                persons |= self._persons[name] if count else set()
+        return frozenset(persons)
+
+    def shown(self, persons: frozenset[str]) -> str:
+        """The names of people for a message."""
+        return " or ".join(sorted(self._people[person].name for person in persons))
+
+    def _add(self, kind: list[tuple[str, str]]) -> None:
+        """Add names that mean nobody or several people so far."""
+        persons: dict[str, set[str]] = defaultdict(set)
+        for name, person in kind:
+            persons[fold_name(name)].add(person)
+        for name, found in persons.items():
+            known = self._persons.get(name, frozenset())
+            if not known or (len(known) > 1 and len(found) == 1):
+                self._persons[name] = frozenset(found)
+
+
+def fold_name(text: str) -> str:
+    """Return a text for comparison: without case, spelling of accents, apostrophes, hyphens and white space.
+
+    Unicode has several spellings of one accented letter (NFC, NFD) and signs that cannot be seen.
+    """
+    if text.isascii():
+        folded = text.replace("`", "'").casefold()
+    else:
+        visible = "".join(sign for sign in text.translate(_SIGNS) if unicodedata.category(sign) != "Cf")
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
+        folded = folded.replace("i\u0307", "i").replace("\u0131", "i")  # Turkish has i with and without a dot
+    return _COMMA.sub(", ", " ".join(folded.split()))
+
+
+def _last_name_first(name: str) -> list[str]:
+    words = name.split()
+    return [f"{' '.join(words[index:])}, {' '.join(words[:index])}" for index in range(1, len(words))]
