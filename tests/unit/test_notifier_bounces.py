@@ -211,6 +211,32 @@ QUOTED = f"""In-Reply-To: {MAILED}
 """
 
 
+TEXTS = {
+    "James": ("failed", "I was unable to deliver your message.\n\nFailed recipient(s):\ndana@example.com"),
+    "XMail": ("failed", "[<00>] XMail bounce: Rcpt=[dana@example.com];Error=[550 5.1.1 unknown]"),
+    "Domino": (
+        "failed",
+        "Your message\n\nwas not delivered to:\n\n  dana@example.com\n\nbecause:\n\n  User not listed",
+    ),
+    "IceWarp": (
+        "failed",
+        "Delivery to the following recipients was aborted after 4 second(s):\n\n  * dana@example.com",
+    ),
+    "Exchange": ("delayed", "Delivery is delayed to: dana@example.com\n\nThe server will keep trying for 1 day."),
+    "OpenSMTPD": ("delayed", "A message is delayed for more than 4 hours:\n\ndana@example.com: Connection timeout"),
+    "Postfix": ("delayed", "It could not be delivered: dana@example.com. It will be retried until it is 5 days old."),
+    "a code": ("delayed", "dana@example.com: 451 4.7.1 greylisted"),
+}
+
+
+@pytest.mark.parametrize(("action", "words"), TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("quote", ["", "> "])
+def test_the_words_of_a_mail_server_say_whether_it_goes_on_trying(action: str, words: str, quote: str) -> None:
+    returned = "".join(f"{quote}{line}\n" for line in ["Received: from notifier", *RETURNED.splitlines()])
+    found = read_report(f"From: MAILER-DAEMON@mx.example.net\n\n{words}\n\n{returned}".encode())
+    assert (found.message_id, actions(found)) == (MAILED, [("dana@example.com", action)])
+
+
 QUOTING = {
     "absence": (
         "Auto-Submitted: auto-replied\nReturn-Path: <>",
@@ -246,6 +272,16 @@ QUOTING = {
     "person's return path": (
         "From: postmaster@example.com\nReturn-Path: <eve@elsewhere.example>",
         "could not be delivered",
+        None,
+    ),
+    "recipient's own": (
+        "From: dana@example.com\nX-Failed-Recipients: dana@example.com",
+        "It could not be delivered.",
+        None,
+    ),
+    "postmaster's mail": (
+        "From: postmaster@example.com\nReturn-Path: <postmaster@example.com>",
+        "We could not deliver it to dana@example.com.",
         None,
     ),
     "no failure": ("From: MAILER-DAEMON@example.com", "Your mail has been received.", None),

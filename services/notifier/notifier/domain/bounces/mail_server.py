@@ -19,6 +19,8 @@ _SERVER: Final = _any_of(
     r"mailer-?daemon|mail-daemon|mailsystem|mdaemon|postmaster|qmail-send|microsoftexchange[0-9a-f]",
     r"mail ?(?:delivery|system|administrator)|system administrator",
 )
+_NO_ENVELOPE: Final = re.compile(r"mailer-?daemon", re.IGNORECASE)
+"""What some servers write as their return path where it should be empty (RFC 5321, 4.5.5)."""
 _OPENING: Final = _any_of(
     r"qmail-send program|mail delivery (?:software|system|subsystem|agent)|mail (?:system|server) at",
     r"delivery status notification|message was created automatically by mail|mailer[- ]daemon",
@@ -58,7 +60,7 @@ def is_from_mail_server(message: MailPart, notice: str) -> bool:
     sender, envelope = message.first("from")[:500], message.first("return-path")
     if _REPLY_SUBJECT.match(message.first("subject")):
         return False
-    if envelope not in ("", "<>") and not _SERVER.search(envelope):
+    if envelope not in ("", "<>") and not _NO_ENVELOPE.search(envelope):
         return False
     if _SERVER.search(sender) or "x-failed-recipients" in message.fields:
         return True

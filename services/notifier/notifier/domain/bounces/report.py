@@ -96,16 +96,17 @@ def _read(message: MailPart) -> BounceReport:
         raise NoBounceError(kind)
     texts = _texts(message)
     notice = _notice(message, texts)
-    is_servers = is_from_mail_server(message, notice)
     original = read_original(message, texts)
+    named = tuple(_named(message, notice)) or original.recipients
+    # Whoever answers from the recipient's own address has got the mail.
+    is_servers = is_from_mail_server(message, notice) and not set(named) & set(find_addresses(message.first("from")))
     verdict = read_verdict(notice)
     if statuses := _statuses(message, texts, is_servers=is_servers):
         recipients = tuple(islice(read_recipients(statuses, verdict), _MAX_RECIPIENTS)) or tuple(
             islice(read_recipients(statuses, None, nameless=original.recipients), 1)
         )
     elif is_servers and verdict:
-        addresses = tuple(_named(message, notice)) or original.recipients
-        recipients = (ReportedRecipient(addresses, verdict, _reply(notice)),) if addresses else ()
+        recipients = (ReportedRecipient(named, verdict, _reply(notice)),) if named else ()
     elif is_automatic_reply(message, notice):
         raise NoBounceError("an automatic reply")
     else:
