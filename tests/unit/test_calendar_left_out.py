@@ -55,6 +55,10 @@ ODD = {
     "an unknown frequency": ("DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:FREQ=FOO", "invalid RRULE (`FREQ=FOO`)"),
     "no frequency": ("DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:COUNT=3", "has an invalid RRULE (`FREQ=`)"),
     "an empty rule": ("DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:", "has an invalid RRULE"),
+    "a rule without an end": (
+        f"DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYHOUR={','.join(['1'] * 2000)}",
+        "has an RRULE of 4017 characters; the limit is 2000",
+    ),
     "an unknown part": (
         "DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYEASTER=1",
         "has an invalid RRULE (`BYEASTER=1`); correct it",
