@@ -99,27 +99,24 @@ def checked(check: Callable[[str], str], repair: Callable[[str], str]) -> AfterV
     return AfterValidator(validate)
 
 
-# A blank text is absent.
-_OR_BLANK: Final = f"|^[{BLANK}]*$"
-
 # docs/rules.md#1-12
 Id = Annotated[
     str,
-    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": ID_PATTERN + _OR_BLANK}),
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": ID_PATTERN}),
     checked(check_id, clean_id),
 ]
 """A string of an optional field that is compared."""
 
 Line = Annotated[
     str,
-    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": LINE_PATTERN + _OR_BLANK}),
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": LINE_PATTERN}),
     checked(check_line, clean_line),
 ]
 """A string of an optional field that is shown on one line."""
 
 Block = Annotated[
     str,
-    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": BLOCK_PATTERN + _OR_BLANK}),
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": BLOCK_PATTERN}),
     checked(check_block, clean_block),
 ]
 """A string of an optional field with several lines."""
