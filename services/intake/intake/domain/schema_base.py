@@ -37,9 +37,9 @@ MIN_YEAR: Final = 1990
 MAX_YEAR: Final = 8999
 """Tools write years outside these where they know no date: 1, 1970, 9999."""
 
-BLANK: Final = r"\s\x1c-\x1f\x85" + INVISIBLE
+BLANK: Final = r"\s\x1c-\x1f\x85"
 """The characters of a blank string, for use inside brackets: JSON Schema's \\s matches fewer than Python's."""
-_IS_BLANK: Final = re.compile(f"[{BLANK}]*")
+_IS_BLANK: Final = re.compile(f"[{BLANK}{INVISIBLE}]*")
 
 
 class RequestModel(BaseModel):
