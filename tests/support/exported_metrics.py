@@ -4,6 +4,7 @@ import importlib
 import re
 
 from intake.metrics import INGESTED, declare_hooks, declare_integrations
+from notifier.metrics import DIRECTORY_LEFT_OUT_EVENTS
 from prometheus_client import REGISTRY
 from sla_timer.metrics import PROGRESS_AGE
 from tocsin.runtime.metrics import (
@@ -26,6 +27,7 @@ def exported_series() -> dict[str, frozenset[str]]:
     JOB_FAILURES.labels("a job")
     declare_tables(["a_table"])
     DIRECTORY_FEED_AGE.labels("a rotation")
+    DIRECTORY_LEFT_OUT_EVENTS.labels("a rotation", "other")
     CERTIFICATE_EXPIRES.labels("a server")
     PROGRESS_AGE.labels("0")
     declare_hooks(["a provider"])

@@ -227,3 +227,23 @@ def test_of_too_many_recurring_events_the_most_frequent_are_left_out() -> None:
     }
     assert 0 < len(read.left_out) < 60
     assert {"ana", "ben"} == {event.summary for event in read.year(2026)}
+
+
+def test_series_of_other_years_do_not_count_as_too_many() -> None:
+    series = "DTSTART:{0}0101T000000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;UNTIL={0}1231\nSUMMARY:ana"
+    read = ICalendar(calendar(*(series.format(year) for year in range(1990, 2090))), "UTC")
+    assert read.left_out == ()
+    far = "DTSTART:21500101T000000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY\nSUMMARY:ana"
+    assert len(ICalendar(calendar(far), "UTC").year(2150)) == 365
+
+
+def test_many_events_at_once_are_decided_by_the_latest() -> None:
+    """In time that grows with the number of events, not with that of their overlaps."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    events = [
+        f"DTSTART:{start + timedelta(minutes=number):%Y%m%dT%H%M%SZ}\nDTEND:20261231T000000Z\nSUMMARY:{name}"
+        for number, name in enumerate(("ana", "ben") * 2000)
+    ]
+    directory = with_calendar(calendar(*events))
+    assert [person(directory, f"2026-01-01T00:{minute}:30Z") for minute in ("10", "11")] == ["ana", "ben"]
+    assert person(directory, "2026-12-30T00:00Z") == "ben"

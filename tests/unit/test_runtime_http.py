@@ -228,7 +228,7 @@ def test_the_key_file_contains_only_hashes_and_is_private(keys: Path) -> None:
     [
         (b"keys: [{id: 1}]", "keys.yaml: keys[0].id:"),
         (b"keys: [", "keys.yaml is not YAML"),
-        (b"keys: [] # M\xfcller", "keys.yaml is not UTF-8"),
+        (b"keys: [] # M\xfcller", "keys.yaml cannot be read: it is not UTF-8"),
         (b"keys: [{created_at: 2026-99-99}]", "keys.yaml is not YAML"),
         (b"keys: [{id: !!bool x}]", "keys.yaml is not YAML"),
         (b"keys: " + b"[" * 500 + b"]" * 500, "keys.yaml is not YAML"),

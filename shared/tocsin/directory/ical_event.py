@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tocsin.business_time import LAST_YEAR
 from tocsin.directory.errors import UnreadableEventError
 from tocsin.directory.ical_properties import EventProperties
 from tocsin.directory.ical_rule import RecurrenceRule, read_rule
@@ -62,8 +63,15 @@ class EventPart:
 
     @property
     def most_per_year(self) -> int:
-        """More occurrences than this cannot begin within a year."""
+        """More occurrences than this do not begin within a year."""
         return 1 + len(self.dates) + sum(rule.most_per_year for rule in self.rules)
+
+    @property
+    def years(self) -> range:
+        """The years in which its rules may begin an occurrence, up to 2100."""
+        ends = [rule.until.year for rule in self.rules if rule.until is not None]
+        last = min(max(ends), LAST_YEAR) if len(ends) == len(self.rules) > 0 else LAST_YEAR
+        return range(self.start.year, max(self.start.year, last) + 1)
 
     def occurrences(self, first: datetime, last: datetime) -> set[datetime]:
         """The local times from `first` to `last` at which the series begins an occurrence."""

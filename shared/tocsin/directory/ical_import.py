@@ -3,7 +3,7 @@
 Each event is read on its own (docs/decisions/0037-calendars-are-read-event-by-event.md).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ from tocsin.directory.ical_text import CalendarText, parse_line, split_calendars
 from tocsin.directory.ical_zones import CalendarZones
 
 MAX_CALENDAR_LENGTH: Final = 5_000_000
-_MAX_EVENTS_PER_YEAR: Final = 200_000
-_MAX_RECURRING_PER_YEAR: Final = 100_000
+_MAX_EVENTS_PER_YEAR: Final = 40_000
+_MAX_RECURRING_PER_YEAR: Final = 20_000
 _YEARS_CACHED: Final = 16
 
 
@@ -138,14 +138,18 @@ class _Reader:
 
     def series(self) -> list[EventSeries]:
         """Return the series of all events. What cannot be read is left out, and the most frequent of too many."""
-        kept, count = [], 0
-        for one in sorted(self._all_series(), key=lambda one: one.most_per_year):
-            count += one.most_per_year
-            if count <= _MAX_RECURRING_PER_YEAR or one.master is None or not one.master.recurs:
+        every = list(self._all_series())
+        kept = [one for one in every if one.master is None or not one.master.recurs]
+        recurring = [(one.master, one) for one in every if one.master is not None and one.master.recurs]
+        counts: Counter[int] = Counter()
+        for master, one in sorted(recurring, key=lambda found: found[0].most_per_year):
+            most, years = master.most_per_year, master.years
+            if max(counts[year] for year in years) + most <= _MAX_RECURRING_PER_YEAR:
+                counts.update(dict.fromkeys(years, most))
                 kept.append(one)
             else:
                 message = "recurs, but the calendar has too many recurring events; use a calendar for on-call only"
-                self._leave_out(one.master.properties, message)
+                self._leave_out(master.properties, message)
                 kept.append(EventSeries.of(None, one.changes))
         return kept
 

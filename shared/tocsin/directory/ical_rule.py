@@ -66,7 +66,7 @@ class RecurrenceRule:
 
     @property
     def most_per_year(self) -> int:
-        """More occurrences than this cannot begin within a year."""
+        """More occurrences than this do not begin within a year."""
         months = len(self.months) or 12
         of_weekdays = sum(5 * months if number == 0 else months if self.months else 1 for number, _ in self.days)
         per_period = {
@@ -75,7 +75,8 @@ class RecurrenceRule:
             "MONTHLY": len(self.month_days) or 5 * len(self.days) or 31,
             "YEARLY": months * len(self.month_days) or len(self.year_days) or of_weekdays or 366,
         }[self.frequency] * len(self.times)
-        periods = {"DAILY": 366, "WEEKLY": 53, "MONTHLY": 12, "YEARLY": 1}[self.frequency] // self.interval + 1
+        days = 366 if self.until is None else max(1, min(366, (self.until - self.start).days + 1))
+        periods = days // ({"DAILY": 1, "WEEKLY": 7, "MONTHLY": 28, "YEARLY": 365}[self.frequency] * self.interval) + 2
         return (min(per_period, len(self.positions)) if self.positions else per_period) * periods
 
     def between(self, first: datetime, last: datetime) -> Iterator[datetime]:

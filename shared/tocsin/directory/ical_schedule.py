@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -143,15 +144,18 @@ class CalendarSchedule:
         events = [(event, person) for event in self._year(year) if (person := self._person(event))]
         edges = sorted({at for event, _ in events for at in (event.starts_at, event.ends_at)})
         stretches: list[_Stretch] = []
-        current: list[tuple[CalendarEvent, str]] = []
         begun = 0
+        current: list[tuple[float, datetime, int]] = []
+        """A heap: the event that decides comes first. Events that have ended may stay behind it."""
         for starts_at, ends_at in pairwise(edges):
             while begun < len(events) and events[begun][0].starts_at <= starts_at:
-                current.append(events[begun])
+                event = events[begun][0]
+                heappush(current, (-event.starts_at.timestamp(), event.ends_at, begun))
                 begun += 1
-            current = [(event, person) for event, person in current if event.ends_at > starts_at]
+            while current and current[0][1] <= starts_at:
+                heappop(current)
             if current:
-                event, person = max(current, key=lambda found: (found[0].starts_at, -found[0].ends_at.timestamp()))
+                event, person = events[current[0][2]]
                 stretches.append(_Stretch(starts_at, ends_at, person, event))
         return tuple(stretches)
 

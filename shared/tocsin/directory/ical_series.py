@@ -55,11 +55,6 @@ class EventSeries:
         future = sorted((at, change.part) for at, change in last.items() if change.for_future)
         return cls(master, changes, frozenset(last), frozenset(days), singles, future)
 
-    @property
-    def most_per_year(self) -> int:
-        """More occurrences than this cannot begin within a year."""
-        return len(self.changes) + (self.master.most_per_year if self.master is not None else 0)
-
     def between(self, start: datetime, end: datetime) -> Iterator[Occurrence]:
         """Yield the occurrences that touch the time between two instants, in no order."""
         for properties, starts_at, ends_at in self._all(start, end):
