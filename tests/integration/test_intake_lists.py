@@ -102,6 +102,15 @@ async def test_a_page_continues_where_the_last_one_ended_while_tickets_change(in
     assert [item["external_id"] for item in rest["items"]] == ["T2", "T1"]
 
 
+async def test_a_page_of_large_tickets_ends_after_a_megabyte(intake: IntakeWorld) -> None:
+    for number in range(3):
+        await intake.post("/v1/tickets", ticket(f"T{number}", affected_services=["x" * 1_000] * 400), 201)
+    first = await intake.get("/v1/tickets")
+    assert [item["external_id"] for item in first["items"]] == ["T2", "T1"]
+    rest = await intake.get("/v1/tickets", cursor=first["next_cursor"])
+    assert ([item["external_id"] for item in rest["items"]], rest["next_cursor"]) == (["T0"], None)
+
+
 async def test_a_ticket_has_its_facts_with_actor_and_instants(intake: IntakeWorld) -> None:
     opened = await intake.post("/v1/tickets", ticket(opened_at="2026-06-08T10:00:00Z"), 201)
     path = f"/v1/tickets/{opened['ticket_id']}"

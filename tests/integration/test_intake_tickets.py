@@ -217,3 +217,18 @@ async def test_a_rejected_ticket_leaves_its_idempotency_key_free(intake: IntakeW
     await intake.post("/v1/tickets", ticket(), 201)
     await intake.post("/v1/tickets", ticket(summary="Mail is up"), 409, headers=key)
     await intake.post("/v1/tickets", ticket("SR-2"), 201, headers=key)
+
+
+@pytest.mark.rule("1.12")
+async def test_a_ticket_is_found_by_every_spelling_of_its_id_that_looks_the_same(intake: IntakeWorld) -> None:
+    made = await intake.post("/v1/tickets", ticket("caf\u00e9 "), 201)
+    again = await intake.post("/v1/tickets", ticket(" cafe\u0301"), 200)
+    assert (again["ticket_id"], again["external_id"]) == (made["ticket_id"], "caf\u00e9")
+    path = "/v1/tickets/by-external/connectwise"
+    for external_id in ("caf%C3%A9", "cafe%CC%81", "%20caf%C3%A9%20"):
+        assert (await intake.get(f"{path}/{external_id}"))["ticket_id"] == made["ticket_id"]
+    for escaped, field in (("a%0DBcc:%20a@b", "external_id"), ("a%0D%0ABcc:%20a@b", "path")):
+        refused = await intake.clients["default"].get(f"{path}/{escaped}")
+        assert (refused.status_code, [error["field"] for error in refused.json()["errors"]]) == (422, [field])
+    for spelling in (made["ticket_id"].upper(), f"urn:uuid:{made['ticket_id']}"):
+        assert (await intake.clients["default"].get(f"/v1/tickets/{spelling}")).status_code == 404

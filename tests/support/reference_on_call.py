@@ -121,3 +121,24 @@ def _applies(entry: Json, at: datetime) -> bool:
 @cache
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def hours_after(
+    zone: str, times: Sequence[datetime], hours: int, start: datetime, end: datetime
+) -> dict[datetime, bool]:
+    """For every half hour from `start` until before `end`: was one of the local `times` shown less than `hours` ago?
+
+    The hours are counted on a stopwatch, which no clock change stops or puts back.
+    """
+    left, found = 0, {}
+    waiting = sorted(times)
+    at = start - timedelta(days=14)
+    while at < end:
+        left -= 1
+        while waiting and waiting[0] <= at.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0):
+            waiting.pop(0)
+            left = hours * 2
+        if at >= start:
+            found[at] = left > 0
+        at += STEP
+    return found

@@ -79,6 +79,10 @@ ODD = {
         "DTSTART 20270105T140000Z\nDURATION:PT1H",
         "has the broken line `DTSTART 20270105T140000Z`; correct it",
     ),
+    "a start that has lost its zone": (
+        "DTSTART;TZID:20270105T140000\nDURATION:PT1H",
+        "has the broken line `DTSTART;TZID:20270105T140000`; correct it",
+    ),
     "an invalid place in its series": (
         "RECURRENCE-ID:then\nDTSTART:20270105T140000Z\nDURATION:PT1H",
         "has an invalid RECURRENCE-ID (`then`)",
@@ -165,7 +169,10 @@ TEXTS = {
             "as Europe/Berlin"
         ],
     ),
-    "a broken property": (GOOD.replace("SUMMARY", "CREATED:x\nGEO:north\nX-A;B:c\nSUMMARY"), []),
+    "a broken property": (
+        GOOD.replace("SUMMARY", "X-A;B:c\nCREATED:20260101T000000Z\nPRIORITY:high\nSUMMARY"),
+        ["the line `PRIORITY:high` of the event `Sam Ortega` is not valid and is ignored; correct it"],
+    ),
     "a line without a colon": (
         GOOD.replace("SUMMARY", "and bring cake\nSUMMARY"),
         ["the line `and bring cake` of the event `Sam Ortega` is not valid and is ignored; correct it"],

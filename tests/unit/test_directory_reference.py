@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.reference_on_call import STEP, walk
+from support.reference_on_call import STEP, hours_after, walk
 from support.search_budget import tries
 from tocsin.directory import Directory, Holder, ICalendar, compute_shifts, export_calendar, load_directory
 
@@ -133,24 +133,55 @@ def test_listed_handovers_around_every_clock_change(zone: str, times: tuple[str,
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(("turns", "time"), [*(("weekly", time) for time in TIMES), ("daily", "02:30")])
-@pytest.mark.parametrize("zone_of", ["event", "rotation"])
+@pytest.mark.parametrize("zone_of", ["event", "VTIMEZONE", "rotation"])
 def test_a_series_of_events_around_every_clock_change(zone: str, turns: str, time: str, zone_of: str) -> None:
     written = with_rotation({"zone": zone, "calendar": {"file": "on-call.ics"}})
     first, length = datetime.fromisoformat(f"2025-01-05T{time}"), timedelta(7 if turns == "weekly" else 1)
     begins, ends = "DTSTART", "DURATION:P{days}D"
-    if zone_of == "event":
-        begins, ends = f"DTSTART;TZID={zone}", f"DTEND;TZID={zone}:{{end:%Y%m%dT%H%M%S}}"
+    if zone_of != "rotation":
+        name = zone if zone_of == "event" else "Desk"
+        begins, ends = f"DTSTART;TZID={name}", f"DTEND;TZID={name}:{{end:%Y%m%dT%H%M%S}}"
     events = "".join(
         f"BEGIN:VEVENT\nUID:{person}\nSUMMARY:{person}\n{begins}:{start:%Y%m%dT%H%M%S}\n"
         f"{ends.format(days=length.days, end=start + length)}\n"
         f"RRULE:FREQ={turns};INTERVAL=3\nEND:VEVENT\n"
         for person, start in zip(PEOPLE, (first, first + length, first + 2 * length), strict=False)
     )
-    calendar = ICalendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{events}END:VCALENDAR\n", zone)
+    described = vtimezone(zone) if zone_of == "VTIMEZONE" else ""
+    calendar = ICalendar(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{described}{events}END:VCALENDAR\n", "UTC")
+    if zone_of == "rotation":
+        calendar = ICalendar(calendar.text, zone)
     directory = load(written).with_calendars({"one": calendar})
     as_turns = {"zone": zone, "members": PEOPLE[:3], "turns": turns, "start": f"2025-01-05T{time}"}
-    skipped = "unchanged clock" if zone_of == "event" else "jump"
+    skipped = "jump" if zone_of == "rotation" else "unchanged clock"
     assert_agrees(directory, with_rotation(as_turns | {"skipped": skipped}), zone)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(("hours", "time"), [(24, "12:00"), (12, "18:00"), (36, "23:30")])
+def test_the_hours_of_a_duration_are_exact_around_every_clock_change(zone: str, hours: int, time: str) -> None:
+    first, every = datetime.fromisoformat(f"2025-01-05T{time}"), timedelta(days=2)
+    event = f"DTSTART;TZID={zone}:{first:%Y%m%dT%H%M%S}\nDURATION:PT{hours}H\nRRULE:FREQ=DAILY;INTERVAL=2\nSUMMARY:p1"
+    text = f"BEGIN:VCALENDAR\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
+    rotation = {"zone": "UTC", "calendar": {"file": "on-call.ics"}}
+    directory = load(with_rotation(rotation)).with_calendars({"one": ICalendar(text, "UTC")})
+    times = [first + every * number for number in range(400)]
+    for change in clock_changes(zone):
+        held = hours_after(zone, times, hours, change - every, change + every)
+        assert {at: directory.holder(ROLE, None, at) is not None for at in held} == held
+
+
+def vtimezone(zone: str) -> str:
+    """A VTIMEZONE named `Desk` with the clock changes of the zone."""
+    lines = []
+    for day in clock_changes(zone):
+        for number in range(48):
+            before, after = ((day + STEP * step).astimezone(ZoneInfo(zone)) for step in (number, number + 1))
+            if before.utcoffset() != after.utcoffset():
+                begins = before.replace(tzinfo=None) + STEP  # as a clock shows it that nobody has changed yet
+                lines += ["BEGIN:STANDARD", f"DTSTART:{begins:%Y%m%dT%H%M%S}", f"TZOFFSETFROM:{before:%z}"]
+                lines += [f"TZOFFSETTO:{after:%z}", "END:STANDARD"]
+    return "\n".join(["BEGIN:VTIMEZONE", "TZID:Desk", *lines, "END:VTIMEZONE", ""])
 
 
 def load(written: dict[str, Any]) -> Directory:

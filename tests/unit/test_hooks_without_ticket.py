@@ -153,6 +153,8 @@ def test_words_of_a_ticket_are_not_taken_for_a_notice() -> None:
     for event in ("Ticket Validation Failed", "user.suspended_changed", "contact deleted", "Agent Disabled", "issue"):
         assert not is_test_call(event)
         assert not is_deactivation(event)
+    unreadable = {"event": "webhook_disabled", "freshdesk_webhook": {"ticket_id": 1, "ticket_status": {}}}
+    assert deliver("freshdesk", unreadable)["unmapped"] == "unreadable"
     for name, event in (("1-open", "ping"), ("3-resolved", "webhook_disabled")):
         body = json.loads(recorded("freshdesk", name)) | {"event": event}
         assert deliver("freshdesk", body)["ticket"]["external_id"]

@@ -150,11 +150,17 @@ def test_the_subject_of_an_automatic_reply(subject: str) -> None:
     assert reason(f"Subject: {subject}") == "away_subject"
 
 
+@pytest.mark.parametrize("subject", ["Out of Office", "Urlaub", "Vacation: back on 22 June"])
 @pytest.mark.parametrize("hint", [REPLY, "Return-Path: <>", "X-Auto-Response-Suppress: All"])
-def test_a_subject_about_absence_is_one_with_another_hint(hint: str) -> None:
-    for subject in ("Out of Office", "Im Urlaub bis 22. Juni", "I am out of the office", "Ada is out of the office"):
-        assert reason(f"Subject: {subject}") is None
-        assert reason(f"Subject: {subject}", hint) == "away_subject"
+def test_a_subject_about_absence_is_one_with_another_hint(subject: str, hint: str) -> None:
+    assert reason(f"Subject: {subject}") is None
+    assert reason(f"Subject: {subject}", hint) == "away_subject"
+
+
+@pytest.mark.parametrize("subject", ["Im Urlaub bis 22. Juni", "I am out of the office", "Ada is out of the office"])
+def test_a_sentence_about_absence_is_one_in_a_reply(subject: str) -> None:
+    assert reason(f"Subject: {subject}", REPLY) == "away_subject"
+    assert reason(f"Subject: {subject}", "Return-Path: <>") is None
 
 
 @pytest.mark.rule("6.15")
@@ -165,6 +171,8 @@ def test_a_bounce_is_named_and_says_whether_it_is_about_a_mail_of_ours() -> None
     found = sign("Content-Type: multipart/report; boundary=b", body=multipart(status, ours))
     assert found == (IgnoredReason.BOUNCE, "a bounce of one of our mails", False)
     assert sign(mixed, "Return-Path: <>", body=multipart(status)) == (IgnoredReason.BOUNCE, "a bounce", False)
+    nested = multipart(f"Content-Type: multipart/report; boundary=c\r\n\r\n--c\r\n{ours}\r\n--c--", "\r\nScanned.")
+    assert sign(mixed, body=nested) == found
     assert sign(mixed, "Subject: I get this, please help", body=multipart("\r\nWhy?", status)) is None
     assert reason("Subject: failure notice", sender="MAILER-DAEMON@acme.example") == "bounce"
     assert reason("Subject: Undelivered Mail", sender="postmaster@acme.example") == "bounce"

@@ -33,6 +33,8 @@ ADA = "ada@acme.example"
         ("ada @ acme . example", ""),
         (f"Ada <@relay.example:{ADA}>", "Ada"),
         (f"Ada\r\n <{ADA}>", "Ada"),
+        (f"Byron, Ada <{ADA}>", "Byron, Ada"),
+        (f"=?utf-8?q?B=C3=BCron?=, Ada <{ADA}>", "Büron, Ada"),
         (f"Ada <{ADA}", "Ada"),
         (f"ADA <{ADA.upper()}>", "ADA"),
     ],
@@ -77,6 +79,7 @@ def test_the_sender_header_replaces_a_missing_from() -> None:
         ("undisclosed-recipients:;", []),
         (", ,a@x.example,", ["a@x.example"]),
         ("<broken, a@x.example", []),
+        ("Byron, b@x.example; C, C <c@x.example>", ["b@x.example", "c@x.example"]),
         ("B <<b@x.example>, a@x.example", ["b@x.example", "a@x.example"]),
     ],
 )

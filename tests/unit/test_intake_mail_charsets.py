@@ -120,6 +120,11 @@ def test_encoded_words(header: str, text: str) -> None:
         ("Subject: 🔥 =?utf-8?Q?B=C3=BCro?= € 5".encode(), "🔥 Büro € 5"),
         (b"Subject: 5 \x80 \x96 caf\xe9", "5 € – café"),
         (b"Subject: \xb4\xf2\xd3\xa1\xbb\xfa\r\nContent-Type: text/plain; charset=gb2312", "打印机"),
+        (
+            b"Subject: \xb4\xf2\xd3\xa1\xbb\xfa\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+            b"--b\r\nContent-Type: text/plain; charset=gb2312\r\n",
+            "打印机",
+        ),
         (b"Subject: \x1b$B%F%9%H\x1b(B", "テスト"),
         (b"Subject: =?utf-8?Q?B=C3?=\r\n =?utf-8?Q?=BCro?=", "Büro"),
     ],

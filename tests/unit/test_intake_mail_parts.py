@@ -175,9 +175,8 @@ def test_a_transfer_encoding_on_the_line_of_the_media_type() -> None:
         ('boundary="WRONG"\nContent-Type: multipart/alternative; boundary=EDGE', "EDGE"),
     ],
 )
-@pytest.mark.parametrize("end", ["", "--{}--\n", "--{}--\n--{}--\n"], ids=["no end", "end", "two ends"])
-def test_a_damaged_boundary_is_found(header: str, line: str, end: str) -> None:
-    body = f"--{line}\n{PLAIN}\n--{line}\n{HTML}\n{end.format(line, line)}"
+def test_a_damaged_boundary_is_found(header: str, line: str) -> None:
+    body = f"--{line}\n{PLAIN}\n--{line}\n{HTML}\n"
     for content in (
         f"Content-Type: multipart/alternative; {header}\n\nPreamble.\n{body}",
         f"Content-Type: multipart/alternative; {header}\n{body}",
@@ -198,8 +197,9 @@ def test_a_damaged_boundary_is_found(header: str, line: str, end: str) -> None:
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative\n\n--INNER\n{PLAIN}\n--INNER--\n--EDGE--",
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative; boundary=EDGE\n\n--EDGE\n{PLAIN}\n--EDGE--\n--EDGE--",
         f"{MIXED}\n--EDGE\nContent-Type: multipart/alternative; boundary=GONE\n\n{REQUEST}\n--EDGE--",
+        f"{MIXED}\n{PLAIN}\n--EDGE--",
         f"{MIXED}Content-Transfer-Encoding: base64\n\n{base64(EDGES)}",
-        "Content-Type: multipart/mixed; boundary=EDGE\n\n--EDGE\nWater on the core switch.\n--EDGE--",
+        f"{MIXED}\n--EDGE\n{REQUEST}\n--EDGE--",
     ],
 )
 def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
@@ -225,6 +225,8 @@ def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
         ("quoted-printable", "The router is d=6=\nfwn. =ZZ 5 =3d 5 =", "The router is down. =ZZ 5 = 5 "),
         ("Quoted-Printable (by us)", "B=C3=\n=BCro", "Büro"),
         ("quoted-printable", "The router is down.=\n", "The router is down."),
+        ("quoted-printable", "B=C\n3=BCro", "Büro"),
+        ("base64", "VGhlIHJvdXRlciBpcyBkb3duLg==\0\0", "The router is down."),
         ("x-uuencode", "begin 644 x.txt\n35&AE(')O=71E<B!I<R!D;W=N+@  \n`\nend", "The router is down."),
         ("x-unknown", "The router is down.", "The router is down."),
         ("8-bit", "Büro", "Büro"),
@@ -261,6 +263,12 @@ def test_an_attached_mail_follows_a_short_text(part: str) -> None:
     assert read(part).text == FORWARDED
     long = "It is down. " * 50
     assert read(multipart("mixed", "\n" + long, part)).text == long.strip()
+
+
+def test_a_mail_that_a_gateway_wrapped_in_a_report_is_read() -> None:
+    wrapped = MAIL.replace("Cid Fox <cid@bolt.example>", "Ada Byron <ada@acme.example>")
+    text = read(multipart("mixed", "\n" + "Probably spam. " * 50, f"Content-Type: message/rfc822\n\n{wrapped}")).text
+    assert text.endswith("Subject: Shop is offline\n\nThe shop shows error 500.")
 
 
 def test_attached_mails_in_attached_mails() -> None:
@@ -301,7 +309,7 @@ def test_what_stands_before_the_headers_is_left_out(before: str) -> None:
         "X-Scanned\t: yes",
         "no header",
         "no header\n of any kind",
-        "one\ntwo",
+        "one\ntwo\nthree\nFour: 4",
         "X-\0A: b",
         "X: " + "y" * 20_000,
         "X-Ü: b",
@@ -309,11 +317,11 @@ def test_what_stands_before_the_headers_is_left_out(before: str) -> None:
         ">From x",
     ],
 )
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"], ids=repr)
-def test_a_damaged_header_does_not_end_the_headers(header: str, end: str) -> None:
+def test_a_damaged_header_does_not_end_the_headers(header: str) -> None:
     raw = f"From: ada@acme.example\n{header}\nSubject : Fan\nMessage-ID: <1@acme.example>\n\nIt whistles."
-    mail = read_mail(raw.replace("\n", end).encode())
-    assert (mail.subject, mail.message_id, mail.text) == ("Fan", "1@acme.example", "It whistles.")
+    for end in ("\n", "\r\n", "\r", "\r\r\n"):
+        mail = read_mail(raw.replace("\n", end).encode())
+        assert (mail.subject, mail.message_id, mail.text) == ("Fan", "1@acme.example", "It whistles.")
 
 
 def test_an_empty_line_before_the_sender_does_not_end_the_headers() -> None:
@@ -344,6 +352,7 @@ def test_a_text_right_after_the_headers() -> None:
         ('<p class="hidden" style="opacity:0.9">Shown', "Shown"),
         ('<p style="opacity: 0;">Preheader</p>Shown', "Shown"),
         ("a<hr>b<noscript>c</noscript>", "a\nbc"),
+        ("no tag &amp;\nno markup", "no tag &\nno markup"),
     ],
 )
 def test_html_is_readable(html: str, text: str) -> None:

@@ -227,6 +227,13 @@ def test_the_address_of_a_sender_that_failed_dmarc_is_not_usable() -> None:
     assert "contact_unusable" not in ticket(passed, authserv="mx.us.example", customer=house)["default_flags"]
 
 
+@pytest.mark.rule("1.12")
+def test_control_characters_in_the_senders_name_are_removed_and_flagged() -> None:
+    found = ticket(mail("=?utf-8?q?Ada=0D=0ABcc=3A_x?= <ada@acme.example>"))
+    assert (found["contact"]["name"], "text_cleaned" in found["default_flags"]) == ("Ada Bcc: x", True)
+    assert "text_cleaned" not in ticket(mail("Ada\n\tByron <ada@acme.example>"))["default_flags"]
+
+
 def test_the_envelope_can_name_the_mailbox() -> None:
     forwarded = mail(to="x@acme.example", Delivered_To=ESCALATIONS)
     assert received(forwarded).mailbox == "escalations"

@@ -135,6 +135,7 @@ DIFFERENT = {
     "bare id in In-Reply-To": report(returned="", header=f"In-Reply-To: {BARE_ID}\n"),
     "id in References": report(returned="", header=f"References: <root@example.org> {MAILED}\n"),
     "failure": report(STATUS.replace("failed", "failure")),
+    "delivery failed": report(STATUS.replace("failed", "delivery-failed")),
     "undeliverable": report(STATUS.replace("failed", "Undeliverable (gone)")),
     "no action": report(STATUS.replace("Action: failed\n", "")),
     "no action and status": report(STATUS.replace("Action: failed\nStatus: 5.1.1\n", "")),
@@ -145,6 +146,13 @@ DIFFERENT = {
     "only the actual recipient": report(STATUS.replace("Final-Recipient: rfc822", "X-Actual-Recipient: RFC822")),
     "another kind of address": report(
         STATUS.replace("rfc822; dana@example.com", "fax; 1234\nOriginal-Recipient: rfc822; dana@example.com")
+    ),
+    "no address": report(STATUS.replace("rfc822; dana@example.com", "fax; 1234")),
+    "attached as a file": (
+        b"From: kim@example.org\nContent-Type: multipart/mixed; boundary=out\n\n--out\n"
+        b'Content-Type: application/octet-stream; name="report.eml"\nContent-Transfer-Encoding: base64\n\n'
+        + encodebytes(report())
+        + b"\n--out--\n"
     ),
     "no kind of address": report(STATUS.replace("rfc822; dana@example.com", "<dana@example.com>")),
     "no blank lines": report(STATUS.replace("\n\n", "\n")),
@@ -184,7 +192,7 @@ def test_an_original_recipient_is_read_with_and_without_its_encoding() -> None:
         (b"", "Content-Type"),
         (b"\xff\x00", "Content-Type"),
         (b"Subject: hello\n\nA person writes.", "Content-Type"),
-        (report(STATUS.replace("rfc822; dana@example.com", "fax; 1234")), "Final-Recipient"),
+        (report(STATUS.replace("rfc822; dana@example.com", "fax; 1234"), returned=""), "Final-Recipient"),
     ],
     ids=["empty", "bytes", "a person's", "no address"],
 )
@@ -274,6 +282,8 @@ def test_a_list_shows_where_any_message_came_from_and_what_it_is_about() -> None
     found = summarise(report(STATUS.replace("failed", "exploded")))
     assert (found.sender, found.subject) == ("MAILER-DAEMON@mx.example.net", "Undeliverable")
     assert (found.message_id, found.recipient) == (MAILED, "dana@example.com")
+    encoded = summarise(b"Subject: =?utf-8?q?Unzustellbar=0D=0ABcc:_x?=\nFrom: =?x?b?a?= <a@example.com>\n\n")
+    assert (encoded.subject, encoded.sender) == ("Unzustellbar Bcc: x", "=?x?b?a?= <a@example.com>")
     empty = summarise(b"\x00\xff")
     assert (empty.sender, empty.subject, empty.message_id, empty.recipient) == (None, None, None, None)
 

@@ -25,7 +25,7 @@ from tocsin.runtime.http.api_keys import (
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.authentication import require
 from tocsin.runtime.http.problems import Problem
-from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.responses import JsonResponse, ResponseModel, page_length
 from tocsin.validation import FieldError
 
 
@@ -143,6 +143,19 @@ async def test_the_list_of_invalid_fields_is_bounded(client: httpx.AsyncClient, 
     assert isinstance(errors, list)
     assert errors[0] == {"field": "contact", "message": "must be an object"}
     assert len(errors) == 500
+
+
+class Line(ResponseModel):
+    text: str
+
+
+def test_a_page_ends_after_a_megabyte_and_has_at_least_one_item() -> None:
+    small, large = Line(text="x"), Line(text="x" * 400_000)
+    assert page_length([small] * 6, 5) == 5
+    assert page_length([small] * 3, 5) == 3
+    assert page_length([large] * 6, 5) == 2
+    assert page_length([Line(text="x" * 2_000_000), small], 5) == 1
+    assert page_length([], 5) == 0
 
 
 async def test_the_body_limit_depends_on_the_path(client: httpx.AsyncClient, key: dict[str, str]) -> None:

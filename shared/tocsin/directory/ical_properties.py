@@ -21,6 +21,17 @@ _NAMING: Final = ("SUMMARY", "ATTENDEE", PERSON_PROPERTY)
 _USED: Final = frozenset((*_SINGLE, *_RECURRING, *_OTHERS))
 _BROKEN: Final = re.compile(rf"\s*({'|'.join(sorted(_USED))})(?![A-Z0-9-])")
 """Upper case only: a line of a broken text may begin with `Status`."""
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_INSTANT: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z?")
+_CHECKED: Final = {
+    "SEQUENCE": _NUMBER,
+    "PRIORITY": _NUMBER,
+    "DTSTAMP": _INSTANT,
+    "CREATED": _INSTANT,
+    "LAST-MODIFIED": _INSTANT,
+    "GEO": re.compile(r"[0-9.+-]+;[0-9.+-]+"),
+}
+"""Properties that are listed if they are invalid, and then ignored."""
 _UNTIL: Final = re.compile(r"UNTIL\s*=\s*([0-9]{8})", re.IGNORECASE)
 
 
@@ -50,11 +61,11 @@ class EventProperties:
         for text in lines:
             name = line_name(text)
             line = parse_line(text) if name in _USED else None
-            if line is not None:
+            if line is not None and _is_valid(line.name, text):
                 found.setdefault(line.name, []).append(line)
             elif _BROKEN.match(text):
                 broken.append(text)
-            elif name is None:
+            elif name is None or not _is_valid(name, text):
                 ignored.append(text)
         if broken and not problem:
             problem = f"has the broken line `{shown(broken[0])}`; correct it"
@@ -71,7 +82,7 @@ class EventProperties:
             addresses=addresses,
             names=names,
             summary=one_line(" ".join(dict.fromkeys(titles)))[:_MAX_SUMMARY],
-            sequence=_read_sequence(found.get("SEQUENCE", ())),
+            sequence=max((int(line.value) for line in found.get("SEQUENCE", ())), default=0),
         )
 
     def all(self, name: str) -> Sequence[ContentLine]:
@@ -145,6 +156,8 @@ def _read_address(value: str) -> str:
     return value.strip().casefold().removeprefix("mailto:").strip(" <>")
 
 
-def _read_sequence(lines: Sequence[ContentLine]) -> int:
-    text = lines[0].value.strip() if lines else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+def _is_valid(name: str, text: str) -> bool:
+    if name not in _CHECKED:
+        return True
+    line = parse_line(text)
+    return line is not None and _CHECKED[name].fullmatch(line.value) is not None

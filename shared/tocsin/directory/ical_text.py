@@ -81,6 +81,8 @@ def parse_line(line: str) -> ContentLine | None:
     name, rest = found[1].upper(), line[found.end() :]
     if name in _DATE_PROPERTIES:  # `TZID=tzone://Microsoft/Utc` without quotes is common; dates have no colon
         head, colon, value = rest.rpartition(":")
+        if _PARAMETER.sub("", head).strip():  # `DTSTART;TZID:...` has lost its zone
+            return None
     else:
         quoted = _UNQUOTED.match(rest)
         head, colon, value = (quoted[0], ":", rest[quoted.end() + 1 :]) if quoted else rest.partition(":")

@@ -14,6 +14,7 @@ from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
+from tocsin.runtime.http.responses import page_length
 from tocsin.sources.directory_file import DirectoryFile
 
 from escalator.api.schemas import LadderListResponse, LadderResponse
@@ -66,11 +67,11 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
         filters = LadderFilter(caller.tenant, ticket_id, customer, tier, state, before)
         async with reader.connect() as connection:
             rows = await list_ladders(connection, filters, limit + 1)
-            page = rows[:limit]
-            escalations = await load_escalations(connection, {row.ticket_id for row in page})
+            escalations = await load_escalations(connection, {row.ticket_id for row in rows})
+        items = tuple(response(row, escalations[row.ticket_id]) for row in rows)
+        length = page_length(items, limit)
         return LadderListResponse(
-            items=tuple(response(row, escalations[row.ticket_id]) for row in page),
-            next_cursor=str(page[-1].position) if len(rows) > limit else None,
+            items=items[:length], next_cursor=str(rows[length - 1].position) if len(rows) > length else None
         )
 
     @routes.get(

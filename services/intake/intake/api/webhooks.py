@@ -15,7 +15,7 @@ from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
-from tocsin.runtime.http.responses import JsonResponse
+from tocsin.runtime.http.responses import JsonResponse, page_length
 
 from intake import metrics
 from intake.api.problems import document_error
@@ -91,9 +91,11 @@ def router(
     ) -> JsonResponse:
         async with reader.connect() as connection:
             found = await list_deliveries(connection, state, caller.tenant, reason, cursor=cursor, limit=limit)
+        items = tuple(map(WebhookDeliveryResponse.of, found.items))
+        length = page_length(items, limit)
+        following = found.next_cursor if length == len(items) else items[length - 1].id
         response = WebhookDeliveryListResponse(
-            items=tuple(map(WebhookDeliveryResponse.of, found.items)),
-            next_cursor=str(found.next_cursor) if found.next_cursor is not None else None,
+            items=items[:length], next_cursor=str(following) if following is not None else None
         )
         return JsonResponse(response.model_dump(mode="json"))
 

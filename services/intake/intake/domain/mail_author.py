@@ -28,7 +28,8 @@ class TicketOwner:
 class MailAuthor:
     """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
 
-    `is_found`: False if a list of ours replaced the author, and nothing says who it is; then `address` is the list's.
+    `is_found`: False if a list of ours or a customer's replaced the author, and nothing says who it is; then `address`
+    is the list's.
     `is_authenticated`: the sender's address is not known to be forged.
     """
 
@@ -105,10 +106,10 @@ class _ReplacedSender:
         self._looks_replaced = bool(self._name or self._hidden) or self._is_group(mail.sender.email)
 
     def author(self) -> EmailAddress | None:
-        """The author; None if a list of ours replaced the author, and nothing says who it is."""
+        """The author; None if a list replaced the author, and nothing says who it is."""
         sender, origin = self._mail.sender, self._origin
         if not self._is_ours(sender):
-            return (self._author_through_list_of_others() if origin.is_list else None) or sender
+            return self._author_through_list_of_others() if origin.is_list else sender
         if origin.is_list or origin.originals:
             return self._author_through_our_list()
         return _first([*self._outside_replies(), *self._outside(self._less_certain())]) or sender
@@ -139,13 +140,16 @@ class _ReplacedSender:
         """
         sender, origin = self._mail.sender, self._origin
         if not (self._name or self._hidden or sender.email in origin.list_addresses):
-            return None
+            return sender
         home = self._config.customer_of(sender.email)
         namesakes = self._namesakes(self._mail.recipients)
         found = self._outside([*origin.originals, *namesakes, *origin.replies_to, *self._less_certain()])
         if home is not None or self._config.authserv is not None:
             found = [each for each in found if home is not None and self._config.customer_of(each.email) == home]
-        return self._with_name(found[0]) if found else None
+        if found:
+            return self._with_name(found[0])
+        # Our own mail that comes back through a customer's list is not the customer's.
+        return None if home is not None and any(map(self._is_ours, origin.originals)) else sender
 
     def _is_group(self, email: str) -> bool:
         """Whether the address is a mailbox, a list, or one that a list made up, as LISTSERV does."""

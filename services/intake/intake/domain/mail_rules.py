@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from tocsin.characters import one_line
+from tocsin.characters import canonical_id, one_line
 from tocsin.email_address import comparable_email, is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
 from tocsin.policy import MailboxRule
@@ -107,8 +107,8 @@ def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) ->
 
 def subject_ids(mail: InboundMail) -> list[str]:
     """The ids in square brackets in the subject, such as `[1042]` or `[Ticket #1042]`."""
-    names = [name.strip() for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]]
-    found = [each for name in names for each in (name, name.rpartition("#")[2].strip())]
+    names = _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]
+    found = [canonical_id(each) for name in names for each in (name, name.rpartition("#")[2])]
     return [name for name in dict.fromkeys(found) if name]
 
 

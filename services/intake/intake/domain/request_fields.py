@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
+from tocsin.characters import clean_line
 from tocsin.email_address import MAX_EMAIL_LENGTH, is_usable_email
 from tocsin.events import Assignee, BusinessRisk, Impact, Workaround, WorkStoppage
 
-from intake.domain.schema_base import BLANK, Line, RequestModel, RequiredId, RequiredLine
+from intake.domain.schema_base import BLANK, MAX_STRING_LENGTH, Line, RequestModel, RequiredId, RequiredLine, checked
 
 
 def _has_text(field: str) -> dict[str, JsonValue]:
@@ -14,15 +15,16 @@ def _has_text(field: str) -> dict[str, JsonValue]:
     return {"required": [field], "properties": {field: {"type": "string", "pattern": f"[^{BLANK}]"}}}
 
 
-def _check_email(email: str, info: ValidationInfo) -> str:
-    if info.context is not None and not is_usable_email(email):  # the context is set by `validate_request`
+def _check_email(email: str) -> str:
+    if not is_usable_email(email):  # has a control character, among others
         raise ValueError("must be an e-mail address such as ada@acme.example")
     return email
 
 
 Email = Annotated[
-    Line,
-    AfterValidator(_check_email),
+    str,
+    Field(max_length=MAX_STRING_LENGTH),
+    checked(_check_email, clean_line),
     # A blank one is absent.
     WithJsonSchema(
         {

@@ -90,7 +90,7 @@ def _is_absent(value: object) -> bool:
     return value is None or (isinstance(value, str) and _IS_BLANK.fullmatch(value) is not None)
 
 
-def _checked(check: Callable[[str], str], repair: Callable[[str], str]) -> AfterValidator:
+def checked(check: Callable[[str], str], repair: Callable[[str], str]) -> AfterValidator:
     """Check a text that a caller posted, repair one that a tool or a mail sent."""
 
     def validate(text: str, info: ValidationInfo) -> str:
@@ -106,21 +106,21 @@ _OR_BLANK: Final = f"|^[{BLANK}]*$"
 Id = Annotated[
     str,
     Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": ID_PATTERN + _OR_BLANK}),
-    _checked(check_id, clean_id),
+    checked(check_id, clean_id),
 ]
 """A string of an optional field that is compared."""
 
 Line = Annotated[
     str,
     Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": LINE_PATTERN + _OR_BLANK}),
-    _checked(check_line, clean_line),
+    checked(check_line, clean_line),
 ]
 """A string of an optional field that is shown on one line."""
 
 Block = Annotated[
     str,
     Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": BLOCK_PATTERN + _OR_BLANK}),
-    _checked(check_block, clean_block),
+    checked(check_block, clean_block),
 ]
 """A string of an optional field with several lines."""
 

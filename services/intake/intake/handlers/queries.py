@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Fact
+from tocsin.runtime.http.responses import PAGE_BYTES
 
 from intake.domain.ticket import StoredTicket
 from intake.errors import TicketNotFoundError
@@ -29,10 +31,15 @@ class TicketPage:
 
 
 async def list_tickets(connection: AsyncConnection, wanted: TicketFilter, limit: int) -> TicketPage:
-    """Up to `limit` tickets, the last received first."""
-    found = await TicketStore(connection).load_page(wanted, limit + 1)
-    page = found[:limit]
-    return TicketPage(page, page[-1].position if len(found) > limit else None)
+    """Up to `limit` tickets of together at most PAGE_BYTES, but at least one; the last received first."""
+    page: list[StoredTicket] = []
+    size = 0
+    async for ticket in TicketStore(connection).stream_page(wanted, limit + 1):
+        size += len(orjson.dumps(ticket.body))
+        if len(page) == limit or (page and size > PAGE_BYTES):
+            return TicketPage(page, page[-1].position)
+        page.append(ticket)
+    return TicketPage(page, None)
 
 
 async def load_ticket(connection: AsyncConnection, tenant: str, ticket_id: UUID) -> tuple[StoredTicket, list[Fact]]:

@@ -1,6 +1,6 @@
 """Queries on tickets and their facts. Nothing here commits or reads business time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +19,9 @@ from intake.store.tables import FACTS, OUTBOX, TICKET_WORDS, TICKETS
 
 TicketKey = tuple[str, UUID]
 """A ticket's tenant and id."""
+
+
+_IN_MEMORY: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,8 @@ class TicketStore:
             found[row.ticket_id].append(_fact(row))
         return found
 
-    async def load_page(self, wanted: TicketFilter, limit: int) -> list[StoredTicket]:
-        """Up to `limit` tickets, the last received first."""
+    async def stream_page(self, wanted: TicketFilter, limit: int) -> AsyncIterator[StoredTicket]:
+        """Up to `limit` tickets, the last received first, a few in memory at a time: each may have a megabyte."""
         query = select(TICKETS).where(TICKETS.c.tenant == wanted.tenant)
         if wanted.severity is not None:
             query = query.where(TICKETS.c.severity == wanted.severity)
@@ -145,8 +148,10 @@ class TicketStore:
             query = query.where(TICKET_WORDS.bool_op("@@")(matches))
         if wanted.before is not None:
             query = query.where(TICKETS.c.position < wanted.before)
-        rows = await self._connection.execute(query.order_by(TICKETS.c.position.desc()).limit(limit))
-        return [_ticket(row) for row in rows]
+        query = query.order_by(TICKETS.c.position.desc()).limit(limit).execution_options(yield_per=_IN_MEMORY)
+        async with self._connection.stream(query) as rows:
+            async for row in rows:
+                yield _ticket(row)
 
     async def count_disputed(self) -> int:
         """How many open tickets of all tenants have a disputed severity (docs/rules.md#1-6)."""

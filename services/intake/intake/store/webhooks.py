@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Text, cast, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +19,8 @@ from intake.errors import MISSING_FIELDS, UnmappedReason
 from intake.store.tables import INTEGRATIONS, TICKET_UPDATES, TICKETS, WEBHOOK_DELIVERIES
 
 _FORGET_ROWS: Final = 1000
+EXCERPT_BYTES: Final = 8_000
+"""The beginning of a body that lists have."""
 
 
 class WebhookState(StrEnum):
@@ -182,10 +184,13 @@ class WebhookStore:
     ) -> list[WebhookDelivery]:
         """The deliveries in a state with ids above `after`, the oldest first.
 
-        None selects all tenants or all reasons.
+        None selects all tenants or all reasons. Each has the first EXCERPT_BYTES of its body: a mail may have ten
+        megabytes.
         """
         table = WEBHOOK_DELIVERIES
-        query = select(table).where(table.c.state == state, table.c.id > after)
+        others = [column for column in table.c if column is not table.c.body]
+        excerpt = func.substring(table.c.body, 1, EXCERPT_BYTES).label("body")
+        query: Select[Any] = select(*others, excerpt).where(table.c.state == state, table.c.id > after)
         if reason is not None:
             query = query.where(table.c.reason == reason)
         if tenant is not None:

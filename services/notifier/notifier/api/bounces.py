@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.authentication import MayAdminister, MayWrite
 from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
+from tocsin.runtime.http.responses import page_length
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -106,10 +107,10 @@ def router(
             found = await unmatched_reports.load_page(
                 connection, caller.tenant, before=cursor, reason=reason, limit=limit + 1
             )
-        page = found[:limit]
+        items = tuple(map(UnmatchedReportResponse.model_validate, found))
+        length = page_length(items, limit)
         return UnmatchedReportListResponse(
-            items=tuple(map(UnmatchedReportResponse.model_validate, page)),
-            next_cursor=str(page[-1].id) if len(found) > limit else None,
+            items=items[:length], next_cursor=str(items[length - 1].id) if len(items) > length else None
         )
 
     @routes.get(

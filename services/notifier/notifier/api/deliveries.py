@@ -10,6 +10,7 @@ from tocsin.characters import Id
 from tocsin.events import parse_uuid
 from tocsin.runtime.http.authentication import MayAdminister, MayRead
 from tocsin.runtime.http.openapi import error_response, link
+from tocsin.runtime.http.responses import page_length
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -85,10 +86,10 @@ def router(
         """The tenant's mails, sent or not, oldest first. Request further pages with `next_cursor` until it is null."""
         async with reader.connect() as connection:
             found = await deliveries.load_page(connection, query.filter(caller.tenant), query.limit + 1)
-        page = found[: query.limit]
+        items = tuple(map(DeliveryResponse.model_validate, found))
+        length = page_length(items, query.limit)
         return DeliveryListResponse(
-            items=tuple(map(DeliveryResponse.model_validate, page)),
-            next_cursor=str(page[-1].seq) if len(found) > query.limit else None,
+            items=items[:length], next_cursor=str(found[length - 1].seq) if len(found) > length else None
         )
 
     @routes.get("/deliveries/{delivery_id}", summary="Get a delivery", response_description="The delivery")

@@ -17,7 +17,7 @@ from tocsin.runtime.http.authentication import MayAdminister
 from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
 from tocsin.runtime.http.problems import Problem
-from tocsin.runtime.http.responses import ResponseModel
+from tocsin.runtime.http.responses import ResponseModel, page_length
 from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.kafka.record_headers import header, unpack
 
@@ -170,10 +170,10 @@ def dead_letter_routes(
             found = await dead_letters.list_page(
                 connection, caller.tenant, after=cursor, limit=limit + 1, replayed=replayed
             )
-        page = found[:limit]
+        items = tuple(map(DeadLetterResponse.of, found))
+        length = page_length(items, limit)
         return DeadLetterListResponse(
-            items=tuple(DeadLetterResponse.of(letter) for letter in page),
-            next_cursor=str(page[-1].id) if len(found) > limit else None,
+            items=items[:length], next_cursor=str(items[length - 1].id) if len(items) > length else None
         )
 
     @router.get(

@@ -1,6 +1,7 @@
-"""The base of all response models, and JSON responses rendered by orjson."""
+"""The base of all response models, pages of bounded size, and JSON responses rendered by orjson."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,20 @@ class ResponseModel(BaseModel):
     """The base of every response model: frozen, and built from objects by their attributes where needed."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+PAGE_BYTES: Final = 1_000_000
+"""A page of a list ends after so many bytes of JSON, also before its limit of items."""
+
+
+def page_length(items: Sequence[ResponseModel], limit: int) -> int:
+    """How many of the items are a page: at most `limit`, of together at most PAGE_BYTES, and at least one if any."""
+    size = 0
+    for length, item in enumerate(items[:limit]):
+        size += len(item.model_dump_json())
+        if size > PAGE_BYTES and length > 0:
+            return length
+    return min(limit, len(items))
 
 
 class JsonResponse(Response):

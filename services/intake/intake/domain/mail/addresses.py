@@ -32,10 +32,22 @@ class _Token(NamedTuple):
 def parse_addresses(header: str) -> list[tuple[str, str]]:
     """The (name, address) pairs of an address list in their order; the name may be empty. Groups are flattened.
 
+    A word before the comma that has no address is part of the next name, because some programs do not quote names.
     Encoded words are not decoded, and addresses are not validated: the caller drops what is not one.
     """
-    pairs = [_address_of(element) for element in _elements(header)]
-    return [pair for pair in pairs if pair is not None and pair[1]]
+    pairs: list[tuple[str, str]] = []
+    family_name = ""
+    for element in _elements(header):
+        name, address = _address_of(element) or ("", "")
+        if not address:
+            family_name = ""
+        elif "@" not in address:
+            family_name = " ".join(token.text.strip() for token in element)  # `Byron, Ada <ada@acme.example>`
+        else:
+            is_named = family_name and any(token.kind == "angle" for token in element)
+            pairs.append((f"{family_name}, {name}" if is_named else name, address))
+            family_name = ""
+    return pairs
 
 
 def _elements(header: str) -> Iterator[Sequence[_Token]]:

@@ -100,7 +100,8 @@ def _own_mail(headers: MailHeaders) -> Iterator[AutomaticSign]:
 
 def _reports(message: MessageOutline) -> Iterator[AutomaticSign]:
     headers = message.headers
-    whole = {message.content.type, headers.first("Content-Class").strip().lower()}
+    content_class = headers.first("Content-Class").strip().lower()
+    whole = {message.content.type, content_class, *_types_of_multiparts(message.root)}
     parts = {part.content.type for part in message.parts}
     has_bounce_subject = names_bounce(_subject(headers))
     # People forward the delivery status of a bounce that they ask about.
@@ -118,6 +119,14 @@ def _reports(message: MessageOutline) -> Iterator[AutomaticSign]:
     elif has_bounce_subject and _is_return_path_empty(headers) and _any_part_has(_SMTP_STATUS, message):
         text = f"an empty Return-Path, and the subject and the status of a bounce{_whose(message)}"
         yield AutomaticSign(IgnoredReason.EMPTY_RETURN_PATH, text)
+
+
+def _types_of_multiparts(part: MimePart) -> Iterator[str]:
+    """Gateways put the report into a multipart of their own, with a footer."""
+    if part.parts:
+        yield part.content.type
+    for each in part.parts:
+        yield from _types_of_multiparts(each)
 
 
 def _meeting_replies(message: MessageOutline, methods: Set[str]) -> Iterator[AutomaticSign]:
@@ -142,7 +151,9 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
             if value in _AUTO_REPLY or (value in _BULK and not (value == "bulk" and is_list)):
                 yield AutomaticSign(IgnoredReason.PRECEDENCE, f"{name}: {value}", may_be_request=value in _BULK)
     yield from _responder_signs(headers)
-    if names_automatic_reply(_subject(headers), has_hint=_has_hint(headers)):
+    is_reply = bool(headers.first("In-Reply-To") or headers.first("References"))
+    has_hint = "x-auto-response-suppress" in headers.names() or _is_return_path_empty(headers)
+    if names_automatic_reply(_subject(headers), is_reply=is_reply, has_hint=has_hint):
         yield AutomaticSign(IgnoredReason.AWAY_SUBJECT, "the subject of an automatic reply")
     sender = _sender(headers)
     if ".".join(sender.rpartition("@")[2].split(".")[-2:]) in _CHALLENGERS:
@@ -189,13 +200,6 @@ def _any_part_has(pattern: re.Pattern[bytes], message: MessageOutline) -> bool:
 
 def _beginning(part: MimePart) -> bytes:
     return part.content.decode(part.body[:_SEARCHED_BYTES])
-
-
-def _has_hint(headers: MailHeaders) -> bool:
-    """Whether a header suggests an automatic reply, without being a sign of one."""
-    names = headers.names()
-    is_reply = "in-reply-to" in names or "references" in names
-    return is_reply or "x-auto-response-suppress" in names or _is_return_path_empty(headers)
 
 
 def _is_return_path_empty(headers: MailHeaders) -> bool:

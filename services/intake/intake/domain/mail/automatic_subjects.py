@@ -77,20 +77,23 @@ _MEETING_REPLY: Final = _folded(
 )
 
 
-def names_automatic_reply(subject: str, *, has_hint: bool) -> bool:
+def names_automatic_reply(subject: str, *, is_reply: bool, has_hint: bool) -> bool:
     """Whether the subject begins as automatic replies do, and not with `Re:`.
 
-    With `has_hint`, something else in the mail suggests it, and a phrase that people write about too suffices.
+    What people write about too counts only in a reply, or by itself if `has_hint`: something else in the mail suggests
+    an automatic reply.
     """
     folded = fold_text(subject)
     if any(rest.lstrip()[:1] in ("", ":", "-", "–") for rest in _rests(folded, _REPLY)):
         return True
     if any(rest.lstrip().startswith(":") for rest in _rests(folded, _OFFICE)):
         return True
-    if folded.startswith(_NOTES) and (has_hint or any(word in folded for word in _RETURNING)):
+    if folded.startswith(_NOTES) and (is_reply or any(word in folded for word in _RETURNING)):
         return True
-    begins = any(not rest[:1].isalnum() for rest in _rests(folded, (*_REPLY, *_OFFICE, *_AWAY)))
-    return has_hint and (begins or _says_who_is_away(folded))
+    rests = list(_rests(folded, (*_REPLY, *_OFFICE, *_AWAY)))
+    if is_reply:
+        return any(not rest[:1].isalnum() for rest in rests) or _says_who_is_away(folded)
+    return has_hint and any(rest.lstrip()[:1] in ("", ":") for rest in rests)
 
 
 def _rests(folded: str, phrases: Sequence[str]) -> Iterator[str]:

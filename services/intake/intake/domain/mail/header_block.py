@@ -7,10 +7,11 @@ _BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ 
 _HEADER: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
 _KNOWN: Final = (
     rb"(?:from|to|cc|subject|date|message-id|in-reply-to|references|reply-to|sender|return-path|received|mime-version"
-    rb"|dkim-signature|authentication-results|delivered-to|(?:content|x|list|arc)-[!-9;-~]+)[ \t]*:"
+    rb"|dkim-signature|authentication-results|delivered-to|bcc|importance|precedence|auto-submitted|user-agent"
+    rb"|(?:content|x|list|arc|thread|resent)-[!-9;-~]+)[ \t]*:"
 )
-# Up to three lines that are no header, among headers: they belong to a header that lost its name or its indentation.
-_DAMAGED_LINES: Final = re.compile(rb"(?:(?!--)[^\n]++\n){1,3}?(?=" + _KNOWN + rb")", re.IGNORECASE)
+# Lines that are no header, among headers: they belong to a header that lost its name or its indentation.
+_DAMAGED_LINES: Final = re.compile(rb"(?:(?!--)[^\n]++\n){1,10}?(?=" + _KNOWN + rb")", re.IGNORECASE)
 _MAX_EMPTY_LINES: Final = 2
 _MORE_HEADERS: Final = re.compile(rb"\n*+(?=" + _KNOWN + rb")", re.IGNORECASE)
 

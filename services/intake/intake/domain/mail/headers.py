@@ -34,15 +34,18 @@ class EmailAddress:
 
 
 class MailHeaders:
-    """The headers of a mail or of one of its parts. Long headers are truncated, so that reading them takes no time."""
+    """The headers of a mail or of one of its parts. Long headers are truncated, so that reading them takes no time.
 
-    def __init__(self, found: Iterable[tuple[bytes, bytes]]) -> None:
+    `charset` is that of their unencoded bytes, if they are not UTF-8 and the headers state no other.
+    """
+
+    def __init__(self, found: Iterable[tuple[bytes, bytes]], charset: str | None = None) -> None:
         self._found: dict[str, list[str]] = {}
         for name, value in found:
             text = value.strip(b" \t").decode("ascii", "surrogateescape")
             self._found.setdefault(name.decode("ascii").lower(), []).append(text)
-        charset = _CHARSET.search("".join(self._found.get("content-type", ()))[:_MAX_HEADER_LENGTH])
-        self._charset = charset[1] if charset else None
+        stated = _CHARSET.search("".join(self._found.get("content-type", ()))[:_MAX_HEADER_LENGTH])
+        self._charset = stated[1] if stated else charset
 
     def names(self) -> Collection[str]:
         """Their names, in lower case."""

@@ -39,7 +39,8 @@ _CELL: Final = "\t"
 
 def html_to_text(html: str) -> str:
     """The visible text, one line per line or paragraph; a bar separates the cells of a table."""
-    rendering = _Rendering()
+    # Without any tag this is plain text, with line breaks that count.
+    rendering = _Rendering(preformatted=int(_TOKEN.search(html) is None))
     position = 0
     for token in _TOKEN.finditer(html):
         rendering.add_text(html[position : token.start()])

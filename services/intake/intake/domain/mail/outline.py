@@ -67,9 +67,10 @@ def read_outline(raw: bytes) -> MessageOutline:
         raise UnreadableMailError(f"has headers of more than {MAX_HEADER_BYTES:,} bytes")
     if len(found) > MAX_HEADERS:
         raise UnreadableMailError(f"has more than {MAX_HEADERS:,} headers")
-    headers = MailHeaders(found)
-    content = content_headers(headers, "text/plain")
-    return MessageOutline(headers, content, _Splitter(raw, start).split(content))
+    content = content_headers(MailHeaders(found), "text/plain")
+    root = _Splitter(raw, start).split(content)
+    charset = next((part.content.charset for part in root.leaves() if part.content.charset), None)
+    return MessageOutline(MailHeaders(found, charset), content, root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,9 @@ class _Splitter:
     def _read_parts(self) -> None:
         current: ContentHeaders | None = None
         start = self._start
+        if _CONTENT.match(self._raw, start - 1):  # the first boundary is missing
+            found, start = read_headers(self._raw, start, _MAX_HEADER_BYTES_OF_PART)
+            current = content_headers(MailHeaders(found), "text/plain")
         for index, dashes in enumerate(self._dashes):
             depth, closes = self._find(_boundary(dashes))
             if depth is None or dashes.start() < start - 1:

@@ -48,7 +48,7 @@ class ShownContent:
 
 
 def read_content(message: MessageOutline) -> ShownContent:
-    """What a mail shows. The texts of attached mails follow its own text if that is short or empty."""
+    """What a mail shows. An attached mail follows the own text if that is short, or if both have the same sender."""
     content = _Reader(_MAX_FORWARD_DEPTH).read(message)
     text = content.text if len(content.text) <= MAX_TEXT_LENGTH else content.text[: MAX_TEXT_LENGTH - 1] + "…"
     return ShownContent(text, content.attachments[:MAX_PARTS])
@@ -75,12 +75,14 @@ class _Reader:
         found = self._read(message.root, is_only=True)
         texts = found.texts or self._unnamed_text(message.parts)
         text, attachments = _clean("\n".join(texts)), list(found.attachments)
-        if len(own_text(text)) <= _MAX_SHORT_TEXT:
-            for mail in self._mails:
-                forwarded = _Reader(self._depth - 1).read(mail)
-                attachments += forwarded.attachments
-                if len(text) < MAX_TEXT_LENGTH:
-                    text = f"{text}\n\n{_heading(mail)}\n\n{forwarded.text}".strip()
+        is_short = len(own_text(text)) <= _MAX_SHORT_TEXT
+        sender = message.headers.addresses("From")[:1]
+        # Gateways attach the mail that they report to a report in the name of its sender.
+        for mail in (mail for mail in self._mails if is_short or mail.headers.addresses("From")[:1] == sender):
+            forwarded = _Reader(self._depth - 1).read(mail)
+            attachments += forwarded.attachments
+            if len(text) < MAX_TEXT_LENGTH:
+                text = f"{text}\n\n{_heading(mail)}\n\n{forwarded.text}".strip()
         return ShownContent(text, tuple(attachments))
 
     def _read(self, part: MimePart, *, is_only: bool = False) -> _Found:

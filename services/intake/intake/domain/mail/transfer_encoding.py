@@ -14,7 +14,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURELY_BASE64: Final = 20
 _MAX_REPAIRS: Final = 10_000  # and lines of uuencode
 _BLANKS_AFTER_SOFT_BREAK: Final = re.compile(rb"=[ \t]++\n")
-_BROKEN_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f])=\n([0-9A-Fa-f])")
+_BROKEN_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f])=?\n([0-9A-Fa-f])")
 _UUENCODED: Final = re.compile(
     r"^begin[ ][0-7]{3,4}[ ](?P<name>[^\n]{1,200}+)\n(?P<data>(?:[!-`][ -`]*+(?:\n|\Z))++)(?:end[ ]*(?:\n|\Z))?",
     re.MULTILINE,
@@ -29,7 +29,7 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
     token = _TOKEN.search(encoding.lower())
     name = token[0].replace("-", "") if token else ""
     if "base64" in name:
-        return _decode_base64_body(body)
+        return _decode_base64_body(body.replace(b"\0", b""))
     if "quotedprintable" in name:
         joined = _BLANKS_AFTER_SOFT_BREAK.sub(b"=\n", body, _MAX_REPAIRS)
         return a2b_qp(_BROKEN_ESCAPE.sub(rb"=\1\2", joined, _MAX_REPAIRS))

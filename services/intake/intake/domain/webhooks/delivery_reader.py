@@ -44,9 +44,7 @@ def read_delivery(body: bytes, integration: Integration) -> DeliveryContent:
     try:
         content = adapter.read(body, integration)
     except UnreadableError as error:
-        events = list(events_of(body))
-        test = _notice(events)
-        if test is not None and error.reason is UnmappedReason.NO_TICKET:
+        if error.reason is UnmappedReason.NO_TICKET and (test := _notice(list(events_of(body)))):
             return test
         raise _with_advice(error, adapter) from None
     if content.ignored is not None:

@@ -43,7 +43,9 @@ _BESIDE_TEST: Final = frozenset(("event", "url", "connection", "message", "notif
 _OFF: Final = frozenset(
     ("deactivated", "deactivation", "disabled", "suspended", "paused", "unsubscribed", "inactivated")
 )
-_GONE: Final = frozenset(("removed", "deleted", "expired", "cancelled", "canceled", "revoked", "terminated"))
+_GONE: Final = frozenset(
+    ("removed", "deleted", "expired", "cancelled", "canceled", "revoked", "terminated", "inactive")
+)
 
 
 def is_test_call(event: str) -> bool:

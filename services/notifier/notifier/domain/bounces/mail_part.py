@@ -7,6 +7,8 @@ crafted message. Here each level of a message is searched once for its boundary.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import Message
 from encodings import normalize_encoding
 from encodings.aliases import aliases
@@ -22,6 +24,7 @@ _MAX_PARTS: Final = 100
 _MAX_DEPTH: Final = 10
 _MAX_FIELDS: Final = 100_000
 _MAX_VALUE: Final = 4_000
+_MAX_WORDS: Final = 1_000
 _ATTACHED: Final = ("message/rfc822", "message/global")
 _LINE_END: Final = re.compile(rb"\r+\n|\r")
 _FIELD: Final = re.compile(r"^([!-9;-~]+)[ \t]*:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
@@ -31,6 +34,7 @@ _BOUNDARY: Final = re.compile(r"boundary\s*=\s*(?:\"([^\"]{1,200})\"|([^\s;\"]{1
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?((?:utf|iso|windows|cp|koi8|gb|big5|euc|shift)[\w-]{1,20})", re.I)
 _KNOWN_CHARSETS: Final = {*aliases, *aliases.values()}
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_MESSAGE_FILE: Final = re.compile(r"name\s*=\s*(?:\"[^\"]{0,200}|[^\s;\"]{0,200})\.eml\b", re.IGNORECASE)
 _DASHES: Final = re.compile(rb"^--([^\s-][^\n]{0,199})$", re.MULTILINE)
 
 
@@ -86,6 +90,14 @@ def read_fields(text: str) -> dict[str, list[str]]:
     return found
 
 
+def decode_words(value: str) -> str:
+    """The field with its encoded words (RFC 2047) decoded, if they can be."""
+    try:
+        return str(make_header(decode_header(value[:_MAX_WORDS])))
+    except (HeaderParseError, LookupError, ValueError):
+        return value
+
+
 def decode(content: bytes) -> str:
     """The text of these bytes, as UTF-8 or else as Latin-1."""
     try:
@@ -102,6 +114,8 @@ def _read(raw: bytes, depth: int, default_type: str) -> MailPart:
     kind = next(iter(fields.get("content-type", ())), "")
     named = _MEDIA_TYPE.match(kind)
     media_type = named[1].lower() if named else default_type
+    if _MESSAGE_FILE.search(f"{kind} {next(iter(fields.get('content-disposition', ())), '')}"):
+        media_type = "message/rfc822"
     if depth < _MAX_DEPTH and media_type.startswith("multipart/"):
         inner = "message/rfc822" if media_type == "multipart/digest" else "text/plain"
         if parts := tuple(_read(part, depth + 1, inner) for part in _split(body, kind)):

@@ -16,7 +16,7 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 
 _SERVER: Final = _any_of(
-    r"mailer-?daemon|mail-daemon|mailsystem|postmaster|qmail-send|microsoftexchange[0-9a-f]",
+    r"mailer-?daemon|mail-daemon|mailsystem|mdaemon|postmaster|qmail-send|microsoftexchange[0-9a-f]",
     r"mail ?(?:delivery|system|administrator)|system administrator",
 )
 _OPENING: Final = _any_of(
@@ -39,7 +39,7 @@ _FAILED: Final = _any_of(
     r"(?:not able|unable|impossible|n't able) to (?:be )?deliver|error (?:has )?occurred while",
     r"(?:address|recipient|user|mailbox|account)[^.]{0,40}(?:not found|rejected|unknown|not exist|n't exist|disabled)",
     r"mailbox[^.]{0,20}full|unknown (?:user|recipient|address)|no such (?:user|mailbox|recipient)|no mailbox here",
-    r"message (?:was |has been )?(?:blocked|rejected)",
+    r"(?:message|was|been) (?:blocked|rejected|refused|aborted)|not (?:be(?:en)? )?deliver(?:ed|able)",
     r"nicht (?:erfolgreich )?(?:zugestellt|übermittelt)|unzustellbar|pas (?:pu )?(?:être|été) (?:remis|distribu)",
     r"no se (?:pudo|ha podido) entregar|non (?:è stato )?(?:possibile )?(?:recapitat|consegnat)",
     r"onbestelbaar|não foi entregue",
@@ -62,7 +62,7 @@ def is_from_mail_server(message: MailPart, notice: str) -> bool:
         return False
     if _SERVER.search(sender) or "x-failed-recipients" in message.fields:
         return True
-    return (envelope == "<>" or not sender) and _OPENING.search(notice) is not None
+    return (envelope == "<>" or sender in ("", "<>")) and _OPENING.search(notice) is not None
 
 
 def read_verdict(notice: str) -> BounceAction | None:

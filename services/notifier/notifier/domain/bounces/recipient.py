@@ -1,7 +1,7 @@
 """What a report says about one recipient of a mail. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -48,19 +48,22 @@ _XTEXT: Final = re.compile(r"\+([2-7][0-9A-F])")
 _ENHANCED_CODE: Final = re.compile(r"(?<![\d.])([245])\.\d{1,3}\.\d{1,3}(?!\.?\d)")
 _REPLY_CODE: Final = re.compile(r"(?<![\w.])([245])[0-7]\d(?=[ -]|$)")
 _ACTIONS: Final = {
-    BounceAction.FAILED: ("fail", "undeliver", "bounce", "reject", "error", "permanent", "return"),
-    BounceAction.DELAYED: ("delay", "defer", "warn", "retry", "transient", "temporary"),
-    BounceAction.DELIVERED: ("deliver", "success", "ok"),
-    BounceAction.RELAYED: ("relay",),
-    BounceAction.EXPANDED: ("expand",),
+    BounceAction.FAILED: re.compile(r"fail|undeliver|non-?deliver|not |bounce|reject|error|permanent|returned"),
+    BounceAction.DELAYED: re.compile(r"delay|defer|warn|retry|transient|temporar"),
+    BounceAction.RELAYED: re.compile(r"relay"),
+    BounceAction.EXPANDED: re.compile(r"expand"),
+    BounceAction.DELIVERED: re.compile(r"deliver|success"),
 }
 _OF_CODE: Final = {"2": BounceAction.DELIVERED, "4": BounceAction.DELAYED, "5": BounceAction.FAILED}
 
 
-def read_recipients(texts: Iterable[str], otherwise: BounceAction | None) -> Iterator[ReportedRecipient]:
-    """The recipients of status parts. One without an address is left out.
+def read_recipients(
+    texts: Iterable[str], otherwise: BounceAction | None, nameless: Sequence[str] = ()
+) -> Iterator[ReportedRecipient]:
+    """The recipients of status parts.
 
-    `otherwise` is what happened to those whose action and status are missing; None leaves them out too.
+    `otherwise` is what happened to those whose action and status are missing, `nameless` the addresses of those without
+    one; they are left out where this is not known.
     """
     for text in texts:
         fields = list(_fields(text))
@@ -68,8 +71,9 @@ def read_recipients(texts: Iterable[str], otherwise: BounceAction | None) -> Ite
         for group in _groups(fields):
             named = [_addresses(group.get(name, "")) for name in _RECIPIENT_FIELDS]
             addresses = tuple(dict.fromkeys(address for each in named for address in each))
-            action = _action(group) or otherwise
-            if addresses and action:
+            stated = _action(group)
+            addresses = addresses or (tuple(nameless) if stated else ())
+            if addresses and (action := stated or otherwise):
                 yield ReportedRecipient(addresses, action, _reply(group, _without_type(reporter)))
 
 
@@ -131,8 +135,8 @@ def _groups(fields: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, str]]:
 def _action(group: Mapping[str, str]) -> BounceAction | None:
     """The stated action, whatever its spelling; otherwise what the status or the server's reply says."""
     stated = group.get("action", "").partition("(")[0].strip().lower()
-    for action, beginnings in _ACTIONS.items():
-        if stated.startswith(beginnings):
+    for action, words in _ACTIONS.items():
+        if words.search(stated):
             return action
     if "will-retry-until" in group:
         return BounceAction.DELAYED

@@ -9,7 +9,7 @@ from typing import Final
 
 from tocsin.characters import one_line
 
-from notifier.domain.bounces.mail_part import MailPart, read_mail
+from notifier.domain.bounces.mail_part import MailPart, decode_words, read_mail
 from notifier.domain.bounces.mail_server import is_automatic_reply, is_from_mail_server, other_kind, read_verdict
 from notifier.domain.bounces.original_mail import is_returned, notice_of, read_original
 from notifier.domain.bounces.recipient import (
@@ -83,8 +83,8 @@ def summarise(raw: bytes) -> MailSummary:
     reported = [each.addresses[0] for each in read_recipients(texts, BounceAction.FAILED)]
     recipients = [*reported, *_named(message, _notice(message, texts)), *original.recipients]
     return MailSummary(
-        sender=one_line(message.first("from"), _MAX_LINE) or None,
-        subject=one_line(message.first("subject"), _MAX_LINE) or None,
+        sender=one_line(decode_words(message.first("from")), _MAX_LINE) or None,
+        subject=one_line(decode_words(message.first("subject")), _MAX_LINE) or None,
         message_id=one_line(next(iter(original.message_ids), ""), _MAX_LINE) or None,
         recipient=one_line(next(iter(recipients), ""), _MAX_LINE) or None,
     )
@@ -99,7 +99,9 @@ def _read(message: MailPart) -> BounceReport:
     original = read_original(message, texts)
     verdict = read_verdict(notice)
     if statuses := _statuses(message, texts, is_servers=is_servers):
-        recipients = tuple(read_recipients(statuses, verdict))
+        recipients = tuple(read_recipients(statuses, verdict)) or tuple(
+            read_recipients(statuses, None, nameless=original.recipients)
+        )
     elif is_servers and verdict:
         addresses = tuple(_named(message, notice)) or original.recipients
         recipients = (ReportedRecipient(addresses, verdict, _reply(notice)),) if addresses else ()
@@ -140,7 +142,7 @@ def _text(part: MailPart) -> str:
 
 def _notice(message: MailPart, texts: Sequence[str]) -> str:
     """The subject and what follows it in words, without what is returned of the mail."""
-    words = [message.first("subject")]
+    words = [decode_words(message.first("subject"))]
     for part, text in zip(message.leaves(), texts, strict=True):
         if is_returned(part):
             break
