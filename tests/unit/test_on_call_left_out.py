@@ -71,6 +71,7 @@ def test_an_event_that_would_put_nobody_on_call_is_listed_and_passes(run: Run, t
     assert (code, "Sam Ortega" in output, "note" in output) == (0, True, False)
 
 
+@pytest.mark.rule("5.32")
 def test_an_event_that_would_put_somebody_on_call_is_an_error_and_a_note_of_its_roles(run: Run, tmp_path: Path) -> None:
     (tmp_path / "desk.ics").write_text(calendar(SAM, LUNCH, MAYA))
     code, output, errors = run("directory", "check")
@@ -98,6 +99,7 @@ def test_who_notes_a_calendar_that_cannot_be_read(run: Run, tmp_path: Path) -> N
     assert "  note   rotation desk: desk.ics cannot be read: there is no such file\n" in output
 
 
+@pytest.mark.rule("5.32")
 async def test_events_that_cannot_be_read_are_counted_by_rotation(run: Run, tmp_path: Path) -> None:
     (tmp_path / "desk.ics").write_text(calendar(SAM, LUNCH, MAYA))
     file = DirectoryFile(tmp_path / "directory.yaml", lambda: NOW)
