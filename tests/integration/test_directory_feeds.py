@@ -72,7 +72,9 @@ async def test_a_changed_file_is_read_again_and_an_invalid_one_leaves_the_last_v
         if number == 1:
             note = await file.note()
             assert note is not None
-            assert note.startswith("rotation primary: on-call.ics has no line BEGIN:VCALENDAR")
+            assert note.startswith(
+                "rotation primary: on-call.ics has no line BEGIN:VCALENDAR, so it is not an iCalendar"
+            )
             assert (person(file), broken()) == ("ana", 1)
     assert (person(file), await file.note(), broken()) == ("ben", None, 0)
     path.unlink()
