@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from escalator.domain.vacancies import vacancy_check
+from escalator.service import build
+from escalator.settings import Settings
 from prometheus_client import REGISTRY
+from support.calendar_feed import one_event
 from support.deadline_events import HOUR, LADDER, START
 from tocsin.directory import load_directory
 from tocsin.sources.directory_file import DirectoryFile
@@ -17,6 +20,16 @@ people:
 roles:
   {role}:
     - {{ person: maya }}
+"""
+
+
+ON_CALL = """
+people:
+  maya: { name: Maya Lindqvist, email: maya@example.com }
+rotations:
+  desk: { zone: UTC, calendar: { file: desk.ics } }
+roles:
+  service_desk_team_lead: [{ rotation: desk }]
 """
 
 
@@ -79,6 +92,25 @@ async def test_without_any_valid_file_there_is_no_directory(tmp_path: Path) -> N
     assert await file.note() is not None
     change(tmp_path / "directory.yaml", ONE_ENTRY.format(role="account_manager"))
     assert file.current() is not None
+
+
+@pytest.mark.rule("5.20")
+async def test_escalator_consumes_only_when_the_calendars_were_read(path: Path, tmp_path: Path) -> None:
+    change(path, ON_CALL)
+    change(tmp_path / "desk.ics", one_event("maya"))
+    service = build(
+        Settings(
+            database_url="postgresql+asyncpg://escalator@127.0.0.1:1/escalator",
+            kafka="127.0.0.1:1",
+            keys=tmp_path / "keys.yaml",
+            directory=path,
+        )
+    )
+    assert service.handlers.directory.current() is None
+    assert service.prepare is not None
+    await service.prepare()
+    assert service.handlers.directory.current() is not None
+    await service.runtime.dispose()
 
 
 @pytest.mark.rule("5.20")

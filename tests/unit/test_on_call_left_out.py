@@ -71,6 +71,7 @@ def test_an_event_that_would_put_nobody_on_call_is_listed_and_passes(run: Run, t
     assert (code, "Sam Ortega" in output, "note" in output) == (0, True, False)
 
 
+@pytest.mark.rule("5.32")
 def test_an_event_that_would_put_somebody_on_call_is_an_error_and_a_note_of_its_roles(run: Run, tmp_path: Path) -> None:
     (tmp_path / "desk.ics").write_text(calendar(SAM, LUNCH, MAYA))
     code, output, errors = run("directory", "check")
@@ -83,6 +84,11 @@ def test_an_event_that_would_put_somebody_on_call_is_an_error_and_a_note_of_its_
     [note] = [line for line in output.splitlines() if line.startswith("  note   ")]
     assert note.startswith("  note   rotation desk: the event `On call: Maya Lindqvist` (")
     assert "would put Maya Lindqvist on call, but cannot be read: it " in note
+    many = [MAYA.replace("UID:3", f"UID:{number}") for number in range(10, 17)]
+    (tmp_path / "desk.ics").write_text(calendar(SAM, *many))
+    _, output, _ = run("who", "--role", "service_desk_team_lead", "--at", "2027-01-05T15:00Z")
+    assert output.count("  note   ") == 6
+    assert output.endswith("  note   2 more; `python -m notifier directory check` lists them\n")
     _, output, _ = run("who", "--role", "account_manager", "--customer", "acme", "--at", "2027-01-05T15:00Z")
     assert "note" not in output, "its rotation is another one"
 
@@ -93,6 +99,7 @@ def test_who_notes_a_calendar_that_cannot_be_read(run: Run, tmp_path: Path) -> N
     assert "  note   rotation desk: desk.ics cannot be read: there is no such file\n" in output
 
 
+@pytest.mark.rule("5.32")
 async def test_events_that_cannot_be_read_are_counted_by_rotation(run: Run, tmp_path: Path) -> None:
     (tmp_path / "desk.ics").write_text(calendar(SAM, LUNCH, MAYA))
     file = DirectoryFile(tmp_path / "directory.yaml", lambda: NOW)

@@ -168,8 +168,10 @@ class CalendarFeeds:
     async def _reuse_text(self, key: _Key, place: str, years: Years) -> None:
         """Use the text last read from this file or URL, if the directory now names it in another way."""
         if key not in self._valid and place in self._texts:
+            text = self._texts.pop(place)
             with suppress(ICalendarError):
-                self._valid[key] = await self._read(key, self._texts[place], years)
+                self._valid[key] = await self._read(key, text, years)
+                self._texts[place] = text
                 self.generation += 1
 
     def _set_valid(self, name: str, key: _Key, calendar: ReadCalendar, place: str) -> None:

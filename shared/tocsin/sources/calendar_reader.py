@@ -14,7 +14,7 @@ from tocsin.directory import CalendarEvent, ICalendarError, LeftOutEvent
 from tocsin.sources.calendar_child import READ_SECONDS
 from tocsin.sources.calendar_content import CONTENT, CalendarContent
 
-_MAX_FURTHER_YEARS: Final = 16
+_MAX_FURTHER_EVENTS: Final = 100_000
 _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
 """What the child gets of our environment, which has secrets."""
 
@@ -48,8 +48,8 @@ class ReadCalendar:
             return self._years[year]
         with self._lock:  # one further child at a time
             if year not in self._further:
-                if len(self._further) >= _MAX_FURTHER_YEARS:
-                    self._further.clear()
+                while sum(map(_count_events, self._further.values())) > _MAX_FURTHER_EVENTS:
+                    del self._further[next(iter(self._further))]
                 self._further[year] = self._read_year(year)
             content = self._further[year]
         if content.problem is not None:
@@ -61,6 +61,10 @@ class ReadCalendar:
             return _Child(self._zone, [year]).read(self.text)
         except ICalendarError as error:
             return CalendarContent(problem=str(error))
+
+
+def _count_events(content: CalendarContent) -> int:
+    return sum(map(len, content.years.values()))
 
 
 async def read_calendar(text: str, zone: str, years: Iterable[int]) -> ReadCalendar:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import structlog
 import typer
@@ -34,6 +34,9 @@ from notifier.domain.on_call import on_call, rotations_of, unreadable_events
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
 directory_app = typer.Typer(no_args_is_help=True, help="The directory: who holds which role.")
+
+
+_MAX_NOTES: Final = 5
 
 
 class DirectorySettings(CalendarSettings, ClockSettings):
@@ -89,8 +92,11 @@ def who(
         typer.echo(f"  until  {display_instant(found.until, UTC)}, then {_describe(found.next_holder)}")
     rotations = rotations_of(directory, role, customer)
     broken = [f"rotation {name}: {calendar_problems[name]}" for name in rotations if name in calendar_problems]
-    for note in (*broken, *unreadable_events(directory, rotations, instant)):
+    notes = [*broken, *unreadable_events(directory, rotations, instant)]
+    for note in notes[:_MAX_NOTES]:
         typer.echo(f"  note   {note}")
+    if len(notes) > _MAX_NOTES:
+        typer.echo(f"  note   {len(notes) - _MAX_NOTES} more; `python -m notifier directory check` lists them")
     raise typer.Exit(0 if found.holder else 1)
 
 
