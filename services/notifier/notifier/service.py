@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.business_time import load_zone
 from tocsin.policy import DEFAULT_SINGLE_PER_MINUTE, Policy
 from tocsin.runtime.errors import ConfigurationError
@@ -69,10 +70,6 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     async def directory_check() -> str | None:
         return None if directory.current() else "no usable directory is loaded; mails wait"
 
-    async def forget_reports() -> None:
-        async with runtime.writer.begin() as connection:
-            await unmatched_reports.forget(connection, _UNMATCHED_KEPT)
-
     gauges = MailGauges(runtime.reader, directory, runtime.clock, _ladder_roles(policy))
     runtime.scheduler.every(5, gauges.measure_queue, name="queue_gauges", timeout=5)
     runtime.scheduler.every(5, gauges.measure_holders, name="on_call", timeout=5)
@@ -80,6 +77,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     runtime.scheduler.every(15, sender.probe_failed_servers, name="mail_servers", timeout=120)
     runtime.scheduler.every(_CERTIFICATE_SECONDS, sender.read_certificates, name="certificates", timeout=120)
+    forget_reports = partial(_forget_reports, runtime.writer)
     runtime.scheduler.every(3600, forget_reports, name="report_retention", timeout=60)
     return_path = settings.return_path(settings.ack_keys)
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
@@ -100,6 +98,11 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         handlers=handlers,
         sender=sender,
     )
+
+
+async def _forget_reports(writer: AsyncEngine) -> None:
+    async with writer.begin() as connection:
+        await unmatched_reports.forget(connection, _UNMATCHED_KEPT)
 
 
 def _single_per_minute(policy: Policy | None, customer_id: str) -> int:
