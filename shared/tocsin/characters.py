@@ -35,8 +35,8 @@ LINE_PATTERN: Final = f"^[^{NOT_IN_LINE}]*$"
 """The JSON Schema pattern of a line."""
 ID_PATTERN: Final = f"^[^{NOT_IN_ID}]*$"
 """The JSON Schema pattern of an id."""
-BLOCK_PATTERN: Final = rf"^([^{_BLOCK_CONTROLS}]|\r\n)*$"
-"""The JSON Schema pattern of a block."""
+BLOCK_PATTERN: Final = f"^[^{_BLOCK_CONTROLS}]*$"
+"""The JSON Schema pattern of a block. CR LF is accepted too."""
 
 _NOT_IN_LINE: Final = re.compile(f"[{NOT_IN_LINE}{_SURROGATES}]")
 _NOT_IN_ID: Final = re.compile(f"[{NOT_IN_ID}{_SURROGATES}]")

@@ -227,8 +227,8 @@ async def test_a_ticket_is_found_by_every_spelling_of_its_id_that_looks_the_same
     path = "/v1/tickets/by-external/connectwise"
     for external_id in ("caf%C3%A9", "cafe%CC%81", "%20caf%C3%A9%20"):
         assert (await intake.get(f"{path}/{external_id}"))["ticket_id"] == made["ticket_id"]
-    for escaped, field in (("a%0DBcc:%20a@b", "external_id"), ("a%0D%0ABcc:%20a@b", "path")):
-        refused = await intake.clients["default"].get(f"{path}/{escaped}")
-        assert (refused.status_code, [error["field"] for error in refused.json()["errors"]]) == (422, [field])
+    refused = await intake.clients["default"].get(f"{path}/a%0DBcc:%20a@b")
+    assert (refused.status_code, [error["field"] for error in refused.json()["errors"]]) == (422, ["external_id"])
+    assert (await intake.clients["default"].get(f"{path}/a%0ABcc:%20a@b")).status_code == 404
     for spelling in (made["ticket_id"].upper(), f"urn:uuid:{made['ticket_id']}"):
         assert (await intake.clients["default"].get(f"/v1/tickets/{spelling}")).status_code == 404

@@ -181,6 +181,9 @@ async def test_another_recipient_of_a_report_does_not_fail_our_mail(world: Notif
     response = await report(api, raw)
     assert results(response) == ["known", "bounced"]
     assert [each["recipient"] for each in response["recipients"]] == ["copy@example.com", "dana@example.com"]
+    many = b"".join(other.replace(b"copy", b"copy%d" % number) for number in range(900))
+    raw = about(mail).replace(b"Final-Recipient:", many + b"Final-Recipient:", 1)
+    assert results(await report(api, raw)) == ["noted"] * 20 + ["known"]
 
 
 async def test_after_the_end_only_the_stand_down_goes_to_another_address(world: NotifierWorld, api: ApiClients) -> None:

@@ -1,6 +1,7 @@
 """Short iCalendars and directories for tests."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 from tocsin.directory import Directory, ICalendar, compute_shifts, load_directory
 
@@ -21,9 +22,13 @@ def calendar(*events: str, head: str = "") -> str:
 
 def directory_with(text: str, zone: str = "America/New_York", people: str = PEOPLE) -> Directory:
     """A directory whose team lead is the rotation `desk`, which has that iCalendar."""
+    return _directory(zone, people).with_calendars({"desk": ICalendar(text, zone)})
+
+
+@cache
+def _directory(zone: str, people: str) -> Directory:
     rotation = f"rotations:\n  desk: {{ zone: {zone}, calendar: {{ file: desk.ics }} }}\n"
-    directory = load_directory(f"{people}{rotation}roles: {{ {ROLE}: [{{ rotation: desk }}] }}\n", "directory.yaml")
-    return directory.with_calendars({"desk": ICalendar(text, zone)})
+    return load_directory(f"{people}{rotation}roles: {{ {ROLE}: [{{ rotation: desk }}] }}\n", "directory.yaml")
 
 
 def person_at(directory: Directory, at: str) -> str | None:

@@ -30,6 +30,7 @@ ODD = {
     "an empty start": ("DTSTART:\nDURATION:PT1H", "has an invalid DTSTART (``); write it like 20270105T140000Z or"),
     "an invalid start": ("DTSTART:20270230T140000Z\nDURATION:PT1H", "has an invalid DTSTART (`20270230T140000Z`)"),
     "a start in words": ("DTSTART:soon\nDURATION:PT1H", "has an invalid DTSTART (`soon`)"),
+    "a start in another notation": ("DTSTART:2027-01-05T14:00:00Z", "has an invalid DTSTART (`2027-01-05T14:00:00Z`)"),
     "two starts": ("DTSTART:20270105T140000Z\nDTSTART:20270106T140000Z\nDURATION:PT1H", "several different DTSTART"),
     "a birthday of 1604": ("DTSTART;VALUE=DATE:16041215\nRRULE:FREQ=YEARLY", "starts before 1900; let it start later"),
     "a birthday of the year 1": ("DTSTART:00010101T000000Z\nDURATION:PT1H", "starts before 1900"),
@@ -55,6 +56,10 @@ ODD = {
     "an unknown frequency": ("DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:FREQ=FOO", "invalid RRULE (`FREQ=FOO`)"),
     "no frequency": ("DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:COUNT=3", "has an invalid RRULE (`FREQ=`)"),
     "an empty rule": ("DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:", "has an invalid RRULE"),
+    "a rule without an end": (
+        f"DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYHOUR={','.join(['1'] * 2000)}",
+        "has an RRULE of 4017 characters; the limit is 2000",
+    ),
     "an unknown part": (
         "DTSTART:20270105T140000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYEASTER=1",
         "has an invalid RRULE (`BYEASTER=1`); correct it",

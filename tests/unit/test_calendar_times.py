@@ -131,6 +131,13 @@ def test_occurrences_change_from_one_on() -> None:
     assert shifts_of(directory_with(off)) == [f"2027-01-0{day} 09:00 - 10:00" for day in (4, 5)]
 
 
+def test_a_change_of_an_occurrence_that_was_deleted_since_does_not_count() -> None:
+    series = f"{NEW_YORK}20270104T090000\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=2\nEXDATE:20270105T140000Z"
+    change = "RECURRENCE-ID:20270105T140000Z\nDTSTART:20270105T180000Z\nDURATION:PT1H"
+    text = calendar(*(f"{one}\nSUMMARY:Sam Ortega" for one in (series, change))).replace("UID:1", "UID:0")
+    assert shifts_of(directory_with(text)) == ["2027-01-04 14:00 - 15:00"]
+
+
 @pytest.mark.parametrize(
     "recurrence_id", ["20270105T140000Z", ";TZID=Europe/Berlin:20270105T150000", ";VALUE=DATE:20270105"]
 )

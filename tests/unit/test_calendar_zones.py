@@ -100,6 +100,7 @@ MEANINGS = {
     "offsets that the zone once had": ("Europe/Moscow", ("20110327T020000 +0300 +0400",), "2027-07-23 06:00 - 07:00"),
     "Outlook's name and rules": ("Romance Standard Time", EUROPE, "2027-07-23 07:00 - 08:00"),
     "a zone of one's own": ("Our Office", EUROPE, "2027-07-23 07:00 - 08:00"),
+    "a zone since the year 1": ("Our Office", ("00010101T000000 +0530 +0530",), "2027-07-23 03:30 - 04:30"),
     "changes by date": (
         "Our Office",
         ("20270101T000000 +0100 +0100", "20270601T000000 +0100 +0300"),

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, EmailAddress, InboundMail, read_mail
 from intake.errors import UnreadableMailError
-from support.search_budget import tries
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "recorded/mails").glob("*.eml"))}
 
@@ -166,6 +163,22 @@ def test_the_name_of_an_attachment(parameters: str, name: str) -> None:
         ("kept<script>never closed<p>", "kept"),
         ("kept<a href='never closed><p>", "kept"),
         ("kept<!-- never closed <p>", "kept"),
+        (
+            "<table><tr><td>Host</td><td> web1 </td></tr><tr><th>State</th><td></td><td>down</td></tr></table>",
+            "Host | web1\nState | down",
+        ),
+        ("<ul><li>one<li>two</ul>three", "one\ntwo\nthree"),
+        ("<dl><dt>one<dd>two</dl>", "one\ntwo"),
+        ("<pre>a  b\nc</pre>d\ne", "a b\nc\nd e"),
+        ('<div style="display:none;max-height:0">Preheader <div>x</div></div>Shown', "Shown"),
+        ("<span style='mso-hide : all'>Preheader</span>Shown", "Shown"),
+        ("<p hidden>Preheader</p>Shown", "Shown"),
+        ('<p style="visibility: hidden">never closed<p>Shown', "never closed\nShown"),
+        ('<img style="display:none" src=x>Shown', "Shown"),
+        ('<p class="hidden" style="opacity:0.9">Shown', "Shown"),
+        ('<p style="opacity: 0;">Preheader</p>Shown', "Shown"),
+        ("a<hr>b<noscript>c</noscript>", "a\nbc"),
+        ("no tag &amp;\nno markup", "no tag &\nno markup"),
         ("&#" + "9" * 5_000, ""),
     ],
 )
@@ -180,29 +193,3 @@ def test_a_media_type_with_a_control_character_is_read_without_it() -> None:
         b"Content-Type: \x00text/html\r\n\r\n<p>Hi"
     )
     assert read_mail(raw).text == "Hi"
-
-
-@given(st.data())
-@settings(max_examples=tries(100))
-def test_a_mutated_mail_is_read_or_unreadable(data: st.DataObject) -> None:
-    raw = bytearray(data.draw(st.sampled_from(sorted(MAILS.values()))))
-    for _ in range(data.draw(st.integers(1, 12))):
-        place = data.draw(st.integers(0, len(raw) - 1))
-        length = data.draw(st.integers(0, 30))
-        raw[place : place + length] = (
-            data.draw(
-                st.binary(max_size=20)
-                | st.sampled_from(
-                    [b"\r\n", b"\r\n\r\n", b"=?utf-7?Q?+2AA-?=", b'charset="idna"', b"<![", b"boundary=", b"\x00"]
-                )
-            )
-            or b" "
-        )
-    try:
-        mail = read_mail(bytes(raw))
-    except UnreadableMailError:
-        return
-    for text in (mail.subject, mail.text, mail.sender.name, mail.sender.email, *mail.attachments):
-        assert "\x00" not in text
-        text.encode()
-    assert mail.reference.isascii()

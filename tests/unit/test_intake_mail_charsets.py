@@ -99,6 +99,8 @@ def test_any_bytes_with_any_label_are_text(octets: bytes, label: str) -> None:
         ("=?utf-8?Q?Why??=", "Why?"),
         ("=?utf-8?B?QsO8cm8?=", "Büro"),
         ("=?utf-8?B?QsO8 cm8=?=", "Büro"),
+        ("=?utf-8?B?QsO8cg==bw==?=", "Büro"),
+        ("=??Q?B=C3=BCro?=", "Büro"),
         ("=?utf-8?Q?B=C3=BCro", "Büro"),
         ("=?x-unknown?Q?B=FCro?=", "Büro"),
         ("=?utf-8?Q??= x", " x"),

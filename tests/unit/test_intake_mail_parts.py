@@ -125,27 +125,27 @@ def test_which_part_is_the_text(content: str, text: str, attachments: tuple[str,
     assert (mail.text, mail.attachments) == (text, attachments)
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        '"text/plain"; charset=utf-8',
-        '"text/plain; charset=utf-8"',
-        "text",
-        "",
-        " ;charset=utf-8",
-        "TEXT / PLAIN",
-        "text/plain charset=utf-8",
-        "text/plain, charset=utf-8",
-        "text/plain/x",
-        "/plain",
-        "plain/text",
-        "text/text/plain",
-        'text/plain;;charset="utf-8',
-        'text/plain; charset="utf-8" format=flowed',
-    ],
-)
-def test_a_damaged_media_type_is_read(content_type: str) -> None:
-    assert read(f"Content-Type: {content_type}\n\nDie Tür klemmt.").text == "Die Tür klemmt."
+DAMAGED_TYPES = [
+    '"text/plain"; charset=utf-8',
+    '"text/plain; charset=utf-8"',
+    "text",
+    "",
+    " ;charset=utf-8",
+    "TEXT / PLAIN",
+    "text/plain charset=utf-8",
+    "text/plain, charset=utf-8",
+    "text/plain/x",
+    "/plain",
+    "plain/text",
+    "text/text/plain",
+    'text/plain;;charset="utf-8',
+    'text/plain; charset="utf-8" format=flowed',
+]
+
+
+def test_a_damaged_media_type_is_read() -> None:
+    texts = {line: read(f"Content-Type: {line}\n\nDie Tür klemmt.").text for line in DAMAGED_TYPES}
+    assert texts == dict.fromkeys(DAMAGED_TYPES, "Die Tür klemmt.")
 
 
 def test_a_transfer_encoding_on_the_line_of_the_media_type() -> None:
@@ -212,12 +212,18 @@ def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
         ("base64", "VGhlIHJvdXRlciBpcyBkb3duLg=\n*** scanned ***", "The router is down.\n*** scanned ***"),
         ("base64", "VGhlIHJvdXRlciBpcyBkb3duLg", "The router is down."),
         ("base64", "VGhlIHJv\n\ndXRlciBpcyBkb3duLg==\n\n-- \nlist\n", "The router is down.\n-- \nlist"),
+        ("base64", "VGhlIHJvdXRlciBpcyBkb3duLg==*** scanned ***", "The router is down.\n*** scanned ***"),
+        (
+            "base64",
+            "VGhlIHJvdXRlciBpcyBkb3duLg==\nhttps://x.example?a=b\nabc=def",
+            "The router is down.\nhttps://x.example?a=b\nabc=def",
+        ),
         ("base64", "[EXTERNAL MAIL]\n\nVGhlIHJvdXRlciBpcyBkb3duLg==", "[EXTERNAL MAIL]\nThe router is down."),
         ("base64", "VGhlIHJvdXRl\ncg==\nIGlzIGRvd24u", "The router is down."),
         ("base64", " VGhlIHJvdXRl \n ciBpcyBkb3duLg==", "The router is down."),
         ("base64", "VGhlIHJvdXRl!ciBpcyBkb3duLg==", "The router is down."),
         ("base64", "The router is down.\nPlease\nhelp us", "The router is down.\nPlease\nhelp us"),
-        ("base64", "SGk=", "Hi"),
+        ("base64", "SGk\n-- \nlist", "Hi\n-- \nlist"),
         ("base64", "Help\nme now", "Help\nme now"),
         ("BASE64;", "VGhlIHJvdXRlciBpcyBkb3duLg==", "The router is down."),
         ('"base64"', "VGhlIHJvdXRlciBpcyBkb3duLg==", "The router is down."),
@@ -332,31 +338,6 @@ def test_an_empty_line_before_the_sender_does_not_end_the_headers() -> None:
 def test_a_text_right_after_the_headers() -> None:
     mail = read_mail(b"From: ada@acme.example\nSubject: Fan\nIt whistles.\nPlease help.\n\nAda")
     assert mail.text == "It whistles.\nPlease help.\n\nAda"
-
-
-@pytest.mark.parametrize(
-    ("html", "text"),
-    [
-        (
-            "<table><tr><td>Host</td><td> web1 </td></tr><tr><th>State</th><td></td><td>down</td></tr></table>",
-            "Host | web1\nState | down",
-        ),
-        ("<ul><li>one<li>two</ul>three", "one\ntwo\nthree"),
-        ("<dl><dt>one<dd>two</dl>", "one\ntwo"),
-        ("<pre>a  b\nc</pre>d\ne", "a b\nc\nd e"),
-        ('<div style="display:none;max-height:0">Preheader <div>x</div></div>Shown', "Shown"),
-        ("<span style='mso-hide : all'>Preheader</span>Shown", "Shown"),
-        ("<p hidden>Preheader</p>Shown", "Shown"),
-        ('<p style="visibility: hidden">never closed<p>Shown', "never closed\nShown"),
-        ('<img style="display:none" src=x>Shown', "Shown"),
-        ('<p class="hidden" style="opacity:0.9">Shown', "Shown"),
-        ('<p style="opacity: 0;">Preheader</p>Shown', "Shown"),
-        ("a<hr>b<noscript>c</noscript>", "a\nbc"),
-        ("no tag &amp;\nno markup", "no tag &\nno markup"),
-    ],
-)
-def test_html_is_readable(html: str, text: str) -> None:
-    assert read(f"Content-Type: text/html\n\n{html}").text == text
 
 
 def test_the_character_set_that_html_declares() -> None:

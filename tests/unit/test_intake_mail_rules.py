@@ -124,6 +124,15 @@ def test_only_the_address_of_a_mail_names_the_it_contact() -> None:
     assert not forged["sender_is_it_contact"]
 
 
+@pytest.mark.rule("6.23")
+def test_an_it_contact_may_be_listed_with_its_customer() -> None:
+    listed = SECTION.replace("domains: [Acme.example],", "domains: [Acme.example], it_contacts: [Ada@acme.example],")
+    contacts = integration(listed).it_contacts
+    assert contacts.include("acme", "ada@acme.example")
+    assert contacts.include("acme", "it@acme.example"), "listed at the top of the file"
+    assert not contacts.include("one", "ada@acme.example")
+
+
 @pytest.mark.rule("6.9")
 @pytest.mark.parametrize(
     ("subject", "category"),

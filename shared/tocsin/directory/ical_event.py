@@ -82,8 +82,11 @@ class EventPart:
             found.add(self.start)
         for rule in self.excluded_rules:
             found.difference_update(rule.between(first, last))
-        found -= self.excluded_dates
-        return {at for at in found if _midnight(at) not in self.excluded_days} if self.excluded_days else found
+        return {at for at in found if not self.excludes(at)}
+
+    def excludes(self, local: datetime) -> bool:
+        """Whether an EXDATE names the occurrence of that local time."""
+        return local in self.excluded_dates or (bool(self.excluded_days) and midnight(local) in self.excluded_days)
 
     def span(self, local: datetime, length: Length | None = None) -> tuple[datetime, datetime]:
         """The instants at which the occurrence of that local time starts and ends."""
@@ -267,5 +270,6 @@ def _values(lines: Sequence[ContentLine]) -> Iterator[tuple[ContentLine, str]]:
     return iter(values)
 
 
-def _midnight(at: datetime) -> datetime:
+def midnight(at: datetime) -> datetime:
+    """Return the midnight before a local time."""
     return at.replace(hour=0, minute=0, second=0)

@@ -4,26 +4,29 @@ Each event is read on its own (docs/decisions/0037-calendars-are-read-event-by-e
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+from icalendar import Component
 
 from tocsin.business_time import load_zone
 from tocsin.directory.errors import ICalendarError, UnreadableEventError
 from tocsin.directory.ical_event import EventPart, EventZones, read_event, read_written
-from tocsin.directory.ical_notes import calendar_notes
 from tocsin.directory.ical_properties import EventProperties
 from tocsin.directory.ical_series import ChangedOccurrence, EventSeries
-from tocsin.directory.ical_text import CalendarText, parse_line, split_calendars
+from tocsin.directory.ical_text import CalendarText, parse_line, shown, split_calendars
 from tocsin.directory.ical_zones import CalendarZones
 
 MAX_CALENDAR_LENGTH: Final = 5_000_000
 _MAX_EVENTS_PER_YEAR: Final = 40_000
 _MAX_RECURRING_PER_YEAR: Final = 20_000
+_MAX_NOTES: Final = 20
+_MAX_HEADER_LINES: Final = 100
 _YEARS_CACHED: Final = 16
 
 
@@ -71,7 +74,7 @@ class ICalendar:
 
     def __init__(self, text: str, zone: str) -> None:
         if len(text) > MAX_CALENDAR_LENGTH:
-            raise ICalendarError(f"has {len(text)} characters; the limit is {MAX_CALENDAR_LENGTH}")
+            raise ICalendarError(f"has {len(text)} characters; the limit is {MAX_CALENDAR_LENGTH}; remove old events")
         calendars = split_calendars(text)
         if not calendars:
             raise ICalendarError("has no line BEGIN:VCALENDAR, so it is not an iCalendar; check its address")
@@ -81,7 +84,7 @@ class ICalendar:
         self.text: Final = text
         self._series: Final = reader.series()
         self.left_out: Final = tuple(event for _, event in sorted(reader.left_out.items()))
-        self.notes: Final = tuple(calendar_notes(calendars, reader.zone_notes, reader.ignored))
+        self.notes: Final = _first_notes(_notes(calendars, reader.zone_notes, reader.ignored))
         self.year: Final = lru_cache(maxsize=_YEARS_CACHED)(self._of_year)
 
     def _of_year(self, year: int) -> tuple[CalendarEvent, ...]:
@@ -199,3 +202,38 @@ class _Reader:
 def _read_part(draft: _Draft) -> EventPart | None:
     draft.properties.check()
     return None if draft.properties.is_cancelled else read_event(draft.properties, draft.zones)
+
+
+def _first_notes(notes: Iterator[str]) -> tuple[str, ...]:
+    first = tuple(islice(notes, _MAX_NOTES))
+    more = sum(1 for _ in notes)
+    return (*first, f"{more} more lines cannot be read; export the calendar again") if more else first
+
+
+def _notes(
+    calendars: Sequence[CalendarText], of_zones: Sequence[str], ignored: Sequence[tuple[str, str]]
+) -> Iterator[str]:
+    """Yield what besides events cannot be read. `ignored` are lines of events, each with its title."""
+    for calendar in calendars:
+        if not calendar.is_complete:
+            yield "END:VCALENDAR is missing, so events may be missing, too; export the calendar again"
+        for line in calendar.lines[:_MAX_HEADER_LINES]:
+            if not _is_valid_header(line):
+                yield f"the line `{shown(line)}` is not valid and is ignored; correct or remove it"
+        for line in calendar.loose_ends:
+            yield f"the line `{shown(line)}` ends nothing and is ignored; remove it"
+    yield from of_zones
+    for title, line in ignored:
+        yield f"the line `{shown(line)}` of the event `{shown(title)}` is not valid and is ignored; correct it"
+
+
+def _is_valid_header(text: str) -> bool:
+    line = parse_line(text)
+    if line is None:
+        return False
+    try:
+        kind: Any = Component.types_factory.for_property(line.name, line.parameters.get("VALUE"))
+        kind.from_ical(line.value)
+    except Exception:
+        return False
+    return True

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
+from tocsin.characters import clean_line
 from tocsin.directory.errors import UnreadableEventError
-from tocsin.directory.ical_text import ContentLine, line_name, one_line, parse_line, shown
+from tocsin.directory.ical_text import ContentLine, line_name, parse_line, shown
 from tocsin.directory.ical_time import read_duration, read_time
 
 PERSON_PROPERTY: Final = "X-TOCSIN-PERSON"
@@ -81,7 +82,7 @@ class EventProperties:
             person=persons[0] if persons else "",
             addresses=addresses,
             names=names,
-            summary=one_line(" ".join(dict.fromkeys(titles)))[:_MAX_SUMMARY],
+            summary=" ".join(dict.fromkeys(titles))[:_MAX_SUMMARY],
             sequence=max((int(line.value) for line in found.get("SEQUENCE", ())), default=0),
         )
 
@@ -147,7 +148,7 @@ def _read_attendees(lines: Sequence[ContentLine]) -> tuple[tuple[str, ...], tupl
             continue
         values = (line.value, line.parameters.get("EMAIL", ""))
         addresses += [address for value in values if "@" in (address := _read_address(value))]
-        if name := one_line(line.parameters.get("CN", "")):
+        if name := clean_line(line.parameters.get("CN", "")):
             names.append(name)
     return tuple(dict.fromkeys(addresses)), tuple(dict.fromkeys(names))
 

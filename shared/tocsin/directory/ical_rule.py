@@ -17,6 +17,7 @@ from tocsin.directory.ical_text import shown
 _LAST_COUNTED: Final = datetime(2100, 12, 31)  # noqa: DTZ001 (a wall clock shows no zone)
 """A COUNT that is not used up by then has no effect."""
 _MAX_EVENTS_PER_DAY: Final = 24
+_MAX_LENGTH: Final = 2_000
 _FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _TOO_FREQUENT: Final = ("HOURLY", "MINUTELY", "SECONDLY")
 _WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -192,6 +193,8 @@ def _end_after(rule: RecurrenceRule, count: int) -> RecurrenceRule:
 
 
 def _split(text: str) -> dict[str, str]:
+    if len(text) > _MAX_LENGTH:
+        raise UnreadableEventError(f"has an RRULE of {len(text)} characters; the limit is {_MAX_LENGTH}")
     parts: dict[str, str] = {}
     for part in text.upper().split(";"):
         name, _, value = (half.strip() for half in part.partition("="))

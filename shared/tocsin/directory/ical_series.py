@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from tocsin.directory.ical_event import EventPart
+from tocsin.directory.ical_event import EventPart, midnight
 from tocsin.directory.ical_properties import EventProperties
 from tocsin.directory.ical_time import WrittenTime
 from tocsin.instants import to_utc
@@ -48,6 +48,8 @@ class EventSeries:
         days: set[datetime] = set()
         for change in changes:
             written = change.recurrence_id
+            if master is not None and master.excludes(master.occurrence_of(written)):
+                continue  # it was changed, then deleted
             last[master.occurrence_of(written) if master else written.local] = change
             if written.is_day and master is not None and not master.is_day:
                 days.add(written.local)
@@ -67,13 +69,13 @@ class EventSeries:
         if master is None:
             return
         if not master.recurs:
-            if master.start not in self.replaced and _midnight(master.start) not in self.replaced_days:
+            if master.start not in self.replaced and midnight(master.start) not in self.replaced_days:
                 yield master.properties, master.starts_at, master.ends_at
             return
         before, after = self._reach(master)
         first, last = to_utc(start).replace(tzinfo=None), to_utc(end).replace(tzinfo=None)
         for local in master.occurrences(first - before, last + after):
-            if local in self.replaced or _midnight(local) in self.replaced_days:
+            if local in self.replaced or midnight(local) in self.replaced_days:
                 continue
             row = bisect_right(self.future, local, key=lambda change: change[0]) - 1
             if row < 0:
@@ -94,7 +96,3 @@ def _shift(master: EventPart, change: tuple[datetime, EventPart | None]) -> time
     if part is None:
         return timedelta()
     return part.starts_at.astimezone(master.zone).replace(tzinfo=None, fold=0) - at
-
-
-def _midnight(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0)

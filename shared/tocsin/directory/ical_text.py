@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tocsin.characters import clean_line
+
 _COMPONENTS: Final = frozenset({"VEVENT", "VTIMEZONE", "VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"})
 _DATE_PROPERTIES: Final = frozenset({"DTSTART", "DTEND", "EXDATE", "RDATE", "RECURRENCE-ID"})
 _NO_BEGIN: Final = "has no BEGIN:VEVENT; add it, or export the calendar again"
@@ -30,7 +32,7 @@ class ContentLine:
     @property
     def text(self) -> str:
         """The value without the escapes of a text, in one line."""
-        return one_line(_ESCAPED.sub(lambda found: " " if found[1] in "nN" else found[1], self.value))
+        return clean_line(_ESCAPED.sub(lambda found: " " if found[1] in "nN" else found[1], self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +81,22 @@ def parse_line(line: str) -> ContentLine | None:
     if found is None:
         return None
     name, rest = found[1].upper(), line[found.end() :]
-    if name in _DATE_PROPERTIES:  # `TZID=tzone://Microsoft/Utc` without quotes is common; dates have no colon
-        head, colon, value = rest.rpartition(":")
-        if _PARAMETER.sub("", head).strip():  # `DTSTART;TZID:...` has lost its zone
-            return None
+    # `TZID=tzone://Microsoft/Utc` is common without quotes, and a date has no colon.
+    last = rest.rpartition(":") if name in _DATE_PROPERTIES else None
+    if last is not None and not _PARAMETER.sub("", last[0]).strip():
+        head, colon, value = last
     else:
         quoted = _UNQUOTED.match(rest)
         head, colon, value = (quoted[0], ":", rest[quoted.end() + 1 :]) if quoted else rest.partition(":")
-    if not colon:
-        return None
+    if not colon or (last is not None and _PARAMETER.sub("", head).strip()):
+        return None  # `DTSTART;TZID:...` has lost its zone
     parameters = {key.upper(): text.strip().strip('"') for key, text in _PARAMETER.findall(head)}
     return ContentLine(name, parameters, value.strip())
 
 
-def one_line(text: str) -> str:
-    """Return the text with every run of white space as one blank."""
-    return " ".join(text.split())
-
-
 def shown(text: str) -> str:
     """Return a text for a message: one line of at most 80 characters."""
-    line = "".join(character if character.isprintable() else " " for character in text[:400])
-    return one_line(line)[:80]
+    return clean_line(text[:400])[:80]
 
 
 def _unfold(text: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tocsin.directory.ical_time import read_time
 
 _FIRST_CHANGE: Final = datetime(1969, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
 _LAST_CHANGE: Final = datetime(2101, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
-_YEARS: Final = range(1600, 9000)
+_FIRST_ONSET: Final = datetime(1600, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
 _MAX_OFFSETS: Final = 100
 _PRESENT: Final = range(2000, 2038)
 """The years in which the offsets of a VTIMEZONE are compared with those of the zone of its name."""
@@ -174,9 +174,9 @@ def _onsets(properties: dict[str, list[ContentLine]], before: timedelta) -> Iter
 
 def _read_onset(name: str, text: str) -> datetime:
     at = read_time(text.partition("/")[0], None)
-    if at is None or not _YEARS[0] <= at.local.year <= _YEARS[-1]:
+    if at is None:
         raise UnreadableEventError(f"has an invalid {name} (`{shown(text)}`) in a STANDARD or DAYLIGHT; correct it")
-    return at.local
+    return max(at.local, _FIRST_ONSET)
 
 
 def _read_yearly_rule(text: str, start: datetime, zone: ZoneInfo) -> RecurrenceRule:

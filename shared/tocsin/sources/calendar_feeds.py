@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx
 import structlog
 
 from tocsin.directory import MAX_CALENDAR_LENGTH, CalendarLocation, ICalendarError
@@ -132,7 +132,7 @@ class CalendarFeeds:
         except (CalendarDownloadError, ICalendarError) as error:
             wait = _RETRY_SLOW_SECONDS if isinstance(error, SlowCalendarError) else _RETRY_SECONDS
             self._due_at[key] = time.monotonic() + wait
-            raise _UnusableCalendarError(f"the feed of {httpx.URL(url).host} {error}") from None
+            raise _UnusableCalendarError(f"the feed of {urlsplit(url).hostname} {error}") from None
         self._fetched_at[key] = time.monotonic()
         self._due_at[key] = self._fetched_at[key] + _REFRESH_SECONDS
         self._set_valid(name, key, calendar, url)

@@ -115,13 +115,16 @@ def subject_ids(mail: InboundMail) -> list[str]:
 def choose_ticket(received: ReceivedMail, owners: Mapping[UUID, TicketOwner]) -> UUID | None:
     """The ticket that the mail belongs to, or None; `owners` are the candidates, the most likely first.
 
-    Our own mails, and mails of unknown authors, belong to any ticket. They belong rather to one whose customer they go
-    to, or whose contact has the author's name.
+    Our own mails, and mails of unknown authors, belong to any ticket. They belong rather to one whose contact or
+    customer they go to, or whose contact has the author's name.
     """
     author = received.author
     belonging = [ticket for ticket, owner in owners.items() if author.belongs_to(owner)]
     if author.is_staff:
-        fitting = [ticket for ticket in belonging if is_to_customer(received, owners[ticket])]
+        to_contact = [
+            ticket for ticket in belonging if (owners[ticket].contact_email or "").lower() in received.correspondents
+        ]
+        fitting = [*to_contact, *(ticket for ticket in belonging if is_to_customer(received, owners[ticket]))]
     else:
         fitting = [ticket for ticket in belonging if author.is_found or author.is_contact(owners[ticket])]
     return next(iter([*fitting, *belonging]), None)

@@ -37,9 +37,9 @@ MIN_YEAR: Final = 1990
 MAX_YEAR: Final = 8999
 """Tools write years outside these where they know no date: 1, 1970, 9999."""
 
-BLANK: Final = r"\s\x1c-\x1f\x85" + INVISIBLE
+BLANK: Final = r"\s\x1c-\x1f\x85"
 """The characters of a blank string, for use inside brackets: JSON Schema's \\s matches fewer than Python's."""
-_IS_BLANK: Final = re.compile(f"[{BLANK}]*")
+_IS_BLANK: Final = re.compile(f"[{BLANK}{INVISIBLE}]*")
 
 
 class RequestModel(BaseModel):
@@ -99,27 +99,24 @@ def checked(check: Callable[[str], str], repair: Callable[[str], str]) -> AfterV
     return AfterValidator(validate)
 
 
-# A blank text is absent.
-_OR_BLANK: Final = f"|^[{BLANK}]*$"
-
 # docs/rules.md#1-12
 Id = Annotated[
     str,
-    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": ID_PATTERN + _OR_BLANK}),
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": ID_PATTERN}),
     checked(check_id, clean_id),
 ]
 """A string of an optional field that is compared."""
 
 Line = Annotated[
     str,
-    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": LINE_PATTERN + _OR_BLANK}),
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": LINE_PATTERN}),
     checked(check_line, clean_line),
 ]
 """A string of an optional field that is shown on one line."""
 
 Block = Annotated[
     str,
-    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": BLOCK_PATTERN + _OR_BLANK}),
+    Field(max_length=MAX_STRING_LENGTH, json_schema_extra={"pattern": BLOCK_PATTERN}),
     checked(check_block, clean_block),
 ]
 """A string of an optional field with several lines."""

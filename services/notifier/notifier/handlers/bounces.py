@@ -1,5 +1,6 @@
 """Applies what mail servers report about our mails (docs/decisions/0019, 0040). Never commits."""
 
+from asyncio import to_thread
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from notifier.store.unmatched_reports import UnmatchedReason, UnmatchedReport
 log = structlog.get_logger(__name__)
 
 _MAX_PROBLEM: Final = 400
+_MAX_RECIPIENTS: Final = 20
 
 
 class ReportResult(StrEnum):
@@ -81,7 +83,7 @@ async def apply_report(
     matched is kept. Raises MailInTransitError while the mail is being handed over.
     """
     try:
-        report = read_report(raw)
+        report = await to_thread(read_report, raw)
     except NoBounceError as error:
         return await _keep(connection, tenant, raw, UnmatchedReason.NO_BOUNCE, f"The message {error}.")
     except BounceReportError as error:
@@ -91,28 +93,41 @@ async def apply_report(
     found = await _load_mail(connection, report.message_ids, delivery_id, tenant)
     if not found:
         return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _unknown(report))
-    message_id = str(found[0].message_id)
     await notifications.lock_tickets(connection, {row.ticket_id for row in found})
     now = await deliveries.load_now(connection, clock)
-    # Our mails have one recipient. Others in a report were reached after it, or are not ours.
-    is_settled = any(
-        reported.action.is_arrival or _is_about(reported, row.email) for reported in report.recipients for row in found
-    )
-    results: list[RecipientResult] = []
-    for reported in report.recipients:
-        rows = await deliveries.load_of_messages(connection, [message_id], tenant)
-        for delivery in _find_reported(reported, rows, delivery_id):
-            same = [row for row in _of_envelope(rows, delivery_id) if row.ticket_id == delivery.ticket_id]
-            result = await _apply(connection, directory, delivery, same, reported, now, is_settled=is_settled)
-            address = str(delivery.email) if _is_about(reported, delivery.email) else reported.addresses[0]
-            results.append(RecipientResult(address, reported.action, result, delivery.id))
-            _log(delivery, results[-1])
+    results = await _apply_to_mail(connection, directory, report.recipients, found, tenant, delivery_id, now)
     kept = None
     if failed := next((each for each in results if each.result is ReportResult.UNMATCHED), None):
         problem = f"The mail failed at {failed.recipient}, which we did not mail, and it went to several addresses."
         kept, _ = await _add(connection, tenant, raw, UnmatchedReason.UNMATCHED, problem)
     await reports.count(connection, Counter(result.result for result in results))
-    return BounceResult(message_id, tuple(results), kept)
+    return BounceResult(found[0].message_id, tuple(results), kept)
+
+
+async def _apply_to_mail(
+    connection: AsyncConnection,
+    directory: Directory,
+    recipients: Sequence[ReportedRecipient],
+    mail: Sequence[Delivery],
+    tenant: str | None,
+    sent_for: UUID | None,
+    now: Now,
+) -> Sequence[RecipientResult]:
+    """Apply what was reported about recipients of a mail, at most 20 of ours and 20 others. Its tickets are locked."""
+    named = [each for each in recipients if any(_is_about(each, row.email) for row in mail)]
+    # Our mails have one recipient. Others in a report were reached after it, or are not ours.
+    is_settled = bool(named) or any(reported.action.is_arrival for reported in recipients)
+    applied = {*named[:_MAX_RECIPIENTS], *[each for each in recipients if each not in named][:_MAX_RECIPIENTS]}
+    results: list[RecipientResult] = []
+    for reported in (each for each in dict.fromkeys(recipients) if each in applied):
+        rows = await deliveries.load_of_messages(connection, [str(mail[0].message_id)], tenant)
+        for delivery in _find_reported(reported, rows, sent_for):
+            same = [row for row in _of_envelope(rows, sent_for) if row.ticket_id == delivery.ticket_id]
+            result = await _apply(connection, directory, delivery, same, reported, now, is_settled=is_settled)
+            address = str(delivery.email) if _is_about(reported, delivery.email) else reported.addresses[0]
+            results.append(RecipientResult(address, reported.action, result, delivery.id))
+            _log(delivery, results[-1])
+    return results
 
 
 async def _load_mail(
@@ -152,7 +167,8 @@ async def _add(
     connection: AsyncConnection, tenant: str | None, raw: bytes, reason: UnmatchedReason, problem: str
 ) -> tuple[UnmatchedReport, bool]:
     problem = one_line(problem, _MAX_PROBLEM)
-    added = await unmatched_reports.add(connection, tenant, raw, summarise(raw), reason, problem)
+    summary = await to_thread(summarise, raw)
+    added = await unmatched_reports.add(connection, tenant, raw, summary, reason, problem)
     report, is_new = added
     about = {"id": report.id, "sender": report.sender, "message_id": report.message_id, "recipient": report.recipient}
     if is_new and reason is not UnmatchedReason.NO_BOUNCE:

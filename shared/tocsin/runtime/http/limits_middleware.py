@@ -129,18 +129,13 @@ def _check_framing(scope: Scope) -> None:
 
 
 def _check_encoding(scope: Scope) -> None:
-    """Refuse an address that is not UTF-8: it would be decoded to U+FFFD, and match something else.
-
-    A path with a line break matches no route.
-    """
+    """Refuse an address that is not UTF-8: it would be decoded to U+FFFD, and match something else."""
     query = scope.get("query_string", b"").split(b"&")
     wrong = [unquote_plus(part.split(b"=")[0].decode("latin-1")) for part in query if not _is_utf8(part)]
     if not _is_utf8(scope.get("raw_path", b"")):
         wrong.append("path")
     if wrong:
         raise invalid_fields([FieldError(field=name[:200], message="must be UTF-8") for name in wrong])
-    if "\n" in scope["path"]:
-        raise invalid_fields([FieldError(field="path", message="must not contain a line break; remove %0A")])
 
 
 def _is_utf8(escaped: bytes) -> bool:

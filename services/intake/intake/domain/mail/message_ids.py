@@ -20,10 +20,10 @@ def find_message_ids(header: str) -> list[str]:
     A word without brackets is an id if it contains an @, or a digit if it is the whole header.
     """
     header = header.replace("&lt;", "<").replace("&gt;", ">")
-    found = dict.fromkeys(each for each in _ids(header) if _is_id(each))
-    if found or len(words := header.strip("<> \t\r\n").split()) != 1:
-        return list(found)
-    return [word for word in words if _is_id(word) and re.search(r"\d", word)]
+    if found := list(dict.fromkeys(each for each in _ids(header) if _is_id(each))):
+        return found
+    words = [entry["bare"].strip("'") for entry in _ENTRY.finditer(header) if entry["bare"]]
+    return [word for word in words if len(words) == 1 and _is_id(word) and re.search(r"\d", word)]
 
 
 def _ids(header: str) -> Iterator[str]:

@@ -7,8 +7,10 @@ from itertools import islice
 from typing import Final
 
 _TOKEN: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_LINE: Final = rb"[A-Za-z0-9+/]++(?=={0,3}[ \t]*+(?:\n|\Z))"
+# After padding, text in clear may follow on the same line.
+_LINE: Final = rb"[A-Za-z0-9+/]++(?==|[ \t]*+(?:\n|\Z))"
 _BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + rb"(?:[ \t]*+\n[ \t\n]*+" + _LINE + rb")*+={0,3}", re.MULTILINE)
+_PADDING: Final = re.compile(rb"=++")
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SURELY_BASE64: Final = 20
@@ -39,10 +41,13 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
 
 
 def decode_base64(encoded: bytes) -> bytes:
-    """The bytes of all base64 characters here; padding may be missing, and other characters are skipped."""
-    characters = _NOT_BASE64.sub(b"", encoded)
-    characters = characters[: len(characters) - (len(characters) % 4 == 1)]
-    return a2b_base64(characters + b"=" * (-len(characters) % 4))
+    """The bytes of all base64 characters here. Padding may be missing or in the middle; others are skipped."""
+    decoded = []
+    for piece in _PADDING.split(encoded, _MAX_REPAIRS):
+        characters = _NOT_BASE64.sub(b"", piece)
+        characters = characters[: len(characters) - (len(characters) % 4 == 1)]
+        decoded.append(a2b_base64(characters + b"=" * (-len(characters) % 4)))
+    return b"".join(decoded)
 
 
 def split_uuencoded(text: str) -> tuple[str, list[str]]:
@@ -63,7 +68,8 @@ def _decode_base64_body(body: bytes) -> bytes:
     for run in islice(_BASE64.finditer(body), _MAX_REPAIRS):
         encoded = b"".join(run[0].split())
         decoded = decode_base64(encoded)
-        if len(encoded) < _SURELY_BASE64 and not _is_probably_text(encoded, decoded):
+        is_line = not body[run.end() : run.end() + 1].strip()
+        if len(encoded) < _SURELY_BASE64 and not (is_line and _is_probably_text(encoded, decoded)):
             continue
         if clear := body[position : run.start()].strip():
             pieces.append(b"\n" * bool(position) + clear + b"\n")
@@ -78,7 +84,7 @@ def _decode_base64_body(body: bytes) -> bytes:
 
 def _is_probably_text(encoded: bytes, decoded: bytes) -> bool:
     """Whether a short word is base64 rather than a word of a text in clear."""
-    if _CONTROL.search(decoded) or len(encoded) % 4:
+    if _CONTROL.search(decoded) or len(encoded.rstrip(b"=")) % 4 == 1:
         return False
     try:
         decoded.decode()

@@ -26,6 +26,7 @@ _MAX_NOTICE: Final = 20_000
 _MAX_ATTACHED: Final = 5
 _MAX_LINE: Final = 200
 _MAX_NAMED: Final = 10
+_MAX_RECIPIENTS: Final = 1_000
 _STATUS_FIELDS: Final = re.compile(r"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _LINE_BREAK: Final = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?pre|/h\d)\b[^<>]{0,500}>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[a-z!/][^<>]{0,2000}>", re.IGNORECASE)
@@ -99,8 +100,8 @@ def _read(message: MailPart) -> BounceReport:
     original = read_original(message, texts)
     verdict = read_verdict(notice)
     if statuses := _statuses(message, texts, is_servers=is_servers):
-        recipients = tuple(read_recipients(statuses, verdict)) or tuple(
-            read_recipients(statuses, None, nameless=original.recipients)
+        recipients = tuple(islice(read_recipients(statuses, verdict), _MAX_RECIPIENTS)) or tuple(
+            islice(read_recipients(statuses, None, nameless=original.recipients), 1)
         )
     elif is_servers and verdict:
         addresses = tuple(_named(message, notice)) or original.recipients

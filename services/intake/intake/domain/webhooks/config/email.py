@@ -45,13 +45,15 @@ class EmailCustomer(KnownCustomer):
     """A customer, recognised by the domains and addresses of its mails.
 
     subdomains: whether the subdomains of `domains` belong to the customer too. services: the affected services of its
-    mails; those of the section if omitted.
+    mails; those of the section if omitted. it_contacts: addresses of the customer's IT contacts, besides those in
+    `it_contacts` of the file.
     """
 
     domains: tuple[Domain, ...] = ()
     subdomains: bool = False
     addresses: tuple[MailAddress, ...] = ()
     services: tuple[Name, ...] = ()
+    it_contacts: tuple[MailAddress, ...] = ()
 
 
 # docs/rules.md#1-3

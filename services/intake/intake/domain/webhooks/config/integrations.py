@@ -200,7 +200,7 @@ class Integrations(YamlModel):
     email: by tenant, how mails to the two mailboxes become tickets (`POST /v1/hooks/email/{tenant}`). subject_rules:
     what the subjects of new mails of IT contacts to Escalations@ mean; the tenant's own `subjects` come first.
     it_contacts: by tenant and customer id, the names or mail addresses of the customer's IT contacts, for webhooks and
-    mails alike.
+    mails alike; those listed with a customer under `email` count as well.
     """
 
     version: Annotated[Name, Field(examples=["2026-1"])]
@@ -229,8 +229,12 @@ class Integrations(YamlModel):
         return MailIntegration(config, self.subject_rules, self.it_contacts_of(tenant)) if config is not None else None
 
     def it_contacts_of(self, tenant: str) -> "ItContacts":
-        """The IT contacts of the tenant's customers."""
-        return ItContacts(self.it_contacts.get(tenant, {}))
+        """The IT contacts of the tenant's customers, wherever they are listed."""
+        email = self.email.get(tenant)
+        found: dict[str, tuple[str, ...]] = dict(self.it_contacts.get(tenant, {}))
+        for customer in email.customers if email is not None else ():
+            found[customer.id] = (*found.get(customer.id, ()), *customer.it_contacts)
+        return ItContacts(found)
 
 
 # docs/rules.md#6-4
