@@ -94,6 +94,8 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         runtime=runtime,
         app=app,
         consumer=consumer,
+        # Prepared: otherwise the gaps of the directory are unknown for the first minute.
+        prepare=directory.refresh,
         tasks=[sender.run],
         handlers=handlers,
         sender=sender,
