@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import AutomaticSign, IgnoredReason, read_mail
-from intake.domain.mail_description import describe_ignored
-from intake.domain.mail_rules import classify_mail
+from intake.domain.received_mail import classify_mail, describe_ignored
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import MailIntegration
 from intake.errors import UnreadableMailError
@@ -261,7 +260,7 @@ def test_a_mutated_mail_of_a_machine_is_read_and_described(data: st.DataObject) 
     assert mail == read_mail(bytes(raw))
     received = classify_mail(mail, datetime(2026, 6, 8, 12, tzinfo=UTC), INTEGRATION, {})
     if mail.automatic is not None:
-        text = describe_ignored(received, mail.automatic, was_heard=False)
+        text = describe_ignored(received, mail.automatic, opened_before=False)
         assert mail.sender.email in text
         assert len(text.splitlines()) == 1
         assert len(text) < 700

@@ -11,12 +11,11 @@ from intake.domain.mail import InboundMail, read_mail
 from intake.domain.mail.message import reference_of
 from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_rules import (
-    ReceivedMail,
     candidate_tickets,
-    classify_mail,
     derive_events,
     draft_ticket,
 )
+from intake.domain.received_mail import ReceivedMail, classify_mail
 from intake.domain.webhooks.config.email import SubjectRule
 from intake.domain.webhooks.config.integrations import MailIntegration, load_integrations
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer

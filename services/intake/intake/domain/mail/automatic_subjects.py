@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from intake.domain.folded_text import fold_text
+from intake.domain.words import fold_text
 
 
 def _folded(*phrases: str) -> tuple[str, ...]:
