@@ -269,6 +269,9 @@ async def test_the_address_may_be_in_the_environment_or_in_a_file(
     monkeypatch.setenv("ON_CALL_FEED", feed.url.replace("https", "http"))
     await file.refresh(at_once=True)
     assert await file.note() == "rotation primary: the variable ON_CALL_FEED does not contain an https URL"
+    monkeypatch.setenv("ON_CALL_FEED", "https://localhost/desk\x01.ics")
+    await file.refresh(at_once=True)
+    assert await file.note() == ("rotation primary: the feed of localhost has an address that is not a URL; correct it")
     monkeypatch.setenv("ON_CALL_FEED", feed.url)
     await file.refresh(at_once=True)
     assert (person(file), await file.note()) == ("ana", None)

@@ -24,12 +24,12 @@ def one_event(person: str) -> str:
     return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
 
 
-async def read_in_process(text: str, zone: str, years: Iterable[int]) -> ReadCalendar:
+async def read_in_process(octets: bytes, zone: str, years: Iterable[int]) -> ReadCalendar:
     """`read_calendar` without its child process, for tests that read many calendars."""
-    content = read_content(text, zone, years)
+    content = read_content(octets, zone, years)
     if content.problem is not None:
         raise ICalendarError(content.problem)
-    return ReadCalendar(text, zone, content)
+    return ReadCalendar(octets, zone, content)
 
 
 class FeedServer:

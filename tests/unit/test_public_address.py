@@ -3,8 +3,9 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.search_budget import tries
 from tocsin.runtime.http.public_address import is_allowed, is_public, parse_address
 
 SPECIAL = """
@@ -34,6 +35,7 @@ def is_special(address: IPv4Address | IPv6Address) -> bool:
     return not address.is_global or address.is_multicast or address.is_reserved or address.is_link_local
 
 
+@settings(max_examples=tries(50))
 @given(
     st.sampled_from([ip_network(text) for text in SPECIAL.split()]).flatmap(lambda net: st.ip_addresses(network=net))
 )
@@ -41,6 +43,12 @@ def test_no_address_of_a_special_range_is_public(address: IPv4Address | IPv6Addr
     assert not any(map(is_public_text, written(address)))
 
 
+def test_each_special_range_is_not_public_from_its_first_to_its_last_address() -> None:
+    edges = [edge for text in SPECIAL.split() for edge in (ip_network(text)[0], ip_network(text)[-1])]
+    assert [str(edge) for edge in edges if any(map(is_public_text, written(edge)))] == []
+
+
+@settings(max_examples=tries(20))
 @given(st.ip_addresses())
 def test_nothing_that_the_standard_library_knows_as_special_is_public(address: IPv4Address | IPv6Address) -> None:
     if is_special(address) and str(parse_address(str(address))) == str(address):

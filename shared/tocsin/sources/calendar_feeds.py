@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx
 import structlog
 
 from tocsin.directory import MAX_CALENDAR_LENGTH, CalendarLocation, ICalendarError
@@ -17,7 +17,6 @@ from tocsin.runtime.http.public_address import Network
 from tocsin.runtime.process.regular_file import MAX_SECRET_BYTES, file_status, read_file, read_text
 from tocsin.sources.calendar_download import CalendarDownloadError, download_calendar
 from tocsin.sources.calendar_reader import ReadCalendar, SlowCalendarError, read_calendar
-from tocsin.sources.calendar_text import decode_calendar
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +48,7 @@ class CalendarFeeds:
         self._folder = folder
         self._networks = networks
         self._valid: dict[_Key, ReadCalendar] = {}
-        self._texts: dict[str, str] = {}
+        self._octets: dict[str, bytes] = {}
         self._problems: dict[_Key, str] = {}
         self._file_versions: dict[_Key, tuple[int, ...]] = {}
         self._due_at: dict[_Key, float] = {}
@@ -102,13 +101,13 @@ class CalendarFeeds:
             raise
 
     async def _refresh_file(self, name: str, key: _Key, path: Path, years: Years, is_due: bool) -> None:
-        await self._reuse_text(key, str(path), years)
+        await self._reuse_octets(key, str(path), years)
         try:
             status = await asyncio.to_thread(file_status, path)
             version = (status.st_size, status.st_mtime_ns, status.st_ino, *years)
             if version == self._file_versions.get(key) and not (key in self._due_at and is_due):
                 return
-            content = await asyncio.to_thread(read_file, path, MAX_CALENDAR_LENGTH)
+            octets = await asyncio.to_thread(read_file, path, MAX_CALENDAR_LENGTH)
         except FileReadError as error:
             self._file_versions.pop(key, None)
             raise _UnusableCalendarError(str(error)) from None
@@ -116,7 +115,7 @@ class CalendarFeeds:
         self._file_versions[key] = version
         self._due_at.pop(key, None)
         try:
-            calendar = await self._read(key, decode_calendar(content), years)
+            calendar = await self._read(key, octets, years)
         except ICalendarError as error:
             if isinstance(error, SlowCalendarError):
                 self._due_at[key] = time.monotonic() + _RETRY_SLOW_SECONDS
@@ -126,14 +125,14 @@ class CalendarFeeds:
     async def _refresh_feed(self, name: str, key: _Key, years: Years) -> None:
         self._due_at[key] = time.monotonic() + _RETRY_SECONDS
         url = self._url(key[0])
-        await self._reuse_text(key, url, years)
+        await self._reuse_octets(key, url, years)
         try:
-            content = await download_calendar(url, self._networks)
-            calendar = await self._read(key, decode_calendar(content), years)
+            octets = await download_calendar(url, self._networks)
+            calendar = await self._read(key, octets, years)
         except (CalendarDownloadError, ICalendarError) as error:
             wait = _RETRY_SLOW_SECONDS if isinstance(error, SlowCalendarError) else _RETRY_SECONDS
             self._due_at[key] = time.monotonic() + wait
-            raise _UnusableCalendarError(f"the feed of {httpx.URL(url).host} {error}") from None
+            raise _UnusableCalendarError(f"the feed of {urlsplit(url).hostname} {error}") from None
         self._fetched_at[key] = time.monotonic()
         self._due_at[key] = self._fetched_at[key] + _REFRESH_SECONDS
         self._set_valid(name, key, calendar, url)
@@ -157,28 +156,28 @@ class CalendarFeeds:
         except ValueError:
             raise _UnusableCalendarError(f"{origin} does not contain an https URL") from None
 
-    async def _read(self, key: _Key, text: str, years: Years) -> ReadCalendar:
+    async def _read(self, key: _Key, octets: bytes, years: Years) -> ReadCalendar:
         """The calendar with the years expanded; the same object as before if nothing has changed."""
         valid = self._valid.get(key)
-        if valid is not None and valid.has(text, years):
+        if valid is not None and valid.has(octets, years):
             return valid
         async with self._children:
-            return await read_calendar(text, key[1], years)
+            return await read_calendar(octets, key[1], years)
 
-    async def _reuse_text(self, key: _Key, place: str, years: Years) -> None:
-        """Use the text last read from this file or URL, if the directory now names it in another way."""
-        if key not in self._valid and place in self._texts:
-            text = self._texts.pop(place)
+    async def _reuse_octets(self, key: _Key, place: str, years: Years) -> None:
+        """Use what was last read from this file or URL, if the directory now names it in another way."""
+        if key not in self._valid and place in self._octets:
+            octets = self._octets.pop(place)
             with suppress(ICalendarError):
-                self._valid[key] = await self._read(key, text, years)
-                self._texts[place] = text
+                self._valid[key] = await self._read(key, octets, years)
+                self._octets[place] = octets
                 self.generation += 1
 
     def _set_valid(self, name: str, key: _Key, calendar: ReadCalendar, place: str) -> None:
         if key in self._problems or key not in self._valid:
             log.info("calendar_loaded", rotation=name)
         self._problems.pop(key, None)
-        self._texts[place] = calendar.text
+        self._octets[place] = calendar.octets
         if calendar is not self._valid.get(key):
             self._valid[key] = calendar
             self.generation += 1

@@ -11,8 +11,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from tocsin.directory import CalendarEvent, ICalendarError, LeftOutEvent
-from tocsin.sources.calendar_child import READ_SECONDS
-from tocsin.sources.calendar_content import CONTENT, CalendarContent
+from tocsin.sources.calendar_child import CONTENT, READ_SECONDS, CalendarContent
 
 _MAX_FURTHER_EVENTS: Final = 100_000
 _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
@@ -26,8 +25,8 @@ class SlowCalendarError(ICalendarError):
 class ReadCalendar:
     """An iCalendar that was read, with the events of the years asked for. Another year is read when it is needed."""
 
-    def __init__(self, text: str, zone: str, content: CalendarContent) -> None:
-        self.text: Final = text
+    def __init__(self, octets: bytes, zone: str, content: CalendarContent) -> None:
+        self.octets: Final = octets
         self.left_out: Final[tuple[LeftOutEvent, ...]] = content.left_out
         self.notes: Final[tuple[str, ...]] = content.notes
         self._zone = zone
@@ -35,9 +34,9 @@ class ReadCalendar:
         self._further: dict[int, CalendarContent] = {}
         self._lock = threading.Lock()
 
-    def has(self, text: str, years: Iterable[int]) -> bool:
-        """Whether it is the calendar of that text, with the events of the years."""
-        return text == self.text and all(year in self._years for year in years)
+    def has(self, octets: bytes, years: Iterable[int]) -> bool:
+        """Whether it is the calendar of these bytes, with the events of the years."""
+        return octets == self.octets and all(year in self._years for year in years)
 
     def year(self, year: int) -> tuple[CalendarEvent, ...]:
         """The events that touch the year (UTC), sorted. Reading one that was not asked for may take seconds.
@@ -58,7 +57,7 @@ class ReadCalendar:
 
     def _read_year(self, year: int) -> CalendarContent:
         try:
-            return _Child(self._zone, [year]).read(self.text)
+            return _Child(self._zone, [year]).read(self.octets)
         except ICalendarError as error:
             return CalendarContent(problem=str(error))
 
@@ -67,14 +66,14 @@ def _count_events(content: CalendarContent) -> int:
     return sum(map(len, content.years.values()))
 
 
-async def read_calendar(text: str, zone: str, years: Iterable[int]) -> ReadCalendar:
+async def read_calendar(octets: bytes, zone: str, years: Iterable[int]) -> ReadCalendar:
     """The iCalendar with the events of the years. Raises ICalendarError, SlowCalendarError above READ_SECONDS.
 
     If it is cancelled, its child is killed.
     """
     child = _Child(zone, years)
     try:
-        return ReadCalendar(text, zone, await asyncio.to_thread(child.read, text))
+        return ReadCalendar(octets, zone, await asyncio.to_thread(child.read, octets))
     finally:
         child.kill()
 
@@ -87,7 +86,7 @@ class _Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_killed = False
 
-    def read(self, text: str) -> CalendarContent:
+    def read(self, octets: bytes) -> CalendarContent:
         """What it reads. Raises ICalendarError, SlowCalendarError above READ_SECONDS."""
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         pipe = subprocess.PIPE
@@ -97,7 +96,7 @@ class _Child:
             if self._is_killed:  # before it began
                 self._process.kill()
             try:
-                output, _ = self._process.communicate(text.encode(errors="replace"), READ_SECONDS)
+                output, _ = self._process.communicate(octets, READ_SECONDS)
             except subprocess.TimeoutExpired:
                 raise SlowCalendarError(
                     f"takes longer than {READ_SECONDS} seconds to read; remove old events, and series that have ended"
