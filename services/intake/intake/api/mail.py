@@ -10,11 +10,13 @@ from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
+from intake.api.problems import document_error
 from intake.api.webhook_schemas import delivery_responses
 from intake.api.webhooks import PREFIX, render
 from intake.domain.mail_rules import SOURCE as PROVIDER
 from intake.domain.webhooks import signatures
 from intake.domain.webhooks.auth_failure import AuthFailure
+from intake.errors import IntegrationsUnavailableError
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.workers.webhook_worker import WebhookWorker
 
@@ -47,6 +49,7 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         responses={
             **delivery_responses("Stored and processed; `detail` states the result"),
             401: error_response("Missing or invalid secret", _UNAUTHORIZED),
+            **document_error("integrations.yaml is invalid, or the database fails", IntegrationsUnavailableError()),
         },
         openapi_extra=_BODY,
         dependencies=[ANY_QUERY],
@@ -59,8 +62,7 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         The mail is stored before it is processed. It opens a ticket, or causes events on one; a mail that a machine
         wrote changes nothing.
         """
-        current = integrations.current()
-        config = current.email.get(tenant) if current is not None else None
+        config = integrations.current().email.get(tenant)
         if config is None or config.auth is None:
             raise Problem(404, "Integration not found.")
         authorization = request.headers.getlist("authorization")

@@ -36,7 +36,7 @@ class WebhookSizeMiddleware:
         await self._app(scope, receive, sending if scope["type"] == "http" else send)
 
     def _is_known(self, provider: str, tenant: str) -> bool:
-        current = self._integrations.current()
+        current = self._integrations.last_valid()
         if current is None:
             return False
         return current.find(tenant, provider) is not None or (provider == MAIL and tenant in current.email)

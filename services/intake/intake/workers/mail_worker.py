@@ -51,8 +51,8 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
 
 async def _apply(context: DeliveryContext, delivery: WebhookDelivery) -> AppliedMail:
     integrations = context.integrations.current()
-    integration = integrations.find_email(delivery.tenant) if integrations is not None else None
-    if integrations is None or integration is None:
+    integration = integrations.find_email(delivery.tenant)
+    if integration is None:
         raise UnmappedError(UnmappedReason.NO_INTEGRATION, "integrations.yaml has no `email` section for this tenant.")
     sources = _sources(integrations, delivery.tenant)
     try:

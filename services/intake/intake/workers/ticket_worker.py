@@ -7,9 +7,7 @@ import structlog
 from tocsin.runtime.database.engine import is_transient
 
 from intake import metrics
-from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.delivery_reader import read_delivery
-from intake.domain.webhooks.snapshot import DeliveryContent
 from intake.errors import MISSING_FIELDS, RejectedError, UnmappedError, UnmappedReason, UnreadableError
 from intake.handlers.deliveries import DeliveryResult, ignored_result
 from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, apply_ticket
@@ -28,14 +26,21 @@ async def process_webhook(
 
     `before_ticket` is called before each ticket. Raises UnmappedError, and the first error that a retry may remove.
     """
-    integration = context.integrations.find(delivery.tenant, delivery.provider)
+    integrations = context.integrations.current()
+    integration = integrations.find(delivery.tenant, delivery.provider)
     if integration is None:
         raise UnmappedError(UnmappedReason.NO_INTEGRATION, _UNCONFIGURED)
     try:
         content = read_delivery(delivery.body, integration)
     except UnreadableError as error:
         raise UnmappedError(error.reason, str(error)) from None
-    tickets = _delivered_tickets(context, delivery, integration, content)
+    it_contacts = integrations.it_contacts_of(delivery.tenant)
+    tickets = [
+        UnmappedError(ticket.reason, str(ticket))
+        if isinstance(ticket, UnreadableError)
+        else DeliveredTicket(delivery, position, ticket, integration, it_contacts)
+        for position, ticket in enumerate(content.tickets)
+    ]
     outcomes = await _apply_each(context, delivery, tickets, before_ticket)
     applied = [outcome for outcome in outcomes if isinstance(outcome, AppliedUpdate)]
     if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
@@ -46,18 +51,6 @@ async def process_webhook(
     if reasons[0] is not None and None not in reasons:
         return ignored_result(delivery, reasons[0], content.about)
     return DeliveryResult(WebhookState.TAKEN, delivery.id)
-
-
-def _delivered_tickets(
-    context: DeliveryContext, delivery: WebhookDelivery, integration: Integration, content: DeliveryContent
-) -> Sequence[DeliveredTicket | UnmappedError]:
-    it_contacts = context.integrations.it_contacts_of(delivery.tenant)
-    return [
-        UnmappedError(ticket.reason, str(ticket))
-        if isinstance(ticket, UnreadableError)
-        else DeliveredTicket(delivery, position, ticket, integration, it_contacts)
-        for position, ticket in enumerate(content.tickets)
-    ]
 
 
 async def _apply_each(

@@ -117,7 +117,7 @@ class WebhookWorker:
         An integration was created when the file that first contains it was written.
         """
         file = self._context.integrations
-        integrations = file.current()
+        integrations = file.last_valid()
         if integrations is None or integrations is self._recorded:
             return
         async with self._context.side_writer.begin() as connection:
