@@ -11,7 +11,8 @@ from intake.domain.webhooks.delivery_reader import read_delivery
 from intake.errors import MISSING_FIELDS, RejectedError, UnmappedError, UnmappedReason, UnreadableError
 from intake.handlers.deliveries import DeliveryResult, ignored_result
 from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, apply_ticket
-from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.store.ticket_updates import TicketUpdateStore
+from intake.store.webhooks import WebhookDelivery, WebhookState
 from intake.workers.context import DeliveryContext
 
 log = structlog.get_logger(__name__)
@@ -45,12 +46,13 @@ async def process_webhook(
     applied = [outcome for outcome in outcomes if isinstance(outcome, AppliedUpdate)]
     if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
         # Reasons that a later delivery may remove come last, so that nothing else is left then (see
-        # `WebhookStore.finish_waiting_for`).
+        # `TicketUpdateStore.finish_waiting_for`).
         raise min(unmapped, key=lambda error: error.reason in MISSING_FIELDS)
-    reasons = [content.ignored] if content.ignored is not None else [each.ignored for each in applied]
-    if reasons[0] is not None and None not in reasons:
-        return ignored_result(delivery, reasons[0], content.about)
-    return DeliveryResult(WebhookState.TAKEN, delivery.id)
+    ignored = [each.ignored for each in applied]
+    reason = content.ignored or (ignored[0] if all(ignored) else None)
+    return (
+        ignored_result(delivery, reason, content.about) if reason else DeliveryResult(WebhookState.TAKEN, delivery.id)
+    )
 
 
 async def _apply_each(
@@ -60,7 +62,7 @@ async def _apply_each(
     before_ticket: Callable[[], None],
 ) -> list[AppliedUpdate | UnmappedError]:
     async with context.side_writer.begin() as connection:
-        applied_to = await WebhookStore(connection).drop_unapplied(delivery.id)
+        applied_to = await TicketUpdateStore(connection).drop_unapplied(delivery.id)
     outcomes: list[AppliedUpdate | UnmappedError] = []
     failure: Exception | None = None
     for ticket in tickets:

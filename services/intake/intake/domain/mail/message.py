@@ -14,11 +14,11 @@ from typing import Final
 from tocsin.characters import one_line
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
+from intake.domain.mail.content import read_content
 from intake.domain.mail.copies import ContentDigests, digest_content
 from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.origin import MailOrigin, read_origin
 from intake.domain.mail.outline import read_outline
-from intake.domain.mail.shown_text import read_content
 from intake.errors import UnreadableMailError
 
 MAX_MAIL_BYTES: Final = 10_000_000
