@@ -248,6 +248,12 @@ def test_the_envelope_can_name_the_mailbox() -> None:
     assert received(mail(to="x@acme.example")).mailbox == "support"
 
 
+@pytest.mark.parametrize("name", ["48213", "#48213", "Ticket#48213", "Ticket: 48213", "Ticket ID: 48213", "ID:0048213"])
+def test_the_id_in_the_subject(name: str) -> None:
+    subject = f"Re: [{name}] Log in"
+    assert ticket_id("default", "halopsa", "48213") in candidate_tickets(mail(Subject=subject), "default", ["halopsa"])
+
+
 @pytest.mark.rule("6.16")
 def test_a_reply_names_its_ticket_by_reference_or_by_an_id_in_the_subject() -> None:
     first = mail(Message_ID="<first@acme.example>")

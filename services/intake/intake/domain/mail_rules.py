@@ -22,6 +22,7 @@ _MAX_REASON: Final = 300
 _MAX_SUBJECT_IDS: Final = 5
 _MAX_ATTACHMENT_NAMES: Final = 900
 _BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
+_BEFORE_ID: Final = re.compile(r"[#:\s]")
 
 
 def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
@@ -40,10 +41,12 @@ def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) ->
 
 
 def subject_ids(mail: InboundMail) -> list[str]:
-    """The ids in square brackets in the subject, such as `[1042]` or `[Ticket #1042]`."""
-    names = _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]
-    found = [canonical_id(each) for name in names for each in (name, name.rpartition("#")[2])]
-    return [name for name in dict.fromkeys(found) if name]
+    """The ids in square brackets in the subject, such as `[1042]`, `[Ticket #1042]` or `[ID:0001042]`."""
+    found = []
+    for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]:
+        last = _BEFORE_ID.split(name.strip())[-1]
+        found += [name, name.rpartition("#")[2], last, last.lstrip("0") if last.isdecimal() else ""]
+    return [each for each in dict.fromkeys(map(canonical_id, found)) if each]
 
 
 def choose_ticket(received: ReceivedMail, owners: Mapping[UUID, TicketOwner]) -> UUID | None:
