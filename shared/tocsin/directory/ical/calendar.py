@@ -57,6 +57,13 @@ class LeftOutEvent:
     names: tuple[str, ...] = ()
     over_at: datetime | None = None
 
+    def message(self, people: str) -> str:
+        """Say that it cannot be read, and why. `people` are the names of those whom it would put on call, if any."""
+        event = f"the event `{self.summary}`" + (f" at {self.starts_at}" if self.starts_at else "")
+        if people:
+            return f"{event} would put {people} on call, but cannot be read: it {self.reason}"
+        return f"{event} is left out: it {self.reason}"
+
 
 class ICalendar:
     """The events of an iCalendar. `zone` applies to whole days and to times without a zone.
