@@ -64,7 +64,7 @@ class CalendarZones:
         key = _key(name)
         if key not in self._found:
             given, known = self._given.get(key), known_zone(name)
-            is_copy = given is None or (known is not None and _is_copy(given, known))
+            is_copy = given is not None and known is not None and _is_copy(given, known)
             self._found[key] = known if given is None or is_copy else given.zone
         return self._found[key]
 
