@@ -39,7 +39,7 @@ BLOCK_PATTERN: Final = f"^[^{_BLOCK_CONTROLS}]*$"
 """The JSON Schema pattern of a block. CR LF is accepted too."""
 
 _NOT_IN_LINE: Final = re.compile(f"[{NOT_IN_LINE}{_SURROGATES}]")
-_NOT_IN_ID: Final = re.compile(f"[{NOT_IN_ID}{_SURROGATES}]")
+_NOT_IN_ID: Final = re.compile(f"[{NOT_IN_ID}{_SURROGATES}]+")
 _NOT_IN_BLOCK: Final = re.compile(f"[{_BLOCK_CONTROLS}{_SURROGATES}]")
 _CONTROL: Final = re.compile(f"[{_CONTROLS}{_SURROGATES}]")
 # Kept where text is shown: without joiners and variation selectors, emoji and Persian words fall apart.
@@ -95,8 +95,8 @@ def clean_block(text: str) -> str:
 
 
 def clean_id(text: str) -> str:
-    """The id in its one spelling, without control and invisible characters."""
-    return canonical_id(_SPACES.sub(" ", _NOT_IN_ID.sub(_repaired, text)))
+    """The id in its one spelling, without invisible characters and with one space in place of control characters."""
+    return canonical_id(_NOT_IN_ID.sub(_repaired, text))
 
 
 def one_line(text: str, limit: int) -> str:
@@ -110,12 +110,12 @@ def one_line(text: str, limit: int) -> str:
 
 def _check(text: str, unwanted: re.Pattern[str], rule: str) -> str:
     if found := unwanted.search(text):
-        raise ValueError(f"{rule}; remove U+{ord(found[0]):04X} after {found.start()} characters")
+        raise ValueError(f"{rule}; remove U+{ord(found[0][0]):04X} after {found.start()} characters")
     return text
 
 
 def _repaired(found: re.Match[str]) -> str:
-    return " " if _CONTROL.match(found[0]) else ""
+    return " " if _CONTROL.search(found[0]) else ""
 
 
 Line = Annotated[str, AfterValidator(check_line), Field(json_schema_extra={"pattern": LINE_PATTERN})]

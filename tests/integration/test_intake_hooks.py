@@ -444,3 +444,17 @@ async def test_with_an_invalid_file_the_last_valid_version_stays_active(intake: 
     await deliver(intake, payload())
     intake.integrations.write_text("version: 1")
     assert (await deliver(intake, payload("T-2")))["state"] == "taken"
+
+
+async def test_while_the_file_has_never_been_valid_the_tool_is_asked_to_retry(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    file = tmp_path / "integrations.yaml"
+    file.write_text(f"version: {SECRET}")
+    async with world(make_database("intake"), tmp_path) as intake:
+        for path in ("/v1/hooks/desk/default", "/v1/hooks/email/default"):
+            answer = await intake.clients["nobody"].post(path, content=b"{}")
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+            assert answer.json()["detail"] == "integrations.yaml is invalid. Retry when it has been corrected."
+        file.write_text(integrations_yaml(tmp_path))
+        assert (await deliver(intake, payload()))["state"] == "taken"

@@ -51,6 +51,8 @@ def test_an_id_has_no_invisible_characters_either() -> None:
 def test_spellings_of_an_id_that_look_the_same_are_the_same() -> None:
     assert check_id("cafe\u0301 ") == canonical_id(" caf\u00e9") == clean_id("caf\u00e9") == "caf\u00e9"
     assert check_id("SR-1042\u00a0") == "SR-1042"
+    assert check_id("SR  1042") == clean_id("SR  1042") == "SR  1042"
+    assert clean_id("SR\r\n1042") == "SR 1042"
     assert check_id("sr-1042") != check_id("SR-1042")
 
 

@@ -9,11 +9,12 @@ import jsonschema
 import pytest
 from intake.commands.hooks import schema_text
 from intake.domain.ticket_request import DerivedTicketRequest
-from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, find_word, load_integrations
+from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, load_integrations
 from intake.domain.webhooks.create_ticket import create_ticket
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.snapshot import ContactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate, sort_updates
+from intake.domain.words import find_word
 from intake.errors import IntegrationsError, UnmappedError
 from ruamel.yaml import YAML
 

@@ -13,6 +13,7 @@
     │   ├── OutboxBacklogError        history waits until the outbox is shorter
     │   ├── WriteQueueFullError       too many requests wait to be stored
     │   ├── SigningKeyUnavailableError  ConnectWise's signing key cannot be fetched now
+    │   ├── IntegrationsUnavailableError  integrations.yaml has not been valid since the start
     │   └── OriginalNotArrivedError   our own reply waits for the mail that it replies to
     └── StorageError                  the database refused a row: a bug, logged
 
@@ -114,6 +115,13 @@ class WriteQueueFullError(UnavailableError):
 class SigningKeyUnavailableError(UnavailableError):
     def __init__(self) -> None:
         super().__init__("The signing key cannot be fetched now. Retry.", retry_after=30)
+
+
+class IntegrationsUnavailableError(UnavailableError):
+    """integrations.yaml has not been valid since the start, so it is unknown who may deliver what."""
+
+    def __init__(self) -> None:
+        super().__init__("integrations.yaml is invalid. Retry when it has been corrected.", retry_after=60)
 
 
 class OriginalNotArrivedError(UnavailableError):

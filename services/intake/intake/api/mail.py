@@ -10,17 +10,19 @@ from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse
 
 from intake import metrics
+from intake.api.problems import document_error
 from intake.api.webhook_schemas import delivery_responses
 from intake.api.webhooks import PREFIX, render
-from intake.domain.mail_rules import SOURCE as PROVIDER
+from intake.domain.received_mail import EMAIL
 from intake.domain.webhooks import signatures
 from intake.domain.webhooks.auth_failure import AuthFailure
+from intake.errors import IntegrationsUnavailableError
 from intake.sources.integrations_file import IntegrationsFile, read_secret
 from intake.workers.webhook_worker import WebhookWorker
 
 log = structlog.get_logger(__name__)
 
-MAIL_PREFIX: Final = f"{PREFIX}/{PROVIDER}"
+MAIL_PREFIX: Final = f"{PREFIX}/{EMAIL}"
 
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -47,6 +49,7 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         responses={
             **delivery_responses("Stored and processed; `detail` states the result"),
             401: error_response("Missing or invalid secret", _UNAUTHORIZED),
+            **document_error("integrations.yaml is invalid, or the database fails", IntegrationsUnavailableError()),
         },
         openapi_extra=_BODY,
         dependencies=[ANY_QUERY],
@@ -59,18 +62,17 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         The mail is stored before it is processed. It opens a ticket, or causes events on one; a mail that a machine
         wrote changes nothing.
         """
-        current = integrations.current()
-        config = current.email.get(tenant) if current is not None else None
+        config = integrations.current().email.get(tenant)
         if config is None or config.auth is None:
             raise Problem(404, "Integration not found.")
         authorization = request.headers.getlist("authorization")
         secrets = config.auth.read_secrets(read_secret)
         is_single = len(authorization) == 1
         if not is_single or not signatures.has_credentials(authorization[0], secrets, user=config.auth.user):
-            metrics.HOOK_DELIVERIES.labels(PROVIDER, "forged").inc()
+            metrics.HOOK_DELIVERIES.labels(EMAIL, "forged").inc()
             reason = AuthFailure.WRONG if is_single else AuthFailure.HEADER_MISSING
             reason = reason if secrets else AuthFailure.NO_SECRET
-            log.warning("webhook_rejected", provider=PROVIDER, tenant=tenant, reason=reason)
+            log.warning("webhook_rejected", provider=EMAIL, tenant=tenant, reason=reason)
             raise _UNAUTHORIZED
         return render(await worker.receive_mail(tenant, await request.body()))
 

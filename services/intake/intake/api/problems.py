@@ -14,6 +14,7 @@ from intake.errors import (
     EventIdConflictError,
     IdempotencyConflictError,
     IntakeError,
+    IntegrationsUnavailableError,
     OutboxBacklogError,
     RecordTooLargeError,
     SigningKeyUnavailableError,
@@ -35,6 +36,7 @@ _STATUSES: Final[Mapping[type[IntakeError], int]] = {
     IdempotencyConflictError: 422,
     StorageError: 500,
     OutboxBacklogError: 503,
+    IntegrationsUnavailableError: 503,
     SigningKeyUnavailableError: 503,
     WriteQueueFullError: 503,
 }

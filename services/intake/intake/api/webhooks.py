@@ -146,7 +146,10 @@ def router(
         responses={
             **delivery_responses("Stored, and processed if integrations.yaml maps it"),
             401: error_response("Missing or invalid signature", _UNAUTHENTICATED),
-            **document_error("The signing key cannot be fetched, or the database fails", SigningKeyUnavailableError()),
+            **document_error(
+                "The signing key cannot be fetched, integrations.yaml is invalid, or the database fails",
+                SigningKeyUnavailableError(),
+            ),
         },
         openapi_extra=_PAYLOAD,
         dependencies=[ANY_QUERY],
@@ -160,7 +163,7 @@ def router(
 
         The delivery is stored before it is processed.
         """
-        integration = integrations.find(tenant, provider)
+        integration = integrations.current().find(tenant, provider)
         if integration is None:
             raise Problem(404, "Integration not found.")
         body = await request.body()

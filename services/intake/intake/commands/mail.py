@@ -42,7 +42,7 @@ def mail(
         fail(f"The mail exceeds the limit of {MAX_MAIL_BYTES:,} bytes.", EX_DATAERR)
     with warnings_on_stderr():
         integrations = IntegrationsFile(settings.integrations)
-        current = integrations.current()
+        current = integrations.last_valid()
         if current is None or tenant not in current.email:
             missing = f"TOCSIN_INTEGRATIONS has no `email` section for the tenant {tenant}."
             fail(integrations.problem or missing, EX_TEMPFAIL)

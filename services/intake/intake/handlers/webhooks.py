@@ -24,6 +24,7 @@ from intake.errors import IntakeError, UnmappedError, UnmappedReason, Unreadable
 from intake.handlers.context import IngestContext, IngestedTicket
 from intake.handlers.events import RecordEvent, record_events
 from intake.handlers.tickets import create_tickets
+from intake.store.ticket_updates import TicketUpdateStore
 from intake.store.tickets import TicketStore
 from intake.store.webhooks import WebhookDelivery, WebhookStore
 
@@ -110,7 +111,7 @@ async def apply_ticket(
         )
     except UnmappedError as error:
         return error
-    store = WebhookStore(connection)
+    store = TicketUpdateStore(connection)
     await store.lock_ticket(ticket.ticket_id)
     earlier, was_opened_by_update = await store.load_updates(ticket.ticket_id)
     updates = list((earlier | {(ticket.delivery.id, ticket.position): update}).values())

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import structlog
 from tocsin.runtime.errors import FileReadError
@@ -12,16 +13,12 @@ from tocsin.runtime.process.reloaded_file import ReloadedFile
 
 from intake import metrics
 from intake.domain.webhooks.config.auth import Auth, SecretLocation
-from intake.domain.webhooks.config.integrations import (
-    NO_IT_CONTACTS,
-    Integration,
-    Integrations,
-    ItContacts,
-    load_integrations,
-)
-from intake.errors import IntegrationsError
+from intake.domain.webhooks.config.integrations import Integrations, load_integrations
+from intake.errors import IntegrationsError, IntegrationsUnavailableError
 
 log = structlog.get_logger(__name__)
+
+_NO_INTEGRATIONS: Final = Integrations(version="none", tenants={})
 
 
 class IntegrationsFile:
@@ -37,20 +34,20 @@ class IntegrationsFile:
                 event="integrations_broken",
                 broken=metrics.INTEGRATIONS_BROKEN,
             )
-        self.current()
+        self.last_valid()
 
-    def current(self) -> Integrations | None:
-        """The last valid integrations, or None."""
+    def current(self) -> Integrations:
+        """The last valid integrations. Raises IntegrationsUnavailableError if the file has never been valid."""
+        if (found := self.last_valid()) is None:
+            raise IntegrationsUnavailableError
+        return found
+
+    def last_valid(self) -> Integrations | None:
+        """The last valid integrations; None if the file has never been valid."""
         if self._file is None:
-            return None
+            return _NO_INTEGRATIONS
         if (found := self._file.reload()) is not None:
-            providers = {provider for tenant in found.tenants.values() for provider in tenant}
-            mail = {"email"} if found.email else set()
-            metrics.declare_hooks(providers | mail)
-            tools = (tool for tenant in found.tenants.values() for tool in tenant.items())
-            metrics.declare_sources(sorted({tool.source or provider for provider, tool in tools} | mail))
-            metrics.declare_integrations(_ready(found))
-            log.info("integrations_loaded", tenants=len(found.tenants), providers=sorted(providers))
+            _declare_metrics(found)
         return self._file.content
 
     @property
@@ -63,25 +60,26 @@ class IntegrationsFile:
         """What is wrong with the file, or None."""
         return self._file.problem if self._file is not None else None
 
-    def find(self, tenant: str, provider: str) -> Integration | None:
-        """The present integration of that path, or None."""
-        integrations = self.current()
-        return integrations.find(tenant, provider) if integrations is not None else None
-
-    def it_contacts_of(self, tenant: str) -> ItContacts:
-        """The IT contacts of the tenant's customers."""
-        integrations = self.current()
-        return integrations.it_contacts_of(tenant) if integrations is not None else NO_IT_CONTACTS
-
     def ready(self) -> Mapping[tuple[str, str], bool]:
         """For each integration, by tenant and provider, whether its secret exists now. Mail is the provider `email`."""
-        integrations = self.current()
+        integrations = self.last_valid()
         return _ready(integrations) if integrations is not None else {}
 
     async def note(self) -> str | None:
         """For /readyz: what is wrong with the file, or None. The service stays ready with the last valid version."""
-        self.current()
+        self.last_valid()
         return self.problem
+
+
+def _declare_metrics(integrations: Integrations) -> None:
+    """Create the label sets of the integrations in a file that was loaded."""
+    providers = {provider for tenant in integrations.tenants.values() for provider in tenant}
+    mail = {"email"} if integrations.email else set()
+    metrics.declare_hooks(providers | mail)
+    tools = (tool for tenant in integrations.tenants.values() for tool in tenant.items())
+    metrics.declare_sources(sorted({tool.source or provider for provider, tool in tools} | mail))
+    metrics.declare_integrations(_ready(integrations))
+    log.info("integrations_loaded", tenants=len(integrations.tenants), providers=sorted(providers))
 
 
 def _ready(integrations: Integrations) -> Mapping[tuple[str, str], bool]:

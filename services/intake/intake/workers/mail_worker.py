@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from intake import metrics
 from intake.domain.mail import read_mail
-from intake.domain.mail_description import describe_mail
-from intake.domain.mail_rules import classify_mail
+from intake.domain.received_mail import classify_mail, describe_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import (
     OriginalNotArrivedError,
@@ -40,7 +39,7 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
     context.wake()
     if applied.opened is not None:
         metrics.count_created(applied.opened)
-    if applied.was_heard and delivery.reason is None:  # a replayed mail was counted when it came
+    if applied.opened_before and delivery.reason is None:  # a replayed mail was counted when it came
         metrics.MAILS_IGNORED_OF_KNOWN.inc()
     log.info("mail_processed", delivery=delivery.id, result=applied.result, ticket_id=str(applied.ticket_id or ""))
     state = WebhookState.IGNORED if applied.result is MailResult.AUTOMATIC else WebhookState.TAKEN
@@ -51,8 +50,8 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
 
 async def _apply(context: DeliveryContext, delivery: WebhookDelivery) -> AppliedMail:
     integrations = context.integrations.current()
-    integration = integrations.find_email(delivery.tenant) if integrations is not None else None
-    if integrations is None or integration is None:
+    integration = integrations.find_email(delivery.tenant)
+    if integration is None:
         raise UnmappedError(UnmappedReason.NO_INTEGRATION, "integrations.yaml has no `email` section for this tenant.")
     sources = _sources(integrations, delivery.tenant)
     try:

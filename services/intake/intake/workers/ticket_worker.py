@@ -7,13 +7,12 @@ import structlog
 from tocsin.runtime.database.engine import is_transient
 
 from intake import metrics
-from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.delivery_reader import read_delivery
-from intake.domain.webhooks.snapshot import DeliveryContent
 from intake.errors import MISSING_FIELDS, RejectedError, UnmappedError, UnmappedReason, UnreadableError
 from intake.handlers.deliveries import DeliveryResult, ignored_result
 from intake.handlers.webhooks import AppliedUpdate, DeliveredTicket, apply_ticket
-from intake.store.webhooks import WebhookDelivery, WebhookState, WebhookStore
+from intake.store.ticket_updates import TicketUpdateStore
+from intake.store.webhooks import WebhookDelivery, WebhookState
 from intake.workers.context import DeliveryContext
 
 log = structlog.get_logger(__name__)
@@ -28,36 +27,32 @@ async def process_webhook(
 
     `before_ticket` is called before each ticket. Raises UnmappedError, and the first error that a retry may remove.
     """
-    integration = context.integrations.find(delivery.tenant, delivery.provider)
+    integrations = context.integrations.current()
+    integration = integrations.find(delivery.tenant, delivery.provider)
     if integration is None:
         raise UnmappedError(UnmappedReason.NO_INTEGRATION, _UNCONFIGURED)
     try:
         content = read_delivery(delivery.body, integration)
     except UnreadableError as error:
         raise UnmappedError(error.reason, str(error)) from None
-    tickets = _delivered_tickets(context, delivery, integration, content)
-    outcomes = await _apply_each(context, delivery, tickets, before_ticket)
-    applied = [outcome for outcome in outcomes if isinstance(outcome, AppliedUpdate)]
-    if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
-        # Reasons that a later delivery may remove come last, so that nothing else is left then (see
-        # `WebhookStore.finish_waiting_for`).
-        raise min(unmapped, key=lambda error: error.reason in MISSING_FIELDS)
-    reasons = [content.ignored] if content.ignored is not None else [each.ignored for each in applied]
-    if reasons[0] is not None and None not in reasons:
-        return ignored_result(delivery, reasons[0], content.about)
-    return DeliveryResult(WebhookState.TAKEN, delivery.id)
-
-
-def _delivered_tickets(
-    context: DeliveryContext, delivery: WebhookDelivery, integration: Integration, content: DeliveryContent
-) -> Sequence[DeliveredTicket | UnmappedError]:
-    it_contacts = context.integrations.it_contacts_of(delivery.tenant)
-    return [
+    it_contacts = integrations.it_contacts_of(delivery.tenant)
+    tickets = [
         UnmappedError(ticket.reason, str(ticket))
         if isinstance(ticket, UnreadableError)
         else DeliveredTicket(delivery, position, ticket, integration, it_contacts)
         for position, ticket in enumerate(content.tickets)
     ]
+    outcomes = await _apply_each(context, delivery, tickets, before_ticket)
+    applied = [outcome for outcome in outcomes if isinstance(outcome, AppliedUpdate)]
+    if unmapped := [outcome for outcome in outcomes if isinstance(outcome, UnmappedError)]:
+        # Reasons that a later delivery may remove come last, so that nothing else is left then (see
+        # `TicketUpdateStore.finish_waiting_for`).
+        raise min(unmapped, key=lambda error: error.reason in MISSING_FIELDS)
+    ignored = [each.ignored for each in applied]
+    reason = content.ignored or (ignored[0] if all(ignored) else None)
+    return (
+        ignored_result(delivery, reason, content.about) if reason else DeliveryResult(WebhookState.TAKEN, delivery.id)
+    )
 
 
 async def _apply_each(
@@ -67,7 +62,7 @@ async def _apply_each(
     before_ticket: Callable[[], None],
 ) -> list[AppliedUpdate | UnmappedError]:
     async with context.side_writer.begin() as connection:
-        applied_to = await WebhookStore(connection).drop_unapplied(delivery.id)
+        applied_to = await TicketUpdateStore(connection).drop_unapplied(delivery.id)
     outcomes: list[AppliedUpdate | UnmappedError] = []
     failure: Exception | None = None
     for ticket in tickets:

@@ -146,7 +146,7 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
             yield AutomaticSign(IgnoredReason.AUTO_SUBMITTED, text, may_be_request=value != "auto-replied")
     # Mailing lists send the mails of people as bulk, and their own notices too.
     is_list = "list-id" in headers.names() and _word(headers.first("X-List-Administrivia")) in _NO
-    for name in ("Precedence", "X-Precedence"):
+    for name in ("Precedence", "X-Precedence", "Preference"):
         for value in map(_word, headers.plain(name)):
             if value in _AUTO_REPLY or (value in _BULK and not (value == "bulk" and is_list)):
                 yield AutomaticSign(IgnoredReason.PRECEDENCE, f"{name}: {value}", may_be_request=value in _BULK)

@@ -1,116 +1,217 @@
-"""The Content headers of a mail or of one of its parts (RFC 2045, 2183, 2231). Pure."""
+"""The text of a mail: which of its parts are shown, and which are attachments. Pure.
+
+A multipart/alternative says the same several times: one of its parts counts. Of a multipart/related, the root counts.
+Any other multipart is shown part by part. Text is what is plain or HTML; other text (calendars, cards, tables) is an
+attachment, so that it never hides what the sender wrote.
+"""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from email.utils import decode_params, unquote
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
-from tocsin.characters import one_line
+from tocsin.characters import clean_block, one_line
 
 from intake.domain.mail.charsets import decode_text
-from intake.domain.mail.encoded_words import decode_words
-from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders
-from intake.domain.mail.transfer_encoding import decode_transfer
+from intake.domain.mail.content_headers import ContentHeaders
+from intake.domain.mail.headers import MAX_NAME_LENGTH
+from intake.domain.mail.html_text import declared_charset, html_to_text
+from intake.domain.mail.outline import MAX_PARTS, MessageOutline, MimePart, read_outline
+from intake.domain.mail.own_text import own_text
+from intake.domain.mail.transfer_encoding import split_uuencoded
+from intake.errors import UnreadableMailError
 
-_MAX_PARAMETERS: Final = 50
-_MAX_CONTENT_TYPES: Final = 5
-# Only top-level types that exist: some programs write plain/text. Others write multipart/multipart/mixed.
-_MEDIA_TYPE: Final = re.compile(
-    r"[\s\"'<]*(?:[a-z]+/(?=[a-z]+/))?((?:text|multipart|message|application|image|audio|video|font|model|x-[a-z0-9-]+)/[a-z0-9!#$&^_.+-]+)"
-)
-_ENCODING_IN_TYPE: Final = re.compile(r"\bcontent-transfer-encoding\s*:\s*([a-z0-9-]+)", re.IGNORECASE)
-# The semicolon before a parameter may be missing, and a comma may stand in its place.
-_PARAMETER: Final = re.compile(
-    r"(?:[;,]\s*|^\s*|(?<=\")\s+)([^\s;,=\"]+)\s*=\s*(\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^;\"]*)", re.DOTALL
-)
+MAX_TEXT_LENGTH: Final = 9_000
+_MAX_TEXT_BYTES: Final = 300_000
+_MAX_SHORT_TEXT: Final = 500
+_MAX_FORWARD_DEPTH: Final = 3
+_MAX_FORWARDED: Final = 10
+_MAX_HEADING: Final = 300
+_PLAIN: Final = "text/plain"
+_HTML: Final = "text/html"
+_MARKUP: Final = frozenset({_HTML, "text/enriched", "text/richtext", "application/xhtml+xml"})
+# A mail of one such part has no text; any other text/... would be read as plain text (RFC 2046, 4.1.4).
+_DATA: Final = re.compile(r"text/(?:calendar|(?:x-)?vcard|x-vcalendar|directory|csv|.*xml|rfc822-headers|.*json)")
+_MAILS: Final = frozenset({"message/rfc822", "message/global", "message/news"})
+# They may hide a text that is not read, so the media type follows the name.
+_OPAQUE: Final = re.compile(r"application/(?:(?:vnd\.)?ms-tnef|(?:x-)?pkcs7-.*|pgp-.*)")
+_IS_HTML: Final = re.compile(r"\s*(?:<!doctype html|<html[\s>])", re.IGNORECASE)
+_QUOTES: Final = re.compile(r">+")
+_SIGNATURE: Final = "-- "
+_MAIL_HEADERS: Final = frozenset({"from", "to", "date", "subject", "received", "message-id", "mime-version"})
 
 
 @dataclass(frozen=True, slots=True)
-class ContentHeaders:
-    """`type`, `disposition` and `method` (of a text/calendar) are in lower case.
+class MailContent:
+    """`text` is of at most MAX_TEXT_LENGTH characters; `attachments` are the names of what is not shown."""
 
-    `is_stated` says whether a valid media type is stated. `name` is the file name, or else the media type; `is_named`
-    says which. `boundaries` are those of a multipart, without white space: one, unless several are stated. `id` and
-    `root` are the Content-ID, and that of the root of a multipart/related, without angle brackets.
-    """
-
-    type: str
-    is_stated: bool
-    disposition: str
-    encoding: str
-    charset: str | None
-    name: str
-    is_named: bool
-    boundaries: tuple[bytes, ...]
-    method: str
-    id: str
-    root: str
-
-    def decode(self, body: bytes) -> bytes:
-        """The body without its transfer encoding; unchanged if the encoding is wrong or unknown."""
-        return decode_transfer(body, self.encoding)
+    text: str
+    attachments: tuple[str, ...]
 
 
-def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
-    """The Content headers; `default_type` is the media type if no valid one is stated.
+def read_content(message: MessageOutline) -> MailContent:
+    """What a mail shows. An attached mail follows the own text if that is short, or if both have the same sender."""
+    content = _Reader(_MAX_FORWARD_DEPTH).read(message)
+    text = content.text if len(content.text) <= MAX_TEXT_LENGTH else content.text[: MAX_TEXT_LENGTH - 1] + "…"
+    return MailContent(text, content.attachments[:MAX_PARTS])
 
-    Of several Content-Type headers, one of a multipart counts; gateways add a second one and leave the first.
-    """
-    kinds = list(headers.plain("Content-Type"))[:_MAX_CONTENT_TYPES]
-    types = [_media_type(kind) for kind in kinds]
-    multiparts = [index for index, found in enumerate(types) if found and found.startswith("multipart/")]
-    chosen = next(iter(multiparts or [index for index, found in enumerate(types) if found]), 0)
-    stated = types[chosen] if types else None
-    parameters = _parameters(kinds[chosen] if kinds else "")
-    disposition = headers.first("Content-Disposition")
-    file_name = _first(_parameters(disposition), "filename") or _first(parameters, "name")
-    media_type = stated or default_type
-    boundaries = [value for index in multiparts for name, value in _parameters(kinds[index]) if name == "boundary"]
-    return ContentHeaders(
-        type=media_type,
-        is_stated=stated is not None,
-        disposition=disposition.partition(";")[0].strip().lower(),
-        encoding=_encoding(headers.first("Content-Transfer-Encoding"), kinds),
-        charset=_first(parameters, "charset") or None,
-        name=one_line(decode_words(file_name or media_type), MAX_NAME_LENGTH),
-        is_named=bool(file_name),
-        boundaries=tuple(b"".join(boundary.encode(errors="replace").split()) for boundary in boundaries if boundary),
-        method=_first(parameters, "method").strip().lower(),
-        id=headers.first("Content-ID").strip("<> "),
-        root=_first(parameters, "start").strip("<> "),
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a part shows; `is_plain` says whether that is plain text only."""
+
+    texts: tuple[str, ...] = ()
+    attachments: tuple[str, ...] = ()
+    is_plain: bool = True
+
+
+class _Reader:
+    """Reads the parts of one mail: at most the first _MAX_TEXT_BYTES bytes of its plain text, and of its HTML."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._left = {_PLAIN: _MAX_TEXT_BYTES, _HTML: _MAX_TEXT_BYTES}
+        self._mails: list[MessageOutline] = []
+
+    def read(self, message: MessageOutline) -> MailContent:
+        found = self._read(message.root, is_only=True)
+        texts = found.texts or self._unnamed_text(message.parts)
+        text, attachments = _clean("\n".join(texts)), list(found.attachments)
+        is_short = len(own_text(text)) <= _MAX_SHORT_TEXT
+        sender = message.headers.addresses("From")[:1]
+        # Gateways attach the mail that they report to a report in the name of its sender.
+        for mail in (mail for mail in self._mails if is_short or mail.headers.addresses("From")[:1] == sender):
+            forwarded = _Reader(self._depth - 1).read(mail)
+            attachments += forwarded.attachments
+            if len(text) < MAX_TEXT_LENGTH:
+                text = f"{text}\n\n{_heading(mail)}\n\n{forwarded.text}".strip()
+        return MailContent(text, tuple(attachments))
+
+    def _read(self, part: MimePart, *, is_only: bool = False) -> _Found:
+        if not part.parts:
+            return self._read_leaf(part.content, part.body, is_only=is_only)
+        if part.content.type == "multipart/alternative":
+            return _alternative([self._read(child) for child in part.parts])
+        if part.content.type == "multipart/related":
+            root = part.content.root
+            children = sorted(part.parts, key=lambda child: not root or child.content.id != root)
+            return _first_with_text([(child.content.name, self._read(child)) for child in children])
+        return self._sequence(part.parts)
+
+    def _sequence(self, parts: Sequence[MimePart]) -> _Found:
+        texts: dict[str, str] = {}
+        attachments: list[str] = []
+        is_plain = True
+        for part in parts:
+            found = self._read(part)
+            attachments += found.attachments
+            # A named text after the first is a file, which some programs send as inline.
+            if texts and found.texts and part.content.is_named:
+                attachments.append(part.content.name)
+                continue
+            for text in found.texts:  # some programs send the same text twice, as plain text and as HTML
+                texts.setdefault(" ".join(text.split()), text)
+            is_plain = is_plain and found.is_plain
+        return _Found(tuple(texts.values()), tuple(attachments), is_plain)
+
+    def _read_leaf(self, content: ContentHeaders, body: bytes, *, is_only: bool) -> _Found:
+        kind = _kind(content, is_only=is_only)
+        if kind and content.disposition != "attachment":
+            return self._text(content, body, kind)
+        if content.type.startswith("multipart/") and not body:
+            return _Found()
+        if self._depth and len(self._mails) < _MAX_FORWARDED and (mail := _attached_mail(content, body)):
+            self._mails.append(mail)
+        is_opaque = content.is_named and _OPAQUE.fullmatch(content.type)
+        return _Found(attachments=(f"{content.name} ({content.type})" if is_opaque else content.name,))
+
+    def _text(self, content: ContentHeaders, body: bytes, kind: str) -> _Found:
+        body = body[: self._left[kind]]
+        self._left[kind] -= len(body)
+        octets = content.decode(body)
+        text = decode_text(octets, content.charset, declared_charset(octets) if kind == _HTML else None)
+        names: Sequence[str] = ()
+        if kind == _HTML or _IS_HTML.match(text):
+            kind, text = _HTML, html_to_text(text)
+        else:
+            text, names = split_uuencoded(text.replace("\r\n", "\n").replace("\r", "\n"))
+            text = _unwrapped(text, content) if content.is_flowed else text
+        return _Found(
+            (text,) if text.strip() else (), tuple(one_line(name, MAX_NAME_LENGTH) for name in names), kind == _PLAIN
+        )
+
+    def _unnamed_text(self, parts: Sequence[MimePart]) -> tuple[str, ...]:
+        """The first text that is sent as an attachment without a file name, for a mail without any other text."""
+        for part in parts:
+            if (kind := _kind(part.content, is_only=False)) and not part.content.is_named:
+                return self._text(part.content, part.body, kind).texts
+        return ()
+
+
+def _unwrapped(text: str, content: ContentHeaders) -> str:
+    """The text of a flowed part with each paragraph on one line (RFC 3676)."""
+    lines: list[str] = []
+    quotes, is_open = "", False
+    for line in text.split("\n"):
+        found = _QUOTES.match(line)
+        depth = found[0] if found else ""
+        words = line[len(depth) :].removeprefix(" ")
+        is_signature = words == _SIGNATURE
+        if is_open and depth == quotes and not is_signature:
+            start = lines.pop()
+            lines.append((start[:-1] if content.drops_spaces else start) + words)
+        else:
+            lines.append(f"{depth} {words}" if depth else words)
+        quotes, is_open = depth, words.endswith(" ") and not is_signature
+    return "\n".join(lines)
+
+
+def _kind(content: ContentHeaders, *, is_only: bool) -> str | None:
+    """Whether the part is plain text or HTML; None for any other."""
+    if content.type in _MARKUP:
+        return _HTML
+    is_plain = content.type == _PLAIN or (
+        is_only and content.type.startswith("text/") and not _DATA.fullmatch(content.type)
     )
+    return _PLAIN if is_plain else None
 
 
-def _media_type(kind: str) -> str | None:
-    found = _MEDIA_TYPE.match(kind.lower())
-    return found[1] if found else None
+def _alternative(found: Sequence[_Found]) -> _Found:
+    """The plain text, or the HTML if most of its words are not in the plain text.
+
+    Such a plain text says "Your program cannot show this mail", or is the footer of a mailing list, or is cut off.
+    """
+    plain = next((each for each in found if each.texts and each.is_plain), None)
+    html = next((each for each in reversed(found) if each.texts and not each.is_plain), None)
+    shown = plain or html or _Found()
+    if plain and html:
+        words, known = " ".join(html.texts).split(), set(" ".join(plain.texts).split())
+        shown = html if 2 * sum(word in known for word in words) < len(words) else plain
+    return replace(shown, attachments=tuple(name for each in found for name in each.attachments))
 
 
-def _encoding(header: str, kinds: Sequence[str]) -> str:
-    """The transfer encoding; some programs write it on the line of the Content-Type."""
-    found = None if header else next(filter(None, map(_ENCODING_IN_TYPE.search, kinds)), None)
-    return found[1] if found else header.strip()[:40]
+def _first_with_text(found: Sequence[tuple[str, _Found]]) -> _Found:
+    """What the first of these parts with a text shows; the others are attachments."""
+    shown = next((each for _, each in found if each.texts), _Found())
+    attachments = [[*each.attachments, *([name] if each.texts and each is not shown else [])] for name, each in found]
+    return replace(shown, attachments=tuple(name for names in attachments for name in names))
 
 
-def _first(parameters: Sequence[tuple[str, str]], name: str) -> str:
-    return next((value for given, value in parameters if given == name), "")
-
-
-def _parameters(header: str) -> list[tuple[str, str]]:
-    """The parameters of a header, their names in lower case."""
-    start = _MEDIA_TYPE.match(header.lower())
-    given = _PARAMETER.findall(header[start.end() if start else 0 :].lstrip("\"' "))[:_MAX_PARAMETERS]
-    found = [(name.lower(), unquote(value.strip())) for name, value in given]
+def _attached_mail(content: ContentHeaders, body: bytes) -> MessageOutline | None:
+    if content.type not in _MAILS and not content.name.lower().endswith(".eml"):
+        return None
     try:
-        joined: Sequence[tuple[str, Any]] = decode_params([("", ""), *found])[1:]
-    except (TypeError, ValueError):  # the same parameter with and without a number
-        joined = found
-    return [(name, _value(value)) for name, value in joined]
+        mail = read_outline(content.decode(body))
+    except UnreadableMailError:
+        return None
+    return None if _MAIL_HEADERS.isdisjoint(mail.headers.names()) else mail
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, tuple):
-        charset, _, text = value
-        return decode_text(unquote(text).encode("latin-1", "replace"), charset)
-    return unquote(value)
+def _heading(mail: MessageOutline) -> str:
+    stated = {name: one_line(mail.headers.text(name), _MAX_HEADING) for name in ("From", "Subject")}
+    lines = (f"{name}: {text}" for name, text in stated.items() if text)
+    return "\n".join(["---------- Forwarded message ----------", *lines])
+
+
+def _clean(text: str) -> str:
+    return clean_block(text[: MAX_TEXT_LENGTH * 2]).strip()

@@ -1,17 +1,31 @@
-"""The headers of a mail as text, whatever their bytes. Pure."""
+"""The headers of a mail or of one of its parts, as text, whatever their bytes. Pure.
+
+Also in the obsolete syntax of RFC 5322, 4.5, and with common damage.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from tocsin.characters import is_line, one_line
+from tocsin.characters import clean_id, is_line, one_line
 
 from intake.domain.mail.addresses import parse_addresses
 from intake.domain.mail.charsets import decode_text
 from intake.domain.mail.encoded_words import decode_words
 from intake.domain.mail.message_ids import find_message_ids
 
+_BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
+_HEADER: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
+_KNOWN: Final = (
+    rb"(?:from|to|cc|subject|date|message-id|in-reply-to|references|reply-to|sender|return-path|received|mime-version"
+    rb"|dkim-signature|authentication-results|delivered-to|bcc|importance|precedence|auto-submitted|user-agent"
+    rb"|(?:content|x|list|arc|thread|resent)-[!-9;-~]+)[ \t]*:"
+)
+# Lines that are no header, among headers: they belong to a header that lost its name or its indentation.
+_DAMAGED_LINES: Final = re.compile(rb"(?:(?!--)[^\n]++\n){1,10}?(?=" + _KNOWN + rb")", re.IGNORECASE)
+_MAX_EMPTY_LINES: Final = 2
+_MORE_HEADERS: Final = re.compile(rb"\n*+(?=" + _KNOWN + rb")", re.IGNORECASE)
 _MAX_HEADER_LENGTH: Final = 4_000
 MAX_RECIPIENTS_LENGTH: Final = 8_000
 MAX_NAME_LENGTH: Final = 200
@@ -76,8 +90,11 @@ class MailHeaders:
         if len(raw) > max_length:
             raw = raw[:max_length].rpartition(",")[0]
         found = []
-        for display, address in parse_addresses(self._decoded(raw)):
-            email = address.lower()
+        text = self._decoded(raw)
+        if text.lstrip().startswith("=?") and "<" not in text:  # some programs encode the address with the name
+            text = decode_words(text)
+        for display, address in parse_addresses(text):
+            email = clean_id(address).lower()
             if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and is_line(email):
                 name = decode_words(display[: MAX_NAME_LENGTH * 8]).replace("\t", " ")  # a header is folded with tabs
                 found.append(EmailAddress(one_line(name, MAX_NAME_LENGTH), email, is_cleaned=not is_line(name)))
@@ -88,3 +105,37 @@ class MailHeaders:
         if raw.isascii() and "\x1b" not in raw:
             return raw
         return decode_text(raw.encode("ascii", "surrogateescape"), "utf-8", self._charset)
+
+
+def read_message_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
+    """As `read_headers`, for a whole mail; an empty line before From does not end its headers, if others follow it."""
+    found, end = read_headers(raw, start, limit)
+    for _ in range(_MAX_EMPTY_LINES):
+        more = _MORE_HEADERS.match(raw, end)
+        # The headers after those of a mail that is nothing but another mail are those of the other one.
+        is_whole = any(name.lower() == b"from" or b"message/" in value.lower() for name, value in found)
+        if more is None or end - start >= limit or is_whole:
+            break
+        further, end = read_headers(raw, more.end(), limit)
+        found += further
+    return found, end
+
+
+def read_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple[bytes, bytes]], int]:
+    """The names and values of the headers from `start` on, and the position of the body after them.
+
+    Lines end with line feeds. At most `limit` bytes are read. The body begins after an empty line, or with the first
+    line that is no header, unless headers follow it.
+    """
+    blocks, end = [], start
+    while True:
+        block = _BLOCK.match(raw, end, start + limit)
+        assert block is not None  # it also matches the empty string
+        blocks.append(block[0].replace(b"\0", b""))
+        end = block.end()
+        damaged = _DAMAGED_LINES.match(raw, end, start + limit)
+        if damaged is None:
+            break
+        end = damaged.end()
+    found = [header for each in blocks for header in _HEADER.findall(each)]
+    return found, end + 1 if raw[end : end + 1] == b"\n" else end

@@ -14,11 +14,11 @@ from typing import Final
 from tocsin.characters import one_line
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
+from intake.domain.mail.content import read_content
 from intake.domain.mail.copies import ContentDigests, digest_content
-from intake.domain.mail.headers import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
+from intake.domain.mail.headers import MAX_NAME_LENGTH, MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.origin import MailOrigin, read_origin
 from intake.domain.mail.outline import read_outline
-from intake.domain.mail.shown_text import read_content
 from intake.errors import UnreadableMailError
 
 MAX_MAIL_BYTES: Final = 10_000_000
@@ -73,7 +73,8 @@ def read_mail(raw: bytes) -> InboundMail:
     headers = message.headers
     senders = [*headers.addresses("From"), *headers.addresses("Sender")]
     if not senders:
-        raise UnreadableMailError("has no sender in From")
+        stated = one_line(headers.text("From"), MAX_NAME_LENGTH)
+        raise UnreadableMailError(f"has no sender that can be read in From: {stated or '(empty)'}")
     recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, MAX_RECIPIENTS_LENGTH))
     content = read_content(message)
     subject = one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
-from intake.domain.mail.content import ContentHeaders, content_headers
-from intake.domain.mail.header_block import read_headers, read_message_headers
-from intake.domain.mail.headers import MailHeaders
+from intake.domain.mail.content_headers import ContentHeaders, content_headers
+from intake.domain.mail.headers import MailHeaders, read_headers, read_message_headers
 from intake.errors import UnreadableMailError
 
 MAX_PARTS: Final = 100

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tocsin.characters import clean_block, clean_id, clean_line, is_id, is_line
 
 from intake.domain.webhooks.adapters.registry import ADAPTERS, Adapter
-from intake.domain.webhooks.config.integrations import Integration, fold_word
+from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.no_ticket import (
     WebhookIgnoredReason,
     deactivated,
@@ -16,6 +16,7 @@ from intake.domain.webhooks.no_ticket import (
     is_test_call,
 )
 from intake.domain.webhooks.snapshot import AssigneeInfo, ContactInfo, DeliveryContent, ImpactInfo, TicketSnapshot
+from intake.domain.words import fold_word
 from intake.errors import UnmappedReason, UnreadableError
 
 _QUOTED_LENGTH: Final = 60

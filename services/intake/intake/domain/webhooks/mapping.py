@@ -8,16 +8,11 @@ from tocsin.events import Assignee, Impact
 from tocsin.instants import render_instant
 
 from intake.domain.request_fields import AssigneeRequest
-from intake.domain.webhooks.config.integrations import (
-    ImpactWords,
-    Integration,
-    Status,
-    find_word,
-    fold_word,
-)
+from intake.domain.webhooks.config.integrations import ImpactWords, Integration, Status
 from intake.domain.webhooks.payload import text
 from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
+from intake.domain.words import find_word, fold_word
 from intake.errors import UnmappedError, UnmappedReason
 
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)

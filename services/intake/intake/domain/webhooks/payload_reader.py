@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from intake.domain.json_parsing import DuplicateKey
 from intake.domain.webhooks import payload
-from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
+from intake.domain.words import find_word
 from intake.errors import UnmappedReason, UnreadableError
 
 _INSTANT: Final = re.compile(

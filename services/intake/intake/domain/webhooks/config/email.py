@@ -10,9 +10,9 @@ from tocsin.email_address import comparable_email
 from tocsin.events import BusinessRisk, Category, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
-from intake.domain.folded_text import fold_text
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
+from intake.domain.words import fold_text
 
 
 def _comparable_domain(domain: str) -> str:
