@@ -16,7 +16,7 @@ from tocsin.sources.calendar_feeds import CalendarFeeds, Locations, Years
 REFRESH_SECONDS: Final = 60
 """The limit of one refresh: the download of feeds, and the reading of the calendars, two at a time."""
 _BACK: Final = timedelta(days=90)
-"""As far as the exported calendar of a role goes back at least, so that it needs no further year."""
+"""The exported calendar of a role goes back at least this far, so that year is expanded as well."""
 
 log = structlog.get_logger(__name__)
 

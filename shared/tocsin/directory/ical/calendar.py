@@ -143,7 +143,7 @@ class _Reader:
             self._drafts[uid].append(_Draft(properties, event_zones))
 
     def series(self) -> list[EventSeries]:
-        """Return the series of all events. What cannot be read is left out, and the most frequent of too many."""
+        """Return the series of the events that can be read. If there are too many, the most frequent are left out."""
         every = list(self._all_series())
         kept = [one for one in every if one.master is None or not one.master.recurs]
         recurring = [(one.master, one) for one in every if one.master is not None and one.master.recurs]

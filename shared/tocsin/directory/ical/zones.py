@@ -1,4 +1,4 @@
-"""What the time zones of an iCalendar mean (docs/decisions/0037-calendars-are-read-event-by-event.md)."""
+"""Finds the time zone that a TZID means (docs/decisions/0037-calendars-are-read-event-by-event.md)."""
 
 import re
 import struct
