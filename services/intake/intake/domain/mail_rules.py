@@ -11,10 +11,11 @@ from uuid import UUID
 from tocsin.characters import canonical_id, one_line
 from tocsin.email_address import comparable_email, is_usable_email
 from tocsin.events import Fact, Flag, Mailbox, ticket_id
+from tocsin.mail import EmailAddress
 from tocsin.policy import MailboxRule
 
 from intake.domain.facts import history_of
-from intake.domain.mail import AutomaticSign, EmailAddress, InboundMail, own_text, reference_of
+from intake.domain.mail import AutomaticSign, InboundMail, own_text, reference_of
 from intake.domain.mail_author import MailAuthor, TicketOwner, customer_of, find_author
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import RuleImpact, SubjectRule
