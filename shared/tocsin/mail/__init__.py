@@ -12,14 +12,13 @@ What a mail means is decided by the services: see `intake.domain.mail` and `noti
 
 from tocsin.mail.charsets import decode_text
 from tocsin.mail.content_headers import ContentHeaders
-from tocsin.mail.encoded_words import decode_words
 from tocsin.mail.errors import UnreadableMailError
 from tocsin.mail.headers import MAX_NAME_LENGTH, MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
-from tocsin.mail.outline import MAX_HEADER_BYTES, MAX_PARTS, MessageOutline, MimePart, read_outline
+from tocsin.mail.message_ids import find_message_ids
+from tocsin.mail.outline import MAX_PARTS, MessageOutline, MimePart, read_outline
 from tocsin.mail.transfer_encoding import split_uuencoded
 
 __all__ = [
-    "MAX_HEADER_BYTES",
     "MAX_NAME_LENGTH",
     "MAX_PARTS",
     "MAX_RECIPIENTS_LENGTH",
@@ -30,7 +29,7 @@ __all__ = [
     "MimePart",
     "UnreadableMailError",
     "decode_text",
-    "decode_words",
+    "find_message_ids",
     "read_outline",
     "split_uuencoded",
 ]
