@@ -91,12 +91,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     )
     add_error_handler(app)
     return NotifierService(
-        runtime=runtime,
-        app=app,
-        consumer=consumer,
-        tasks=[sender.run],
-        handlers=handlers,
-        sender=sender,
+        runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
     )
 
 

@@ -51,14 +51,13 @@ _POST_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def router(
-    reader: AsyncEngine,
     writer: AsyncEngine,
     clock: TimeSource,
     directory: DirectoryFile,
     return_path: ReturnPath | None,
     wake: Callable[[], None],
 ) -> APIRouter:
-    """The routes. `wake` is called after a commit."""
+    """The route that applies reports. `wake` is called after a commit."""
     routes = APIRouter(prefix=PATH, tags=["bounces"])
 
     @routes.post(
@@ -84,6 +83,13 @@ def router(
         wake()
         response.status_code = 200 if result.recipients else 202
         return BounceResponse.model_validate(result)
+
+    return routes
+
+
+def unmatched_router(reader: AsyncEngine) -> APIRouter:
+    """The routes that read the reports that could not be matched."""
+    routes = APIRouter(prefix=PATH, tags=["bounces"])
 
     @routes.get(
         "",

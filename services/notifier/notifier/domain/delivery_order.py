@@ -59,7 +59,8 @@ def decide(
     waits = _Waits()
     current = {delivery.id: delivery for delivery in ticket}
     ready: set[UUID] = set()
-    for delivery in in_order(ticket):
+    ordered = in_order(ticket)
+    for delivery in ordered:
         if delivery.ready_at is None:
             continue
         if step_waits_until := _step_waits_until(delivery, current.values()):
@@ -84,12 +85,9 @@ def decide(
         joins = decided.state == DeliveryState.HELD or delivery.id in items
         waits.add(addressed.person, decided, joins=joins)
         current[delivery.id] = decided
-    places = in_order(ticket)
     return TicketDecision(
-        ready=[current[delivery.id] for delivery in places if delivery.id in ready],
-        changed=[
-            current[delivery.id] for delivery in places if delivery.id not in ready and current[delivery.id] != delivery
-        ],
+        ready=[current[delivery.id] for delivery in ordered if delivery.id in ready],
+        changed=[new for old in ordered if (new := current[old.id]) != old and old.id not in ready],
     )
 
 
