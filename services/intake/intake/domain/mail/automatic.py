@@ -11,10 +11,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tocsin.characters import one_line
+from tocsin.mail import MailHeaders, MessageOutline, MimePart
 
 from intake.domain.mail.automatic_subjects import names_automatic_reply, names_bounce, names_meeting_reply
-from intake.domain.mail.headers import MailHeaders
-from intake.domain.mail.outline import MessageOutline, MimePart
 
 _COMMENT: Final = re.compile(r"\([^()]*\)")
 _METHOD: Final = re.compile(rb"^METHOD[ \t]*:[ \t]*([A-Za-z]+)", re.MULTILINE | re.IGNORECASE)

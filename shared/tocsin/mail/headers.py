@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.characters import clean_id, is_line, one_line
-
-from intake.domain.mail.addresses import parse_addresses
-from intake.domain.mail.charsets import decode_text
-from intake.domain.mail.encoded_words import decode_words
-from intake.domain.mail.message_ids import find_message_ids
+from tocsin.mail.addresses import parse_addresses
+from tocsin.mail.charsets import decode_text
+from tocsin.mail.encoded_words import decode_words
+from tocsin.mail.message_ids import find_message_ids
 
 _BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
 _HEADER: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
