@@ -87,7 +87,7 @@ def _cleaned(ticket: TicketSnapshot) -> TicketSnapshot:
         **lines,
         external_id=_id(ticket.external_id) or "",
         customer_id=_id(ticket.customer_id),
-        description=clean_block(ticket.description) if ticket.description is not None else None,
+        description=clean_block(ticket.description or "").strip() or None,
         contact=ContactInfo(_line(contact.name), _line(contact.email), _line(contact.phone)),
         assignee=replace(assignee, id=_line(assignee.id), name=_line(assignee.name), email=_line(assignee.email)),
         services=tuple(line for each in services if (line := _line(each))) or None,

@@ -95,6 +95,8 @@ def _is_date(at: datetime) -> bool:
 
 def _means_never(value: object) -> bool:
     """Whether a value that is not in the expected format is still one of those that mean "never"."""
+    if value is False or value == []:  # as PHP and ConnectWise's custom fields write null
+        return True
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         return len(value) <= _MAX_LENGTH and _is_never_text(value)
     try:
