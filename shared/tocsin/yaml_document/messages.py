@@ -64,6 +64,8 @@ def _message(error: ErrorDetails, path: FieldPath, schema: dict[str, Any]) -> st
     wrong = re.sub("^(Input|String|Value|Dictionary|Tuple) should", "should", error["msg"])
     # A field for the name or file of a secret may hold the secret itself by mistake.
     subject = "it" if any("secret" in str(part) for part in path) else shown
+    if kind == "string_pattern_mismatch" and _example(path, schema):  # says more than a regular expression
+        wrong = "has the wrong form"
     return f"{subject} {wrong}; {_advice(path, schema)}"
 
 
@@ -88,7 +90,9 @@ def _for_example(path: FieldPath, schema: dict[str, Any]) -> str:
 
 def _example(path: FieldPath, schema: dict[str, Any]) -> str:
     examples = _schema_at(schema, path).get("examples", ())
-    return f"{path[-1]}: {examples[0]}" if examples and path else ""
+    if not (examples and path):
+        return ""
+    return str(examples[0]) if isinstance(path[-1], int) else f"{path[-1]}: {examples[0]}"
 
 
 def _schema_at(schema: dict[str, Any], path: FieldPath) -> dict[str, Any]:
