@@ -68,7 +68,7 @@ ID = "{external_id: id}"
         (HEADER, "signature: {header: X, signed: [timestamp]}", 6, "desk.auth.signature.signed: must contain"),
         (f"secrets: [{{{SECRET}}}], ", "", 6, "desk.auth.secrets: is missing; name"),
         (SECRET, "secret: x", 6, "desk.auth.secrets[0].secret: unknown"),
-        (SECRET, "secret_env: hunter2", 6, "desk.auth.secrets[0].secret_env: it has the wrong form; write it like"),
+        (SECRET, "secret_env: hunter2", 6, "desk.auth.secrets[0].secret_env: it is not valid; "),
         (SECRET, "", 6, "desk.auth.secrets[0]: must name one secret"),
         (ID, "{external_id: 'id['}", 15, "desk.generic.external_id: `id[` is not a JMESPath"),
         (f"      generic: {ID}\n", "", 4, "desk.generic: is missing; write how the payload is read"),

@@ -1,7 +1,7 @@
 """Mails that a machine wrote (RFC 3834 and common headers). Pure.
 
-A mail is ignored only if a sign says so. An empty Return-Path alone is none: groups of Exchange and mail servers
-remove it from the mails of people. Neither are X-Auto-Response-Suppress (Exchange adds it to mails to a group),
+A mail is ignored only if it has a sign. These alone are not signs: an empty Return-Path (groups of Exchange and mail
+servers remove it from the mails of people), X-Auto-Response-Suppress (Exchange adds it to mails to a group),
 Feedback-ID, List-Id and List-Unsubscribe.
 """
 

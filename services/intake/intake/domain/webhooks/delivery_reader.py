@@ -29,7 +29,7 @@ _NOT_A_STATE: Final[Mapping[str, Any]] = {
     "assignee": AssigneeInfo(),
     "found_nothing": (),
 }
-"""What a snapshot may have that is not the state of a ticket, absent."""
+"""The fields of a snapshot that do not describe the state of a ticket, with their defaults."""
 _LINES: Final = (
     *("status", "priority", "queue", "type", "channel", "summary", "customer_name", "via", "it_contact", "actor"),
 )

@@ -60,7 +60,7 @@ class PayloadObject:
         return None
 
     def identity(self, name: str) -> str:
-        """The id of the ticket: a whole number or a text. 0 is none."""
+        """The id of the ticket: a whole number or a text. 0 means that it is missing."""
         value = self.values.get(name)
         found = payload.text(value) if isinstance(value, int | str) else None
         if value in (None, 0, "0"):
