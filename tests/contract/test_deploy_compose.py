@@ -48,7 +48,11 @@ IN_ENV = {
 HOOK_SECRETS = {
     f"TOCSIN_HOOK_{tool}" for tool in ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
 }
-EXTRA_VARIABLES = {"intake": HOOK_SECRETS | {"TOCSIN_HOOK_EMAIL"}}
+EXTRA_VARIABLES = {
+    "intake": HOOK_SECRETS | {"TOCSIN_HOOK_EMAIL"},
+    "escalator": {"SSL_CERT_FILE"},
+    "notifier": {"SSL_CERT_FILE"},
+}
 SET_IN_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dateutil.rrule import rrulestr
 from support.search_budget import tries
-from tocsin.directory.ical_rule import read_rule
+from tocsin.directory.ical.recurrence_rule import read_rule
 
 
 def random_rule(chance: random.Random) -> str:

@@ -9,11 +9,12 @@ import jsonschema
 import pytest
 from intake.commands.hooks import schema_text
 from intake.domain.ticket_request import DerivedTicketRequest
-from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, find_word, load_integrations
+from intake.domain.webhooks.config.integrations import NO_IT_CONTACTS, Integration, load_integrations
 from intake.domain.webhooks.create_ticket import create_ticket
 from intake.domain.webhooks.mapping import map_snapshot
 from intake.domain.webhooks.snapshot import ContactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate, sort_updates
+from intake.domain.words import find_word
 from intake.errors import IntegrationsError, UnmappedError
 from ruamel.yaml import YAML
 
@@ -67,7 +68,7 @@ ID = "{external_id: id}"
         (HEADER, "signature: {header: X, signed: [timestamp]}", 6, "desk.auth.signature.signed: must contain"),
         (f"secrets: [{{{SECRET}}}], ", "", 6, "desk.auth.secrets: is missing; name"),
         (SECRET, "secret: x", 6, "desk.auth.secrets[0].secret: unknown"),
-        (SECRET, "secret_env: hunter2", 6, "desk.auth.secrets[0].secret_env: it should match pattern"),
+        (SECRET, "secret_env: hunter2", 6, "desk.auth.secrets[0].secret_env: it is not valid; "),
         (SECRET, "", 6, "desk.auth.secrets[0]: must name one secret"),
         (ID, "{external_id: 'id['}", 15, "desk.generic.external_id: `id[` is not a JMESPath"),
         (f"      generic: {ID}\n", "", 4, "desk.generic: is missing; write how the payload is read"),

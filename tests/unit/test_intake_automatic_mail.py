@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import AutomaticSign, IgnoredReason, read_mail
-from intake.domain.mail_description import describe_ignored
-from intake.domain.mail_rules import classify_mail
+from intake.domain.received_mail import classify_mail, describe_ignored
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import MailIntegration
 from support.search_budget import tries
@@ -110,6 +109,7 @@ def test_a_sign_that_cannot_be_allowed_comes_first() -> None:
         ("Content-Class: urn:content-classes:message",),
         ("Subject: Out of office assistant does not start",),
         ("Subject: Vacation",),
+        ("Subject: Out of office: how do I switch it on?",),
         ("Subject: Urlaub: bitte Weiterleitung einrichten",),
         ("Subject: Re: Automatic reply: Mail is down", REPLY),
         ("Subject: AW: Abwesenheitsnotiz", REPLY),
@@ -143,6 +143,13 @@ def test_a_mail_of_a_human(headers: tuple[str, ...]) -> None:
         "Automatiskt svar: Mail is down",
         "自動応答: Mail is down",
         "자동 회신: Mail is down",
+        "תשובה אוטומטית: Mail is down",
+        "رد تلقائي: Mail is down",
+        "Trả lời tự động: Mail is down",
+        "ตอบกลับอัตโนมัติ: Mail is down",
+        "Automatski odgovor: Mail is down",
+        "[Auto-Reply] Mail is down",
+        "Out of office: is the mail down?\r\nAuto-Submitted: no\r\nReturn-Path: <>",
         "AUTO: Ada Byron is out of the office (returning 06/22/2026)",
     ],
 )
@@ -157,7 +164,10 @@ def test_a_subject_about_absence_is_one_with_another_hint(subject: str, hint: st
     assert reason(f"Subject: {subject}", hint) == "away_subject"
 
 
-@pytest.mark.parametrize("subject", ["Im Urlaub bis 22. Juni", "I am out of the office", "Ada is out of the office"])
+@pytest.mark.parametrize(
+    "subject",
+    ["Im Urlaub bis 22. Juni", "I am out of the office", "Re: Mail - Out of Office", "Ada is out of the office"],
+)
 def test_a_sentence_about_absence_is_one_in_a_reply(subject: str) -> None:
     assert reason(f"Subject: {subject}", REPLY) == "away_subject"
     assert reason(f"Subject: {subject}", "Return-Path: <>") is None
@@ -261,7 +271,7 @@ def test_a_mutated_mail_of_a_machine_is_read_and_described(data: st.DataObject) 
     assert mail == read_mail(bytes(raw))
     received = classify_mail(mail, datetime(2026, 6, 8, 12, tzinfo=UTC), INTEGRATION, {})
     if mail.automatic is not None:
-        text = describe_ignored(received, mail.automatic, was_heard=False)
+        text = describe_ignored(received, mail.automatic, opened_before=False)
         assert mail.sender.email in text
         assert len(text.splitlines()) == 1
         assert len(text) < 700

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import InboundMail, read_mail
 from intake.domain.mail_author import MailAuthor, TicketOwner, find_author
-from intake.domain.mail_rules import choose_ticket, classify_mail, derive_events, draft_ticket
+from intake.domain.mail_rules import choose_ticket, derive_events, draft_ticket
+from intake.domain.received_mail import classify_mail
 from intake.domain.webhooks.config.integrations import MailIntegration, load_integrations
 from support.search_budget import tries
 from tocsin.events import Fact, FactType

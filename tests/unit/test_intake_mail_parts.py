@@ -220,6 +220,8 @@ def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
         ),
         ("base64", "[EXTERNAL MAIL]\n\nVGhlIHJvdXRlciBpcyBkb3duLg==", "[EXTERNAL MAIL]\nThe router is down."),
         ("base64", "VGhlIHJvdXRl\ncg==\nIGlzIGRvd24u", "The router is down."),
+        ("base64", "QsO8cm8=IGzDpHVmdA==", "Büro läuft"),
+        ("quoted_printable", "B=C3=BCro", "Büro"),
         ("base64", " VGhlIHJvdXRl \n ciBpcyBkb3duLg==", "The router is down."),
         ("base64", "VGhlIHJvdXRl!ciBpcyBkb3duLg==", "The router is down."),
         ("base64", "The router is down.\nPlease\nhelp us", "The router is down.\nPlease\nhelp us"),
@@ -241,6 +243,19 @@ def test_the_text_of_a_damaged_multipart_is_not_lost(content: str) -> None:
 def test_a_transfer_encoding_is_read_as_far_as_possible(encoding: str, body: str, text: str) -> None:
     mail = read(f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: {encoding}\n\n{body}")
     assert mail.text == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body", "text"),
+    [
+        ("format=flowed", "The router \nis down.\n\n-- \nAda", "The router is down.\n\n-- \nAda"),
+        ('format="Flowed"; delsp=yes', "The rout \ner is  \ndown.", "The router is down."),
+        ("format=flowed", "No.\n> Is it \n> down?\n>> Yes \n> Oh", "No.\n> Is it down?\n>> Yes \n> Oh"),
+        ("format=fixed", "The router \nis down.", "The router \nis down."),
+    ],
+)
+def test_a_flowed_paragraph_is_one_line(parameters: str, body: str, text: str) -> None:
+    assert read(f"Content-Type: text/plain; {parameters}\n\n{body}").text == text
 
 
 def test_a_uuencoded_file_in_the_text_is_named() -> None:
@@ -283,6 +298,9 @@ def test_attached_mails_in_attached_mails() -> None:
     mail = read(multipart("mixed", outer))
     assert mail.text == f"---------- Forwarded message ----------\nFrom: it@acme.example\nSubject: Fw\n\n{FORWARDED}"
     assert mail.attachments == ("message/rfc822", "message/rfc822", "plan.pdf")
+    passed_on = f"Content-Type: message/rfc822\n\nSubject: Fw\nContent-Type: message/rfc822\n\n{MAIL}"
+    heading = "---------- Forwarded message ----------\nSubject: Fw"
+    assert read(multipart("mixed", passed_on)).text == f"{heading}\n\n{FORWARDED}"
     digest = multipart("digest", f"\n{MAIL}", f"\n{MAIL.replace('500', '501')}")
     assert read(digest).text == f"{FORWARDED}\n\n{FORWARDED.replace('500', '501')}"
 

@@ -11,12 +11,11 @@ from intake.domain.mail import InboundMail, read_mail
 from intake.domain.mail.message import reference_of
 from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_rules import (
-    ReceivedMail,
     candidate_tickets,
-    classify_mail,
     derive_events,
     draft_ticket,
 )
+from intake.domain.received_mail import ReceivedMail, classify_mail
 from intake.domain.webhooks.config.email import SubjectRule
 from intake.domain.webhooks.config.integrations import MailIntegration, load_integrations
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
@@ -247,6 +246,12 @@ def test_the_envelope_can_name_the_mailbox() -> None:
     forwarded = mail(to="x@acme.example", Delivered_To=ESCALATIONS)
     assert received(forwarded).mailbox == "escalations"
     assert received(mail(to="x@acme.example")).mailbox == "support"
+
+
+@pytest.mark.parametrize("name", ["48213", "#48213", "Ticket#48213", "Ticket: 48213", "Ticket ID: 48213", "ID:0048213"])
+def test_the_id_in_the_subject(name: str) -> None:
+    subject = f"Re: [{name}] Log in"
+    assert ticket_id("default", "halopsa", "48213") in candidate_tickets(mail(Subject=subject), "default", ["halopsa"])
 
 
 @pytest.mark.rule("6.16")

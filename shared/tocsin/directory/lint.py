@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from tocsin.directory.ical_import import CalendarEvent, LeftOutEvent
-from tocsin.directory.ical_schedule import CalendarSchedule
+from tocsin.directory.calendar_schedule import CalendarSchedule
+from tocsin.directory.ical import CalendarEvent, LeftOutEvent
 from tocsin.directory.model import Directory
 from tocsin.directory.shifts import compute_shifts
 from tocsin.instants import to_utc

@@ -13,9 +13,9 @@ from typing import Annotated, Final, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.business_time import load_zone
+from tocsin.directory.calendar_schedule import CalendarSchedule, ExpandedCalendar
 from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
 from tocsin.directory.errors import DirectoryError
-from tocsin.directory.ical_schedule import CalendarSchedule, ExpandedCalendar
 from tocsin.directory.rotation import CalendarLocation, Rotation
 from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
 from tocsin.directory.validation import find_problems

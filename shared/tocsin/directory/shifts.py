@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import icalendar
 
-from tocsin.directory.ical_properties import PERSON_PROPERTY
+from tocsin.directory.ical import PERSON_PROPERTY
 from tocsin.directory.model import Directory, Holder
 
 

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(
     r"""
-    (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\Z))
+    (?P<quoted>"(?:[^"\\]|\\.)*+")
+    | (?P<stray>")                                  # a quotation mark that is never closed
     | (?P<angle><[^<>]*+(?:>|\Z))
     | (?P<comment>\()
     | (?P<separator>[,;:])
@@ -21,6 +22,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT_TOKEN: Final = re.compile(r"[()]|\\.|[^()\\]++|\\", re.DOTALL)
+_QUOTED_WORD: Final = re.compile(r'^"([\w.+=-]+)"@')
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -86,19 +88,19 @@ def _address_of(element: Sequence[_Token]) -> tuple[str, str] | None:
     words = [token for token in element if token.kind in ("text", "quoted")]
     comment = " ".join(token.text.strip("()") for token in element if token.kind == "comment")
     if not angles:
-        return comment, _without_spaces("".join(token.text for token in words))
+        return comment, _canonical("".join(token.text for token in words))
     name = "".join(_unquoted(token.text) if token.kind == "quoted" else token.text for token in words)
     # An obsolete source route may precede the address: <@relay.example:ada@acme.example>.
-    return name.strip() or comment, _without_spaces(angles[0].rpartition(":")[2])
+    return name.strip() or comment, _canonical(angles[0].rpartition(":")[2])
 
 
-def _without_spaces(address: str) -> str:
-    """The address without white space around its dots and its @, which obsolete syntax allows."""
+def _canonical(address: str) -> str:
+    """The address without white space around its dots and its @, needless quotes and the dot of the DNS root."""
     text = " ".join(address.split())
     for mark in ("@", "."):
         text = text.replace(f" {mark}", mark).replace(f"{mark} ", mark)
-    return text
+    return _QUOTED_WORD.sub(r"\1@", text).removesuffix(".")
 
 
 def _unquoted(quoted: str) -> str:
-    return _QUOTED_PAIR.sub(r"\1", quoted[1:].removesuffix('"'))
+    return _QUOTED_PAIR.sub(r"\1", quoted[1:-1])

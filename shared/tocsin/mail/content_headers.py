@@ -31,7 +31,9 @@ class ContentHeaders:
 
     `is_stated` says whether a valid media type is stated. `name` is the file name, or else the media type; `is_named`
     says which. `boundaries` are those of a multipart, without white space: one, unless several are stated. `id` and
-    `root` are the Content-ID, and that of the root of a multipart/related, without angle brackets.
+    `root` are the Content-ID, and that of the root of a multipart/related, without angle brackets. `is_flowed` says
+    whether spaces at the ends of lines mean that the paragraph goes on (RFC 3676), and `drops_spaces` whether they are
+    not part of it.
     """
 
     type: str
@@ -45,6 +47,8 @@ class ContentHeaders:
     method: str
     id: str
     root: str
+    is_flowed: bool
+    drops_spaces: bool
 
     def decode(self, body: bytes) -> bytes:
         """The body without its transfer encoding; unchanged if the encoding is wrong or unknown."""
@@ -78,6 +82,8 @@ def content_headers(headers: MailHeaders, default_type: str) -> ContentHeaders:
         method=_first(parameters, "method").strip().lower(),
         id=headers.first("Content-ID").strip("<> "),
         root=_first(parameters, "start").strip("<> "),
+        is_flowed=_first(parameters, "format").strip().lower() == "flowed",
+        drops_spaces=_first(parameters, "delsp").strip().lower() == "yes",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from tocsin.characters import is_line, one_line
+from tocsin.characters import clean_id, is_line, one_line
 from tocsin.mail.addresses import parse_addresses
 from tocsin.mail.charsets import decode_text
 from tocsin.mail.encoded_words import decode_words
@@ -21,7 +21,7 @@ _KNOWN: Final = (
     rb"|dkim-signature|authentication-results|delivered-to|bcc|importance|precedence|auto-submitted|user-agent"
     rb"|(?:content|x|list|arc|thread|resent)-[!-9;-~]+)[ \t]*:"
 )
-# Lines that are no header, among headers: they belong to a header that lost its name or its indentation.
+# Lines between headers that are not headers: they belong to a header that lost its name or its indentation.
 _DAMAGED_LINES: Final = re.compile(rb"(?:(?!--)[^\n]++\n){1,10}?(?=" + _KNOWN + rb")", re.IGNORECASE)
 _MAX_EMPTY_LINES: Final = 2
 _MORE_HEADERS: Final = re.compile(rb"\n*+(?=" + _KNOWN + rb")", re.IGNORECASE)
@@ -89,8 +89,11 @@ class MailHeaders:
         if len(raw) > max_length:
             raw = raw[:max_length].rpartition(",")[0]
         found = []
-        for display, address in parse_addresses(self._decoded(raw)):
-            email = address.lower()
+        text = self._decoded(raw)
+        if text.lstrip().startswith("=?") and "<" not in text:  # some programs encode the address with the name
+            text = decode_words(text)
+        for display, address in parse_addresses(text):
+            email = clean_id(address).lower()
             if _ADDRESS.fullmatch(email) and len(email) <= _MAX_ADDRESS_LENGTH and is_line(email):
                 name = decode_words(display[: MAX_NAME_LENGTH * 8]).replace("\t", " ")  # a header is folded with tabs
                 found.append(EmailAddress(one_line(name, MAX_NAME_LENGTH), email, is_cleaned=not is_line(name)))
@@ -108,7 +111,9 @@ def read_message_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple
     found, end = read_headers(raw, start, limit)
     for _ in range(_MAX_EMPTY_LINES):
         more = _MORE_HEADERS.match(raw, end)
-        if more is None or end - start >= limit or any(name.lower() == b"from" for name, _ in found):
+        # The headers after those of a mail that is nothing but another mail are those of the other one.
+        is_whole = any(name.lower() == b"from" or b"message/" in value.lower() for name, value in found)
+        if more is None or end - start >= limit or is_whole:
             break
         further, end = read_headers(raw, more.end(), limit)
         found += further
@@ -119,7 +124,7 @@ def read_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple[bytes, 
     """The names and values of the headers from `start` on, and the position of the body after them.
 
     Lines end with line feeds. At most `limit` bytes are read. The body begins after an empty line, or with the first
-    line that is no header, unless headers follow it.
+    line that is not a header, unless headers follow it.
     """
     blocks, end = [], start
     while True:

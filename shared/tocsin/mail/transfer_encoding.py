@@ -6,10 +6,12 @@ from binascii import a2b_base64, a2b_qp, a2b_uu
 from itertools import islice
 from typing import Final
 
-_TOKEN: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_TOKEN: Final = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 # After padding, text in clear may follow on the same line.
 _LINE: Final = rb"[A-Za-z0-9+/]++(?==|[ \t]*+(?:\n|\Z))"
-_BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + rb"(?:[ \t]*+\n[ \t\n]*+" + _LINE + rb")*+={0,3}", re.MULTILINE)
+# Gateways append their own base64 after the padding.
+_NEXT_LINE: Final = rb"(?:(?:[ \t]*+\n[ \t\n]*+|=++[ \t]*+)" + _LINE + rb")*+"
+_BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + _NEXT_LINE + rb"={0,3}", re.MULTILINE)
 _PADDING: Final = re.compile(rb"=++")
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -29,7 +31,7 @@ def decode_transfer(body: bytes, encoding: str) -> bytes:
     Text in clear before or after base64, such as the footer of a mailing list, stays.
     """
     token = _TOKEN.search(encoding.lower())
-    name = token[0].replace("-", "") if token else ""
+    name = token[0].replace("-", "").replace("_", "") if token else ""
     if "base64" in name:
         return _decode_base64_body(body.replace(b"\0", b""))
     if "quotedprintable" in name:

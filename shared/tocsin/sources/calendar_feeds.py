@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,6 +38,26 @@ class _UnusableCalendarError(Exception):
     """A calendar cannot be used. `str()` says why, without its URL."""
 
 
+@dataclass(slots=True)
+class _CalendarState:
+    """What is known of one calendar. `due_at` and `fetched_at` are times of the monotonic clock.
+
+    `valid` is its last valid version, `problem` what is wrong now. A file is read when its `file_version` changes; if
+    it has a `due_at`, it is read again then, too.
+    """
+
+    location: CalendarLocation
+    zone: str
+    valid: ReadCalendar | None = None
+    problem: str | None = None
+    file_version: tuple[int, ...] = ()
+    due_at: float | None = None
+    fetched_at: float | None = None
+
+    def is_due(self) -> bool:
+        return self.due_at is None or self.due_at <= time.monotonic()
+
+
 class CalendarFeeds:
     """The calendars by location. Files are read when they change, feeds every five minutes.
 
@@ -47,12 +68,9 @@ class CalendarFeeds:
     def __init__(self, folder: Path, networks: Sequence[Network]) -> None:
         self._folder = folder
         self._networks = networks
-        self._valid: dict[_Key, ReadCalendar] = {}
+        self._states: dict[_Key, _CalendarState] = {}
         self._octets: dict[str, bytes] = {}
-        self._problems: dict[_Key, str] = {}
-        self._file_versions: dict[_Key, tuple[int, ...]] = {}
-        self._due_at: dict[_Key, float] = {}
-        self._fetched_at: dict[_Key, float] = {}
+        """What was last read and valid, by path or URL."""
         self._began_at = time.monotonic()
         self._children = asyncio.Semaphore(_CHILDREN)
         self.generation = 0
@@ -60,22 +78,27 @@ class CalendarFeeds:
 
     def calendars(self, locations: Locations) -> dict[str, ReadCalendar]:
         """The last valid calendars by rotation; without those that were never valid."""
-        return {name: self._valid[key] for name, key in locations.items() if key in self._valid}
+        return {name: state.valid for name, state in self._named(locations) if state.valid is not None}
 
     def is_pending(self, locations: Locations) -> bool:
         """True while a calendar was neither read nor failed: nobody knows yet who is on call."""
-        return any(key not in self._valid and key not in self._problems for key in locations.values())
+        return any(state.valid is None and state.problem is None for _, state in self._named(locations))
 
     def problems(self, locations: Locations) -> dict[str, str]:
         """What is wrong now, by rotation. The last valid calendar, if any, stays active."""
-        unread = {name: "its calendar was not read yet" for name, key in locations.items() if key not in self._valid}
-        return unread | {name: self._problems[key] for name, key in locations.items() if key in self._problems}
+        problems = {}
+        for name, state in self._named(locations):
+            if state.problem is not None:
+                problems[name] = state.problem
+            elif state.valid is None:
+                problems[name] = "its calendar was not read yet"
+        return problems
 
     def feed_ages(self, locations: Locations) -> dict[str, float]:
         """The seconds since each feed was last read, by rotation; since the start if it never was."""
         now = time.monotonic()
-        feeds = {name: key for name, key in locations.items() if key[0].file is None}
-        return {name: now - self._fetched_at.get(key, self._began_at) for name, key in feeds.items()}
+        feeds = {name: state for name, state in self._named(locations) if state.location.file is None}
+        return {name: now - (state.fetched_at or self._began_at) for name, state in feeds.items()}
 
     async def fetch(self, locations: Locations, years: Years, *, at_once: bool = False) -> None:
         """Read the files that have changed, and the feeds that are due, or all with `at_once`.
@@ -83,59 +106,63 @@ class CalendarFeeds:
         A feed that failed is due again after 30 seconds, a calendar that took too long to read after 5 minutes.
         """
         names = {key: name for name, key in locations.items()}  # rotations may share a calendar
-        await asyncio.gather(*(self._refresh(name, key, years, at_once) for key, name in names.items()))
+        states = self._named({name: key for key, name in names.items()})
+        await asyncio.gather(*(self._refresh(name, state, years, at_once) for name, state in states))
 
-    async def _refresh(self, name: str, key: _Key, years: Years, at_once: bool) -> None:
-        is_due = at_once or self._due_at.get(key, 0.0) <= time.monotonic()
+    def _named(self, locations: Locations) -> list[tuple[str, _CalendarState]]:
+        return [(name, self._states.setdefault(key, _CalendarState(*key))) for name, key in locations.items()]
+
+    async def _refresh(self, name: str, state: _CalendarState, years: Years, at_once: bool) -> None:
+        is_due = at_once or state.is_due()
         try:
-            if key[0].file is not None:
-                await self._refresh_file(name, key, self._folder / key[0].file, years, is_due)
+            if state.location.file is not None:
+                await self._refresh_file(name, state, self._folder / state.location.file, years, is_due)
             elif is_due:
-                await self._refresh_feed(name, key, years)
+                await self._refresh_feed(name, state, years)
         except _UnusableCalendarError as error:
-            self._set_problem(name, key, str(error))
+            _set_problem(name, state, str(error))
         except asyncio.CancelledError:
-            self._due_at[key] = time.monotonic() + _RETRY_SECONDS
+            state.due_at = time.monotonic() + _RETRY_SECONDS
             # A cancelled attempt counts too: otherwise a directory that waits for it would never take effect.
-            self._set_problem(name, key, "its calendar takes too long to read")
+            _set_problem(name, state, "its calendar takes too long to read")
             raise
 
-    async def _refresh_file(self, name: str, key: _Key, path: Path, years: Years, is_due: bool) -> None:
-        await self._reuse_octets(key, str(path), years)
+    async def _refresh_file(self, name: str, state: _CalendarState, path: Path, years: Years, is_due: bool) -> None:
+        await self._reuse_octets(state, str(path), years)
         try:
             status = await asyncio.to_thread(file_status, path)
             version = (status.st_size, status.st_mtime_ns, status.st_ino, *years)
-            if version == self._file_versions.get(key) and not (key in self._due_at and is_due):
+            if version == state.file_version and not (state.due_at is not None and is_due):
                 return
             octets = await asyncio.to_thread(read_file, path, MAX_CALENDAR_LENGTH)
         except FileReadError as error:
-            self._file_versions.pop(key, None)
+            state.file_version = ()
             raise _UnusableCalendarError(str(error)) from None
         # Stored even if reading fails: an invalid file is logged once, not at every call.
-        self._file_versions[key] = version
-        self._due_at.pop(key, None)
+        state.file_version = version
+        state.due_at = None
         try:
-            calendar = await self._read(key, octets, years)
+            calendar = await self._read(state, octets, years)
         except ICalendarError as error:
             if isinstance(error, SlowCalendarError):
-                self._due_at[key] = time.monotonic() + _RETRY_SLOW_SECONDS
+                state.due_at = time.monotonic() + _RETRY_SLOW_SECONDS
             raise _UnusableCalendarError(f"{path.name} {error}") from None
-        self._set_valid(name, key, calendar, str(path))
+        self._set_valid(name, state, calendar, str(path))
 
-    async def _refresh_feed(self, name: str, key: _Key, years: Years) -> None:
-        self._due_at[key] = time.monotonic() + _RETRY_SECONDS
-        url = self._url(key[0])
-        await self._reuse_octets(key, url, years)
+    async def _refresh_feed(self, name: str, state: _CalendarState, years: Years) -> None:
+        state.due_at = time.monotonic() + _RETRY_SECONDS
+        url = self._url(state.location)
+        await self._reuse_octets(state, url, years)
         try:
             octets = await download_calendar(url, self._networks)
-            calendar = await self._read(key, octets, years)
+            calendar = await self._read(state, octets, years)
         except (CalendarDownloadError, ICalendarError) as error:
             wait = _RETRY_SLOW_SECONDS if isinstance(error, SlowCalendarError) else _RETRY_SECONDS
-            self._due_at[key] = time.monotonic() + wait
+            state.due_at = time.monotonic() + wait
             raise _UnusableCalendarError(f"the feed of {urlsplit(url).hostname} {error}") from None
-        self._fetched_at[key] = time.monotonic()
-        self._due_at[key] = self._fetched_at[key] + _REFRESH_SECONDS
-        self._set_valid(name, key, calendar, url)
+        state.fetched_at = time.monotonic()
+        state.due_at = state.fetched_at + _REFRESH_SECONDS
+        self._set_valid(name, state, calendar, url)
 
     def _url(self, location: CalendarLocation) -> str:
         if location.url_env is not None:
@@ -156,34 +183,34 @@ class CalendarFeeds:
         except ValueError:
             raise _UnusableCalendarError(f"{origin} does not contain an https URL") from None
 
-    async def _read(self, key: _Key, octets: bytes, years: Years) -> ReadCalendar:
+    async def _read(self, state: _CalendarState, octets: bytes, years: Years) -> ReadCalendar:
         """The calendar with the years expanded; the same object as before if nothing has changed."""
-        valid = self._valid.get(key)
-        if valid is not None and valid.has(octets, years):
-            return valid
+        if state.valid is not None and state.valid.has(octets, years):
+            return state.valid
         async with self._children:
-            return await read_calendar(octets, key[1], years)
+            return await read_calendar(octets, state.zone, years)
 
-    async def _reuse_octets(self, key: _Key, place: str, years: Years) -> None:
+    async def _reuse_octets(self, state: _CalendarState, place: str, years: Years) -> None:
         """Use what was last read from this file or URL, if the directory now names it in another way."""
-        if key not in self._valid and place in self._octets:
+        if state.valid is None and place in self._octets:
             octets = self._octets.pop(place)
             with suppress(ICalendarError):
-                self._valid[key] = await self._read(key, octets, years)
+                state.valid = await self._read(state, octets, years)
                 self._octets[place] = octets
                 self.generation += 1
 
-    def _set_valid(self, name: str, key: _Key, calendar: ReadCalendar, place: str) -> None:
-        if key in self._problems or key not in self._valid:
+    def _set_valid(self, name: str, state: _CalendarState, calendar: ReadCalendar, place: str) -> None:
+        if state.problem is not None or state.valid is None:
             log.info("calendar_loaded", rotation=name)
-        self._problems.pop(key, None)
+        state.problem = None
         self._octets[place] = calendar.octets
-        if calendar is not self._valid.get(key):
-            self._valid[key] = calendar
+        if calendar is not state.valid:
+            state.valid = calendar
             self.generation += 1
 
-    def _set_problem(self, name: str, key: _Key, problem: str) -> None:
-        if problem != self._problems.get(key):
-            active = "the last valid version" if key in self._valid else "none"
-            log.error("calendar_broken", rotation=name, problem=problem, active=active)
-        self._problems[key] = problem
+
+def _set_problem(name: str, state: _CalendarState, problem: str) -> None:
+    if problem != state.problem:
+        active = "none" if state.valid is None else "the last valid version"
+        log.error("calendar_broken", rotation=name, problem=problem, active=active)
+    state.problem = problem

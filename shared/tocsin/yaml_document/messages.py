@@ -57,14 +57,18 @@ def _message(error: ErrorDetails, path: FieldPath, schema: dict[str, Any]) -> st
         return f"{shown} is not a valid value; {_nearest(str(value), words, 'values')}"
     if value is None:
         return f"is empty; add a value{_for_example(path, schema)}"
-    if kind == "string_pattern_mismatch" and (message := PATTERN_MESSAGES.get(error["ctx"]["pattern"])):
-        return f"{shown} {message}"
+    if kind == "string_pattern_mismatch":
+        message = PATTERN_MESSAGES.get(error["ctx"]["pattern"])
+        return f"{_subject(path, shown)} {message or f'is not valid; {_advice(path, schema)}'}"
     if kind in _MESSAGES:
         return _MESSAGES[kind]
     wrong = re.sub("^(Input|String|Value|Dictionary|Tuple) should", "should", error["msg"])
-    # A field for the name or file of a secret may hold the secret itself by mistake.
-    subject = "it" if any("secret" in str(part) for part in path) else shown
-    return f"{subject} {wrong}; {_advice(path, schema)}"
+    return f"{_subject(path, shown)} {wrong}; {_advice(path, schema)}"
+
+
+def _subject(path: FieldPath, shown: str) -> str:
+    """The value, but not in a field for the name or file of a secret, which may hold the secret by mistake."""
+    return "it" if any("secret" in str(part) for part in path) else shown
 
 
 def _nearest(word: str, known: list[str], kind: str) -> str:
@@ -87,8 +91,11 @@ def _for_example(path: FieldPath, schema: dict[str, Any]) -> str:
 
 
 def _example(path: FieldPath, schema: dict[str, Any]) -> str:
+    """The example of a field, as `field: value`. An entry of a list has no name."""
     examples = _schema_at(schema, path).get("examples", ())
-    return f"{path[-1]}: {examples[0]}" if examples and path else ""
+    if not examples or not path:
+        return ""
+    return str(examples[0]) if isinstance(path[-1], int) else f"{path[-1]}: {examples[0]}"
 
 
 def _schema_at(schema: dict[str, Any], path: FieldPath) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from intake import metrics
 from intake.api.problems import document_error
 from intake.api.webhook_schemas import delivery_responses
 from intake.api.webhooks import PREFIX, render
-from intake.domain.mail_rules import SOURCE as PROVIDER
+from intake.domain.received_mail import EMAIL
 from intake.domain.webhooks import signatures
 from intake.domain.webhooks.auth_failure import AuthFailure
 from intake.errors import IntegrationsUnavailableError
@@ -22,7 +22,7 @@ from intake.workers.webhook_worker import WebhookWorker
 
 log = structlog.get_logger(__name__)
 
-MAIL_PREFIX: Final = f"{PREFIX}/{PROVIDER}"
+MAIL_PREFIX: Final = f"{PREFIX}/{EMAIL}"
 
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -69,10 +69,10 @@ def router(worker: WebhookWorker, integrations: IntegrationsFile) -> APIRouter:
         secrets = config.auth.read_secrets(read_secret)
         is_single = len(authorization) == 1
         if not is_single or not signatures.has_credentials(authorization[0], secrets, user=config.auth.user):
-            metrics.HOOK_DELIVERIES.labels(PROVIDER, "forged").inc()
+            metrics.HOOK_DELIVERIES.labels(EMAIL, "forged").inc()
             reason = AuthFailure.WRONG if is_single else AuthFailure.HEADER_MISSING
             reason = reason if secrets else AuthFailure.NO_SECRET
-            log.warning("webhook_rejected", provider=PROVIDER, tenant=tenant, reason=reason)
+            log.warning("webhook_rejected", provider=EMAIL, tenant=tenant, reason=reason)
             raise _UNAUTHORIZED
         return render(await worker.receive_mail(tenant, await request.body()))
 

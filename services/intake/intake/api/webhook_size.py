@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intake import metrics
 from intake.api.webhooks import PREFIX
-from intake.domain.mail_rules import SOURCE as MAIL
+from intake.domain.received_mail import EMAIL
 from intake.sources.integrations_file import IntegrationsFile
 
 log = structlog.get_logger(__name__)
@@ -39,4 +39,4 @@ class WebhookSizeMiddleware:
         current = self._integrations.last_valid()
         if current is None:
             return False
-        return current.find(tenant, provider) is not None or (provider == MAIL and tenant in current.email)
+        return current.find(tenant, provider) is not None or (provider == EMAIL and tenant in current.email)

@@ -8,10 +8,10 @@ from typing import Final
 from tocsin.email_address import comparable_email
 from tocsin.mail import EmailAddress
 
-from intake.domain.folded_text import fold_text
 from intake.domain.mail import InboundMail, hidden_address, is_made_up, name_before_via
 from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer
 from intake.domain.webhooks.config.integrations import MailIntegration
+from intake.domain.words import fold_text
 
 _DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
 

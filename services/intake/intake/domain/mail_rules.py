@@ -3,92 +3,26 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from tocsin.characters import canonical_id, one_line
 from tocsin.email_address import comparable_email, is_usable_email
-from tocsin.events import Fact, Flag, Mailbox, ticket_id
-from tocsin.mail import EmailAddress
-from tocsin.policy import MailboxRule
+from tocsin.events import Fact, Flag, ticket_id
 
 from intake.domain.facts import history_of
-from intake.domain.mail import AutomaticSign, InboundMail, own_text, reference_of
-from intake.domain.mail_author import MailAuthor, TicketOwner, customer_of, find_author
+from intake.domain.mail import InboundMail, own_text, reference_of
+from intake.domain.mail_author import TicketOwner, customer_of
+from intake.domain.received_mail import EMAIL, ReceivedMail
 from intake.domain.ticket_request import DerivedTicketRequest, EventRequest
 from intake.domain.webhooks.config.email import RuleImpact, SubjectRule
-from intake.domain.webhooks.config.integrations import MailIntegration
-
-SOURCE: Final = "email"
-"""The source of every ticket that a mail opens, and the provider of every stored mail."""
 
 _MAX_REASON: Final = 300
 _MAX_SUBJECT_IDS: Final = 5
 _MAX_ATTACHMENT_NAMES: Final = 900
 _BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedMail:
-    """A mail with its author, by `email` of integrations.yaml, and its mailbox, by the policy.
-
-    `reference` is its short id: the external id of the ticket that it opens, and part of the ids of its events.
-    """
-
-    mail: InboundMail
-    received_at: datetime
-    integration: MailIntegration
-    author: MailAuthor
-    mailbox: Mailbox
-    reference: str
-
-    # docs/rules.md#6-27
-    @property
-    def ignored(self) -> AutomaticSign | None:
-        """The sign by which the mail is ignored; None if a human wrote it, or if it is the request of a machine."""
-        sign, config = self.mail.automatic, self.integration.config
-        return None if sign and sign.may_be_request and config.allows_automatic(self.author.address.email) else sign
-
-    @property
-    def is_of_it_contact(self) -> bool:
-        """Whether it is a mail of the customer's IT contact to Escalations@."""
-        return self.mailbox == "escalations" and self.author.is_it_contact
-
-    @property
-    def correspondents(self) -> list[str]:
-        """The addresses, in lower case, of which one is the contact's if the mail belongs to a ticket of any tool."""
-        if self.author.is_staff:
-            return [address.email for address in _recipients_outside(self)]
-        return [self.author.address.email] if self.author.is_authenticated else []
-
-    @property
-    def is_reply_to_outside(self) -> bool:
-        """Whether it is a reply by our staff to somebody outside."""
-        return self.author.is_staff and bool(self.mail.references) and bool(_recipients_outside(self))
-
-    def as_other_mail(self) -> "ReceivedMail":
-        """The mail with a reference of its own, because another mail has its Message-ID (docs/rules.md#6-26)."""
-        mail, author = self.mail, self.author.address.email
-        return replace(self, reference=reference_of(f"{mail.message_id} {mail.digests.content.hex()} {author}"))
-
-
-def classify_mail(
-    mail: InboundMail,
-    received_at: datetime,
-    integration: MailIntegration,
-    mailboxes: Mapping[Mailbox, MailboxRule],
-) -> ReceivedMail:
-    """The mail with its author and mailbox: Escalations@ if that is a recipient, otherwise Support@."""
-    recipients = {address.email for address in mail.recipients} | set(mail.delivered_to)
-    escalations = mailboxes.get("escalations")
-    is_escalation = escalations is not None and escalations.address.lower() in recipients
-    author = find_author(mail, integration, {rule.address.lower() for rule in mailboxes.values()})
-    if mail.automatic is not None:  # a machine neither responds for us nor escalates for the customer
-        author = replace(author, is_staff=False, is_it_contact=False)
-    mailbox: Mailbox = "escalations" if is_escalation else "support"
-    return ReceivedMail(mail, received_at, integration, author, mailbox, mail.reference)
+_BEFORE_ID: Final = re.compile(r"[#:\s]")
 
 
 def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) -> list[UUID]:
@@ -99,18 +33,20 @@ def candidate_tickets(mail: InboundMail, tenant: str, sources: Iterable[str]) ->
     """
     found = []
     for reference in mail.references:
-        found.append(ticket_id(tenant, SOURCE, reference_of(reference)))
+        found.append(ticket_id(tenant, EMAIL, reference_of(reference)))
         with suppress(ValueError):
             found.append(UUID(reference.partition("@")[0].partition(".")[0]))
-    found += [ticket_id(tenant, source, name) for name in subject_ids(mail) for source in (SOURCE, *sources)]
+    found += [ticket_id(tenant, source, name) for name in subject_ids(mail) for source in (EMAIL, *sources)]
     return list(dict.fromkeys(found))
 
 
 def subject_ids(mail: InboundMail) -> list[str]:
-    """The ids in square brackets in the subject, such as `[1042]` or `[Ticket #1042]`."""
-    names = _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]
-    found = [canonical_id(each) for name in names for each in (name, name.rpartition("#")[2])]
-    return [name for name in dict.fromkeys(found) if name]
+    """The ids in square brackets in the subject, such as `[1042]`, `[Ticket #1042]` or `[ID:0001042]`."""
+    found = []
+    for name in _BRACKETED.findall(mail.subject)[:_MAX_SUBJECT_IDS]:
+        last = _BEFORE_ID.split(name.strip())[-1]
+        found += [name, name.rpartition("#")[2], last, last.lstrip("0") if last.isdecimal() else ""]
+    return [each for each in dict.fromkeys(map(canonical_id, found)) if each]
 
 
 def choose_ticket(received: ReceivedMail, owners: Mapping[UUID, TicketOwner]) -> UUID | None:
@@ -159,7 +95,7 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
     }
     return DerivedTicketRequest.model_validate(
         {
-            "source": SOURCE,
+            "source": EMAIL,
             "external_id": received.reference,
             "opened_at": received.received_at,
             "severity": severity or config.severity,
@@ -218,7 +154,7 @@ def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
     If the `email` section does not know the customer, the domain of the contact is the customer's; without a contact
     outside, everybody outside is the customer. Unknown senders, who share the default customer, share no domain.
     """
-    config, outside = received.integration.config, _recipients_outside(received)
+    config, outside = received.integration.config, received.recipients_outside
     contact = comparable_email(owner.contact_email or "")
     if any(comparable_email(address.email) == contact for address in outside):
         return True
@@ -229,11 +165,6 @@ def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:
         return bool(outside)
     is_default = config.customer is not None and config.customer.id == owner.customer_id
     return not is_default and contact.rpartition("@")[2] in {address.domain for address in outside}
-
-
-def _recipients_outside(received: ReceivedMail) -> list[EmailAddress]:
-    is_ours = received.integration.config.is_ours
-    return [address for address in received.mail.recipients if not is_ours(address.email)]
 
 
 def _event(

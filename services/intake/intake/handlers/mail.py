@@ -13,15 +13,14 @@ from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.mail import AutomaticSign, IgnoredReason
 from intake.domain.mail_author import TicketOwner
-from intake.domain.mail_description import describe_ignored
 from intake.domain.mail_rules import (
-    ReceivedMail,
     candidate_tickets,
     choose_ticket,
     derive_events,
     draft_ticket,
     subject_ids,
 )
+from intake.domain.received_mail import ReceivedMail, describe_ignored
 from intake.domain.ticket import StoredTicket
 from intake.errors import IntakeError, UnmappedError, UnmappedReason
 from intake.handlers.context import IngestContext
@@ -50,7 +49,7 @@ _REROUTED: Final = "rerouted to Support@: Escalations@ is for the customer's IT 
 _MAX_CANDIDATES: Final = 20
 MAX_MACHINE_TICKETS: Final = 60
 """How many tickets the automatic mails of one sender may open within an hour."""
-_HEARD_WITHIN: Final = timedelta(days=30)
+_OPENED_WITHIN: Final = timedelta(days=30)
 
 
 class MailResult(StrEnum):
@@ -71,15 +70,15 @@ class MailResult(StrEnum):
 class AppliedMail:
     """The effect of a mail; `detail` names the events, or says why there are none.
 
-    `ignored` is the sign that a machine wrote it; `was_heard`: earlier mails of that sender opened tickets. `opened` is
-    the ticket that it opened.
+    `ignored` is the sign that a machine wrote it; `opened_before`: earlier mails of that sender opened tickets.
+    `opened` is the ticket that it opened.
     """
 
     result: MailResult
     ticket_id: UUID | None = None
     detail: str | None = None
     ignored: IgnoredReason | None = None
-    was_heard: bool = False
+    opened_before: bool = False
     opened: StoredTicket | None = None
 
 
@@ -114,10 +113,10 @@ async def apply_mail(
 
 
 async def _ignore(connection: AsyncConnection, tenant: str, received: ReceivedMail, sign: AutomaticSign) -> AppliedMail:
-    sender, since = received.author.address.email, received.received_at - _HEARD_WITHIN
-    was_heard = sign.may_be_request and await count_opened(connection, tenant, sender, since) > 0
-    detail = describe_ignored(received, sign, was_heard=was_heard)
-    return AppliedMail(MailResult.AUTOMATIC, detail=detail, ignored=sign.reason, was_heard=was_heard)
+    sender, since = received.author.address.email, received.received_at - _OPENED_WITHIN
+    opened_before = sign.may_be_request and await count_opened(connection, tenant, sender, since) > 0
+    detail = describe_ignored(received, sign, opened_before=opened_before)
+    return AppliedMail(MailResult.AUTOMATIC, detail=detail, ignored=sign.reason, opened_before=opened_before)
 
 
 async def _update(

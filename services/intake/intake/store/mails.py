@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from intake.domain.mail import ContentDigests
-from intake.domain.mail_rules import SOURCE as EMAIL
+from intake.domain.received_mail import EMAIL
 from intake.store.tables import AWAITED_MAILS, INBOUND_MAILS, TICKETS
 
 _MAX_KNOWN_MAILS: Final = 100

@@ -9,8 +9,7 @@ from tocsin.mail import UnreadableMailError
 
 from intake import metrics
 from intake.domain.mail import read_mail
-from intake.domain.mail_description import describe_mail
-from intake.domain.mail_rules import classify_mail
+from intake.domain.received_mail import classify_mail, describe_mail
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import OriginalNotArrivedError, RejectedError, UnmappedError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult
@@ -35,7 +34,7 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
     context.wake()
     if applied.opened is not None:
         metrics.count_created(applied.opened)
-    if applied.was_heard and delivery.reason is None:  # a replayed mail was counted when it came
+    if applied.opened_before and delivery.reason is None:  # a replayed mail was counted when it came
         metrics.MAILS_IGNORED_OF_KNOWN.inc()
     log.info("mail_processed", delivery=delivery.id, result=applied.result, ticket_id=str(applied.ticket_id or ""))
     state = WebhookState.IGNORED if applied.result is MailResult.AUTOMATIC else WebhookState.TAKEN

@@ -11,7 +11,7 @@ from tocsin.backoff import Backoff
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
 
 from intake import metrics
-from intake.domain.mail_rules import SOURCE as EMAIL
+from intake.domain.received_mail import EMAIL
 from intake.domain.webhooks.config.integrations import Integrations
 from intake.errors import UnavailableError, UnmappedError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult, requeue_deliveries, unmapped_result

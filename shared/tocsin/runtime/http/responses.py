@@ -22,7 +22,7 @@ def page_length(items: Sequence[ResponseModel], limit: int) -> int:
     """How many of the items are a page: at most `limit`, of together at most PAGE_BYTES, and at least one if any."""
     size = 0
     for length, item in enumerate(items[:limit]):
-        size += len(item.model_dump_json())
+        size += len(item.model_dump_json().encode())
         if size > PAGE_BYTES and length > 0:
             return length
     return min(limit, len(items))

@@ -8,7 +8,8 @@ Read in this order:
 3. `automatic` finds the signs of a machine, `automatic_subjects` those in a subject, `origin` the traces of a mailing
    list, and `copies` what tells copies of a mail from other mails with its Message-ID.
 
-Who wrote the mail is decided in `intake.domain.mail_author`, and its effect in `intake.domain.mail_rules`.
+Who wrote the mail is decided in `intake.domain.mail_author`; `received_mail` adds that and the mailbox to the mail, and
+`mail_rules` derives its effect.
 """
 
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason

@@ -1,7 +1,7 @@
 """Mails that a machine wrote (RFC 3834 and common headers). Pure.
 
-A mail is ignored only if a sign says so. An empty Return-Path alone is none: groups of Exchange and mail servers
-remove it from the mails of people. Neither are X-Auto-Response-Suppress (Exchange adds it to mails to a group),
+A mail is ignored only if it has a sign. These alone are not signs: an empty Return-Path (groups of Exchange and mail
+servers remove it from the mails of people), X-Auto-Response-Suppress (Exchange adds it to mails to a group),
 Feedback-ID, List-Id and List-Unsubscribe.
 """
 
@@ -145,7 +145,7 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
             yield AutomaticSign(IgnoredReason.AUTO_SUBMITTED, text, may_be_request=value != "auto-replied")
     # Mailing lists send the mails of people as bulk, and their own notices too.
     is_list = "list-id" in headers.names() and _word(headers.first("X-List-Administrivia")) in _NO
-    for name in ("Precedence", "X-Precedence"):
+    for name in ("Precedence", "X-Precedence", "Preference"):
         for value in map(_word, headers.plain(name)):
             if value in _AUTO_REPLY or (value in _BULK and not (value == "bulk" and is_list)):
                 yield AutomaticSign(IgnoredReason.PRECEDENCE, f"{name}: {value}", may_be_request=value in _BULK)

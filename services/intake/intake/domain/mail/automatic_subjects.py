@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from intake.domain.folded_text import fold_text
+from intake.domain.words import fold_text
 
 
 def _folded(*phrases: str) -> tuple[str, ...]:
@@ -12,7 +12,15 @@ def _folded(*phrases: str) -> tuple[str, ...]:
 
 _REPLY: Final = _folded(
     *("automatic reply", "automatic response", "automated reply", "automated response", "auto reply", "auto-reply"),
-    *("autoreply", "auto response", "auto-response", "autoresponse", "out of office reply", "out of office autoreply"),
+    *(
+        "autoreply",
+        "autoresponder",
+        "auto response",
+        "auto-response",
+        "autoresponse",
+        "out of office reply",
+        "out of office autoreply",
+    ),
     *(
         "yahoo! auto response",
         "out of office auto-reply",
@@ -32,6 +40,9 @@ _REPLY: Final = _folded(
     *("autosvar", "automatiskt svar", "automatisk svar", "frånvaromeddelande", "fraværsmelding", "fraværsbesked"),
     *("automaattinen vastaus", "poissaoloviesti", "automatyczna odpowiedź", "odpowiedź automatyczna"),
     *("automatická odpověď", "automatikus válasz", "răspuns automat", "otomatik yanıt", "otomatik cevap"),
+    *("automatski odgovor", "samodejni odgovor", "automaatvastus", "automatinis atsakymas", "automātiska atbilde"),
+    *("automatický odpoveď", "automatická odpoveď", "balasan otomatis", "trả lời tự động", "ตอบกลับอัตโนมัติ"),
+    *("תשובה אוטומטית", "رد تلقائي", "الرد التلقائي", "پاسخ خودکار"),
     *("αυτόματη απάντηση", "автоответ", "автоматический ответ", "автоматична відповідь", "автоматичен отговор"),
     *("自動応答", "自動返信", "自動回覆", "自動答覆", "自动答复", "自动回复", "자동 회신", "자동회신", "자동 응답"),
 )
@@ -80,19 +91,21 @@ _MEETING_REPLY: Final = _folded(
 def names_automatic_reply(subject: str, *, is_reply: bool, has_hint: bool) -> bool:
     """Whether the subject begins as automatic replies do, and not with `Re:`.
 
-    What people write about too counts only in a reply, or by itself if `has_hint`: something else in the mail suggests
-    an automatic reply.
+    Phrases that people also write (`Vacation`) count only in a reply, or as the whole subject if `has_hint`: something
+    else in the mail suggests an automatic reply.
     """
-    folded = fold_text(subject)
-    if any(rest.lstrip()[:1] in ("", ":", "-", "–") for rest in _rests(folded, _REPLY)):
+    folded = fold_text(subject).removeprefix("[")
+    if any(rest.lstrip()[:1] in ("", ":", "-", "–", "]") for rest in _rests(folded, _REPLY)):
         return True
-    if any(rest.lstrip().startswith(":") for rest in _rests(folded, _OFFICE)):
+    is_question = folded.endswith("?") and not is_reply and not has_hint
+    if not is_question and any(rest.lstrip()[:1] in (":", "]") for rest in _rests(folded, _OFFICE)):
         return True
     if folded.startswith(_NOTES) and (is_reply or any(word in folded for word in _RETURNING)):
         return True
     rests = list(_rests(folded, (*_REPLY, *_OFFICE, *_AWAY)))
     if is_reply:
-        return any(not rest[:1].isalnum() for rest in rests) or _says_who_is_away(folded)
+        is_added = folded.rpartition(" - ")[2] in (*_REPLY, *_OFFICE)
+        return is_added or any(not rest[:1].isalnum() for rest in rests) or _says_who_is_away(folded)
     return has_hint and any(rest.lstrip()[:1] in ("", ":") for rest in rests)
 
 

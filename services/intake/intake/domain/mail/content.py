@@ -41,6 +41,8 @@ _MAILS: Final = frozenset({"message/rfc822", "message/global", "message/news"})
 # They may hide a text that is not read, so the media type follows the name.
 _OPAQUE: Final = re.compile(r"application/(?:(?:vnd\.)?ms-tnef|(?:x-)?pkcs7-.*|pgp-.*)")
 _IS_HTML: Final = re.compile(r"\s*(?:<!doctype html|<html[\s>])", re.IGNORECASE)
+_QUOTES: Final = re.compile(r">+")
+_SIGNATURE: Final = "-- "
 _MAIL_HEADERS: Final = frozenset({"from", "to", "date", "subject", "received", "message-id", "mime-version"})
 
 
@@ -138,6 +140,7 @@ class _Reader:
             kind, text = _HTML, html_to_text(text)
         else:
             text, names = split_uuencoded(text.replace("\r\n", "\n").replace("\r", "\n"))
+            text = _unwrapped(text, content) if content.is_flowed else text
         return _Found(
             (text,) if text.strip() else (), tuple(one_line(name, MAX_NAME_LENGTH) for name in names), kind == _PLAIN
         )
@@ -148,6 +151,24 @@ class _Reader:
             if (kind := _kind(part.content, is_only=False)) and not part.content.is_named:
                 return self._text(part.content, part.body, kind).texts
         return ()
+
+
+def _unwrapped(text: str, content: ContentHeaders) -> str:
+    """The text of a flowed part with each paragraph on one line (RFC 3676)."""
+    lines: list[str] = []
+    quotes, is_open = "", False
+    for line in text.split("\n"):
+        found = _QUOTES.match(line)
+        depth = found[0] if found else ""
+        words = line[len(depth) :].removeprefix(" ")
+        is_signature = words == _SIGNATURE
+        if is_open and depth == quotes and not is_signature:
+            start = lines.pop()
+            lines.append((start[:-1] if content.drops_spaces else start) + words)
+        else:
+            lines.append(f"{depth} {words}" if depth else words)
+        quotes, is_open = depth, words.endswith(" ") and not is_signature
+    return "\n".join(lines)
 
 
 def _kind(content: ContentHeaders, *, is_only: bool) -> str | None:
@@ -192,8 +213,9 @@ def _attached_mail(content: ContentHeaders, body: bytes) -> MessageOutline | Non
 
 
 def _heading(mail: MessageOutline) -> str:
-    sender, subject = (one_line(mail.headers.text(name), _MAX_HEADING) for name in ("From", "Subject"))
-    return f"---------- Forwarded message ----------\nFrom: {sender}\nSubject: {subject}"
+    stated = {name: one_line(mail.headers.text(name), _MAX_HEADING) for name in ("From", "Subject")}
+    lines = (f"{name}: {text}" for name, text in stated.items() if text)
+    return "\n".join(["---------- Forwarded message ----------", *lines])
 
 
 def _clean(text: str) -> str:

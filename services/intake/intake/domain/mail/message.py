@@ -12,7 +12,14 @@ from itertools import islice
 from typing import Final
 
 from tocsin.characters import one_line
-from tocsin.mail import MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders, UnreadableMailError, read_outline
+from tocsin.mail import (
+    MAX_NAME_LENGTH,
+    MAX_RECIPIENTS_LENGTH,
+    EmailAddress,
+    MailHeaders,
+    UnreadableMailError,
+    read_outline,
+)
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
 from intake.domain.mail.content import read_content
@@ -71,7 +78,8 @@ def read_mail(raw: bytes) -> InboundMail:
     headers = message.headers
     senders = [*headers.addresses("From"), *headers.addresses("Sender")]
     if not senders:
-        raise UnreadableMailError("has no sender in From")
+        stated = one_line(headers.text("From"), MAX_NAME_LENGTH)
+        raise UnreadableMailError(f"has no sender that can be read in From: {stated or '(empty)'}")
     recipients = (found for name in _RECIPIENTS for found in headers.addresses(name, MAX_RECIPIENTS_LENGTH))
     content = read_content(message)
     subject = one_line(headers.text("Subject"), MAX_SUBJECT_LENGTH)

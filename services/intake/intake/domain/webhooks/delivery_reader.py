@@ -7,7 +7,7 @@ from typing import Any, Final
 from tocsin.characters import clean_block, clean_id, clean_line, is_id, is_line
 
 from intake.domain.webhooks.adapters.registry import ADAPTERS, Adapter
-from intake.domain.webhooks.config.integrations import Integration, fold_word
+from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.no_ticket import (
     WebhookIgnoredReason,
     deactivated,
@@ -16,6 +16,7 @@ from intake.domain.webhooks.no_ticket import (
     is_test_call,
 )
 from intake.domain.webhooks.snapshot import AssigneeInfo, ContactInfo, DeliveryContent, ImpactInfo, TicketSnapshot
+from intake.domain.words import fold_word
 from intake.errors import UnmappedReason, UnreadableError
 
 _QUOTED_LENGTH: Final = 60
@@ -28,7 +29,7 @@ _NOT_A_STATE: Final[Mapping[str, Any]] = {
     "assignee": AssigneeInfo(),
     "found_nothing": (),
 }
-"""What a snapshot may have that is not the state of a ticket, absent."""
+"""The fields of a snapshot that do not describe the state of a ticket, with their defaults."""
 _LINES: Final = (
     *("status", "priority", "queue", "type", "channel", "summary", "customer_name", "via", "it_contact", "actor"),
 )
@@ -86,7 +87,7 @@ def _cleaned(ticket: TicketSnapshot) -> TicketSnapshot:
         **lines,
         external_id=_id(ticket.external_id) or "",
         customer_id=_id(ticket.customer_id),
-        description=clean_block(ticket.description) if ticket.description is not None else None,
+        description=clean_block(ticket.description or "").strip() or None,
         contact=ContactInfo(_line(contact.name), _line(contact.email), _line(contact.phone)),
         assignee=replace(assignee, id=_line(assignee.id), name=_line(assignee.name), email=_line(assignee.email)),
         services=tuple(line for each in services if (line := _line(each))) or None,

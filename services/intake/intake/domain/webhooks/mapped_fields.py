@@ -8,10 +8,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from intake.domain.webhooks import payload
-from intake.domain.webhooks.config.integrations import Integration, fold_word
+from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.payload_reader import PayloadObject
 from intake.domain.webhooks.snapshot import TicketSnapshot
 from intake.domain.webhooks.tool_instants import read_instant
+from intake.domain.words import fold_word
 from intake.errors import UnreadableError
 
 _CONTACT: Final = ("name", "email", "phone")

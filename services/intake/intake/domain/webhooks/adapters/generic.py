@@ -13,7 +13,7 @@ from jmespath.exceptions import JMESPathError
 from intake.domain.webhooks import payload, signatures
 from intake.domain.webhooks.config.auth import Auth, Signature
 from intake.domain.webhooks.config.expressions import GenericMapping
-from intake.domain.webhooks.config.integrations import Integration, find_word
+from intake.domain.webhooks.config.integrations import Integration
 from intake.domain.webhooks.no_ticket import WebhookIgnoredReason
 from intake.domain.webhooks.snapshot import (
     AssigneeInfo,
@@ -24,6 +24,7 @@ from intake.domain.webhooks.snapshot import (
     read_each,
 )
 from intake.domain.webhooks.tool_instants import NOT_AN_INSTANT, read_instant
+from intake.domain.words import find_word
 from intake.errors import UnmappedReason, UnreadableError
 
 SEND_TICKET: Final = (

@@ -10,9 +10,9 @@ from tocsin.email_address import comparable_email
 from tocsin.events import BusinessRisk, Category, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
-from intake.domain.folded_text import fold_text
 from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
+from intake.domain.words import fold_text
 
 
 def _comparable_domain(domain: str) -> str:
@@ -161,9 +161,8 @@ class EmailConfig(YamlModel):
         return customer if length else None
 
     def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
-        # The same two methods as for HaloPSA: Basic with a user, Bearer without.
-        if self.auth is not None and (wrong := problem_with(self.auth, "halopsa")):
-            yield ("auth", wrong[0]), None, wrong[1].replace("the adapter halopsa", "mail")
+        if self.auth is not None and (wrong := problem_with(self.auth, "mail")):
+            yield ("auth", wrong[0]), None, wrong[1]
         if self.reopen_within.business:
             yield ("reopen_within",), str(self.reopen_within), "must not be business time; write it like 14d"
         owners: dict[str, str] = {}

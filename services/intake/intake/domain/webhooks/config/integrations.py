@@ -7,7 +7,7 @@ compared as text.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from tocsin.events import BusinessRisk, Category, Channel, Mailbox, Severity, Workaround, WorkStoppage
@@ -18,9 +18,8 @@ from intake.domain.webhooks.config.auth import Auth, problem_with
 from intake.domain.webhooks.config.email import EmailConfig, SubjectRule
 from intake.domain.webhooks.config.expressions import GenericMapping
 from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
+from intake.domain.words import fold_word
 from intake.errors import IntegrationsError
-
-_Meaning = TypeVar("_Meaning")
 
 AdapterName = Literal["connectwise", "autotask", "halopsa", "generic"]
 Status = Literal[
@@ -260,17 +259,6 @@ class MailIntegration:
 
 
 NO_IT_CONTACTS: Final = ItContacts()
-
-
-def fold_word(word: str) -> str:
-    """The form in which words of a tool are compared."""
-    return word.strip().casefold()
-
-
-def find_word(words: Mapping[str, _Meaning], word: str) -> _Meaning | None:
-    """The configured meaning of a tool's word; None if it is not listed."""
-    wanted = fold_word(word)
-    return next((meaning for known, meaning in words.items() if fold_word(known) == wanted), None)
 
 
 def load_integrations(text: str, name: str) -> Integrations:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from tocsin.directory.entries import Person
 from tocsin.directory.errors import ICalendarError
-from tocsin.directory.ical_import import CalendarEvent, LeftOutEvent
+from tocsin.directory.ical import CalendarEvent, LeftOutEvent
 from tocsin.directory.local_time import FIRST, LAST
 from tocsin.directory.person_names import PersonNames
 from tocsin.directory.schedule import Turn, local_words

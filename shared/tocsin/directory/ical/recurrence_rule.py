@@ -1,6 +1,7 @@
 """Recurrence rules of an iCalendar (RFC 5545, 3.3.10), in local time.
 
-Not by `dateutil`: it searches for the next occurrence of a rule that has none up to the year 9999, which takes seconds.
+Not by `dateutil`: it counts from the first occurrence, and searches for one up to the year 9999
+(docs/decisions/0037-calendars-are-read-event-by-event.md).
 """
 
 import re
@@ -12,7 +13,7 @@ from itertools import islice, product
 from typing import Final
 
 from tocsin.directory.errors import UnreadableEventError
-from tocsin.directory.ical_text import shown
+from tocsin.directory.ical.text import shown
 
 _LAST_COUNTED: Final = datetime(2100, 12, 31)  # noqa: DTZ001 (a wall clock shows no zone)
 """A COUNT that is not used up by then has no effect."""

@@ -8,8 +8,8 @@ from typing import Final, Self
 
 from tocsin.characters import clean_line
 from tocsin.directory.errors import UnreadableEventError
-from tocsin.directory.ical_text import ContentLine, line_name, parse_line, shown
-from tocsin.directory.ical_time import read_duration, read_time
+from tocsin.directory.ical.text import ContentLine, line_name, parse_line, shown
+from tocsin.directory.ical.written_time import read_duration, read_time
 
 PERSON_PROPERTY: Final = "X-TOCSIN-PERSON"
 """The property with the id of a person of the directory, in iCalendars that we export."""
@@ -130,7 +130,7 @@ class EventProperties:
             duration = read_duration(line.value)
             if duration is None:
                 return None
-            length += min(duration.days + duration.exact, timedelta(days=366))
+            length += min(duration.total, timedelta(days=366))
         for line in self.all("RRULE"):
             found = _UNTIL.search(line.value)
             last.append(read_time(found[1], None) if found else None)

@@ -1,13 +1,9 @@
-"""The events of an iCalendar (RFC 5545), year by year. Text in, events out; `tocsin.sources` fetches the text.
-
-Each event is read on its own (docs/decisions/0037-calendars-are-read-event-by-event.md).
-"""
+"""The events of an iCalendar, year by year, and what of it cannot be read."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -16,18 +12,17 @@ from icalendar import Component
 
 from tocsin.business_time import load_zone
 from tocsin.directory.errors import ICalendarError, UnreadableEventError
-from tocsin.directory.ical_event import EventPart, EventZones, read_event, read_written
-from tocsin.directory.ical_properties import EventProperties
-from tocsin.directory.ical_series import ChangedOccurrence, EventSeries
-from tocsin.directory.ical_text import CalendarText, parse_line, shown, split_calendars
-from tocsin.directory.ical_zones import CalendarZones
+from tocsin.directory.ical.event import EventPart, EventZones, read_event, read_written
+from tocsin.directory.ical.properties import EventProperties
+from tocsin.directory.ical.series import ChangedOccurrence, EventSeries
+from tocsin.directory.ical.text import CalendarText, parse_line, shown, split_calendars
+from tocsin.directory.ical.zones import CalendarZones
 
 MAX_CALENDAR_LENGTH: Final = 5_000_000
 _MAX_EVENTS_PER_YEAR: Final = 40_000
 _MAX_RECURRING_PER_YEAR: Final = 20_000
 _MAX_NOTES: Final = 20
 _MAX_HEADER_LINES: Final = 100
-_YEARS_CACHED: Final = 16
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,10 +61,8 @@ class LeftOutEvent:
 class ICalendar:
     """The events of an iCalendar. `zone` applies to whole days and to times without a zone.
 
-    `year(n)` returns the events that touch the year n (UTC), sorted. It expands a year once, which may take seconds.
     `left_out` are the events that cannot be read, in their order; `notes` say what else cannot be read, such as a
-    broken line. The constructor raises ICalendarError if the text is no calendar or too long, and `year` does if the
-    year has too many events.
+    broken line. The constructor raises ICalendarError if the text is not a calendar or is too long.
     """
 
     def __init__(self, text: str, zone: str) -> None:
@@ -81,13 +74,12 @@ class ICalendar:
         reader = _Reader(load_zone(zone))
         for calendar in calendars:
             reader.add(calendar)
-        self.text: Final = text
         self._series: Final = reader.series()
         self.left_out: Final = tuple(event for _, event in sorted(reader.left_out.items()))
-        self.notes: Final = _first_notes(_notes(calendars, reader.zone_notes, reader.ignored))
-        self.year: Final = lru_cache(maxsize=_YEARS_CACHED)(self._of_year)
+        self.notes: Final = _first_notes(reader.notes)
 
-    def _of_year(self, year: int) -> tuple[CalendarEvent, ...]:
+    def year(self, year: int) -> tuple[CalendarEvent, ...]:
+        """The events that touch the year (UTC), sorted. Raises ICalendarError if there are too many."""
         start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
         # Series by series, to stop at the limit.
         occurrences = chain.from_iterable(series.between(start, end) for series in self._series)
@@ -113,28 +105,32 @@ class _Draft:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads the events of VCALENDARs, and collects what is left out, by its place in the text."""
+    """Reads the events of VCALENDARs. Collects what is left out by its place in the text, and notes on the rest."""
 
     rotation_zone: ZoneInfo
     left_out: dict[int, LeftOutEvent] = field(default_factory=dict)
-    ignored: list[tuple[str, str]] = field(default_factory=list)
-    zone_notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _drafts: dict[str, list[_Draft]] = field(default_factory=lambda: defaultdict(list))
     _count: int = 0
 
     def add(self, calendar: CalendarText) -> None:
+        self.notes += _notes(calendar)
         zones = CalendarZones(calendar.zones)
-        self.zone_notes += zones.notes
+        self.notes += zones.notes
         header = {line.name: line.value for line in map(parse_line, calendar.lines) if line}
         name = header.get("X-WR-TIMEZONE")
         default = zones.find(name) if name else None
         if name and default is None:
-            self.zone_notes.append(f"X-WR-TIMEZONE is ignored: it {zones.describe_unknown(name)}")
+            self.notes.append(f"X-WR-TIMEZONE is ignored: it {zones.describe_unknown(name)}")
         event_zones = EventZones(zones, self.rotation_zone, default)
         for event in calendar.events:
             self._count += 1
             properties = EventProperties.read(self._count, event.lines, event.problem)
-            self.ignored += [(properties.summary, line) for line in properties.ignored]
+            title = shown(properties.summary)
+            self.notes += [
+                f"the line `{shown(line)}` of the event `{title}` is not valid and is ignored; correct it"
+                for line in properties.ignored
+            ]
             # Events without a UID belong to no series.
             uid = properties.text("UID") or f"\0{self._count}"
             self._drafts[uid].append(_Draft(properties, event_zones))
@@ -204,27 +200,21 @@ def _read_part(draft: _Draft) -> EventPart | None:
     return None if draft.properties.is_cancelled else read_event(draft.properties, draft.zones)
 
 
-def _first_notes(notes: Iterator[str]) -> tuple[str, ...]:
-    first = tuple(islice(notes, _MAX_NOTES))
-    more = sum(1 for _ in notes)
-    return (*first, f"{more} more lines cannot be read; export the calendar again") if more else first
+def _first_notes(notes: Sequence[str]) -> tuple[str, ...]:
+    more = len(notes) - _MAX_NOTES
+    last = (f"{more} more lines cannot be read; export the calendar again",) if more > 0 else ()
+    return (*notes[:_MAX_NOTES], *last)
 
 
-def _notes(
-    calendars: Sequence[CalendarText], of_zones: Sequence[str], ignored: Sequence[tuple[str, str]]
-) -> Iterator[str]:
-    """Yield what besides events cannot be read. `ignored` are lines of events, each with its title."""
-    for calendar in calendars:
-        if not calendar.is_complete:
-            yield "END:VCALENDAR is missing, so events may be missing, too; export the calendar again"
-        for line in calendar.lines[:_MAX_HEADER_LINES]:
-            if not _is_valid_header(line):
-                yield f"the line `{shown(line)}` is not valid and is ignored; correct or remove it"
-        for line in calendar.loose_ends:
-            yield f"the line `{shown(line)}` ends nothing and is ignored; remove it"
-    yield from of_zones
-    for title, line in ignored:
-        yield f"the line `{shown(line)}` of the event `{shown(title)}` is not valid and is ignored; correct it"
+def _notes(calendar: CalendarText) -> Iterator[str]:
+    """Yield what is wrong between the events of a VCALENDAR."""
+    if not calendar.is_complete:
+        yield "END:VCALENDAR is missing, so events may be missing, too; export the calendar again"
+    for line in calendar.lines[:_MAX_HEADER_LINES]:
+        if not _is_valid_header(line):
+            yield f"the line `{shown(line)}` is not valid and is ignored; correct or remove it"
+    for line in calendar.loose_ends:
+        yield f"the line `{shown(line)}` ends nothing and is ignored; remove it"
 
 
 def _is_valid_header(text: str) -> bool:

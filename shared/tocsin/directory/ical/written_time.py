@@ -1,12 +1,13 @@
-"""The dates, times and durations of an iCalendar, as written (RFC 5545, 3.3)."""
+"""Dates, times and durations as an iCalendar has them (RFC 5545, 3.3), and the instants that they mean."""
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from tocsin.business_time import load_zone
+from tocsin.directory.local_time import LAST, first_instant
 
 _FIRST_TIME: Final = datetime(1000, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
 LAST_TIME: Final = datetime(8999, 12, 30)  # noqa: DTZ001 (a wall clock shows no zone)
@@ -46,6 +47,37 @@ class Length:
     days: timedelta
     exact: timedelta = timedelta()
 
+    @property
+    def total(self) -> timedelta:
+        """Both together, where the difference between a wall clock and exact time does not matter."""
+        return self.days + self.exact
+
+
+@dataclass(frozen=True, slots=True)
+class HomeZone:
+    """The zone by whose clocks an event recurs. An event without a zone of its own `is_floating`."""
+
+    zone: ZoneInfo
+    is_floating: bool
+
+    def instant(self, local: datetime) -> datetime:
+        """The instant of a local time (docs/decisions/0015-role-holder-precedence.md).
+
+        Where clocks skip it, a floating time is the change, as a handover is; any other has the offset before the
+        change.
+        """
+        return first_instant(local, self.zone) if self.is_floating else _instant(local, self.zone)
+
+    def instant_of(self, written: WrittenTime) -> datetime:
+        """The instant of a time as written. This zone applies to days and floating times."""
+        return self.instant(written.local) if written.zone is None else _instant(written.local, written.zone)
+
+    def end(self, start: datetime, length: Length) -> datetime:
+        """The instant at which an event ends that starts at the local time `start`."""
+        local = start + length.days if length.days < LAST_TIME - start else LAST_TIME
+        at = self.instant(local)
+        return at + length.exact if length.exact < LAST - at else LAST
+
 
 def read_time(text: str, zone: ZoneInfo | None, *, is_day: bool = False) -> WrittenTime | None:
     """Return the date or time, or None if it is invalid. `is_day` reads a time as its day, as VALUE=DATE says."""
@@ -72,3 +104,12 @@ def read_duration(text: str) -> Length | None:
         return None
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return Length(timedelta(weeks=weeks, days=days), timedelta(hours=hours, minutes=minutes, seconds=seconds))
+
+
+def midnight(at: datetime) -> datetime:
+    """Return the midnight before a local time."""
+    return at.replace(hour=0, minute=0, second=0)
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    return local.replace(tzinfo=zone).astimezone(UTC)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from tocsin.directory.ical_event import EventPart, midnight
-from tocsin.directory.ical_properties import EventProperties
-from tocsin.directory.ical_time import WrittenTime
+from tocsin.directory.ical.event import EventPart
+from tocsin.directory.ical.properties import EventProperties
+from tocsin.directory.ical.written_time import WrittenTime, midnight
 from tocsin.instants import to_utc
 
 _MARGIN: Final = timedelta(days=2)
@@ -85,8 +85,7 @@ class EventSeries:
 
     def _reach(self, master: EventPart) -> tuple[timedelta, timedelta]:
         """How long before and after a time an occurrence may begin by the series that touches that time."""
-        lengths = [master.length, *master.dates.values(), *(part.length for _, part in self.future if part)]
-        longest = max(length.days + length.exact for length in lengths)
+        longest = max([master.longest, *(part.length.total for _, part in self.future if part)])
         shifts = [_shift(master, change) for change in self.future]
         return _MARGIN + longest + max([timedelta(), *shifts]), _MARGIN - min([timedelta(), *shifts])
 
@@ -95,4 +94,4 @@ def _shift(master: EventPart, change: tuple[datetime, EventPart | None]) -> time
     at, part = change
     if part is None:
         return timedelta()
-    return part.starts_at.astimezone(master.zone).replace(tzinfo=None, fold=0) - at
+    return part.starts_at.astimezone(master.home.zone).replace(tzinfo=None, fold=0) - at
