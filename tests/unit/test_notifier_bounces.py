@@ -33,7 +33,7 @@ PIECES = (
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_a_recorded_report_names_the_mail_and_what_happened(name: str, end: bytes) -> None:
     report = read_report(RECORDED[name].replace(b"\n", end))
-    assert report.message_id == MAILED
+    assert report.message_ids[0] == MAILED
     (reported,) = report.recipients
     expected = {"delivered": "relayed"}.get(name.rpartition("_")[2], name.rpartition("_")[2])
     assert reported.action == expected
@@ -54,7 +54,7 @@ def test_the_servers_reply_is_kept_on_one_line() -> None:
 def test_without_the_returned_mail_the_message_id_comes_from_in_reply_to() -> None:
     returned = RECORDED["gmail_failed"].rpartition(b"--0000000000004f7c1e06371b2c3d\nContent-Type: message/rfc822")[0]
     without = returned.replace(b"X-Original-Message-ID", b"X-Other").replace(b"References", b"X-References")
-    assert read_report(without + b"--0000000000004f7c1e06371b2c3d--\n").message_id == MAILED
+    assert read_report(without + b"--0000000000004f7c1e06371b2c3d--\n").message_ids[0] == MAILED
 
 
 def test_each_recipient_has_its_own_result() -> None:
@@ -166,7 +166,7 @@ DIFFERENT = {
 @pytest.mark.parametrize("raw", DIFFERENT.values(), ids=DIFFERENT)
 def test_a_report_is_read_however_a_server_writes_it(raw: bytes) -> None:
     found = read_report(raw)
-    assert (found.message_id, actions(found)) == (MAILED, [("dana@example.com", "failed")])
+    assert (found.message_ids[0], actions(found)) == (MAILED, [("dana@example.com", "failed")])
 
 
 def test_several_recipients_and_status_parts_are_read() -> None:
@@ -236,7 +236,7 @@ TEXTS = {
 def test_the_words_of_a_mail_server_say_whether_it_goes_on_trying(action: str, words: str, quote: str) -> None:
     returned = "".join(f"{quote}{line}\n" for line in ["Received: from notifier", *RETURNED.splitlines()])
     found = read_report(f"From: MAILER-DAEMON@mx.example.net\n\n{words}\n\n{returned}".encode())
-    assert (found.message_id, actions(found)) == (MAILED, [("dana@example.com", action)])
+    assert (found.message_ids[0], actions(found)) == (MAILED, [("dana@example.com", action)])
 
 
 QUOTING = {
@@ -331,7 +331,7 @@ def test_a_mail_is_found_whose_message_id_was_replaced_on_its_way(returned: str,
 def test_a_text_that_names_no_recipient_is_about_the_returned_mails() -> None:
     text = f"From: MAILER-DAEMON@mx.example.net\n\nDelivery failed.\n\nReturn-Path: <tocsin@example.org>\n{RETURNED}"
     found = read_report(text.encode())
-    assert (found.message_id, actions(found)) == (MAILED, [("dana@example.com", "failed")])
+    assert (found.message_ids[0], actions(found)) == (MAILED, [("dana@example.com", "failed")])
 
 
 def test_a_list_shows_where_any_message_came_from_and_what_it_is_about() -> None:

@@ -99,7 +99,7 @@ async def apply_report(
     sent_for = return_path.find_delivery(report.sent_to) if return_path else None
     mail = await _load_mail(connection, report.message_ids, sent_for, tenant)
     if mail is None:
-        return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _unknown(report))
+        return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _describe_unknown(report))
     await notifications.lock_tickets(connection, {delivery.ticket_id for delivery in mail.deliveries})
     now = await deliveries.load_now(connection, clock)
     results = await _apply_to_mail(connection, directory, report.recipients, mail, tenant, now)
@@ -155,7 +155,7 @@ async def _apply_to_mail(
     return results
 
 
-def _unknown(report: BounceReport) -> str:
+def _describe_unknown(report: BounceReport) -> str:
     if not report.message_ids:
         return "The report does not name the mail: it has no Message-ID of it."
     return f"No mail has the Message-ID {', '.join(report.message_ids[:3])}."

@@ -81,7 +81,7 @@ def read_verdict(notice: str) -> BounceAction | None:
     return None if by_code is BounceAction.DELIVERED else by_code
 
 
-def other_kind(message: MessageOutline) -> str | None:
+def kind_of_other_message(message: MessageOutline) -> str | None:
     """What a message is, if its structure says that it is not about the delivery of a mail; None otherwise."""
     if any(name.startswith("tocsin-") for name in message.headers.names()):
         return "a mail of this system"

@@ -28,7 +28,7 @@ _FIRST_FIELD: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class OriginalMail:
-    """`message_ids`: with angle brackets, the most certain first. `recipients`: of its headers."""
+    """`message_ids`: with angle brackets, the most certain first. `recipients`: the addresses in its To."""
 
     message_ids: tuple[str, ...]
     recipients: tuple[str, ...]
@@ -46,9 +46,8 @@ def read_original(headers: MailHeaders, parts: Sequence[ReportPart], *, is_serve
         # The content of the returned mail is its sender's: it is not read.
         ids += _ids_in(returned if part.is_returned else notice_of(part.text) + returned)
         recipients += find_addresses(", ".join(_TO_FIELD.findall(returned))[:2000])
-    ids += [
-        found for name in headers.names() if _ORIGINAL_ID_NAME.fullmatch(name) for found in headers.message_ids(name)
-    ]
+    for name in filter(_ORIGINAL_ID_NAME.fullmatch, headers.names()):
+        ids += headers.message_ids(name)
     if is_servers or not ids:
         replied_to = headers.message_ids("In-Reply-To")[:1] + headers.message_ids("References")[-1:]
         ids = ids[: _MAX_IDS - len(replied_to)] + replied_to

@@ -9,14 +9,19 @@ from typing import Final
 from tocsin.characters import one_line
 from tocsin.mail import MailHeaders, MessageOutline, UnreadableMailError, read_outline
 
-from notifier.domain.bounces.mail_server import is_automatic_reply, is_from_mail_server, other_kind, read_verdict
+from notifier.domain.bounces.mail_server import (
+    is_automatic_reply,
+    is_from_mail_server,
+    kind_of_other_message,
+    read_verdict,
+)
 from notifier.domain.bounces.original_mail import notice_of, read_original
 from notifier.domain.bounces.recipient import (
     MAX_REPLY,
     BounceAction,
     ReportedRecipient,
     find_addresses,
-    first_code,
+    find_code_line,
     read_recipients,
 )
 from notifier.domain.bounces.report_part import ReportPart, read_attached, read_parts
@@ -40,10 +45,6 @@ class BounceReport:
     message_ids: tuple[str, ...]
     recipients: tuple[ReportedRecipient, ...]
     sent_to: tuple[str, ...]
-
-    @property
-    def message_id(self) -> str | None:
-        return next(iter(self.message_ids), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def summarise(raw: bytes) -> MailSummary:
     headers, parts = message.headers, read_parts(message)
     original = read_original(headers, parts, is_servers=False)
     reported = [each.addresses[0] for each in read_recipients(_statuses(parts, is_report=True), BounceAction.FAILED)]
-    recipients = [*reported, *_named(headers, _notice(headers, parts)), *original.recipients]
+    recipients = [*reported, *_possible_recipients(headers, _notice(headers, parts)), *original.recipients]
     return MailSummary(
         sender=one_line(headers.text("From"), _MAX_LINE) or None,
         subject=one_line(headers.text("Subject"), _MAX_LINE) or None,
@@ -95,13 +96,13 @@ def summarise(raw: bytes) -> MailSummary:
 
 
 def _read(message: MessageOutline) -> BounceReport:
-    if kind := other_kind(message):
+    if kind := kind_of_other_message(message):
         raise NoBounceError(kind)
     headers, parts = message.headers, read_parts(message)
     notice = _notice(headers, parts)
     is_servers = is_from_mail_server(headers, notice)
     original = read_original(headers, parts, is_servers=is_servers)
-    named = tuple(_named(headers, notice)) or original.recipients
+    named = tuple(_possible_recipients(headers, notice)) or original.recipients
     # Whoever answers from the recipient's own address has got the mail.
     is_servers = is_servers and not set(named) & set(find_addresses(headers.first("From")))
     verdict = read_verdict(notice)
@@ -150,7 +151,7 @@ def _statuses(parts: Sequence[ReportPart], *, is_report: bool) -> list[str]:
     return found
 
 
-def _named(headers: MailHeaders, notice: str) -> list[str]:
+def _possible_recipients(headers: MailHeaders, notice: str) -> list[str]:
     """The addresses that may be the recipient's: those of X-Failed-Recipients, or those in the words of the server."""
     failed = find_addresses(headers.first("X-Failed-Recipients"))
     if failed:
@@ -165,5 +166,5 @@ def _named(headers: MailHeaders, notice: str) -> list[str]:
 
 def _reply(notice: str) -> str:
     """The words of the server: the paragraph from its first code on, or else the beginning."""
-    begin = first_code(notice)
+    begin = find_code_line(notice)
     return one_line(notice[begin:].partition("\n\n")[0] if begin else notice, MAX_REPLY)
