@@ -77,10 +77,9 @@ async def test_assignee_and_impact_are_those_of_the_opening_and_then_facts(intak
 async def test_an_assessment_of_another_is_kept_until_the_tool_states_something_else(intake: IntakeWorld) -> None:
     await deliver(intake, payload())
     (found,) = await tickets(intake)
-    posted = {"type": "assessed", "actor": "Ada", "impact": {"business_risk": "major"}}
+    posted = event("assessed", occurred_at="2026-06-08T11:00:00Z", actor="Ada", impact={"business_risk": "major"})
     await intake.post(f"/v1/tickets/{found['ticket_id']}/events", posted, 201)
-    later = "2026-06-08T12:00:01Z"  # business time is noon
-    await deliver(intake, payload(stoppage="Everybody", at=later))
+    await deliver(intake, payload(stoppage="Everybody", at="2026-06-08T11:30:00Z"))
     (found,) = await tickets(intake)
     impacts = [fact["impact"] for fact in found["facts"] if fact["type"] == "assessed"]
     assert len(impacts) == 2

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import MAX_TEXT_LENGTH, own_text, read_mail
-from intake.errors import UnreadableMailError
 from support.search_budget import tries
+from tocsin.mail import UnreadableMailError
 
 BYTES = 10_000_000
 # Of a text, only the first 300,000 bytes are read.

@@ -187,7 +187,6 @@ def test_null_and_blank_mean_that_there_is_no_instant() -> None:
         1780920007,
         1e400,
         True,
-        [],
         {},
     ],
 )

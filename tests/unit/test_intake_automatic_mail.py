@@ -10,8 +10,8 @@ from intake.domain.mail import AutomaticSign, IgnoredReason, read_mail
 from intake.domain.received_mail import classify_mail, describe_ignored
 from intake.domain.webhooks.config.email import EmailConfig
 from intake.domain.webhooks.config.integrations import MailIntegration
-from intake.errors import UnreadableMailError
 from support.search_budget import tries
+from tocsin.mail import UnreadableMailError
 
 MAILS = Path(__file__).parents[1] / "recorded/mails"
 REPLY = "In-Reply-To: <1@betterworldtech.com>"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, EmailAddress, InboundMail, read_mail
-from intake.errors import UnreadableMailError
+from intake.domain.mail import MAX_SUBJECT_LENGTH, MAX_TEXT_LENGTH, InboundMail, read_mail
+from tocsin.mail import EmailAddress, UnreadableMailError
 
 MAILS = {path.stem: path.read_bytes() for path in sorted((Path(__file__).parents[1] / "recorded/mails").glob("*.eml"))}
 

@@ -8,8 +8,8 @@ from quopri import encodestring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import read_mail
-from intake.errors import UnreadableMailError
 from support.search_budget import tries
+from tocsin.mail import UnreadableMailError
 
 RECORDED = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "recorded/mails").glob("*.eml"))]
 REQUEST = "Der Drucker im Büro brennt"

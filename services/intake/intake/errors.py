@@ -21,7 +21,6 @@
     InvalidJsonError                  the bytes are not JSON
     JsonDepthError                    the JSON is nested too deeply
     UnreadableError                   a webhook payload is not what the tool sends
-    UnreadableMailError               the bytes are not a mail with a sender
     UnmappedError                     the configuration does not say what a delivery means
     SigningKeyError                   a signing key cannot be fetched
     DuplicateMailError                another copy of the mail was stored at the same time
@@ -219,10 +218,6 @@ class UnreadableError(Exception):
         self.field = field
         self.message = message
         self.reason = reason
-
-
-class UnreadableMailError(Exception):
-    """The bytes are not a mail with a sender, or exceed a limit; str() says which."""
 
 
 class SigningKeyError(Exception):

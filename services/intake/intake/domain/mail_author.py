@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tocsin.email_address import comparable_email
+from tocsin.mail import EmailAddress
 
-from intake.domain.mail import EmailAddress, InboundMail, hidden_address, is_made_up, name_before_via
+from intake.domain.mail import InboundMail, hidden_address, is_made_up, name_before_via
 from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer
 from intake.domain.webhooks.config.integrations import MailIntegration
 from intake.domain.words import fold_text

@@ -7,9 +7,10 @@ from typing import Final
 
 from tocsin.characters import one_line
 from tocsin.events import Mailbox
+from tocsin.mail import EmailAddress
 from tocsin.policy import MailboxRule
 
-from intake.domain.mail import AutomaticSign, EmailAddress, IgnoredReason, InboundMail, reference_of
+from intake.domain.mail import AutomaticSign, IgnoredReason, InboundMail, reference_of
 from intake.domain.mail_author import MailAuthor, find_author
 from intake.domain.webhooks.config.integrations import MailIntegration
 

@@ -5,18 +5,13 @@ from typing import Final
 
 import structlog
 from pydantic import ValidationError
+from tocsin.mail import UnreadableMailError
 
 from intake import metrics
 from intake.domain.mail import read_mail
 from intake.domain.received_mail import classify_mail, describe_mail
 from intake.domain.webhooks.config.integrations import Integrations
-from intake.errors import (
-    OriginalNotArrivedError,
-    RejectedError,
-    UnmappedError,
-    UnmappedReason,
-    UnreadableMailError,
-)
+from intake.errors import OriginalNotArrivedError, RejectedError, UnmappedError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult
 from intake.handlers.mail import AppliedMail, MailResult, apply_mail
 from intake.store.webhooks import WebhookDelivery, WebhookState

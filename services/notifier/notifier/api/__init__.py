@@ -22,6 +22,8 @@ def routers(
     """All routes. `wake` is called after a commit that queued mails or events."""
     return [
         on_call.router(directory, clock),
-        deliveries.router(reader, writer, clock, directory, wake),
-        bounces.router(reader, writer, clock, directory, return_path, wake),
+        deliveries.router(reader),
+        deliveries.redelivery_router(writer, clock, directory, wake),
+        bounces.router(writer, clock, directory, return_path, wake),
+        bounces.unmatched_router(reader),
     ]

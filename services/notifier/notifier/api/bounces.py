@@ -8,14 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.http.authentication import MayAdminister, MayWrite
 from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.openapi import error_response, link
+from tocsin.runtime.http.problems import invalid_fields
 from tocsin.runtime.http.responses import page_length
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.sources.directory_file import DirectoryFile
+from tocsin.validation import FieldError
 
-from notifier.api.problems import problem_of
 from notifier.api.schemas import BounceResponse, UnmatchedReportListResponse, UnmatchedReportResponse
 from notifier.domain.return_path import ReturnPath
-from notifier.errors import BounceReportError, DirectoryUnavailableError, UnmatchedReportNotFoundError
+from notifier.errors import DirectoryUnavailableError, UnmatchedReportNotFoundError
 from notifier.handlers.bounces import apply_report
 from notifier.store import unmatched_reports
 from notifier.store.unmatched_reports import UnmatchedReason
@@ -24,7 +25,7 @@ PATH: Final = "/v1/bounces"
 """The path of the calls. The request body is a raw message, not JSON."""
 
 _LARGEST_ID: Final = (1 << 63) - 1
-_EMPTY: Final = BounceReportError("body", "is empty: send the raw message")
+_EMPTY: Final = invalid_fields([FieldError(field="body", message="is empty: send the raw message")])
 _BODY: Final[dict[str, Any]] = {
     "schema": {"type": "string", "format": "binary"},
     "example": "Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example.com\r\n"
@@ -46,19 +47,22 @@ _POST_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Kept in the list of unmatched reports; no mail was changed",
         "links": {"raw": link(_RAW, "Read the message", report_id="$response.body#/unmatched/id")},
     },
-    422: error_response("The body is empty", problem_of(_EMPTY)),
+    422: error_response("The body is empty", _EMPTY),
 }
+Reason = Annotated[UnmatchedReason | None, Query(description="Only reports with this reason")]
+Limit = Annotated[int, Query(ge=1, le=500, description="The largest number of items per page"), DIGITS]
+Cursor = Annotated[int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page"), DIGITS]
+ReportId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the report"), DIGITS]
 
 
 def router(
-    reader: AsyncEngine,
     writer: AsyncEngine,
     clock: TimeSource,
     directory: DirectoryFile,
     return_path: ReturnPath | None,
     wake: Callable[[], None],
 ) -> APIRouter:
-    """The routes. `wake` is called after a commit."""
+    """The route that applies reports. `wake` is called after a commit."""
     routes = APIRouter(prefix=PATH, tags=["bounces"])
 
     @routes.post(
@@ -85,6 +89,13 @@ def router(
         response.status_code = 200 if result.recipients else 202
         return BounceResponse.model_validate(result)
 
+    return routes
+
+
+def unmatched_router(reader: AsyncEngine) -> APIRouter:
+    """The routes that read the reports that could not be matched."""
+    routes = APIRouter(prefix=PATH, tags=["bounces"])
+
     @routes.get(
         "",
         summary="List unmatched reports",
@@ -92,12 +103,7 @@ def router(
         responses={200: {"links": {"raw": link(_RAW, "Read the first one", report_id="$response.body#/items/0/id")}}},
     )
     async def list_unmatched_reports(
-        caller: MayAdminister,
-        reason: Annotated[UnmatchedReason | None, Query(description="Only reports with this reason")] = None,
-        limit: Annotated[int, Query(ge=1, le=500, description="The largest number of items per page"), DIGITS] = 100,
-        cursor: Annotated[
-            int, Query(ge=0, le=_LARGEST_ID, description="`next_cursor` of the previous page"), DIGITS
-        ] = _LARGEST_ID,
+        caller: MayAdminister, reason: Reason = None, limit: Limit = 100, cursor: Cursor = _LARGEST_ID
     ) -> UnmatchedReportListResponse:
         """What was posted here and changed nothing, newest first: the last 1,000, for 30 days.
 
@@ -120,10 +126,7 @@ def router(
         response_description="The raw message, up to its first 64 KiB",
         responses={200: {"content": {"message/rfc822": _BODY}}},
     )
-    async def get_unmatched_report(
-        caller: MayAdminister,
-        report_id: Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The `id` of the report"), DIGITS],
-    ) -> Response:
+    async def get_unmatched_report(caller: MayAdminister, report_id: ReportId) -> Response:
         """The message as it was posted. It was written by strangers, and may contain links of our mails."""
         async with reader.connect() as connection:
             raw = await unmatched_reports.load_raw(connection, caller.tenant, report_id)

@@ -70,10 +70,8 @@ _REDELIVERY_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def router(
-    reader: AsyncEngine, writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
-) -> APIRouter:
-    """The routes. `wake` is called when a mail was queued."""
+def router(reader: AsyncEngine) -> APIRouter:
+    """The routes that read deliveries."""
     routes = APIRouter(prefix="/v1", tags=["deliveries"])
 
     @routes.get(
@@ -104,6 +102,15 @@ def router(
             **dict(DeliveryResponse.model_validate(delivery)),
             journal=tuple(map(JournalEntryResponse.model_validate, entries)),
         )
+
+    return routes
+
+
+def redelivery_router(
+    writer: AsyncEngine, clock: TimeSource, directory: DirectoryFile, wake: Callable[[], None]
+) -> APIRouter:
+    """The route that sends a mail again. `wake` is called when it was queued."""
+    routes = APIRouter(prefix="/v1", tags=["deliveries"])
 
     @routes.post(
         "/deliveries/{delivery_id}/redeliver",

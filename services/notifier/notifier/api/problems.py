@@ -7,7 +7,6 @@ from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.validation import FieldError
 
 from notifier.errors import (
-    BounceReportError,
     DeliveryNotFoundError,
     DirectoryUnavailableError,
     InstantOutOfRangeError,
@@ -32,8 +31,6 @@ _RETRY_AFTER: Final[dict[type[NotifierError], str]] = {DirectoryUnavailableError
 def problem_of(error: NotifierError) -> Problem:
     """The problem details of the error."""
     match error:
-        case BounceReportError():
-            return invalid_fields([FieldError(field=error.field, message=str(error))])
         case RedeliveryKeyReusedError():
             field = FieldError(field="Idempotency-Key", message="was used for this mail with a different body")
             return Problem(422, str(error), errors=[field])

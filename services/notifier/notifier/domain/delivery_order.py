@@ -59,7 +59,8 @@ def decide(
     waits = _Waits()
     current = {delivery.id: delivery for delivery in ticket}
     ready: set[UUID] = set()
-    for delivery in in_order(ticket):
+    ordered = in_order(ticket)
+    for delivery in ordered:
         if delivery.ready_at is None:
             continue
         if step_waits_until := _step_waits_until(delivery, current.values()):
@@ -72,32 +73,21 @@ def decide(
         decided = delivery
         if not delivery.is_in_flight:
             is_item = delivery.id in items
-            is_held = delivery.state == DeliveryState.HELD and delivery.email == addressed.email
-            is_kept = is_held or delivery.repeats_digest
-            is_ready = is_item or (delivery.ready_at <= now.real and not is_kept)
-            waits_until = waits.until(addressed)
-            if waits_until is not None:
+            is_due = is_item or _is_due(delivery, addressed, now)
+            if waits_until := waits.until(addressed):
                 decided = _postponed(delivery, waits_until)
-            elif reason := _skip_reason(addressed, ticket, notifications):
-                # Of the mails about exhaustion to one person only the one that is sent is addressed.
-                unneeded = delivery if delivery.kind == "exhausted" else addressed
-                decided = unneeded.ended(DeliveryState.CANCELLED, reason, now)
-            elif is_ready and delivery.notification_id not in notifications:
-                unreadable = "the stored notification cannot be read"
-                decided = addressed.ended(DeliveryState.UNDELIVERABLE, unreadable, now)
-            elif is_ready and (is_item or limit > 0):
+            elif ended := _ended(delivery, addressed, ticket, notifications, now, is_due=is_due):
+                decided = ended
+            elif is_due and (is_item or limit > 0):
                 limit -= not is_item
                 ready.add(delivery.id)
                 decided = replace(addressed, ready_at=now.real + lease)
         joins = decided.state == DeliveryState.HELD or delivery.id in items
         waits.add(addressed.person, decided, joins=joins)
         current[delivery.id] = decided
-    places = in_order(ticket)
     return TicketDecision(
-        ready=[current[delivery.id] for delivery in places if delivery.id in ready],
-        changed=[
-            current[delivery.id] for delivery in places if delivery.id not in ready and current[delivery.id] != delivery
-        ],
+        ready=[current[delivery.id] for delivery in ordered if delivery.id in ready],
+        changed=[new for old in ordered if (new := current[old.id]) != old and old.id not in ready],
     )
 
 
@@ -116,6 +106,32 @@ def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
     holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
     scheduled = holder.person if holder else delivery.scheduled_person
     return replace(claimed, scheduled_person=scheduled if scheduled != delivery.person else None)
+
+
+def _is_due(delivery: Delivery, addressed: Delivery, now: Now) -> bool:
+    """Whether a delivery may leave now by itself: it neither waits for a digest to the same address nor repeats one."""
+    is_held = delivery.state == DeliveryState.HELD and delivery.email == addressed.email
+    is_time = delivery.ready_at is not None and delivery.ready_at <= now.real
+    return is_time and not is_held and not delivery.repeats_digest
+
+
+def _ended(
+    delivery: Delivery,
+    addressed: Delivery,
+    ticket: Sequence[Delivery],
+    notifications: Mapping[UUID, Notification],
+    now: Now,
+    *,
+    is_due: bool,
+) -> Delivery | None:
+    """The delivery, ended because its recipient does not need it or it cannot be read; None if it is to be sent."""
+    if reason := _skip_reason(addressed, ticket, notifications):
+        # Of the mails about exhaustion to one person only the one that is sent is addressed.
+        unneeded = delivery if delivery.kind == "exhausted" else addressed
+        return unneeded.ended(DeliveryState.CANCELLED, reason, now)
+    if is_due and delivery.notification_id not in notifications:
+        return addressed.ended(DeliveryState.UNDELIVERABLE, "the stored notification cannot be read", now)
+    return None
 
 
 def _postponed(delivery: Delivery, until: datetime) -> Delivery:

@@ -14,11 +14,18 @@ from tocsin.characters import one_line
 from tocsin.directory import Directory
 from tocsin.runtime.process.clock import TimeSource
 
-from notifier.domain.bounces import BounceAction, BounceReport, ReportedRecipient, read_report, summarise
+from notifier.domain.bounces import (
+    BounceAction,
+    BounceReport,
+    ReportedMail,
+    ReportedRecipient,
+    is_about,
+    read_report,
+    summarise,
+)
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Now
-from notifier.domain.message import smtp_address
 from notifier.domain.return_path import ReturnPath
-from notifier.errors import BounceReportError, MailInTransitError, NoBounceError, UnmailableAddressError
+from notifier.errors import BounceReportError, MailInTransitError, NoBounceError
 from notifier.handlers.fallback import bounce
 from notifier.store import deliveries, journal, notifications, reports, unmatched_reports
 from notifier.store.unmatched_reports import UnmatchedReason, UnmatchedReport
@@ -89,65 +96,66 @@ async def apply_report(
     except BounceReportError as error:
         problem = f"Not a bounce report that can be read: {error.field} {error}."
         return await _keep(connection, tenant, raw, UnmatchedReason.UNREADABLE, problem)
-    delivery_id = return_path.find_delivery(report.sent_to) if return_path else None
-    found = await _load_mail(connection, report.message_ids, delivery_id, tenant)
-    if not found:
-        return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _unknown(report))
-    await notifications.lock_tickets(connection, {row.ticket_id for row in found})
+    sent_for = return_path.find_delivery(report.sent_to) if return_path else None
+    mail = await _load_mail(connection, report.message_ids, sent_for, tenant)
+    if mail is None:
+        return await _keep(connection, tenant, raw, UnmatchedReason.UNKNOWN, _describe_unknown(report))
+    await notifications.lock_tickets(connection, {delivery.ticket_id for delivery in mail.deliveries})
     now = await deliveries.load_now(connection, clock)
-    results = await _apply_to_mail(connection, directory, report.recipients, found, tenant, delivery_id, now)
+    results = await _apply_to_mail(connection, directory, report.recipients, mail, tenant, now)
     kept = None
     if failed := next((each for each in results if each.result is ReportResult.UNMATCHED), None):
         problem = f"The mail failed at {failed.recipient}, which we did not mail, and it went to several addresses."
         kept, _ = await _add(connection, tenant, raw, UnmatchedReason.UNMATCHED, problem)
     await reports.count(connection, Counter(result.result for result in results))
-    return BounceResult(found[0].message_id, tuple(results), kept)
-
-
-async def _apply_to_mail(
-    connection: AsyncConnection,
-    directory: Directory,
-    recipients: Sequence[ReportedRecipient],
-    mail: Sequence[Delivery],
-    tenant: str | None,
-    sent_for: UUID | None,
-    now: Now,
-) -> Sequence[RecipientResult]:
-    """Apply what was reported about recipients of a mail, at most 20 of ours and 20 others. Its tickets are locked."""
-    named = [each for each in recipients if any(_is_about(each, row.email) for row in mail)]
-    # Our mails have one recipient. Others in a report were reached after it, or are not ours.
-    is_settled = bool(named) or any(reported.action.is_arrival for reported in recipients)
-    applied = {*named[:_MAX_RECIPIENTS], *[each for each in recipients if each not in named][:_MAX_RECIPIENTS]}
-    results: list[RecipientResult] = []
-    for reported in (each for each in dict.fromkeys(recipients) if each in applied):
-        rows = await deliveries.load_of_messages(connection, [str(mail[0].message_id)], tenant)
-        for delivery in _find_reported(reported, rows, sent_for):
-            same = [row for row in _of_envelope(rows, sent_for) if row.ticket_id == delivery.ticket_id]
-            result = await _apply(connection, directory, delivery, same, reported, now, is_settled=is_settled)
-            address = str(delivery.email) if _is_about(reported, delivery.email) else reported.addresses[0]
-            results.append(RecipientResult(address, reported.action, result, delivery.id))
-            _log(delivery, results[-1])
-    return results
+    return BounceResult(mail.deliveries[0].message_id, tuple(results), kept)
 
 
 async def _load_mail(
-    connection: AsyncConnection, message_ids: Sequence[str], delivery_id: UUID | None, tenant: str | None
-) -> Sequence[Delivery]:
-    """The deliveries of the mail that a report is about, oldest first.
+    connection: AsyncConnection, message_ids: Sequence[str], sent_for: UUID | None, tenant: str | None
+) -> ReportedMail | None:
+    """The mail that a report is about; None if it is unknown.
 
     Of several Message-IDs the first known one counts; without any, the delivery to whose envelope sender it came.
     """
     rows = await deliveries.load_of_messages(connection, message_ids, tenant)
     of_ids = ([row for row in rows if row.message_id == message_id] for message_id in message_ids)
     if named := next((mail for mail in of_ids if mail), None):
-        return named
-    delivery = await deliveries.load_delivery(connection, tenant, delivery_id) if delivery_id else None
+        return ReportedMail(named, sent_for)
+    delivery = await deliveries.load_delivery(connection, tenant, sent_for) if sent_for else None
     if delivery is None or delivery.message_id is None:
-        return []
-    return await deliveries.load_of_messages(connection, [delivery.message_id], tenant)
+        return None
+    return ReportedMail(await deliveries.load_of_messages(connection, [delivery.message_id], tenant), sent_for)
 
 
-def _unknown(report: BounceReport) -> str:
+async def _apply_to_mail(
+    connection: AsyncConnection,
+    directory: Directory,
+    recipients: Sequence[ReportedRecipient],
+    mail: ReportedMail,
+    tenant: str | None,
+    now: Now,
+) -> Sequence[RecipientResult]:
+    """Apply what was reported about recipients of a mail, at most 20 of ours and 20 others. Its tickets are locked."""
+    ours = [each for each in recipients if mail.went_to(each)]
+    # Our mails have one recipient. Others in a report were reached after it, or are not ours.
+    is_settled = bool(ours) or any(reported.action.is_arrival for reported in recipients)
+    applied = {*ours[:_MAX_RECIPIENTS], *[each for each in recipients if each not in ours][:_MAX_RECIPIENTS]}
+    message_ids = [str(mail.deliveries[0].message_id)]
+    results: list[RecipientResult] = []
+    for reported in (each for each in dict.fromkeys(recipients) if each in applied):
+        mail = replace(mail, deliveries=await deliveries.load_of_messages(connection, message_ids, tenant))
+        for delivery in mail.find(reported):
+            possible = mail.find_possible(delivery.ticket_id)
+            result = await _apply(connection, directory, delivery, possible, reported, now, is_settled=is_settled)
+            address = str(delivery.email) if is_about(reported, delivery.email) else reported.addresses[0]
+            results.append(RecipientResult(address, reported.action, result, delivery.id))
+            about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
+            log.info("mail_reported", **about, action=reported.action, result=result)
+    return results
+
+
+def _describe_unknown(report: BounceReport) -> str:
     if not report.message_ids:
         return "The report does not name the mail: it has no Message-ID of it."
     return f"No mail has the Message-ID {', '.join(report.message_ids[:3])}."
@@ -176,46 +184,33 @@ async def _add(
     return added
 
 
-def _find_reported(reported: ReportedRecipient, rows: Sequence[Delivery], sent_for: UUID | None) -> Sequence[Delivery]:
-    """The mail's deliveries to the reported address; if there is none, those to the last address."""
-    named = [row for row in rows if _is_about(reported, row.email)]
-    possible = _of_envelope(rows, sent_for)
-    return named or [row for row in possible if row.email == possible[-1].email]
-
-
-def _of_envelope(rows: Sequence[Delivery], sent_for: UUID | None) -> Sequence[Delivery]:
-    """Those to the address of the delivery to whose envelope sender the report came; all of them if that is unknown."""
-    exact = next((row for row in rows if row.id == sent_for), None)
-    return [row for row in rows if row.email == exact.email] if exact else rows
-
-
 async def _apply(
     connection: AsyncConnection,
     directory: Directory,
     delivery: Delivery,
-    same: Sequence[Delivery],
+    possible: Sequence[Delivery],
     reported: ReportedRecipient,
     now: Now,
     *,
     is_settled: bool,
 ) -> ReportResult:
-    """Apply what was reported to one delivery. `same`: its mail's deliveries to several addresses in turn.
+    """Apply what was reported to one delivery. `possible`: those of its ticket that the report may be about.
 
     `is_settled`: the report names an address that we mailed, or says that the mail arrived somewhere.
     """
     if reported.action.is_arrival:
         return ReportResult.NOTHING
-    is_named = _is_about(reported, delivery.email)
+    is_named = is_about(reported, delivery.email)
     reply = f"{reported.action} for {reported.addresses[0]}: {reported.reply}"
     # A forwarded mail fails at an address that we do not know. If it can only be one mail of ours, that one bounced.
-    if reported.action == BounceAction.FAILED and (is_named or (len(same) == 1 and not is_settled)):
+    if reported.action == BounceAction.FAILED and (is_named or (len(possible) == 1 and not is_settled)):
         if delivery.state == DeliveryState.BOUNCED:
             return ReportResult.KNOWN
         if await bounce(connection, directory, delivery, reported.reply if is_named else reply, now) is not None:
             return ReportResult.BOUNCED
         if delivery.state == DeliveryState.IN_DATA:  # the result of its attempt would overwrite `bounced`
             raise MailInTransitError
-    for row in (delivery,) if is_named else same:
+    for row in (delivery,) if is_named else possible:
         if _is_recorded(await journal.load_entries(connection, row.id), reply):
             return ReportResult.KNOWN
     noted = replace(delivery, reply=reply, changed_at=now.business)
@@ -226,20 +221,3 @@ async def _apply(
 
 def _is_recorded(entries: Sequence[journal.JournalRow], reply: str) -> bool:
     return any(row.entry in (JournalNote.REPORTED, DeliveryState.BOUNCED) and row.reply == reply for row in entries)
-
-
-def _is_about(reported: ReportedRecipient, email: str | None) -> bool:
-    """Servers write addresses in any case, and domains in ASCII or Unicode form."""
-    return email is not None and _comparable(email) in map(_comparable, reported.addresses)
-
-
-def _comparable(address: str) -> str:
-    try:
-        return smtp_address(address).casefold()
-    except UnmailableAddressError:
-        return address.casefold()
-
-
-def _log(delivery: Delivery, result: RecipientResult) -> None:
-    about = {"ticket_id": str(delivery.ticket_id), "delivery_id": str(delivery.id)}
-    log.info("mail_reported", **about, action=result.action, result=result.result)

@@ -1,13 +1,11 @@
-"""Reading mails (RFC 5322). Pure.
+"""What a mail says, in the fields that intake needs. Pure.
 
 Read in this order:
 
-1. `message` has `read_mail`, which calls the others.
-2. `outline` finds the parts of a mail, `headers` and `content_headers` read the headers of each; `addresses`,
-   `message_ids` and `encoded_words` are the syntax of single headers.
-3. `content` chooses the parts that are the text; `transfer_encoding`, `charsets` and `html_text` decode it, and
-   `own_text` ends it where another mail is quoted.
-4. `automatic` finds the signs of a machine, `automatic_subjects` those in a subject, `origin` the traces of a mailing
+1. `message` has `read_mail`, which calls the others. `tocsin.mail` reads the headers and finds the parts.
+2. `content` chooses the parts that are the text, `html_text` decodes HTML, and `own_text` ends the text where another
+   mail is quoted.
+3. `automatic` finds the signs of a machine, `automatic_subjects` those in a subject, `origin` the traces of a mailing
    list, and `copies` what tells copies of a mail from other mails with its Message-ID.
 
 Who wrote the mail is decided in `intake.domain.mail_author`; `received_mail` adds that and the mailbox to the mail, and
@@ -17,7 +15,6 @@ Who wrote the mail is decided in `intake.domain.mail_author`; `received_mail` ad
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
 from intake.domain.mail.content import MAX_TEXT_LENGTH
 from intake.domain.mail.copies import ContentDigests
-from intake.domain.mail.headers import EmailAddress
 from intake.domain.mail.message import (
     MAX_MAIL_BYTES,
     MAX_SUBJECT_LENGTH,
@@ -34,7 +31,6 @@ __all__ = [
     "MAX_TEXT_LENGTH",
     "AutomaticSign",
     "ContentDigests",
-    "EmailAddress",
     "IgnoredReason",
     "InboundMail",
     "MailOrigin",

@@ -1,7 +1,7 @@
 """Mails that a machine wrote (RFC 3834 and common headers). Pure.
 
-A mail is ignored only if a sign says so. An empty Return-Path alone is none: groups of Exchange and mail servers
-remove it from the mails of people. Neither are X-Auto-Response-Suppress (Exchange adds it to mails to a group),
+A mail is ignored only if it has a sign. These alone are not signs: an empty Return-Path (groups of Exchange and mail
+servers remove it from the mails of people), X-Auto-Response-Suppress (Exchange adds it to mails to a group),
 Feedback-ID, List-Id and List-Unsubscribe.
 """
 
@@ -11,10 +11,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tocsin.characters import one_line
+from tocsin.mail import MailHeaders, MessageOutline, MimePart
 
 from intake.domain.mail.automatic_subjects import names_automatic_reply, names_bounce, names_meeting_reply
-from intake.domain.mail.headers import MailHeaders
-from intake.domain.mail.outline import MessageOutline, MimePart
 
 _COMMENT: Final = re.compile(r"\([^()]*\)")
 _METHOD: Final = re.compile(rb"^METHOD[ \t]*:[ \t]*([A-Za-z]+)", re.MULTILINE | re.IGNORECASE)

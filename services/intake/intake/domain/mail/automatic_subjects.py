@@ -91,8 +91,8 @@ _MEETING_REPLY: Final = _folded(
 def names_automatic_reply(subject: str, *, is_reply: bool, has_hint: bool) -> bool:
     """Whether the subject begins as automatic replies do, and not with `Re:`.
 
-    What people write about too counts only in a reply, or by itself if `has_hint`: something else in the mail suggests
-    an automatic reply.
+    Phrases that people also write (`Vacation`) count only in a reply, or as the whole subject if `has_hint`: something
+    else in the mail suggests an automatic reply.
     """
     folded = fold_text(subject).removeprefix("[")
     if any(rest.lstrip()[:1] in ("", ":", "-", "–", "]") for rest in _rests(folded, _REPLY)):

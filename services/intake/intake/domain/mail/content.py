@@ -11,15 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tocsin.characters import clean_block, one_line
+from tocsin.mail import (
+    MAX_NAME_LENGTH,
+    MAX_PARTS,
+    ContentHeaders,
+    MessageOutline,
+    MimePart,
+    UnreadableMailError,
+    decode_text,
+    read_outline,
+    split_uuencoded,
+)
 
-from intake.domain.mail.charsets import decode_text
-from intake.domain.mail.content_headers import ContentHeaders
-from intake.domain.mail.headers import MAX_NAME_LENGTH
 from intake.domain.mail.html_text import declared_charset, html_to_text
-from intake.domain.mail.outline import MAX_PARTS, MessageOutline, MimePart, read_outline
 from intake.domain.mail.own_text import own_text
-from intake.domain.mail.transfer_encoding import split_uuencoded
-from intake.errors import UnreadableMailError
 
 MAX_TEXT_LENGTH: Final = 9_000
 _MAX_TEXT_BYTES: Final = 300_000

@@ -12,14 +12,19 @@ from itertools import islice
 from typing import Final
 
 from tocsin.characters import one_line
+from tocsin.mail import (
+    MAX_NAME_LENGTH,
+    MAX_RECIPIENTS_LENGTH,
+    EmailAddress,
+    MailHeaders,
+    UnreadableMailError,
+    read_outline,
+)
 
 from intake.domain.mail.automatic import AutomaticSign, automatic_sign
 from intake.domain.mail.content import read_content
 from intake.domain.mail.copies import ContentDigests, digest_content
-from intake.domain.mail.headers import MAX_NAME_LENGTH, MAX_RECIPIENTS_LENGTH, EmailAddress, MailHeaders
 from intake.domain.mail.origin import MailOrigin, read_origin
-from intake.domain.mail.outline import read_outline
-from intake.errors import UnreadableMailError
 
 MAX_MAIL_BYTES: Final = 10_000_000
 """The largest mail that intake accepts."""

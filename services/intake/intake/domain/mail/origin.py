@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from intake.domain.mail.headers import EmailAddress, MailHeaders
+from tocsin.mail import EmailAddress, MailHeaders
 
 # List-Unsubscribe is missing: senders of single mails add it too.
 _LIST_HEADERS: Final = ("List-Id", "List-Post", "Mailing-List", "X-Mailing-List", "X-BeenThere")

@@ -36,22 +36,14 @@ def create_ticket(
 ) -> DerivedTicketRequest | WebhookIgnoredReason:
     """The ticket that these updates open, with the events that follow from them, or why they open none.
 
-    Its impact and assignee are those of the earliest update.
-
-    It is opened at the tool's own instant of the opening, or else of the creation. With `opened_at: first_seen`, it is
-    opened at the instant of the earliest update if neither is known. A ticket opened before `live_since` is history.
-    Raises UnmappedError if something mandatory is missing that has no default (docs/rules.md#1-9).
+    Its impact and assignee are those of the earliest update. It is opened at the tool's own instant of the opening, or
+    else of the creation. With `opened_at: first_seen`, it is opened at the instant of the earliest update if neither is
+    known. A ticket opened before `live_since` is history. Raises UnmappedError if something mandatory is missing that
+    has no default (docs/rules.md#1-9).
     """
     ordered = sort_updates(updates)
-    in_scope = _latest(ordered, "in_scope")
-    if in_scope is False:
-        return WebhookIgnoredReason.OTHER_QUEUE
-    if all(update.deleted for update in ordered):
-        return WebhookIgnoredReason.DELETED
-    if in_scope is None:
-        raise UnmappedError(
-            UnmappedReason.MISSING_QUEUE, "No queue is given, but `queues` is set. Map the queue, or remove `queues`."
-        )
+    if (ignored := _ignored_reason(ordered)) is not None:
+        return ignored
     opening = _opening(ordered, integration)
     fields, flags = _mandatory_fields(ordered, integration)
     opened_at = min(opening.at, received_at)
@@ -89,6 +81,19 @@ def create_ticket(
             "default_flags": (*flags, *opening.flags, *_cleaned(ordered)),
         }
     )
+
+
+def _ignored_reason(ordered: Sequence[TicketUpdate]) -> WebhookIgnoredReason | None:
+    in_scope = _latest(ordered, "in_scope")
+    if in_scope is False:
+        return WebhookIgnoredReason.OTHER_QUEUE
+    if all(update.deleted for update in ordered):
+        return WebhookIgnoredReason.DELETED
+    if in_scope is None:
+        raise UnmappedError(
+            UnmappedReason.MISSING_QUEUE, "No queue is given, but `queues` is set. Map the queue, or remove `queues`."
+        )
+    return None
 
 
 class _Opening(NamedTuple):

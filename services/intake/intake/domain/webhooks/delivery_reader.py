@@ -29,7 +29,7 @@ _NOT_A_STATE: Final[Mapping[str, Any]] = {
     "assignee": AssigneeInfo(),
     "found_nothing": (),
 }
-"""What a snapshot may have that is not the state of a ticket, absent."""
+"""The fields of a snapshot that do not describe the state of a ticket, with their defaults."""
 _LINES: Final = (
     *("status", "priority", "queue", "type", "channel", "summary", "customer_name", "via", "it_contact", "actor"),
 )
@@ -87,7 +87,7 @@ def _cleaned(ticket: TicketSnapshot) -> TicketSnapshot:
         **lines,
         external_id=_id(ticket.external_id) or "",
         customer_id=_id(ticket.customer_id),
-        description=clean_block(ticket.description) if ticket.description is not None else None,
+        description=clean_block(ticket.description or "").strip() or None,
         contact=ContactInfo(_line(contact.name), _line(contact.email), _line(contact.phone)),
         assignee=replace(assignee, id=_line(assignee.id), name=_line(assignee.name), email=_line(assignee.email)),
         services=tuple(line for each in services if (line := _line(each))) or None,

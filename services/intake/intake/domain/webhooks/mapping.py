@@ -9,7 +9,6 @@ from tocsin.instants import render_instant
 
 from intake.domain.request_fields import AssigneeRequest
 from intake.domain.webhooks.config.integrations import ImpactWords, Integration, Status
-from intake.domain.webhooks.payload import text
 from intake.domain.webhooks.snapshot import AssigneeInfo, ImpactInfo, TicketSnapshot
 from intake.domain.webhooks.update import TicketCustomer, TicketUpdate
 from intake.domain.words import find_word, fold_word
@@ -28,7 +27,7 @@ _Meaning = TypeVar("_Meaning")
 def map_snapshot(
     snapshot: TicketSnapshot, integration: Integration, *, received_at: datetime, delivery_key: str
 ) -> TicketUpdate:
-    """The update that a snapshot states.
+    """The update that a snapshot of `read_delivery` states.
 
     Raises UnmappedError for a status or a priority that is not configured, and for an instant in the future.
     """
@@ -48,14 +47,14 @@ def map_snapshot(
         opened_at=_at_most(snapshot.opened_at, at),
         responded_at=_at_most(snapshot.responded_at, at),
         resolved_at=_at_most(snapshot.resolved_at, at),
-        actor=text(snapshot.actor),
+        actor=snapshot.actor,
         in_scope=_in_scope(snapshot, integration),
-        summary=text(snapshot.summary),
-        description=text(snapshot.description),
+        summary=snapshot.summary,
+        description=snapshot.description,
         customer=_customer(snapshot, integration),
-        contact_name=text(snapshot.contact.name),
-        contact_email=text(snapshot.contact.email),
-        contact_phone=text(snapshot.contact.phone),
+        contact_name=snapshot.contact.name,
+        contact_email=snapshot.contact.email,
+        contact_phone=snapshot.contact.phone,
         services=_services(snapshot, integration),
         channel=_find(integration.channels, snapshot.channel),
         category=_find(integration.types, snapshot.type),
@@ -98,7 +97,7 @@ def _status(snapshot: TicketSnapshot, integration: Integration) -> tuple[Status 
     """The status, and the tool's word for it; neither if the status is configured as `ignored`."""
     if snapshot.action == "deleted":
         return "cancelled", "deleted"
-    word = text(snapshot.status)
+    word = snapshot.status
     if word is None:
         return None, None
     status = find_word(integration.statuses, word)
@@ -109,7 +108,7 @@ def _status(snapshot: TicketSnapshot, integration: Integration) -> tuple[Status 
 
 
 def _severity(snapshot: TicketSnapshot, integration: Integration) -> int | None:
-    word = text(snapshot.priority)
+    word = snapshot.priority
     if word is None or not integration.priorities:
         return None
     severity = find_word(integration.priorities, word)
@@ -122,12 +121,12 @@ def _severity(snapshot: TicketSnapshot, integration: Integration) -> int | None:
 def _in_scope(snapshot: TicketSnapshot, integration: Integration) -> bool | None:
     if integration.queues is None:
         return True
-    word = text(snapshot.queue)
+    word = snapshot.queue
     return None if word is None else fold_word(word) in {fold_word(queue) for queue in integration.queues}
 
 
 def _customer(snapshot: TicketSnapshot, integration: Integration) -> TicketCustomer | None:
-    key, name = text(snapshot.customer_id), text(snapshot.customer_name)
+    key, name = snapshot.customer_id, snapshot.customer_name
     known = _find(integration.customers, key) or _find(integration.customers, name)
     if known is not None:
         return TicketCustomer(id=known.id, name=known.name)
@@ -136,17 +135,17 @@ def _customer(snapshot: TicketSnapshot, integration: Integration) -> TicketCusto
 
 
 def _services(snapshot: TicketSnapshot, integration: Integration) -> tuple[str, ...] | None:
-    words = [word for word in map(text, snapshot.services or ()) if word]
+    words = snapshot.services or ()
     services = dict.fromkeys(find_word(integration.services, word) or word for word in words)
     return tuple(services)[:_MAX_SERVICES] or None
 
 
 def _impact(stated: ImpactInfo, words: ImpactWords) -> Impact | None:
     impact = Impact(
-        business_risk=_find(words.business_risk, text(stated.business_risk)),
-        work_stoppage=_find(words.work_stoppage, text(stated.work_stoppage)),
-        users_affected_percent=_percent(words, text(stated.users_affected_percent)),
-        workaround=_find(words.workaround, text(stated.workaround)),
+        business_risk=_find(words.business_risk, stated.business_risk),
+        work_stoppage=_find(words.work_stoppage, stated.work_stoppage),
+        users_affected_percent=_percent(words, stated.users_affected_percent),
+        workaround=_find(words.workaround, stated.workaround),
     )
     return None if impact == Impact() else impact
 
@@ -168,8 +167,8 @@ def _assignee(stated: AssigneeInfo, integration: Integration) -> Assignee | None
     if not words or _is_unassigned(stated, integration):
         return None
     known = next((known for word in words if (known := _find(integration.assignees, word))), None)
-    name = known.name if known else text(stated.name) or text(stated.email) or words[0]
-    email = (known.email if known else None) or text(stated.email)
+    name = known.name if known else stated.name or stated.email or words[0]
+    email = (known.email if known else None) or stated.email
     return AssigneeRequest(name=name, email=email).to_assignee()
 
 
@@ -179,7 +178,7 @@ def _is_unassigned(stated: AssigneeInfo, integration: Integration) -> bool:
 
 
 def _assignee_words(stated: AssigneeInfo) -> list[str]:
-    return [word for each in (stated.id, stated.name, stated.email) if (word := text(each))]
+    return [word for word in (stated.id, stated.name, stated.email) if word]
 
 
 def _find(words: Mapping[str, _Meaning], word: str | None) -> _Meaning | None:

@@ -60,7 +60,7 @@ class PayloadObject:
         return None
 
     def identity(self, name: str) -> str:
-        """The id of the ticket: a whole number or a text. 0 is none."""
+        """The id of the ticket: a whole number or a text. 0 means that it is missing."""
         value = self.values.get(name)
         found = payload.text(value) if isinstance(value, int | str) else None
         if value in (None, 0, "0"):
@@ -85,7 +85,7 @@ class PayloadObject:
         else:
             is_instant = at is None or _INSTANT.fullmatch(str(value).strip()) is not None
         if not is_instant:
-            raise UnreadableError(self.path_of(name), NOT_AN_INSTANT)
+            raise UnreadableError(self.path_of(name), f"{NOT_AN_INSTANT}; let the tool send one there, or null")
         return at
 
     def services(self, integration: Integration, *names: str) -> tuple[str, ...] | None:

@@ -39,8 +39,8 @@ def read_instant(value: object, zone: ZoneInfo, form: str = "iso") -> datetime |
 
     `form` is iso (also with a space before the offset or UTC, or as `/Date(1780920007000)/`), unix (seconds), unix_ms,
     or a strptime format. Fractions of a second may have any number of digits. A date outside FIRST_YEAR to LAST_YEAR
-    means that there is none (docs/rules.md#1-13). A number between the two ways of counting is not guessed at: seconds
-    read as milliseconds lie in 1970. Raises ValueError for a value that is neither.
+    means that there is none (docs/rules.md#1-13). Raises ValueError for any other value,
+    also for a number in the wrong unit: seconds read as milliseconds lie in 1970.
     """
     if isinstance(value, str):
         value = value.strip()
@@ -95,6 +95,8 @@ def _is_date(at: datetime) -> bool:
 
 def _means_never(value: object) -> bool:
     """Whether a value that is not in the expected format is still one of those that mean "never"."""
+    if value is False or value == []:  # as PHP and ConnectWise's custom fields write null
+        return True
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         return len(value) <= _MAX_LENGTH and _is_never_text(value)
     try:

@@ -7,7 +7,8 @@ of servers that imitate them. Codes of servers decide in other languages.
 import re
 from typing import Final
 
-from notifier.domain.bounces.mail_part import MailPart
+from tocsin.mail import MailHeaders, MessageOutline
+
 from notifier.domain.bounces.recipient import BounceAction, action_of_codes
 
 
@@ -55,14 +56,14 @@ _REPLY_SUBJECT: Final = re.compile(r"\s*(?:re|aw|sv|antw|fwd?|wg)\s*:", re.IGNOR
 _SPACES: Final = re.compile(r"\s+")
 
 
-def is_from_mail_server(message: MailPart, notice: str) -> bool:
+def is_from_mail_server(headers: MailHeaders, notice: str) -> bool:
     """Whether a mail server seems to have written it. A person's reply has a subject and a return path of its own."""
-    sender, envelope = message.first("from")[:500], message.first("return-path")
-    if _REPLY_SUBJECT.match(message.first("subject")):
+    sender, envelope = headers.first("from")[:500], headers.first("return-path")
+    if _REPLY_SUBJECT.match(headers.first("subject")):
         return False
     if envelope not in ("", "<>") and not _NO_ENVELOPE.search(envelope):
         return False
-    if _SERVER.search(sender) or "x-failed-recipients" in message.fields:
+    if _SERVER.search(sender) or "x-failed-recipients" in headers.names():
         return True
     return (envelope == "<>" or sender in ("", "<>")) and _OPENING.search(notice) is not None
 
@@ -80,11 +81,11 @@ def read_verdict(notice: str) -> BounceAction | None:
     return None if by_code is BounceAction.DELIVERED else by_code
 
 
-def other_kind(message: MailPart) -> str | None:
+def kind_of_other_message(message: MessageOutline) -> str | None:
     """What a message is, if its structure says that it is not about the delivery of a mail; None otherwise."""
-    if any(name.startswith("tocsin-") for name in message.fields):
+    if any(name.startswith("tocsin-") for name in message.headers.names()):
         return "a mail of this system"
-    kinds = " ".join([message.first("content-type").lower(), *(leaf.type for leaf in message.leaves())])
+    kinds = " ".join([message.headers.first("content-type").lower(), *(part.content.type for part in message.parts)])
     if "delivery-status" in kinds:
         return None
     if "disposition-notification" in kinds:
@@ -92,12 +93,12 @@ def other_kind(message: MailPart) -> str | None:
     return "a complaint of a reader (RFC 5965)" if "feedback-report" in kinds else None
 
 
-def is_automatic_reply(message: MailPart, notice: str) -> bool:
+def is_automatic_reply(headers: MailHeaders, notice: str) -> bool:
     """Whether a machine answered: a notice of absence, a list, or a service that asks the sender to prove something."""
-    if message.first("auto-submitted").partition(";")[0].strip().lower() not in ("", "no"):
+    if headers.first("auto-submitted").partition(";")[0].strip().lower() not in ("", "no"):
         return True
-    if message.first("precedence").strip().lower() in ("bulk", "junk", "auto_reply", "list"):
+    if headers.first("precedence").strip().lower() in ("bulk", "junk", "auto_reply", "list"):
         return True
-    if any(name.startswith(("x-autoreply", "x-autorespon")) for name in message.fields):
+    if any(name.startswith(("x-autoreply", "x-autorespon")) for name in headers.names()):
         return True
-    return _AUTOMATIC.search(f"{message.first('subject')}\n{notice[:300]}") is not None
+    return _AUTOMATIC.search(f"{headers.first('subject')}\n{notice[:300]}") is not None

@@ -95,7 +95,7 @@ def action_of_codes(text: str) -> BounceAction | None:
     return _OF_CODE[max(digits)] if digits else None
 
 
-def first_code(text: str) -> int:
+def find_code_line(text: str) -> int:
     """Where the line with the first code of a failure begins in a text; 0 if there is none."""
     code = _REPLY_CODE.search(text) or _ENHANCED_CODE.search(text)
     return text.rfind("\n", 0, code.start()) + 1 if code else 0

@@ -3,34 +3,36 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import unescape
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from tocsin.characters import one_line
+from tocsin.mail import MailHeaders, MessageOutline, UnreadableMailError, read_outline
 
-from notifier.domain.bounces.mail_part import MailPart, decode_words, read_mail
-from notifier.domain.bounces.mail_server import is_automatic_reply, is_from_mail_server, other_kind, read_verdict
-from notifier.domain.bounces.original_mail import is_returned, notice_of, read_original
+from notifier.domain.bounces.mail_server import (
+    is_automatic_reply,
+    is_from_mail_server,
+    kind_of_other_message,
+    read_verdict,
+)
+from notifier.domain.bounces.original_mail import notice_of, read_original
 from notifier.domain.bounces.recipient import (
     MAX_REPLY,
     BounceAction,
     ReportedRecipient,
     find_addresses,
-    first_code,
+    find_code_line,
     read_recipients,
 )
+from notifier.domain.bounces.report_part import ReportPart, read_attached, read_parts
 from notifier.errors import BounceReportError, NoBounceError
 
 _MAX_NOTICE: Final = 20_000
-_MAX_ATTACHED: Final = 5
 _MAX_LINE: Final = 200
 _MAX_NAMED: Final = 10
 _MAX_RECIPIENTS: Final = 1_000
 _STATUS_FIELDS: Final = re.compile(r"^(?:final|original)-recipient[ \t]*:", re.IGNORECASE | re.MULTILINE)
-_LINE_BREAK: Final = re.compile(r"<(?:br|/?p|/?div|/tr|/li|/?pre|/h\d)\b[^<>]{0,500}>", re.IGNORECASE)
-_TAG: Final = re.compile(r"<[a-z!/][^<>]{0,2000}>", re.IGNORECASE)
-_ENVELOPE: Final = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "to")
+_ENVELOPE: Final = ("Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "To")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,6 @@ class BounceReport:
     message_ids: tuple[str, ...]
     recipients: tuple[ReportedRecipient, ...]
     sent_to: tuple[str, ...]
-
-    @property
-    def message_id(self) -> str | None:
-        return next(iter(self.message_ids), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +62,14 @@ def read_report(raw: bytes) -> BounceReport:
 
     Raises NoBounceError for a message that is plainly something else, and BounceReportError for any other.
     """
-    message = read_mail(raw)
+    try:
+        message = read_outline(raw)
+    except UnreadableMailError as error:
+        raise BounceReportError("The message", str(error)) from None
     try:
         return _read(message)
     except BounceReportError as error:
-        for attached in _attached(message):
+        for attached in read_attached(message):
             try:
                 return _read(attached)
             except BounceReportError:
@@ -78,108 +79,92 @@ def read_report(raw: bytes) -> BounceReport:
 
 def summarise(raw: bytes) -> MailSummary:
     """What a list shows of a message, whatever it is."""
-    message = read_mail(raw)
-    texts = _texts(message)
-    original = read_original(message, texts)
-    reported = [each.addresses[0] for each in read_recipients(texts, BounceAction.FAILED)]
-    recipients = [*reported, *_named(message, _notice(message, texts)), *original.recipients]
+    try:
+        message = read_outline(raw)
+    except UnreadableMailError:
+        return MailSummary(None, None, None, None)
+    headers, parts = message.headers, read_parts(message)
+    original = read_original(headers, parts, is_servers=False)
+    reported = [each.addresses[0] for each in read_recipients(_statuses(parts, is_report=True), BounceAction.FAILED)]
+    recipients = [*reported, *_possible_recipients(headers, _notice(headers, parts)), *original.recipients]
     return MailSummary(
-        sender=one_line(decode_words(message.first("from")), _MAX_LINE) or None,
-        subject=one_line(decode_words(message.first("subject")), _MAX_LINE) or None,
+        sender=one_line(headers.text("From"), _MAX_LINE) or None,
+        subject=one_line(headers.text("Subject"), _MAX_LINE) or None,
         message_id=one_line(next(iter(original.message_ids), ""), _MAX_LINE) or None,
         recipient=one_line(next(iter(recipients), ""), _MAX_LINE) or None,
     )
 
 
-def _read(message: MailPart) -> BounceReport:
-    if kind := other_kind(message):
+def _read(message: MessageOutline) -> BounceReport:
+    if kind := kind_of_other_message(message):
         raise NoBounceError(kind)
-    texts = _texts(message)
-    notice = _notice(message, texts)
-    original = read_original(message, texts)
-    named = tuple(_named(message, notice)) or original.recipients
+    headers, parts = message.headers, read_parts(message)
+    notice = _notice(headers, parts)
+    is_servers = is_from_mail_server(headers, notice)
+    original = read_original(headers, parts, is_servers=is_servers)
+    named = tuple(_possible_recipients(headers, notice)) or original.recipients
     # Whoever answers from the recipient's own address has got the mail.
-    is_servers = is_from_mail_server(message, notice) and not set(named) & set(find_addresses(message.first("from")))
+    is_servers = is_servers and not set(named) & set(find_addresses(headers.first("From")))
     verdict = read_verdict(notice)
-    if statuses := _statuses(message, texts, is_servers=is_servers):
+    media_type = message.root.content.type
+    if statuses := _statuses(parts, is_report=is_servers or media_type == "multipart/report"):
         recipients = tuple(islice(read_recipients(statuses, verdict), _MAX_RECIPIENTS)) or tuple(
             islice(read_recipients(statuses, None, nameless=original.recipients), 1)
         )
     elif is_servers and verdict:
         recipients = (ReportedRecipient(named, verdict, _reply(notice)),) if named else ()
-    elif is_automatic_reply(message, notice):
+    elif is_automatic_reply(headers, notice):
         raise NoBounceError("an automatic reply")
     else:
         raise BounceReportError(
             "Content-Type",
-            f"is {one_line(message.type, 60)}, without a message/delivery-status, and no mail server says in the text "
+            f"is {one_line(media_type, 60)}, without a message/delivery-status, and no mail server says in the text "
             "that a mail failed or is delayed",
         )
     if not recipients:
         raise BounceReportError(
             "Final-Recipient", "is missing: the report names no recipient with an address and a known Action or Status"
         )
-    envelope = ", ".join(value for name in _ENVELOPE for value in message.fields.get(name, ()))
+    envelope = ", ".join(value for name in _ENVELOPE for value in headers.plain(name))
     return BounceReport(original.message_ids, recipients, tuple(find_addresses(envelope[:_MAX_NOTICE])))
 
 
-def _attached(message: MailPart) -> Sequence[MailPart]:
-    """The messages that it attaches, and those that these attach."""
-    direct = list(islice(message.attached(), _MAX_ATTACHED))
-    return [*direct, *(inner for each in direct for inner in islice(each.attached(), 1))]
-
-
-def _texts(message: MailPart) -> list[str]:
-    """The text of each of its parts; empty for what is returned of a mail, and for what is not a text."""
-    return [_text(part) for part in message.leaves()]
-
-
-def _text(part: MailPart) -> str:
-    if is_returned(part) or not part.type.startswith(("text/", "message/", "application/octet-stream")):
-        return ""
-    if part.type != "text/html":
-        return part.text
-    return unescape(_TAG.sub("", _LINE_BREAK.sub("\n", part.text)))
-
-
-def _notice(message: MailPart, texts: Sequence[str]) -> str:
+def _notice(headers: MailHeaders, parts: Sequence[ReportPart]) -> str:
     """The subject and what follows it in words, without what is returned of the mail."""
-    words = [decode_words(message.first("subject"))]
-    for part, text in zip(message.leaves(), texts, strict=True):
-        if is_returned(part):
-            break
+    words = [headers.text("Subject")]
+    for part in takewhile(lambda part: not part.is_returned, parts):
         if part.type.startswith("text/"):
-            words.append(notice_of(text))
-            if words[-1] != text:  # what follows belongs to the returned mail
+            words.append(notice_of(part.text))
+            if words[-1] != part.text:  # what follows belongs to the returned mail
                 break
     return "\n".join(words)[:_MAX_NOTICE]
 
 
-def _statuses(message: MailPart, texts: Sequence[str], *, is_servers: bool) -> list[str]:
-    """The texts of its status parts (RFC 3464), also of those that are labelled as something else."""
+def _statuses(parts: Sequence[ReportPart], *, is_report: bool) -> list[str]:
+    """The texts of the status parts (RFC 3464); in a report also of those that are labelled as something else."""
     found = []
-    for part, text in zip(message.leaves(), texts, strict=True):
+    for part in parts:
         if part.type.endswith("delivery-status"):
-            found.append(text)
-        elif (is_servers or message.type == "multipart/report") and _STATUS_FIELDS.search(notice_of(text)):
-            found.append(notice_of(text))
+            found.append(part.text)
+        elif is_report and not part.is_returned and _STATUS_FIELDS.search(notice_of(part.text)):
+            found.append(notice_of(part.text))
     return found
 
 
-def _named(message: MailPart, notice: str) -> list[str]:
+def _possible_recipients(headers: MailHeaders, notice: str) -> list[str]:
     """The addresses that may be the recipient's: those of X-Failed-Recipients, or those in the words of the server."""
-    failed = find_addresses(message.first("x-failed-recipients"))
+    failed = find_addresses(headers.first("X-Failed-Recipients"))
     if failed:
         return failed
     own = {
         address.lower()
-        for name in ("from", "reply-to", "return-path", *_ENVELOPE)
-        for address in find_addresses(message.first(name))
+        for name in ("From", "Reply-To", "Return-Path", *_ENVELOPE)
+        for address in find_addresses(headers.first(name))
     }
     return [address for address in find_addresses(notice, _MAX_NAMED) if address.lower() not in own]
 
 
 def _reply(notice: str) -> str:
     """The words of the server: the paragraph from its first code on, or else the beginning."""
-    begin = first_code(notice)
+    begin = find_code_line(notice)
     return one_line(notice[begin:].partition("\n\n")[0] if begin else notice, MAX_REPLY)

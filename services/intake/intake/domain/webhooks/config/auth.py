@@ -62,8 +62,8 @@ class Auth(YamlModel):
     """How deliveries are authenticated.
 
     connectwise: `secrets` are signing keys; with `fetch_keys`, the key is fetched from the delivery's own `key_url`.
-    autotask: `secrets` are signing keys. halopsa: with `user` the secrets are Basic passwords, without it Bearer
-    tokens. generic: one of `signature` (HMAC), `header` (the secret itself), `user` (Basic) and `bearer`.
+    autotask: `secrets` are signing keys. halopsa and mail: with `user` the secrets are Basic passwords, without it
+    Bearer tokens. generic: one of `signature` (HMAC), `header` (the secret itself), `user` (Basic) and `bearer`.
     """
 
     secrets: Annotated[
@@ -81,15 +81,22 @@ class Auth(YamlModel):
 
 
 _SCHEMES = ("signature", "header", "user", "bearer")
-_OWN = {"connectwise": ("fetch_keys",), "autotask": (), "halopsa": ("user",), "generic": _SCHEMES}
+_METHODS = {
+    "connectwise": ("fetch_keys",),
+    "autotask": (),
+    "halopsa": ("user",),
+    "generic": _SCHEMES,
+    "mail": ("user",),
+}
 
 
 def problem_with(auth: Auth, adapter: str) -> tuple[str, str] | None:
-    """The field of the section that this adapter does not support, and what is wrong with it."""
-    known = _OWN[adapter]
+    """The field of the section that this adapter, or `mail`, does not support, and what is wrong with it."""
+    known = _METHODS[adapter]
     for name in ("fetch_keys", *_SCHEMES):
         if getattr(auth, name) and name not in known:
-            return name, f"is not supported by the adapter {adapter}; remove it"
+            subject = "mail" if adapter == "mail" else f"the adapter {adapter}"
+            return name, f"is not supported by {subject}; remove it"
     if adapter == "generic" and sum(bool(getattr(auth, name)) for name in _SCHEMES) != 1:
         return "signature", f"must be the only method; write exactly one of {', '.join(_SCHEMES)}"
     if not auth.secrets and not auth.fetch_keys:

@@ -161,9 +161,8 @@ class EmailConfig(YamlModel):
         return customer if length else None
 
     def _problems(self) -> Iterator[tuple[FieldPath, object, str]]:
-        # The same two methods as for HaloPSA: Basic with a user, Bearer without.
-        if self.auth is not None and (wrong := problem_with(self.auth, "halopsa")):
-            yield ("auth", wrong[0]), None, wrong[1].replace("the adapter halopsa", "mail")
+        if self.auth is not None and (wrong := problem_with(self.auth, "mail")):
+            yield ("auth", wrong[0]), None, wrong[1]
         if self.reopen_within.business:
             yield ("reopen_within",), str(self.reopen_within), "must not be business time; write it like 14d"
         owners: dict[str, str] = {}

@@ -7,11 +7,10 @@ from email.utils import decode_params, unquote
 from typing import Any, Final
 
 from tocsin.characters import one_line
-
-from intake.domain.mail.charsets import decode_text
-from intake.domain.mail.encoded_words import decode_words
-from intake.domain.mail.headers import MAX_NAME_LENGTH, MailHeaders
-from intake.domain.mail.transfer_encoding import decode_transfer
+from tocsin.mail.charsets import decode_text
+from tocsin.mail.encoded_words import decode_words
+from tocsin.mail.headers import MAX_NAME_LENGTH, MailHeaders
+from tocsin.mail.transfer_encoding import decode_transfer
 
 _MAX_PARAMETERS: Final = 50
 _MAX_CONTENT_TYPES: Final = 5

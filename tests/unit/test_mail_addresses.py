@@ -5,9 +5,9 @@ from email.utils import formataddr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake.domain.mail import EmailAddress, read_mail
-from intake.domain.mail.addresses import parse_addresses
-from intake.errors import UnreadableMailError
+from intake.domain.mail import read_mail
+from tocsin.mail import EmailAddress, UnreadableMailError
+from tocsin.mail.addresses import parse_addresses
 
 ADA = "ada@acme.example"
 

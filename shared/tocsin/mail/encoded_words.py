@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from intake.domain.mail.charsets import decode_text, fits_charset
-from intake.domain.mail.transfer_encoding import decode_base64
+from tocsin.mail.charsets import decode_text, fits_charset
+from tocsin.mail.transfer_encoding import decode_base64
 
 # The last one may have no end, in a header that was truncated.
 _WORD: Final = re.compile(

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
-from intake.domain.mail.content_headers import ContentHeaders, content_headers
-from intake.domain.mail.headers import MailHeaders, read_headers, read_message_headers
-from intake.errors import UnreadableMailError
+from tocsin.mail.content_headers import ContentHeaders, content_headers
+from tocsin.mail.errors import UnreadableMailError
+from tocsin.mail.headers import MailHeaders, read_headers, read_message_headers
 
 MAX_PARTS: Final = 100
 MAX_HEADERS: Final = 1_000

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from intake.domain.mail import read_mail
-from intake.domain.mail.charsets import decode_text
-from intake.domain.mail.encoded_words import decode_words
+from tocsin.mail.charsets import decode_text
+from tocsin.mail.encoded_words import decode_words
 
 
 @pytest.mark.parametrize(

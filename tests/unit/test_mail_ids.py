@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.mail import InboundMail, read_mail
-from intake.domain.mail.message_ids import find_message_ids
 from support.search_budget import tries
+from tocsin.mail.message_ids import find_message_ids
 
 
 @pytest.mark.rule("6.26")

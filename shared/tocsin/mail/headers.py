@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.characters import clean_id, is_line, one_line
-
-from intake.domain.mail.addresses import parse_addresses
-from intake.domain.mail.charsets import decode_text
-from intake.domain.mail.encoded_words import decode_words
-from intake.domain.mail.message_ids import find_message_ids
+from tocsin.mail.addresses import parse_addresses
+from tocsin.mail.charsets import decode_text
+from tocsin.mail.encoded_words import decode_words
+from tocsin.mail.message_ids import find_message_ids
 
 _BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
 _HEADER: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
@@ -22,7 +21,7 @@ _KNOWN: Final = (
     rb"|dkim-signature|authentication-results|delivered-to|bcc|importance|precedence|auto-submitted|user-agent"
     rb"|(?:content|x|list|arc|thread|resent)-[!-9;-~]+)[ \t]*:"
 )
-# Lines that are no header, among headers: they belong to a header that lost its name or its indentation.
+# Lines between headers that are not headers: they belong to a header that lost its name or its indentation.
 _DAMAGED_LINES: Final = re.compile(rb"(?:(?!--)[^\n]++\n){1,10}?(?=" + _KNOWN + rb")", re.IGNORECASE)
 _MAX_EMPTY_LINES: Final = 2
 _MORE_HEADERS: Final = re.compile(rb"\n*+(?=" + _KNOWN + rb")", re.IGNORECASE)
@@ -125,7 +124,7 @@ def read_headers(raw: bytes, start: int, limit: int) -> tuple[list[tuple[bytes, 
     """The names and values of the headers from `start` on, and the position of the body after them.
 
     Lines end with line feeds. At most `limit` bytes are read. The body begins after an empty line, or with the first
-    line that is no header, unless headers follow it.
+    line that is not a header, unless headers follow it.
     """
     blocks, end = [], start
     while True:
