@@ -5,6 +5,8 @@ BIN := .venv/bin
 SERVICES := shared services/intake services/sla-timer services/escalator services/notifier
 OURS := $(SERVICES) deploy/local tools
 STAMP := .venv/installed
+# Without cached bytecode, each of the many processes of the tests compiles everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
@@ -28,7 +30,7 @@ replay: setup  ## import a real help-desk log as history and check every ticket:
 test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP, and Prometheus where it is installed
 	$(BIN)/pytest -n 3 --dist loadgroup
 
-test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, secrets, `make run`, every Python here
+test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, restores, secrets, `make run`, `make replay`, every Python here
 	$(BIN)/pytest -n 3 --dist loadgroup tests/slow
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing

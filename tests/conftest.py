@@ -54,13 +54,14 @@ _SHARED = pytest.StashKey[Postgres]()
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Groups tests for the parallel run (`make test`): each file runs in one process, unless it is marked otherwise.
-    All scenarios run in one process, because they share a stack. Long tests start first, so the processes end together.
+    All scenarios run in one process, because they share a stack. The processes end together, because long tests start
+    first, and those that need no server last.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("scenarios" if _uses_the_stack(item) else item.path.name))
     yield  # xdist reads the marks, and pytest-randomly shuffles
-    items.sort(key=lambda item: (not _uses_the_stack(item), item.get_closest_marker("long") is None))
+    items.sort(key=_starts_early, reverse=True)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -74,6 +75,10 @@ def pytest_configure_node(node: Any) -> None:
         config.stash[_SHARED] = shared.enter_context(_postgres_in(folder / "postgres"))
     server = config.stash[_SHARED]
     node.workerinput["postgres"] = (str(server.folder), server.port)
+
+
+def _starts_early(item: pytest.Item) -> tuple[bool, bool, bool]:
+    return _uses_the_stack(item), item.get_closest_marker("long") is not None, item.path.parent.name == "integration"
 
 
 def _uses_the_stack(item: pytest.Item) -> bool:

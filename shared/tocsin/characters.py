@@ -23,7 +23,7 @@ INVISIBLE: Final = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb" + "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""The characters that nobody sees, for use inside brackets."""
+"""The invisible characters, for use inside brackets."""
 _SURROGATES: Final = r"\ud800-\udfff"
 """Half of a pair; it cannot be stored. JSON in UTF-8 has none, so the patterns below omit them."""
 
@@ -65,7 +65,7 @@ def check_id(text: str) -> str:
 
 
 def is_line(text: str) -> bool:
-    """Whether `check_line` accepts the text. What tools and mails send gets a flag on the ticket if not."""
+    """Whether `check_line` accepts the text. A ticket whose text from a tool or mail was repaired gets a flag."""
     return not _NOT_IN_LINE.search(text)
 
 

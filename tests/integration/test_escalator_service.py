@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
 from support.polling import eventually
-from support.servers import MakeDatabase, SharedKafka
+from support.servers import NO_CERTIFICATES, MakeDatabase, SharedKafka
 from tocsin.events import (
     Acknowledgement,
     DeadlineEvent,
@@ -88,7 +88,7 @@ class EscalatorWorld:
             await consumer.stop()
 
     async def get(self, path: str, tenant: str = "default", status: int = 200, **query: Any) -> Any:
-        async with httpx.AsyncClient(base_url=self.service.url) as client:
+        async with httpx.AsyncClient(base_url=self.service.url, verify=NO_CERTIFICATES) as client:
             headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
             answer = await client.get(path, params=query or None, headers=headers, timeout=10)
         assert answer.status_code == status, answer.text

@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -13,7 +12,7 @@ import pytest
 import yaml
 from support.polling import eventually
 from support.prometheus import PrometheusClient
-from support.servers import log_line
+from support.servers import NO_CERTIFICATES, log_line
 from tocsin_local.clock import requested_clock
 from tocsin_local.control import send_command
 from tocsin_local.errors import LocalError, PortTakenError, StateRefusedError
@@ -123,27 +122,16 @@ async def test_a_monitor_is_a_part_like_the_others(stack: Stack, part: str) -> N
 
 def is_ready_at(url: httpx.URL) -> bool:
     try:
-        return httpx.get(url.copy_with(path="/-/ready")).is_success
+        return httpx.get(url.copy_with(path="/-/ready"), verify=NO_CERTIFICATES).is_success
     except httpx.TransportError:
         return False
 
 
-async def test_prometheus_has_the_shipped_rules_and_sends_to_the_alertmanager(stack: Stack) -> None:
+def test_prometheus_has_the_shipped_rules(stack: Stack) -> None:
     needs_monitors()
-    urls = stack.run["urls"]
     shipped = yaml.safe_load((PROMETHEUS_FOLDER / "alerts.yaml").read_text())["groups"]
-
-    prometheus = PrometheusClient(urls["prometheus"])
+    prometheus = PrometheusClient(stack.run["urls"]["prometheus"])
     assert prometheus.rule_names() == {rule["alert"] for group in shipped for rule in group["rules"]}
-
-    async def watchdog() -> list[dict[str, Any]]:
-        async with httpx.AsyncClient() as http:
-            alerts = (await http.get(f"{urls['alertmanager']}/api/v2/alerts")).json()
-        return [alert for alert in alerts if alert["labels"]["alertname"] == "Watchdog"]
-
-    (alert,) = await eventually(watchdog, "the Watchdog has reached the Alertmanager", seconds=90)
-    assert alert["labels"] == {"alertname": "Watchdog", "severity": "info"}
-    assert alert["annotations"]["runbook_url"].endswith("/operations.md#watchdog")
 
 
 @pytest.mark.parametrize("installed", [set(), {"alertmanager"}, {"prometheus"}], ids=["none", "no prometheus", "one"])

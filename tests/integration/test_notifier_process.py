@@ -15,7 +15,7 @@ from support.calendar_feed import one_event
 from support.notifier_events import about_clock, escalation, stand_down, ticket
 from support.notifier_world import DIRECTORY
 from support.polling import eventually
-from support.servers import MakeDatabase, SharedKafka, SharedSink
+from support.servers import NO_CERTIFICATES, MakeDatabase, SharedKafka, SharedSink
 from tocsin.events import Notify, StandDown, encode, event_type
 from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, discard, new_consumer, new_producer
@@ -91,8 +91,8 @@ class RunningNotifier:
         return float(line.rpartition(" ")[2])
 
     async def get(self, process: Process, path: str, **parameters: str) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.part.port}", headers=headers) as client:
+        url, headers = f"http://127.0.0.1:{process.part.port}", {"Authorization": f"Bearer {self.key}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, verify=NO_CERTIFICATES) as client:
             return (await client.get(path, params=parameters)).raise_for_status()
 
     async def settled(self, process: Process, states: Sequence[str]) -> None:
@@ -107,7 +107,7 @@ class RunningNotifier:
         async def reached() -> bool:
             return Counter(delivery["state"] for delivery in await self.deliveries(process)) == expected
 
-        await eventually(reached, lambda: self.deliveries(process), 60)
+        await eventually(reached, lambda: self.deliveries(process), 60, every=0.2)
 
     async def published_types(self, count: int) -> list[str]:
         """The types of the first events on the notifications topic."""

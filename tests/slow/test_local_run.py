@@ -92,6 +92,10 @@ async def test_it_starts_restarts_dead_parts_recovers_from_a_kill_and_leaves_no_
     mails = await eventually(lambda: _mails(run, ticket_id), "a mail of the overdue ticket", MAIL_SECONDS)
     _log_duration("mailed", began)
     assert "Mail is down" in mails[0]["subject"] + mails[0]["text"]
+    if MONITORS:
+        watchdog = await eventually(lambda: _watchdog(run), "Prometheus has sent the Watchdog to the Alertmanager", 90)
+        assert watchdog["labels"] == {"alertname": "Watchdog", "severity": "info"}
+        assert watchdog["annotations"]["runbook_url"].endswith("/operations.md#watchdog")
 
     began = time.monotonic()
     before = run["pids"]["escalator"]
@@ -153,6 +157,11 @@ def _post_overdue(run: Mapping[str, Any]) -> str:
 def _mails(run: Mapping[str, Any], ticket_id: str) -> list[dict[str, Any]]:
     messages = httpx.get(f"{run['urls']['inbox']}/messages", timeout=10).raise_for_status().json()
     return [message for message in messages if ["Tocsin-Ticket", ticket_id] in message["headers"]]
+
+
+def _watchdog(run: Mapping[str, Any]) -> dict[str, Any] | None:
+    alerts = httpx.get(f"{run['urls']['alertmanager']}/api/v2/alerts").json()
+    return next((alert for alert in alerts if alert["labels"]["alertname"] == "Watchdog"), None)
 
 
 def _renewed(run: dict[str, Any] | None, before: int) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from tocsin_local.loopback import free_port
 from tocsin_local.monitoring import Prometheus, find_program
 
 from support.polling import eventually
-from support.servers import running
+from support.servers import NO_CERTIFICATES, running
 
 EVERY_SECOND = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
 
@@ -84,7 +84,7 @@ class PrometheusClient:
         )
 
     def _get(self, path: str, **parameters: str) -> Any:
-        response = httpx.get(f"{self._url}/{path}", params=parameters, timeout=30)
+        response = httpx.get(f"{self._url}/{path}", params=parameters, timeout=30, verify=NO_CERTIFICATES)
         assert response.is_success, response.text
         return response.json()["data"]
 

@@ -348,6 +348,11 @@ def test_a_damaged_header_does_not_end_the_headers(header: str) -> None:
         assert (mail.subject, mail.message_id, mail.text) == ("Fan", "1@acme.example", "It whistles.")
 
 
+def test_a_last_header_whose_name_is_not_ascii_is_left_out() -> None:
+    mail = read_mail("From: ada@acme.example\nSubject: Fan\nX-Ü: b\n\nIt whistles.".encode())
+    assert (mail.subject, mail.text) == ("Fan", "It whistles.")
+
+
 def test_an_empty_line_before_the_sender_does_not_end_the_headers() -> None:
     mail = read_mail(b"To: support@betterworldtech.com\n\nSubject: Fan\nFrom: ada@acme.example\n\nTo: the team\n")
     assert (mail.sender.email, mail.subject, mail.text) == ("ada@acme.example", "Fan", "To: the team")

@@ -82,7 +82,7 @@ def test_an_event_that_would_put_somebody_on_call_is_an_error_and_a_note_of_its_
     code, output, _ = run("who", "--role", "service_desk_team_lead", "--at", "2027-01-05T15:00Z")
     assert (code, "  who    Sam Ortega" in output) == (0, True)
     [note] = [line for line in output.splitlines() if line.startswith("  note   ")]
-    assert note.startswith("  note   rotation desk: the event `On call: Maya Lindqvist` (")
+    assert note.startswith("  note   rotation desk: the event `On call: Maya Lindqvist` at ")
     assert "would put Maya Lindqvist on call, but cannot be read: it " in note
     many = [MAYA.replace("UID:3", f"UID:{number}") for number in range(10, 17)]
     (tmp_path / "desk.ics").write_text(calendar(SAM, *many))

@@ -170,7 +170,7 @@ def _private_files() -> Iterator[None]:
 
 
 def _make_private(folder: Path) -> None:
-    """Close a state that an older version left open to others, or that somebody else created."""
+    """Remove the permissions of other users from a state that an older version or another program created."""
     found = folder.stat()
     if found.st_mode & stat.S_ISVTX:
         raise LocalError(f"the state folder {folder} is shared by all users: set TOCSIN_STATE to a folder below it.")

@@ -91,7 +91,14 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     )
     add_error_handler(app)
     return NotifierService(
-        runtime=runtime, app=app, consumer=consumer, tasks=[sender.run], handlers=handlers, sender=sender
+        runtime=runtime,
+        app=app,
+        consumer=consumer,
+        # Prepared: otherwise the gaps of the directory are unknown for the first minute.
+        prepare=directory.refresh,
+        tasks=[sender.run],
+        handlers=handlers,
+        sender=sender,
     )
 
 

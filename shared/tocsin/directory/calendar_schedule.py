@@ -94,14 +94,15 @@ class CalendarSchedule:
         """The events between two instants that do not name exactly one person of the directory."""
         return [event for event in self._events(start, end) if self._person(event) is None]
 
-    def left_out_people(self, at: datetime) -> list[tuple[LeftOutEvent, str]]:
-        """The events that would put somebody on call at `at` or later and cannot be read, each with the names."""
-        named = [(event, self.named(event)) for event in self._calendar.left_out if not _is_over(event, at)]
-        return [(event, self._names.shown(persons)) for event, persons in named if persons]
+    def left_out(self, at: datetime) -> list[tuple[LeftOutEvent, str]]:
+        """The events that cannot be read, each with the names of the people whom it would put on call from `at` on.
 
-    def left_out_others(self, at: datetime) -> list[LeftOutEvent]:
-        """The other events that cannot be read: they name no person of the directory, or are over at `at`."""
-        return [event for event in self._calendar.left_out if _is_over(event, at) or not self.named(event)]
+        The names are empty if it is over by then, or names no person of the directory.
+        """
+        return [
+            (event, "" if _is_over(event, at) else self.shown_names(self.named(event)))
+            for event in self._calendar.left_out
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:

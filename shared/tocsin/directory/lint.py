@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tocsin.directory.calendar_schedule import CalendarSchedule
-from tocsin.directory.ical import CalendarEvent, LeftOutEvent
+from tocsin.directory.ical import CalendarEvent
 from tocsin.directory.model import Directory
 from tocsin.directory.shifts import compute_shifts
 from tocsin.instants import to_utc
@@ -112,22 +112,18 @@ def _lint_calendars(directory: Directory, start: datetime, end: datetime) -> Ite
 
 def _lint_left_out(path: FieldPath, schedule: CalendarSchedule, start: datetime) -> Iterator[LintFinding]:
     """Yield what of a calendar cannot be read. All events that would put somebody on call are named."""
-    for event, names in schedule.left_out_people(start):
-        message = f"the event {_written(event)} would put {names} on call, but cannot be read: it {event.reason}"
-        yield LintFinding(path, message)
-    others = schedule.left_out_others(start)
+    left_out = schedule.left_out(start)
+    for event, people in left_out:
+        if people:
+            yield LintFinding(path, event.message(people))
+    others = [event for event, people in left_out if not people]
     for event in others[:_MAX_OF_A_KIND]:
-        message = f"the event {_written(event)} is left out: it {event.reason}"
-        yield LintFinding(path, message, harmless=True)
+        yield LintFinding(path, event.message(""), harmless=True)
     if len(others) > _MAX_OF_A_KIND:
         message = f"{len(others) - _MAX_OF_A_KIND} more events are left out; none would put anybody on call"
         yield LintFinding(path, message, harmless=True)
     for note in schedule.notes:
         yield LintFinding(path, note, harmless=True)
-
-
-def _written(event: LeftOutEvent) -> str:
-    return f"`{event.summary}`" + (f" at {event.starts_at}" if event.starts_at else "")
 
 
 def _unmatched(schedule: CalendarSchedule, event: CalendarEvent) -> str:

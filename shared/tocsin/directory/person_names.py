@@ -1,4 +1,4 @@
-"""Whom a text of a calendar names, however it is written."""
+"""Finds the people whom a text of a calendar names, in any spelling."""
 
 import re
 import unicodedata
@@ -58,7 +58,7 @@ class PersonNames:
         return " or ".join(sorted(self._people[person].name for person in persons))
 
     def _add(self, kind: list[tuple[str, str]]) -> None:
-        """Add names that mean nobody or several people so far."""
+        """Add the names that are unknown so far, or ambiguous while this kind of name is not."""
         persons: dict[str, set[str]] = defaultdict(set)
         for name, person in kind:
             persons[fold_name(name)].add(person)

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from tocsin.directory import CalendarEvent, ICalendar, ICalendarError, LeftOutEvent
 
 READ_SECONDS: Final = 10
-"""The time that the parent allows. The child also ends by itself soon after, should the parent be gone."""
+"""The time that the parent allows. The child also ends itself a little later, in case the parent is gone."""
 _MEMORY_BYTES: Final = 1_000_000_000
 _MAX_RESULT_BYTES: Final = 30_000_000
 _TOO_LARGE: Final = "needs too much memory to read; remove old events, or attendees of events that recur"
@@ -35,9 +35,9 @@ _FOLD: Final = re.compile(rb"\r?\n[ \t]")
 
 @dataclass(frozen=True, slots=True)
 class CalendarContent:
-    """What is read from an iCalendar: the events of some years (UTC), each sorted, and what of it cannot be read.
+    """The events of an iCalendar by year (UTC), sorted, and the parts that cannot be read.
 
-    `problem` says why nothing can be read; None if something can.
+    `problem` says why the whole calendar cannot be read; None if it can.
     """
 
     years: Mapping[int, tuple[CalendarEvent, ...]] = field(default_factory=dict)

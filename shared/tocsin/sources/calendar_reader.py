@@ -15,7 +15,7 @@ from tocsin.sources.calendar_child import CONTENT, READ_SECONDS, CalendarContent
 
 _MAX_FURTHER_EVENTS: Final = 100_000
 _ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-"""What the child gets of our environment, which has secrets."""
+"""The variables that the child inherits. The others may be secrets."""
 
 
 class SlowCalendarError(ICalendarError):
@@ -23,7 +23,7 @@ class SlowCalendarError(ICalendarError):
 
 
 class ReadCalendar:
-    """An iCalendar that was read, with the events of the years asked for. Another year is read when it is needed."""
+    """An iCalendar with its events of some years. Another year is read when somebody asks for it."""
 
     def __init__(self, octets: bytes, zone: str, content: CalendarContent) -> None:
         self.octets: Final = octets
@@ -39,7 +39,7 @@ class ReadCalendar:
         return octets == self.octets and all(year in self._years for year in years)
 
     def year(self, year: int) -> tuple[CalendarEvent, ...]:
-        """The events that touch the year (UTC), sorted. Reading one that was not asked for may take seconds.
+        """The events that touch the year (UTC), sorted. A year that was not read yet may take seconds.
 
         Raises ICalendarError.
         """
@@ -87,7 +87,7 @@ class _Child:
         self._is_killed = False
 
     def read(self, octets: bytes) -> CalendarContent:
-        """What it reads. Raises ICalendarError, SlowCalendarError above READ_SECONDS."""
+        """The content of the calendar. Raises ICalendarError, SlowCalendarError above READ_SECONDS."""
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         pipe = subprocess.PIPE
         with subprocess.Popen(

@@ -16,7 +16,7 @@ from tocsin.sources.calendar_feeds import CalendarFeeds, Locations, Years
 REFRESH_SECONDS: Final = 60
 """The limit of one refresh: the download of feeds, and the reading of the calendars, two at a time."""
 _BACK: Final = timedelta(days=90)
-"""As far as the exported calendar of a role goes back at least, so that it needs no further year."""
+"""The exported calendar of a role goes back at least this far, so that year is expanded as well."""
 
 log = structlog.get_logger(__name__)
 
@@ -76,11 +76,11 @@ class DirectoryFile:
         """How many events cannot be read, by rotation. `/readyz` needs no key, so it shows no title of an event."""
         now, lines = self._now(), []
         for name, schedule in sorted(self._directory.calendar_schedules.items() if self._directory else ()):
-            named, others = len(schedule.left_out_people(now)), len(schedule.left_out_others(now))
-            if named or others:
-                loud = f"{named} would put somebody on call; " if named else ""
-                count = f"{named + others} event{'s' if named + others > 1 else ''} cannot be read"
-                lines.append(f"rotation {name}: {count}; {loud}`python -m notifier directory check` names them")
+            if left_out := schedule.left_out(now):
+                count = f"{len(left_out)} event{'s' if len(left_out) > 1 else ''} cannot be read"
+                named = sum(1 for _, people in left_out if people)
+                on_call = f"{named} would put somebody on call; " if named else ""
+                lines.append(f"rotation {name}: {count}; {on_call}`python -m notifier directory check` names them")
         return lines
 
     @property

@@ -98,10 +98,11 @@ class LeftOutCounts:
 
 def left_out_counts(directory: Directory, now: datetime) -> dict[str, LeftOutCounts]:
     """By rotation with a calendar: the events that cannot be read (docs/rules.md#5-32)."""
-    return {
-        name: LeftOutCounts(len(schedule.left_out_people(now)), len(schedule.left_out_others(now)))
-        for name, schedule in directory.calendar_schedules.items()
-    }
+    counts = {}
+    for name, schedule in directory.calendar_schedules.items():
+        on_call_events = [bool(people) for _, people in schedule.left_out(now)]
+        counts[name] = LeftOutCounts(on_call=on_call_events.count(True), other=on_call_events.count(False))
+    return counts
 
 
 def unreadable_events(directory: Directory, rotations: Collection[str], at: datetime) -> list[str]:
@@ -109,11 +110,11 @@ def unreadable_events(directory: Directory, rotations: Collection[str], at: date
     read (docs/rules.md#5-32).
     """
     return [
-        f"rotation {name}: the event `{event.summary}` ({event.starts_at or 'without a start'}) would put {people} on "
-        f"call, but cannot be read: it {event.reason}"
+        f"rotation {name}: {event.message(people)}"
         for name, schedule in directory.calendar_schedules.items()
         if name in rotations
-        for event, people in schedule.left_out_people(at)
+        for event, people in schedule.left_out(at)
+        if people
     ]
 
 

@@ -57,6 +57,13 @@ class LeftOutEvent:
     names: tuple[str, ...] = ()
     over_at: datetime | None = None
 
+    def message(self, people: str) -> str:
+        """Say that it cannot be read, and why. `people` are the names of those whom it would put on call, if any."""
+        event = f"the event `{self.summary}`" + (f" at {self.starts_at}" if self.starts_at else "")
+        if people:
+            return f"{event} would put {people} on call, but cannot be read: it {self.reason}"
+        return f"{event} is left out: it {self.reason}"
+
 
 class ICalendar:
     """The events of an iCalendar. `zone` applies to whole days and to times without a zone.
@@ -136,7 +143,7 @@ class _Reader:
             self._drafts[uid].append(_Draft(properties, event_zones))
 
     def series(self) -> list[EventSeries]:
-        """Return the series of all events. What cannot be read is left out, and the most frequent of too many."""
+        """Return the series of the events that can be read. If there are too many, the most frequent are left out."""
         every = list(self._all_series())
         kept = [one for one in every if one.master is None or not one.master.recurs]
         recurring = [(one.master, one) for one in every if one.master is not None and one.master.recurs]

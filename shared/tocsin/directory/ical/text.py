@@ -81,14 +81,13 @@ def parse_line(line: str) -> ContentLine | None:
     if found is None:
         return None
     name, rest = found[1].upper(), line[found.end() :]
-    # `TZID=tzone://Microsoft/Utc` is common without quotes, and a date has no colon.
-    last = rest.rpartition(":") if name in _DATE_PROPERTIES else None
-    if last is not None and not _PARAMETER.sub("", last[0]).strip():
-        head, colon, value = last
-    else:
+    is_date = name in _DATE_PROPERTIES
+    # A date has no colon, so the last one ends the parameters: `TZID=tzone://Microsoft/Utc` is common without quotes.
+    head, colon, value = rest.rpartition(":")
+    if not (is_date and _has_parameters_only(head)):
         quoted = _UNQUOTED.match(rest)
         head, colon, value = (quoted[0], ":", rest[quoted.end() + 1 :]) if quoted else rest.partition(":")
-    if not colon or (last is not None and _PARAMETER.sub("", head).strip()):
+    if not colon or (is_date and not _has_parameters_only(head)):
         return None  # `DTSTART;TZID:...` has lost its zone
     parameters = {key.upper(): text.strip().strip('"') for key, text in _PARAMETER.findall(head)}
     return ContentLine(name, parameters, value.strip())
@@ -97,6 +96,10 @@ def parse_line(line: str) -> ContentLine | None:
 def shown(text: str) -> str:
     """Return a text for a message: one line of at most 80 characters."""
     return clean_line(text[:400])[:80]
+
+
+def _has_parameters_only(text: str) -> bool:
+    return not _PARAMETER.sub("", text).strip()
 
 
 def _unfold(text: str) -> Iterator[str]:

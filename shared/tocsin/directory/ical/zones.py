@@ -1,4 +1,4 @@
-"""What the time zones of an iCalendar mean (docs/decisions/0037-calendars-are-read-event-by-event.md)."""
+"""Finds the time zone that a TZID means (docs/decisions/0037-calendars-are-read-event-by-event.md)."""
 
 import re
 import struct
@@ -64,7 +64,7 @@ class CalendarZones:
         key = _key(name)
         if key not in self._found:
             given, known = self._given.get(key), known_zone(name)
-            is_copy = given is None or (known is not None and _is_copy(given, known))
+            is_copy = given is not None and known is not None and _is_copy(given, known)
             self._found[key] = known if given is None or is_copy else given.zone
         return self._found[key]
 

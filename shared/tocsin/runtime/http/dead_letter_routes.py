@@ -1,6 +1,6 @@
 """`/v1/dead-letters`: list the records that could not be handled or published, read one, and replay them.
 
-A record may be a megabyte of poison, so a list shows only the beginning of each; its bytes are read one by one.
+A record may have a megabyte, so the list shows only the beginning of each. `GET /v1/dead-letters/{id}` has the bytes.
 """
 
 from base64 import b64encode

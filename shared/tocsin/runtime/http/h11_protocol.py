@@ -1,4 +1,4 @@
-"""uvicorn's h11 protocol with what it lacks: limits of connections and of the time for headers, and strict lines."""
+"""uvicorn's h11 protocol with strict lines, and with limits on connections and on the time for headers."""
 
 import asyncio
 import sys

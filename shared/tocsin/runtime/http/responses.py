@@ -15,11 +15,11 @@ class ResponseModel(BaseModel):
 
 
 PAGE_BYTES: Final = 1_000_000
-"""A page of a list ends after so many bytes of JSON, also before its limit of items."""
+"""The largest page of a list, in bytes of JSON, whatever its limit of items."""
 
 
 def page_length(items: Sequence[ResponseModel], limit: int) -> int:
-    """How many of the items are a page: at most `limit`, of together at most PAGE_BYTES, and at least one if any."""
+    """How many of the items fit on a page: at most `limit` and PAGE_BYTES in all, but at least one, if any."""
     size = 0
     for length, item in enumerate(items[:limit]):
         size += len(item.model_dump_json().encode())

@@ -158,7 +158,7 @@ def _link_keys(secret: SecretStr) -> SecretStr:
 
 
 class CalendarSettings(EnvironmentSettings):
-    """The settings of whatever reads the calendars of rotations."""
+    """The settings of services that read the calendars of rotations."""
 
     calendar_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(parse_networks)] = ()
     """The networks, beside the public internet, that calendar feeds may be fetched from."""
