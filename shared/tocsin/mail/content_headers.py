@@ -12,6 +12,7 @@ from tocsin.mail.encoded_words import decode_words
 from tocsin.mail.headers import MAX_NAME_LENGTH, MailHeaders
 from tocsin.mail.transfer_encoding import decode_transfer
 
+_MAILS: Final = frozenset({"message/rfc822", "message/global", "message/news"})
 _MAX_PARAMETERS: Final = 50
 _MAX_CONTENT_TYPES: Final = 5
 # Only top-level types that exist: some programs write plain/text. Others write multipart/multipart/mixed.
@@ -49,6 +50,11 @@ class ContentHeaders:
     root: str
     is_flowed: bool
     drops_spaces: bool
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether the part is an attached mail; some programs attach it as a file."""
+        return self.type in _MAILS or self.name.lower().endswith(".eml")
 
     def decode(self, body: bytes) -> bytes:
         """The body without its transfer encoding; unchanged if the encoding is wrong or unknown."""

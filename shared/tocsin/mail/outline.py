@@ -21,6 +21,7 @@ _MAX_HEADER_BYTES_OF_PART: Final = 8_000
 _MAX_DEPTH: Final = 20
 _MAX_DASH_LINES: Final = 30_000
 _MAX_GUESSES: Final = 20
+_MAIL_HEADERS: Final = frozenset({"from", "to", "date", "subject", "received", "message-id", "mime-version"})
 _BEFORE_HEADERS: Final = re.compile(rb"\n(?:[\s\0]|\xef\xbb\xbf)*+(?:>*+From [^\n]*\n)*+")
 _DASHES: Final = re.compile(rb"\n--([^\n]{1,300})(?=\n|\Z)")
 _CONTENT: Final = re.compile(rb"\n[ \t]*content-[a-z-]+[ \t]*:", re.IGNORECASE)
@@ -40,6 +41,16 @@ class MimePart:
             yield self
         for part in self.parts:
             yield from part.leaves()
+
+    def attached_mail(self) -> "MessageOutline | None":
+        """The mail that the part attaches; None if it attaches none, or one that cannot be read."""
+        if not self.content.is_mail:
+            return None
+        try:
+            mail = read_outline(self.content.decode(self.body))
+        except UnreadableMailError:
+            return None
+        return None if _MAIL_HEADERS.isdisjoint(mail.headers.names()) else mail
 
 
 @dataclass(frozen=True, slots=True)

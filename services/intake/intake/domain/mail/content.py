@@ -17,9 +17,7 @@ from tocsin.mail import (
     ContentHeaders,
     MessageOutline,
     MimePart,
-    UnreadableMailError,
     decode_text,
-    read_outline,
     split_uuencoded,
 )
 
@@ -37,13 +35,11 @@ _HTML: Final = "text/html"
 _MARKUP: Final = frozenset({_HTML, "text/enriched", "text/richtext", "application/xhtml+xml"})
 # A mail of one such part has no text; any other text/... would be read as plain text (RFC 2046, 4.1.4).
 _DATA: Final = re.compile(r"text/(?:calendar|(?:x-)?vcard|x-vcalendar|directory|csv|.*xml|rfc822-headers|.*json)")
-_MAILS: Final = frozenset({"message/rfc822", "message/global", "message/news"})
 # They may hide a text that is not read, so the media type follows the name.
 _OPAQUE: Final = re.compile(r"application/(?:(?:vnd\.)?ms-tnef|(?:x-)?pkcs7-.*|pgp-.*)")
 _IS_HTML: Final = re.compile(r"\s*(?:<!doctype html|<html[\s>])", re.IGNORECASE)
 _QUOTES: Final = re.compile(r">+")
 _SIGNATURE: Final = "-- "
-_MAIL_HEADERS: Final = frozenset({"from", "to", "date", "subject", "received", "message-id", "mime-version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ class _Reader:
 
     def _read(self, part: MimePart, *, is_only: bool = False) -> _Found:
         if not part.parts:
-            return self._read_leaf(part.content, part.body, is_only=is_only)
+            return self._read_leaf(part, is_only=is_only)
         if part.content.type == "multipart/alternative":
             return _alternative([self._read(child) for child in part.parts])
         if part.content.type == "multipart/related":
@@ -119,13 +115,14 @@ class _Reader:
             is_plain = is_plain and found.is_plain
         return _Found(tuple(texts.values()), tuple(attachments), is_plain)
 
-    def _read_leaf(self, content: ContentHeaders, body: bytes, *, is_only: bool) -> _Found:
+    def _read_leaf(self, part: MimePart, *, is_only: bool) -> _Found:
+        content = part.content
         kind = _kind(content, is_only=is_only)
         if kind and content.disposition != "attachment":
-            return self._text(content, body, kind)
-        if content.type.startswith("multipart/") and not body:
+            return self._text(content, part.body, kind)
+        if content.type.startswith("multipart/") and not part.body:
             return _Found()
-        if self._depth and len(self._mails) < _MAX_FORWARDED and (mail := _attached_mail(content, body)):
+        if self._depth and len(self._mails) < _MAX_FORWARDED and (mail := part.attached_mail()):
             self._mails.append(mail)
         is_opaque = content.is_named and _OPAQUE.fullmatch(content.type)
         return _Found(attachments=(f"{content.name} ({content.type})" if is_opaque else content.name,))
@@ -200,16 +197,6 @@ def _first_with_text(found: Sequence[tuple[str, _Found]]) -> _Found:
     shown = next((each for _, each in found if each.texts), _Found())
     attachments = [[*each.attachments, *([name] if each.texts and each is not shown else [])] for name, each in found]
     return replace(shown, attachments=tuple(name for names in attachments for name in names))
-
-
-def _attached_mail(content: ContentHeaders, body: bytes) -> MessageOutline | None:
-    if content.type not in _MAILS and not content.name.lower().endswith(".eml"):
-        return None
-    try:
-        mail = read_outline(content.decode(body))
-    except UnreadableMailError:
-        return None
-    return None if _MAIL_HEADERS.isdisjoint(mail.headers.names()) else mail
 
 
 def _heading(mail: MessageOutline) -> str:

@@ -7,13 +7,12 @@ from html import unescape
 from itertools import islice
 from typing import Final
 
-from tocsin.mail import MessageOutline, MimePart, UnreadableMailError, decode_text, read_outline
+from tocsin.mail import MessageOutline, MimePart, decode_text
 
 _MAX_TEXT: Final = 100_000
 _MAX_ATTACHED: Final = 5
-_ATTACHED: Final = ("message/rfc822", "message/global")
-_RETURNED: Final = (
-    *(*_ATTACHED, "message/partial", "message/rfc822-headers", "message/global-headers"),
+_RETURNED: Final = (  # beside mails
+    *("message/partial", "message/rfc822-headers", "message/global-headers"),
     *("text/rfc822", "text/rfc822-headers", "text/rfc822-header", "application/rfc822", "text/global-headers"),
 )
 _TEXTS: Final = ("text/", "message/", "application/octet-stream")
@@ -46,17 +45,12 @@ def read_attached(message: MessageOutline) -> list[MessageOutline]:
 
 
 def _attached(message: MessageOutline) -> Iterator[MessageOutline]:
-    for part in message.parts:
-        if _media_type(part) in _ATTACHED:
-            try:
-                yield read_outline(part.content.decode(part.body).lstrip(b"\r\n"))
-            except UnreadableMailError:
-                continue
+    return (mail for part in message.parts if (mail := part.attached_mail()))
 
 
 def _read_part(part: MimePart) -> ReportPart:
-    media_type = _media_type(part)
-    is_returned = media_type in _RETURNED
+    media_type = part.content.type
+    is_returned = part.content.is_mail or media_type in _RETURNED
     if not is_returned and not media_type.startswith(_TEXTS):
         return ReportPart(media_type, "", is_returned)
     octets = part.content.decode(part.body)[:_MAX_TEXT]
@@ -66,9 +60,3 @@ def _read_part(part: MimePart) -> ReportPart:
     elif media_type == "text/html":
         text = unescape(_TAG.sub("", _LINE_BREAK.sub("\n", text)))
     return ReportPart(media_type, text, is_returned)
-
-
-def _media_type(part: MimePart) -> str:
-    """The media type; some programs attach a message as a file."""
-    is_file = part.content.is_named and part.content.name.lower().endswith(".eml")
-    return "message/rfc822" if is_file else part.content.type
