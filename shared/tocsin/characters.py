@@ -1,4 +1,4 @@
-"""Which characters a text from outside may contain, by its kind; checked, or removed. Pure.
+"""Checks or removes the characters that a text from outside must not contain, by its kind. Pure.
 
 Three kinds (docs/rules.md#1-12): an *id* is compared (external ids, sources, customer ids), a *line* is shown on one
 line of a mail, a page or a header (names, summaries), a *block* has several lines (descriptions, reasons).

@@ -62,7 +62,7 @@ async def test_a_changed_file_is_read_again_and_an_invalid_one_leaves_the_last_v
     path = tmp_path / "on-call.ics"
     path.write_text(one_event("ana"))
     file = directory_file(tmp_path, "file: on-call.ics")
-    assert (file.current(), await file.note()) == (None, "rotation primary: its calendar was not read yet")
+    assert (file.current(), await file.note()) == (None, "rotation primary: its calendar has not been read yet")
     await file.refresh()
     assert (person(file), await file.note(), broken()) == ("ana", None, 0)
     for number, text in enumerate(["no calendar", one_event("ben")], 1):
@@ -88,7 +88,7 @@ async def test_a_feed_is_fetched_and_after_a_failure_its_last_valid_copy_stays_a
 ) -> None:
     with capture_logs() as logs:
         file = directory_file(tmp_path, f"url: '{feed.url}'")
-        assert (file.current(), await file.note()) == (None, "rotation primary: its calendar was not read yet")
+        assert (file.current(), await file.note()) == (None, "rotation primary: its calendar has not been read yet")
         await file.refresh()
         assert (person(file), await file.note(), broken()) == ("ana", None, 0)
         await file.refresh()

@@ -11,7 +11,7 @@ from pathlib import Path
 import trustme
 from tocsin.directory import ICalendarError
 from tocsin.sources.calendar_child import read_content
-from tocsin.sources.calendar_reader import ReadCalendar
+from tocsin.sources.calendar_reader import CalendarCopy
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 """The networks that must be allowed to fetch from this server."""
@@ -24,12 +24,12 @@ def one_event(person: str) -> str:
     return f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}\nEND:VEVENT\nEND:VCALENDAR\n"
 
 
-async def read_in_process(octets: bytes, zone: str, years: Iterable[int]) -> ReadCalendar:
+async def read_in_process(octets: bytes, zone: str, years: Iterable[int]) -> CalendarCopy:
     """`read_calendar` without its child process, for tests that read many calendars."""
     content = read_content(octets, zone, years)
     if content.problem is not None:
         raise ICalendarError(content.problem)
-    return ReadCalendar(octets, zone, content)
+    return CalendarCopy(octets, zone, content)
 
 
 class FeedServer:

@@ -13,7 +13,7 @@ from support.search_budget import tries
 from tocsin.directory import ICalendar, ICalendarError
 from tocsin.sources import calendar_reader
 from tocsin.sources.calendar_child import decode_calendar, read_content
-from tocsin.sources.calendar_reader import ReadCalendar, SlowCalendarError, read_calendar
+from tocsin.sources.calendar_reader import CalendarCopy, SlowCalendarError, read_calendar
 
 CALENDAR = """\
 BEGIN:VCALENDAR
@@ -71,7 +71,7 @@ async def test_a_calendar_that_takes_too_long_is_given_up(monkeypatch: pytest.Mo
         await read_calendar(OCTETS, "UTC", [2026])
     assert not children()
     content = read_content(OCTETS, "UTC", [2026])
-    calendar = ReadCalendar(OCTETS, "UTC", content)
+    calendar = CalendarCopy(OCTETS, "UTC", content)
     for _ in range(2):
         with pytest.raises(ICalendarError, match="takes longer"):
             calendar.year(2027)

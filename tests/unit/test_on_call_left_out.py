@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from notifier import metrics
 from notifier.__main__ import app
-from notifier.domain.on_call import LeftOutCounts, left_out_counts, unreadable_events
+from notifier.domain.on_call import UnreadableEventCounts, left_out_counts, unreadable_events
 from prometheus_client import REGISTRY
 from support.calendar_feed import read_in_process
 from tocsin.directory import STANDARD_ROLES
@@ -107,7 +107,10 @@ async def test_events_that_cannot_be_read_are_counted_by_rotation(run: Run, tmp_
     directory = file.current()
     assert directory is not None
     counts = left_out_counts(directory, NOW)
-    assert counts == {"desk": LeftOutCounts(on_call=1, other=1), "nights": LeftOutCounts(on_call=0, other=0)}
+    assert counts == {
+        "desk": UnreadableEventCounts(on_call=1, other=1),
+        "nights": UnreadableEventCounts(on_call=0, other=0),
+    }
     assert len(unreadable_events(directory, ["desk", "nights"], NOW)) == 1
     metrics.set_left_out_events(counts)
 

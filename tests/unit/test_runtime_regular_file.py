@@ -18,7 +18,7 @@ def bind_socket(path: Path) -> None:
 KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "there is no such file"),
     "broken link": (lambda path: path.symlink_to("nowhere"), "there is no such file"),
-    "circle": (lambda path: path.symlink_to(path.name), "its symbolic links lead in a circle"),
+    "circle": (lambda path: path.symlink_to(path.name), "its symbolic links form a loop"),
     "folder": (Path.mkdir, "it is a folder"),
     "pipe": (os.mkfifo, "it is a pipe; use a regular file"),
     "endless device": (lambda path: path.symlink_to("/dev/zero"), "it is a device; use a regular file"),

@@ -41,10 +41,10 @@ class StateFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other stacks out inside the with block, or until this process ends.
+        """Lock the state for this stack inside the with block, or until this process ends.
 
-        Only the owner can read what this process and its children write meanwhile: mails have live links.
-        Raises StateRefusedError if a stack runs on the state already, LocalError if there is no room.
+        Only the owner can read the files that this process and its children write meanwhile, because mails have live
+        links. Raises StateRefusedError if a stack runs on the state already, LocalError if there is no room.
         """
         with _private_files():
             try:

@@ -7,7 +7,7 @@ from typing import Final
 from tocsin.directory import STANDARD_ROLES
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
-from notifier.domain.on_call import LeftOutCounts
+from notifier.domain.on_call import UnreadableEventCounts
 
 _RESULTS: Final = ("sent", "deferred", "refused", "bounced", "cancelled", "undeliverable", "ambiguous")
 _REPORTS: Final = ("bounced", "noted", "unmatched", "known", "nothing", "unknown", "unreadable", "no_bounce")
@@ -116,7 +116,7 @@ def set_gaps(gaps: Mapping[str, float]) -> None:
         DIRECTORY_GAP.labels(role).set(seconds)
 
 
-def set_left_out_events(counts: Mapping[str, LeftOutCounts]) -> None:
+def set_left_out_events(counts: Mapping[str, UnreadableEventCounts]) -> None:
     """Set how many events of each rotation's calendar cannot be read, and drop the rotations that are gone."""
     DIRECTORY_LEFT_OUT_EVENTS.clear()
     for rotation, count in counts.items():

@@ -2,7 +2,7 @@
 
 from tocsin.directory.entries import GroupAddress, Override, Person, RoleEntry
 from tocsin.directory.errors import DirectoryError, ICalendarError
-from tocsin.directory.ical import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar, LeftOutEvent
+from tocsin.directory.ical import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar, UnreadableEvent
 from tocsin.directory.lint import LINT_PERIOD, LintFinding, lint_directory, lint_mailboxes
 from tocsin.directory.model import STANDARD_ROLES, Directory, Holder, load_directory
 from tocsin.directory.rotation import CalendarLocation
@@ -20,12 +20,12 @@ __all__ = [
     "Holder",
     "ICalendar",
     "ICalendarError",
-    "LeftOutEvent",
     "LintFinding",
     "Override",
     "Person",
     "RoleEntry",
     "Shift",
+    "UnreadableEvent",
     "compute_shifts",
     "export_calendar",
     "find_gap",

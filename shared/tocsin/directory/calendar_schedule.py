@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from tocsin.directory.entries import Person
 from tocsin.directory.errors import ICalendarError
-from tocsin.directory.ical import CalendarEvent, LeftOutEvent
+from tocsin.directory.ical import CalendarEvent, UnreadableEvent
 from tocsin.directory.local_time import FIRST, LAST
 from tocsin.directory.person_names import PersonNames
 from tocsin.directory.schedule import Turn, local_words
@@ -31,11 +31,11 @@ class _Stretch:
     event: CalendarEvent
 
 
-class ExpandedCalendar(Protocol):
-    """The events of an iCalendar by year, and what of it cannot be read, as `ICalendar` has them."""
+class YearlyCalendar(Protocol):
+    """An iCalendar with its events by year and its unreadable parts, such as `ICalendar`."""
 
     @property
-    def left_out(self) -> tuple[LeftOutEvent, ...]: ...
+    def left_out(self) -> tuple[UnreadableEvent, ...]: ...
 
     @property
     def notes(self) -> tuple[str, ...]: ...
@@ -44,12 +44,12 @@ class ExpandedCalendar(Protocol):
 
 
 class CalendarSchedule:
-    """A `Schedule` by an iCalendar. Events that name no person of the directory count for nothing.
+    """A `Schedule` from an iCalendar. Events that name no person of the directory have no effect.
 
     Where events overlap, the one that starts last decides, and of those that start together the shortest.
     """
 
-    def __init__(self, calendar: ExpandedCalendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
+    def __init__(self, calendar: YearlyCalendar, people: Mapping[str, Person], zone: ZoneInfo) -> None:
         self._calendar = calendar
         self._zone = zone
         self._people = people
@@ -73,10 +73,10 @@ class CalendarSchedule:
             for stretch in self._stretches(year):
                 yield from (at for at in (stretch.starts_at, stretch.ends_at) if start <= at < end)
 
-    def named(self, event: CalendarEvent | LeftOutEvent) -> frozenset[str]:
+    def named(self, event: CalendarEvent | UnreadableEvent) -> frozenset[str]:
         """The people whom an event names: by our own property, else by an attendee, else by its title.
 
-        The first attendee counts who is a person of the directory, by address before name. Several people are named
+        The first attendee who is a person of the directory counts, by address before name. Several people are named
         only by a title; then it puts nobody on call.
         """
         if event.person in self._people:
@@ -94,7 +94,7 @@ class CalendarSchedule:
         """The events between two instants that do not name exactly one person of the directory."""
         return [event for event in self._events(start, end) if self._person(event) is None]
 
-    def left_out(self, at: datetime) -> list[tuple[LeftOutEvent, str]]:
+    def left_out(self, at: datetime) -> list[tuple[UnreadableEvent, str]]:
         """The events that cannot be read, each with the names of the people whom it would put on call from `at` on.
 
         The names are empty if it is over by then, or names no person of the directory.
@@ -138,7 +138,7 @@ class CalendarSchedule:
     def _year(self, year: int) -> tuple[CalendarEvent, ...]:
         try:
             return self._calendar.year(year)
-        except ICalendarError:  # like a calendar that cannot be fetched: the next entry of the role applies
+        except ICalendarError:  # as for a calendar that cannot be fetched: the next entry of the role applies
             return ()
 
     def _stretches_of(self, year: int) -> tuple[_Stretch, ...]:
@@ -170,5 +170,5 @@ def _span(event: CalendarEvent) -> tuple[datetime, datetime]:
     return event.starts_at, event.ends_at
 
 
-def _is_over(event: LeftOutEvent, at: datetime) -> bool:
+def _is_over(event: UnreadableEvent, at: datetime) -> bool:
     return event.over_at is not None and event.over_at <= at

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.business_time import load_zone
-from tocsin.directory.calendar_schedule import CalendarSchedule, ExpandedCalendar
+from tocsin.directory.calendar_schedule import CalendarSchedule, YearlyCalendar
 from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
 from tocsin.directory.errors import DirectoryError
 from tocsin.directory.rotation import CalendarLocation, Rotation
@@ -93,7 +93,7 @@ class Directory(YamlModel):
             raise field_errors(found)
         return self
 
-    def with_calendars(self, calendars: Mapping[str, ExpandedCalendar]) -> Self:
+    def with_calendars(self, calendars: Mapping[str, YearlyCalendar]) -> Self:
         """The same directory with the iCalendars of its rotations, by the rotations' names."""
         directory = self.model_copy()
         directory._calendar_schedules = {

@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from tocsin.directory import CalendarEvent, ICalendar, ICalendarError, LeftOutEvent
+from tocsin.directory import CalendarEvent, ICalendar, ICalendarError, UnreadableEvent
 
 READ_SECONDS: Final = 10
 """The time that the parent allows. The child also ends itself a little later, in case the parent is gone."""
@@ -41,7 +41,7 @@ class CalendarContent:
     """
 
     years: Mapping[int, tuple[CalendarEvent, ...]] = field(default_factory=dict)
-    left_out: tuple[LeftOutEvent, ...] = ()
+    left_out: tuple[UnreadableEvent, ...] = ()
     notes: tuple[str, ...] = ()
     problem: str | None = None
 

@@ -17,7 +17,7 @@ from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.http.public_address import Network
 from tocsin.runtime.process.regular_file import MAX_SECRET_BYTES, file_status, read_file, read_text
 from tocsin.sources.calendar_download import CalendarDownloadError, download_calendar
-from tocsin.sources.calendar_reader import ReadCalendar, SlowCalendarError, read_calendar
+from tocsin.sources.calendar_reader import CalendarCopy, SlowCalendarError, read_calendar
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class _UnusableCalendarError(Exception):
 
 @dataclass(slots=True)
 class _CalendarState:
-    """What is known of one calendar. `due_at` and `fetched_at` are times of the monotonic clock.
+    """The state of one calendar. `due_at` and `fetched_at` are times of the monotonic clock.
 
     `valid` is its last valid version, `problem` what is wrong now. A file is read when its `file_version` changes; if
     it has a `due_at`, it is read again then, too.
@@ -48,7 +48,7 @@ class _CalendarState:
 
     location: CalendarLocation
     zone: str
-    valid: ReadCalendar | None = None
+    valid: CalendarCopy | None = None
     problem: str | None = None
     file_version: tuple[int, ...] = ()
     due_at: float | None = None
@@ -76,7 +76,7 @@ class CalendarFeeds:
         self.generation = 0
         """Grows whenever a calendar changes."""
 
-    def calendars(self, locations: Locations) -> dict[str, ReadCalendar]:
+    def calendars(self, locations: Locations) -> dict[str, CalendarCopy]:
         """The last valid calendars by rotation; without those that were never valid."""
         return {name: state.valid for name, state in self._named(locations) if state.valid is not None}
 
@@ -91,7 +91,7 @@ class CalendarFeeds:
             if state.problem is not None:
                 problems[name] = state.problem
             elif state.valid is None:
-                problems[name] = "its calendar was not read yet"
+                problems[name] = "its calendar has not been read yet"
         return problems
 
     def feed_ages(self, locations: Locations) -> dict[str, float]:
@@ -183,7 +183,7 @@ class CalendarFeeds:
         except ValueError:
             raise _UnusableCalendarError(f"{origin} does not contain an https URL") from None
 
-    async def _read(self, state: _CalendarState, octets: bytes, years: Years) -> ReadCalendar:
+    async def _read(self, state: _CalendarState, octets: bytes, years: Years) -> CalendarCopy:
         """The calendar with the years expanded; the same object as before if nothing has changed."""
         if state.valid is not None and state.valid.has(octets, years):
             return state.valid
@@ -199,7 +199,7 @@ class CalendarFeeds:
                 self._octets[place] = octets
                 self.generation += 1
 
-    def _set_valid(self, name: str, state: _CalendarState, calendar: ReadCalendar, place: str) -> None:
+    def _set_valid(self, name: str, state: _CalendarState, calendar: CalendarCopy, place: str) -> None:
         if state.problem is not None or state.valid is None:
             log.info("calendar_loaded", rotation=name)
         state.problem = None

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from tocsin.directory import CalendarEvent, ICalendarError, LeftOutEvent
+from tocsin.directory import CalendarEvent, ICalendarError, UnreadableEvent
 from tocsin.sources.calendar_child import CONTENT, READ_SECONDS, CalendarContent
 
 _MAX_FURTHER_EVENTS: Final = 100_000
@@ -22,12 +22,12 @@ class SlowCalendarError(ICalendarError):
     """Reading an iCalendar took too long and was stopped."""
 
 
-class ReadCalendar:
-    """An iCalendar with its events of some years. Another year is read when somebody asks for it."""
+class CalendarCopy:
+    """A copy of an iCalendar in memory, with its events of some years. Further years are read on request."""
 
     def __init__(self, octets: bytes, zone: str, content: CalendarContent) -> None:
         self.octets: Final = octets
-        self.left_out: Final[tuple[LeftOutEvent, ...]] = content.left_out
+        self.left_out: Final[tuple[UnreadableEvent, ...]] = content.left_out
         self.notes: Final[tuple[str, ...]] = content.notes
         self._zone = zone
         self._years = content.years
@@ -39,7 +39,7 @@ class ReadCalendar:
         return octets == self.octets and all(year in self._years for year in years)
 
     def year(self, year: int) -> tuple[CalendarEvent, ...]:
-        """The events that touch the year (UTC), sorted. A year that was not read yet may take seconds.
+        """The events that touch the year (UTC), sorted. Reading a further year may take seconds.
 
         Raises ICalendarError.
         """
@@ -66,14 +66,14 @@ def _count_events(content: CalendarContent) -> int:
     return sum(map(len, content.years.values()))
 
 
-async def read_calendar(octets: bytes, zone: str, years: Iterable[int]) -> ReadCalendar:
+async def read_calendar(octets: bytes, zone: str, years: Iterable[int]) -> CalendarCopy:
     """The iCalendar with the events of the years. Raises ICalendarError, SlowCalendarError above READ_SECONDS.
 
     If it is cancelled, its child is killed.
     """
     child = _Child(zone, years)
     try:
-        return ReadCalendar(octets, zone, await asyncio.to_thread(child.read, octets))
+        return CalendarCopy(octets, zone, await asyncio.to_thread(child.read, octets))
     finally:
         child.kill()
 

@@ -32,7 +32,7 @@ class HugeInteger:
 
 
 def parse_json(raw: bytes, *, strict: bool = True) -> object:
-    """The value, however deeply nested, with `DuplicateKey` and `HugeInteger` in place of what they describe.
+    """The value, however deeply nested; `DuplicateKey` and `HugeInteger` replace the values that they describe.
 
     A model never looks deeper than its own fields, so it rejects only the field or the batch item concerned. Unless
     `strict`, texts may contain line breaks and other control characters. Raises InvalidJsonError.

@@ -26,8 +26,8 @@ class TicketOwner:
 class MailAuthor:
     """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
 
-    `is_found`: False if a list of ours or a customer's replaced the author, and nothing says who it is; then `address`
-    is the list's.
+    `is_found`: False if a list of ours or a customer's replaced the author, and no header names the author; then
+    `address` is the list's.
     `is_authenticated`: the sender's address is not known to be forged.
     """
 
@@ -60,7 +60,7 @@ def find_author(mail: InboundMail, integration: MailIntegration, mailboxes: Coll
     config = integration.config
     if not _is_authenticated(mail, config.authserv):
         return MailAuthor(mail.sender, is_authenticated=False)
-    address = _ReplacedSender(mail, config, mailboxes).author()
+    address = _AuthorSearch(mail, config, mailboxes).author()
     if address is None:
         name = name_before_via(mail.sender.name) or mail.sender.name
         return MailAuthor(EmailAddress(name, mail.sender.email), is_found=False)
@@ -93,8 +93,8 @@ def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
     return passes_dmarc(next(results, ""), mail.sender.domain)
 
 
-class _ReplacedSender:
-    """A sender whose address a mailing list may have put in place of the author's."""
+class _AuthorSearch:
+    """The search for the author of a mail whose From a mailing list may have replaced."""
 
     def __init__(self, mail: InboundMail, config: EmailConfig, mailboxes: Collection[str]) -> None:
         self._mail, self._config, self._origin = mail, config, mail.origin
@@ -105,24 +105,24 @@ class _ReplacedSender:
         self._looks_replaced = bool(self._name or self._hidden) or self._is_group(mail.sender.email)
 
     def author(self) -> EmailAddress | None:
-        """The author; None if a list replaced the author, and nothing says who it is."""
+        """The author; None if a list replaced the author, and no header names the author."""
         sender, origin = self._mail.sender, self._origin
         if not self._is_ours(sender):
             return self._author_through_list_of_others() if origin.is_list else sender
         if origin.is_list or origin.originals:
             return self._author_through_our_list()
-        return _first([*self._outside_replies(), *self._outside(self._less_certain())]) or sender
+        return _first([*self._outside_replies(), *self._outside(self._weak_candidates())]) or sender
 
     def _author_through_our_list(self) -> EmailAddress | None:
-        """Somebody outside who is named as the author anywhere, before one of our own people.
+        """The first address outside that a header names as the author, or else one of our own people.
 
-        One of our own people counts only if the list says so, or with the name that the list put into From: an author
-        outside can write any Reply-To.
+        One of our own people counts only if the list itself or the name before "via" says so, because an author outside
+        can write any Reply-To.
         """
         origin = self._origin
         named = [*origin.originals]
         if self._looks_replaced:
-            named += [*self._namesakes(self._mail.recipients), *origin.replies_to, *self._less_certain()]
+            named += [*self._namesakes(self._mail.recipients), *origin.replies_to, *self._weak_candidates()]
         if author := _first([*self._outside(named), *self._outside_replies()]):
             return self._with_name(author)
         if not self._looks_replaced:
@@ -133,16 +133,17 @@ class _ReplacedSender:
         return _first([each for each in (*by_list, *namesakes) if self._is_ours(each)])
 
     def _author_through_list_of_others(self) -> EmailAddress | None:
-        """Never one of our own people. A customer's list speaks for that customer only.
+        """The author whom a list of somebody else names; never one of our own people.
 
-        Where our mail server checks senders, a stranger's list speaks for nobody.
+        A customer's list can name only people of that customer. If our mail server checks senders (`authserv`), any
+        other list can name nobody.
         """
         sender, origin = self._mail.sender, self._origin
         if not (self._name or self._hidden or sender.email in origin.list_addresses):
             return sender
         home = self._config.customer_of(sender.email)
         namesakes = self._namesakes(self._mail.recipients)
-        found = self._outside([*origin.originals, *namesakes, *origin.replies_to, *self._less_certain()])
+        found = self._outside([*origin.originals, *namesakes, *origin.replies_to, *self._weak_candidates()])
         if home is not None or self._config.authserv is not None:
             found = [each for each in found if home is not None and self._config.customer_of(each.email) == home]
         if found:
@@ -164,11 +165,11 @@ class _ReplacedSender:
         return self._outside(self._namesakes(replies) if self._outside(self._mail.recipients) else replies)
 
     def _namesakes(self, addresses: Iterable[EmailAddress]) -> list[EmailAddress]:
-        """Those with the name that the list put into From (`Ada via Support`)."""
+        """The addresses with the name that the list put into From (`Ada via Support`)."""
         return [each for each in addresses if self._name and _is_same_name(each.name, self._name)]
 
-    def _less_certain(self) -> list[EmailAddress]:
-        """The author in the list's own address, and who handed the mail in, unless that is a stranger: a service."""
+    def _weak_candidates(self) -> list[EmailAddress]:
+        """The author in the list's own address, and the addresses in Sender that belong to a customer."""
         known = [each for each in self._origin.senders if self._config.customer_of(each.email)]
         return [self._hidden, *known] if self._hidden else known
 

@@ -52,8 +52,8 @@ def subject_ids(mail: InboundMail) -> list[str]:
 def choose_ticket(received: ReceivedMail, owners: Mapping[UUID, TicketOwner]) -> UUID | None:
     """The ticket that the mail belongs to, or None; `owners` are the candidates, the most likely first.
 
-    Our own mails, and mails of unknown authors, belong to any ticket. They belong rather to one whose contact or
-    customer they go to, or whose contact has the author's name.
+    Our own mails and mails of unknown authors may belong to any ticket. A ticket takes precedence if its contact or
+    customer is a recipient, or if its contact has the author's name.
     """
     author = received.author
     belonging = [ticket for ticket, owner in owners.items() if author.belongs_to(owner)]
@@ -88,8 +88,8 @@ def draft_ticket(received: ReceivedMail) -> DerivedTicketRequest | None:
         "default_services": services,
         "default_customer": author.customer,
         "text_cleaned": not sender.is_cleaned,
-        # Nobody is mailed at an address that somebody else may have written into the mail, or at a mailing list. A
-        # machine might reply, and so open the next ticket.
+        # No mail is sent to an address that somebody else may have put into the mail, or to a mailing list. A
+        # machine might reply, and its reply would open the next ticket.
         "contact_unusable": (author.is_authenticated and author.is_found and mail.automatic is None)
         or not is_usable_email(sender.email),
     }

@@ -53,12 +53,12 @@ class ReceivedMail:
 
     @property
     def is_of_it_contact(self) -> bool:
-        """Whether it is a mail of the customer's IT contact to Escalations@."""
+        """Whether it is a mail from the customer's IT contact to Escalations@."""
         return self.mailbox == "escalations" and self.author.is_it_contact
 
     @property
     def correspondents(self) -> list[str]:
-        """The addresses, in lower case, of which one is the contact's if the mail belongs to a ticket of any tool."""
+        """The addresses, in lower case, that may be the contact's of a ticket of any tool."""
         if self.author.is_staff:
             return [address.email for address in self.recipients_outside]
         return [self.author.address.email] if self.author.is_authenticated else []

@@ -16,7 +16,7 @@ from intake.domain.received_mail import EMAIL
 from intake.store.tables import AWAITED_MAILS, INBOUND_MAILS, TICKETS
 
 _MAX_KNOWN_MAILS: Final = 100
-"""The mails that are read to find a ticket: a device may have used the same Message-ID for years."""
+"""How many mails are read to find a ticket: a device may have used the same Message-ID for years."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from intake.store.tables import INTEGRATIONS, TICKET_UPDATES, WEBHOOK_DELIVERIES
 
 _FORGET_ROWS: Final = 1000
 EXCERPT_BYTES: Final = 8_000
-"""The beginning of a body that lists have."""
+"""How many bytes of a body a list shows."""
 
 
 class WebhookState(StrEnum):

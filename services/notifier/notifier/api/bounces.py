@@ -105,7 +105,7 @@ def unmatched_router(reader: AsyncEngine) -> APIRouter:
     async def list_unmatched_reports(
         caller: MayAdminister, reason: Reason = None, limit: Limit = 100, cursor: Cursor = _LARGEST_ID
     ) -> UnmatchedReportListResponse:
-        """What was posted here and changed nothing, newest first: the last 1,000, for 30 days.
+        """Lists the messages that were posted here and changed nothing, newest first: the last 1,000, for 30 days.
 
         Each says why, and which mail it seems to be about. Request further pages with `next_cursor` until it is null.
         """
@@ -127,7 +127,7 @@ def unmatched_router(reader: AsyncEngine) -> APIRouter:
         responses={200: {"content": {"message/rfc822": _BODY}}},
     )
     async def get_unmatched_report(caller: MayAdminister, report_id: ReportId) -> Response:
-        """The message as it was posted. It was written by strangers, and may contain links of our mails."""
+        """The message as it was posted. Do not trust it: a stranger may have written it, and it may have live links."""
         async with reader.connect() as connection:
             raw = await unmatched_reports.load_raw(connection, caller.tenant, report_id)
         if raw is None:

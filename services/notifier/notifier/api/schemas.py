@@ -200,7 +200,7 @@ _UNMATCHED: Final[dict[str, Any]] = {
 
 
 class UnmatchedReportResponse(ResponseModel):
-    """A message that was reported as a bounce, and what could not be matched in it. Strangers wrote it."""
+    """A message that arrived as a bounce report and matched no mail. Do not trust its content."""
 
     id: int
     received_at: Instant = Field(description="The database's clock")

@@ -89,19 +89,19 @@ def unknown_events(directory: Directory, now: datetime) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOutCounts:
+class UnreadableEventCounts:
     """How many events of a calendar cannot be read: those that would put somebody on call, and the others."""
 
     on_call: int
     other: int
 
 
-def left_out_counts(directory: Directory, now: datetime) -> dict[str, LeftOutCounts]:
+def left_out_counts(directory: Directory, now: datetime) -> dict[str, UnreadableEventCounts]:
     """By rotation with a calendar: the events that cannot be read (docs/rules.md#5-32)."""
     counts = {}
     for name, schedule in directory.calendar_schedules.items():
         on_call_events = [bool(people) for _, people in schedule.left_out(now)]
-        counts[name] = LeftOutCounts(on_call=on_call_events.count(True), other=on_call_events.count(False))
+        counts[name] = UnreadableEventCounts(on_call=on_call_events.count(True), other=on_call_events.count(False))
     return counts
 
 

@@ -1,4 +1,4 @@
-"""The envelope sender of each mail, which says in a report what it is about (docs/decisions/0040). Pure."""
+"""The envelope sender of each mail, which names its delivery in a bounce report (docs/decisions/0040). Pure."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Applies what mail servers report about our mails (docs/decisions/0019, 0040). Never commits."""
+"""Applies bounce reports of mail servers to our deliveries (docs/decisions/0019, 0040). Never commits."""
 
 from asyncio import to_thread
 from collections import Counter
@@ -65,8 +65,8 @@ class RecipientResult:
 class BounceResult:
     """What a report changed, by recipient; of a digest, for each of its deliveries.
 
-    `message_id` is the mail's; None if the report is about no known mail. `unmatched` is what was kept for people to
-    read; None if everything was matched.
+    `message_id` is the mail's; None if the mail is unknown. `unmatched` is the message as stored for people to read;
+    None if everything was matched.
     """
 
     message_id: str | None
@@ -84,7 +84,7 @@ async def apply_report(
 ) -> BounceResult:
     """Apply the report in a raw message about a mail of this tenant (None: of any); repeating it changes nothing.
 
-    `return_path` reads the address to which the report came; None if mails have no envelope sender of their own.
+    `return_path` reads the address to which the report came; None if all mails have the same envelope sender.
 
     A digest is one mail with several deliveries, and a report about it concerns them all. A message that cannot be
     matched is kept. Raises MailInTransitError while the mail is being handed over.

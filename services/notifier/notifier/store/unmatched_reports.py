@@ -1,4 +1,4 @@
-"""Messages that were reported as bounces and changed nothing, for people to read. Nothing here commits."""
+"""Queries about unmatched reports: bounce reports that changed nothing. Nothing here commits."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The events of an iCalendar, year by year, and what of it cannot be read."""
+"""The events of an iCalendar, year by year, and its unreadable parts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from icalendar import Component
 
 from tocsin.business_time import load_zone
 from tocsin.directory.errors import ICalendarError, UnreadableEventError
-from tocsin.directory.ical.event import EventPart, EventZones, read_event, read_written
+from tocsin.directory.ical.event import EventPart, EventZones, read_event, read_property_time
 from tocsin.directory.ical.properties import EventProperties
 from tocsin.directory.ical.series import ChangedOccurrence, EventSeries
 from tocsin.directory.ical.text import CalendarText, parse_line, shown, split_calendars
@@ -41,10 +41,10 @@ class CalendarEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOutEvent:
+class UnreadableEvent:
     """An event that cannot be read and so puts nobody on call (docs/rules.md#5-32).
 
-    `starts_at` is its start as the calendar has it; empty if there is none. `reason` reads "what is wrong; what to
+    `starts_at` is its start as written in the calendar; empty if missing. `reason` reads "what is wrong; what to
     change". `person`, `addresses`, `names` (of attendees) and `summary` say whom it would have put on call. From
     `over_at` on it could not have put anyone on call; None if that is unknown.
     """
@@ -58,7 +58,7 @@ class LeftOutEvent:
     over_at: datetime | None = None
 
     def message(self, people: str) -> str:
-        """Say that it cannot be read, and why. `people` are the names of those whom it would put on call, if any."""
+        """A sentence that says why the event cannot be read; `people` are the names of those it would put on call."""
         event = f"the event `{self.summary}`" + (f" at {self.starts_at}" if self.starts_at else "")
         if people:
             return f"{event} would put {people} on call, but cannot be read: it {self.reason}"
@@ -115,7 +115,7 @@ class _Reader:
     """Reads the events of VCALENDARs. Collects what is left out by its place in the text, and notes on the rest."""
 
     rotation_zone: ZoneInfo
-    left_out: dict[int, LeftOutEvent] = field(default_factory=dict)
+    left_out: dict[int, UnreadableEvent] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _drafts: dict[str, list[_Draft]] = field(default_factory=lambda: defaultdict(list))
     _count: int = 0
@@ -185,13 +185,13 @@ class _Reader:
         line = draft.properties.all("RECURRENCE-ID")[0]
         for_future = line.parameters.get("RANGE", "").upper() == "THISANDFUTURE"
         try:
-            return ChangedOccurrence(read_written(line, draft.zones), _read_part(draft), for_future)
+            return ChangedOccurrence(read_property_time(line, draft.zones), _read_part(draft), for_future)
         except UnreadableEventError as error:
             self._leave_out(draft.properties, str(error))
             return None
 
     def _leave_out(self, who: EventProperties, reason: str) -> None:
-        self.left_out[who.number] = LeftOutEvent(
+        self.left_out[who.number] = UnreadableEvent(
             summary=who.summary,
             starts_at=who.written_start,
             reason=reason,

@@ -8,18 +8,18 @@ from zoneinfo import ZoneInfo
 
 from tocsin.business_time import LAST_YEAR
 from tocsin.directory.errors import UnreadableEventError
-from tocsin.directory.ical.properties import EventProperties
-from tocsin.directory.ical.recurrence_rule import RecurrenceRule, read_rule
-from tocsin.directory.ical.text import ContentLine, shown
-from tocsin.directory.ical.written_time import (
+from tocsin.directory.ical.calendar_time import (
     LAST_TIME,
+    CalendarTime,
+    EventLength,
     HomeZone,
-    Length,
-    WrittenTime,
     midnight,
     read_duration,
     read_time,
 )
+from tocsin.directory.ical.properties import EventProperties
+from tocsin.directory.ical.recurrence_rule import RecurrenceRule, read_rule
+from tocsin.directory.ical.text import ContentLine, shown
 from tocsin.directory.ical.zones import CalendarZones
 from tocsin.directory.local_time import FIRST
 
@@ -54,11 +54,11 @@ class EventPart:
     home: HomeZone
     is_day: bool
     start: datetime
-    length: Length
+    length: EventLength
     starts_at: datetime
     ends_at: datetime
     rules: Sequence[RecurrenceRule]
-    dates: Mapping[datetime, Length]
+    dates: Mapping[datetime, EventLength]
     excluded_rules: Sequence[RecurrenceRule]
     excluded_dates: frozenset[datetime]
     excluded_days: frozenset[datetime]
@@ -75,7 +75,7 @@ class EventPart:
 
     @property
     def most_per_year(self) -> int:
-        """More occurrences than this do not begin within a year."""
+        """An upper bound for the occurrences that begin within a year."""
         return 1 + len(self.dates) + sum(rule.most_per_year for rule in self.rules)
 
     @property
@@ -100,13 +100,13 @@ class EventPart:
         """Whether an EXDATE names the occurrence of that local time."""
         return local in self.excluded_dates or (bool(self.excluded_days) and midnight(local) in self.excluded_days)
 
-    def span(self, local: datetime, length: Length | None = None) -> tuple[datetime, datetime]:
+    def span(self, local: datetime, length: EventLength | None = None) -> tuple[datetime, datetime]:
         """The instants at which the occurrence of that local time starts and ends."""
         if local == self.start and length is None:
             return self.starts_at, self.ends_at
         return self.home.instant(local), self.home.end(local, length or self.dates.get(local, self.length))
 
-    def occurrence_of(self, written: WrittenTime) -> datetime:
+    def occurrence_of(self, written: CalendarTime) -> datetime:
         """The local time of the occurrence that a RECURRENCE-ID means."""
         return written.day(self.home.zone) if self.is_day else written.in_zone(self.home.zone)
 
@@ -119,12 +119,12 @@ def read_event(properties: EventProperties, zones: EventZones) -> EventPart:
     return part
 
 
-def read_written(line: ContentLine, zones: EventZones) -> WrittenTime:
+def read_property_time(line: ContentLine, zones: EventZones) -> CalendarTime:
     """Return the date or time of a property. Raises UnreadableEventError."""
     return _read_one(line, line.value, zones)
 
 
-def _read_one(line: ContentLine, text: str, zones: EventZones) -> WrittenTime:
+def _read_one(line: ContentLine, text: str, zones: EventZones) -> CalendarTime:
     is_day = line.parameters.get("VALUE", "").upper() == "DATE"
     written = read_time(text, zones.default, is_day=is_day)
     if written is None:
@@ -137,7 +137,7 @@ def _read_one(line: ContentLine, text: str, zones: EventZones) -> WrittenTime:
     zone = zones.named.find(name)
     if zone is None:
         raise UnreadableEventError(zones.named.describe_unknown(name))
-    return WrittenTime(written.local, zone, is_day=False)
+    return CalendarTime(written.local, zone, is_day=False)
 
 
 class _EventReader:
@@ -147,7 +147,7 @@ class _EventReader:
         line = properties.first("DTSTART")
         if line is None:
             raise UnreadableEventError("has no DTSTART; add one")
-        written = read_written(line, zones)
+        written = read_property_time(line, zones)
         if written.local.year < FIRST.year:
             raise UnreadableEventError(f"starts before {FIRST.year}; let it start later")
         if written.local >= LAST_TIME:
@@ -182,14 +182,16 @@ class _EventReader:
             excluded_days=excluded_days,
         )
 
-    def _end(self, starts_at: datetime) -> tuple[Length, datetime]:
+    def _end(self, starts_at: datetime) -> tuple[EventLength, datetime]:
         if (line := self._properties.first("DTEND")) is not None:
-            end = read_written(line, self._zones)
+            end = read_property_time(line, self._zones)
             if not (end.is_day and self._is_day and end.local == self._written.local):
                 local, ends_at = end.in_zone(self._home.zone), self._home.instant_of(end)
                 by_clock = local > self._start
-                return Length(local - self._start) if by_clock else Length(timedelta(), ends_at - starts_at), ends_at
-            length = Length(_DAY)  # some tools end a whole day on itself
+                return EventLength(local - self._start) if by_clock else EventLength(
+                    timedelta(), ends_at - starts_at
+                ), ends_at
+            length = EventLength(_DAY)  # some tools end a whole day on itself
         elif (line := self._properties.first("DURATION")) is not None:
             duration = read_duration(line.value)
             if duration is None:
@@ -197,7 +199,7 @@ class _EventReader:
                 raise UnreadableEventError(message)
             length = duration
         else:
-            length = Length(_DAY if self._is_day else timedelta())
+            length = EventLength(_DAY if self._is_day else timedelta())
         return length, self._home.end(self._start, length)
 
     def _rules(self, name: str) -> tuple[RecurrenceRule, ...]:
@@ -213,20 +215,20 @@ class _EventReader:
             return self._local(written) if written else None
         return written.local + _DAY - timedelta(microseconds=1) if written.is_day else self._local(written)
 
-    def _dates(self, length: Length) -> Iterator[tuple[datetime, Length]]:
+    def _dates(self, length: EventLength) -> Iterator[tuple[datetime, EventLength]]:
         for line, text in self._values("RDATE"):
             begin, slash, end = text.partition("/")
             written = _read_one(line, begin, self._zones)
             yield self._local(written), self._period(line, written, end) if slash else length
 
-    def _period(self, line: ContentLine, start: WrittenTime, text: str) -> Length:
+    def _period(self, line: ContentLine, start: CalendarTime, text: str) -> EventLength:
         if (duration := read_duration(text)) is not None:
             return duration
         zone = self._home.zone
         length = _read_one(line, text, self._zones).in_zone(zone) - start.in_zone(zone)
         if length <= timedelta():
             raise UnreadableEventError(f"has an invalid RDATE (`{shown(text)}`); let it end after it starts")
-        return Length(length)
+        return EventLength(length)
 
     def _excluded(self) -> tuple[frozenset[datetime], frozenset[datetime]]:
         """The local times that EXDATE names, and the days of which it names all occurrences."""
@@ -246,11 +248,11 @@ class _EventReader:
             raise UnreadableEventError(f"has {len(values)} single dates; the limit is {_MAX_DATES}")
         return iter(values)
 
-    def _local(self, written: WrittenTime) -> datetime:
+    def _local(self, written: CalendarTime) -> datetime:
         return written.day(self._home.zone) if self._is_day else written.in_zone(self._home.zone)
 
 
-def _home_zone(line: ContentLine, written: WrittenTime, zones: EventZones) -> HomeZone:
+def _home_zone(line: ContentLine, written: CalendarTime, zones: EventZones) -> HomeZone:
     if written.zone is None:
         return HomeZone(zones.rotation, is_floating=True)
     named = zones.named.find(line.parameters["TZID"]) if "TZID" in line.parameters else zones.default

@@ -8,8 +8,8 @@ from typing import Final, Self
 
 from tocsin.characters import clean_line
 from tocsin.directory.errors import UnreadableEventError
+from tocsin.directory.ical.calendar_time import read_duration, read_time
 from tocsin.directory.ical.text import ContentLine, line_name, parse_line, shown
-from tocsin.directory.ical.written_time import read_duration, read_time
 
 PERSON_PROPERTY: Final = "X-TOCSIN-PERSON"
 """The property with the id of a person of the directory, in iCalendars that we export."""
@@ -100,7 +100,7 @@ class EventProperties:
         return line.text if line else ""
 
     def check(self) -> None:
-        """Raise UnreadableEventError if it is known why the event cannot be read."""
+        """Raise UnreadableEventError if the event has a `problem`, or several different values of a property."""
         if self.problem:
             raise UnreadableEventError(self.problem)
         for name in _SINGLE:
@@ -114,7 +114,7 @@ class EventProperties:
 
     @property
     def written_start(self) -> str:
-        """The start as the calendar has it, with its time zone."""
+        """The start as written in the calendar, with its time zone."""
         line = self.first("DTSTART")
         if line is None:
             return ""
@@ -123,7 +123,7 @@ class EventProperties:
 
     @property
     def over_at(self) -> datetime | None:
-        """An instant from which on the event certainly does not take place any more; None if it may."""
+        """An instant from which the event is certainly over; None if unknown."""
         last = [read_time(line.value, None) for line in (*self.all("DTSTART"), *self.all("DTEND"))]
         length = timedelta(days=2)
         for line in self.all("DURATION"):

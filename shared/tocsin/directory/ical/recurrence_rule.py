@@ -68,7 +68,7 @@ class RecurrenceRule:
 
     @property
     def most_per_year(self) -> int:
-        """More occurrences than this do not begin within a year."""
+        """An upper bound for the occurrences that begin within a year."""
         months = len(self.months) or 12
         of_weekdays = sum(5 * months if number == 0 else months if self.months else 1 for number, _ in self.days)
         per_period = {
@@ -248,7 +248,7 @@ def _invalid(name: str, value: str, hint: str = "correct it") -> UnreadableEvent
 
 
 def _is_listed(numbers: _Numbers, number: int, length: int) -> bool:
-    """Whether the number is listed, counted from the begin of a period of that length, or from its end."""
+    """Whether the number is listed, counted from the beginning of a period of that length, or from its end."""
     return number in numbers or number - length - 1 in numbers
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from tocsin.directory.ical.calendar_time import CalendarTime, midnight
 from tocsin.directory.ical.event import EventPart
 from tocsin.directory.ical.properties import EventProperties
-from tocsin.directory.ical.written_time import WrittenTime, midnight
 from tocsin.instants import to_utc
 
 _MARGIN: Final = timedelta(days=2)
@@ -25,7 +25,7 @@ class ChangedOccurrence:
     If it is `for_future`, later occurrences change in the same way.
     """
 
-    recurrence_id: WrittenTime
+    recurrence_id: CalendarTime
     part: EventPart | None
     for_future: bool
 
@@ -84,7 +84,7 @@ class EventSeries:
                 yield part.properties, *master.span(local + _shift(master, self.future[row]), part.length)
 
     def _reach(self, master: EventPart) -> tuple[timedelta, timedelta]:
-        """How long before and after a time an occurrence may begin by the series that touches that time."""
+        """How far the series must be searched before and after a period to find all occurrences that touch it."""
         longest = max([master.longest, *(part.length.total for _, part in self.future if part)])
         shifts = [_shift(master, change) for change in self.future]
         return _MARGIN + longest + max([timedelta(), *shifts]), _MARGIN - min([timedelta(), *shifts])

@@ -14,9 +14,9 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from tocsin.business_time import load_zone, zone_names
 from tocsin.directory.errors import UnreadableEventError
+from tocsin.directory.ical.calendar_time import read_time
 from tocsin.directory.ical.recurrence_rule import RecurrenceRule, read_rule
 from tocsin.directory.ical.text import ContentLine, parse_line, shown
-from tocsin.directory.ical.written_time import read_time
 
 _FIRST_CHANGE: Final = datetime(1969, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
 _LAST_CHANGE: Final = datetime(2101, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)

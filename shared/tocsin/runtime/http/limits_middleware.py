@@ -111,7 +111,7 @@ class LimitsMiddleware:
 
 
 def _check_framing(scope: Scope) -> None:
-    """Refuse ambiguous body lengths (RFC 9112, 6.1): a proxy may have read another body than we (request smuggling).
+    """Refuse ambiguous body lengths (RFC 9112, 6.1): a proxy may have read a different body (request smuggling).
 
     h11 itself refuses contradicting lengths and transfer codings other than chunked, `strict_lines` the rest. A target
     that is not a path, such as `http://host/path`, is for proxies.

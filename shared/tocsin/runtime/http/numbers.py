@@ -13,7 +13,7 @@ def _require_digits(value: object) -> object:
 
 
 DIGITS: Final = BeforeValidator(_require_digits)
-"""A number of at most 19 digits in its one spelling: pydantic alone also takes ` 5`, `+5`, `5.0` and `1_000`.
+"""A number of at most 19 digits in its one spelling: pydantic alone also accepts ` 5`, `+5`, `5.0` and `1_000`.
 
 It follows the bounds: `Annotated[int, Query(ge=1), DIGITS]`.
 """

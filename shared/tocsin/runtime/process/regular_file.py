@@ -61,7 +61,7 @@ def describe_read_error(error: OSError | ValueError) -> str:
         case UnicodeDecodeError():
             return "it is not UTF-8"
         case OSError(errno=errno.ELOOP):
-            return "its symbolic links lead in a circle"
+            return "its symbolic links form a loop"
         case OSError(strerror=str(reason)):
             return reason.lower()
     return "its path is invalid"

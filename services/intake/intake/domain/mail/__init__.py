@@ -1,4 +1,4 @@
-"""What a mail says, in the fields that intake needs. Pure.
+"""Reads a mail into the fields that intake needs. Pure.
 
 Read in this order:
 

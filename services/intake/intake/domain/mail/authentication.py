@@ -1,4 +1,4 @@
-"""What mail servers found out about a sender (Authentication-Results, RFC 8601). Pure."""
+"""Reads the results of sender checks by mail servers (Authentication-Results, RFC 8601). Pure."""
 
 import re
 from typing import Final
@@ -31,7 +31,7 @@ def _is_about(result: str, domain: str) -> bool:
 
 
 def _without_quotations(header: str) -> str:
-    """The header without what the sender may have chosen: comments and quoted text, such as an envelope address.
+    """The header without comments and quoted text, because the sender may have chosen them.
 
     Empty if a quotation does not end, because then anything may be quoted.
     """

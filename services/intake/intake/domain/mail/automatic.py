@@ -83,7 +83,7 @@ class AutomaticSign(NamedTuple):
 
 # docs/rules.md#6-15
 def automatic_sign(message: MessageOutline) -> AutomaticSign | None:
-    """The sign that this is not the mail of a human, or None. A sign that cannot be allowed comes first."""
+    """The sign that a machine wrote this mail, or None. A sign that cannot be allowed takes precedence."""
     methods = _calendar_methods(message)
     signs = [*_own_mail(message.headers), *_reports(message), *_meeting_replies(message, methods)]
     # Calendars send the invitation of a person as auto-generated, but never as a reply.
@@ -121,7 +121,7 @@ def _reports(message: MessageOutline) -> Iterator[AutomaticSign]:
 
 
 def _types_of_multiparts(part: MimePart) -> Iterator[str]:
-    """Gateways put the report into a multipart of their own, with a footer."""
+    """The media types of all multiparts: gateways wrap a report in another multipart, with a footer."""
     if part.parts:
         yield part.content.type
     for each in part.parts:
@@ -143,7 +143,7 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
         if value not in _NO | _PASSED_ON:
             text = f"Auto-Submitted: {value[:_MAX_VALUE]}"
             yield AutomaticSign(IgnoredReason.AUTO_SUBMITTED, text, may_be_request=value != "auto-replied")
-    # Mailing lists send the mails of people as bulk, and their own notices too.
+    # Mailing lists mark both the mails of people and their own notices as bulk.
     is_list = "list-id" in headers.names() and _word(headers.first("X-List-Administrivia")) in _NO
     for name in ("Precedence", "X-Precedence", "Preference"):
         for value in map(_word, headers.plain(name)):

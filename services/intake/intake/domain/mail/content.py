@@ -1,8 +1,8 @@
 """The text of a mail: which of its parts are shown, and which are attachments. Pure.
 
-A multipart/alternative says the same several times: one of its parts counts. Of a multipart/related, the root counts.
-Any other multipart is shown part by part. Text is what is plain or HTML; other text (calendars, cards, tables) is an
-attachment, so that it never hides what the sender wrote.
+A multipart/alternative has the same text in several formats: one of its parts counts. In a multipart/related, the root
+counts. Any other multipart is shown part by part. Text is text/plain or HTML; any other text/... (calendars, cards,
+tables) is an attachment, so it never hides the sender's text.
 """
 
 import re
@@ -44,22 +44,22 @@ _SIGNATURE: Final = "-- "
 
 @dataclass(frozen=True, slots=True)
 class MailContent:
-    """`text` is of at most MAX_TEXT_LENGTH characters; `attachments` are the names of what is not shown."""
+    """`text` has at most MAX_TEXT_LENGTH characters; `attachments` are the names of the parts that are not shown."""
 
     text: str
     attachments: tuple[str, ...]
 
 
 def read_content(message: MessageOutline) -> MailContent:
-    """What a mail shows. An attached mail follows the own text if that is short, or if both have the same sender."""
+    """The text and attachments of a mail, with attached mails if the text is short or they have the same sender."""
     content = _Reader(_MAX_FORWARD_DEPTH).read(message)
     text = content.text if len(content.text) <= MAX_TEXT_LENGTH else content.text[: MAX_TEXT_LENGTH - 1] + "…"
     return MailContent(text, content.attachments[:MAX_PARTS])
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a part shows; `is_plain` says whether that is plain text only."""
+class _PartText:
+    """The texts and attachments of a part; `is_plain`: all texts are plain."""
 
     texts: tuple[str, ...] = ()
     attachments: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class _Reader:
         text, attachments = _clean("\n".join(texts)), list(found.attachments)
         is_short = len(own_text(text)) <= _MAX_SHORT_TEXT
         sender = message.headers.addresses("From")[:1]
-        # Gateways attach the mail that they report to a report in the name of its sender.
+        # A spam filter sends its report in the name of the sender, and attaches the sender's mail.
         for mail in (mail for mail in self._mails if is_short or mail.headers.addresses("From")[:1] == sender):
             forwarded = _Reader(self._depth - 1).read(mail)
             attachments += forwarded.attachments
@@ -88,7 +88,7 @@ class _Reader:
                 text = f"{text}\n\n{_heading(mail)}\n\n{forwarded.text}".strip()
         return MailContent(text, tuple(attachments))
 
-    def _read(self, part: MimePart, *, is_only: bool = False) -> _Found:
+    def _read(self, part: MimePart, *, is_only: bool = False) -> _PartText:
         if not part.parts:
             return self._read_leaf(part, is_only=is_only)
         if part.content.type == "multipart/alternative":
@@ -99,7 +99,7 @@ class _Reader:
             return _first_with_text([(child.content.name, self._read(child)) for child in children])
         return self._sequence(part.parts)
 
-    def _sequence(self, parts: Sequence[MimePart]) -> _Found:
+    def _sequence(self, parts: Sequence[MimePart]) -> _PartText:
         texts: dict[str, str] = {}
         attachments: list[str] = []
         is_plain = True
@@ -113,21 +113,21 @@ class _Reader:
             for text in found.texts:  # some programs send the same text twice, as plain text and as HTML
                 texts.setdefault(" ".join(text.split()), text)
             is_plain = is_plain and found.is_plain
-        return _Found(tuple(texts.values()), tuple(attachments), is_plain)
+        return _PartText(tuple(texts.values()), tuple(attachments), is_plain)
 
-    def _read_leaf(self, part: MimePart, *, is_only: bool) -> _Found:
+    def _read_leaf(self, part: MimePart, *, is_only: bool) -> _PartText:
         content = part.content
         kind = _kind(content, is_only=is_only)
         if kind and content.disposition != "attachment":
             return self._text(content, part.body, kind)
         if content.type.startswith("multipart/") and not part.body:
-            return _Found()
+            return _PartText()
         if self._depth and len(self._mails) < _MAX_FORWARDED and (mail := part.attached_mail()):
             self._mails.append(mail)
         is_opaque = content.is_named and _OPAQUE.fullmatch(content.type)
-        return _Found(attachments=(f"{content.name} ({content.type})" if is_opaque else content.name,))
+        return _PartText(attachments=(f"{content.name} ({content.type})" if is_opaque else content.name,))
 
-    def _text(self, content: ContentHeaders, body: bytes, kind: str) -> _Found:
+    def _text(self, content: ContentHeaders, body: bytes, kind: str) -> _PartText:
         body = body[: self._left[kind]]
         self._left[kind] -= len(body)
         octets = content.decode(body)
@@ -138,7 +138,7 @@ class _Reader:
         else:
             text, names = split_uuencoded(text.replace("\r\n", "\n").replace("\r", "\n"))
             text = _unwrapped(text, content) if content.is_flowed else text
-        return _Found(
+        return _PartText(
             (text,) if text.strip() else (), tuple(one_line(name, MAX_NAME_LENGTH) for name in names), kind == _PLAIN
         )
 
@@ -178,23 +178,23 @@ def _kind(content: ContentHeaders, *, is_only: bool) -> str | None:
     return _PLAIN if is_plain else None
 
 
-def _alternative(found: Sequence[_Found]) -> _Found:
+def _alternative(found: Sequence[_PartText]) -> _PartText:
     """The plain text, or the HTML if most of its words are not in the plain text.
 
     Such a plain text says "Your program cannot show this mail", or is the footer of a mailing list, or is cut off.
     """
     plain = next((each for each in found if each.texts and each.is_plain), None)
     html = next((each for each in reversed(found) if each.texts and not each.is_plain), None)
-    shown = plain or html or _Found()
+    shown = plain or html or _PartText()
     if plain and html:
         words, known = " ".join(html.texts).split(), set(" ".join(plain.texts).split())
         shown = html if 2 * sum(word in known for word in words) < len(words) else plain
     return replace(shown, attachments=tuple(name for each in found for name in each.attachments))
 
 
-def _first_with_text(found: Sequence[tuple[str, _Found]]) -> _Found:
-    """What the first of these parts with a text shows; the others are attachments."""
-    shown = next((each for _, each in found if each.texts), _Found())
+def _first_with_text(found: Sequence[tuple[str, _PartText]]) -> _PartText:
+    """The text of the first part with a text; the other parts are attachments."""
+    shown = next((each for _, each in found if each.texts), _PartText())
     attachments = [[*each.attachments, *([name] if each.texts and each is not shown else [])] for name, each in found]
     return replace(shown, attachments=tuple(name for names in attachments for name in names))
 

@@ -1,6 +1,6 @@
 """Whether two mails with the same Message-ID are copies of one mail, or different mails. Pure.
 
-Devices and scripts use a Message-ID again, so it does not identify a mail alone. Copies have the same subject, text and
+Devices and scripts reuse a Message-ID, so it alone does not identify a mail. Copies have the same subject, text and
 attachments, except that a mailing list may add a tag to the subject and a footer to the text, and a mailbox may add a
 footer. Any other difference makes another mail: one ticket too many is better than a request that is lost.
 """

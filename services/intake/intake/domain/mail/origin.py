@@ -24,7 +24,7 @@ _VIA: Final = re.compile(r"(.+?)(?:\s+via\s+\S|\s*\(via\s)", re.IGNORECASE)
 _ENCODED: Final = re.compile(r"([^=]+)=(?:40)?([^=@]+\.[^=@]+)@")
 _MADE_UP: Final = re.compile(r"dmarc|no-?reply")
 _ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-# The addresses of list programs, which are nobody's.
+# The addresses of list programs; they belong to no person.
 _ROLE: Final = re.compile(r"(^|[-+.=])(bounces?|owners?|request|admin|errors|return|no-?reply)([-+.=]|$)")
 
 

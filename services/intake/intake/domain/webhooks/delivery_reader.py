@@ -55,7 +55,7 @@ def read_delivery(body: bytes, integration: Integration) -> DeliveryContent:
 
 
 def _notice(events: Sequence[str], key: str | None = None) -> DeliveryContent | None:
-    """The test call that one of these events is, or None. Raises UnreadableError if one says that no more will come."""
+    """The first test call among these events, or None. Raises UnreadableError for a notice of deactivation."""
     if off := next(filter(is_deactivation, events), None):
         raise deactivated(off)
     test = next(filter(is_test_call, events), None)
@@ -101,12 +101,12 @@ def _id(text: str | None) -> str | None:
 
 
 def _line(text: str | None) -> str | None:
-    """The text on one line; as it is if it is on one already, because words are compared with integrations.yaml."""
+    """The text on one line. A text on one line stays unchanged, because integrations.yaml may list it."""
     return text if text is None or is_line(text) else clean_line(text) or None
 
 
 def _states_something(ticket: TicketSnapshot, integration: Integration) -> bool:
-    """Whether a ticket states more than its id and when something happened; that nobody is assigned is not enough.
+    """Whether a ticket states more than its id and instants; an empty assignee alone is not enough.
 
     A mapping finds nobody where there is no ticket: `assignee.name || 'nobody'`.
     """

@@ -79,7 +79,7 @@ def events_of(body: bytes) -> Iterator[str]:
 
 
 def deactivated(event: str) -> UnreadableError:
-    """The error of a notice that the webhook is switched off: the loudest one."""
+    """The error for a notice that the webhook is switched off."""
     message = (
         f"the tool has switched its webhook off (`{event[:_MAX_LENGTH]}`): its tickets no longer arrive; switch the"
         " webhook on in the tool, save the tickets that changed since then, and dismiss this notice"

@@ -41,7 +41,7 @@ def parse(body: bytes) -> Payload:
 
 
 def _problem_with_body(body: bytes) -> str | None:
-    """What a body is instead of JSON, and what to change in the tool; None if it is not known."""
+    """The kind of a body that is not JSON, and what to change in the tool; None if unknown."""
     beginning = body.removeprefix(BOM_UTF8).lstrip()
     if not beginning:
         return "is empty; configure the tool to send the ticket as JSON"

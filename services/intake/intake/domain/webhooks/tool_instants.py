@@ -1,4 +1,4 @@
-"""The instants that tools write, and what they write where there is none. Pure.
+"""Reads the instants that tools write, and the values that mean "never". Pure.
 
 Few tools leave a date empty. They write the first or last date that they can store, the beginning of some count of
 seconds, or zeros (docs/decisions/0039-dates-that-mean-never.md).

@@ -1,6 +1,6 @@
 """Reads what mail servers report about our mails: structured reports (RFC 3464) and plain text. Pure.
 
-Anybody can write such a message, so as little as possible of it is read (docs/decisions/0040). Every step takes time
+Anybody can write such a message, so as little of it as possible is used (docs/decisions/0040). Every step takes time
 linear in the size of the message.
 
 Read in this order:

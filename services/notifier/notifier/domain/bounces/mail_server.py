@@ -1,7 +1,7 @@
 """How mail servers say in plain text what happened to a mail, and how automatic replies differ from them. Pure.
 
-The words are those of Postfix, Exim, qmail, Sendmail, OpenSMTPD, Zimbra, Exchange, Microsoft 365, Gmail, Amazon SES and
-of servers that imitate them. Codes of servers decide in other languages.
+The words are those of Postfix, Exim, qmail, Sendmail, OpenSMTPD, Zimbra, Exchange, Microsoft 365, Gmail, Amazon SES
+and of servers that imitate them. In other languages the SMTP codes decide.
 """
 
 import re
@@ -57,7 +57,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 
 def is_from_mail_server(headers: MailHeaders, notice: str) -> bool:
-    """Whether a mail server seems to have written it. A person's reply has a subject and a return path of its own."""
+    """Whether a mail server seems to have written it. A reply (`Re:`) or a person's return path rules that out."""
     sender, envelope = headers.first("from")[:500], headers.first("return-path")
     if _REPLY_SUBJECT.match(headers.first("subject")):
         return False
@@ -82,7 +82,7 @@ def read_verdict(notice: str) -> BounceAction | None:
 
 
 def kind_of_other_message(message: MessageOutline) -> str | None:
-    """What a message is, if its structure says that it is not about the delivery of a mail; None otherwise."""
+    """The kind of a message whose structure shows that it is not a delivery report; None for any other message."""
     if any(name.startswith("tocsin-") for name in message.headers.names()):
         return "a mail of this system"
     kinds = " ".join([message.headers.first("content-type").lower(), *(part.content.type for part in message.parts)])
@@ -94,7 +94,7 @@ def kind_of_other_message(message: MessageOutline) -> str | None:
 
 
 def is_automatic_reply(headers: MailHeaders, notice: str) -> bool:
-    """Whether a machine answered: a notice of absence, a list, or a service that asks the sender to prove something."""
+    """Whether it is an automatic reply: of an absent person, a mailing list, or a service that verifies senders."""
     if headers.first("auto-submitted").partition(";")[0].strip().lower() not in ("", "no"):
         return True
     if headers.first("precedence").strip().lower() in ("bulk", "junk", "auto_reply", "list"):

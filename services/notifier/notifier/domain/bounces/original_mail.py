@@ -1,4 +1,4 @@
-"""What a report says of the mail that it is about: only its Message-ID and its recipient are read. Pure."""
+"""Finds the mail that a report is about: its Message-ID and its recipients. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -34,21 +34,21 @@ class OriginalMail:
     recipients: tuple[str, ...]
 
 
-def read_original(headers: MailHeaders, parts: Sequence[ReportPart], *, is_servers: bool) -> OriginalMail:
-    """What a report says of the mail, in what it returns of the mail, in its texts, and in its own headers.
+def read_original(headers: MailHeaders, parts: Sequence[ReportPart], *, is_from_server: bool) -> OriginalMail:
+    """Find the mail's Message-IDs and recipients in the returned mail, in the texts and in the report's own headers.
 
-    `is_servers`: a mail server wrote the report. A person may attach the report about another mail to a reply to ours.
+    `is_from_server`: a mail server wrote the report. A person may attach a report about another mail to a reply.
     """
     ids: list[str] = []
     recipients: list[str] = []
     for part in sorted(parts, key=lambda part: not part.is_returned):
         returned = part.text if part.is_returned else _returned_headers(part.text)
-        # The content of the returned mail is its sender's: it is not read.
+        # The body of the returned mail is not read: its sender may not be us.
         ids += _ids_in(returned if part.is_returned else notice_of(part.text) + returned)
         recipients += find_addresses(", ".join(_TO_FIELD.findall(returned))[:2000])
     for name in filter(_ORIGINAL_ID_NAME.fullmatch, headers.names()):
         ids += headers.message_ids(name)
-    if is_servers or not ids:
+    if is_from_server or not ids:
         replied_to = headers.message_ids("In-Reply-To")[:1] + headers.message_ids("References")[-1:]
         ids = ids[: _MAX_IDS - len(replied_to)] + replied_to
     message_ids = (f"<{each}>" for each in ids[:_MAX_IDS] if each.isprintable())

@@ -1,4 +1,4 @@
-"""What a report says about one recipient of a mail. Pure."""
+"""Reads the results for the recipients of a mail in a bounce report. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

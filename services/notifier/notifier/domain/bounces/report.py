@@ -1,4 +1,4 @@
-"""Reads a report: which mail it is about, and what happened to it. Pure."""
+"""Reads a bounce report: the mail that it is about, and the result for each recipient. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class BounceReport:
 
 @dataclass(frozen=True, slots=True)
 class MailSummary:
-    """What a list shows of a message, each on one line; None where it is missing."""
+    """The fields of a message in a list, each on one line; None if missing."""
 
     sender: str | None
     subject: str | None
@@ -78,13 +78,13 @@ def read_report(raw: bytes) -> BounceReport:
 
 
 def summarise(raw: bytes) -> MailSummary:
-    """What a list shows of a message, whatever it is."""
+    """The summary of any message."""
     try:
         message = read_outline(raw)
     except UnreadableMailError:
         return MailSummary(None, None, None, None)
     headers, parts = message.headers, read_parts(message)
-    original = read_original(headers, parts, is_servers=False)
+    original = read_original(headers, parts, is_from_server=False)
     reported = [each.addresses[0] for each in read_recipients(_statuses(parts, is_report=True), BounceAction.FAILED)]
     recipients = [*reported, *_possible_recipients(headers, _notice(headers, parts)), *original.recipients]
     return MailSummary(
@@ -100,18 +100,18 @@ def _read(message: MessageOutline) -> BounceReport:
         raise NoBounceError(kind)
     headers, parts = message.headers, read_parts(message)
     notice = _notice(headers, parts)
-    is_servers = is_from_mail_server(headers, notice)
-    original = read_original(headers, parts, is_servers=is_servers)
+    is_from_server = is_from_mail_server(headers, notice)
+    original = read_original(headers, parts, is_from_server=is_from_server)
     named = tuple(_possible_recipients(headers, notice)) or original.recipients
-    # Whoever answers from the recipient's own address has got the mail.
-    is_servers = is_servers and not set(named) & set(find_addresses(headers.first("From")))
+    # A message from the recipient's own address proves that the mail arrived.
+    is_from_server = is_from_server and not set(named) & set(find_addresses(headers.first("From")))
     verdict = read_verdict(notice)
     media_type = message.root.content.type
-    if statuses := _statuses(parts, is_report=is_servers or media_type == "multipart/report"):
+    if statuses := _statuses(parts, is_report=is_from_server or media_type == "multipart/report"):
         recipients = tuple(islice(read_recipients(statuses, verdict), _MAX_RECIPIENTS)) or tuple(
             islice(read_recipients(statuses, None, nameless=original.recipients), 1)
         )
-    elif is_servers and verdict:
+    elif is_from_server and verdict:
         recipients = (ReportedRecipient(named, verdict, _reply(notice)),) if named else ()
     elif is_automatic_reply(headers, notice):
         raise NoBounceError("an automatic reply")
@@ -130,7 +130,7 @@ def _read(message: MessageOutline) -> BounceReport:
 
 
 def _notice(headers: MailHeaders, parts: Sequence[ReportPart]) -> str:
-    """The subject and what follows it in words, without what is returned of the mail."""
+    """The subject and the text, without the returned mail."""
     words = [headers.text("Subject")]
     for part in takewhile(lambda part: not part.is_returned, parts):
         if part.type.startswith("text/"):

@@ -1,4 +1,4 @@
-"""Which deliveries of a mail a report is about. Pure."""
+"""Finds the deliveries that a bounce report is about. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Dates, times and durations as an iCalendar has them (RFC 5545, 3.3), and the instants that they mean."""
+"""Dates, times and durations of an iCalendar (RFC 5545, 3.3), and their instants."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tocsin.directory.local_time import LAST, first_instant
 
 _FIRST_TIME: Final = datetime(1000, 1, 1)  # noqa: DTZ001 (a wall clock shows no zone)
 LAST_TIME: Final = datetime(8999, 12, 30)  # noqa: DTZ001 (a wall clock shows no zone)
-"""Times outside of these are read as these: time zones overflow near the limits of a datetime."""
+"""Times beyond these limits are clamped, because time zones overflow near the limits of a datetime."""
 
 _DATE: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2})(Z)?)?", re.IGNORECASE)
 _DURATION: Final = re.compile(
@@ -21,8 +21,8 @@ _DURATION: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenTime:
-    """A date or time as a calendar has it: `local` is what a wall clock in `zone` shows; None is a floating time."""
+class CalendarTime:
+    """A date or time of a calendar: `local` is the wall-clock time in `zone`; `zone` is None for a floating time."""
 
     local: datetime
     zone: ZoneInfo | None
@@ -41,7 +41,7 @@ class WrittenTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
+class EventLength:
     """How long an event lasts: `days` by the wall clock, then `exact` (RFC 5545, 3.3.6)."""
 
     days: timedelta
@@ -49,7 +49,7 @@ class Length:
 
     @property
     def total(self) -> timedelta:
-        """Both together, where the difference between a wall clock and exact time does not matter."""
+        """The sum of both, if the difference between wall-clock and exact time does not matter."""
         return self.days + self.exact
 
 
@@ -68,18 +68,18 @@ class HomeZone:
         """
         return first_instant(local, self.zone) if self.is_floating else _instant(local, self.zone)
 
-    def instant_of(self, written: WrittenTime) -> datetime:
+    def instant_of(self, written: CalendarTime) -> datetime:
         """The instant of a time as written. This zone applies to days and floating times."""
         return self.instant(written.local) if written.zone is None else _instant(written.local, written.zone)
 
-    def end(self, start: datetime, length: Length) -> datetime:
+    def end(self, start: datetime, length: EventLength) -> datetime:
         """The instant at which an event ends that starts at the local time `start`."""
         local = start + length.days if length.days < LAST_TIME - start else LAST_TIME
         at = self.instant(local)
         return at + length.exact if length.exact < LAST - at else LAST
 
 
-def read_time(text: str, zone: ZoneInfo | None, *, is_day: bool = False) -> WrittenTime | None:
+def read_time(text: str, zone: ZoneInfo | None, *, is_day: bool = False) -> CalendarTime | None:
     """Return the date or time, or None if it is invalid. `is_day` reads a time as its day, as VALUE=DATE says."""
     found = _DATE.fullmatch(text.strip())
     if found is None:
@@ -93,17 +93,17 @@ def read_time(text: str, zone: ZoneInfo | None, *, is_day: bool = False) -> Writ
         return None
     local = min(max(local, _FIRST_TIME), LAST_TIME)
     if is_day or found[4] is None:
-        return WrittenTime(datetime.combine(local, time()), None, is_day=True)
-    return WrittenTime(local, load_zone("UTC") if found[7] else zone, is_day=False)
+        return CalendarTime(datetime.combine(local, time()), None, is_day=True)
+    return CalendarTime(local, load_zone("UTC") if found[7] else zone, is_day=False)
 
 
-def read_duration(text: str) -> Length | None:
+def read_duration(text: str) -> EventLength | None:
     """Return the duration, or None if it is invalid or negative. A week or a day is local, an hour is exact."""
     found = _DURATION.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         return None
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return Length(timedelta(weeks=weeks, days=days), timedelta(hours=hours, minutes=minutes, seconds=seconds))
+    return EventLength(timedelta(weeks=weeks, days=days), timedelta(hours=hours, minutes=minutes, seconds=seconds))
 
 
 def midnight(at: datetime) -> datetime:
