@@ -79,7 +79,7 @@ async def test_the_next_address_of_a_name_is_tried(feed: FeedServer, monkeypatch
 async def test_the_certificate_must_be_that_of_the_name(feed: FeedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     FakeResolver(monkeypatch, ["127.0.0.1"])
     message = await refusal(EXCHANGE.format(port=feed.server.server_port), *LOOPBACK)
-    assert message == "has a certificate for another name; write the name of its certificate into the address"
+    assert message == "has a certificate for another name; use the host name of its certificate in the address"
     assert feed.paths == []
 
 

@@ -32,13 +32,16 @@ ODD = {
     "a start in words": ("DTSTART:soon\nDURATION:PT1H", "has an invalid DTSTART (`soon`)"),
     "a start in another notation": ("DTSTART:2027-01-05T14:00:00Z", "has an invalid DTSTART (`2027-01-05T14:00:00Z`)"),
     "two starts": ("DTSTART:20270105T140000Z\nDTSTART:20270106T140000Z\nDURATION:PT1H", "several different DTSTART"),
-    "a birthday of 1604": ("DTSTART;VALUE=DATE:16041215\nRRULE:FREQ=YEARLY", "starts before 1900; let it start later"),
+    "a birthday of 1604": (
+        "DTSTART;VALUE=DATE:16041215\nRRULE:FREQ=YEARLY",
+        "starts before 1900; choose a later start",
+    ),
     "a birthday of the year 1": ("DTSTART:00010101T000000Z\nDURATION:PT1H", "starts before 1900"),
-    "the end of time": ("DTSTART:99991231T235959Z\nDURATION:PT1H", "starts after 8998; let it start earlier"),
+    "the end of time": ("DTSTART:99991231T235959Z\nDURATION:PT1H", "starts after 8998; choose an earlier start"),
     "an end before its start": ("DTSTART:20270105T140000Z\nDTEND:20270105T130000Z", "ends before it starts"),
     "a day that ends before": ("DTSTART;VALUE=DATE:20270105\nDTEND;VALUE=DATE:20270104", "ends before it starts"),
     "an invalid end": ("DTSTART:20270105T140000Z\nDTEND:later", "has an invalid DTEND (`later`)"),
-    "no end": ("DTSTART:20270105T140000Z", "has no length; let it end after it starts"),
+    "no end": ("DTSTART:20270105T140000Z", "has no length; set an end after its start"),
     "an end at its start": ("DTSTART:20270105T140000Z\nDTEND:20270105T140000Z", "has no length"),
     "no duration": ("DTSTART:20270105T140000Z\nDURATION:PT0S", "has no length"),
     "a negative duration": ("DTSTART:20270105T140000Z\nDURATION:-PT1H", "has an invalid DURATION (`-PT1H`); write it"),
@@ -82,11 +85,11 @@ ODD = {
     ),
     "a start without a colon": (
         "DTSTART 20270105T140000Z\nDURATION:PT1H",
-        "has the broken line `DTSTART 20270105T140000Z`; correct it",
+        "has the invalid line `DTSTART 20270105T140000Z`; correct it",
     ),
     "a start that has lost its zone": (
         "DTSTART;TZID:20270105T140000\nDURATION:PT1H",
-        "has the broken line `DTSTART;TZID:20270105T140000`; correct it",
+        "has the invalid line `DTSTART;TZID:20270105T140000`; correct it",
     ),
     "an invalid place in its series": (
         "RECURRENCE-ID:then\nDTSTART:20270105T140000Z\nDURATION:PT1H",
@@ -184,7 +187,7 @@ TEXTS = {
     ),
     "an end of nothing": (
         GOOD.replace("END:VCALENDAR", "END:VALARM\nEND:VCALENDAR"),
-        ["the line `END:VALARM` ends nothing and is ignored; remove it"],
+        ["the line `END:VALARM` has no matching BEGIN and is ignored; remove it"],
     ),
     "an alarm": (GOOD.replace("SUMMARY", "BEGIN:VALARM\nSUMMARY:Maya Lindqvist\nDURATION:x\nEND:VALARM\nSUMMARY"), []),
     "an alarm without an end": (GOOD.replace("END:VEVENT", "BEGIN:VALARM\nTRIGGER:x\nEND:VEVENT"), []),

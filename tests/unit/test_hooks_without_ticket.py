@@ -11,9 +11,9 @@ from support.webhook_recordings import recorded, shipped
 
 NOW = datetime(2026, 6, 10, tzinfo=UTC)
 FULL_OBJECT = "set the payload type of the webhook to *Full object*"
-INQUIRE = "let the callback's API member read tickets"
+INQUIRE = "allow the callback's API member to read tickets"
 FIELDS = "add the fields of the ticket that docs/integrations/autotask.md lists"
-WHOLE = "let the tool send the whole ticket"
+WHOLE = "configure the tool to send the whole ticket"
 
 
 def deliver(provider: str, body: Any, **generic: Any) -> dict[str, Any]:
@@ -199,7 +199,10 @@ def test_a_generic_mapping_never_hides_a_delivery() -> None:
         (b"{'id': 1}", "body: is not JSON (line 1, column 2); "),
         (b'"{\\"id\\": 1}"', "body: must be a JSON object or a list; "),
         (b'{"id": 1, "id": 2}', "body: has the key `id` more than once"),
-        (b'{"a":' * 40 + b"1" + b"}" * 40, "a: is nested more than 32 deep; let the tool send fewer levels"),
+        (
+            b'{"a":' * 40 + b"1" + b"}" * 40,
+            "a: is nested more than 32 deep; configure the tool to send less nested JSON",
+        ),
     ],
 )
 def test_a_body_that_is_not_json_says_what_it_is(body: bytes, detail: str) -> None:

@@ -64,7 +64,8 @@ def _tls() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError:
         raise CalendarDownloadError(
-            "cannot be fetched, because SSL_CERT_FILE or SSL_CERT_DIR has no authorities in PEM; correct that variable"
+            "cannot be fetched, because SSL_CERT_FILE or SSL_CERT_DIR contains no PEM certificates; "
+            "correct that variable"
         ) from None
 
 
@@ -151,14 +152,14 @@ def _describe(error: BaseException) -> str:
             case ssl.SSLCertVerificationError():
                 return _describe_certificate(cause)
             case ssl.SSLError():
-                return "does not speak TLS as it should; ask its operator"
+                return "does not use TLS correctly; ask its operator"
             case ConnectionRefusedError():
                 return "cannot be reached: connection refused"
             case OSError(strerror=str(reason)) if cause.errno:
                 return f"cannot be reached: {reason.lower()}"
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ProxyError):
-        return "cannot be fetched, because the proxy of HTTPS_PROXY refuses; ask its operator"
+        return "cannot be fetched, because the proxy in HTTPS_PROXY refuses the connection; ask its operator"
     if isinstance(error, httpx.ConnectError):
         return "cannot be reached; check its address and the network"
     return "ends the connection before its response is complete; ask its operator"
@@ -166,7 +167,7 @@ def _describe(error: BaseException) -> str:
 
 def _describe_certificate(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code in _NAME_MISMATCH:
-        return "has a certificate for another name; write the name of its certificate into the address"
+        return "has a certificate for another name; use the host name of its certificate in the address"
     if error.verify_code == _EXPIRED:
         return "has a certificate that has expired; its operator must renew it"
     reason = f"({error.verify_message}); SSL_CERT_FILE names the trusted authorities"

@@ -123,7 +123,7 @@ At = Annotated[_OnCallInstant | None, Query(description="An instant in the years
 
 
 _OTHER_TENANT: Final = Problem(
-    403, "The directory belongs to another tenant: this API key can only ask who holds a role in general."
+    403, "The directory belongs to another tenant. This API key may only call `GET /v1/on-call`, without `customer`."
 )
 
 

@@ -80,7 +80,7 @@ def _read(file: Path) -> bytes:
     except OSError as error:
         _fail(f"{file}: {error.strerror}", USAGE)
     if not raw.strip():
-        _fail(f"{file}: the message is empty", DATA_ERROR)
+        _fail(f"{file}: the message is empty; pass the raw message", DATA_ERROR)
     return raw
 
 

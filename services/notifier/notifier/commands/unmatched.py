@@ -49,6 +49,8 @@ async def _print_list(connection: AsyncConnection) -> None:
 async def _print_message(connection: AsyncConnection, report_id: int) -> None:
     raw = await unmatched_reports.load_raw(connection, None, report_id)
     if raw is None:
-        typer.echo(f"There is no unmatched report {report_id}.", err=True)
+        typer.echo(
+            f"No unmatched report has the id {report_id}. List them with `python -m notifier unmatched`.", err=True
+        )
         raise typer.Exit(1)
     sys.stdout.buffer.write(raw)

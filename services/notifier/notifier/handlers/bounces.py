@@ -94,7 +94,7 @@ async def apply_report(
     except NoBounceError as error:
         return await _keep(connection, tenant, raw, UnmatchedReason.NO_BOUNCE, f"The message {error}.")
     except BounceReportError as error:
-        problem = f"Not a bounce report that can be read: {error.field} {error}."
+        problem = f"Not a readable bounce report: {error.field} {error}."
         return await _keep(connection, tenant, raw, UnmatchedReason.UNREADABLE, problem)
     sent_for = return_path.find_delivery(report.sent_to) if return_path else None
     mail = await _load_mail(connection, report.message_ids, sent_for, tenant)
@@ -105,7 +105,7 @@ async def apply_report(
     results = await _apply_to_mail(connection, directory, report.recipients, mail, tenant, now)
     kept = None
     if failed := next((each for each in results if each.result is ReportResult.UNMATCHED), None):
-        problem = f"The mail failed at {failed.recipient}, which we did not mail, and it went to several addresses."
+        problem = f"The report names {failed.recipient}, which we did not mail, and the mail went to several addresses."
         kept, _ = await _add(connection, tenant, raw, UnmatchedReason.UNMATCHED, problem)
     await reports.count(connection, Counter(result.result for result in results))
     return BounceResult(mail.deliveries[0].message_id, tuple(results), kept)
@@ -157,7 +157,7 @@ async def _apply_to_mail(
 
 def _describe_unknown(report: BounceReport) -> str:
     if not report.message_ids:
-        return "The report does not name the mail: it has no Message-ID of it."
+        return "The report does not contain the Message-ID of a mail."
     return f"No mail has the Message-ID {', '.join(report.message_ids[:3])}."
 
 

@@ -221,7 +221,7 @@ def _notes(calendar: CalendarText) -> Iterator[str]:
         if not _is_valid_header(line):
             yield f"the line `{shown(line)}` is not valid and is ignored; correct or remove it"
     for line in calendar.loose_ends:
-        yield f"the line `{shown(line)}` ends nothing and is ignored; remove it"
+        yield f"the line `{shown(line)}` has no matching BEGIN and is ignored; remove it"
 
 
 def _is_valid_header(text: str) -> bool:

@@ -149,9 +149,9 @@ class _EventReader:
             raise UnreadableEventError("has no DTSTART; add one")
         written = read_property_time(line, zones)
         if written.local.year < FIRST.year:
-            raise UnreadableEventError(f"starts before {FIRST.year}; let it start later")
+            raise UnreadableEventError(f"starts before {FIRST.year}; choose a later start")
         if written.local >= LAST_TIME:
-            raise UnreadableEventError(f"starts after {LAST_TIME.year - 1}; let it start earlier")
+            raise UnreadableEventError(f"starts after {LAST_TIME.year - 1}; choose an earlier start")
         self._properties = properties
         self._zones = zones
         self._written = written
@@ -165,7 +165,7 @@ class _EventReader:
         if ends_at < starts_at:
             raise UnreadableEventError("ends before it starts; correct its DTEND")
         if not length.days and not length.exact:
-            raise UnreadableEventError("has no length; let it end after it starts")
+            raise UnreadableEventError("has no length; set an end after its start")
         excluded_dates, excluded_days = self._excluded()
         return EventPart(
             properties=self._properties,
@@ -227,7 +227,7 @@ class _EventReader:
         zone = self._home.zone
         length = _read_one(line, text, self._zones).in_zone(zone) - start.in_zone(zone)
         if length <= timedelta():
-            raise UnreadableEventError(f"has an invalid RDATE (`{shown(text)}`); let it end after it starts")
+            raise UnreadableEventError(f"has an invalid RDATE (`{shown(text)}`); set an end after its start")
         return EventLength(length)
 
     def _excluded(self) -> tuple[frozenset[datetime], frozenset[datetime]]:

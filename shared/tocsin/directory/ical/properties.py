@@ -69,7 +69,7 @@ class EventProperties:
             elif name is None or not _is_valid(name, text):
                 ignored.append(text)
         if broken and not problem:
-            problem = f"has the broken line `{shown(broken[0])}`; correct it"
+            problem = f"has the invalid line `{shown(broken[0])}`; correct it"
         addresses, names = _read_attendees(found.get("ATTENDEE", ()))
         titles = [line.text for line in found.get("SUMMARY", ())]
         titles += [shown(text) for text in broken if text.lstrip().startswith(_NAMING)]

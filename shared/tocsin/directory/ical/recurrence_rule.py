@@ -240,7 +240,7 @@ def _read_times(numbers: dict[str, _Numbers], start: datetime) -> tuple[time, ..
 
 
 def _too_often() -> UnreadableEventError:
-    return UnreadableEventError("recurs too often; let it recur daily or less often")
+    return UnreadableEventError("recurs too often; make it recur daily or less often")
 
 
 def _invalid(name: str, value: str, hint: str = "correct it") -> UnreadableEventError:

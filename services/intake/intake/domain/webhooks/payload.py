@@ -32,7 +32,9 @@ def parse(body: bytes) -> Payload:
     except InvalidJsonError as error:
         raise UnreadableError("body", _problem_with_body(body) or f"{error}; configure the tool to send JSON") from None
     except JsonDepthError as error:
-        raise UnreadableError(error.field or "body", f"{error.message}; let the tool send fewer levels") from None
+        raise UnreadableError(
+            error.field or "body", f"{error.message}; configure the tool to send less nested JSON"
+        ) from None
     if isinstance(data, DuplicateKey):
         raise UnreadableError("body", str(problem_with_text(data)))
     if not isinstance(data, Mapping | list):
@@ -54,7 +56,9 @@ def _problem_with_body(body: bytes) -> str | None:
         return f"is not UTF-8 (byte {error.start + 1}); configure the tool to send JSON in UTF-8"
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        return f"is not JSON ({place}); let the tool escape the texts in it, or leave out the one that breaks it"
+        return (
+            f"is not JSON ({place}); configure the tool to escape its texts, or to omit the text that breaks the JSON"
+        )
     except (ValueError, RecursionError):
         return None
     return None

@@ -85,7 +85,9 @@ class PayloadObject:
         else:
             is_instant = at is None or _INSTANT.fullmatch(str(value).strip()) is not None
         if not is_instant:
-            raise UnreadableError(self.path_of(name), f"{NOT_AN_INSTANT}; let the tool send one there, or null")
+            raise UnreadableError(
+                self.path_of(name), f"{NOT_AN_INSTANT}; configure the tool to send one there, or null"
+            )
         return at
 
     def services(self, integration: Integration, *names: str) -> tuple[str, ...] | None:

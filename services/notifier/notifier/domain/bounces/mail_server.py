@@ -90,7 +90,7 @@ def kind_of_other_message(message: MessageOutline) -> str | None:
         return None
     if "disposition-notification" in kinds:
         return "a read receipt (RFC 8098)"
-    return "a complaint of a reader (RFC 5965)" if "feedback-report" in kinds else None
+    return "a spam complaint (RFC 5965)" if "feedback-report" in kinds else None
 
 
 def is_automatic_reply(headers: MailHeaders, notice: str) -> bool:

@@ -21,7 +21,8 @@ from intake.domain.webhooks.snapshot import Action, AssigneeInfo, ContactInfo, D
 from intake.errors import UnmappedReason, UnreadableError
 
 SEND_TICKET: Final = (
-    "in ConnectWise, let the callback's API member read tickets (Service Tickets: Inquire All), and create the callback"
+    "in ConnectWise, allow the callback's API member to read tickets (Service Tickets: Inquire All), and"
+    " create the callback"
     " with the type `ticket`"
 )
 

@@ -28,7 +28,8 @@ from intake.domain.words import find_word
 from intake.errors import UnmappedReason, UnreadableError
 
 SEND_TICKET: Final = (
-    "let the tool send the whole ticket, or correct `when`, `tickets` and `external_id` in the `generic` section"
+    "configure the tool to send the whole ticket, or correct"
+    " `when`, `tickets` and `external_id` in the `generic` section"
 )
 
 _MAX_TICKETS: Final = 500

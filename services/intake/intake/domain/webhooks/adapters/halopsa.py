@@ -26,7 +26,7 @@ from intake.domain.webhooks.snapshot import (
 from intake.errors import UnmappedReason, UnreadableError
 
 SEND_TICKET: Final = (
-    "in HaloPSA, set the payload type of the webhook to *Full object*: *Event information only* holds no ticket"
+    "in HaloPSA, set the payload type of the webhook to *Full object*: *Event information only* contains no ticket"
 )
 
 _MAX_TICKETS: Final = 500
