@@ -55,3 +55,8 @@ def comparable_email(email: str) -> str:
         return with_ascii_domain(lower)
     except ValueError:
         return lower
+
+
+def comparable_domain(domain: str) -> str:
+    """The form in which domains are compared, as in `comparable_email`."""
+    return comparable_email(f"@{domain}").removeprefix("@")

@@ -389,7 +389,21 @@ def test_a_sender_that_failed_dmarc_is_unknown() -> None:
     forged = f"{failed}\r\nAuthentication-Results: {passed}"
     known = received(mail(Authentication_Results=passed), authserv="mx.us.example")
     assert known.author.customer is not None
-    for results in (failed, forged, passed.replace("mx.us", "mx.them")):
+    in_capitals = received(mail(Authentication_Results=passed.replace("mx.us", "MX.US")), authserv="mx.us.example")
+    assert in_capitals.author.customer is not None
+    of_us = passed.replace("acme.example", "betterworldtech.com")
+    for results in (
+        failed,
+        forged,
+        of_us.replace("mx.us", "mx.them"),
+        passed,  # of another domain
+        f"{of_us}; dmarc=fail header.from=betterworldtech.com",
+        of_us.replace(" dmarc=pass", " x-dmarc=pass"),
+        'mx.us.example; spf=pass smtp.mailfrom="a; dmarc=pass"@evil.example; dmarc=fail',
+        'mx.us.example; spf=pass smtp.mailfrom="a; dmarc=pass ;',
+        "mx.us.example; spf=pass smtp.mailfrom=<a; dmarc=pass@evil.example>",
+        "mx.us.example; dmarc=fail (said (dmarc=pass); dmarc=pass)",
+    ):
         message = mail("ruth@betterworldtech.com", Authentication_Results=results)
         author = received(message, authserv="mx.us.example").author
         assert (author.customer, author.is_staff, author.is_it_contact) == (None, False, False)

@@ -10,6 +10,7 @@ Read in this order:
 What a mail means is decided by the services: see `intake.domain.mail` and `notifier.domain.bounces`.
 """
 
+from tocsin.mail.addresses import tokenize
 from tocsin.mail.charsets import decode_text
 from tocsin.mail.content_headers import ContentHeaders
 from tocsin.mail.errors import UnreadableMailError
@@ -32,4 +33,5 @@ __all__ = [
     "find_message_ids",
     "read_outline",
     "split_uuencoded",
+    "tokenize",
 ]

@@ -26,7 +26,13 @@ _QUOTED_WORD: Final = re.compile(r'^"([\w.+=-]+)"@')
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-class _Token(NamedTuple):
+class HeaderToken(NamedTuple):
+    """A piece of a header.
+
+    `kind` is `quoted`, `angle`, `comment`, `separator` (`,`, `;` or `:`), `text`, or `stray` for a quotation mark that
+    is never closed.
+    """
+
     kind: str | None
     text: str
 
@@ -52,9 +58,9 @@ def parse_addresses(header: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _elements(header: str) -> Iterator[Sequence[_Token]]:
-    element: list[_Token] = []
-    for token in _tokens(header):
+def _elements(header: str) -> Iterator[Sequence[HeaderToken]]:
+    element: list[HeaderToken] = []
+    for token in tokenize(header):
         if token.kind != "separator":
             element.append(token)
             continue
@@ -64,11 +70,12 @@ def _elements(header: str) -> Iterator[Sequence[_Token]]:
     yield element
 
 
-def _tokens(header: str) -> Iterator[_Token]:
+def tokenize(header: str) -> Iterator[HeaderToken]:
+    """The pieces of a header in their order; together they are the header."""
     position = 0
     while token := _TOKEN.match(header, position):
         position = _end_of_comment(header, token.start()) if token.lastgroup == "comment" else token.end()
-        yield _Token(token.lastgroup, header[token.start() : position])
+        yield HeaderToken(token.lastgroup, header[token.start() : position])
 
 
 def _end_of_comment(header: str, start: int) -> int:
@@ -81,7 +88,7 @@ def _end_of_comment(header: str, start: int) -> int:
     return len(header)
 
 
-def _address_of(element: Sequence[_Token]) -> tuple[str, str] | None:
+def _address_of(element: Sequence[HeaderToken]) -> tuple[str, str] | None:
     angles = [token.text.strip("<>") for token in element if token.kind == "angle"]
     if len(angles) > 1:
         return None

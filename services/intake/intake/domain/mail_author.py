@@ -3,17 +3,14 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from tocsin.email_address import comparable_email
 from tocsin.mail import EmailAddress
 
-from intake.domain.mail import InboundMail, hidden_address, is_made_up, name_before_via
+from intake.domain.mail import InboundMail, hidden_address, is_made_up, name_before_via, passes_dmarc, results_server
 from intake.domain.webhooks.config.email import EmailConfig, EmailCustomer
 from intake.domain.webhooks.config.integrations import MailIntegration
 from intake.domain.words import fold_text
-
-_DMARC_PASS: Final = re.compile(r"\bdmarc\s*=\s*pass\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,8 @@ def find_author(mail: InboundMail, integration: MailIntegration, mailboxes: Coll
         name = name_before_via(mail.sender.name) or mail.sender.name
         return MailAuthor(EmailAddress(name, mail.sender.email), is_found=False)
     is_replaced = address.email != mail.sender.email
-    if is_replaced and config.authserv and not all(map(_DMARC_PASS.search, mail.origin.authentication)):
+    is_forged = not all(passes_dmarc(results, address.domain) for results in mail.origin.authentication)
+    if is_replaced and config.authserv and is_forged:
         return MailAuthor(address, is_authenticated=False)
     customer = customer_of(address.email, integration)
     return MailAuthor(
@@ -91,8 +89,8 @@ def _is_authenticated(mail: InboundMail, authserv: str | None) -> bool:
     if authserv is None:
         return True
     # Only the first header with this name is of our own server: the sender may have written others.
-    results = (text for text in mail.authentication if text.partition(";")[0].split()[:1] == [authserv])
-    return bool(_DMARC_PASS.search(next(results, "")))
+    results = (header for header in mail.authentication if results_server(header) == authserv.lower())
+    return passes_dmarc(next(results, ""), mail.sender.domain)
 
 
 class _ReplacedSender:

@@ -6,12 +6,14 @@ Read in this order:
 2. `content` chooses the parts that are the text, `html_text` decodes HTML, and `own_text` ends the text where another
    mail is quoted.
 3. `automatic` finds the signs of a machine, `automatic_subjects` those in a subject, `origin` the traces of a mailing
-   list, and `copies` what tells copies of a mail from other mails with its Message-ID.
+   list, `authentication` what mail servers say about the sender, and `copies` what tells copies of a mail from other
+   mails with its Message-ID.
 
 Who wrote the mail is decided in `intake.domain.mail_author`; `received_mail` adds that and the mailbox to the mail, and
 `mail_rules` derives its effect.
 """
 
+from intake.domain.mail.authentication import passes_dmarc, results_server
 from intake.domain.mail.automatic import AutomaticSign, IgnoredReason
 from intake.domain.mail.content import MAX_TEXT_LENGTH
 from intake.domain.mail.copies import ContentDigests
@@ -38,6 +40,8 @@ __all__ = [
     "is_made_up",
     "name_before_via",
     "own_text",
+    "passes_dmarc",
     "read_mail",
     "reference_of",
+    "results_server",
 ]

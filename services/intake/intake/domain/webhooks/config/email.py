@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
-from tocsin.email_address import comparable_email
+from tocsin.email_address import comparable_domain, comparable_email
 from tocsin.events import BusinessRisk, Category, Mailbox, Severity, Workaround, WorkStoppage
 from tocsin.yaml_document import Duration, FieldPath, Name, YamlModel, field_errors
 
@@ -15,18 +15,14 @@ from intake.domain.webhooks.config.people import KnownAssignee, KnownCustomer
 from intake.domain.words import fold_text
 
 
-def _comparable_domain(domain: str) -> str:
-    return comparable_email(f"@{domain}").removeprefix("@")
-
-
 def _comparable(address_or_domain: str) -> str:
-    return comparable_email(address_or_domain) if "@" in address_or_domain else _comparable_domain(address_or_domain)
+    return comparable_email(address_or_domain) if "@" in address_or_domain else comparable_domain(address_or_domain)
 
 
 Domain = Annotated[
     str,
     Field(pattern=r"^[^\s@]+\.[^\s@]+$", max_length=189, examples=["acme.example"]),
-    AfterValidator(_comparable_domain),
+    AfterValidator(comparable_domain),
 ]
 MailAddress = Annotated[
     str,
