@@ -54,7 +54,6 @@ _LIST_LINKS = {
     "redeliver": link(_REDELIVER, "Send its mail again", delivery_id="$response.body#/items/0/id"),
 }
 _NEW_DELIVERY = link(_GET, "Read the new delivery", delivery_id="$response.body#/id")
-_OF_TICKET = link("GET /v1/deliveries", "List the ticket's deliveries", ticket_id="$response.body#/ticket_id")
 _IN_PROGRESS = RedeliveryRefusedError("This mail is still on its way (deferred). Wait for the result of delivery ...")
 _REDELIVERY_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -62,7 +61,7 @@ _REDELIVERY_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Already requested with this Idempotency-Key",
         "links": {"delivery": _NEW_DELIVERY},
     },
-    201: {"links": {"delivery": _NEW_DELIVERY, "ticket": _OF_TICKET}},
+    201: {"links": {"delivery": _NEW_DELIVERY}},
     409: error_response("The mail is still on its way, or no longer needed", problem_of(_IN_PROGRESS)),
     422: error_response(
         "Every invalid field, or an Idempotency-Key used with a different body", problem_of(RedeliveryKeyReusedError())
