@@ -13,8 +13,14 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+# Unicode will never assign these (U+FDD0 to U+FDEF, and the last two code points of every plane).
+_NONCHARACTERS: Final = r"\ufdd0-\ufdef\ufffe\uffff" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000)
+)
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _BLOCK_CONTROLS: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
+_ZERO_WIDTH_SPACES: Final = r"\u200b\u2060\ufeff"
+"""No word and no emoji needs them, unlike the joiners U+200C and U+200D."""
 _DIRECTIONS: Final = r"\u202a-\u202e\u2066-\u2069"
 """They reorder the text around them: `gpj.exe` is shown as `exe.jpg`."""
 # Unicode's Default_Ignorable_Code_Point and the interlinear marks. Astral ones are literal: ECMAScript, Rust and Python
@@ -27,20 +33,22 @@ INVISIBLE: Final = (
 _SURROGATES: Final = r"\ud800-\udfff"
 """Half of a pair; it cannot be stored. JSON in UTF-8 has none, so the patterns below omit them."""
 
-NOT_IN_LINE: Final = _CONTROLS + _DIRECTIONS
+NOT_IN_LINE: Final = _CONTROLS + _DIRECTIONS + _ZERO_WIDTH_SPACES + _NONCHARACTERS
 """The characters that a line must not contain, for use inside brackets."""
-NOT_IN_ID: Final = _CONTROLS + INVISIBLE
+NOT_IN_ID: Final = _CONTROLS + INVISIBLE + _NONCHARACTERS
 """The characters that an id must not contain, for use inside brackets."""
+NOT_IN_BLOCK: Final = _BLOCK_CONTROLS + _NONCHARACTERS
+"""The characters that a block must not contain, for use inside brackets."""
 LINE_PATTERN: Final = f"^[^{NOT_IN_LINE}]*$"
 """The JSON Schema pattern of a line."""
 ID_PATTERN: Final = f"^[^{NOT_IN_ID}]*$"
 """The JSON Schema pattern of an id."""
-BLOCK_PATTERN: Final = f"^[^{_BLOCK_CONTROLS}]*$"
+BLOCK_PATTERN: Final = f"^[^{NOT_IN_BLOCK}]*$"
 """The JSON Schema pattern of a block. CR LF is accepted too."""
 
 _NOT_IN_LINE: Final = re.compile(f"[{NOT_IN_LINE}{_SURROGATES}]")
 _NOT_IN_ID: Final = re.compile(f"[{NOT_IN_ID}{_SURROGATES}]+")
-_NOT_IN_BLOCK: Final = re.compile(f"[{_BLOCK_CONTROLS}{_SURROGATES}]")
+_NOT_IN_BLOCK: Final = re.compile(f"[{NOT_IN_BLOCK}{_SURROGATES}]")
 _CONTROL: Final = re.compile(f"[{_CONTROLS}{_SURROGATES}]")
 # Kept where text is shown: without joiners and variation selectors, emoji and Persian words fall apart.
 _NEVER_SHOWN: Final = re.compile(f"(?![\u200c\u200d\ufe00-\ufe0f])[{INVISIBLE}]")
@@ -50,7 +58,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 def check_line(text: str) -> str:
     """The text if it may stand on one line. Raises ValueError, which says what to remove."""
-    return _check(text, _NOT_IN_LINE, "must be one line of text without control characters")
+    return _check(text, _NOT_IN_LINE, "must be one line of text without control characters and zero-width spaces")
 
 
 def check_block(text: str) -> str:
@@ -85,7 +93,7 @@ def canonical_id(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """The text on one line: runs of white space and control characters become one space, directions are removed."""
+    """The text on one line: runs of white space and control characters become one space, the rest is removed."""
     return _SPACES.sub(" ", _NOT_IN_LINE.sub(_repaired, text)).strip()
 
 

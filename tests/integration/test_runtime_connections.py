@@ -250,6 +250,8 @@ ODD_REQUESTS = [
     b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET / HTTP/1.1\r\n\r\n",
+    b"\n",
+    b"\r\n" * 9,
 ]
 
 
@@ -264,6 +266,7 @@ async def test_a_request_that_a_proxy_may_read_otherwise_is_rejected() -> None:
 
 
 AMBIGUOUS_CHUNKS = [
+    b"0\r\n\n",
     b"1\nx\r\n0\r\n\r\n",
     b"1 \r\nx\r\n0\r\n\r\n",
     b"1;a\rb\r\nx\r\n0\r\n\r\n",
@@ -290,6 +293,31 @@ async def test_what_follows_an_ambiguous_chunk_or_trailer_is_never_read() -> Non
     for body, response in zip(AMBIGUOUS_CHUNKS, responses, strict=True):
         assert b"HTTP/1.1 2" not in response, body
     assert set(seen) == {"/"}
+
+
+async def test_a_wrong_chunk_is_rejected_before_its_line_ends() -> None:
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await app(scope, receive, send)
+
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    bodies = (b"2\n{}\n0\n\n", b"2\r{}\r0\r\r", b"x", b"2 ;a", b"2;\x01")
+    async with serving(reading) as port:
+        responses = await exchange_all(port, [head + body for body in bodies])
+    for response in responses:
+        assert response.startswith(b"HTTP/1.1 400 ")
+        assert b"\r\nConnection: close\r\n" in response
+        assert b"A chunk must begin with its size" in response
+
+
+async def test_a_few_empty_lines_before_a_request_are_ignored() -> None:
+    last = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    async with serving() as port:
+        for pieces in ([b"\r\n" + last], [b"\r", b"\n", b"\r\n\r", b"\n" + last], [REQUEST + b"\r\n" * 8 + last]):
+            response = await exchange(port, *pieces)
+            assert response.startswith(b"HTTP/1.1 204 ")
+            assert response.count(b"HTTP/1.1 ") == b"".join(pieces).count(b"HTTP/1.1")
 
 
 async def test_the_reason_of_a_rejection_says_what_to_change_and_repeats_nothing() -> None:

@@ -32,6 +32,16 @@ NAMED = {
         None,
     ),
     "a longer name": ("SUMMARY:On call: Sam Ortega Ruiz", "ruiz"),
+    "a longer name of nobody": ("SUMMARY:Maya Lindqvist Berg", "maya.lindqvist"),
+    "no accents": ("SUMMARY:On call: Tomas Herrera", "tomas.herrera"),
+    "no accents, last name first": ("SUMMARY:HERRERA\\, TOMAS", "tomas.herrera"),
+    "no accents in an attendee's name": ("SUMMARY:x\nATTENDEE;CN=Ayse Kacar O'Neil:invalid:nomail", "ayse"),
+    "no strokes": ("SUMMARY:Soren Lodz", "soren"),
+    "accents that the directory does not have": ("SUMMARY:M\u00e1ya Lindqvist", "maya.lindqvist"),
+    "the exact name before one with an accent": ("SUMMARY:Rene Roy", "rene"),
+    "the name with its accent": ("SUMMARY:Ren\u00e9 Roy", "rene.2"),
+    "no accents, two people": ("SUMMARY:Zoe Kim", None),
+    "another letter in another script": ("SUMMARY:\u304b\u3068\u3046", None),
     "two people": ("SUMMARY:Sam Ortega / Maya Lindqvist", None),
     "a name of two people": ("SUMMARY:Chris Lee", None),
     "an address instead": ("SUMMARY:chris.2@example.com", "chris.2"),
@@ -45,6 +55,12 @@ people:
   tomas.herrera: { name: Tom\u00e1s Herrera, email: tomas.herrera@example.com }
   ayse: { name: "Ay\u015fe Ka\u00e7ar O'Neil", email: ayse@example.com }
   isil: { name: "Isil Y\u0131ld\u0131z-Smith", email: isil@example.com }
+  soren: { name: "S\u00f8ren \u0141\u00f3d\u017a", email: soren@example.com }
+  rene: { name: Rene Roy, email: rene@example.com }
+  rene.2: { name: Ren\u00e9 Roy, email: rene.2@example.com }
+  zoe.1: { name: Zo\u00eb Kim, email: zoe.1@example.com }
+  zoe.2: { name: Zo\u00e9 Kim, email: zoe.2@example.com }
+  gato: { name: \u304c\u3068\u3046, email: gato@example.com }
   chris.1: { name: Chris Lee, email: chris.1@example.com }
   chris.2: { name: Chris Lee, email: chris.2@example.com }
 """

@@ -24,6 +24,8 @@ from tocsin.characters import (
 CONTROLS = ["\x00", "\x07", "\x0b", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\ud800"]
 LINE_BREAKS_AND_TABS = ["\n", "\r", "\t"]
 DIRECTIONS = ["\u202a", "\u202e", "\u2066", "\u2069"]
+ZERO_WIDTH_SPACES = ["\u200b", "\u2060", "\ufeff"]
+NONCHARACTERS = ["\ufdd0", "\ufdef", "\ufffe", "\uffff", "\U0001fffe", "\U0010ffff"]
 INVISIBLE = ["\u00ad", "\u200b", "\u200d", "\u200e", "\u2060", "\u3164", "\ufe0f", "\ufeff", "\U000e0041"]
 
 
@@ -35,9 +37,18 @@ def test_a_control_character_is_rejected_everywhere(character: str) -> None:
     assert clean_line(f"a{character}b") == clean_id(f"a{character}b") == one_line(f"a{character}b", 9) == "a b"
 
 
-def test_a_line_has_no_line_breaks_tabs_and_directions() -> None:
-    for character in (*LINE_BREAKS_AND_TABS, *DIRECTIONS):
+@pytest.mark.parametrize("character", NONCHARACTERS)
+def test_a_code_point_that_is_not_a_character_is_rejected_everywhere(character: str) -> None:
+    for check in (check_id, check_line, check_block):
+        with pytest.raises(ValueError, match=rf"remove U\+{ord(character):04X} after 1 characters"):
+            check(f"a{character}b")
+    assert {clean(f"a{character}b") for clean in (clean_id, clean_line, clean_block)} == {"ab"}
+
+
+def test_a_line_has_no_line_breaks_tabs_directions_and_zero_width_spaces() -> None:
+    for character in (*LINE_BREAKS_AND_TABS, *DIRECTIONS, *ZERO_WIDTH_SPACES):
         assert not is_line(f"a{character}b")
+    assert clean_line("\ufeffAda\u200b By\u2060ron") == "Ada Byron"
     assert clean_line(" x\r\nBcc: \u202eb@c.example\t") == "x Bcc: b@c.example"
     assert check_line("Zoë 👨‍👩‍👧 ❤️ می‌خواهم") == "Zoë 👨‍👩‍👧 ❤️ می‌خواهم"
 
@@ -57,7 +68,7 @@ def test_spellings_of_an_id_that_look_the_same_are_the_same() -> None:
 
 
 def test_a_block_keeps_line_breaks_and_tabs() -> None:
-    assert check_block("a\r\n\tb\n\u202ac\u202c") == "a\n\tb\n\u202ac\u202c"
+    assert check_block("a\r\n\tb\n\u202ac\u202c\u200b") == "a\n\tb\n\u202ac\u202c\u200b"
     assert clean_block("a\rb\x85c\u2028d\x00e") == "a\nb\nc\nde"
     assert not is_block("a\rb")
 
@@ -67,7 +78,9 @@ def test_shown_text_is_cut_and_has_no_invisible_characters_but_joiners() -> None
     assert one_line("👨‍👩‍👧 ❤️", 20) == "👨‍👩‍👧 ❤️"
 
 
-TEXTS = st.text(st.sampled_from("aé\u0301 \r\n" + "".join([*CONTROLS, *DIRECTIONS, *INVISIBLE])) | st.characters())
+TEXTS = st.text(
+    st.sampled_from("aé\u0301 \r\n" + "".join([*CONTROLS, *DIRECTIONS, *INVISIBLE, *NONCHARACTERS])) | st.characters()
+)
 
 
 @given(TEXTS)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from escalator.domain.vacancies import vacancy_check
 from escalator.service import build
 from escalator.settings import Settings
@@ -63,14 +64,34 @@ async def test_a_changed_file_is_active_at_once(path: Path) -> None:
     assert await file.note() is None
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (
+            "people:\n  maya: { name: hunter2, email: hunter2 }\n  ben: { name: Ben, email: hunter2, age: hunter2 }\n",
+            "directory.yaml:1: roles: not valid; the log says why\n"
+            "directory.yaml:2: people.maya.email: not valid; the log says why\n"
+            "directory.yaml:3: people.ben.age: not valid; the log says why\n"
+            "directory.yaml:3: people.ben.email: not valid; the log says why",
+        ),
+        ("people: *hunter2\n", "directory.yaml:1: the document: not valid; the log says why"),
+    ],
+    ids=["values", "YAML"],
+)
+async def test_the_public_note_names_the_field_and_not_its_value(path: Path, text: str, note: str) -> None:
+    change(path, text)
+    with structlog.testing.capture_logs() as logs:
+        file = DirectoryFile(path)
+    assert await file.note() == note
+    assert ["hunter2" in entry["problem"] for entry in logs if entry["event"] == "directory_broken"] == [True]
+
+
 async def test_an_invalid_file_leaves_the_last_valid_one_active(path: Path) -> None:
     file = DirectoryFile(path)
     valid = file.current()
     change(path, "people: {}\nroles:\n  account_manager:\n    - { person: nobody }\n")
     assert file.current() is valid
-    note = await file.note()
-    assert note is not None
-    assert "directory.yaml:4" in note
+    assert await file.note() == "directory.yaml:4: roles.account_manager[0].person: not valid; the log says why"
     assert REGISTRY.get_sample_value("sla_directory_broken") == 1
     change(path, ONE_ENTRY.format(role="account_manager"))
     assert file.current() is not valid

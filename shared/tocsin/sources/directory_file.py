@@ -58,10 +58,14 @@ class DirectoryFile:
         set_feed_ages(self._calendars.feed_ages(self._locations))
 
     async def note(self) -> str | None:
-        """What is wrong with the file and its calendars, for /readyz; None if nothing is."""
+        """What is wrong with the file and its calendars; None if nothing is.
+
+        `/readyz` needs no key, so it names the field but not its value.
+        """
         self._reload()
         calendars = [f"rotation {name}: {problem}" for name, problem in sorted(self.calendar_problems().items())]
-        return "\n".join([*([self.problem] if self.problem else []), *calendars, *self._left_out()]) or None
+        problem = self._file.public_problem
+        return "\n".join([*([problem] if problem else []), *calendars, *self._left_out()]) or None
 
     def calendar_problems(self) -> dict[str, str]:
         """What is wrong with the calendars, by rotation."""

@@ -22,11 +22,15 @@ FIELD_ERROR = "field"
 
 
 class DocumentError(ValueError):
-    """A document is invalid. `problems` has one line for each error: `FILE:LINE: FIELD: message`."""
+    """A document is invalid. `problems` has one line for each error: `FILE:LINE: FIELD: message`.
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    `places` has only `FILE:LINE: FIELD` of each: messages show values of the document.
+    """
+
+    def __init__(self, problems: Sequence[str], places: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+        self.places = tuple(places)
 
 
 def field_error(path: FieldPath, value: object, message: str) -> ValidationError:

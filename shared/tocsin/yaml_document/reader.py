@@ -22,8 +22,9 @@ _MAX_DEPTH: Final = 20
 _TAGS: Final = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 
 Model = TypeVar("Model", bound=YamlModel)
-_Located = tuple[int, str]
-"""A line and what is wrong there."""
+_THE_DOCUMENT: Final = "the document"
+_Located = tuple[int, str, str]
+"""A line, the field there, and what is wrong, which begins with the field."""
 
 
 def load_document(text: str, name: str, model: type[Model], error: type[DocumentError]) -> Model:
@@ -32,7 +33,8 @@ def load_document(text: str, name: str, model: type[Model], error: type[Document
         document = _Document(text, next(iter(model.model_fields)))
         return _validated(document, model)
     except _InvalidError as invalid:
-        raise error(_lines(name, invalid.problems)) from None
+        places = dict.fromkeys(f"{name}:{line}: {field}" for line, field, _ in sorted(invalid.problems))
+        raise error(_lines(name, invalid.problems), tuple(places)) from None
 
 
 def locate_problems(text: str, name: str, problems: Iterable[tuple[FieldPath, str]]) -> list[str]:
@@ -62,13 +64,13 @@ class _Document:
             raise _InvalidError(self._problems)
 
     def located(self, path: FieldPath, message: str) -> _Located:
-        """The line of `path`, or of the nearest field around it, and the message with the field's name."""
+        """The line of `path`, or of the nearest field around it, the field, and the message with the field's name."""
         known: FieldPath = ()
         line = self._lines[()]
         for part in path:
             known = (*known, part if (*known, part) in self._lines else str(part))
             line = self._lines.get(known, line)
-        return line, f"{_format(known)}: {message}"
+        return line, _format(known), f"{_format(known)}: {message}"
 
     def _plain(self, node: Node, path: FieldPath) -> Any:
         self._lines.setdefault(path, node.start_mark.line + 1)
@@ -101,25 +103,31 @@ class _Document:
         return mapping
 
     def _reject(self, node: Node, path: FieldPath, message: str) -> None:
-        self._problems.append((node.start_mark.line + 1, f"{_format(path)}: {message}"))
+        self._problems.append((node.start_mark.line + 1, _format(path), f"{_format(path)}: {message}"))
 
 
 def _compose(text: str, first_field: str) -> MappingNode:
     if len(text) > _MAX_LENGTH:
-        raise _InvalidError([(1, f"the document has {len(text)} characters; the limit is {_MAX_LENGTH}")])
+        raise _InvalidError(
+            [(1, _THE_DOCUMENT, f"the document has {len(text)} characters; the limit is {_MAX_LENGTH}")]
+        )
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise _InvalidError([(line, f"invalid YAML: {error.problem or error.context}; correct it")]) from None
+        raise _InvalidError(
+            [(line, _THE_DOCUMENT, f"invalid YAML: {error.problem or error.context}; correct it")]
+        ) from None
     except (YAMLError, ValueError) as error:
-        raise _InvalidError([(1, f"invalid YAML: {str(error).splitlines()[0]}; correct it")]) from None
+        raise _InvalidError([(1, _THE_DOCUMENT, f"invalid YAML: {str(error).splitlines()[0]}; correct it")]) from None
     except RecursionError:
-        raise _InvalidError([(1, "the document is nested too deeply; flatten it")]) from None
+        raise _InvalidError([(1, _THE_DOCUMENT, "the document is nested too deeply; flatten it")]) from None
     if not isinstance(node, MappingNode):
         wrong = "is empty" if node is None else "is not a mapping"
-        raise _InvalidError([(1, f"the document {wrong}; write fields and values, starting with `{first_field}:`")])
+        raise _InvalidError(
+            [(1, _THE_DOCUMENT, f"the document {wrong}; write fields and values, starting with `{first_field}:`")]
+        )
     return node
 
 
@@ -134,11 +142,11 @@ def _validated(document: _Document, model: type[Model]) -> Model:
 
 
 def _lines(name: str, problems: Sequence[_Located]) -> list[str]:
-    return [f"{name}:{line}: {text}" for line, text in sorted(problems, key=lambda problem: problem[0])]
+    return [f"{name}:{line}: {text}" for line, _, text in sorted(problems, key=lambda problem: problem[0])]
 
 
 def _format(path: FieldPath) -> str:
-    return format_path(path) or "the document"
+    return format_path(path) or _THE_DOCUMENT
 
 
 def _scalar(text: str, tag: str) -> Any:

@@ -66,9 +66,12 @@ class IntegrationsFile:
         return _ready(integrations) if integrations is not None else {}
 
     async def note(self) -> str | None:
-        """For /readyz: what is wrong with the file, or None. The service stays ready with the last valid version."""
+        """What is wrong with the file, or None. The service stays ready with the last valid version.
+
+        `/readyz` needs no key, so it names the field but not its value.
+        """
         self.last_valid()
-        return self.problem
+        return self._file.public_problem if self._file is not None else None
 
 
 def _declare_metrics(integrations: Integrations) -> None:

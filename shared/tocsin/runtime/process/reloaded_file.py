@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 
 from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.process.regular_file import file_status, read_text
+from tocsin.yaml_document import DocumentError
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +24,8 @@ class ReloadedFile(Generic[T]):
     as `event`; the gauge `broken` is 1 while there is one.
 
     Attributes: `content` is the last valid content (None before the first), `problem` says what is wrong with the file
-    now (None if it is valid), `written_at` is its modification time in real time.
+    now (None if it is valid), `public_problem` the same without values of the file, `written_at` is its modification
+    time in real time.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class ReloadedFile(Generic[T]):
         self._version: tuple[int, int, int] | None = None
         self.content: T | None = None
         self.problem: str | None = None
+        self.public_problem: str | None = None
         self.written_at: datetime | None = None
 
     def reload(self) -> T | None:
@@ -59,6 +62,8 @@ class ReloadedFile(Generic[T]):
         except FileReadError as error:
             self._version = None
             self._set_problem(str(error))
+        except DocumentError as error:
+            self._set_problem(str(error), "\n".join(f"{place}: not valid; the log says why" for place in error.places))
         except self._invalid as error:
             self._set_problem(str(error))
         else:
@@ -66,10 +71,11 @@ class ReloadedFile(Generic[T]):
             return self.content
         return None
 
-    def _set_problem(self, problem: str | None) -> None:
+    def _set_problem(self, problem: str | None, public_problem: str | None = None) -> None:
         if problem is not None and problem != self.problem:
             active = "none" if self.content is None else "the last valid version"
             log.error(self._event, problem=problem, active=active)
         self.problem = problem
+        self.public_problem = public_problem or problem
         if self._broken is not None:
             self._broken.set(problem is not None)

@@ -69,7 +69,7 @@ def is_from_mail_server(headers: MailHeaders, notice: str) -> bool:
 
 
 def read_verdict(notice: str) -> BounceAction | None:
-    """Whether these words of a mail server say that a mail failed or is delayed; None if neither."""
+    """Whether the words of a mail server say that a mail failed or is delayed; None if neither."""
     words = _SPACES.sub(" ", notice.replace("\u2019", "'"))
     if _NEVER.search(words):
         return BounceAction.FAILED
