@@ -52,7 +52,7 @@ async def test_a_customer_who_writes_through_our_group_is_the_customer(intake: I
 
 
 @pytest.mark.rule("6.24")
-async def test_an_author_whom_our_group_hides_is_nobody_unless_the_contact_has_that_name(intake: IntakeWorld) -> None:
+async def test_a_hidden_author_is_found_only_by_the_name_of_the_contact(intake: IntakeWorld) -> None:
     first = await deliver(intake, mail("Eve Stone <eve@home.example>", Message_ID="<eve.1@home.example>"))
     key = ticket_of(first, "opened")
     await pause(intake, key)

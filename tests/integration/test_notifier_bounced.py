@@ -285,9 +285,7 @@ async def test_a_report_that_names_no_mail_is_matched_by_its_envelope_sender(
     assert (code, '"result":"known"' in output, str(mail.id) in output) == (0, True, True)
 
 
-async def test_what_cannot_be_matched_is_kept_for_the_tenant_that_posted_it(
-    world: NotifierWorld, api: ApiClients
-) -> None:
+async def test_an_unmatched_report_is_kept_for_its_tenant(world: NotifierWorld, api: ApiClients) -> None:
     mail = await mailed(world)
     await report(api, about(mail), 401, key="nobody")
     await report(api, about(mail), 403, key="reading")

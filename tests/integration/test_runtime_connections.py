@@ -277,7 +277,7 @@ AMBIGUOUS_CHUNKS = [
 ]
 
 
-async def test_what_follows_an_ambiguous_chunk_or_trailer_is_never_read() -> None:
+async def test_bytes_after_an_ambiguous_chunk_or_trailer_are_never_read() -> None:
     seen: list[str] = []
 
     async def reading(scope: Scope, receive: Receive, send: Send) -> None:

@@ -55,7 +55,7 @@ async def has_no_child() -> bool:
     return not children()
 
 
-async def test_a_child_reads_what_would_be_read_here() -> None:
+async def test_a_child_process_reads_the_same_calendar() -> None:
     calendar, here = await read_calendar(OCTETS, "UTC", [2026, 2027]), ICalendar(WEEKLY, "UTC")
     assert calendar.year(2026) == here.year(2026)
     assert calendar.year(2026)[0].starts_at == datetime(2026, 1, 1, 8, tzinfo=UTC)

@@ -114,7 +114,7 @@ def test_when_an_event_takes_place(event: str, shifts: list[str]) -> None:
     assert shifts_of(directory_with(calendar(f"{event}\nSUMMARY:Sam Ortega"))) == shifts
 
 
-def test_occurrences_change_from_one_on() -> None:
+def test_a_change_may_apply_to_all_later_occurrences() -> None:
     series = "DTSTART:20270104T090000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=5\nSUMMARY:Sam Ortega"
     later = (
         "RECURRENCE-ID;RANGE=THISANDFUTURE:20270106T090000Z\nDTSTART:20270106T120000Z\nDURATION:PT2H\n"

@@ -200,7 +200,7 @@ def test_a_value_that_is_not_an_instant_is_unreadable_by_its_path(value: object)
 @pytest.mark.parametrize(
     "value", ["0001-01-01T00:00:00+14:00", "1900-01-01", "/Date(-62135596800000)/", 0, "9999-12-31"]
 )
-def test_a_date_that_means_never_is_no_instant(value: object) -> None:
+def test_an_adapter_reads_a_date_that_means_never_as_none(value: object) -> None:
     for provider in INSTANTS:
         assert responded_at(provider, value) is None
 

@@ -37,7 +37,7 @@ NEITHER: tuple[object, ...] = (
 
 @pytest.mark.rule("1.13")
 @pytest.mark.parametrize("value", NEVER)
-def test_a_date_that_means_never_is_no_date(value: object) -> None:
+def test_a_date_that_means_never_is_none(value: object) -> None:
     for zone in ("UTC", "Pacific/Kiritimati", "America/New_York"):
         assert read_instant(value, ZoneInfo(zone)) is None
 
@@ -66,7 +66,7 @@ def test_a_date_that_means_never_is_no_date(value: object) -> None:
         ("00000000000000", "%Y%m%d%H%M%S"),
     ],
 )
-def test_a_date_that_means_never_is_no_date_in_any_format(value: object, form: str) -> None:
+def test_a_date_that_means_never_is_none_in_any_format(value: object, form: str) -> None:
     assert read_instant(value, ZoneInfo("Europe/Vienna"), form) is None
 
 

@@ -159,7 +159,7 @@ def test_the_subject_of_an_automatic_reply(subject: str) -> None:
 
 @pytest.mark.parametrize("subject", ["Out of Office", "Urlaub", "Vacation: back on 22 June"])
 @pytest.mark.parametrize("hint", [REPLY, "Return-Path: <>", "X-Auto-Response-Suppress: All"])
-def test_a_subject_about_absence_is_one_with_another_hint(subject: str, hint: str) -> None:
+def test_a_subject_about_absence_needs_another_hint(subject: str, hint: str) -> None:
     assert reason(f"Subject: {subject}") is None
     assert reason(f"Subject: {subject}", hint) == "away_subject"
 
@@ -168,7 +168,7 @@ def test_a_subject_about_absence_is_one_with_another_hint(subject: str, hint: st
     "subject",
     ["Im Urlaub bis 22. Juni", "I am out of the office", "Re: Mail - Out of Office", "Ada is out of the office"],
 )
-def test_a_sentence_about_absence_is_one_in_a_reply(subject: str) -> None:
+def test_a_sentence_about_absence_counts_in_a_reply(subject: str) -> None:
     assert reason(f"Subject: {subject}", REPLY) == "away_subject"
     assert reason(f"Subject: {subject}", "Return-Path: <>") is None
 

@@ -141,7 +141,7 @@ def test_a_list_that_replaces_from_leads_to_the_customer_who_wrote(sender: str, 
         (COLLEAGUE_VIA, LIST | {"To": ADA, "Reply-To": SAM}, "sam@betterworldtech.com"),
     ],
 )
-def test_our_own_people(sender: str, headers: dict[str, str], expected: str) -> None:
+def test_when_the_author_is_one_of_our_own_people(sender: str, headers: dict[str, str], expected: str) -> None:
     assert described(author(sender, headers)) == f"{expected} ours"
 
 

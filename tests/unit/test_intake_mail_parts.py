@@ -305,7 +305,7 @@ def test_attached_mails_in_attached_mails() -> None:
     assert read(digest).text == f"{FORWARDED}\n\n{FORWARDED.replace('500', '501')}"
 
 
-def test_what_is_no_mail_is_an_attachment() -> None:
+def test_a_part_that_is_not_a_mail_is_an_attachment() -> None:
     mail = read(multipart("mixed", "Content-Type: application/octet-stream; name=x.eml\n\nnothing"))
     assert (mail.text, mail.attachments) == ("", ("x.eml",))
 
@@ -321,7 +321,7 @@ def test_what_is_no_mail_is_an_attachment() -> None:
         "\ufeff>From x\n",
     ],
 )
-def test_what_stands_before_the_headers_is_left_out(before: str) -> None:
+def test_lines_before_the_headers_are_skipped(before: str) -> None:
     mail = read_mail(f"{before}From: ada@acme.example\nSubject: Fan\n\nPlease help.".encode())
     assert (mail.sender.email, mail.subject, mail.text) == ("ada@acme.example", "Fan", "Please help.")
 
@@ -358,7 +358,7 @@ def test_an_empty_line_before_the_sender_does_not_end_the_headers() -> None:
     assert (mail.sender.email, mail.subject, mail.text) == ("ada@acme.example", "Fan", "To: the team")
 
 
-def test_a_text_right_after_the_headers() -> None:
+def test_the_text_may_follow_the_headers_without_an_empty_line() -> None:
     mail = read_mail(b"From: ada@acme.example\nSubject: Fan\nIt whistles.\nPlease help.\n\nAda")
     assert mail.text == "It whistles.\nPlease help.\n\nAda"
 

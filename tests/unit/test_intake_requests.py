@@ -326,7 +326,7 @@ def test_spellings_of_an_id_that_look_the_same_name_the_same_ticket() -> None:
     assert ticket_id("default", "jira", "SR-1") != ticket_id("default", "jira", "sr-1")
 
 
-def test_a_name_that_nobody_sees_is_missing() -> None:
+def test_an_invisible_name_counts_as_missing() -> None:
     assert wrong_fields(TicketRequest, {**TICKET, "contact": {"name": "\u200b \ufeff", "phone": "1"}}) == [
         "contact.name"
     ]

@@ -58,7 +58,7 @@ def test_a_state_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
 
 
-def test_a_folder_of_all_users_is_no_state(tmp_path: Path) -> None:
+def test_a_folder_shared_by_all_users_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     with pytest.raises(LocalError, match="is shared by all users"), StateFolder(tmp_path).locked():
         pass

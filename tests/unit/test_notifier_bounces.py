@@ -291,7 +291,7 @@ QUOTING = {
 
 
 @pytest.mark.parametrize(("header", "words", "kind"), QUOTING.values(), ids=QUOTING)
-def test_what_quotes_a_mail_is_no_bounce_of_it(header: str, words: str, kind: str | None) -> None:
+def test_a_message_that_quotes_a_mail_is_not_a_bounce(header: str, words: str, kind: str | None) -> None:
     with pytest.raises(BounceReportError) as refused:
         read_report(f"{header}\n{QUOTED % words}".encode())
     assert isinstance(refused.value, NoBounceError) == (kind is not None)
@@ -322,7 +322,7 @@ def test_the_content_of_a_returned_mail_names_no_mail() -> None:
         ("", "References: <first@example.org> %s\n"),
     ],
 )
-def test_a_mail_is_found_whose_message_id_was_replaced_on_its_way(returned: str, header: str) -> None:
+def test_a_mail_with_a_replaced_message_id_is_found(returned: str, header: str) -> None:
     replaced = RETURNED.replace(MAILED, "<0100@email.relay.example>")
     raw = report(returned=replaced + returned.replace("%s", MAILED), header=header.replace("%s", MAILED))
     assert read_report(raw).message_ids == ("<0100@email.relay.example>", MAILED)

@@ -60,7 +60,7 @@ def test_a_uuid_has_one_spelling(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [" 5", "5 ", "+5", "-5", "05", "5.0", "1_0", "5e0", "٥", "", "5\n"])
-def test_a_number_in_an_address_has_one_spelling(text: str) -> None:
+def test_a_number_in_a_path_has_one_spelling(text: str) -> None:
     numbers = TypeAdapter(Annotated[int, Field(ge=0), DIGITS])
     assert [numbers.validate_python(each) for each in ("0", "5", "10")] == [0, 5, 10]
     with pytest.raises(ValidationError, match="must be a whole number"):

@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_not_a_regular_file_up_to_the_limit_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+def test_only_a_regular_file_up_to_the_limit_is_read(kind: str, tmp_path: Path) -> None:
     make, reason = KINDS[kind]
     path = tmp_path / "key"
     make(path)
@@ -42,7 +42,7 @@ def test_what_is_not_a_regular_file_up_to_the_limit_is_refused_at_once(kind: str
         read_text(path, 10)
 
 
-def test_a_size_that_the_file_system_does_not_say_is_bounded_too() -> None:
+def test_a_file_of_unknown_size_is_bounded() -> None:
     with pytest.raises(FileReadError, match="it is larger than 5 bytes"):
         read_file(Path("/proc/self/status"), 5)
 

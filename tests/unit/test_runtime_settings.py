@@ -55,7 +55,7 @@ def test_the_networks_of_calendars_are_a_list(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("text", ["true", "10.20.0.1/16", "mail.example.com"])
-def test_a_network_that_is_none_is_one_sentence(
+def test_an_invalid_network_is_explained_in_one_sentence(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TOCSIN_CALENDAR_NETWORKS", text)
