@@ -106,7 +106,7 @@ class CalendarSchedule:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else of the calendar cannot be read, such as a broken line: "what is wrong; what to change"."""
+        """Other unreadable parts of the calendar, such as a broken line: "what is wrong; what to change"."""
         return self._calendar.notes
 
     def overlaps(self, start: datetime, end: datetime) -> list[tuple[CalendarEvent, CalendarEvent]]:

@@ -101,7 +101,7 @@ def _web_codec(name: str) -> str | None:
 
 
 def _decode_strictly(octets: bytes, codec: str) -> str | None:
-    """The text, or None if the bytes do not fit. A last character that is cut off is no reason to doubt the rest."""
+    """The text, or None if the bytes do not fit. A truncated last character is ignored."""
     try:
         return _decode(octets, codec, "strict")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What cannot be read as a mail."""
+"""The error of an unreadable mail."""
 
 
 class UnreadableMailError(Exception):

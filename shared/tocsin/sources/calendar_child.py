@@ -1,6 +1,6 @@
 """`python -m tocsin.sources.calendar_child ZONE YEAR...`: reads the iCalendar on standard input, writes JSON.
 
-A process of its own: reading may take seconds and much memory, and a crafted calendar may never end.
+It is a separate process, because reading may take seconds and much memory, and a crafted calendar may never end.
 """
 
 import codecs

@@ -70,7 +70,7 @@ class CalendarFeeds:
         self._networks = networks
         self._states: dict[_Key, _CalendarState] = {}
         self._octets: dict[str, bytes] = {}
-        """What was last read and valid, by path or URL."""
+        """The last valid calendars, by path or URL."""
         self._began_at = time.monotonic()
         self._children = asyncio.Semaphore(_CHILDREN)
         self.generation = 0

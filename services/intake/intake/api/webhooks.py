@@ -122,7 +122,7 @@ def router(
         responses=delivery_responses("Its new state"),
     )
     async def replay_unmapped(delivery_id: DeliveryId, caller: MayAdminister) -> JsonResponse:
-        """Processes an unmapped or ignored delivery with the present integrations.yaml. Another one stays as it is."""
+        """Processes an unmapped or ignored delivery with the current integrations.yaml; any other stays unchanged."""
         result = await worker.replay(caller.tenant, delivery_id)
         if result is None:
             raise Problem(404, "Webhook delivery not found.")

@@ -1,4 +1,4 @@
-"""Who wrote a mail: a customer, one of our staff, or somebody unknown (docs/rules.md#6-24). Pure."""
+"""Finds the author of a mail: a customer, one of our staff, or unknown (docs/rules.md#6-24). Pure."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +24,7 @@ class TicketOwner:
 
 @dataclass(frozen=True, slots=True)
 class MailAuthor:
-    """Who wrote a mail: a customer, if known; our staff; the customer's IT contact.
+    """The author of a mail, with the customer, if known.
 
     `is_found`: False if a list of ours or a customer's replaced the author, and no header names the author; then
     `address` is the list's.

@@ -21,7 +21,7 @@ _MAX_KNOWN_MAILS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class MailIdentity:
-    """What identifies a mail: its Message-ID, its content and its author (docs/rules.md#6-26).
+    """The identity of a mail: its Message-ID, its content and its author (docs/rules.md#6-26).
 
     `author` is an e-mail address in lower case; empty if unknown.
     """

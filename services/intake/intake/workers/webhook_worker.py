@@ -65,7 +65,7 @@ class WebhookWorker:
         return await self.receive(tenant, EMAIL, sha256(raw).digest(), headers, raw)
 
     async def replay(self, tenant: str, delivery_id: int) -> DeliveryResult | None:
-        """Process an unmapped or ignored delivery with the present configuration; another one stays as it is.
+        """Process an unmapped or ignored delivery with the current configuration; any other stays unchanged.
 
         None: not found.
         """

@@ -227,7 +227,7 @@ class UnmatchedReportListResponse(ResponseModel):
 
 
 class BounceResponse(ResponseModel):
-    """What a report changed, by recipient, and what was kept because it could not be matched."""
+    """The changes by a report, by recipient, and the unmatched report if it was kept."""
 
     model_config = _example(
         {

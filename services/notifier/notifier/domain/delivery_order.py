@@ -109,7 +109,7 @@ def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
 
 
 def _is_due(delivery: Delivery, addressed: Delivery, now: Now) -> bool:
-    """Whether a delivery may leave now by itself: it neither waits for a digest to the same address nor repeats one."""
+    """Whether a delivery may be sent now as a single mail: it neither waits for a digest nor repeats one."""
     is_held = delivery.state == DeliveryState.HELD and delivery.email == addressed.email
     is_time = delivery.ready_at is not None and delivery.ready_at <= now.real
     return is_time and not is_held and not delivery.repeats_digest

@@ -63,7 +63,7 @@ class RecipientResult:
 
 @dataclass(frozen=True, slots=True)
 class BounceResult:
-    """What a report changed, by recipient; of a digest, for each of its deliveries.
+    """The changes by a report, by recipient; for a digest, for each of its deliveries.
 
     `message_id` is the mail's; None if the mail is unknown. `unmatched` is the message as stored for people to read;
     None if everything was matched.

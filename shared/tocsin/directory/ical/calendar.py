@@ -181,7 +181,7 @@ class _Reader:
             return None
 
     def _change(self, draft: _Draft) -> ChangedOccurrence | None:
-        """The change of an occurrence, or None if it cannot be read: then the occurrence stays as it was."""
+        """The change of an occurrence; None if it cannot be read, so that the original occurrence applies."""
         line = draft.properties.all("RECURRENCE-ID")[0]
         for_future = line.parameters.get("RANGE", "").upper() == "THISANDFUTURE"
         try:

@@ -29,7 +29,7 @@ class CalendarTime:
     is_day: bool
 
     def in_zone(self, zone: ZoneInfo) -> datetime:
-        """What a wall clock in `zone` shows at that time. Days and floating times stay as they are."""
+        """The wall-clock time in `zone` at that time. Days and floating times stay unchanged."""
         if self.zone is None or self.zone is zone:
             return self.local
         return self.local.replace(tzinfo=self.zone).astimezone(zone).replace(tzinfo=None, fold=0)
@@ -55,7 +55,7 @@ class EventLength:
 
 @dataclass(frozen=True, slots=True)
 class HomeZone:
-    """The zone by whose clocks an event recurs. An event without a zone of its own `is_floating`."""
+    """The zone by whose clocks an event recurs; `is_floating` if the event states no zone."""
 
     zone: ZoneInfo
     is_floating: bool

@@ -70,7 +70,7 @@ def is_allowed(address: Address, networks: Iterable[Network]) -> bool:
 
 
 def parse_networks(value: object) -> object:
-    """The networks of a text with commas; another value as it is. Raises ValueError with what to write."""
+    """The networks in a text with commas; any other value unchanged. Raises ValueError with what to write."""
     if not isinstance(value, str):
         return value
     try:

@@ -31,7 +31,7 @@ class StrictReceiveBuffer(ReceiveBuffer):
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self.fault: str | None = None
-        """What is wrong with the request, for the client. It never repeats what the client sent."""
+        """The fault of the request, for the client. It never repeats data of the client."""
         self._connection = connection
         self._extracted = bytearray()
         self._empty_lines = 0

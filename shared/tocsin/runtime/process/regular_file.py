@@ -24,7 +24,7 @@ def read_file(path: Path, limit: int = MAX_CONFIGURATION_BYTES) -> bytes:
     """The bytes of a regular file, also by a symbolic link. Raises FileReadError, also above `limit` bytes."""
     _check(path, file_status(path), limit)  # before opening: to open a device may already have an effect
     try:
-        # The path may name a pipe by now: opened like this, a pipe without a writer does not block.
+        # The path may meanwhile name a pipe: with O_NONBLOCK, opening a pipe without a writer does not block.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb") as file:
             _check(path, os.fstat(file.fileno()), limit)
             content = file.read(limit + 1)

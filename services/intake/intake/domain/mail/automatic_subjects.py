@@ -110,7 +110,7 @@ def names_automatic_reply(subject: str, *, is_reply: bool, has_hint: bool) -> bo
 
 
 def _rests(folded: str, phrases: Sequence[str]) -> Iterator[str]:
-    """What follows the phrases with which the subject begins."""
+    """The rests of the subject after each phrase with which it begins."""
     return (folded[len(phrase) :] for phrase in phrases if folded.startswith(phrase))
 
 

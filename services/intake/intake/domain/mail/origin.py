@@ -1,4 +1,4 @@
-"""What mailing lists and mail servers say about the origin of a mail whose From they may have replaced. Pure.
+"""Reads the origin of a mail whose From a mailing list or mail server may have replaced. Pure.
 
 A list that breaks the signature of the author's domain puts its own address into From (because of DMARC), and names the
 author elsewhere: Google Groups and Sympa in X-Original-From, Mailman in Reply-To or Cc, others in the name (`Ada via

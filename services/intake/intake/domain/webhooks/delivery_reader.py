@@ -108,7 +108,7 @@ def _line(text: str | None) -> str | None:
 def _states_something(ticket: TicketSnapshot, integration: Integration) -> bool:
     """Whether a ticket states more than its id and instants; an empty assignee alone is not enough.
 
-    A mapping finds nobody where there is no ticket: `assignee.name || 'nobody'`.
+    A mapping may find an assignee even without a ticket: `assignee.name || 'nobody'`.
     """
     nobody = set(map(fold_word, integration.unassigned))
     people = (ticket.assignee.id, ticket.assignee.name, ticket.assignee.email)

@@ -1,4 +1,4 @@
-"""What a delivery without a ticket is: a test call, a notice that the webhook is switched off, or another record. Pure.
+"""Classifies a delivery without a ticket: a test call, a notice of deactivation, or another record. Pure.
 
 Tools have no common form for such messages. They are recognised only in a delivery in which no ticket was found, by the
 words in the field that names the event.
@@ -61,7 +61,7 @@ def is_deactivation(event: str) -> bool:
 
 
 def events_of(body: bytes) -> Iterator[str]:
-    """What the fields that usually name an event contain; `challenge` for a verification that the tool sends once.
+    """The values of the fields that usually name an event; `challenge` for a one-time verification by the tool.
 
     Of a list, the first object counts.
     """

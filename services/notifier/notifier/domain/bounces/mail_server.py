@@ -21,7 +21,7 @@ _SERVER: Final = _any_of(
     r"mail ?(?:delivery|system|administrator)|system administrator",
 )
 _NO_ENVELOPE: Final = re.compile(r"mailer-?daemon", re.IGNORECASE)
-"""What some servers write as their return path where it should be empty (RFC 5321, 4.5.5)."""
+"""The return paths that some servers write instead of an empty one (RFC 5321, 4.5.5)."""
 _OPENING: Final = _any_of(
     r"qmail-send program|mail delivery (?:software|system|subsystem|agent)|mail (?:system|server) at",
     r"delivery status notification|message was created automatically by mail|mailer[- ]daemon",

@@ -27,7 +27,7 @@ class BounceAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReportedRecipient:
-    """What happened to the mail for one recipient.
+    """The result for one recipient of the mail.
 
     `addresses`: what the report calls this recipient, the most certain first; never empty. A plain text may name other
     addresses too. `reply`: the last server's, on one line.
@@ -90,7 +90,7 @@ def find_addresses(text: str, limit: int = 10) -> list[str]:
 
 
 def action_of_codes(text: str) -> BounceAction | None:
-    """What the codes of mail servers in a text say; the worst of them counts."""
+    """The action that the SMTP codes in a text mean; the worst of them counts."""
     digits = set(_ENHANCED_CODE.findall(text)) or set(_REPLY_CODE.findall(text))
     return _OF_CODE[max(digits)] if digits else None
 

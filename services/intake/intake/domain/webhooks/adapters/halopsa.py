@@ -38,7 +38,7 @@ _OTHER_RECORDS: Final = frozenset(
         *("quotation", "contract", "agreement", "opportunity", "item", "article", "appointment", "timesheet"),
     )
 )
-"""What the names of events about other records contain, without a plural s."""
+"""Words in the names of events about other records, in the singular."""
 
 
 def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
