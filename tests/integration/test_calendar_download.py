@@ -98,7 +98,7 @@ async def test_a_failure_says_what_to_do(feed: FeedServer, tmp_path: Path, monke
         "has a name that cannot be resolved; correct the address, or DNS"
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    assert "SSL_CERT_FILE or SSL_CERT_DIR has no authorities in PEM" in await refusal(feed.url, *LOOPBACK)
+    assert "SSL_CERT_FILE or SSL_CERT_DIR contains no PEM certificates" in await refusal(feed.url, *LOOPBACK)
 
 
 async def test_a_proxy_of_the_environment_makes_the_connection(

@@ -46,7 +46,7 @@ ODD = {
     "no duration": ("DTSTART:20270105T140000Z\nDURATION:PT0S", "has no length"),
     "a negative duration": ("DTSTART:20270105T140000Z\nDURATION:-PT1H", "has an invalid DURATION (`-PT1H`); write it"),
     "an invalid duration": ("DTSTART:20270105T140000Z\nDURATION:1h", "has an invalid DURATION (`1h`)"),
-    "hourly": ("DTSTART:20270105T140000Z\nDURATION:PT1M\nRRULE:FREQ=HOURLY", "recurs too often; let it recur daily"),
+    "hourly": ("DTSTART:20270105T140000Z\nDURATION:PT1M\nRRULE:FREQ=HOURLY", "recurs too often; make it recur daily"),
     "secondly": ("DTSTART:20270105T140000Z\nDURATION:PT1M\nRRULE:FREQ=SECONDLY;COUNT=3", "recurs too often"),
     "too often a day": (
         "DTSTART:20270105T140000Z\nDURATION:PT1M\nRRULE:FREQ=DAILY;BYMINUTE=1,2,3;BYHOUR=1,2,3,4,5,6,7,8,9",

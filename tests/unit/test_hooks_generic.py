@@ -60,7 +60,7 @@ def test_the_error_of_an_invalid_id_says_why(value: str, expected: str) -> None:
         (b"[" * 100_000, "body: is nested more than 32 deep; configure the tool to send JSON"),
         (
             b'{"a": "b" c}',
-            "body: is not JSON (line 1, column 11); let the tool escape the texts in it, or leave out the one",
+            "body: is not JSON (line 1, column 11); configure the tool to escape its texts, or to omit the",
         ),
         (b"[NaN]", "body: is not JSON; configure the tool to send JSON"),
     ],

@@ -180,7 +180,9 @@ def test_a_generic_mapping_never_hides_a_delivery() -> None:
     assert deliver("jira", ticket, **never, about=None)["detail"] == "`when` is false"
     assert deliver("jira", ticket, **never, about="kind")["unmapped"] == "no_ticket"
     filtered = deliver("jira", ticket, tickets="[issue][?kind == 'ticket']")
-    assert filtered["detail"].startswith("tickets: `[issue][?kind == 'ticket']` finds no ticket; let the tool send")
+    assert filtered["detail"].startswith(
+        "tickets: `[issue][?kind == 'ticket']` finds no ticket; configure the tool to send"
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_a_generic_mapping_never_hides_a_delivery() -> None:
         (b"\x1f\x8b\x08\x00", "body: is compressed; "),
         ('{"id": 1}'.encode("utf-16"), "body: is UTF-16 text; "),
         (b'{"id": "\xff"}', "body: is not UTF-8 (byte 9); "),
-        (b'{"id": "a "b" c"}', "body: is not JSON (line 1, column 12); let the tool escape the texts in it"),
+        (b'{"id": "a "b" c"}', "body: is not JSON (line 1, column 12); configure the tool to escape its texts"),
         (b"{'id': 1}", "body: is not JSON (line 1, column 2); "),
         (b'"{\\"id\\": 1}"', "body: must be a JSON object or a list; "),
         (b'{"id": 1, "id": 2}', "body: has the key `id` more than once"),

@@ -12,7 +12,7 @@ from typing import Final
 
 from tocsin.mail import EmailAddress, MailHeaders
 
-# List-Unsubscribe is missing: senders of single mails add it too.
+# Without List-Unsubscribe, because senders of single mails add it too.
 _LIST_HEADERS: Final = ("List-Id", "List-Post", "Mailing-List", "X-Mailing-List", "X-BeenThere")
 _LIST_SIGNS: Final = frozenset(name.lower() for name in (*_LIST_HEADERS, "X-Mailman-Version", "X-Google-Group-Id"))
 _ORIGINALS: Final = ("X-Original-From", "Original-From", "Author", "X-Original-Sender")
