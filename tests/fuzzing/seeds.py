@@ -44,7 +44,7 @@ Known = Mapping[str, Any]
 NEVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 LONG_AGO: Final = datetime(2026, 6, 9, tzinfo=UTC)
 LETTERS: Final = 20
-MAILS: Final = 96
+MAILS: Final = 256
 
 
 async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:

@@ -57,7 +57,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 
 def is_from_mail_server(headers: MailHeaders, notice: str) -> bool:
-    """Whether a mail server seems to have written it. A person's reply has a subject and a return path of its own."""
+    """Whether a mail server seems to have written the message: no reply (`Re:`), and no return path of a person."""
     sender, envelope = headers.first("from")[:500], headers.first("return-path")
     if _REPLY_SUBJECT.match(headers.first("subject")):
         return False
@@ -69,7 +69,7 @@ def is_from_mail_server(headers: MailHeaders, notice: str) -> bool:
 
 
 def read_verdict(notice: str) -> BounceAction | None:
-    """Whether these words of a mail server say that a mail failed or is delayed; None if neither."""
+    """Whether the words of a mail server say that a mail failed or is delayed; None if neither."""
     words = _SPACES.sub(" ", notice.replace("\u2019", "'"))
     if _NEVER.search(words):
         return BounceAction.FAILED

@@ -34,10 +34,10 @@ class OriginalMail:
     recipients: tuple[str, ...]
 
 
-def read_original(headers: MailHeaders, parts: Sequence[ReportPart], *, is_servers: bool) -> OriginalMail:
+def read_original(headers: MailHeaders, parts: Sequence[ReportPart], *, is_from_server: bool) -> OriginalMail:
     """What a report says of the mail, in what it returns of the mail, in its texts, and in its own headers.
 
-    `is_servers`: a mail server wrote the report. A person may attach the report about another mail to a reply to ours.
+    `is_from_server`: a mail server wrote the report. A person may attach one about another mail to a reply to ours.
     """
     ids: list[str] = []
     recipients: list[str] = []
@@ -48,7 +48,7 @@ def read_original(headers: MailHeaders, parts: Sequence[ReportPart], *, is_serve
         recipients += find_addresses(", ".join(_TO_FIELD.findall(returned))[:2000])
     for name in filter(_ORIGINAL_ID_NAME.fullmatch, headers.names()):
         ids += headers.message_ids(name)
-    if is_servers or not ids:
+    if is_from_server or not ids:
         replied_to = headers.message_ids("In-Reply-To")[:1] + headers.message_ids("References")[-1:]
         ids = ids[: _MAX_IDS - len(replied_to)] + replied_to
     message_ids = (f"<{each}>" for each in ids[:_MAX_IDS] if each.isprintable())

@@ -84,7 +84,7 @@ def summarise(raw: bytes) -> MailSummary:
     except UnreadableMailError:
         return MailSummary(None, None, None, None)
     headers, parts = message.headers, read_parts(message)
-    original = read_original(headers, parts, is_servers=False)
+    original = read_original(headers, parts, is_from_server=False)
     reported = [each.addresses[0] for each in read_recipients(_statuses(parts, is_report=True), BounceAction.FAILED)]
     recipients = [*reported, *_possible_recipients(headers, _notice(headers, parts)), *original.recipients]
     return MailSummary(
@@ -100,18 +100,18 @@ def _read(message: MessageOutline) -> BounceReport:
         raise NoBounceError(kind)
     headers, parts = message.headers, read_parts(message)
     notice = _notice(headers, parts)
-    is_servers = is_from_mail_server(headers, notice)
-    original = read_original(headers, parts, is_servers=is_servers)
+    is_from_server = is_from_mail_server(headers, notice)
+    original = read_original(headers, parts, is_from_server=is_from_server)
     named = tuple(_possible_recipients(headers, notice)) or original.recipients
-    # Whoever answers from the recipient's own address has got the mail.
-    is_servers = is_servers and not set(named) & set(find_addresses(headers.first("From")))
+    # A message from the recipient's own address shows that the mail arrived.
+    is_from_server = is_from_server and not set(named) & set(find_addresses(headers.first("From")))
     verdict = read_verdict(notice)
     media_type = message.root.content.type
-    if statuses := _statuses(parts, is_report=is_servers or media_type == "multipart/report"):
+    if statuses := _statuses(parts, is_report=is_from_server or media_type == "multipart/report"):
         recipients = tuple(islice(read_recipients(statuses, verdict), _MAX_RECIPIENTS)) or tuple(
             islice(read_recipients(statuses, None, nameless=original.recipients), 1)
         )
-    elif is_servers and verdict:
+    elif is_from_server and verdict:
         recipients = (ReportedRecipient(named, verdict, _reply(notice)),) if named else ()
     elif is_automatic_reply(headers, notice):
         raise NoBounceError("an automatic reply")
