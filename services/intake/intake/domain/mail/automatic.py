@@ -141,7 +141,7 @@ def _meeting_replies(message: MessageOutline, methods: Set[str]) -> Iterator[Aut
 def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
     for value in map(_word, headers.plain("Auto-Submitted")):
         if value not in _NO | _PASSED_ON:
-            text = f"Auto-Submitted: {value[:_MAX_VALUE]}"
+            text = f"Auto-Submitted: {one_line(value, _MAX_VALUE)}"
             yield AutomaticSign(IgnoredReason.AUTO_SUBMITTED, text, may_be_request=value != "auto-replied")
     # Mailing lists mark both the mails of people and their own notices as bulk.
     is_list = "list-id" in headers.names() and _word(headers.first("X-List-Administrivia")) in _NO
