@@ -231,6 +231,6 @@ def _is_valid_header(text: str) -> bool:
     try:
         kind: Any = Component.types_factory.for_property(line.name, line.parameters.get("VALUE"))
         kind.from_ical(line.value)
-    except Exception:
+    except Exception:  # the library raises many kinds
         return False
     return True
