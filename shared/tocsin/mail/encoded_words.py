@@ -10,7 +10,7 @@ from tocsin.mail.transfer_encoding import decode_base64
 
 # The last one may have no end, in a header that was truncated.
 _WORD: Final = re.compile(
-    r"=\?(?P<charset>[^?\s]{0,60})\?(?P<encoding>[bq])\?(?P<text>(?:[^?]|\?(?!=))*+)(?:\?=|\Z)", re.IGNORECASE
+    r"=\?(?P<charset>[^?\s]{0,60})\?(?P<encoding>[bq])\?(?P<text>[^?]*+(?:\?(?!=)[^?]*+)*)(?:\?=|\Z)", re.IGNORECASE
 )
 _FOLD: Final = re.compile(r"[ \t]*+\r?\n[ \t]*+")
 _ESCAPE: Final = re.compile(rb"=([0-9a-f]{2})", re.IGNORECASE)

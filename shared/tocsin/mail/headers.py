@@ -14,7 +14,7 @@ from tocsin.mail.charsets import decode_text
 from tocsin.mail.encoded_words import decode_words
 from tocsin.mail.message_ids import find_message_ids
 
-_BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0\x80-\xff]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
+_BLOCK: Final = re.compile(rb"(?:(?!--)[!-9;-~\0\x80-\xff]*+[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*")
 _HEADER: Final = re.compile(rb"^([!-9;-~]++)[ \t]*+:((?:[^\n]|\n[ \t])*+)", re.MULTILINE)
 _KNOWN: Final = (
     rb"(?:from|to|cc|subject|date|message-id|in-reply-to|references|reply-to|sender|return-path|received|mime-version"

@@ -22,7 +22,7 @@ _MAX_DEPTH: Final = 20
 _MAX_DASH_LINES: Final = 30_000
 _MAX_GUESSES: Final = 20
 _MAIL_HEADERS: Final = frozenset({"from", "to", "date", "subject", "received", "message-id", "mime-version"})
-_BEFORE_HEADERS: Final = re.compile(rb"\n(?:[\s\0]|\xef\xbb\xbf)*+(?:>*+From [^\n]*\n)*+")
+_BEFORE_HEADERS: Final = re.compile(rb"\n(?:[\s\0]|\xef\xbb\xbf)*+(?:>*+From [^\n]*+\n){0,100}")
 _DASHES: Final = re.compile(rb"\n--([^\n]{1,300})(?=\n|\Z)")
 _CONTENT: Final = re.compile(rb"\n[ \t]*content-[a-z-]+[ \t]*:", re.IGNORECASE)
 

@@ -6,11 +6,13 @@ from binascii import a2b_base64, a2b_qp, a2b_uu
 from itertools import islice
 from typing import Final
 
+# Before Python 3.11.5 a possessive group such as `(?:ab?c)*+` ends too late if a repetition of it fails halfway. So the
+# groups of this package that can are greedy; where a bound is, it bounds the memory that this takes.
 _TOKEN: Final = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 # After padding, text in clear may follow on the same line.
 _LINE: Final = rb"[A-Za-z0-9+/]++(?==|[ \t]*+(?:\n|\Z))"
 # Gateways append their own base64 after the padding.
-_NEXT_LINE: Final = rb"(?:(?:[ \t]*+\n[ \t\n]*+|=++[ \t]*+)" + _LINE + rb")*+"
+_NEXT_LINE: Final = rb"(?:(?:[ \t]*+\n[ \t\n]*+|=++[ \t]*+)" + _LINE + rb"){0,300000}"
 _BASE64: Final = re.compile(rb"^[ \t]*+" + _LINE + _NEXT_LINE + rb"={0,3}", re.MULTILINE)
 _PADDING: Final = re.compile(rb"=++")
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/]+")
@@ -20,7 +22,7 @@ _MAX_REPAIRS: Final = 10_000  # and lines of uuencode
 _BLANKS_AFTER_SOFT_BREAK: Final = re.compile(rb"=[ \t]++\n")
 _BROKEN_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f])=?\n([0-9A-Fa-f])")
 _UUENCODED: Final = re.compile(
-    r"^begin[ ][0-7]{3,4}[ ](?P<name>[^\n]{1,200}+)\n(?P<data>(?:[!-`][ -`]*+(?:\n|\Z))++)(?:end[ ]*(?:\n|\Z))?",
+    r"^begin[ ][0-7]{3,4}[ ](?P<name>[^\n]{1,200}+)\n(?P<data>(?:[!-`][ -`]*+(?:\n|\Z)){1,10000})(?:end[ ]*(?:\n|\Z))?",
     re.MULTILINE,
 )
 
