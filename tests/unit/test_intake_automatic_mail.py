@@ -241,6 +241,29 @@ def test_exchange_may_hide_the_answer_in_winmail_dat() -> None:
     assert reason(*headers, "Subject: Call") is None
 
 
+TNEF = "Content-Type: application/ms-tnef; name=winmail.dat"
+
+
+@pytest.mark.rule("6.15")
+@pytest.mark.parametrize(
+    "subject",
+    [
+        *("Accepted: Call", "Declined: Call", "Tentative: Call", "Tentatively Accepted: Call", "Zugesagt: Call"),
+        *("Abgelehnt: Call", "Mit Vorbehalt: Call", "Accepté : Call", "Refusé : Call", "Voorlopig geaccepteerd: Call"),
+    ],
+)
+def test_an_answer_to_an_invitation_without_a_calendar_has_no_text(subject: str) -> None:
+    header = f"Subject: {subject}"
+    for body in ("", "\r\n-- \r\nAda Byron\r\nAcme", "> When: Monday 10:00"):
+        assert reason(header, REPLY, body=body) == "meeting_reply"
+    assert reason(header, TNEF, body="x") == "meeting_reply"
+    attached = multipart("Content-Type: text/plain\r\n\r\n", f"{TNEF}\r\n\r\nx")
+    assert reason(header, "Content-Type: multipart/mixed; boundary=b", body=attached) == "meeting_reply"
+    assert reason(header, REPLY, body="The printer is still broken.") is None
+    assert reason(header, body="") is None
+    assert reason(f"Subject: Re: {subject}", REPLY, body="") is None
+
+
 def test_recorded_mails_of_machines() -> None:
     found = {name: read_mail((MAILS / f"{name}.eml").read_bytes()).automatic for name in AUTOMATIC}
     assert {name: sign and sign.reason for name, sign in found.items()} == AUTOMATIC

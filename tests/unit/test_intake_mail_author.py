@@ -96,6 +96,11 @@ def described(found: MailAuthor) -> str:
         # An author outside who writes the address of a colleague into a header of her own.
         (VIA, LIST | {"Reply-To": SAM, "X-Original-From": ADA}),
         (COLLEAGUE_VIA, LIST | {"Reply-To": f"{SAM}, Sam Orr <ada@acme.example>"}),
+        # A group that leaves no header of a list.
+        (VIA, {"Cc": "bob@acme.example", "Reply-To": "ada@acme.example"}),
+        ("'ada@acme.example' via Support <support@betterworldtech.com>", {"Cc": "bob@acme.example"}),
+        ("Ada Byron über Support <support@betterworldtech.com>", {"Cc": f"bob@acme.example, {ADA}"}),
+        ("Support <support@betterworldtech.com>", {"Cc": "bob@acme.example", "Reply-To": "ada@acme.example"}),
         # A web form.
         ("Contact form <web@betterworldtech.com>", {"Reply-To": ADA}),
         # Lists of others.
@@ -139,6 +144,8 @@ def test_a_list_that_replaces_from_leads_to_the_customer_who_wrote(sender: str, 
         ),
         (COLLEAGUE_VIA, LIST | {"To": ADA, "X-Original-From": SAM, "Reply-To": SAM}, "sam@betterworldtech.com"),
         (COLLEAGUE_VIA, LIST | {"To": ADA, "Reply-To": SAM}, "sam@betterworldtech.com"),
+        (COLLEAGUE_VIA, {"Cc": ADA, "Reply-To": SAM}, "sam@betterworldtech.com"),
+        ("Sam Orr <support@betterworldtech.com>", {"Cc": ADA}, "support@betterworldtech.com"),
     ],
 )
 def test_when_the_author_is_one_of_our_own_people(sender: str, headers: dict[str, str], expected: str) -> None:
@@ -150,6 +157,11 @@ def test_when_the_author_is_one_of_our_own_people(sender: str, headers: dict[str
     ("sender", "headers", "expected"),
     [
         (VIA, LIST, "not found"),
+        (VIA, {"Cc": "bob@acme.example"}, "not found"),
+        *(
+            (f"Ada Byron {word} Support <support@betterworldtech.com>", {"Cc": "bob@acme.example"}, "not found")
+            for word in ("über", "u\u0308ber", "por", "vía", "par", "tramite")
+        ),
         (VIA, LIST | {"Reply-To": "support@betterworldtech.com"}, "not found"),
         (VIA, LIST | {"Reply-To": SAM}, "not found"),
         (VIA, LIST | {"X-Original-Sender": "support@betterworldtech.com"}, "not found"),

@@ -82,7 +82,7 @@ def fact(number: int, kind: str, minutes: int, **fields: Any) -> Fact:
 
 def reply(message: InboundMail, *facts: Fact, customer: str = "acme", later: timedelta = timedelta(hours=1)) -> str:
     """The events of a reply to Ada's ticket of that customer; `new` if the mail opens another ticket."""
-    owner = TicketOwner(customer, "Ada@acme.example")
+    owner = TicketOwner(customer, "Ada@acme.example", "Ada Byron")
     events = derive_events(received(message, NOW + later), owner, (fact(1, "opened", 0, severity=3), *facts))
     return "new" if events is None else ", ".join(event.type for event in events) or "noted"
 
@@ -343,6 +343,25 @@ def test_our_reply_is_the_response_if_it_goes_to_the_customer() -> None:
     assert reply(mail(ruth, "ada@acme.example"), customer="19297") == "responded"
     for others in ("ben@betterworldtech.com", "friend@freemail.example", "vendor@tools.example, support@bwt.example"):
         assert reply(mail(ruth, others)) == "noted"
+
+
+@pytest.mark.rule("6.18", "6.25")
+@pytest.mark.parametrize(
+    ("sender", "to", "events"),
+    [
+        ("Ada Byron", "support@betterworldtech.com, bob@acme.example", "noted resumed reopened"),
+        ("Byron, Ada", "bob@acme.example", "noted resumed reopened"),
+        ("Ada Byron", "support@betterworldtech.com, ada@acme.example", "noted resumed reopened"),
+        ("Ada Byron via Support", "support@betterworldtech.com, bob@acme.example", "noted resumed reopened"),
+        ("Ada Byron via Support", "bob@acme.example", "noted resumed reopened"),
+        ("Ada Byron", "ada@acme.example", "responded responded noted"),
+        ("Sam Orr", "support@betterworldtech.com, bob@acme.example", "responded responded noted"),
+    ],
+)
+def test_a_mailbox_of_ours_with_the_name_of_the_contact_hides_the_contact(sender: str, to: str, events: str) -> None:
+    message = mail(f'"{sender}" <support@betterworldtech.com>', to)
+    on_open, on_paused = reply(message), reply(message, fact(2, "paused", 5))
+    assert [on_open, on_paused, reply(message, fact(2, "resolved", 5))] == events.split()
 
 
 @pytest.mark.rule("6.27")

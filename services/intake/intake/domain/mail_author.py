@@ -28,12 +28,14 @@ class MailAuthor:
 
     `is_found`: False if a list of ours or a customer's replaced the author, and no header names the author; then
     `address` is the list's.
+    `is_group`: the address is one of our mailboxes or lists, so that the name may be of somebody else.
     `is_authenticated`: the sender's address is not known to be forged.
     """
 
     address: EmailAddress
     customer: EmailCustomer | None = None
     is_found: bool = True
+    is_group: bool = False
     is_authenticated: bool = True
     is_staff: bool = False
     is_it_contact: bool = False
@@ -45,6 +47,12 @@ class MailAuthor:
         if self.is_found:
             return comparable_email(self.address.email) == comparable_email(owner.contact_email or "")
         return _is_same_name(self.address.name, owner.contact_name or "")
+
+    def has_name_of_contact(self, owner: TicketOwner) -> bool:
+        """Whether a mailbox or list of ours has the name of the ticket's contact, whom it replaced in From."""
+        name = name_before_via(self.address.name) or self.address.name
+        is_hidden = self.is_group and self.is_staff and not self.is_contact(owner)
+        return is_hidden and _is_same_name(name, owner.contact_name or "")
 
     def belongs_to(self, owner: TicketOwner) -> bool:
         """Whether the author's mails may concern the ticket (docs/rules.md#6-16)."""
@@ -60,7 +68,8 @@ def find_author(mail: InboundMail, integration: MailIntegration, mailboxes: Coll
     config = integration.config
     if not _is_authenticated(mail, config.authserv):
         return MailAuthor(mail.sender, is_authenticated=False)
-    address = _AuthorSearch(mail, config, mailboxes).author()
+    search = _AuthorSearch(mail, config, mailboxes)
+    address = search.author()
     if address is None:
         name = name_before_via(mail.sender.name) or mail.sender.name
         return MailAuthor(EmailAddress(name, mail.sender.email), is_found=False)
@@ -72,6 +81,7 @@ def find_author(mail: InboundMail, integration: MailIntegration, mailboxes: Coll
     return MailAuthor(
         address,
         customer,
+        is_group=search.is_group(address.email),
         is_staff=config.is_ours(address.email),
         is_it_contact=customer is not None and integration.it_contacts.include(customer.id, address.email),
     )
@@ -102,16 +112,17 @@ class _AuthorSearch:
         self._groups = self._mailboxes | mail.origin.list_addresses
         self._name = name_before_via(mail.sender.name)
         self._hidden = hidden_address(mail.sender)
-        self._looks_replaced = bool(self._name or self._hidden) or self._is_group(mail.sender.email)
+        self._looks_replaced = bool(self._name or self._hidden) or self.is_group(mail.sender.email)
 
     def author(self) -> EmailAddress | None:
         """The author; None if a list replaced the author, and no header names the author."""
         sender, origin = self._mail.sender, self._origin
         if not self._is_ours(sender):
             return self._author_through_list_of_others() if origin.is_list else sender
-        if origin.is_list or origin.originals:
+        if origin.is_list or origin.originals or self._is_named_in_group():
             return self._author_through_our_list()
-        return _first([*self._outside_replies(), *self._outside(self._weak_candidates())]) or sender
+        replies = [*self._outside_replies(), *self._replies_to_customers()]
+        return _first([*replies, *self._outside(self._weak_candidates())]) or sender
 
     def _author_through_our_list(self) -> EmailAddress | None:
         """The first address outside that a header names as the author, or else one of our own people.
@@ -151,7 +162,20 @@ class _AuthorSearch:
         # Our own mail that comes back through a customer's list is not the customer's.
         return None if home is not None and any(map(self._is_ours, origin.originals)) else sender
 
-    def _is_group(self, email: str) -> bool:
+    def _is_named_in_group(self) -> bool:
+        """Whether From is `Ada via Support` in a mail to Support: some groups leave no header of a list.
+
+        A help desk tool writes such a name too, but to the customer.
+        """
+        groups = {*self._mailboxes, self._mail.sender.email}
+        return bool(self._name) and any(each.email in groups for each in self._mail.recipients)
+
+    def _replies_to_customers(self) -> list[EmailAddress]:
+        """The customers to whom replies to a mailbox or list of ours go: no tool asks for that."""
+        replies = self._outside(self._origin.replies_to) if self._looks_replaced else []
+        return [each for each in replies if self._config.customer_of(each.email)]
+
+    def is_group(self, email: str) -> bool:
         """Whether the address is a mailbox, a list, or one that a list made up, as LISTSERV does."""
         own = {*self._groups, *self._mail.delivered_to, *(each.email for each in self._mail.recipients)}
         return email in own or is_made_up(email)

@@ -130,7 +130,8 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
     history = history_of(facts)
     if received.mail.automatic is not None:
         return [] if history.closed_by is None else None
-    if author.is_staff:
+    is_hidden = is_of_hidden_contact(received, owner)
+    if author.is_staff and not is_hidden:
         can_respond = history.closed_by is None and not history.status.responded
         return [_event(received, "responded")] if can_respond and is_to_customer(received, owner) else []
     events = []
@@ -138,7 +139,7 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
         if received.received_at > history.closed_by.occurred_at + timedelta(
             microseconds=received.integration.config.reopen_within.micros
         ):
-            return None
+            return [] if is_hidden else None
         events.append(_event(received, "reopened", "the customer replied"))
     elif history.status.paused:
         events.append(_event(received, "resumed", "the customer replied"))
@@ -146,6 +147,17 @@ def derive_events(received: ReceivedMail, owner: TicketOwner, facts: Sequence[Fa
         words = one_line(own_text(received.mail.text), _MAX_REASON)
         events.append(_event(received, "escalated", words or "the customer's IT contact wrote to Escalations@"))
     return events
+
+
+def is_of_hidden_contact(received: ReceivedMail, owner: TicketOwner) -> bool:
+    """Whether the ticket's contact wrote a mail from a mailbox or list of ours, by the name in From.
+
+    Our own mail to a contact who has the name of the mailbox (`Support`) is ours.
+    """
+    to = {comparable_email(each.email) for each in received.mail.recipients}
+    goes_to_contact = comparable_email(owner.contact_email or "") in to
+    comes_back = comparable_email(received.mail.sender.email) in to
+    return received.author.has_name_of_contact(owner) and (comes_back or not goes_to_contact)
 
 
 def is_to_customer(received: ReceivedMail, owner: TicketOwner) -> bool:

@@ -42,6 +42,7 @@ _REPORT_TYPES: Final = frozenset(
 )
 _MEETING: Final = "urn:content-classes:calendarmessage"
 _CALENDARS: Final = frozenset({"text/calendar", "application/ics"})
+_TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _MEETING_REPLIES: Final = frozenset({"reply", "refresh", "declinecounter"})
 _DAEMONS: Final = ("mailer-daemon@", "mailer_daemon@", "mailerdaemon@", "mail-daemon@")
 _CHALLENGERS: Final = frozenset({"boxbe.com", "spamarrest.com", "mailinblack.com"})
@@ -82,10 +83,13 @@ class AutomaticSign(NamedTuple):
 
 
 # docs/rules.md#6-15
-def automatic_sign(message: MessageOutline) -> AutomaticSign | None:
-    """The sign that a machine wrote this mail, or None. A sign that cannot be allowed takes precedence."""
+def automatic_sign(message: MessageOutline, own_text: str) -> AutomaticSign | None:
+    """The sign that a machine wrote this mail, or None. A sign that cannot be allowed takes precedence.
+
+    `own_text` is what its sender wrote, without quoted mails.
+    """
     methods = _calendar_methods(message)
-    signs = [*_own_mail(message.headers), *_reports(message), *_meeting_replies(message, methods)]
+    signs = [*_own_mail(message.headers), *_reports(message), *_meeting_replies(message, methods, own_text)]
     # Calendars send the invitation of a person as auto-generated, but never as a reply.
     is_invitation = bool(methods - _MEETING_REPLIES)
     signs += [sign for sign in _header_signs(message.headers) if not (is_invitation and sign.may_be_request)]
@@ -128,12 +132,14 @@ def _types_of_multiparts(part: MimePart) -> Iterator[str]:
         yield from _types_of_multiparts(each)
 
 
-def _meeting_replies(message: MessageOutline, methods: Set[str]) -> Iterator[AutomaticSign]:
-    """Exchange may hide the method of its answers in winmail.dat, and names them in Content-Class."""
+def _meeting_replies(message: MessageOutline, methods: Set[str], own_text: str) -> Iterator[AutomaticSign]:
+    """Exchange may hide the method of its answers in winmail.dat, and gateways remove calendars and Content-Class."""
     headers = message.headers
     is_of_exchange = headers.first("Content-Class").strip().lower() == _MEETING
+    is_answer = _is_reply(headers) or any(part.content.type in _TNEF for part in message.parts)
+    is_silent_answer = is_answer and not own_text
     if (methods and methods <= _MEETING_REPLIES) or (
-        not methods and is_of_exchange and names_meeting_reply(_subject(headers))
+        not methods and (is_of_exchange or is_silent_answer) and names_meeting_reply(_subject(headers))
     ):
         yield AutomaticSign(IgnoredReason.MEETING_REPLY, "the answer to an invitation")
 
@@ -150,9 +156,8 @@ def _header_signs(headers: MailHeaders) -> Iterator[AutomaticSign]:
             if value in _AUTO_REPLY or (value in _BULK and not (value == "bulk" and is_list)):
                 yield AutomaticSign(IgnoredReason.PRECEDENCE, f"{name}: {value}", may_be_request=value in _BULK)
     yield from _responder_signs(headers)
-    is_reply = bool(headers.first("In-Reply-To") or headers.first("References"))
     has_hint = "x-auto-response-suppress" in headers.names() or _is_return_path_empty(headers)
-    if names_automatic_reply(_subject(headers), is_reply=is_reply, has_hint=has_hint):
+    if names_automatic_reply(_subject(headers), is_reply=_is_reply(headers), has_hint=has_hint):
         yield AutomaticSign(IgnoredReason.AWAY_SUBJECT, "the subject of an automatic reply")
     sender = _sender(headers)
     if ".".join(sender.rpartition("@")[2].split(".")[-2:]) in _CHALLENGERS:
@@ -199,6 +204,10 @@ def _any_part_has(pattern: re.Pattern[bytes], message: MessageOutline) -> bool:
 
 def _beginning(part: MimePart) -> bytes:
     return part.content.decode(part.body[:_SEARCHED_BYTES])
+
+
+def _is_reply(headers: MailHeaders) -> bool:
+    return bool(headers.first("In-Reply-To") or headers.first("References"))
 
 
 def _is_return_path_empty(headers: MailHeaders) -> bool:

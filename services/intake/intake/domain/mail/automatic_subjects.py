@@ -85,6 +85,24 @@ _MEETING_REPLY: Final = _folded(
     *("aceptada", "aceptado", "rechazada", "rechazado", "provisional", "aceite", "aceita", "aceito", "recusado"),
     *("recusada", "provisório", "accettato", "accettata", "rifiutato", "rifiutata", "provvisorio", "geaccepteerd"),
     *("afgewezen", "voorlopig", "accepterad", "avböjd", "accepteret", "afvist", "godtatt", "avslått"),
+    *("meeting accepted", "meeting declined", "vorläufig zugesagt", "vorläufig angenommen", "tentatif", "acceptation"),
+    *("accepté provisoirement", "provisoirement accepté", "aceptado provisionalmente", "aceptada provisionalmente"),
+    *("aceptación provisional", "aceite provisoriamente", "aceito provisoriamente", "tentativa", "rejeitado"),
+    *("accettato provvisoriamente", "accettata provvisoriamente", "voorlopig geaccepteerd", "geweigerd", "preliminär"),
+    *("preliminärt accepterad", "tackat nej", "foreløbig", "foreløpig", "hyväksytty", "hylätty", "alustava"),
+    *("zaakceptowano", "odrzucono", "wstępnie zaakceptowano", "přijato", "odmítnuto", "elfogadva", "elutasítva"),
+    *(
+        "принято",
+        "отклонено",
+        "под вопросом",
+        "kabul edildi",
+        "reddedildi",
+        "承諾",
+        "辞退",
+        "仮承諾",
+        "已接受",
+        "已拒绝",
+    ),
 )
 
 

@@ -25,6 +25,7 @@ from intake.domain.mail.automatic import AutomaticSign, automatic_sign
 from intake.domain.mail.content import read_content
 from intake.domain.mail.copies import ContentDigests, digest_content
 from intake.domain.mail.origin import MailOrigin, read_origin
+from intake.domain.mail.own_text import own_text
 
 MAX_MAIL_BYTES: Final = 10_000_000
 """The largest mail that intake accepts."""
@@ -95,7 +96,7 @@ def read_mail(raw: bytes) -> InboundMail:
         subject=subject,
         text=content.text,
         attachments=content.attachments,
-        automatic=automatic_sign(message),
+        automatic=automatic_sign(message, own_text(content.text)),
         authentication=tuple(islice(headers.plain("Authentication-Results"), 10)),
         digests=digest_content(subject, content.text, content.attachments, origin, headers.first("Date")),
     )

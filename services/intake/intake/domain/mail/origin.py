@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+from unicodedata import normalize
 
 from tocsin.mail import EmailAddress, MailHeaders
 
@@ -20,7 +21,9 @@ _REPLIES: Final = ("Reply-To", "X-Original-Reply-To")
 _SENDERS: Final = ("X-MailFrom", "Sender")
 _MAX_ADDRESSES: Final = 20
 _LISTED: Final = re.compile(r"[^\s<>@;:,\"?]{1,64}@[^\s<>@;:,\"?]{1,189}")
-_VIA: Final = re.compile(r"(.+?)(?:\s+via\s+\S|\s*\(via\s)", re.IGNORECASE)
+_VIA: Final = re.compile(
+    r"(.+?)(?:\s+(?:via|vía|über|por|par|tramite)\s+\S|\s*\((?:via|vía|über|por|par|tramite)\s)", re.IGNORECASE
+)
 _ENCODED: Final = re.compile(r"([^=]+)=(?:40)?([^=@]+\.[^=@]+)@")
 _MADE_UP: Final = re.compile(r"dmarc|no-?reply")
 _ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
@@ -65,7 +68,7 @@ def read_origin(headers: MailHeaders) -> MailOrigin:
 
 def name_before_via(name: str) -> str:
     """The author's name in the name of a list (`Ada` in `'Ada' via Support`), or an empty string."""
-    found = _VIA.match(name)
+    found = _VIA.match(normalize("NFC", name))
     return found[1].strip(" '\"") if found else ""
 
 
