@@ -104,3 +104,14 @@ def test_a_damaged_calendar_is_read(seed: int) -> None:
             continue
         directory = directory_with(text, zone="Europe/Rome")
         assert all(found.message for found in lint_directory(directory, *YEARS))
+
+
+@pytest.mark.rule("5.32")
+@pytest.mark.parametrize("seed", range(tries(4)))
+def test_a_damaged_event_is_read_or_reported(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(30):
+        damaged = "\n".join(damage(chance, VICTIM)).lstrip() + "\n"
+        text = calendar(head=ZONE).replace("END:VCALENDAR", damaged + "END:VCALENDAR")
+        read = ICalendar(text, "Europe/Rome")
+        assert read.left_out or read.notes or any(read.year(year) for year in (2026, 2027)), damaged

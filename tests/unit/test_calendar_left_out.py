@@ -236,3 +236,46 @@ def test_a_change_without_its_series_is_an_event() -> None:
     change = "RECURRENCE-ID:20270107T140000Z\nDTSTART:20270107T150000Z\nDURATION:PT1H\nSUMMARY:Sam Ortega"
     directory = directory_with(calendar(change))
     assert [person_at(directory, f"2027-01-07T{hour}:30Z") for hour in ("14", "15")] == [None, "sam.ortega"]
+
+
+MISPLACED = {
+    "after the event": (
+        f"BEGIN:VEVENT\nEND:VEVENT\n{AFTER}\n",
+        "has no BEGIN:VEVENT; add it, or export the calendar again",
+    ),
+    "without both lines": (f"{AFTER}\n", "has no BEGIN:VEVENT; add it, or export the calendar again"),
+    "with an alarm": (
+        AFTER.replace("SUMMARY", "BEGIN:VALARM\nTRIGGER:-PT5M\nEND:VALARM\nSUMMARY") + "\nEND:VEVENT\n",
+        "has no BEGIN:VEVENT; add it, or export the calendar again",
+    ),
+    "in a misspelled component": (
+        f"BEGIN:VEVNT\n{AFTER}\nEND:VEVNT\n",
+        "is inside BEGIN:VEVNT; write BEGIN:VEVENT and END:VEVENT, or export the calendar again",
+    ),
+    "in a misspelled component of a task": (
+        f"BEGIN:VTODO\nBEGIN:VEVNT\n{AFTER}\nEND:VEVNT\nEND:VTODO\n",
+        "is inside BEGIN:VEVNT; write BEGIN:VEVENT and END:VEVENT, or export the calendar again",
+    ),
+    "in an alarm": (
+        f"BEGIN:VALARM\n{AFTER}\nEND:VALARM\n",
+        "is inside BEGIN:VALARM; write BEGIN:VEVENT and END:VEVENT, or export the calendar again",
+    ),
+}
+
+
+@pytest.mark.rule("5.32")
+@pytest.mark.parametrize(("lines", "reason"), MISPLACED.values(), ids=MISPLACED)
+def test_an_event_outside_its_component_is_left_out(lines: str, reason: str) -> None:
+    text = calendar(BEFORE).replace("END:VCALENDAR", f"{lines}END:VCALENDAR")
+    read = ICalendar(text, "UTC")
+    (event,) = read.left_out
+    assert event.reason == reason
+    assert f"SUMMARY:{event.summary}" in AFTER
+    assert read.year(2027) == ICalendar(calendar(BEFORE), "UTC").year(2027)
+
+
+@pytest.mark.parametrize("kind", ["VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY", "X-NOTE"])
+def test_a_component_that_is_no_event_is_ignored(kind: str) -> None:
+    text = calendar(BEFORE).replace("END:VCALENDAR", f"BEGIN:{kind}\n{AFTER}\nEND:{kind}\nEND:VCALENDAR")
+    read = ICalendar(text, "UTC")
+    assert (read.left_out, read.notes) == ((), ())

@@ -14,6 +14,6 @@ Each event is read on its own, so that a broken one changes no other
 """
 
 from tocsin.directory.ical.calendar import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar, UnreadableEvent
-from tocsin.directory.ical.properties import PERSON_PROPERTY
+from tocsin.directory.ical.text import PERSON_PROPERTY
 
 __all__ = ["MAX_CALENDAR_LENGTH", "PERSON_PROPERTY", "CalendarEvent", "ICalendar", "UnreadableEvent"]

@@ -9,10 +9,7 @@ from typing import Final, Self
 from tocsin.characters import clean_line
 from tocsin.directory.errors import UnreadableEventError
 from tocsin.directory.ical.calendar_time import read_duration, read_time
-from tocsin.directory.ical.text import ContentLine, line_name, parse_line, shown
-
-PERSON_PROPERTY: Final = "X-TOCSIN-PERSON"
-"""The property with the id of a person of the directory, in iCalendars that we export."""
+from tocsin.directory.ical.text import PERSON_PROPERTY, ContentLine, line_name, parse_line, shown
 
 _MAX_SUMMARY: Final = 200
 _SINGLE: Final = ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID")

@@ -7,10 +7,21 @@ from typing import Final
 
 from tocsin.characters import clean_line
 
+PERSON_PROPERTY: Final = "X-TOCSIN-PERSON"
+"""The property with the id of a person of the directory, in iCalendars that we export."""
+
 _COMPONENTS: Final = frozenset({"VEVENT", "VTIMEZONE", "VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"})
+_EVENT_PARTS: Final = frozenset({"VALARM", "PARTICIPANT", "VLOCATION", "VRESOURCE"})
+_OTHER_PARTS: Final = frozenset({"STANDARD", "DAYLIGHT", "AVAILABLE"})
+_EVENT_TIMES: Final = frozenset({"DTSTART", "DTEND", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID"})
+# A VCALENDAR has none of these (RFC 7986 gives it DESCRIPTION, UID, URL, CATEGORIES and others).
+_EVENT_PROPERTIES: Final = _EVENT_TIMES | {
+    *("SUMMARY", "ATTENDEE", "ORGANIZER", "DURATION", "LOCATION", "STATUS", "TRANSP", "SEQUENCE", PERSON_PROPERTY),
+}
 _DATE_PROPERTIES: Final = frozenset({"DTSTART", "DTEND", "EXDATE", "RDATE", "RECURRENCE-ID"})
 _NO_BEGIN: Final = "has no BEGIN:VEVENT; add it, or export the calendar again"
 _NO_END: Final = "has no END:VEVENT; add it, or export the calendar again"
+_MISPLACED: Final = "is inside BEGIN:{kind}; write BEGIN:VEVENT and END:VEVENT, or export the calendar again"
 _START: Final = re.compile(r"BEGIN\s*:\s*VCALENDAR", re.IGNORECASE)
 _JOINED: Final = re.compile(r"(?<=END:VCALENDAR)(?=BEGIN:VCALENDAR)", re.IGNORECASE)
 _FOLD: Final = re.compile(r"\n[ \t]")
@@ -111,13 +122,18 @@ def _unfold(text: str) -> Iterator[str]:
 
 
 class _Splitter:
-    """The components found so far, and the one that is open. Components of a VEVENT or VTIMEZONE are `inner`."""
+    """The components found so far, and the one that is open. Components of another component are `inner`.
+
+    A property of an event outside any component opens an event that has no BEGIN line.
+    """
 
     def __init__(self) -> None:
         self.calendars: list[CalendarText] = []
         self._open: str | None = None
         self._lines: list[str] = []
         self._inner: list[str] = []
+        self._inner_lines: list[str] = []
+        self._has_begin = True
 
     def begin(self, kind: str, line: str) -> None:
         if kind == "VCALENDAR":
@@ -134,8 +150,12 @@ class _Splitter:
                 self._lines.append(line)
 
     def add(self, line: str) -> None:
-        if not self._inner or self._open == "VTIMEZONE":
-            self._lines.append(line)
+        if self._inner and self._open != "VTIMEZONE":
+            self._inner_lines.append(line)
+            return
+        if self._open is None and line_name(line) in _EVENT_PROPERTIES:
+            self._open, self._has_begin = "VEVENT", False
+        self._lines.append(line)
 
     def end(self, kind: str, line: str) -> None:
         if not self.calendars:
@@ -144,28 +164,46 @@ class _Splitter:
             self.close(_NO_END)
             self.calendars[-1].is_complete = True
         elif kind in self._inner:
-            del self._inner[self._inner.index(kind) :]
+            if kind == self._inner[0]:
+                self._close_inner()
+            else:
+                del self._inner[self._inner.index(kind) :]
             if self._open == "VTIMEZONE":
                 self._lines.append(line)
         elif kind == self._open:
             self.close("")
         elif kind == "VEVENT" and self._open not in _COMPONENTS:
-            if self._open is None:
-                self.calendars[-1].lines.extend(self._lines)
-            self._open = "VEVENT"
+            self._open, self._has_begin = "VEVENT", self._open is not None
             self.close(_NO_BEGIN)
         else:
             self.calendars[-1].loose_ends.append(line)
 
     def close(self, problem: str) -> None:
         """Store the open component, or the lines between two components."""
-        lines, kind = self._lines, self._open
-        self._lines, self._open, self._inner = [], None, []
+        self._close_inner()
+        lines, kind, has_begin = self._lines, self._open, self._has_begin
+        self._lines, self._open, self._has_begin = [], None, True
         if not self.calendars:
             return
-        if kind is None:
+        if kind is None or not has_begin:
             self.calendars[-1].lines.extend(lines)
-        elif kind == "VTIMEZONE":
+        if kind == "VTIMEZONE":
             self.calendars[-1].zones.append(lines)
         elif kind == "VEVENT" and lines:
-            self.calendars[-1].events.append(EventText(lines, problem))
+            self.calendars[-1].events.append(EventText(lines, problem if has_begin else _NO_BEGIN))
+        elif kind is not None:
+            self._add_misplaced(kind, lines)
+
+    def _close_inner(self) -> None:
+        kinds, lines = self._inner, self._inner_lines
+        self._inner, self._inner_lines = [], []
+        if kinds:
+            self._add_misplaced(kinds[0], lines)
+
+    def _add_misplaced(self, kind: str, lines: Sequence[str]) -> None:
+        """Store the lines of a component as an event if only an event can have them."""
+        if kind in _COMPONENTS or kind in _OTHER_PARTS or kind.startswith("X-"):
+            return
+        signs = _EVENT_TIMES if kind in _EVENT_PARTS else _EVENT_PROPERTIES
+        if any(line_name(line) in signs for line in lines):
+            self.calendars[-1].events.append(EventText(lines, _MISPLACED.format(kind=shown(kind))))
