@@ -229,7 +229,7 @@ def test_an_unreadable_ticket_does_not_affect_the_others_of_its_delivery() -> No
     assert [snapshot.external_id for snapshot in content.snapshots] == ["2187"]
     first, _, last = map(str, content.tickets)
     assert first.startswith("[0].dateoccurred: is not an instant such as 2026-06-08T12:00:00Z")
-    assert last == "[2]: must be an object"
+    assert last.startswith("[2]: must be an object with a ticket; in HaloPSA, set the payload type")
 
 
 HOSTILE = {

@@ -61,6 +61,9 @@ WITHOUT_TICKET: list[tuple[str, list[Any], str]] = [
         [autotask(Fields=None), autotask(Fields={}), autotask(EntityType=None), autotask(Id=None), {}],
         FIELDS,
     ),
+    ("autotask", [[], [None], [autotask()]], FIELDS),
+    ("connectwise", [[], [None], [connectwise()]], INQUIRE),
+    ("halopsa", [[None], [1], [[]]], FULL_OBJECT),
     ("halopsa", [halopsa(event) for event in ("New Ticket Logged", "Ticket Updated", "Status Changed")], FULL_OBJECT),
     ("halopsa", [halopsa(event) for event in ("Agent Assigned", "New Note from Client", "", None)], FULL_OBJECT),
     ("halopsa", [halopsa(ticket=ticket) for ticket in (*NOTHING, "", {"id": None}, {"id": 2187})], FULL_OBJECT),
@@ -147,6 +150,54 @@ def test_a_notice_that_the_webhook_is_switched_off_is_unmapped_as_such(provider:
     result = deliver(provider, body)
     assert result["unmapped"] == "deactivated"
     assert "its tickets no longer arrive" in result["detail"]
+
+
+TOOLS = ("connectwise", "autotask", "halopsa", "zendesk", "jira", "freshdesk")
+NOTICES: list[Any] = [
+    {"message": "Webhook disabled after repeated failures"},
+    {"data": {"text": "Your webhook https://tocsin.example/v1/hooks/x has been turned off: it failed 20 times"}},
+    [{"error": {"code": "WEBHOOK_SUSPENDED"}}],
+    {"webhook": {"status": "inactive"}},
+    {"webhooks": [{"id": 1, "state": "DISABLED_FAILURES"}]},
+    {"subscription": {"state": "disabled"}},
+    {"webhookStatus": "paused"},
+    {"hook": {"active": False}},
+    {"webhook": {"is_disabled": True}},
+    {"type": "webhook", "status": "expired"},
+    {"type": "notification", "message": "The webhook was deactivated"},
+    {"type": "notification", "webhook": {"status": "inactive"}},
+]
+NO_NOTICES: list[Any] = [
+    {"message": "Your password was disabled"},
+    {"user": {"status": "suspended"}, "status": "deleted"},
+    {"webhook": {"name": "Deleted tickets", "events": ["ticket.deleted"], "active": True, "disabled": False}},
+    {"webhook": {"url": "https://webhook.example/disabled"}},
+    {"text": "The webhook is disabled. " * 20},
+    {"webhook_id": "w7", "status": "deleted"},
+]
+
+
+@pytest.mark.parametrize("provider", TOOLS)
+def test_a_notice_that_the_webhook_is_off_counts_wherever_the_tool_writes_it(provider: str) -> None:
+    for body in NOTICES:
+        assert deliver(provider, body)["unmapped"] == "deactivated", body
+    for body in NO_NOTICES:
+        assert deliver(provider, body).get("unmapped") != "deactivated", body
+
+
+def test_texts_inside_another_record_are_not_a_notice() -> None:
+    for body in (
+        zendesk(type="zen:event-type:user.created", detail={"notes": "webhook disabled"}),
+        jira(webhookEvent="comment_created", comment={"body": "The webhook is disabled"}),
+    ):
+        assert deliver("zendesk" if "detail" in body else "jira", body)["ignored"] == "not_a_ticket"
+
+
+def test_an_event_that_the_mapping_does_not_read_says_what_to_do() -> None:
+    for provider in ("zendesk", "jira"):
+        detail = deliver(provider, {})["detail"]
+        assert detail.startswith("when: the event is not one that the mapping reads (`when` is false), and `about` (")
+        assert "unsubscribe the event in the tool" in detail
 
 
 def test_words_of_a_ticket_are_not_taken_for_a_notice() -> None:

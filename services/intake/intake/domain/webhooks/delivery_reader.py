@@ -14,6 +14,7 @@ from intake.domain.webhooks.no_ticket import (
     events_of,
     is_deactivation,
     is_test_call,
+    notices_of,
 )
 from intake.domain.webhooks.snapshot import AssigneeInfo, ContactInfo, DeliveryContent, ImpactInfo, TicketSnapshot
 from intake.domain.words import fold_word
@@ -45,11 +46,16 @@ def read_delivery(body: bytes, integration: Integration) -> DeliveryContent:
     try:
         content = adapter.read(body, integration)
     except UnreadableError as error:
-        if error.reason is UnmappedReason.NO_TICKET and (test := _notice(list(events_of(body)))):
-            return test
+        if error.reason is UnmappedReason.NO_TICKET:
+            if test := _notice(list(events_of(body))):
+                return test
+            _raise_if_deactivated(body, is_record=False)
         raise _with_advice(error, adapter) from None
     if content.ignored is not None:
-        return _notice([content.about or ""], content.key) or content
+        if test := _notice([content.about or ""], content.key):
+            return test
+        _raise_if_deactivated(body, is_record=True)
+        return content
     tickets = tuple(_checked(ticket, integration, adapter) for ticket in content.tickets)
     return replace(content, tickets=tickets)
 
@@ -60,6 +66,11 @@ def _notice(events: Sequence[str], key: str | None = None) -> DeliveryContent | 
         raise deactivated(off)
     test = next(filter(is_test_call, events), None)
     return DeliveryContent((), key, WebhookIgnoredReason.TEST_CALL, test) if test is not None else None
+
+
+def _raise_if_deactivated(body: bytes, *, is_record: bool) -> None:
+    if off := next(notices_of(body, is_record=is_record), None):
+        raise deactivated(off)
 
 
 def _checked(

@@ -40,6 +40,13 @@ class PayloadObject:
             raise UnreadableError(path or "body", "must be an object")
         return cls(value, path)
 
+    @classmethod
+    def event(cls, value: object, path: str = "") -> Self:
+        """The object of an event, empty for null. Anything else, such as a list, is a delivery without a ticket."""
+        if value is None or isinstance(value, Mapping | DuplicateKey):
+            return cls.of(value, path)
+        raise UnreadableError(path or "body", "must be an object with a ticket", UnmappedReason.NO_TICKET)
+
     def path_of(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 

@@ -36,7 +36,7 @@ def is_genuine(auth: Auth, secrets: Sequence[bytes], headers: Mapping[str, str],
 
 def read(body: bytes, integration: Integration) -> DeliveryContent:
     """The tickets of the delivery; see `Adapter`."""
-    delivery = PayloadObject.of(payload.parse(body))
+    delivery = PayloadObject.event(payload.parse(body))
     identity = [delivery.text(name) for name in _IDENTITY]
     # With a part missing, two changes of a ticket could have the same identity.
     key = json.dumps(identity) if None not in identity else None

@@ -65,7 +65,7 @@ def is_key_url(url: str) -> bool:
 
 def read(body: bytes, integration: Integration) -> DeliveryContent:
     """The tickets of the delivery; see `Adapter`."""
-    delivery = PayloadObject.of(payload.parse(body))
+    delivery = PayloadObject.event(payload.parse(body))
     key = delivery.text("MessageId")
     kind = delivery.text("Type")
     if kind is None:

@@ -89,7 +89,11 @@ def _subject(mapping: GenericMapping, data: payload.Payload) -> str:
     """The subject of a delivery for which `when` is false: a payload of the tool says what it is about."""
     about = _text(mapping.about, data, "about")
     if about is None and mapping.about is not None:
-        message = f"is false, and `about` (`{mapping.about[:_QUOTED_LENGTH]}`) finds nothing"
+        message = (
+            "the event is not one that the mapping reads (`when` is false), and"
+            f" `about` (`{mapping.about[:_QUOTED_LENGTH]}`) finds no name of it; unsubscribe the event in the tool if"
+            " it is not about tickets"
+        )
         raise UnreadableError("when", message, UnmappedReason.NO_TICKET)
     return about or "`when` is false"
 

@@ -93,7 +93,7 @@ def _ticket_of(event: PayloadObject) -> PayloadObject:
 
 
 def _snapshot(value: object, path: str, integration: Integration) -> TicketSnapshot:
-    event = PayloadObject.of(value, path)
+    event = PayloadObject.event(value, path)
     ticket = _ticket_of(event)
     zone = ZoneInfo(integration.zone)
 
