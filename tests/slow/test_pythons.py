@@ -71,4 +71,7 @@ def test_the_tests_run_on_the_python_of_the_images() -> None:
 def test_the_python_of_the_images_is_among_them() -> None:
     assert IMAGE
     assert IMAGE[1] in {version.rpartition(".")[0] for version, _ in found().values()}
-    assert any(strict for _, strict in found().values()), "no Python here has the address parser of the images"
+    strict = {version for version, strict in (found()[path] for path in newest()) if strict}
+    assert strict, "no Python here has the address parser of the images"
+    if IMAGE[1] not in {version.rpartition(".")[0] for version in strict}:
+        pytest.skip(f"the address parser of the images is only in {', '.join(sorted(strict))} here (Debian: python3)")
