@@ -243,7 +243,7 @@ async def test_ignored_mails_are_listed_and_counted_by_reason(intake: IntakeWorl
         ("email", "auto_submitted"),
         ("email", "precedence"),
     ]
-    assert listed[0]["detail"].startswith("automatic Auto-Submitted: auto-replied")
+    assert listed[0]["detail"].startswith("automatic: Auto-Submitted: auto-replied")
     assert (await intake.get("/v1/hooks/ignored", key="other"))["items"] == []
 
 
@@ -388,6 +388,7 @@ async def test_a_mail_beyond_the_limits_is_unmapped(intake: IntakeWorld) -> None
     answer = await deliver(intake, b"From: ada@acme.example\r\n" + b"X: y\r\n" * 100_000 + b"\r\nHello.")
     assert (answer["state"], answer["reason"]) == ("unmapped", "unreadable")
     assert "headers" in answer["detail"]
+    assert "POST /v1/tickets" in answer["detail"]
     assert len((await intake.get("/v1/hooks/unmapped"))["items"]) == 1
 
 

@@ -130,7 +130,7 @@ async def test_a_dismissed_delivery_is_neither_listed_nor_counted(intake: Intake
     junk, other = [str((await deliver(intake, body))["delivery_id"]) for body in ({}, payload(status="Parked"))]
     assert (await hooks("dismiss", junk, "--tenant", "other")).output.endswith(f"Not unmapped: {junk}.\n")
     result = await hooks("dismiss", junk, "999", "--by", "Ada")
-    assert (result.exit_code, result.output) == (1, "Dismissed 1 deliveries.\nNot unmapped: 999.\n")
+    assert (result.exit_code, result.output) == (1, "Dismissed 1 delivery.\nNot unmapped: 999.\n")
     await intake.webhook_worker.retry()
     assert counter_value("sla_hook_unmapped_now", provider="desk") == 1
     assert [item["id"] for item in (await intake.get("/v1/hooks/unmapped"))["items"]] == [int(other)]

@@ -45,12 +45,12 @@ async def test_the_commands_work_on_the_running_stack_with_no_variables(
         delivered = (await tool.post(f"{url}/v1/hooks/freshdesk/default", json=ticket)).json()
     number = str(delivered["delivery_id"])
     assert f"{number}  " in await hooks(movable_stack, "unmapped")
-    assert await hooks(movable_stack, "replay", number) == "Queued 1 deliveries for the running service.\n"
+    assert await hooks(movable_stack, "replay", number) == "Queued 1 delivery for the running service.\n"
 
     async def is_unmapped_again() -> bool:
         return f"{number}  " in await hooks(movable_stack, "unmapped")
 
     await eventually(is_unmapped_again, "the delivery is unmapped again")
-    assert await hooks(movable_stack, "dismiss", number, "--by", "Ada") == "Dismissed 1 deliveries.\n"
+    assert await hooks(movable_stack, "dismiss", number, "--by", "Ada") == "Dismissed 1 delivery.\n"
     assert f"{number}  " not in await hooks(movable_stack, "unmapped")
     assert "dismissed by Ada" in await hooks(movable_stack, "ignored")

@@ -254,7 +254,13 @@ TNEF = "Content-Type: application/ms-tnef; name=winmail.dat"
 )
 def test_an_answer_to_an_invitation_without_a_calendar_has_no_text(subject: str) -> None:
     header = f"Subject: {subject}"
-    for body in ("", "\r\n-- \r\nAda Byron\r\nAcme", "> When: Monday 10:00"):
+    for body in (
+        "",
+        "\r\n-- \r\nAda Byron\r\nAcme",
+        "> When: Monday 10:00",
+        "Sent from my iPhone",
+        "Von meinem iPhone gesendet",
+    ):
         assert reason(header, REPLY, body=body) == "meeting_reply"
     assert reason(header, TNEF, body="x") == "meeting_reply"
     attached = multipart("Content-Type: text/plain\r\n\r\n", f"{TNEF}\r\n\r\nx")

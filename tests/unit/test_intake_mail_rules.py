@@ -11,9 +11,11 @@ from intake.domain.mail import InboundMail, read_mail
 from intake.domain.mail.message import reference_of
 from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_rules import (
+    all_subject_ids,
     candidate_tickets,
     derive_events,
     draft_ticket,
+    subject_ids,
 )
 from intake.domain.received_mail import ReceivedMail, classify_mail
 from intake.domain.webhooks.config.email import SubjectRule
@@ -252,6 +254,33 @@ def test_the_envelope_can_name_the_mailbox() -> None:
 def test_the_id_in_the_subject(name: str) -> None:
     subject = f"Re: [{name}] Log in"
     assert ticket_id("default", "halopsa", "48213") in candidate_tickets(mail(Subject=subject), "default", ["halopsa"])
+
+
+@pytest.mark.rule("6.25")
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("Re: Service Ticket #48213 - Log in", "48213"),
+        ("Re: Ticket #48213", "48213"),
+        ("AW: Ticket#48213: Log in", "48213"),
+        ("Ticket: 48213", "48213"),
+        ("Ticket ID 48213.", "48213"),
+        ("Ticket No. 0048213", "48213"),
+        ("Log in (ID: 48213)", "48213"),
+        ("Log in (#48213)", "48213"),
+        ("[T48213] Log in", "48213"),
+        ("Ticket #SR-1042", "SR-1042"),
+        ("Ticket: T20260608.0012 updated", "T20260608.0012"),
+        ("Tickets for 2026", None),
+        ("Log in fails (2 users), [P1]", None),
+        ("A ticket 2 days old", None),
+    ],
+)
+def test_a_bare_id_in_the_subject_counts_only_in_mails_of_the_contact(subject: str, expected: str | None) -> None:
+    message = mail(Subject=subject)
+    found = all_subject_ids(message)
+    assert expected in found if expected else set(found) <= set(subject_ids(message))
+    assert ticket_id("default", "connectwise", str(expected)) not in candidate_tickets(message, "default", ["halopsa"])
 
 
 @pytest.mark.rule("6.16")

@@ -23,6 +23,8 @@ _TOKEN: Final = re.compile(
 )
 _COMMENT_TOKEN: Final = re.compile(r"[()]|\\.|[^()\\]++|\\", re.DOTALL)
 _QUOTED_WORD: Final = re.compile(r'^"([\w.+=-]+)"@')
+_BRACKETS: Final = re.compile(r"[<>]")
+_SINGLE_QUOTED: Final = re.compile(r"\A'([^']+)'\Z")
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -96,9 +98,10 @@ def _address_of(element: Sequence[HeaderToken]) -> tuple[str, str] | None:
     comment = " ".join(token.text.strip("()") for token in element if token.kind == "comment")
     if not angles:
         return comment, _canonical("".join(token.text for token in words))
-    name = "".join(_unquoted(token.text) if token.kind == "quoted" else token.text for token in words)
+    # Some programs write a second pair of angle brackets (`Ada <<ada@acme.example>>`), or single quotation marks.
+    name = "".join(_unquoted(each.text) if each.kind == "quoted" else _BRACKETS.sub("", each.text) for each in words)
     # An obsolete source route may precede the address: <@relay.example:ada@acme.example>.
-    return name.strip() or comment, _canonical(angles[0].rpartition(":")[2])
+    return _SINGLE_QUOTED.sub(r"\1", name.strip()) or comment, _canonical(angles[0].rpartition(":")[2])
 
 
 def _canonical(address: str) -> str:

@@ -156,7 +156,7 @@ def replay(
             )
 
     queued = with_service(requeue)
-    typer.echo(f"Queued {len(queued)} deliveries for the running service.")
+    typer.echo(f"Queued {_number(queued)} for the running service.")
     _fail_on_missing(ids or (), queued, "unmapped or ignored")
 
 
@@ -173,7 +173,7 @@ def dismiss(
             return await dismiss_deliveries(connection, tenant, ids, by or getuser())
 
     dismissed = with_service(dismiss_all)
-    typer.echo(f"Dismissed {len(dismissed)} deliveries.")
+    typer.echo(f"Dismissed {_number(dismissed)}.")
     _fail_on_missing(ids, dismissed, "unmapped")
 
 
@@ -213,6 +213,10 @@ def _list(state: WebhookState, tenant: str | None, reason_name: str | None) -> N
 def _line(delivery: WebhookDelivery) -> str:
     at, path = render_instant(delivery.received_at), f"{delivery.provider}/{delivery.tenant}"
     return f"{delivery.id}  {at}  {path}  {delivery.reason or ''}: {delivery.detail or ''}"
+
+
+def _number(deliveries: Collection[int]) -> str:
+    return "1 delivery" if len(deliveries) == 1 else f"{len(deliveries)} deliveries"
 
 
 def _secret_state(auth: Auth) -> str:

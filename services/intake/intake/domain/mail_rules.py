@@ -22,6 +22,12 @@ _MAX_REASON: Final = 300
 _MAX_SUBJECT_IDS: Final = 5
 _MAX_ATTACHMENT_NAMES: Final = 900
 _BRACKETED: Final = re.compile(r"\[([^\[\]]{1,100})\]")
+# As PSA tools write it: `Service Ticket #1042`, `Ticket: 1042`, `(ID: 1042)`, `(#1042)`, `[T1042]`.
+_BARE: Final = re.compile(
+    r"(?:\bticket\s*(?:(?:id|no|nr|number)\b[.\s#:]*|[#:][\s#:]*)|\((?:id\b[\s#:]*|#\s*)|\[[a-z]{1,3}-?(?=\d{3}))"
+    r"((?:[a-z]{1,4}-?)?\d[\w.-]{0,99})",
+    re.IGNORECASE,
+)
 _BEFORE_ID: Final = re.compile(r"[#:\s]")
 
 
@@ -47,6 +53,13 @@ def subject_ids(mail: InboundMail) -> list[str]:
         last = _BEFORE_ID.split(name.strip())[-1]
         found += [name, name.rpartition("#")[2], last, last.lstrip("0") if last.isdecimal() else ""]
     return [each for each in dict.fromkeys(map(canonical_id, found)) if each]
+
+
+def all_subject_ids(mail: InboundMail) -> list[str]:
+    """The ids in the subject, also without square brackets (`Ticket #1042`): for mails of a ticket's own contact."""
+    bare = [each.rstrip(".-") for each in _BARE.findall(mail.subject)[:_MAX_SUBJECT_IDS]]
+    found = [*bare, *(each.lstrip("0") for each in bare)]
+    return list(dict.fromkeys([*subject_ids(mail), *(each for each in map(canonical_id, found) if each)]))
 
 
 def choose_ticket(received: ReceivedMail, owners: Mapping[UUID, TicketOwner]) -> UUID | None:

@@ -14,11 +14,11 @@ from tocsin.runtime.database.engine import clock_timestamp
 from intake.domain.mail import AutomaticSign, IgnoredReason
 from intake.domain.mail_author import TicketOwner
 from intake.domain.mail_rules import (
+    all_subject_ids,
     candidate_tickets,
     choose_ticket,
     derive_events,
     draft_ticket,
-    subject_ids,
 )
 from intake.domain.received_mail import ReceivedMail, describe_ignored
 from intake.domain.ticket import StoredTicket
@@ -150,7 +150,7 @@ async def _candidate_owners(
     mail = received.mail
     found = await tickets_of_mails(connection, tenant, mail.references)
     found += await existing_tickets(connection, tenant, candidate_tickets(mail, tenant, sources))
-    found += await tickets_of_contact(connection, tenant, subject_ids(mail), received.correspondents)
+    found += await tickets_of_contact(connection, tenant, all_subject_ids(mail), received.correspondents)
     tickets = await TicketStore(connection).load_tickets(list(dict.fromkeys(found))[:_MAX_CANDIDATES])
     return {ticket_id: _owner_of(tickets[ticket_id]) for ticket_id in found if ticket_id in tickets}
 

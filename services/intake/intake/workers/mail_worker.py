@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 _ATTEMPTS_FOR_ORIGINAL: Final = 10
 """How often our own reply waits for the original mail, with increasing delays: 15 minutes (docs/rules.md#6-19)."""
 
+_UNREADABLE: Final = "Open the ticket with POST /v1/tickets, then dismiss the delivery."
+
 
 async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> DeliveryResult:
     """Apply the mail. Raises UnmappedError and UnavailableError."""
@@ -38,7 +40,8 @@ async def process_mail(context: DeliveryContext, delivery: WebhookDelivery) -> D
         metrics.MAILS_IGNORED_OF_KNOWN.inc()
     log.info("mail_processed", delivery=delivery.id, result=applied.result, ticket_id=str(applied.ticket_id or ""))
     state = WebhookState.IGNORED if applied.result is MailResult.AUTOMATIC else WebhookState.TAKEN
-    parts = (applied.result, applied.ticket_id, applied.detail)
+    result = "automatic:" if applied.result is MailResult.AUTOMATIC else applied.result
+    parts = (result, applied.ticket_id, applied.detail)
     detail = " ".join(str(part) for part in parts if part is not None)
     return DeliveryResult(state, delivery.id, applied.ignored, detail)
 
@@ -57,7 +60,7 @@ async def _apply(context: DeliveryContext, delivery: WebhookDelivery) -> Applied
     except UnmappedError as error:
         raise UnmappedError(error.reason, describe_mail(received, str(error))) from None
     except UnreadableMailError as error:
-        raise UnmappedError(UnmappedReason.UNREADABLE, f"The mail {error}.") from None
+        raise UnmappedError(UnmappedReason.UNREADABLE, f"The mail {error}. {_UNREADABLE}") from None
     except ValidationError as error:
         raise UnmappedError.invalid(error) from None
     except RejectedError as error:

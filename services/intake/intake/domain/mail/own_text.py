@@ -16,7 +16,12 @@ _QUOTE: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _WRAPPED: Final = re.compile(r"(on|am|le|el|op|il|em)\s.{0,300}\d{4}", re.IGNORECASE)
-_SIGNATURE: Final = re.compile(r"--$")
+_SIGNATURE: Final = re.compile(
+    r"--$|(sent from|gesendet von|envoy\u00e9 de|envoy\u00e9 depuis|enviado desde|inviato da) .{0,20}"
+    r"(iphone|ipad|android|galaxy|outlook|mobile|phone)[\W\d]*$"
+    r"|von meinem .{0,20} gesendet\W*$|get outlook for \w+(\W.*)?$",
+    re.IGNORECASE,
+)
 
 
 def own_text(text: str) -> str:
