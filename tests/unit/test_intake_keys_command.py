@@ -110,7 +110,7 @@ def test_a_missing_folder_or_file_is_named(tmp_path: Path, monkeypatch: pytest.M
         expected = f"{file} does not exist. `python -m intake keys create` creates it with the first key.\n"
         assert keys(*arguments, status=1) == expected
     file.mkdir()
-    assert keys("list", status=1) == f"{file} cannot be read: it is a folder.\n"
+    assert keys("list", status=1) == f"{file} cannot be read: it is a folder; give the path of a file in it.\n"
 
 
 def test_an_invalid_file_is_reported_in_a_sentence(file: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake.domain.webhooks.adapters import connectwise
-from intake.errors import SigningKeyUnavailableError
+from intake.errors import SigningKeyError, SigningKeyUnavailableError
 from intake.sources import signing_keys
-from intake.sources.signing_keys import SigningKeys
+from intake.sources.signing_keys import SigningKeys, fetch_signing_key
 from support.metrics import counter_value
 from support.search_budget import tries
 from support.webhook_recordings import SECRET, auth_headers, recorded, shipped
@@ -220,3 +220,11 @@ async def test_a_delivery_without_a_url_of_connectwise_causes_no_request() -> No
     assert counter_value("sla_signing_keys_total", result="refused") == refused + 1
     assert await server.keys().key_for(b"{") == ()
     assert server.requested == []
+
+
+async def test_an_unreachable_server_is_described_without_the_class_of_the_error() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    with pytest.raises(SigningKeyError, match=r"^cannot be reached \(connection refused\); check the network"):
+        await fetch_signing_key(URL, httpx.MockTransport(refuse))

@@ -138,6 +138,12 @@ def test_the_check_of_another_file(run: Any, tmp_path: Path) -> None:
             DIRECTORY.replace("members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: x.ics}"),
             ":5: rotations.primary.calendar: x.ics cannot be read: there is no such file; until then",
         ),
+        (
+            DIRECTORY.replace(
+                "members: [ana, ben], turns: weekly, start: 2026-12-07T09:00", "calendar: {file: /dev/zero}"
+            ),
+            ":5: rotations.primary.calendar: /dev/zero cannot be read: it is a device; give the path of a regular file",
+        ),
     ]:
         new.write_text(text)
         code, _, errors = run("directory", "check", "--file", str(new))
@@ -146,7 +152,7 @@ def test_the_check_of_another_file(run: Any, tmp_path: Path) -> None:
     new.write_bytes(b"people: \xff")
     for unreadable, why in (
         (tmp_path / "none.yaml", "there is no such file"),
-        (tmp_path, "it is a folder"),
+        (tmp_path, "it is a folder; give the path of a file in it"),
         (new, "it is not UTF-8"),
     ):
         assert run("directory", "check", "--file", str(unreadable)) == (1, "", f"{unreadable} cannot be read: {why}.\n")

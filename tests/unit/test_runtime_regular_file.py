@@ -1,6 +1,7 @@
 """Files that settings name: only regular files are read, up to a limit, and no other kind hangs or fills the memory."""
 
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,11 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "there is no such file"),
     "broken link": (lambda path: path.symlink_to("nowhere"), "there is no such file"),
     "circle": (lambda path: path.symlink_to(path.name), "its symbolic links form a loop"),
-    "folder": (Path.mkdir, "it is a folder"),
-    "pipe": (os.mkfifo, "it is a pipe; use a regular file"),
-    "endless device": (lambda path: path.symlink_to("/dev/zero"), "it is a device; use a regular file"),
-    "terminal": (lambda path: path.symlink_to("/dev/tty"), "it is a device; use a regular file"),
-    "socket": (bind_socket, "it is a socket; use a regular file"),
+    "folder": (Path.mkdir, "it is a folder; give the path of a file in it"),
+    "pipe": (os.mkfifo, "it is a pipe; give the path of a regular file"),
+    "endless device": (lambda path: path.symlink_to("/dev/zero"), "it is a device; give the path of a regular file"),
+    "terminal": (lambda path: path.symlink_to("/dev/tty"), "it is a device; give the path of a regular file"),
+    "socket": (bind_socket, "it is a socket; give the path of a regular file"),
     "large": (
         lambda path: path.write_bytes(b"x" * 11),
         "it is larger than 10 bytes; make it smaller",
@@ -38,7 +39,7 @@ def test_only_a_regular_file_up_to_the_limit_is_read(kind: str, tmp_path: Path) 
     make, reason = KINDS[kind]
     path = tmp_path / "key"
     make(path)
-    with pytest.raises(FileReadError, match=rf"^key cannot be read: {reason}"):
+    with pytest.raises(FileReadError, match=rf"^{re.escape(str(path))} cannot be read: {reason}"):
         read_text(path, 10)
 
 

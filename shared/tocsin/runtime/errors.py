@@ -23,10 +23,10 @@ class ConfigurationError(Exception):
 
 
 class FileReadError(ConfigurationError):
-    """A file that a setting names cannot be read. `str()` names the file; `reason` says only why."""
+    """A file that a setting names cannot be read. `str()` gives its path; `reason` says only why."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path.name} cannot be read: {reason}")
+        super().__init__(f"{path} cannot be read: {reason}")
         self.reason = reason
 
 

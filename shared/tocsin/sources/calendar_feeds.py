@@ -137,7 +137,7 @@ class CalendarFeeds:
             octets = await asyncio.to_thread(read_file, path, MAX_CALENDAR_LENGTH)
         except FileReadError as error:
             state.file_version = ()
-            raise _UnusableCalendarError(str(error)) from None
+            raise _UnusableCalendarError(f"{state.location.file} cannot be read: {error.reason}") from None
         # Stored even if reading fails: an invalid file is logged once, not at every call.
         state.file_version = version
         state.due_at = None
@@ -146,7 +146,7 @@ class CalendarFeeds:
         except ICalendarError as error:
             if isinstance(error, SlowCalendarError):
                 state.due_at = time.monotonic() + _RETRY_SLOW_SECONDS
-            raise _UnusableCalendarError(f"{path.name} {error}") from None
+            raise _UnusableCalendarError(f"{state.location.file} {error}") from None
         self._set_valid(name, state, calendar, str(path))
 
     async def _refresh_feed(self, name: str, state: _CalendarState, years: Years) -> None:

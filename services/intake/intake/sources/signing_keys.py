@@ -98,7 +98,8 @@ async def fetch_signing_key(url: str, transport: httpx.AsyncBaseTransport | None
     except (TimeoutError, httpx.TimeoutException):
         raise SigningKeyError(f"did not respond within {_TIMEOUT_SECONDS:g} seconds; try again") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        message = f"cannot be reached ({type(error).__name__}); check the network, the proxy and the certificates here"
+        reason = " ".join(str(error).split())[:200] or "the connection failed"
+        message = f"cannot be reached ({reason}); check the network, the proxy and the certificates here"
         raise SigningKeyError(message) from None
 
 

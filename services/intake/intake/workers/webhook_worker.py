@@ -205,4 +205,4 @@ def _describe(error: Exception) -> str:
         return str(error)
     if is_transient(error):
         return "The database is not available."
-    return f"{type(error).__name__}: internal error (logged)."
+    return "Internal error: intake's log describes it at `webhook_failed`."

@@ -218,7 +218,7 @@ def _unbroken(line: str) -> Markup:
 
 def describe_failure(error: Exception) -> str:
     """What went wrong, with the template's name and line if a template is to blame."""
-    what = (error.message if isinstance(error, TemplateError) else None) or str(error) or type(error).__name__
+    what = (error.message if isinstance(error, TemplateError) else None) or str(error) or "it cannot be rendered"
     if isinstance(error, AttributeError) and isinstance(error.obj, TemplateModule):
         return f"{WORDS} has no macro `{error.name}`"
     if isinstance(error, TemplateSyntaxError):

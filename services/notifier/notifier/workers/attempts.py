@@ -27,6 +27,7 @@ from notifier.workers.smtp_servers import SmtpServers
 log = structlog.get_logger(__name__)
 
 _LATE: Final = timedelta(seconds=60)
+_NOT_RENDERED: Final = "internal error: the notifier's log describes it at `mail_not_rendered`; the mail is tried again"
 _MAX_REPLY: Final = 500
 _LINGER: Final = 0.03  # seconds; in a burst a mail costs a fifth less CPU than with 0.01
 
@@ -77,9 +78,9 @@ class AttemptRunner:
                     message = self._composer.compose_digest(mail, mail.digest_id, now, late)
             except UnmailableAddressError as error:
                 await self._save(mail, SmtpOutcome.REFUSED, str(error))
-            except Exception as error:  # the other attempts go on, and this one is repeated later
+            except Exception:  # the other attempts go on, and this one is repeated later
                 log.exception("mail_not_rendered")
-                await self._save(mail, SmtpOutcome.DEFERRED, f"not rendered: {type(error).__name__}: {error}")
+                await self._save(mail, SmtpOutcome.DEFERRED, _NOT_RENDERED)
             else:
                 await self._send(attempt, message, late)
 

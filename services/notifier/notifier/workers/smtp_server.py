@@ -166,12 +166,18 @@ async def _reply(phase: SmtpPhase, command: Awaitable[object]) -> SmtpReply:
         result = await command
     except SMTPResponseException as error:
         if error.code < 400:  # malformed, or out of place: a 250 before there was a message
-            return SmtpReply(phase, None, f"{type(error).__name__}: {error.code} {error.message}")
+            return SmtpReply(phase, None, f"unexpected reply: {error.code} {error.message}")
         return SmtpReply(phase, error.code, error.message)
     except (SMTPException, OSError, TimeoutError) as error:
-        return SmtpReply(phase, None, f"{type(error).__name__}: {error}")
+        return SmtpReply(phase, None, _describe_failure(error))
     code, text = result if isinstance(result, tuple) else (250, "")
     return SmtpReply(phase, code, text)
+
+
+def _describe_failure(error: Exception) -> str:
+    """Why the server did not reply, in one line."""
+    default = "it did not reply in time" if isinstance(error, TimeoutError) else "the connection was lost"
+    return " ".join(str(error).split()) or default
 
 
 async def _quit(connection: SmtpConnection) -> None:

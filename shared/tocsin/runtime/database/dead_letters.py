@@ -29,7 +29,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tocsin.events.errors import InvalidEventError
 from tocsin.runtime import metrics
+from tocsin.runtime.errors import PoisonMessageError
 
 _PAGE = 20  # a letter may be a megabyte, and its tenant is in it
 _LONGEST_REASON = 1000
@@ -156,8 +158,10 @@ class DeadLetters:
 
 def failure_reason(error: BaseException) -> str:
     """The error as a dead letter's reason: at most 1,000 characters, without characters that PostgreSQL refuses."""
-    reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-    return reason.encode(errors="replace").decode().replace("\0", "\ufffd")
+    is_described = isinstance(error, (InvalidEventError, PoisonMessageError))
+    # Nothing else records an unexpected error, so its class stays for the engineers.
+    reason = str(error) if is_described else f"internal error: {error!r}"
+    return reason[:_LONGEST_REASON].encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def count_dead_letters(letters: Iterable[DeadLetter]) -> None:

@@ -96,7 +96,8 @@ def is_transient(error: BaseException) -> bool:
 def describe_failure(error: BaseException) -> str:
     """The message of the database or the network, in one line and without a password."""
     cause = error.orig.__cause__ or error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return " ".join(str(cause).split())[:200].rstrip(".") or type(cause).__name__
+    default = "it did not respond in time" if isinstance(cause, TimeoutError) else "the connection failed"
+    return " ".join(str(cause).split())[:200].rstrip(".") or default
 
 
 def database_check(source: AsyncEngine) -> Callable[[], Awaitable[str | None]]:

@@ -12,11 +12,11 @@ MAX_CONFIGURATION_BYTES: Final = 5_000_000
 MAX_SECRET_BYTES: Final = 10_000
 
 _KINDS: Final = {
-    stat.S_IFDIR: "it is a folder",
-    stat.S_IFIFO: "it is a pipe; use a regular file",
-    stat.S_IFSOCK: "it is a socket; use a regular file",
-    stat.S_IFCHR: "it is a device; use a regular file",
-    stat.S_IFBLK: "it is a device; use a regular file",
+    stat.S_IFDIR: "it is a folder; give the path of a file in it",
+    stat.S_IFIFO: "it is a pipe; give the path of a regular file",
+    stat.S_IFSOCK: "it is a socket; give the path of a regular file",
+    stat.S_IFCHR: "it is a device; give the path of a regular file",
+    stat.S_IFBLK: "it is a device; give the path of a regular file",
 }
 
 

@@ -61,7 +61,7 @@ class ReloadedFile(Generic[T]):
             self.content = self._parse(read_text(self._path), self._path.name)
         except FileReadError as error:
             self._version = None
-            self._set_problem(str(error))
+            self._set_problem(f"{self._path.name} cannot be read: {error.reason}")  # /readyz shows no path
         except DocumentError as error:
             self._set_problem(str(error), "\n".join(f"{place}: not valid; the log says why" for place in error.places))
         except self._invalid as error:
